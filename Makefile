@@ -1,0 +1,37 @@
+# Each target makes its own virtual environment with plain venv and pip; nothing else is assumed on the machine.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint bench clean
+
+$(VENV)/core.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/core.stamp
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/train.stamp: $(VENV)/dev.stamp
+	$(PIP) --editable '.[train]'
+	@touch $@
+
+demo: $(VENV)/core.stamp  ## the main job on the built-in model
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh recipes/demo.sh
+
+lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint  ## all that CI runs
+	$(BIN)/pytest
+
+bench: $(VENV)/train.stamp  ## benchmarks against peers and limits; takes minutes
+	for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

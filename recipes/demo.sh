@@ -1,0 +1,35 @@
+#!/bin/sh
+# Test-time scaling on the built-in model: one question, a comparison, the curves behind it, a verifier.
+set -eu
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+bank="$folder/bank.db"
+
+say() {
+    printf '\n\033[1m%s\033[0m\n' "$*"
+}
+
+show() {
+    printf '$ mull %s\n' "$*"
+    mull "$@"
+}
+
+say "1. One question, many draws, one vote"
+show solve 'e:b-30;b:a+45;a:9;c:8;d:c*7;f:e*6;f?' --strategy majority:n=32 --kind number --bank "$bank"
+
+say "2. More draws, better answers: the same model on 100 held-out problems"
+show sweep chain:ops=4 --strategy single --strategy majority:n=16 --strategy adaptive:n=64,rule=beta \
+    --problems 100 --bank "$bank" --out "$folder/chain.jsonl"
+
+say "3. What more draws would buy: coverage is what a perfect choice among k draws would reach"
+show curves "$folder/chain.jsonl"
+
+say "4. With a verifier: draw until the checker passes one"
+show sweep countdown:numbers=4 --strategy single --strategy until-pass:n=64 --verifier countdown \
+    --problems 50 --bank "$bank"
+
+say "5. Nothing that was paid for is paid for twice: the same sweep again, from the bank"
+show sweep chain:ops=4 --strategy single --strategy majority:n=16 --strategy adaptive:n=64,rule=beta \
+    --problems 100 --bank "$bank"
+show bank stat "$bank"

@@ -1,0 +1,92 @@
+"""Reading the answer out of a reply, and the canonical form in which answers are compared."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from mull.types import AnswerKind, Finish, Problem, Sample
+
+_MARKED = re.compile(r"(?:####|\b(?:final\s+)?answer\s*(?:is\s*:?|:|=))\s*(.+)", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|/\d+)?")
+_NUMBERS = re.compile(r"[-+]?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?")
+_CHOICE = re.compile(r"\(?\b([A-Z])\b\)?")
+MAX_DIGITS = 400
+"""Longer numbers are compared as text: exact arithmetic on them costs more than it tells."""
+
+
+def answer_of(problem: Problem, sample: Sample) -> str | None:
+    """The canonical answer of a sample, or `None` where it gives none and so must not vote."""
+    if sample.finish is Finish.ERROR:
+        return None
+    if sample.answer is not None:
+        return canonical(sample.answer, problem.kind)
+    return extract(sample.reply, problem.kind, is_whole=sample.finish is Finish.STOP)
+
+
+def extract(reply: str, kind: AnswerKind = AnswerKind.TEXT, *, is_whole: bool = True) -> str | None:
+    r"""The canonical answer that a reply gives: the last `\boxed{}`, else the last `answer: ...`, else what it ends with.
+
+    What stands inside a thought is not the answer, and a thought that never ended has none. Only a whole
+    reply is read to its end: one that was cut off answers nothing unless it says so.
+    """
+    _, ended, spoken = reply.rpartition("</think>")
+    if not ended and "<think>" in reply:
+        return None
+    boxed = _last_boxed(spoken)
+    if boxed is not None:
+        return canonical(boxed, kind)
+    marked = _MARKED.findall(spoken)
+    if marked:
+        return canonical(marked[-1], kind)
+    if not is_whole:
+        return None
+    if kind is AnswerKind.NUMBER:
+        numbers = _NUMBERS.findall(spoken)
+        return canonical(numbers[-1], kind) if numbers else None
+    if kind is AnswerKind.CHOICE:
+        letters = _CHOICE.findall(spoken)
+        return letters[-1] if letters else None
+    lines = spoken.strip().splitlines()
+    return canonical(lines[-1], kind) if lines else None
+
+
+def canonical(text: str, kind: AnswerKind = AnswerKind.TEXT) -> str | None:
+    """The form in which two answers are the same if and only if they are equal; `None` for no answer at all."""
+    text = text.strip().strip("*`").strip()
+    if kind is AnswerKind.EXPRESSION:
+        return re.sub(r"\s+", "", text).rstrip(".") or None
+    if kind is AnswerKind.CHOICE:
+        letter = re.fullmatch(r"\(?([A-Za-z])\)?[.:)]?(?:\s.*)?", text, re.DOTALL)
+        return letter[1].upper() if letter else None
+    number = _number(text)
+    if number is not None:
+        return number
+    if kind is AnswerKind.NUMBER:
+        numbers = _NUMBERS.findall(text)
+        return _number(numbers[0]) if numbers else None
+    return re.sub(r"\s+", " ", text).rstrip(".").strip().casefold() or None
+
+
+def _number(text: str) -> str | None:
+    """An exact number as a reduced fraction, or `None` if the text is not just a number."""
+    plain = text.rstrip(".").replace("$", "").replace(",", "").strip()
+    if not plain or len(plain) > MAX_DIGITS or not plain.isascii() or not _NUMBER.fullmatch(plain):
+        return None
+    try:
+        return str(Fraction(plain))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def _last_boxed(text: str) -> str | None:
+    r"""What stands in the last `\boxed{...}` that is closed."""
+    start = text.rfind("\\boxed{")
+    while start >= 0:
+        depth = 0
+        for i in range(start + 6, len(text)):
+            depth += {"{": 1, "}": -1}.get(text[i], 0)
+            if depth == 0:
+                return text[start + 7 : i]
+        start = text.rfind("\\boxed{", 0, start)
+    return None

@@ -1,0 +1,117 @@
+"""Arithmetic of costs and ceilings, and what a model's tokens are priced at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
+
+from mull.errors import UsageError
+from mull.types import Budget, Cost, Params
+
+CEILINGS: dict[str, Callable[[Cost], float | None]] = {
+    "calls": lambda cost: cost.calls,
+    "tokens": lambda cost: cost.tokens,
+    "usd": lambda cost: cost.usd,
+    "flops": lambda cost: cost.flops,
+}
+"""What each ceiling of a `Budget` caps; `seconds` is time on the clock and not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model's tokens cost; `None` is unknown.
+
+    FLOPs are counted as 2 for each active parameter and token computed, which leaves attention out.
+    """
+
+    usd_per_mtok_in: float | None = None
+    usd_per_mtok_out: float | None = None
+    active_params: float | None = None
+
+    def cost(self, prompt_tokens: int | None, output_tokens: int | None, cached_tokens: int = 0) -> Cost:
+        """The cost of one draw; cached prompt tokens are billed but not computed."""
+        usd = flops = None
+        if prompt_tokens is not None and output_tokens is not None:
+            if self.usd_per_mtok_in is not None and self.usd_per_mtok_out is not None:
+                usd = (prompt_tokens * self.usd_per_mtok_in + output_tokens * self.usd_per_mtok_out) / 1e6
+            if self.active_params is not None:
+                flops = 2.0 * self.active_params * (prompt_tokens - cached_tokens + output_tokens)
+        return Cost(1, prompt_tokens, output_tokens, 0, cached_tokens, flops, usd, None)
+
+
+def times(cost: Cost, n: int) -> Cost:
+    """The cost of doing the same `n` times."""
+    parts = {f.name: getattr(cost, f.name) for f in fields(cost)}
+    return Cost(**{name: None if value is None else value * n for name, value in parts.items()})
+
+
+_parts = attrgetter(*(f.name for f in fields(Cost)))
+_COUNTS = 5
+"""The first parts of a `Cost` are whole numbers."""
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum of costs, the same to the last bit whatever their order; `None` where one is unknown."""
+    columns = list(zip(*map(_parts, costs), strict=True))
+    if not columns:
+        return Cost()
+    counts = (None if None in column else sum(column) for column in columns[:_COUNTS])
+    return Cost(*counts, *(None if None in column else math.fsum(column) for column in columns[_COUNTS:]))
+
+
+def mean(costs: Sequence[Cost]) -> Cost:
+    """The mean of each part; `None` where one is unknown."""
+    whole = total(costs)
+    parts = {f.name: getattr(whole, f.name) for f in fields(whole)}
+    return Cost(**{name: None if value is None or not costs else value / len(costs) for name, value in parts.items()})
+
+
+def known_or(cost: Cost, limit: Cost) -> Cost:
+    """`cost` with its unknown parts taken as if they had reached `limit`."""
+    parts = {f.name: getattr(limit if getattr(cost, f.name) is None else cost, f.name) for f in fields(cost)}
+    return Cost(**parts)
+
+
+def check_budget(budget: Budget) -> None:
+    """Refuses a ceiling below zero."""
+    for f in fields(budget):
+        value = getattr(budget, f.name)
+        if value is not None and value < 0:
+            raise UsageError(f"a budget cannot be negative: {f.name} = {value}")
+
+
+def check_quoted(budget: Budget, quote: Cost, name: str) -> None:
+    """Refuses a ceiling on something whose price nobody knows, since it could not be kept."""
+    for ceiling, of in CEILINGS.items():
+        if getattr(budget, ceiling) is not None and of(quote) is None:
+            raise UsageError(
+                f"a ceiling on {ceiling} cannot be kept: {name} has no known price in {ceiling}; "
+                "give its price (usd_per_mtok_in and usd_per_mtok_out, or active_params), or leave the ceiling out"
+            )
+
+
+def fits(left: Budget, quote: Cost) -> bool:
+    """Whether something of this cost is within what is left."""
+    for ceiling, of in CEILINGS.items():
+        top, most = getattr(left, ceiling), of(quote)
+        if top is not None and most is not None and most > top:
+            return False
+    return True
+
+
+def affordable(left: Budget, quote: Cost, params: Params, n: int) -> tuple[int, Params]:
+    """How many of `n` draws at this price each are within what is left, and how long each may be.
+
+    Only a last draw that the ceiling on tokens leaves too little room for is shortened.
+    """
+    for ceiling, of in CEILINGS.items():
+        top, each = getattr(left, ceiling), of(quote)
+        if top is None or each is None:
+            continue
+        if ceiling == "tokens" and 0 < top < params.max_tokens:
+            n, params = min(n, 1), replace(params, max_tokens=int(top))
+        elif each > 0:
+            n = min(n, int(max(top, 0) // each))
+    return n, params

@@ -1,0 +1,58 @@
+"""What can go wrong, as one tree.
+
+MullError
+├── UsageError (ValueError)      what was asked for makes no sense; nothing was spent
+│   ├── UnknownNameError         no such strategy, option, model, task ...; names the nearest
+│   ├── FileFormatError          a file is malformed; names the file and the line
+│   └── PromptError              the model cannot read the prompt, or it is too long
+├── BankError (OSError)          the bank cannot be read or written
+│   └── BankVersionError         the bank was made by another version
+└── ModelError (RuntimeError)    the model failed; what was drawn before is kept
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MullError(Exception):
+    """Any error that mull raises on purpose."""
+
+
+class UsageError(MullError, ValueError):
+    """What was asked for makes no sense; nothing was spent."""
+
+
+class UnknownNameError(UsageError):
+    """A name that is not in the table it was looked up in."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "known: " + (", ".join(known) or "none")
+        super().__init__(f"unknown {kind} {name!r}: {hint}")
+
+
+class FileFormatError(UsageError):
+    """A malformed file; says where."""
+
+    def __init__(self, path: object, line: int | None, what: str) -> None:
+        where = f"{path}" if line is None else f"{path}, line {line}"
+        super().__init__(f"{where}: {what}")
+
+
+class PromptError(UsageError):
+    """A prompt that the model cannot take."""
+
+
+class BankError(MullError, OSError):
+    """The bank cannot be read or written; what it holds is kept."""
+
+
+class BankVersionError(BankError):
+    """The bank was made by a version of mull with another schema."""
+
+
+class ModelError(MullError, RuntimeError):
+    """The model failed; draws that were finished before are in the bank."""

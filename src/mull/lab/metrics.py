@@ -1,0 +1,152 @@
+"""Coverage, majority and best-of-k as functions of k, averaged over subsets of the draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mull.lab.compare import Interval, bootstrap
+
+Floats = NDArray[np.float64]
+
+N_SHUFFLES = 400
+"""Random subsets a problem for majority@k, where the exact mean over all subsets is out of reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The draws of one problem: what each answered, whether it was right, and how it was scored.
+
+    Where only counts are known `answers` is empty and `n` and `n_correct` stand alone.
+    """
+
+    problem: str
+    n: int
+    n_correct: int
+    answers: tuple[str | None, ...] = ()
+    correct: tuple[bool, ...] = ()
+    scores: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A curve's value at k with its 95 % interval over problems."""
+
+    k: int
+    value: float
+    ci95: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Measured curves of one group of problems; those that the data cannot give are empty.
+
+    `gap` is coverage minus what selection makes of it: best-of-k where there are scores, else majority.
+    """
+
+    problems: int
+    samples: int
+    coverage: list[Point] = field(default_factory=list)
+    majority: list[Point] = field(default_factory=list)
+    best: list[Point] = field(default_factory=list)
+    gap: list[Point] = field(default_factory=list)
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Probability that k of n draws, c of them correct, hold a correct one (Chen et al. 2021): 1 - C(n-c, k) / C(n, k)."""
+    if not 0 <= c <= n or not 1 <= k <= n:
+        raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, not n={n}, c={c}, k={k}")
+    if n - c < k:
+        return 1.0
+    return 1.0 - math.exp(math.fsum(math.log1p(-k / j) for j in range(n - c + 1, n + 1)))
+
+
+def best_at_k(scores: Sequence[float | None], correct: Sequence[bool], ks: Sequence[int]) -> list[float]:
+    """Probability that the best scored of k draws is correct, over all subsets; ties count in equal parts.
+
+    Unscored draws are never chosen; a subset without a scored draw has no correct choice.
+    """
+    n = len(scores)
+    groups: dict[float, list[bool]] = {}
+    for score, right in zip(scores, correct, strict=True):
+        if score is not None:
+            groups.setdefault(score, []).append(right)
+    values = []
+    for k in ks:
+        value, n_below = 0.0, n - sum(map(len, groups.values()))
+        for score in sorted(groups):
+            rights = groups[score]
+            # The best of the subset lies in this group: all k among these and lower, not all among the lower.
+            chance = (math.comb(n_below + len(rights), k) - math.comb(n_below, k)) / math.comb(n, k)
+            value += chance * sum(rights) / len(rights)
+            n_below += len(rights)
+        values.append(value)
+    return values
+
+
+def majority_at_k(
+    answers: Sequence[str | None],
+    correct: Sequence[bool],
+    ks: Sequence[int],
+    seed: int = 0,
+    n_shuffles: int = N_SHUFFLES,
+) -> list[float]:
+    """Probability that the vote of k draws is correct, over `n_shuffles` random subsets; ties count in equal parts.
+
+    Draws without an answer do not vote. An answer is as correct as the draws that gave it were on average.
+    """
+    classes = {a: i for i, a in enumerate(dict.fromkeys(a for a in answers if a is not None))}
+    if not classes:
+        return [0.0] * len(ks)
+    ids = np.array([-1 if a is None else classes[a] for a in answers])
+    right = np.array([np.mean([c for a, c in zip(answers, correct, strict=True) if a == name]) for name in classes])
+    rng = np.random.default_rng(seed)
+    order = rng.permuted(np.tile(ids, (n_shuffles, 1)), axis=1)
+    counts = np.zeros((n_shuffles, len(classes)), dtype=np.int64)
+    values, done = [], 0
+    for k in ks:
+        for column in order[:, done:k].T:
+            voted = column >= 0
+            counts[np.nonzero(voted)[0], column[voted]] += 1
+        done = k
+        leads = (counts == counts.max(axis=1, keepdims=True)) & (counts > 0)
+        n_leads = leads.sum(axis=1)
+        values.append(float(np.mean(np.where(n_leads > 0, (leads @ right) / np.maximum(n_leads, 1), 0.0))))
+    return values
+
+
+def default_ks(n: int) -> list[int]:
+    """1, 2, 4, ... and 1, 10, 100, ..., and n itself."""
+    powers = {2**i for i in range(n.bit_length())} | {10**i for i in range(len(str(n)))} | {n}
+    return sorted(k for k in powers if k <= n)
+
+
+def curves(pools: Sequence[Pool], ks: Sequence[int] | None = None, seed: int = 0) -> Curves:
+    """The curves of a set of problems, up to the smallest number of draws that any of them has."""
+    n = min(pool.n for pool in pools)
+    ks = [k for k in sorted(set(ks)) if k <= n] if ks else default_ks(n)
+    coverage = np.array([[pass_at_k(p.n, p.n_correct, k) for k in ks] for p in pools])
+    majority = best = None
+    if all(pool.answers for pool in pools):
+        majority = np.array([majority_at_k(p.answers, p.correct, ks, seed) for p in pools])
+    if all(any(s is not None for s in pool.scores) for pool in pools):
+        best = np.array([best_at_k(p.scores, p.correct, ks) for p in pools])
+    selected = best if best is not None else majority
+
+    def points(values: Floats | None) -> list[Point]:
+        if values is None:
+            return []
+        return [Point(k, float(values[:, i].mean()), bootstrap(values[:, i], seed)) for i, k in enumerate(ks)]
+
+    return Curves(
+        len(pools),
+        sum(pool.n for pool in pools),
+        points(coverage),
+        points(majority),
+        points(best),
+        points(None if selected is None else coverage - selected),
+    )

@@ -1,0 +1,79 @@
+"""A file of recorded samples served as draws, so that any strategy can be tried on real data for nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mull.errors import FileFormatError, PromptError
+from mull.records import Recording, read_recordings
+from mull.types import Cost, Draw, Finish, Params, Prompt, Sample
+
+DRAW_COST = Cost(1, None, None, 0, None, None, None, None)
+"""A recorded draw counts as a call; what its tokens were was not recorded."""
+
+
+@dataclass(frozen=True)
+class RecordedModel:
+    """Serves the recorded samples of each problem in an order that the seed decides, each once.
+
+    After the last one there are no more draws, as if a budget were spent. `model` picks the rows of one model.
+    """
+
+    path: str
+    model: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._by_prompt  # noqa: B018 - a malformed file is to be refused before anything is drawn
+
+    @property
+    def can_continue(self) -> bool:
+        return False
+
+    @property
+    def name(self) -> str:
+        return "recorded:" + Path(self.path).name + (f",model={self.model}" if self.model else "")
+
+    @cached_property
+    def identity(self) -> str:
+        content = hashlib.blake2b(Path(self.path).read_bytes(), digest_size=10).hexdigest()
+        return f"{self.name}@{content}/{self.seed}"
+
+    @cached_property
+    def _by_prompt(self) -> dict[str, Recording]:
+        found: dict[str, Recording] = {}
+        for recording in read_recordings(Path(self.path), self.model):
+            twin = found.setdefault(recording.prompt, recording)
+            if twin is not recording:
+                raise FileFormatError(
+                    self.path, recording.line, f"the same prompt as line {twin.line}: pick one model's rows with model="
+                )
+        return found
+
+    def quote(self, prompt: Prompt, params: Params) -> Cost:
+        return DRAW_COST
+
+    def _order(self, recording: Recording) -> list[int]:
+        order = list(range(len(recording.samples)))
+        random.Random(f"{self.seed}/{recording.id}").shuffle(order)
+        return order
+
+    async def sample(
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+    ) -> AsyncGenerator[Sample, None]:
+        asked = prompt.messages[-1].content
+        recording = self._by_prompt.get(asked)
+        if recording is None:
+            raise PromptError(f"{self.path} has no recording of the prompt {asked[:60]!r}")
+        order = self._order(recording)
+        for draw in draws:
+            if draw.number < len(order):
+                recorded = recording.samples[order[draw.number]]
+                yield Sample(
+                    prompt, recorded.text, Finish.STOP, DRAW_COST, draw.number, draw.seed, answer=recorded.answer
+                )

@@ -1,0 +1,65 @@
+"""Curves as PNG or SVG, by matplotlib (`pip install 'mull[lab]'`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mull.errors import UsageError
+from mull.lab.metrics import Curves, Point
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+STYLE = {
+    "coverage": ("coverage (oracle)", "#7a8ca3", "--"),
+    "best": ("best of k", "#c8553d", "-"),
+    "majority": ("majority of k", "#2d6a8e", "-"),
+}
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def check_format(path: Path) -> None:
+    """Refuses a file that cannot be drawn to, before any work is done for it."""
+    if path.suffix not in FORMATS:
+        raise UsageError(f"a plot is written to a file that ends in {', '.join(FORMATS)}, not {str(path)!r}")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise UsageError("plots need matplotlib: pip install 'mull[lab]'") from error
+
+
+def curves(groups: Mapping[str, Curves], path: Path, title: str = "") -> None:
+    """Draws every group's curves over k side by side, each with its 95 % interval."""
+    check_format(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.2 + 4.3 * len(groups), 3.9), layout="constrained")
+    FigureCanvasAgg(figure)
+    row = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
+    for axes, (name, group) in zip(row, groups.items(), strict=True):
+        for field, (label, colour, line) in STYLE.items():
+            _curve(axes, getattr(group, field), label, colour, line)
+        axes.set_title(f"{name}\n{group.problems} problems, {group.samples} draws", fontsize=9)
+        axes.set_xlabel("draws k")
+        axes.set_xscale("log", base=2)
+        ticks = [point.k for point in group.coverage if point.k & (point.k - 1) == 0]
+        axes.set_xticks(ticks, [str(k) for k in ticks])
+        axes.set_ylim(0, 100)
+        axes.grid(alpha=0.25)
+    row[0].set_ylabel("problems solved, %")
+    row[0].legend(fontsize=8, loc="best")
+    if title:
+        figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _curve(axes: Axes, points: list[Point], label: str, colour: str, line: str) -> None:
+    if not points:
+        return
+    ks = [point.k for point in points]
+    axes.plot(ks, [100 * p.value for p in points], line, color=colour, label=label, marker="o", markersize=3)
+    low, high = [100 * p.ci95.low for p in points], [100 * p.ci95.high for p in points]
+    axes.fill_between(ks, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -1,0 +1,153 @@
+"""Draws side by side, then a selection: one draw, majority vote, best-of-n and their relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mull.answers import answer_of
+from mull.errors import UsageError
+from mull.run import Run
+from mull.strategies import pick
+from mull.types import Outcome, Problem, Sample, Score, Stopped
+
+
+def check_at_least(least: int, **options: int) -> None:
+    """Refuses an option below `least`."""
+    for name, value in options.items():
+        if value < least:
+            raise UsageError(f"{name} must be at least {least}, not {value}")
+
+
+def elected(
+    ballot: pick.Ballot,
+    answers: Sequence[str | None],
+    samples: Sequence[Sample],
+    scores: Sequence[Score],
+    stopped: Stopped,
+) -> Outcome:
+    """The outcome of a vote."""
+    place = pick.representative(ballot.answer, answers, scores)
+    best = None if place is None else samples[place]
+    return Outcome(best, ballot.answer, tuple(samples), tuple(scores), ballot.tally, ballot.share, stopped)
+
+
+def chosen(
+    place: int | None, problem: Problem, samples: Sequence[Sample], scores: Sequence[Score], stopped: Stopped
+) -> Outcome:
+    """The outcome of choosing one candidate by its score."""
+    if place is None:
+        return Outcome(None, None, tuple(samples), tuple(scores), stopped=stopped)
+    best = samples[place]
+    return Outcome(best, answer_of(problem, best), tuple(samples), tuple(scores), (), scores[place].value, stopped)
+
+
+@dataclass(frozen=True)
+class Single:
+    """One draw, the baseline of everything."""
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        samples = await run.draw(problem.prompt)
+        best = samples[0] if samples else None
+        answer = answer_of(problem, best) if best else None
+        return Outcome(best, answer, tuple(samples), stopped=run.stopped)
+
+
+@dataclass(frozen=True)
+class Majority:
+    """The most frequent answer of n draws (self-consistency, Wang et al. 2022, arXiv 2203.11171)."""
+
+    n: int = 16
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        samples = await run.draw(problem.prompt, self.n)
+        answers = [answer_of(problem, s) for s in samples]
+        return elected(pick.majority(answers, run.rng), answers, samples, (), run.stopped)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best scored of n draws (best-of-n)."""
+
+    n: int = 16
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        samples = await run.draw(problem.prompt, self.n)
+        scores = await run.score(problem, samples)
+        return chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """The answer with the greatest sum of scores over n draws (best-of-n weighted, Li et al. 2022; Snell et al. 2024)."""
+
+    n: int = 16
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        samples = await run.draw(problem.prompt, self.n)
+        scores = await run.score(problem, samples)
+        answers = [answer_of(problem, s) for s in samples]
+        return elected(pick.weighted(answers, scores, run.rng), answers, samples, scores, run.stopped)
+
+
+@dataclass(frozen=True)
+class BestOfMajority:
+    """The best scored among the answers that at least a share `alpha` of n draws gave (arXiv 2510.03199)."""
+
+    n: int = 16
+    alpha: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n)
+        if not 0 <= self.alpha <= 1:
+            raise UsageError(f"alpha is a share of the draws, between 0 and 1, not {self.alpha}")
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        samples = await run.draw(problem.prompt, self.n)
+        scores = await run.score(problem, samples)
+        answers = [answer_of(problem, s) for s in samples]
+        answer = pick.best_of_majority(answers, scores, self.alpha, run.rng)
+        place = pick.representative(answer, answers, scores)
+        tally = pick.majority(answers, run.rng).tally
+        confidence = None if place is None else scores[place].value
+        best = None if place is None else samples[place]
+        return Outcome(best, answer, tuple(samples), tuple(scores), tally, confidence, run.stopped)
+
+
+@dataclass(frozen=True)
+class UntilPass:
+    """Draws in waves until the checker passes one with a score of at least `bar`, n draws at most.
+
+    Without a pass the best scored draw is returned. With a checker that errs this converges to the checker's
+    precision, not to 1 (arXiv 2411.17501).
+    """
+
+    n: int = 64
+    wave: int = 4
+    bar: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, wave=self.wave)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        samples: list[Sample] = []
+        scores: list[Score] = []
+        while len(samples) < self.n:
+            wave = await run.draw(problem.prompt, min(self.wave, self.n - len(samples)))
+            if not wave:
+                break
+            samples += wave
+            scores += await run.score(problem, wave)
+            passed = [i for i, s in enumerate(scores) if s.value is not None and s.value >= self.bar]
+            if passed:
+                return chosen(passed[0], problem, samples, scores, Stopped.EARLY)
+        return chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)

@@ -1,0 +1,89 @@
+"""Selection as pure functions: given candidates, their answers and their scores, which one wins.
+
+No function looks at the order of the candidates except to name one among equals, and ties between answers are
+broken by the `rng`: the same seed gives the same winner whatever order the candidates came in.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mull.types import Score
+
+
+class Ballot(NamedTuple):
+    """The result of a vote: the winning answer and the weight of every answer, heaviest first."""
+
+    answer: str | None
+    tally: tuple[tuple[str, float], ...]
+
+    @property
+    def share(self) -> float | None:
+        """The winner's share of all weight; `None` where nobody voted or no vote weighed anything."""
+        total = sum(weight for _, weight in self.tally)
+        return self.tally[0][1] / total if total > 0 else None
+
+
+def _elect(weights: dict[str, float], rng: random.Random) -> Ballot:
+    if not weights:
+        return Ballot(None, ())
+    ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
+    tied = [answer for answer, weight in ranked if weight == ranked[0][1]]
+    winner = rng.choice(tied) if len(tied) > 1 else tied[0]
+    ranked.sort(key=lambda item: (-item[1], item[0] != winner, item[0]))
+    return Ballot(winner, tuple(ranked))
+
+
+def majority(answers: Sequence[str | None], rng: random.Random) -> Ballot:
+    """The most frequent answer (Wang et al. 2022, self-consistency); no answer is no vote."""
+    return _elect({a: float(n) for a, n in Counter(a for a in answers if a is not None).items()}, rng)
+
+
+def weighted(answers: Sequence[str | None], scores: Sequence[Score], rng: random.Random) -> Ballot:
+    """The answer with the greatest sum of scores, which must be in [0, 1]; no score is no vote (Snell et al. 2024)."""
+    weights: defaultdict[str, list[float]] = defaultdict(list)
+    for answer, score in zip(answers, scores, strict=True):
+        if answer is not None and score.value is not None:
+            weights[answer].append(score.value)
+    # A sum that does not depend on the order of its terms.
+    return _elect({answer: sum(sorted(values)) for answer, values in weights.items()}, rng)
+
+
+def best(scores: Sequence[Score], rng: random.Random) -> int | None:
+    """The place of the highest score; unscored candidates are out, ties are broken by the rng."""
+    known = [score.value for score in scores if score.value is not None]
+    if not known:
+        return None
+    tied = [i for i, score in enumerate(scores) if score.value == max(known)]
+    return rng.choice(tied) if len(tied) > 1 else tied[0]
+
+
+def best_of_majority(
+    answers: Sequence[str | None], scores: Sequence[Score], alpha: float, rng: random.Random
+) -> str | None:
+    """The answer of the highest score among those that at least a share `alpha` of the candidates gave.
+
+    An answer's score is the mean over the candidates that gave it. Where no answer is that frequent the most
+    frequent one wins (arXiv 2510.03199, with one answer submitted).
+    """
+    ballot = majority(answers, rng)
+    frequent = [answer for answer, n in ballot.tally if n >= alpha * len(answers)]
+    values: dict[str, list[float]] = {answer: [] for answer in frequent}
+    for answer, score in zip(answers, scores, strict=True):
+        if answer in values and score.value is not None:
+            values[answer].append(score.value)
+    means = {answer: sum(sorted(vs)) / len(vs) for answer, vs in values.items() if vs}
+    return _elect(means, rng).answer if means else ballot.answer
+
+
+def representative(answer: str | None, answers: Sequence[str | None], scores: Sequence[Score] = ()) -> int | None:
+    """The candidate that stands for an answer: the best scored of those that gave it, else the first drawn."""
+    places = [i for i, a in enumerate(answers) if a is not None and a == answer]
+    if not places:
+        return None
+    if not scores:
+        return places[0]
+    return max(places, key=lambda i: (-1.0 if (v := scores[i].value) is None else v, -i))

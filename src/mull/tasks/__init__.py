@@ -1,0 +1,1 @@
+"""Tasks: problem sets, and the only holders of gold answers."""

@@ -1,0 +1,78 @@
+"""Problem sets from JSONL files, graded against their `answer` or their recorded verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mull.answers import answer_of, canonical
+from mull.errors import FileFormatError, UnknownNameError
+from mull.records import Recording, read_recordings
+from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
+
+KINDS = {"auto": None, "exact": AnswerKind.TEXT, "numeric": AnswerKind.NUMBER, "choice": AnswerKind.CHOICE}
+
+
+def kind_of(golds: list[str]) -> AnswerKind:
+    """Numbers if all golds are numbers, choices if all are single letters, else text."""
+    if golds and all(len(gold) == 1 and gold.isalpha() for gold in golds):
+        return AnswerKind.CHOICE
+    if golds and all(canonical(gold, AnswerKind.TEXT) == canonical(gold, AnswerKind.NUMBER) for gold in golds):
+        return AnswerKind.NUMBER
+    return AnswerKind.TEXT
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """Rows of `prompt` and `answer` in a JSONL file (`.gz` too), in the order of the file.
+
+    `grading` says how answers are compared: `exact`, `numeric`, `choice`, or `auto`, which looks at the golds.
+    `model` picks the rows of one model in a file of recordings. A sample whose text was recorded with a
+    verdict is graded by that verdict.
+    """
+
+    path: str
+    grading: str = "auto"
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.grading not in KINDS:
+            raise UnknownNameError("grading", self.grading, KINDS)
+        ids = [recording.id for recording in self._recordings]
+        if len(set(ids)) < len(ids):
+            models = sorted({str(recording.group) for recording in self._recordings})
+            raise FileFormatError(
+                self.path, None, f"rows of several models: pick one with model=, of {', '.join(models)}"
+            )
+
+    @property
+    def name(self) -> str:
+        return f"file:{self.path}" + (f",model={self.model}" if self.model else "")
+
+    @cached_property
+    def _recordings(self) -> list[Recording]:
+        return read_recordings(Path(self.path), self.model)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Recording]:
+        return {recording.id: recording for recording in self._recordings}
+
+    @cached_property
+    def _kind(self) -> AnswerKind:
+        return KINDS[self.grading] or kind_of([r.gold for r in self._recordings if r.gold is not None])
+
+    def problems(self) -> Iterator[Problem]:
+        for recording in self._recordings:
+            yield Problem(recording.id, Prompt.user(recording.prompt), self._kind)
+
+    async def grade(self, problem_id: str, sample: Sample) -> Grade:
+        recording = self._by_id[problem_id]
+        for recorded in recording.samples:
+            if recorded.correct is not None and recorded.text == sample.text and recorded.answer == sample.answer:
+                return Grade(recorded.correct, "as recorded")
+        if recording.gold is None:
+            return Grade(None, f"line {recording.line} has no answer to compare with")
+        problem = Problem(problem_id, sample.prompt, self._kind)
+        return Grade(answer_of(problem, sample) == canonical(recording.gold, self._kind))

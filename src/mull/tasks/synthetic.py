@@ -1,0 +1,263 @@
+"""Two endless problem sets, generated from a seed: `chain` (arithmetic told as facts) and `countdown`.
+
+Every problem belongs by its content to one split: a tenth of them, chosen by a hash, is held out for
+measuring and the rest is for training, so that no held-out problem can occur in a training text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from mull.answers import answer_of
+from mull.errors import UsageError
+from mull.expression import misses
+from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
+
+Split = Literal["train", "test"]
+Operator = Literal["+", "-", "*", "/"]
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+MAX_VALUE = 999
+MAX_OPS = 12
+MAX_NUMBERS = 6
+
+
+def split_of(content: str) -> Split:
+    """The split that a problem belongs to; `content` is whatever makes it that problem."""
+    return "test" if hashlib.blake2b(content.encode(), digest_size=8).digest()[0] < 26 else "train"
+
+
+def apply(operator: str, a: int, b: int) -> int | None:
+    """`a operator b` over the positive integers up to `MAX_VALUE`; `None` where it leaves them."""
+    if operator == "+":
+        value = a + b
+    elif operator == "-":
+        value = a - b
+    elif operator == "*":
+        value = a * b
+    elif b == 0 or a % b:
+        return None
+    else:
+        value = a // b
+    return value if 0 < value <= MAX_VALUE else None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A quantity and how it comes about: `name = source operator operand`, or just a value at the start."""
+
+    name: str
+    value: int
+    source: str = ""
+    operator: str = ""
+    operand: int = 0
+
+    @property
+    def fact(self) -> str:
+        """As the problem tells it."""
+        return f"{self.name}:{self.source}{self.operator}{self.operand}" if self.source else f"{self.name}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A quantity asked for, the lines that lead to it in order, and the facts told, shuffled."""
+
+    lines: tuple[Line, ...]
+    facts: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return ";".join(self.facts) + f";{self.lines[-1].name}?"
+
+    @property
+    def answer(self) -> int:
+        return self.lines[-1].value
+
+    @property
+    def content(self) -> str:
+        return content_of(self.lines)
+
+
+def content_of(lines: tuple[Line, ...]) -> str:
+    """What makes a chain that chain: its start and operations, whatever its names, order and distractors."""
+    return f"chain {lines[0].value}" + "".join(f"{line.operator}{line.operand}" for line in lines[1:])
+
+
+def _derive(rng: random.Random, names: Iterator[str], ops: int) -> tuple[Line, ...]:
+    lines = [Line(next(names), rng.randint(2, 99))]
+    while len(lines) <= ops:
+        last = lines[-1]
+        operator = rng.choices("+-*", (4, 3, 3))[0]
+        operand = rng.randint(2, 9) if operator == "*" else rng.randint(2, 99)
+        value = apply(operator, last.value, operand)
+        if value is not None:
+            lines.append(Line(next(names), value, last.name, operator, operand))
+    return tuple(lines)
+
+
+def chain(rng: random.Random, ops: int, split: Split) -> Chain:
+    """A chain of `ops` operations from the given split, with one distractor for every two or three facts."""
+    while True:
+        names = iter(rng.sample(LETTERS, len(LETTERS)))
+        lines = _derive(rng, names, ops)
+        if split_of(content_of(lines)) == split:
+            break
+    distractors = _derive(rng, names, rng.randint(0, ops // 2))
+    facts = [line.fact for line in lines + distractors]
+    rng.shuffle(facts)
+    return Chain(lines, tuple(facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Two numbers joined into one."""
+
+    a: int
+    operator: str
+    b: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Countdown:
+    """Numbers, a target, and one way from them to it that uses them all."""
+
+    numbers: tuple[int, ...]
+    target: int
+    moves: tuple[Move, ...]
+
+    @property
+    def text(self) -> str:
+        return f"reach {self.target} with " + " ".join(map(str, self.numbers))
+
+
+def moves(numbers: list[int]) -> list[Move]:
+    """All moves from these numbers, the larger operand first."""
+    found: dict[Move, None] = {}
+    for i, x in enumerate(numbers):
+        for y in numbers[i + 1 :]:
+            a, b = max(x, y), min(x, y)
+            for operator in "+-*/":
+                value = apply(operator, a, b)
+                if value is not None and not (operator in "*/" and b == 1):
+                    found[Move(a, operator, b, value)] = None
+    return list(found)
+
+
+def after(numbers: list[int], move: Move) -> list[int]:
+    """The numbers left after a move, the new one last."""
+    left = list(numbers)
+    left.remove(move.a)
+    left.remove(move.b)
+    return [*left, move.value]
+
+
+def expression(moves: tuple[Move, ...]) -> str:
+    """The last move's value as one expression of the given numbers.
+
+    A value that two moves made is spelled by the latest one that is not yet used up.
+    """
+    made: list[tuple[int, str]] = []
+    text = ""
+
+    def spell(value: int) -> str:
+        for i in range(len(made) - 1, -1, -1):
+            if made[i][0] == value:
+                return f"({made.pop(i)[1]})"
+        return str(value)
+
+    for move in moves:
+        right = spell(move.b)
+        left = spell(move.a)
+        text = f"{left}{move.operator}{right}"
+        made.append((move.value, text))
+    return text
+
+
+def countdown(rng: random.Random, numbers: int, split: Split) -> Countdown:
+    """A countdown of so many numbers up to 12 from the given split; its target is between 10 and 99."""
+    while True:
+        given = sorted(rng.randint(1, 12) for _ in range(numbers))
+        left, path = given, list[Move]()
+        while len(left) > 1:
+            possible = moves(left)
+            path.append(rng.choice(possible))
+            left = after(left, path[-1])
+        if 10 <= left[0] <= 99 and split_of(f"countdown {given} {left[0]}") == split:
+            rng.shuffle(given)
+            return Countdown(tuple(given), left[0], tuple(path))
+
+
+def _problem_rng(task: str, index: int) -> random.Random:
+    """A generator for one problem, which does not depend on how many others are asked for."""
+    return random.Random(f"{task}/{index}")
+
+
+@dataclass(frozen=True)
+class ChainTask:
+    """Multi-step arithmetic told as facts in shuffled order, some of them distractors; `ops` is the difficulty.
+
+    There is no verifier at run time: the stand-in for mathematics. Problem `i` of a seed is always the same.
+    """
+
+    ops: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.ops <= MAX_OPS:
+            raise UsageError(f"ops must be between 1 and {MAX_OPS}, not {self.ops}")
+
+    @property
+    def name(self) -> str:
+        return f"chain:ops={self.ops}"
+
+    def _chain(self, index: int) -> Chain:
+        return chain(_problem_rng(f"{self.name}/{self.seed}", index), self.ops, "test")
+
+    def problems(self) -> Iterator[Problem]:
+        for i in itertools.count():
+            yield Problem(f"{self.name}/{self.seed}/{i}", Prompt.user(self._chain(i).text), AnswerKind.NUMBER)
+
+    async def grade(self, problem_id: str, sample: Sample) -> Grade:
+        problem = Problem(problem_id, sample.prompt, AnswerKind.NUMBER)
+        gold = self._chain(int(problem_id.rpartition("/")[2])).answer
+        return Grade(answer_of(problem, sample) == str(gold))
+
+
+@dataclass(frozen=True)
+class CountdownTask:
+    """Reach a target from given numbers with + - * / and brackets; `numbers` is the difficulty.
+
+    A checker verifies replies at run time: the stand-in for code with tests.
+    """
+
+    numbers: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.numbers <= MAX_NUMBERS:
+            raise UsageError(f"numbers must be between 2 and {MAX_NUMBERS}, not {self.numbers}")
+
+    @property
+    def name(self) -> str:
+        return f"countdown:numbers={self.numbers}"
+
+    def _countdown(self, index: int) -> Countdown:
+        return countdown(_problem_rng(f"{self.name}/{self.seed}", index), self.numbers, "test")
+
+    def problems(self) -> Iterator[Problem]:
+        for i in itertools.count():
+            puzzle = self._countdown(i)
+            given = {"numbers": puzzle.numbers, "target": puzzle.target}
+            yield Problem(f"{self.name}/{self.seed}/{i}", Prompt.user(puzzle.text), AnswerKind.EXPRESSION, given)
+
+    async def grade(self, problem_id: str, sample: Sample) -> Grade:
+        puzzle = self._countdown(int(problem_id.rpartition("/")[2]))
+        problem = Problem(problem_id, sample.prompt, AnswerKind.EXPRESSION)
+        why = misses(answer_of(problem, sample), puzzle.numbers, puzzle.target)
+        return Grade(not why, why)

@@ -1,0 +1,220 @@
+"""Fakes that behave, for tests of strategies: a seeded model, and a verifier that sometimes cannot tell.
+
+And the laws that every strategy must keep, as functions that raise `AssertionError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mull.bank import MemoryBank
+from mull.errors import ModelError
+from mull.run import Run
+from mull.types import (
+    AnswerKind,
+    Bank,
+    Budget,
+    Cost,
+    Draw,
+    Finish,
+    Model,
+    Outcome,
+    Params,
+    Problem,
+    Prompt,
+    Sample,
+    Score,
+    Strategy,
+    Verifier,
+)
+
+PROBLEM = Problem("fake", Prompt.user("Which letter?"), AnswerKind.TEXT)
+
+
+@dataclass
+class FakeModel:
+    """Answers with a letter that its seed decides: `a` with probability 0.5, `b` 0.3, `c` 0.15, no answer at all 0.05.
+
+    Draws arrive in an order that depends on their seeds, not in draw order, if `is_shuffled`. After `dies_after`
+    draws it fails with `ModelError`. `delay` seconds pass before each draw. `seen` lists every draw that was made.
+    """
+
+    dies_after: int | None = None
+    is_shuffled: bool = True
+    delay: float = 0.0
+    usd_per_token: float | None = 1e-6
+    seen: list[tuple[Prompt, Params, Draw]] = field(default_factory=list)
+    n_cancelled: int = 0
+
+    @property
+    def name(self) -> str:
+        return "fake"
+
+    @property
+    def identity(self) -> str:
+        return "fake"
+
+    @property
+    def can_continue(self) -> bool:
+        return True
+
+    def quote(self, prompt: Prompt, params: Params) -> Cost:
+        return self._cost(params.max_tokens)
+
+    def _cost(self, n_tokens: int) -> Cost:
+        usd = None if self.usd_per_token is None else n_tokens * self.usd_per_token
+        return Cost(1, 5, n_tokens, 0, 0, 2.0 * n_tokens, usd, 0.001 * n_tokens)
+
+    async def sample(
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+    ) -> AsyncGenerator[Sample, None]:
+        order = list(draws)
+        if self.is_shuffled:
+            order.sort(key=lambda draw: draw.seed % 101)
+        n_made = 0
+        try:
+            for draw in order:
+                await asyncio.sleep(self.delay)
+                if self.dies_after is not None and len(self.seen) >= self.dies_after:
+                    raise ModelError("the fake model was told to fail here")
+                self.seen.append((prompt, params, draw))
+                n_made += 1
+                yield self._draw(prompt, params, draw)
+        finally:
+            self.n_cancelled += len(order) - n_made
+
+    def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
+        rng = random.Random(f"{prompt}/{draw.seed}")
+        letter = rng.choices(["a", "b", "c", ""], [50, 30, 15, 5])[0]
+        n_tokens = rng.randint(1, 40)
+        if n_tokens > params.max_tokens:
+            cost = self._cost(params.max_tokens)
+            return Sample(prompt, "so", Finish.LENGTH, cost, draw.number, draw.seed)
+        text = f"so {letter}\nanswer: {letter}" if letter else ""
+        return Sample(prompt, text, Finish.STOP, self._cost(n_tokens), draw.number, draw.seed)
+
+
+@dataclass(frozen=True)
+class FakeVerifier:
+    """Scores a reply by its text and its draw, alike for the same sample; a tenth of the samples it cannot score."""
+
+    usd: float = 1e-7
+
+    @property
+    def name(self) -> str:
+        return "fake-verifier"
+
+    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
+        return Cost(len(samples), 0, 0, 3 * len(samples), 0, 6.0 * len(samples), self.usd * len(samples), 0.0)
+
+    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+        await asyncio.sleep(0)
+        return [self._score(sample) for sample in samples]
+
+    def _score(self, sample: Sample) -> Score:
+        rng = random.Random(f"{sample.text}/{sample.seed}")
+        cost = Cost(1, 0, 0, 3, 0, 6.0, self.usd, 0.0)
+        if rng.random() < 0.1:
+            return Score(None, cost=cost, why="the fake verifier was told not to know")
+        return Score(rng.choice([0.0, 0.25, 0.5, 0.75, 1.0]), cost=cost)
+
+
+def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
+    """Runs a strategy to its end in an event loop of its own."""
+
+    async def call() -> Outcome:
+        return await strategy(problem, run)
+
+    return asyncio.run(call())
+
+
+def fake_run(model: Model | None = None, verifier: Verifier | None = None, **options: Any) -> Run:
+    """A run on the fakes, unless others are given."""
+    return Run(model or FakeModel(), verifier=verifier or FakeVerifier(), params=Params(max_tokens=48), **options)
+
+
+BUDGETS = (
+    *(Budget(calls=n) for n in (0, 1, 2, 7, 30)),
+    *(Budget(tokens=n) for n in (0, 1, 9, 100, 600)),
+    *(Budget(usd=x) for x in (0.0, 3e-5, 5e-4)),
+    *(Budget(flops=x) for x in (0.0, 100.0, 900.0)),
+    Budget(calls=9, tokens=70),
+)
+
+
+def check_deterministic(strategy: Strategy) -> None:
+    """The same seed gives the same outcome and the same spend, whatever order the draws arrive in."""
+    first, second = fake_run(), fake_run(FakeModel(is_shuffled=False))
+    assert solve(strategy, first) == solve(strategy, second)
+    assert first.spent == second.spent
+
+
+def check_ceiling(strategy: Strategy, budget: Budget) -> None:
+    """No ceiling is ever exceeded, and nothing stays held."""
+    run = fake_run(budget=budget)
+    solve(strategy, run)
+    assert_within(run)
+
+
+def check_ceiling_of_five(strategy: Strategy, budget: Budget) -> None:
+    """Five calls of the strategy at once on one run keep its ceilings too."""
+    run = fake_run(budget=budget)
+
+    async def five() -> None:
+        problems = [replace(PROBLEM, id=str(i), prompt=Prompt.user(f"Which letter? {i}")) for i in range(5)]
+        await asyncio.gather(*(strategy(problem, run) for problem in problems))
+
+    asyncio.run(five())
+    assert_within(run)
+
+
+def assert_within(run: Run) -> None:
+    """What a run spent is within its budget, and it holds nothing."""
+    for name, spent in (
+        ("calls", run.spent.calls), ("tokens", run.spent.tokens), ("usd", run.spent.usd), ("flops", run.spent.flops)
+    ):  # fmt: skip
+        ceiling = getattr(run.budget, name)
+        assert ceiling is None or (spent is not None and spent <= ceiling), f"{name}: spent {spent} of {ceiling}"
+    assert run.held == Cost(), f"still held: {run.held}"
+
+
+def check_no_draw_twice(strategy: Strategy) -> None:
+    """Inside a run no numbered draw of a question is made twice."""
+    model = FakeModel()
+    solve(strategy, fake_run(model))
+    made = [(prompt, params, draw.number) for prompt, params, draw in model.seen]
+    assert made, "the strategy drew nothing"
+    assert len(made) == len(set(made))
+
+
+def check_replay(strategy: Strategy, bank: Bank | None = None) -> None:
+    """Replayed from the bank on a dead model: no draw is made, and the outcome and the spend are the same."""
+    bank = bank or MemoryBank()
+    first = fake_run(bank=bank)
+    outcome = solve(strategy, first)
+    second = fake_run(FakeModel(dies_after=0), bank=bank)
+    assert solve(strategy, second) == outcome
+    assert second.spent == first.spent
+    assert second.fresh.output_tokens == 0
+
+
+def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
+    """Killed half way and run again: the same outcome, and no finished draw is made again."""
+    bank = bank or MemoryBank()
+    whole = FakeModel()
+    outcome = solve(strategy, fake_run(whole))
+    first = FakeModel(dies_after=max(len(whole.seen) // 2, 1))
+    if len(whole.seen) > len(first.seen) and len(whole.seen) > 1:
+        try:
+            solve(strategy, fake_run(first, bank=bank))
+        except ModelError:
+            pass
+        else:
+            raise AssertionError("the model should have failed")
+    second = FakeModel()
+    assert solve(strategy, fake_run(second, bank=bank)) == outcome
+    assert len(first.seen) + len(second.seen) == len(whole.seen)

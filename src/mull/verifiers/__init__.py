@@ -1,0 +1,1 @@
+"""Verifiers: what tells good replies from bad ones at run time."""

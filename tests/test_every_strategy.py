@@ -1,0 +1,68 @@
+"""The laws that every strategy in the table must keep, on fakes: see `mull.testing`."""
+
+from pathlib import Path
+
+import pytest
+
+from mull import Budget, Strategy, spec, testing
+from mull.bank import open_bank
+
+SPECS = [
+    "single",
+    "majority:n=16",
+    "best:n=16",
+    "weighted:n=16",
+    "best-of-majority:n=16,alpha=0.1",
+    "until-pass:n=16",
+    "until-pass:n=16,wave=3,bar=2",
+    "adaptive:n=16,rule=curtail",
+    "adaptive:n=16,rule=beta",
+    "adaptive:n=16,rule=window,wave=3",
+    "adaptive:n=16,rule=eprocess,classes=3",
+]
+
+
+def test_every_strategy_of_the_table_is_here() -> None:
+    assert {text.partition(":")[0] for text in SPECS} == set(spec.STRATEGIES)
+
+
+@pytest.fixture(params=SPECS)
+def strategy(request: pytest.FixtureRequest) -> Strategy:
+    built: Strategy = spec.strategy(request.param)
+    return built
+
+
+def test_the_same_seed_gives_the_same_outcome(strategy: Strategy) -> None:
+    testing.check_deterministic(strategy)
+
+
+@pytest.mark.parametrize("budget", testing.BUDGETS, ids=str)
+def test_no_ceiling_is_exceeded(strategy: Strategy, budget: Budget) -> None:
+    testing.check_ceiling(strategy, budget)
+
+
+@pytest.mark.parametrize("budget", testing.BUDGETS, ids=str)
+def test_no_ceiling_is_exceeded_by_five_at_once(strategy: Strategy, budget: Budget) -> None:
+    testing.check_ceiling_of_five(strategy, budget)
+
+
+def test_no_draw_is_made_twice(strategy: Strategy) -> None:
+    testing.check_no_draw_twice(strategy)
+
+
+def test_a_replay_costs_nothing(strategy: Strategy) -> None:
+    testing.check_replay(strategy)
+
+
+def test_a_replay_from_a_file_costs_nothing(strategy: Strategy, tmp_path: Path) -> None:
+    with open_bank(str(tmp_path / "bank.db")) as bank:
+        testing.check_replay(strategy, bank)
+
+
+def test_a_killed_run_resumes(strategy: Strategy) -> None:
+    testing.check_resume(strategy)
+
+
+def test_a_killed_run_resumes_from_a_file(strategy: Strategy, tmp_path: Path) -> None:
+    with open_bank(str(tmp_path / "bank.db")) as bank:
+        testing.check_resume(strategy, bank)
