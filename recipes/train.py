@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import corpus
-import tokens
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
+
+import corpus
+import tokens
 
 SIZES = {
     # 14 times the parameters of nano, on the same text: mini is what a bigger model buys.
@@ -104,14 +105,14 @@ def orthogonal(update: Tensor) -> Tensor:
     return x.T if tall else x
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(torch.optim.Optimizer):  # type: ignore[misc]
     """Muon with Nesterov momentum in float32; torch's own works in bfloat16, which these processors lack."""
 
     def __init__(self, parameters: list[Tensor], lr: float, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
-    @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def step(self) -> None:
         for group in self.param_groups:
             for p in group["params"]:
                 state = self.state[p]
@@ -232,7 +233,7 @@ def main() -> None:
                 "chat_template": tokens.CHAT_TEMPLATE,
             },
             indent=1,
-        )  # fmt: skip
+        )
         + "\n"
     )
     print(f"done: {n_tokens} tokens in {seconds / 60:.1f} minutes, weights in {out}", flush=True)

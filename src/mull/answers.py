@@ -25,7 +25,7 @@ def answer_of(problem: Problem, sample: Sample) -> str | None:
 
 
 def extract(reply: str, kind: AnswerKind = AnswerKind.TEXT, *, is_whole: bool = True) -> str | None:
-    r"""The canonical answer that a reply gives: the last `\boxed{}`, else the last `answer: ...`, else what it ends with.
+    r"""The canonical answer that a reply gives: the last `\boxed{}`, else the last `answer: ...`, else its end.
 
     What stands inside a thought is not the answer, and a thought that never ended has none. Only a whole
     reply is read to its end: one that was cut off answers nothing unless it says so.

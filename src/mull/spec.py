@@ -53,13 +53,10 @@ def build(kind: str, table: dict[str, str], spec: str, **defaults: Any) -> Any:
     hints = get_type_hints(cls)
     options = {f.name: f for f in fields(cls) if f.init}
     given: dict[str, Any] = {}
+    first = next(iter(options.values()), None)
     for place, part in enumerate(_split(rest)):
         option, equals, text = part.partition("=")
-        if (
-            place == 0
-            and (not equals or option not in options)
-            and _is_required(first := next(iter(options.values()), None))
-        ):
+        if place == 0 and option not in options and first is not None and _is_required(first):
             option, text = first.name, part
         elif not equals:
             raise UsageError(f"{kind} {name!r}: {part!r} is not of the form option=value")
@@ -92,8 +89,8 @@ def describe(table: dict[str, str], value: Any) -> str:
     return name + (":" + ",".join(options) if options else "")
 
 
-def _is_required(f: Field[Any] | None) -> bool:
-    return f is not None and f.default is MISSING and f.default_factory is MISSING
+def _is_required(f: Field[Any]) -> bool:
+    return f.default is MISSING and f.default_factory is MISSING
 
 
 def _split(text: str) -> list[str]:

@@ -89,10 +89,10 @@ async def run_grid(
     seed: int = 0,
     tick: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Cell]]:
-    """Runs each strategy on each problem. Draws go to the bank as they come, so a second run pays only for what is missing.
+    """Runs each strategy on each problem.
 
-    The strategies take turns on a problem, so that draws that two of them share are made once. `tick` is called
-    for each finished cell.
+    Draws go to the bank as they come, so that a second run pays only for what is missing. The strategies take
+    turns on a problem, so that draws that two of them share are made once. `tick` is called for each outcome.
     """
     problems = list(itertools.islice(task.problems(), n_problems))
     cells: dict[str, dict[int, Cell]] = {name: {} for name in strategies}

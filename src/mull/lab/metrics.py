@@ -13,8 +13,8 @@ from mull.lab.compare import Interval, bootstrap
 
 Floats = NDArray[np.float64]
 
-N_SHUFFLES = 400
-"""Random subsets a problem for majority@k, where the exact mean over all subsets is out of reach."""
+N_SUBSETS = 400
+"""Subsets a problem for majority@k, at least, where the exact mean over all of them is out of reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,10 @@ class Curves:
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Probability that k of n draws, c of them correct, hold a correct one (Chen et al. 2021): 1 - C(n-c, k) / C(n, k)."""
+    """Probability that k of n draws, c of them correct, hold a correct one: 1 - C(n-c, k) / C(n, k).
+
+    The unbiased estimator of Chen et al. 2021 (arXiv 2107.03374). Raises `ValueError` where k is above n.
+    """
     if not 0 <= c <= n or not 1 <= k <= n:
         raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, not n={n}, c={c}, k={k}")
     if n - c < k:
@@ -89,24 +92,24 @@ def best_at_k(scores: Sequence[float | None], correct: Sequence[bool], ks: Seque
 
 
 def majority_at_k(
-    answers: Sequence[str | None],
-    correct: Sequence[bool],
-    ks: Sequence[int],
-    seed: int = 0,
-    n_shuffles: int = N_SHUFFLES,
+    answers: Sequence[str | None], correct: Sequence[bool], ks: Sequence[int], seed: int = 0
 ) -> list[float]:
-    """Probability that the vote of k draws is correct, over `n_shuffles` random subsets; ties count in equal parts.
+    """Probability that the vote of k draws is correct, over random subsets; ties count in equal parts.
 
-    Draws without an answer do not vote. An answer is as correct as the draws that gave it were on average.
+    Draws without an answer do not vote. An answer is as correct as the draws that gave it were on average. The
+    subsets are all the rotations of a few shuffles, at least `N_SUBSETS` of them, so that each draw is in as
+    many as any other.
     """
     classes = {a: i for i, a in enumerate(dict.fromkeys(a for a in answers if a is not None))}
     if not classes:
         return [0.0] * len(ks)
+    n = len(answers)
     ids = np.array([-1 if a is None else classes[a] for a in answers])
     right = np.array([np.mean([c for a, c in zip(answers, correct, strict=True) if a == name]) for name in classes])
     rng = np.random.default_rng(seed)
-    order = rng.permuted(np.tile(ids, (n_shuffles, 1)), axis=1)
-    counts = np.zeros((n_shuffles, len(classes)), dtype=np.int64)
+    rotations = np.add.outer(np.arange(n), np.arange(n)) % n
+    order = np.concatenate([rng.permutation(ids)[rotations] for _ in range(-(-N_SUBSETS // n))])
+    counts = np.zeros((len(order), len(classes)), dtype=np.int64)
     values, done = [], 0
     for k in ks:
         for column in order[:, done:k].T:

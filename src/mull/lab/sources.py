@@ -77,7 +77,7 @@ def _counts(path: Path) -> dict[str, list[Pool]]:
 async def bank_pools(
     bank: SqlBank, task: Task, model: Model, params: Params, seed: int, n_problems: int
 ) -> dict[str, list[Pool]]:
-    """The pools of the draws that a bank holds for the problems of a task, graded by it; problems without draws are left out."""
+    """The pools of the draws that a bank holds for a task, graded by it; problems without draws are left out."""
     pools = []
     for problem in itertools.islice(task.problems(), n_problems):
         key = digest(question(model, problem.prompt, params, seed))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,6 +17,7 @@ from mull.strategies.parallel import check_at_least, elected
 from mull.types import Outcome, Problem, Sample, Stopped
 
 Rule = Literal["curtail", "beta", "window", "eprocess"]
+Evidence = Literal["mixture", "kt"]
 
 
 def top_two(answers: Sequence[str | None]) -> tuple[int, int]:
@@ -37,7 +39,7 @@ def beta_lead(first: int, second: int) -> float:
     that a fair coin, thrown first + second + 1 times, shows at most `first` heads.
     """
     m = first + second + 1
-    return sum(math.comb(m, j) for j in range(first + 1)) / 2**m
+    return float(sum(math.comb(m, j) for j in range(first + 1)) / 2**m)
 
 
 def beta(answers: Sequence[str | None], level: float) -> bool:
@@ -66,7 +68,21 @@ def lead_evidence(first: int, second: int) -> float:
     return math.exp((m + 1) * math.log(2) + log_beta) * beta_lead(first, second)
 
 
-def eprocess(answers: Sequence[str | None], delta: float, classes: int) -> bool:
+def kt_evidence(wins: Iterable[bool]) -> float:
+    """The e-value against the same null from the draws in order, by a predictable plug-in (Krichevsky-Trofimov).
+
+    Each factor bets on the lead that the draws before it show, clipped at 1/2: without the clip it would only
+    test a lead of exactly 1/2.
+    """
+    evidence, n_won, n = 1.0, 0, 0
+    for won in wins:
+        lead = max(0.5, (n_won + 0.5) / (n + 1))
+        evidence *= 2 * lead if won else 2 * (1 - lead)
+        n_won, n = n_won + won, n + 1
+    return evidence
+
+
+def eprocess(answers: Sequence[str | None], delta: float, classes: int, evidence: Evidence = "mixture") -> bool:
     """Whether some answer leads every other with e-values of at least `classes` / `delta`.
 
     The probability of ever stopping on an answer that is not the most likely one is at most `delta`, if there
@@ -75,33 +91,44 @@ def eprocess(answers: Sequence[str | None], delta: float, classes: int) -> bool:
     counts = Counter(a for a in answers if a is not None)
     if not counts:
         return False
-    ranked = counts.most_common(2)
-    second = ranked[1][1] if len(ranked) > 1 else 0
-    # The evidence falls with the rival's count, so the strongest rival decides.
-    return lead_evidence(ranked[0][1], second) >= max(classes, len(counts)) / delta
+    bar = max(classes, len(counts)) / delta
+    (leader, first), *rivals = counts.most_common()
+    if evidence == "mixture":
+        # The evidence falls with the rival's count, so the strongest rival decides.
+        return lead_evidence(first, rivals[0][1] if rivals else 0) >= bar
+    others: list[str | None] = [rival for rival, _ in rivals] or [None]
+    return all(
+        kt_evidence(a == leader for a in answers if a in (leader, rival) and a is not None) >= bar for rival in others
+    )
 
 
 @dataclass(frozen=True)
 class Adaptive:
     """Majority of n draws at most, in waves, that stops by a rule.
 
-    `curtail`: the leader cannot be overtaken. `beta`: the leader leads with probability `level`. `window`:
-    `width` draws in a row agree. `eprocess`: a wrong stop has a probability of at most `delta`, whenever it
-    comes, if there are at most `classes` answers. Rules act between waves: they see every draw of a wave.
+    `beta`: the leader leads with probability `level`. `window`: `width` draws in a row agree. `eprocess`: a wrong
+    stop has a probability of at most `delta`, whenever it comes, if there are at most `classes` answers.
+    `curtail`: the leader cannot be overtaken; every other rule stops then too, for the rest cannot change the vote.
+
+    A wave is as large as it must be for the rule to stop at all, were all its draws for the leader, so none is
+    drawn in vain; `wave` makes it at least that large where round trips cost more than draws.
     """
 
     n: int = 64
     rule: Rule = "beta"
-    wave: int = 4
+    wave: int = 1
     level: float = 0.95
     width: int = 5
     delta: float = 0.05
     classes: int = 10
+    evidence: Evidence = "mixture"
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, wave=self.wave, width=self.width, classes=self.classes)
         if self.rule not in get_args(Rule):
             raise UnknownNameError("rule", self.rule, get_args(Rule))
+        if self.evidence not in get_args(Evidence):
+            raise UnknownNameError("evidence", self.evidence, get_args(Evidence))
         if not 0.5 < self.level < 1:
             raise UsageError(f"level must be between 0.5 and 1, not {self.level}")
         if not 0 < self.delta < 1:
@@ -109,20 +136,29 @@ class Adaptive:
 
     def is_enough(self, answers: Sequence[str | None]) -> bool:
         """Whether the rule stops after these answers."""
-        if self.rule == "curtail":
-            return curtail(answers, self.n)
+        if curtail(answers, self.n):
+            return True
         if self.rule == "beta":
             return beta(answers, self.level)
         if self.rule == "window":
             return window(answers, self.width)
-        return eprocess(answers, self.delta, self.classes)
+        if self.rule == "eprocess":
+            return eprocess(answers, self.delta, self.classes, self.evidence)
+        return False
+
+    def next_wave(self, answers: Sequence[str | None]) -> int:
+        """The fewest draws after which the rule can stop, but at least `wave` and at most what is left of n."""
+        left = self.n - len(answers)
+        leader = next((a for a, _ in Counter(a for a in answers if a is not None).most_common(1)), "")
+        fewest = 1 + bisect_left(range(1, left), True, key=lambda k: self.is_enough([*answers, *[leader] * k]))
+        return min(max(fewest, self.wave), left)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         samples: list[Sample] = []
         answers: list[str | None] = []
         stopped = Stopped.COMPLETE
         while len(samples) < self.n:
-            wave = await run.draw(problem.prompt, min(self.wave, self.n - len(samples)))
+            wave = await run.draw(problem.prompt, self.next_wave(answers))
             if not wave:
                 break
             samples += wave

@@ -85,7 +85,7 @@ class Best:
 
 @dataclass(frozen=True)
 class Weighted:
-    """The answer with the greatest sum of scores over n draws (best-of-n weighted, Li et al. 2022; Snell et al. 2024)."""
+    """The answer with the greatest sum of scores over n draws (best-of-n weighted, Snell et al. 2024)."""
 
     n: int = 16
 

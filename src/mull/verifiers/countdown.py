@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,13 +10,16 @@ from mull.answers import answer_of
 from mull.expression import misses
 from mull.types import Cost, Problem, Sample, Score
 
+_PROMPT = re.compile(r"\s*reach ([0-9]{1,9}) with ((?:[0-9]{1,9} ?)+)\s*")
+
 
 @dataclass(frozen=True)
 class CountdownChecker:
-    """Scores 1 for an expression that reaches `given["target"]` using each of `given["numbers"]` at most as often as given.
+    """Scores 1 for an expression that reaches the target using each number at most as often as given.
 
-    Anything else that a model may write scores 0, with the reason. A problem without numbers and a target
-    has no score: this checker does not know what to check there.
+    The numbers and the target are `given["numbers"]` and `given["target"]`, or told in the prompt as
+    `reach 88 with 3 4 7 25`. Anything else that a model may write scores 0, with the reason. A problem without
+    numbers and a target has no score: this checker does not know what to check there.
     """
 
     @property
@@ -27,8 +31,17 @@ class CountdownChecker:
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
-        numbers, target = problem.given.get("numbers"), problem.given.get("target")
-        if numbers is None or target is None:
+        asked = _asked(problem)
+        if asked is None:
             return [Score(None, why="the problem gives no numbers and target to check against")] * len(samples)
+        numbers, target = asked
         whys = [misses(answer_of(problem, sample), numbers, target) for sample in samples]
         return [Score(0.0 if why else 1.0, why=why) for why in whys]
+
+
+def _asked(problem: Problem) -> tuple[Sequence[int], int] | None:
+    """The numbers and the target of a problem; `None` where it has none."""
+    if "numbers" in problem.given and "target" in problem.given:
+        return problem.given["numbers"], problem.given["target"]
+    told = _PROMPT.fullmatch(problem.prompt.messages[-1].content)
+    return (tuple(map(int, told[2].split())), int(told[1])) if told else None

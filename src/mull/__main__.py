@@ -1,0 +1,5 @@
+"""`python -m mull` is the command line."""
+
+from mull.cli import main
+
+main()

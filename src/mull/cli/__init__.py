@@ -1,0 +1,53 @@
+"""The command line: `mull solve`, `sweep`, `curves`, `bank`, `list`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mull.cli.curves import curves
+from mull.cli.shelves import list_, stat
+from mull.cli.solve import solve
+from mull.cli.sweep import sweep
+from mull.errors import MullError, UsageError
+
+app = typer.Typer(
+    name="mull",
+    help="Spend inference compute where it pays: draw, verify, vote and stop, with every token counted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+bank_app = typer.Typer(help="Look after the bank, where every draw that was paid for is kept.", no_args_is_help=True)
+
+app.command()(solve)
+app.command()(sweep)
+app.command()(curves)
+bank_app.command()(stat)
+app.add_typer(bank_app, name="bank")
+app.command("list")(list_)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+) -> None:
+    if show:
+        from mull import __version__
+
+        typer.echo(f"mull {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the command line; errors become one line on standard error and an exit status."""
+    try:
+        app()
+    except UsageError as error:
+        typer.echo(f"mull: {error}", err=True)
+        raise SystemExit(2) from None
+    except MullError as error:
+        typer.echo(f"mull: {error}", err=True)
+        raise SystemExit(1) from None

@@ -1,0 +1,72 @@
+"""The options that several commands share, and what they become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mull import spec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mull.bank_sql import SqlBank
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="nano, mini, or recorded:FILE.")]
+VerifierOption = Annotated[str | None, typer.Option("--verifier", help="What scores the draws, e.g. countdown.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same draws.")]
+TemperatureOption = Annotated[float, typer.Option("--temperature", "-t", help="0 is greedy.")]
+MaxTokensOption = Annotated[int, typer.Option("--max-tokens", help="The most tokens of one draw.")]
+TokensOption = Annotated[int | None, typer.Option("--tokens", help="Ceiling on generated tokens for each problem.")]
+UsdOption = Annotated[float | None, typer.Option("--usd", help="Ceiling in dollars for each problem.")]
+FlopsOption = Annotated[float | None, typer.Option("--flops", help="Ceiling in FLOPs for each problem.")]
+SecondsOption = Annotated[
+    float | None, typer.Option("--seconds", help="Deadline for each problem; the best so far is returned.")
+]
+BankOption = Annotated[
+    str | None,
+    typer.Option("--bank", help="File or database URL of the bank; `none` keeps nothing. [default: the user's]"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@contextmanager
+def bank_at(url: str | None) -> Iterator[SqlBank | None]:
+    """The bank that the option names; it is written and closed whatever happens."""
+    if url == "none":
+        yield None
+        return
+    from mull.bank import open_bank
+
+    with open_bank(url) as bank:
+        yield bank
+
+
+def model_of(text: str, seed: int) -> Any:
+    return spec.build("model", spec.MODELS, text, seed=seed)
+
+
+def verifier_of(text: str | None) -> Any:
+    return None if text is None else spec.build("verifier", spec.VERIFIERS, text)
+
+
+def stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def stdout() -> Console:
+    """Standard output, wide enough for a table where it is not a terminal."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,137 @@
+"""`mull sweep`: strategies and models compared on a task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mull import spec
+from mull.cli.options import (
+    BankOption,
+    FlopsOption,
+    JsonOption,
+    MaxTokensOption,
+    SecondsOption,
+    SeedOption,
+    TemperatureOption,
+    TokensOption,
+    UsdOption,
+    VerifierOption,
+    bank_at,
+    model_of,
+    print_json,
+    stderr,
+    stdout,
+    verifier_of,
+)
+from mull.errors import UsageError
+from mull.types import Budget, Params
+
+
+def sweep(
+    task: Annotated[str, typer.Argument(help="chain:ops=4, countdown:numbers=4 or file:PATH.")],
+    strategy: Annotated[list[str], typer.Option("--strategy", "-s", help="May be given several times.")],
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", help="May be given several times. [default: nano]")
+    ] = None,
+    verifier: VerifierOption = None,
+    problems: Annotated[
+        int | None, typer.Option("--problems", "-p", help="How many; all of a file without it. [default: 100]")
+    ] = None,
+    tokens: TokensOption = None,
+    usd: UsdOption = None,
+    flops: FlopsOption = None,
+    seconds: SecondsOption = None,
+    temperature: TemperatureOption = 1.0,
+    max_tokens: MaxTokensOption = 400,
+    seed: SeedOption = 0,
+    bank: BankOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the draws as JSONL, for `mull curves`.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare strategies and models on a task. Run the same command again to go on after an interruption.
+
+    Example: mull sweep chain:ops=4 -s single -s majority:n=16 --problems 200
+    """
+    from mull.lab import grid, sources
+
+    if problems is not None and problems < 1:
+        raise UsageError(f"--problems must be at least 1, not {problems}")
+    the_task = spec.build("task", spec.TASKS, task)
+    if problems is None and not task.startswith("file"):
+        problems = 100
+    plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
+    models = [model_of(name, seed) for name in model or ["nano"]]
+    the_verifier = verifier_of(verifier)
+    tables, lines = [], []
+    n_cells = None if problems is None else problems * len(plans) * len(models)
+    with bank_at(bank) as opened, _progress(n_cells, as_json) as advance:
+        for the_model in models:
+            cells = asyncio.run(
+                grid.run_grid(
+                    the_task,
+                    the_model,
+                    plans,
+                    n_problems=problems,
+                    verifier=the_verifier,
+                    bank=opened,
+                    seed=seed,
+                    budget=Budget(None, tokens, usd, flops, seconds),
+                    params=Params(temperature, max_tokens),
+                    tick=advance,
+                )
+            )
+            tables.append(grid.tabulate(the_task, the_model, cells, seed))
+            lines += list(sources.recording_rows(the_model, cells)) if out else []
+    if out:
+        sources.write_lines(out, lines)
+    rows = [asdict(row) for table in tables for row in table.rows]
+    pairs = [asdict(pair) for table in tables for pair in table.pairs]
+    if as_json:
+        print_json({"rows": rows, "pairs": pairs})
+        return
+    _show_tables(tables)
+
+
+def _show_tables(tables: list[Any]) -> None:
+    from mull.report import table as shown
+
+    console = stdout()
+    for table in tables:
+        console.print(shown.sweep(table))
+        for line in shown.pairs(table):
+            console.print(line, style="dim")
+
+
+@contextmanager
+def _progress(total: int | None, is_quiet: bool) -> Iterator[Any]:
+    """One bar with the time left, on a terminal; yields what moves it on by one."""
+    console = stderr()
+    if is_quiet or not console.is_terminal:
+        yield lambda: None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("outcomes", total=total)
+        yield lambda: progress.advance(bar)

@@ -1,0 +1,81 @@
+"""Reading answers: what counts as one, and when two are the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mull import AnswerKind, Finish, Problem, Prompt, Sample
+from mull.answers import answer_of, canonical, extract
+
+NUMBER, CHOICE, TEXT, EXPRESSION = AnswerKind.NUMBER, AnswerKind.CHOICE, AnswerKind.TEXT, AnswerKind.EXPRESSION
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "answer"),
+    [
+        ("<think>\nb:7+5=12\n</think>\nanswer: 12", NUMBER, "12"),
+        ("<think> the answer: 5 </think> so it is 6", NUMBER, "6"),
+        ("<think> the answer: 5", NUMBER, None),
+        (r"so \boxed{\frac{1}{2}} or \boxed{3}", NUMBER, "3"),
+        (r"\boxed{a{b}c}", TEXT, "a{b}c"),
+        (r"\boxed{never closed", TEXT, r"\boxed{never closed"),
+        ("He makes 18 dollars.\n#### 18", NUMBER, "18"),
+        ("The answer is: 1,234.50", NUMBER, "2469/2"),
+        ("Final answer = (B) because", CHOICE, "B"),
+        ("I would say C.", CHOICE, "C"),
+        ("it costs $3 and then $4", NUMBER, "4"),
+        ("no number here", NUMBER, None),
+        ("", TEXT, None),
+        ("thinking aloud\nParis.", TEXT, "paris"),
+        ("Answer: (10 - 6) * 4 = 24", EXPRESSION, "(10-6)*4=24"),
+    ],
+)
+def test_the_answer_of_a_reply(reply: str, kind: AnswerKind, answer: str | None) -> None:
+    assert extract(reply, kind) == answer
+
+
+def test_a_reply_that_was_cut_off_answers_only_what_it_says_outright() -> None:
+    assert extract("first 12, then 15, then", NUMBER, is_whole=False) is None
+    assert extract("answer: 12 and", NUMBER, is_whole=False) == "12"
+
+
+def test_what_a_sample_brings_beside_its_text_comes_first() -> None:
+    problem = Problem("p", Prompt.user("q"), NUMBER)
+    assert answer_of(problem, Sample(problem.prompt, "answer: 5", Finish.STOP, answer="6.0")) == "6"
+    assert answer_of(problem, Sample(problem.prompt, "answer: 5", Finish.STOP)) == "5"
+    assert answer_of(problem, Sample(problem.prompt.extend("answer: "), "5", Finish.STOP)) == "5"
+    assert answer_of(problem, Sample(problem.prompt, "answer: 5", Finish.ERROR)) is None
+    assert answer_of(problem, Sample(problem.prompt, "then 5", Finish.LENGTH)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [("0.50", "1/2"), ("1,000", "1000"), ("$5.00", "5"), ("+3", "3"), ("-0", "0"), ("6/4", "3/2"), ("18.", "18")],
+)
+def test_equal_numbers_have_one_form(text: str, same: str) -> None:
+    assert canonical(text, NUMBER) == canonical(text, TEXT) == same
+
+
+@pytest.mark.parametrize("text", ["1/0", "1e5", "0x10", "१२", "--3", "1.2.3", "9" * 500])
+def test_what_is_no_plain_number_stays_text(text: str) -> None:
+    assert canonical(text, TEXT) == text.casefold()
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"), [("B", "B"), ("(c)", "C"), ("d.", "D"), ("A) Paris", "A"), ("Paris", None), ("", None)]
+)
+def test_choices(text: str, letter: str | None) -> None:
+    assert canonical(text, CHOICE) == letter
+
+
+@given(st.text(max_size=300), st.sampled_from(AnswerKind))
+def test_no_text_makes_reading_fail_and_an_answer_is_its_own_form(reply: str, kind: AnswerKind) -> None:
+    answer = extract(reply, kind)
+    assert answer is None or answer != ""
+    if answer is not None and kind is not CHOICE:
+        assert canonical(answer, kind) == answer
+
+
+@given(st.fractions())
+def test_every_fraction_is_its_own_form(number: object) -> None:
+    assert canonical(str(number), NUMBER) == str(number)
