@@ -27,7 +27,8 @@ ROWS = [
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
     {"serve", "report"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 ROW_1_ORDER = {"run": {"cost"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}, "cost": set(), "answers": set()}
 """Row 1 holds single files, not packages: these may use those."""

@@ -38,8 +38,9 @@ _EXPORTS = {
     "mull.errors": ["MullError", "UsageError"],
     "mull.run": ["Run"],
     "mull.types": [
-        "AnswerKind", "Bank", "Budget", "Cost", "Draw", "Finish", "Grade", "Judge", "Message", "Model", "Outcome", "Pair",
-        "Params", "Preference", "Problem", "Prompt", "Sample", "Score", "Stopped", "Strategy", "Task", "Verifier",
+        "AnswerKind", "Bank", "Budget", "Cost", "Draw", "Finish", "Grade", "Judge", "Message", "Model", "Outcome",
+        "Pair", "Params", "Preference", "Problem", "Prompt", "Sample", "Score", "Stopped", "Strategy", "Task",
+        "Verifier",
     ],
 }  # fmt: skip
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -1,0 +1,134 @@
+"""Curves against brute force over all subsets, and against the estimator's known values."""
+
+import itertools
+import math
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mull.lab.metrics import Pool, best_at_k, curves, default_ks, majority_at_k, pass_at_k
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k", "value"),
+    [
+        (10, 3, 5, 11 / 12), (10, 3, 1, 0.3), (10, 3, 8, 1.0), (10, 2, 5, 0.7777778), (200, 10, 100, 0.99922897),
+        (10_000, 1, 100, 0.01), (5, 0, 5, 0.0), (5, 5, 1, 1.0),
+    ],
+)  # fmt: skip
+def test_pass_at_k(n: int, c: int, k: int, value: float) -> None:
+    assert pass_at_k(n, c, k) == pytest.approx(value, abs=5e-8)
+
+
+@given(st.integers(1, 60), st.data())
+def test_pass_at_k_is_one_minus_a_ratio_of_binomials(n: int, data: st.DataObject) -> None:
+    c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
+    assert pass_at_k(n, c, k) == pytest.approx(1 - math.comb(n - c, k) / math.comb(n, k), abs=1e-9)
+
+
+def test_pass_at_k_is_unbiased_where_the_plug_in_is_not() -> None:
+    """p = .07, n = 20, k = 5: the mean over many c is 1 - .93^5 = .3043; the plug-in's is .2790."""
+    counts = np.random.default_rng(0).binomial(20, 0.07, 20_000)
+    unbiased = statistics.fmean(pass_at_k(20, int(c), 5) for c in counts)
+    plug_in = statistics.fmean(1 - (1 - c / 20) ** 5 for c in counts)
+    assert unbiased == pytest.approx(1 - 0.93**5, abs=0.008)
+    assert plug_in == pytest.approx(0.2790, abs=0.008)
+
+
+@pytest.mark.parametrize(("n", "c", "k"), [(5, 6, 1), (5, -1, 1), (5, 1, 6), (5, 1, 0)])
+def test_pass_at_k_outside_its_range_is_an_error(n: int, c: int, k: int) -> None:
+    with pytest.raises(ValueError, match="pass@k needs"):
+        pass_at_k(n, c, k)
+
+
+def brute_force_best(scores: list[float | None], correct: list[bool], k: int) -> float:
+    values = []
+    for subset in itertools.combinations(range(len(scores)), k):
+        known = [scores[i] for i in subset if scores[i] is not None]
+        tied = [i for i in subset if known and scores[i] == max(known)]  # type: ignore[type-var]
+        values.append(statistics.fmean(correct[i] for i in tied) if tied else 0.0)
+    return statistics.fmean(values)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.none() | st.sampled_from([0.1, 0.5, 0.9]), st.booleans()), min_size=1, max_size=7))
+def test_best_at_k_is_exact(draws: list[tuple[float | None, bool]]) -> None:
+    scores, correct = [s for s, _ in draws], [c for _, c in draws]
+    ks = list(range(1, len(draws) + 1))
+    assert best_at_k(scores, correct, ks) == pytest.approx([brute_force_best(scores, correct, k) for k in ks])
+
+
+def brute_force_majority(answers: list[str | None], correct: list[bool], k: int) -> float:
+    values = []
+    for subset in itertools.combinations(range(len(answers)), k):
+        counts: dict[str, int] = {}
+        for i in subset:
+            if (answer := answers[i]) is not None:
+                counts[answer] = counts.get(answer, 0) + 1
+        tied = [a for a, n in counts.items() if n == max(counts.values())]
+        rights = [statistics.fmean(c for a, c in zip(answers, correct, strict=True) if a == t) for t in tied]
+        values.append(statistics.fmean(rights) if rights else 0.0)
+    return statistics.fmean(values)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.none() | st.sampled_from("abc"), min_size=2, max_size=9))
+def test_majority_at_k_is_the_mean_over_subsets(answers: list[str | None]) -> None:
+    """At least 400 subsets, all rotations of shuffles: within .1 of the exact mean, and exact at 1 and at n."""
+    correct = [answer == "a" for answer in answers]
+    ks = list(range(1, len(answers) + 1))
+    got = majority_at_k(answers, correct, ks)
+    exact = [brute_force_majority(answers, correct, k) for k in ks]
+    assert got == pytest.approx(exact, abs=0.1)
+    assert got[0] == pytest.approx(exact[0])
+    assert got[-1] == pytest.approx(exact[-1])
+
+
+def test_a_majority_converges_to_the_mode_and_not_to_the_truth() -> None:
+    """(.45 right, .46 wrong, .09 wrong): up, then down. Of 1,000 draws in these shares the mode is wrong."""
+    answers = ["right"] * 450 + ["wrong"] * 460 + ["other"] * 90
+    correct = [answer == "right" for answer in answers]
+    one, eleven, whole = majority_at_k(answers, correct, [1, 11, 1000])
+    assert one == pytest.approx(0.45)
+    assert eleven == pytest.approx(0.539 - 0.054, abs=0.08)
+    assert whole == 0.0
+
+
+def pools(n_problems: int = 30, n: int = 16) -> list[Pool]:
+    rng = np.random.default_rng(1)
+    made = []
+    for i in range(n_problems):
+        right = rng.random(n) < rng.beta(1, 2)
+        answers = tuple("a" if r else rng.choice(list("bcd")) for r in right)
+        scores = tuple(float(x) for x in rng.random(n) * 0.5 + right * 0.3)
+        made.append(Pool(str(i), n, int(right.sum()), answers, tuple(map(bool, right)), scores))
+    return made
+
+
+def test_curves_have_intervals_around_their_values() -> None:
+    measured = curves(pools())
+    assert measured.problems == 30
+    assert measured.samples == 480
+    assert [p.k for p in measured.coverage] == [1, 2, 4, 8, 10, 16]
+    for points in (measured.coverage, measured.majority, measured.best, measured.gap):
+        assert all(p.ci95.low <= p.value <= p.ci95.high for p in points)
+    values = [p.value for p in measured.coverage]
+    assert values == sorted(values)
+    for cover, best, gap in zip(measured.coverage, measured.best, measured.gap, strict=True):
+        assert gap.value == pytest.approx(cover.value - best.value)
+    assert curves(pools()) == measured
+
+
+def test_curves_of_counts_have_coverage_alone() -> None:
+    measured = curves([Pool("a", 100, 3), Pool("b", 50, 0)])
+    assert measured.coverage[-1].k == 50
+    assert measured.majority == measured.best == measured.gap == []
+
+
+def test_the_ks_are_powers_of_two_and_ten_and_the_end() -> None:
+    assert default_ks(1) == [1]
+    assert default_ks(40) == [1, 2, 4, 8, 10, 16, 32, 40]
+    assert curves(pools(), [1, 5, 99]).coverage[-1].k == 5
