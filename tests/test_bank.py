@@ -34,7 +34,7 @@ def test_a_draw_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda path: MemoryBank(), lambda path: open_bank(str(path / "b.db"))])
-def test_the_first_to_write_a_draw_wins(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_first_to_write_a_draw_wins(make, tmp_path: Path) -> None:
     bank = make(tmp_path)
     bank.put("k", ASKED, sample(0, "first"))
     bank.put("k", ASKED, sample(0, "second"))

@@ -238,7 +238,7 @@ def test_a_deadline_ends_the_drawing_and_keeps_what_there_is() -> None:
 
 
 class Slow(FakeVerifier):
-    async def score(self, problem, samples):  # type: ignore[no-untyped-def]
+    async def score(self, problem, samples):
         await asyncio.sleep(60)
 
 

@@ -47,7 +47,7 @@ def test_a_wrong_spec_says_what_would_be_right(text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_what_is_required_may_come_first_without_its_name(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_required_may_come_first_without_its_name(tmp_path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"prompt": "1+1", "answer": 2}\n')
     assert spec.build("task", spec.TASKS, f"file:{path}").path == str(path)

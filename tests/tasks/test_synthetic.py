@@ -187,7 +187,7 @@ def test_a_countdown_is_graded_by_what_its_expression_comes_to() -> None:
     ("make", "message"),
     [(lambda: ChainTask(0), "ops"), (lambda: ChainTask(13), "ops"), (lambda: CountdownTask(1), "numbers")],
 )
-def test_a_difficulty_out_of_range_is_refused(make, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_difficulty_out_of_range_is_refused(make, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make()
 

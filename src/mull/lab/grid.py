@@ -111,9 +111,13 @@ async def run_grid(
                 cells[name][i] = Cell(problem, outcome, verdict, tuple(grades), run.spent, run.fresh)
                 tick()
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(N_AT_ONCE, len(problems))):
-            group.create_task(work())
+    workers = [asyncio.create_task(work()) for _ in range(min(N_AT_ONCE, len(problems)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
     return {name: [done[i] for i in range(len(problems))] for name, done in cells.items()}
 
 

@@ -1,0 +1,208 @@
+"""The built-in models, run without torch: their text and cost side. `engine.py` computes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mull.cost import Price
+from mull.errors import ModelError, PromptError
+from mull.types import Cost, Draw, Finish, Message, Params, Prompt, Sample
+
+if TYPE_CHECKING:
+    from mull.models.engine import Engine, Finished
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+UNKNOWN, BOS, EOS, USER, ASSISTANT = "<unk>", "<bos>", "<eos>", "<user>", "<assistant>"
+
+_lock = threading.Lock()
+_loaded: dict[Path, _Loaded] = {}
+
+
+class _Loaded:
+    """A model in memory, one for each process: its engine and its tokens."""
+
+    def __init__(self, folder: Path) -> None:
+        from tokenizers import Tokenizer
+
+        from mull.models.engine import Engine
+
+        self.engine: Engine = Engine(folder)
+        self.tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        # What a user writes is never read as a special token.
+        self.tokenizer.encode_special_tokens = True
+        self.id_of: dict[str, int] = self.tokenizer.get_vocab()
+        self.special = {self.id_of[token] for token in (UNKNOWN, BOS, EOS, USER, ASSISTANT, "<pad>")}
+        self.text_of = {i: "" if i in self.special else token for token, i in self.id_of.items()}
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; raises `PromptError` for characters that the model has never seen."""
+        encoded = self.tokenizer.encode(text, add_special_tokens=False)
+        ids: list[int] = encoded.ids
+        if self.id_of[UNKNOWN] in ids:
+            strange = {text[a:b] for i, (a, b) in zip(ids, encoded.offsets, strict=True) if i == self.id_of[UNKNOWN]}
+            raise PromptError(
+                f"the built-in models cannot read {', '.join(map(repr, sorted(strange)))}: they know chain problems, "
+                "such as 'a:7;b:a*6;b?', and countdowns, such as 'reach 88 with 3 4 7 25'"
+            )
+        return ids
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return "".join(self.text_of[token] for token in tokens)
+
+
+def _load(folder: Path) -> _Loaded:
+    with _lock:
+        if folder not in _loaded:
+            _loaded[folder] = _Loaded(folder)
+        return _loaded[folder]
+
+
+@dataclass(frozen=True)
+class EmbeddedModel:
+    """A model whose weights lie in a folder: a checkpoint as `recipes/export.py` leaves it.
+
+    Log-probabilities are those of the model itself, whatever the temperature. A prompt is computed once for all
+    its draws and counted with draw 0; for the others all of it counts as cached. Where a partial reply is to be
+    continued, what an earlier prompt began alike counts as cached too, so that this part of a cost depends on
+    what was asked before. FLOPs are 2 for each parameter and token computed.
+    """
+
+    folder: str
+
+    @property
+    def name(self) -> str:
+        return Path(self.folder).name
+
+    @cached_property
+    def identity(self) -> str:
+        content = hashlib.blake2b(Path(self.folder, "model.safetensors").read_bytes(), digest_size=10)
+        return f"{self.name}@{content.hexdigest()}"
+
+    @property
+    def can_continue(self) -> bool:
+        return True
+
+    @cached_property
+    def _model(self) -> _Loaded:
+        return _load(Path(self.folder))
+
+    @cached_property
+    def _price(self) -> Price:
+        return Price(0.0, 0.0, self._model.engine.session.n_parameters)
+
+    def _ids(self, prompt: Prompt) -> list[int]:
+        """The conversation in the form that the models were trained on."""
+        encode, special = self._model.encode, self._model.id_of
+        ids: list[int] = []
+        for message in prompt.messages:
+            ids += self._turn(message, encode, special)
+        ids += encode(prompt.prefix)
+        context = self._model.engine.session.config.context
+        if len(ids) >= context:
+            raise PromptError(f"the prompt has {len(ids)} tokens, and {self.name} reads at most {context - 1}")
+        return ids
+
+    @staticmethod
+    def _turn(message: Message, encode: Callable[[str], list[int]], special: dict[str, int]) -> list[int]:
+        if message.role == "user":
+            return [special[BOS], special[USER], *encode(message.content), special[ASSISTANT]]
+        if message.role == "assistant":
+            return [*encode(message.content), special[EOS]]
+        raise PromptError(f"the built-in models know the roles user and assistant, not {message.role!r}")
+
+    def _room(self, n_prompt: int, params: Params) -> int:
+        return min(params.max_tokens, self._model.engine.session.config.context - n_prompt)
+
+    def quote(self, prompt: Prompt, params: Params) -> Cost:
+        n = len(self._ids(prompt))
+        return self._price.cost(n, self._room(n, params))
+
+    async def sample(
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+    ) -> AsyncGenerator[Sample, None]:
+        from mull.models.engine import Request
+
+        ids = self._ids(prompt)
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[list[Finished] | BaseException] = asyncio.Queue()
+
+        def hand_over(item: list[Finished] | BaseException) -> None:
+            loop.call_soon_threadsafe(arrived.put_nowait, item)
+
+        request = Request(
+            tuple(ids), [draw.seed for draw in draws], self._room(len(ids), params), params.temperature, params.top_p,
+            params.top_k, self._stops(params.stop), hand_over, hand_over,
+        )  # fmt: skip
+        engine = self._model.engine
+        engine.submit(request)
+        n_left = len(draws)
+        try:
+            while n_left:
+                item = await arrived.get()
+                if isinstance(item, BaseException):
+                    n_left = 0
+                    raise ModelError(f"{self.name} failed: {item}") from item
+                n_left -= len(item)
+                for finished in item:
+                    yield self._sample(prompt, params, draws[finished.place], len(ids), finished)
+        finally:
+            if n_left:
+                n_left -= engine.cancel(request)
+            while n_left:
+                item = await arrived.get()
+                if isinstance(item, BaseException):
+                    break
+                n_left -= len(item)
+                for finished in item:
+                    lost(self._cost(prompt, draws[finished.place], len(ids), finished))
+
+    def _stops(self, stop: tuple[str, ...]) -> Callable[[list[int]], bool] | None:
+        """Whether tokens end in a stop string, looked for only where the last token may have ended it."""
+        if not stop:
+            return None
+        longest = max(map(len, stop))
+        decode = self._model.decode
+
+        def is_over(tokens: list[int]) -> bool:
+            tail = decode(tokens[-longest:])
+            return any(s in tail for s in stop)
+
+        return is_over
+
+    def _cost(self, prompt: Prompt, draw: Draw, n_prompt: int, finished: Finished) -> Cost:
+        shared = finished.n_cached if prompt.prefix else 0
+        n_cached = n_prompt if draw.number > 0 else shared
+        cost = self._price.cost(n_prompt, len(finished.tokens), n_cached)
+        return Cost(1, n_prompt, len(finished.tokens), 0, n_cached, cost.flops, cost.usd, finished.seconds)
+
+    def _sample(self, prompt: Prompt, params: Params, draw: Draw, n_prompt: int, finished: Finished) -> Sample:
+        tokens = finished.tokens
+        text = self._model.decode(tokens)
+        finish = Finish.LENGTH
+        if tokens[-1] == self._model.id_of[EOS]:
+            finish = Finish.STOP
+        elif cuts := [at for s in params.stop if (at := text.find(s)) >= 0]:
+            text, finish = text[: min(cuts)], Finish.STOP_STRING
+        cost = self._cost(prompt, draw, n_prompt, finished)
+        return Sample(prompt, text, finish, cost, draw.number, draw.seed, tuple(finished.logprobs))
+
+
+@dataclass(frozen=True)
+class Nano(EmbeddedModel):
+    """The small built-in model, 0.3 million parameters."""
+
+    folder: ClassVar[str] = str(WEIGHTS / "nano")  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class Mini(EmbeddedModel):
+    """The larger built-in model, 14 times nano's parameters."""
+
+    folder: ClassVar[str] = str(WEIGHTS / "mini")  # type: ignore[misc]

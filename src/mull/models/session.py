@@ -1,0 +1,131 @@
+"""A Llama model on onnxruntime: its weights out of a checkpoint, its graph out of a few kilobytes beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+BLOCK = 8
+"""Batches and prompts are padded to multiples of this many rows."""
+
+
+class Config(NamedTuple):
+    """The sizes of a Llama model, read from its `config.json`."""
+
+    layers: int
+    heads: int
+    kv_heads: int
+    head: int
+    context: int
+    vocabulary: int
+    eos: int
+    rope_theta: float
+
+
+def read_config(folder: Path) -> Config:
+    raw = json.loads((folder / "config.json").read_text())
+    rope = raw.get("rope_parameters") or raw
+    return Config(
+        raw["num_hidden_layers"], raw["num_attention_heads"], raw["num_key_value_heads"], raw["head_dim"],
+        raw["max_position_embeddings"], raw["vocab_size"], raw["eos_token_id"], rope["rope_theta"],
+    )  # fmt: skip
+
+
+def read_safetensors(path: Path) -> dict[str, Floats]:
+    """The tensors of a safetensors file of float16 or float32, as float32."""
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    tensors = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            first, last = entry["data_offsets"]
+            kind = {"F16": np.float16, "F32": np.float32}[entry["dtype"]]
+            flat = np.frombuffer(data[start + first : start + last], dtype=kind)
+            tensors[name] = flat.astype(np.float32).reshape(entry["shape"])
+    return tensors
+
+
+def graph_weights(config: Config, tensors: dict[str, Floats]) -> dict[str, Floats]:
+    """The tensors under the names and in the shapes of the graph: projections fused and transposed."""
+    frequency = config.rope_theta ** (-np.arange(0, config.head, 2) / config.head)
+    angle = np.outer(np.arange(config.context + BLOCK), frequency)
+    embedding = tensors["model.embed_tokens.weight"]
+    named = {"embed": embedding, "head": embedding.T, "norm": tensors["model.norm.weight"]}
+    named |= {"cos": np.cos(angle), "sin": np.sin(angle)}
+    for i in range(config.layers):
+        layer = f"model.layers.{i}."
+        fused = {
+            "qkv": [f"self_attn.{part}_proj" for part in "qkv"],
+            "o": ["self_attn.o_proj"],
+            "gate_up": ["mlp.gate_proj", "mlp.up_proj"],
+            "down": ["mlp.down_proj"],
+        }
+        for name, parts in fused.items():
+            named[f"{name}.{i}"] = np.concatenate([tensors[f"{layer}{part}.weight"] for part in parts]).T
+        named[f"attention_norm.{i}"] = tensors[f"{layer}input_layernorm.weight"]
+        named[f"mlp_norm.{i}"] = tensors[f"{layer}post_attention_layernorm.weight"]
+    return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in named.items()}
+
+
+class Session:
+    """The model itself: [rows, length] token ids and their keys and values so far -> logits."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = read_config(folder)
+        tensors = read_safetensors(folder / "model.safetensors")
+        self.n_parameters = sum(tensor.size for tensor in tensors.values())
+        weights = graph_weights(self.config, tensors)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
+        options.add_external_initializers(list(weights), values)
+        self._weights = weights, values
+        graph = (folder / "decoder.onnx").read_bytes()
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def cache(self, rows: int, capacity: int) -> Floats:
+        """Room for keys and values: [2 * layers, rows, kv_heads, capacity, head]."""
+        c = self.config
+        return np.zeros((2 * c.layers, rows, c.kv_heads, capacity, c.head), dtype=np.float32)
+
+
+class Binding:
+    """One shape of batch bound to its memory: keys and values are read and written in place."""
+
+    def __init__(self, session: Session, cache: Floats, rows: int, length: int) -> None:
+        self.session = session.session
+        self.ids = np.zeros((rows, length), dtype=np.int32)
+        self.last = np.zeros(rows, dtype=np.int32)
+        self.total = np.zeros((), dtype=np.int32)
+        self.logits = np.zeros((rows, length, session.config.vocabulary), dtype=np.float32)
+        self.io = self.session.io_binding()
+        self._cache = cache
+        for name, array in (("ids", self.ids), ("last", self.last), ("total", self.total)):
+            self.io.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        self.io.bind_output("logits", "cpu", 0, np.float32, self.logits.shape, self.logits.ctypes.data)
+        for i in range(len(cache)):
+            kind = "key" if i % 2 == 0 else "value"
+            part = cache[i, :rows]
+            self.io.bind_input(f"past_{kind}.{i // 2}", "cpu", 0, np.float32, part.shape, part.ctypes.data)
+            self.io.bind_output(f"present_{kind}.{i // 2}", "cpu", 0, np.float32, part.shape, part.ctypes.data)
+
+    def run(self) -> Floats:
+        """Computes what stands in `ids`; row r's last token is at position `last[r]`."""
+        self.total[...] = self.last.max() + 1
+        self.session.run_with_iobinding(self.io)
+        return self.logits
+
+
+def blocks(n: int) -> int:
+    """`n` rounded up to whole blocks."""
+    return -(-n // BLOCK) * BLOCK
