@@ -15,14 +15,15 @@ def test_a_spec_names_a_frozen_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["single", "majority:n=4", "best-of-majority:alpha=0.2", "adaptive:n=32,rule=window,width=8"]
+    "text", ["single", "majority:n=4", "best-of-majority:n=16,alpha=0.2", "adaptive:n=32,rule=window,width=8"]
 )
 def test_there_and_back(text: str) -> None:
     assert spec.describe(spec.STRATEGIES, spec.strategy(text)) == text
 
 
-def test_defaults_are_left_out_of_a_description() -> None:
-    assert spec.describe(spec.STRATEGIES, BestOfMajority(n=16, alpha=0.3)) == "best-of-majority:alpha=0.3"
+def test_a_description_leaves_out_defaults_but_for_the_number_of_draws() -> None:
+    assert spec.describe(spec.STRATEGIES, BestOfMajority(alpha=0.3)) == "best-of-majority:n=16,alpha=0.3"
+    assert spec.describe(spec.STRATEGIES, Majority()) == "majority:n=16"
 
 
 @pytest.mark.parametrize(

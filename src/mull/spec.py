@@ -78,13 +78,13 @@ def strategy(spec: str) -> Any:
 
 
 def describe(table: dict[str, str], value: Any) -> str:
-    """The spec of a value: its name in the table and the options that differ from their defaults."""
+    """The spec of a value: its name in the table, its `n`, and the options that differ from their defaults."""
     path = f"{type(value).__module__}:{type(value).__qualname__}"
     name = next(name for name, where in table.items() if where == path)
     options = []
     for f in fields(value):
         chosen = getattr(value, f.name)
-        if f.init and chosen != f.default:
+        if f.init and (chosen != f.default or f.name == "n"):
             options.append(f"{f.name}={chosen}")
     return name + (":" + ",".join(options) if options else "")
 

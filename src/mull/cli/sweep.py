@@ -69,28 +69,35 @@ def sweep(
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
     models = [model_of(name, seed) for name in model or ["nano"]]
     the_verifier = verifier_of(verifier)
-    tables, lines = [], []
+    tables, lines, outcomes = [], [], []
     n_cells = None if problems is None else problems * len(plans) * len(models)
-    with bank_at(bank) as opened, _progress(n_cells, as_json) as advance:
-        for the_model in models:
-            cells = asyncio.run(
-                grid.run_grid(
-                    the_task,
-                    the_model,
-                    plans,
-                    n_problems=problems,
-                    verifier=the_verifier,
-                    bank=opened,
-                    seed=seed,
-                    budget=Budget(None, tokens, usd, flops, seconds),
-                    params=Params(temperature, max_tokens),
-                    tick=advance,
+    try:
+        with bank_at(bank) as opened, _progress(n_cells, as_json) as advance:
+            for the_model in models:
+                cells = asyncio.run(
+                    grid.run_grid(
+                        the_task,
+                        the_model,
+                        plans,
+                        n_problems=problems,
+                        verifier=the_verifier,
+                        bank=opened,
+                        seed=seed,
+                        budget=Budget(None, tokens, usd, flops, seconds),
+                        params=Params(temperature, max_tokens),
+                        tick=advance,
+                    )
                 )
-            )
-            tables.append(grid.tabulate(the_task, the_model, cells, seed))
-            lines += list(sources.recording_rows(the_model, cells)) if out else []
+                tables.append(grid.tabulate(the_task, the_model, cells, seed))
+                outcomes += [cell for column in cells.values() for cell in column]
+                lines += list(sources.recording_rows(the_model, cells)) if out else []
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was drawn is kept: run the same command again to go on", err=True)
+        raise typer.Exit(130) from None
     if out:
         sources.write_lines(out, lines)
+    fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
+    typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)
     rows = [asdict(row) for table in tables for row in table.rows]
     pairs = [asdict(pair) for table in tables for pair in table.pairs]
     if as_json:
