@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from array import array
 from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
@@ -41,7 +42,7 @@ _draws = sa.Table(
     sa.Column("finish", sa.Text, nullable=False),
     sa.Column("cost", sa.Text, nullable=False),
     sa.Column("seed", sa.Integer),
-    sa.Column("logprobs", sa.Text),
+    sa.Column("logprobs", sa.LargeBinary),
     sa.Column("answer", sa.Text),
     sqlite_with_rowid=False,
 )
@@ -217,7 +218,7 @@ def _row(key: str, sample: Sample) -> dict[str, Any]:
         "finish": sample.finish.value,
         "cost": json.dumps(astuple(sample.cost)),
         "seed": sample.seed,
-        "logprobs": None if sample.logprobs is None else json.dumps(sample.logprobs),
+        "logprobs": None if sample.logprobs is None else array("d", sample.logprobs).tobytes(),
         "answer": sample.answer,
     }
 
@@ -230,6 +231,6 @@ def _sample(prompt: Prompt, row: Any) -> Sample:
         Cost(*json.loads(row.cost)),
         row.draw,
         row.seed,
-        None if row.logprobs is None else tuple(json.loads(row.logprobs)),
+        None if row.logprobs is None else tuple(array("d", row.logprobs)),
         row.answer,
     )

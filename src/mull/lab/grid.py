@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mull import cost
+from mull.answers import answer_of
 from mull.lab.compare import Interval, Paired, paired, wilson
+from mull.lab.metrics import Pool
 from mull.run import Run
 from mull.types import (
     Bank,
@@ -21,6 +23,8 @@ from mull.types import (
     Outcome,
     Params,
     Problem,
+    Sample,
+    Score,
     Stopped,
     Strategy,
     Task,
@@ -69,6 +73,19 @@ class Table:
 
     rows: list[Row]
     pairs: list[Paired]
+
+
+def pool(cell: Cell) -> Pool:
+    """The draws behind an outcome, for curves."""
+    return pool_of(cell.problem, cell.outcome.candidates, cell.candidates, cell.outcome.scores)
+
+
+def pool_of(problem: Problem, samples: Sequence[Sample], grades: Sequence[Grade], scores: Sequence[Score]) -> Pool:
+    """Graded draws of a problem, for curves; `scores` may be empty."""
+    correct = tuple(grade.correct is True for grade in grades)
+    answers = tuple(answer_of(problem, sample) for sample in samples)
+    values = tuple(score.value for score in scores) or (None,) * len(samples)
+    return Pool(problem.id, len(samples), sum(correct), answers, correct, values)
 
 
 async def grade(task: Task, problem: Problem, outcome: Outcome) -> Grade:

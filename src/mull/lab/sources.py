@@ -12,7 +12,7 @@ from typing import Any
 from mull.answers import answer_of, canonical
 from mull.bank_sql import SqlBank
 from mull.errors import FileFormatError, UsageError
-from mull.lab.grid import Cell
+from mull.lab.grid import Cell, pool_of
 from mull.lab.metrics import Pool
 from mull.records import Recording, read_recordings
 from mull.run import digest, question
@@ -84,9 +84,7 @@ async def bank_pools(
         samples = list(bank.get(key, problem.prompt, 0, MOST_DRAWS).values())
         if samples:
             grades = [await task.grade(problem.id, sample) for sample in samples]
-            correct = tuple(grade.correct is True for grade in grades)
-            answers = tuple(answer_of(problem, sample) for sample in samples)
-            pools.append(Pool(problem.id, len(samples), sum(correct), answers, correct, (None,) * len(samples)))
+            pools.append(pool_of(problem, samples, grades, ()))
     if not pools:
         raise UsageError(f"the bank {bank.url} has no draws of {model.name} for {task.name} with these parameters")
     return {f"{model.name} {task.name}": pools}

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -134,7 +135,9 @@ class EmbeddedModel:
         arrived: asyncio.Queue[list[Finished] | BaseException] = asyncio.Queue()
 
         def hand_over(item: list[Finished] | BaseException) -> None:
-            loop.call_soon_threadsafe(arrived.put_nowait, item)
+            # Where the loop is gone nobody waits any more.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(arrived.put_nowait, item)
 
         request = Request(
             tuple(ids), [draw.seed for draw in draws], self._room(len(ids), params), params.temperature, params.top_p,

@@ -114,6 +114,7 @@ class Worker:
 
     def _fail(self, error: Exception, jobs: list[tuple[Request, list[int]]]) -> None:
         for request in {*(row.request for row in self.rows), *(request for request, _ in jobs)}:
+            request.is_cancelled = True
             request.fail(error)
         self.rows.clear()
         self.engine.active(self, 0)
