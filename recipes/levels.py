@@ -18,7 +18,7 @@ from mull.report.table import percent
 from mull.strategies.parallel import Majority
 from mull.types import Params
 
-TASKS = [f"chain:ops={ops}" for ops in range(1, 13)] + [f"countdown:numbers={n}" for n in range(3, 7)]
+TASKS = [f"chain:ops={ops}" for ops in range(1, 17)] + [f"countdown:numbers={n}" for n in range(3, 7)]
 DOCS = Path(__file__).parents[1] / "docs" / "levels"
 
 

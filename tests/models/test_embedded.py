@@ -7,6 +7,7 @@ import math
 import random
 import shutil
 from collections import Counter
+from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,19 @@ def test_a_quote_is_never_exceeded() -> None:
     for sample in draw(seeds=tuple(range(20)), params=params):
         assert sample.cost.output_tokens <= quote.output_tokens  # type: ignore[operator]
         assert sample.cost.flops <= quote.flops  # type: ignore[operator]
+
+
+def test_draws_that_finished_together_with_the_last_one_taken_are_told_as_lost() -> None:
+    lost: list[Cost] = []
+
+    async def first() -> None:
+        draws = [Draw(i, i) for i in range(20)]
+        async with aclosing(NANO.sample(PROMPT, Params(max_tokens=1), draws, lost.append)) as stream:
+            await anext(stream)
+
+    asyncio.run(first())
+    # A worker begins with its share, half of them, and all of a share end after their one token.
+    assert len(lost) >= 9
 
 
 def test_leaving_early_frees_the_rows_and_tells_what_was_lost() -> None:

@@ -44,7 +44,13 @@ def version(
 def main() -> None:
     """Runs the command line; errors become one line on standard error and an exit status."""
     try:
-        app()
+        raise SystemExit(app(standalone_mode=False) or 0)
+    except typer.Abort:
+        raise SystemExit(130) from None
+    except typer.TyperException as error:
+        if message := error.format_message():  # without any argument, the help was shown instead
+            typer.echo(f"mull: {message}", err=True)
+        raise SystemExit(2) from None
     except UsageError as error:
         typer.echo(f"mull: {error}", err=True)
         raise SystemExit(2) from None

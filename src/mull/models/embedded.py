@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -146,15 +147,18 @@ class EmbeddedModel:
         engine = self._model.engine
         engine.submit(request)
         n_left = len(draws)
+        ready: deque[Finished] = deque()
         try:
-            while n_left:
-                item = await arrived.get()
-                if isinstance(item, BaseException):
-                    n_left = 0
-                    raise ModelError(f"{self.name} failed: {item}") from item
-                n_left -= len(item)
-                for finished in item:
-                    yield self._sample(prompt, params, draws[finished.place], len(ids), finished)
+            while n_left or ready:
+                if not ready:
+                    item = await arrived.get()
+                    if isinstance(item, BaseException):
+                        n_left = 0
+                        raise ModelError(f"{self.name} failed: {item}") from item
+                    n_left -= len(item)
+                    ready.extend(item)
+                finished = ready.popleft()
+                yield self._sample(prompt, params, draws[finished.place], len(ids), finished)
         finally:
             if n_left:
                 n_left -= engine.cancel(request)
@@ -163,8 +167,9 @@ class EmbeddedModel:
                 if isinstance(item, BaseException):
                     break
                 n_left -= len(item)
-                for finished in item:
-                    lost(self._cost(prompt, draws[finished.place], len(ids), finished))
+                ready.extend(item)
+            for finished in ready:
+                lost(self._cost(prompt, draws[finished.place], len(ids), finished))
 
     def _stops(self, stop: tuple[str, ...]) -> Callable[[list[int]], bool] | None:
         """Whether tokens end in a stop string, looked for only where the last token may have ended it."""

@@ -33,7 +33,6 @@ class Prefix(NamedTuple):
     ids: tuple[int, ...]
     logits: Floats
     keys_values: Floats
-    n_cached: int
 
 
 @dataclass(eq=False)
@@ -52,6 +51,8 @@ class Request:
     """Called from a worker with what finished in a step."""
     fail: Callable[[BaseException], None]
     prefix: Prefix | None = None
+    n_cached: int = 0
+    """How many of the prompt's tokens were there already."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_cancelled: bool = False
 
@@ -73,7 +74,6 @@ class Row(NamedTuple):
     request: Request
     place: int
     started: float
-    n_cached: int
 
 
 class Worker:
@@ -103,7 +103,8 @@ class Worker:
         self.thread = threading.Thread(target=self._work, daemon=True, name="mull-decoder")
 
     def _work(self) -> None:
-        while (jobs := self.engine.next_jobs(len(self.rows))) is not None:
+        while True:
+            jobs = self.engine.next_jobs(self)
             try:
                 for request, places in jobs:
                     self._admit(request, places)
@@ -126,7 +127,7 @@ class Worker:
         rows = slice(first, first + n)
         self.cache[:, rows, :, :length] = prefix.keys_values[:, None]
         now = time.monotonic()
-        self.rows += [Row(request, place, now, prefix.n_cached) for place in places]
+        self.rows += [Row(request, place, now) for place in places]
         self.length[rows] = length
         self.made[rows] = 0
         self.limit[rows] = request.max_tokens
@@ -185,9 +186,9 @@ class Worker:
         now = time.monotonic()
         for row in rows:
             n = int(self.made[row])
-            request, place, started, n_cached = self.rows[row]
+            request, place, started = self.rows[row]
             tokens, logprobs = self.tokens[row, :n].tolist(), self.logprobs[row, :n].tolist()
-            finished = Finished(place, tokens, logprobs, now - started, n_cached, is_cancelled)
+            finished = Finished(place, tokens, logprobs, now - started, request.n_cached, is_cancelled)
             done.setdefault(request, []).append(finished)
             self._remove(row)
         if rows:
@@ -213,7 +214,7 @@ class Worker:
         binding.ids[0, : len(new)] = new
         binding.last[0] = n_known + binding.ids.shape[1] - 1
         logits = binding.run()[0, len(new) - 1].copy()
-        return Prefix(ids, logits, self.scratch[:, 0, :, : len(ids)].copy(), n_known)
+        return Prefix(ids, logits, self.scratch[:, 0, :, : len(ids)].copy())
 
 
 def filtered(wide: NDArray[np.float64], temperature: float, top_p: float, top_k: int) -> NDArray[np.float64]:
@@ -265,9 +266,9 @@ class Engine:
         with self._wake:
             self._active[worker] = n
 
-    def next_jobs(self, n: int) -> list[tuple[Request, list[int]]] | None:
+    def next_jobs(self, worker: Worker) -> list[tuple[Request, list[int]]]:
         """A worker's fair share of what waits, without more rows than it has; sleeps while there is nothing to do."""
-        worker = next(w for w in self._workers if w.thread is threading.current_thread())
+        n = len(worker.rows)
         with self._wake:
             while not self._waiting and n == 0:
                 self._wake.wait()
@@ -285,17 +286,22 @@ class Engine:
         with request.lock:
             if request.prefix is None:
                 known, n_known = self._longest(request.ids)
-                request.prefix = worker.prefill(request.ids, known, n_known)
+                if known is None or n_known < len(request.ids):
+                    known = worker.prefill(request.ids, known, n_known)
+                request.prefix, request.n_cached = known, n_known
                 with self._wake:
-                    self._prefixes[request.ids] = request.prefix
+                    self._prefixes[request.ids] = known
                     while len(self._prefixes) > N_PREFIXES:
                         self._prefixes.popitem(last=False)
             return request.prefix
 
     def _longest(self, ids: tuple[int, ...]) -> tuple[Prefix | None, int]:
-        """The computed prompt that shares most with this one, and how many tokens of it: whole blocks, not all."""
+        """The computed prompt that shares most with this one, and how many tokens of it: all, or whole blocks."""
         best, most = None, 0
         with self._wake:
+            if ids in self._prefixes:
+                self._prefixes.move_to_end(ids)
+                return self._prefixes[ids], len(ids)
             for prefix in self._prefixes.values():
                 n = next((i for i, (a, b) in enumerate(zip(ids, prefix.ids, strict=False)) if a != b), None)
                 n = min(len(ids), len(prefix.ids)) if n is None else n

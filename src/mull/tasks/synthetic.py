@@ -23,7 +23,7 @@ Operator = Literal["+", "-", "*", "/"]
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 MAX_VALUE = 999
-MAX_OPS = 12
+MAX_OPS = 16
 MAX_NUMBERS = 6
 
 
