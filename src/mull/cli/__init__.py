@@ -18,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing what would paint it takes longer than all else
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 bank_app = typer.Typer(help="Look after the bank, where every draw that was paid for is kept.", no_args_is_help=True)
