@@ -17,6 +17,7 @@ ROWS = [
         "cost",
         "answers",
         "equal",
+        "estimators",
         "steps",
         "spec",
         "sandbox",

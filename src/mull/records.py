@@ -34,12 +34,13 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 @dataclass(frozen=True, slots=True)
 class RecordedSample:
-    """One recorded sample; `correct` and `answer` are `None` where they were not recorded."""
+    """One recorded sample; what was not recorded is `None`. `tokens` are those generated."""
 
     text: str
     answer: str | None
     correct: bool | None
     score: float | None
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Recording:
 
 
 SCORE_FIELDS = ("score", "rm_score")
+TOKEN_FIELDS = ("tokens", "output_tokens")
 
 
 def read_recordings(path: Path, group: str | None = None) -> list[Recording]:
@@ -113,6 +115,9 @@ def _recorded_sample(path: Path, line: int, place: int, sample: Any) -> Recorded
     score = next((sample[name] for name in SCORE_FIELDS if sample.get(name) is not None), None)
     if score is not None and not isinstance(score, (int, float)):
         raise FileFormatError(path, line, f"sample {place}: a score must be a number, not {score!r}")
+    tokens = next((sample[name] for name in TOKEN_FIELDS if sample.get(name) is not None), None)
+    if tokens is not None and (not isinstance(tokens, int) or tokens < 0):
+        raise FileFormatError(path, line, f"sample {place}: tokens must be a whole number, not {tokens!r}")
     answer = _text(sample.get("final_answer"))
     text = sample.get("text")
     return RecordedSample(
@@ -120,6 +125,7 @@ def _recorded_sample(path: Path, line: int, place: int, sample: Any) -> Recorded
         answer=answer,
         correct=None if correct is None else bool(correct),
         score=None if score is None else float(score),
+        tokens=tokens,
     )
 
 

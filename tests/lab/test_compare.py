@@ -1,9 +1,26 @@
 """Intervals cover what they say they do."""
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mull.lab.compare import bootstrap, paired, wilson
+from mull.errors import UsageError
+from mull.lab.compare import (
+    Spent,
+    at_equal_cost,
+    bootstrap,
+    compare,
+    difference_shown,
+    holm,
+    paired,
+    pareto,
+    permutation_test,
+    problems_needed,
+    wilson,
+)
 
 
 def test_wilson_against_known_values() -> None:
@@ -34,3 +51,75 @@ def test_only_problems_that_both_were_graded_on_count() -> None:
     assert result is not None
     assert (result.problems, result.difference) == (2, 0.5)
     assert paired("a", "b", [None], [True]) is None
+
+
+def test_the_permutation_test_is_mcnemars_where_differences_are_of_one_size() -> None:
+    """10 to 2 of 12 discordant problems: twice the binomial tail, 2 * 79 / 4096."""
+    differences = [1.0] * 10 + [-1.0] * 2 + [0.0] * 50
+    assert permutation_test(differences) == pytest.approx(2 * 79 / 4096)
+    assert permutation_test([0.0] * 5) == 1.0
+    assert permutation_test([1.0, -1.0]) == 1.0
+
+
+def test_random_signs_give_what_all_signs_give() -> None:
+    """Against the exact enumeration of 2 ** 10 sign vectors; 20,000 random ones are within .015 (4 deviations)."""
+    rng = np.random.default_rng(2)
+    differences = rng.normal(0.3, 1, 10)
+    signs = np.array(list(itertools.product((-1, 1), repeat=10)))
+    exact = float(np.mean(abs(signs @ differences) >= abs(differences.sum()) - 1e-12))
+    assert permutation_test(list(differences)) == pytest.approx(exact, abs=0.015)
+
+
+def test_the_permutation_test_keeps_its_level() -> None:
+    """400 tests without a difference at level .05: 8 to 34 alarms unless with a probability under .002."""
+    rng = np.random.default_rng(5)
+    alarms = sum(permutation_test(list(rng.choice((-1.0, -0.5, 0.0, 0.5, 1.0), 40))) < 0.05 for _ in range(400))
+    assert 8 <= alarms <= 34
+
+
+def test_holm_against_a_worked_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+def test_comparisons_are_with_the_first_and_adjusted() -> None:
+    base = [0.0] * 20
+    pairs = compare({"base": base, "better": [1.0] * 12 + [0.0] * 8, "same": base, "unknown": [None] * 20})
+    assert [(p.a, p.b, p.difference) for p in pairs] == [("better", "base", 0.6), ("same", "base", 0.0)]
+    assert pairs[0].p_value == pytest.approx(2 / 2**12)
+    assert pairs[0].p_adjusted == pytest.approx(4 / 2**12)
+
+
+def test_as_many_problems_as_needed_show_the_difference() -> None:
+    """Connor's formula by hand for d = .1, 30 % discordant: ((1.959964 sqrt .3 + .841621 sqrt .29) / .1)^2 = 233.2."""
+    assert problems_needed(0.1, 0.3) == 234
+    assert difference_shown(234, 0.3) == pytest.approx(0.1, abs=2e-4)
+    assert difference_shown(3, 0.3) is None
+    with pytest.raises(UsageError, match="cannot be"):
+        problems_needed(0.4, 0.3)
+
+
+def test_the_power_is_what_it_says() -> None:
+    """Simulated McNemar tests at the computed size: 80 % of 500, less .07 for the exact test's caution, +- .05."""
+    n = problems_needed(0.1, 0.3)
+    rng = np.random.default_rng(11)
+    shown = 0
+    for _ in range(500):
+        d = rng.choice((1.0, -1.0, 0.0), n, p=(0.2, 0.1, 0.7))
+        shown += permutation_test(list(d)) < 0.05
+    assert 0.70 <= shown / 500 <= 0.86
+
+
+def test_equal_cost_takes_measured_points_only() -> None:
+    curves = {"a": [Spent(10, 0.5), Spent(100, 0.8)], "b": [Spent(50, 0.7)]}
+    assert at_equal_cost(curves, [5, 50, 1000]) == {"a": [None, 0.5, 0.8], "b": [None, 0.7, 0.7]}
+
+
+@given(st.dictionaries(st.text(max_size=3), st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8))
+def test_the_pareto_front_is_what_nobody_beats(raw: dict[str, tuple[int, int]]) -> None:
+    points = {name: Spent(cost, value) for name, (cost, value) in raw.items()}
+    front = pareto(points)
+    for name, point in points.items():
+        is_beaten = any(o.cost <= point.cost and o.value >= point.value and o != point for o in points.values())
+        twins = [n for n in front if points[n] == point]
+        assert len(twins) == (0 if is_beaten else 1), name

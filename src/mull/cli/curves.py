@@ -44,11 +44,11 @@ def curves(
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the curves to a .png or .svg file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Coverage, majority@k, best@k and their gap, each with an interval.
+    """Coverage, votes and best-of-k over k with intervals, what their gap is made of, and what draws cannot do.
 
     Averages over subsets of the draws, never over the first k. Example: mull curves draws.jsonl --plot curves.png
     """
-    from mull.lab import metrics, sources
+    from mull.lab import gap, sources
 
     ks = _ks(k)
     if plot is not None:
@@ -73,18 +73,21 @@ def curves(
     for name in wanted:
         if name not in pools:
             raise UnknownNameError("group", name, pools)
-    measured = {name: metrics.curves(pools[name], ks, seed) for name in wanted}
+    both = {name: gap.measure(pools[name], ks, seed) for name in wanted}
+    measured = {name: curve for name, (curve, _) in both.items()}
     if plot is not None:
         plotting.curves(measured, plot)
     if as_json:
-        groups = {name: asdict(curve) for name, curve in measured.items()}
+        groups = {name: {**asdict(curve), "limits": asdict(found)} for name, (curve, found) in both.items()}
         only = next(iter(groups.values())) if len(groups) == 1 else {}
         print_json({**only, "groups": groups})
         return
     from mull.report import table
 
-    for shown in table.curves(measured):
+    for shown, (_, found) in zip(table.curves(measured), both.values(), strict=True):
         stdout().print(shown)
+        for line in table.limits(found):
+            stdout().print(f"- {line}", style="dim", highlight=False)
 
 
 def _ks(text: str | None) -> list[int] | None:

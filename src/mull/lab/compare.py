@@ -1,16 +1,21 @@
-"""Intervals: of a mean over problems, of a share, and of a paired difference between two strategies."""
+"""Comparing on the same problems: intervals, paired tests, how many problems it takes, and equal budgets."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+from mull.errors import UsageError
 
 N_RESAMPLES = 2000
+N_PERMUTATIONS = 20_000
+PERMUTATION_BLOCK = 500
 
 
 class Interval(NamedTuple):
@@ -22,10 +27,23 @@ class Interval(NamedTuple):
 
 def bootstrap(values: ArrayLike, seed: int = 0) -> Interval:
     """A percentile bootstrap interval for the mean, resampling problems."""
-    array = np.asarray(values, dtype=np.float64)
-    picks = np.random.default_rng(seed).integers(0, len(array), (N_RESAMPLES, len(array)))
-    low, high = np.quantile(array[picks].mean(axis=1), [0.025, 0.975])
-    return Interval(float(low), float(high))
+    return bootstraps(np.asarray(values, dtype=np.float64)[:, None], seed)[0]
+
+
+def bootstraps(values: ArrayLike, seed: int = 0) -> list[Interval]:
+    """The interval of each column's mean; `values` are [problems, columns], and all see the same resamples."""
+    low, high = np.quantile(resampled_means(np.asarray(values, dtype=np.float64), seed), [0.025, 0.975], axis=0)
+    return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
+def resampled_means(values: NDArray[np.float64], seed: int = 0, n_resamples: int = N_RESAMPLES) -> NDArray[np.float64]:
+    """Means of the columns over problems drawn with replacement, [resamples, columns]."""
+    rng = np.random.default_rng(seed)
+    n = len(values)
+    means = np.empty((n_resamples, values.shape[1]))
+    for i in range(n_resamples):
+        means[i] = np.bincount(rng.integers(0, n, n), minlength=n) @ values
+    return means / n
 
 
 def wilson(n_correct: int, n: int) -> Interval:
@@ -39,17 +57,26 @@ def wilson(n_correct: int, n: int) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """How much better `a` does than `b` on the same problems; `problems` are those that both were graded on."""
+    """How much better `a` does than `b` on the same problems; `problems` are those that both were graded on.
+
+    `p_value` is two-sided; `p_adjusted` holds for all the comparisons made together (Holm 1979).
+    """
 
     a: str
     b: str
     difference: float
     ci95: Interval
     problems: int
+    p_value: float
+    p_adjusted: float
 
 
 def paired(
-    a: str, b: str, a_correct: Sequence[bool | None], b_correct: Sequence[bool | None], seed: int = 0
+    a: str,
+    b: str,
+    a_correct: Sequence[float | None],
+    b_correct: Sequence[float | None],
+    seed: int = 0,
 ) -> Paired | None:
     """The paired difference of accuracy with its bootstrap interval; `None` where no problem was graded for both."""
     differences = [
@@ -57,4 +84,105 @@ def paired(
     ]
     if not differences:
         return None
-    return Paired(a, b, sum(differences) / len(differences), bootstrap(differences, seed), len(differences))
+    p = permutation_test(differences, seed)
+    mean = math.fsum(differences) / len(differences)
+    return Paired(a, b, mean, bootstrap(differences, seed), len(differences), p, p)
+
+
+def compare(columns: Mapping[str, Sequence[float | None]], seed: int = 0) -> list[Paired]:
+    """Each column against the first, with p-values adjusted for their number.
+
+    A column holds how correct a strategy was on each problem, from 0 to 1, or `None` where that is unknown.
+    """
+    first, *others = columns
+    found = [paired(name, first, columns[name], columns[first], seed) for name in others]
+    pairs = [pair for pair in found if pair is not None]
+    adjusted = holm([pair.p_value for pair in pairs])
+    return [replace(pair, p_adjusted=p) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def permutation_test(differences: Sequence[float], seed: int = 0) -> float:
+    """The two-sided p-value of paired differences under random signs.
+
+    Exact where all that differ do so by the same amount (McNemar's test), else from `N_PERMUTATIONS` random
+    sign vectors, the observed one counted among them (Phipson and Smyth 2010).
+    """
+    sizes = [d for d in differences if d != 0]
+    if not sizes:
+        return 1.0
+    if len({abs(d) for d in sizes}) == 1:
+        n, least = len(sizes), min(sum(d > 0 for d in sizes), sum(d < 0 for d in sizes))
+        return float(min(1.0, 2 * sum(math.comb(n, i) for i in range(least + 1)) / 2**n))
+    values = np.asarray(sizes)
+    rng = np.random.default_rng(seed)
+    observed = abs(values.sum()) * (1 - 1e-12)
+    n_beyond = 0
+    for _ in range(N_PERMUTATIONS // PERMUTATION_BLOCK):
+        signs = rng.choice((-1.0, 1.0), (PERMUTATION_BLOCK, len(values)))
+        n_beyond += int((abs(signs @ values) >= observed).sum())
+    return (1 + n_beyond) / (1 + N_PERMUTATIONS)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted so that the chance of any false alarm among them keeps its level (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, most = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        most = max(most, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = most
+    return adjusted
+
+
+def problems_needed(difference: float, discordant: float, power: float = 0.8, level: float = 0.05) -> int:
+    """How many problems show a paired difference of accuracy with this power (Connor 1987, McNemar's test).
+
+    `discordant` is the share of problems on which exactly one of the two is right: at least `difference`.
+    """
+    d = abs(difference)
+    if not 0 < d <= discordant <= 1:
+        raise UsageError(f"a difference of {difference:g} with {discordant:g} of the problems discordant cannot be")
+    z = NormalDist().inv_cdf
+    root = z(1 - level / 2) * math.sqrt(discordant) + z(power) * math.sqrt(discordant - d * d)
+    return math.ceil((root / d) ** 2)
+
+
+def difference_shown(n: int, discordant: float, power: float = 0.8, level: float = 0.05) -> float | None:
+    """The smallest difference that `n` problems show with this power; `None` where they show none at all."""
+    low, high = 0.0, discordant
+    if discordant <= 0 or problems_needed(high, discordant, power, level) > n:
+        return None
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        enough = problems_needed(middle, discordant, power, level) <= n
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+class Spent(NamedTuple):
+    """What a strategy reached at a mean cost for each problem, in whatever unit."""
+
+    cost: float
+    value: float
+
+
+def at_equal_cost(curves: Mapping[str, Sequence[Spent]], budgets: Sequence[float]) -> dict[str, list[float | None]]:
+    """What each strategy reaches within each budget: its dearest measured point that is not above it.
+
+    Nothing is interpolated; `None` where not even the cheapest point fits.
+    """
+    reached: dict[str, list[float | None]] = {}
+    for name, points in curves.items():
+        ranked = sorted(points)
+        reached[name] = [next((p.value for p in reversed(ranked) if p.cost <= top), None) for top in budgets]
+    return reached
+
+
+def pareto(points: Mapping[str, Spent]) -> list[str]:
+    """The names that nobody beats: none is at least as good for at most the cost and better in one, cheapest first."""
+    front: list[str] = []
+    most = -math.inf
+    for name, point in sorted(points.items(), key=lambda item: (item[1].cost, -item[1].value, item[0])):
+        if point.value > most:
+            front.append(name)
+            most = point.value
+    return front

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from mull import cost
 from mull.answers import answer_of
-from mull.lab.compare import Interval, Paired, paired, wilson
+from mull.lab.compare import Interval, Paired, compare, wilson
 from mull.lab.metrics import Pool
 from mull.run import Run
 from mull.types import (
@@ -85,7 +85,8 @@ def pool_of(problem: Problem, samples: Sequence[Sample], grades: Sequence[Grade]
     correct = tuple(grade.correct is True for grade in grades)
     answers = tuple(answer_of(problem, sample) for sample in samples)
     values = tuple(score.value for score in scores) or (None,) * len(samples)
-    return Pool(problem.id, len(samples), sum(correct), answers, correct, values)
+    tokens = tuple(sample.cost.output_tokens for sample in samples)
+    return Pool(problem.id, len(samples), sum(correct), answers, correct, values, tokens)
 
 
 async def grade(task: Task, problem: Problem, outcome: Outcome) -> Grade:
@@ -141,14 +142,7 @@ async def run_grid(
 def tabulate(task: Task, model: Model, cells: Mapping[str, Sequence[Cell]], seed: int = 0) -> Table:
     """The figures of a grid."""
     rows = [_row(task.name, model.name, name, column) for name, column in cells.items()]
-    names = list(cells)
-    pairs = []
-    for name in names[1:]:
-        difference = paired(
-            name, names[0], [c.grade.correct for c in cells[name]], [c.grade.correct for c in cells[names[0]]], seed
-        )  # fmt: skip
-        if difference is not None:
-            pairs.append(difference)
+    pairs = compare({name: [cell.grade.correct for cell in column] for name, column in cells.items()}, seed)
     return Table(rows, pairs)
 
 

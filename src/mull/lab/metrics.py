@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mull.lab.compare import Interval, bootstrap
+from mull.estimators import chance_all_within, pass_at_ks
+from mull.lab.compare import Interval, bootstraps
 
 Floats = NDArray[np.float64]
 
-N_SUBSETS = 400
-"""Subsets a problem for majority@k, at least, where the exact mean over all of them is out of reach."""
+SELECTORS = ("best", "weighted", "majority")
+"""What picks an answer from draws without gold, in the order in which a curve's own gap is told."""
+
+N_ORDERS = 400
+"""Orders of a problem's draws for votes, about: the exact mean over all subsets is out of reach."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The draws of one problem: what each answered, whether it was right, and how it was scored.
+    """The draws of one problem: what each answered, whether it was right, how it was scored, how long it is.
 
     Where only counts are known `answers` is empty and `n` and `n_correct` stand alone.
     """
@@ -30,6 +34,7 @@ class Pool:
     answers: tuple[str | None, ...] = ()
     correct: tuple[bool, ...] = ()
     scores: tuple[float | None, ...] = ()
+    tokens: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,81 +50,105 @@ class Point:
 class Curves:
     """Measured curves of one group of problems; those that the data cannot give are empty.
 
-    `gap` is coverage minus what selection makes of it: best-of-k where there are scores, else majority.
+    `worst` is the probability that all of k draws are correct. `gaps` are coverage minus what each selector makes
+    of it; `gap` is that of best-of-k where there are scores, else of majority.
     """
 
     problems: int
     samples: int
     coverage: list[Point] = field(default_factory=list)
     majority: list[Point] = field(default_factory=list)
+    weighted: list[Point] = field(default_factory=list)
     best: list[Point] = field(default_factory=list)
+    worst: list[Point] = field(default_factory=list)
     gap: list[Point] = field(default_factory=list)
+    gaps: dict[str, list[Point]] = field(default_factory=dict)
 
 
-def pass_at_k(n: int, c: int, k: int) -> float:
-    """Probability that k of n draws, c of them correct, hold a correct one: 1 - C(n-c, k) / C(n, k).
-
-    The unbiased estimator of Chen et al. 2021 (arXiv 2107.03374). Raises `ValueError` where k is above n.
-    """
-    if not 0 <= c <= n or not 1 <= k <= n:
-        raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, not n={n}, c={c}, k={k}")
-    if n - c < k:
-        return 1.0
-    return 1.0 - math.exp(math.fsum(math.log1p(-k / j) for j in range(n - c + 1, n + 1)))
-
-
-def best_at_k(scores: Sequence[float | None], correct: Sequence[bool], ks: Sequence[int]) -> list[float]:
+def best_at_k(scores: Sequence[float | None], correct: Sequence[bool], ks: Sequence[int]) -> Floats:
     """Probability that the best scored of k draws is correct, over all subsets; ties count in equal parts.
 
     Unscored draws are never chosen; a subset without a scored draw has no correct choice.
     """
     n = len(scores)
-    groups: dict[float, list[bool]] = {}
-    for score, right in zip(scores, correct, strict=True):
-        if score is not None:
-            groups.setdefault(score, []).append(right)
-    values = []
-    for k in ks:
-        value, n_below = 0.0, n - sum(map(len, groups.values()))
-        for score in sorted(groups):
-            rights = groups[score]
-            # The best of the subset lies in this group: all k among these and lower, not all among the lower.
-            chance = (math.comb(n_below + len(rights), k) - math.comb(n_below, k)) / math.comb(n, k)
-            value += chance * sum(rights) / len(rights)
-            n_below += len(rights)
-        values.append(value)
-    return values
+    scored = np.array([score is not None for score in scores])
+    values, group = np.unique([score for score in scores if score is not None], return_inverse=True)
+    if not len(values):
+        return np.zeros(len(ks))
+    sizes = np.bincount(group)
+    right = np.bincount(group, weights=np.asarray(correct, dtype=np.float64)[scored]) / sizes
+    # The best of the subset lies in this group: all k among these and lower, not all among the lower.
+    up_to = n - scored.sum() + np.concatenate(([0], sizes.cumsum()))
+    within = chance_all_within(n, up_to, ks)
+    best: Floats = right @ np.diff(within, axis=0)
+    return best
 
 
 def majority_at_k(
-    answers: Sequence[str | None], correct: Sequence[bool], ks: Sequence[int], seed: int = 0
-) -> list[float]:
+    answers: Sequence[str | None],
+    correct: Sequence[bool],
+    ks: Sequence[int],
+    seed: int = 0,
+    weights: Sequence[float | None] | None = None,
+) -> Floats:
     """Probability that the vote of k draws is correct, over random subsets; ties count in equal parts.
 
-    Draws without an answer do not vote. An answer is as correct as the draws that gave it were on average. The
-    subsets are all the rotations of a few shuffles, at least `N_SUBSETS` of them, so that each draw is in as
-    many as any other.
+    Draws without an answer do not vote, nor do those without a weight where votes are weighted. An answer is as
+    correct as the draws that gave it were on average. `ks` must rise.
     """
-    classes = {a: i for i, a in enumerate(dict.fromkeys(a for a in answers if a is not None))}
-    if not classes:
-        return [0.0] * len(ks)
     n = len(answers)
-    ids = np.array([-1 if a is None else classes[a] for a in answers])
-    right = np.array([np.mean([c for a, c in zip(answers, correct, strict=True) if a == name]) for name in classes])
-    rng = np.random.default_rng(seed)
-    rotations = np.add.outer(np.arange(n), np.arange(n)) % n
-    order = np.concatenate([rng.permutation(ids)[rotations] for _ in range(-(-N_SUBSETS // n))])
-    counts = np.zeros((len(order), len(classes)), dtype=np.int64)
+    weight = np.ones(n) if weights is None else np.array([0.0 if w is None else w for w in weights])
+    votes = [a if weights is None or weights[i] is not None else None for i, a in enumerate(answers)]
+    classes = {a: i for i, a in enumerate(dict.fromkeys(a for a in votes if a is not None))}
+    n_classes = len(classes)
+    if not n_classes:
+        return np.zeros(len(ks))
+    # The last class takes what does not vote.
+    ids = np.array([n_classes if a is None else classes[a] for a in votes])
+    right = right_of(ids, correct, n_classes)
+    order = orders(n, seed)
+    cells = ids[order] + (n_classes + 1) * np.arange(len(order))[:, None]
+    shape, size = (len(order), n_classes + 1), len(order) * (n_classes + 1)
+    n_votes, tally = np.zeros(size, dtype=np.int64), np.zeros(size)
     values, done = [], 0
     for k in ks:
-        for column in order[:, done:k].T:
-            voted = column >= 0
-            counts[np.nonzero(voted)[0], column[voted]] += 1
+        new = cells[:, done:k].ravel()
+        n_votes += np.bincount(new, minlength=size)
+        if weights is not None:
+            tally += np.bincount(new, weights=weight[order[:, done:k]].ravel(), minlength=size)
         done = k
-        leads = (counts == counts.max(axis=1, keepdims=True)) & (counts > 0)
-        n_leads = leads.sum(axis=1)
-        values.append(float(np.mean(np.where(n_leads > 0, (leads @ right) / np.maximum(n_leads, 1), 0.0))))
-    return values
+        total = n_votes if weights is None else tally
+        values.append(np.mean(elected(n_votes.reshape(shape), total.reshape(shape), right)))
+    if ks[0] == 1:
+        values[0] = right[ids[ids < n_classes]].sum() / n  # a single vote needs no sampling
+    return np.array(values, dtype=np.float64)
+
+
+def right_of(ids: NDArray[np.int64], correct: Sequence[bool], n_classes: int) -> Floats:
+    """The share of correct draws in each class of answers."""
+    n_of = np.bincount(ids, minlength=n_classes + 1)
+    n_right = np.bincount(ids, weights=np.asarray(correct, dtype=np.float64), minlength=n_classes + 1)
+    return n_right[:n_classes] / np.maximum(n_of[:n_classes], 1)
+
+
+def elected(n_votes: NDArray[np.int64], tally: NDArray[Any], right: Floats) -> Floats:
+    """How correct the winner of each row's vote is: the mean over those that lead; 0 where nobody voted.
+
+    `n_votes` and `tally` are [rows, classes + 1], the last class holding what does not vote.
+    """
+    weights = np.where(n_votes[:, :-1] > 0, tally[:, :-1], -np.inf)
+    leads = (weights == weights.max(axis=1, keepdims=True)) & (n_votes[:, :-1] > 0)
+    shares: Floats = (leads @ right) / np.maximum(leads.sum(axis=1), 1)
+    return shares
+
+
+def orders(n: int, seed: int) -> NDArray[np.int64]:
+    """Random orders of n draws, [orders, n]: rotations of shuffles, so that draws come first about equally often."""
+    rng = np.random.default_rng(seed)
+    shifts = np.arange(n) if n <= N_ORDERS else np.arange(N_ORDERS) * n // N_ORDERS
+    rotations = np.add.outer(shifts, np.arange(n)) % n
+    n_shuffles = -(-N_ORDERS // len(shifts))
+    return np.concatenate([rng.permutation(n)[rotations] for _ in range(n_shuffles)])
 
 
 def default_ks(n: int) -> list[int]:
@@ -128,28 +157,47 @@ def default_ks(n: int) -> list[int]:
     return sorted(k for k in powers if k <= n)
 
 
+def usable_ks(pools: Sequence[Pool], ks: Sequence[int] | None = None) -> list[int]:
+    """The ks, rising, that every problem has draws for; without any asked for, the usual ones."""
+    n = min(pool.n for pool in pools)
+    return [k for k in sorted(set(ks)) if k <= n] if ks else default_ks(n)
+
+
 def curves(pools: Sequence[Pool], ks: Sequence[int] | None = None, seed: int = 0) -> Curves:
     """The curves of a set of problems, up to the smallest number of draws that any of them has."""
-    n = min(pool.n for pool in pools)
-    ks = [k for k in sorted(set(ks)) if k <= n] if ks else default_ks(n)
-    coverage = np.array([[pass_at_k(p.n, p.n_correct, k) for k in ks] for p in pools])
-    majority = best = None
-    if all(pool.answers for pool in pools):
-        majority = np.array([majority_at_k(p.answers, p.correct, ks, seed) for p in pools])
-    if all(any(s is not None for s in pool.scores) for pool in pools):
-        best = np.array([best_at_k(p.scores, p.correct, ks) for p in pools])
-    selected = best if best is not None else majority
+    ks = usable_ks(pools, ks)
+    return summarise(pools, ks, by_problem(pools, ks, seed), seed)
 
-    def points(values: Floats | None) -> list[Point]:
-        if values is None:
+
+def summarise(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0) -> Curves:
+    """The means over problems of `by_problem`, with their intervals."""
+    gaps = {name: values["coverage"] - values[name] for name in SELECTORS if name in values}
+
+    def points(matrix: Floats | None) -> list[Point]:
+        if matrix is None:
             return []
-        return [Point(k, float(values[:, i].mean()), bootstrap(values[:, i], seed)) for i, k in enumerate(ks)]
+        ends = bootstraps(matrix, seed)
+        return [Point(k, float(matrix[:, i].mean()), ends[i]) for i, k in enumerate(ks)]
 
     return Curves(
         len(pools),
         sum(pool.n for pool in pools),
-        points(coverage),
-        points(majority),
-        points(best),
-        points(None if selected is None else coverage - selected),
+        **{name: points(values.get(name)) for name in ("coverage", *SELECTORS, "worst")},
+        gap=points(next(iter(gaps.values()), None)),
+        gaps={name: points(gap) for name, gap in gaps.items()},
     )
+
+
+def by_problem(pools: Sequence[Pool], ks: Sequence[int], seed: int = 0) -> dict[str, Floats]:
+    """Each curve that the data can give as [problems, ks]: coverage, worst, and the selectors."""
+    n, c = [p.n for p in pools], [p.n_correct for p in pools]
+    values = {"coverage": pass_at_ks(n, c, ks), "worst": chance_all_within(n, c, ks)}
+    has_answers = all(pool.answers for pool in pools)
+    has_scores = all(any(s is not None for s in pool.scores) for pool in pools)
+    if has_scores:
+        values["best"] = np.array([best_at_k(p.scores, p.correct, ks) for p in pools])
+    if has_scores and has_answers:
+        values["weighted"] = np.array([majority_at_k(p.answers, p.correct, ks, seed, p.scores) for p in pools])
+    if has_answers:
+        values["majority"] = np.array([majority_at_k(p.answers, p.correct, ks, seed) for p in pools])
+    return values

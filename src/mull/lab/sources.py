@@ -44,7 +44,8 @@ def _pool(path: Path, recording: Recording) -> Pool:
             raise FileFormatError(path, recording.line, "a sample has no `correct` and the row has no `answer`")
         correct.append(answer == gold if sample.correct is None else sample.correct)
     scores = tuple(s.score for s in recording.samples)
-    return Pool(recording.id, len(correct), sum(correct), answers, tuple(correct), scores)
+    tokens = tuple(s.tokens for s in recording.samples)
+    return Pool(recording.id, len(correct), sum(correct), answers, tuple(correct), scores, tokens)
 
 
 def _counts(path: Path) -> dict[str, list[Pool]]:
@@ -113,6 +114,7 @@ def recording_rows(model: Model, cells: Mapping[str, Sequence[Cell]]) -> Iterabl
                     "final_answer": answer_of(cell.problem, sample),
                     "correct": grade.correct,
                     "score": None if score is None else score.value,
+                    "tokens": sample.cost.output_tokens,
                 }
                 for sample, grade, score in zip(cell.outcome.candidates, cell.candidates, scores, strict=True)
             ],

@@ -9,6 +9,7 @@ from rich.table import Table as RichTable
 
 from mull.bank_sql import Stat
 from mull.lab.compare import Interval
+from mull.lab.gap import Limits, Plateau
 from mull.lab.grid import Table
 from mull.lab.metrics import Curves, Point
 from mull.types import Cost, Outcome
@@ -90,7 +91,7 @@ def pairs(table: Table) -> list[str]:
     """The paired differences in words."""
     return [
         f"{p.a} - {p.b}: {100 * p.difference:+.1f} points [{100 * p.ci95.low:+.1f}, {100 * p.ci95.high:+.1f}], "
-        f"paired over {p.problems} problems"
+        f"paired over {p.problems} problems, p = {p.p_adjusted:.2g}"
         for p in table.pairs
     ]
 
@@ -103,6 +104,7 @@ def curves(groups: Mapping[str, Curves]) -> list[RichTable]:
         columns: dict[str, Sequence[Point]] = {
             "coverage (oracle)": group.coverage,
             "majority": group.majority,
+            "weighted": group.weighted,
             "best": group.best,
             "gap": group.gap,
         }
@@ -114,6 +116,60 @@ def curves(groups: Mapping[str, Curves]) -> list[RichTable]:
             shown.add_row(str(point.k), *(percent(points[i].value, points[i].ci95) for points in present.values()))
         tables.append(shown)
     return tables
+
+
+def limits(found: Limits) -> list[str]:
+    """What scaling cannot do on a group of problems, in words; what is unknown is left out."""
+    lines = [
+        f"{loss.selector} loses {100 * loss.gap:.1f} points of coverage"
+        + (": " if loss.causes else "")
+        + ", ".join(f"{cause} {100 * share:.1f}" for cause, share in loss.causes.items())
+        + (f"; {_plateau(loss.plateau)}" if loss.plateau else "")
+        for loss in found.losses
+    ]
+    if found.ceiling is not None and found.ceiling.value is not None:
+        t, f, value = found.ceiling.t, found.ceiling.f, found.ceiling.value
+        lines.append(
+            f"the verifier passes {percent(t)} % of right and {percent(f)} % of wrong draws: drawing until one passes "
+            f"cannot exceed {percent(value)} %"
+        )
+    if found.p_bound is not None:
+        lines.append(
+            f"{found.never_solved} problems were never solved: each one's rate is below {percent(found.p_bound)} %"
+        )
+    if found.mode_wrong:
+        shown = percent(found.mode_wrong, found.mode_wrong_ci95)
+        lines.append(f"on {shown} % of the problems the most frequent answer is wrong: no vote of any size helps there")
+    if found.guess_floor:
+        k, floor = found.guess_floor[-1]
+        lines.append(f"guessing among the {found.n_answers} answers seen would cover {percent(floor)} % at k = {k}")
+    lines.append(
+        f"all {found.worst.k} of {found.worst.k} draws right: {percent(found.worst.value, found.worst.ci95)} %"
+    )
+    if found.tokens is not None:
+        lines.append(
+            f"a reply has {found.tokens.mean:.0f} tokens, for one prompt +- {found.tokens.sd:.0f} (95 % of them under "
+            f"{found.tokens.p95:.0f})"
+            + (
+                f"; longer ones are {'more' if found.tokens.correlation > 0 else 'less'} often right "
+                f"(r = {found.tokens.correlation:+.2f} [{found.tokens.ci95.low:+.2f}, {found.tokens.ci95.high:+.2f}])"
+                if found.tokens.correlation is not None and found.tokens.ci95 is not None
+                else ""
+            )
+        )
+    for i, part in enumerate(found.bins):
+        vote = "" if part.majority is None else f", majority {percent(part.majority)} %"
+        ease = ("hardest", "hard", "middle", "easy", "easiest")[i]
+        lines.append(
+            f"{ease} fifth: one draw {percent(part.accuracy)} %{vote}, coverage (oracle) {percent(part.coverage)} %"
+        )
+    return lines
+
+
+def _plateau(turn: Plateau) -> str:
+    if turn.is_reached:
+        return f"it stops rising near k = {turn.k} [{turn.ci95.low:.0f}, {turn.ci95.high:.0f}]"
+    return "no end of its rise in sight"
 
 
 def bank(stats: Sequence[Stat]) -> RichTable:

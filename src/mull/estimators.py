@@ -1,0 +1,55 @@
+"""Unbiased estimates from n draws of what k of them would give: sampling without replacement, in closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@lru_cache(maxsize=8)
+def log_factorials(n: int) -> NDArray[np.longdouble]:
+    """Natural logarithms of 0!, 1!, ..., n!; shape [n + 1]. Their differences need more digits than a float has."""
+    table = np.zeros(n + 1, dtype=np.longdouble)
+    table[1:] = np.cumsum(np.log(np.arange(1, n + 1, dtype=np.longdouble)))
+    table.flags.writeable = False
+    return table
+
+
+def chance_all_within(n: ArrayLike, m: ArrayLike, ks: Sequence[int]) -> Floats:
+    """Probability that all k draws taken from n lie within a given m of them: C(m, k) / C(n, k).
+
+    `n` and `m` have one shape; the result has an axis more at the end, one entry for each k.
+    """
+    total, within = np.broadcast_arrays(np.asarray(n, dtype=np.int64), np.asarray(m, dtype=np.int64))
+    table = log_factorials(int(total.max(initial=0)))
+    k = np.asarray(ks, dtype=np.int64)
+    total, within = total[..., None], within[..., None]
+    logs = table[within] - table[np.maximum(within - k, 0)] - table[total] + table[total - k]
+    return np.where(within >= k, np.exp(logs), 0.0).astype(np.float64)
+
+
+def pass_at_ks(n: ArrayLike, c: ArrayLike, ks: Sequence[int]) -> Floats:
+    """pass@k = 1 - C(n-c, k) / C(n, k) for arrays of problems, shape [problems, ks] (arXiv 2107.03374).
+
+    Raises `ValueError` where a k is above the smallest n, or c is not between 0 and n.
+    """
+    n, c = np.asarray(n, dtype=np.int64), np.asarray(c, dtype=np.int64)
+    if np.any(c < 0) or np.any(c > n) or (len(ks) and not 1 <= min(ks) <= max(ks) <= n.min()):
+        raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, not n={n}, c={c}, k={list(ks)}")
+    return 1.0 - chance_all_within(n, n - c, ks)
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Probability that k of n draws, c of them correct, hold a correct one; `pass_at_ks` for one problem."""
+    return float(pass_at_ks([n], [c], [k])[0, 0])
+
+
+def none_in(n: int, confidence: float = 0.95) -> float:
+    """The upper confidence bound on p after n draws without a success: 1 - (1 - confidence) ** (1 / n)."""
+    return -math.expm1(math.log1p(-confidence) / n)

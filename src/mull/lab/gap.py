@@ -1,0 +1,296 @@
+"""What selection leaves on the table, why, and what more draws cannot do on these problems."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mull.estimators import none_in
+from mull.lab.compare import Interval, bootstrap, resampled_means, wilson
+from mull.lab.metrics import SELECTORS, Curves, Floats, Point, Pool, by_problem, summarise, usable_ks
+
+N_BINS = 5
+"""Bins of difficulty, as in Snell et al. 2024."""
+LEAST_KS = 4
+"""A change of slope cannot be seen on fewer points."""
+PASSES = 0.5
+"""The score from which a verifier is taken to accept."""
+
+NO_ANSWER = "no parseable answer"
+TIE = "tie"
+WRONG_MODE = "wrong mode"
+MIXED = "one answer, both grades"
+RANKED_WRONG = "verifier ranked wrong"
+UNSCORED = "verifier missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """Where a selector's curve stops rising: a change of slope over log k, with a 95 % interval over problems.
+
+    `is_reached` says that the whole interval lies below the most draws measured.
+    """
+
+    k: int
+    ci95: Interval
+    is_reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A selector's gap at all draws of every problem, and the share of problems that each cause takes of it."""
+
+    selector: str
+    gap: float
+    causes: Mapping[str, float]
+    plateau: Plateau | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What drawing until the verifier accepts converges to: the mean of p t / (p t + (1 - p) f).
+
+    `t` and `f` are the shares of correct and of wrong draws that it accepts, p each problem's share of correct
+    draws. Problems without a correct draw count as 0. `None`: there were no draws of one kind.
+    """
+
+    t: float | None
+    f: float | None
+    value: float | None
+    scored: int
+    unscored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Problems of like difficulty: binned by one half of their draws, measured on the other half."""
+
+    problems: int
+    accuracy: float
+    majority: float | None
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How much the length of a reply varies for one and the same prompt, and what length says about correctness.
+
+    `mean`, `sd` and `p95` are means over problems of what each problem's draws show; `sd_when_solved` is that of
+    problems whose draws are all correct. `correlation` is within problems, averaged over those that have both
+    right and wrong draws.
+    """
+
+    mean: float
+    sd: float
+    p95: float
+    sd_when_solved: float | None
+    correlation: float | None
+    ci95: Interval | None
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What scaling cannot be expected to do here, one field for each known limit (arXiv 2504.00294).
+
+    `bins` from hard to easy. `never_solved` of the problems have no correct draw: their true rate is below
+    `p_bound` with 95 % confidence (the largest of their bounds). `mode_wrong` is the share of problems whose most
+    frequent answer is wrong: a vote of any size fails on them. `guess_floor` is what guessing among the
+    `n_answers` different answers seen would cover. `feedback`: what corrected the replies in between (`none`:
+    draws are independent). `None` is unknown.
+    """
+
+    accuracy: float
+    accuracy_ci95: Interval
+    bins: tuple[Bin, ...]
+    tokens: Tokens | None
+    losses: tuple[Loss, ...]
+    ceiling: Ceiling | None
+    never_solved: int
+    p_bound: float | None
+    mode_wrong: float | None
+    mode_wrong_ci95: Interval | None
+    worst: Point
+    n_answers: int | None
+    guess_floor: tuple[tuple[int, float], ...]
+    feedback: str = "none"
+    data_date: str | None = None
+    model_cutoff: str | None = None
+
+
+def measure(pools: Sequence[Pool], ks: Sequence[int] | None = None, seed: int = 0) -> tuple[Curves, Limits]:
+    """The curves of a group of problems and what they say about the limits of scaling, from one pass over the draws."""
+    ks = usable_ks(pools, ks)
+    values = by_problem(pools, ks, seed)
+    return summarise(pools, ks, values, seed), limits(pools, ks, values, seed)
+
+
+def limits(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0) -> Limits:
+    """All that draws say about what scaling cannot do; `values` are those of `by_problem`."""
+    rates = np.array([pool.n_correct / pool.n for pool in pools])
+    failed = [pool for pool in pools if pool.n_correct == 0]
+    modes = [wrong for pool in pools if (wrong := mode_is_wrong(pool)) is not None]
+    answers = {a for pool in pools for a in pool.answers if a is not None}
+    worst = values["worst"][:, -1]
+    return Limits(
+        float(rates.mean()),
+        bootstrap(rates, seed),
+        bins(pools, seed),
+        tokens(pools, seed),
+        tuple(loss(pools, name, plateau(values[name], ks, seed)) for name in SELECTORS if name in values),
+        ceiling(pools),
+        len(failed),
+        max((none_in(pool.n) for pool in failed), default=None),
+        sum(modes) / len(modes) if modes else None,
+        wilson(sum(modes), len(modes)) if modes else None,
+        Point(ks[-1], float(worst.mean()), bootstrap(worst, seed)),
+        len(answers) or None,
+        tuple((k, -math.expm1(k * math.log1p(-1 / len(answers)))) for k in ks) if len(answers) > 1 else (),
+    )
+
+
+def plateau(values: Floats, ks: Sequence[int], seed: int = 0) -> Plateau | None:
+    """Where the mean of curves [problems, ks] turns from a rise over log k into a level; `None` for too few ks.
+
+    Least squares over all places of the turn; the interval is a bootstrap over problems.
+    """
+    if len(ks) < LEAST_KS:
+        return None
+    x = np.log(ks)
+    residuals = []
+    for turn in x:
+        design = np.column_stack([np.ones(len(x)), np.minimum(x, turn)])
+        residuals.append(np.eye(len(x)) - design @ np.linalg.pinv(design))
+
+    def turns(curves: Floats) -> NDArray[np.int64]:
+        errors = np.array([((curves @ residual) ** 2).sum(axis=1) for residual in residuals])
+        # Of turns that fit alike to rounding, the first: a level curve is level from its beginning.
+        best = errors <= errors.min(axis=0) + 1e-12
+        turned: NDArray[np.int64] = np.asarray(ks)[best.argmax(axis=0)]
+        return turned
+
+    k = int(turns(values.mean(axis=0)[None])[0])
+    low, high = np.quantile(turns(resampled_means(values, seed)), [0.025, 0.975])
+    return Plateau(k, Interval(float(low), float(high)), bool(high < ks[-1]))
+
+
+def loss(pools: Sequence[Pool], selector: str, turn: Plateau | None) -> Loss:
+    """What a selector loses of the coverage of all draws, by cause."""
+    causes: defaultdict[str, float] = defaultdict(float)
+    for pool in pools:
+        if pool.n_correct:
+            cause, lost = _lost(pool, selector)
+            causes[cause] += lost
+    shares = {cause: lost / len(pools) for cause, lost in sorted(causes.items()) if lost > 0}
+    return Loss(selector, math.fsum(shares.values()), shares, turn)
+
+
+def _lost(pool: Pool, selector: str) -> tuple[str, float]:
+    """Why and how likely a selector misses the correct draw that all draws of a problem hold."""
+    n = len(pool.correct)
+    draws = list(zip(pool.answers or [None] * n, pool.scores or [None] * n, pool.correct, strict=True))
+    if selector != "best":
+        draws = [draw for draw in draws if draw[0] is not None]
+        if not any(right for _, _, right in draws):
+            return NO_ANSWER, 1.0
+    if selector != "majority":
+        draws = [draw for draw in draws if draw[1] is not None]
+        if not any(right for _, _, right in draws):
+            return UNSCORED, 1.0
+    weights: defaultdict[object, list[float]] = defaultdict(list)
+    rights: defaultdict[object, list[bool]] = defaultdict(list)
+    for answer, score, right in draws:
+        name = score if selector == "best" else answer
+        weights[name].append(1.0 if selector == "majority" or score is None else score)
+        rights[name].append(right)
+    weigh = max if selector == "best" else math.fsum
+    weight = {name: weigh(parts) for name, parts in weights.items()}
+    leads = [name for name, total in weight.items() if total == max(weight.values())]
+    share = float(np.mean([np.mean(rights[name]) for name in leads]))
+    if share == 0:
+        return (WRONG_MODE if selector == "majority" else RANKED_WRONG), 1.0
+    return (TIE if len(leads) > 1 or selector == "best" else MIXED), 1 - share
+
+
+def mode_is_wrong(pool: Pool) -> bool | None:
+    """Whether the most frequent answer is wrong; `None` without an answer, or where right and wrong ones tie."""
+    counts = Counter(a for a in pool.answers if a is not None)
+    if not counts:
+        return None
+    leads = [a for a, n in counts.items() if n == max(counts.values())]
+    rights = [any(c for a, c in zip(pool.answers, pool.correct, strict=True) if a == lead) for lead in leads]
+    return None if len(set(rights)) > 1 else not rights[0]
+
+
+def ceiling(pools: Sequence[Pool]) -> Ceiling | None:
+    """The ceiling of an imperfect verifier (arXiv 2411.17501); `None` where nothing was scored."""
+    verdicts = [
+        (s >= PASSES, c) for p in pools for s, c in zip(p.scores, p.correct or (), strict=True) if s is not None
+    ]
+    if not verdicts:
+        return None
+    accepted = {kind: [passed for passed, correct in verdicts if correct is kind] for kind in (True, False)}
+    t, f = (sum(a) / len(a) if a else None for a in (accepted[True], accepted[False]))
+    value = None
+    if t is not None and f is not None:
+        rates = [p.n_correct / p.n for p in pools]
+        value = float(np.mean([p * t / total if (total := p * t + (1 - p) * f) else 0.0 for p in rates]))
+    return Ceiling(t, f, value, len(verdicts), sum(p.n for p in pools) - len(verdicts))
+
+
+def bins(pools: Sequence[Pool], seed: int = 0) -> tuple[Bin, ...]:
+    """Problems in bins of difficulty: by their even-numbered draws, measured on the odd-numbered ones.
+
+    With the same draws for both, luck would look like ease. Empty without single draws or with fewer than two.
+    """
+    if len(pools) < N_BINS or any(len(p.correct) < 2 for p in pools):
+        return ()
+    ease = [float(np.mean(p.correct[::2])) for p in pools]
+    order = np.argsort(ease, kind="stable")
+    made = []
+    for part in np.array_split(order, N_BINS):
+        odd = [_half(pools[i]) for i in part]
+        n = min(p.n for p in odd)
+        values = by_problem(odd, [n], seed)
+        votes = values.get("majority")
+        made.append(
+            Bin(
+                len(odd),
+                float(np.mean([p.n_correct / p.n for p in odd])),
+                None if votes is None else float(votes.mean()),
+                float(values["coverage"].mean()),
+            )
+        )
+    return tuple(made)
+
+
+def _half(pool: Pool) -> Pool:
+    correct = pool.correct[1::2]
+    return Pool(pool.problem, len(correct), sum(correct), pool.answers[1::2], correct, pool.scores[1::2])
+
+
+def tokens(pools: Iterable[Pool], seed: int = 0) -> Tokens | None:
+    """How costs vary for one prompt; `None` where the draws of no problem have known lengths."""
+    known = []
+    for pool in pools:
+        pairs = [(t, c) for t, c in zip(pool.tokens, pool.correct, strict=True) if t is not None] if pool.tokens else []
+        if len(pairs) > 1:
+            known.append((np.array([t for t, _ in pairs], dtype=np.float64), np.array([c for _, c in pairs])))
+    if not known:
+        return None
+    solved = [float(t.std(ddof=1)) for t, c in known if c.all()]
+    related = [float(np.corrcoef(t, c)[0, 1]) for t, c in known if 0 < c.sum() < len(c) and t.std() > 0]
+    return Tokens(
+        float(np.mean([t.mean() for t, _ in known])),
+        float(np.mean([t.std(ddof=1) for t, _ in known])),
+        float(np.mean([np.quantile(t, 0.95) for t, _ in known])),
+        float(np.mean(solved)) if solved else None,
+        float(np.mean(related)) if related else None,
+        bootstrap(related, seed) if related else None,
+        len(known),
+    )
