@@ -84,10 +84,11 @@ def decoder(config: dict[str, int], block: int) -> onnx.ModelProto:
         )  # fmt: skip
         x = g.add("MatMul", [x, g.weight(f"o.{i}", heads * head, width)], [f"o.{i}.out"])
         normed, residual = add_and_norm(residual, x, f"mlp_norm.{i}")
-        x = g.add("MatMul", [normed, g.weight(f"gate_up.{i}", width, 2 * hidden)], [f"gate_up.{i}.out"])
-        g.add("Split", [x], [f"gate.{i}", f"up.{i}"], axis=-1, num_outputs=2)
-        x = g.add("QuickGelu", [f"gate.{i}"], [f"silu.{i}"], CONTRIB, alpha=1.0)
-        x = g.add("Mul", [x, f"up.{i}"], [f"gated.{i}"])
+        # Two products, for one of double width would have to be cut apart again.
+        for part in ("gate", "up"):
+            g.add("MatMul", [normed, g.weight(f"{part}.{i}", width, hidden)], [f"{part}.{i}.out"])
+        x = g.add("QuickGelu", [f"gate.{i}.out"], [f"silu.{i}"], CONTRIB, alpha=1.0)
+        x = g.add("Mul", [x, f"up.{i}.out"], [f"gated.{i}"])
         x = g.add("MatMul", [x, g.weight(f"down.{i}", hidden, width)], [f"down.{i}.out"])
     normed, _ = add_and_norm(residual, x, "norm")
     g.add("MatMul", [normed, g.weight("head", width, vocabulary)], ["logits"])

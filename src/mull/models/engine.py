@@ -88,6 +88,9 @@ class Worker:
         self.scratch = session.cache(1, context + BLOCK)
         self.steps: dict[int, Binding] = {}
         self.rows: list[Row] = []
+        self.places = np.arange(ROWS)
+        self.n_watched = 0
+        """Rows whose requests have stop strings."""
         self.length = np.zeros(ROWS, dtype=np.int32)
         self.made = np.zeros(ROWS, dtype=np.int64)
         self.limit = np.zeros(ROWS, dtype=np.int64)
@@ -118,6 +121,7 @@ class Worker:
             request.is_cancelled = True
             request.fail(error)
         self.rows.clear()
+        self.n_watched = 0
         self.engine.active(self, 0)
 
     def _admit(self, request: Request, places: list[int]) -> None:
@@ -131,18 +135,20 @@ class Worker:
         self.length[rows] = length
         self.made[rows] = 0
         self.limit[rows] = request.max_tokens
-        self.temperature[rows] = request.temperature
-        self.is_plain[rows] = request.temperature > 0 and request.top_p >= 1 and request.top_k == 0
+        is_plain = request.temperature > 0 and request.top_p >= 1 and request.top_k == 0
+        self.is_plain[rows] = is_plain
+        self.temperature[rows] = request.temperature if is_plain else 1.0
+        self.n_watched += n if request.is_over is not None else 0
         for row, place in zip(range(first, first + n), places, strict=True):
             generator = np.random.Generator(np.random.Philox(key=request.seeds[place]))
             self.random[row, : request.max_tokens] = generator.random(request.max_tokens)
-        self._take(np.arange(first, first + n), np.broadcast_to(prefix.logits, (n, len(prefix.logits))))
+        self._take(first, n, np.broadcast_to(prefix.logits, (n, len(prefix.logits))))
 
     def _step(self) -> None:
         """One more token for every row."""
-        for row in range(len(self.rows) - 1, -1, -1):
-            if self.rows[row].request.is_cancelled:
-                self._finish([row], is_cancelled=True)
+        cancelled = [i for i, row in enumerate(self.rows) if row.request.is_cancelled]
+        if cancelled:
+            self._finish(cancelled[::-1], is_cancelled=True)
         n = len(self.rows)
         if n == 0:
             return
@@ -152,33 +158,37 @@ class Worker:
         step = self.steps[rows]
         step.last[:n] = self.length[:n]
         step.last[n:] = 0
-        step.ids[:n, 0] = self.tokens[np.arange(n), self.made[:n] - 1]
+        step.ids[:n, 0] = self.tokens[self.places[:n], self.made[:n] - 1]
         logits = step.run()
         self.length[:n] += 1
-        self._take(np.arange(n), logits[:n, 0])
+        self._take(0, n, logits[:n, 0])
 
-    def _take(self, rows: NDArray[np.int64], logits: Floats) -> None:
-        """Draws the next token of each row from its logits, and lets those go that are done."""
-        made = self.made[rows]
-        wide = logits.astype(np.float64)
-        wide -= wide.max(axis=1, keepdims=True)
-        log_total = np.log(np.exp(wide).sum(axis=1))
-        is_plain = self.is_plain[rows]
-        scaled = np.exp(wide / np.where(is_plain, self.temperature[rows], 1.0)[:, None])
-        for j in np.flatnonzero(~is_plain):
-            request = self.rows[rows[j]].request
-            scaled[j] = filtered(wide[j], request.temperature, request.top_p, request.top_k)
-        up_to = scaled.cumsum(axis=1)
-        tokens = (up_to <= (self.random[rows, made] * up_to[:, -1])[:, None]).sum(axis=1)
-        self.tokens[rows, made] = tokens
-        self.logprobs[rows, made] = wide[np.arange(len(rows)), tokens] - log_total
-        self.made[rows] = made + 1
-        is_done = (tokens == self.session.config.eos) | (made + 1 >= self.limit[rows])
-        for i, row in enumerate(map(int, rows)):
-            is_over = self.rows[row].request.is_over
-            if is_over is not None and not is_done[i]:
-                is_done[i] = is_over(self.tokens[row, : made[i] + 1].tolist())
-        self._finish(sorted(rows[is_done].tolist(), reverse=True), is_cancelled=False)
+    def _take(self, first: int, n: int, logits: Floats) -> None:
+        """Draws the next token of the rows from `first` on from their logits [n, vocabulary]; the done ones go."""
+        rows, places = slice(first, first + n), self.places[:n]
+        made, temperature = self.made[rows], self.temperature[rows]
+        logits = logits - logits.max(axis=1, keepdims=True)
+        chances = np.exp(logits)
+        total = chances.sum(axis=1)
+        if (temperature != 1).any():
+            chances = np.exp(logits / temperature[:, None])
+        for j in np.flatnonzero(~self.is_plain[rows]):
+            request = self.rows[first + j].request
+            wide = logits[j].astype(np.float64)
+            chances[j] = filtered(wide, request.temperature, request.top_p, request.top_k)
+        up_to = chances.cumsum(axis=1, dtype=np.float64)
+        tokens = (up_to <= (self.random[rows][places, made] * up_to[:, -1])[:, None]).sum(axis=1)
+        self.tokens[rows][places, made] = tokens
+        self.logprobs[rows][places, made] = logits[places, tokens] - np.log(total)
+        made += 1
+        is_done = (tokens == self.session.config.eos) | (made >= self.limit[rows])
+        if self.n_watched:
+            for i, row in enumerate(self.rows[rows]):
+                is_over = row.request.is_over
+                if is_over is not None and not is_done[i]:
+                    is_done[i] = is_over(self.tokens[first + i, : made[i]].tolist())
+        if is_done.any():
+            self._finish((first + np.flatnonzero(is_done)[::-1]).tolist(), is_cancelled=False)
 
     def _finish(self, rows: list[int], *, is_cancelled: bool) -> None:
         """Delivers these rows, the last first, and closes the gaps with the rows at the end."""
@@ -197,6 +207,7 @@ class Worker:
             request.deliver(finished_draws)
 
     def _remove(self, row: int) -> None:
+        self.n_watched -= self.rows[row].request.is_over is not None
         last = len(self.rows) - 1
         if row != last:
             self.cache[:, row, :, : self.length[last]] = self.cache[:, last, :, : self.length[last]]

@@ -65,7 +65,8 @@ def graph_weights(config: Config, tensors: dict[str, Floats]) -> dict[str, Float
         fused = {
             "qkv": [f"self_attn.{part}_proj" for part in "qkv"],
             "o": ["self_attn.o_proj"],
-            "gate_up": ["mlp.gate_proj", "mlp.up_proj"],
+            "gate": ["mlp.gate_proj"],
+            "up": ["mlp.up_proj"],
             "down": ["mlp.down_proj"],
         }
         for name, parts in fused.items():

@@ -1,0 +1,61 @@
+"""Steps of a reply: what process reward models score and what searches grow by."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+from mull.errors import UnknownNameError, UsageError
+
+Fold = Literal["last", "min", "prod", "mean"]
+
+
+def split(reply: str, separator: str = "\n\n") -> list[str]:
+    """The steps of a reply, each with the separators that end it; joined they are the reply again.
+
+    Separators in a row end one step, not several: no step is blank. Blank lines before the first belong to it.
+    Raises `UsageError` for an empty separator.
+    """
+    if not separator:
+        raise UsageError("steps need a separator that is not empty")
+    ends = [match.end() for match in re.finditer(f"(?:{re.escape(separator)})+", reply)]
+    starts = [0, *(end for end in ends if end < len(reply) and reply[:end].strip())]
+    pieces = [reply[a:b] for a, b in zip(starts, [*starts[1:], len(reply)], strict=True)]
+    steps: list[str] = []
+    for piece in pieces:
+        if steps and not piece.strip():
+            steps[-1] += piece
+        elif piece:
+            steps.append(piece)
+    return steps
+
+
+def fold(values: Sequence[float], how: Fold = "last") -> float:
+    """One score of a reply from those of its steps, all in [0, 1].
+
+    `last`: Snell et al. 2024; `min`: Math-Shepherd (Wang et al. 2024); `prod`: Lightman et al. 2023, the probability
+    that every step is right; `mean`: their arithmetic mean. Raises `UsageError` for no steps or a value outside
+    [0, 1], `UnknownNameError` for another fold.
+    """
+    if how not in FOLDS:
+        raise UnknownNameError("fold", how, get_args(Fold))
+    if not values:
+        raise UsageError("a reply without steps has no score to fold")
+    if not all(0 <= value <= 1 for value in values):
+        raise UsageError(f"step scores must be between 0 and 1, not {min(values)} to {max(values)}")
+    return FOLDS[how](values)
+
+
+def _product(values: Sequence[float]) -> float:
+    # In logarithms hundreds of steps do not underflow on the way.
+    return math.exp(math.fsum(map(math.log, values))) if min(values) > 0 else 0.0
+
+
+FOLDS: dict[str, Callable[[Sequence[float]], float]] = {
+    "last": lambda values: values[-1],
+    "min": min,
+    "prod": _product,
+    "mean": lambda values: math.fsum(values) / len(values),
+}
