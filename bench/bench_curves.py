@@ -32,14 +32,14 @@ def pools(n_problems: int, n: int) -> list[Pool]:
 
 def looped(pool: Pool, ks: list[int]) -> list[float]:
     """Majority@k by counting each subset anew."""
-    values = []
+    values, subsets = [], orders(pool.n, 0)
     for k in ks:
         total = 0.0
-        for order in orders(pool.n, 0):
+        for order in subsets:
             counts = Counter(pool.answers[i] for i in order[:k])
             tied = [a for a, n in counts.items() if n == max(counts.values())]
             total += ("0" in tied) / len(tied)
-        values.append(total / len(orders(pool.n, 0)))
+        values.append(total / len(subsets))
     return values
 
 
