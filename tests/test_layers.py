@@ -16,6 +16,7 @@ ROWS = [
         "bank_sql",
         "cost",
         "answers",
+        "estimators",
         "equal",
         "estimators",
         "steps",
