@@ -18,7 +18,6 @@ ROWS = [
         "answers",
         "estimators",
         "equal",
-        "estimators",
         "steps",
         "spec",
         "sandbox",

@@ -101,7 +101,7 @@ class Law:
 
     @property
     def reach(self) -> int:
-        """The draws that the last known problems have: the fewest of any unsolved one, or of any where all are solved."""
+        """Up to where something was measured: the fewest draws of any unsolved problem, or of any where all are solved."""
         unsolved = self.data.n[self.data.c == 0]
         return int(unsolved.min()) if len(unsolved) else self.data.least
 
@@ -218,7 +218,7 @@ def fit(
 
 
 def estimate(n: ArrayLike, c: ArrayLike, k: int) -> float | None:
-    """The default estimate of coverage at k alone, at any distance and without bands; `None` where no law can be fitted."""
+    """The default estimate of coverage at k, at any distance, without bands; `None` where no law can be fitted."""
     data = counts(n, c)
     if lawless(data) is not None:
         return None

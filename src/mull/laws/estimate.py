@@ -14,7 +14,7 @@ from mull.laws.families import BETA_BINOMIAL, LOGIT_NORMAL, ZERO_INFLATED
 POWER_LAW = "exponentiated-power-law"
 
 CLEAR_GAIN = 1.5
-"""How much larger the logit-normal's log-likelihood must be before it is believed: 4.5 to one, or three units of AIC."""
+"""How much larger the logit-normal's log-likelihood must be before it is believed: 4.5 to one, three units of AIC."""
 
 
 def anchored(data: Counts, weight: Floats, misses: Callable[[Ints], Floats], k: int) -> Floats:
@@ -43,7 +43,7 @@ def central(values: Mapping[str, Floats], logliks: Mapping[str, Floats]) -> Floa
     fitted one to the curve and one to the counts, they err to opposite sides. Problems that nothing solves count by
     what they explain, with a weight of one less the likelihood ratio. The logit-normal, whose misses fall faster than
     any power, stands alone where the likelihood clearly prefers it, and else not at all: averaged in where the
-    counts cannot tell, it would decide the answer. Without a power law (too few draws) the beta-binomial stands for both.
+    counts cannot tell, it would decide the answer. Without a power law (too few draws) the beta-binomial stands alone.
     """
     beta, inflated, normal = BETA_BINOMIAL.name, ZERO_INFLATED.name, LOGIT_NORMAL.name
     power = (values[beta] + values[POWER_LAW]) / 2 if POWER_LAW in values else values[beta]

@@ -38,23 +38,23 @@ SAYS = {
     "coverage lies anywhere between no gain and equal problems; collect 10 or more draws a problem",
     Flag.ONE_PROBLEM: "one problem: its own success rate is known but nothing of other problems; collect draws on 30 "
     "or more problems",
-    Flag.ALL_WRONG: "no draw is correct: only an upper bound can be had; collect more draws on these problems, or easier "
-    "ones",
+    Flag.ALL_WRONG: "no draw is correct: only an upper bound can be had; collect more draws on these problems, or "
+    "easier ones",
     Flag.ALL_RIGHT: "every draw is correct: these problems are solved with one draw; collect harder problems",
     Flag.SATURATED: "every problem is solved: more draws cannot raise the coverage of these; the lower end is for new "
     "problems; collect harder problems",
     Flag.UNEQUAL: "problems have different numbers of draws: the measured curve ends at the smallest; the counts are "
     "fitted by likelihood, with all draws",
-    Flag.NO_POWER_LAW: "too few draws for a curve: the exponentiated power law is not fitted, and the estimate rests on "
-    "the beta-binomial; collect 4 or more draws on every problem",
-    Flag.AT_BOUND: "a parameter of the beta-binomial ran to the end of its range: the counts do not determine it; collect "
-    "more problems",
+    Flag.NO_POWER_LAW: "too few draws for a curve: the exponentiated power law is not fitted, and the estimate "
+    "rests on the beta-binomial; collect 4 or more draws on every problem",
+    Flag.AT_BOUND: "a parameter of the beta-binomial ran to the end of its range: the counts do not determine it; "
+    "collect more problems",
     Flag.MOSTLY_IMPOSSIBLE: "over half of the problems are estimated to be impossible, which these counts cannot tell "
     "from hard; collect draws on the problems without a success",
-    Flag.MOSTLY_UNSOLVED: "over 60 % of the problems have no success: the tail rests on a few; collect draws on the problems "
-    "without a success",
-    Flag.DISAGREE: "the beta-binomial and the logit-normal differ by more than 5 points: believe the band, not the value; "
-    "collect draws on the problems without a success",
+    Flag.MOSTLY_UNSOLVED: "over 60 % of the problems have no success: the tail rests on a few; collect draws on the "
+    "problems without a success",
+    Flag.DISAGREE: "the beta-binomial and the logit-normal differ by more than 5 points: believe the band, not the "
+    "value; collect draws on the problems without a success",
 }
 
 HARMLESS = frozenset({Flag.UNEQUAL, Flag.ALL_RIGHT, Flag.SATURATED, Flag.NO_POWER_LAW})
