@@ -44,7 +44,7 @@ def _pool(path: Path, recording: Recording) -> Pool:
             raise FileFormatError(
                 path,
                 recording.line,
-                "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, so that "
+                "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
                 "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample",
             )
         correct.append(answer == gold if sample.correct is None else sample.correct)

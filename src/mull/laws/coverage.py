@@ -101,7 +101,7 @@ class Law:
 
     @property
     def reach(self) -> int:
-        """Up to where something was measured: the fewest draws of any unsolved problem, or of any where all are solved."""
+        """Up to where something was measured: the fewest draws of any unsolved problem, of any where all are solved."""
         unsolved = self.data.n[self.data.c == 0]
         return int(unsolved.min()) if len(unsolved) else self.data.least
 
@@ -112,17 +112,18 @@ class Law:
         if self.reason is not None:
             return self._bounded(k, self.reason)
         if k <= self.data.least:
-            value, sampling = float(measured(self.data, k)[0]), self._measured_band(k)
-            return Prediction(k, value, sampling, value, sampling, None)
+            value, sampling = float(measured(self.data, k)[0]), self._sampling(k)
+            return Prediction(k, value, sampling or Band(0.0, 1.0), value, sampling, None)
         assert self._best is not None, "counts without a reason have fits"
         values = self._best.values(self.data, k)
         estimate = float(central(values, self._best.logliks))
-        sampling = self._measured_band(k)
+        sampling = self._sampling(k)
         models = self._range(values, estimate)
+        ends = [band for band in (sampling, models) if band is not None]
         return Prediction(
             k,
             estimate if k <= DECADE * self.reach else None,
-            Band(min(sampling.low, models.low), max(sampling.high, models.high)),
+            Band(min(band.low for band in ends), max(band.high for band in ends)),
             estimate,
             sampling,
             models,
@@ -167,7 +168,10 @@ class Law:
             value = float(measured(self.data, k)[0])
         return Prediction(k, value, band, value, None, None)
 
-    def _measured_band(self, k: int) -> Band:
+    def _sampling(self, k: int) -> Band | None:
+        """The percentile interval over resampled problems; `None` where none were drawn."""
+        if not len(self._weights):
+            return None
         if k <= self.data.least:
             left = measured_each(self.data, k)
             drawn = self._weights @ left / self._weights.sum(axis=-1)
@@ -196,7 +200,8 @@ def fit(
 ) -> Law:
     """Fits every law to the draws `n` and correct draws `c` of each problem, shape [problems].
 
-    `tick` is called after each of the `resamples`. Raises `UsageError` for counts that cannot be.
+    `tick` is called after each of the `resamples`; without any there is no sampling interval, and bands hold the
+    choice of law alone. Raises `UsageError` for counts that cannot be.
     """
     data = counts(n, c)
     weights = _resampled_weights(data, resamples, seed)

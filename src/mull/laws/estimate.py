@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mull.estimators import chance_all_within
 from mull.laws.counts import Counts, Floats, Ints
@@ -55,5 +54,6 @@ def central(values: Mapping[str, Floats], logliks: Mapping[str, Floats]) -> Floa
 
 def aic_weights(aics: Floats) -> Floats:
     """Akaike weights of fits to the same counts, shape [fits]."""
-    relative: NDArray[np.float64] = np.exp(-(aics - aics.min()) / 2)
-    return relative / relative.sum()
+    relative: Floats = np.exp(-(aics - aics.min()) / 2)
+    relative /= relative.sum()
+    return relative

@@ -71,4 +71,5 @@ def variance_weights(p: ArrayLike, k: int) -> Floats:
     inside = np.clip(rate, np.finfo(np.float64).tiny, 1 - 1e-16)
     logs = np.where((rate > 0) & (rate < 1), 0.5 * (np.log(inside) + (2 * k - 1) * np.log1p(-inside)), -np.inf)
     weights: Floats = np.exp(logs - logs.max())
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights

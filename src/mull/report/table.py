@@ -187,9 +187,8 @@ def bank(stats: Sequence[Stat]) -> RichTable:
 def law(name: str, law: Law, prediction: Prediction) -> RichTable:
     """The fits of one group of problems and what each says at k; the range over them is not an error of any."""
     data = law.data
-    shown = RichTable(
-        title=escape(f"{name}: {data.problems} problems, {data.draws:,} draws, measured to {data.least:,}")
-    )
+    title = f"{name}: {data.problems} problems, {data.draws:,} draws, measured to {data.least:,}"
+    shown = RichTable(title=escape(title))
     for column in ("law", "parameters", "AIC", "weight", f"coverage at {prediction.k:,} %"):
         shown.add_column(column, justify="left" if column in ("law", "parameters") else "right")
     for fit in law.fits:
