@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +24,7 @@ from mull.cli.options import (
     bank_at,
     model_of,
     print_json,
-    stderr,
+    progress,
     stdout,
     verifier_of,
 )
@@ -72,7 +70,7 @@ def sweep(
     tables, lines, outcomes = [], [], []
     n_cells = None if problems is None else problems * len(plans) * len(models)
     try:
-        with bank_at(bank) as opened, _progress(n_cells, as_json) as advance:
+        with bank_at(bank) as opened, progress("outcomes", n_cells, as_json) as advance:
             for the_model in models:
                 cells = asyncio.run(
                     grid.run_grid(
@@ -114,31 +112,3 @@ def _show_tables(tables: list[Any]) -> None:
         console.print(shown.sweep(table))
         for line in shown.pairs(table):
             console.print(line, style="dim")
-
-
-@contextmanager
-def _progress(total: int | None, is_quiet: bool) -> Iterator[Any]:
-    """One bar with the time left, on a terminal; yields what moves it on by one."""
-    console = stderr()
-    if is_quiet or not console.is_terminal:
-        yield lambda: None
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("outcomes", total=total)
-        yield lambda: progress.advance(bar)

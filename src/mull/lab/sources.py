@@ -41,7 +41,12 @@ def _pool(path: Path, recording: Recording) -> Pool:
     correct = []
     for sample, answer in zip(recording.samples, answers, strict=True):
         if sample.correct is None and gold is None:
-            raise FileFormatError(path, recording.line, "a sample has no `correct` and the row has no `answer`")
+            raise FileFormatError(
+                path,
+                recording.line,
+                "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
+                "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample",
+            )
         correct.append(answer == gold if sample.correct is None else sample.correct)
     scores = tuple(s.score for s in recording.samples)
     tokens = tuple(s.tokens for s in recording.samples)

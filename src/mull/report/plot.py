@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mull.errors import UsageError
 from mull.lab.metrics import Curves, Point
+from mull.laws.counts import log_grid
+from mull.laws.coverage import Law
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,3 +67,43 @@ def _curve(axes: Axes, points: list[Point], label: str, colour: str, line: str) 
     axes.plot(ks, [100 * p.value for p in points], line, color=colour, label=label, marker="o", markersize=3)
     low, high = [100 * p.ci95.low for p in points], [100 * p.ci95.high for p in points]
     axes.fill_between(ks, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def laws(groups: Mapping[str, Law], k: int, path: Path) -> None:
+    """Draws coverage up to k: measured as points on a solid line, extrapolated dashed, with a line at the last draw.
+
+    The estimate is dashed for one decade; beyond it there is the band alone.
+    """
+    check_format(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.2 + 4.3 * len(groups), 3.9), layout="constrained")
+    FigureCanvasAgg(figure)
+    row = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
+    for axes, (name, law) in zip(row, groups.items(), strict=True):
+        _law(axes, law, k)
+        axes.set_title(f"{name}\n{law.data.problems} problems, {law.data.draws} draws", fontsize=9)
+        axes.set_xlabel("draws k")
+        axes.set_xscale("log")
+        axes.set_ylim(0, 100)
+        axes.grid(alpha=0.25)
+        axes.legend(fontsize=8, loc="best")
+    row[0].set_ylabel("coverage (oracle), %")
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _law(axes: Axes, law: Law, k: int) -> None:
+    last = law.data.least
+    measured = law.curve(int(x) for x in log_grid(min(last, k), 13))
+    beyond = law.curve(int(x) for x in np.unique(np.append(log_grid(k, 41), last)) if x >= last) if k > last else []
+    for part, label, colour, line, mark in (
+        (measured, "measured", "#2d6a8e", "-", "o"),
+        (beyond, "extrapolated", "#c8553d", "--", ""),
+    ):
+        known = [p for p in part if p.value is not None]
+        axes.plot([p.k for p in known], [100 * (p.value or 0.0) for p in known], line, color=colour, marker=mark,
+                  markersize=3, label=label if known else None)  # fmt: skip
+        low, high = [100 * p.band.low for p in part], [100 * p.band.high for p in part]
+        axes.fill_between([p.k for p in part], low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.axvline(last, color="0.4", linewidth=0.8, label=f"n = {last}")

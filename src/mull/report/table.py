@@ -12,6 +12,8 @@ from mull.lab.compare import Interval
 from mull.lab.gap import Limits, Plateau
 from mull.lab.grid import Table
 from mull.lab.metrics import Curves, Point
+from mull.laws.coverage import Law, Prediction
+from mull.laws.limits import SAYS
 from mull.types import Cost, Outcome
 
 
@@ -180,3 +182,37 @@ def bank(stats: Sequence[Stat]) -> RichTable:
     for stat in stats:
         shown.add_row(escape(stat.model), number(stat.questions), number(stat.draws), number(stat.output_tokens))
     return shown
+
+
+def law(name: str, law: Law, prediction: Prediction) -> RichTable:
+    """The fits of one group of problems and what each says at k; the range over them is not an error of any."""
+    data = law.data
+    title = f"{name}: {data.problems} problems, {data.draws:,} draws, measured to {data.least:,}"
+    shown = RichTable(title=escape(title))
+    for column in ("law", "parameters", "AIC", "weight", f"coverage at {prediction.k:,} %"):
+        shown.add_column(column, justify="left" if column in ("law", "parameters") else "right")
+    for fit in law.fits:
+        shown.add_row(
+            fit.family,
+            ", ".join(f"{key} = {value:.4g}" for key, value in fit.params.items()),
+            number(fit.aic, 1),
+            percent(fit.weight),
+            percent(prediction.families.get(fit.family)),
+        )
+    return shown
+
+
+def law_lines(law: Law, prediction: Prediction, is_identified: bool) -> list[str]:
+    """The prediction in words, and what limits it."""
+    kind = "measured" if prediction.k <= law.data.least else "predicted"
+    value = f"{percent(prediction.value)} %" if prediction.value is not None else "no single number, only a band:"
+    lines = [f"coverage at {prediction.k:,} draws, {kind}: {value} {_band(prediction.band)}"]
+    if prediction.models is not None:
+        lines.append(f"of which sampling {_band(prediction.sampling)}, choice of law {_band(prediction.models)}")
+    if not is_identified:
+        lines.append("not identified by these counts")
+    return lines + [SAYS[flag] for flag in law.flags(prediction.k)]
+
+
+def _band(ends: tuple[float, float] | None) -> str:
+    return "?" if ends is None else f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}] %"

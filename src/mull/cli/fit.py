@@ -1,0 +1,110 @@
+"""`mull fit`: coverage laws, and what they predict of more draws."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mull.cli.options import (
+    JsonOption,
+    MaxTokensOption,
+    ModelOption,
+    SeedOption,
+    TemperatureOption,
+    print_json,
+    progress,
+    stdout,
+)
+from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOption, pools_of
+from mull.errors import UsageError
+from mull.types import Params
+
+if TYPE_CHECKING:
+    from mull.laws.backtest import BackTest
+    from mull.laws.coverage import Law
+
+
+def fit(
+    source: SourceArgument,
+    predict: Annotated[int, typer.Option("--predict", help="The number of draws to predict coverage at.")],
+    group: GroupOption = None,
+    task: TaskOption = None,
+    model: ModelOption = "nano",
+    problems: ProblemsOption = 1000,
+    temperature: TemperatureOption = 1.0,
+    max_tokens: MaxTokensOption = 400,
+    seed: SeedOption = 0,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the law to a .png or .svg file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Coverage laws fitted to the counts, and what they predict, with a band that holds the choice of law.
+
+    A single number goes one decade beyond the draws, and no further. Example: mull fit draws.jsonl --predict 1000
+    """
+    if predict < 1:
+        raise UsageError(f"--predict takes a number of draws of at least 1, not {predict}")
+    if find_spec("scipy") is None:
+        raise UsageError("fits need scipy: pip install 'mull[lab]'")
+    if plot is not None:
+        from mull.report import plot as plotting
+
+        plotting.check_format(plot)
+    pools = pools_of(source, group, task, model, problems, Params(temperature, max_tokens), seed)
+    from mull.laws import backtest, coverage
+
+    laws: dict[str, Law] = {}
+    tests: dict[str, BackTest | None] = {}
+    with progress("resamples", coverage.N_RESAMPLES * len(pools), as_json) as advance:
+        for name, pool in pools.items():
+            n, c = [one.n for one in pool], [one.n_correct for one in pool]
+            laws[name] = coverage.fit(n, c, seed=seed, tick=advance)
+            tests[name] = backtest.back_test(n, c, seed=seed)
+    if plot is not None:
+        plotting.laws(laws, predict, plot)
+    if as_json:
+        print_json({"groups": [_row(name, law, predict, tests[name]) for name, law in laws.items()]})
+        return
+    from mull.report import table
+
+    for name, law in laws.items():
+        prediction = law.predict(predict)
+        if law.fits:
+            stdout().print(table.law(name, law, prediction))
+        else:
+            stdout().print(f"{name}: {law.data.problems} problems, {law.data.draws:,} draws", markup=False)
+        for line in table.law_lines(law, prediction, law.is_identified(predict)) + _told(tests[name]):
+            stdout().print(f"- {line}", markup=False)
+
+
+def _told(test: BackTest | None) -> list[str]:
+    if test is None:
+        return []
+    return [
+        f"back-test: from {test.draws} draws, coverage at {test.k} was predicted within "
+        f"{100 * test.error:.1f} points; that does not validate anything beyond {test.k}"
+    ]
+
+
+def _row(name: str, law: Law, k: int, test: BackTest | None) -> dict[str, Any]:
+    from mull.laws.limits import SAYS
+
+    prediction, flags = law.predict(k), law.flags(k)
+    return {
+        "name": name,
+        "problems": law.data.problems,
+        "samples": law.data.draws,
+        "fits": [{**asdict(one), "value": prediction.families.get(one.family)} for one in law.fits],
+        "prediction": {"k": k, "value": prediction.value, "band": prediction.band},
+        "identified": law.is_identified(k),
+        "flags": flags,
+        "notes": [SAYS[flag] for flag in flags],
+        "measured": law.data.least,
+        "sampling": prediction.sampling,
+        "range": prediction.models,
+        "aic_average": prediction.aic_average,
+        "backtest": None if test is None else {**asdict(test), "error": test.error},
+    }

@@ -1,0 +1,87 @@
+"""Counts of correct draws, one pair (n, c) a problem, compressed to the distinct pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mull.errors import UsageError
+from mull.estimators import pass_at_ks
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """The distinct pairs of draws `n` and correct draws `c`, each seen at `weight` problems; shape [pairs]."""
+
+    n: Ints
+    c: Ints
+    weight: Floats
+
+    @property
+    def problems(self) -> int:
+        return round(float(self.weight.sum()))
+
+    @property
+    def draws(self) -> int:
+        return round(float(self.weight @ self.n))
+
+    @property
+    def least(self) -> int:
+        """The smallest number of draws that any problem has: the end of the measured curve."""
+        return int(self.n.min())
+
+    @property
+    def unsolved(self) -> float:
+        """The share of problems without a success."""
+        return float(self.weight[self.c == 0].sum() / self.weight.sum())
+
+    @property
+    def mean(self) -> float:
+        """The mean success rate over problems."""
+        return float(self.weight @ (self.c / self.n) / self.weight.sum())
+
+    def reweighted(self, weight: Floats) -> Counts:
+        """The same pairs at other numbers of problems, as a bootstrap draws them."""
+        seen = weight > 0
+        return Counts(self.n[seen], self.c[seen], weight[seen])
+
+
+def counts(n: ArrayLike, c: ArrayLike) -> Counts:
+    """Compresses draws and correct draws of each problem, shape [problems]; one `n` may stand for all.
+
+    Raises `UsageError` where there is no problem, or a pair is not `0 <= c <= n`, `n >= 1`.
+    """
+    right = np.atleast_1d(np.asarray(c))
+    total = np.broadcast_to(np.asarray(n), right.shape)
+    if right.ndim != 1 or not right.size:
+        raise UsageError("a coverage law needs the counts of at least one problem")
+    if not (np.issubdtype(right.dtype, np.integer) and np.issubdtype(total.dtype, np.integer)):
+        raise UsageError("counts of draws are whole numbers; an unknown count belongs to no problem: leave it out")
+    wrong = (right < 0) | (right > total) | (total < 1)
+    if np.any(wrong):
+        i = int(np.argmax(wrong))
+        raise UsageError(f"{right[i]} correct of {total[i]} draws cannot be (problem {i + 1})")
+    pairs, weight = np.unique(np.stack([total, right]).astype(np.int64), axis=1, return_counts=True)
+    return Counts(pairs[0], pairs[1], weight.astype(np.float64))
+
+
+def measured_each(data: Counts, k: int) -> Floats:
+    """The unbiased estimate of pass@k of each pair, shape [pairs]."""
+    return pass_at_ks(data.n, data.c, [k])[:, 0]
+
+
+def measured(data: Counts, ks: ArrayLike) -> Floats:
+    """Unbiased coverage at each k up to the least n, shape [ks] (arXiv 2107.03374). Raises `ValueError` beyond."""
+    values = pass_at_ks(data.n, data.c, [int(k) for k in np.atleast_1d(ks)])
+    mean: Floats = data.weight @ values / data.weight.sum()
+    return mean
+
+
+def log_grid(last: int, points: int = 40) -> Ints:
+    """Distinct whole numbers from 1 to `last`, evenly spaced in their logarithm."""
+    return np.unique(np.round(np.logspace(0, np.log10(last), points)).astype(np.int64))

@@ -1,0 +1,291 @@
+"""A coverage law of a set of problems: fits of every family, predictions with bands, and what limits them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mull.errors import UsageError
+from mull.laws.counts import Counts, Floats, counts, measured, measured_each
+from mull.laws.estimate import POWER_LAW, aic_weights, anchored, central
+from mull.laws.families import (
+    BETA_BINOMIAL,
+    BOUNDS,
+    FAMILIES,
+    LOGIT_NORMAL,
+    ZERO_INFLATED,
+    Family,
+    Likelihood,
+    free,
+    natural,
+)
+from mull.laws.fitting import Optimum, again, maximise, power_law, power_misses
+from mull.laws.limits import HARMLESS, Band, Flag, bound, lawless, least_solved
+
+N_RESAMPLES = 200
+DECADE = 10
+"""How many times the measured draws a single number is given for; beyond there is a band alone."""
+
+UNSUPPORTED = 10.0
+"""Families whose AIC is larger than the least by more than this are not in the range over families."""
+
+CENTRAL: tuple[Family, ...] = (BETA_BINOMIAL, ZERO_INFLATED, LOGIT_NORMAL)
+"""The families that the default estimate is made of, beside the power law."""
+
+PROTOCOLS = {family.name: family for family in FAMILIES}
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fitted law. The power law (`a`, `b` of exp(a k^b), both negative) has no likelihood: unknown is `None`."""
+
+    family: str
+    params: Mapping[str, float]
+    loglik: float | None = None
+    aic: float | None = None
+    weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Coverage at k draws, of which the first n are those in hand.
+
+    `value` is `None` more than a decade beyond the draws; `estimate` is what it would be, for back-tests and
+    benchmarks. `sampling` is the bootstrap interval over problems, `models` the range over families with support,
+    `band` covers both. Where k was measured, `value` is the unbiased estimate and `models` is `None`.
+    """
+
+    k: int
+    value: float | None
+    band: Band
+    estimate: float | None
+    sampling: Band | None
+    models: Band | None
+    families: Mapping[str, float] = field(default_factory=dict)
+    aic_average: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Optima:
+    """The laws at one or many sets of weights [..., pairs]: `thetas` are [..., parameters], `logliks` [...]."""
+
+    weight: Floats
+    thetas: Mapping[str, Floats]
+    logliks: Mapping[str, Floats]
+    power: Floats | None
+
+    def values(self, data: Counts, k: int) -> dict[str, Floats]:
+        """What each law says of coverage at k, tied to the data; shape [...]."""
+        said = {
+            name: anchored(data, self.weight, lambda ks, n=name, t=theta: PROTOCOLS[n].misses(t, ks), k)  # type: ignore[misc]
+            for name, theta in self.thetas.items()
+        }
+        if (power := self.power) is not None:
+            said[POWER_LAW] = anchored(data, self.weight, lambda ks: power_misses(power[..., 0], power[..., 1], ks), k)
+        return said
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Law:
+    """All that these counts say of coverage. `fits` is empty where no law can be fitted: `flags` says why."""
+
+    data: Counts
+    fits: tuple[Fit, ...]
+    reason: Flag | None
+    _best: Optima | None
+    _resampled: Optima | None
+    _weights: Floats
+
+    @property
+    def reach(self) -> int:
+        """Up to where something was measured: the fewest draws of any unsolved problem, of any where all are solved."""
+        unsolved = self.data.n[self.data.c == 0]
+        return int(unsolved.min()) if len(unsolved) else self.data.least
+
+    def predict(self, k: int) -> Prediction:
+        """Coverage at k draws. Raises `UsageError` where k is below 1."""
+        if k < 1:
+            raise UsageError(f"coverage is predicted at a number of draws of at least 1, not {k}")
+        if self.reason is not None:
+            return self._bounded(k, self.reason)
+        if k <= self.data.least:
+            value, sampling = float(measured(self.data, k)[0]), self._sampling(k)
+            return Prediction(k, value, sampling or Band(0.0, 1.0), value, sampling, None)
+        assert self._best is not None, "counts without a reason have fits"
+        values = self._best.values(self.data, k)
+        estimate = float(central(values, self._best.logliks))
+        sampling = self._sampling(k)
+        models = self._range(values, estimate)
+        ends = [band for band in (sampling, models) if band is not None]
+        return Prediction(
+            k,
+            estimate if k <= DECADE * self.reach else None,
+            Band(min(band.low for band in ends), max(band.high for band in ends)),
+            estimate,
+            sampling,
+            models,
+            {name: float(value) for name, value in values.items()},
+            sum(fit.weight * float(values[fit.family]) for fit in self.fits if fit.weight is not None),
+        )
+
+    def curve(self, ks: Iterable[int]) -> list[Prediction]:
+        """`predict` at each k."""
+        return [self.predict(k) for k in ks]
+
+    def flags(self, k: int) -> tuple[Flag, ...]:
+        """What limits the prediction at k, the gravest first."""
+        data, found = self.data, []
+        if self.reason is not None:
+            found.append(self.reason)
+        if self._best is not None:
+            params = {fit.family: fit.params for fit in self.fits}
+            beta, inflated = params[BETA_BINOMIAL.name], params[ZERO_INFLATED.name]
+            values = self._best.values(data, k)
+            checks = {
+                Flag.DISAGREE: abs(float(values[BETA_BINOMIAL.name] - values[LOGIT_NORMAL.name])) > 0.05,
+                Flag.MOSTLY_UNSOLVED: data.unsolved > 0.6,
+                Flag.MOSTLY_IMPOSSIBLE: inflated["pi"] > 0.5,
+                Flag.AT_BOUND: any(_at_bound(name, value) for name, value in beta.items()),
+                Flag.SATURATED: data.unsolved == 0,
+                Flag.NO_POWER_LAW: self._best.power is None,
+            }
+            found += [flag for flag, holds in checks.items() if holds]
+        if data.least < data.n.max():
+            found.append(Flag.UNEQUAL)
+        return tuple(found)
+
+    def is_identified(self, k: int) -> bool:
+        """Do the counts determine coverage at k? True where no flag that matters is up."""
+        return HARMLESS.issuperset(self.flags(k))
+
+    def _bounded(self, k: int, reason: Flag) -> Prediction:
+        band = bound(self.data, reason, k)
+        value = 1.0 if reason is Flag.ALL_RIGHT else None
+        if k <= self.data.least:
+            value = float(measured(self.data, k)[0])
+        return Prediction(k, value, band, value, None, None)
+
+    def _sampling(self, k: int) -> Band | None:
+        """The percentile interval over resampled problems; `None` where none were drawn."""
+        if not len(self._weights):
+            return None
+        if k <= self.data.least:
+            left = measured_each(self.data, k)
+            drawn = self._weights @ left / self._weights.sum(axis=-1)
+        else:
+            assert self._resampled is not None, "counts without a reason have resamples"
+            drawn = central(self._resampled.values(self.data, k), self._resampled.logliks)
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        if self.data.unsolved == 0:  # resamples of solved problems are all solved
+            low = min(float(low), least_solved(self.data.problems))
+        return Band(float(low), float(high))
+
+    def _range(self, values: Mapping[str, Floats], estimate: float) -> Band:
+        aics = {fit.family: fit.aic for fit in self.fits if fit.aic is not None}
+        least = min(aics.values())
+        said = [float(v) for name, v in values.items() if aics.get(name, least) - least <= UNSUPPORTED]
+        return Band(min(*said, estimate), max(*said, estimate))
+
+
+def fit(
+    n: ArrayLike,
+    c: ArrayLike,
+    *,
+    resamples: int = N_RESAMPLES,
+    seed: int = 0,
+    tick: Callable[[], object] = lambda: None,
+) -> Law:
+    """Fits every law to the draws `n` and correct draws `c` of each problem, shape [problems].
+
+    `tick` is called after each of the `resamples`; without any there is no sampling interval, and bands hold the
+    choice of law alone. Raises `UsageError` for counts that cannot be.
+    """
+    data = counts(n, c)
+    weights = _resampled_weights(data, resamples, seed)
+    reason = lawless(data)
+    if reason is not None:
+        return Law(data, (), reason, None, None, weights)
+    likelihood = Likelihood(data)
+    optima = {family.name: maximise(family, likelihood) for family in FAMILIES}
+    power = power_law(data)
+    best = _stack([optima], data.weight[None], None if power is None else [power], first=True)
+    drawn, powers = [], []
+    for weight in weights:
+        drawn.append({f.name: again(f, likelihood, optima[f.name].theta, weight) for f in CENTRAL})
+        if power is not None:
+            powers.append(power_law(data.reweighted(weight), power) or power)
+        tick()
+    resampled = _stack(drawn, weights, powers if power is not None else None)
+    return Law(data, _fits(optima, power), None, best, resampled, weights)
+
+
+def estimate(n: ArrayLike, c: ArrayLike, k: int) -> float | None:
+    """The default estimate of coverage at k, at any distance, without bands; `None` where no law can be fitted."""
+    data = counts(n, c)
+    if lawless(data) is not None:
+        return None
+    likelihood = Likelihood(data)
+    optima = {family.name: maximise(family, likelihood) for family in CENTRAL}
+    power = power_law(data)
+    best = _stack([optima], data.weight[None], None if power is None else [power], first=True)
+    return float(central(best.values(data, k), best.logliks))
+
+
+def _resampled_weights(data: Counts, resamples: int, seed: int) -> Floats:
+    """How often each pair is drawn when problems are drawn with replacement, shape [resamples, pairs].
+
+    A resample without a success, or with nothing else, says nothing of a law: it is drawn again.
+    """
+    rng = np.random.default_rng(seed)
+    is_lawful = lawless(data) is None
+    rows: list[Floats] = []
+    while len(rows) < resamples:
+        row = rng.multinomial(data.problems, data.weight / data.weight.sum()).astype(np.float64)
+        right = row @ data.c
+        if not is_lawful or 0 < right < row @ data.n:
+            rows.append(row)
+    return np.array(rows).reshape(resamples, len(data.n))
+
+
+def _stack(
+    optima: list[dict[str, Optimum]], weight: Floats, power: list[tuple[float, float]] | None, first: bool = False
+) -> Optima:
+    names = list(optima[0]) if optima else []
+    whole = Optima(
+        weight,
+        {name: np.array([row[name].theta for row in optima]) for name in names},
+        {name: np.array([row[name].loglik for row in optima]) for name in names},
+        None if power is None else np.array(power),
+    )
+    if not first:
+        return whole
+    return Optima(
+        weight[0],
+        {name: theta[0] for name, theta in whole.thetas.items()},
+        {name: value[0] for name, value in whole.logliks.items()},
+        None if whole.power is None else whole.power[0],
+    )
+
+
+def _fits(optima: Mapping[str, Optimum], power: tuple[float, float] | None) -> tuple[Fit, ...]:
+    aics = np.array([2 * len(one.theta) - 2 * one.loglik for one in optima.values()])
+    fits = [
+        Fit(
+            name,
+            {p: natural(p, x) for p, x in zip(PROTOCOLS[name].parameters, one.theta, strict=True)},
+            one.loglik,
+            float(aic),
+            float(weight),
+        )
+        for (name, one), aic, weight in zip(optima.items(), aics, aic_weights(aics), strict=True)
+    ]
+    if power is not None:
+        fits.append(Fit(POWER_LAW, {"a": power[0], "b": power[1]}))
+    return tuple(fits)
+
+
+def _at_bound(name: str, value: float) -> bool:
+    return min(abs(free(name, value) - free(name, end)) for end in BOUNDS[name]) < 1e-3

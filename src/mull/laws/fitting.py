@@ -1,0 +1,95 @@
+"""Fits of one law to one set of counts: by maximum likelihood, and for the power law by least squares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mull.laws.counts import Counts, Floats, Ints, log_grid, measured
+from mull.laws.families import BOUNDS, Family, Likelihood, free
+
+GRADIENT_STEP = 1e-5
+EXACT, ROUGH = 1e-11, 1e-7
+"""Relative changes of the likelihood at which a climb ends: of the data, and of resamples, whose noise is larger."""
+
+POWER_START = (-2.0, -0.3)
+POWER_LEAST = 4
+"""The exponentiated power law needs this many draws a problem: three points of the curve for two parameters."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Optimum:
+    """Where a family's likelihood is largest: `theta` on the free scales, shape [parameters]."""
+
+    theta: Floats
+    loglik: float
+
+
+def maximise(family: Family, likelihood: Likelihood) -> Optimum:
+    """The family's largest likelihood from several starts, within the bounds of its parameters."""
+    data = likelihood.data
+    found = [_climb(family, likelihood, start, data.weight, EXACT) for start in family.starts(data)]
+    return max(found, key=lambda one: one.loglik)
+
+
+def again(family: Family, likelihood: Likelihood, start: Floats, weight: Floats) -> Optimum:
+    """The maximum near `start` with each pair at another number of problems, as a resample has; `weight` [pairs]."""
+    return _climb(family, likelihood, start, weight, ROUGH)
+
+
+def _climb(family: Family, likelihood: Likelihood, start: Floats, weight: Floats, tolerance: float) -> Optimum:
+    from scipy.optimize import minimize
+
+    low, high = np.array([[free(name, end) for end in BOUNDS[name]] for name in family.parameters]).T
+    steps = GRADIENT_STEP * np.eye(len(low))
+    offsets = np.concatenate([np.zeros((1, len(low))), steps, -steps])
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        values = -(family.log_chances(theta + offsets, likelihood) @ weight)
+        ahead, behind = values[1 : 1 + len(steps)], values[1 + len(steps) :]
+        return float(values[0]), (ahead - behind) / (2 * GRADIENT_STEP)
+
+    bounds = list(zip(low, high, strict=True))
+    options = {"ftol": tolerance}
+    best = minimize(loss, np.clip(start, low, high), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return Optimum(np.asarray(best.x), -float(best.fun))
+
+
+def power_law(data: Counts, start: tuple[float, float] = POWER_START) -> tuple[float, float] | None:
+    """(a, b) of coverage = exp(a k^b), a < 0 and b < 0, by least squares on the measured curve.
+
+    The points share draws, so that the residuals say nothing of the error. `None` where a problem has under
+    `POWER_LEAST` draws, or no draw is correct, or every first draw is (Brown et al. 2024, arXiv 2407.21787).
+    """
+    if data.least < POWER_LEAST or not 0 < data.mean < 1:
+        return None
+    ks = log_grid(data.least)
+    return power_law_of(ks, measured(data, ks), start)
+
+
+def power_law_of(ks: Ints, coverage: Floats, start: tuple[float, float] = POWER_START) -> tuple[float, float]:
+    """The least-squares (a, b) of points of a curve, each shape [ks]."""
+    from scipy.optimize import least_squares
+
+    log_k = np.log(ks)
+
+    def residuals(theta: Floats) -> Floats:
+        off: Floats = np.exp(-np.exp(theta[0] - np.exp(theta[1]) * log_k)) - coverage
+        return off
+
+    def slopes(theta: Floats) -> Floats:
+        depth = np.exp(theta[0] - np.exp(theta[1]) * log_k)
+        by_depth = -depth * np.exp(-depth)
+        return np.stack([by_depth, -by_depth * np.exp(theta[1]) * log_k], axis=1)
+
+    # Logarithms of -a and -b keep the signs.
+    found = least_squares(residuals, np.log(-np.array(start)), jac=slopes, method="lm")
+    log_a, log_b = found.x
+    return -float(np.exp(log_a)), -float(np.exp(log_b))
+
+
+def power_misses(a: Floats, b: Floats, ks: Ints) -> Floats:
+    """1 - exp(a k^b), for `a` and `b` of shape [...]; shape [..., ks]."""
+    share: Floats = -np.expm1(a[..., None] * np.asarray(ks, dtype=np.float64) ** b[..., None])
+    return share

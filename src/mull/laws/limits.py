@@ -1,0 +1,102 @@
+"""What counts say where no law can be fitted to them: bounds, and plain words for what to collect."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from mull.laws.counts import Counts
+
+LEVEL = 0.95
+
+
+class Band(NamedTuple):
+    """The ends of a 95 % interval."""
+
+    low: float
+    high: float
+
+
+class Flag(StrEnum):
+    """What limits a conclusion from these counts; `SAYS` has it in words."""
+
+    ONE_DRAW = "one-draw"
+    ONE_PROBLEM = "one-problem"
+    ALL_WRONG = "all-wrong"
+    ALL_RIGHT = "all-right"
+    SATURATED = "saturated"
+    UNEQUAL = "unequal-draws"
+    NO_POWER_LAW = "no-power-law"
+    AT_BOUND = "parameter-at-bound"
+    MOSTLY_IMPOSSIBLE = "mostly-impossible"
+    MOSTLY_UNSOLVED = "mostly-unsolved"
+    DISAGREE = "families-disagree"
+
+
+SAYS = {
+    Flag.ONE_DRAW: "one draw a problem: the mean success rate is known but not how it is spread over problems, so "
+    "coverage lies anywhere between no gain and equal problems; collect 10 or more draws a problem",
+    Flag.ONE_PROBLEM: "one problem: its own success rate is known but nothing of other problems; collect draws on 30 "
+    "or more problems",
+    Flag.ALL_WRONG: "no draw is correct: only an upper bound can be had; collect more draws on these problems, or "
+    "easier ones",
+    Flag.ALL_RIGHT: "every draw is correct: these problems are solved with one draw; collect harder problems",
+    Flag.SATURATED: "every problem is solved: more draws cannot raise the coverage of these; the lower end is for new "
+    "problems; collect harder problems",
+    Flag.UNEQUAL: "problems have different numbers of draws: the measured curve ends at the smallest; the counts are "
+    "fitted by likelihood, with all draws",
+    Flag.NO_POWER_LAW: "too few draws for a curve: the exponentiated power law is not fitted, and the estimate "
+    "rests on the beta-binomial; collect 4 or more draws on every problem",
+    Flag.AT_BOUND: "a parameter of the beta-binomial ran to the end of its range: the counts do not determine it; "
+    "collect more problems",
+    Flag.MOSTLY_IMPOSSIBLE: "over half of the problems are estimated to be impossible, which these counts cannot tell "
+    "from hard; collect draws on the problems without a success",
+    Flag.MOSTLY_UNSOLVED: "over 60 % of the problems have no success: the tail rests on a few; collect draws on the "
+    "problems without a success",
+    Flag.DISAGREE: "the beta-binomial and the logit-normal differ by more than 5 points: believe the band, not the "
+    "value; collect draws on the problems without a success",
+}
+
+HARMLESS = frozenset({Flag.UNEQUAL, Flag.ALL_RIGHT, Flag.SATURATED, Flag.NO_POWER_LAW})
+"""Flags that leave the answer identified."""
+
+
+def lawless(data: Counts) -> Flag | None:
+    """Why no law can be fitted to these counts; `None` where one can."""
+    if not data.c.any():
+        return Flag.ALL_WRONG
+    if (data.c == data.n).all():
+        return Flag.ALL_RIGHT
+    if data.n.max() == 1:
+        return Flag.ONE_DRAW
+    return Flag.ONE_PROBLEM if data.problems == 1 else None
+
+
+def bound(data: Counts, flag: Flag, k: int) -> Band:
+    """Where coverage at k can lie when `lawless` says `flag`.
+
+    Without a success in N draws, P(none) is at most (1 - p) ** N for the mean rate p, and coverage at k is largest
+    where all problems are alike: 1 - 0.05 ** (k / N). Without a failure the share of solved problems is bounded by the
+    number of problems. One draw gives the mean rate, and coverage lies between it and that of equal problems.
+    """
+    if flag is Flag.ALL_WRONG:
+        return Band(0.0, 1.0 - (1.0 - LEVEL) ** (k / data.draws))
+    if flag is Flag.ALL_RIGHT:
+        return Band(least_solved(data.problems), 1.0)
+    low, high = clopper_pearson(round(float(data.weight @ data.c)), round(data.draws))
+    return Band(low if flag is Flag.ONE_DRAW else 1.0 - (1.0 - low) ** k, 1.0 - (1.0 - high) ** k)
+
+
+def least_solved(problems: int) -> float:
+    """The share of problems like these that is solved, at the least, when all of them were."""
+    return float((1.0 - LEVEL) ** (1.0 / problems))
+
+
+def clopper_pearson(c: int, n: int) -> Band:
+    """The exact two-sided interval of a share, c of n."""
+    from scipy.special import betaincinv
+
+    tail = (1.0 - LEVEL) / 2
+    low = float(betaincinv(c, n - c + 1, tail)) if c else 0.0
+    high = float(betaincinv(c + 1, n - c, 1.0 - tail)) if c < n else 1.0
+    return Band(low, high)

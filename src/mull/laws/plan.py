@@ -1,0 +1,75 @@
+"""Where the next draws tell most: two stages, and weights for known success rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mull.errors import UsageError
+from mull.laws.counts import Floats, Ints
+
+FIRST_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Draws to make on each problem, shape [problems]. What is left of the budget could not be shared out evenly.
+
+    Counts from such a plan have unequal n: fit them by likelihood, since an average of pass@k over problems is biased
+    where n depends on the outcome.
+    """
+
+    draws: Ints
+    left: int
+
+
+def first_stage(problems: int, budget: int, share: float = FIRST_SHARE) -> Plan:
+    """The same number of draws on every problem, from a share of all draws that are to be made.
+
+    Raises `UsageError` where that share is under one draw a problem.
+    """
+    each = int(budget * share) // problems if problems > 0 else 0
+    if each < 1:
+        raise UsageError(f"{share:g} of {budget} draws is less than one for each of {problems} problems")
+    return Plan(np.full(problems, each), budget - each * problems)
+
+
+def second_stage(n: ArrayLike, c: ArrayLike, budget: int) -> Plan:
+    """All further draws on the problems without a success, so that their numbers of draws come out level.
+
+    Where every problem has a success nothing is spent: more draws would not raise coverage. `n` and `c` are
+    [problems]; raises `UsageError` for a negative budget.
+    """
+    if budget < 0:
+        raise UsageError(f"a budget of draws cannot be negative: {budget}")
+    made, right = np.broadcast_arrays(np.asarray(n, dtype=np.int64), np.asarray(c, dtype=np.int64))
+    draws = np.zeros(made.shape, dtype=np.int64)
+    unsolved = np.nonzero(right == 0)[0]
+    if not len(unsolved):
+        return Plan(draws, budget)
+    # The level that a budget fills unequal columns to: find how many columns it reaches.
+    order = unsolved[np.argsort(made[unsolved], kind="stable")]
+    heights = made[order]
+    filled = np.arange(1, len(order) + 1) * heights - np.cumsum(heights)
+    reached = int(np.searchsorted(filled, budget, side="right"))
+    level, rest = divmod(budget + int(heights[:reached].sum()), reached)
+    draws[order[:reached]] = level - heights[:reached]
+    draws[order[:rest]] += 1
+    return Plan(draws, 0)
+
+
+def variance_weights(p: ArrayLike, k: int) -> Floats:
+    """The shares of draws that make an estimate of pass@k sharpest for known success rates `p`, shape [problems].
+
+    Proportional to sqrt(p (1 - p)^(2k - 1)) (Kazdan et al. 2025, arXiv 2510.05197, theorem 1).
+    """
+    rate = np.asarray(p, dtype=np.float64)
+    if k < 1 or not ((rate > 0) & (rate < 1)).any():
+        raise UsageError("weights need k of at least 1 and a success rate strictly between 0 and 1")
+    inside = np.clip(rate, np.finfo(np.float64).tiny, 1 - 1e-16)
+    logs = np.where((rate > 0) & (rate < 1), 0.5 * (np.log(inside) + (2 * k - 1) * np.log1p(-inside)), -np.inf)
+    weights: Floats = np.exp(logs - logs.max())
+    weights /= weights.sum()
+    return weights

@@ -1,0 +1,102 @@
+"""`mull fit` as a process of its own: keys, bands, plots, and what bad input gets."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models on 40 problems of 50 draws."""
+    path = tmp_path_factory.mktemp("fit") / "counts.csv"
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{model},50,{c}" for model, b in (("large", 5), ("small", 30)) for c in rng.binomial(50, rng.beta(0.4, b, 40))
+    ]
+    path.write_text("model,n_samples,n_correct\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_json_has_the_documented_keys(mull_json, table: Path) -> None:
+    groups = mull_json("fit", table, "--predict", 400)["groups"]
+    assert [group["name"] for group in groups] == ["large", "small"]
+    large = groups[0]
+    assert set(large) >= {"name", "problems", "samples", "fits", "prediction", "identified", "flags"}
+    assert (large["problems"], large["samples"]) == (40, 2000)
+    assert {fit["family"] for fit in large["fits"]} == {
+        "beta-binomial", "zero-inflated-beta-binomial", "logit-normal", "scaled-kumaraswamy", "exponentiated-power-law",
+    }  # fmt: skip
+    for fit in large["fits"]:
+        assert set(fit) == {"family", "params", "loglik", "aic", "weight", "value"}
+        assert (fit["aic"] is None) == (fit["family"] == "exponentiated-power-law")
+    assert set(large["prediction"]) == {"k", "value", "band"}
+    low, high = large["prediction"]["band"]
+    assert 0 < low < large["prediction"]["value"] < high <= 1
+
+
+def test_beyond_a_decade_there_is_only_a_band(mull_json, table: Path) -> None:
+    far = mull_json("fit", table, "--predict", 501, "--group", "large")["groups"]
+    assert len(far) == 1
+    assert far[0]["prediction"]["value"] is None
+    assert len(far[0]["prediction"]["band"]) == 2
+
+
+def test_a_table_for_people_and_a_plot(mull, table: Path, tmp_path: Path) -> None:
+    done = mull("fit", table, "--predict", 501, "--group", "large", "--plot", tmp_path / "law.svg")
+    assert done.returncode == 0, done.stderr
+    assert "coverage at 501 draws, predicted: no single number, only a band" in done.stdout
+    assert "back-test: from 5 draws" in done.stdout
+    drawn = (tmp_path / "law.svg").read_text()
+    assert "stroke-dasharray" in drawn
+
+
+def test_recorded_samples_are_a_source(mull_json, recording: Path) -> None:
+    (group,) = mull_json("fit", recording, "--predict", 30)["groups"]
+    assert group["prediction"]["value"] == 1.0
+    assert "saturated" in group["flags"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "flag", "says"),
+    [
+        (["m,1,1", "m,1,0", "m,1,0"], "one-draw", "collect 10 or more draws"),
+        (["m,20,4"], "one-problem", "collect draws on 30 or more problems"),
+        (["m,20,0", "m,20,0"], "all-wrong", "only an upper bound"),
+        (["m,20,20", "m,20,20"], "all-right", "collect harder problems"),
+        (["m,20,3", "m,40,0", "m,30,8", "m,30,0"], "unequal-draws", "the measured curve ends at the smallest"),
+    ],
+)
+def test_bad_counts_are_told_plainly(mull, mull_json, tmp_path: Path, rows: list[str], flag: str, says: str) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text("model,n_samples,n_correct\n" + "\n".join(rows) + "\n")
+    (group,) = mull_json("fit", path, "--predict", 50)["groups"]
+    assert flag in group["flags"]
+    assert any(says in note for note in group["notes"])
+    shown = mull("fit", path, "--predict", 50)
+    assert shown.returncode == 0, shown.stderr
+    assert says in " ".join(shown.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--predict", "0"), "--predict takes a number of draws of at least 1, not 0"),
+        ((), "Missing option '--predict'"),
+        (("--predict", "100", "--group", "larg"), "did you mean 'large'?"),
+        (("--predict", "100", "--plot", "x.gif"), "ends in .png, .svg, .pdf"),
+    ],
+)
+def test_usage_errors(mull, table: Path, options: tuple[str, ...], message: str) -> None:
+    done = mull("fit", table, *options)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_samples_without_gold_are_refused_with_what_to_add(mull, tmp_path: Path) -> None:
+    path = tmp_path / "nogold.jsonl"
+    path.write_text('{"problem_id": "p", "prompt": "q", "samples": [{"text": "answer: 3", "final_answer": "3"}]}\n')
+    done = mull("fit", path, "--predict", 10)
+    assert done.returncode == 2
+    assert "add the gold answer" in done.stderr

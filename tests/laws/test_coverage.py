@@ -1,0 +1,226 @@
+"""Laws of whole problem sets: what they predict, how it hangs together, and what bad counts get."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mull.errors import UsageError
+from mull.laws import coverage
+from mull.laws.backtest import back_test
+from mull.laws.counts import counts, measured
+from mull.laws.estimate import POWER_LAW, aic_weights, central
+from mull.laws.families import BETA_BINOMIAL, LOGIT_NORMAL, ZERO_INFLATED
+from mull.laws.limits import SAYS, Flag, clopper_pearson
+
+
+def simulated(seed: int = 0, problems: int = 130, n: int = 100) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.binomial(n, rng.beta(0.3, 5, problems))
+
+
+@pytest.fixture(scope="module")
+def law() -> coverage.Law:
+    return coverage.fit(100, simulated(), resamples=20)
+
+
+def test_what_was_measured_is_not_fitted(law: coverage.Law) -> None:
+    for k in (1, 10, 100):
+        said = law.predict(k)
+        assert said.value == pytest.approx(measured(counts(100, simulated()), [k])[0])
+        assert said.models is None
+        assert said.band.low < said.value < said.band.high
+
+
+def test_the_prediction_goes_on_from_the_measured_curve(law: coverage.Law) -> None:
+    curve = [p.estimate or 0.0 for p in law.curve([99, 100, 101, 200, 1000, 10_000, 10**6])]
+    assert curve == sorted(curve)
+    assert curve[2] - curve[1] < 2 * (curve[1] - curve[0]) + 1e-3
+    assert curve[-1] < 1
+
+
+def test_a_number_for_one_decade_and_a_band_beyond(law: coverage.Law) -> None:
+    near, far = law.predict(1000), law.predict(1001)
+    assert near.value == near.estimate
+    assert far.value is None
+    assert far.estimate is not None
+    assert near.band.low <= near.estimate <= near.band.high
+
+
+def test_the_band_holds_every_supported_law_and_the_sampling(law: coverage.Law) -> None:
+    said = law.predict(1000)
+    least = min(fit.aic for fit in law.fits if fit.aic is not None)
+    for fit in law.fits:
+        if fit.aic is None or fit.aic < least + 10:
+            assert said.band.low <= said.families[fit.family] <= said.band.high
+    assert said.sampling is not None
+    assert said.band.low <= said.sampling.low < said.sampling.high <= said.band.high
+
+
+def test_weights_are_akaikes(law: coverage.Law) -> None:
+    weights = {fit.family: fit.weight for fit in law.fits if fit.weight is not None}
+    assert sum(weights.values()) == pytest.approx(1)
+    assert aic_weights(np.array([10.0, 12.0])) == pytest.approx([1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1))])
+    said = law.predict(1000)
+    assert said.aic_average == pytest.approx(sum(w * said.families[name] for name, w in weights.items()))
+    power = next(fit for fit in law.fits if fit.family == POWER_LAW)
+    assert (power.loglik, power.aic, power.weight) == (None, None, None)
+
+
+def test_the_same_seed_gives_the_same_band() -> None:
+    right = simulated(problems=30)
+    one, two = (coverage.fit(100, right, resamples=10, seed=3).predict(500) for _ in range(2))
+    assert one == two
+
+
+def test_the_default_is_the_middle_of_the_power_laws_unless_the_counts_say_otherwise() -> None:
+    values = {
+        BETA_BINOMIAL.name: np.array(0.5), POWER_LAW: np.array(0.6), ZERO_INFLATED.name: np.array(0.3),
+        LOGIT_NORMAL.name: np.array(0.9),
+    }  # fmt: skip
+
+    def said(beta: float, inflated: float, normal: float) -> float:
+        names = (BETA_BINOMIAL.name, ZERO_INFLATED.name, LOGIT_NORMAL.name)
+        return float(central(values, dict(zip(names, map(np.array, (beta, inflated, normal)), strict=True))))
+
+    assert said(-10, -10, -9) == pytest.approx(0.55)
+    assert said(-10, -10 + np.log(2), -12) == pytest.approx((0.55 + 0.3) / 2), (
+        "likelihoods of 2 to 1 are weights of 1/2"
+    )
+    assert said(-10, -10, -8.4) == pytest.approx(0.9)
+    without = {name: value for name, value in values.items() if name != POWER_LAW}
+    assert float(central(without, {name: np.array(-10.0) for name in without})) == pytest.approx(0.5)
+
+
+def test_impossible_problems_are_seen_in_many_draws() -> None:
+    rng = np.random.default_rng(2)
+    p = np.where(rng.random(200) < 0.3, 0.0, rng.beta(2, 8, 200))
+    found = coverage.fit(200, rng.binomial(200, p), resamples=0)
+    pi = next(fit.params["pi"] for fit in found.fits if fit.family == ZERO_INFLATED.name)
+    assert pi == pytest.approx(float((p == 0).mean()), abs=0.03)
+    assert found.predict(2000).estimate == pytest.approx(float((p > 0).mean()), abs=0.02)
+
+
+def test_a_clear_logit_normal_is_believed() -> None:
+    rng = np.random.default_rng(5)
+    p = 1 / (1 + np.exp(4 - 2.5 * rng.normal(size=400)))
+    said = coverage.fit(100, rng.binomial(100, p), resamples=0).predict(10_000)
+    assert said.estimate == pytest.approx(float(np.mean(1 - (1 - p) ** 10_000)), abs=0.02)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**32), st.integers(3, 25), st.integers(4, 40))
+def test_any_counts_give_a_rising_curve_of_probabilities(seed: int, problems: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(max(1, n // 2), n + 1, problems)
+    found = coverage.fit(draws, rng.binomial(draws, rng.beta(0.5, 2, problems)), resamples=3)
+    said = found.curve([1, int(draws.min()), int(draws.max()), 10 * n, 100 * n])
+    for one in said:
+        assert 0 <= one.band.low <= one.band.high <= 1
+        assert one.estimate is None or -1e-9 <= one.estimate <= 1 + 1e-9
+    values = [one.estimate for one in said if one.estimate is not None]
+    assert values == pytest.approx(sorted(values), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "flag"),
+    [
+        (1, [1, 0, 1, 1], Flag.ONE_DRAW), (10, [3], Flag.ONE_PROBLEM), (10, [0, 0, 0], Flag.ALL_WRONG),
+        (10, [10, 10, 10], Flag.ALL_RIGHT), (1, [0], Flag.ALL_WRONG), (1, [1], Flag.ALL_RIGHT),
+    ],
+)  # fmt: skip
+def test_where_no_law_can_be_fitted_there_are_bounds_and_words(n: int, c: list[int], flag: Flag) -> None:
+    found = coverage.fit(n, c, resamples=5)
+    assert found.fits == ()
+    assert found.reason is flag
+    assert found.flags(100)[0] is flag
+    assert "collect" in SAYS[flag]
+    said = found.predict(100)
+    assert 0 <= said.band.low < said.band.high <= 1
+    assert said.value == (1.0 if flag is Flag.ALL_RIGHT else None)
+    assert found.predict(1).value == pytest.approx(sum(c) / (n * len(c)))
+    assert found.is_identified(100) == (flag is Flag.ALL_RIGHT)
+    assert coverage.estimate(n, c, 100) is None
+
+
+def test_no_success_bounds_coverage_from_above() -> None:
+    """None in 3,000 draws: at most 3 in 3,000 with 95 %, and equal problems are then solved in 1,000 with .632."""
+    said = coverage.fit(100, [0] * 30).predict(1000)
+    assert said.band == pytest.approx((0.0, 1 - 0.05 ** (1000 / 3000)))
+
+
+def test_one_draw_a_problem_bounds_coverage_by_no_gain_and_by_equal_problems() -> None:
+    said = coverage.fit(1, [1] * 20 + [0] * 80).predict(10)
+    low, high = clopper_pearson(20, 100)
+    assert (low, high) == pytest.approx((0.1267, 0.2918), abs=1e-4)
+    assert said.band == pytest.approx((low, 1 - (1 - high) ** 10))
+
+
+def test_every_problem_solved_is_said_and_bounded_for_new_problems() -> None:
+    found = coverage.fit(20, [1, 5, 9, 20, 3, 2], resamples=10)
+    assert found.predict(200).value == 1.0
+    assert found.predict(200).band.low == pytest.approx(0.05 ** (1 / 6))
+    assert Flag.SATURATED in found.flags(200)
+
+
+def test_unequal_draws_are_fitted_and_the_curve_ends_at_the_smallest() -> None:
+    rng = np.random.default_rng(1)
+    n = rng.choice([30, 100, 300], 120)
+    found = coverage.fit(n, rng.binomial(n, rng.beta(0.3, 5, 120)), resamples=5)
+    assert Flag.UNEQUAL in found.flags(100)
+    assert found.data.least == 30
+    assert found.predict(30).models is None
+    assert found.predict(31).models is not None
+    assert found.reach == 30
+
+
+def test_the_reach_is_that_of_unsolved_problems() -> None:
+    found = coverage.fit([10, 100, 100, 100], [4, 0, 0, 2], resamples=3)
+    assert found.reach == 100
+    assert found.predict(1000).value is not None
+    assert found.predict(1001).value is None
+
+
+def test_few_draws_have_no_power_law_and_say_so() -> None:
+    found = coverage.fit(3, [1, 0, 0, 2, 3, 0, 1], resamples=5)
+    assert POWER_LAW not in {fit.family for fit in found.fits}
+    assert Flag.NO_POWER_LAW in found.flags(10)
+
+
+def test_flags_of_counts_that_do_not_identify_a_law() -> None:
+    equal = coverage.fit(20, [10] * 30, resamples=3)
+    assert Flag.AT_BOUND in equal.flags(100)
+    rng = np.random.default_rng(0)
+    sparse = coverage.fit(100, rng.binomial(100, rng.beta(0.05, 8, 130)), resamples=3)
+    assert {Flag.MOSTLY_UNSOLVED, Flag.DISAGREE} <= set(sparse.flags(10_000))
+    assert not sparse.is_identified(10_000)
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "message"),
+    [
+        (10, [], "at least one problem"), (10, [11], "11 correct of 10 draws cannot be (problem 1)"),
+        (10, [3, -1], "(problem 2)"), (0, [0], "0 correct of 0"), (10, [0.5], "whole numbers"),
+        (10, [float("nan")], "whole numbers"), ([[10]], [[1]], "at least one problem"),
+    ],
+)  # fmt: skip
+def test_counts_that_cannot_be_are_refused(n: object, c: object, message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        coverage.fit(n, c)  # type: ignore[arg-type]
+    assert message in str(refused.value)
+
+
+def test_predicting_at_no_draw_is_refused(law: coverage.Law) -> None:
+    with pytest.raises(UsageError, match="at least 1, not 0"):
+        law.predict(0)
+
+
+def test_the_back_test_hides_nine_tenths() -> None:
+    test = back_test(100, simulated(), repeats=2)
+    assert test is not None
+    assert (test.draws, test.k, len(test.predicted)) == (10, 100, 2)
+    assert test.measured == pytest.approx(85 / 130)
+    assert test.error == pytest.approx(np.mean(np.abs(np.array(test.predicted) - test.measured)))
+    assert test.error < 0.15
+    assert back_test(19, [1, 2, 3]) is None
+    assert back_test(100, [0, 0]) is None
