@@ -1,4 +1,4 @@
-"""The command line: `mull solve`, `sweep`, `curves`, `bank`, `list`."""
+"""The command line: `mull solve`, `sweep`, `curves`, `report`, `bank`, `list`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mull.cli.curves import curves
+from mull.cli.report import report
 from mull.cli.shelves import list_, stat
 from mull.cli.solve import solve
 from mull.cli.sweep import sweep
@@ -26,6 +27,7 @@ bank_app = typer.Typer(help="Look after the bank, where every draw that was paid
 app.command()(solve)
 app.command()(sweep)
 app.command()(curves)
+app.command()(report)
 bank_app.command()(stat)
 app.add_typer(bank_app, name="bank")
 app.command("list")(list_)

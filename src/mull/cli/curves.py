@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,11 +24,18 @@ from mull.cli.options import (
 from mull.errors import UnknownNameError, UsageError
 from mull.types import Params
 
+if TYPE_CHECKING:
+    from mull.lab.cases import Source
+
+
+SOURCES = (
+    "Recorded samples (JSONL), a sweep's --out, a table of counts (CSV), a bank (.db), an inspect_ai log (.eval, .json) "
+    "or lm-evaluation-harness's samples_*.jsonl."
+)
+
 
 def curves(
-    source: Annotated[
-        Path, typer.Argument(help="Recorded samples (JSONL), a sweep's --out, a table of counts (CSV) or a bank (.db).")
-    ],
+    source: Annotated[Path, typer.Argument(help=SOURCES)],
     k: Annotated[
         str | None, typer.Option("--k", help="Where to measure, e.g. 1,8,64. [default: powers of 2 and 10]")
     ] = None,
@@ -50,25 +57,15 @@ def curves(
     """
     from mull.lab import metrics, sources
 
-    ks = _ks(k)
+    ks = ks_of(k)
     if plot is not None:
         from mull.report import plot as plotting
 
         plotting.check_format(plot)
-    if source.suffix == ".db":
-        if task is None:
-            raise UsageError("a bank holds draws but no answers: name the task with --task")
-        the_task = spec.build("task", spec.TASKS, task)
-        with bank_at(str(source)) as bank:
-            if bank is None:
-                raise UsageError("there is no bank to read")
-            pools = asyncio.run(
-                sources.bank_pools(
-                    bank, the_task, model_of(model, seed), Params(temperature, max_tokens), seed, problems
-                )
-            )
-    else:
-        pools = sources.read_pools(source)
+    found = source_at(source, task, model, problems, Params(temperature, max_tokens), seed)
+    for note in found.notes:
+        typer.echo(note, err=True)
+    pools = sources.pools(found)
     wanted = group or list(pools)
     for name in wanted:
         if name not in pools:
@@ -87,7 +84,22 @@ def curves(
         stdout().print(shown)
 
 
-def _ks(text: str | None) -> list[int] | None:
+def source_at(path: Path, task: str | None, model: str, problems: int, params: Params, seed: int) -> Source:
+    """What a file tells, or a bank (`.db`), whose draws of `model` are graded by `task`."""
+    from mull.lab import sources
+
+    if path.suffix != ".db":
+        return sources.read_source(path)
+    if task is None:
+        raise UsageError("a bank holds draws but no answers: name the task with --task")
+    the_task = spec.build("task", spec.TASKS, task)
+    with bank_at(str(path)) as bank:
+        if bank is None:
+            raise UsageError("there is no bank to read")
+        return asyncio.run(sources.bank_source(bank, the_task, model_of(model, seed), params, seed, problems))
+
+
+def ks_of(text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:

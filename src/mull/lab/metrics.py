@@ -78,16 +78,17 @@ def best_at_k(scores: Sequence[float | None], correct: Sequence[bool], ks: Seque
     for score, right in zip(scores, correct, strict=True):
         if score is not None:
             groups.setdefault(score, []).append(right)
+    sizes = [len(groups[score]) for score in sorted(groups)]
+    shares = np.array([sum(groups[score]) for score in sorted(groups)]) / np.maximum(sizes, 1)
+    # Of each score: how many draws are below it, and how many are not above it. Unscored ones are below all.
+    ends = n - sum(sizes) + np.cumsum([0, *sizes])
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
     values = []
     for k in ks:
-        value, n_below = 0.0, n - sum(map(len, groups.values()))
-        for score in sorted(groups):
-            rights = groups[score]
-            # The best of the subset lies in this group: all k among these and lower, not all among the lower.
-            chance = (math.comb(n_below + len(rights), k) - math.comb(n_below, k)) / math.comb(n, k)
-            value += chance * sum(rights) / len(rights)
-            n_below += len(rights)
-        values.append(value)
+        log_ways = log_factorials[ends] - log_factorials[np.maximum(ends - k, 0)]
+        within = np.where(ends < k, 0.0, np.exp(log_ways - log_factorials[n] + log_factorials[n - k]))
+        # The best of the subset has this score: all k among these and lower, not all among the lower.
+        values.append(min(1.0, float(np.diff(within) @ shares)))
     return values
 
 
@@ -97,8 +98,8 @@ def majority_at_k(
     """Probability that the vote of k draws is correct, over random subsets; ties count in equal parts.
 
     Draws without an answer do not vote. An answer is as correct as the draws that gave it were on average. The
-    subsets are all the rotations of a few shuffles, at least `N_SUBSETS` of them, so that each draw is in as
-    many as any other.
+    subsets are rotations of a few shuffles, at least `N_SUBSETS` of them, so that each draw is in as many as any
+    other; of more draws than that not all rotations are used, but enough that each draw is in four at least.
     """
     classes = {a: i for i, a in enumerate(dict.fromkeys(a for a in answers if a is not None))}
     if not classes:
@@ -107,14 +108,18 @@ def majority_at_k(
     ids = np.array([-1 if a is None else classes[a] for a in answers])
     right = np.array([np.mean([c for a, c in zip(answers, correct, strict=True) if a == name]) for name in classes])
     rng = np.random.default_rng(seed)
-    rotations = np.add.outer(np.arange(n), np.arange(n)) % n
-    order = np.concatenate([rng.permutation(ids)[rotations] for _ in range(-(-N_SUBSETS // n))])
-    counts = np.zeros((len(order), len(classes)), dtype=np.int64)
+    shuffles = np.concatenate([np.tile(rng.permutation(ids), 2) for _ in range(-(-N_SUBSETS // n))])
+    starts = np.add.outer(np.arange(len(shuffles) // (2 * n)) * 2 * n, np.arange(n)).ravel()
+    counts = np.zeros((len(starts), len(classes)), dtype=np.int64)
     values, done = [], 0
     for k in ks:
-        for column in order[:, done:k].T:
+        for i in range(done, k):
+            column = shuffles[starts + i]
             voted = column >= 0
             counts[np.nonzero(voted)[0], column[voted]] += 1
+            wide = (i + 1) // 4
+            if wide > 1 and wide & (wide - 1) == 0 and (i + 1) % 4 == 0 and len(starts) >= 2 * N_SUBSETS:
+                starts, counts = starts[::2], counts[::2]
         done = k
         leads = (counts == counts.max(axis=1, keepdims=True)) & (counts > 0)
         n_leads = leads.sum(axis=1)
