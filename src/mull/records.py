@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,21 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 @dataclass(frozen=True, slots=True)
 class RecordedSample:
-    """One recorded sample; what was not recorded is `None`. `tokens` are those generated."""
+    """One recorded sample; all but its text is `None` where it was not recorded."""
 
     text: str
     answer: str | None
     correct: bool | None
     score: float | None
-    tokens: int | None = None
+    output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A problem with its gold answer (if told) and its recorded samples (if any)."""
+    """A problem with its gold answer (if told) and its recorded samples (if any).
+
+    `sweep` is what the file says of the sweep that wrote the row, empty where it says nothing.
+    """
 
     line: int
     id: str
@@ -54,10 +57,10 @@ class Recording:
     group: str | None
     samples: tuple[RecordedSample, ...]
     row: Mapping[str, Any]
+    sweep: Mapping[str, Any] = field(default_factory=dict)
 
 
 SCORE_FIELDS = ("score", "rm_score")
-TOKEN_FIELDS = ("tokens", "output_tokens")
 
 
 def read_recordings(path: Path, group: str | None = None) -> list[Recording]:
@@ -65,12 +68,18 @@ def read_recordings(path: Path, group: str | None = None) -> list[Recording]:
 
     A row needs a `prompt` or a `problem_id`. The whole file is read before anything is returned, so that a
     malformed line stops all work before any of it is paid for. Of one problem's rows in one group only one
-    may be there.
+    may be there. A line that holds nothing but `sweep` is no problem: it tells where the rows below it are from.
     """
     found: dict[tuple[str, str | None], Recording] = {}
     groups: set[str] = set()
+    sweep: dict[str, Any] = {}
     for line, row in read_jsonl(path):
-        recording = _recording(path, line, row)
+        if set(row) == {"sweep"}:
+            if not isinstance(row["sweep"], dict):
+                raise FileFormatError(path, line, "`sweep` must be an object")
+            sweep = row["sweep"]
+            continue
+        recording = _recording(path, line, row, sweep)
         if recording.group is not None:
             groups.add(recording.group)
         if group is not None and recording.group != group:
@@ -88,7 +97,7 @@ def read_recordings(path: Path, group: str | None = None) -> list[Recording]:
     return list(found.values())
 
 
-def _recording(path: Path, line: int, row: dict[str, Any]) -> Recording:
+def _recording(path: Path, line: int, row: dict[str, Any], sweep: Mapping[str, Any]) -> Recording:
     prompt = row.get("prompt", row.get("question", row.get("problem_id")))
     if prompt is None or not str(prompt).strip():
         raise FileFormatError(path, line, "no prompt: a row needs a `prompt` (or a `question` or `problem_id`)")
@@ -103,6 +112,7 @@ def _recording(path: Path, line: int, row: dict[str, Any]) -> Recording:
         _text(row.get("model")),
         tuple(_recorded_sample(path, line, i, sample) for i, sample in enumerate(samples)),
         row,
+        sweep,
     )
 
 
@@ -115,9 +125,9 @@ def _recorded_sample(path: Path, line: int, place: int, sample: Any) -> Recorded
     score = next((sample[name] for name in SCORE_FIELDS if sample.get(name) is not None), None)
     if score is not None and not isinstance(score, (int, float)):
         raise FileFormatError(path, line, f"sample {place}: a score must be a number, not {score!r}")
-    tokens = next((sample[name] for name in TOKEN_FIELDS if sample.get(name) is not None), None)
+    tokens = sample.get("output_tokens")
     if tokens is not None and (not isinstance(tokens, int) or tokens < 0):
-        raise FileFormatError(path, line, f"sample {place}: tokens must be a whole number, not {tokens!r}")
+        raise FileFormatError(path, line, f"sample {place}: `output_tokens` must be a whole number, not {tokens!r}")
     answer = _text(sample.get("final_answer"))
     text = sample.get("text")
     return RecordedSample(
@@ -125,7 +135,7 @@ def _recorded_sample(path: Path, line: int, place: int, sample: Any) -> Recorded
         answer=answer,
         correct=None if correct is None else bool(correct),
         score=None if score is None else float(score),
-        tokens=tokens,
+        output_tokens=tokens,
     )
 
 

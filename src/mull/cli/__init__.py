@@ -1,4 +1,4 @@
-"""The command line: `mull solve`, `sweep`, `curves`, `fit`, `bank`, `list`."""
+"""The command line: `mull solve`, `sweep`, `curves`, `fit`, `report`, `bank`, `list`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from mull.cli.curves import curves
 from mull.cli.fit import fit
+from mull.cli.report import report
 from mull.cli.shelves import list_, stat
 from mull.cli.solve import solve
 from mull.cli.sweep import sweep
@@ -28,6 +29,7 @@ app.command()(solve)
 app.command()(sweep)
 app.command()(curves)
 app.command()(fit)
+app.command()(report)
 bank_app.command()(stat)
 app.add_typer(bank_app, name="bank")
 app.command("list")(list_)

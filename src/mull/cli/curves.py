@@ -17,16 +17,13 @@ from mull.cli.options import (
     print_json,
     stdout,
 )
-from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOption, pools_of
-from mull.errors import UsageError
+from mull.cli.source import GroupOption, KOption, ProblemsOption, SourceArgument, TaskOption, ks_of, pools_of
 from mull.types import Params
 
 
 def curves(
     source: SourceArgument,
-    k: Annotated[
-        str | None, typer.Option("--k", help="Where to measure, e.g. 1,8,64. [default: powers of 2 and 10]")
-    ] = None,
+    k: KOption = None,
     group: GroupOption = None,
     task: TaskOption = None,
     model: ModelOption = "nano",
@@ -43,7 +40,7 @@ def curves(
     """
     from mull.lab import gap
 
-    ks = _ks(k)
+    ks = ks_of(k)
     if plot is not None:
         from mull.report import plot as plotting
 
@@ -64,15 +61,3 @@ def curves(
         stdout().print(shown)
         for line in table.limits(found):
             stdout().print(f"- {line}", style="dim", highlight=False)
-
-
-def _ks(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        ks = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(f"--k takes whole numbers with commas between them, not {text!r}") from None
-    if min(ks) < 1:
-        raise UsageError(f"--k takes numbers of draws of at least 1, not {min(ks)}")
-    return ks

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,6 +55,16 @@ def model_of(text: str, seed: int) -> Any:
 
 def verifier_of(text: str | None) -> Any:
     return None if text is None else spec.build("verifier", spec.VERIFIERS, text)
+
+
+def made_by() -> dict[str, str]:
+    """What it takes to make this again: the command as it was given, and the versions that ran it."""
+    import numpy as np
+
+    from mull import __version__
+
+    command = shlex.join(["mull", *sys.argv[1:]])
+    return {"command": command, "mull": __version__, "python": platform.python_version(), "numpy": np.__version__}
 
 
 def stderr() -> Console:

@@ -1,4 +1,4 @@
-"""SOURCE, as `curves` and `fit` take it: pools of draws by group."""
+"""SOURCE, as `curves`, `fit` and `report` take it: a file or a bank, and the pools of draws in it by group."""
 
 from __future__ import annotations
 
@@ -15,40 +15,62 @@ from mull.errors import UnknownNameError, UsageError
 from mull.types import Params
 
 if TYPE_CHECKING:
+    from mull.lab.cases import Source
     from mull.lab.metrics import Pool
 
-SourceArgument = Annotated[
-    Path, typer.Argument(help="Recorded samples (JSONL), a sweep's --out, a table of counts (CSV) or a bank (.db).")
-]
+SOURCES = (
+    "Recorded samples (JSONL), a sweep's --out, a table of counts (CSV), a bank (.db), an inspect_ai log (.eval or "
+    ".json) or lm-evaluation-harness's samples_*.jsonl."
+)
+SourceArgument = Annotated[Path, typer.Argument(help=SOURCES)]
 GroupOption = Annotated[list[str] | None, typer.Option("--group", help="Only these groups (a source's models).")]
 TaskOption = Annotated[str | None, typer.Option("--task", help="For a bank: the task whose draws are meant.")]
 ProblemsOption = Annotated[int, typer.Option("--problems", "-p", help="For a bank: how many problems to look for.")]
+KOption = Annotated[
+    str | None, typer.Option("--k", help="Where to measure, e.g. 1,8,64. [default: powers of 2 and 10]")
+]
+
+
+def source_at(path: Path, task: str | None, model: str, problems: int, params: Params, seed: int) -> Source:
+    """What a file tells, or a bank (`.db`), whose draws of `model` are graded by `task`; what is left out is said."""
+    from mull.lab import sources
+
+    if path.suffix != ".db":
+        found = sources.read_source(path)
+        for note in found.notes:
+            typer.echo(note, err=True)
+        return found
+    if task is None:
+        raise UsageError("a bank holds draws but no answers: name the task with --task")
+    the_task = spec.build("task", spec.TASKS, task)
+    with bank_at(str(path)) as bank:
+        if bank is None:
+            raise UsageError("there is no bank to read")
+        return asyncio.run(sources.bank_source(bank, the_task, model_of(model, seed), params, seed, problems))
 
 
 def pools_of(
-    source: Path,
-    group: Sequence[str] | None,
-    task: str | None,
-    model: str,
-    problems: int,
-    params: Params,
-    seed: int,
+    source: Path, group: Sequence[str] | None, task: str | None, model: str, problems: int, params: Params, seed: int
 ) -> Mapping[str, Sequence[Pool]]:
     """The pools of a source, of the wanted groups only and in the order they were asked for."""
     from mull.lab import sources
 
-    if source.suffix == ".db":
-        if task is None:
-            raise UsageError("a bank holds draws but no answers: name the task with --task")
-        the_task = spec.build("task", spec.TASKS, task)
-        with bank_at(str(source)) as bank:
-            if bank is None:
-                raise UsageError("there is no bank to read")
-            pools = asyncio.run(sources.bank_pools(bank, the_task, model_of(model, seed), params, seed, problems))
-    else:
-        pools = sources.read_pools(source)
+    pools = sources.pools(source_at(source, task, model, problems, params, seed))
     wanted = group or list(pools)
     for name in wanted:
         if name not in pools:
             raise UnknownNameError("group", name, pools)
     return {name: pools[name] for name in wanted}
+
+
+def ks_of(text: str | None) -> list[int] | None:
+    """The numbers of draws that `--k` names."""
+    if text is None:
+        return None
+    try:
+        ks = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--k takes whole numbers with commas between them, not {text!r}") from None
+    if min(ks) < 1:
+        raise UsageError(f"--k takes numbers of draws of at least 1, not {min(ks)}")
+    return ks

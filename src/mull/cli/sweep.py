@@ -22,6 +22,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    made_by,
     model_of,
     print_json,
     progress,
@@ -50,13 +51,17 @@ def sweep(
     max_tokens: MaxTokensOption = 400,
     seed: SeedOption = 0,
     bank: BankOption = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write the draws as JSONL, for `mull curves`.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write draws and outcomes as JSONL, for `mull curves` and `mull report`."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare strategies and models on a task. Run the same command again to go on after an interruption.
 
     Example: mull sweep chain:ops=4 -s single -s majority:n=16 --problems 200
     """
+    from mull.lab import cases as recorded
     from mull.lab import grid, sources
 
     if problems is not None and problems < 1:
@@ -67,6 +72,7 @@ def sweep(
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
     models = [model_of(name, seed) for name in model or ["nano"]]
     the_verifier = verifier_of(verifier)
+    budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
     tables, lines, outcomes = [], [], []
     n_cells = None if problems is None else problems * len(plans) * len(models)
     try:
@@ -81,19 +87,23 @@ def sweep(
                         verifier=the_verifier,
                         bank=opened,
                         seed=seed,
-                        budget=Budget(None, tokens, usd, flops, seconds),
-                        params=Params(temperature, max_tokens),
+                        budget=budget,
+                        params=params,
                         tick=advance,
                     )
                 )
                 tables.append(grid.tabulate(the_task, the_model, cells, seed))
                 outcomes += [cell for column in cells.values() for cell in column]
-                lines += list(sources.recording_rows(the_model, cells)) if out else []
+                lines += list(recorded.sweep_rows(the_model, cells)) if out else []
     except KeyboardInterrupt:
         typer.echo("interrupted; what was drawn is kept: run the same command again to go on", err=True)
         raise typer.Exit(130) from None
     if out:
-        sources.write_lines(out, lines)
+        about = {
+            **made_by(), "task": the_task.name, "strategies": list(plans), "models": [m.name for m in models],
+            "verifier": verifier, "seed": seed, "params": asdict(params), "budget": asdict(budget),
+        }  # fmt: skip
+        sources.write_lines(out, [{"sweep": about}, *lines])
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
     typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)
     rows = [asdict(row) for table in tables for row in table.rows]

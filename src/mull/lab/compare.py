@@ -72,13 +72,12 @@ class Paired:
 
 
 def paired(
-    a: str,
-    b: str,
-    a_correct: Sequence[float | None],
-    b_correct: Sequence[float | None],
-    seed: int = 0,
+    a: str, b: str, a_correct: Sequence[float | None], b_correct: Sequence[float | None], seed: int = 0
 ) -> Paired | None:
-    """The paired difference of accuracy with its bootstrap interval; `None` where no problem was graded for both."""
+    """The paired difference of accuracy with its bootstrap interval; `None` where no problem was graded for both.
+
+    A problem counts as right, wrong, or anything between: the chance that it is solved.
+    """
     differences = [
         float(x) - float(y) for x, y in zip(a_correct, b_correct, strict=True) if x is not None and y is not None
     ]

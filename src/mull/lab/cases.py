@@ -1,0 +1,163 @@
+"""Cases: problems as files tell of them, with draws, their texts, and what each strategy made of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from mull.answers import answer_of, canonical
+from mull.errors import FileFormatError
+from mull.lab.grid import Cell
+from mull.lab.metrics import Pool
+from mull.records import RecordedSample, Recording, read_recordings
+from mull.types import Cost, Model, Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one strategy made of one problem; `covered` says whether any of its draws was right (oracle).
+
+    `correct` is `None` where the outcome could not be graded.
+    """
+
+    answer: str | None
+    correct: bool | None
+    covered: bool | None
+    draws: int
+    stopped: str
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A problem: its draws (`None`: none that curves could be made of), their texts, and outcomes by strategy."""
+
+    id: str
+    prompt: str | None = None
+    gold: str | None = None
+    pool: Pool | None = None
+    samples: tuple[RecordedSample, ...] = ()
+    taken: Mapping[str, Taken] = field(default_factory=dict)
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Cases of one model on one task; `task` is `None` where the file does not say."""
+
+    name: str
+    cases: list[Case]
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """All that a file tells: its groups by name, the sweeps that wrote it, and what had to be left out."""
+
+    path: Path
+    groups: dict[str, Group]
+    sweeps: list[Mapping[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_recorded(path: Path) -> Source:
+    """A file of recorded samples, a sweep's among them. Raises `FileFormatError` naming the line."""
+    groups: dict[str, Group] = {}
+    sweeps: list[Mapping[str, Any]] = []
+    for recording in read_recordings(path):
+        name = recording.group or path.name
+        group = groups.setdefault(name, Group(name, [], recording.sweep.get("task")))
+        group.cases.append(case(path, recording))
+        if recording.sweep and recording.sweep not in sweeps:
+            sweeps.append(recording.sweep)
+    return Source(path, groups, sweeps)
+
+
+def case(path: Path, recording: Recording) -> Case:
+    """A recording as a case. Raises `FileFormatError` where nothing says whether a sample is right."""
+    pool = _pool(path, recording) if recording.samples else None
+    taken = {name: _taken(path, recording.line, name, row) for name, row in _outcomes(path, recording).items()}
+    return Case(recording.id, recording.prompt, recording.gold, pool, recording.samples, taken, recording.line)
+
+
+def _pool(path: Path, recording: Recording) -> Pool:
+    answers = tuple(None if s.answer is None else canonical(s.answer) for s in recording.samples)
+    gold = None if recording.gold is None else canonical(recording.gold)
+    correct = []
+    for sample, answer in zip(recording.samples, answers, strict=True):
+        if sample.correct is None and gold is None:
+            raise FileFormatError(
+                path,
+                recording.line,
+                "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
+                "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample",
+            )
+        correct.append(answer == gold if sample.correct is None else sample.correct)
+    scores = tuple(s.score for s in recording.samples)
+    tokens = tuple(s.output_tokens for s in recording.samples)
+    return Pool(recording.id, len(correct), sum(correct), answers, tuple(correct), scores, tokens)
+
+
+def _outcomes(path: Path, recording: Recording) -> Mapping[str, Any]:
+    outcomes = recording.row.get("outcomes", {})
+    if not isinstance(outcomes, dict):
+        raise FileFormatError(path, recording.line, "`outcomes` must be an object with one entry a strategy")
+    return outcomes
+
+
+def _taken(path: Path, line: int, name: str, row: Any) -> Taken:
+    try:
+        cost = Cost(**{f.name: row["cost"][f.name] for f in fields(Cost)})
+        if not all(row[verdict] in (True, False, None) for verdict in ("correct", "covered")):
+            raise ValueError("a verdict is true, false or null")
+        return Taken(row["answer"], row["correct"], row["covered"], int(row["draws"]), str(row["stopped"]), cost)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(path, line, f"the outcome of {name!r} is not as a sweep writes it: {error!r}") from error
+
+
+def sweep_rows(model: Model, cells: Mapping[str, Sequence[Cell]]) -> Iterable[dict[str, Any]]:
+    """A grid as lines, one for each problem: what each strategy made of it, and the draws of the widest.
+
+    Only strategies that draw the same number for every problem lend their draws: where the number depends on what
+    was drawn, averages over subsets would be biased. Where there is no such strategy `samples` is empty.
+    """
+    steady = {n: c for n, c in cells.items() if all(x.outcome.stopped is not Stopped.EARLY for x in c)}
+    widest = max(steady, key=lambda n: sum(len(cell.outcome.candidates) for cell in steady[n]), default=None)
+    for i, cell in enumerate(next(iter(cells.values()), ())):
+        yield {
+            "problem_id": cell.problem.id,
+            "prompt": cell.problem.prompt.messages[-1].content,
+            "model": model.name,
+            "strategy": widest,
+            "samples": [] if widest is None else _sample_rows(cells[widest][i]),
+            "outcomes": {name: _outcome_row(column[i]) for name, column in cells.items()},
+        }
+
+
+def _sample_rows(cell: Cell) -> list[dict[str, Any]]:
+    scores = cell.outcome.scores or itertools.repeat(None, len(cell.outcome.candidates))
+    return [
+        {
+            "text": sample.text,
+            "final_answer": answer_of(cell.problem, sample),
+            "correct": grade.correct,
+            "score": None if score is None else score.value,
+            "output_tokens": sample.cost.output_tokens,
+        }
+        for sample, grade, score in zip(cell.outcome.candidates, cell.candidates, scores, strict=True)
+    ]
+
+
+def _outcome_row(cell: Cell) -> dict[str, Any]:
+    grades = [grade.correct for grade in cell.candidates]
+    return {
+        "answer": cell.outcome.answer,
+        "correct": cell.grade.correct,
+        "covered": True if True in grades else (None if None in grades else False),
+        "draws": len(cell.outcome.candidates),
+        "stopped": cell.outcome.stopped.value,
+        "cost": asdict(cell.spent),
+    }

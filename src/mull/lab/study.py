@@ -1,0 +1,242 @@
+"""What a report says: strategies measured beside each other, which of them to use, and for which problems."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mull import cost
+from mull.lab.cases import Case, Group
+from mull.lab.compare import Interval, Paired, bootstrap, paired, wilson
+from mull.lab.metrics import Curves, best_at_k, curves, majority_at_k
+from mull.types import Cost
+
+Floats = NDArray[np.float64]
+N_BINS = 5
+N_SPLITS = 50
+"""Random halvings of the problems that `Choice.held_out` averages over."""
+UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}
+"""What cost is compared in: the first of these that is known, and not nothing, for every strategy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One strategy on one group; `correct` is, a problem, the chance that it solves it (`None`: ungraded).
+
+    `is_replayed`: not run, but averaged over subsets of the recorded draws. `oracle` is the share of problems with
+    a correct draw among those it made, `None` where it was not recorded.
+    """
+
+    name: str
+    correct: tuple[float | None, ...]
+    accuracy: float | None
+    ci95: Interval | None
+    draws: float
+    cost: Cost
+    oracle: float | None
+    is_replayed: bool
+
+    @property
+    def ungraded(self) -> int:
+        return self.correct.count(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which strategy to use: the cheapest that cannot be told from the most accurate one.
+
+    `verdict` is `scale`, `do not scale` or `need more data`. `gain` is `chosen` minus `base`, the cheapest;
+    `best_gain` the most accurate minus `base`; both `None` where there is nothing to compare. `held_out` is the
+    accuracy of this rule where it chooses on one half of the problems and is measured on the other.
+    `problems_needed` is about how many would tell a difference of this size from none.
+    """
+
+    verdict: str
+    chosen: Measured
+    base: Measured
+    gain: Paired | None
+    best_gain: Paired | None
+    held_out: float | None
+    problems_needed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A group with all that is measured on it; `curves` is `None` where some problem has no recorded draws."""
+
+    group: Group
+    curves: Curves | None
+    strategies: list[Measured]
+
+    @property
+    def n_draws(self) -> int:
+        return sum(case.pool.n for case in self.group.cases if case.pool is not None)
+
+
+def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study:
+    """Measures a group: the strategies that were run, or else those that its draws can be replayed as."""
+    pools = [case.pool for case in group.cases if case.pool is not None]
+    measured = curves(pools, ks, seed) if len(pools) == len(group.cases) else None
+    names = list(dict.fromkeys(name for case in group.cases for name in case.taken))
+    if names:
+        return Study(group, measured, [_run(name, group.cases, seed) for name in names])
+    assert measured is not None  # a case without outcomes has draws
+    return Study(group, measured, _replayed(group.cases, [point.k for point in measured.coverage], seed))
+
+
+def _run(name: str, cases: Sequence[Case], seed: int) -> Measured:
+    """A strategy's recorded outcomes; on a problem that it has none for it is ungraded."""
+    taken = [case.taken[name] for case in cases if name in case.taken]
+    correct = tuple(case.taken[name].correct if name in case.taken else None for case in cases)
+    graded = [c for c in correct if c is not None]
+    covered = [t.covered for t in taken]
+    return Measured(
+        name,
+        tuple(None if c is None else float(c) for c in correct),
+        sum(graded) / len(graded) if graded else None,
+        wilson(sum(graded), len(graded)) if graded else None,
+        sum(t.draws for t in taken) / len(taken),
+        cost.mean([t.cost for t in taken]),
+        None if None in covered else sum(c is True for c in covered) / len(covered),
+        False,
+    )
+
+
+def _replayed(cases: Sequence[Case], ks: Sequence[int], seed: int) -> list[Measured]:
+    """One draw, a vote of k and the best scored of k, as far as the draws tell, each over subsets of the draws."""
+    pools = [case.pool for case in cases if case.pool is not None]
+    tokens = [[sample.output_tokens for sample in case.samples] for case in cases]
+    each = [None if not t or None in t else sum(n for n in t if n is not None) / len(t) for t in tokens]
+    mean = None if None in each else sum(n for n in each if n is not None) / len(each)
+
+    def measured(name: str, k: int, values: Sequence[float]) -> Measured:
+        price = Cost(k, None, None if mean is None else round(k * mean), 0, None, None, None, None)
+        value = sum(values) / len(values)
+        return Measured(name, tuple(values), value, bootstrap(values, seed), k, price, None, True)
+
+    found = [measured("single", 1, [pool.n_correct / pool.n for pool in pools])]
+    above = [k for k in ks if k > 1]
+    if above and all(pool.answers for pool in pools):
+        votes = [majority_at_k(pool.answers, pool.correct, above, seed) for pool in pools]
+        found += [measured(f"majority:n={k}", k, [v[i] for v in votes]) for i, k in enumerate(above)]
+    if above and all(any(score is not None for score in pool.scores) for pool in pools):
+        bests = [best_at_k(pool.scores, pool.correct, above) for pool in pools]
+        found += [measured(f"best:n={k}", k, [b[i] for b in bests]) for i, k in enumerate(above)]
+    return found
+
+
+def amount(spent: Cost, unit: str) -> float | None:
+    """A cost in one of the `UNITS`; `None` where it is unknown."""
+    return spent.tokens if unit == "tokens" else getattr(spent, unit)  # type: ignore[no-any-return]
+
+
+def unit_of(strategies: Sequence[Measured]) -> str:
+    """The unit that these can be compared in."""
+    return next(
+        (unit for unit in UNITS if all(amount(m.cost, unit) for m in strategies)),
+        "calls",
+    )
+
+
+def choose(strategies: Sequence[Measured], unit: str, seed: int = 0) -> Choice | None:
+    """The strategy to use. `None` where nothing was graded, or no two costs are known."""
+    known = [m for m in strategies if m.accuracy is not None and amount(m.cost, unit) is not None]
+    if not known:
+        return None
+    known.sort(key=lambda m: amount(m.cost, unit) or 0.0)
+    matrix = np.array([[np.nan if c is None else c for c in m.correct] for m in known])
+    best, chosen = _chosen(matrix)
+    best_gain = paired(known[best].name, known[0].name, known[best].correct, known[0].correct, seed) if best else None
+    gain = paired(known[chosen].name, known[0].name, known[chosen].correct, known[0].correct, seed) if chosen else None
+    verdict, needed = "do not scale", None
+    if chosen:
+        verdict = "scale"
+    elif best_gain is not None and best_gain.ci95.high > 0.05:
+        verdict = "need more data"
+        half = (best_gain.ci95.high - best_gain.ci95.low) / 2
+        needed = math.ceil(best_gain.problems * (half / best_gain.difference) ** 2) if best_gain.difference else None
+    held_out = _held_out(matrix, seed) if len(known) > 1 else None
+    return Choice(verdict, known[chosen], known[0], gain, best_gain, held_out, needed)
+
+
+def _chosen(matrix: Floats) -> tuple[int, int]:
+    """Rows of the most accurate strategy, and of the cheapest that cannot be told from it; rows go by cost."""
+    graded = np.isfinite(matrix)
+    sums, counts = np.where(graded, matrix, 0.0).sum(axis=1), graded.sum(axis=1)
+    means = np.divide(sums, counts, out=np.full(len(sums), -1.0), where=counts > 0)
+    best = int(np.argmax(means))
+    for row in range(best):
+        behind = matrix[best] - matrix[row]
+        behind = behind[np.isfinite(behind)]
+        if len(behind) > 1 and behind.mean() <= 1.96 * behind.std(ddof=1) / math.sqrt(len(behind)):
+            return best, row
+    return best, best
+
+
+def _held_out(matrix: Floats, seed: int) -> float | None:
+    """Accuracy of the rule on problems it did not choose on: two folds, averaged over random halvings."""
+    n = matrix.shape[1]
+    if n < 4:
+        return None
+    rng, values = np.random.default_rng(seed), []
+    for _ in range(N_SPLITS):
+        order = rng.permutation(n)
+        for here, there in ((order[: n // 2], order[n // 2 :]), (order[n // 2 :], order[: n // 2])):
+            row = matrix[_chosen(matrix[:, here])[1], there]
+            values.extend(row[np.isfinite(row)])
+    return float(np.mean(values)) if values else None
+
+
+def pareto(strategies: Sequence[Measured], unit: str) -> list[Measured]:
+    """Those that no other beats in accuracy at the same cost or less, cheapest first."""
+    known = [(amount(m.cost, unit), m) for m in strategies if m.accuracy is not None]
+    front: list[Measured] = []
+    for _, m in sorted(((c, m) for c, m in known if c is not None), key=lambda p: (p[0], -(p[1].accuracy or 0.0))):
+        if not front or (m.accuracy or 0.0) > (front[-1].accuracy or 0.0):
+            front.append(m)
+    return front
+
+
+def difficulty_bins(cases: Sequence[Case], seed: int = 0) -> list[list[int]]:
+    """Problems by oracle difficulty, easiest first: five bins as equal as can be, by rank of the share of right draws.
+
+    Ties are broken by the seed, since quantile edges would collapse where many problems were never solved
+    (Snell et al. 2024, arXiv 2408.03314, bin by quantiles). Empty where draws are not recorded.
+    """
+    if any(case.pool is None for case in cases) or len(cases) < N_BINS:
+        return []
+    rng = random.Random(seed)
+    shares = [(-case.pool.n_correct / case.pool.n, rng.random(), i) for i, case in enumerate(cases) if case.pool]
+    order = [i for *_, i in sorted(shares)]
+    edges = [round(b * len(order) / N_BINS) for b in range(N_BINS + 1)]
+    return [order[low:high] for low, high in zip(edges, edges[1:], strict=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Accuracy in one place of a heat map; `value` is `None` where nothing was graded."""
+
+    value: float | None
+    problems: int
+
+
+def by_difficulty(study: Study, bins: Sequence[Sequence[int]]) -> Mapping[str, list[Tile]]:
+    """Each strategy's accuracy in each bin."""
+    return {m.name: [_tile([m.correct[i] for i in bin]) for bin in bins] for m in study.strategies}
+
+
+def by_group(studies: Sequence[Study]) -> Mapping[str, list[Tile]]:
+    """Each strategy's accuracy in each group; a group without it has an empty tile."""
+    names = dict.fromkeys(m.name for s in studies for m in s.strategies)
+    lookup = [{m.name: m for m in s.strategies} for s in studies]
+    return {n: [_tile(group[n].correct if n in group else ()) for group in lookup] for n in names}
+
+
+def _tile(correct: Sequence[float | None]) -> Tile:
+    graded = [c for c in correct if c is not None]
+    return Tile(sum(graded) / len(graded) if graded else None, len(graded))

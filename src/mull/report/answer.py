@@ -1,0 +1,113 @@
+"""The answer that a report opens with: what to use, what it buys, what it costs, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mull.lab.compare import Interval
+from mull.lab.study import UNITS, Choice, Study, amount
+from mull.report.table import percent, short
+
+
+def known(value: float | None, digits: int = 0) -> str:
+    return "unknown" if value is None else f"{value:,.{digits}f}"
+
+
+def points(value: float, interval: Interval | None = None) -> str:
+    ends = f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]" if interval else ""
+    return f"{100 * value:+.1f}{ends}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure of an answer: what it is, its value, and a line on it."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to do in one group, in a headline, and the figures behind it."""
+
+    group: str
+    verdict: str
+    headline: str
+    why: str
+    facts: tuple[Fact, ...]
+
+
+def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
+    """The recommendation for a group in words."""
+    name = study.group.name
+    if choice is None:
+        return Answer(
+            name,
+            "unknown",
+            "Nothing here was graded",
+            "Without a gold answer or a verdict no strategy can be compared.",
+            (),
+        )
+    chosen, base = choice.chosen, choice.base
+    n = len(study.group.cases)
+    sizes = f"{n:,} problems"
+    facts = [Fact("Accuracy", f"{percent(chosen.accuracy)} %", f"95 % interval {_ends(chosen.ci95)} over {sizes}")]
+    if choice.verdict == "scale" and choice.gain is not None:
+        headline = f"Use {chosen.name}"
+        why = f"It solves {percent(chosen.accuracy)} % of the problems where {base.name} solves {percent(base.accuracy)} %."
+        facts.append(
+            Fact(
+                "What it buys",
+                f"{points(choice.gain.difference)} points",
+                f"95 % interval {_ends(choice.gain.ci95, True)}, paired over {choice.gain.problems:,} problems",
+            )
+        )
+    elif choice.verdict == "need more data" and choice.best_gain is not None:
+        headline = "Too few problems to tell"
+        gain = choice.best_gain
+        why = f"{gain.a} is ahead of {base.name} by {points(gain.difference)} points, but the interval {_ends(gain.ci95, True)} holds 0. Until more is known, {base.name} is the cheap choice."
+        needed = choice.problems_needed
+        facts.append(
+            Fact(
+                "What would tell",
+                "unknown" if needed is None else f"≈ {min(needed, 100_000):,} problems",
+                "for a difference of this size to stand out",
+            )
+        )
+    elif len(study.strategies) == 1:
+        headline = f"Only {chosen.name} can be measured here"
+        why = "Counts of right draws tell coverage, but not what a vote or a verifier would choose: see the curves."
+    else:
+        headline = f"Stay with {chosen.name}"
+        why = "No costlier strategy is told apart from it, and none can be ahead by more than 5 points."
+    here, there = amount(chosen.cost, unit), amount(base.cost, unit)
+    times = f", {here / there:.3g} × {base.name}" if here and there and chosen is not base else ""
+    facts.append(
+        Fact("What it costs", "unknown" if here is None else f"{short(here)} {UNITS[unit]}", f"a problem{times}")
+    )
+    if choice.held_out is not None:
+        facts.append(
+            Fact(
+                "If chosen on other problems",
+                f"{100 * choice.held_out:.1f} %",
+                "accuracy of this same rule, chosen on one half and measured on the other",
+            )
+        )
+    if study.curves is not None:
+        last = study.curves.coverage[-1]
+        facts.append(
+            Fact(
+                "Ceiling (oracle)",
+                f"{percent(last.value)} %",
+                f"coverage at {last.k:,} draws, 95 % interval {_ends(last.ci95)}: a perfect choice, no method",
+            )
+        )
+    return Answer(name, choice.verdict, headline, why, tuple(facts))
+
+
+def _ends(interval: Interval | None, is_signed: bool = False) -> str:
+    if interval is None:
+        return "unknown"
+    sign = "+" if is_signed else ""
+    return f"[{100 * interval.low:{sign}.1f}, {100 * interval.high:{sign}.1f}]"

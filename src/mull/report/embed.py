@@ -1,0 +1,139 @@
+"""What a page carries of its problems: all verdicts, and as many prompts and texts as fit a stated bound."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mull.lab.cases import Case, Taken
+from mull.lab.metrics import Pool
+from mull.lab.study import Measured, Study
+
+MOST_PROBLEMS = 5_000
+MOST_STRATEGIES = 8
+MOST_SAMPLES = 8
+"""Texts shown of one problem: its first draws."""
+MOST_CHARACTERS = 2_000
+"""Of one text; a longer one is cut, and says by how much."""
+MOST_ANSWERS = 8
+TEXT_BUDGET = 2_000_000
+"""Characters of prompts and texts on one page."""
+
+
+@dataclass
+class Embedded:
+    """The problems as plain values for JSON, and what was left out of them."""
+
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    n_problems: int = 0
+    n_texts: int = 0
+    n_shown: int = 0
+    n_cut: int = 0
+
+    def left_out(self) -> list[str]:
+        """In words, a line for each kind of thing; empty where the page has it all."""
+        lines = []
+        if len(self.problems) < self.n_problems:
+            lines.append(
+                f"{self.n_problems - len(self.problems):,} of {self.n_problems:,} problems are not in the table."
+            )
+        if self.n_shown < self.n_texts:
+            lines.append(
+                f"{self.n_shown:,} of {self.n_texts:,} texts are on this page: of each problem the first "
+                f"{MOST_SAMPLES} draws, as far as {TEXT_BUDGET / 1e6:g} million characters go."
+            )
+        if self.n_cut:
+            lines.append(f"{self.n_cut:,} texts or prompts are cut after {MOST_CHARACTERS:,} characters.")
+        return lines
+
+
+def embed(studies: Sequence[Study]) -> Embedded:
+    """The problems of all groups, the groups one after the other; texts are dealt out evenly, a draw at a time."""
+    page = Embedded()
+    cases: list[tuple[Case, dict[str, Any]]] = []
+    for g, study in enumerate(studies):
+        shown = columns(study)
+        page.groups.append({"name": study.group.name, "strategies": [m.name for m in shown]})
+        page.n_problems += len(study.group.cases)
+        for i, case in enumerate(study.group.cases):
+            page.n_texts += len(case.samples)
+            if len(cases) < MOST_PROBLEMS:
+                cases.append((case, _problem(g, i, case, shown)))
+    page.problems = [row for _, row in cases]
+    left = TEXT_BUDGET
+    for case, row in cases:
+        left -= _add(page, row, "prompt", case.prompt or "", left)
+    for k in range(MOST_SAMPLES):
+        for case, row in cases:
+            if k < len(case.samples) and left > 0:
+                sample = case.samples[k]
+                correct = case.pool.correct[k] if case.pool and case.pool.correct else sample.correct
+                entry = {
+                    "answer": sample.answer,
+                    "correct": correct,
+                    "score": sample.score,
+                    "tokens": sample.output_tokens,
+                }
+                left -= _add(page, entry, "text", sample.text, left)
+                row["samples"].append(entry)
+                page.n_shown += 1
+    return page
+
+
+def columns(study: Study) -> list[Measured]:
+    """The strategies that the table of problems has room for: the widest of each kind first, in their order."""
+    kinds: dict[str, list[Measured]] = {}
+    for m in study.strategies:
+        kinds.setdefault(m.name.partition(":")[0] if m.is_replayed else m.name, []).append(m)
+    chosen = {max(kind, key=lambda m: m.draws).name for kind in list(kinds.values())[:MOST_STRATEGIES]}
+    return [m for m in study.strategies if m.name in chosen]
+
+
+def _add(page: Embedded, entry: dict[str, Any], name: str, text: str, left: int) -> int:
+    """Puts a text into an entry, cut to its bounds; gives back how long it is now."""
+    most = max(0, min(MOST_CHARACTERS, left))
+    entry[name] = text[:most]
+    if len(text) > most:
+        entry["cut"] = len(text) - most
+        page.n_cut += 1
+    return min(len(text), most)
+
+
+def _problem(g: int, i: int, case: Case, shown: Sequence[Measured]) -> dict[str, Any]:
+    pool = case.pool
+    return {
+        "g": g,
+        "id": case.id,
+        "gold": case.gold,
+        "n": None if pool is None else pool.n,
+        "right": None if pool is None else pool.n_correct,
+        "solved": [m.correct[i] for m in shown],
+        "taken": [_taken(case.taken[m.name]) if m.name in case.taken else None for m in shown],
+        "tally": [] if pool is None else _tally(pool),
+        "samples": [],
+    }
+
+
+def _taken(taken: Taken) -> list[Any]:
+    return [taken.answer, taken.correct, taken.draws, taken.stopped, taken.cost.tokens]
+
+
+def _tally(pool: Pool) -> list[list[Any]]:
+    """Answers with their counts and the share of each that was right, the most frequent first; the rest as one."""
+    counts = Counter(pool.answers)
+    right = Counter(a for a, c in zip(pool.answers, pool.correct, strict=True) if c) if pool.answers else Counter()
+    rows = [[a if a is None else a[:200], n, right[a] / n] for a, n in counts.most_common(MOST_ANSWERS)]
+    n_rest = len(counts) - len(rows)
+    return [*rows, [f"{n_rest} more answers", pool.n - sum(n for _, n, _ in rows), None]] if n_rest else rows
+
+
+def to_json(value: Any) -> str:
+    """JSON that is safe inside a script element: no character that HTML or old JavaScript could read as its own."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

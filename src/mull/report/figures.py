@@ -1,0 +1,265 @@
+"""Figures as SVG for the page (its colours follow the page's), and as SVG, PNG and CSV files, by matplotlib."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mull.lab.metrics import Curves, Point
+from mull.lab.study import Measured, Tile, amount
+from mull.report.table import percent, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZE = (4.1, 3.0)
+"""In inches. Small, so that the text stays readable where a phone shrinks the figure to its width."""
+INK, MUTED, GRID = "#1c2430", "#5a6676", "#d8dee6"
+COVERAGE, MAJORITY, BEST, GAP = "#5d6b7e", "#1d6fb8", "#c2410c", "#7c3aed"
+COLOURS = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    COVERAGE: "coverage",
+    MAJORITY: "majority",
+    BEST: "best",
+    GAP: "gap",
+}
+"""What the page calls each colour, so that it can give it another shade in the dark."""
+CURVES: Mapping[str, tuple[str, str, str]] = {
+    "coverage": ("coverage (oracle)", COVERAGE, "--"),
+    "best": ("best of k", BEST, "-"),
+    "majority": ("majority of k", MAJORITY, "-"),
+}
+HEAT = ((0.95, 0.96, 0.98), (0.05, 0.30, 0.55))
+"""The colours of 0 and of 100 %."""
+Draw = Callable[["Axes", list[str]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure and what it shows as a table: `columns` and `rows`, for those who cannot see it and for CSV.
+
+    `draw` fills axes, and lists what pointing at its marks tells, in the order of their gids `tip0`, `tip1`, ...
+    """
+
+    name: str
+    title: str
+    alt: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    draw: Draw
+    height: float = SIZE[1]
+
+    def inline(self) -> str:
+        """SVG that is part of a page: no ids of its own but one, colours by the page's variables."""
+        tips: list[str] = []
+        svg = self._render("svg", tips).decode()
+        svg = svg[svg.index("<svg") :]
+        for i, tip in enumerate(tips):
+            svg = svg.replace(f'<g id="tip{i}">', f"<g><title>{escape(tip)}</title>", 1)
+        svg = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", svg, flags=re.DOTALL)
+        svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+        svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', self._opening, svg, count=1)
+        return re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{COLOURS[m[0]]})" if m[0] in COLOURS else m[0], svg)
+
+    def _opening(self, match: re.Match[str]) -> str:
+        ids = f'aria-labelledby="{self.name}-t {self.name}-d"'
+        title = (
+            f'<title id="{self.name}-t">{escape(self.title)}</title><desc id="{self.name}-d">{escape(self.alt)}</desc>'
+        )
+        return f'<svg xmlns="http://www.w3.org/2000/svg" {match[1]} role="img" {ids}>{title}'
+
+    def svg(self) -> bytes:
+        """A file of its own."""
+        return self._render("svg", [])
+
+    def png(self) -> bytes:
+        return self._render("png", [])
+
+    def csv(self) -> bytes:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([self.columns, *self.rows])
+        return text.getvalue().encode()
+
+    def write(self, folder: Path) -> list[Path]:
+        """Writes `NAME.svg`, `NAME.png` and `NAME.csv`; gives back where."""
+        written = []
+        for suffix, content in ((".svg", self.svg()), (".png", self.png()), (".csv", self.csv())):
+            path = folder / (self.name + suffix)
+            path.write_bytes(content)
+            written.append(path)
+        return written
+
+    def _render(self, kind: str, tips: list[str]) -> bytes:
+        import matplotlib as mpl
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure as Canvas
+
+        # Text stays text, and ids are the same each time; of different figures on one page they differ.
+        style: dict[str, Any] = {
+            "svg.fonttype": "none",
+            "text.parse_math": False, "svg.hashsalt": self.name, "font.size": 8, "text.color": INK,
+            "axes.edgecolor": GRID, "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED,
+            "axes.spines.top": False, "axes.spines.right": False, "grid.color": GRID, "grid.linewidth": 0.6,
+            "axes.axisbelow": True, "xtick.major.size": 0, "ytick.major.size": 0, "lines.linewidth": 1.6,
+        }  # fmt: skip
+        with mpl.rc_context(style), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the page's own font has what this one lacks
+            figure = Canvas(figsize=(SIZE[0], self.height), layout="constrained")
+            FigureCanvasAgg(figure)
+            self.draw(figure.subplots(), tips)
+            out = io.BytesIO()
+            options: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {"dpi": 200}
+            figure.savefig(out, format=kind, transparent=kind == "svg", **options)
+        return out.getvalue()
+
+
+def curves(name: str, group: str, measured: Curves) -> Figure:
+    """Coverage, majority and best-of-k over k."""
+    return _over_k(
+        f"curves-{name}",
+        f"{group}: problems solved by k draws",
+        {label: (getattr(measured, field), colour, line) for field, (label, colour, line) in CURVES.items()},
+        measured,
+        "problems solved, %",
+    )
+
+
+def gap(name: str, group: str, measured: Curves) -> Figure:
+    """Coverage minus what selection makes of it, over k."""
+    series = {"coverage minus selected": (measured.gap, GAP, "-")}
+    return _over_k(f"gap-{name}", f"{group}: lost by selection", series, measured, "points lost")
+
+
+def _over_k(
+    name: str, title: str, series: Mapping[str, tuple[list[Point], str, str]], measured: Curves, unit: str
+) -> Figure:
+    series = {label: entry for label, entry in series.items() if entry[0]}
+
+    def draw(axes: Axes, tips: list[str]) -> None:
+        for label, (points, colour, line) in series.items():
+            ks = [p.k for p in points]
+            axes.plot(ks, [100 * p.value for p in points], line, color=colour, label=label)
+            low, high = ([100 * end for end in ends] for ends in zip(*(p.ci95 for p in points), strict=True))
+            axes.fill_between(ks, low, high, color=colour, alpha=0.16, linewidth=0)
+            for p in points:
+                axes.plot([p.k], [100 * p.value], "o", color=colour, markersize=3.5, gid=f"tip{len(tips)}")
+                tips.append(f"{label}, k = {p.k}: {percent(p.value, p.ci95)} %")
+        axes.set_xscale("log", base=2)
+        ticks = [2**i for i in range(0, ks[-1].bit_length(), 1 + ks[-1].bit_length() // 9)]
+        axes.set_xticks(ticks, [str(k) for k in ticks])
+        axes.set_xlabel("draws k")
+        axes.set_ylabel(unit)
+        axes.set_ylim(0, 100 if len(series) > 1 else None)
+        axes.grid(axis="y")
+        if len(series) > 1:
+            axes.legend(frameon=False, fontsize=7.5, loc="best", handlelength=1.6)
+
+    last = [
+        f"{label} goes from {percent(p[0].value)} to {percent(p[-1].value, p[-1].ci95)} %"
+        for label, (p, *_) in series.items()
+    ]
+    ks = [p.k for p in measured.coverage]
+    rows = [(str(k), *(percent(p[i].value, p[i].ci95) for p, *_ in series.values())) for i, k in enumerate(ks)]
+    alt = (
+        f"Over {ks[0]} to {ks[-1]} draws "
+        + "; ".join(last)
+        + f". {measured.problems} problems, {measured.samples} draws."
+    )
+    return Figure(name, title, alt, ("k", *(f"{label} % [95 %]" for label in series)), tuple(rows), draw)
+
+
+def frontier(name: str, group: str, strategies: Sequence[Measured], front: Sequence[Measured], unit: str) -> Figure:
+    """Accuracy over cost, a point a strategy, with the Pareto front through those that nothing beats."""
+    shown = [m for m in strategies if m.accuracy is not None and amount(m.cost, unit)]
+
+    def at(m: Measured) -> tuple[float, float]:
+        return amount(m.cost, unit) or 0.0, 100 * (m.accuracy or 0.0)
+
+    def draw(axes: Axes, tips: list[str]) -> None:
+        axes.plot(*zip(*map(at, front), strict=True), "-", color=BEST, alpha=0.55, drawstyle="steps-post", zorder=1)
+        for m in shown:
+            (x, y), is_best = at(m), m in front
+            colour = BEST if is_best else MUTED
+            low, high = m.ci95 or (y / 100, y / 100)
+            axes.plot([x, x], [100 * low, 100 * high], color=colour, alpha=0.45, linewidth=1)
+            axes.plot([x], [y], "o" if is_best else "s", color=colour, markersize=5, gid=f"tip{len(tips)}")
+            tips.append(f"{m.name}: {percent(m.accuracy, m.ci95)} % for {short(x)} {UNIT_WORDS[unit]} a problem")
+        axes.set_xscale("log")
+        for m in front if len(front) <= 6 else [front[0], front[len(front) // 2], front[-1]]:
+            x, y = at(m)
+            is_right = x > (at(shown[0])[0] * max(at(s)[0] for s in shown)) ** 0.5
+            axes.annotate(
+                m.name, (x, y), (-6 if is_right else 6, 5), textcoords="offset points", fontsize=7,
+                ha="right" if is_right else "left", color=INK,
+            )  # fmt: skip
+        axes.margins(x=0.1, y=0.14)
+        axes.xaxis.set_major_formatter(lambda x, _: short(x).replace(" ", ""))
+        axes.xaxis.set_minor_formatter(lambda *_: "")
+        axes.set_xlabel(f"{UNIT_WORDS[unit]} a problem")
+        axes.set_ylabel("problems solved, %")
+        axes.grid()
+
+    rows = [
+        (m.name, percent(m.accuracy, m.ci95), short(amount(m.cost, unit)), "yes" if m in front else "no") for m in shown
+    ]
+    alt = f"{len(shown)} strategies. On the Pareto front: " + ", ".join(
+        f"{m.name} with {percent(m.accuracy)} % for {short(amount(m.cost, unit))} {UNIT_WORDS[unit]}" for m in front
+    )
+    columns = ("strategy", "accuracy % [95 %]", f"{UNIT_WORDS[unit]} a problem", "on the Pareto front")
+    return Figure(f"cost-{name}", f"{group}: accuracy against cost", alt, columns, tuple(rows), draw)
+
+
+UNIT_WORDS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}
+
+
+def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Sequence[str], what: str) -> Figure:
+    """Accuracy of each strategy in each place, in per cent."""
+
+    def draw(axes: Axes, _: list[str]) -> None:
+        for y, row in enumerate(tiles.values()):
+            for x, tile in enumerate(row):
+                if tile.value is None:
+                    axes.text(x + 0.5, y + 0.5, "–", ha="center", va="center", color=MUTED)
+                    continue
+                colour = tuple(a + (b - a) * tile.value for a, b in zip(*HEAT, strict=True))
+                axes.fill(
+                    [x + 0.02, x + 0.98, x + 0.98, x + 0.02], [y + 0.03, y + 0.03, y + 0.97, y + 0.97], color=colour
+                )
+                ink = "#ffffff" if _luminance(colour) < 0.179 else "#000000"
+                axes.text(
+                    x + 0.5, y + 0.5, f"{100 * tile.value:.0f}", ha="center", va="center", color=ink, fontsize=8.5
+                )
+        axes.set_xlim(0, len(places))
+        axes.set_ylim(len(tiles), 0)
+        axes.set_xticks([x + 0.5 for x in range(len(places))], places, fontsize=7)
+        axes.set_yticks([y + 0.5 for y in range(len(tiles))], list(tiles), fontsize=7.5)
+        axes.set_xlabel(what)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+
+    rows = [(strategy, *(_tile(tile) for tile in row)) for strategy, row in tiles.items()]
+    alt = (
+        f"Accuracy in per cent of {len(tiles)} strategies (rows) by {what} (columns); the table below has the numbers."
+    )
+    columns = ("strategy", *(place.replace("\n", " ") for place in places))
+    return Figure(f"heat-{name}", title, alt, columns, tuple(rows), draw, 0.9 + 0.28 * len(tiles))
+
+
+def _tile(tile: Tile) -> str:
+    return f"{percent(tile.value)} % of {tile.problems}" if tile.value is not None else "unknown"
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    """Relative luminance as WCAG 2 defines it; below .179 white text has the better contrast."""
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b

@@ -1,0 +1,148 @@
+"""The report: one page of HTML that answers first, shows why, and says how to make it again (`mull[lab]`)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from mull.errors import UsageError
+from mull.lab.cases import Group, Source
+from mull.lab.study import choose, study, unit_of
+from mull.report import embed
+from mull.report.answer import Answer, answer
+from mull.report.sections import (
+    Report,
+    Section,
+    cost_section,
+    curves_section,
+    gap_section,
+    heat_section,
+    strategies_section,
+)
+
+SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
+    strategies_section,
+    curves_section,
+    gap_section,
+    cost_section,
+    heat_section,
+)
+"""Between the answer and the table of problems. To add one, write its function and name it here."""
+
+
+def make(
+    sources: Sequence[Source],
+    made_by: Mapping[str, str],
+    ks: Sequence[int] | None = None,
+    seed: int = 0,
+    title: str = "",
+) -> Report:
+    """Measures all groups of the sources. `made_by` is the command and the versions, told on the page."""
+    studies = [study(group, ks, seed) for group in _named(sources)]
+    unit = unit_of([m for s in studies for m in s.strategies])
+    choices = [choose(s.strategies, unit, seed) for s in studies]
+    slugs = [
+        f"{i + 1}-" + re.sub(r"\W+", "-", s.group.name.lower(), flags=re.ASCII).strip("-")[:40]
+        for i, s in enumerate(studies)
+    ]
+    return Report(studies, unit, choices, list(sources), made_by, seed, title, slugs)
+
+
+def _named(sources: Sequence[Source]) -> list[Group]:
+    """The groups under names that tell them apart: model and task where known, and the file where that is not enough."""
+    named = [
+        (f"{group.name} on {group.task}" if group.task else group.name, source.path.name, group)
+        for source in sources
+        for group in source.groups.values()
+    ]
+    seen = [name for name, *_ in named]
+    return [
+        Group(f"{name} ({file})" if seen.count(name) > 1 and file not in name else name, group.cases, group.task)
+        for name, file, group in named
+    ]
+
+
+def answers(report: Report) -> list[Answer]:
+    """What to do in each group."""
+    return [answer(s, c, report.unit) for s, c in zip(report.studies, report.choices, strict=True)]
+
+
+def render(report: Report, sections: Sequence[Section]) -> str:
+    """The page as HTML."""
+    page = embed.embed(report.studies)
+    script, style = _text("page.js"), _text("page.css")
+    return str(
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=report.title or "Test-time scaling report",
+            answers=answers(report),
+            sections=sections,
+            studies=report.studies,
+            n_problems=sum(len(s.group.cases) for s in report.studies),
+            n_draws=sum(s.n_draws for s in report.studies),
+            data=embed.to_json({"groups": page.groups, "problems": page.problems}),
+            left_out=page.left_out(),
+            sources=[_source(source) for source in report.sources],
+            notes=[note for source in report.sources for note in source.notes],
+            made_by=report.made_by,
+            seed=report.seed,
+            script=script,
+            style=style,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            figure_data=_data_url,
+        )
+    )
+
+
+def sections(report: Report) -> list[Section]:
+    """The sections that have something to say."""
+    return [section for section in (make_one(report) for make_one in SECTIONS) if section is not None]
+
+
+def write_figures(sections: Sequence[Section], folder: Path) -> list[Path]:
+    """Writes each figure as SVG, PNG and CSV."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [path for section in sections for figure in section.figures for path in figure.write(folder)]
+
+
+def write(path: Path, html: str) -> None:
+    """Writes the page, whole or not at all; half a surrogate pair, which is no text, becomes a question mark."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(html, encoding="utf-8", errors="replace")
+    part.replace(path)
+
+
+def check_installed() -> None:
+    """Refuses to begin without what `mull[lab]` brings, before any work is done."""
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"reports need {error.name}: pip install 'mull[lab]'") from error
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    return Environment(
+        loader=FunctionLoader(_text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _text(name: str) -> str:
+    return files("mull.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _source(source: Source) -> dict[str, Any]:
+    digest = hashlib.sha256(source.path.read_bytes()).hexdigest() if source.path.is_file() else None
+    return {"path": str(source.path), "sha256": digest, "sweeps": source.sweeps}

@@ -1,0 +1,211 @@
+"""The sections of a report, each one function from a `Report` to a `Section`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mull.lab.cases import Source
+from mull.lab.compare import paired
+from mull.lab.study import (
+    UNITS,
+    Choice,
+    Measured,
+    Study,
+    amount,
+    by_difficulty,
+    by_group,
+    difficulty_bins,
+    pareto,
+)
+from mull.report import figures
+from mull.report.answer import known, points
+from mull.report.figures import Figure
+from mull.report.table import percent, short
+
+MOST_GROUPS = 12
+"""Groups that get figures of their own."""
+MOST_HEAT_ROWS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text under column heads; `mark` is the row to stand out."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str = ""
+    mark: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the page: a few sentences, then figures, then tables."""
+
+    id: str
+    title: str
+    lead: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the page is made of."""
+
+    studies: list[Study]
+    unit: str
+    choices: list[Choice | None]
+    sources: list[Source]
+    made_by: Mapping[str, str]
+    seed: int = 0
+    title: str = ""
+    slugs: list[str] = field(default_factory=list)
+
+
+def strategies_section(report: Report) -> Section:
+    """Every strategy with its accuracy, what it costs, and its paired difference to the cheapest."""
+    tables = tuple(_strategy_table(s, c, report.seed) for s, c in zip(report.studies, report.choices, strict=True))
+    lead = ["Accuracy is what each strategy's own answer reaches, without knowing which draw is right."]
+    if any(m.is_replayed for s in report.studies for m in s.strategies):
+        lead.append("These strategies were not run one by one: they are averages over subsets of the recorded draws.")
+    if any(m.oracle is not None for s in report.studies for m in s.strategies):
+        lead.append("The oracle column is no method: it is what a perfect choice among the same draws would reach.")
+    return Section("strategies", "Every strategy", tuple(lead), tables=tables)
+
+
+def curves_section(report: Report) -> Section | None:
+    """Coverage, majority and best-of-k over k."""
+    drawn = tuple(figures.curves(slug, s.group.name, s.curves) for s, slug in _with_curves(report) if s.curves)
+    lead = (
+        "Coverage is the share of problems with a right draw among k: an oracle, out of reach without a perfect check. "
+        "The solid lines choose one answer from the same draws. Bands are 95 % intervals over problems.",
+    )
+    return Section("curves", "What more draws buy", lead, drawn) if drawn else None
+
+
+def gap_section(report: Report) -> Section | None:
+    """Coverage minus what selection makes of it."""
+    drawn = tuple(
+        figures.gap(slug, s.group.name, s.curves) for s, slug in _with_curves(report) if s.curves and s.curves.gap
+    )
+    lead = (
+        "The gap is coverage minus the accuracy of the selected answer: what a better verifier could still win from the "
+        "same draws. Where it grows with k, choosing is the bottleneck, not drawing.",
+    )
+    return Section("gap", "What selection loses", lead, drawn) if drawn else None
+
+
+def cost_section(report: Report) -> Section | None:
+    """Accuracy over cost with its Pareto front."""
+    drawn = []
+    for s, slug in zip(report.studies[:MOST_GROUPS], report.slugs, strict=False):
+        front = pareto(s.strategies, report.unit)
+        if len([m for m in s.strategies if m.accuracy is not None and amount(m.cost, report.unit)]) > 1 and front:
+            drawn.append(figures.frontier(slug, s.group.name, s.strategies, front, report.unit))
+    unknown = [
+        word
+        for unit, word in UNITS.items()
+        if all(amount(m.cost, unit) is None for s in report.studies for m in s.strategies)
+    ]
+    lead = [
+        f"Cost is in {UNITS[report.unit]}, the mean of a problem. Strategies on the line are those that no other beats at "
+        "their cost or less; the bars are 95 % intervals."
+    ]
+    if unknown:
+        lead.append(f"Not recorded, and so unknown: {', '.join(unknown)}.")
+    return Section("cost", "What it costs", tuple(lead), tuple(drawn)) if drawn else None
+
+
+def heat_section(report: Report) -> Section | None:
+    """Accuracy by strategy and group, or where there is one group by difficulty."""
+    if len(report.studies) > 1:
+        tiles = dict(list(by_group(report.studies).items())[:MOST_HEAT_ROWS])
+        places = [_folded(s.group.task or s.group.name) for s in report.studies]
+        if len(set(places)) < len(places):
+            places = [_folded(s.group.name) for s in report.studies]
+        drawn = [figures.heat("groups", "Accuracy by strategy and group, %", tiles, places, "group")]
+        lead = ["What works in one place need not work in another: one number for all groups would hide it."]
+        return Section("where", "Where it works", tuple(lead), tuple(drawn))
+    only = report.studies[0]
+    bins = difficulty_bins(only.group.cases, report.seed)
+    if not bins:
+        return None
+    tiles = by_difficulty(only, bins)
+    kept = {m.name for m in _fewer(only.strategies)}
+    places = [
+        f"{word}\n{len(bin)} problems" for word, bin in zip(("easiest", "2", "3", "4", "hardest"), bins, strict=True)
+    ]
+    shown = {name: row for name, row in tiles.items() if name in kept}
+    lead = [
+        "Problems in five bins of equal size by the share of their draws that were right, an oracle's view of difficulty. "
+        "The bins are made of the same draws, so the outer ones look a little more extreme than they are."
+    ]
+    drawn = [figures.heat("difficulty", "Accuracy by strategy and difficulty, %", shown, places, "difficulty")]
+    return Section("where", "Where it works", tuple(lead), tuple(drawn))
+
+
+def _with_curves(report: Report) -> list[tuple[Study, str]]:
+    return [(s, slug) for s, slug in zip(report.studies, report.slugs, strict=True) if s.curves is not None][
+        :MOST_GROUPS
+    ]
+
+
+def _fewer(strategies: Sequence[Measured]) -> list[Measured]:
+    """Of replayed strategies only every other width, so that a heat map stays readable; the widest stay."""
+    kept = list(strategies)
+    while len(kept) > MOST_HEAT_ROWS:
+        kept = kept[-1::-2][::-1]
+    return kept
+
+
+def _folded(name: str, width: int = 14) -> str:
+    """A name in lines short enough to stand under a column."""
+    lines, words = [""], name.replace(" on ", " ").split(" ")
+    for word in words:
+        lines[-1:] = [f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < width else [lines[-1], word]
+    return "\n".join(line if len(line) <= width + 4 else line[: width + 2] + "…" for line in lines if line)
+
+
+def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
+    rows, mark = [], None
+    for i, m in enumerate(study.strategies):
+        if choice is not None and m is choice.chosen:
+            mark = i
+        versus = (
+            None if choice is None or m is choice.base else paired(m.name, "", m.correct, choice.base.correct, seed)
+        )
+        rows.append(
+            (
+                m.name,
+                "unknown" if m.accuracy is None else percent(m.accuracy, m.ci95),
+                "–" if versus is None else points(versus.difference, versus.ci95),
+                f"{len(m.correct) - m.ungraded:,}" + (f" ({m.ungraded} ungraded)" if m.ungraded else ""),
+                known(m.draws, 1),
+                known(amount(m.cost, "tokens")),
+                "unknown" if m.cost.flops is None else short(m.cost.flops),
+                known(m.cost.usd, 6),
+                "unknown" if m.oracle is None else percent(m.oracle),
+            )
+        )
+    base = "the cheapest" if choice is None else choice.base.name
+    columns = (
+        "strategy",
+        "accuracy % [95 %]",
+        f"points over {base} [95 %]",
+        "problems",
+        "draws",
+        "tokens",
+        "FLOPs",
+        "dollars",
+        "oracle %",
+    )
+    # A column of which nothing is known says so once, in the section on cost, and not in every row.
+    told = [i for i, name in enumerate(columns) if i < 5 or any(row[i] != "unknown" for row in rows)]
+    cells = tuple(tuple(row[i] for i in told) for row in rows)
+    return Table(
+        tuple(columns[i] for i in told),
+        cells,
+        f"{study.group.name}: {len(study.group.cases):,} problems, {study.n_draws:,} recorded draws",
+        mark,
+    )
