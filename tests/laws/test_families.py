@@ -12,6 +12,7 @@ from mull.laws.families import (
     FAMILIES,
     KUMARASWAMY,
     LOGIT_NORMAL,
+    WIDEST_STEP,
     ZERO_INFLATED,
     Family,
     Likelihood,
@@ -147,7 +148,9 @@ def test_every_law_rises_from_the_mean_rate_and_stays_a_probability(family: Fami
     # A law is as good as its chances of one draw: the log chance of one success in one is its coverage at 1.
     one = np.exp(family.log_chances(theta, Likelihood(counts([1, 1], [0, 1]))))
     assert one.sum() == pytest.approx(1, abs=1e-6)
-    assert one[1] == pytest.approx(cover[0], rel=2e-2, abs=1e-6)
+    # On a grid all of a narrow peak may lie at the edge of a cell: half a cell off in each of the two, in log-odds.
+    closed = family in (BETA_BINOMIAL, ZERO_INFLATED)
+    assert one[1] == pytest.approx(cover[0], rel=1e-6 if closed else 0.75 * WIDEST_STEP, abs=1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)

@@ -224,7 +224,7 @@ def _central(data: Counts) -> float:
 
 
 def _cells(cumulative: Floats) -> Floats:
-    """The mass of each cell; what lies outside the grid is put in the outermost ones."""
+    """The mass of each cell, which counts as if it lay in the middle; what is outside goes to the outermost ones."""
     cumulative[..., 0], cumulative[..., -1] = 0.0, 1.0
     return np.diff(cumulative)
 
