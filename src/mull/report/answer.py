@@ -80,7 +80,7 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
         why = "Counts of right draws tell coverage, but not what a vote or a verifier would choose: see the curves."
     else:
         headline = f"Stay with {chosen.name}"
-        why = "No costlier strategy is told apart from it, and none can be ahead by more than 5 points."
+        why = "No costlier strategy is told apart from it, and none can be ahead by more than 5 points." + _gap(study, choice)
     here, there = amount(chosen.cost, unit), amount(base.cost, unit)
     times = f", {here / there:.3g} × {base.name}" if here and there and chosen is not base else ""
     facts.append(
@@ -104,6 +104,19 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
             )
         )
     return Answer(name, choice.verdict, headline, why, tuple(facts))
+
+
+def _gap(study: Study, choice: Choice) -> str:
+    """What to do instead where right answers are drawn but not chosen."""
+    if study.curves is None or choice.chosen.accuracy is None:
+        return ""
+    last = study.curves.coverage[-1]
+    if last.ci95.low <= choice.chosen.accuracy:
+        return ""
+    return (
+        f" Yet {percent(last.value)} % of the problems have a right answer among {last.k:,} draws (oracle): "
+        "what is missing is a verifier that finds it, not more draws."
+    )
 
 
 def _ends(interval: Interval | None, is_signed: bool = False) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -180,10 +181,11 @@ def _over_k(
 
 def frontier(name: str, group: str, strategies: Sequence[Measured], front: Sequence[Measured], unit: str) -> Figure:
     """Accuracy over cost, a point a strategy, with the Pareto front through those that nothing beats."""
-    shown = [m for m in strategies if m.accuracy is not None and amount(m.cost, unit)]
 
     def at(m: Measured) -> tuple[float, float]:
         return amount(m.cost, unit) or 0.0, 100 * (m.accuracy or 0.0)
+
+    shown = sorted((m for m in strategies if m.accuracy is not None and amount(m.cost, unit)), key=at)
 
     def draw(axes: Axes, tips: list[str]) -> None:
         axes.plot(*zip(*map(at, front), strict=True), "-", color=BEST, alpha=0.55, drawstyle="steps-post", zorder=1)
@@ -195,9 +197,9 @@ def frontier(name: str, group: str, strategies: Sequence[Measured], front: Seque
             axes.plot([x], [y], "o" if is_best else "s", color=colour, markersize=5, gid=f"tip{len(tips)}")
             tips.append(f"{m.name}: {percent(m.accuracy, m.ci95)} % for {short(x)} {UNIT_WORDS[unit]} a problem")
         axes.set_xscale("log")
-        for m in front if len(front) <= 6 else [front[0], front[len(front) // 2], front[-1]]:
+        for m in _labelled(front, lambda m: math.log(at(m)[0]), math.log(at(shown[-1])[0] / at(shown[0])[0])):
             x, y = at(m)
-            is_right = x > (at(shown[0])[0] * max(at(s)[0] for s in shown)) ** 0.5
+            is_right = x > (at(shown[0])[0] * at(shown[-1])[0]) ** 0.5
             axes.annotate(
                 m.name, (x, y), (-6 if is_right else 6, 5), textcoords="offset points", fontsize=7,
                 ha="right" if is_right else "left", color=INK,
@@ -217,6 +219,15 @@ def frontier(name: str, group: str, strategies: Sequence[Measured], front: Seque
     )
     columns = ("strategy", "accuracy % [95 %]", f"{UNIT_WORDS[unit]} a problem", "on the Pareto front")
     return Figure(f"cost-{name}", f"{group}: accuracy against cost", alt, columns, tuple(rows), draw)
+
+
+def _labelled(front: Sequence[Measured], x: Callable[[Measured], float], width: float) -> list[Measured]:
+    """The first and the last, and those between that are far enough from both and from each other."""
+    chosen = [front[0]]
+    for m in front[1:-1]:
+        if x(m) - x(chosen[-1]) > 0.34 * width and x(front[-1]) - x(m) > 0.34 * width:
+            chosen.append(m)
+    return [*chosen, front[-1]] if len(front) > 1 else chosen
 
 
 UNIT_WORDS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}
