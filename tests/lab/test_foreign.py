@@ -117,7 +117,7 @@ def test_harness_repeats_are_draws() -> None:
         assert case.gold == gold
         assert case.pool is not None
         assert case.pool.correct == (True, False, True, False, False)
-        assert case.pool.answers[0] == gold
+        assert case.pool.answers == (gold, str(int(gold) + 1), gold, None, str(int(gold) + 2))
         assert case.samples[2].text == f"<img src=x onerror=alert(1)>\nANSWER: {gold}"
     assert group.cases[2].prompt == "</script><b>1+3?"
     assert any("compared with its target" in note for note in source.notes)
@@ -135,7 +135,7 @@ def test_one_reply_a_question_is_graded_by_the_logs_own_metric(tmp_path: Path) -
 
 
 def test_a_task_that_draws_nothing_is_refused() -> None:
-    with pytest.raises(FileFormatError, match=r"line 1: no sampled replies: only tasks that generate text"):
+    with pytest.raises(FileFormatError, match="a multiple_choice task draws no samples"):
         sources.read_source(CHOICE)
 
 
@@ -155,7 +155,7 @@ def test_a_malformed_row_is_named_by_its_line(tmp_path: Path) -> None:
     copy = tmp_path / SAMPLES.name
     for results in DATA.glob("results_*.json"):
         shutil.copy(results, tmp_path)
-    first, *rest = SAMPLES.read_text().splitlines()
+    first, *rest = SAMPLES.read_text().split("\n")
     bad = {key: value for key, value in json.loads(rest[0]).items() if key != "target"}
     copy.write_text("\n".join([first, json.dumps(bad)]))
     with pytest.raises(FileFormatError, match="line 2: no field 'target'"):
