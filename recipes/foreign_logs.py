@@ -76,14 +76,27 @@ def harness_logs(folder: Path) -> None:
             "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(data)}}, "test_split": "test",
             "doc_to_text": "{{question}}", "doc_to_target": "{{answer}}",
         }  # fmt: skip
-        drawn = {**shared, "output_type": "generate_until", "generation_kwargs": {"do_sample": True, "temperature": 1.0}}
+        drawn = {
+            **shared,
+            "output_type": "generate_until",
+            "generation_kwargs": {"do_sample": True, "temperature": 1.0},
+        }
         read = {"function": "regex", "regex_pattern": "ANSWER: (\\d+)"}
         every = [{"name": "read", "filter": [read, {"function": "take_first_k", "k": N_DRAWS}]}]
-        first = [{"name": "read", "filter": [read, {"function": "take_first"}]}, {"name": "raw", "filter": [{"function": "take_first"}]}]
+        first = [
+            {"name": "read", "filter": [read, {"function": "take_first"}]},
+            {"name": "raw", "filter": [{"function": "take_first"}]},
+        ]
         tasks: list[dict[str, Any]] = [
             {"task": "sums", **drawn, "repeats": N_DRAWS, "filter_list": every},
             {"task": "sums_once", **drawn, "filter_list": first},
-            {"task": "sums_choice", **shared, "output_type": "multiple_choice", "doc_to_choice": ["4", "5"], "doc_to_target": 0},
+            {
+                "task": "sums_choice",
+                **shared,
+                "output_type": "multiple_choice",
+                "doc_to_choice": ["4", "5"],
+                "doc_to_target": 0,
+            },
         ]
         results = simple_evaluate(Fixed(), tasks=tasks, log_samples=True, task_manager=TaskManager())
         samples = results.pop("samples")

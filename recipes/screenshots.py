@@ -21,7 +21,11 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--hide-scrollbars",
 )  # fmt: skip
 STRATEGIES = ("single", "majority:n=4", "majority:n=16", "majority:n=64", "adaptive:n=64,rule=beta")
-SHOTS = {"report.png": (1200, 1500, False), "report-phone.png": (390, 1500, False), "report-dark.png": (1200, 1500, True)}
+SHOTS = {
+    "report.png": (1200, 1500, False),
+    "report-phone.png": (390, 1500, False),
+    "report-dark.png": (1200, 1500, True),
+}
 """Width and height in pixels, and whether the system is dark."""
 
 
@@ -54,7 +58,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         draws, page = Path(scratch, "draws.jsonl"), Path(scratch, "report.html")
         strategies = [part for strategy in STRATEGIES for part in ("-s", strategy)]
-        mull("sweep", "chain:ops=4", *strategies, "--problems", "200", "--bank", f"{scratch}/bank.db", "--out", str(draws))
+        mull(
+            "sweep",
+            "chain:ops=4",
+            *strategies,
+            "--problems",
+            "200",
+            "--bank",
+            f"{scratch}/bank.db",
+            "--out",
+            str(draws),
+        )
         mull("report", str(draws), "--out", str(page), "--title", "Four operations: is it worth drawing more?")
         shoot(page, DOCS)
 

@@ -167,7 +167,9 @@ def test_malformed_outcomes_are_named_by_their_line(mull, swept: Path, tmp_path:
     assert f"{broken}, line 2: the outcome of 'single' is not as a sweep writes it: KeyError('usd')" in done.stderr
 
 
-def test_without_the_extra_it_says_what_to_install(mull, environment: dict[str, str], recording: Path, tmp_path: Path) -> None:
+def test_without_the_extra_it_says_what_to_install(
+    mull, environment: dict[str, str], recording: Path, tmp_path: Path
+) -> None:
     shadow = tmp_path / "shadow"
     shadow.mkdir()
     (shadow / "jinja2.py").write_text("raise ImportError('no jinja2', name='jinja2')\n")

@@ -17,7 +17,8 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on this machine: apt-get install chromium chromium-driver"
+    not (CHROMIUM and DRIVER),
+    reason="no chromium and chromedriver on this machine: apt-get install chromium chromium-driver",
 )
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -33,10 +34,17 @@ def source(folder: Path) -> Path:
     rows = []
     for i in range(12):
         samples = [
-            {"text": f"{HOSTILE} {i}/{k}", "final_answer": HOSTILE if k >= i else str(k), "correct": k >= i, "score": k / 10}
+            {
+                "text": f"{HOSTILE} {i}/{k}",
+                "final_answer": HOSTILE if k >= i else str(k),
+                "correct": k >= i,
+                "score": k / 10,
+            }
             for k in range(10)
         ]
-        rows.append({"problem_id": f"p{i} {HOSTILE}", "prompt": f"{HOSTILE} {i}", "model": f"m {HOSTILE}", "samples": samples})
+        rows.append(
+            {"problem_id": f"p{i} {HOSTILE}", "prompt": f"{HOSTILE} {i}", "model": f"m {HOSTILE}", "samples": samples}
+        )
     about = {"sweep": {"command": f"mull sweep {HOSTILE}", "seed": 5}}
     path.write_text("".join(json.dumps(row) + "\n" for row in [about, *rows]))
     return path
@@ -81,7 +89,9 @@ def screen(driver: Any, width: int, is_dark: bool) -> None:
 
 
 def rows(driver: Any) -> list[str]:
-    return driver.execute_script("return [...document.querySelectorAll('#table .open')].map(b => b.textContent.split(' ')[0])")
+    return driver.execute_script(
+        "return [...document.querySelectorAll('#table .open')].map(b => b.textContent.split(' ')[0])"
+    )
 
 
 def press(driver: Any, *keys: str) -> None:

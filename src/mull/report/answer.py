@@ -80,7 +80,9 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
         why = "Counts of right draws tell coverage, but not what a vote or a verifier would choose: see the curves."
     else:
         headline = f"Stay with {chosen.name}"
-        why = "No costlier strategy is told apart from it, and none can be ahead by more than 5 points." + _gap(study, choice)
+        why = "No costlier strategy is told apart from it, and none can be ahead by more than 5 points." + _gap(
+            study, choice
+        )
     here, there = amount(chosen.cost, unit), amount(base.cost, unit)
     times = f", {here / there:.3g} × {base.name}" if here and there and chosen is not base else ""
     facts.append(

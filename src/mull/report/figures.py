@@ -67,7 +67,9 @@ class Figure:
         for i, tip in enumerate(tips):
             svg = svg.replace(f'<g id="tip{i}">', f"<g><title>{escape(tip)}</title>", 1)
         svg = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", svg, flags=re.DOTALL)
-        svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+        used = set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', svg))
+        kept = {name for pair in used for name in pair}
+        svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in kept else "", svg)
         svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', self._opening, svg, count=1)
         return re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{COLOURS[m[0]]})" if m[0] in COLOURS else m[0], svg)
 
