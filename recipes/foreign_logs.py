@@ -62,7 +62,7 @@ def harness_logs(folder: Path) -> None:
     from lm_eval.models.dummy import DummyLM
     from lm_eval.tasks import TaskManager
 
-    class Fixed(DummyLM):
+    class Fixed(DummyLM):  # type: ignore[misc]
         """The dummy model, with replies of our own."""
 
         def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:

@@ -17,8 +17,8 @@ from selenium.webdriver.chrome.service import Service
 
 DOCS = Path(__file__).parents[1] / "docs"
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
 )  # fmt: skip
 STRATEGIES = ("single", "majority:n=4", "majority:n=16", "majority:n=64", "adaptive:n=64,rule=beta")
 SHOTS = {

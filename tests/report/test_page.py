@@ -1,5 +1,6 @@
 """The page in a real browser: it runs without a network or an error, by keyboard, on a phone, in the dark."""
 
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -21,8 +22,8 @@ needs_browser = pytest.mark.skipif(
     reason="no chromium and chromedriver on this machine: apt-get install chromium chromium-driver",
 )
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>\u2028<!-- ${`$x$`}"
 MADE_BY = {"command": f"mull report {HOSTILE}", "mull": "0", "python": "3", "numpy": "2"}
@@ -199,13 +200,14 @@ const behind = (node) => {
 const found = [];
 for (const node of document.querySelectorAll('body *')) {
   const isText = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
-  if (!isText || node.closest('script, style, noscript, .hidden, .skip, desc, title') || !node.getClientRects().length) continue;
+  if (!isText || node.closest('script, style, noscript, .hidden, .skip, desc, title')) continue;
+  if (!node.getClientRects().length) continue;
   const style = getComputedStyle(node);
   // The numbers of a heat map stand on tiles of their own, whose colours Python has chosen the ink for.
   if (node.matches('svg text') && /^rgb\\((0, 0, 0|255, 255, 255)\\)$/.test(style.fill)) continue;
   const ink = light(parse(node.matches('svg text') ? style.fill : style.color)), paper = light(behind(node));
   const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
-  if (ratio < 4.5) found.push([node.tagName, node.className.baseVal ?? node.className, node.textContent.slice(0, 30), ratio]);
+  if (ratio < 4.5) found.push([node.outerHTML.slice(0, 120), ratio]);
 }
 return found;
 """
@@ -232,12 +234,13 @@ def test_everything_has_a_name(opened: Any) -> None:
     )
     assert nameless == []
     twice = opened.execute_script(
-        "const ids = [...document.querySelectorAll('[id]')].map(n => n.id); return ids.filter((id, i) => ids.indexOf(id) < i)"
+        "const ids = [...document.querySelectorAll('[id]')].map(n => n.id);"
+        "return ids.filter((id, i) => ids.indexOf(id) < i)"
     )
     assert twice == []
     heads = opened.execute_script("return [...document.querySelectorAll('h1, h2, h3')].map(h => Number(h.tagName[1]))")
     assert heads[0] == 1
-    assert all(b - a <= 1 for a, b in zip(heads, heads[1:], strict=False))
+    assert all(b - a <= 1 for a, b in itertools.pairwise(heads))
 
 
 def test_hostile_text_is_escaped_in_the_source(page: Path) -> None:

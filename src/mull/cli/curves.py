@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 SOURCES = (
-    "Recorded samples (JSONL), a sweep's --out, a table of counts (CSV), a bank (.db), an inspect_ai log (.eval, .json) "
-    "or lm-evaluation-harness's samples_*.jsonl."
+    "Recorded samples (JSONL), a sweep's --out, a table of counts (CSV), a bank (.db), an inspect_ai log "
+    "(.eval, .json) or lm-evaluation-harness's samples_*.jsonl."
 )
 
 

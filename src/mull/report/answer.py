@@ -55,7 +55,7 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
     facts = [Fact("Accuracy", f"{percent(chosen.accuracy)} %", f"95 % interval {_ends(chosen.ci95)} over {sizes}")]
     if choice.verdict == "scale" and choice.gain is not None:
         headline = f"Use {chosen.name}"
-        why = f"It solves {percent(chosen.accuracy)} % of the problems where {base.name} solves {percent(base.accuracy)} %."
+        why = f"It solves {percent(chosen.accuracy)} % of the problems; {base.name} solves {percent(base.accuracy)} %."
         facts.append(
             Fact(
                 "What it buys",
@@ -66,7 +66,10 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
     elif choice.verdict == "need more data" and choice.best_gain is not None:
         headline = "Too few problems to tell"
         gain = choice.best_gain
-        why = f"{gain.a} is ahead of {base.name} by {points(gain.difference)} points, but the interval {_ends(gain.ci95, True)} holds 0. Until more is known, {base.name} is the cheap choice."
+        why = (
+            f"{gain.a} is ahead of {base.name} by {points(gain.difference)} points, but the interval "
+            f"{_ends(gain.ci95, True)} holds 0. Until more is known, {base.name} is the cheap choice."
+        )
         needed = choice.problems_needed
         facts.append(
             Fact(

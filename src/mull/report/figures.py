@@ -155,7 +155,9 @@ def _over_k(
             low, high = ([100 * end for end in ends] for ends in zip(*(p.ci95 for p in points), strict=True))
             axes.fill_between(ks, low, high, color=colour, alpha=0.16, linewidth=0)
             for p in points:
-                axes.plot([p.k], [100 * p.value], "o", color=colour, markersize=3.5, gid=f"tip{len(tips)}")
+                axes.plot(
+                    [p.k], [100 * p.value], "o", color=colour, markersize=3.5, clip_on=False, gid=f"tip{len(tips)}"
+                )
                 tips.append(f"{label}, k = {p.k}: {percent(p.value, p.ci95)} %")
         axes.set_xscale("log", base=2)
         ticks = [2**i for i in range(0, ks[-1].bit_length(), 1 + ks[-1].bit_length() // 9)]
