@@ -15,6 +15,13 @@ $(VENV)/dev.stamp: $(VENV)/core.stamp
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
+# For the tests of the report's page. Where Chromium cannot be installed they are skipped, and say so.
+$(VENV)/browser.stamp: $(VENV)/dev.stamp
+	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; \
+	fi
+	@touch $@
+
 $(VENV)/train.stamp: $(VENV)/dev.stamp
 	$(PIP) --editable '.[train]'
 	@touch $@
@@ -27,7 +34,7 @@ lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint  ## all that CI runs
+test: lint $(VENV)/browser.stamp  ## all that CI runs
 	$(BIN)/pytest
 
 bench: $(VENV)/train.stamp  ## benchmarks against peers and limits; takes minutes

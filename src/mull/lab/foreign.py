@@ -27,6 +27,10 @@ HARNESS_VERSIONS = ("0.4",)
 """Of lm-evaluation-harness, to the second number; read from the results file beside the samples."""
 INSPECT_VERDICTS: Mapping[Any, bool] = {"C": True, "I": False, "N": False, True: True, False: False}
 """inspect_ai's letters (correct, incorrect, no answer) and 1 and 0; a partial score is neither right nor wrong."""
+DRAWN = "generate_until"
+"""The only kind of the harness's tasks that samples replies; the others compare likelihoods."""
+NOT_FOUND = "[invalid]"
+"""What the harness's filters put where they find no answer."""
 ZSTD = 93
 LOCAL_HEADER = struct.Struct("<26xHH")
 """Of a zip member's own header: the lengths of its name and its extra field, after which its bytes begin."""
@@ -169,6 +173,9 @@ def read_harness(path: Path) -> Source:
     model = str((results.get("config") or {}).get("model") or "unknown model")
     name = str(results.get("model_name") or model)
     task = re.sub(r"^samples_|_\d{4}-\d\d-\d\dT[\d\-.]+$", "", path.stem)
+    output_type = ((results.get("configs") or {}).get(task) or {}).get("output_type", DRAWN)
+    if output_type != DRAWN:
+        raise FileFormatError(path, None, f"a {output_type} task draws no samples; only {DRAWN} does")
     cases: dict[str, Case] = {}
     filters: dict[str, None] = {}
     for line, row in read_jsonl(path):
@@ -208,10 +215,11 @@ def _harness_case(path: Path, line: int, row: Mapping[str, Any]) -> Case:
     target = str(target[0] if isinstance(target, list) and len(target) == 1 else target)
     replies, filtered = _flat(row["resps"]), _flat(row.get("filtered_resps"))
     if not replies or not all(isinstance(reply, str) for reply in replies):
-        raise FileFormatError(path, line, "no sampled replies: only tasks that generate text can be read")
+        raise FileFormatError(path, line, "no sampled replies")
     if len(filtered) == len(replies) and all(isinstance(answer, str) for answer in filtered):
         # A filter that only passes replies on has read no answers.
-        answers = [extract(r) if a == r else canonical(a) for r, a in zip(replies, filtered, strict=True)]
+        pairs = zip(replies, filtered, strict=True)
+        answers = [None if a == NOT_FOUND else extract(r) if a == r else canonical(a) for r, a in pairs]
     else:
         answers = [extract(reply) for reply in replies]
     verdicts = [answer == canonical(target) for answer in answers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -132,7 +133,7 @@ def _replayed(cases: Sequence[Case], ks: Sequence[int], seed: int) -> list[Measu
 
 def amount(spent: Cost, unit: str) -> float | None:
     """A cost in one of the `UNITS`; `None` where it is unknown."""
-    return spent.tokens if unit == "tokens" else getattr(spent, unit)  # type: ignore[no-any-return]
+    return spent.tokens if unit == "tokens" else getattr(spent, unit)
 
 
 def unit_of(strategies: Sequence[Measured]) -> str:
@@ -214,7 +215,7 @@ def difficulty_bins(cases: Sequence[Case], seed: int = 0) -> list[list[int]]:
     shares = [(-case.pool.n_correct / case.pool.n, rng.random(), i) for i, case in enumerate(cases) if case.pool]
     order = [i for *_, i in sorted(shares)]
     edges = [round(b * len(order) / N_BINS) for b in range(N_BINS + 1)]
-    return [order[low:high] for low, high in zip(edges, edges[1:], strict=False)]
+    return [order[low:high] for low, high in itertools.pairwise(edges)]
 
 
 @dataclass(frozen=True, slots=True)

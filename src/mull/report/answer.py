@@ -55,7 +55,7 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
     facts = [Fact("Accuracy", f"{percent(chosen.accuracy)} %", f"95 % interval {_ends(chosen.ci95)} over {sizes}")]
     if choice.verdict == "scale" and choice.gain is not None:
         headline = f"Use {chosen.name}"
-        why = f"It solves {percent(chosen.accuracy)} % of the problems where {base.name} solves {percent(base.accuracy)} %."
+        why = f"It solves {percent(chosen.accuracy)} % of the problems; {base.name} solves {percent(base.accuracy)} %."
         facts.append(
             Fact(
                 "What it buys",
@@ -66,7 +66,10 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
     elif choice.verdict == "need more data" and choice.best_gain is not None:
         headline = "Too few problems to tell"
         gain = choice.best_gain
-        why = f"{gain.a} is ahead of {base.name} by {points(gain.difference)} points, but the interval {_ends(gain.ci95, True)} holds 0. Until more is known, {base.name} is the cheap choice."
+        why = (
+            f"{gain.a} is ahead of {base.name} by {points(gain.difference)} points, but the interval "
+            f"{_ends(gain.ci95, True)} holds 0. Until more is known, {base.name} is the cheap choice."
+        )
         needed = choice.problems_needed
         facts.append(
             Fact(
@@ -80,7 +83,9 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
         why = "Counts of right draws tell coverage, but not what a vote or a verifier would choose: see the curves."
     else:
         headline = f"Stay with {chosen.name}"
-        why = "No costlier strategy is told apart from it, and none can be ahead by more than 5 points."
+        why = "No costlier strategy is told apart from it, and none can be ahead by more than 5 points." + _gap(
+            study, choice
+        )
     here, there = amount(chosen.cost, unit), amount(base.cost, unit)
     times = f", {here / there:.3g} × {base.name}" if here and there and chosen is not base else ""
     facts.append(
@@ -104,6 +109,19 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
             )
         )
     return Answer(name, choice.verdict, headline, why, tuple(facts))
+
+
+def _gap(study: Study, choice: Choice) -> str:
+    """What to do instead where right answers are drawn but not chosen."""
+    if study.curves is None or choice.chosen.accuracy is None:
+        return ""
+    last = study.curves.coverage[-1]
+    if last.ci95.low <= choice.chosen.accuracy:
+        return ""
+    return (
+        f" Yet {percent(last.value)} % of the problems have a right answer among {last.k:,} draws (oracle): "
+        "what is missing is a verifier that finds it, not more draws."
+    )
 
 
 def _ends(interval: Interval | None, is_signed: bool = False) -> str:

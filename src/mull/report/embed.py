@@ -125,10 +125,12 @@ def _taken(taken: Taken) -> list[Any]:
 def _tally(pool: Pool) -> list[list[Any]]:
     """Answers with their counts and the share of each that was right, the most frequent first; the rest as one."""
     counts = Counter(pool.answers)
-    right = Counter(a for a, c in zip(pool.answers, pool.correct, strict=True) if c) if pool.answers else Counter()
-    rows = [[a if a is None else a[:200], n, right[a] / n] for a, n in counts.most_common(MOST_ANSWERS)]
+    right = Counter(a for a, c in zip(pool.answers, pool.correct, strict=False) if c)
+    rows: list[list[Any]] = [
+        [a if a is None else a[:200], n, right[a] / n] for a, n in counts.most_common(MOST_ANSWERS)
+    ]
     n_rest = len(counts) - len(rows)
-    return [*rows, [f"{n_rest} more answers", pool.n - sum(n for _, n, _ in rows), None]] if n_rest else rows
+    return [*rows, [f"{n_rest} more answers", pool.n - sum(row[1] for row in rows), None]] if n_rest else rows
 
 
 def to_json(value: Any) -> str:

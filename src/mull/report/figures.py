@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +67,9 @@ class Figure:
         for i, tip in enumerate(tips):
             svg = svg.replace(f'<g id="tip{i}">', f"<g><title>{escape(tip)}</title>", 1)
         svg = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", svg, flags=re.DOTALL)
-        svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+        used = set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', svg))
+        kept = {name for pair in used for name in pair}
+        svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in kept else "", svg)
         svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', self._opening, svg, count=1)
         return re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{COLOURS[m[0]]})" if m[0] in COLOURS else m[0], svg)
 
@@ -152,7 +155,9 @@ def _over_k(
             low, high = ([100 * end for end in ends] for ends in zip(*(p.ci95 for p in points), strict=True))
             axes.fill_between(ks, low, high, color=colour, alpha=0.16, linewidth=0)
             for p in points:
-                axes.plot([p.k], [100 * p.value], "o", color=colour, markersize=3.5, gid=f"tip{len(tips)}")
+                axes.plot(
+                    [p.k], [100 * p.value], "o", color=colour, markersize=3.5, clip_on=False, gid=f"tip{len(tips)}"
+                )
                 tips.append(f"{label}, k = {p.k}: {percent(p.value, p.ci95)} %")
         axes.set_xscale("log", base=2)
         ticks = [2**i for i in range(0, ks[-1].bit_length(), 1 + ks[-1].bit_length() // 9)]
@@ -180,10 +185,11 @@ def _over_k(
 
 def frontier(name: str, group: str, strategies: Sequence[Measured], front: Sequence[Measured], unit: str) -> Figure:
     """Accuracy over cost, a point a strategy, with the Pareto front through those that nothing beats."""
-    shown = [m for m in strategies if m.accuracy is not None and amount(m.cost, unit)]
 
     def at(m: Measured) -> tuple[float, float]:
         return amount(m.cost, unit) or 0.0, 100 * (m.accuracy or 0.0)
+
+    shown = sorted((m for m in strategies if m.accuracy is not None and amount(m.cost, unit)), key=at)
 
     def draw(axes: Axes, tips: list[str]) -> None:
         axes.plot(*zip(*map(at, front), strict=True), "-", color=BEST, alpha=0.55, drawstyle="steps-post", zorder=1)
@@ -195,9 +201,9 @@ def frontier(name: str, group: str, strategies: Sequence[Measured], front: Seque
             axes.plot([x], [y], "o" if is_best else "s", color=colour, markersize=5, gid=f"tip{len(tips)}")
             tips.append(f"{m.name}: {percent(m.accuracy, m.ci95)} % for {short(x)} {UNIT_WORDS[unit]} a problem")
         axes.set_xscale("log")
-        for m in front if len(front) <= 6 else [front[0], front[len(front) // 2], front[-1]]:
+        for m in _labelled(front, lambda m: math.log(at(m)[0]), math.log(at(shown[-1])[0] / at(shown[0])[0])):
             x, y = at(m)
-            is_right = x > (at(shown[0])[0] * max(at(s)[0] for s in shown)) ** 0.5
+            is_right = x > (at(shown[0])[0] * at(shown[-1])[0]) ** 0.5
             axes.annotate(
                 m.name, (x, y), (-6 if is_right else 6, 5), textcoords="offset points", fontsize=7,
                 ha="right" if is_right else "left", color=INK,
@@ -217,6 +223,15 @@ def frontier(name: str, group: str, strategies: Sequence[Measured], front: Seque
     )
     columns = ("strategy", "accuracy % [95 %]", f"{UNIT_WORDS[unit]} a problem", "on the Pareto front")
     return Figure(f"cost-{name}", f"{group}: accuracy against cost", alt, columns, tuple(rows), draw)
+
+
+def _labelled(front: Sequence[Measured], x: Callable[[Measured], float], width: float) -> list[Measured]:
+    """The first and the last, and those between that are far enough from both and from each other."""
+    chosen = [front[0]]
+    for m in front[1:-1]:
+        if x(m) - x(chosen[-1]) > 0.34 * width and x(front[-1]) - x(m) > 0.34 * width:
+            chosen.append(m)
+    return [*chosen, front[-1]] if len(front) > 1 else chosen
 
 
 UNIT_WORDS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}

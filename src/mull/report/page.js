@@ -1,7 +1,7 @@
 "use strict";
 // Texts of models are only ever set as text, never as HTML.
 const { groups, problems } = JSON.parse(document.getElementById("data").textContent);
-const STEP = 50;
+const STEP = 20;
 const names = [...new Set(groups.flatMap((group) => group.strategies))];
 const has = (id) => document.getElementById(id);
 const state = { sort: null, descending: false, shown: STEP, open: new Set() };

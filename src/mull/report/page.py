@@ -54,7 +54,7 @@ def make(
 
 
 def _named(sources: Sequence[Source]) -> list[Group]:
-    """The groups under names that tell them apart: model and task where known, and the file where that is not enough."""
+    """The groups under names that tell them apart: model and task where known, and the file where need be."""
     named = [
         (f"{group.name} on {group.task}" if group.task else group.name, source.path.name, group)
         for source in sources

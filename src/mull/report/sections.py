@@ -90,8 +90,8 @@ def gap_section(report: Report) -> Section | None:
         figures.gap(slug, s.group.name, s.curves) for s, slug in _with_curves(report) if s.curves and s.curves.gap
     )
     lead = (
-        "The gap is coverage minus the accuracy of the selected answer: what a better verifier could still win from the "
-        "same draws. Where it grows with k, choosing is the bottleneck, not drawing.",
+        "The gap is coverage minus the accuracy of the selected answer: what a better verifier could still win from "
+        "the same draws. Where it grows with k, choosing is the bottleneck, not drawing.",
     )
     return Section("gap", "What selection loses", lead, drawn) if drawn else None
 
@@ -109,8 +109,8 @@ def cost_section(report: Report) -> Section | None:
         if all(amount(m.cost, unit) is None for s in report.studies for m in s.strategies)
     ]
     lead = [
-        f"Cost is in {UNITS[report.unit]}, the mean of a problem. Strategies on the line are those that no other beats at "
-        "their cost or less; the bars are 95 % intervals."
+        f"Cost is in {UNITS[report.unit]}, the mean of a problem. Strategies on the line are those that no other beats "
+        "at their cost or less; the bars are 95 % intervals."
     ]
     if unknown:
         lead.append(f"Not recorded, and so unknown: {', '.join(unknown)}.")
@@ -131,15 +131,15 @@ def heat_section(report: Report) -> Section | None:
     bins = difficulty_bins(only.group.cases, report.seed)
     if not bins:
         return None
-    tiles = by_difficulty(only, bins)
+    by_bin = by_difficulty(only, bins)
     kept = {m.name for m in _fewer(only.strategies)}
     places = [
         f"{word}\n{len(bin)} problems" for word, bin in zip(("easiest", "2", "3", "4", "hardest"), bins, strict=True)
     ]
-    shown = {name: row for name, row in tiles.items() if name in kept}
+    shown = {name: row for name, row in by_bin.items() if name in kept}
     lead = [
-        "Problems in five bins of equal size by the share of their draws that were right, an oracle's view of difficulty. "
-        "The bins are made of the same draws, so the outer ones look a little more extreme than they are."
+        "Problems in five bins of equal size by the share of their draws that were right, an oracle's view of "
+        "difficulty. The bins are made of the same draws, so the outer ones look a little more extreme than they are."
     ]
     drawn = [figures.heat("difficulty", "Accuracy by strategy and difficulty, %", shown, places, "difficulty")]
     return Section("where", "Where it works", tuple(lead), tuple(drawn))
@@ -184,15 +184,15 @@ def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
                 known(m.draws, 1),
                 known(amount(m.cost, "tokens")),
                 "unknown" if m.cost.flops is None else short(m.cost.flops),
-                known(m.cost.usd, 6),
+                "unknown" if m.cost.usd is None else short(m.cost.usd),
                 "unknown" if m.oracle is None else percent(m.oracle),
             )
         )
     base = "the cheapest" if choice is None else choice.base.name
     columns = (
         "strategy",
-        "accuracy % [95 %]",
-        f"points over {base} [95 %]",
+        "accuracy % [95 %]",
+        f"points over {base} [95 %]",
         "problems",
         "draws",
         "tokens",

@@ -1,0 +1,179 @@
+"""`mull report` as a new user runs it: from a sweep, recordings, counts and several files; and what bad input gets."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("jinja2")
+
+
+def data_of(page: Path) -> Any:
+    """The problems that a page carries."""
+    text = page.read_text(encoding="utf-8")
+    return json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+
+
+@pytest.fixture
+def swept(mull, recording: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "draws.jsonl"
+    done = mull(
+        "sweep", f"file:{recording}", "-m", f"recorded:{recording}", "-s", "single", "-s", "majority:n=30",
+        "-s", "adaptive:n=30", "--seed", 3, "--out", out,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_sweeps_file_tells_outcomes_and_how_it_was_made(swept: Path) -> None:
+    header, *rows = map(json.loads, swept.read_text().splitlines())
+    about = header["sweep"]
+    assert about["command"].startswith("mull sweep file:")
+    assert about["seed"] == 3
+    assert about["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert {"mull", "numpy", "task", "params", "budget", "strategies"} <= set(about)
+    assert len(rows) == 20
+    for row in rows:
+        assert list(row["outcomes"]) == about["strategies"]
+        assert row["strategy"] == "majority:n=30"
+        assert row["outcomes"]["majority:n=30"]["cost"]["calls"] == 30
+        assert row["outcomes"]["majority:n=30"]["cost"]["output_tokens"] is None
+    early = [row["outcomes"]["adaptive:n=30"] for row in rows]
+    assert all(outcome["draws"] == outcome["cost"]["calls"] <= 30 for outcome in early)
+    assert any(outcome["stopped"] == "early" for outcome in early)
+
+
+def test_the_file_still_serves_curves_and_draws(mull_json, swept: Path) -> None:
+    assert mull_json("curves", swept)["samples"] == 600
+    solved = mull_json("solve", "q3", "-m", f"recorded:{swept}", "-s", "majority:n=30", "--bank", "none")
+    assert solved["answer"] == "3"
+
+
+def test_the_page_agrees_with_the_sweep(mull, mull_json, recording: Path, swept: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    told = mull_json("report", swept, "--out", page)
+    rows = mull_json(
+        "sweep", f"file:{recording}", "-m", f"recorded:{recording}", "-s", "single", "-s", "majority:n=30",
+        "-s", "adaptive:n=30", "--seed", 3,
+    )["rows"]  # fmt: skip
+    html = page.read_text(encoding="utf-8")
+    for row in rows:
+        low, high = row["ci95"]
+        assert f"<td>{100 * row['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]</td>" in html
+    assert told["bytes"] == page.stat().st_size
+    (group,) = told["groups"]
+    assert group["verdict"] == "scale"
+    assert group["strategy"] == "adaptive:n=30"  # as accurate as the vote of 30, for fewer draws
+    assert f"<h2>{group['headline']}</h2>" in html
+    data = data_of(page)
+    assert data["groups"][0]["strategies"] == ["single", "majority:n=30", "adaptive:n=30"]
+    solved = [problem["solved"][1] for problem in data["problems"]]
+    assert sum(solved) / len(solved) == pytest.approx(rows[1]["accuracy"])
+    assert "mull sweep file:" in html
+    assert "seed 3" in html
+
+
+def test_the_same_input_gives_the_same_page(mull, recording: Path, tmp_path: Path) -> None:
+    page, again = tmp_path / "page.html", tmp_path / "page2.html"
+    for out in (page, again):
+        assert mull("report", recording, "--out", out).returncode == 0
+    assert page.read_text().replace("page.html", "") == again.read_text().replace("page2.html", "")
+
+
+def test_a_recording_is_replayed_with_best_of_k(mull_json, recording: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    (group,) = mull_json("report", recording, "--out", page)["groups"]
+    assert group["verdict"] == "scale"
+    assert group["strategy"].startswith("best:n=")
+    html = page.read_text(encoding="utf-8")
+    assert "averages over subsets of the recorded draws" in html
+    assert "Not recorded, and so unknown: dollars, FLOPs, tokens" in html
+
+
+def test_figures_are_written_in_three_formats(mull, mull_json, recording: Path, tmp_path: Path) -> None:
+    told = mull_json("report", recording, "--out", tmp_path / "page.html", "--figures", tmp_path / "figures")
+    paths = [Path(path) for path in told["figures"]]
+    names = {path.stem.partition("-")[0] for path in paths}
+    assert names == {"curves", "gap", "cost", "heat"}
+    for path in paths:
+        magic = {".png": b"\x89PNG", ".svg": b"<?xml", ".csv": b""}[path.suffix]
+        assert path.read_bytes().startswith(magic)
+    (table,) = [path for path in paths if path.name.startswith("curves") and path.suffix == ".csv"]
+    rows = list(csv.DictReader(table.open()))
+    measured = mull_json("curves", recording)
+    assert [int(row["k"]) for row in rows] == [point["k"] for point in measured["coverage"]]
+    last = measured["best"][-1]["value"]
+    assert rows[-1]["best of k % [95 %]"].startswith(f"{100 * last:.1f} [")
+
+
+def test_several_files_are_groups_beside_each_other(mull_json, recording: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(recording.read_text().splitlines()[:10]))
+    page = tmp_path / "page.html"
+    told = mull_json("report", recording, other, "--out", page)
+    assert [group["name"] for group in told["groups"]] == ["recorded.jsonl", "other.jsonl"]
+    assert {problem["g"] for problem in data_of(page)["problems"]} == {0, 1}
+    assert "Accuracy by strategy and group" in page.read_text(encoding="utf-8")
+
+
+def test_counts_alone_make_a_page_without_a_vote(mull_json, tmp_path: Path) -> None:
+    table, page = tmp_path / "counts.csv", tmp_path / "page.html"
+    table.write_text("model,n_samples,n_correct\n" + "".join(f"m,40,{n}\n" for n in (0, 1, 2, 5, 20, 40)))
+    (group,) = mull_json("report", table, "--out", page)["groups"]
+    assert group["headline"] == "Only single can be measured here"
+    html = page.read_text(encoding="utf-8")
+    assert "coverage (oracle)" in html
+    assert "What selection loses" not in html
+
+
+def test_outcomes_without_draws_make_a_page(mull, mull_json, recording: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "draws.jsonl", tmp_path / "page.html"
+    mull("sweep", f"file:{recording}", "-m", f"recorded:{recording}", "-s", "adaptive:n=30", "--out", out)
+    assert mull_json("report", out, "--out", page)["groups"][0]["strategy"] == "adaptive:n=30"
+    done = mull("curves", out)
+    assert done.returncode == 2
+    assert f"{out}, line 2: no samples: curves need recorded samples" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("/no/such.jsonl", "--out", "x.html"), "/no/such.jsonl: cannot be read"),
+        (("/no/such.jsonl", "--out", "x.pdf"), "ends in .html, not 'x.pdf'"),
+        (("/no/such.jsonl", "--out", "/no/such/x.html"), "there is no folder '/no/such'"),
+        (("/no/such.eval", "--out", "x.html"), "cannot be read as an inspect_ai log"),
+        (("/no/such.jsonl",), "Missing option '--out'"),
+        (("bank.db", "--out", "x.html"), "name the task with --task"),
+    ],
+)
+def test_usage_errors_are_one_line_and_status_2(mull, arguments: tuple[str, ...], message: str) -> None:
+    done = mull("report", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_malformed_outcomes_are_named_by_their_line(mull, swept: Path, tmp_path: Path) -> None:
+    header, first, *rest = swept.read_text().splitlines()
+    row = json.loads(first)
+    del row["outcomes"]["single"]["cost"]["usd"]
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("\n".join([header, json.dumps(row), *rest]))
+    done = mull("report", broken, "--out", tmp_path / "page.html")
+    assert done.returncode == 2
+    assert f"{broken}, line 2: the outcome of 'single' is not as a sweep writes it: KeyError('usd')" in done.stderr
+
+
+def test_without_the_extra_it_says_what_to_install(
+    mull, environment: dict[str, str], recording: Path, tmp_path: Path
+) -> None:
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    (shadow / "jinja2.py").write_text("raise ImportError('no jinja2', name='jinja2')\n")
+    environment["PYTHONPATH"] = f"{shadow}:{environment.get('PYTHONPATH', '')}"
+    done = mull("report", recording, "--out", tmp_path / "page.html")
+    assert done.returncode == 2
+    assert done.stderr == "mull: reports need jinja2: pip install 'mull[lab]'\n"
