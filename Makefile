@@ -18,7 +18,8 @@ $(VENV)/dev.stamp: $(VENV)/core.stamp
 # For the tests of the report's page. Where Chromium cannot be installed they are skipped, and say so.
 $(VENV)/browser.stamp: $(VENV)/dev.stamp
 	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; \
+		{ apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; } >/dev/null \
+			|| echo "Chromium could not be installed: the tests of the report's page will be skipped"; \
 	fi
 	@touch $@
 
