@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ HEAT = ((0.95, 0.96, 0.98), (0.05, 0.30, 0.55))
 Draw = Callable[["Axes", list[str]], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Figure:
     """A figure and what it shows as a table: `columns` and `rows`, for those who cannot see it and for CSV.
 
@@ -61,8 +62,8 @@ class Figure:
 
     def inline(self) -> str:
         """SVG that is part of a page: no ids of its own but one, colours by the page's variables."""
-        tips: list[str] = []
-        svg = self._render("svg", tips).decode()
+        drawn, tips = self._svg
+        svg = drawn.decode()
         svg = svg[svg.index("<svg") :]
         for i, tip in enumerate(tips):
             svg = svg.replace(f'<g id="tip{i}">', f"<g><title>{escape(tip)}</title>", 1)
@@ -82,7 +83,12 @@ class Figure:
 
     def svg(self) -> bytes:
         """A file of its own."""
-        return self._render("svg", [])
+        return self._svg[0]
+
+    @cached_property
+    def _svg(self) -> tuple[bytes, list[str]]:
+        tips: list[str] = []
+        return self._render("svg", tips), tips
 
     def png(self) -> bytes:
         return self._render("png", [])
