@@ -109,7 +109,7 @@ SIMULATIONS: dict[str, tuple[int, Callable[[np.random.Generator], Ints]]] = {
 }
 
 
-def simulations(repeats: int = 60) -> None:
+def simulations(repeats: int = 55) -> None:
     """130 problems from known distributions: the coverage that 10,000 draws on them would realise."""
     errors: dict[str, list[dict[str, float]]] = {}
     for seed in range(repeats):
