@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mull import cost
+from mull.lab import compare
 from mull.lab.cases import Case, Group
-from mull.lab.compare import Interval, Paired, bootstrap, paired, wilson
-from mull.lab.metrics import Curves, best_at_k, curves, majority_at_k
+from mull.lab.compare import Interval, Paired, Spent, bootstrap, paired, wilson
+from mull.lab.gap import Limits, measure
+from mull.lab.metrics import Curves, best_at_k, majority_at_k
 from mull.types import Cost
 
 Floats = NDArray[np.float64]
@@ -68,10 +70,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A group with all that is measured on it; `curves` is `None` where some problem has no recorded draws."""
+    """A group with all that is measured on it; `curves` and `limits` are `None` where some problem has no draws."""
 
     group: Group
     curves: Curves | None
+    limits: Limits | None
     strategies: list[Measured]
 
     @property
@@ -82,12 +85,12 @@ class Study:
 def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study:
     """Measures a group: the strategies that were run, or else those that its draws can be replayed as."""
     pools = [case.pool for case in group.cases if case.pool is not None]
-    measured = curves(pools, ks, seed) if len(pools) == len(group.cases) else None
+    measured, limits = measure(pools, ks, seed) if len(pools) == len(group.cases) else (None, None)
     names = list(dict.fromkeys(name for case in group.cases for name in case.taken))
     if names:
-        return Study(group, measured, [_run(name, group.cases, seed) for name in names])
+        return Study(group, measured, limits, [_run(name, group.cases, seed) for name in names])
     assert measured is not None  # a case without outcomes has draws
-    return Study(group, measured, _replayed(group.cases, [point.k for point in measured.coverage], seed))
+    return Study(group, measured, limits, _replayed(group.cases, [point.k for point in measured.coverage], seed))
 
 
 def _run(name: str, cases: Sequence[Case], seed: int) -> Measured:
@@ -195,12 +198,13 @@ def _held_out(matrix: Floats, seed: int) -> float | None:
 
 def pareto(strategies: Sequence[Measured], unit: str) -> list[Measured]:
     """Those that no other beats in accuracy at the same cost or less, cheapest first."""
-    known = [(amount(m.cost, unit), m) for m in strategies if m.accuracy is not None]
-    front: list[Measured] = []
-    for _, m in sorted(((c, m) for c, m in known if c is not None), key=lambda p: (p[0], -(p[1].accuracy or 0.0))):
-        if not front or (m.accuracy or 0.0) > (front[-1].accuracy or 0.0):
-            front.append(m)
-    return front
+    by_name = {m.name: m for m in strategies}
+    points = {
+        m.name: Spent(spent, m.accuracy)
+        for m in strategies
+        if m.accuracy is not None and (spent := amount(m.cost, unit)) is not None
+    }
+    return [by_name[name] for name in compare.pareto(points)]
 
 
 def difficulty_bins(cases: Sequence[Case], seed: int = 0) -> list[list[int]]:

@@ -14,8 +14,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mull.lab.metrics import Curves, Point
 from mull.lab.study import Measured, Tile, amount
+from mull.laws.counts import log_grid
+from mull.laws.coverage import Law, Prediction
 from mull.report.table import percent, short
 
 if TYPE_CHECKING:
@@ -38,6 +42,7 @@ COLOURS = {
 CURVES: Mapping[str, tuple[str, str, str]] = {
     "coverage": ("coverage (oracle)", COVERAGE, "--"),
     "best": ("best of k", BEST, "-"),
+    "weighted": ("weighted vote of k", GAP, "-"),
     "majority": ("majority of k", MAJORITY, "-"),
 }
 HEAT = ((0.95, 0.96, 0.98), (0.05, 0.30, 0.55))
@@ -144,13 +149,62 @@ def curves(name: str, group: str, measured: Curves) -> Figure:
 
 
 def gap(name: str, group: str, measured: Curves) -> Figure:
-    """Coverage minus what selection makes of it, over k."""
-    series = {"coverage minus selected": (measured.gap, GAP, "-")}
-    return _over_k(f"gap-{name}", f"{group}: lost by selection", series, measured, "points lost")
+    """Coverage minus what each selector makes of it, over k."""
+    colours = {"best": BEST, "weighted": GAP, "majority": MAJORITY}
+    series = {f"coverage minus {who}": (points, colours[who], "-") for who, points in measured.gaps.items()}
+    # Rounding would be magnified to a pattern where nothing is lost.
+    top = max(1.0, 105 * max(p.ci95.high for points in measured.gaps.values() for p in points))
+    return _over_k(f"gap-{name}", f"{group}: lost by selection", series, measured, "points lost", top)
+
+
+def law(name: str, group: str, law: Law, k: int) -> Figure:
+    """Coverage up to k: measured as points on a solid line, extrapolated dashed, with a line at the last draw."""
+    last = law.data.least
+    beyond = [int(x) for x in np.unique(np.append(log_grid(k, 25), last)) if x >= last]
+    parts = (
+        ("measured", law.curve(int(x) for x in log_grid(min(last, k), 13)), COVERAGE, "-", "o"),
+        ("extrapolated", law.curve(beyond), GAP, "--", ""),
+    )
+
+    def draw(axes: Axes, tips: list[str]) -> None:
+        for label, points, colour, line, mark in parts:
+            known = [(p.k, 100 * p.value) for p in points if p.value is not None]
+            if known:
+                axes.plot(*zip(*known, strict=True), line, color=colour, marker=mark, markersize=3.5, label=label)
+            low, high = [100 * p.band.low for p in points], [100 * p.band.high for p in points]
+            axes.fill_between([p.k for p in points], low, high, color=colour, alpha=0.16, linewidth=0)
+        axes.axvline(last, color=MUTED, linewidth=0.8)
+        axes.annotate(f"n = {last:,}", (last, 2), (3, 0), textcoords="offset points", fontsize=7, color=MUTED)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda x, _: short(x).replace(" ", ""))
+        axes.set_xlabel("draws k")
+        axes.set_ylabel("coverage (oracle), %")
+        axes.set_ylim(0, 100)
+        axes.grid(axis="y")
+        axes.legend(frameon=False, fontsize=7.5, loc="best", handlelength=1.6)
+
+    def value_of(p: Prediction) -> str:
+        return "no single number" if p.value is None else percent(p.value)
+
+    rows = [
+        (str(p.k), label, value_of(p), percent(p.band.low), percent(p.band.high)) for label, ps, *_ in parts for p in ps
+    ]
+    end = law.predict(k)
+    alt = (
+        f"Coverage measured up to {last} draws, extrapolated to {k}: {value_of(end)}, band {percent(end.band.low)} "
+        f"to {percent(end.band.high)} %."
+    )
+    columns = ("k", "", "coverage %", "low", "high")
+    return Figure(f"law-{name}", f"{group}: coverage beyond n", alt, columns, tuple(rows), draw)
 
 
 def _over_k(
-    name: str, title: str, series: Mapping[str, tuple[list[Point], str, str]], measured: Curves, unit: str
+    name: str,
+    title: str,
+    series: Mapping[str, tuple[list[Point], str, str]],
+    measured: Curves,
+    unit: str,
+    top: float = 100.0,
 ) -> Figure:
     series = {label: entry for label, entry in series.items() if entry[0]}
 
@@ -170,7 +224,7 @@ def _over_k(
         axes.set_xticks(ticks, [str(k) for k in ticks])
         axes.set_xlabel("draws k")
         axes.set_ylabel(unit)
-        axes.set_ylim(0, 100 if len(series) > 1 else None)
+        axes.set_ylim(0, top)
         axes.grid(axis="y")
         if len(series) > 1:
             axes.legend(frameon=False, fontsize=7.5, loc="best", handlelength=1.6)

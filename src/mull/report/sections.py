@@ -18,10 +18,11 @@ from mull.lab.study import (
     difficulty_bins,
     pareto,
 )
+from mull.laws.coverage import Law
 from mull.report import figures
 from mull.report.answer import known, points
 from mull.report.figures import Figure
-from mull.report.table import percent, short
+from mull.report.table import law_lines, limits, percent, short
 
 MOST_GROUPS = 12
 """Groups that get figures of their own."""
@@ -61,6 +62,8 @@ class Report:
     seed: int = 0
     title: str = ""
     slugs: list[str] = field(default_factory=list)
+    laws: Mapping[str, Law] = field(default_factory=dict)
+    """By slug, of the groups with curves."""
 
 
 def strategies_section(report: Report) -> Section:
@@ -94,6 +97,33 @@ def gap_section(report: Report) -> Section | None:
         "the same draws. Where it grows with k, choosing is the bottleneck, not drawing.",
     )
     return Section("gap", "What selection loses", lead, drawn) if drawn else None
+
+
+def limits_section(report: Report) -> Section | None:
+    """What these draws say that scaling cannot do."""
+    tables = tuple(
+        Table(("what these draws say",), tuple((line,) for line in limits(s.limits)), s.group.name)
+        for s, _ in _with_curves(report)
+        if s.limits
+    )
+    lead = ("Where the gap comes from, and what neither more draws nor a longer vote can mend.",)
+    return Section("limits", "What more draws cannot do", lead, tables=tables) if tables else None
+
+
+def law_section(report: Report) -> Section | None:
+    """Coverage beyond the draws, one decade on, by the laws fitted to their counts."""
+    told, drawn = [], []
+    for study, slug in _with_curves(report):
+        law = report.laws[slug]
+        k = 10 * law.data.least
+        drawn.append(figures.law(slug, study.group.name, law, k))
+        lines = law_lines(law, law.predict(k), law.is_identified(k))
+        told.append(Table(("beyond the draws",), tuple((line,) for line in lines), study.group.name))
+    lead = (
+        "An extrapolation, not a measurement: coverage laws fitted to the counts, from the line at n on. The band "
+        "holds the sampling of problems and the choice of law. Coverage is an oracle: what a perfect check would reach.",
+    )
+    return Section("law", "What ten times the draws would cover", lead, tuple(drawn), tuple(told)) if drawn else None
 
 
 def cost_section(report: Report) -> Section | None:
@@ -146,9 +176,12 @@ def heat_section(report: Report) -> Section | None:
 
 
 def _with_curves(report: Report) -> list[tuple[Study, str]]:
-    return [(s, slug) for s, slug in zip(report.studies, report.slugs, strict=True) if s.curves is not None][
-        :MOST_GROUPS
-    ]
+    return with_curves(report.studies, report.slugs)
+
+
+def with_curves(studies: Sequence[Study], slugs: Sequence[str]) -> list[tuple[Study, str]]:
+    """The groups that curves are drawn of, with their slugs."""
+    return [(s, slug) for s, slug in zip(studies, slugs, strict=True) if s.curves is not None][:MOST_GROUPS]
 
 
 def _fewer(strategies: Sequence[Measured]) -> list[Measured]:
