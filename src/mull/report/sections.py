@@ -121,7 +121,7 @@ def law_section(report: Report) -> Section | None:
         told.append(Table(("beyond the draws",), tuple((line,) for line in lines), study.group.name))
     lead = (
         "An extrapolation, not a measurement: coverage laws fitted to the counts, from the line at n on. The band "
-        "holds the sampling of problems and the choice of law. Coverage is an oracle: what a perfect check would reach.",
+        "holds the sampling of problems and the choice of law. Coverage is what a perfect check would reach.",
     )
     return Section("law", "What ten times the draws would cover", lead, tuple(drawn), tuple(told)) if drawn else None
 
