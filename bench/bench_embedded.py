@@ -19,6 +19,7 @@ import torch
 from transformers import LlamaForCausalLM, logging
 
 from mull import Draw, Params, Prompt
+from mull.models import engine, session
 from mull.models.embedded import WEIGHTS, EmbeddedModel
 from mull.tasks.synthetic import ChainTask
 
@@ -27,6 +28,10 @@ BATCHES = (16, 32, 64, 128, 256)
 TARGETS = {"nano": 5.0, "mini": 2.0}
 PROMPTS = [problem.prompt for problem in itertools.islice(ChainTask(4).problems(), 32)]
 LOADS = {"64 draws of one prompt": (PROMPTS[:1], 64), "32 prompts x 8 draws": (PROMPTS, 8)}
+
+
+VARIANTS = ((2, 1, 64), (2, 1, 32), (2, 1, 128), (1, 2, 64), (1, 2, 128))
+"""Workers, threads in each, rows of each; the first is the runtime's own."""
 
 
 def best_seconds(work: Callable[[], object], repeats: int) -> float:
@@ -98,6 +103,18 @@ def transformers_rate(reference: LlamaForCausalLM, rows: list[list[int]]) -> tup
     return rates[best], best
 
 
+def variants(name: str) -> None:
+    """The same loads on other shares of work between workers, threads and rows."""
+    own = engine.N_WORKERS, session.N_THREADS, engine.ROWS
+    for workers, threads, rows in VARIANTS:
+        engine.N_WORKERS, session.N_THREADS, engine.ROWS = workers, threads, rows
+        with tempfile.TemporaryDirectory() as folder:
+            model = endless(name, Path(folder))
+            rates = ", ".join(f"{mull_rate(model, *load):,.0f} tokens/s for {what}" for what, load in LOADS.items())
+        print(f"{name}, {workers} workers of {threads} threads and {rows} rows: {rates}")
+    engine.N_WORKERS, session.N_THREADS, engine.ROWS = own
+
+
 def main() -> None:
     torch.set_num_threads(2)
     logging.set_verbosity_error()
@@ -117,6 +134,7 @@ def main() -> None:
                     f"{ours / theirs:.2f} times transformers ({theirs:,.0f} at batch {batch}; target {target:.0f}), "
                     f"{2 * n_parameters * ours / limit:.1%} of the FLOP limit ({2 * n_parameters * theirs / limit:.1%})"
                 )
+    variants("nano")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+N_THREADS = 1
+"""Threads of one session: more of them wait for each other dozens of times a step."""
 BLOCK = 8
 """Batches and prompts are padded to multiples of this many rows."""
 
@@ -85,7 +87,7 @@ class Session:
         self.n_parameters = sum(tensor.size for tensor in tensors.values())
         weights = graph_weights(self.config, tensors)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = N_THREADS
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
