@@ -170,7 +170,8 @@ def _over_k(
         axes.set_xticks(ticks, [str(k) for k in ticks])
         axes.set_xlabel("draws k")
         axes.set_ylabel(unit)
-        axes.set_ylim(0, 100 if len(series) > 1 else None)
+        # Coverage has no upper end but 1; a gap has none of its own, and where it is nothing it must look so.
+        axes.set_ylim(0, max(5, *(105 * p.ci95.high for p in measured.gap)) if name.startswith("gap-") else 100)
         axes.grid(axis="y")
         if len(series) > 1:
             axes.legend(frameon=False, fontsize=7.5, loc="best", handlelength=1.6)
@@ -263,7 +264,7 @@ def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Seq
         axes.set_xlim(0, len(places))
         axes.set_ylim(len(tiles), 0)
         axes.set_xticks([x + 0.5 for x in range(len(places))], places, fontsize=7)
-        axes.set_yticks([y + 0.5 for y in range(len(tiles))], list(tiles), fontsize=7.5)
+        axes.set_yticks([y + 0.5 for y in range(len(tiles))], [_short(name) for name in tiles], fontsize=7.5)
         axes.set_xlabel(what)
         for spine in axes.spines.values():
             spine.set_visible(False)
@@ -274,6 +275,11 @@ def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Seq
     )
     columns = ("strategy", *(place.replace("\n", " ") for place in places))
     return Figure(f"heat-{name}", title, alt, columns, tuple(rows), draw, 0.9 + 0.28 * len(tiles))
+
+
+def _short(name: str, most: int = 26) -> str:
+    """A label that leaves room for the figure; the table beside it has the whole name."""
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _tile(tile: Tile) -> str:
