@@ -77,10 +77,11 @@ def test_the_page_agrees_with_the_sweep(mull, mull_json, recording: Path, swept:
 
 
 def test_the_same_input_gives_the_same_page(mull, recording: Path, tmp_path: Path) -> None:
-    page, again = tmp_path / "page.html", tmp_path / "page2.html"
-    for out in (page, again):
-        assert mull("report", recording, "--out", out).returncode == 0
-    assert page.read_text().replace("page.html", "") == again.read_text().replace("page2.html", "")
+    page = tmp_path / "page.html"
+    made = [
+        page.read_bytes() for _ in range(2) if mull("report", recording, "--k", "1,8", "--out", page).returncode == 0
+    ]
+    assert made[0] == made[1]
 
 
 def test_a_recording_is_replayed_with_best_of_k(mull_json, recording: Path, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from mull.lab.cases import read_recorded
+from mull.lab.study import Tile
 from mull.report import page as pages
+from mull.report.figures import heat
 
 webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
@@ -250,6 +252,13 @@ def test_hostile_text_is_escaped_in_the_source(page: Path) -> None:
     assert "\u2028" not in html.partition('id="data">')[2].partition("</script>")[0]
     assert "http://" not in html.replace("http://www.w3.org/", "")
     assert "https://" not in html
+
+
+def test_a_long_name_leaves_room_for_the_figure() -> None:
+    name = "adaptive:" + ",".join(f"option{i}=value{i}" for i in range(12))
+    drawn = heat("x", "", {name: [Tile(0.5, 10)]}, ["easy"], "difficulty")
+    assert name in drawn.csv().decode()
+    assert name not in drawn.svg().decode()  # matplotlib warns, and warnings are errors here, where nothing is left
 
 
 def test_half_a_surrogate_pair_does_not_stop_the_page(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def gap(name: str, group: str, measured: Curves) -> Figure:
     colours = {"best": BEST, "weighted": GAP, "majority": MAJORITY}
     series = {f"coverage minus {who}": (points, colours[who], "-") for who, points in measured.gaps.items()}
     # Rounding would be magnified to a pattern where nothing is lost.
-    top = max(1.0, 105 * max(p.ci95.high for points in measured.gaps.values() for p in points))
+    top = max(5.0, 105 * max(p.ci95.high for points in measured.gaps.values() for p in points))
     return _over_k(f"gap-{name}", f"{group}: lost by selection", series, measured, "points lost", top)
 
 
@@ -317,7 +317,7 @@ def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Seq
         axes.set_xlim(0, len(places))
         axes.set_ylim(len(tiles), 0)
         axes.set_xticks([x + 0.5 for x in range(len(places))], places, fontsize=7)
-        axes.set_yticks([y + 0.5 for y in range(len(tiles))], list(tiles), fontsize=7.5)
+        axes.set_yticks([y + 0.5 for y in range(len(tiles))], [_short(name) for name in tiles], fontsize=7.5)
         axes.set_xlabel(what)
         for spine in axes.spines.values():
             spine.set_visible(False)
@@ -328,6 +328,11 @@ def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Seq
     )
     columns = ("strategy", *(place.replace("\n", " ") for place in places))
     return Figure(f"heat-{name}", title, alt, columns, tuple(rows), draw, 0.9 + 0.28 * len(tiles))
+
+
+def _short(name: str, most: int = 26) -> str:
+    """A label that leaves room for the figure; the table beside it has the whole name."""
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _tile(tile: Tile) -> str:
