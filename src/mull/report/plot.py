@@ -20,6 +20,7 @@ STYLE = {
     "coverage": ("coverage (oracle)", "#7a8ca3", "--"),
     "best": ("best of k", "#c8553d", "-"),
     "majority": ("majority of k", "#2d6a8e", "-"),
+    "weighted": ("weighted vote of k", "#7c3aed", "-"),
 }
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -53,8 +54,8 @@ def curves(groups: Mapping[str, Curves], path: Path, title: str = "") -> None:
         axes.set_xticks(ticks, [str(k) for k in ticks])
         axes.set_ylim(0, 100)
         axes.grid(alpha=0.25)
+        axes.legend(fontsize=8, loc="best")
     row[0].set_ylabel("problems solved, %")
-    row[0].legend(fontsize=8, loc="best")
     if title:
         figure.suptitle(title, fontsize=11)
     figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
@@ -64,7 +65,11 @@ def _curve(axes: Axes, points: list[Point], label: str, colour: str, line: str) 
     if not points:
         return
     ks = [point.k for point in points]
-    axes.plot(ks, [100 * p.value for p in points], line, color=colour, label=label, marker="o", markersize=3)
+    # Where a checker is perfect its line and the oracle's are one: dashes on top let both be seen.
+    order = 3 if line == "--" else 2
+    axes.plot(
+        ks, [100 * p.value for p in points], line, color=colour, label=label, marker="o", markersize=3, zorder=order
+    )
     low, high = [100 * p.ci95.low for p in points], [100 * p.ci95.high for p in points]
     axes.fill_between(ks, low, high, color=colour, alpha=0.15, linewidth=0)
 
