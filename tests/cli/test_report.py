@@ -100,7 +100,7 @@ def test_figures_are_written_in_three_formats(mull, mull_json, recording: Path, 
     told = mull_json("report", recording, "--out", tmp_path / "page.html", "--figures", tmp_path / "figures")
     paths = [Path(path) for path in told["figures"]]
     names = {path.stem.partition("-")[0] for path in paths}
-    assert names == {"curves", "gap", "cost", "heat"}
+    assert names == {"curves", "gap", "law", "cost", "heat"}
     for path in paths:
         magic = {".png": b"\x89PNG", ".svg": b"<?xml", ".csv": b""}[path.suffix]
         assert path.read_bytes().startswith(magic)

@@ -185,7 +185,7 @@ def test_a_countdown_is_graded_by_what_its_expression_comes_to() -> None:
 
 @pytest.mark.parametrize(
     ("make", "message"),
-    [(lambda: ChainTask(0), "ops"), (lambda: ChainTask(13), "ops"), (lambda: CountdownTask(1), "numbers")],
+    [(lambda: ChainTask(0), "ops"), (lambda: ChainTask(17), "ops"), (lambda: CountdownTask(1), "numbers")],
 )
 def test_a_difficulty_out_of_range_is_refused(make, message: str) -> None:
     with pytest.raises(UsageError, match=message):

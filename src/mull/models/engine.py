@@ -117,12 +117,13 @@ class Worker:
                 self._fail(error, jobs)
 
     def _fail(self, error: Exception, jobs: list[tuple[Request, list[int]]]) -> None:
-        for request in {*(row.request for row in self.rows), *(request for request, _ in jobs)}:
-            request.is_cancelled = True
-            request.fail(error)
+        failed = {*(row.request for row in self.rows), *(request for request, _ in jobs)}
         self.rows.clear()
         self.n_watched = 0
         self.engine.active(self, 0)
+        for request in failed:
+            request.is_cancelled = True
+            request.fail(error)
 
     def _admit(self, request: Request, places: list[int]) -> None:
         """Gives the draws at these places of a request rows of their own, beginning with the computed prompt."""
