@@ -106,7 +106,7 @@ def majority_at_k(
     # The last class takes what does not vote.
     ids = np.array([n_classes if a is None else classes[a] for a in votes])
     right = right_of(ids, correct, n_classes)
-    order = orders(n, seed)
+    order = orders(n, seed) if ks[0] < n else np.arange(n)[None]  # all draws are one subset, in whatever order
     cells = ids[order] + (n_classes + 1) * np.arange(len(order))[:, None]
     shape, size = (len(order), n_classes + 1), len(order) * (n_classes + 1)
     n_votes, tally = np.zeros(size, dtype=np.int64), np.zeros(size)
