@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 STYLE = {
     "coverage": ("coverage (oracle)", "#7a8ca3", "--"),
-    "best": ("best of k", "#c8553d", "-"),
-    "majority": ("majority of k", "#2d6a8e", "-"),
     "weighted": ("weighted vote of k", "#7c3aed", "-"),
+    "majority": ("majority of k", "#2d6a8e", "-"),
+    "best": ("best of k", "#c8553d", "-"),
 }
+"""Drawn in this order, so that of lines that are one the last is seen."""
 FORMATS = (".png", ".svg", ".pdf")
 
 
