@@ -6,6 +6,7 @@ fixed list, right about half the time. One question and one reply hold HTML, for
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import tempfile
@@ -48,7 +49,8 @@ def inspect_logs(folder: Path) -> None:
 
         samples = [Sample(id=f"sum/{i}", input=asked, target=gold) for i, (asked, gold) in enumerate(SUMS)]
         task = Task(dataset=samples, solver=generate(), scorer=match(), name="sums")
-        with tempfile.TemporaryDirectory() as logs:
+        # A log tells the repository that the process stands in: here there is none.
+        with tempfile.TemporaryDirectory() as logs, contextlib.chdir(logs):
             model = get_model("mockllm/model", custom_outputs=reply)
             eval(task, model=model, epochs=N_DRAWS, log_dir=logs, log_format=kind, display="none", max_samples=1)
             (log,) = Path(logs).glob(f"*.{kind}")
