@@ -47,17 +47,17 @@ def curves(
         plotting.check_format(plot)
     pools = pools_of(source, group, task, model, problems, Params(temperature, max_tokens), seed)
     both = {name: gap.measure(pool, ks, seed) for name, pool in pools.items()}
-    measured = {name: curve for name, (curve, _) in both.items()}
+    measured = {name: one.curves for name, one in both.items()}
     if plot is not None:
         plotting.curves(measured, plot)
     if as_json:
-        groups = {name: {**asdict(curve), "limits": asdict(found)} for name, (curve, found) in both.items()}
+        groups = {name: {**asdict(one.curves), "limits": asdict(one.limits)} for name, one in both.items()}
         only = next(iter(groups.values())) if len(groups) == 1 else {}
         print_json({**only, "groups": groups})
         return
     from mull.report import table
 
-    for shown, (_, found) in zip(table.curves(measured), both.values(), strict=True):
+    for shown, one in zip(table.curves(measured), both.values(), strict=True):
         stdout().print(shown)
-        for line in table.limits(found):
+        for line in table.limits(one.limits):
             stdout().print(f"- {line}", style="dim", highlight=False)

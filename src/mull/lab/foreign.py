@@ -11,7 +11,7 @@ import json
 import re
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -246,5 +246,5 @@ def _case(id: str, prompt: str, gold: str | None, draws: list[RecordedSample], l
     return Case(id, prompt, gold, pool, tuple(draws), {}, line)
 
 
-def _unknown(what: str, version: object, known: Iterator[object] | tuple[object, ...]) -> str:
+def _unknown(what: str, version: object, known: tuple[object, ...]) -> str:
     return f"{what} of version {version!r} is unknown; known: {', '.join(map(str, known))}"

@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,11 +124,20 @@ class Limits:
     model_cutoff: str | None = None
 
 
-def measure(pools: Sequence[Pool], ks: Sequence[int] | None = None, seed: int = 0) -> tuple[Curves, Limits]:
+class Measurement(NamedTuple):
+    """The curves of a group of problems, what they say about scaling, and each problem's own [problems, ks]."""
+
+    curves: Curves
+    limits: Limits
+    ks: list[int]
+    values: dict[str, Floats]
+
+
+def measure(pools: Sequence[Pool], ks: Sequence[int] | None = None, seed: int = 0) -> Measurement:
     """The curves of a group of problems and what they say about the limits of scaling, from one pass over the draws."""
     ks = usable_ks(pools, ks)
     values = by_problem(pools, ks, seed)
-    return summarise(pools, ks, values, seed), limits(pools, ks, values, seed)
+    return Measurement(summarise(pools, ks, values, seed), limits(pools, ks, values, seed), ks, values)
 
 
 def limits(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0) -> Limits:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mull import cost
 from mull.lab import compare
 from mull.lab.cases import Case, Group
 from mull.lab.compare import Interval, Paired, Spent, bootstrap, paired, wilson
-from mull.lab.gap import Limits, measure
-from mull.lab.metrics import Curves, best_at_k, majority_at_k
+from mull.lab.gap import N_BINS, Limits, Measurement, measure
+from mull.lab.metrics import Curves, Floats
 from mull.types import Cost
 
-Floats = NDArray[np.float64]
-N_BINS = 5
 N_SPLITS = 50
 """Random halvings of the problems that `Choice.held_out` averages over."""
 UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}
@@ -85,12 +82,15 @@ class Study:
 def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study:
     """Measures a group: the strategies that were run, or else those that its draws can be replayed as."""
     pools = [case.pool for case in group.cases if case.pool is not None]
-    measured, limits = measure(pools, ks, seed) if len(pools) == len(group.cases) else (None, None)
+    measured = measure(pools, ks, seed) if len(pools) == len(group.cases) else None
     names = list(dict.fromkeys(name for case in group.cases for name in case.taken))
     if names:
-        return Study(group, measured, limits, [_run(name, group.cases, seed) for name in names])
-    assert measured is not None  # a case without outcomes has draws
-    return Study(group, measured, limits, _replayed(group.cases, [point.k for point in measured.coverage], seed))
+        strategies = [_run(name, group.cases, seed) for name in names]
+    else:
+        assert measured is not None  # a case without outcomes has draws
+        strategies = _replayed(group.cases, measured, seed)
+    curves, limits = (None, None) if measured is None else measured[:2]
+    return Study(group, curves, limits, strategies)
 
 
 def _run(name: str, cases: Sequence[Case], seed: int) -> Measured:
@@ -111,26 +111,24 @@ def _run(name: str, cases: Sequence[Case], seed: int) -> Measured:
     )
 
 
-def _replayed(cases: Sequence[Case], ks: Sequence[int], seed: int) -> list[Measured]:
+def _replayed(cases: Sequence[Case], measurement: Measurement, seed: int) -> list[Measured]:
     """One draw, a vote of k and the best scored of k, as far as the draws tell, each over subsets of the draws."""
     pools = [case.pool for case in cases if case.pool is not None]
     tokens = [[sample.output_tokens for sample in case.samples] for case in cases]
     each = [None if not t or None in t else sum(n for n in t if n is not None) / len(t) for t in tokens]
     mean = None if None in each else sum(n for n in each if n is not None) / len(each)
 
-    def measured(name: str, k: int, values: Sequence[float]) -> Measured:
+    def measured(name: str, k: int, values: Iterable[float]) -> Measured:
+        values = tuple(values)
         price = Cost(k, None, None if mean is None else round(k * mean), 0, None, None, None, None)
         value = sum(values) / len(values)
-        return Measured(name, tuple(values), value, bootstrap(values, seed), k, price, None, True)
+        return Measured(name, values, value, bootstrap(values, seed), k, price, None, True)
 
     found = [measured("single", 1, [pool.n_correct / pool.n for pool in pools])]
-    above = [k for k in ks if k > 1]
-    if above and all(pool.answers for pool in pools):
-        votes = [majority_at_k(pool.answers, pool.correct, above, seed) for pool in pools]
-        found += [measured(f"majority:n={k}", k, [v[i] for v in votes]) for i, k in enumerate(above)]
-    if above and all(any(score is not None for score in pool.scores) for pool in pools):
-        bests = [best_at_k(pool.scores, pool.correct, above) for pool in pools]
-        found += [measured(f"best:n={k}", k, [b[i] for b in bests]) for i, k in enumerate(above)]
+    for name in ("majority", "best"):
+        if name in measurement.values:
+            columns = zip(measurement.ks, measurement.values[name].T, strict=True)
+            found += [measured(f"{name}:n={k}", k, column) for k, column in columns if k > 1]
     return found
 
 

@@ -202,8 +202,7 @@ class Worker:
             finished = Finished(place, tokens, logprobs, now - started, request.n_cached, is_cancelled)
             done.setdefault(request, []).append(finished)
             self._remove(row)
-        if rows:
-            self.engine.active(self, len(self.rows))
+        self.engine.active(self, len(self.rows))
         for request, finished_draws in done.items():
             request.deliver(finished_draws)
 

@@ -6,16 +6,11 @@ from dataclasses import dataclass
 
 from mull.lab.compare import Interval
 from mull.lab.study import UNITS, Choice, Study, amount
-from mull.report.table import percent, short
+from mull.report.table import ends, percent, points, short
 
 
 def known(value: float | None, digits: int = 0) -> str:
     return "unknown" if value is None else f"{value:,.{digits}f}"
-
-
-def points(value: float, interval: Interval | None = None) -> str:
-    ends = f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]" if interval else ""
-    return f"{100 * value:+.1f}{ends}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +120,4 @@ def _gap(study: Study, choice: Choice) -> str:
 
 
 def _ends(interval: Interval | None, is_signed: bool = False) -> str:
-    if interval is None:
-        return "unknown"
-    sign = "+" if is_signed else ""
-    return f"[{100 * interval.low:{sign}.1f}, {100 * interval.high:{sign}.1f}]"
+    return "unknown" if interval is None else ends(interval, is_signed=is_signed)

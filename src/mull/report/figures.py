@@ -14,12 +14,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mull.lab.metrics import Curves, Point
 from mull.lab.study import Measured, Tile, amount
-from mull.laws.counts import log_grid
 from mull.laws.coverage import Law, Prediction
+from mull.report.plot import law_parts
 from mull.report.table import percent, short
 
 if TYPE_CHECKING:
@@ -160,10 +158,10 @@ def gap(name: str, group: str, measured: Curves) -> Figure:
 def law(name: str, group: str, law: Law, k: int) -> Figure:
     """Coverage up to k: measured as points on a solid line, extrapolated dashed, with a line at the last draw."""
     last = law.data.least
-    beyond = [int(x) for x in np.unique(np.append(log_grid(k, 25), last)) if x >= last]
+    measured, beyond = law_parts(law, k, 25)
     parts = (
-        ("measured", law.curve(int(x) for x in log_grid(min(last, k), 13)), COVERAGE, "-", "o"),
-        ("extrapolated", law.curve(beyond), GAP, "--", ""),
+        ("measured", measured, COVERAGE, "-", "o"),
+        ("extrapolated", beyond, GAP, "--", ""),
     )
 
     def draw(axes: Axes, tips: list[str]) -> None:

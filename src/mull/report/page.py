@@ -13,7 +13,6 @@ from typing import Any
 from mull.errors import UsageError
 from mull.lab.cases import Group, Source
 from mull.lab.study import choose, study, unit_of
-from mull.laws import coverage
 from mull.report import embed
 from mull.report.answer import Answer, answer
 from mull.report.sections import (
@@ -26,7 +25,6 @@ from mull.report.sections import (
     law_section,
     limits_section,
     strategies_section,
-    with_curves,
 )
 
 SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
@@ -39,10 +37,6 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     heat_section,
 )
 """Between the answer and the table of problems. To add one, write its function and name it here."""
-
-
-N_RESAMPLES = 100
-"""Of problems, for the bands of laws: a page for each of many groups must not take minutes."""
 
 
 def make(
@@ -60,16 +54,7 @@ def make(
         f"{i + 1}-" + re.sub(r"\W+", "-", s.group.name.lower(), flags=re.ASCII).strip("-")[:40]
         for i, s in enumerate(studies)
     ]
-    laws = {
-        slug: coverage.fit(
-            [case.pool.n for case in s.group.cases if case.pool],
-            [case.pool.n_correct for case in s.group.cases if case.pool],
-            resamples=N_RESAMPLES,
-            seed=seed,
-        )
-        for s, slug in with_curves(studies, slugs)
-    }
-    return Report(studies, unit, choices, list(sources), made_by, seed, title, slugs, laws)
+    return Report(studies, unit, choices, list(sources), made_by, seed, title, slugs)
 
 
 def _named(sources: Sequence[Source]) -> list[Group]:

@@ -11,10 +11,11 @@ import numpy as np
 from mull.errors import UsageError
 from mull.lab.metrics import Curves, Point
 from mull.laws.counts import log_grid
-from mull.laws.coverage import Law
+from mull.laws.coverage import Law, Prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STYLE = {
     "coverage": ("coverage (oracle)", "#7a8ca3", "--"),
@@ -38,27 +39,42 @@ def check_format(path: Path) -> None:
 
 def curves(groups: Mapping[str, Curves], path: Path, title: str = "") -> None:
     """Draws every group's curves over k side by side, each with its 95 % interval."""
+    figure, row = _panels(len(groups), path, "problems solved, %")
+    for axes, (name, group) in zip(row, groups.items(), strict=True):
+        for field, (label, colour, line) in STYLE.items():
+            _curve(axes, getattr(group, field), label, colour, line)
+        _finish(axes, f"{name}\n{group.problems} problems, {group.samples} draws", base=2)
+        ticks = [point.k for point in group.coverage if point.k & (point.k - 1) == 0]
+        axes.set_xticks(ticks, [str(k) for k in ticks])
+    if title:
+        figure.suptitle(title, fontsize=11)
+    _save(figure, path)
+
+
+def _panels(n: int, path: Path, unit: str) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels side by side, for a file of this name."""
     check_format(path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.2 + 4.3 * len(groups), 3.9), layout="constrained")
+    figure = Figure(figsize=(1.2 + 4.3 * n, 3.9), layout="constrained")
     FigureCanvasAgg(figure)
-    row = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
-    for axes, (name, group) in zip(row, groups.items(), strict=True):
-        for field, (label, colour, line) in STYLE.items():
-            _curve(axes, getattr(group, field), label, colour, line)
-        axes.set_title(f"{name}\n{group.problems} problems, {group.samples} draws", fontsize=9)
-        axes.set_xlabel("draws k")
-        axes.set_xscale("log", base=2)
-        ticks = [point.k for point in group.coverage if point.k & (point.k - 1) == 0]
-        axes.set_xticks(ticks, [str(k) for k in ticks])
-        axes.set_ylim(0, 100)
-        axes.grid(alpha=0.25)
-        axes.legend(fontsize=8, loc="best")
-    row[0].set_ylabel("problems solved, %")
-    if title:
-        figure.suptitle(title, fontsize=11)
+    row = list(figure.subplots(1, n, squeeze=False, sharey=True)[0])
+    row[0].set_ylabel(unit)
+    return figure, row
+
+
+def _finish(axes: Axes, title: str, base: int) -> None:
+    """What every panel over draws has."""
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel("draws k")
+    axes.set_xscale("log", base=base)
+    axes.set_ylim(0, 100)
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=8, loc="best")
+
+
+def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
@@ -80,29 +96,23 @@ def laws(groups: Mapping[str, Law], k: int, path: Path) -> None:
 
     The estimate is dashed for one decade; beyond it there is the band alone.
     """
-    check_format(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.2 + 4.3 * len(groups), 3.9), layout="constrained")
-    FigureCanvasAgg(figure)
-    row = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
+    figure, row = _panels(len(groups), path, "coverage (oracle), %")
     for axes, (name, law) in zip(row, groups.items(), strict=True):
         _law(axes, law, k)
-        axes.set_title(f"{name}\n{law.data.problems} problems, {law.data.draws} draws", fontsize=9)
-        axes.set_xlabel("draws k")
-        axes.set_xscale("log")
-        axes.set_ylim(0, 100)
-        axes.grid(alpha=0.25)
-        axes.legend(fontsize=8, loc="best")
-    row[0].set_ylabel("coverage (oracle), %")
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        _finish(axes, f"{name}\n{law.data.problems} problems, {law.data.draws} draws", base=10)
+    _save(figure, path)
+
+
+def law_parts(law: Law, k: int, points: int) -> tuple[list[Prediction], list[Prediction]]:
+    """Coverage up to the last draw, and from there on to k if it lies beyond, at about so many points in all."""
+    last = law.data.least
+    measured = law.curve(int(x) for x in log_grid(min(last, k), 13))
+    beyond = np.unique(np.append(log_grid(k, points), last))
+    return measured, law.curve(int(x) for x in beyond if x >= last) if k > last else []
 
 
 def _law(axes: Axes, law: Law, k: int) -> None:
-    last = law.data.least
-    measured = law.curve(int(x) for x in log_grid(min(last, k), 13))
-    beyond = law.curve(int(x) for x in np.unique(np.append(log_grid(k, 41), last)) if x >= last) if k > last else []
+    measured, beyond = law_parts(law, k, 41)
     for part, label, colour, line, mark in (
         (measured, "measured", "#2d6a8e", "-", "o"),
         (beyond, "extrapolated", "#c8553d", "--", ""),
@@ -112,4 +122,5 @@ def _law(axes: Axes, law: Law, k: int) -> None:
                   markersize=3, label=label if known else None)  # fmt: skip
         low, high = [100 * p.band.low for p in part], [100 * p.band.high for p in part]
         axes.fill_between([p.k for p in part], low, high, color=colour, alpha=0.15, linewidth=0)
+    last = law.data.least
     axes.axvline(last, color="0.4", linewidth=0.8, label=f"n = {last}")

@@ -18,15 +18,17 @@ from mull.lab.study import (
     difficulty_bins,
     pareto,
 )
-from mull.laws.coverage import Law
+from mull.laws import coverage
 from mull.report import figures
-from mull.report.answer import known, points
+from mull.report.answer import known
 from mull.report.figures import Figure
-from mull.report.table import law_lines, limits, percent, short
+from mull.report.table import law_lines, limits, percent, points, short
 
 MOST_GROUPS = 12
 """Groups that get figures of their own."""
 MOST_HEAT_ROWS = 12
+N_RESAMPLES = 100
+"""Of problems, for the bands of laws: a page for each of many groups must not take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,6 @@ class Report:
     seed: int = 0
     title: str = ""
     slugs: list[str] = field(default_factory=list)
-    laws: Mapping[str, Law] = field(default_factory=dict)
-    """By slug, of the groups with curves."""
 
 
 def strategies_section(report: Report) -> Section:
@@ -114,7 +114,9 @@ def law_section(report: Report) -> Section | None:
     """Coverage beyond the draws, one decade on, by the laws fitted to their counts."""
     told, drawn = [], []
     for study, slug in _with_curves(report):
-        law = report.laws[slug]
+        pools = [case.pool for case in study.group.cases if case.pool]
+        counts = [pool.n for pool in pools], [pool.n_correct for pool in pools]
+        law = coverage.fit(*counts, resamples=N_RESAMPLES, seed=report.seed)
         k = 10 * law.data.least
         drawn.append(figures.law(slug, study.group.name, law, k))
         lines = law_lines(law, law.predict(k), law.is_identified(k))
@@ -176,12 +178,9 @@ def heat_section(report: Report) -> Section | None:
 
 
 def _with_curves(report: Report) -> list[tuple[Study, str]]:
-    return with_curves(report.studies, report.slugs)
-
-
-def with_curves(studies: Sequence[Study], slugs: Sequence[str]) -> list[tuple[Study, str]]:
     """The groups that curves are drawn of, with their slugs."""
-    return [(s, slug) for s, slug in zip(studies, slugs, strict=True) if s.curves is not None][:MOST_GROUPS]
+    pairs = zip(report.studies, report.slugs, strict=True)
+    return [(s, slug) for s, slug in pairs if s.curves is not None][:MOST_GROUPS]
 
 
 def _fewer(strategies: Sequence[Measured]) -> list[Measured]:

@@ -35,8 +35,18 @@ def short(value: float | None) -> str:
 def percent(value: float | None, interval: Interval | None = None) -> str:
     if value is None:
         return "?"
-    ends = f" [{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else ""
-    return f"{100 * value:.1f}{ends}"
+    return f"{100 * value:.1f}" + (f" {ends(interval)}" if interval else "")
+
+
+def points(value: float, interval: Interval | None = None) -> str:
+    """A difference in percentage points."""
+    return f"{100 * value:+.1f}" + (f" {ends(interval, is_signed=True)}" if interval else "")
+
+
+def ends(interval: tuple[float, float], *, is_signed: bool = False) -> str:
+    """The ends of an interval in per cent."""
+    sign = "+" if is_signed else ""
+    return f"[{100 * interval[0]:{sign}.1f}, {100 * interval[1]:{sign}.1f}]"
 
 
 def cost_line(cost: Cost, clock: float) -> str:
@@ -92,7 +102,7 @@ def sweep(table: Table) -> RichTable:
 def pairs(table: Table) -> list[str]:
     """The paired differences in words."""
     return [
-        f"{p.a} - {p.b}: {100 * p.difference:+.1f} points [{100 * p.ci95.low:+.1f}, {100 * p.ci95.high:+.1f}], "
+        f"{p.a} - {p.b}: {points(p.difference)} points {ends(p.ci95, is_signed=True)}, "
         f"paired over {p.problems} problems, p = {p.p_adjusted:.2g}"
         for p in table.pairs
     ]
@@ -214,5 +224,5 @@ def law_lines(law: Law, prediction: Prediction, is_identified: bool) -> list[str
     return lines + [SAYS[flag] for flag in law.flags(prediction.k)]
 
 
-def _band(ends: tuple[float, float] | None) -> str:
-    return "?" if ends is None else f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}] %"
+def _band(band: tuple[float, float] | None) -> str:
+    return "?" if band is None else f"{ends(band)} %"
