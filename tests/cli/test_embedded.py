@@ -76,8 +76,12 @@ def count(path: Path) -> int:
 
 
 def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """A sweep as a person at a terminal has it: tests that run in the background inherit that Ctrl-C is ignored."""
     command = [sys.executable, "-m", "mull", *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
 def wait_for_draws(path: Path, process: subprocess.Popen[str], n: int) -> None:
