@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,8 @@ def test_the_first_to_write_a_draw_wins(make, tmp_path: Path) -> None:
     bank.put("k", ASKED, sample(0, "first"))
     bank.put("k", ASKED, sample(0, "second"))
     assert bank.get("k", PROMPT, 0, 1)[0].text == "first"
+    if isinstance(bank, SqlBank):
+        bank.close()
 
 
 def test_two_banks_on_one_file_share_their_draws(tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ def test_draws_are_on_disk_when_the_loop_comes_round(tmp_path: Path) -> None:
         for i in range(5):
             bank.put("k", ASKED, sample(i))
         await asyncio.sleep(0)
-        with sqlite3.connect(path) as other:
+        with closing(sqlite3.connect(path)) as other, other:
             n: int = other.execute("select count(*) from draws").fetchone()[0]
         bank.close()
         return n
@@ -71,14 +74,14 @@ def test_draws_are_on_disk_when_the_loop_comes_round(tmp_path: Path) -> None:
 
 
 def test_the_bank_is_in_wal_mode(tmp_path: Path) -> None:
-    with open_bank(str(tmp_path / "b.db")), sqlite3.connect(tmp_path / "b.db") as other:
+    with open_bank(str(tmp_path / "b.db")), closing(sqlite3.connect(tmp_path / "b.db")) as other:
         assert other.execute("pragma journal_mode").fetchone()[0] == "wal"
 
 
 def test_a_bank_of_another_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "b.db"
     open_bank(str(path)).close()
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other, other:
         other.execute("update meta set value = '99' where name = 'schema_version'")
     with pytest.raises(BankVersionError, match=r"schema version 99.*another file with --bank"):
         open_bank(str(path))
@@ -111,9 +114,11 @@ def test_a_full_disk_stops_the_run_with_the_finished_draws_kept(tmp_path: Path) 
 
     with pytest.raises(BankError, match=r"cannot be written.*full.*kept"):
         asyncio.run(call())
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other, other:
         n = other.execute("select count(*) from draws").fetchone()[0]
     assert n >= 4
+    with pytest.raises(BankError):
+        bank.close()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to what is read-only")
@@ -129,6 +134,8 @@ def test_a_read_only_bank_is_said(tmp_path: Path) -> None:
     bank = SqlBank(f"sqlite:///file:{path}?mode=ro&uri=true")
     with pytest.raises(BankError, match="cannot be written"):
         bank.put("k", ASKED, sample(0))
+    with pytest.raises(BankError):
+        bank.close()
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from array import array
 from collections.abc import Mapping
 from dataclasses import astuple
@@ -74,7 +75,12 @@ class SqlBank:
             self._connection.execute(sa.text("BEGIN IMMEDIATE") if _is_new(self._connection) else sa.text("BEGIN"))
             self._prepare()
             self._connection.commit()
+        except BankVersionError:
+            self._connection.close()
+            self._engine.dispose()
+            raise
         except sa.exc.DBAPIError as error:
+            self._engine.dispose()
             raise self._failed("cannot be opened", error) from error
         get = sa.select(_draws).where(
             _draws.c.key == sa.bindparam("k"), _draws.c.draw >= sa.bindparam("a"), _draws.c.draw < sa.bindparam("z")
@@ -202,12 +208,14 @@ def _is_new(connection: sa.Connection) -> bool:
     return not sa.inspect(connection).has_table("meta")
 
 
-def _tune(connection: Any, _: object) -> None:
+def _tune(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
+    try:
+        connection.execute("PRAGMA journal_mode=WAL").close()
+        connection.execute("PRAGMA synchronous=NORMAL").close()
+    except sqlite3.DatabaseError:
+        connection.close()  # what never came into the pool, the pool does not close
+        raise
 
 
 def _row(key: str, sample: Sample) -> dict[str, Any]:

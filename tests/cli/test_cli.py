@@ -1,6 +1,8 @@
 """The command line on recorded samples: output, JSON, exit statuses, and what bad input gets."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -167,10 +169,8 @@ def test_a_malformed_line_stops_before_any_draw_is_paid_for(mull, mull_json, rec
 
 
 def test_a_bank_of_another_version_is_refused(mull, environment: dict[str, str], recording: Path) -> None:
-    import sqlite3
-
     mull("bank", "stat")
-    with sqlite3.connect(environment["MULL_BANK"]) as bank:
+    with closing(sqlite3.connect(environment["MULL_BANK"])) as bank, bank:
         bank.execute("update meta set value = '0'")
     done = mull("solve", "q3", "-m", f"recorded:{recording}")
     assert done.returncode == 1

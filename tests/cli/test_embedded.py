@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def count(path: Path) -> int:
     """The draws that are in a bank, as another process sees them."""
     if not path.exists():
         return 0
-    with sqlite3.connect(path) as bank:
+    with closing(sqlite3.connect(path)) as bank, bank:
         if not bank.execute("select count(*) from sqlite_master where name = 'draws'").fetchone()[0]:
             return 0
         n: int = bank.execute("select count(*) from draws").fetchone()[0]
