@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ def sample(draw: int, text: str = "t") -> Sample:
 
 
 def test_a_draw_comes_back_as_it_was(tmp_path: Path) -> None:
-    kept = [sample(0, "ünï\ncode\x00\x1b"), Sample(PROMPT, "", Finish.LENGTH, draw=1)]
+    told = {"reasoning": "hm\n", "alternatives": ((("t", -0.5), ("u", -1.0)), ()), "batch": 8}
+    kept = [replace(sample(0, "ünï\ncode\x00\x1b"), **told), Sample(PROMPT, "", Finish.LENGTH, draw=1)]
     with open_bank(str(tmp_path / "b.db")) as bank:
         for s in kept:
             bank.put("k", ASKED, s)

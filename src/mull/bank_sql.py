@@ -21,7 +21,7 @@ from sqlalchemy.dialects.sqlite import insert
 from mull.errors import BankError, BankVersionError
 from mull.types import Cost, Finish, Prompt, Sample
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FLUSH_AT = 512
 """Draws that wait in memory at most, where no event loop comes round to write them."""
 
@@ -45,6 +45,9 @@ _draws = sa.Table(
     sa.Column("seed", sa.Integer),
     sa.Column("logprobs", sa.LargeBinary),
     sa.Column("answer", sa.Text),
+    sa.Column("reasoning", sa.Text),
+    sa.Column("alternatives", sa.Text),
+    sa.Column("batch", sa.Integer),
     sqlite_with_rowid=False,
 )
 
@@ -228,6 +231,9 @@ def _row(key: str, sample: Sample) -> dict[str, Any]:
         "seed": sample.seed,
         "logprobs": None if sample.logprobs is None else array("d", sample.logprobs).tobytes(),
         "answer": sample.answer,
+        "reasoning": sample.reasoning,
+        "alternatives": None if sample.alternatives is None else json.dumps(sample.alternatives, ensure_ascii=False),
+        "batch": sample.batch,
     }
 
 
@@ -241,4 +247,11 @@ def _sample(prompt: Prompt, row: Any) -> Sample:
         row.seed,
         None if row.logprobs is None else tuple(array("d", row.logprobs)),
         row.answer,
+        reasoning=row.reasoning,
+        alternatives=None if row.alternatives is None else _tuples(json.loads(row.alternatives)),
+        batch=row.batch,
     )
+
+
+def _tuples(places: list[list[list[Any]]]) -> tuple[tuple[tuple[str, float], ...], ...]:
+    return tuple(tuple((token, logprob) for token, logprob in place) for place in places)

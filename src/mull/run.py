@@ -44,7 +44,7 @@ DRAWING_SHARE = 0.9
 
 def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[str, Any]:
     """All that decides what the draws of a question are: what the bank files them under."""
-    return {
+    asked = {
         "model": model.identity,
         "messages": [[m.role, m.content] for m in prompt.messages],
         "prefix": prompt.prefix,
@@ -55,6 +55,9 @@ def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[st
         "top_k": params.top_k,
         "seed": seed,
     }
+    if params.logprobs is not None:
+        asked["logprobs"] = params.logprobs
+    return asked
 
 
 def digest(asked: Mapping[str, Any]) -> str:

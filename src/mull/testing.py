@@ -108,6 +108,10 @@ class FakeVerifier:
     def name(self) -> str:
         return "fake-verifier"
 
+    @property
+    def identity(self) -> str:
+        return "fake-verifier"
+
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         return Cost(len(samples), 0, 0, 3 * len(samples), 0, 6.0 * len(samples), self.usd * len(samples), 0.0)
 

@@ -140,6 +140,8 @@ class Params:
     stop: tuple[str, ...] = ()
     top_p: float = 1.0
     top_k: int = 0
+    logprobs: int | None = None
+    """Ask for token log-probabilities and for this many of the likeliest tokens beside each; `None`: not needed."""
 
 
 class Draw(NamedTuple):
@@ -169,6 +171,8 @@ class Sample:
     `text` continues `prompt.prefix`. `draw` is its number among the draws of this question, `seed` what it
     was drawn with (`None`: the server took none), `logprobs` one natural logarithm a token (`None`: not
     told), `answer` an answer that came beside the text, as recordings have (`None`: read it from the text).
+    `reasoning` is the thought that a server tells apart from the text, `alternatives` the likeliest tokens at
+    each place with their logarithms, and `batch` how many draws shared its request (`None`: no such thing).
     """
 
     prompt: Prompt
@@ -180,6 +184,9 @@ class Sample:
     logprobs: tuple[float, ...] | None = None
     answer: str | None = None
     error: str | None = None
+    reasoning: str | None = None
+    alternatives: tuple[tuple[tuple[str, float], ...], ...] | None = None
+    batch: int | None = None
 
     @property
     def reply(self) -> str:
@@ -280,6 +287,11 @@ class Verifier(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def identity(self) -> str | None:
+        """What its scores are banked under: the name and all else that changes them. `None`: too cheap to keep."""
+        ...
+
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         """The most that scoring these samples can cost."""
         ...
@@ -294,6 +306,11 @@ class Judge(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str | None:
+        """What its preferences are banked under: the name and all else that changes them. `None`: too cheap to keep."""
+        ...
 
     def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
         """The most that these comparisons can cost."""
