@@ -12,6 +12,7 @@ from mull.cli.report import report
 from mull.cli.shelves import list_, stat
 from mull.cli.solve import solve
 from mull.cli.sweep import sweep
+from mull.cli.train import train_app
 from mull.errors import MullError, UsageError
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.command()(fit)
 app.command()(report)
 bank_app.command()(stat)
 app.add_typer(bank_app, name="bank")
+app.add_typer(train_app, name="train")
 app.command("list")(list_)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -203,10 +204,12 @@ class ChainTask:
     """Multi-step arithmetic told as facts in shuffled order, some of them distractors; `ops` is the difficulty.
 
     There is no verifier at run time: the stand-in for mathematics. Problem `i` of a seed is always the same.
+    Problems are held out from all training, unless `split` says `train`: those are for labels to train on.
     """
 
     ops: int = 4
     seed: int = 0
+    split: Split = "test"
 
     def __post_init__(self) -> None:
         if not 1 <= self.ops <= MAX_OPS:
@@ -214,10 +217,10 @@ class ChainTask:
 
     @property
     def name(self) -> str:
-        return f"chain:ops={self.ops}"
+        return f"chain:ops={self.ops}" + ("" if self.split == "test" else f",split={self.split}")
 
     def _chain(self, index: int) -> Chain:
-        return chain(_problem_rng(f"{self.name}/{self.seed}", index), self.ops, "test")
+        return chain(_problem_rng(f"{self.name}/{self.seed}", index), self.ops, self.split)
 
     def problems(self) -> Iterator[Problem]:
         for i in itertools.count():
@@ -227,6 +230,48 @@ class ChainTask:
         problem = Problem(problem_id, sample.prompt, AnswerKind.NUMBER)
         gold = self._chain(int(problem_id.rpartition("/")[2])).answer
         return Grade(answer_of(problem, sample) == str(gold))
+
+    def check_steps(self, problem_id: str, steps: Sequence[str]) -> list[bool | None]:
+        """Whether each step of a reply is true of the problem; `None` for a step that claims nothing.
+
+        A derivation is true if the problem tells its fact and both values are right, the first line if it is the
+        way from the quantity asked for to the given one, and the answer if it is the answer.
+        """
+        return [_is_true(step.strip(), self._chain(int(problem_id.rpartition("/")[2]))) for step in steps]
+
+
+_FACT = re.compile(r"([a-z]):([a-z])([-+*])(\d+)")
+
+
+def _values(facts: tuple[str, ...]) -> dict[str, int | None]:
+    """What each quantity told of is worth, distractors too."""
+    values: dict[str, int | None] = {fact[0]: int(fact[2:]) for fact in facts if not _FACT.fullmatch(fact)}
+    left = [match.groups() for fact in facts if (match := _FACT.fullmatch(fact))]
+    while left:
+        name, source, operator, operand = left.pop(0)
+        if source not in values:
+            left.append((name, source, operator, operand))
+            continue
+        value = values[source]
+        values[name] = None if value is None else apply(operator, value, int(operand))
+    return values
+
+
+_DERIVED = re.compile(r"([a-z]):([a-z])([-+*])(\d+)=(\d+)\3\4=(\d+)")
+
+
+def _is_true(step: str, problem: Chain) -> bool | None:
+    if step in ("", "<think>", "</think>", "Wait"):
+        return None
+    values = _values(problem.facts)
+    if step.startswith("answer:"):
+        return step == f"answer: {problem.answer}"
+    derived = _DERIVED.fullmatch(step)
+    if derived:
+        name, source, operator, operand, value, result = derived.groups()
+        is_told = f"{name}:{source}{operator}{operand}" in problem.facts
+        return is_told and values.get(source) == int(value) and values.get(name) == int(result)
+    return step == ":".join(line.name for line in reversed(problem.lines)) + f":{problem.lines[0].value}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Training verifiers and thinkers: labels, reward models, fine-tuning."""

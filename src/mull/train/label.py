@@ -1,0 +1,286 @@
+"""Step labels without people: how often a prefix of a solution still leads to the right answer.
+
+`math_shepherd` rolls every prefix out (Wang et al. 2023, arXiv 2312.08935); `OmegaPRM` looks for the first wrong
+step by halving, in a tree of prefixes, and chooses what to look at next (Luo et al. 2024, arXiv 2406.06592).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from mull import steps as steps_
+from mull.errors import UsageError
+from mull.run import Run
+from mull.types import Cost, Finish, Problem, Sample
+
+Right = Callable[[Sample], Awaitable[bool | None]]
+"""Whether a complete reply gives the right answer; `None` where that cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One solution and what is known of its prefixes: for step i, the prefix that ends with it.
+
+    `hits[i]` of `rollouts[i]` completions of that prefix gave the right answer (0 of 0: none was made). `hard[i]`
+    says whether any completion did, the solution itself included, or what monotony implies; `None` is unknown.
+    """
+
+    problem: str
+    prompt: str
+    steps: tuple[str, ...]
+    hits: tuple[int, ...]
+    rollouts: tuple[int, ...]
+    hard: tuple[int | None, ...]
+    correct: bool
+
+    @property
+    def soft(self) -> tuple[float | None, ...]:
+        """The share of completions that were right; `None` where none was made."""
+        return tuple(h / n if n else None for h, n in zip(self.hits, self.rollouts, strict=True))
+
+
+@dataclass(slots=True)
+class Node:
+    """A prefix of `depth` steps, and the completions that were drawn from it."""
+
+    prefix: tuple[str, ...]
+    hits: int = 0
+    rollouts: int = 0
+    wrong: list[Sample] = field(default_factory=list)
+    right: list[Sample] = field(default_factory=list)
+    visits: int = 0
+
+    @property
+    def value(self) -> float | None:
+        """The Monte Carlo estimate of the prefix's value, MC in the papers."""
+        return self.hits / self.rollouts if self.rollouts else None
+
+
+class Roller:
+    """Completes prefixes of one problem and remembers what came of each."""
+
+    def __init__(self, problem: Problem, run: Run, right: Right, separator: str, revision: str = "") -> None:
+        if not run.model.can_continue:
+            raise UsageError(
+                f"{run.model.name} cannot continue a partial reply, which every roll-out is: "
+                "label with a model that can, such as nano"
+            )
+        self.problem, self.run, self.right, self.separator, self.revision = problem, run, right, separator, revision
+        self.nodes: dict[str, Node] = {}
+
+    def node(self, prefix: Sequence[str]) -> Node:
+        """The node of a prefix, new or known."""
+        return self.nodes.setdefault("".join(prefix), Node(tuple(prefix)))
+
+    async def roll(self, prefix: Sequence[str], k: int) -> Node:
+        """The node of a prefix with `k` completions, fewer where a ceiling cut them short.
+
+        One that begins to revise tells nothing of the prefix, which it may mend, and is left out.
+        """
+        node = self.node(prefix)
+        missing = k - node.rollouts
+        params = self.run.params
+        if self.revision and prefix:
+            params = replace(params, stop=(*params.stop, self.revision))
+        if missing > 0:
+            for sample in await self.run.draw(self.problem.prompt.extend("".join(prefix)), missing, params):
+                is_right = await self.right(sample)
+                if is_right is None or sample.finish in (Finish.ERROR, Finish.STOP_STRING):
+                    continue
+                node.rollouts += 1
+                node.hits += is_right
+                (node.right if is_right else node.wrong).append(sample)
+        return node
+
+    def split(self, sample: Sample) -> tuple[str, ...]:
+        return tuple(steps_.split(sample.reply, self.separator))
+
+    def proven(self, pieces: Sequence[str], is_right: bool) -> int:
+        """The first step whose prefix a solution speaks for: all of a right one, from its last revision on."""
+        if not is_right:
+            return len(pieces)
+        return max((i for i, piece in enumerate(pieces) if self.revision and self.revision in piece), default=0)
+
+
+async def math_shepherd(
+    problem: Problem,
+    run: Run,
+    right: Right,
+    *,
+    solutions: int = 4,
+    k: int = 8,
+    separator: str = "\n",
+    revision: str = "",
+) -> list[Labelled]:
+    """Draws solutions and completes every prefix of each `k` times (Math-Shepherd).
+
+    The last step's label is the solution's own grade. `revision` is what a model says when it takes back what
+    it wrote: a completion that says so is left out. Raises `UsageError` where the model cannot continue.
+    """
+    roller = Roller(problem, run, right, separator, revision)
+    labelled = []
+    for solution in await run.draw(problem.prompt, solutions):
+        is_right = await right(solution)
+        pieces = roller.split(solution)
+        if is_right is None or not pieces:
+            continue
+        nodes = await asyncio.gather(*(roller.roll(pieces[:i], k) for i in range(1, len(pieces))))
+        hits = (*(node.hits for node in nodes), int(is_right))
+        rollouts = (*(node.rollouts for node in nodes), 1)
+        own = roller.proven(pieces, is_right)
+        hard = tuple(
+            1 if h or i >= own else 0 if n else None for i, (h, n) in enumerate(zip(hits, rollouts, strict=True))
+        )
+        labelled.append(Labelled(problem.id, _text(problem), pieces, hits, rollouts, hard, is_right))
+    return labelled
+
+
+@dataclass(frozen=True)
+class OmegaPRM:
+    """The tree search of OmegaPRM with the paper's constants; `k` completions of each prefix looked at.
+
+    `searches` is the most binary searches for one problem. A boundary at which all `k` completions failed is
+    completed `recheck` times more, since chance alone makes (1 - p)^k of such zeros. `revision`: as in
+    `math_shepherd`.
+    """
+
+    k: int = 8
+    searches: int = 8
+    alpha: float = 0.5
+    beta: float = 0.9
+    length: int = 500
+    c_puct: float = 0.125
+    recheck: int = 8
+    separator: str = "\n"
+    revision: str = ""
+
+    def quality(self, value: float, n_tokens: float) -> float:
+        """Q(s, r): long completions of a prefix of high value that went wrong come first."""
+        return float(self.alpha ** (1 - value) * self.beta ** (n_tokens / self.length))
+
+    def bonus(self, visits: int, total_visits: int) -> float:
+        """U(s): what was seldom looked at."""
+        return self.c_puct * math.sqrt(total_visits) / (1 + visits)
+
+    async def __call__(self, problem: Problem, run: Run, right: Right) -> list[Labelled]:
+        roller = Roller(problem, run, right, self.separator, self.revision)
+        root = await roller.roll((), self.k)
+        pool = [(root, sample) for sample in root.wrong] if root.hits else []
+        searched: list[Sample] = []
+        for _ in range(self.searches):
+            if not pool:
+                break
+            total = sum(node.visits for node in {id(node): node for node, _ in pool}.values())
+            node, sample = max(pool, key=lambda entry: self._priority(entry[0], entry[1], total))
+            pool = [entry for entry in pool if entry[1] is not sample]
+            node.visits += 1
+            known = set(roller.nodes)
+            await self._search(roller, sample, len(node.prefix))
+            searched.append(sample)
+            for text, new in roller.nodes.items():
+                if text not in known and new.hits and new.rollouts:
+                    pool += [(new, wrong) for wrong in new.wrong]
+        right_ones = [sample for known_node in roller.nodes.values() for sample in known_node.right]
+        return [
+            *(self._labelled(roller, sample, is_right=False) for sample in searched),
+            *(self._labelled(roller, sample, is_right=True) for sample in right_ones),
+        ]
+
+    def _priority(self, node: Node, sample: Sample, total: int) -> float:
+        n_tokens = sample.cost.output_tokens
+        return self.quality(node.value or 0.0, len(sample.text) if n_tokens is None else n_tokens) + self.bonus(
+            node.visits, total
+        )
+
+    async def _search(self, roller: Roller, sample: Sample, depth: int) -> None:
+        """Halves the wrong completion until the first step without a right completion is found."""
+        pieces = roller.split(sample)
+        low, high = depth, len(pieces)  # the prefix of `low` steps leads to right answers, that of `high` does not
+        while high - low > 1:
+            middle = (low + high) // 2
+            node = await roller.roll(pieces[:middle], self.k)
+            if node.hits == 0 and node.rollouts and self.recheck:
+                node = await roller.roll(pieces[:middle], self.k + self.recheck)
+            if node.rollouts == 0:
+                return
+            if node.hits:
+                low = middle
+            else:
+                high = middle
+
+    def _labelled(self, roller: Roller, sample: Sample, *, is_right: bool) -> Labelled:
+        """What the tree knows of a reply's prefixes: right up to the last prefix that led on, wrong from the first
+        that did not."""
+        pieces = roller.split(sample)
+        nodes = [roller.nodes.get("".join(pieces[:i])) for i in range(1, len(pieces))]
+        hits = (*(node.hits if node else 0 for node in nodes), int(is_right))
+        rollouts = (*(node.rollouts if node else 0 for node in nodes), 1)
+        own = roller.proven(pieces, is_right)
+        good = max((i for i, h in enumerate(hits) if h), default=-1)
+        bad = next((i for i, (h, n) in enumerate(zip(hits, rollouts, strict=True)) if n and not h and i > good), None)
+        hard = tuple(
+            1 if i >= own or (i <= good and not is_right) or h else 0 if bad is not None and i >= bad else None
+            for i, h in enumerate(hits)
+        )
+        return Labelled(roller.problem.id, _text(roller.problem), pieces, hits, rollouts, hard, is_right)
+
+
+def _text(problem: Problem) -> str:
+    return problem.prompt.messages[-1].content
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Labels against the exact truth of steps: counts of steps, and of wrong solutions whose first error was found."""
+
+    steps: int
+    agreed: int
+    false_right: int
+    false_wrong: int
+    solutions: int
+    first_error_found: int
+
+    @property
+    def share(self) -> float | None:
+        return self.agreed / self.steps if self.steps else None
+
+    @property
+    def first_error_share(self) -> float | None:
+        return self.first_error_found / self.solutions if self.solutions else None
+
+
+def agreement(labelled: Sequence[Labelled], truths: Sequence[Sequence[bool | None]]) -> Agreement:
+    """Compares hard labels with the truth of each step; steps that claim nothing are left out.
+
+    The truth of a prefix is that no step in it was wrong: a label says what the prefix still leads to.
+    """
+    n = agreed = false_right = false_wrong = solutions = found = 0
+    for one, truth in zip(labelled, truths, strict=True):
+        first = first_wrong(truth)
+        for i, (label, claim) in enumerate(zip(one.hard, truth, strict=True)):
+            if label is None or claim is None:
+                continue
+            is_right = first is None or i < first
+            n += 1
+            agreed += (label == 1) == is_right
+            false_right += label == 1 and not is_right
+            false_wrong += label == 0 and is_right
+        if first is not None and not one.correct:
+            solutions += 1
+            claims = [i for i, claim in enumerate(truth) if claim is not None]
+            found += next((i for i in claims if one.hard[i] == 0), None) == first
+    return Agreement(n, agreed, false_right, false_wrong, solutions, found)
+
+
+def first_wrong(truth: Sequence[bool | None]) -> int | None:
+    """The place of the first step that is false; `None` where there is none."""
+    return next((i for i, claim in enumerate(truth) if claim is False), None)
+
+
+def labels_per_million(labelled: Sequence[Labelled], cost: Cost) -> float | None:
+    """Known hard labels for a million generated tokens; `None` where the tokens are unknown or none."""
+    n = sum(label is not None for one in labelled for label in one.hard)
+    return 1e6 * n / cost.tokens if cost.tokens else None
