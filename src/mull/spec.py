@@ -22,7 +22,12 @@ STRATEGIES = {
     "until-pass": "mull.strategies.parallel:UntilPass",
     "adaptive": "mull.strategies.adaptive:Adaptive",
 }
-VERIFIERS = {"countdown": "mull.verifiers.countdown:CountdownChecker"}
+VERIFIERS = {
+    "countdown": "mull.verifiers.countdown:CountdownChecker",
+    "nano-prm": "mull.models.scorer:NanoPRM",
+    "nano-orm": "mull.models.scorer:NanoORM",
+    "trained": "mull.models.scorer:Trained",
+}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",

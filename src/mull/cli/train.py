@@ -128,6 +128,90 @@ def label(
         typer.echo(f"{agreed.share:.2%} of the labels agree with the exact truth of the steps{found}")
 
 
+LabelsArgument = Annotated[list[Path], typer.Argument(help="Files of labels of one model.")]
+BaseOption = Annotated[
+    str, typer.Option("--base", help="Built-in model, or a name or folder in the format of transformers.")
+]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the checkpoint; run again to go on.")]
+EpochsOption = Annotated[float, typer.Option(help="Passes over the labels, at most.")]
+RateOption = Annotated[float, typer.Option(help="Peak learning rate.")]
+AnyModelOption = Annotated[bool, typer.Option("--any-model", help="Take labels on another model's solutions.")]
+
+
+@train_app.command()
+def prm(
+    labels: LabelsArgument,
+    out: OutOption,
+    base: BaseOption = "nano",
+    target: Annotated[Literal["hard", "soft"], typer.Option(help="Any right completion, or their share.")] = "hard",
+    epochs: EpochsOption = 3.0,
+    rate: RateOption = 1e-4,
+    any_model: AnyModelOption = False,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a process reward model on step labels.
+
+    Example: mull train prm labels.jsonl --base nano --out my-prm
+    """
+    _train("train_prm", labels, out, base, target, epochs, rate, any_model, seed, as_json)
+
+
+@train_app.command()
+def orm(
+    labels: LabelsArgument,
+    out: OutOption,
+    base: BaseOption = "nano",
+    epochs: EpochsOption = 3.0,
+    rate: RateOption = 1e-4,
+    any_model: AnyModelOption = False,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Train an outcome reward model on right and wrong solutions.
+
+    Example: mull train orm labels.jsonl --base nano --out my-orm
+    """
+    _train("train_orm", labels, out, base, "hard", epochs, rate, any_model, seed, as_json)
+
+
+def _train(
+    how: str, paths: list[Path], out: Path, base: str, target: Any, epochs: float, rate: float, any_model: bool,
+    seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    from mull.train import data
+
+    file = data.read_all(paths)
+    folder, tokenizer = _base(base)
+    try:
+        from mull.train import reward
+    except ModuleNotFoundError as error:
+        raise UsageError(f"training needs {error.name}: pip install 'mull[train]'") from None
+    reward.check(file, base, tokenizer, any_model)
+    options = reward.Options(target=target, epochs=epochs, rate=rate, seed=seed)
+
+    def tick(done: float, loss: float) -> None:
+        typer.echo(f"{done:5.0%}  held-out loss {loss:.4f}", err=True)
+
+    trained = getattr(reward, how)(folder, file, out, options, tick)
+    if as_json:
+        print_json(asdict(trained))
+        return
+    area = "unknown" if trained.auc is None else f"{trained.auc:.3f}"
+    typer.echo(
+        f"{trained.parameters:,} parameters in {out}; on held-out problems: ROC area {area}, "
+        f"loss {trained.loss:.4f}, calibration error {trained.calibration_error:.3f}"
+    )
+
+
+def _base(name: str) -> tuple[str, str]:
+    """The folder or hub name of a base model, and what tells its tokenizer apart."""
+    if name in spec.MODELS and name != "recorded":
+        model = model_of(name, 0)
+        return str(model.folder), _tokenizer(model)
+    return name, name
+
+
 def _tokenizer(model: Any) -> str:
     """What tells a tokenizer apart: the built-in models' files by content, else the model's name."""
     import hashlib

@@ -19,14 +19,14 @@ BLOCK = 8
 
 
 class Config(NamedTuple):
-    """The sizes of a Llama model, read from its `config.json`."""
+    """The sizes of a Llama model, read from its `config.json`. A reward model has one output, not a vocabulary."""
 
     layers: int
     heads: int
     kv_heads: int
     head: int
     context: int
-    vocabulary: int
+    outputs: int
     eos: int
     rope_theta: float
 
@@ -34,9 +34,10 @@ class Config(NamedTuple):
 def read_config(folder: Path) -> Config:
     raw = json.loads((folder / "config.json").read_text())
     rope = raw.get("rope_parameters") or raw
+    n_outputs = raw["vocab_size"] if raw["architectures"][0].endswith("ForCausalLM") else 1
     return Config(
         raw["num_hidden_layers"], raw["num_attention_heads"], raw["num_key_value_heads"], raw["head_dim"],
-        raw["max_position_embeddings"], raw["vocab_size"], raw["eos_token_id"], rope["rope_theta"],
+        raw["max_position_embeddings"], n_outputs, raw["eos_token_id"], rope["rope_theta"],
     )  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def graph_weights(config: Config, tensors: dict[str, Floats]) -> dict[str, Float
     frequency = config.rope_theta ** (-np.arange(0, config.head, 2) / config.head)
     angle = np.outer(np.arange(config.context + BLOCK), frequency)
     embedding = tensors["model.embed_tokens.weight"]
-    named = {"embed": embedding, "head": embedding.T, "norm": tensors["model.norm.weight"]}
+    named = {"embed": embedding, "head": tensors.get("score.weight", embedding).T, "norm": tensors["model.norm.weight"]}
     named |= {"cos": np.cos(angle), "sin": np.sin(angle)}
     for i in range(config.layers):
         layer = f"model.layers.{i}."
@@ -110,7 +111,7 @@ class Binding:
         self.ids = np.zeros((rows, length), dtype=np.int32)
         self.last = np.zeros(rows, dtype=np.int32)
         self.total = np.zeros((), dtype=np.int32)
-        self.logits = np.zeros((rows, length, session.config.vocabulary), dtype=np.float32)
+        self.logits = np.zeros((rows, length, session.config.outputs), dtype=np.float32)
         self.io = self.session.io_binding()
         self._cache = cache
         for name, array in (("ids", self.ids), ("last", self.last), ("total", self.total)):

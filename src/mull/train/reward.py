@@ -1,0 +1,440 @@
+"""Reward models trained on step labels: a process one by token classification, an outcome one on pairs.
+
+Any causal model in the format of transformers is a base; torch, transformers, accelerate and trl come with the
+extra `mull[train]`. What is left in the output folder is a checkpoint in the same format and a model card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mull.errors import UsageError
+from mull.train.data import LabelFile
+from mull.train.label import Labelled
+
+Target = Literal["hard", "soft"]
+HELD_OUT = 0.1
+"""The share of problems that is only measured on: it decides when to stop and calibrates."""
+
+
+class Encoded(NamedTuple):
+    """One solution in tokens: `ends[i]` is the place of the last token of step i, `targets[i]` its label or None."""
+
+    ids: list[int]
+    ends: list[int]
+    targets: list[float | None]
+    problem: str
+    correct: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to train; `rate` is the peak of a cosine after a tenth of warm-up."""
+
+    target: Target = "hard"
+    epochs: float = 3.0
+    rate: float = 1e-4
+    batch_tokens: int = 4096
+    right_for_wrong: float = 1.0
+    """Right solutions kept for each wrong one of a problem; labels on right ones are cheap and alike."""
+    patience: int = 5
+    """Measurements on held-out problems without a gain after which training stops."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of a training: measures are on held-out problems, after calibration."""
+
+    folder: str
+    parameters: int
+    solutions: int
+    tokens: int
+    loss: float
+    auc: float | None
+    calibration_error: float
+    scale: float
+    shift: float
+
+
+def encode(tokenizer: Any, labelled: Labelled, target: Target) -> Encoded:
+    """A solution as the chat template presents it, and where its steps end."""
+    messages = [{"role": "user", "content": labelled.prompt}]
+    before = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    text = before + "".join(labelled.steps)
+    coded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ends, at, token = [], len(before), 0
+    for step in labelled.steps:
+        at += len(step)
+        while token + 1 < len(coded["offset_mapping"]) and coded["offset_mapping"][token][1] < at:
+            token += 1
+        ends.append(token)
+    targets: tuple[float | None, ...] = labelled.soft if target == "soft" else labelled.hard
+    return Encoded(list(coded["input_ids"]), ends, list(targets), labelled.problem, labelled.correct)
+
+
+def is_held_out(problem: str) -> bool:
+    """Whether a problem is only measured on, by a hash of its name."""
+    return hashlib.blake2b(problem.encode(), digest_size=8).digest()[0] < HELD_OUT * 256
+
+
+def balanced(labelled: Sequence[Labelled], right_for_wrong: float, seed: int) -> list[Labelled]:
+    """All wrong solutions and, of each problem, so many right ones for each; one where there is no wrong one."""
+    rng = random.Random(seed)
+    by_problem: dict[str, tuple[list[Labelled], list[Labelled]]] = {}
+    for one in labelled:
+        by_problem.setdefault(one.problem, ([], []))[one.correct].append(one)
+    kept = []
+    for wrong, right in by_problem.values():
+        n = min(len(right), max(1, round(right_for_wrong * len(wrong))))
+        kept += [*wrong, *rng.sample(right, n)]
+    return kept
+
+
+def check(file: LabelFile, base: str, tokenizer: str, is_forced: bool) -> None:
+    """Refuses labels that nothing can be learned from, or that another model's solutions were given."""
+    values = [label for one in file.labelled for label in one.hard if label is not None]
+    n_right, n_wrong = sum(values), len(values) - sum(values)
+    if not n_right or not n_wrong:
+        raise UsageError(
+            f"nothing to learn from: {n_right:,} steps are labelled right and {n_wrong:,} wrong; "
+            "label problems that the model solves sometimes, not always or never"
+        )
+    if not is_forced and (file.origin.model.partition("@")[0], file.origin.tokenizer) != (base, tokenizer):
+        raise UsageError(
+            f"the labels are on solutions of {file.origin.model} (tokenizer {file.origin.tokenizer}), and the base is "
+            f"{base} (tokenizer {tokenizer}); label with {base}, or say --any-model if that is what you want"
+        )
+
+
+class Batch(NamedTuple):
+    """Token ids [rows, length], and the labels of steps as places and values."""
+
+    ids: Tensor
+    rows: Tensor
+    places: Tensor
+    values: Tensor
+
+
+def batches(encoded: Sequence[Encoded], n_tokens: int, pad: int, rng: random.Random | None) -> Iterator[Batch]:
+    """Batches of rows of similar length, in random order; one pass over all of them."""
+    order = sorted(encoded, key=lambda one: len(one.ids) + (rng.random() if rng else 0))
+    cut: list[list[Encoded]] = [[]]
+    for one in order:
+        if cut[-1] and (len(cut[-1]) + 1) * len(one.ids) > n_tokens:
+            cut.append([])
+        cut[-1].append(one)
+    if rng:
+        rng.shuffle(cut)
+    for part in cut:
+        length = max(len(one.ids) for one in part)
+        labels = [
+            (row, end, target)
+            for row, one in enumerate(part)
+            for end, target in zip(one.ends, one.targets, strict=True)
+            if target is not None
+        ]
+        if labels:
+            rows, places, values = zip(*labels, strict=True)
+            ids = torch.tensor([one.ids + [pad] * (length - len(one.ids)) for one in part])
+            yield Batch(ids, torch.tensor(rows), torch.tensor(places), torch.tensor(values, dtype=torch.float32))
+
+
+def train_prm(
+    base: str, file: LabelFile, out: Path, options: Options, tick: Callable[[float, float], None] = lambda *_: None
+) -> Trained:
+    """Trains a process reward model: one logit a token, learned where steps end (binary cross-entropy).
+
+    The run checkpoints into `out` and goes on from there; the best measurement on held-out problems is kept and
+    calibrated. `tick` hears of the share done and the held-out loss. Raises `UsageError` for labels that teach nothing.
+    """
+    from accelerate import Accelerator
+    from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, get_cosine_schedule_with_warmup
+
+    torch.manual_seed(options.seed)
+    accelerator = Accelerator()
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    config = AutoConfig.from_pretrained(base, num_labels=1, classifier_dropout=0.0)
+    model = AutoModelForTokenClassification.from_pretrained(base, config=config, dtype=torch.float32)
+    kept = balanced(file.labelled, options.right_for_wrong, options.seed)
+    encoded = [encode(tokenizer, one, options.target) for one in kept]
+    limit = model.config.max_position_embeddings
+    encoded = [one for one in encoded if len(one.ids) <= limit]
+    learned = [one for one in encoded if not is_held_out(one.problem)]
+    measured = [one for one in encoded if is_held_out(one.problem)]
+    if not learned or not measured:
+        raise UsageError(f"{len(learned)} solutions to learn from and {len(measured)} held out: label more problems")
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    n_tokens = sum(len(one.ids) for one in learned)
+    n_steps = max(10, int(options.epochs * n_tokens / options.batch_tokens))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.95), weight_decay=0.01)
+    scheduler = get_cosine_schedule_with_warmup(optimizer, n_steps // 10, n_steps)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / "checkpoint.pt"
+    step, best, since, best_state = 0, math.inf, 0, None
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=accelerator.device, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
+        step, best, since, best_state = state["step"], state["best"], state["since"], state["best_state"]
+    every = max(10, n_steps // 20)
+    seen = 0
+    for epoch in range(step * options.batch_tokens // max(1, n_tokens), math.ceil(options.epochs) + 1):
+        for batch in batches(learned, options.batch_tokens, pad, random.Random(f"{options.seed}/{epoch}")):
+            if step >= n_steps or since > options.patience:
+                break
+            logits = _logits(model, batch, accelerator.device)
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.values.to(accelerator.device))
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
+            seen += batch.ids.numel()
+            if step % every == 0 or step == n_steps:
+                logits_out, values_out = predict(model, measured, pad, accelerator.device)
+                held_out = float(nn.functional.binary_cross_entropy_with_logits(logits_out, values_out))
+                if held_out < best:
+                    best, since = held_out, 0
+                    best_state = {
+                        k: v.detach().cpu().clone() for k, v in accelerator.unwrap_model(model).state_dict().items()
+                    }
+                else:
+                    since += 1
+                _keep(checkpoint, model, optimizer, scheduler, step, best, since, best_state)
+                tick(step / n_steps, held_out)
+    plain = accelerator.unwrap_model(model)
+    if best_state is not None:
+        plain.load_state_dict(best_state)
+    logits_out, values_out = predict(plain, measured, pad, accelerator.device)
+    scale, shift = platt(logits_out, values_out)
+    trained = _measured(out, plain, len(encoded), seen, logits_out, values_out, scale, shift)
+    _save(plain, tokenizer, out, file, options, trained, "process")
+    checkpoint.unlink(missing_ok=True)
+    return trained
+
+
+def _logits(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+    logits = model(input_ids=batch.ids.to(device), use_cache=False).logits[..., 0]
+    chosen: Tensor = logits[batch.rows.to(device), batch.places.to(device)]
+    return chosen
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def predict(model: nn.Module, encoded: Sequence[Encoded], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Logits and targets of all labelled steps, in the order of `batches`."""
+    model.eval()
+    pairs = [(_logits(model, batch, device).cpu(), batch.values) for batch in batches(encoded, 16384, pad, None)]
+    model.train()
+    return torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
+
+
+def platt(logits: Tensor, values: Tensor) -> tuple[float, float]:
+    """Scale and shift of logits that make them probabilities on these values (Platt scaling)."""
+    weights = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
+    wide, targets = logits.double(), values.double()
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(weights[0] * wide + weights[1], targets)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    scale, shift = weights.detach().tolist()
+    return float(scale), float(shift)
+
+
+def auc(scores: Tensor, is_positive: Tensor) -> float | None:
+    """Area under the ROC curve; `None` where one class is missing. Ties count half."""
+    n_right, n_wrong = int(is_positive.sum()), int((~is_positive).sum())
+    if not n_right or not n_wrong:
+        return None
+    values, places = scores.double().unique(return_inverse=True)
+    counts = torch.bincount(places, minlength=len(values)).double()
+    mean_rank = counts.cumsum(0) - (counts - 1) / 2
+    return float((mean_rank[places][is_positive].sum() - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
+
+
+def calibration_error(chances: Tensor, values: Tensor, bins: int = 10) -> float:
+    """Expected calibration error over bins of equal width."""
+    places = (chances * bins).long().clamp(max=bins - 1)
+    total = 0.0
+    for place in range(bins):
+        mask = places == place
+        if mask.any():
+            total += float(mask.float().mean() * (chances[mask].mean() - values[mask].mean()).abs())
+    return total
+
+
+def _measured(
+    out: Path, model: nn.Module, n: int, seen: int, logits: Tensor, values: Tensor, scale: float, shift: float
+) -> Trained:
+    adjusted = scale * logits + shift
+    loss = float(nn.functional.binary_cross_entropy_with_logits(adjusted, values))
+    error = calibration_error(adjusted.sigmoid(), values)
+    parameters = sum(p.numel() for p in model.parameters())
+    return Trained(str(out), parameters, n, seen, loss, auc(logits, values > 0.5), error, scale, shift)
+
+
+def _keep(
+    path: Path, model: nn.Module, optimizer: Any, scheduler: Any, step: int, best: float, since: int, best_state: Any
+) -> None:
+    state = {
+        "model": model.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(),
+        "step": step, "best": best, "since": since, "best_state": best_state,
+    }  # fmt: skip
+    torch.save(state, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+
+
+def _save(
+    model: Any, tokenizer: Any, out: Path, file: LabelFile, options: Options, trained: Trained, kind: str
+) -> None:
+    """The checkpoint in half precision, its tokenizer, how to read its logits, and a model card."""
+    bias = float(model.score.bias[0]) if model.score.bias is not None else 0.0
+    model.half().save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    if model.config.model_type == "llama":
+        from mull.models.session import BLOCK
+        from mull.train.graph import decoder
+
+        raw = json.loads((out / "config.json").read_text())
+        (out / "decoder.onnx").write_bytes(decoder(raw, BLOCK).SerializeToString())
+    reading = {
+        "kind": kind, "separator": file.origin.separator, "scale": trained.scale, "shift": trained.shift,
+        "bias": bias, "labels": asdict(file.origin),
+    }  # fmt: skip
+    (out / "reward.json").write_text(json.dumps(reading, indent=1) + "\n")
+    measures = {k: v for k, v in asdict(trained).items() if k != "folder"}
+    card = [
+        f"# {out.name}: {'a process' if kind == 'process' else 'an outcome'} reward model",
+        "",
+        f"Trained with mull on labels made by {file.origin.method} from solutions of {file.origin.model} to "
+        f"{file.origin.task} (steps end with {file.origin.separator!r}).",
+        "The probability that a step is right is `sigmoid(scale * logit + shift)` at the step's last token."
+        if kind == "process"
+        else "The probability that a solution is right is `sigmoid(scale * logit + shift)` at its last token.",
+        "",
+        "| measured on held-out problems | |",
+        "|---|---|",
+        *(f"| {k} | {v:.5g} |" if isinstance(v, float) else f"| {k} | {v} |" for k, v in measures.items()),
+        "",
+        "Options: " + ", ".join(f"{k}={v}" for k, v in asdict(options).items()),
+    ]
+    (out / "README.md").write_text("\n".join(card) + "\n")
+
+
+def train_orm(
+    base: str, file: LabelFile, out: Path, options: Options, tick: Callable[[float, float], None] = lambda *_: None
+) -> Trained:
+    """Trains an outcome reward model on pairs of a right and a wrong solution of one problem (Bradley-Terry, by TRL).
+
+    The run checkpoints into `out` and goes on from there. Its logit is calibrated on held-out solutions. Raises
+    `UsageError` for labels that give no pair.
+    """
+    from datasets import Dataset
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, EarlyStoppingCallback
+    from transformers.trainer_utils import get_last_checkpoint
+    from trl import RewardConfig, RewardTrainer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, dtype=torch.float32)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id or 0
+    limit = model.config.max_position_embeddings
+    encoded = [encode(tokenizer, one, "hard") for one in balanced(file.labelled, 1.0, options.seed)]
+    encoded = [one for one in encoded if len(one.ids) <= limit]
+    learned, measured = pairs(encoded, options.seed)
+    if not learned or not measured:
+        raise UsageError(f"{len(learned)} pairs to learn from and {len(measured)} held out: label more problems")
+    length = sum(len(a.ids) + len(b.ids) for a, b in learned) / len(learned)
+    rows = max(1, round(options.batch_tokens / length))
+    n_steps = max(10, math.ceil(options.epochs * len(learned) / rows))
+    every = max(5, n_steps // 20)
+    arguments = RewardConfig(
+        str(out / "runs"), per_device_train_batch_size=rows, per_device_eval_batch_size=rows,
+        learning_rate=options.rate,
+        lr_scheduler_type="cosine", warmup_steps=n_steps // 10, max_steps=n_steps, eval_strategy="steps",
+        eval_steps=every, save_steps=every, save_total_limit=2, load_best_model_at_end=True, report_to=[],
+        metric_for_best_model="eval_loss", seed=options.seed, disable_tqdm=True, logging_steps=every, max_length=limit,
+        center_rewards_coefficient=0.01, bf16=False, gradient_checkpointing=False,
+    )  # fmt: skip
+    trainer = RewardTrainer(
+        model, arguments, train_dataset=_dataset(Dataset, learned), eval_dataset=_dataset(Dataset, measured),
+        processing_class=tokenizer,
+        callbacks=[EarlyStoppingCallback(options.patience), _ticker(n_steps, tick)],
+    )  # fmt: skip
+    (out / "runs").mkdir(parents=True, exist_ok=True)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "runs")))
+    held_out = [one for one in encoded if is_held_out(one.problem)]
+    whole = [one._replace(ends=[len(one.ids) - 1], targets=[float(one.correct)]) for one in held_out]
+    logits, values = _last_logits(trainer.model, whole)
+    scale, shift = platt(logits, values)
+    seen = int(trainer.state.num_input_tokens_seen or 0)
+    trained = _measured(out, trainer.model, len(encoded), seen, logits, values, scale, shift)
+    _save(trainer.model, tokenizer, out, file, options, trained, "outcome")
+    shutil.rmtree(out / "runs")
+    return trained
+
+
+def pairs(encoded: Sequence[Encoded], seed: int) -> tuple[list[tuple[Encoded, Encoded]], list[tuple[Encoded, Encoded]]]:
+    """A right and a wrong solution of one problem, every solution once at most: to learn from, and held out."""
+    rng = random.Random(seed)
+    by_problem: dict[str, tuple[list[Encoded], list[Encoded]]] = {}
+    for one in encoded:
+        by_problem.setdefault(one.problem, ([], []))[one.correct].append(one)
+    learned: list[tuple[Encoded, Encoded]] = []
+    measured: list[tuple[Encoded, Encoded]] = []
+    for problem, (wrong, right) in by_problem.items():
+        rng.shuffle(right)
+        (measured if is_held_out(problem) else learned).extend(zip(right, wrong, strict=False))
+    return learned, measured
+
+
+def _dataset(kind: Any, found: Sequence[tuple[Encoded, Encoded]]) -> Any:
+    return kind.from_dict({"chosen_ids": [a.ids for a, _ in found], "rejected_ids": [b.ids for _, b in found]})
+
+
+def _ticker(n_steps: int, tick: Callable[[float, float], None]) -> Any:
+    from transformers import TrainerCallback
+
+    class Ticker(TrainerCallback):  # type: ignore[misc]
+        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
+            if metrics and "eval_loss" in metrics:
+                tick(state.global_step / n_steps, float(metrics["eval_loss"]))
+
+    return Ticker()
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _last_logits(model: Any, encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
+    """The logit at the end of each solution, and whether it is right."""
+    model.eval()
+    device = next(model.parameters()).device
+    logits = [
+        model(input_ids=batch.ids.to(device), attention_mask=_mask(batch).to(device)).logits[:, 0].cpu()
+        for batch in batches(encoded, 16384, model.config.pad_token_id, None)
+    ]
+    values = [batch.values for batch in batches(encoded, 16384, model.config.pad_token_id, None)]
+    return torch.cat(logits), torch.cat(values)
+
+
+def _mask(batch: Batch) -> Tensor:
+    """Ones up to the labelled place of each row, which is its last token."""
+    return (torch.arange(batch.ids.size(1)) <= batch.places[:, None]).long()
