@@ -25,8 +25,6 @@ from mull.types import Cost, Finish, Problem, Sample, Score
 if TYPE_CHECKING:
     from mull.models.session import Floats
 
-ROWS = 32
-"""Replies computed together at most."""
 N_KNOWN = 512
 """Conversations whose keys and values are kept for those that begin alike."""
 
@@ -45,7 +43,7 @@ class Scorer:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        from mull.models.session import Session
+        from mull.models.session import BLOCK, Session
 
         self.session = Session(folder)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -53,43 +51,29 @@ class Scorer:
         self.id_of: dict[str, int] = self.tokenizer.get_vocab()
         self._known: OrderedDict[tuple[int, ...], Known] = OrderedDict()
         self._begun: dict[tuple[int, ...], Known] = {}
+        """By each beginning of whole blocks: the last sequence that begins so."""
+        self._scratch = self.session.cache(1, self.session.config.context + BLOCK)
         self._lock = threading.Lock()
 
-    def logits(self, rows: Sequence[tuple[int, ...]]) -> list[tuple[Floats, int]]:
-        """For each sequence its logits, one a token, and how many tokens had to be computed."""
-        with self._lock:
-            found: dict[tuple[int, ...], tuple[Floats, int]] = {}
-            waiting = []
-            for ids in sorted(set(rows), key=lambda ids: (len(ids), ids)):
-                if ids in self._known:
-                    found[ids] = self._known[ids].logits, 0
-                else:
-                    waiting.append(ids)
-            for first in range(0, len(waiting), ROWS):
-                self._compute(waiting[first : first + ROWS], found)
-            return [found[ids] for ids in rows]
-
-    def _compute(self, rows: Sequence[tuple[int, ...]], found: dict[tuple[int, ...], tuple[Floats, int]]) -> None:
-        """Computes sequences side by side, each from the whole blocks on that a known one begins with."""
+    def logits(self, ids: tuple[int, ...]) -> Floats:
+        """A logit for each token of a sequence."""
         from mull.models.session import Binding, blocks
 
-        known = [self._longest(ids) for ids in rows]
-        n_new = max(len(ids) - n for ids, (_, n) in zip(rows, known, strict=True))
-        n_rows, length = blocks(len(rows)), blocks(n_new)
-        cache = self.session.cache(n_rows, self.session.config.context + length)
-        binding = Binding(self.session, cache, n_rows, length)
-        binding.last[:] = length - 1
-        for i, (ids, (begun, n)) in enumerate(zip(rows, known, strict=True)):
+        with self._lock:
+            if ids in self._known:
+                self._known.move_to_end(ids)
+                return self._known[ids].logits
+            begun, n = self._longest(ids)
+            new = ids[n:]
+            binding = Binding(self.session, self._scratch, 1, blocks(len(new)))
             if begun is not None:
-                cache[:, i, :, :n] = begun.keys_values[:, :, :n]
-            binding.ids[i, : len(ids) - n] = ids[n:]
-            binding.last[i] = n + length - 1
-        out = binding.run()[:, :, 0]
-        for i, (ids, (begun, n)) in enumerate(zip(rows, known, strict=True)):
-            before = begun.logits[:n] if begun is not None else out[i, :0]
-            logits = np.concatenate((before, out[i, : len(ids) - n]))
-            found[ids] = logits, len(ids) - n
-            self._keep(Known(ids, cache[:, i, :, : len(ids)].copy(), logits))
+                self._scratch[:, 0, :, :n] = begun.keys_values[:, :, :n]
+            binding.ids[0, : len(new)] = new
+            binding.last[0] = n + binding.ids.shape[1] - 1
+            logits = binding.run()[0, : len(new), 0]
+            logits = np.concatenate((begun.logits[:n], logits)) if begun is not None else logits.copy()
+            self._keep(Known(ids, self._scratch[:, 0, :, : len(ids)].copy(), logits))
+            return logits
 
     def _longest(self, ids: tuple[int, ...]) -> tuple[Known | None, int]:
         """The known sequence that shares most whole blocks with this one, and how many tokens those are."""
@@ -129,8 +113,9 @@ class Trained:
     """A reward model in a folder that `mull train` wrote from a built-in model, run without torch.
 
     A process reward model scores the end of every step and folds those scores; an outcome one has one score for
-    the reply. A prompt is computed once for all its replies and counted with the first; so is what one reply
-    shares with another. `verifier_tokens` are the tokens computed, FLOPs 2 for each of them and each parameter.
+    the reply. What sequences share is computed once: a question is counted with the first reply of a call, and
+    the partial reply that a draw continued is not counted again. `verifier_tokens` are the tokens counted, FLOPs 2
+    for each of them and each parameter; what else was computed before does not change them.
     """
 
     folder: str
@@ -176,29 +161,25 @@ class Trained:
         return await asyncio.to_thread(self._scores, problem, samples)
 
     def _scores(self, problem: Problem, samples: Sequence[Sample]) -> list[Score]:
-        start = time.monotonic()
         head = self._head(problem)
         asked: dict[str, tuple[tuple[int, ...], list[int]] | str] = {}
         for sample in samples:
             if sample.reply not in asked and sample.finish is not Finish.ERROR:
                 asked[sample.reply] = self._asked(head, sample.reply)
-        rows = [value[0] for value in asked.values() if not isinstance(value, str)]
-        self._scorer.logits([head])
-        computed = dict(zip(rows, self._scorer.logits(rows), strict=True))
-        seconds = (time.monotonic() - start) / max(1, len(rows))
         scores = []
         paid: set[str] = set()
         for sample in samples:
-            value = (
-                asked.get(sample.reply, "the draw failed") if sample.finish is not Finish.ERROR else "the draw failed"
-            )
+            value = "the draw failed" if sample.finish is Finish.ERROR else asked[sample.reply]
             if isinstance(value, str):
                 scores.append(Score(None, why=value))
                 continue
-            ids, ends = value
-            logits, n = computed[ids]
-            cost = Cost() if sample.reply in paid else self._cost(n, seconds)
+            start = time.monotonic()
+            logits = self._scorer.logits(value[0])
+            n_begun = len(self._encode(sample.prompt.prefix)) if sample.prompt.prefix else 0
+            n = len(value[0]) - (len(head) if paid or n_begun else 0) - n_begun
+            cost = Cost() if sample.reply in paid else self._cost(n, time.monotonic() - start)
             paid.add(sample.reply)
+            ends = value[1]
             scores.append(self._score(logits, ends, cost))
         return scores
 
