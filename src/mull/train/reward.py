@@ -29,9 +29,11 @@ HELD_OUT = 0.1
 
 
 class Encoded(NamedTuple):
-    """One solution in tokens: `ends[i]` is the place of the last token of step i, `targets[i]` its label or None."""
+    """One solution in tokens: it begins at `start`, `ends[i]` is the place of the last token of step i, `targets[i]`
+    its label or None."""
 
     ids: list[int]
+    start: int
     ends: list[int]
     targets: list[float | None]
     problem: str
@@ -48,6 +50,8 @@ class Options:
     batch_tokens: int = 4096
     right_for_wrong: float = 1.0
     """Right solutions kept for each wrong one of a problem; labels on right ones are cheap and alike."""
+    text: float = 0.0
+    """Weight of a next-token loss on right solutions beside the labels' (GRM, Yang et al. 2024, arXiv 2406.10216)."""
     patience: int = 5
     """Measurements on held-out problems without a gain after which training stops."""
     seed: int = 0
@@ -81,7 +85,8 @@ def encode(tokenizer: Any, labelled: Labelled, target: Target) -> Encoded:
             token += 1
         ends.append(token)
     targets: tuple[float | None, ...] = labelled.soft if target == "soft" else labelled.hard
-    return Encoded(list(coded["input_ids"]), ends, list(targets), labelled.problem, labelled.correct)
+    start = next(i for i, (_, end) in enumerate(coded["offset_mapping"]) if end > len(before))
+    return Encoded(list(coded["input_ids"]), start, ends, list(targets), labelled.problem, labelled.correct)
 
 
 def is_held_out(problem: str) -> bool:
@@ -119,9 +124,11 @@ def check(file: LabelFile, base: str, tokenizer: str, is_forced: bool) -> None:
 
 
 class Batch(NamedTuple):
-    """Token ids [rows, length], and the labels of steps as places and values."""
+    """Token ids [rows, length], the same with -100 for what is not to be written, and the labels of steps as places
+    and values."""
 
     ids: Tensor
+    texts: Tensor
     rows: Tensor
     places: Tensor
     values: Tensor
@@ -148,7 +155,11 @@ def batches(encoded: Sequence[Encoded], n_tokens: int, pad: int, rng: random.Ran
         if labels:
             rows, places, values = zip(*labels, strict=True)
             ids = torch.tensor([one.ids + [pad] * (length - len(one.ids)) for one in part])
-            yield Batch(ids, torch.tensor(rows), torch.tensor(places), torch.tensor(values, dtype=torch.float32))
+            texts = torch.full_like(ids, -100)
+            for row, one in enumerate(part):
+                if one.correct:
+                    texts[row, one.start : len(one.ids)] = ids[row, one.start : len(one.ids)]
+            yield Batch(ids, texts, torch.tensor(rows), torch.tensor(places), torch.tensor(values, dtype=torch.float32))
 
 
 def train_prm(
@@ -167,6 +178,7 @@ def train_prm(
     tokenizer = AutoTokenizer.from_pretrained(base)
     config = AutoConfig.from_pretrained(base, num_labels=1, classifier_dropout=0.0)
     model = AutoModelForTokenClassification.from_pretrained(base, config=config, dtype=torch.float32)
+    head = _text_head(base, model) if options.text else None
     kept = balanced(file.labelled, options.right_for_wrong, options.seed)
     encoded = [encode(tokenizer, one, options.target) for one in kept]
     limit = model.config.max_position_embeddings
@@ -196,8 +208,12 @@ def train_prm(
         for batch in batches(learned, options.batch_tokens, pad, random.Random(f"{options.seed}/{epoch}")):
             if step >= n_steps or since > options.patience:
                 break
-            logits = _logits(model, batch, accelerator.device)
+            if options.text:
+                logits, text_loss = _both(model, head, batch, accelerator.device)
+            else:
+                logits, text_loss = _logits(model, batch, accelerator.device), 0.0
             loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.values.to(accelerator.device))
+            loss = loss + options.text * text_loss
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -232,6 +248,31 @@ def _logits(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
     logits = model(input_ids=batch.ids.to(device), use_cache=False).logits[..., 0]
     chosen: Tensor = logits[batch.rows.to(device), batch.places.to(device)]
     return chosen
+
+
+def _text_head(base: str, model: Any) -> Tensor:
+    """What turns hidden states into next tokens: the embedding itself where the base ties them."""
+    from transformers import AutoModelForCausalLM
+
+    if model.config.tie_word_embeddings:
+        embedding: Tensor = model.get_input_embeddings().weight
+        return embedding
+    whole = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    frozen: Tensor = whole.get_output_embeddings().weight.detach()
+    return frozen
+
+
+def _both(model: Any, head: Tensor | None, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The logits of labelled steps, and the next-token loss of right solutions, of one pass."""
+    assert head is not None
+    hidden = model.base_model(input_ids=batch.ids.to(device), use_cache=False).last_hidden_state
+    logits = model.score(hidden[batch.rows.to(device), batch.places.to(device)])[..., 0]
+    texts = batch.texts.to(device)[:, 1:]
+    is_written = texts != -100
+    if not is_written.any():
+        return logits, logits.new_zeros(())
+    tokens = hidden[:, :-1][is_written] @ head.to(device).T
+    return logits, nn.functional.cross_entropy(tokens, texts[is_written])
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
