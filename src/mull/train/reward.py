@@ -24,6 +24,8 @@ from mull.train.data import LabelFile
 from mull.train.label import Labelled
 
 Target = Literal["hard", "soft"]
+Readout = Literal["class", "next"]
+"""Where a process reward model's logit is: of a token classifier, or of a language model's next tokens."""
 HELD_OUT = 0.1
 """The share of problems that is only measured on: it decides when to stop and calibrates."""
 
@@ -50,8 +52,7 @@ class Options:
     batch_tokens: int = 4096
     right_for_wrong: float = 1.0
     """Right solutions kept for each wrong one of a problem; labels on right ones are cheap and alike."""
-    text: float = 0.0
-    """Weight of a next-token loss on right solutions beside the labels' (GRM, Yang et al. 2024, arXiv 2406.10216)."""
+    readout: Readout = "class"
     patience: int = 5
     """Measurements on held-out problems without a gain after which training stops."""
     seed: int = 0
@@ -124,11 +125,10 @@ def check(file: LabelFile, base: str, tokenizer: str, is_forced: bool) -> None:
 
 
 class Batch(NamedTuple):
-    """Token ids [rows, length], the same with -100 for what is not to be written, and the labels of steps as places
-    and values."""
+    """Token ids [rows, length], where the solutions begin [rows], and the labels of steps as places and values."""
 
     ids: Tensor
-    texts: Tensor
+    starts: Tensor
     rows: Tensor
     places: Tensor
     values: Tensor
@@ -155,11 +155,10 @@ def batches(encoded: Sequence[Encoded], n_tokens: int, pad: int, rng: random.Ran
         if labels:
             rows, places, values = zip(*labels, strict=True)
             ids = torch.tensor([one.ids + [pad] * (length - len(one.ids)) for one in part])
-            texts = torch.full_like(ids, -100)
-            for row, one in enumerate(part):
-                if one.correct:
-                    texts[row, one.start : len(one.ids)] = ids[row, one.start : len(one.ids)]
-            yield Batch(ids, texts, torch.tensor(rows), torch.tensor(places), torch.tensor(values, dtype=torch.float32))
+            starts = torch.tensor([one.start for one in part])
+            yield Batch(
+                ids, starts, torch.tensor(rows), torch.tensor(places), torch.tensor(values, dtype=torch.float32)
+            )
 
 
 def train_prm(
@@ -171,17 +170,26 @@ def train_prm(
     calibrated. `tick` hears of the share done and the held-out loss. Raises `UsageError` for labels that teach nothing.
     """
     from accelerate import Accelerator
-    from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, get_cosine_schedule_with_warmup
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoModelForTokenClassification,
+        AutoTokenizer,
+        get_cosine_schedule_with_warmup,
+    )
 
     torch.manual_seed(options.seed)
     accelerator = Accelerator()
     tokenizer = AutoTokenizer.from_pretrained(base)
-    config = AutoConfig.from_pretrained(base, num_labels=1, classifier_dropout=0.0)
-    model = AutoModelForTokenClassification.from_pretrained(base, config=config, dtype=torch.float32)
-    head = _text_head(base, model) if options.text else None
+    model: nn.Module
+    if options.readout == "next":
+        model = NextTokens(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32))
+    else:
+        config = AutoConfig.from_pretrained(base, num_labels=1, classifier_dropout=0.0)
+        model = LastTokens(AutoModelForTokenClassification.from_pretrained(base, config=config, dtype=torch.float32))
     kept = balanced(file.labelled, options.right_for_wrong, options.seed)
     encoded = [encode(tokenizer, one, options.target) for one in kept]
-    limit = model.config.max_position_embeddings
+    limit = model.model.config.max_position_embeddings
     encoded = [one for one in encoded if len(one.ids) <= limit]
     learned = [one for one in encoded if not is_held_out(one.problem)]
     measured = [one for one in encoded if is_held_out(one.problem)]
@@ -208,12 +216,8 @@ def train_prm(
         for batch in batches(learned, options.batch_tokens, pad, random.Random(f"{options.seed}/{epoch}")):
             if step >= n_steps or since > options.patience:
                 break
-            if options.text:
-                logits, text_loss = _both(model, head, batch, accelerator.device)
-            else:
-                logits, text_loss = _logits(model, batch, accelerator.device), 0.0
+            logits = _logits(model, batch, accelerator.device)
             loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.values.to(accelerator.device))
-            loss = loss + options.text * text_loss
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -239,40 +243,55 @@ def train_prm(
     logits_out, values_out = predict(plain, measured, pad, accelerator.device)
     scale, shift = platt(logits_out, values_out)
     trained = _measured(out, plain, len(encoded), seen, logits_out, values_out, scale, shift)
-    _save(plain, tokenizer, out, file, options, trained, "process")
+    if options.readout == "next":
+        reading = {"slope": plain.slope.item(), "offset": plain.offset.item()}
+    else:
+        reading = {"bias": plain.model.score.bias.item()}
+    _save(plain.model, tokenizer, out, file, options, trained, "process", reading)
     checkpoint.unlink(missing_ok=True)
     return trained
 
 
+class NextTokens(nn.Module):  # type: ignore[misc]
+    """A language model read as a verifier: the logit that everything up to a place is right.
+
+    A token is right with the chance `sigmoid(slope * logit(p) + offset)`, p being its probability as the next token,
+    and a prefix if all its tokens are. So labels of whole steps teach which of their tokens is the wrong one, and
+    what the model knows of a token before it comes need not pass through the position after it.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.slope = nn.Parameter(torch.tensor(0.75))
+        self.offset = nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, ids: Tensor, starts: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+        logits = self.model(input_ids=ids, use_cache=False).logits[:, :-1]
+        log_p = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0].clamp(max=-1e-6)
+        token = self.slope * (log_p - torch.log(-torch.expm1(log_p))) + self.offset
+        is_solution = torch.arange(1, ids.size(1), device=ids.device) >= starts[:, None]
+        doubt = (nn.functional.softplus(-token) * is_solution).cumsum(1)  # -log of the chance that all are right
+        chosen = doubt[rows, places - 1].clamp(min=1e-6)
+        return -torch.log(torch.expm1(chosen))
+
+
+class LastTokens(nn.Module):  # type: ignore[misc]
+    """A token classifier read as a verifier: its logit at the last token of a step."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, starts: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+        logits: Tensor = self.model(input_ids=ids, use_cache=False).logits[rows, places, 0]
+        return logits
+
+
 def _logits(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
-    logits = model(input_ids=batch.ids.to(device), use_cache=False).logits[..., 0]
-    chosen: Tensor = logits[batch.rows.to(device), batch.places.to(device)]
-    return chosen
-
-
-def _text_head(base: str, model: Any) -> Tensor:
-    """What turns hidden states into next tokens: the embedding itself where the base ties them."""
-    from transformers import AutoModelForCausalLM
-
-    if model.config.tie_word_embeddings:
-        embedding: Tensor = model.get_input_embeddings().weight
-        return embedding
-    whole = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    frozen: Tensor = whole.get_output_embeddings().weight.detach()
-    return frozen
-
-
-def _both(model: Any, head: Tensor | None, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The logits of labelled steps, and the next-token loss of right solutions, of one pass."""
-    assert head is not None
-    hidden = model.base_model(input_ids=batch.ids.to(device), use_cache=False).last_hidden_state
-    logits = model.score(hidden[batch.rows.to(device), batch.places.to(device)])[..., 0]
-    texts = batch.texts.to(device)[:, 1:]
-    is_written = texts != -100
-    if not is_written.any():
-        return logits, logits.new_zeros(())
-    tokens = hidden[:, :-1][is_written] @ head.to(device).T
-    return logits, nn.functional.cross_entropy(tokens, texts[is_written])
+    parts = (part.to(device) for part in (batch.ids, batch.starts, batch.rows, batch.places))
+    logits: Tensor = model(*parts)
+    return logits
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -344,11 +363,17 @@ def _keep(
     path.with_suffix(".part").replace(path)
 
 
+_READ = {
+    "class": "the classifier's at the step's last token.",
+    "next": "that of the product, over the solution's tokens so far, of `sigmoid(slope * logit(p) + offset)`, p being the next-token probability.",
+}
+
+
 def _save(
-    model: Any, tokenizer: Any, out: Path, file: LabelFile, options: Options, trained: Trained, kind: str
-) -> None:
+    model: Any, tokenizer: Any, out: Path, file: LabelFile, options: Options, trained: Trained, kind: str,
+    read: dict[str, float],
+) -> None:  # fmt: skip
     """The checkpoint in half precision, its tokenizer, how to read its logits, and a model card."""
-    bias = float(model.score.bias[0]) if model.score.bias is not None else 0.0
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
     if model.config.model_type == "llama":
@@ -359,7 +384,7 @@ def _save(
         (out / "decoder.onnx").write_bytes(decoder(raw, BLOCK).SerializeToString())
     reading = {
         "kind": kind, "separator": file.origin.separator, "scale": trained.scale, "shift": trained.shift,
-        "bias": bias, "labels": asdict(file.origin),
+        "readout": options.readout if kind == "process" else "class", **read, "labels": asdict(file.origin),
     }  # fmt: skip
     (out / "reward.json").write_text(json.dumps(reading, indent=1) + "\n")
     measures = {k: v for k, v in asdict(trained).items() if k != "folder"}
@@ -368,7 +393,8 @@ def _save(
         "",
         f"Trained with mull on labels made by {file.origin.method} from solutions of {file.origin.model} to "
         f"{file.origin.task} (steps end with {file.origin.separator!r}).",
-        "The probability that a step is right is `sigmoid(scale * logit + shift)` at the step's last token."
+        "The probability that all is right up to a step's end is `sigmoid(scale * logit + shift)`, where the logit is "
+        + _READ[options.readout]
         if kind == "process"
         else "The probability that a solution is right is `sigmoid(scale * logit + shift)` at its last token.",
         "",
@@ -429,7 +455,7 @@ def train_orm(
     scale, shift = platt(logits, values)
     seen = int(trainer.state.num_input_tokens_seen or 0)
     trained = _measured(out, trainer.model, len(encoded), seen, logits, values, scale, shift)
-    _save(trainer.model, tokenizer, out, file, options, trained, "outcome")
+    _save(trainer.model, tokenizer, out, file, options, trained, "outcome", {"bias": 0.0})
     shutil.rmtree(out / "runs")
     return trained
 
