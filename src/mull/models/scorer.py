@@ -23,14 +23,39 @@ from mull.steps import Fold, fold, split
 from mull.types import Cost, Finish, Problem, Sample, Score
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mull.models.session import Floats
+
+    Doubles = NDArray[np.float64]
 
 N_KNOWN = 512
 """Conversations whose keys and values are kept for those that begin alike."""
 
 
+class Reading(NamedTuple):
+    """How the logits of a reward model are read; see `train/reward.py` for the two read-outs."""
+
+    is_process: bool
+    separator: str
+    is_next: bool
+    """Whether the numbers are those of a language model's next tokens, not a classifier's."""
+    slope: float
+    offset: float
+    scale: float
+    shift: float
+
+
+def read_reading(folder: Path) -> Reading:
+    """What `mull train` wrote of how to read a reward model."""
+    raw = json.loads((folder / "reward.json").read_text())
+    is_next = raw["readout"] == "next"
+    slope, offset = (raw["slope"], raw["offset"]) if is_next else (1.0, raw["bias"])
+    return Reading(raw["kind"] == "process", raw["separator"], is_next, slope, offset, raw["scale"], raw["shift"])
+
+
 class Known(NamedTuple):
-    """A computed conversation: keys and values [2 * layers, kv_heads, length, head], and a logit for each token."""
+    """A computed conversation: keys and values [2 * layers, kv_heads, length, head], and logits [length, outputs]."""
 
     ids: tuple[int, ...]
     keys_values: Floats
@@ -56,7 +81,7 @@ class Scorer:
         self._lock = threading.Lock()
 
     def logits(self, ids: tuple[int, ...]) -> Floats:
-        """A logit for each token of a sequence."""
+        """The logits of a sequence [length, outputs]."""
         from mull.models.session import Binding, blocks
 
         with self._lock:
@@ -70,7 +95,7 @@ class Scorer:
                 self._scratch[:, 0, :, :n] = begun.keys_values[:, :, :n]
             binding.ids[0, : len(new)] = new
             binding.last[0] = n + binding.ids.shape[1] - 1
-            logits = binding.run()[0, : len(new), 0]
+            logits = binding.run()[0, : len(new)]
             logits = np.concatenate((begun.logits[:n], logits)) if begun is not None else logits.copy()
             self._keep(Known(ids, self._scratch[:, 0, :, : len(ids)].copy(), logits))
             return logits
@@ -142,11 +167,8 @@ class Trained:
         return _load(Path(self.folder))
 
     @cached_property
-    def _reading(self) -> tuple[bool, str, float, float]:
-        """Whether it reads steps, what ends one, and the scale and shift that make its logits probabilities."""
-        raw = json.loads((Path(self.folder) / "reward.json").read_text())
-        # The graph leaves out the bias of the last layer.
-        return raw["kind"] == "process", raw["separator"], raw["scale"], raw["scale"] * raw["bias"] + raw["shift"]
+    def _reading(self) -> Reading:
+        return read_reading(Path(self.folder))
 
     def _cost(self, n: int, seconds: float | None) -> Cost:
         flops = Price(active_params=self._scorer.session.n_parameters).cost(n, 0).flops
@@ -180,7 +202,7 @@ class Trained:
             cost = Cost() if sample.reply in paid else self._cost(n, time.monotonic() - start)
             paid.add(sample.reply)
             ends = value[1]
-            scores.append(self._score(logits, ends, cost))
+            scores.append(self._score(value[0], len(head), logits, ends, cost))
         return scores
 
     def _head(self, problem: Problem) -> tuple[int, ...]:
@@ -198,8 +220,7 @@ class Trained:
 
     def _asked(self, head: tuple[int, ...], reply: str) -> tuple[tuple[int, ...], list[int]] | str:
         """The sequence to compute and the places to read; or why there is nothing to read."""
-        is_process, separator, _, _ = self._reading
-        pieces = split(reply, separator) if is_process else [reply]
+        pieces = split(reply, self._reading.separator) if self._reading.is_process else [reply]
         if not reply.strip():
             return "the reply is empty"
         ids, ends = list(head), []
@@ -210,13 +231,24 @@ class Trained:
             return f"question and reply have {len(ids)} tokens, and {self.name} reads at most {limit}"
         return tuple(ids), ends
 
-    def _score(self, logits: Floats, ends: Sequence[int], cost: Cost) -> Score:
-        is_process, _, scale, shift = self._reading
-        values = 1 / (1 + np.exp(-(scale * logits[list(ends)].astype(np.float64) + shift)))
-        steps = tuple(float(v) for v in values)
-        if not is_process:
-            return Score(steps[-1], cost=cost)
-        return Score(fold(steps, self.fold), steps, cost)
+    def _score(self, ids: Sequence[int], start: int, logits: Floats, ends: Sequence[int], cost: Cost) -> Score:
+        r = self._reading
+        if r.is_next:
+            found = next_token_logits(logits, ids, start, r.slope, r.offset)[list(ends)]
+        else:
+            found = logits[list(ends), 0].astype(np.float64) + r.offset
+        steps = tuple(float(v) for v in 1 / (1 + np.exp(-(r.scale * found + r.shift))))
+        return Score(fold(steps, self.fold), steps, cost) if r.is_process else Score(steps[-1], cost=cost)
+
+
+def next_token_logits(logits: Floats, ids: Sequence[int], start: int, slope: float, offset: float) -> Doubles:
+    """For each place the logit that all tokens from `start` up to it are right, by their next-token probabilities."""
+    wide = logits[:-1].astype(np.float64)
+    log_p = wide[np.arange(len(ids) - 1), ids[1:]] - np.logaddexp.reduce(wide, axis=1)
+    log_p = np.minimum(log_p, -1e-6)
+    token = slope * (log_p - np.log(-np.expm1(log_p))) + offset
+    doubt = np.where(np.arange(1, len(ids)) >= start, np.logaddexp(0, -token), 0.0).cumsum().clip(min=1e-6)
+    return np.concatenate(([np.inf], -np.log(np.expm1(doubt))))
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ class Options:
     right_for_wrong: float = 1.0
     """Right solutions kept for each wrong one of a problem; labels on right ones are cheap and alike."""
     readout: Readout = "class"
+    text: float = 0.0
+    """Weight of a next-token loss on right solutions (GRM, Yang et al. 2024, arXiv 2406.10216); for `next` only."""
     patience: int = 5
     """Measurements on held-out problems without a gain after which training stops."""
     seed: int = 0
@@ -125,10 +127,11 @@ def check(file: LabelFile, base: str, tokenizer: str, is_forced: bool) -> None:
 
 
 class Batch(NamedTuple):
-    """Token ids [rows, length], where the solutions begin [rows], and the labels of steps as places and values."""
+    """Token ids [rows, length], where solutions begin and whether they are right [rows], and labels: places, values."""
 
     ids: Tensor
     starts: Tensor
+    is_right: Tensor
     rows: Tensor
     places: Tensor
     values: Tensor
@@ -156,9 +159,9 @@ def batches(encoded: Sequence[Encoded], n_tokens: int, pad: int, rng: random.Ran
             rows, places, values = zip(*labels, strict=True)
             ids = torch.tensor([one.ids + [pad] * (length - len(one.ids)) for one in part])
             starts = torch.tensor([one.start for one in part])
-            yield Batch(
-                ids, starts, torch.tensor(rows), torch.tensor(places), torch.tensor(values, dtype=torch.float32)
-            )
+            is_right = torch.tensor([one.correct for one in part])
+            targets = torch.tensor(values, dtype=torch.float32)
+            yield Batch(ids, starts, is_right, torch.tensor(rows), torch.tensor(places), targets)
 
 
 def train_prm(
@@ -218,6 +221,8 @@ def train_prm(
                 break
             logits = _logits(model, batch, accelerator.device)
             loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.values.to(accelerator.device))
+            if options.text:
+                loss = loss + options.text * accelerator.unwrap_model(model).text_loss(batch.is_right)
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -270,10 +275,19 @@ class NextTokens(nn.Module):  # type: ignore[misc]
         logits = self.model(input_ids=ids, use_cache=False).logits[:, :-1]
         log_p = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0].clamp(max=-1e-6)
         token = self.slope * (log_p - torch.log(-torch.expm1(log_p))) + self.offset
-        is_solution = torch.arange(1, ids.size(1), device=ids.device) >= starts[:, None]
+        ends = torch.zeros(len(ids), dtype=torch.long, device=ids.device).scatter_reduce(0, rows, places, "amax")
+        order = torch.arange(1, ids.size(1), device=ids.device)
+        is_solution = order >= starts[:, None]
+        self._written = log_p, is_solution & (order <= ends[:, None])
         doubt = (nn.functional.softplus(-token) * is_solution).cumsum(1)  # -log of the chance that all are right
         chosen = doubt[rows, places - 1].clamp(min=1e-6)
         return -torch.log(torch.expm1(chosen))
+
+    def text_loss(self, is_right: Tensor) -> Tensor:
+        """The mean loss of the tokens of right solutions in the last pass."""
+        log_p, is_written = self._written
+        mask = is_written & is_right.to(log_p.device)[:, None]
+        return -(log_p * mask).sum() / mask.sum().clamp(min=1)
 
 
 class LastTokens(nn.Module):  # type: ignore[misc]
@@ -365,7 +379,8 @@ def _keep(
 
 _READ = {
     "class": "the classifier's at the step's last token.",
-    "next": "that of the product, over the solution's tokens so far, of `sigmoid(slope * logit(p) + offset)`, p being the next-token probability.",
+    "next": "that of the product of `sigmoid(slope * logit(p) + offset)` over the solution's tokens so far, "
+    "p being a token's probability as the next one.",
 }
 
 
