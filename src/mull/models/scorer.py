@@ -248,7 +248,7 @@ def next_token_logits(logits: Floats, ids: Sequence[int], start: int, slope: flo
     log_p = np.minimum(log_p, -1e-6)
     token = slope * (log_p - np.log(-np.expm1(log_p))) + offset
     doubt = np.where(np.arange(1, len(ids)) >= start, np.logaddexp(0, -token), 0.0).cumsum().clip(min=1e-6)
-    return np.concatenate(([np.inf], -np.log(np.expm1(doubt))))
+    return np.concatenate(([np.inf], -doubt - np.log(-np.expm1(-doubt))))
 
 
 @dataclass(frozen=True)

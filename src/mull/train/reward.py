@@ -201,7 +201,10 @@ def train_prm(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     n_tokens = sum(len(one.ids) for one in learned)
     n_steps = max(10, int(options.epochs * n_tokens / options.batch_tokens))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.95), weight_decay=0.01)
+    few = [p for name, p in model.named_parameters() if p.dim() == 0]  # they calibrate, and have far to go
+    many = [p for p in model.parameters() if p.dim() > 0]
+    groups = [{"params": many, "lr": options.rate}, {"params": few, "lr": 100 * options.rate}]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.01)
     scheduler = get_cosine_schedule_with_warmup(optimizer, n_steps // 10, n_steps)
     model, optimizer = accelerator.prepare(model, optimizer)
     out.mkdir(parents=True, exist_ok=True)
@@ -232,7 +235,7 @@ def train_prm(
             seen += batch.ids.numel()
             if step % every == 0 or step == n_steps:
                 logits_out, values_out = predict(model, measured, pad, accelerator.device)
-                held_out = float(nn.functional.binary_cross_entropy_with_logits(logits_out, values_out))
+                held_out = calibrated_loss(logits_out, values_out)
                 if held_out < best:
                     best, since = held_out, 0
                     best_state = {
@@ -281,7 +284,7 @@ class NextTokens(nn.Module):  # type: ignore[misc]
         self._written = log_p, is_solution & (order <= ends[:, None])
         doubt = (nn.functional.softplus(-token) * is_solution).cumsum(1)  # -log of the chance that all are right
         chosen = doubt[rows, places - 1].clamp(min=1e-6)
-        return -torch.log(torch.expm1(chosen))
+        return -chosen - torch.log(-torch.expm1(-chosen))
 
     def text_loss(self, is_right: Tensor) -> Tensor:
         """The mean loss of the tokens of right solutions in the last pass."""
@@ -332,6 +335,12 @@ def platt(logits: Tensor, values: Tensor) -> tuple[float, float]:
     optimizer.step(closure)
     scale, shift = weights.detach().tolist()
     return float(scale), float(shift)
+
+
+def calibrated_loss(logits: Tensor, values: Tensor) -> float:
+    """The cross-entropy that is left once logits are calibrated."""
+    scale, shift = platt(logits, values)
+    return float(nn.functional.binary_cross_entropy_with_logits(scale * logits + shift, values))
 
 
 def auc(scores: Tensor, is_positive: Tensor) -> float | None:
