@@ -61,6 +61,45 @@ def total(costs: Iterable[Cost]) -> Cost:
     return Cost(*counts, *(None if None in column else math.fsum(column) for column in columns[_COUNTS:]))
 
 
+class Ledger:
+    """A running `total` in constant time: exact, so the same to the last bit whatever the order of the costs."""
+
+    def __init__(self) -> None:
+        self._counts: list[int | None] = [0] * _COUNTS
+        self._exact: list[list[float] | None] = [[] for _ in range(len(fields(Cost)) - _COUNTS)]
+
+    def add(self, cost: Cost) -> None:
+        values = _parts(cost)
+        for i, value in enumerate(values[:_COUNTS]):
+            before = self._counts[i]
+            self._counts[i] = None if value is None or before is None else before + value
+        for i, value in enumerate(values[_COUNTS:]):
+            partials = self._exact[i]
+            if value is None:
+                self._exact[i] = None
+            elif partials is not None:
+                _add_exactly(partials, value)
+
+    @property
+    def total(self) -> Cost:
+        """The sum of all that was added; `None` where one was unknown."""
+        return Cost(*self._counts, *(None if p is None else math.fsum(p) for p in self._exact))
+
+
+def _add_exactly(partials: list[float], value: float) -> None:
+    """Keeps numbers whose exact sum is that of all values so far (Shewchuk 1997)."""
+    n = 0
+    for other in partials:
+        high = value + other
+        big, small = (value, other) if abs(value) >= abs(other) else (other, value)
+        low = small - (high - big)
+        if low:
+            partials[n] = low
+            n += 1
+        value = high
+    partials[n:] = [value]
+
+
 def mean(costs: Sequence[Cost]) -> Cost:
     """The mean of each part; `None` where one is unknown."""
     whole = total(costs)

@@ -17,7 +17,7 @@ from mull.lab.cases import Case, Group, Source, read_recorded
 from mull.lab.grid import pool_of
 from mull.lab.metrics import Pool
 from mull.records import RecordedSample
-from mull.run import digest, question
+from mull.asked import digest, question
 from mull.types import Model, Params, Task
 
 MOST_DRAWS = 1_000_000
