@@ -140,6 +140,55 @@ class FakeVerifier:
         return Score(value, (*before, value), cost)
 
 
+@dataclass
+class LineModel(FakeModel):
+    """Line i of its replies is `line(i, what is there, the draw)`; a reply has `length` lines."""
+
+    line: Callable[[int, str, Draw], str] = lambda i, prefix, draw: f"{i}.{draw.number}"
+    length: int = 3
+    per_line: int = 2
+    """Tokens of a line."""
+
+    def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
+        text, start, finish, n_tokens = "", prompt.prefix.count("\n"), Finish.STOP, 0
+        for i in range(start, self.length):
+            n_tokens += self.per_line
+            if n_tokens > params.max_tokens:
+                n_tokens, finish = params.max_tokens, Finish.LENGTH
+                break
+            text += self.line(i, prompt.prefix + text, draw)
+            if i < self.length - 1:
+                if "\n" in params.stop:
+                    finish = Finish.STOP_STRING
+                    break
+                text += "\n"
+        return Sample(prompt, text, finish, self._cost(n_tokens), draw.number, draw.seed)
+
+
+@dataclass
+class StubVerifier:
+    """Scores a reply, whole or not, by `value(reply)` and for nothing; `seen` lists what it was asked, call by call."""
+
+    value: Callable[[str], float | None]
+    scores_steps: bool = True
+    seen: list[list[str]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return "stub"
+
+    @property
+    def identity(self) -> str | None:
+        return None
+
+    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
+        return Cost()
+
+    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+        self.seen.append([s.reply for s in samples])
+        return [Score(value, () if value is None else (value,)) for value in map(self.value, self.seen[-1])]
+
+
 def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
     """Runs a strategy to its end in an event loop of its own."""
 

@@ -12,7 +12,16 @@ from typing import Literal, get_args
 from mull.errors import UnknownNameError, UsageError
 from mull.run import Run
 from mull.strategies.parallel import check_at_least
-from mull.strategies.stepwise import Branch, Pick, Search, check_options, check_scores_steps, flat, rank
+from mull.strategies.stepwise import (
+    Branch,
+    Pick,
+    Search,
+    check_has_verifier,
+    check_options,
+    check_scores_steps,
+    flat,
+    rank,
+)
 from mull.types import Outcome, Problem
 
 Value = Literal["score", "rollout"]
@@ -61,6 +70,19 @@ def uct(node: Node, explore: float) -> float:
     return (mean or 0.0) + explore * math.sqrt(math.log(max(parent.visits, 1)) / max(node.visits, 1))
 
 
+def check_is_value(value: str) -> None:
+    """Refuses a kind of reward that there is not."""
+    if value not in get_args(Value):
+        raise UnknownNameError("value", value, get_args(Value))
+
+
+def check_value(value: Value, run: Run) -> None:
+    """Roll-outs are whole replies, which any verifier can score; steps are not."""
+    if value == "score":
+        check_scores_steps(run)
+    check_has_verifier(run)
+
+
 async def judge(search: Search, branches: Sequence[Branch], value: Value) -> None:
     """Gives new branches their reward: their own score, or that of one roll-out to the end, which is kept."""
     if value == "score":
@@ -82,14 +104,15 @@ class Mcts:
     """Monte-Carlo tree search by UCT over steps, `n` of them at most (Kocsis and Szepesvari 2006; Hao et al. 2023).
 
     The leaf with the highest bound on the way from the root is expanded by `width` steps at once. The reward of a
-    step is its score, or the score of a roll-out from it (`value=rollout`, which draws as many replies again).
+    step is the score of one roll-out from it to the end, which stands for election too, or its own score
+    (`value=score`): that needs a verifier of steps, and so many steps that the tree reaches the end of replies.
     `batch` leaves are expanded side by side; those on their way count as visited without a reward.
     """
 
-    n: int = 64
+    n: int = 16
     width: int = 4
     explore: float = 1.0
-    value: Value = "score"
+    value: Value = "rollout"
     batch: int = 1
     depth: int = 40
     pick: Pick = "weighted"
@@ -98,13 +121,12 @@ class Mcts:
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, width=self.width, batch=self.batch, depth=self.depth)
         check_options(self.pick, self.separator)
-        if self.value not in get_args(Value):
-            raise UnknownNameError("value", self.value, get_args(Value))
+        check_is_value(self.value)
         if not self.explore >= 0:
             raise UsageError(f"explore must be 0 or more, not {self.explore}")
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        check_scores_steps(run)
+        check_value(self.value, run)
         search = Search(problem, run, self.separator)
         root, left = Node(search.root), self.n
         leaves: list[Branch] = [search.root]
@@ -193,11 +215,12 @@ class AbMcts:
     """Adaptive branching Monte-Carlo tree search with node aggregation, AB-MCTS-A (Inoue et al. 2025, 2503.04412).
 
     At every node Thompson sampling decides between one more child and going down to one of those there are, and
-    then between them. Rewards are scores; their beliefs are Beta distributions from Jeffreys' prior on. `n` steps
-    at most, `batch` of them side by side.
+    then between them. What is believed of rewards are Beta distributions, from Jeffreys' prior on. `n` steps at
+    most, `batch` of them side by side; `value` as in `Mcts`, but where steps are scored nothing draws this search down.
     """
 
-    n: int = 64
+    n: int = 16
+    value: Value = "rollout"
     batch: int = 1
     depth: int = 40
     pick: Pick = "weighted"
@@ -206,9 +229,10 @@ class AbMcts:
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, batch=self.batch, depth=self.depth)
         check_options(self.pick, self.separator)
+        check_is_value(self.value)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        check_scores_steps(run)
+        check_value(self.value, run)
         search = Search(problem, run, self.separator)
         root, left = Arm(search.root), self.n
         leaves: list[Branch] = []
@@ -219,7 +243,7 @@ class AbMcts:
                 steps = flat(grown)
                 if not steps:
                     break
-                await judge(search, steps, "score")
+                await judge(search, steps, self.value)
                 for arm, children in zip(chosen, grown, strict=True):
                     for step in children:
                         self.add(arm, step)

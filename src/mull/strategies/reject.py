@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mull.errors import UsageError
 from mull.run import Run
 from mull.strategies.parallel import check_at_least
-from mull.strategies.stepwise import Branch, Pick, Search, check_options, flat, rank, shares
+from mull.strategies.stepwise import Branch, Pick, Search, check_has_verifier, check_options, flat, rank, shares
 from mull.types import Outcome, Problem
 
 
@@ -36,8 +36,7 @@ class RejectEarly:
             raise UsageError(f"alpha is the share that stops in each round, between 0 and 1, not {self.alpha}")
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        if run.verifier is None:
-            raise UsageError("reject-early needs a verifier: name one with --verifier")
+        check_has_verifier(run)
         search = Search(problem, run, chunk=self.chunk)
         live, wanted, ended = [search.root], self.n, list[Branch]()
         with run.reserve(problem.prompt):

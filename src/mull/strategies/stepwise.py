@@ -82,10 +82,16 @@ def check_can_continue(run: Run) -> None:
         )
 
 
+def check_has_verifier(run: Run) -> None:
+    """Refuses a run without a verifier, before anything is spent."""
+    if run.verifier is None:
+        raise UsageError("a search needs a verifier: name one with --verifier")
+
+
 def check_scores_steps(run: Run) -> None:
     """Refuses a run without a verifier of steps, before anything is spent."""
-    if run.verifier is None:
-        raise UsageError("a search needs a verifier that scores steps: name one with --verifier")
+    check_has_verifier(run)
+    assert run.verifier is not None
     if not getattr(run.verifier, "scores_steps", False):
         raise UsageError(
             f"a search needs a verifier that scores steps, and {run.verifier.name} scores whole replies only: use a "
@@ -148,9 +154,11 @@ class Search:
             branch.prompt.extend(sample.text + self.separator), sample, branch, branch.n_tokens + n_tokens,
             branch.depth + 1, is_over,
         )  # fmt: skip
-        if not is_over and not sample.text.strip() and branch.sample is not None:
+        if not is_over and not sample.text.strip():
             # A blank draw is no step: the step before it goes on.
-            child.sample, child.parent, child.depth = branch.sample, branch.parent, branch.depth
+            child.depth = branch.depth
+            if branch.sample is not None:
+                child.sample, child.parent = branch.sample, branch.parent
         child.is_over = is_over or not self._has_room(child)
         return child
 

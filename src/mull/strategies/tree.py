@@ -83,17 +83,17 @@ class Lookahead(Beam):
 
     async def value(self, search: Search, steps: Sequence[Branch]) -> None:
         """Scores the ends of the roll-outs."""
-        firsts = {(step.prompt, step.is_over, step.n_tokens): step for step in reversed(steps)}
-        ends = dict.fromkeys(firsts.values())
-        end_of = {step: step for step in ends}
+        firsts: dict[tuple[object, ...], Branch] = {}
+        twin = {step: firsts.setdefault((step.prompt, step.is_over, step.n_tokens), step) for step in steps}
+        end_of = {step: step for step in firsts.values()}
         for _ in range(self.k):
-            going = [step for step in ends if not end_of[step].is_over]
+            going = [step for step, end in end_of.items() if not end.is_over]
             grown = await search.grow([(end_of[step], 1) for step in going], temperature=0.0)
             for step, further in zip(going, grown, strict=True):
                 end_of[step] = further[0] if further else end_of[step]
         await search.score(list(end_of.values()))
         for step in steps:
-            end = end_of[firsts[step.prompt, step.is_over, step.n_tokens]]
+            end = end_of[twin[step]]
             step.score = end.score
             if end is not step:
                 search.decided("lookahead", [step], end=end.sample, value=end.value)
