@@ -44,7 +44,7 @@ def systematic(weights: Sequence[float], start: float) -> list[int]:
     for weight in weights:
         ends.append((ends[-1] if ends else 0.0) + weight)
     # How many of the points start, start + 1, ... lie below the end of each particle's stretch of [0, n].
-    below = [min(n, max(0, math.ceil(n * end / ends[-1] - start))) for end in ends]
+    below = [n if end == ends[-1] else min(n, max(0, math.ceil(n * end / ends[-1] - start))) for end in ends]
     return [b - a for a, b in zip([0, *below], below, strict=False)]
 
 
