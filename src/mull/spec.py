@@ -22,7 +22,11 @@ STRATEGIES = {
     "until-pass": "mull.strategies.parallel:UntilPass",
     "adaptive": "mull.strategies.adaptive:Adaptive",
 }
-VERIFIERS = {"countdown": "mull.verifiers.countdown:CountdownChecker"}
+VERIFIERS = {
+    "countdown": "mull.verifiers.countdown:CountdownChecker",
+    "prm": "mull.verifiers.reward:ProcessReward",
+    "orm": "mull.verifiers.reward:OutcomeReward",
+}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
