@@ -38,10 +38,10 @@ class Rows(NamedTuple):
 class Asked(NamedTuple):
     """A question and a reply as a reward model takes them, in every form that something may run it with.
 
-    `messages` is the conversation; in a dialogue of turns a value is read in place of each assistant message. `head` and
-    `body` are the same as plain text, before the reply and from it on (`None`: the model's template is not known here).
-    `pieces` are the parts of that text where they are tokenized one by one: what comes before the reply, then each step
-    and its tag in turn.
+    `messages` is the conversation; in a dialogue of turns a value is read in place of each assistant message. `head`
+    and `body` are the same as plain text, before the reply and from it on (`None`: the model's template is not known
+    here). `pieces` are the parts of that text where they are tokenized one by one: what comes before the reply, then
+    each step and its tag in turn.
     """
 
     messages: tuple[Message, ...]
@@ -70,9 +70,9 @@ class Reading:
     """The conventions of one reward model.
 
     `form`: a conversation for the model's chat template, plain text, or a dialogue in which each step is a user turn
-    that the model answers. `split` is what ends a step (`None`: the reply is judged as a whole), `label` what is written
-    before a step that does not begin with it (`{i}` is its number), `tag` the token after each step where its value is
-    read, `joint` what stands between steps.
+    that the model answers. `split` is what ends a step (`None`: the reply is judged as a whole), `label` what is
+    written before a step that does not begin with it (`{i}` is its number), `tag` the token after each step where its
+    value is read, `joint` what stands between steps.
     """
 
     form: Literal["chat", "plain", "turns"]
@@ -248,8 +248,8 @@ PRESETS = {
     "bradley-terry": Reading("chat", "value", "sigmoid", server="classify"),
     "cross-encoder": Reading("plain", "value", "sigmoid", start="{question}", server="score"),
 }  # fmt: skip
-"""Reward models by name. The fold is the one that a model was published with: Qwen2.5-Math-PRM the product, Math-Shepherd
-the least; the last step where none is named. What ends a reply's steps differs too: see `split`."""
+"""Reward models by name. The fold is the one that a model was published with: Qwen2.5-Math-PRM the product,
+Math-Shepherd the least; the last step where none is named."""
 
 
 def preset(name: str, *, is_process: bool) -> Reading:

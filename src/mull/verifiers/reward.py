@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Protocol
 
@@ -15,7 +15,7 @@ from mull.errors import UsageError
 from mull.steps import Fold
 from mull.types import Cost, Finish, Problem, Sample, Score
 from mull.verifiers.reading import Asked, Backend, Reading, Unscored, preset
-from mull.verifiers.servers import Served, check_shape
+from mull.verifiers.servers import OnServer, check_shape
 from mull.verifiers.wire import Server
 
 TEMPLATE_TOKENS = 256
@@ -41,7 +41,7 @@ class Remote:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Backend]:
         async with self.server.opened() as post:
-            yield Served(self.model, self.shape, post)
+            yield OnServer(self.model, self.shape, post)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class RewardModel:
     reading: Reading
     source: Source
     fold: Fold | None = None
-    price: Price = Price()
+    price: Price = field(default_factory=Price)
 
     @property
     def name(self) -> str:

@@ -28,7 +28,7 @@ N_ALTERNATIVES = 20
 
 
 @dataclass(frozen=True)
-class Served:
+class OnServer:
     """A reward model on a server."""
 
     model: str
