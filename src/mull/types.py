@@ -241,6 +241,11 @@ class Outcome:
     confidence: float | None = None
     stopped: Stopped = Stopped.COMPLETE
 
+    @property
+    def n_unscored(self) -> int:
+        """How many candidates the verifier could not score."""
+        return sum(score.value is None for score in self.scores)
+
 
 @dataclass(frozen=True, slots=True)
 class Grade:
