@@ -1,8 +1,8 @@
 """A local HTTP server that gives scores in the shapes of vLLM 0.33 and SGLang 0.5.
 
-It has a tokenizer and a model: words, punctuation and special tokens are the tokens, and what the model thinks of a text
-is decided by the words in it. So a reply that is rendered wrongly, read at the wrong place or with the wrong sign gets
-another score than the test works out from the text.
+It has a tokenizer and a model: words, punctuation and special tokens are the tokens, and what the model thinks of a
+text is decided by the words in it. So a reply that is rendered wrongly, read at the wrong place or with the wrong sign
+gets another score than the test works out from the text.
 """
 
 from __future__ import annotations

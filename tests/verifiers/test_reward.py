@@ -67,7 +67,8 @@ async def test_qwen_math_prm_on_vllm() -> None:
     expected = at_tags(chatml(qwen(GOOD.split("\n\n"))), "<extra_0>")
     assert good.steps == pytest.approx(expected)
     assert good.value == pytest.approx(math.prod(expected))
-    assert bad.value is not None and bad.value < 0.01 < 0.9 < good.value  # type: ignore[operator]
+    assert bad.value is not None
+    assert bad.value < 0.01 < 0.9 < good.value
     path, body = fake.seen[0]
     assert path == "/pooling"
     assert body["messages"] == qwen(GOOD.split("\n\n"))
@@ -147,10 +148,12 @@ async def test_a_label_that_is_not_among_the_likeliest_counts_as_little_or_not_a
     assert sure.value == pytest.approx(1, abs=1e-5)
     fake.say = lambda messages: [("+", math.log(0.3)), ("x", math.log(0.2))]
     (unsure,) = await score("a", "orm:model=m,base_url=URL,preset=rlhflow-orm", fake)
-    assert unsure.value is None and "undecided" in unsure.why
+    assert unsure.value is None
+    assert "undecided" in unsure.why
     fake.say = lambda messages: [("The", math.log(0.9))]
     (other,) = await score("a", "orm:model=m,base_url=URL,preset=rlhflow-orm", fake)
-    assert other.value is None and "'+' and '-'" in other.why
+    assert other.value is None
+    assert "'+' and '-'" in other.why
 
 
 # Outcome reward models.
@@ -175,8 +178,11 @@ async def test_outcome_models(preset: str, server: str, path: str) -> None:
     messages += [{"role": "user", "content": "What is 2 + 3 * 4?"}, {"role": "assistant", "content": GOOD}]
     text = "What is 2 + 3 * 4?" + GOOD if server == "score" else chatml(messages)
     assert good.value == pytest.approx(sigmoid(goodness(tokens(text))))
-    assert bad.value is not None and good.value is not None and bad.value < good.value
-    assert not good.steps and not good.why
+    assert bad.value is not None
+    assert good.value is not None
+    assert bad.value < good.value
+    assert not good.steps
+    assert not good.why
 
 
 async def test_large_rewards_stay_apart() -> None:
@@ -193,7 +199,8 @@ async def test_equal_replies_are_scored_once_and_paid_once() -> None:
     scores = await score([GOOD, BAD, GOOD, GOOD], "prm:model=m,base_url=URL,preset=qwen-math-prm", fake)
     assert len(fake.seen) == 2
     assert scores[0].value == scores[2].value == scores[3].value
-    assert scores[0].cost.verifier_tokens and scores[2].cost == Cost()
+    assert scores[0].cost.verifier_tokens
+    assert scores[2].cost == Cost()
 
 
 # What has no score.
@@ -273,12 +280,14 @@ async def test_a_server_that_hangs_is_given_up() -> None:
 
     fake.pooling = hang  # type: ignore[method-assign]
     (one,) = await score(GOOD, "prm:model=m,base_url=URL,preset=qwen-math-prm,seconds=0.05", fake)
-    assert one.value is None and "did not answer within 0.05 seconds" in one.why
+    assert one.value is None
+    assert "did not answer within 0.05 seconds" in one.why
 
 
 async def test_values_at_every_token_instead_of_the_tags_are_noticed() -> None:
     (one,) = await score(GOOD, "prm:model=m,base_url=URL,preset=qwen-math-prm", Fake(step_tag=None))
-    assert one.value is None and "reads steps elsewhere than the preset says" in one.why
+    assert one.value is None
+    assert "reads steps elsewhere than the preset says" in one.why
 
 
 @pytest.mark.parametrize(
@@ -293,14 +302,17 @@ async def test_values_at_every_token_instead_of_the_tags_are_noticed() -> None:
 async def test_a_reply_that_speaks_the_reward_model_s_own_tokens_has_no_score(reply: str, says: str) -> None:
     fake = Fake()
     one, fine = await score([reply, GOOD], "prm:model=m,base_url=URL,preset=qwen-math-prm", fake)
-    assert one.value is None and says in one.why
+    assert one.value is None
+    assert says in one.why
     assert fine.value is not None
     assert len(fake.seen) == 1, "it was not even sent"
 
 
 async def test_a_single_step_is_said() -> None:
     one, two = await score(["right in one.", GOOD], "prm:model=m,base_url=URL,preset=qwen-math-prm", Fake())
-    assert one.value is not None and "single step" in one.why and r"'\n\n'" in one.why
+    assert one.value is not None
+    assert "single step" in one.why
+    assert r"'\n\n'" in one.why
     assert two.why == ""
     (other,) = await score("right.\nwrong.", r"prm:model=m,base_url=URL,preset=qwen-math-prm,split=\n", Fake())
     assert len(other.steps) == 2
@@ -323,7 +335,8 @@ async def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch: pytest.M
         monkeypatch.setenv("REWARD_KEY", "s3cret")
         verifier = spec.build("verifier", spec.VERIFIERS, option + ",api_key_env=REWARD_KEY")
         (one,) = await verifier.score(PROBLEM, [sample(GOOD)])
-    assert refused.value is None and "answered 401: Unauthorized" in refused.why
+    assert refused.value is None
+    assert "answered 401: Unauthorized" in refused.why
     assert one.value is not None
     assert "s3cret" not in f"{verifier!r} {verifier.identity} {one}"
 
@@ -398,9 +411,8 @@ def test_identity_changes_with_all_that_changes_a_score_and_with_nothing_else() 
 
     base = "prm:model=m,base_url=http://x,preset=qwen-math-prm"
     assert identity(base) == identity(base.replace("http://x", "http://y"))
-    others = [
-        base.replace("=m", "=n"), base + ",fold=min", base + ",split=\\n", base.replace("qwen-math-prm", "math-shepherd"),
-    ]  # fmt: skip
+    other_preset = base.replace("qwen-math-prm", "math-shepherd")
+    others = [base.replace("=m", "=n"), base + ",fold=min", base + ",split=\\n", other_preset]
     assert len({identity(option) for option in [base, *others]}) == 5
 
 
@@ -478,7 +490,8 @@ async def test_recorded_rewards_give_the_recorded_figures() -> None:
 
     async def recorded(body: dict[str, object]) -> dict[str, object]:
         system, user, assistant = (m["content"] for m in body["messages"])  # type: ignore[union-attr]
-        assert system == MATH and body["use_activation"] is False
+        assert system == MATH
+        assert body["use_activation"] is False
         probs = [logits[user, assistant]]
         return {"data": [{"index": 0, "label": None, "probs": probs, "num_classes": 1}], "usage": {"prompt_tokens": 9}}
 
