@@ -24,12 +24,15 @@ def _load(model: str, kind: str) -> tuple[Any, Any]:
     except ImportError:
         raise UsageError("server=transformers needs torch and transformers: pip install 'mull[train]'") from None
     if (model, kind) not in _loaded:
+        transformers.utils.logging.disable_progress_bar()
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = "auto" if device == "cuda" else torch.float32  # a processor's half precision is slow and coarse
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-            loaded = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(model, dtype="auto").eval()
+            loaded = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(model, dtype=dtype).eval()
         except (OSError, ValueError) as error:
             raise UsageError(f"transformers cannot load {model} for {kind}: {str(error).splitlines()[0]}") from None
-        _loaded[model, kind] = tokenizer, loaded.to("cuda" if torch.cuda.is_available() else "cpu")
+        _loaded[model, kind] = tokenizer, loaded.to(device)
     return _loaded[model, kind]
 
 
