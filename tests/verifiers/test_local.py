@@ -77,7 +77,7 @@ async def test_nano_read_by_transformers_and_by_the_embedded_runtime_agrees() ->
 async def test_turns_are_read_before_each_answer() -> None:
     reading = Reading("turns", "pair", "softmax", split="\n", start="{question}\n", pair=("+", "-"))
     (one,) = await RewardModel(str(NANO), reading, Inside(Local(str(NANO)))).score(PROBLEM, [sample()])
-    model = transformers.AutoModelForCausalLM.from_pretrained(NANO).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(NANO, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(NANO)
     steps = ["a:7;b:a*6;b?\nb:a", "b:a*6=7*6=42", "answer: 42"]
     text, expected = "", []
@@ -108,7 +108,7 @@ async def test_a_sequence_classifier_is_an_outcome_model(classifiers: dict[str, 
     folder = classifiers["SequenceClassification"]
     option = f"orm:model={folder},preset=bradley-terry,server=transformers"
     scores = await spec.build("verifier", spec.VERIFIERS, option).score(PROBLEM, [sample(), sample("b:a")])
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     for one, reply in zip(scores, (REPLY, "b:a"), strict=True):
         text = f"<bos><user>a:7;b:a*6;b?<assistant>{reply}<eos>"
@@ -121,7 +121,7 @@ async def test_a_token_classifier_is_a_process_model(classifiers: dict[str, Path
     folder = classifiers["TokenClassification"]
     reading = Reading("chat", "class", "softmax", split="\n", tag="<", index=1, at="tag", fold="prod")
     (one,) = await RewardModel("m", reading, Inside(Local(str(folder)))).score(PROBLEM, [sample()])
-    model = transformers.AutoModelForTokenClassification.from_pretrained(folder).eval()
+    model = transformers.AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     text = "<bos><user>a:7;b:a*6;b?<assistant>b:a<b:a*6=7*6=42<answer: 42<<eos>"
     ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
@@ -137,7 +137,7 @@ async def test_pieces_are_tokenized_one_by_one(classifiers: dict[str, Path]) -> 
         "plain", "class", "softmax", split="\n", start="{question}\n", tag="\n", index=1, at="piece", fold="mean"
     )
     (one,) = await RewardModel("m", reading, Inside(Local(str(folder)))).score(PROBLEM, [sample()])
-    model = transformers.AutoModelForTokenClassification.from_pretrained(folder).eval()
+    model = transformers.AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     ids = tokenizer("a:7;b:a*6;b?\n" + REPLY + "\n", add_special_tokens=False, return_tensors="pt")["input_ids"]
     at = [i for i, token in enumerate(ids[0].tolist()) if token == tokenizer.convert_tokens_to_ids("\n")][1:]
