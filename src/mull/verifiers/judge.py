@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mull.cost import total
-from mull.errors import ModelError, PromptError, UsageError
+from mull.errors import ModelError, UsageError
 from mull.run import digest, question, seed_of
 from mull.types import Cost, Draw, Finish, Model, Pair, Params, Preference, Problem, Prompt, Sample, Score
 from mull.verifiers.fence import RULES, code_of, fenced, harmless
@@ -134,7 +134,7 @@ class _Speaker:
     def _most(self, prompt: Prompt) -> Cost:
         try:
             return _judging(self.model.quote(prompt, self._params))
-        except PromptError:
+        except UsageError:
             return Cost()  # it will not be asked
 
     async def _opinions(self, prompt: Prompt, first: int, labels: Sequence[Sequence[str]]) -> Opinion:
@@ -146,7 +146,7 @@ class _Speaker:
             async with aclosing(self.model.sample(prompt, self._params, draws, lambda cost: None)) as stream:
                 async for sample in stream:
                     samples.append(sample)
-        except (ModelError, PromptError) as error:
+        except (ModelError, UsageError) as error:
             return Opinion(None, total(_judging(s.cost) for s in samples), f"the judge failed: {error}")
         samples.sort(key=lambda sample: sample.draw)
         found: list[float] = []

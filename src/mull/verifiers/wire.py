@@ -76,8 +76,10 @@ class Server:
                 status = response.status
         except TimeoutError:
             raise Unscored(f"{where} did not answer within {self.seconds:g} seconds") from None
+        except aiohttp.ClientConnectorError as error:
+            raise Unscored(f"{where} cannot be reached: {error.os_error.strerror or error.os_error}") from None
         except aiohttp.ClientError as error:
-            raise Unscored(f"{where} cannot be reached: {printable(str(error) or type(error).__name__)}") from None
+            raise Unscored(f"{where} did not answer: {printable(str(error) or type(error).__name__)}") from None
         try:
             reply = json.loads(raw)
         except ValueError:
