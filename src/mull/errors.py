@@ -7,7 +7,8 @@ MullError
 │   └── PromptError              the model cannot read the prompt, or it is too long
 ├── BankError (OSError)          the bank cannot be read or written
 │   └── BankVersionError         the bank was made by another version
-└── ModelError (RuntimeError)    the model failed; what was drawn before is kept
+├── ModelError (RuntimeError)    the model failed; what was drawn before is kept
+└── VerifierError (RuntimeError) a verifier or judge does not know right from wrong, or cannot tell
 """
 
 from __future__ import annotations
@@ -56,3 +57,7 @@ class BankVersionError(BankError):
 
 class ModelError(MullError, RuntimeError):
     """The model failed; draws that were finished before are in the bank."""
+
+
+class VerifierError(MullError, RuntimeError):
+    """A verifier or judge that does not know right from wrong, or could not tell."""

@@ -30,6 +30,7 @@ from mull.types import (
     Prompt,
     Sample,
     Score,
+    Served,
     Stopped,
     Verifier,
 )
@@ -51,6 +52,33 @@ class _Batch(NamedTuple):
     numbers: range
     known: dict[int, Sample]
     hold: Hold
+
+
+class _Purse:
+    """What one call of the model spends from: the hold on its draws, and what it asks for beyond."""
+
+    def __init__(self, run: Run, hold: Hold) -> None:
+        self._run, self._hold = run, hold
+        self._more: list[Hold] = []
+
+    def __call__(self, cost: Cost) -> None:
+        self._hold.n -= 1
+        self._run._settle(cost, self._hold.quote, is_fresh=True)
+
+    def hold(self, cost: Cost) -> bool:
+        if not fits(self._run.left, cost):
+            self._run.stopped = Stopped.BUDGET
+            return False
+        self._more.append(Hold(cost, 1))
+        self._run._holds.add(self._more[-1])
+        return True
+
+    def pay(self, cost: Cost) -> None:
+        self._run._pay(cost, cost, is_fresh=True)
+
+    def close(self) -> None:
+        """Gives back what is still held."""
+        self._run._holds.difference_update([self._hold, *self._more])
 
 
 class Run:
@@ -150,6 +178,26 @@ class Run:
         if self.trace is not None:
             self.trace.note(what, samples, details)
 
+    def _settle(self, cost: Cost, quote: Cost, *, is_fresh: bool) -> None:
+        """Counts a draw; each attempt at it may have cost what was quoted."""
+        self._pay(cost, times(quote, 1 + cost.retries) if cost.retries else quote, is_fresh=is_fresh)
+
+    async def prepare(self) -> None:
+        """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
+        if isinstance(self.model, Served):
+            hold = Hold(Cost(), 0)
+            purse = _Purse(self, hold)
+            try:
+                await self.model.prepare(purse)
+            finally:
+                purse.close()
+
+    def check_continues(self) -> None:
+        """Refuses a model that cannot go on from a partial reply. Raises `UsageError` with the reason and a remedy."""
+        if not self.model.can_continue:
+            why = self.model.why_no_continuation if isinstance(self.model, Served) else "use one that can, such as nano"
+            raise UsageError(f"{self.model.name} cannot continue a partial reply: {why}")
+
     @asynccontextmanager
     async def sample(
         self, prompt: Prompt, n: int = 1, params: Params | None = None, order: Order = "draw"
@@ -172,6 +220,9 @@ class Run:
 
     async def _rounds(self, prompt: Prompt, n: int, params: Params, order: Order) -> AsyncGenerator[Sample, None]:
         """Draws as many as the ceilings allow at worst, and goes on with what those leave unspent."""
+        if prompt.prefix:
+            await self.prepare()
+            self.check_continues()
         while n > 0:
             quote = self.model.quote(prompt, params)
             check_quoted(self.budget, quote, self.model.name)
@@ -196,6 +247,9 @@ class Run:
         """
         for ask in asks:
             check_asked(ask.prompt, ask.n, ask.params)
+        if any(ask.prompt.prefix for ask in asks):
+            await self.prepare()
+            self.check_continues()
         got: list[list[Sample]] = [[] for _ in asks]
         wanted = {i: ask.n for i, ask in enumerate(asks)}
         while wanted:
@@ -251,24 +305,20 @@ class Run:
         """The draws of a batch, from the bank where it has them, each settled as it comes."""
         asked, key, prompt, params, numbers, known, hold = batch
         missing = [Draw(i, seed_of(key, i)) for i in numbers if i not in known]
+        purse = _Purse(self, hold)
 
         def arrived(sample: Sample) -> None:
             if self.bank is not None and sample.finish is not Finish.ERROR:
                 self.bank.put(key, asked, sample)
-            hold.n -= 1
-            self._pay(sample.cost, hold.quote, is_fresh=True)
-
-        def lost(cost: Cost) -> None:
-            hold.n -= 1
-            self._pay(cost, hold.quote, is_fresh=True)
+            purse(sample.cost)
 
         def replayed(sample: Sample) -> Sample:
             hold.n -= 1
-            self._pay(sample.cost, hold.quote, is_fresh=False)
+            self._settle(sample.cost, hold.quote, is_fresh=False)
             return sample
 
         try:
-            async with aclosing(self._fresh(prompt, params, missing, arrived, lost)) as fresh:
+            async with aclosing(self._fresh(prompt, params, missing, arrived, purse)) as fresh:
                 if order == "arrival":
                     for sample in known.values():
                         yield self._seen(replayed(sample), is_banked=True)
@@ -287,7 +337,7 @@ class Run:
                         waiting[sample_or_none.draw] = sample_or_none
                     yield self._seen(waiting.pop(number))
         finally:
-            self._holds.discard(hold)
+            purse.close()
 
     def _seen(self, sample: Sample, is_banked: bool = False) -> Sample:
         if self._watch is not None:

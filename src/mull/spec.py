@@ -7,11 +7,13 @@ is a spec of its own: `outer:inner=(majority:n=4)`.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
+from mull.types import Model
 
 STRATEGIES = {
     "single": "mull.strategies.parallel:Single",
@@ -31,7 +33,17 @@ STRATEGIES = {
     "particles": "mull.strategies.particles:Particles",
     "reject-early": "mull.strategies.reject:RejectEarly",
 }
-VERIFIERS = {"countdown": "mull.verifiers.countdown:CountdownChecker"}
+VERIFIERS = {
+    "countdown": "mull.verifiers.countdown:CountdownChecker",
+    "prm": "mull.verifiers.reward:ProcessReward",
+    "orm": "mull.verifiers.reward:OutcomeReward",
+    "genrm": "mull.verifiers.judge:GenRM",
+    "decisions": "mull.verifiers.decisions:Decisions",
+}
+JUDGES = {
+    "pairwise": "mull.verifiers.judge:Pairwise",
+    "decisions": "mull.verifiers.decisions:PairDecisions",
+}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
@@ -53,9 +65,12 @@ def load(path: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def build(kind: str, table: dict[str, str], spec: str, **defaults: Any) -> Any:
+def build(
+    kind: str, table: dict[str, str], spec: str, *, models: Callable[[str], Any] | None = None, **defaults: Any
+) -> Any:
     """The value that a spec names; `defaults` are given to those of its fields that the spec leaves out.
 
+    `models` makes the models that are named in it; without it those of `MODELS` can be named.
     Raises `UnknownNameError` for a name or option that there is not, `UsageError` for a value of another type.
     """
     name, _, rest = spec.strip().partition(":")
@@ -74,7 +89,10 @@ def build(kind: str, table: dict[str, str], spec: str, **defaults: Any) -> Any:
             raise UsageError(f"{kind} {name!r}: {part!r} is not of the form option=value")
         if option not in options:
             raise UnknownNameError(f"option of {name}", option, options)
-        given[option] = _value(f"{name}:{option}", text, hints[option])
+        if hints[option] is Model:
+            given[option] = (models or _model)(_bare(text))
+        else:
+            given[option] = _value(f"{name}:{option}", text, hints[option])
     for option, value in defaults.items():
         if option in options:
             given.setdefault(option, value)
@@ -121,6 +139,15 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def _bare(text: str) -> str:
+    """A spec without the brackets around it."""
+    return text[1:-1] if text.startswith("(") and text.endswith(")") else text
+
+
+def _model(text: str) -> Any:
+    return build("model", MODELS, text)
+
+
 def _value(option: str, text: str, hint: Any) -> Any:
     """The text as a value of the option's type."""
     if get_origin(hint) in (Union, UnionType):
@@ -143,4 +170,4 @@ def _value(option: str, text: str, hint: Any) -> Any:
             raise UsageError(f"{option} must be {what}, not {text!r}") from None
     if hint is str:
         return text.replace(NEWLINE, "\n") if option.endswith(":separator") else text
-    return strategy(text[1:-1] if text.startswith("(") and text.endswith(")") else text)
+    return strategy(_bare(text))
