@@ -26,6 +26,7 @@ ROWS = [
         "records",
         "asked",
         "trace",
+        "wallet",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -33,7 +34,12 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"asked", "cost", "trace"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}}
+ROW_1_ORDER = {
+    "run": {"asked", "cost", "trace", "wallet"},
+    "wallet": {"asked", "cost"},
+    "bank": {"bank_sql"},
+    "testing": {"bank", "run"},
+}
 """Row 1 holds single files, not packages: these may use those."""
 
 
