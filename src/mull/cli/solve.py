@@ -6,6 +6,7 @@ import asyncio
 import random
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    made_by,
     model_of,
     print_json,
     stderr,
@@ -31,6 +33,9 @@ from mull.cli.options import (
     tell_scores,
     verifier_of,
 )
+from mull.errors import UsageError
+from mull.trace import Trace, TraceFile
+from mull.trace import write as write_trace
 from mull.types import AnswerKind, Budget, Outcome, Params, Problem, Prompt, Sample
 
 
@@ -53,6 +58,9 @@ def solve(
     kind: Annotated[AnswerKind, typer.Option("--kind", help="What the answer looks like.")] = AnswerKind.TEXT,
     seed: SeedOption = 0,
     bank: BankOption = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="A file for every draw, score and decision; `mull report` draws it.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question.
@@ -61,17 +69,22 @@ def solve(
     """
     from mull.run import Run
 
+    if trace is not None and (trace.is_dir() or not trace.absolute().parent.is_dir()):
+        raise UsageError(f"a trace needs a file in a folder that is there, not {str(trace)!r}")
     text = sys.stdin.read() if prompt == "-" else prompt
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
     problem = Problem("prompt", Prompt.user(text.strip()), kind)
+    tracer = None if trace is None else Trace(problem)
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         run = Run(
             model_of(model, seed), verifier=verifier_of(verifier, seed), bank=opened, seed=seed, watch=live.draw,
             budget=Budget(samples, tokens, usd, flops, seconds), params=Params(temperature, max_tokens),
-            rng=random.Random(f"{seed}/{text}"),
+            rng=random.Random(f"{seed}/{text}"), trace=tracer,
         )  # fmt: skip
         outcome = asyncio.run(plan(problem, run))
+    if trace is not None and tracer is not None:
+        write_trace(trace, _traced(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan)))
     tell_scores(outcome.scores)
     if as_json:
         print_json(_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed))
@@ -79,6 +92,25 @@ def solve(
         _show(outcome, run)
     if outcome.best is None:
         raise typer.Exit(1)
+
+
+def _traced(tracer: Trace, outcome: Outcome, run: Any, strategy: str) -> TraceFile:
+    from mull.answers import answer_of
+
+    return tracer.file(
+        outcome,
+        answers=[answer_of(tracer.problem, sample) for sample in outcome.candidates],
+        model=run.model.name,
+        strategy=strategy,
+        verifier=None if run.verifier is None else run.verifier.name,
+        judge=None if run.judge is None else run.judge.name,
+        seed=run.seed,
+        params=run.params,
+        budget=asdict(run.budget),
+        spent=run.spent,
+        fresh=run.fresh,
+        made_by=made_by(),
+    )
 
 
 def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: int) -> dict[str, Any]:
@@ -97,7 +129,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "cost": asdict(run.spent),
         "samples": [
             {
-                "text": sample.text,
+                "text": sample.reply,
                 "answer": answer_of(problem, sample),
                 "score": None if score is None else score.value,
                 "steps": None if score is None else list(score.steps),
