@@ -16,11 +16,13 @@ MOST_DRAWS = 1_500
 MOST_EVENTS = 3_000
 MOST_CHARACTERS = 4_000
 """Of one text in the list of draws."""
-COLUMN, BOX, GAP = 232, 196, 10
+COLUMN, BOX, GAP = 192, 164, 8
 """Pixels: from one level to the next, width of a box, between two boxes."""
+LEFT = 44
+"""Pixels left of the first level, where the start is."""
 TALL, FLAT = 42, 22
 """Pixels: height of a box, and of one that was pruned."""
-LETTERS = 25
+LETTERS = 20
 """Characters of a box's line."""
 WORDS = {
     "kept": "kept", "pruned": "pruned", "resampled": "resampled", "selected": "chosen", "step": "went on",
@@ -62,7 +64,8 @@ class Node:
     @property
     def label(self) -> str:
         """What it wrote, in one line."""
-        return cut(self.event.text, LETTERS) or ("(nothing)" if self.event.error is None else "(failed)")
+        empty = "(nothing)" if self.event.error is None else "(failed)"
+        return cut(self.event.text, LETTERS - 5 if self.is_flat else LETTERS) or empty
 
     @property
     def second(self) -> str:
@@ -189,47 +192,42 @@ class Picture:
     width: float
     height: float
     n_left_out: int
-    start_y: float
 
 
 def draw(nodes: Sequence[Node]) -> Picture:
-    """Places the nodes: a level a column from left to right, parents in the middle of their children."""
+    """Places the nodes: a level a column from left to right, each as high up as those before it and its parent allow.
+
+    What led to the winner comes first, so that it is one straight row; what was pruned comes last. Lines never cross.
+    """
     shown = [node for i, node in enumerate(nodes) if i < MOST_DRAWS or node.is_winning]
     visible = set(map(id, shown))
-    children = {id(n): [c for c in n.children if id(c) in visible] for n in shown}
-    roots = [n for n in shown if n.parent is None or id(n.parent) not in visible]
-    depth = {id(node): 0 for node in roots}
-    for node in shown:  # parents come before children
-        for child in children[id(node)]:
-            depth[id(child)] = depth[id(node)] + 1
-    # From the last to the first: what a node and all below it need in height.
-    needs: dict[int, float] = {}
-    for node in reversed(shown):
-        below = sum(needs[id(child)] for child in children[id(node)])
-        needs[id(node)] = max(node.height + GAP, below)
-    top: dict[int, float] = {}
-    at = 0.0
-    for node in roots:
-        top[id(node)] = at
-        at += needs[id(node)]
-    for node in shown:
-        below = sum(needs[id(child)] for child in children[id(node)])
-        y = top[id(node)] + (needs[id(node)] - below) / 2
-        for child in children[id(node)]:
-            top[id(child)] = y
-            y += needs[id(child)]
-        node.x = 56 + depth[id(node)] * COLUMN
-        node.y = top[id(node)] + (needs[id(node)] - node.height) / 2
-    height = max(at, TALL + GAP)
-    lines = [_line(node, node.parent if id(node) in depth and depth[id(node)] else None, height / 2) for node in shown]
+    roots = sorted((n for n in shown if n.parent is None or id(n.parent) not in visible), key=_order)
+    depth: dict[int, int] = {}
+    free: dict[int, float] = {}
+    """By level: where the next box may begin."""
+    waiting = [(root, 0) for root in reversed(roots)]
+    while waiting:
+        node, level = waiting.pop()
+        depth[id(node)] = level
+        above = node.parent.y if level and node.parent else 0.0
+        node.x, node.y = LEFT + level * COLUMN, max(free.get(level, 0.0), above)
+        is_last = node.parent is not None and node is max(node.parent.children, key=_order)
+        free[level] = node.y + node.height + GAP * (2 if is_last else 1)
+        children = sorted((child for child in node.children if id(child) in visible), key=_order, reverse=True)
+        waiting += [(child, level + 1) for child in children]
+    lines = [_line(node, node.parent if depth[id(node)] else None) for node in shown]
     # The winner's line is drawn last, over all others.
     lines.sort(key=lambda line: "winning" in line.css)
-    width = 56 + (max(depth.values(), default=0) + 1) * COLUMN
-    return Picture(shown, lines, width, height, len(nodes) - len(shown), height / 2)
+    width = LEFT + (max(depth.values(), default=0) + 1) * COLUMN
+    return Picture(shown, lines, width, max(free.values(), default=0.0), len(nodes) - len(shown))
 
 
-def _line(node: Node, parent: Node | None, start_y: float) -> Line:
-    x0, y0 = (16.0, start_y) if parent is None else (parent.x + BOX, parent.y + parent.height / 2)
+def _order(node: Node) -> tuple[bool, bool, bool, int]:
+    return not node.is_winning, node.fate == "pruned", node.kind == "probe", node.event.id
+
+
+def _line(node: Node, parent: Node | None) -> Line:
+    x0, y0 = (13.0, TALL / 2) if parent is None else (parent.x + BOX, parent.y + parent.height / 2)
     x1, y1 = node.x, node.y + node.height / 2
     middle = (x0 + x1) / 2
     return Line(f"M{x0:.0f} {y0:.1f}C{middle:.0f} {y0:.1f} {middle:.0f} {y1:.1f} {x1:.0f} {y1:.1f}", node.css)
@@ -279,7 +277,7 @@ def reason(trace: TraceFile, nodes: Sequence[Node]) -> list[str]:
         is_weighted = how == "weighted" or any(row.weight != row.n for row in answers)
         kind = "vote weighted by scores" if is_weighted else "plain vote"
         sentences.append(
-            f"The {kind} over {len(ended)} whole replies gave {cut(first.answer, 40)} {100 * first.share:.0f} % of "
+            f"The {kind} over {len(ended)} whole replies gave “{cut(first.answer, 40)}” {100 * first.share:.0f} % of "
             f"{'the weight' if is_weighted else 'the votes'}"
             + (f", the next answer {100 * answers[1].share:.0f} %." if len(answers) > 1 else ".")
         )
@@ -373,6 +371,7 @@ def render(trace: TraceFile, title: str = "") -> str:
         "n_events_left_out": max(0, len(trace.events) - MOST_EVENTS),
         "most": MOST_CHARACTERS,
         "box": BOX,
+        "start": TALL / 2,
         "winner": [node for node in nodes if node.is_winning],
         "params": {k: v for k, v in trace.params.items() if v not in (None, [], ())},
         "budget": {k: v for k, v in trace.budget.items() if v is not None},
