@@ -24,6 +24,7 @@ ROWS = [
         "testing",
         "expression",
         "records",
+        "account",
         "asked",
         "trace",
     },
@@ -33,7 +34,12 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"asked", "cost", "trace"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}}
+ROW_1_ORDER = {
+    "run": {"account", "asked", "cost", "trace"},
+    "account": {"asked", "cost"},
+    "bank": {"bank_sql"},
+    "testing": {"bank", "run"},
+}
 """Row 1 holds single files, not packages: these may use those."""
 
 

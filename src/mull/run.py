@@ -7,12 +7,13 @@ import random
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from mull.account import Account, Purse
 from mull.asked import Ask, Hold, check_asked, digest, question, seed_of
-from mull.cost import CEILINGS, Ledger, affordable, check_budget, check_quoted, fits, known_or, times, total
+from mull.cost import affordable, check_quoted, fits, total
 from mull.errors import UsageError
 from mull.trace import Trace
 from mull.types import (
@@ -54,34 +55,7 @@ class _Batch(NamedTuple):
     hold: Hold
 
 
-class _Purse:
-    """What one call of the model spends from: the hold on its draws, and what it asks for beyond."""
-
-    def __init__(self, run: Run, hold: Hold) -> None:
-        self._run, self._hold = run, hold
-        self._more: list[Hold] = []
-
-    def __call__(self, cost: Cost) -> None:
-        self._hold.n -= 1
-        self._run._settle(cost, self._hold.quote, is_fresh=True)
-
-    def hold(self, cost: Cost) -> bool:
-        if not fits(self._run.left, cost):
-            self._run.stopped = Stopped.BUDGET
-            return False
-        self._more.append(Hold(cost, 1))
-        self._run._holds.add(self._more[-1])
-        return True
-
-    def pay(self, cost: Cost) -> None:
-        self._run._pay(cost, cost, is_fresh=True)
-
-    def close(self) -> None:
-        """Gives back what is still held."""
-        self._run._holds.difference_update([self._hold, *self._more])
-
-
-class Run:
+class Run(Account):
     """One strategy's dealings with the world on one problem.
 
     Every ceiling of the budget is held before a call and settled after it, so `spent` never exceeds it.
@@ -103,90 +77,29 @@ class Run:
         watch: Callable[[Sample], None] | None = None,
         trace: Trace | None = None,
     ) -> None:
-        self.model, self.verifier, self.judge = model, verifier, judge
-        self.budget = budget or Budget()
+        super().__init__(model, budget or Budget(), params or Params())
+        self.verifier, self.judge = verifier, judge
         self.bank = bank
-        self.params = params or Params()
         self.seed = seed
         self.rng = rng or random.Random(seed)
-        self.stopped = Stopped.COMPLETE
-        """Why the last short read was short; `COMPLETE` while there was none."""
         self.trace = trace
         self._watch = watch
-        self._spent, self._fresh_costs, self._charged = Ledger(), Ledger(), Ledger()
-        self._holds: set[Hold] = set()
         self._drawn: Counter[str] = Counter()
-        self._start = time.monotonic()
         self._draw_until: float | None = None
         if self.budget.seconds is not None:
             share = 1.0 if verifier is None and judge is None else DRAWING_SHARE
             self._draw_until = self._start + share * self.budget.seconds
-        check_budget(self.budget)
-
-    @property
-    def spent(self) -> Cost:
-        """What the run has cost, draws that came from the bank counted as if they had been made."""
-        return self._spent.total
-
-    @property
-    def fresh(self) -> Cost:
-        """What was paid now."""
-        return self._fresh_costs.total
-
-    @property
-    def held(self) -> Cost:
-        """What calls under way may still cost."""
-        return total(times(hold.quote, hold.n) for hold in self._holds)
-
-    @property
-    def seconds(self) -> float:
-        """Time on the clock since the run began."""
-        return time.monotonic() - self._start
-
-    @property
-    def left(self) -> Budget:
-        """What the ceilings still allow, calls under way taken as if they cost the most they can."""
-        used = self._charged.total + self.held
-        gone = {
-            name: None if (top := getattr(self.budget, name)) is None else top - (of(used) or 0)
-            for name, of in CEILINGS.items()
-        }
-        seconds = None if self.budget.seconds is None else max(0.0, self.budget.seconds - self.seconds)
-        return Budget(seconds=seconds, **gone)
-
-    def _pay(self, cost: Cost, quote: Cost, *, is_fresh: bool) -> None:
-        """Counts a cost; what is unknown of it counts against the ceilings as the most it can have been."""
-        self._spent.add(cost)
-        self._charged.add(cost if None not in (cost.tokens, cost.usd, cost.flops) else known_or(cost, quote))
-        if is_fresh:
-            self._fresh_costs.add(cost)
-
-    @contextmanager
-    def reserve(self, prompt: Prompt, params: Params | None = None) -> Iterator[None]:
-        """Keeps the price of one such draw out of reach inside the block: a search cut short can still answer."""
-        quote = self.model.quote(prompt, params or self.params)
-        check_quoted(self.budget, quote, self.model.name)
-        hold = Hold(quote, 1)
-        self._holds.add(hold)
-        try:
-            yield
-        finally:
-            self._holds.discard(hold)
 
     def note(self, what: str, samples: Sequence[Sample] = (), **details: Any) -> None:
         """Tells the trace, where there is one, of a decision on samples of this run: plain values for JSON."""
         if self.trace is not None:
             self.trace.note(what, samples, details)
 
-    def _settle(self, cost: Cost, quote: Cost, *, is_fresh: bool) -> None:
-        """Counts a draw; each attempt at it may have cost what was quoted."""
-        self._pay(cost, times(quote, 1 + cost.retries) if cost.retries else quote, is_fresh=is_fresh)
-
     async def prepare(self) -> None:
         """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
         if isinstance(self.model, Served):
             hold = Hold(Cost(), 0)
-            purse = _Purse(self, hold)
+            purse = Purse(self, hold)
             try:
                 await self.model.prepare(purse)
             finally:
@@ -305,7 +218,7 @@ class Run:
         """The draws of a batch, from the bank where it has them, each settled as it comes."""
         asked, key, prompt, params, numbers, known, hold = batch
         missing = [Draw(i, seed_of(key, i)) for i in numbers if i not in known]
-        purse = _Purse(self, hold)
+        purse = Purse(self, hold)
 
         def arrived(sample: Sample) -> None:
             if self.bank is not None and sample.finish is not Finish.ERROR:
