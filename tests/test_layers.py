@@ -24,9 +24,9 @@ ROWS = [
         "testing",
         "expression",
         "records",
-        "account",
         "asked",
         "trace",
+        "wallet",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -35,8 +35,8 @@ ROWS = [
     {"__main__"},
 ]
 ROW_1_ORDER = {
-    "run": {"account", "asked", "cost", "trace"},
-    "account": {"asked", "cost"},
+    "run": {"asked", "cost", "trace", "wallet"},
+    "wallet": {"asked", "cost"},
     "bank": {"bank_sql"},
     "testing": {"bank", "run"},
 }
