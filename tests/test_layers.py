@@ -24,6 +24,8 @@ ROWS = [
         "testing",
         "expression",
         "records",
+        "config",
+        "config_schema",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -31,7 +33,14 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"cost"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}, "cost": set(), "answers": set()}
+ROW_1_ORDER = {
+    "run": {"cost"},
+    "bank": {"bank_sql"},
+    "testing": {"bank", "run"},
+    "config": {"config_schema"},
+    "cost": set(),
+    "answers": set(),
+}
 """Row 1 holds single files, not packages: these may use those."""
 
 
