@@ -78,7 +78,7 @@ class FaultServer:
     async def __aenter__(self) -> FaultServer:
         self._script = iter(self.script)
         self._active = 0
-        self._never = asyncio.Event()
+        self._never, self._went = asyncio.Event(), asyncio.Event()
         app = web.Application(client_max_size=64 << 20)
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/version", self._version)
@@ -96,6 +96,12 @@ class FaultServer:
     async def __aexit__(self, *_: object) -> None:
         self._never.set()
         await self._runner.cleanup()
+
+    async def all_gone(self, n: int) -> None:
+        """Waits until `n` clients have left before their reply."""
+        while self.counts["gone"] < n:
+            self._went.clear()
+            await self._went.wait()
 
     def _is_allowed(self, request: web.Request) -> bool:
         return self.key is None or request.headers.get("Authorization") == f"Bearer {self.key}"
@@ -133,6 +139,7 @@ class FaultServer:
             return await self._answer(request, await request.json())
         except asyncio.CancelledError:
             self.counts["gone"] += 1
+            self._went.set()
             raise
         finally:
             self._active -= 1
@@ -161,7 +168,8 @@ class FaultServer:
         """A fault that depends on what is asked and how often it was, and on nothing else."""
         if not self.mixed or (retry := int(request.headers.get("X-Retry-Count", "0"))) >= 2:
             return "ok"
-        asked = json.dumps([body.get("messages"), body.get("seed"), body.get("temperature"), retry])
+        told_apart = body["seed"] if "seed" in body else len(self.bodies)
+        asked = json.dumps([body.get("messages"), told_apart, body.get("temperature"), retry])
         rng = random.Random(hashlib.sha256(asked.encode()).digest())
         if rng.random() >= self.mixed:
             return "ok"
