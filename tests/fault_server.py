@@ -78,7 +78,7 @@ class FaultServer:
     async def __aenter__(self) -> FaultServer:
         self._script = iter(self.script)
         self._active = 0
-        self._never, self._went = asyncio.Event(), asyncio.Event()
+        self._never, self._went, self._asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
         app = web.Application(client_max_size=64 << 20)
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/version", self._version)
@@ -102,6 +102,12 @@ class FaultServer:
         while self.counts["gone"] < n:
             self._went.clear()
             await self._went.wait()
+
+    async def asked(self, n: int) -> None:
+        """Waits until there have been `n` requests."""
+        while len(self.bodies) < n:
+            self._asked.clear()
+            await self._asked.wait()
 
     def _is_allowed(self, request: web.Request) -> bool:
         return self.key is None or request.headers.get("Authorization") == f"Bearer {self.key}"
@@ -146,6 +152,7 @@ class FaultServer:
 
     async def _answer(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         self.bodies.append(body)
+        self._asked.set()
         if body.get("model") not in self.models:
             return self._error(404, f"The model {body.get('model')!r} does not exist.", "model_not_found")
         if self.capacity is not None and self._active > self.capacity:

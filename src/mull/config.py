@@ -72,8 +72,9 @@ def parse(text: str, path: Path) -> Config:
     try:
         return Config(path, File.model_validate(told).models, text)
     except ValidationError as error:
-        # A mistake inside of a table says more than that the table is none.
-        first = max(error.errors(include_url=False, include_input=False), key=lambda e: len(e["loc"]))
+        # What is misspelt is missing too, and of the two the first is what is wrong; what is deeper says more.
+        told = error.errors(include_url=False, include_input=False)
+        first = max(told, key=lambda e: (e["type"] != "missing", len(e["loc"])))
         keys = [str(part) for part in first["loc"]]
         raise FileFormatError(path, find_line(text, keys), _words(first, keys)) from None
 

@@ -209,9 +209,7 @@ async def test_a_key_that_is_withdrawn_ends_the_run(served, monkeypatch: pytest.
     async with FaultServer(key="sk-1") as server:
         run = await ready(served(server, api_key_env="KEY"), server)
         server.key = "sk-2"
-        with pytest.raises(
-            ModelError, match=r"the key is refused \(HTTP 401: Incorrect API key provided: Bearer \*\*\*\)"
-        ):
+        with pytest.raises(ModelError, match=r"the key is refused \(HTTP 401: Incorrect API .* Bearer \*\*\*\)"):
             await run.draw(HELLO, 3)
 
 
