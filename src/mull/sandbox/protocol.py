@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import marshal
 import secrets
@@ -45,6 +46,7 @@ sys.modules["mull.sandbox.inside.zygote"].main(sys.argv[1:])
 """Run as `python -I -S -c BOOT ENTRY CHANNEL`: takes the code of the box from the channel."""
 
 
+@functools.cache
 def bundle(compiled: bool) -> bytes:
     """The code of the box, to be sent to `BOOT`; `compiled` for the very Python that this is."""
     parts: list[tuple[str, Any]] = [(name, "") for name in ("mull", "mull.sandbox", "mull.sandbox.inside")]

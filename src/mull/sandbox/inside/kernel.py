@@ -8,6 +8,9 @@ import struct
 from collections.abc import Iterable
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_held = ctypes.PyDLL(None, use_errno=True)
+"""The same, with Python's lock kept: a child must not wait for it."""
+_CLONE = {"x86_64": 56, "aarch64": 220}
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
 _libc.prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
 
@@ -32,6 +35,20 @@ def _check(result: int, what: str) -> int:
 
 def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
+
+
+def fork_into(flags: int) -> int:
+    """Fork as `os.fork` does, but into new namespaces, in which the child is the first process; 0 in the child.
+
+    One fork in place of `unshare` and two: a third of the time. For processes of one thread only.
+    """
+    ctypes.pythonapi.PyOS_BeforeFork()
+    child: int = _held.syscall(_CLONE[os.uname().machine], ctypes.c_ulong(flags | 17), None, None, None, None)
+    if child == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return _check(child, "clone")
 
 
 def mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int, data: bytes | None = None) -> None:

@@ -57,7 +57,7 @@ def forever(control: int) -> NoReturn:
         if not message:
             os._exit(0)
         (channel,) = descriptors
-        if os.fork() == 0:
+        if kernel.fork_into(kernel.NEW_NAMESPACES) == 0:
             connection.close()
             _box(channel, user, group, struct.unpack(">Q", message)[0], code)
         os.close(channel)
@@ -66,12 +66,9 @@ def forever(control: int) -> NoReturn:
 def _box(channel: int, user: int, group: int, disk_bytes: int, code: bytes) -> NoReturn:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        kernel.unshare(kernel.NEW_NAMESPACES)
         kernel.write("/proc/self/setgroups", b"deny")
         kernel.write("/proc/self/uid_map", b"%d %d 1" % (user, user))
         kernel.write("/proc/self/gid_map", b"%d %d 1" % (group, group))
-        if os.fork():
-            os._exit(0)
         kernel.mount(None, b"/", None, kernel.MS_REC | kernel.MS_PRIVATE)
         sealed = kernel.MS_NOSUID | kernel.MS_NODEV
         kernel.mount(b"tmpfs", b"/tmp", b"tmpfs", sealed, b"mode=700,nr_inodes=4096,size=%d" % disk_bytes)
