@@ -72,6 +72,8 @@ class Command:
     files: Mapping[str, bytes] = field(default_factory=dict)
     stdin: bytes = b""
     env: Mapping[str, str] = field(default_factory=dict)
+    collect: tuple[str, ...] = ()
+    """Files of the working directory to bring back, as `Result.files`, where they are there and are plain files."""
     limits: Limits = Limits()
 
 
@@ -150,6 +152,7 @@ class Result:
     seconds: float = 0.0
     cpu_seconds: float | None = None
     why: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Sandbox(Protocol):

@@ -67,7 +67,7 @@ def check(job: Job) -> None:
             raise UsageError(f"limit {name} must be above 0, not {value}")
     if sum(map(len, job.files.values())) > limits.disk_bytes:
         raise UsageError(f"the files of a job are larger than disk_bytes, {limits.disk_bytes}")
-    for name in job.files:
+    for name in (*job.files, *(job.collect if isinstance(job, Command) else ())):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
             raise UsageError(f"a job's file must have a relative name without '..', not {name!r}")
@@ -123,6 +123,7 @@ def _question(job: Job, nonce: str) -> bytes:
         "calls": len(job.calls) if isinstance(job, Calls) else 0,
         "call_seconds": job.call_seconds if isinstance(job, Calls) else 0,
         "files": list(job.files),
+        "collect": list(job.collect) if isinstance(job, Command) else [],
         "limits": asdict(job.limits),
     }
     parts = [json.dumps(head).encode(), *job.files.values(), b"" if isinstance(job, Calls) else job.stdin]
@@ -151,6 +152,7 @@ async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: s
     head = await _head(reader, nonce)
     stdout = await _receive(reader, limits.output_bytes)
     stderr = await _receive(reader, limits.output_bytes)
+    files = {name: await _receive(reader, limits.disk_bytes) for name in head["files"]}
     if head["told"] == candidate.NO_SUCH_PROGRAM and isinstance(job, Command):
         raise UsageError(f"the box cannot run {head['note']}")
     status, code, number = _ending(head, limits)
@@ -163,7 +165,7 @@ async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: s
         elif status in (Status.OK, Status.FAILED):
             status, why = Status.NO_REPLY, "the process ended before it had answered all calls"
         code = number = None
-    return Result(status, level, code, number, stdout, stderr, (), head["seconds"], head["cpu_seconds"], why)
+    return Result(status, level, code, number, stdout, stderr, (), head["seconds"], head["cpu_seconds"], why, files)
 
 
 async def _one(reader: asyncio.StreamReader, limits: Limits, nonce: str) -> Return:

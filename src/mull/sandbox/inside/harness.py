@@ -11,6 +11,7 @@ import os
 import resource
 import select
 import signal
+import stat
 import struct
 import time
 from collections.abc import Callable
@@ -53,8 +54,11 @@ def serve(incoming: int, outgoing: int, folder: str, lock: Callable[[], None], i
     else:
         _calls(job, run, incoming, outgoing, orders[1])
     run.end()
-    head = {"nonce": job["nonce"], **run.report()}
-    frames.send(outgoing, json.dumps(head).encode(), bytes(run.written[out[0]]), bytes(run.written[err[0]]))
+    files = {name: _read(folder, name, job["limits"]["disk_bytes"]) for name in job["collect"]}
+    kept = {name: contents for name, contents in files.items() if contents is not None}
+    head = {"nonce": job["nonce"], "files": list(kept), **run.report()}
+    texts = (bytes(run.written[out[0]]), bytes(run.written[err[0]]))
+    frames.send(outgoing, json.dumps(head).encode(), *texts, *kept.values())
     os._exit(0)
 
 
@@ -268,6 +272,17 @@ def _write(folder: str, name: str, contents: bytes) -> None:
     os.makedirs(path.rpartition("/")[0], exist_ok=True)
     with open(path, "wb") as file:
         file.write(contents)
+
+
+def _read(folder: str, name: str, most: int) -> bytes | None:
+    """A file that the program left, unless it is a link, a pipe, or too long."""
+    try:
+        descriptor = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        return file.read() if stat.S_ISREG(status.st_mode) and status.st_size <= most else None
 
 
 def _is_alive(pid: int) -> bool:
