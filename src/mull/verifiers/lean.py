@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mull import sandbox
@@ -27,7 +27,7 @@ STANDARD = "propext+Classical.choice+Quot.sound"
 
 @dataclass(frozen=True)
 class LeanProof:
-    """Scores 1 for a proof that Lean 4 accepts of the theorem that the problem gives, and 0 for any other, with the reason.
+    """Scores 1 for a proof of the theorem that the problem gives, by Lean 4, and 0 for any other, with the reason.
 
     `given["theorem"]` is the statement, a closed proposition such as `∀ n : Nat, n + 0 = n`; `given["preamble"]` holds
     its imports and definitions, and `given["name"]` what the proof is to be called (`goal`). A reply is a file that
@@ -36,7 +36,7 @@ class LeanProof:
     `axioms` are those that a proof may use, joined by `+`: `sorry` is one that it may not, and `native_decide` brings
     another. What extends the syntax or runs code in the checker is refused. `toolchain` is the folder of Lean, as
     `~/.elan/toolchains/NAME` in full, empty for `/usr`; `libraries` are folders of compiled modules, joined by `:`.
-    `seconds` caps each of the three steps. Raises `NoSandboxError` below the level `minimum`, `UsageError` without Lean.
+    `seconds` caps each of the three steps. Raises `NoSandboxError` below `minimum`, `UsageError` without Lean.
     """
 
     axioms: str = STANDARD
@@ -60,18 +60,23 @@ class LeanProof:
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
         readable = tuple(folder for folder in (self.toolchain, *self.libraries.split(":")) if folder)
-        return await score_proofs(self.check, problem, samples, self.minimum, readable)
+        return await score_proofs(self, problem, samples, readable)
 
-    async def check(self, box: sandbox.Sandbox, problem: Problem, text: str) -> str:
-        """What is wrong with a proof; nothing where it holds."""
-        if hatch := _HATCHES.search(text):
-            return f"it holds {hatch[0]!r}, a way past the checker"
-        name, preamble = names_of(problem)
-        statement = problem.given["theorem"]
-        source = f"{preamble}\n\ndef mull_statement : Prop :=\n  ({statement})\n"
+    async def prepare(self, box: sandbox.Sandbox, problem: Problem) -> Mapping[str, bytes]:
+        """The compiled statement; see `ProofChecker`."""
+        _, preamble = names_of(problem)
+        source = f"{preamble}\n\ndef mull_statement : Prop :=\n  ({problem.given['theorem']})\n"
         given = await self._compiled(box, "Given", source, {})
         if isinstance(given, str):
             raise UsageError(f"problem {problem.id!r}: Lean does not accept the theorem or its preamble: {given}")
+        return given
+
+    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> str:
+        """What is wrong with a proof; nothing where it holds."""
+        if hatch := _HATCHES.search(text):
+            return f"it holds {hatch[0]!r}, a way past the checker"
+        name, _ = names_of(problem)
+        statement = problem.given["theorem"]
         candidate = await self._compiled(box, "Candidate", candidate_source(statement, name, text), given)
         if isinstance(candidate, str):
             return candidate
@@ -87,7 +92,7 @@ theorem mull_final : _root_.mull_statement := @_root_.{name}
         return foreign_axioms(said(result), set(self.axioms.split("+")))
 
     async def _compiled(
-        self, box: sandbox.Sandbox, name: str, source: str, files: dict[str, bytes]
+        self, box: sandbox.Sandbox, name: str, source: str, files: Mapping[str, bytes]
     ) -> dict[str, bytes] | str:
         result = await box.run(self._lean(name, {**files, f"{name}.lean": source.encode("utf-8", "replace")}))
         if why := failure("Lean does not accept it", result):

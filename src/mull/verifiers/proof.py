@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from mull import sandbox
 from mull.errors import UsageError
@@ -27,19 +28,31 @@ def proof_text(reply: str) -> str:
     return blocks[-1] if blocks else reply
 
 
+class ProofChecker(Protocol):
+    """What `score_proofs` needs: the statement is prepared once, each text is checked against it."""
+
+    @property
+    def minimum(self) -> Level: ...
+
+    async def prepare(self, box: sandbox.Sandbox, problem: Problem) -> Mapping[str, bytes]:
+        """The compiled statement. Raises `UsageError` where the problem's own text is wrong."""
+        ...
+
+    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> str:
+        """What is wrong with a proof; nothing where it holds."""
+        ...
+
+
 async def score_proofs(
-    check: Callable[[sandbox.Sandbox, Problem, str], Awaitable[str]],
-    problem: Problem,
-    samples: Sequence[Sample],
-    minimum: Level,
-    readable: tuple[str, ...],
+    checker: ProofChecker, problem: Problem, samples: Sequence[Sample], readable: tuple[str, ...]
 ) -> list[Score]:
-    """A score for each sample, by a check that says what is wrong with a text; equal texts are checked once."""
+    """A score for each sample; equal texts are checked once."""
     if not isinstance(problem.given.get("theorem"), str):
         return [Score(None, why="the problem gives no theorem to prove")] * len(samples)
     texts = list(dict.fromkeys(proof_text(sample.reply) for sample in samples))
-    async with sandbox.best(minimum, readable) as box:
-        found = await asyncio.gather(*[check(box, problem, text) for text in texts])
+    async with sandbox.best(checker.minimum, readable) as box:
+        given = await checker.prepare(box, problem)
+        found = await asyncio.gather(*[checker.check(box, problem, given, text) for text in texts])
     whys = dict(zip(texts, found, strict=True))
     verdicts = [whys[proof_text(sample.reply)] for sample in samples]
     return [Score(0.0 if why else 1.0, why=why) for why in verdicts]
@@ -85,7 +98,7 @@ _COQ = ("coqc", "-q", "-w", "none", "-Q", ".", "")
 
 @dataclass(frozen=True)
 class CoqProof:
-    """Scores 1 for a proof that Coq accepts of the theorem that the problem gives, and 0 for any other, with the reason.
+    """Scores 1 for a proof of the theorem that the problem gives, by Coq, and 0 for any other, with the reason.
 
     `given["theorem"]` is the statement, a closed proposition such as `forall n : nat, n + 0 = n`; `given["preamble"]`
     holds what it needs (imports, definitions), and `given["name"]` what the proof is to be called (`goal`). A reply is
@@ -115,16 +128,21 @@ class CoqProof:
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
-        return await score_proofs(self.check, problem, samples, self.minimum, ())
+        return await score_proofs(self, problem, samples, ())
 
-    async def check(self, box: sandbox.Sandbox, problem: Problem, text: str) -> str:
+    async def prepare(self, box: sandbox.Sandbox, problem: Problem) -> Mapping[str, bytes]:
+        """The compiled statement; see `ProofChecker`."""
+        _, preamble = names_of(problem)
+        given = await _compiled(box, "Given", _coq_given(problem.given["theorem"], preamble), {}, self.seconds)
+        if isinstance(given, str):
+            raise UsageError(f"problem {problem.id!r}: Coq does not accept the theorem or its preamble: {given}")
+        return given
+
+    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> str:
         """What is wrong with a proof; nothing where it holds."""
         if hatch := _COQ_HATCHES.search(text):
             return f"it holds {hatch[0]!r}, a way past the checker"
         name, preamble = names_of(problem)
-        given = await _compiled(box, "Given", _coq_given(problem.given["theorem"], preamble), {}, self.seconds)
-        if isinstance(given, str):
-            raise UsageError(f"problem {problem.id!r}: Coq does not accept the theorem or its preamble: {given}")
         source = _coq_candidate(problem.given["theorem"], preamble, name, text)
         candidate = await _compiled(box, "Candidate", source, given, self.seconds)
         if isinstance(candidate, str):
@@ -172,7 +190,7 @@ Print Assumptions mull_final.
 """
 
 
-def _coq(name: str, files: dict[str, bytes], seconds: float) -> Command:
+def _coq(name: str, files: Mapping[str, bytes], seconds: float) -> Command:
     """Compile one of the files."""
     env = {"OCAMLFIND_CONF": "/tmp/findlib.conf"} if _FINDLIB.exists() else {}
     files = {**files, "findlib.conf": _FINDLIB.read_bytes()} if env else files
@@ -180,7 +198,7 @@ def _coq(name: str, files: dict[str, bytes], seconds: float) -> Command:
 
 
 async def _compiled(
-    box: sandbox.Sandbox, name: str, source: str, files: dict[str, bytes], seconds: float
+    box: sandbox.Sandbox, name: str, source: str, files: Mapping[str, bytes], seconds: float
 ) -> dict[str, bytes] | str:
     """The compiled file by its name, or why there is none."""
     result = await box.run(_coq(name, {**files, f"{name}.v": source.encode("utf-8", "replace")}, seconds))
