@@ -69,7 +69,7 @@ CHEATS = {
         "Definition mull_statement := True. Theorem goal : mull_statement. exact I. Qed.",
         "it does not prove the statement",
     ),
-    "a notation for the name": ("Notation goal := I. Definition goal := goal.", "it does not prove the statement"),
+    "a notation for the name": ("Notation goal := I. Definition goal := goal.", "Coq does not accept it"),
     "unguarded recursion": (
         "Unset Guard Checking. Fixpoint lie (n : nat) : 1 = 2 := lie n. Theorem goal : 1 = 2. exact (lie 0). Qed.",
         "lie",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 
 class Level(IntEnum):
@@ -19,6 +19,10 @@ class Level(IntEnum):
     """Bubblewrap: fresh namespaces, an empty read-only root, a system call filter, an unprivileged user."""
     KERNEL = 4
     """A kernel of its own: gVisor, or a machine elsewhere."""
+
+
+LevelName = Literal["landlock", "container", "namespaces", "kernel"]
+"""The levels as options of verifiers."""
 
 
 class Status(StrEnum):

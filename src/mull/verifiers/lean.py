@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from mull import sandbox
 from mull.errors import UsageError
-from mull.sandbox import Command, Level
+from mull.sandbox import Command, LevelName
 from mull.types import Cost, Problem, Sample, Score
 from mull.verifiers.proof import failure, limits_of, names_of, said, score_proofs
 
@@ -36,14 +36,14 @@ class LeanProof:
     `axioms` are those that a proof may use, joined by `+`: `sorry` is one that it may not, and `native_decide` brings
     another. What extends the syntax or runs code in the checker is refused. `toolchain` is the folder of Lean, as
     `~/.elan/toolchains/NAME` in full, empty for `/usr`; `libraries` are folders of compiled modules, joined by `:`.
-    `seconds` caps each of the three steps. Raises `NoSandboxError` below `minimum`, `UsageError` without Lean.
+    `seconds` caps each of the three steps. Raises `NoSandboxError` below `isolation`, `UsageError` without Lean.
     """
 
     axioms: str = STANDARD
     seconds: float = 120.0
     toolchain: str = ""
     libraries: str = ""
-    minimum: Level = Level.NAMESPACES
+    isolation: LevelName = "namespaces"
 
     @property
     def name(self) -> str:

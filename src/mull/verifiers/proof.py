@@ -16,7 +16,7 @@ from typing import Protocol
 
 from mull import sandbox
 from mull.errors import UsageError
-from mull.sandbox import Command, Level, Limits, Result, Status
+from mull.sandbox import Command, Level, LevelName, Limits, Result, Status
 from mull.types import Cost, Problem, Sample, Score
 
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -32,7 +32,7 @@ class ProofChecker(Protocol):
     """What `score_proofs` needs: the statement is prepared once, each text is checked against it."""
 
     @property
-    def minimum(self) -> Level: ...
+    def isolation(self) -> LevelName: ...
 
     async def prepare(self, box: sandbox.Sandbox, problem: Problem) -> Mapping[str, bytes]:
         """The compiled statement. Raises `UsageError` where the problem's own text is wrong."""
@@ -50,7 +50,7 @@ async def score_proofs(
     if not isinstance(problem.given.get("theorem"), str):
         return [Score(None, why="the problem gives no theorem to prove")] * len(samples)
     texts = list(dict.fromkeys(proof_text(sample.reply) for sample in samples))
-    async with sandbox.best(checker.minimum, readable) as box:
+    async with sandbox.best(Level[checker.isolation.upper()], readable) as box:
         given = await checker.prepare(box, problem)
         found = await asyncio.gather(*[checker.check(box, problem, given, text) for text in texts])
     whys = dict(zip(texts, found, strict=True))
@@ -107,12 +107,12 @@ class CoqProof:
     The candidate is compiled apart, its proof taken for the statement as the problem has it, and the result rechecked
     by coqchk. `axioms` names those that a proof may use, by their last name; those that the statement itself needs are
     allowed. An `Admitted`, an axiom of the candidate's own, a disabled check or a plugin is a refusal. `seconds` caps
-    each of the three steps. Raises `NoSandboxError` below the level `minimum`, and `UsageError` without coqc.
+    each of the three steps. Raises `NoSandboxError` below the level `isolation`, and `UsageError` without coqc.
     """
 
     axioms: str = ""
     seconds: float = 60.0
-    minimum: Level = Level.NAMESPACES
+    isolation: LevelName = "namespaces"
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mull import sandbox
 from mull.errors import UsageError
-from mull.sandbox import Command, Level, Status
+from mull.sandbox import Command, Level, LevelName, Status
 from mull.types import Cost, Problem, Sample, Score
 from mull.verifiers.proof import limits_of, proof_text
 
@@ -31,12 +31,12 @@ class SmtChecker:
     the constants as `(define-fun x () Int 5)`, which z3 then takes for them. Values are literals, negations and
     fractions: nothing else of a reply reaches the solver. An `unsat` is believed when z3 itself finds it, where
     `trust_solver`; without, it has no score, since solvers of this kind give no certificate that can be checked here.
-    `seconds` caps the solver. Raises `NoSandboxError` below the level `minimum`, and `UsageError` without z3.
+    `seconds` caps the solver. Raises `NoSandboxError` below the level `isolation`, and `UsageError` without z3.
     """
 
     seconds: float = 30.0
     trust_solver: bool = False
-    minimum: Level = Level.NAMESPACES
+    isolation: LevelName = "namespaces"
 
     @property
     def name(self) -> str:
@@ -59,7 +59,7 @@ class SmtChecker:
             raise UsageError(f"problem {problem.id!r}: its formula is to declare and assert only, not {found[0]!r}")
         solver = _solver()
         folder = str(Path(solver).parent)
-        async with sandbox.best(self.minimum, () if folder.startswith("/usr/") else (folder,)) as box:
+        async with sandbox.best(Level[self.isolation.upper()], () if folder.startswith("/usr/") else (folder,)) as box:
             return [await self._score(box, solver, formula, sample.reply) for sample in samples]
 
     async def _score(self, box: sandbox.Sandbox, solver: str, formula: str, reply: str) -> Score:
