@@ -24,6 +24,9 @@ ROWS = [
         "testing",
         "expression",
         "records",
+        "account",
+        "asked",
+        "trace",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -31,7 +34,12 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"cost"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}, "cost": set(), "answers": set()}
+ROW_1_ORDER = {
+    "run": {"account", "asked", "cost", "trace"},
+    "account": {"asked", "cost"},
+    "bank": {"bank_sql"},
+    "testing": {"bank", "run"},
+}
 """Row 1 holds single files, not packages: these may use those."""
 
 

@@ -28,6 +28,7 @@ from mull.cli.options import (
     print_json,
     stderr,
     stdout,
+    tell_scores,
     verifier_of,
 )
 from mull.types import AnswerKind, Budget, Outcome, Params, Problem, Prompt, Sample
@@ -61,16 +62,17 @@ def solve(
     from mull.run import Run
 
     text = sys.stdin.read() if prompt == "-" else prompt
-    defaults = {} if samples is None else {"n": samples}
+    defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
     problem = Problem("prompt", Prompt.user(text.strip()), kind)
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         run = Run(
-            model_of(model, seed), verifier=verifier_of(verifier), bank=opened, seed=seed, watch=live.draw,
+            model_of(model, seed), verifier=verifier_of(verifier, seed), bank=opened, seed=seed, watch=live.draw,
             budget=Budget(samples, tokens, usd, flops, seconds), params=Params(temperature, max_tokens),
             rng=random.Random(f"{seed}/{text}"),
         )  # fmt: skip
         outcome = asyncio.run(plan(problem, run))
+    tell_scores(outcome.scores)
     if as_json:
         print_json(_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed))
     else:
@@ -91,6 +93,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "strategy": strategy,
         "stopped": outcome.stopped.value,
         "seed": seed,
+        "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),
         "samples": [
             {

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mull.errors import UsageError
-from mull.types import Cost, Problem, Sample, Score
+from mull.types import Cost, Problem, Prompt, Sample, Score
+from mull.verifiers.contract import Contract
 
 Clause = tuple[int, ...]
 _CLAIM = re.compile(r"^\s*(?:s\s+)?(UN)?SAT(?:ISFIABLE)?\s*$", re.MULTILINE)
@@ -30,6 +31,12 @@ class SatChecker:
     @property
     def name(self) -> str:
         return "sat"
+
+    @property
+    def contract(self) -> Contract:
+        """A formula that it must know right from wrong in."""
+        problem = Problem("sat", Prompt.user("Is it satisfiable?"), given={"cnf": "p cnf 2 2\n1 2 0\n-1 2 0\n"})
+        return Contract(problem, "s SATISFIABLE\nv 2 0", "s SATISFIABLE\nv 1 0")
 
     @property
     def identity(self) -> None:
