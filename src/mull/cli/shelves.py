@@ -89,8 +89,9 @@ def list_(
         for one in served:
             asyncio.run(_probe(one))
     entries += [_served_entry(one) for one in served]
+    boxes = _boxes() if what == "verifiers" else []
     if as_json:
-        print_json({what: entries})
+        print_json({what: entries} | ({"sandboxes": boxes} if boxes else {}))
         return
     from rich.markup import escape
 
@@ -100,6 +101,19 @@ def list_(
         console.print(f"[bold]{escape(entry['name'])}[/bold]  {escape(entry['about'])}")
         if options:
             console.print(f"    {escape(options)}", style="dim")
+    for box in boxes:
+        state = "works" if box["works"] else f"does not work: {box['why']}"
+        console.print(f"sandbox {box['name']} (level {box['level']}) {escape(state)}")
+
+
+def _boxes() -> list[dict[str, Any]]:
+    """The kinds of sandboxes that verifiers run programs in, and which of them work here."""
+    from mull import sandbox
+
+    return [
+        {"name": box.name, "level": box.level.name.lower(), "works": box.works, "why": box.why}
+        for box in asyncio.run(sandbox.available())
+    ]
 
 
 def _served(
