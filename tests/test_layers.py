@@ -27,6 +27,8 @@ ROWS = [
         "asked",
         "trace",
         "wallet",
+        "config",
+        "config_schema",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -39,6 +41,7 @@ ROW_1_ORDER = {
     "wallet": {"asked", "cost"},
     "bank": {"bank_sql"},
     "testing": {"bank", "run"},
+    "config": {"config_schema"},
 }
 """Row 1 holds single files, not packages: these may use those."""
 

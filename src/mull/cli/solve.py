@@ -13,7 +13,11 @@ import typer
 
 from mull import spec
 from mull.cli.options import (
+    DEFAULT_MODEL,
+    ApiKeyEnvOption,
     BankOption,
+    BaseUrlOption,
+    ConfigOption,
     FlopsOption,
     JsonOption,
     MaxTokensOption,
@@ -27,9 +31,12 @@ from mull.cli.options import (
     bank_at,
     made_by,
     model_of,
+    prepared,
     print_json,
+    probe_costs,
     stderr,
     stdout,
+    tell_failures,
     tell_scores,
     verifier_of,
 )
@@ -41,7 +48,7 @@ from mull.types import AnswerKind, Budget, Outcome, Params, Problem, Prompt, Sam
 
 def solve(
     prompt: Annotated[str, typer.Argument(help="The question, or `-` to read it from standard input.")],
-    model: ModelOption = "nano",
+    model: ModelOption = DEFAULT_MODEL,
     strategy: Annotated[
         str, typer.Option("--strategy", "-s", help="name:option=value,... as in `mull list strategies`.")
     ] = "adaptive",
@@ -58,6 +65,9 @@ def solve(
     kind: Annotated[AnswerKind, typer.Option("--kind", help="What the answer looks like.")] = AnswerKind.TEXT,
     seed: SeedOption = 0,
     bank: BankOption = None,
+    config: ConfigOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: ApiKeyEnvOption = None,
     trace: Annotated[
         Path | None, typer.Option("--trace", help="A file for every draw, score and decision; `mull report` draws it.")
     ] = None,
@@ -75,16 +85,20 @@ def solve(
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
     problem = Problem("prompt", Prompt.user(text.strip()), kind)
+    budget = Budget(samples, tokens, usd, flops, seconds)
+    the_model = model_of(model, seed, config, base_url, api_key_env, budget)
     tracer = None if trace is None else Trace(problem)
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
+        asyncio.run(prepared(the_model))
         run = Run(
-            model_of(model, seed), verifier=verifier_of(verifier, seed), bank=opened, seed=seed, watch=live.draw,
-            budget=Budget(samples, tokens, usd, flops, seconds), params=Params(temperature, max_tokens),
-            rng=random.Random(f"{seed}/{text}"), trace=tracer,
+            the_model, verifier=verifier_of(verifier, seed, config), bank=opened, seed=seed, watch=live.draw,
+            budget=budget, params=Params(temperature, max_tokens), rng=random.Random(f"{seed}/{text}"),
+            trace=tracer,
         )  # fmt: skip
         outcome = asyncio.run(plan(problem, run))
     if trace is not None and tracer is not None:
         write_trace(trace, _traced(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan)))
+    tell_failures(outcome.candidates, run.spent)
     tell_scores(outcome.scores)
     if as_json:
         print_json(_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed))
@@ -127,6 +141,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "seed": seed,
         "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),
+        "probe": probe_costs([run.model]).get(run.model.name),
         "samples": [
             {
                 "text": sample.reply,
@@ -135,6 +150,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
                 "steps": None if score is None else list(score.steps),
                 "finish": sample.finish.value,
                 "cost": asdict(sample.cost),
+                **({} if sample.error is None else {"error": sample.error}),
             }
             for sample, score in zip(outcome.candidates, scores, strict=True)
         ],
