@@ -216,13 +216,13 @@ def test_rebase_treats_equals_alike(score: float, k: int, width: int) -> None:
 
 
 def test_rebase_shares_what_divides_evenly() -> None:
-    """Three that are left for three equals are one each: no rounding error of their weights gives one of them two."""
+    """45 that are left for 15 equals are three each: no rounding error of their weights gives one of them four."""
     n_seen = 0
     for hundredths in range(1, 100):
-        for width in range(4, 9):
-            best, *equals = balanced([1.0, *[1 - hundredths / 100] * 3], width, 0.2)
-            if width - best == 3:
-                assert equals == [1, 1, 1]
+        for width in range(46, 80):
+            best, *equals = balanced([1.0, *[1 - hundredths / 100] * 15], width, 0.2)
+            if width - best == 45:
+                assert equals == [3] * 15
                 n_seen += 1
     assert n_seen > 40
 
