@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mull.estimators import none_in
-from mull.lab.compare import Interval, bootstrap, resampled_means, wilson
+from mull.lab.compare import DIFFERENCE, SHARE, Interval, bootstrap, resampled_means, wilson
 from mull.lab.metrics import SELECTORS, Curves, Floats, Point, Pool, by_problem, summarise, usable_ks
 
 N_BINS = 5
@@ -149,7 +149,7 @@ def limits(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Floats
     worst = values["worst"][:, -1]
     return Limits(
         float(rates.mean()),
-        bootstrap(rates, seed),
+        bootstrap(rates, seed, SHARE),
         bins(pools, seed),
         tokens(pools, seed),
         tuple(loss(pools, name, plateau(values[name], ks, seed)) for name in SELECTORS if name in values),
@@ -158,7 +158,7 @@ def limits(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Floats
         max((none_in(pool.n) for pool in failed), default=None),
         sum(modes) / len(modes) if modes else None,
         wilson(sum(modes), len(modes)) if modes else None,
-        Point(ks[-1], float(worst.mean()), bootstrap(worst, seed)),
+        Point(ks[-1], float(worst.mean()), bootstrap(worst, seed, SHARE)),
         len(answers) or None,
         tuple((k, -math.expm1(k * math.log1p(-1 / len(answers)))) for k in ks) if len(answers) > 1 else (),
     )
@@ -301,6 +301,6 @@ def tokens(pools: Iterable[Pool], seed: int = 0) -> Tokens | None:
         float(np.mean([np.quantile(t, 0.95) for t, _ in known])),
         float(np.mean(solved)) if solved else None,
         float(np.mean(related)) if related else None,
-        bootstrap(related, seed) if related else None,
+        bootstrap(related, seed, DIFFERENCE) if related else None,
         len(known),
     )

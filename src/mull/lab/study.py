@@ -13,7 +13,7 @@ import numpy as np
 from mull import cost
 from mull.lab import compare
 from mull.lab.cases import Case, Group
-from mull.lab.compare import Interval, Paired, Spent, bootstrap, paired, wilson
+from mull.lab.compare import SHARE, Interval, Paired, Spent, bootstrap, paired, wilson
 from mull.lab.gap import N_BINS, Limits, Measurement, measure
 from mull.lab.metrics import Curves, Floats
 from mull.types import Cost
@@ -122,7 +122,7 @@ def _replayed(cases: Sequence[Case], measurement: Measurement, seed: int) -> lis
         values = tuple(values)
         price = Cost(k, None, None if mean is None else round(k * mean), 0, None, None, None, None)
         value = sum(values) / len(values)
-        return Measured(name, values, value, bootstrap(values, seed), k, price, None, True)
+        return Measured(name, values, value, bootstrap(values, seed, SHARE), k, price, None, True)
 
     found = [measured("single", 1, [pool.n_correct / pool.n for pool in pools])]
     for name in ("majority", "best"):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mull.errors import UsageError
+from mull.estimators import bootstrap_t
 from mull.laws.counts import Counts, Floats, counts, measured, measured_each
 from mull.laws.estimate import POWER_LAW, Trust, aic_weights, central
 from mull.laws.families import BETA_BINOMIAL, BOUNDS, LOGIT_NORMAL, ZERO_INFLATED, Likelihood, free, natural
@@ -137,19 +138,21 @@ class Law:
         return Prediction(k, value, band, value, None, None)
 
     def _sampling(self, k: int) -> Band | None:
-        """The percentile interval over resampled problems; `None` where none were drawn."""
+        """The interval over resampled problems: bootstrap-t of what was measured, percentiles of what is fitted.
+
+        `None` where none were drawn.
+        """
         if not len(self._weights):
             return None
         if k <= self.data.least:
-            left = measured_each(self.data, k)
-            drawn = self._weights @ left / self._weights.sum(axis=-1)
-        else:
-            assert self._resampled is not None, "counts without a reason have resamples"
-            drawn = central(self._resampled.values(self.data, k), self._resampled.logliks, self._trusted)
-        low, high = np.quantile(drawn, [0.025, 0.975])
+            each = measured_each(self.data, k)[:, None]
+            return Band(*bootstrap_t(each, self._weights, self.data.weight, (0.0, 1.0))[0].tolist())
+        assert self._resampled is not None, "counts without a reason have resamples"
+        drawn = central(self._resampled.values(self.data, k), self._resampled.logliks, self._trusted)
+        low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
         if self.data.unsolved == 0:  # resamples of solved problems are all solved
-            low = min(float(low), least_solved(self.data.problems))
-        return Band(float(low), float(high))
+            low = min(low, least_solved(self.data.problems))
+        return Band(low, high)
 
     def _range(self, values: Mapping[str, Floats], estimate: float) -> Band:
         aics = {fit.family: fit.aic for fit in self.fits if fit.aic is not None}
