@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class Tokens:
 class Limits:
     """What scaling cannot be expected to do here, one field for each known limit (arXiv 2504.00294).
 
-    `bins` from hard to easy. `never_solved` of the problems have no correct draw: their true rate is below
+    `bins` from easy to hard. `never_solved` of the problems have no correct draw: their true rate is below
     `p_bound` with 95 % confidence (the largest of their bounds). `mode_wrong` is the share of problems whose most
     frequent answer is wrong: a vote of any size fails on them. `guess_floor` is what guessing among the
     `n_answers` different answers seen would cover. `feedback`: what corrected the replies in between (`none`:
@@ -253,17 +254,27 @@ def ceiling(pools: Sequence[Pool]) -> Ceiling | None:
     return Ceiling(t, f, value, len(verdicts), sum(p.n for p in pools) - len(verdicts))
 
 
-def bins(pools: Sequence[Pool], seed: int = 0) -> tuple[Bin, ...]:
-    """Problems in bins of difficulty: by their even-numbered draws, measured on the odd-numbered ones.
+def difficulty_bins(pools: Sequence[Pool], seed: int = 0) -> list[list[int]]:
+    """Problems in five bins of difficulty, easiest first, as equal as can be: by rank of the share of right draws.
 
-    With the same draws for both, luck would look like ease. Empty without single draws or with fewer than two.
+    Judged by the even-numbered draws, so that what is measured on the odd ones is free of the luck that sorted them;
+    by all draws where only counts are known. Ties are broken by the seed, since quantile edges would collapse where
+    many problems were never solved (Snell et al. 2024, arXiv 2408.03314, bin by quantiles). Empty for too few problems.
     """
-    if len(pools) < N_BINS or any(len(p.correct) < 2 for p in pools):
+    if len(pools) < N_BINS:
+        return []
+    rng = random.Random(seed)
+    ease = [p.n_correct / p.n if len(p.correct) < 2 else float(np.mean(p.correct[::2])) for p in pools]
+    order = [i for *_, i in sorted((-share, rng.random(), i) for i, share in enumerate(ease))]
+    return [part.tolist() for part in np.array_split(np.array(order), N_BINS)]
+
+
+def bins(pools: Sequence[Pool], seed: int = 0) -> tuple[Bin, ...]:
+    """What the odd-numbered draws show in each bin of difficulty. Empty without single draws or with fewer than two."""
+    if any(len(p.correct) < 2 for p in pools):
         return ()
-    ease = [float(np.mean(p.correct[::2])) for p in pools]
-    order = np.argsort(ease, kind="stable")
     made = []
-    for part in np.array_split(order, N_BINS):
+    for part in difficulty_bins(pools, seed):
         odd = [_half(pools[i]) for i in part]
         n = min(p.n for p in odd)
         values = by_problem(odd, [n], seed)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +12,7 @@ from mull import cost
 from mull.lab import compare
 from mull.lab.cases import Case, Group
 from mull.lab.compare import SHARE, Interval, Paired, Spent, bootstrap, paired, wilson
-from mull.lab.gap import N_BINS, Limits, Measurement, measure
+from mull.lab.gap import Limits, Measurement, measure
 from mull.lab.metrics import Curves, Floats
 from mull.types import Cost
 
@@ -203,21 +201,6 @@ def pareto(strategies: Sequence[Measured], unit: str) -> list[Measured]:
         if m.accuracy is not None and (spent := amount(m.cost, unit)) is not None
     }
     return [by_name[name] for name in compare.pareto(points)]
-
-
-def difficulty_bins(cases: Sequence[Case], seed: int = 0) -> list[list[int]]:
-    """Problems by oracle difficulty, easiest first: five bins as equal as can be, by rank of the share of right draws.
-
-    Ties are broken by the seed, since quantile edges would collapse where many problems were never solved
-    (Snell et al. 2024, arXiv 2408.03314, bin by quantiles). Empty where draws are not recorded.
-    """
-    if any(case.pool is None for case in cases) or len(cases) < N_BINS:
-        return []
-    rng = random.Random(seed)
-    shares = [(-case.pool.n_correct / case.pool.n, rng.random(), i) for i, case in enumerate(cases) if case.pool]
-    order = [i for *_, i in sorted(shares)]
-    edges = [round(b * len(order) / N_BINS) for b in range(N_BINS + 1)]
-    return [order[low:high] for low, high in itertools.pairwise(edges)]
 
 
 @dataclass(frozen=True, slots=True)

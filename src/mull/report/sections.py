@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mull.lab.cases import Source
 from mull.lab.compare import paired
+from mull.lab.gap import difficulty_bins
 from mull.lab.study import (
     UNITS,
     Choice,
@@ -15,7 +16,6 @@ from mull.lab.study import (
     amount,
     by_difficulty,
     by_group,
-    difficulty_bins,
     pareto,
 )
 from mull.laws import coverage
@@ -160,7 +160,8 @@ def heat_section(report: Report) -> Section | None:
         lead = ["What works in one place need not work in another: one number for all groups would hide it."]
         return Section("where", "Where it works", tuple(lead), tuple(drawn))
     only = report.studies[0]
-    bins = difficulty_bins(only.group.cases, report.seed)
+    pools = [case.pool for case in only.group.cases if case.pool]
+    bins = difficulty_bins(pools, report.seed) if len(pools) == len(only.group.cases) else []
     if not bins:
         return None
     by_bin = by_difficulty(only, bins)
@@ -170,8 +171,8 @@ def heat_section(report: Report) -> Section | None:
     ]
     shown = {name: row for name, row in by_bin.items() if name in kept}
     lead = [
-        "Problems in five bins of equal size by the share of their draws that were right, an oracle's view of "
-        "difficulty. The bins are made of the same draws, so the outer ones look a little more extreme than they are."
+        "Problems in five bins of equal size by the share of right ones among every second draw, an oracle's view of "
+        "difficulty. Strategies saw those draws too, so the outer bins look a little more extreme than they are."
     ]
     drawn = [figures.heat("difficulty", "Accuracy by strategy and difficulty, %", shown, places, "difficulty")]
     return Section("where", "Where it works", tuple(lead), tuple(drawn))

@@ -171,7 +171,7 @@ def limits(found: Limits) -> list[str]:
         )
     for i, part in enumerate(found.bins):
         vote = "" if part.majority is None else f", majority {percent(part.majority)} %"
-        ease = ("hardest", "hard", "middle", "easy", "easiest")[i]
+        ease = ("easiest", "easy", "middle", "hard", "hardest")[i]
         lines.append(
             f"{ease} fifth: one draw {percent(part.accuracy)} %{vote}, coverage (oracle) {percent(part.coverage)} %"
         )
