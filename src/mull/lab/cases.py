@@ -46,11 +46,19 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Cases of one model on one task; `task` is `None` where the file does not say."""
+    """Cases of one model on one task; `task` is `None` where the file does not say.
+
+    `about` has what the file says of where the problems and the draws are from, under the names of `ABOUT`.
+    """
 
     name: str
     cases: list[Case]
     task: str | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+
+
+ABOUT = ("feedback", "data_date", "model_cutoff")
+"""What corrected the replies in between, when the problems were published, and up to when the model read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +77,22 @@ def read_recorded(path: Path) -> Source:
     sweeps: list[Mapping[str, Any]] = []
     for recording in read_recordings(path):
         name = recording.group or path.name
-        group = groups.setdefault(name, Group(name, [], recording.sweep.get("task")))
+        group = groups.setdefault(name, Group(name, [], recording.sweep.get("task"), _about(path, recording)))
+        if _about(path, recording) != group.about:
+            raise FileFormatError(path, recording.line, f"{', '.join(ABOUT)} must be the same on all rows of {name!r}")
         group.cases.append(case(path, recording))
         if recording.sweep and recording.sweep not in sweeps:
             sweeps.append(recording.sweep)
     return Source(path, groups, sweeps)
+
+
+def _about(path: Path, recording: Recording) -> Mapping[str, str]:
+    """What a row, or else the sweep that wrote it, says under the names of `ABOUT`."""
+    told = {name: recording.row.get(name, recording.sweep.get(name)) for name in ABOUT}
+    for name, value in told.items():
+        if not isinstance(value, str | None):
+            raise FileFormatError(path, recording.line, f"`{name}` must be text, not {value!r}")
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def case(path: Path, recording: Recording) -> Case:

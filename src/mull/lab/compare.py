@@ -70,7 +70,8 @@ def wilson(n_correct: int, n: int) -> Interval:
 class Paired:
     """How much better `a` does than `b` on the same problems; `problems` are those that both were graded on.
 
-    `p_value` is two-sided; `p_adjusted` holds for all the comparisons made together (Holm 1979).
+    `discordant` is the mean squared difference: where both are right or wrong, the share of problems on which exactly
+    one of them is right. `p_value` is two-sided; `p_adjusted` holds for all the comparisons made together (Holm 1979).
     """
 
     a: str
@@ -78,6 +79,7 @@ class Paired:
     difference: float
     ci95: Interval
     problems: int
+    discordant: float
     p_value: float
     p_adjusted: float
 
@@ -95,8 +97,9 @@ def paired(
     if not differences:
         return None
     p = permutation_test(differences, seed)
-    mean = math.fsum(differences) / len(differences)
-    return Paired(a, b, mean, bootstrap(differences, seed, DIFFERENCE), len(differences), p, p)
+    n = len(differences)
+    mean, discordant = math.fsum(differences) / n, math.fsum(d * d for d in differences) / n
+    return Paired(a, b, mean, bootstrap(differences, seed, DIFFERENCE), n, discordant, p, p)
 
 
 def compare(columns: Mapping[str, Sequence[float | None]], seed: int = 0) -> list[Paired]:
@@ -166,6 +169,27 @@ def difference_shown(n: int, discordant: float, power: float = 0.8, level: float
         enough = problems_needed(middle, discordant, power, level) <= n
         low, high = (low, middle) if enough else (middle, high)
     return high
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What these problems can tell: the smallest difference they show, and how many show the one that was seen.
+
+    Both with a chance of 80 % at the level of .05. `None`: no problem tells the two apart, or no number would.
+    """
+
+    problems: int
+    discordant: float
+    shown: float | None
+    needed: int | None
+
+
+def power(difference: float, discordant: float, problems: int) -> Power:
+    """The power of a paired comparison with this mean difference and mean squared difference."""
+    # Chances of success differ by less than 1 on a problem: their squares may sum to less than they themselves do.
+    wide = min(1.0, max(discordant, abs(difference)))
+    needed = problems_needed(difference, wide) if difference else None
+    return Power(problems, discordant, difference_shown(problems, wide) if wide else None, needed)
 
 
 class Spent(NamedTuple):

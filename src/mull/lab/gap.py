@@ -6,14 +6,14 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mull.estimators import none_in
-from mull.lab.compare import DIFFERENCE, SHARE, Interval, bootstrap, resampled_means, wilson
+from mull.lab.compare import DIFFERENCE, SHARE, Interval, Power, bootstrap, power, resampled_means, wilson
 from mull.lab.metrics import SELECTORS, Curves, Floats, Point, Pool, by_problem, summarise, usable_ks
 
 N_BINS = 5
@@ -103,8 +103,9 @@ class Limits:
     `bins` from easy to hard. `never_solved` of the problems have no correct draw: their true rate is below
     `p_bound` with 95 % confidence (the largest of their bounds). `mode_wrong` is the share of problems whose most
     frequent answer is wrong: a vote of any size fails on them. `guess_floor` is what guessing among the
-    `n_answers` different answers seen would cover. `feedback`: what corrected the replies in between (`none`:
-    draws are independent). `None` is unknown.
+    `n_answers` different answers seen would cover. `power` is that of comparing one draw with the first selector at
+    all draws. `feedback` is what corrected the replies in between (`none`: draws are independent; `self`, `hybrid` or
+    `oracle`); the dates say whether the model can have read the problems. `None` is unknown.
     """
 
     accuracy: float
@@ -120,9 +121,15 @@ class Limits:
     worst: Point
     n_answers: int | None
     guess_floor: tuple[tuple[int, float], ...]
-    feedback: str = "none"
+    power: Power | None = None
+    feedback: str | None = None
     data_date: str | None = None
     model_cutoff: str | None = None
+
+    def told(self, about: Mapping[str, str]) -> Limits:
+        """With what a source says of where its problems and draws are from (`cases.ABOUT`)."""
+        feedback, date, cutoff = (about.get(name) for name in ("feedback", "data_date", "model_cutoff"))
+        return replace(self, feedback=feedback, data_date=date, model_cutoff=cutoff)
 
 
 class Measurement(NamedTuple):
@@ -162,7 +169,12 @@ def limits(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Floats
         Point(ks[-1], float(worst.mean()), bootstrap(worst, seed, SHARE)),
         len(answers) or None,
         tuple((k, -math.expm1(k * math.log1p(-1 / len(answers)))) for k in ks) if len(answers) > 1 else (),
+        next((_power(values[name][:, -1] - rates) for name in SELECTORS if name in values), None),
     )
+
+
+def _power(differences: Floats) -> Power:
+    return power(float(differences.mean()), float((differences**2).mean()), len(differences))
 
 
 def plateau(values: Floats, ks: Sequence[int], seed: int = 0) -> Plateau | None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mull import cost
 from mull.lab import compare
 from mull.lab.cases import Case, Group
-from mull.lab.compare import SHARE, Interval, Paired, Spent, bootstrap, paired, wilson
+from mull.lab.compare import SHARE, Interval, Paired, Power, Spent, bootstrap, paired, power, wilson
 from mull.lab.gap import Limits, Measurement, measure
 from mull.lab.metrics import Curves, Floats
 from mull.types import Cost
 
 N_SPLITS = 50
 """Random halvings of the problems that `Choice.held_out` averages over."""
-UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}
+UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "seconds": "seconds", "calls": "draws"}
 """What cost is compared in: the first of these that is known, and not nothing, for every strategy."""
 
 
@@ -51,7 +52,7 @@ class Choice:
     `verdict` is `scale`, `do not scale` or `need more data`. `gain` is `chosen` minus `base`, the cheapest;
     `best_gain` the most accurate minus `base`; both `None` where there is nothing to compare. `held_out` is the
     accuracy of this rule where it chooses on one half of the problems and is measured on the other.
-    `problems_needed` is about how many would tell a difference of this size from none.
+    `power` is what these problems can tell of the cheapest and the most accurate, `None` where those are one.
     """
 
     verdict: str
@@ -60,7 +61,7 @@ class Choice:
     gain: Paired | None
     best_gain: Paired | None
     held_out: float | None
-    problems_needed: int | None
+    power: Power | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study
     else:
         assert measured is not None  # a case without outcomes has draws
         strategies = _replayed(group.cases, measured, seed)
-    curves, limits = (None, None) if measured is None else measured[:2]
+    curves, limits = (None, None) if measured is None else (measured.curves, measured.limits.told(group.about))
     return Study(group, curves, limits, strategies)
 
 
@@ -153,15 +154,14 @@ def choose(strategies: Sequence[Measured], unit: str, seed: int = 0) -> Choice |
     best, chosen = _chosen(matrix)
     best_gain = paired(known[best].name, known[0].name, known[best].correct, known[0].correct, seed) if best else None
     gain = paired(known[chosen].name, known[0].name, known[chosen].correct, known[0].correct, seed) if chosen else None
-    verdict, needed = "do not scale", None
+    verdict = "do not scale"
     if chosen:
         verdict = "scale"
     elif best_gain is not None and best_gain.ci95.high > 0.05:
         verdict = "need more data"
-        half = (best_gain.ci95.high - best_gain.ci95.low) / 2
-        needed = math.ceil(best_gain.problems * (half / best_gain.difference) ** 2) if best_gain.difference else None
+    can_tell = None if best_gain is None else power(best_gain.difference, best_gain.discordant, best_gain.problems)
     held_out = _held_out(matrix, seed) if len(known) > 1 else None
-    return Choice(verdict, known[chosen], known[0], gain, best_gain, held_out, needed)
+    return Choice(verdict, known[chosen], known[0], gain, best_gain, held_out, can_tell)
 
 
 def _chosen(matrix: Floats) -> tuple[int, int]:
@@ -201,6 +201,23 @@ def pareto(strategies: Sequence[Measured], unit: str) -> list[Measured]:
         if m.accuracy is not None and (spent := amount(m.cost, unit)) is not None
     }
     return [by_name[name] for name in compare.pareto(points)]
+
+
+def at_equal_cost(strategies: Sequence[Measured], unit: str, most: int) -> tuple[list[float], Mapping[str, list[Any]]]:
+    """Budgets, and what each kind of strategy reaches within each: its dearest that fits, `None` where none does.
+
+    A strategy at several widths is one kind. Budgets are what the strategies themselves cost, at most `most` of them,
+    the cheapest and the dearest among them.
+    """
+    kinds: dict[str, list[Spent]] = {}
+    for m in strategies:
+        spent = amount(m.cost, unit)
+        if m.accuracy is not None and spent is not None:
+            kinds.setdefault(m.name.partition(":")[0], []).append(Spent(spent, m.accuracy))
+    budgets = sorted({point.cost for points in kinds.values() for point in points})
+    if len(budgets) > most:
+        budgets = [budgets[round(i * (len(budgets) - 1) / (most - 1))] for i in range(most)]
+    return budgets, compare.at_equal_cost(kinds, budgets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from mull.lab.study import (
     Measured,
     Study,
     amount,
+    at_equal_cost,
     by_difficulty,
     by_group,
     pareto,
@@ -22,11 +23,12 @@ from mull.laws import coverage
 from mull.report import figures
 from mull.report.answer import known
 from mull.report.figures import Figure
-from mull.report.table import law_lines, limits, percent, points, short
+from mull.report.table import law_lines, limits, percent, points, power, short
 
 MOST_GROUPS = 12
 """Groups that get figures of their own."""
 MOST_HEAT_ROWS = 12
+MOST_BUDGETS = 6
 N_RESAMPLES = 100
 """Of problems, for the bands of laws: a page for each of many groups must not take minutes."""
 
@@ -72,6 +74,10 @@ def strategies_section(report: Report) -> Section:
     lead = ["Accuracy is what each strategy's own answer reaches, without knowing which draw is right."]
     if any(m.is_replayed for s in report.studies for m in s.strategies):
         lead.append("These strategies were not run one by one: they are averages over subsets of the recorded draws.")
+    for s, c in zip(report.studies, report.choices, strict=True):
+        if c is not None and c.power is not None and c.best_gain is not None:
+            told = power(c.power, f"{c.base.name} and {c.best_gain.a}")
+            lead.append(f"{s.group.name}: {told}." if len(report.studies) > 1 else f"{told}.")
     if any(m.oracle is not None for s in report.studies for m in s.strategies):
         lead.append("The oracle column is no method: it is what a perfect choice among the same draws would reach.")
     return Section("strategies", "Every strategy", tuple(lead), tables=tables)
@@ -146,7 +152,21 @@ def cost_section(report: Report) -> Section | None:
     ]
     if unknown:
         lead.append(f"Not recorded, and so unknown: {', '.join(unknown)}.")
-    return Section("cost", "What it costs", tuple(lead), tuple(drawn)) if drawn else None
+    tables = [
+        _equal_budget_table(s, unit)
+        for s in report.studies[:MOST_GROUPS]
+        for unit in UNITS
+        if unit != "calls" and len([m for m in s.strategies if amount(m.cost, unit)]) > 1
+    ]
+    return Section("cost", "What it costs", tuple(lead), tuple(drawn), tuple(tables)) if drawn else None
+
+
+def _equal_budget_table(study: Study, unit: str) -> Table:
+    """What each kind of strategy reaches within the same budgets; nothing is interpolated."""
+    budgets, reached = at_equal_cost(study.strategies, unit, MOST_BUDGETS)
+    columns = ("accuracy % within", *(f"{short(budget)} {UNITS[unit]}" for budget in budgets))
+    rows = [(kind, *("–" if value is None else percent(value) for value in row)) for kind, row in reached.items()]
+    return Table(columns, tuple(rows), f"{study.group.name}: equal budgets in {UNITS[unit]} a problem")
 
 
 def heat_section(report: Report) -> Section | None:
