@@ -17,7 +17,7 @@ from mull.cli.options import (
     print_json,
     stdout,
 )
-from mull.cli.source import GroupOption, KOption, ProblemsOption, SourceArgument, TaskOption, ks_of, pools_of
+from mull.cli.source import GroupOption, KOption, ProblemsOption, SourceArgument, TaskOption, draws_of, ks_of
 from mull.types import Params
 
 
@@ -45,8 +45,11 @@ def curves(
         from mull.report import plot as plotting
 
         plotting.check_format(plot)
-    pools = pools_of(source, group, task, model, problems, Params(temperature, max_tokens), seed)
-    both = {name: gap.measure(pool, ks, seed) for name, pool in pools.items()}
+    draws = draws_of(source, group, task, model, problems, Params(temperature, max_tokens), seed)
+    both = {}
+    for name, (pools, about) in draws.items():
+        one = gap.measure(pools, ks, seed)
+        both[name] = one._replace(limits=one.limits.told(about))
     measured = {name: one.curves for name, one in both.items()}
     if plot is not None:
         plotting.curves(measured, plot)
@@ -61,3 +64,6 @@ def curves(
         stdout().print(shown)
         for line in table.limits(one.limits):
             stdout().print(f"- {line}", style="dim", highlight=False)
+    lengths = {name: one.limits.tokens.mean for name, one in both.items() if one.limits.tokens is not None}
+    if (equal := table.equal_tokens(measured, lengths)) is not None:
+        stdout().print(equal)

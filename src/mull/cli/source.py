@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -49,18 +49,26 @@ def source_at(path: Path, task: str | None, model: str, problems: int, params: P
         return asyncio.run(sources.bank_source(bank, the_task, model_of(model, seed), params, seed, problems))
 
 
-def pools_of(
+class Draws(NamedTuple):
+    """The draws of a group by problem, and what the source says of where they are from."""
+
+    pools: Sequence[Pool]
+    about: Mapping[str, str]
+
+
+def draws_of(
     source: Path, group: Sequence[str] | None, task: str | None, model: str, problems: int, params: Params, seed: int
-) -> Mapping[str, Sequence[Pool]]:
-    """The pools of a source, of the wanted groups only and in the order they were asked for."""
+) -> Mapping[str, Draws]:
+    """The draws of a source, of the wanted groups only and in the order they were asked for."""
     from mull.lab import sources
 
-    pools = sources.pools(source_at(source, task, model, problems, params, seed))
+    found = source_at(source, task, model, problems, params, seed)
+    pools = sources.pools(found)
     wanted = group or list(pools)
     for name in wanted:
         if name not in pools:
             raise UnknownNameError("group", name, pools)
-    return {name: pools[name] for name in wanted}
+    return {name: Draws(pools[name], found.groups[name].about) for name in wanted}
 
 
 def ks_of(text: str | None) -> list[int] | None:

@@ -112,7 +112,8 @@ def sweep(
     if out:
         about = {
             **made_by(), "task": the_task.name, "strategies": list(plans), "models": [m.name for m in models],
-            "verifier": verifier, "seed": seed, "params": asdict(params), "budget": asdict(budget),
+            "data_date": getattr(the_task, "data_date", None), "verifier": verifier, "seed": seed,
+            "params": asdict(params), "budget": asdict(budget),
         }  # fmt: skip
         sources.write_lines(out, [{"sweep": about}, *lines])
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,19 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Cases of one model on one task; `task` is `None` where the file does not say."""
+    """Cases of one model on one task; `task` is `None` where the file does not say.
+
+    `about` has what the file says of where the problems and the draws are from, under the names of `ABOUT`.
+    """
 
     name: str
     cases: list[Case]
     task: str | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+
+
+ABOUT = ("feedback", "data_date", "model_cutoff")
+"""What corrected the replies in between, when the problems were published, and up to when the model read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +77,22 @@ def read_recorded(path: Path) -> Source:
     sweeps: list[Mapping[str, Any]] = []
     for recording in read_recordings(path):
         name = recording.group or path.name
-        group = groups.setdefault(name, Group(name, [], recording.sweep.get("task")))
+        group = groups.setdefault(name, Group(name, [], recording.sweep.get("task"), _about(path, recording)))
+        if _about(path, recording) != group.about:
+            raise FileFormatError(path, recording.line, f"{', '.join(ABOUT)} must be the same on all rows of {name!r}")
         group.cases.append(case(path, recording))
         if recording.sweep and recording.sweep not in sweeps:
             sweeps.append(recording.sweep)
     return Source(path, groups, sweeps)
+
+
+def _about(path: Path, recording: Recording) -> Mapping[str, str]:
+    """What a row, or else the sweep that wrote it, says under the names of `ABOUT`."""
+    told = {name: recording.row.get(name, recording.sweep.get(name)) for name in ABOUT}
+    for name, value in told.items():
+        if not isinstance(value, str | None):
+            raise FileFormatError(path, recording.line, f"`{name}` must be text, not {value!r}")
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def case(path: Path, recording: Recording) -> Case:
@@ -84,21 +103,24 @@ def case(path: Path, recording: Recording) -> Case:
 
 
 def _pool(path: Path, recording: Recording) -> Pool:
-    answers = tuple(None if s.answer is None else canonical(s.answer) for s in recording.samples)
     gold = None if recording.gold is None else canonical(recording.gold)
-    correct = []
-    for sample, answer in zip(recording.samples, answers, strict=True):
-        if sample.correct is None and gold is None:
-            raise FileFormatError(
-                path,
-                recording.line,
-                "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
-                "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample",
-            )
-        correct.append(answer == gold if sample.correct is None else sample.correct)
-    scores = tuple(s.score for s in recording.samples)
-    tokens = tuple(s.output_tokens for s in recording.samples)
-    return Pool(recording.id, len(correct), sum(correct), answers, tuple(correct), scores, tokens)
+    if gold is None and any(sample.correct is None for sample in recording.samples):
+        raise FileFormatError(
+            path,
+            recording.line,
+            "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
+            "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample",
+        )
+    read = [replace(s, answer=None if s.answer is None else canonical(s.answer)) for s in recording.samples]
+    graded = [s if s.correct is not None else replace(s, correct=s.answer == gold) for s in read]
+    return pool_of_samples(recording.id, graded)
+
+
+def pool_of_samples(id: str, samples: Sequence[RecordedSample]) -> Pool:
+    """Graded samples of one problem as its draws, for curves; their answers are taken as they are."""
+    correct = tuple(sample.correct is True for sample in samples)
+    answers, scores = tuple(s.answer for s in samples), tuple(s.score for s in samples)
+    return Pool(id, len(samples), sum(correct), answers, correct, scores, tuple(s.output_tokens for s in samples))
 
 
 def _outcomes(path: Path, recording: Recording) -> Mapping[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from rich.markup import escape
 from rich.table import Table as RichTable
 
 from mull.bank_sql import Stat
-from mull.lab.compare import Interval
+from mull.lab.compare import Interval, Power, Spent, at_equal_cost
 from mull.lab.gap import Limits, Plateau
 from mull.lab.grid import Table
 from mull.lab.metrics import Curves, Point
@@ -130,6 +131,32 @@ def curves(groups: Mapping[str, Curves]) -> list[RichTable]:
     return tables
 
 
+def equal_tokens(groups: Mapping[str, Curves], each: Mapping[str, float], most: int = 6) -> RichTable | None:
+    """What every group reaches within budgets of tokens a problem; `each` is the mean length of a draw.
+
+    `None` where fewer than two groups have known lengths.
+    """
+    rows = {}
+    for name, tokens in each.items():
+        curves = groups[name]
+        picked = curves.best or curves.weighted or curves.majority
+        rows[f"{name}: coverage (oracle)"] = [Spent(p.k * tokens, p.value) for p in curves.coverage]
+        if picked:
+            kind = "best" if curves.best else "weighted" if curves.weighted else "majority"
+            rows[f"{name}: {kind}"] = [Spent(p.k * tokens, p.value) for p in picked]
+    if len(each) < 2:
+        return None
+    ends = [points[0].cost for points in rows.values()] + [points[-1].cost for points in rows.values()]
+    budgets = [float(b) for b in np.geomspace(min(ends), max(ends), most)]
+    shown = RichTable(title="at equal tokens a problem, %")
+    shown.add_column("")
+    for budget in budgets:
+        shown.add_column(f"{short(budget)} tokens", justify="right")
+    for name, reached in at_equal_cost(rows, [b * (1 + 1e-9) for b in budgets]).items():
+        shown.add_row(escape(name), *("–" if value is None else percent(value) for value in reached))
+    return shown
+
+
 def limits(found: Limits) -> list[str]:
     """What scaling cannot do on a group of problems, in words; what is unknown is left out."""
     lines = [
@@ -169,13 +196,38 @@ def limits(found: Limits) -> list[str]:
                 else ""
             )
         )
+    if found.power is not None and found.losses:
+        lines.append(power(found.power, f"one draw and {found.losses[0].selector} of {found.worst.k}"))
+    lines.append(_where_from(found))
     for i, part in enumerate(found.bins):
         vote = "" if part.majority is None else f", majority {percent(part.majority)} %"
-        ease = ("hardest", "hard", "middle", "easy", "easiest")[i]
+        ease = ("easiest", "easy", "middle", "hard", "hardest")[i]
         lines.append(
             f"{ease} fifth: one draw {percent(part.accuracy)} %{vote}, coverage (oracle) {percent(part.coverage)} %"
         )
     return lines
+
+
+def _where_from(found: Limits) -> str:
+    """What is known of the problems' age, of what the model read, and of what corrected it."""
+    feedback = "unknown" if found.feedback is None else found.feedback
+    if found.data_date is None or found.model_cutoff is None:
+        dates = (
+            f"problems of {found.data_date or 'unknown date'}, model trained up to {found.model_cutoff or 'unknown'}: "
+            "whether it has read them cannot be told"
+        )
+    elif found.data_date <= found.model_cutoff:
+        dates = f"problems of {found.data_date}, model trained up to {found.model_cutoff}: it may have read them"
+    else:
+        dates = f"problems of {found.data_date}, younger than what the model was trained on ({found.model_cutoff})"
+    return f"{dates}; feedback between draws: {feedback}"
+
+
+def power(found: Power, what: str) -> str:
+    """What so many problems can tell, in words."""
+    shown = "no difference" if found.shown is None else f"a difference of {100 * found.shown:.1f} points or more"
+    needed = "" if found.needed is None else f"; one as large as seen takes {found.needed:,} problems"
+    return f"{found.problems:,} problems show {shown} between {what} with a chance of 80 %{needed}"
 
 
 def _plateau(turn: Plateau) -> str:

@@ -51,6 +51,12 @@ class FileTask:
     def name(self) -> str:
         return f"file:{self.path}" + (f",model={self.model}" if self.model else "")
 
+    @property
+    def data_date(self) -> str | None:
+        """When the problems were published, where the rows say so and agree."""
+        told = {recording.row.get("data_date") for recording in self._recordings}
+        return str(told.pop()) if len(told) == 1 and None not in told else None
+
     @cached_property
     def _recordings(self) -> list[Recording]:
         return read_recordings(Path(self.path), self.model)
