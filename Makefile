@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SERVERS ?= .servers
+PEERS ?= .peers
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-servers lint bench clean
@@ -65,8 +66,13 @@ $(SERVERS)/litellm.stamp:
 test-servers: $(VENV)/dev.stamp $(foreach name,llama transformers mlx litellm,$(SERVERS)/$(name).stamp)  ## on real servers
 	MULL_SERVERS=$(abspath $(SERVERS)) $(BIN)/pytest tests/servers
 
-bench: $(VENV)/train.stamp  ## benchmarks against peers and limits; takes minutes
+$(PEERS)/its_hub.stamp:
+	$(PYTHON) -m venv $(PEERS)/its_hub
+	$(PEERS)/its_hub/bin/pip install --quiet 'its_hub[lm]'
+	@touch $@
+
+bench: $(VENV)/train.stamp $(PEERS)/its_hub.stamp  ## benchmarks against peers and limits; takes minutes
 	for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(SERVERS) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(SERVERS) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache
