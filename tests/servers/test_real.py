@@ -144,7 +144,8 @@ def test_a_proxy_before_a_server(litellm: str, monkeypatch: pytest.MonkeyPatch) 
     draws = drawn(model, HARD, 6, max_tokens=60)
     assert all(draw.finish is not Finish.ERROR for draw in draws)
     monkeypatch.setenv("FRONT_KEY", "sk-wrong")
-    with pytest.raises(ModelError, match="the key is refused") as caught:
+    # Without a database LiteLLM says of a key that is not its own that it has none.
+    with pytest.raises(ModelError, match=r"the key is refused|No connected db") as caught:
         drawn(replace(model, name="other"), CHAIN, 1)
     assert "sk-wrong" not in str(caught.value)
     monkeypatch.setenv("FRONT_KEY", "sk-front")
