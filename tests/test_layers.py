@@ -24,6 +24,9 @@ ROWS = [
         "testing",
         "expression",
         "records",
+        "asked",
+        "trace",
+        "wallet",
         "config",
         "config_schema",
     },
@@ -34,12 +37,11 @@ ROWS = [
     {"__main__"},
 ]
 ROW_1_ORDER = {
-    "run": {"cost"},
+    "run": {"asked", "cost", "trace", "wallet"},
+    "wallet": {"asked", "cost"},
     "bank": {"bank_sql"},
     "testing": {"bank", "run"},
     "config": {"config_schema"},
-    "cost": set(),
-    "answers": set(),
 }
 """Row 1 holds single files, not packages: these may use those."""
 

@@ -245,6 +245,11 @@ class Outcome:
     confidence: float | None = None
     stopped: Stopped = Stopped.COMPLETE
 
+    @property
+    def n_unscored(self) -> int:
+        """How many candidates the verifier could not score."""
+        return sum(score.value is None for score in self.scores)
+
 
 @dataclass(frozen=True, slots=True)
 class Grade:
@@ -333,6 +338,18 @@ class Verifier(Protocol):
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
         """One score for each sample, in order."""
+        ...
+
+
+class ProcessVerifier(Verifier, Protocol):
+    """A verifier whose scores have `Score.steps`, and whose value of a reply's beginning tells what it promises.
+
+    Tree searches ask for `split` before they spend anything; a verifier that has none scores whole replies only.
+    """
+
+    @property
+    def split(self) -> str | None:
+        """What ends a step; `None`: it scores whole replies only."""
         ...
 
 

@@ -16,7 +16,7 @@ import typer
 
 from mull import spec
 from mull.errors import UnknownNameError, UsageError
-from mull.types import Budget, Cost, Sample, Served
+from mull.types import Budget, Cost, Sample, Score, Served
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -134,8 +134,32 @@ def tell_failures(samples: Sequence[Sample], spent: Cost) -> None:
         typer.echo(f"and draws failed for {len(failed) - 3} more reasons", err=True)
 
 
-def verifier_of(text: str | None) -> Any:
-    return None if text is None else spec.build("verifier", spec.VERIFIERS, text)
+def verifier_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
+    if text is None:
+        return None
+    return spec.build("verifier", spec.VERIFIERS, text, models=lambda name: model_of(name, seed, config), seed=seed)
+
+
+def judge_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
+    if text is None:
+        return None
+    return spec.build("judge", spec.JUDGES, text, models=lambda name: model_of(name, seed, config), seed=seed)
+
+
+def tell_scores(scores: Sequence[Score]) -> None:
+    """Says on standard error how many draws have no score and why, and what there is to say of the others."""
+    from collections import Counter
+
+    unscored = Counter(score.why for score in scores if score.value is None)
+    for why, n in unscored.most_common(3):
+        typer.echo(f"{n:,} of {len(scores):,} draws have no score: {why}", err=True)
+    if len(unscored) > 3:
+        typer.echo(
+            f"and {sum(unscored.values()) - sum(n for _, n in unscored.most_common(3)):,} for other reasons", err=True
+        )
+    noted = Counter(score.why for score in scores if score.value and score.why)
+    for why, n in noted.most_common(1):
+        typer.echo(f"{n:,} of {len(scores):,} draws: {why}", err=True)
 
 
 def made_by() -> dict[str, str]:

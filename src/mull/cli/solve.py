@@ -35,6 +35,7 @@ from mull.cli.options import (
     stderr,
     stdout,
     tell_failures,
+    tell_scores,
     verifier_of,
 )
 from mull.types import AnswerKind, Budget, Outcome, Params, Problem, Prompt, Sample
@@ -71,7 +72,7 @@ def solve(
     from mull.run import Run
 
     text = sys.stdin.read() if prompt == "-" else prompt
-    defaults = {} if samples is None else {"n": samples}
+    defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
     problem = Problem("prompt", Prompt.user(text.strip()), kind)
     budget = Budget(samples, tokens, usd, flops, seconds)
@@ -80,11 +81,12 @@ def solve(
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         asyncio.run(prepared(the_model))
         run = Run(
-            the_model, verifier=verifier_of(verifier), bank=opened, seed=seed, watch=live.draw, budget=budget,
-            params=Params(temperature, max_tokens), rng=random.Random(f"{seed}/{text}"),
+            the_model, verifier=verifier_of(verifier, seed, config), bank=opened, seed=seed, watch=live.draw,
+            budget=budget, params=Params(temperature, max_tokens), rng=random.Random(f"{seed}/{text}"),
         )  # fmt: skip
         outcome = asyncio.run(plan(problem, run))
     tell_failures(outcome.candidates, run.spent)
+    tell_scores(outcome.scores)
     if as_json:
         print_json(_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed))
     else:
@@ -105,6 +107,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "strategy": strategy,
         "stopped": outcome.stopped.value,
         "seed": seed,
+        "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),
         "probe": probe_costs([run.model]).get(run.model.name),
         "samples": [

@@ -80,7 +80,7 @@ def sweep(
     if problems is None and not task.startswith("file"):
         problems = 100
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
-    the_verifier = verifier_of(verifier)
+    the_verifier = verifier_of(verifier, seed, config)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
     models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in model or [DEFAULT_MODEL]]
     tables, lines, outcomes = [], [], []
