@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +153,11 @@ def main() -> None:
         return
     if options.client:
         name, url = options.client
-        clients = {
+        clients: dict[str, Callable[[str], Coroutine[Any, Any, float]]] = {
             "bare": bare,
             "its_hub": its_hub,
-            "mull": lambda u: mull(u, False),
-            "mull-n": lambda u: mull(u, True),
+            "mull": lambda place: mull(place, False),
+            "mull-n": lambda place: mull(place, True),
         }
         print(asyncio.run(clients[name](url)))
         return
