@@ -104,8 +104,11 @@ def _model_at(base_url: str, text: str, api_key_env: str | None) -> Any:
 
 async def prepared(model: Any) -> None:
     """Finds out what the model's server can do before anything is asked of it."""
-    if is_served(model):
-        await model.prepare()
+    if not is_served(model):
+        return
+    await model.prepare()
+    if not model.capabilities.varies:
+        typer.echo(f"warning: {model.name} gave the same reply to every draw of the probe: it may not sample", err=True)
 
 
 def is_served(model: Any) -> bool:

@@ -145,6 +145,7 @@ def _served_entry(model: OpenAIModel) -> dict[str, Any]:
         "server": f"{can.backend} {can.version}".strip(),
         "n": can.n,
         "seed": can.seed,
+        "varies": can.varies,
         "logprobs": can.logprobs,
         "stop": can.stop,
         "stream": can.stream,
