@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from mull.errors import NoSandboxError, SandboxError
 from mull.sandbox.base import Level, Limits, Sandbox, Script
 from mull.sandbox.bubblewrap import Bubblewrap
+from mull.sandbox.landlock import Landlock
 
 KINDS: Mapping[str, tuple[Level, Callable[[tuple[str, ...]], Sandbox]]] = {
     "bubblewrap": (Level.NAMESPACES, lambda readable: Bubblewrap(readable=readable)),
     "bubblewrap, cold": (Level.NAMESPACES, lambda readable: Bubblewrap(warm=False, readable=readable)),
+    "landlock": (Level.LANDLOCK, lambda readable: Landlock(readable=readable)),
 }
 """Each kind of sandbox with its level, best first."""
 

@@ -112,7 +112,7 @@ def _question(job: Job, nonce: str) -> bytes:
     argv = list(job.argv) if isinstance(job, Command) else []
     if argv and "/" not in argv[0]:
         argv[0] = f"/usr/bin/{argv[0]}"
-    env = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
+    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     head = {
         "nonce": nonce,
         "argv": argv,

@@ -40,6 +40,7 @@ def main(descriptors: tuple[int, ...], lock: Callable[[], None]) -> NoReturn:
 
 def _become(descriptors: tuple[int, ...], lock: Callable[[], None]) -> NoReturn:
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 64) for descriptor in descriptors]
     for place, descriptor in enumerate(high):
         os.dup2(descriptor, place, inheritable=place < ORDERS)

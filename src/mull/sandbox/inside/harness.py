@@ -34,6 +34,7 @@ def serve(incoming: int, outgoing: int, folder: str, lock: Callable[[], None], i
     out, err, orders, replies, done = (os.pipe() for _ in range(5))
     child = os.fork()
     if child == 0:
+        kernel.die_with_parent()
         candidate.main((standard_in, out[1], err[1], orders[0], replies[1], done[1]), lock)
     for descriptor in (out[1], err[1], orders[0], replies[1], done[1]):
         os.close(descriptor)
@@ -46,7 +47,10 @@ def serve(incoming: int, outgoing: int, folder: str, lock: Callable[[], None], i
     os.lseek(standard_in, 0, os.SEEK_SET)
     os.close(standard_in)
     run = _Run(job, child, out[0], err[0], replies[0], done[0], is_first)
+    if not is_first:
+        signal.signal(signal.SIGTERM, lambda *_: run.leave())
     order = {key: job[key] for key in ("argv", "script", "source", "isolated", "limits", "env")}
+    order["env"] = {"HOME": folder, "TMPDIR": folder, **order["env"]}
     order["limits"] = {**job["limits"], "processes": job["limits"]["processes"] + (1 if is_first else _mine())}
     _order(orders[1], json.dumps({**order, "folder": folder}).encode())
     if job["argv"] or job["script"]:
@@ -138,13 +142,13 @@ class _Run:
                 self.cause = self.cause or stopped or why
             elif not self.cause:
                 stopped, until = why, min(self.deadline, time.monotonic() + 1)
-                self._kill_others(self.child)
+                self.kill_others(self.child)
                 self.too_long = False
         if self.cause:
             return self.cause, False
         told = bytes(self.written[self.done][:4])
         if keep and len(told) == 4:
-            self._kill_others(self.child)
+            self.kill_others(self.child)
         self._read_all()
         if len(told) < 4:
             return "no reply", False
@@ -230,7 +234,7 @@ class _Run:
             return [int(name) for name in os.listdir("/proc") if name.isdecimal() and int(name) != me]
         return _descendants(me)
 
-    def _kill_others(self, kept: int = 0) -> None:
+    def kill_others(self, kept: int = 0) -> None:
         """Kill all processes of the box, until none is left."""
         for _ in range(100):
             others = [pid for pid in self._others() if pid != kept and _is_alive(pid)]
@@ -253,7 +257,12 @@ class _Run:
             self._read_all()
             self.cause = self.cause or "end"
         if not self.is_first:
-            self._kill_others()
+            self.kill_others()
+
+    def leave(self) -> NoReturn:
+        """End what was started here, where no namespace does."""
+        self.kill_others()
+        os._exit(1)
 
     def report(self) -> dict[str, Any]:
         told = bytes(self.written[self.done][:4])
