@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,7 @@ class Bubblewrap:
     async def run(self, job: Job) -> Result:
         """Run a job in a box of its own; see `Sandbox.run`."""
         protocol.check(job)
-        async with _slots(self), self._open(job.limits) as (reader, writer, kill):
+        async with protocol.slots(self, self.at_once), self._open(job.limits) as (reader, writer, kill):
             return await protocol.converse(reader, writer, job, self.level, kill)
 
     @contextlib.asynccontextmanager
@@ -214,16 +213,6 @@ def _end_zygotes() -> None:
     for (pid, *_), zygote in _zygotes.items():
         if pid == os.getpid():
             zygote.close()
-
-
-_semaphores: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Bubblewrap, asyncio.Semaphore]]
-_semaphores = weakref.WeakKeyDictionary()
-
-
-def _slots(options: Bubblewrap) -> asyncio.Semaphore:
-    """The places for boxes, of one event loop."""
-    places = _semaphores.setdefault(asyncio.get_running_loop(), {})
-    return places.setdefault(options, asyncio.Semaphore(options.at_once or os.cpu_count() or 1))
 
 
 @contextlib.asynccontextmanager
