@@ -307,6 +307,11 @@ def left_over() -> list[str]:
     return [" ".join(words) for words in found if MARK in words]
 
 
+def owners() -> set[int]:
+    """The users of those processes."""
+    return {path.stat().st_uid for path in Path("/proc").glob("[0-9]*") if MARK in words_of(path)}
+
+
 def traces() -> dict[str, int]:
     """What could pile up: descriptors of this process, its descendants, mounts and files in the temporary folder."""
     parents = {}

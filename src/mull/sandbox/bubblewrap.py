@@ -91,7 +91,8 @@ class Bubblewrap:
         self, ours: socket.socket, theirs: socket.socket, limits: Limits
     ) -> contextlib.AbstractAsyncContextManager[Callable[[], None]]:
         """A box that the zygote forks."""
-        _zygote(self).fork(theirs, limits.disk_bytes)
+        zygote = _zygote(self)
+        zygote.fork(theirs, limits.disk_bytes)
         theirs.close()
         try:
             async with asyncio.timeout(_OPEN_SECONDS):
@@ -100,7 +101,7 @@ class Bubblewrap:
         except TimeoutError:
             message, descriptors = b"", []
         if not descriptors:
-            said = message[4:].decode(errors="replace") or _zygote(self).last_words() or "nothing came back"
+            said = message[4:].decode(errors="replace") or zygote.last_words() or "nothing came back"
             raise SandboxError(f"no box could be made: {said}")
         return _forked(descriptors[0])
 
@@ -180,7 +181,10 @@ class _Zygote:
 
     def fork(self, channel: socket.socket, disk_bytes: int) -> None:
         """Ask for a box that serves `channel`."""
-        socket.send_fds(self.control, [struct.pack(">Q", disk_bytes)], [channel.fileno()])
+        try:
+            socket.send_fds(self.control, [struct.pack(">Q", disk_bytes)], [channel.fileno()])
+        except OSError as error:
+            raise SandboxError(f"no box could be made: {self.last_words() or error}") from None
 
     def last_words(self) -> str:
         return _last_line(self.errors)
@@ -228,7 +232,7 @@ async def _forked(pidfd: int) -> AsyncIterator[Callable[[], None]]:
     finally:
         kill()
         try:
-            await asyncio.shield(_readable(pidfd))
+            await _readable(pidfd)
         finally:
             os.close(pidfd)
 

@@ -149,13 +149,11 @@ class _Run:
         With `keep`, the order runs in a process of its own: where it takes too long, or says too much, that one is
         killed.
         """
-        self.written[self.replies].clear()
-        self.written[self.done].clear()
         self.too_long = False
         until, stopped = min(self.deadline, time.monotonic() + seconds), ""
         while self.status is None and not self.cause and len(self.written[self.done]) < 4:
             in_time = self._step(until)
-            if in_time and not self.too_long:
+            if in_time and (stopped or not self.too_long):
                 continue
             why = "output" if self.too_long else "wall"
             if stopped or not keep:
@@ -163,10 +161,10 @@ class _Run:
             elif not self.cause:
                 stopped, until = why, min(self.deadline, time.monotonic() + 1)
                 self.kill_others(self.child)
-                self.too_long = False
         if self.cause:
             return self.cause, False
         told = bytes(self.written[self.done][:4])
+        self.written[self.done].clear()
         if keep and len(told) == 4:
             self.kill_others(self.child)
         self._read_all()
@@ -312,9 +310,12 @@ def _read(folder: str, name: str, most: int) -> bytes | None:
         descriptor = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
-        return file.read() if stat.S_ISREG(status.st_mode) and status.st_size <= most else None
+        is_plain = stat.S_ISREG(status.st_mode) and status.st_size <= most
+        return frames.read_exactly(descriptor, status.st_size) if is_plain else None
+    finally:
+        os.close(descriptor)
 
 
 def _is_alive(pid: int) -> bool:
