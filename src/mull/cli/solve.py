@@ -90,6 +90,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "model": run.model.name,
         "strategy": strategy,
         "stopped": outcome.stopped.value,
+        "notes": dict(outcome.notes),
         "seed": seed,
         "cost": asdict(run.spent),
         "samples": [

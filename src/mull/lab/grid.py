@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mull import cost
-from mull.answers import answer_of
+from mull.answers import classes_now
 from mull.lab.compare import Interval, Paired, compare, wilson
 from mull.lab.metrics import Pool
 from mull.run import Run
@@ -83,7 +83,7 @@ def pool(cell: Cell) -> Pool:
 def pool_of(problem: Problem, samples: Sequence[Sample], grades: Sequence[Grade], scores: Sequence[Score]) -> Pool:
     """Graded draws of a problem, for curves; `scores` may be empty."""
     correct = tuple(grade.correct is True for grade in grades)
-    answers = tuple(answer_of(problem, sample) for sample in samples)
+    answers = tuple(classes_now(problem, samples))
     values = tuple(score.value for score in scores) or (None,) * len(samples)
     tokens = tuple(sample.cost.output_tokens for sample in samples)
     return Pool(problem.id, len(samples), sum(correct), answers, correct, values, tokens)
