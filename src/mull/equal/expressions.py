@@ -113,10 +113,8 @@ class Expressions:
             if token.text.lower() in ("and", "or"):
                 return False
             return bool(split_word(token.text)) or (self.at > 0 and not token.spaced and not is_unit(token.text))
-        return token.kind == "number" or (
-            token.kind == "command"
-            and (token.text in FUNCTIONS or token.text in GREEK or token.text in STARTS)
-        )  # fmt: skip
+        # No number: what stands behind another factor without a sign is no product (`2 3` is not 6).
+        return token.kind == "command" and (token.text in FUNCTIONS or token.text in GREEK or token.text in STARTS)
 
     def factor(self) -> Poly:
         base = self.primary()

@@ -18,7 +18,7 @@ Kind = Literal[
 Ask = Callable[[str, str], bool | None]
 CLOSE_DIGITS = 6
 """A decimal of so many significant digits stands for an exact number that it is the rounding of."""
-FLOAT_DIGITS = 15
+FLOAT_DIGITS = range(15, 18)
 """A decimal of so many significant digits is a machine number: its last digits mean nothing."""
 DIFFERS = 1e-9
 """Relative difference in floating point from which two values are taken to differ."""
@@ -144,11 +144,11 @@ def is_rounding(a: Poly, b: Poly) -> bool:
     exact = b.number
     if exact is None:
         size = evaluated(b, 0)
-        if size is None or size.imag or digits[0] >= FLOAT_DIGITS:
+        if size is None or size.imag or digits[0] >= FLOAT_DIGITS.start:
             return False
         return bool(abs(float(short) - size.real) <= 0.5 * 10 ** -digits[1] * (1 + 1e-6))
     off = magnitude(short - exact)
-    if digits[0] >= FLOAT_DIGITS:
+    if digits[0] in FLOAT_DIGITS:
         return off <= Fraction(1, 10**12) * magnitude(exact)
     return exact.denominator != 1 and decimals(exact) is None and off * 2 * 10 ** digits[1] <= 1
 

@@ -44,6 +44,8 @@ class Reader(Expressions):
 
     def item(self) -> Form:
         """A relation, or what one may stand for: a name and its value, an interval, an equation."""
+        if function := self.function_name():
+            return Form("named", function, (self.union(),))
         sides, signs = [self.union()], []
         while self.peek().kind in ("sign", "command") and self.peek().text in RELATIONS:
             signs.append(RELATIONS[self.peek().text])
@@ -54,6 +56,15 @@ class Reader(Expressions):
                 sides.append(self.union())
             return ratio(sides)
         return related(sides, signs) if signs else sides[0]
+
+    def function_name(self) -> str:
+        """The `f(x)` of a definition `f(x) = ...`, which is left behind; empty where there is none."""
+        letters = [self.peek(i) for i in (0, 2)]
+        signs = [self.peek(i).text for i in (1, 3, 4)]
+        if signs != ["(", ")", "="] or any(x.kind != "word" or len(x.text) != 1 for x in letters):
+            return ""
+        self.at += 5
+        return f"{letters[0].text}({letters[1].text})"
 
     def union(self) -> Form:
         parts = [self.quantity()]
@@ -156,6 +167,11 @@ class Reader(Expressions):
             return Form("seq", "()", (number_form(p.multiply(poly(-1), p.letter("oo"))), number_form(p.letter("oo"))))
         if token.kind == "command" and token.text == "begin":
             return self.matrix()
+        if token.text in ("(", "[") and self.peek(1).kind == "command" and self.peek(1).text == "begin":
+            self.at += 1
+            matrix = self.matrix()
+            self.expect({"(": ")", "[": "]"}[token.text])
+            return matrix
         if token.kind == "sign" and token.text in ("(", "[", "{") and self.holds_items():
             self.at += 1
             items = [] if self.is_next("}") else self.nested_items()

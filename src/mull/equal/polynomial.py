@@ -16,8 +16,11 @@ Number = int | Fraction
 MAX_BITS = 1300
 """Numbers are kept exact up to about 390 digits."""
 MAX_TERMS = 120
+MAX_PRODUCTS = 2500
 MAX_POWER = 40
 """Sums are multiplied out up to this power."""
+MAX_KEY = 500
+"""Opaque functions have no longer names, which nested ones would double at every level."""
 MAX_RADICAND = 10**12
 """Square factors of larger numbers are not looked for."""
 CONSTANTS = {"pi": math.pi, "e": math.e, "oo": math.inf, "degree": math.pi / 180}
@@ -92,6 +95,8 @@ def letter(name: str) -> Poly:
 
 def opaque(function: str, key: str, *args: Poly) -> Poly:
     """A function of polynomials that is not looked into."""
+    if len(key) > MAX_KEY:
+        raise Unreadable("too large")
     gen = Gen(key)
     gen.function, gen.args = function, args
     return Poly({Mono(1, ((gen, 1),)): 1})
@@ -121,7 +126,7 @@ def add(a: Poly, b: Poly, sign: int = 1) -> Poly:
 
 
 def multiply(a: Poly, b: Poly) -> Poly:
-    if len(a.terms) * len(b.terms) > MAX_TERMS**2:
+    if len(a.terms) * len(b.terms) > MAX_PRODUCTS:
         raise Unreadable("too many terms")
     terms: dict[Mono, Number] = {}
     for m, c in a.terms.items():

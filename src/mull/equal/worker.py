@@ -53,7 +53,7 @@ def of_latex(text: str) -> Any:
     found = math_verify.parse(f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=None)
     if not found or not isinstance(found[0], sympy.Expr):
         raise Refused("math-verify cannot read it")
-    return found[0]
+    return found[0].doit()
 
 
 def of_poly(poly: Poly) -> Any:
