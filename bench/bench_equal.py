@@ -70,7 +70,8 @@ def report(name: str, pairs: Sequence[Pair], decide: Callable[[str, str], bool |
     n_equal = sum(is_equal for *_, is_equal in pairs)
     median = 1e6 * statistics.median(seconds)
     print(
-        f"{name:12}  wrongly accepted {accepted:3} of {len(pairs) - n_equal}, wrongly refused {refused:3} of {n_equal}, "
+        f"{name:12}  wrongly accepted {accepted:3} of {len(pairs) - n_equal}, "
+        f"wrongly refused {refused:3} of {n_equal}, "
         f"undecided {undecided:3}; median {median:9.1f} us, mean {1e6 * statistics.mean(seconds):9.1f} us, "
         f"slowest {max(seconds):.2f} s"
     )

@@ -21,7 +21,10 @@ STRATEGIES = {
     "best-of-majority": "mull.strategies.parallel:BestOfMajority",
     "until-pass": "mull.strategies.parallel:UntilPass",
     "adaptive": "mull.strategies.adaptive:Adaptive",
+    "tournament": "mull.strategies.tournament:Tournament",
+    "league": "mull.strategies.tournament:League",
 }
+JUDGES = {"scores": "mull.verifiers.scores:ScoreJudge"}
 VERIFIERS = {"countdown": "mull.verifiers.countdown:CountdownChecker"}
 MODELS = {
     "nano": "mull.models.embedded:Nano",

@@ -96,9 +96,9 @@ def test_reading_takes_no_time_whatever_is_written(text: str) -> None:
 MATHS = st.text(st.sampled_from([*"0123456789xyzei+-*/^_!(){}[],.=<>|:$% ", "\\"]), max_size=24)
 COMMANDS = st.lists(
     st.sampled_from(
-        [r"\frac", r"\sqrt", r"\pi", r"\pm", r"\cup", r"\text{cm}", r"\{", r"\}", "^", "_", "{", "}", "(", ")", "[", "]",
-         ",", "x", "2", "10", "1/2", "-", "+", "=", "<", r"\le ", r"\sin ", r"\infty", "^\\circ", "%", "!", " ", "and",
-         r"\in ", ":", "$", r"\log_2 ", "e", "i", "|", r"\begin{pmatrix}", r"\end{pmatrix}", "&", r"\\", "cm", "abc"]
+        [r"\frac", r"\sqrt", r"\pi", r"\pm", r"\cup", r"\text{cm}", r"\{", r"\}", "^", "_", "{", "}", "(", ")", "[",
+         "]", ",", "x", "2", "10", "1/2", "-", "+", "=", "<", r"\le ", r"\sin ", r"\infty", "^\\circ", "%", "!", " ",
+         "and", r"\in ", ":", "$", r"\log_2 ", "e", "i", "|", r"\begin{pmatrix}", r"\end{pmatrix}", "&", r"\\", "cm", "abc"]
     ),
     max_size=14,
 ).map("".join)  # fmt: skip

@@ -15,6 +15,7 @@ from mull.cli.options import (
     BankOption,
     FlopsOption,
     JsonOption,
+    JudgeOption,
     MaxTokensOption,
     ModelOption,
     SecondsOption,
@@ -24,6 +25,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    judge_of,
     model_of,
     print_json,
     stderr,
@@ -40,6 +42,7 @@ def solve(
         str, typer.Option("--strategy", "-s", help="name:option=value,... as in `mull list strategies`.")
     ] = "adaptive",
     verifier: VerifierOption = None,
+    judge: JudgeOption = None,
     samples: Annotated[
         int | None, typer.Option("--samples", "-n", help="Draws at most; also the strategy's n, if it has one.")
     ] = None,
@@ -66,7 +69,8 @@ def solve(
     problem = Problem("prompt", Prompt.user(text.strip()), kind)
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         run = Run(
-            model_of(model, seed), verifier=verifier_of(verifier), bank=opened, seed=seed, watch=live.draw,
+            model_of(model, seed), verifier=verifier_of(verifier), judge=judge_of(judge), bank=opened, seed=seed,
+            watch=live.draw,
             budget=Budget(samples, tokens, usd, flops, seconds), params=Params(temperature, max_tokens),
             rng=random.Random(f"{seed}/{text}"),
         )  # fmt: skip

@@ -14,6 +14,7 @@ from mull.cli.options import (
     BankOption,
     FlopsOption,
     JsonOption,
+    JudgeOption,
     MaxTokensOption,
     SecondsOption,
     SeedOption,
@@ -22,6 +23,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    judge_of,
     made_by,
     model_of,
     print_json,
@@ -40,6 +42,7 @@ def sweep(
         list[str] | None, typer.Option("--model", "-m", help="May be given several times. [default: nano]")
     ] = None,
     verifier: VerifierOption = None,
+    judge: JudgeOption = None,
     problems: Annotated[
         int | None, typer.Option("--problems", "-p", help="How many; all of a file without it. [default: 100]")
     ] = None,
@@ -71,7 +74,7 @@ def sweep(
         problems = 100
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
     models = [model_of(name, seed) for name in model or ["nano"]]
-    the_verifier = verifier_of(verifier)
+    the_verifier, the_judge = verifier_of(verifier), judge_of(judge)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
     tables, lines, outcomes = [], [], []
     n_cells = None if problems is None else problems * len(plans) * len(models)
@@ -85,6 +88,7 @@ def sweep(
                         plans,
                         n_problems=problems,
                         verifier=the_verifier,
+                        judge=the_judge,
                         bank=opened,
                         seed=seed,
                         budget=budget,
@@ -101,7 +105,7 @@ def sweep(
     if out:
         about = {
             **made_by(), "task": the_task.name, "strategies": list(plans), "models": [m.name for m in models],
-            "verifier": verifier, "seed": seed, "params": asdict(params), "budget": asdict(budget),
+            "verifier": verifier, "judge": judge, "seed": seed, "params": asdict(params), "budget": asdict(budget),
         }  # fmt: skip
         sources.write_lines(out, [{"sweep": about}, *lines])
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))

@@ -19,6 +19,7 @@ from mull.types import (
     Budget,
     Cost,
     Grade,
+    Judge,
     Model,
     Outcome,
     Params,
@@ -101,6 +102,7 @@ async def run_grid(
     *,
     n_problems: int | None,
     verifier: Verifier | None = None,
+    judge: Judge | None = None,
     budget: Budget | None = None,
     bank: Bank | None = None,
     params: Params | None = None,
@@ -121,7 +123,7 @@ async def run_grid(
             for name, strategy in strategies.items():
                 rng = random.Random(f"{seed}/{problem.id}/{name}")
                 run = Run(
-                    model, verifier=verifier, budget=budget, bank=bank, params=params, seed=seed, rng=rng
+                    model, verifier=verifier, judge=judge, budget=budget, bank=bank, params=params, seed=seed, rng=rng
                 )  # fmt: skip
                 outcome = await strategy(problem, run)
                 grades = [await task.grade(problem.id, sample) for sample in outcome.candidates]
