@@ -205,7 +205,7 @@ def test_json_is_one_object_on_stdout(mull, recording: Path) -> None:
     assert done.stderr == ""
 
 
-def test_a_tournament_with_a_judge(mull_json: Callable[..., Any], mull: Mull) -> None:
+def test_a_tournament_with_a_judge(mull_json, mull) -> None:
     solved = mull_json(
         "solve", "reach 11 with 3 10 2", "--strategy", "tournament:n=8", "--judge", "scores:verifier=countdown",
         "--bank", "none", "--kind", "expression",
@@ -222,7 +222,7 @@ def test_a_tournament_with_a_judge(mull_json: Callable[..., Any], mull: Mull) ->
     assert [entry["name"] for entry in mull_json("list", "judges")["judges"]] == ["scores"]
 
 
-def test_mathematics_is_voted_on_and_graded_by_what_it_means(tmp_path: Path, mull_json: Callable[..., Any]) -> None:
+def test_mathematics_is_voted_on_and_graded_by_what_it_means(tmp_path: Path, mull_json) -> None:
     path = tmp_path / "math.jsonl"
     texts = [r"\boxed{\frac{1}{2}}", r"\boxed{0.5}", r"\boxed{50\%}", r"\boxed{2}", r"\boxed{2}"]
     row = {"prompt": "q", "answer": r"\frac12", "samples": [{"text": text} for text in texts]}
