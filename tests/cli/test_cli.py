@@ -232,3 +232,17 @@ def test_mathematics_is_voted_on_and_graded_by_what_it_means(tmp_path: Path, mul
     solved = mull_json("solve", "q", "-m", f"recorded:{path}", "-s", "majority:n=5", "--kind", "math", "--bank", "none")
     assert solved["answer"] == "1/2"
     assert solved["notes"] == {"no_answer": 0, "undecided": 0}
+
+
+def test_what_verifiers_are_worth(mull_json, mull, recording: Path) -> None:
+    found = mull_json("curves", recording, "--verifier", "recorded", "--verifier", "countdown")
+    recorded, countdown = found["verifiers"]
+    assert recorded["auc"] == 1.0
+    assert recorded["gap"] == pytest.approx(0)
+    assert recorded["ceiling"]["value"] == 1.0
+    assert countdown["unscored"] == 600
+    assert countdown["auc"] is None
+    shown = mull("curves", recording, "--verifier", "recorded", "--verifier", "countdown")
+    assert "ROC area" in shown.stdout
+    assert "countdown could not score 600 draws: the problem gives no numbers and target" in shown.stdout
+    assert "verifiers" not in mull_json("curves", recording)
