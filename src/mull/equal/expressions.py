@@ -122,7 +122,7 @@ class Expressions:
             if self.take("!"):
                 base = factorial(base)
             elif self.take("%") or self.take("%", kind="command"):
-                base = p.multiply(base, poly(Fraction(1, 100)))
+                base = p.multiply(base, p.letter("percent"))
             elif self.take("^", "**"):
                 if self.take("circ", "degree", kind="command") or (
                     self.is_next("{") and self.peek(1).text == "circ" and self.peek(2).text == "}"

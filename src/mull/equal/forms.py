@@ -24,6 +24,10 @@ DIFFERS = 1e-9
 """Relative difference in floating point from which two values are taken to differ."""
 
 
+PARTS = {"degree": Poly({Mono(1, ((Gen("pi"), 1),)): Fraction(1, 180)}), "percent": poly(Fraction(1, 100))}
+"""Units that are numbers."""
+
+
 @dataclass(frozen=True)
 class Form:
     """An answer as it was understood: `head` and `parts` mean what `kind` says.
@@ -59,7 +63,7 @@ class Form:
             case "relation":
                 return f"{render(self.value)} {self.head} 0"
             case "quantity":
-                is_word = len(self.head) > 1 and (self.head in UNITS or self.head == "degree")
+                is_word = len(self.head) > 1 and (self.head in UNITS or self.head in PARTS)
                 return f"{inner[0]} " + (self.head if is_word else rf"\text{{{self.head}}}")
             case "ratio":
                 return ":".join(inner)
@@ -157,6 +161,7 @@ def same(a: Form, b: Form, ask: Ask) -> bool | None:
     """Whether two answers are the same; `None` where that was not decided.
 
     A name or a unit that only one of them has is left out: `x = 5` is 5 and `3 cm` is 3, but not `y = 5` or `3 m`.
+    Degrees and per cent are such units, and numbers too: `50%` is 50 and 0.5, which are not each other.
     `ask` decides on two texts what this cannot.
     """
     if a.key == b.key:
@@ -177,9 +182,9 @@ def same(a: Form, b: Form, ask: Ask) -> bool | None:
         is_letter = len(a.head) == 1 and a.parts[0].kind == "value"
         if is_letter and multiply(a.parts[0].value, Poly({Mono(1, ((Gen(a.head), 1),)): 1})) == b.value:
             return True
-        if a.head == "degree" and a.parts[0].kind == "value":
-            radians = multiply(a.parts[0].value, Poly({Mono(1, ((Gen("pi"), 1),)): Fraction(1, 180)}))
-            if radians == b.value:
+        if a.head in PARTS and a.parts[0].kind == "value":
+            worth = multiply(a.parts[0].value, PARTS[a.head])
+            if worth == b.value or is_rounding(worth, b.value) or is_rounding(b.value, worth):
                 return True
         return same(a.parts[0], b, ask)
     return False
@@ -295,9 +300,9 @@ def fingerprints(a: Form) -> list[float]:
         case "quantity":
             inner = fingerprints(a.parts[0])
             factor = UNITS.get(a.head, ("", 1))[1]
-            radians = [x * CONSTANTS["degree"] for x in inner] if a.head == "degree" else []
+            worth = [x * CONSTANTS[a.head] for x in inner] if a.head in PARTS else []
             at_letter = [x * abs(sign_at(a.head, 0)) for x in inner] if len(a.head) == 1 else []
-            return inner + [x * float(factor) for x in inner if factor != 1] + radians + at_letter
+            return inner + [x * float(factor) for x in inner if factor != 1] + worth + at_letter
         case "numeral" | "text":
             return []
         case "hard":

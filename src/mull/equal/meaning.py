@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 from mull.equal import polynomial as p
 from mull.equal.forms import Form, monic, number_form, same
@@ -17,14 +18,18 @@ FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 
 def with_unit(value: Poly, unit: str) -> Form:
-    """A polynomial with its unit, where degrees are a unit too."""
-    gens = value.gens
-    if "degree" in gens and all(("degree", 1) in mono.gens for mono in value.terms):
-        if unit:
-            raise Unreadable("two units")
-        value, unit = p.multiply(value, p.invert(p.letter("degree"))), "degree"
-    elif "degree" in gens:
-        raise Unreadable("degrees beside numbers")
+    """A polynomial with its unit; degrees and per cent are units where they stand for the whole of it."""
+    for name in ("degree", "percent"):
+        if name not in value.gens:
+            continue
+        if all((name, 1) in mono.gens for mono in value.terms):
+            if unit:
+                raise Unreadable("two units")
+            value, unit = p.multiply(value, p.invert(p.letter(name))), name
+        elif name == "degree":
+            raise Unreadable("degrees beside numbers")
+        else:
+            value = p.replaced(value, name, poly(Fraction(1, 100)))
     return Form("quantity", unit, (number_form(value),)) if unit else number_form(value)
 
 

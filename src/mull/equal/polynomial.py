@@ -23,7 +23,7 @@ MAX_KEY = 500
 """Opaque functions have no longer names, which nested ones would double at every level."""
 MAX_RADICAND = 10**12
 """Square factors of larger numbers are not looked for."""
-CONSTANTS = {"pi": math.pi, "e": math.e, "oo": math.inf, "degree": math.pi / 180}
+CONSTANTS = {"pi": math.pi, "e": math.e, "oo": math.inf, "degree": math.pi / 180, "percent": 0.01}
 
 
 class Unreadable(Exception):

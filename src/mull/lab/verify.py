@@ -33,9 +33,10 @@ class Worth:
 
     `accuracy`: right verdicts among all scored draws, from .5 on taken as an acceptance. `auc`: how likely a correct
     draw is scored above a wrong one. `calibration_error`: the mean distance of score and share of correct draws in
-    ten bins; `calibrated_error` is that after isotonic calibration on the other half of the problems. `best`: the
-    accuracy of best-of-n, `coverage` that of a perfect choice (oracle), at `k` draws of each problem, and `gap` their
-    difference: what this verifier leaves on the table. `ceiling`: what drawing until it accepts converges to.
+    ten bins, unknown where scores are not all in [0, 1]; `calibrated_error`: the same after isotonic calibration on
+    the other half of the problems. `best`: the accuracy of best-of-n, `coverage` that of a perfect choice (oracle),
+    at `k` draws of each problem, and `gap` their difference: what this verifier leaves on the table. `ceiling`: what
+    drawing until it accepts converges to.
     """
 
     verifier: str
@@ -122,8 +123,11 @@ def auc(rows: Floats) -> float | None:
 
 
 def calibration_error(rows: Floats) -> float | None:
-    """The expected calibration error of rows (score, correct) in ten bins of equal width."""
-    if not len(rows):
+    """The expected calibration error of rows (score, correct) in ten bins of equal width.
+
+    `None` without scores, or where one of them is no probability.
+    """
+    if not len(rows) or rows[:, 0].min() < 0 or rows[:, 0].max() > 1:
         return None
     bins = np.clip((rows[:, 0] * N_BINS).astype(np.int64), 0, N_BINS - 1)
     off = np.bincount(bins, weights=rows[:, 0] - rows[:, 1], minlength=N_BINS)

@@ -212,6 +212,11 @@ def worth_lines(rows: Sequence[Worth]) -> list[str]:
         for row in rows
         if row.unscored
     ]
+    lines += [
+        f"{row.verifier} gives scores outside 0 to 1, which are no probabilities; it is taken to accept from .5 on"
+        for row in rows
+        if row.scored and row.calibration_error is None
+    ]
     return [*lines, f"coverage (oracle) of {rows[0].k} draws: {percent(rows[0].coverage)} %"]
 
 

@@ -72,8 +72,8 @@ def fit_label_model(scores: ArrayLike, prior: float | None = None) -> LabelModel
 
     Dawid and Skene's model, fitted by expectation maximisation: verifiers are independent given the truth, but for
     near-duplicates, which share one voice. They are found by their agreement, at first with each other and then
-    beyond what the truth explains; where most verifiers are copies of one, nothing can tell. `prior` is estimated too unless it is given. Raises `UsageError` where fewer than
-    three verifiers tell replies apart.
+    beyond what the truth explains; where most verifiers are copies of one, nothing can tell. `prior` is estimated
+    too unless it is given. Raises `UsageError` where fewer than three verifiers tell replies apart.
     """
     matrix = np.asarray(scores, dtype=np.float64)
     cuts = np.array([_cut(column) for column in matrix.T])
