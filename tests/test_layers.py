@@ -24,6 +24,11 @@ ROWS = [
         "testing",
         "expression",
         "records",
+        "asked",
+        "trace",
+        "wallet",
+        "config",
+        "config_schema",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -31,7 +36,14 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"cost"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}, "cost": set(), "answers": {"equal"}}
+ROW_1_ORDER = {
+    "run": {"asked", "cost", "trace", "wallet"},
+    "wallet": {"asked", "cost"},
+    "bank": {"bank_sql"},
+    "answers": {"equal"},
+    "testing": {"bank", "run"},
+    "config": {"config_schema"},
+}
 """Row 1 holds single files, not packages: these may use those."""
 
 

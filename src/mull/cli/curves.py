@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mull.cli.options import (
+    ConfigOption,
     JsonOption,
     MaxTokensOption,
     ModelOption,
@@ -44,6 +45,7 @@ def curves(
             "--verifier", help="What this verifier is worth here; several times. `recorded`: the scores in the file."
         ),
     ] = None,
+    config: ConfigOption = None,
     seed: SeedOption = 0,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the curves to a .png or .svg file.")] = None,
     as_json: JsonOption = False,
@@ -61,7 +63,7 @@ def curves(
         plotting.check_format(plot)
     found = wanted(source_at(source, task, model, problems, Params(temperature, max_tokens), seed), group)
     pools = sources.pools(found)
-    worths = {name: _worths(found.groups[name], pools[name], verifier, seed) for name in pools if verifier}
+    worths = {name: _worths(found.groups[name], pools[name], verifier, seed, config) for name in pools if verifier}
     both = {name: gap.measure(pool, ks, seed) for name, pool in pools.items()}
     measured = {name: one.curves for name, one in both.items()}
     if plot is not None:
@@ -90,7 +92,9 @@ def curves(
             stdout().print(f"- {line}", style="dim", highlight=False)
 
 
-def _worths(group: Group, pools: Sequence[Pool], verifiers: Sequence[str], seed: int) -> list[Worth]:
+def _worths(
+    group: Group, pools: Sequence[Pool], verifiers: Sequence[str], seed: int, config: Path | None
+) -> list[Worth]:
     """What each verifier is worth on the draws of a group, and all of them together where there are enough."""
     from mull.lab import verify
 
@@ -99,7 +103,7 @@ def _worths(group: Group, pools: Sequence[Pool], verifiers: Sequence[str], seed:
         if text == verify.RECORDED:
             scored, why = list(pools), "not recorded"
         else:
-            scored, why = asyncio.run(verify.score_cases(group.cases, verifier_of(text)))
+            scored, why = asyncio.run(verify.score_cases(group.cases, verifier_of(text, seed, config)))
         columns[text] = scored
         rows.append(verify.worth(text, scored, why, seed))
     together = verify.combined(columns)

@@ -12,7 +12,11 @@ import typer
 
 from mull import spec
 from mull.cli.options import (
+    DEFAULT_MODEL,
+    ApiKeyEnvOption,
     BankOption,
+    BaseUrlOption,
+    ConfigOption,
     FlopsOption,
     JsonOption,
     JudgeOption,
@@ -27,9 +31,13 @@ from mull.cli.options import (
     bank_at,
     judge_of,
     model_of,
+    prepared,
     print_json,
+    probe_costs,
     stderr,
     stdout,
+    tell_failures,
+    tell_scores,
     verifier_of,
 )
 from mull.types import AnswerKind, Budget, Outcome, Params, Problem, Prompt, Sample
@@ -37,7 +45,7 @@ from mull.types import AnswerKind, Budget, Outcome, Params, Problem, Prompt, Sam
 
 def solve(
     prompt: Annotated[str, typer.Argument(help="The question, or `-` to read it from standard input.")],
-    model: ModelOption = "nano",
+    model: ModelOption = DEFAULT_MODEL,
     strategy: Annotated[
         str, typer.Option("--strategy", "-s", help="name:option=value,... as in `mull list strategies`.")
     ] = "adaptive",
@@ -55,6 +63,9 @@ def solve(
     kind: Annotated[AnswerKind, typer.Option("--kind", help="What the answer looks like.")] = AnswerKind.TEXT,
     seed: SeedOption = 0,
     bank: BankOption = None,
+    config: ConfigOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: ApiKeyEnvOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question.
@@ -64,17 +75,22 @@ def solve(
     from mull.run import Run
 
     text = sys.stdin.read() if prompt == "-" else prompt
-    defaults = {} if samples is None else {"n": samples}
+    defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
     problem = Problem("prompt", Prompt.user(text.strip()), kind)
+    budget = Budget(samples, tokens, usd, flops, seconds)
+    the_model = model_of(model, seed, config, base_url, api_key_env, budget)
+
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
+        asyncio.run(prepared(the_model))
         run = Run(
-            model_of(model, seed), verifier=verifier_of(verifier), judge=judge_of(judge), bank=opened, seed=seed,
-            watch=live.draw,
-            budget=Budget(samples, tokens, usd, flops, seconds), params=Params(temperature, max_tokens),
+            the_model, verifier=verifier_of(verifier, seed, config), judge=judge_of(judge, seed, config), bank=opened,
+            seed=seed, watch=live.draw, budget=budget, params=Params(temperature, max_tokens),
             rng=random.Random(f"{seed}/{text}"),
         )  # fmt: skip
         outcome = asyncio.run(plan(problem, run))
+    tell_failures(outcome.candidates, run.spent)
+    tell_scores(outcome.scores)
     if as_json:
         print_json(_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed))
     else:
@@ -96,7 +112,9 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "stopped": outcome.stopped.value,
         "notes": dict(outcome.notes),
         "seed": seed,
+        "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),
+        "probe": probe_costs([run.model]).get(run.model.name),
         "samples": [
             {
                 "text": sample.text,
@@ -105,6 +123,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
                 "steps": None if score is None else list(score.steps),
                 "finish": sample.finish.value,
                 "cost": asdict(sample.cost),
+                **({} if sample.error is None else {"error": sample.error}),
             }
             for sample, score in zip(outcome.candidates, scores, strict=True)
         ],
