@@ -150,8 +150,10 @@ class Expressions:
             return inner
         token = self.peek()
         if token.kind == "number" and not is_whole and len(token.text) > 1:
+            if not token.text.isdigit():
+                raise Unreadable("a decimal where one digit belongs")
             self.tokens[self.at] = Token("number", token.text[1:])
-            return poly(int(token.text[0])) if token.text[0].isdigit() else _fail()
+            return poly(int(token.text[0]))
         return self.primary()
 
     def primary(self) -> Poly:
@@ -333,10 +335,6 @@ class Expressions:
         return result
 
 
-def _fail() -> Poly:
-    raise Unreadable("no digit")
-
-
 def split_word(word: str) -> list[str]:
     """A word as the names it is made of: `xy`, `pi`, `sqrt`, `xsin`; empty where it is a word of a language."""
     if len(word) < 3 or word in _KNOWN:
@@ -344,9 +342,7 @@ def split_word(word: str) -> list[str]:
     for known in _KNOWN:
         if word.endswith(known) and len(word) - len(known) < 3:
             return [*word[: -len(known)], known]
-        if word.startswith(known) and len(word) - len(known) == 1:
-            return [known, word[-1]]
-    return []
+    return ["pi", word[2]] if word.startswith("pi") and len(word) == 3 else []
 
 
 def factorial(n: Poly) -> Poly:

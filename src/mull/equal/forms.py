@@ -83,6 +83,12 @@ class Form:
         return (self.poly is None or self.poly.is_exact) and all(part.is_exact for part in self.parts)
 
     @cached_property
+    def is_plain(self) -> bool:
+        """Whether it is made of nothing but exact values and brackets, whose canonical text cannot be misread."""
+        is_value = self.kind in ("value", "seq", "set", "union", "matrix")
+        return is_value and self.is_exact and all(part.is_plain for part in self.parts)
+
+    @cached_property
     def has_hard(self) -> bool:
         return self.kind == "hard" or any(part.has_hard for part in self.parts)
 

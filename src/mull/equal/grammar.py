@@ -81,7 +81,7 @@ class Reader(Expressions):
         token = self.peek()
         if token.kind == "text" and self.is_alone():
             return self.words()
-        if token.kind == "word" and self.is_alone() and is_prose(token.text):
+        if token.kind == "word" and self.is_alone() and is_prose(token.text) and is_prose(token.text.casefold()):
             self.at += 1
             return Form("text", token.text.casefold())
         if self.take("$", kind="command") or self.take("$"):

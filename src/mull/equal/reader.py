@@ -97,7 +97,7 @@ def _read(text: str) -> Form | None:
         form = _parsed(text)
     except Unreadable:
         form = None
-    if form is not None and (form.is_exact or _is_settled(form)) and len(form.key) <= MAX_LENGTH:
+    if form is not None and (form.is_plain or _is_settled(form)) and len(form.key) <= MAX_LENGTH:
         return form
     if _COMMAND.search(text):
         return Form("hard", text) if text.count("{") == text.count("}") else None
@@ -107,9 +107,10 @@ def _read(text: str) -> Form | None:
 def _is_settled(form: Form) -> bool:
     """Whether what is written is read as what was read."""
     try:
-        return _parsed(form.key).key == form.key
+        again: Form | None = _parsed(form.key)
     except Unreadable:
-        return False
+        again = _prose(form.key) if form.kind == "text" else None
+    return again is not None and again.key == form.key
 
 
 def _parsed(text: str) -> Form:
@@ -132,4 +133,4 @@ def _prose(text: str) -> Form | None:
         form = _parsed(words)
     except Unreadable:
         return Form("text", words)
-    return form if form.is_exact or _is_settled(form) else Form("text", words)
+    return form if form.is_plain or _is_settled(form) else Form("text", words)
