@@ -40,6 +40,7 @@ ROW_1_ORDER = {
     "run": {"asked", "cost", "trace", "wallet"},
     "wallet": {"asked", "cost"},
     "bank": {"bank_sql"},
+    "answers": {"equal"},
     "testing": {"bank", "run"},
     "config": {"config_schema"},
 }

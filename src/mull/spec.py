@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
-from mull.types import Model
+from mull.types import Model, Verifier
 
 STRATEGIES = {
     "single": "mull.strategies.parallel:Single",
@@ -23,6 +23,8 @@ STRATEGIES = {
     "best-of-majority": "mull.strategies.parallel:BestOfMajority",
     "until-pass": "mull.strategies.parallel:UntilPass",
     "adaptive": "mull.strategies.adaptive:Adaptive",
+    "tournament": "mull.strategies.tournament:Tournament",
+    "league": "mull.strategies.tournament:League",
     "beam": "mull.strategies.tree:Beam",
     "lookahead": "mull.strategies.tree:Lookahead",
     "dvts": "mull.strategies.tree:Dvts",
@@ -45,6 +47,7 @@ VERIFIERS = {
     "smt": "mull.verifiers.smt:SmtChecker",
 }
 JUDGES = {
+    "scores": "mull.verifiers.scores:ScoreJudge",
     "pairwise": "mull.verifiers.judge:Pairwise",
     "decisions": "mull.verifiers.decisions:PairDecisions",
 }
@@ -95,6 +98,8 @@ def build(
             raise UnknownNameError(f"option of {name}", option, options)
         if hints[option] is Model:
             given[option] = (models or _model)(_bare(text))
+        elif hints[option] is Verifier:
+            given[option] = build("verifier", VERIFIERS, _bare(text), models=models, **defaults)
         else:
             given[option] = _value(f"{name}:{option}", text, hints[option])
     for option, value in defaults.items():

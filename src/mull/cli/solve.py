@@ -19,6 +19,7 @@ from mull.cli.options import (
     ConfigOption,
     FlopsOption,
     JsonOption,
+    JudgeOption,
     MaxTokensOption,
     ModelOption,
     SecondsOption,
@@ -28,6 +29,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    judge_of,
     model_of,
     prepared,
     print_json,
@@ -48,6 +50,7 @@ def solve(
         str, typer.Option("--strategy", "-s", help="name:option=value,... as in `mull list strategies`.")
     ] = "adaptive",
     verifier: VerifierOption = None,
+    judge: JudgeOption = None,
     samples: Annotated[
         int | None, typer.Option("--samples", "-n", help="Draws at most; also the strategy's n, if it has one.")
     ] = None,
@@ -81,8 +84,9 @@ def solve(
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         asyncio.run(prepared(the_model))
         run = Run(
-            the_model, verifier=verifier_of(verifier, seed, config), bank=opened, seed=seed, watch=live.draw,
-            budget=budget, params=Params(temperature, max_tokens), rng=random.Random(f"{seed}/{text}"),
+            the_model, verifier=verifier_of(verifier, seed, config), judge=judge_of(judge, seed, config), bank=opened,
+            seed=seed, watch=live.draw, budget=budget, params=Params(temperature, max_tokens),
+            rng=random.Random(f"{seed}/{text}"),
         )  # fmt: skip
         outcome = asyncio.run(plan(problem, run))
     tell_failures(outcome.candidates, run.spent)
@@ -106,6 +110,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "model": run.model.name,
         "strategy": strategy,
         "stopped": outcome.stopped.value,
+        "notes": dict(outcome.notes),
         "seed": seed,
         "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),
