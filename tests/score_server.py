@@ -157,14 +157,15 @@ class Fake:
     # Both.
 
     async def chat(self, body: dict[str, Any]) -> dict[str, Any]:
-        assert body["max_tokens"] == 1
         top = self.say(body["messages"])
         content = [
             {
                 "token": top[0][0],
                 "logprob": top[0][1],
                 "bytes": None,
-                "top_logprobs": [{"token": t, "logprob": p, "bytes": None} for t, p in top[: body["top_logprobs"]]],
+                "top_logprobs": [
+                    {"token": t, "logprob": p, "bytes": None} for t, p in top[: body.get("top_logprobs", 0)]
+                ],
             }
         ]
         n = len(tokens(chatml(body["messages"])))
@@ -240,7 +241,12 @@ async def serving(fake: Fake, *, key: str | None = None) -> AsyncIterator[str]:
 
         return handle
 
+    async def models(request: web.Request) -> web.Response:
+        row = {"id": "judge", "object": "model", "created": 1, "owned_by": "openai"}
+        return web.json_response({"object": "list", "data": [row]})
+
     app = web.Application(client_max_size=2**26)
+    app.router.add_get("/v1/models", models)
     for path in routes:
         app.router.add_post(path, handler(path))
     runner = web.AppRunner(app, shutdown_timeout=0.01)
