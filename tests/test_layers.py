@@ -24,6 +24,8 @@ ROWS = [
         "testing",
         "expression",
         "records",
+        "asked",
+        "trace",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -31,7 +33,7 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"cost"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}, "cost": set(), "answers": set()}
+ROW_1_ORDER = {"run": {"asked", "cost", "trace"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}}
 """Row 1 holds single files, not packages: these may use those."""
 
 

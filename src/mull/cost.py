@@ -76,6 +76,43 @@ def total(costs: Iterable[Cost]) -> Cost:
     return Cost(*parts)
 
 
+class Ledger:
+    """A running `total` in constant time: exact, so the same to the last bit whatever the order of the costs."""
+
+    def __init__(self) -> None:
+        self._sums: list[int | list[float] | None] = [[] if name in _REALS else 0 for name in _NAMES]
+
+    def add(self, cost: Cost) -> None:
+        for i, value in enumerate(_parts(cost)):
+            before = self._sums[i]
+            if value is None or before is None:
+                self._sums[i] = None
+            elif isinstance(before, list):
+                _add_exactly(before, value)
+            else:
+                self._sums[i] = before + value
+
+    @property
+    def total(self) -> Cost:
+        """The sum of all that was added; `None` where one was unknown."""
+        parts: list[Any] = [math.fsum(part) if isinstance(part, list) else part for part in self._sums]
+        return Cost(*parts)
+
+
+def _add_exactly(partials: list[float], value: float) -> None:
+    """Keeps numbers whose exact sum is that of all values so far (Shewchuk 1997)."""
+    n = 0
+    for other in partials:
+        high = value + other
+        big, small = (value, other) if abs(value) >= abs(other) else (other, value)
+        low = small - (high - big)
+        if low:
+            partials[n] = low
+            n += 1
+        value = high
+    partials[n:] = [value]
+
+
 def mean(costs: Sequence[Cost]) -> Cost:
     """The mean of each part; `None` where one is unknown."""
     whole = total(costs)

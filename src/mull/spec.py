@@ -23,6 +23,15 @@ STRATEGIES = {
     "best-of-majority": "mull.strategies.parallel:BestOfMajority",
     "until-pass": "mull.strategies.parallel:UntilPass",
     "adaptive": "mull.strategies.adaptive:Adaptive",
+    "beam": "mull.strategies.tree:Beam",
+    "lookahead": "mull.strategies.tree:Lookahead",
+    "dvts": "mull.strategies.tree:Dvts",
+    "rebase": "mull.strategies.tree:Rebase",
+    "step-bon": "mull.strategies.tree:StepBon",
+    "mcts": "mull.strategies.mcts:Mcts",
+    "ab-mcts": "mull.strategies.mcts:AbMcts",
+    "particles": "mull.strategies.particles:Particles",
+    "reject-early": "mull.strategies.reject:RejectEarly",
 }
 VERIFIERS = {
     "countdown": "mull.verifiers.countdown:CountdownChecker",
@@ -45,6 +54,9 @@ TASKS = {
     "countdown": "mull.tasks.synthetic:CountdownTask",
     "file": "mull.tasks.files:FileTask",
 }
+
+NEWLINE = r"\n"
+"""How a separator of steps spells a line's end on a command line."""
 
 
 def load(path: str) -> Any:
@@ -103,7 +115,7 @@ def describe(table: dict[str, str], value: Any) -> str:
     for f in fields(value):
         chosen = getattr(value, f.name)
         if f.init and (chosen != f.default or f.name == "n"):
-            options.append(f"{f.name}={chosen}")
+            options.append(f"{f.name}={str(chosen).replace(chr(10), NEWLINE)}")
     return name + (":" + ",".join(options) if options else "")
 
 
@@ -157,5 +169,5 @@ def _value(option: str, text: str, hint: Any) -> Any:
             what = "a whole number" if hint is int else "a number"
             raise UsageError(f"{option} must be {what}, not {text!r}") from None
     if hint is str:
-        return text
+        return text.replace(NEWLINE, "\n") if option.endswith(":separator") else text
     return strategy(_bare(text))

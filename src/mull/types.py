@@ -341,6 +341,16 @@ class Verifier(Protocol):
         ...
 
 
+class ProcessVerifier(Verifier, Protocol):
+    """A verifier whose scores have `Score.steps`, and whose value of a reply's beginning tells what it promises.
+
+    Tree searches ask for `scores_steps` before they spend anything; a verifier without it scores whole replies only.
+    """
+
+    @property
+    def scores_steps(self) -> bool: ...
+
+
 class Judge(Protocol):
     """Says which of two replies is better."""
 
