@@ -70,9 +70,7 @@ def main() -> None:
         print(f"{evaluator + ' ' + mode:<42}{shares}")
     n = len(found)
     gaps = [abs(f.first - f.second) for f in found.values()]
-    print(
-        f"\n{n} judges: the two orders alone differ by {100 * sum(gaps) / n:.1f} points on average, {100 * max(gaps):.1f}"
-    )
+    print(f"\n{n} judges: the two orders differ by {100 * sum(gaps) / n:.1f} points on average, {100 * max(gaps):.1f}")
     mean_single = sum((f.first + f.second) / 2 for f in found.values()) / n
     mean = Figures(*(sum(column) / n for column in zip(*found.values(), strict=True)))
     print(

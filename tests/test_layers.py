@@ -26,6 +26,8 @@ ROWS = [
         "records",
         "asked",
         "trace",
+        "config",
+        "config_schema",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -33,7 +35,12 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"asked", "cost", "trace"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}}
+ROW_1_ORDER = {
+    "run": {"asked", "cost", "trace"},
+    "bank": {"bank_sql"},
+    "testing": {"bank", "run"},
+    "config": {"config_schema"},
+}
 """Row 1 holds single files, not packages: these may use those."""
 
 

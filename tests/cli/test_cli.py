@@ -31,8 +31,11 @@ def test_sweep_json_has_the_documented_keys(mull_json, recording: Path) -> None:
     first = mull_json(*arguments)
     rows = first["rows"]
     assert {"task", "model", "strategy", "problems", "samples", "accuracy", "ci95", "oracle", "cost"} <= set(rows[0])
-    keys = {"calls", "prompt_tokens", "output_tokens", "verifier_tokens", "cached_tokens", "flops", "usd", "seconds"}
-    assert set(rows[0]["cost"]) == keys
+    assert set(rows[0]["cost"]) == {
+        "calls", "prompt_tokens", "output_tokens", "verifier_tokens", "cached_tokens", "flops", "usd", "seconds",
+        "retries",
+    }  # fmt: skip
+    assert [(row["retries"], row["failed"]) for row in rows] == [(0, 0), (0, 0)]
     assert [row["cost"]["calls"] for row in rows] == [1, 15]
     assert rows[1]["cost"]["output_tokens"] is None
     assert rows[1]["accuracy"] > rows[0]["accuracy"]

@@ -12,7 +12,11 @@ import typer
 
 from mull import spec
 from mull.cli.options import (
+    DEFAULT_MODEL,
+    ApiKeyEnvOption,
     BankOption,
+    BaseUrlOption,
+    ConfigOption,
     FlopsOption,
     JsonOption,
     MaxTokensOption,
@@ -25,9 +29,12 @@ from mull.cli.options import (
     VerifierOption,
     bank_at,
     model_of,
+    prepared,
     print_json,
+    probe_costs,
     stderr,
     stdout,
+    tell_failures,
     tell_scores,
     verifier_of,
 )
@@ -36,7 +43,7 @@ from mull.types import AnswerKind, Budget, Outcome, Params, Problem, Prompt, Sam
 
 def solve(
     prompt: Annotated[str, typer.Argument(help="The question, or `-` to read it from standard input.")],
-    model: ModelOption = "nano",
+    model: ModelOption = DEFAULT_MODEL,
     strategy: Annotated[
         str, typer.Option("--strategy", "-s", help="name:option=value,... as in `mull list strategies`.")
     ] = "adaptive",
@@ -53,6 +60,9 @@ def solve(
     kind: Annotated[AnswerKind, typer.Option("--kind", help="What the answer looks like.")] = AnswerKind.TEXT,
     seed: SeedOption = 0,
     bank: BankOption = None,
+    config: ConfigOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: ApiKeyEnvOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question.
@@ -65,13 +75,17 @@ def solve(
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
     problem = Problem("prompt", Prompt.user(text.strip()), kind)
+    budget = Budget(samples, tokens, usd, flops, seconds)
+    the_model = model_of(model, seed, config, base_url, api_key_env, budget)
+
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
+        asyncio.run(prepared(the_model))
         run = Run(
-            model_of(model, seed), verifier=verifier_of(verifier, seed), bank=opened, seed=seed, watch=live.draw,
-            budget=Budget(samples, tokens, usd, flops, seconds), params=Params(temperature, max_tokens),
-            rng=random.Random(f"{seed}/{text}"),
+            the_model, verifier=verifier_of(verifier, seed, config), bank=opened, seed=seed, watch=live.draw,
+            budget=budget, params=Params(temperature, max_tokens), rng=random.Random(f"{seed}/{text}"),
         )  # fmt: skip
         outcome = asyncio.run(plan(problem, run))
+    tell_failures(outcome.candidates, run.spent)
     tell_scores(outcome.scores)
     if as_json:
         print_json(_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed))
@@ -95,6 +109,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "seed": seed,
         "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),
+        "probe": probe_costs([run.model]).get(run.model.name),
         "samples": [
             {
                 "text": sample.text,
@@ -103,6 +118,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
                 "steps": None if score is None else list(score.steps),
                 "finish": sample.finish.value,
                 "cost": asdict(sample.cost),
+                **({} if sample.error is None else {"error": sample.error}),
             }
             for sample, score in zip(outcome.candidates, scores, strict=True)
         ],

@@ -9,9 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from mull import spec
+from mull import cost, spec
 from mull.cli.options import (
+    DEFAULT_MODEL,
+    ApiKeyEnvOption,
     BankOption,
+    BaseUrlOption,
+    ConfigOption,
     FlopsOption,
     JsonOption,
     MaxTokensOption,
@@ -24,9 +28,12 @@ from mull.cli.options import (
     bank_at,
     made_by,
     model_of,
+    prepared,
     print_json,
+    probe_costs,
     progress,
     stdout,
+    tell_failures,
     verifier_of,
 )
 from mull.errors import UsageError
@@ -51,6 +58,9 @@ def sweep(
     max_tokens: MaxTokensOption = 400,
     seed: SeedOption = 0,
     bank: BankOption = None,
+    config: ConfigOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: ApiKeyEnvOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write draws and outcomes as JSONL, for `mull curves` and `mull report`."),
@@ -70,14 +80,15 @@ def sweep(
     if problems is None and not task.startswith("file"):
         problems = 100
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
-    models = [model_of(name, seed) for name in model or ["nano"]]
-    the_verifier = verifier_of(verifier, seed)
+    the_verifier = verifier_of(verifier, seed, config)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
+    models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in model or [DEFAULT_MODEL]]
     tables, lines, outcomes = [], [], []
     n_cells = None if problems is None else problems * len(plans) * len(models)
     try:
         with bank_at(bank) as opened, progress("outcomes", n_cells, as_json) as advance:
             for the_model in models:
+                asyncio.run(prepared(the_model))
                 cells = asyncio.run(
                     grid.run_grid(
                         the_task,
@@ -106,10 +117,11 @@ def sweep(
         sources.write_lines(out, [{"sweep": about}, *lines])
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
     typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)
+    tell_failures([s for cell in outcomes for s in cell.outcome.candidates], cost.total(c.spent for c in outcomes))
     rows = [asdict(row) for table in tables for row in table.rows]
     pairs = [asdict(pair) for table in tables for pair in table.pairs]
     if as_json:
-        print_json({"rows": rows, "pairs": pairs})
+        print_json({"rows": rows, "pairs": pairs, "probes": probe_costs(models)})
         return
     _show_tables(tables)
 

@@ -51,6 +51,7 @@ class Row:
     """One strategy's figures over a problem set; `oracle` is the share of problems with a correct candidate.
 
     Outcomes that could not be graded count in `ungraded` and in no share; an outcome without an answer is wrong.
+    `retries` counts attempts at draws that were made again, `failed` draws that came to nothing for all that.
     """
 
     task: str
@@ -65,6 +66,8 @@ class Row:
     unanswered: int
     ungraded: int
     stopped: Mapping[str, int]
+    retries: int | None = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +167,6 @@ def _row(task: str, model: str, strategy: str, cells: Sequence[Cell]) -> Row:
         sum(cell.outcome.answer is None for cell in cells),
         len(cells) - len(graded),
         {reason: n for reason, n in stopped.items() if n},
+        cost.total(cell.spent for cell in cells).retries,
+        sum(sample.error is not None for cell in cells for sample in cell.outcome.candidates),
     )

@@ -7,6 +7,7 @@ begins anew or says something else cannot. Nothing here depends on the model und
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,7 @@ class Prober:
                 endpoint = await self._link.pool.acquire()
             except Unusable as error:
                 raise ModelError(f"{self._model.name}: {error}") from error
+            started = time.monotonic()
             try:
                 reply = await self._link.attempt(
                     endpoint, path or asked.path, body, retry=attempt, most_bytes=1 << 20, stream=stream
@@ -81,10 +83,13 @@ class Prober:
             except (Refused, Broken) as error:
                 last = error
                 if isinstance(error, Broken):
-                    self._costs.append(replace(self._model.price.cost(None, None, None), retries=1))
+                    seconds = time.monotonic() - started
+                    unknown = replace(self._model.price.cost(None, None, None), calls=0, seconds=seconds)
+                    self._costs.append(replace(unknown, retries=1))
             else:
                 usage = reply.usage
-                self._costs.append(self._model.price.cost(usage.prompt, usage.output, usage.cached))
+                cost = self._model.price.cost(usage.prompt, usage.output, usage.cached)
+                self._costs.append(replace(cost, seconds=time.monotonic() - started))
                 if path is None and not prompt.prefix and usage.prompt is not None:
                     self._can = replace(self._can, overhead=max(self._can.overhead or 0, usage.prompt))
                 return reply
