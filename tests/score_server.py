@@ -54,6 +54,7 @@ class Fake:
         self.trouble: Callable[[str, dict[str, Any]], web.Response | None] = lambda path, body: None
         self.say: Callable[[list[dict[str, str]]], list[tuple[str, float]]] = lambda messages: []
         """The likeliest next tokens after a conversation."""
+        self.goodness = goodness
         self.decide: Callable[[str, dict[str, Any]], float] = lambda text, question: 0.5
 
     # The engine.
@@ -71,7 +72,7 @@ class Fake:
         return tokens(body["input"])
 
     def _logits(self, told: list[str]) -> list[float]:
-        value = goodness(told)
+        value = self.goodness(told)
         return [value] if self.n_labels == 1 else [-value, value] if self.n_labels == 2 else [value, -value]
 
     def _activated(self, row: list[float], body: dict[str, Any]) -> list[float]:
@@ -144,7 +145,7 @@ class Fake:
             for end in ends:
                 row = self._logits(told[: end + 1])
                 if body.get("label_token_ids"):
-                    value = goodness(told[: end + 1])
+                    value = self.goodness(told[: end + 1])
                     row = [value, -value]
                 rows.append(softmax(row) if body.get("apply_softmax") else row)
             scores.append(rows if tag else rows[0])
