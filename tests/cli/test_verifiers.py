@@ -61,6 +61,26 @@ async def test_solve_says_what_has_no_score(environment: dict[str, str]) -> None
     assert f"3 of 3 draws have no score: {url}/pooling cannot be reached" in err
 
 
+async def test_samples_are_no_ceiling_on_a_judge(environment: dict[str, str], tmp_path: Path) -> None:
+    """`-n 3` means three draws; the judge's own calls come on top, and are counted."""
+    fake = Fake()
+    fake.say = lambda messages: [("Yes", -0.2), ("No", -1.8)]
+    async with serving(fake) as url:
+        toml = tmp_path / "mull.toml"
+        toml.write_text(f'[models.judge]\nbase_url = "{url}/v1"\n[verifiers]\nyes = "genrm:judge"\n')
+        status, out, err = await mull(
+            environment, "solve", "a:7;b:a*6;b?", "-s", "best", "-n", "3", "--verifier", "yes", "--json",
+            "--config", str(toml),
+        )  # fmt: skip
+    assert status == 0, err
+    solved = json.loads(out)
+    assert solved["unscored"] == 0
+    n_replies = len({sample["text"] for sample in solved["samples"]})
+    assert solved["cost"]["calls"] == 3 + n_replies
+    assert solved["cost"]["verifier_tokens"] == n_replies
+    assert all(sample["score"] == pytest.approx(0.832, abs=1e-3) for sample in solved["samples"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
