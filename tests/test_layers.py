@@ -28,6 +28,7 @@ ROWS = [
         "trace",
         "config",
         "config_schema",
+        "wallet",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -36,7 +37,8 @@ ROWS = [
     {"__main__"},
 ]
 ROW_1_ORDER = {
-    "run": {"asked", "cost", "trace"},
+    "run": {"asked", "cost", "trace", "wallet"},
+    "wallet": {"asked", "cost"},
     "bank": {"bank_sql"},
     "testing": {"bank", "run"},
     "config": {"config_schema"},

@@ -12,7 +12,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from mull.asked import Ask, Hold, check_asked, digest, question, seed_of
-from mull.cost import CEILINGS, Ledger, affordable, check_budget, check_quoted, fits, known_or, times, total
+from mull.cost import affordable, check_quoted, fits, total
 from mull.errors import UsageError
 from mull.trace import Trace
 from mull.types import (
@@ -34,6 +34,7 @@ from mull.types import (
     Stopped,
     Verifier,
 )
+from mull.wallet import Purse, Wallet
 
 Order = Literal["draw", "arrival"]
 T = TypeVar("T")
@@ -52,33 +53,6 @@ class _Batch(NamedTuple):
     numbers: range
     known: dict[int, Sample]
     hold: Hold
-
-
-class _Purse:
-    """What one call of the model spends from: the hold on its draws, and what it asks for beyond."""
-
-    def __init__(self, run: Run, hold: Hold) -> None:
-        self._run, self._hold = run, hold
-        self._more: list[Hold] = []
-
-    def __call__(self, cost: Cost) -> None:
-        self._hold.n -= 1
-        self._run._settle(cost, self._hold.quote, is_fresh=True)
-
-    def hold(self, cost: Cost) -> bool:
-        if not fits(self._run.left, cost):
-            self._run.stopped = Stopped.BUDGET
-            return False
-        self._more.append(Hold(cost, 1))
-        self._run._holds.add(self._more[-1])
-        return True
-
-    def pay(self, cost: Cost) -> None:
-        self._run._pay(cost, cost, is_fresh=True)
-
-    def close(self) -> None:
-        """Gives back what is still held."""
-        self._run._holds.difference_update([self._hold, *self._more])
 
 
 class Run:
@@ -113,80 +87,64 @@ class Run:
         """Why the last short read was short; `COMPLETE` while there was none."""
         self.trace = trace
         self._watch = watch
-        self._spent, self._fresh_costs, self._charged = Ledger(), Ledger(), Ledger()
-        self._holds: set[Hold] = set()
+        self._wallet = Wallet(self.budget)
         self._drawn: Counter[str] = Counter()
-        self._start = time.monotonic()
         self._draw_until: float | None = None
         if self.budget.seconds is not None:
             share = 1.0 if verifier is None and judge is None else DRAWING_SHARE
-            self._draw_until = self._start + share * self.budget.seconds
-        check_budget(self.budget)
+            self._draw_until = time.monotonic() + share * self.budget.seconds
 
     @property
     def spent(self) -> Cost:
         """What the run has cost, draws that came from the bank counted as if they had been made."""
-        return self._spent.total
+        return self._wallet.spent
 
     @property
     def fresh(self) -> Cost:
         """What was paid now."""
-        return self._fresh_costs.total
+        return self._wallet.fresh
 
     @property
     def held(self) -> Cost:
         """What calls under way may still cost."""
-        return total(times(hold.quote, hold.n) for hold in self._holds)
+        return self._wallet.held
 
     @property
     def seconds(self) -> float:
         """Time on the clock since the run began."""
-        return time.monotonic() - self._start
+        return self._wallet.seconds
 
     @property
     def left(self) -> Budget:
         """What the ceilings still allow, calls under way taken as if they cost the most they can."""
-        used = self._charged.total + self.held
-        gone = {
-            name: None if (top := getattr(self.budget, name)) is None else top - (of(used) or 0)
-            for name, of in CEILINGS.items()
-        }
-        seconds = None if self.budget.seconds is None else max(0.0, self.budget.seconds - self.seconds)
-        return Budget(seconds=seconds, **gone)
-
-    def _pay(self, cost: Cost, quote: Cost, *, is_fresh: bool) -> None:
-        """Counts a cost; what is unknown of it counts against the ceilings as the most it can have been."""
-        self._spent.add(cost)
-        self._charged.add(cost if None not in (cost.tokens, cost.usd, cost.flops) else known_or(cost, quote))
-        if is_fresh:
-            self._fresh_costs.add(cost)
+        return self._wallet.left
 
     @contextmanager
     def reserve(self, prompt: Prompt, params: Params | None = None) -> Iterator[None]:
         """Keeps the price of one such draw out of reach inside the block: a search cut short can still answer."""
         quote = self.model.quote(prompt, params or self.params)
         check_quoted(self.budget, quote, self.model.name)
-        hold = Hold(quote, 1)
-        self._holds.add(hold)
+        hold = self._wallet.hold(quote)
         try:
             yield
         finally:
-            self._holds.discard(hold)
+            self._wallet.drop(hold)
 
     def note(self, what: str, samples: Sequence[Sample] = (), **details: Any) -> None:
         """Tells the trace, where there is one, of a decision on samples of this run: plain values for JSON."""
         if self.trace is not None:
             self.trace.note(what, samples, details)
 
-    def _settle(self, cost: Cost, quote: Cost, *, is_fresh: bool) -> None:
-        """Counts a draw; each attempt at it may have cost what was quoted."""
-        self._pay(cost, times(quote, 1 + cost.retries) if cost.retries else quote, is_fresh=is_fresh)
+    def _purse(self, hold: Hold) -> Purse:
+        def is_short() -> None:
+            self.stopped = Stopped.BUDGET
+
+        return Purse(self._wallet, hold, is_short)
 
     async def prepare(self) -> None:
         """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
         if isinstance(self.model, Served):
-            hold = Hold(Cost(), 0)
-            purse = _Purse(self, hold)
+            purse = self._purse(self._wallet.hold(Cost(), 0))
             try:
                 await self.model.prepare(purse)
             finally:
@@ -288,7 +246,7 @@ class Run:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             # A task that never came to run has not given its hold back.
-            self._holds.difference_update(batch.hold for batch in batches)
+            self._wallet.drop(*(batch.hold for batch in batches))
 
     def _begin(self, prompt: Prompt, n: int, params: Params) -> _Batch:
         """Numbers the next `n` draws of a question and holds their cost."""
@@ -297,15 +255,14 @@ class Run:
         first = self._drawn[key]
         self._drawn[key] += n
         known = self.bank.get(key, prompt, first, n) if self.bank is not None else {}
-        hold = Hold(self.model.quote(prompt, params), n)
-        self._holds.add(hold)
+        hold = self._wallet.hold(self.model.quote(prompt, params), n)
         return _Batch(asked, key, prompt, params, range(first, first + n), known, hold)
 
     async def _delivered(self, batch: _Batch, order: Order) -> AsyncGenerator[Sample, None]:
         """The draws of a batch, from the bank where it has them, each settled as it comes."""
         asked, key, prompt, params, numbers, known, hold = batch
         missing = [Draw(i, seed_of(key, i)) for i in numbers if i not in known]
-        purse = _Purse(self, hold)
+        purse = self._purse(hold)
 
         def arrived(sample: Sample) -> None:
             if self.bank is not None and sample.finish is not Finish.ERROR:
@@ -313,8 +270,7 @@ class Run:
             purse(sample.cost)
 
         def replayed(sample: Sample) -> Sample:
-            hold.n -= 1
-            self._settle(sample.cost, hold.quote, is_fresh=False)
+            self._wallet.settle(sample.cost, hold, is_fresh=False)
             return sample
 
         try:
@@ -431,8 +387,7 @@ class Run:
         n = bisect_right(range(1, len(items) + 1), 0, key=lambda k: not fits(left, quote(items[:k])))
         verdicts: list[T] = []
         if n:
-            hold = Hold(quote(items[:n]), 1)
-            self._holds.add(hold)
+            hold = self._wallet.hold(quote(items[:n]))
             try:
                 async with asyncio.timeout(left.seconds):
                     verdicts += await call(items[:n])
@@ -440,11 +395,11 @@ class Run:
                 if self.left.seconds != 0.0:
                     raise
                 self.stopped = Stopped.DEADLINE
-                self._pay(hold.quote, hold.quote, is_fresh=True)
+                self._wallet.pay(hold.quote, hold.quote, is_fresh=True)
                 return [unknown("the deadline passed")] * len(items)
             finally:
-                self._holds.discard(hold)
-            self._pay(total(map(cost_of, verdicts)), hold.quote, is_fresh=True)
+                self._wallet.drop(hold)
+            self._wallet.pay(total(map(cost_of, verdicts)), hold.quote, is_fresh=True)
         if n < len(items):
             self.stopped = Stopped.BUDGET
         return verdicts + [unknown("the budget is spent")] * (len(items) - n)

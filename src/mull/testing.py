@@ -112,7 +112,7 @@ class FakeVerifier:
     """
 
     usd: float = 1e-7
-    scores_steps: bool = True
+    split: str | None = "\n"
 
     @property
     def name(self) -> str:
@@ -170,7 +170,7 @@ class StubVerifier:
     """Scores a reply, whole or not, by `value(reply)` and for nothing; `seen` lists what it was asked, call by call."""
 
     value: Callable[[str], float | None]
-    scores_steps: bool = True
+    split: str | None = "\n"
     seen: list[list[str]] = field(default_factory=list)
 
     @property

@@ -344,11 +344,13 @@ class Verifier(Protocol):
 class ProcessVerifier(Verifier, Protocol):
     """A verifier whose scores have `Score.steps`, and whose value of a reply's beginning tells what it promises.
 
-    Tree searches ask for `scores_steps` before they spend anything; a verifier without it scores whole replies only.
+    Tree searches ask for `split` before they spend anything; a verifier that has none scores whole replies only.
     """
 
     @property
-    def scores_steps(self) -> bool: ...
+    def split(self) -> str | None:
+        """What ends a step; `None`: it scores whole replies only."""
+        ...
 
 
 class Judge(Protocol):

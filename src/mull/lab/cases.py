@@ -142,7 +142,7 @@ def _sample_rows(cell: Cell) -> list[dict[str, Any]]:
     scores = cell.outcome.scores or itertools.repeat(None, len(cell.outcome.candidates))
     return [
         {
-            "text": sample.text,
+            "text": sample.reply,
             "final_answer": answer_of(cell.problem, sample),
             "correct": grade.correct,
             "score": None if score is None else score.value,
