@@ -78,7 +78,7 @@ class FaultServer:
     async def __aenter__(self) -> FaultServer:
         self._script = iter(self.script)
         self._active = 0
-        self._never = asyncio.Event()
+        self._never, self._went, self._asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
         app = web.Application(client_max_size=64 << 20)
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/version", self._version)
@@ -96,6 +96,18 @@ class FaultServer:
     async def __aexit__(self, *_: object) -> None:
         self._never.set()
         await self._runner.cleanup()
+
+    async def all_gone(self, n: int) -> None:
+        """Waits until `n` clients have left before their reply."""
+        while self.counts["gone"] < n:
+            self._went.clear()
+            await self._went.wait()
+
+    async def asked(self, n: int) -> None:
+        """Waits until there have been `n` requests."""
+        while len(self.bodies) < n:
+            self._asked.clear()
+            await self._asked.wait()
 
     def _is_allowed(self, request: web.Request) -> bool:
         return self.key is None or request.headers.get("Authorization") == f"Bearer {self.key}"
@@ -133,12 +145,14 @@ class FaultServer:
             return await self._answer(request, await request.json())
         except asyncio.CancelledError:
             self.counts["gone"] += 1
+            self._went.set()
             raise
         finally:
             self._active -= 1
 
     async def _answer(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         self.bodies.append(body)
+        self._asked.set()
         if body.get("model") not in self.models:
             return self._error(404, f"The model {body.get('model')!r} does not exist.", "model_not_found")
         if self.capacity is not None and self._active > self.capacity:
@@ -161,7 +175,8 @@ class FaultServer:
         """A fault that depends on what is asked and how often it was, and on nothing else."""
         if not self.mixed or (retry := int(request.headers.get("X-Retry-Count", "0"))) >= 2:
             return "ok"
-        asked = json.dumps([body.get("messages"), body.get("seed"), body.get("temperature"), retry])
+        told_apart = body["seed"] if "seed" in body else len(self.bodies)
+        asked = json.dumps([body.get("messages"), told_apart, body.get("temperature"), retry])
         rng = random.Random(hashlib.sha256(asked.encode()).digest())
         if rng.random() >= self.mixed:
             return "ok"

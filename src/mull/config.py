@@ -75,8 +75,9 @@ def parse(text: str, path: Path) -> Config:
         file = File.model_validate(told)
         return Config(path, file.models, text, file.verifiers, file.judges)
     except ValidationError as error:
-        # A mistake inside of a table says more than that the table is none.
-        first = max(error.errors(include_url=False, include_input=False), key=lambda e: len(e["loc"]))
+        # What is misspelt is missing too, and of the two the first is what is wrong; what is deeper says more.
+        told = error.errors(include_url=False, include_input=False)
+        first = max(told, key=lambda e: (e["type"] != "missing", len(e["loc"])))
         keys = [str(part) for part in first["loc"]]
         raise FileFormatError(path, find_line(text, keys), _words(first, keys)) from None
 

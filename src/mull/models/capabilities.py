@@ -275,7 +275,7 @@ def _cuts(text: str) -> list[int]:
     Before a space if there is one, for that is where most tokens begin.
     """
     places = range(max(len(text) // 4, 2), len(text) - 2)
-    fit = [i for i in places if not text.startswith(text[i : i + 8]) and not text[i - 1].isspace()]
+    fit = [i for i in places if not text.startswith(text[i:].lstrip()[:8]) and not text[i - 1].isspace()]
     fit.sort(key=lambda i: (not text[i].isspace(), abs(i - len(text) // 2)))
     return fit[:2]
 
