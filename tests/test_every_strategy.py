@@ -32,6 +32,9 @@ SPECS = [
     "particles:n=8",
     "particles:n=8,pick=weighted,temper=2",
     "reject-early:n=12,chunk=3",
+    "tournament:n=16",
+    "tournament:n=7,k=3",
+    "league:n=9,opponents=3,k=1",
 ]
 
 

@@ -42,6 +42,7 @@ ROW_1_ORDER = {
     "bank": {"bank_sql"},
     "testing": {"bank", "run"},
     "config": {"config_schema"},
+    "answers": {"equal"},
 }
 """Row 1 holds single files, not packages: these may use those."""
 

@@ -355,11 +355,15 @@ class Run:
             self.trace.score(verifier.name, samples, scores)
         return scores
 
+    def needed_judge(self) -> Judge:
+        """The judge; asked for before anything is spent by strategies that can do nothing without one."""
+        if self.judge is None:
+            raise UsageError("this strategy needs a judge: name one with --judge or judge=")
+        return self.judge
+
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> list[Preference]:
         """One preference for each pair; those that no ceiling allows have no value and say so."""
-        judge = self.judge
-        if judge is None:
-            raise UsageError("this strategy needs a judge: name one with --judge or judge=")
+        judge = self.needed_judge()
         preferences = await self._judged(
             pairs,
             judge.name,

@@ -32,6 +32,8 @@ STRATEGIES = {
     "ab-mcts": "mull.strategies.mcts:AbMcts",
     "particles": "mull.strategies.particles:Particles",
     "reject-early": "mull.strategies.reject:RejectEarly",
+    "tournament": "mull.strategies.tournament:Tournament",
+    "league": "mull.strategies.tournament:League",
 }
 VERIFIERS = {
     "countdown": "mull.verifiers.countdown:CountdownChecker",
@@ -41,6 +43,7 @@ VERIFIERS = {
     "decisions": "mull.verifiers.decisions:Decisions",
 }
 JUDGES = {
+    "scores": "mull.verifiers.scores:ScoreJudge",
     "pairwise": "mull.verifiers.judge:Pairwise",
     "decisions": "mull.verifiers.decisions:PairDecisions",
 }

@@ -21,9 +21,12 @@ from mull.types import (
     Cost,
     Draw,
     Finish,
+    Judge,
     Model,
     Outcome,
+    Pair,
     Params,
+    Preference,
     Problem,
     Prompt,
     Sample,
@@ -189,6 +192,38 @@ class StubVerifier:
         return [Score(value, () if value is None else (value,)) for value in map(self.value, self.seen[-1])]
 
 
+@dataclass(frozen=True)
+class FakeJudge:
+    """Prefers the reply that ends in the earlier letter with probability `p_comp`, seeded; a tenth it cannot judge."""
+
+    p_comp: float = 0.8
+    unknown: float = 0.1
+    usd: float = 1e-7
+
+    @property
+    def name(self) -> str:
+        return "fake-judge"
+
+    @property
+    def identity(self) -> str:
+        return "fake-judge"
+
+    def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
+        return Cost(len(pairs), 0, 0, 2 * len(pairs), 0, 4.0 * len(pairs), self.usd * len(pairs), 0.0)
+
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
+        await asyncio.sleep(0)
+        return [self._prefer(place, pair) for place, pair in enumerate(pairs)]
+
+    def _prefer(self, place: int, pair: Pair) -> Preference:
+        rng = random.Random(f"{place}/{pair.first.seed}/{pair.second.seed}")
+        cost = Cost(1, 0, 0, 2, 0, 4.0, self.usd, 0.0)
+        if rng.random() < self.unknown:
+            return Preference(None, cost, "the fake judge was told not to know")
+        is_right = rng.random() < self.p_comp
+        return Preference(float(is_right == (pair.first.text <= pair.second.text)), cost)
+
+
 def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
     """Runs a strategy to its end in an event loop of its own."""
 
@@ -198,9 +233,12 @@ def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
     return asyncio.run(call())
 
 
-def fake_run(model: Model | None = None, verifier: Verifier | None = None, **options: Any) -> Run:
+def fake_run(
+    model: Model | None = None, verifier: Verifier | None = None, judge: Judge | None = None, **options: Any
+) -> Run:
     """A run on the fakes, unless others are given."""
-    return Run(model or FakeModel(), verifier=verifier or FakeVerifier(), params=Params(max_tokens=48), **options)
+    model, verifier, judge = model or FakeModel(), verifier or FakeVerifier(), judge or FakeJudge()
+    return Run(model, verifier=verifier, judge=judge, params=Params(max_tokens=48), **options)
 
 
 BUDGETS = (

@@ -46,6 +46,9 @@ class AnswerKind(StrEnum):
     CHOICE = "choice"
     TEXT = "text"
     EXPRESSION = "expression"
+    """Arithmetic, compared as it is written."""
+    MATH = "math"
+    """Anything of mathematics, in LaTeX or plain text, compared by what it means (`mull.equal`)."""
 
 
 Number = TypeVar("Number", int, float)
@@ -234,7 +237,8 @@ class Outcome:
 
     `best` is the sample it settled on (`None`: it has none), `candidates` all that it drew, `scores` one for
     each candidate or empty, `tally` the weight of each answer class, heaviest first, where it voted.
-    `confidence` is the winner's share of that weight, or its score.
+    `confidence` is the winner's share of that weight, or its score. `notes` are whatever else the strategy has to
+    say, by name: a vote tells how many candidates gave `no_answer` and how many have an `undecided` class.
     """
 
     best: Sample | None
@@ -244,6 +248,7 @@ class Outcome:
     tally: tuple[tuple[str, float], ...] = ()
     confidence: float | None = None
     stopped: Stopped = Stopped.COMPLETE
+    notes: Mapping[str, float | str | None] = field(default_factory=dict)
 
     @property
     def n_unscored(self) -> int:

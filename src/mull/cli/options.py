@@ -36,6 +36,9 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="[default: MULL_CONFIG, ./mull.toml or ~/.config/mull/mull.toml]")
 ]
 VerifierOption = Annotated[str | None, typer.Option("--verifier", help="What scores the draws, e.g. countdown.")]
+JudgeOption = Annotated[
+    str | None, typer.Option("--judge", help="What compares two draws, e.g. scores:verifier=countdown.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same draws.")]
 TemperatureOption = Annotated[float, typer.Option("--temperature", "-t", help="0 is greedy.")]
 MaxTokensOption = Annotated[int, typer.Option("--max-tokens", help="The most tokens of one draw.")]

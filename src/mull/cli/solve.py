@@ -19,6 +19,7 @@ from mull.cli.options import (
     ConfigOption,
     FlopsOption,
     JsonOption,
+    JudgeOption,
     MaxTokensOption,
     ModelOption,
     SecondsOption,
@@ -28,6 +29,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    judge_of,
     model_of,
     prepared,
     print_json,
@@ -48,6 +50,7 @@ def solve(
         str, typer.Option("--strategy", "-s", help="name:option=value,... as in `mull list strategies`.")
     ] = "adaptive",
     verifier: VerifierOption = None,
+    judge: JudgeOption = None,
     samples: Annotated[
         int | None, typer.Option("--samples", "-n", help="Draws at most; also the strategy's n, if it has one.")
     ] = None,
@@ -76,15 +79,16 @@ def solve(
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
     problem = Problem("prompt", Prompt.user(text.strip()), kind)
     the_verifier = verifier_of(verifier, seed, config)
-    calls = None if _makes_calls(the_verifier, problem) and getattr(plan, "n", None) == samples else samples
+    is_more = judge is not None or _makes_calls(the_verifier, problem)
+    calls = None if is_more and getattr(plan, "n", None) == samples else samples
     budget = Budget(calls, tokens, usd, flops, seconds)
     the_model = model_of(model, seed, config, base_url, api_key_env, budget)
 
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         asyncio.run(prepared(the_model))
         run = Run(
-            the_model, verifier=the_verifier, bank=opened, seed=seed, watch=live.draw,
-            budget=budget, params=Params(temperature, max_tokens), rng=random.Random(f"{seed}/{text}"),
+            the_model, verifier=the_verifier, judge=judge_of(judge, seed, config), bank=opened, seed=seed,
+            watch=live.draw, budget=budget, params=Params(temperature, max_tokens), rng=random.Random(f"{seed}/{text}"),
         )  # fmt: skip
         outcome = asyncio.run(plan(problem, run))
     tell_failures(outcome.candidates, run.spent)
@@ -114,6 +118,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "model": run.model.name,
         "strategy": strategy,
         "stopped": outcome.stopped.value,
+        "notes": dict(outcome.notes),
         "seed": seed,
         "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),

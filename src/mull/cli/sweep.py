@@ -18,6 +18,7 @@ from mull.cli.options import (
     ConfigOption,
     FlopsOption,
     JsonOption,
+    JudgeOption,
     MaxTokensOption,
     SecondsOption,
     SeedOption,
@@ -26,6 +27,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    judge_of,
     made_by,
     model_of,
     prepared,
@@ -47,6 +49,7 @@ def sweep(
         list[str] | None, typer.Option("--model", "-m", help="May be given several times. [default: nano]")
     ] = None,
     verifier: VerifierOption = None,
+    judge: JudgeOption = None,
     problems: Annotated[
         int | None, typer.Option("--problems", "-p", help="How many; all of a file without it. [default: 100]")
     ] = None,
@@ -80,7 +83,7 @@ def sweep(
     if problems is None and not task.startswith("file"):
         problems = 100
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
-    the_verifier = verifier_of(verifier, seed, config)
+    the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
     models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in model or [DEFAULT_MODEL]]
     tables, lines, outcomes = [], [], []
@@ -96,6 +99,7 @@ def sweep(
                         plans,
                         n_problems=problems,
                         verifier=the_verifier,
+                        judge=the_judge,
                         bank=opened,
                         seed=seed,
                         budget=budget,
@@ -112,7 +116,7 @@ def sweep(
     if out:
         about = {
             **made_by(), "task": the_task.name, "strategies": list(plans), "models": [m.name for m in models],
-            "verifier": verifier, "seed": seed, "params": asdict(params), "budget": asdict(budget),
+            "verifier": verifier, "judge": judge, "seed": seed, "params": asdict(params), "budget": asdict(budget),
         }  # fmt: skip
         sources.write_lines(out, [{"sweep": about}, *lines])
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))

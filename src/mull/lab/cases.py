@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mull.answers import answer_of, canonical
+from mull import equal
+from mull.answers import canonical, classes_now, is_latex
 from mull.errors import FileFormatError
 from mull.lab.grid import Cell
 from mull.lab.metrics import Pool
 from mull.records import RecordedSample, Recording, read_recordings
-from mull.types import Cost, Model, Stopped
+from mull.types import AnswerKind, Cost, Model, Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,12 @@ def case(path: Path, recording: Recording) -> Case:
 
 
 def _pool(path: Path, recording: Recording) -> Pool:
-    answers = tuple(None if s.answer is None else canonical(s.answer) for s in recording.samples)
-    gold = None if recording.gold is None else canonical(recording.gold)
+    given = [recording.gold, *(s.answer for s in recording.samples)]
+    kind = AnswerKind.MATH if any(text is not None and is_latex(text) for text in given) else AnswerKind.TEXT
+    answers = tuple(None if s.answer is None else canonical(s.answer, kind) for s in recording.samples)
+    gold = None if recording.gold is None else canonical(recording.gold, kind)
+    if kind is AnswerKind.MATH:
+        answers = tuple(equal.classes_now(answers))
     correct = []
     for sample, answer in zip(recording.samples, answers, strict=True):
         if sample.correct is None and gold is None:
@@ -95,10 +100,17 @@ def _pool(path: Path, recording: Recording) -> Pool:
                 "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
                 "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample",
             )
-        correct.append(answer == gold if sample.correct is None else sample.correct)
+        correct.append(_is_right(kind, answer, gold) if sample.correct is None else sample.correct)
     scores = tuple(s.score for s in recording.samples)
     tokens = tuple(s.output_tokens for s in recording.samples)
     return Pool(recording.id, len(correct), sum(correct), answers, tuple(correct), scores, tokens)
+
+
+def _is_right(kind: AnswerKind, answer: str | None, gold: str | None) -> bool:
+    """Whether an answer is the gold; what nobody could decide is not right."""
+    if kind is not AnswerKind.MATH or answer is None or gold is None:
+        return answer == gold
+    return equal.compare_now(gold, answer).is_equal is True
 
 
 def _outcomes(path: Path, recording: Recording) -> Mapping[str, Any]:
@@ -140,15 +152,16 @@ def sweep_rows(model: Model, cells: Mapping[str, Sequence[Cell]]) -> Iterable[di
 
 def _sample_rows(cell: Cell) -> list[dict[str, Any]]:
     scores = cell.outcome.scores or itertools.repeat(None, len(cell.outcome.candidates))
+    answers = classes_now(cell.problem, cell.outcome.candidates)
     return [
         {
             "text": sample.reply,
-            "final_answer": answer_of(cell.problem, sample),
+            "final_answer": answer,
             "correct": grade.correct,
             "score": None if score is None else score.value,
             "output_tokens": sample.cost.output_tokens,
         }
-        for sample, grade, score in zip(cell.outcome.candidates, cell.candidates, scores, strict=True)
+        for sample, answer, grade, score in zip(cell.outcome.candidates, answers, cell.candidates, scores, strict=True)
     ]
 
 
@@ -160,5 +173,6 @@ def _outcome_row(cell: Cell) -> dict[str, Any]:
         "covered": True if True in grades else (None if None in grades else False),
         "draws": len(cell.outcome.candidates),
         "stopped": cell.outcome.stopped.value,
+        "notes": dict(cell.outcome.notes),
         "cost": asdict(cell.spent),
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mull import cost
-from mull.answers import answer_of
+from mull.answers import classes_now
 from mull.lab.compare import Interval, Paired, compare, wilson
 from mull.lab.metrics import Pool
 from mull.run import Run
@@ -19,6 +19,7 @@ from mull.types import (
     Budget,
     Cost,
     Grade,
+    Judge,
     Model,
     Outcome,
     Params,
@@ -86,7 +87,7 @@ def pool(cell: Cell) -> Pool:
 def pool_of(problem: Problem, samples: Sequence[Sample], grades: Sequence[Grade], scores: Sequence[Score]) -> Pool:
     """Graded draws of a problem, for curves; `scores` may be empty."""
     correct = tuple(grade.correct is True for grade in grades)
-    answers = tuple(answer_of(problem, sample) for sample in samples)
+    answers = tuple(classes_now(problem, samples))
     values = tuple(score.value for score in scores) or (None,) * len(samples)
     tokens = tuple(sample.cost.output_tokens for sample in samples)
     return Pool(problem.id, len(samples), sum(correct), answers, correct, values, tokens)
@@ -104,6 +105,7 @@ async def run_grid(
     *,
     n_problems: int | None,
     verifier: Verifier | None = None,
+    judge: Judge | None = None,
     budget: Budget | None = None,
     bank: Bank | None = None,
     params: Params | None = None,
@@ -124,7 +126,7 @@ async def run_grid(
             for name, strategy in strategies.items():
                 rng = random.Random(f"{seed}/{problem.id}/{name}")
                 run = Run(
-                    model, verifier=verifier, budget=budget, bank=bank, params=params, seed=seed, rng=rng
+                    model, verifier=verifier, judge=judge, budget=budget, bank=bank, params=params, seed=seed, rng=rng
                 )  # fmt: skip
                 outcome = await strategy(problem, run)
                 grades = [await task.grade(problem.id, sample) for sample in outcome.candidates]
