@@ -15,12 +15,20 @@ $(VENV)/dev.stamp: $(VENV)/core.stamp
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
-# For the tests of the report's page. Where Chromium cannot be installed they are skipped, and say so.
-$(VENV)/browser.stamp: $(VENV)/dev.stamp
-	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		{ apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; } >/dev/null \
-			|| echo "Chromium could not be installed: the tests of the report's page will be skipped"; \
-	fi
+# Programs that the tests use: a browser, the sandbox, a proof checker. Where one cannot be installed its tests are
+# skipped, and say so.
+$(VENV)/system.stamp: $(VENV)/dev.stamp
+	@missing=""; \
+	for pair in chromium:chromium chromedriver:chromium-driver bwrap:bubblewrap coqc:coq; do \
+		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
+	done; \
+	if [ "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update >/dev/null || true; \
+		for package in $$missing; do \
+			apt-get install -y --no-install-recommends $$package >/dev/null \
+				|| echo "$$package could not be installed: the tests that need it will be skipped"; \
+		done; \
+	elif [ "$$missing" ]; then echo "not installed, so that tests will be skipped:$$missing"; fi
 	@touch $@
 
 $(VENV)/train.stamp: $(VENV)/dev.stamp
@@ -35,7 +43,7 @@ lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(VENV)/browser.stamp  ## all that CI runs
+test: lint $(VENV)/system.stamp  ## all that CI runs
 	$(BIN)/pytest
 
 test-torch: $(VENV)/train.stamp  ## the tests that need torch, which `make test` skips

@@ -76,8 +76,8 @@ def parse(text: str, path: Path) -> Config:
         return Config(path, file.models, text, file.verifiers, file.judges)
     except ValidationError as error:
         # What is misspelt is missing too, and of the two the first is what is wrong; what is deeper says more.
-        wrong = error.errors(include_url=False, include_input=False)
-        first = max(wrong, key=lambda e: (e["type"] != "missing", len(e["loc"])))
+        mistakes = error.errors(include_url=False, include_input=False)
+        first = max(mistakes, key=lambda e: (e["type"] != "missing", len(e["loc"])))
         keys = [str(part) for part in first["loc"]]
         raise FileFormatError(path, find_line(text, keys), _words(first, keys)) from None
 

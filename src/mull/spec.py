@@ -41,6 +41,10 @@ VERIFIERS = {
     "orm": "mull.verifiers.reward:OutcomeReward",
     "genrm": "mull.verifiers.judge:GenRM",
     "decisions": "mull.verifiers.decisions:Decisions",
+    "coq": "mull.verifiers.proof:CoqProof",
+    "lean": "mull.verifiers.lean:LeanProof",
+    "sat": "mull.verifiers.sat:SatChecker",
+    "smt": "mull.verifiers.smt:SmtChecker",
 }
 JUDGES = {
     "scores": "mull.verifiers.scores:ScoreJudge",

@@ -51,9 +51,6 @@ def stat(
 
 def list_(
     what: Annotated[str, typer.Argument(help="models, strategies, verifiers, judges or tasks.")],
-    probe: Annotated[
-        bool, typer.Option("--probe", help="Find out anew what the servers of models can do; it costs some 20 calls.")
-    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Have verifiers or judges score a right solution and a wrong one.")
     ] = False,
@@ -61,6 +58,9 @@ def list_(
         list[str] | None,
         typer.Option("--verifier", "--judge", help="With --check: these. [default: those that need no options]"),
     ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Find out anew what the servers of models can do; it costs some 20 calls.")
+    ] = False,
     config: ConfigOption = None,
     base_url: BaseUrlOption = None,
     api_key_env: ApiKeyEnvOption = None,
@@ -72,7 +72,7 @@ def list_(
 ) -> None:
     """What there is to choose from, with every option and its default; of served models, what their servers can do.
 
-    Examples: mull list models --probe; mull list verifiers --check
+    Examples: mull list models --probe; mull list verifiers --check --verifier countdown
     """
     tables = {
         "models": spec.MODELS, "strategies": spec.STRATEGIES, "verifiers": spec.VERIFIERS, "judges": spec.JUDGES,
@@ -89,8 +89,9 @@ def list_(
         for one in served:
             asyncio.run(_probe(one))
     entries += [_served_entry(one) for one in served]
+    boxes = _boxes() if what == "verifiers" else []
     if as_json:
-        print_json({what: entries})
+        print_json({what: entries} | ({"sandboxes": boxes} if boxes else {}))
         return
     from rich.markup import escape
 
@@ -100,6 +101,19 @@ def list_(
         console.print(f"[bold]{escape(entry['name'])}[/bold]  {escape(entry['about'])}")
         if options:
             console.print(f"    {escape(options)}", style="dim")
+    for box in boxes:
+        state = "works" if box["works"] else f"does not work: {box['why']}"
+        console.print(f"sandbox {box['name']} (level {box['level']}) {escape(state)}")
+
+
+def _boxes() -> list[dict[str, Any]]:
+    """The kinds of sandboxes that verifiers run programs in, and which of them work here."""
+    from mull import sandbox
+
+    return [
+        {"name": box.name, "level": box.level.name.lower(), "works": box.works, "why": box.why}
+        for box in asyncio.run(sandbox.available())
+    ]
 
 
 def _served(
