@@ -21,6 +21,8 @@ from mull.verifiers.labels import log_masses, plain
 from mull.verifiers.reading import Unscored, softmax
 
 N_ALTERNATIVES = 20
+N_THOUGHT_ALTERNATIVES = 5
+"""The same for every token of a rationale, of which only one place is read: twenty would be a megabyte."""
 LEAST_MASS = 0.5
 """How likely a verdict must be at all, among all that the judge may say at its place."""
 VERDICT_MASS = 0.05
@@ -108,7 +110,7 @@ class _Speaker:
     @property
     def _params(self) -> Params:
         if self.k:
-            return Params(self.temperature, self.max_tokens, logprobs=N_ALTERNATIVES)
+            return Params(self.temperature, self.max_tokens, logprobs=N_THOUGHT_ALTERNATIVES)
         return Params(0.0, 1, logprobs=N_ALTERNATIVES)
 
     @property
