@@ -26,9 +26,9 @@ ROWS = [
         "records",
         "asked",
         "trace",
-        "wallet",
         "config",
         "config_schema",
+        "wallet",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -43,6 +43,7 @@ ROW_1_ORDER = {
     "answers": {"equal"},
     "testing": {"bank", "run"},
     "config": {"config_schema"},
+    "answers": {"equal"},
 }
 """Row 1 holds single files, not packages: these may use those."""
 

@@ -34,6 +34,8 @@ STRATEGIES = {
     "ab-mcts": "mull.strategies.mcts:AbMcts",
     "particles": "mull.strategies.particles:Particles",
     "reject-early": "mull.strategies.reject:RejectEarly",
+    "tournament": "mull.strategies.tournament:Tournament",
+    "league": "mull.strategies.tournament:League",
 }
 VERIFIERS = {
     "countdown": "mull.verifiers.countdown:CountdownChecker",

@@ -98,7 +98,8 @@ COMMANDS = st.lists(
     st.sampled_from(
         [r"\frac", r"\sqrt", r"\pi", r"\pm", r"\cup", r"\text{cm}", r"\{", r"\}", "^", "_", "{", "}", "(", ")", "[",
          "]", ",", "x", "2", "10", "1/2", "-", "+", "=", "<", r"\le ", r"\sin ", r"\infty", "^\\circ", "%", "!", " ",
-         "abc", "and", r"\in ", ":", "$", r"\log_2 ", "e", "i", "|", r"\begin{pmatrix}", r"\end{pmatrix}", "&", r"\\"]
+         "abc", "and", r"\in ", ":", "$", r"\log_2 ", "e", "i", "|", r"\begin{pmatrix}", r"\end{pmatrix}", "&", r"\\",
+         "cm"]
     ),
     max_size=14,
 ).map("".join)  # fmt: skip

@@ -136,15 +136,25 @@ def tell_failures(samples: Sequence[Sample], spent: Cost) -> None:
 
 
 def verifier_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
-    if text is None:
-        return None
-    return spec.build("verifier", spec.VERIFIERS, text, models=lambda name: model_of(name, seed, config), seed=seed)
+    """The verifier of a spec, or of a name that `mull.toml` gives to one."""
+    return None if text is None else _named("verifier", spec.VERIFIERS, text, seed, config)
 
 
 def judge_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
-    if text is None:
-        return None
-    return spec.build("judge", spec.JUDGES, text, models=lambda name: model_of(name, seed, config), seed=seed)
+    """The judge of a spec, or of a name that `mull.toml` gives to one."""
+    return None if text is None else _named("judge", spec.JUDGES, text, seed, config)
+
+
+def _named(kind: str, table: dict[str, str], text: str, seed: int, config: Path | None) -> Any:
+    if text.partition(":")[0].strip() not in table:
+        from mull import config as settings
+
+        known = settings.read(config)
+        named = known.verifiers if kind == "verifier" else known.judges
+        if text not in named:
+            raise UnknownNameError(kind, text.partition(":")[0], [*table, *named])
+        text = named[text]
+    return spec.build(kind, table, text, models=lambda name: model_of(name, seed, config), seed=seed)
 
 
 def tell_scores(scores: Sequence[Score]) -> None:
@@ -155,9 +165,7 @@ def tell_scores(scores: Sequence[Score]) -> None:
     for why, n in unscored.most_common(3):
         typer.echo(f"{n:,} of {len(scores):,} draws have no score: {why}", err=True)
     if len(unscored) > 3:
-        typer.echo(
-            f"and {sum(unscored.values()) - sum(n for _, n in unscored.most_common(3)):,} for other reasons", err=True
-        )
+        typer.echo(f"and draws have no score for {len(unscored) - 3} more reasons", err=True)
     noted = Counter(score.why for score in scores if score.value and score.why)
     for why, n in noted.most_common(1):
         typer.echo(f"{n:,} of {len(scores):,} draws: {why}", err=True)

@@ -81,7 +81,7 @@ def list_(
     if what not in tables:
         raise UnknownNameError("list", what, tables)
     if check:
-        _check(what, only or _ready(tables[what]), seed, as_json)
+        _check(what, only or _ready(what, tables[what], config), seed, config, as_json)
         return
     entries = [_entry(name, spec.load(path)) for name, path in tables[what].items()]
     served = _served(model, config, base_url, api_key_env) if what == "models" else []
@@ -162,13 +162,17 @@ def _entry(name: str, cls: Any) -> dict[str, Any]:
     return {"name": name, "about": about, "options": options}
 
 
-def _ready(table: dict[str, str]) -> list[str]:
-    """What needs no options and knows a problem of its own to be checked with."""
+def _ready(what: str, table: dict[str, str], config: Path | None) -> list[str]:
+    """What can be checked as it is: what knows a problem of its own, and what `mull.toml` names."""
+    from mull import config as settings
+
+    known = settings.read(config)
     classes = {name: spec.load(path) for name, path in table.items()}
-    return [name for name, cls in classes.items() if hasattr(cls, "contract")]
+    named = known.judges if what == "judges" else known.verifiers if what == "verifiers" else ()
+    return [*(name for name, cls in classes.items() if hasattr(cls, "contract")), *named]
 
 
-def _check(what: str, specs: list[str], seed: int, as_json: bool) -> None:
+def _check(what: str, specs: list[str], seed: int, config: Path | None, as_json: bool) -> None:
     """Has verifiers or judges score a right and a wrong solution; refuses those that rank them wrongly."""
     if what not in ("verifiers", "judges"):
         raise UsageError(f"--check is for verifiers and judges, not for {what}")
@@ -176,8 +180,8 @@ def _check(what: str, specs: list[str], seed: int, as_json: bool) -> None:
 
     async def go() -> list[contract.Finding]:
         if what == "judges":
-            return [await contract.check_judge(judge_of(text, seed)) for text in specs]
-        return [await contract.check(verifier_of(text, seed)) for text in specs]
+            return [await contract.check_judge(judge_of(text, seed, config)) for text in specs]
+        return [await contract.check(verifier_of(text, seed, config)) for text in specs]
 
     findings = asyncio.run(go())
     if as_json:

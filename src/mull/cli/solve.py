@@ -40,7 +40,7 @@ from mull.cli.options import (
     tell_scores,
     verifier_of,
 )
-from mull.types import AnswerKind, Budget, Outcome, Params, Problem, Prompt, Sample
+from mull.types import AnswerKind, Budget, Finish, Outcome, Params, Problem, Prompt, Sample
 
 
 def solve(
@@ -78,15 +78,17 @@ def solve(
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
     problem = Problem("prompt", Prompt.user(text.strip()), kind)
-    budget = Budget(samples, tokens, usd, flops, seconds)
+    the_verifier = verifier_of(verifier, seed, config)
+    is_more = judge is not None or _makes_calls(the_verifier, problem)
+    calls = None if is_more and getattr(plan, "n", None) == samples else samples
+    budget = Budget(calls, tokens, usd, flops, seconds)
     the_model = model_of(model, seed, config, base_url, api_key_env, budget)
 
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         asyncio.run(prepared(the_model))
         run = Run(
-            the_model, verifier=verifier_of(verifier, seed, config), judge=judge_of(judge, seed, config), bank=opened,
-            seed=seed, watch=live.draw, budget=budget, params=Params(temperature, max_tokens),
-            rng=random.Random(f"{seed}/{text}"),
+            the_model, verifier=the_verifier, judge=judge_of(judge, seed, config), bank=opened, seed=seed,
+            watch=live.draw, budget=budget, params=Params(temperature, max_tokens), rng=random.Random(f"{seed}/{text}"),
         )  # fmt: skip
         outcome = asyncio.run(plan(problem, run))
     tell_failures(outcome.candidates, run.spent)
@@ -97,6 +99,12 @@ def solve(
         _show(outcome, run)
     if outcome.best is None:
         raise typer.Exit(1)
+
+
+def _makes_calls(verifier: Any, problem: Problem) -> bool:
+    """Whether scoring makes calls of its own, as a judge's does: --samples is no ceiling on those."""
+    sample = Sample(problem.prompt, "answer: 0", Finish.STOP)
+    return verifier is not None and verifier.quote(problem, [sample]).calls != 0
 
 
 def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: int) -> dict[str, Any]:
