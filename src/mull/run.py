@@ -1,4 +1,4 @@
-"""The only door from a strategy to models, verifiers and judges: metered, capped, remembered."""
+"""The only door from a strategy to models, verifiers, judges and programs: metered, capped, remembered."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from mull.types import (
     Budget,
     Cost,
     Draw,
+    Executor,
     Finish,
     Judge,
     Model,
@@ -32,6 +33,8 @@ from mull.types import (
     Sample,
     Score,
     Stopped,
+    Trace,
+    Trial,
     Verifier,
 )
 
@@ -109,6 +112,7 @@ class Run:
         *,
         verifier: Verifier | None = None,
         judge: Judge | None = None,
+        executor: Executor | None = None,
         budget: Budget | None = None,
         bank: Bank | None = None,
         params: Params | None = None,
@@ -116,7 +120,7 @@ class Run:
         rng: random.Random | None = None,
         watch: Callable[[Sample], None] | None = None,
     ) -> None:
-        self.model, self.verifier, self.judge = model, verifier, judge
+        self.model, self.verifier, self.judge, self.executor = model, verifier, judge, executor
         self.budget = budget or Budget()
         self.bank = bank
         self.params = params or Params()
@@ -133,7 +137,7 @@ class Run:
         self._start = time.monotonic()
         self._draw_until: float | None = None
         if self.budget.seconds is not None:
-            share = 1.0 if verifier is None and judge is None else DRAWING_SHARE
+            share = 1.0 if verifier is judge is executor is None else DRAWING_SHARE
             self._draw_until = self._start + share * self.budget.seconds
         check_budget(self.budget)
 
@@ -328,6 +332,20 @@ class Run:
             lambda part: judge.prefer(problem, part),
             lambda why: Preference(None, why=why),
             lambda preference: preference.cost,
+        )
+
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> list[Trace]:
+        """One trace for each trial; those that no ceiling allows are not known and say so."""
+        executor = self.executor
+        if executor is None:
+            raise UsageError("this strategy runs programs and needs an executor: name one with executor=")
+        return await self._judged(
+            trials,
+            executor.name,
+            lambda part: executor.quote(problem, part),
+            lambda part: executor.execute(problem, part),
+            lambda why: Trace(is_known=False, why=why),
+            lambda trace: trace.cost,
         )
 
     async def _judged(

@@ -1,0 +1,347 @@
+"""Programs on tests and inputs, in a sandbox. What a test expects never enters the box that the program is in."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+from mull.sandbox import Call, Calls, Limits, Opaque, Result, Return, Sandbox, Script, Status
+
+MAX_ROUNDS = 4
+"""Passes over a test whose calls depend on the answers to its earlier ones."""
+LIMITS = Limits(cpu_seconds=4.0, wall_seconds=20.0, memory_bytes=1 << 30)
+"""For one program on all its tests. The clock is generous, for machines are shared; processor time is not."""
+TESTER_LIMITS = Limits(cpu_seconds=10.0, wall_seconds=60.0, memory_bytes=1 << 30, reply_bytes=16 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Tests of a function: `tests` are assertions, or files that define `check(candidate)`.
+
+    `prelude` is code that the tests need (imports, helpers), `setup` code that runs behind the program.
+    """
+
+    entry_point: str
+    tests: tuple[str, ...]
+    prelude: str = ""
+    setup: str = ""
+
+
+class Verdict(NamedTuple):
+    """What came of a program on one test.
+
+    `passed` is `None` where that could not be decided: the test is broken, or asks for other things each time.
+    `lines` has one entry for every assertion that was reached, in the order of the file.
+    """
+
+    passed: bool | None
+    why: str = ""
+    lines: tuple[bool, ...] = ()
+
+
+class Output(NamedTuple):
+    """What a program gave for one input: `text` is its value or what it printed, `None` where it gave none.
+
+    `error` says what it raised, or how it ended.
+    """
+
+    text: str | None
+    error: str = ""
+
+
+class Claim(NamedTuple):
+    """A comparison in a test that needs nothing but one value of the program."""
+
+    line: int
+    source: str
+    place: int
+    operation: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a test asks of a program, as far as one can tell without one.
+
+    `claims` decide the test by themselves; `None` where it has to be run again with the answers. `fixed` are the
+    assertions that do not depend on the program.
+    """
+
+    needs: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] | None = None
+    fixed: tuple[tuple[int, bool], ...] = ()
+    broken: str = ""
+
+
+@cache
+def _source(name: str) -> str:
+    return resources.files("mull.programs.inside").joinpath(name).read_text(encoding="utf-8")
+
+
+_boxes: dict[asyncio.AbstractEventLoop, asyncio.Task[Sandbox]] = {}
+
+
+async def box() -> Sandbox:
+    """The sandbox of this event loop, opened when it is first needed and closed with the loop.
+
+    Raises `SandboxError` where there is none that is good enough.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _boxes:
+        _boxes[loop] = loop.create_task(_opened(_lifetime(loop)))
+    return await asyncio.shield(_boxes[loop])
+
+
+async def _opened(lifetime: AsyncGenerator[Sandbox, None]) -> Sandbox:
+    return await anext(lifetime)
+
+
+async def _lifetime(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Sandbox, None]:
+    """Holds a sandbox open. A loop that ends closes generators that have not ended, and so closes the box."""
+    from mull import sandbox
+
+    try:
+        async with sandbox.best() as opened:
+            yield opened
+    finally:
+        _boxes.pop(loop, None)
+
+
+@dataclass(eq=False)
+class Bench:
+    """Runs programs on one suite of tests. What the tests ask for is found once, for all programs."""
+
+    suite: Suite
+    limits: Limits = LIMITS
+    call_seconds: float = 5.0
+    seed: int = 0
+    _plans: asyncio.Task[list[Plan]] | None = field(default=None, init=False, repr=False)
+
+    async def plans(self) -> list[Plan]:
+        """What each test asks for."""
+        if self._plans is None or self._plans.get_loop() is not asyncio.get_running_loop():
+            self._plans = asyncio.create_task(self._look())
+        return await asyncio.shield(self._plans)
+
+    async def _look(self) -> list[Plan]:
+        found = await self._passes(range(len(self.suite.tests)), {})
+        return [plan if isinstance(plan, Plan) else _plan(plan) for plan in found]
+
+    async def broken(self) -> dict[int, str]:
+        """The places of tests that make no sense by themselves, and why."""
+        return {i: plan.broken for i, plan in enumerate(await self.plans()) if plan.broken}
+
+    async def run(self, program: str, *, isolated: bool = True) -> list[Verdict]:
+        """One verdict a test.
+
+        With `isolated` no call sees what an earlier one changed, and one that hangs costs no other.
+        Raises `SandboxError` where the box failed.
+        """
+        plans = await self.plans()
+        answers: dict[str, list[tuple[str, Any]]] = {}
+        verdicts: dict[int, Verdict] = {i: Verdict(None, p.broken) for i, p in enumerate(plans) if p.broken}
+        needs = {i: list(plan.needs) for i, plan in enumerate(plans) if i not in verdicts}
+        for _ in range(MAX_ROUNDS):
+            await self._answer(program, needs.values(), answers, isolated)
+            for i in list(needs):
+                if (claims := plans[i].claims) is not None:
+                    verdicts[i] = _decide(claims, plans[i].fixed, answers)
+            again = [i for i in needs if i not in verdicts]
+            needs = {}
+            if not again:
+                break
+            for i, told in zip(again, await self._passes(again, answers), strict=True):
+                if isinstance(told, Plan):
+                    verdicts[i] = Verdict(None, told.broken)
+                elif told["broken"]:
+                    verdicts[i] = Verdict(None, told["broken"])
+                elif told["needs"]:
+                    needs[i] = told["needs"]
+                else:
+                    verdicts[i] = _summary([(line, ok, why) for line, ok, why in told["results"]])
+        for i in needs:
+            verdicts[i] = Verdict(None, "it asks for other calls each time it is run")
+        return [verdicts[i] for i in range(len(plans))]
+
+    async def _answer(
+        self, program: str, needs: Any, answers: dict[str, list[tuple[str, Any]]], isolated: bool
+    ) -> None:
+        """Adds the program's values of the expressions that are needed, each as often as one test asks for it."""
+        wanted: Counter[str] = Counter()
+        for sources in needs:
+            wanted |= Counter({s: n + len(answers.get(s, ())) for s, n in Counter(sources).items()})
+        missing = [s for s, n in wanted.items() for _ in range(n - len(answers.get(s, ())))]
+        if not missing:
+            return
+        values = await evaluate(
+            program, missing, self.suite.setup, self.limits, self.call_seconds, isolated=isolated
+        )
+        for source, value in zip(missing, values, strict=True):
+            answers.setdefault(source, []).append(_told(value))
+
+    async def _passes(self, places: Sequence[int], answers: Mapping[str, Any]) -> list[Any]:
+        """One pass over each of these tests, with what the program answered; a `Plan` for one that ended badly."""
+        suite = self.suite
+        calls = tuple(
+            Call("run_test", (suite.prelude, suite.tests[i], suite.entry_point, answers, self.seed)) for i in places
+        )
+        job = Calls(_source("tester.py"), calls, call_seconds=10.0, limits=TESTER_LIMITS)
+        result = await (await box()).run(job)
+        if result.status is not Status.OK:
+            return [Plan(broken=f"the tests could not be run: {result.status}")] * len(places)
+        return [r.value if r.status is Status.OK else Plan(broken=r.error or r.status) for r in result.returns]
+
+
+def _plan(told: dict[str, Any]) -> Plan:
+    claims = tuple(Claim(*claim) for claim in told["claims"])
+    # Only where every value that was asked for went straight into a comparison do these decide the test.
+    is_decided = len(claims) == len(told["needs"]) and len(claims) > 0
+    fixed = tuple((line, ok) for line, ok, _ in told["results"])
+    return Plan(tuple(told["needs"]), claims if is_decided else None, fixed, told["broken"])
+
+
+def _told(value: Return) -> tuple[str, Any]:
+    """A value as the tester takes it."""
+    if value.status is Status.OK:
+        return ("opaque", None) if _has_opaque(value.value) else ("value", value.value)
+    return ("raised", value.error or f"TimeoutError: {value.status}")
+
+
+def _has_opaque(value: Any) -> bool:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(_has_opaque, value))
+    if isinstance(value, dict):
+        return any(_has_opaque(k) or _has_opaque(v) for k, v in value.items())
+    return isinstance(value, Opaque)
+
+
+def _decide(claims: Sequence[Claim], fixed: Sequence[tuple[int, bool]], answers: Mapping[str, Any]) -> Verdict:
+    """The verdict on a test that is nothing but comparisons with one value each."""
+    results = [(line, ok, "" if ok else "the assertion is false") for line, ok in fixed]
+    for claim in claims:
+        status, value = answers[claim.source][claim.place]
+        if status == "value":
+            ok = _holds(claim.operation, value, claim.value)
+            results.append((claim.line, ok, "" if ok else "the assertion is false"))
+        else:
+            ok = status == "opaque" and claim.operation in ("!=", "is not", "true")
+            results.append((claim.line, ok, "" if ok else str(value or "a value of a type that does not travel")))
+    return _summary(results)
+
+
+_ATOMS = (type(None), bool, int, float, complex, str, bytes)
+
+
+def _holds(operation: str, value: Any, other: Any) -> bool:
+    try:
+        if operation in ("==", "!="):
+            return bool(value == other) is (operation == "==")
+        if operation in ("is", "is not"):
+            same = type(value) is type(other) and type(value) in _ATOMS and bool(value == other)
+            return same is (operation == "is")
+        return bool(value) is (operation == "true")
+    except RecursionError:
+        return False
+
+
+def _summary(results: Sequence[tuple[int, bool, str]]) -> Verdict:
+    """All that was seen of one test, put together by line."""
+    lines: dict[int, bool] = {}
+    for line, ok, _ in results:
+        lines[line] = lines.get(line, True) and ok
+    ordered = tuple(ok for _, ok in sorted(lines.items()))
+    first = min(((line, why) for line, ok, why in results if not ok), default=None)
+    return Verdict(all(ordered), "" if first is None else f"line {first[0]}: {first[1]}", ordered)
+
+
+async def evaluate(
+    program: str,
+    expressions: Sequence[str],
+    setup: str = "",
+    limits: Limits = LIMITS,
+    call_seconds: float = 5.0,
+    *,
+    isolated: bool = True,
+) -> list[Return]:
+    """The values of expressions behind a program, of built-in types as far as they can be.
+
+    A program that does not even start gives no value for any. Raises `SandboxError` where the box failed.
+    """
+    source = f"{program}\n{setup}\n{_source('plain.py')}"
+    calls = tuple(Call(f"__mull_plain({expression})") for expression in expressions)
+    result: Result = await (await box()).run(
+        Calls(source, calls, isolated=isolated, call_seconds=call_seconds, limits=limits)
+    )
+    if len(result.returns) == len(calls):
+        return list(result.returns)
+    why = _last_line(result) or result.why or result.status
+    return [*result.returns, *[Return(Status.FAILED, error=why)] * (len(calls) - len(result.returns))]
+
+
+def _last_line(result: Result) -> str:
+    lines = result.stderr.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:200] if lines else ""
+
+
+async def outputs(
+    program: str, expressions: Sequence[str], setup: str = "", limits: Limits = LIMITS, call_seconds: float = 5.0
+) -> list[Output]:
+    """The values of expressions behind a program, as text that is equal where the values are."""
+    found = await evaluate(program, expressions, setup, limits, call_seconds)
+    return [Output(show(r.value)) if r.status is Status.OK else Output(None, r.error or r.status) for r in found]
+
+
+def show(value: Any) -> str:
+    """A value as text: sets and dictionaries in one order, no addresses."""
+    kind = type(value)
+    if kind in (list, tuple):
+        inner = ", ".join(map(show, value)) + ("," if kind is tuple and len(value) == 1 else "")
+        return f"[{inner}]" if kind is list else f"({inner})"
+    if kind in (set, frozenset):
+        return f"{kind.__name__}({', '.join(sorted(map(show, value)))})"
+    if kind is dict:
+        return "{" + ", ".join(sorted(f"{show(k)}: {show(v)}" for k, v in value.items())) + "}"
+    if kind is Opaque:
+        return f"<{value.type} {re.sub(r' at 0x[0-9a-f]+', '', value.repr)}>"
+    return repr(value)
+
+
+async def printed(program: str, stdin: str, limits: Limits = LIMITS) -> Output:
+    """What a program prints for an input."""
+    result = await (await box()).run(Script(program, stdin.encode("utf-8", "replace"), limits=limits))
+    if result.status is not Status.OK:
+        return Output(None, _last_line(result) or result.why or result.status)
+    return Output(result.stdout.decode("utf-8", "replace"))
+
+
+def same_print(text: str, target: str) -> bool:
+    """Whether what was printed is what was to be: spaces at the ends of lines and empty lines at the end do not count."""
+    return _lines(text) == _lines(target)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.rstrip().split("\n")]
+
+
+async def run_pairs(program: str, pairs: Sequence[tuple[str, str]], limits: Limits = LIMITS) -> list[Verdict]:
+    """One verdict for each input and output. Every input has a process of its own."""
+
+    async def one(stdin: str, target: str) -> Verdict:
+        output = await printed(program, stdin, limits)
+        if output.text is None:
+            return Verdict(False, output.error)
+        ok = same_print(output.text, target)
+        return Verdict(ok, "" if ok else "it printed something else")
+
+    return list(await asyncio.gather(*(one(stdin, target) for stdin, target in pairs)))
+
+
+def with_seconds(seconds: float) -> Limits:
+    """The limits of one program with this much processor time."""
+    return replace(LIMITS, cpu_seconds=seconds, wall_seconds=5 * seconds)
