@@ -13,13 +13,13 @@ from mull.sandbox.base import (
     Job,
     Level,
     Limits,
-    Opaque,
     Result,
     Return,
     Sandbox,
     Script,
     Status,
 )
+from mull.sandbox.values import Opaque
 
 __all__ = [
     "Call",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 
@@ -61,7 +60,6 @@ class Limits:
     """For `/tmp`, which is memory and is gone with the box; also the longest file."""
 
 
-_NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Command:
     """
 
     argv: tuple[str, ...]
-    files: Mapping[str, bytes] = field(default=_NO_FILES)
+    files: Mapping[str, bytes] = field(default_factory=dict)
     stdin: bytes = b""
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
@@ -85,7 +83,7 @@ class Script:
 
     source: str
     stdin: bytes = b""
-    files: Mapping[str, bytes] = field(default=_NO_FILES)
+    files: Mapping[str, bytes] = field(default_factory=dict)
     limits: Limits = Limits()
 
 
@@ -117,19 +115,11 @@ class Calls:
     calls: tuple[Call, ...]
     isolated: bool = True
     call_seconds: float = 5.0
-    files: Mapping[str, bytes] = field(default=_NO_FILES)
+    files: Mapping[str, bytes] = field(default_factory=dict)
     limits: Limits = Limits()
 
 
 Job = Command | Script | Calls
-
-
-@dataclass(frozen=True, slots=True)
-class Opaque:
-    """A value of a type that does not travel: its type's name and its `repr`, cut short. Equal to no other value."""
-
-    type: str
-    repr: str
 
 
 @dataclass(frozen=True, slots=True)
