@@ -21,6 +21,7 @@ ROWS = [
         "steps",
         "spec",
         "sandbox",
+        "programs",
         "testing",
         "expression",
         "records",
@@ -31,7 +32,14 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"cost"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}, "cost": set(), "answers": set()}
+ROW_1_ORDER = {
+    "run": {"cost"},
+    "bank": {"bank_sql"},
+    "testing": {"bank", "run"},
+    "cost": set(),
+    "answers": {"programs"},
+    "programs": {"sandbox"},
+}
 """Row 1 holds single files, not packages: these may use those."""
 
 

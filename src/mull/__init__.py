@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mull.types import Budget as Budget
     from mull.types import Cost as Cost
     from mull.types import Draw as Draw
+    from mull.types import Executor as Executor
     from mull.types import Finish as Finish
     from mull.types import Grade as Grade
     from mull.types import Judge as Judge
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from mull.types import Stopped as Stopped
     from mull.types import Strategy as Strategy
     from mull.types import Task as Task
+    from mull.types import Trace as Trace
+    from mull.types import Trial as Trial
     from mull.types import Verifier as Verifier
 
 __version__ = "0.1.0"
@@ -38,9 +41,9 @@ _EXPORTS = {
     "mull.errors": ["MullError", "UsageError"],
     "mull.run": ["Run"],
     "mull.types": [
-        "AnswerKind", "Bank", "Budget", "Cost", "Draw", "Finish", "Grade", "Judge", "Message", "Model", "Outcome",
-        "Pair", "Params", "Preference", "Problem", "Prompt", "Sample", "Score", "Stopped", "Strategy", "Task",
-        "Verifier",
+        "AnswerKind", "Bank", "Budget", "Cost", "Draw", "Executor", "Finish", "Grade", "Judge", "Message", "Model",
+        "Outcome", "Pair", "Params", "Preference", "Problem", "Prompt", "Sample", "Score", "Stopped", "Strategy",
+        "Task", "Trace", "Trial", "Verifier",
     ],
 }  # fmt: skip
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

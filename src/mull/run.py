@@ -137,7 +137,7 @@ class Run:
         self._start = time.monotonic()
         self._draw_until: float | None = None
         if self.budget.seconds is not None:
-            share = 1.0 if verifier is judge is executor is None else DRAWING_SHARE
+            share = 1.0 if verifier is None and judge is None and executor is None else DRAWING_SHARE
             self._draw_until = self._start + share * self.budget.seconds
         check_budget(self.budget)
 

@@ -21,8 +21,16 @@ STRATEGIES = {
     "best-of-majority": "mull.strategies.parallel:BestOfMajority",
     "until-pass": "mull.strategies.parallel:UntilPass",
     "adaptive": "mull.strategies.adaptive:Adaptive",
+    "agree": "mull.strategies.execution:Agree",
+    "cluster": "mull.strategies.execution:Cluster",
+    "mbr": "mull.strategies.execution:Mbr",
+    "distinguish": "mull.strategies.execution:Distinguish",
 }
-VERIFIERS = {"countdown": "mull.verifiers.countdown:CountdownChecker"}
+VERIFIERS = {
+    "countdown": "mull.verifiers.countdown:CountdownChecker",
+    "tests": "mull.verifiers.execute:GivenTests",
+}
+EXECUTORS = {"python": "mull.verifiers.execute:PythonExecutor"}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
@@ -32,6 +40,9 @@ TASKS = {
     "chain": "mull.tasks.synthetic:ChainTask",
     "countdown": "mull.tasks.synthetic:CountdownTask",
     "file": "mull.tasks.files:FileTask",
+    "humaneval": "mull.tasks.code:HumanEvalTask",
+    "mbpp": "mull.tasks.code:MbppTask",
+    "stdio": "mull.tasks.code:StdioTask",
 }
 
 

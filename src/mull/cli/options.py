@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="nano, mini, or recorded:FILE.")]
 VerifierOption = Annotated[str | None, typer.Option("--verifier", help="What scores the draws, e.g. countdown.")]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", help="What runs programs, where a strategy needs it, e.g. python:seconds=4.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same draws.")]
 TemperatureOption = Annotated[float, typer.Option("--temperature", "-t", help="0 is greedy.")]
 MaxTokensOption = Annotated[int, typer.Option("--max-tokens", help="The most tokens of one draw.")]
@@ -55,6 +58,10 @@ def model_of(text: str, seed: int) -> Any:
 
 def verifier_of(text: str | None) -> Any:
     return None if text is None else spec.build("verifier", spec.VERIFIERS, text)
+
+
+def executor_of(text: str) -> Any:
+    return spec.build("executor", spec.EXECUTORS, text)
 
 
 def made_by() -> dict[str, str]:

@@ -36,10 +36,17 @@ def stat(
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="models, strategies, verifiers or tasks.")], as_json: JsonOption = False
+    what: Annotated[str, typer.Argument(help="models, strategies, verifiers, executors or tasks.")],
+    as_json: JsonOption = False,
 ) -> None:
     """What there is to choose from, with every option and its default."""
-    tables = {"models": spec.MODELS, "strategies": spec.STRATEGIES, "verifiers": spec.VERIFIERS, "tasks": spec.TASKS}
+    tables = {
+        "models": spec.MODELS,
+        "strategies": spec.STRATEGIES,
+        "verifiers": spec.VERIFIERS,
+        "executors": spec.EXECUTORS,
+        "tasks": spec.TASKS,
+    }
     if what not in tables:
         raise UnknownNameError("list", what, tables)
     entries = [_entry(name, spec.load(path)) for name, path in tables[what].items()]

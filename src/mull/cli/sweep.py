@@ -12,6 +12,7 @@ import typer
 from mull import spec
 from mull.cli.options import (
     BankOption,
+    ExecutorOption,
     FlopsOption,
     JsonOption,
     MaxTokensOption,
@@ -22,6 +23,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    executor_of,
     made_by,
     model_of,
     print_json,
@@ -34,12 +36,16 @@ from mull.types import Budget, Params
 
 
 def sweep(
-    task: Annotated[str, typer.Argument(help="chain:ops=4, countdown:numbers=4 or file:PATH.")],
+    task: Annotated[
+        str,
+        typer.Argument(help="chain:ops=4, countdown:numbers=4, humaneval:FILE, mbpp:FILE, stdio:FILE or file:PATH."),
+    ],
     strategy: Annotated[list[str], typer.Option("--strategy", "-s", help="May be given several times.")],
     model: Annotated[
         list[str] | None, typer.Option("--model", "-m", help="May be given several times. [default: nano]")
     ] = None,
     verifier: VerifierOption = None,
+    executor: ExecutorOption = "python",
     problems: Annotated[
         int | None, typer.Option("--problems", "-p", help="How many; all of a file without it. [default: 100]")
     ] = None,
@@ -67,11 +73,11 @@ def sweep(
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
     the_task = spec.build("task", spec.TASKS, task)
-    if problems is None and not task.startswith("file"):
+    if problems is None and task.partition(":")[0] in ("chain", "countdown"):
         problems = 100
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
     models = [model_of(name, seed) for name in model or ["nano"]]
-    the_verifier = verifier_of(verifier)
+    the_verifier, the_executor = verifier_of(verifier), executor_of(executor)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
     tables, lines, outcomes = [], [], []
     n_cells = None if problems is None else problems * len(plans) * len(models)
@@ -85,6 +91,7 @@ def sweep(
                         plans,
                         n_problems=problems,
                         verifier=the_verifier,
+                        executor=the_executor,
                         bank=opened,
                         seed=seed,
                         budget=budget,

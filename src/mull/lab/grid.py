@@ -18,6 +18,7 @@ from mull.types import (
     Bank,
     Budget,
     Cost,
+    Executor,
     Grade,
     Model,
     Outcome,
@@ -101,6 +102,7 @@ async def run_grid(
     *,
     n_problems: int | None,
     verifier: Verifier | None = None,
+    executor: Executor | None = None,
     budget: Budget | None = None,
     bank: Bank | None = None,
     params: Params | None = None,
@@ -121,7 +123,8 @@ async def run_grid(
             for name, strategy in strategies.items():
                 rng = random.Random(f"{seed}/{problem.id}/{name}")
                 run = Run(
-                    model, verifier=verifier, budget=budget, bank=bank, params=params, seed=seed, rng=rng
+                    model, verifier=verifier, executor=executor, budget=budget, bank=bank, params=params, seed=seed,
+                    rng=rng,
                 )  # fmt: skip
                 outcome = await strategy(problem, run)
                 grades = [await task.grade(problem.id, sample) for sample in outcome.candidates]

@@ -179,9 +179,7 @@ class Bench:
         missing = [s for s, n in wanted.items() for _ in range(n - len(answers.get(s, ())))]
         if not missing:
             return
-        values = await evaluate(
-            program, missing, self.suite.setup, self.limits, self.call_seconds, isolated=isolated
-        )
+        values = await evaluate(program, missing, self.suite.setup, self.limits, self.call_seconds, isolated=isolated)
         for source, value in zip(missing, values, strict=True):
             answers.setdefault(source, []).append(_told(value))
 
@@ -210,7 +208,22 @@ def _told(value: Return) -> tuple[str, Any]:
     """A value as the tester takes it."""
     if value.status is Status.OK:
         return ("opaque", None) if _has_opaque(value.value) else ("value", value.value)
-    return ("raised", value.error or f"TimeoutError: {value.status}")
+    return ("raised", ended(value))
+
+
+_ENDINGS = {
+    Status.CPU: "TimeoutError: it used up its processor time",
+    Status.WALL: "TimeoutError: it did not end in time",
+    Status.MEMORY: "MemoryError: it used up its memory",
+    Status.OUTPUT: "OSError: it wrote more than it may",
+    Status.SIGNAL: "SystemError: a signal ended it",
+    Status.NO_REPLY: "SystemError: it ended without a reply",
+}
+
+
+def ended(value: Return) -> str:
+    """How a call ended that gave no value, in the words of an exception."""
+    return value.error or _ENDINGS.get(value.status, value.status.value)
 
 
 def _has_opaque(value: Any) -> bool:
@@ -280,8 +293,8 @@ async def evaluate(
     )
     if len(result.returns) == len(calls):
         return list(result.returns)
-    why = _last_line(result) or result.why or result.status
-    return [*result.returns, *[Return(Status.FAILED, error=why)] * (len(calls) - len(result.returns))]
+    failed = Return(Status.FAILED, error=_last_line(result) or result.why or _ENDINGS.get(result.status, result.status))
+    return [*result.returns, *[failed] * (len(calls) - len(result.returns))]
 
 
 def _last_line(result: Result) -> str:
@@ -294,12 +307,14 @@ async def outputs(
 ) -> list[Output]:
     """The values of expressions behind a program, as text that is equal where the values are."""
     found = await evaluate(program, expressions, setup, limits, call_seconds)
-    return [Output(show(r.value)) if r.status is Status.OK else Output(None, r.error or r.status) for r in found]
+    return [Output(show(r.value)) if r.status is Status.OK else Output(None, ended(r)) for r in found]
 
 
 def show(value: Any) -> str:
     """A value as text: sets and dictionaries in one order, no addresses."""
     kind = type(value)
+    if kind is tuple and len(value) == 2 and type(value[0]) is str and value[0][:1] == "\0":
+        return f"{value[0][1:]}({show(value[1])})"
     if kind in (list, tuple):
         inner = ", ".join(map(show, value)) + ("," if kind is tuple and len(value) == 1 else "")
         return f"[{inner}]" if kind is list else f"({inner})"
@@ -316,12 +331,12 @@ async def printed(program: str, stdin: str, limits: Limits = LIMITS) -> Output:
     """What a program prints for an input."""
     result = await (await box()).run(Script(program, stdin.encode("utf-8", "replace"), limits=limits))
     if result.status is not Status.OK:
-        return Output(None, _last_line(result) or result.why or result.status)
+        return Output(None, _last_line(result) or result.why or _ENDINGS.get(result.status, result.status))
     return Output(result.stdout.decode("utf-8", "replace"))
 
 
 def same_print(text: str, target: str) -> bool:
-    """Whether what was printed is what was to be: spaces at the ends of lines and empty lines at the end do not count."""
+    """Whether two prints are the same but for spaces at the ends of lines and empty lines at the end."""
     return _lines(text) == _lines(target)
 
 

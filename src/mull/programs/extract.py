@@ -1,4 +1,4 @@
-"""Reading programs, tests and inputs out of replies. Nothing here runs or parses what a model wrote: it is cut up as text."""
+"""Reading programs, tests and inputs out of replies. What a model wrote is cut up as text, not run and not parsed."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _body(code: str, is_bare: bool) -> str:
 
 
 def fingerprint(program: str) -> str:
-    """The same for programs that differ only in comments, blank lines and layout. They are cut into tokens, not parsed."""
+    """The same for programs that differ only in comments, blank lines and layout."""
     try:
         parts = [
             (token.tok_name[one.type], "" if one.type in _LAYOUT else one.string)
@@ -126,7 +126,7 @@ def fingerprint(program: str) -> str:
     return hashlib.blake2b(repr(parts).encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-def tests_of(text: str, entry_point: str = "", most: int | None = None) -> list[str]:
+def assertions_of(text: str, entry_point: str = "", most: int | None = None) -> list[str]:
     """The assertions about `entry_point` in a reply, in order, each once; `most` of them at most.
 
     An assertion begins a line and reaches as far as its brackets do.

@@ -67,9 +67,7 @@ def clusters(
     return [one for key, one in sorted(found, key=lambda item: (-item[1].size, [o or "" for o in item[0]]))]
 
 
-def losses(
-    outputs: Sequence[Sequence[Output]], names: Sequence[str | None], loss: Loss = "hard"
-) -> list[float | None]:
+def losses(outputs: Sequence[Sequence[Output]], names: Sequence[str | None], loss: Loss = "hard") -> list[float | None]:
     """The summed loss of each program against all others: the least is the choice (MBR-Exec, Shi et al. 2022).
 
     `hard`: 1 for every program whose outputs are not all the same; `soft`: the share of inputs on which they
@@ -81,7 +79,9 @@ def losses(
     times = Counter(row for row, is_kept in zip(rows, kept, strict=True) if is_kept)
     n_out = len(rows) - sum(times.values())
     risk = {
-        row: n_out + sum(n * _loss(row, other, loss) for other, n in sorted(times.items(), key=repr)) - _loss(row, row, loss)
+        row: n_out
+        + sum(n * _loss(row, other, loss) for other, n in sorted(times.items(), key=repr))
+        - _loss(row, row, loss)
         for row in times
     }
     return [risk[row] if is_kept else None for row, is_kept in zip(rows, kept, strict=True)]

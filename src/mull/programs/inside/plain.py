@@ -15,12 +15,13 @@ def __mull_plain(value: Any, depth: int = 0) -> Any:
         return value
     if isinstance(value, dict):
         return {__mull_plain(k, depth + 1): __mull_plain(v, depth + 1) for k, v in dict.items(value)}
+    base: Any
     for base in (list, tuple, set, frozenset):
         if isinstance(value, base):
-            return base([__mull_plain(v, depth + 1) for v in base.__iter__(value)])  # type: ignore[operator]
-    for number in (int, float, complex, str, bytes):
-        if isinstance(value, number):
-            return number.__new__(number, value)  # type: ignore[call-overload]
+            return base([__mull_plain(v, depth + 1) for v in base.__iter__(value)])
+    for base in (int, float, complex, str, bytes):
+        if isinstance(value, base):
+            return base.__new__(base, value)
     if kind is range:
         return ("\0range", [value.start, value.stop, value.step])
     # A value of these types is there only if its module is loaded.

@@ -112,10 +112,11 @@ def _blind(name: str) -> Callable[..., Any]:
     return operate
 
 
-for _name in (
-    "eq ne lt le gt ge add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow and rand or ror "
-    "xor rxor neg pos abs invert round int float index bool len iter next contains getitem hash str format"
-).split():
+_OPERATIONS = """
+    eq ne lt le gt ge add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow and rand or
+    ror xor rxor neg pos abs invert round int float index bool len iter next contains getitem hash str format
+"""
+for _name in _OPERATIONS.split():
     setattr(Hole, f"__{_name}__", _blind(f"__{_name}__"))
 
 
@@ -137,7 +138,9 @@ def render(value: Any) -> str:
     if kind in (set, frozenset):
         members = "[" + ", ".join(sorted(map(render, value))) + "]"
         return f"{kind.__name__}({members})"
-    if kind is range or (getattr(value, "__module__", "") == "builtins" and value is vars(builtins).get(value.__name__)):
+    if kind is range or (
+        getattr(value, "__module__", "") == "builtins" and value is vars(builtins).get(value.__name__)
+    ):
         return repr(value) if kind is range else str(value.__name__)
     if kind is Decimal:
         return f'__import__("decimal").Decimal("{value}")'
@@ -158,7 +161,13 @@ def thaw(value: Any) -> Any:
     """A value as the program gave it: those that `plain` marked become what they were."""
     kind = type(value)
     if kind is tuple and len(value) == 2 and type(value[0]) is str and value[0][:1] == "\0":
-        made = {"iterator": iter, "deque": deque, "decimal": Decimal, "fraction": Fraction, "range": lambda v: range(*v)}
+        made: dict[str, Callable[[Any], Any]] = {
+            "iterator": iter,
+            "deque": deque,
+            "decimal": Decimal,
+            "fraction": Fraction,
+            "range": lambda v: range(*v),
+        }
         return made.get(value[0][1:], tuple)(thaw(value[1]))
     if kind in (list, tuple):
         return kind(map(thaw, value))
@@ -265,7 +274,8 @@ def _value(value: Any) -> Any:
 
 def _free(tree: ast.AST, bound: Mapping[str, Any]) -> set[str]:
     """The names that a test reads and nothing in it or around it defines: the program's."""
-    read, made = set(), set(bound) | set(dir(builtins))
+    read: set[str] = set()
+    made = set(bound) | set(dir(builtins))
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             (read if isinstance(node.ctx, ast.Load) else made).add(node.id)
@@ -296,7 +306,12 @@ def run_test(prelude: str, test: str, entry_point: str, answers: Any, seed: int 
         for name in _free(tree, space) | ({entry_point} - {""}):
             space[name] = importlib.import_module(name) if name in sys.stdlib_module_names else Hole(run, name)
         tree.body = _Steps().body(tree.body)
-        space |= {"_check": _checker(run), "_need": Need, "_fail": run.fail, "_pass": lambda line: run.record(line, True)}
+        space |= {
+            "_check": _checker(run),
+            "_need": Need,
+            "_fail": run.fail,
+            "_pass": lambda line: run.record(line, True),
+        }
         exec(compile(ast.fix_missing_locations(tree), "test", "exec", dont_inherit=True), space)
         if "check" in space and not isinstance(space["check"], Hole) and entry_point:
             del run.results[:]
