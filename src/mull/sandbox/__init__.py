@@ -19,9 +19,11 @@ from mull.sandbox.base import (
     Script,
     Status,
 )
+from mull.sandbox.choice import Availability, available, best
 from mull.sandbox.values import Opaque
 
 __all__ = [
+    "Availability",
     "Call",
     "Calls",
     "Command",
@@ -34,4 +36,6 @@ __all__ = [
     "Sandbox",
     "Script",
     "Status",
+    "available",
+    "best",
 ]

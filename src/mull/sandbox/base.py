@@ -60,8 +60,6 @@ class Limits:
     """For `/tmp`, which is memory and is gone with the box; also the longest file."""
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class Command:
     """A program of the machine, such as a compiler or a proof checker.

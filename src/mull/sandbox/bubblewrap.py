@@ -136,7 +136,7 @@ def command(options: Bubblewrap, entry: str, channel: int, limits: Limits) -> li
     argv += ["--ro-bind", "/usr", "/usr"]
     for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
         if Path(name).is_symlink():
-            argv += ["--symlink", os.readlink(name), name]
+            argv += ["--symlink", str(Path(name).readlink()), name]
         elif Path(name).is_dir():
             argv += ["--ro-bind", name, name]
     for source, folder in zip(sources, folders, strict=True):

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mull.errors import NoSandboxError, SandboxError
-from mull.sandbox.base import Level, Limits, Sandbox, Script, Status
+from mull.sandbox.base import Level, Limits, Sandbox, Script
 from mull.sandbox.bubblewrap import Bubblewrap
 
+KINDS: Mapping[str, tuple[Level, Callable[[tuple[str, ...]], Sandbox]]] = {
+    "bubblewrap": (Level.NAMESPACES, lambda readable: Bubblewrap(readable=readable)),
+    "bubblewrap, cold": (Level.NAMESPACES, lambda readable: Bubblewrap(warm=False, readable=readable)),
+}
+"""Each kind of sandbox with its level, best first."""
+
 INSTALL = (
-    "install bubblewrap: apt install bubblewrap, dnf install bubblewrap or pacman -S bubblewrap; where it is there "
-    "and does not work, the kernel has to allow user namespaces"
+    "install bubblewrap with `apt install bubblewrap`, `dnf install bubblewrap` or `pacman -S bubblewrap`; where it is "
+    "there, the kernel has to allow user namespaces (sysctl user.max_user_namespaces above 0)"
 )
-_PROBE = Script("print(6 * 7)", limits=Limits(wall_seconds=20.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """A kind of sandbox, and whether it works here; `why` says what is missing."""
+    """A kind of sandbox, and whether it works here; `why` says what is in the way."""
 
     name: str
     level: Level
@@ -29,20 +32,51 @@ class Availability:
     why: str = ""
 
 
-def kinds() -> dict[str, Callable[..., Sandbox]]:
-    """The kinds of sandboxes by name, best first."""
-    return {"bubblewrap": Bubblewrap}
+_working: set[tuple[str, tuple[str, ...]]] = set()
 
 
 async def available() -> list[Availability]:
     """Each kind of sandbox, tried by running a program in it."""
-    return [await _try(name, kind()) for name, kind in kinds().items()]
+    found = []
+    for name, (level, _) in KINDS.items():
+        why = await _fault(name, ())
+        found.append(Availability(name, level, not why, why))
+    return found
 
 
-def best(minimum: Level = Level.NAMESPACES, **options: Any) -> Sandbox:
-    """The best sandbox that works on this machine, to be entered with `async with`.
+@contextlib.asynccontextmanager
+async def best(minimum: Level = Level.NAMESPACES, readable: tuple[str, ...] = ()) -> AsyncIterator[Sandbox]:
+    """The best sandbox that works on this machine, of level `minimum` or above.
 
-    `options` are those of `Bubblewrap` (`readable`, `at_once`). Entering raises `NoSandboxError` where none of
-    `minimum` or above works: nothing runs, and the message says what to install.
+    `readable` names folders that programs may read beside `/usr` and Python. Raises `NoSandboxError` where there is
+    none: nothing runs, and the message says what to install.
     """
-    return _Best(minimum, tuple(sorted(options.items())))
+    faults = []
+    for name, (level, make) in KINDS.items():
+        if level < minimum:
+            continue
+        fault = await _fault(name, readable)
+        if not fault:
+            async with make(readable) as box:
+                yield box
+            return
+        faults.append(f"{name}: {fault}")
+    raise NoSandboxError(
+        f"untrusted code was not run: no sandbox of level {minimum.name.lower()} or above works here "
+        f"({'; '.join(faults) or 'there is none of that level'}); {INSTALL}"
+    )
+
+
+async def _fault(name: str, readable: tuple[str, ...]) -> str:
+    """What keeps a kind of sandbox from working; nothing where it works."""
+    if (name, readable) in _working:
+        return ""
+    try:
+        async with KINDS[name][1](readable) as box:
+            result = await box.run(Script("print(6 * 7)", limits=Limits(wall_seconds=20.0)))
+    except (SandboxError, OSError) as error:
+        return str(error)
+    if result.stdout != b"42\n":
+        return f"a program ended as {result.status}: {result.stderr[-200:]!r}"
+    _working.add((name, readable))
+    return ""

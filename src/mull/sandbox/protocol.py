@@ -136,9 +136,7 @@ def _question(job: Job, nonce: str) -> bytes:
     return b"".join(map(_frame, parts))
 
 
-async def _answer(
-    reader: asyncio.StreamReader, job: Job, level: Level, nonce: str, returns: list[Return]
-) -> Result:
+async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: str, returns: list[Return]) -> Result:
     limits = job.limits
     setup = Return(Status.OK)
     if isinstance(job, Calls):
@@ -163,9 +161,7 @@ async def _answer(
         elif status in (Status.OK, Status.FAILED):
             status, why = Status.NO_REPLY, "the process ended before it had answered all calls"
         code = number = None
-    return Result(
-        status, level, code, number, stdout, stderr, (), head["seconds"], head["cpu_seconds"], why
-    )
+    return Result(status, level, code, number, stdout, stderr, (), head["seconds"], head["cpu_seconds"], why)
 
 
 async def _one(reader: asyncio.StreamReader, limits: Limits, nonce: str) -> Return:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import functools
 import io
 import json
 import os
@@ -99,7 +100,8 @@ def _streams() -> None:
     sys.stderr = io.TextIOWrapper(
         open(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, f"__{name}__", getattr(sys, name))
 
 
 def _tell(how: int) -> None:
@@ -116,7 +118,7 @@ def _script(source: str, module: ModuleType) -> NoReturn:
         elif leave.code is not None:
             print(leave.code, file=sys.stderr)
             code = 1
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - as Python does at the end of a program
         traceback.print_exception(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
         code = 1
         if isinstance(error, MemoryError):
@@ -137,13 +139,13 @@ def _calls(source: str, module: ModuleType, isolated: bool) -> NoReturn:
     while True:
         call = json.loads(frames.receive(ORDERS))
         if not isolated:
-            _tell(_answer(lambda: _call(call, module)))
+            _tell(_answer(functools.partial(_call, call, module)))
             continue
         child = os.fork()
         if child == 0:
             os.close(DONE)
             os.close(ORDERS)
-            _answer(lambda: _call(call, module))
+            _answer(functools.partial(_call, call, module))
             os._exit(0)
         _tell(os.waitpid(child, 0)[1])
 
@@ -160,7 +162,7 @@ def _answer(function: Callable[[], Any]) -> int:
     how = RETURNED
     try:
         reply = "v" + values.encode(function())
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it raised is the answer
         how = NO_MEMORY if isinstance(error, MemoryError) else RAISED
         reply = ("m" if how == NO_MEMORY else "e") + _words(error)
     sys.stdout.flush()

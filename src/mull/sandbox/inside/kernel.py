@@ -93,7 +93,8 @@ def filter_calls(program: bytes) -> None:
 
 def landlock_version() -> int:
     """The version of landlock's interface; 0 where the kernel has none."""
-    return max(0, _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1))
+    version: int = _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
+    return max(0, version)
 
 
 LANDLOCK_READ = (1 << 0) | (1 << 2) | (1 << 3)
@@ -115,7 +116,7 @@ def landlock(rules: Iterable[tuple[str, int]]) -> None:
         for path, rights in rules:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
             try:
-                if not os.path.isdir(path):  # noqa: PTH112 - pathlib is slow to import in a box
+                if not os.path.isdir(path):
                     rights &= (1 << 0) | (1 << 1) | (1 << 2) | (1 << 14)
                 rule = struct.pack("=Qi", rights, descriptor)
                 _check(_libc.syscall(_LANDLOCK_ADD, ruleset, 1, rule, 0), f"landlock_add_rule {path}")

@@ -22,11 +22,11 @@ from typing import NoReturn
 from mull.sandbox.inside import frames, harness, kernel, seccomp
 
 FOLDER = "/tmp"
-_PRELOADED = (
-    "abc array bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal enum "
-    "fractions functools hashlib heapq itertools json keyword linecache math numbers operator queue random re "
-    "statistics string struct textwrap threading time traceback types typing warnings"
-).split()
+_PRELOADED = """
+    abc array bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal enum
+    fractions functools hashlib heapq itertools json keyword linecache math numbers operator queue random re
+    statistics string struct textwrap threading time traceback types typing warnings
+"""
 
 
 def once(channel: int, outgoing: int | None = None) -> NoReturn:
@@ -42,7 +42,7 @@ def once(channel: int, outgoing: int | None = None) -> NoReturn:
 def forever(control: int) -> NoReturn:
     """Make a box for each descriptor that comes in, until the other side is gone."""
     kernel.die_with_parent()
-    for name in _PRELOADED:
+    for name in _PRELOADED.split():
         importlib.import_module(name)
     _names()
     code = seccomp.program(platform.machine())
