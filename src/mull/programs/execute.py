@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mull.sandbox import Call, Calls, Limits, Opaque, Result, Return, Sandbox, Script, Status
 
@@ -18,6 +19,11 @@ MAX_ROUNDS = 4
 LIMITS = Limits(cpu_seconds=4.0, wall_seconds=20.0, memory_bytes=1 << 30)
 """For one program on all its tests. The clock is generous, for machines are shared; processor time is not."""
 TESTER_LIMITS = Limits(cpu_seconds=10.0, wall_seconds=60.0, memory_bytes=1 << 30, reply_bytes=16 << 20)
+
+
+Apart = Literal["isolated", "restarted", "shared"]
+"""How calls of one program are kept apart. `isolated`: each has a process of its own. `restarted`: they share one, and
+after one that hangs or dies a new one goes on. `shared`: they share one, and what comes after such a call is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +143,14 @@ class Bench:
         """The places of tests that make no sense by themselves, and why."""
         return {i: plan.broken for i, plan in enumerate(await self.plans()) if plan.broken}
 
-    async def run(self, program: str, *, isolated: bool = True) -> list[Verdict]:
-        """One verdict a test.
-
-        With `isolated` no call sees what an earlier one changed, and one that hangs costs no other.
-        Raises `SandboxError` where the box failed.
-        """
+    async def run(self, program: str, apart: Apart = "isolated") -> list[Verdict]:
+        """One verdict a test. Raises `SandboxError` where the box failed."""
         plans = await self.plans()
         answers: dict[str, list[tuple[str, Any]]] = {}
         verdicts: dict[int, Verdict] = {i: Verdict(None, p.broken) for i, p in enumerate(plans) if p.broken}
         needs = {i: list(plan.needs) for i, plan in enumerate(plans) if i not in verdicts}
         for _ in range(MAX_ROUNDS):
-            await self._answer(program, needs.values(), answers, isolated)
+            await self._answer(program, needs.values(), answers, apart)
             for i in list(needs):
                 if (claims := plans[i].claims) is not None:
                     verdicts[i] = _decide(claims, plans[i].fixed, answers)
@@ -169,9 +171,7 @@ class Bench:
             verdicts[i] = Verdict(None, "it asks for other calls each time it is run")
         return [verdicts[i] for i in range(len(plans))]
 
-    async def _answer(
-        self, program: str, needs: Any, answers: dict[str, list[tuple[str, Any]]], isolated: bool
-    ) -> None:
+    async def _answer(self, program: str, needs: Any, answers: dict[str, list[tuple[str, Any]]], apart: Apart) -> None:
         """Adds the program's values of the expressions that are needed, each as often as one test asks for it."""
         wanted: Counter[str] = Counter()
         for sources in needs:
@@ -179,7 +179,7 @@ class Bench:
         missing = [s for s, n in wanted.items() for _ in range(n - len(answers.get(s, ())))]
         if not missing:
             return
-        values = await evaluate(program, missing, self.suite.setup, self.limits, self.call_seconds, isolated=isolated)
+        values = await evaluate(program, missing, self.suite.setup, self.limits, self.call_seconds, apart)
         for source, value in zip(missing, values, strict=True):
             answers.setdefault(source, []).append(_told(value))
 
@@ -223,7 +223,11 @@ _ENDINGS = {
 
 def ended(value: Return) -> str:
     """How a call ended that gave no value, in the words of an exception."""
-    return value.error or _ENDINGS.get(value.status, value.status.value)
+    return value.error or _ended(value.status)
+
+
+def _ended(status: Status) -> str:
+    return _ENDINGS.get(status, status.value)
 
 
 def _has_opaque(value: Any) -> bool:
@@ -279,22 +283,34 @@ async def evaluate(
     setup: str = "",
     limits: Limits = LIMITS,
     call_seconds: float = 5.0,
-    *,
-    isolated: bool = True,
+    apart: Apart = "isolated",
 ) -> list[Return]:
     """The values of expressions behind a program, of built-in types as far as they can be.
 
     A program that does not even start gives no value for any. Raises `SandboxError` where the box failed.
     """
     source = f"{program}\n{setup}\n{_source('plain.py')}"
-    calls = tuple(Call(f"__mull_plain({expression})") for expression in expressions)
-    result: Result = await (await box()).run(
-        Calls(source, calls, isolated=isolated, call_seconds=call_seconds, limits=limits)
-    )
-    if len(result.returns) == len(calls):
-        return list(result.returns)
-    failed = Return(Status.FAILED, error=_last_line(result) or result.why or _ENDINGS.get(result.status, result.status))
-    return [*result.returns, *[failed] * (len(calls) - len(result.returns))]
+    found: list[Return] = []
+    left = limits.wall_seconds
+    while len(found) < len(expressions) and left > 0:
+        calls = tuple(Call(f"__mull_plain({expression})") for expression in expressions[len(found) :])
+        job = Calls(source, calls, apart == "isolated", call_seconds, limits=replace(limits, wall_seconds=left))
+        started = time.monotonic()
+        result = await (await box()).run(job)
+        left -= time.monotonic() - started
+        returns = list(result.returns)
+        if len(returns) < len(calls):  # it did not come to the calls
+            failed = Return(Status.FAILED, error=_last_line(result) or result.why or _ended(result.status))
+            return found + returns + [failed] * (len(calls) - len(returns))
+        if apart == "restarted":
+            # The first call without a reply is the one that ended the process; those behind it were never made.
+            n = next((i + 1 for i, value in enumerate(returns) if value.status not in _REPLIES), len(returns))
+            returns = returns[:n]
+        found += returns
+    return found + [Return(Status.WALL)] * (len(expressions) - len(found))
+
+
+_REPLIES = (Status.OK, Status.FAILED)
 
 
 def _last_line(result: Result) -> str:
@@ -303,10 +319,15 @@ def _last_line(result: Result) -> str:
 
 
 async def outputs(
-    program: str, expressions: Sequence[str], setup: str = "", limits: Limits = LIMITS, call_seconds: float = 5.0
+    program: str,
+    expressions: Sequence[str],
+    setup: str = "",
+    limits: Limits = LIMITS,
+    call_seconds: float = 5.0,
+    apart: Apart = "isolated",
 ) -> list[Output]:
     """The values of expressions behind a program, as text that is equal where the values are."""
-    found = await evaluate(program, expressions, setup, limits, call_seconds)
+    found = await evaluate(program, expressions, setup, limits, call_seconds, apart)
     return [Output(show(r.value)) if r.status is Status.OK else Output(None, ended(r)) for r in found]
 
 
@@ -331,7 +352,7 @@ async def printed(program: str, stdin: str, limits: Limits = LIMITS) -> Output:
     """What a program prints for an input."""
     result = await (await box()).run(Script(program, stdin.encode("utf-8", "replace"), limits=limits))
     if result.status is not Status.OK:
-        return Output(None, _last_line(result) or result.why or _ENDINGS.get(result.status, result.status))
+        return Output(None, _last_line(result) or result.why or _ended(result.status))
     return Output(result.stdout.decode("utf-8", "replace"))
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from mull.types import Finish, Problem, Sample
 
-STOPS = ("\ndef ", "\nasync def ", "\nclass ", "\n@", "\n#", "\nif ", "\nprint(", "\nassert ", "\n```", "\n<|")
-"""Where the body of a function that a model was to complete has ended and something else begins."""
+STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n```")
+"""Where the body of a function that a model was to complete has ended: the five of HumanEval, and a fence."""
 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _LAYOUT = {token.NEWLINE, token.INDENT, token.DEDENT}
@@ -241,8 +241,8 @@ _PLAIN = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?|True\b|False\b|None\b|true\b|fa
 def examples_of(header: str, entry_point: str) -> list[str]:
     """The examples of a docstring as assertions: `>>> f(x)` with its value below, and `f(x) == y` in its text.
 
-    `=>`, `==>`, `➞`, `->`, `=`, `returns` and `should return` are read as `==`. Examples with variables or without a literal value are
-    left out.
+    `=>`, `==>`, `➞`, `->`, `=`, `returns` and `should return` are read as `==`. Examples with variables or without a
+    literal value are left out.
     """
     found: list[str] = []
     for match in _EXAMPLE.finditer(header):

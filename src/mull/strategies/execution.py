@@ -10,7 +10,7 @@ from typing import get_args
 from mull.answers import answer_of, extract
 from mull.errors import UnknownNameError
 from mull.programs import ask
-from mull.programs.extract import asked, calls_of, fingerprint, pairs_of, program_of, assertions_of
+from mull.programs.extract import asked, assertions_of, calls_of, fingerprint, pairs_of, program_of
 from mull.run import Run
 from mull.strategies import agreement
 from mull.strategies.agreement import Count, Loss, Output
@@ -169,7 +169,7 @@ class Agree:
 
 @dataclass(frozen=True, slots=True)
 class Behaved:
-    """Programs, what they did on inputs, and which of them are still in: those that pass the public tests, if any does."""
+    """Programs and what they did on inputs. Those that are out, as for failing public tests, have no name in `names`."""
 
     programs: Programs
     traces: tuple[Trace | None, ...]

@@ -113,7 +113,7 @@ class CodeTask:
             if case.suite is None:
                 verdicts = await execute.run_pairs(program, case.pairs, limits)
             else:
-                verdicts = await self._bench(case, seed).run(program, isolated=False)
+                verdicts = await self._bench(case, seed).run(program, "shared")
         except NoSandboxError:
             raise
         except SandboxError as error:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from mull.errors import NoSandboxError, SandboxError, UsageError
 from mull.programs import execute as bench
+from mull.programs.execute import Apart, Bench, Suite, Verdict
 from mull.programs.extract import Asked, asked, program_of
-from mull.programs.execute import Bench, Suite, Verdict
 from mull.sandbox import Limits
 from mull.types import Cost, Problem, Sample, Score, Trace, Trial
 
@@ -131,11 +131,14 @@ def _bench(what: Asked, limits: Limits, seed: int) -> Bench:
 class PythonExecutor:
     """Runs Python programs in the sandbox, with `seconds` of processor time for one program on all it is tried on.
 
-    One test or input may take `call_seconds` on the clock.
+    One test or input may take `call_seconds` on the clock. The calls of one program share a process, so that a hundred
+    tests cost little more than one; after one that hangs or dies a new process goes on. With `isolated` each has its
+    own, for programs that keep state between calls.
     """
 
     seconds: float = 4.0
     call_seconds: float = 2.0
+    isolated: bool = False
 
     def __post_init__(self) -> None:
         check_seconds(self.seconds)
@@ -147,7 +150,11 @@ class PythonExecutor:
 
     @property
     def identity(self) -> str:
-        return f"python@1/{self.seconds:g}s/{self.call_seconds:g}s"
+        return f"python@1/{self.seconds:g}s/{self.call_seconds:g}s" + ("/isolated" if self.isolated else "")
+
+    @property
+    def _apart(self) -> Apart:
+        return "isolated" if self.isolated else "restarted"
 
     def quote(self, problem: Problem, trials: Sequence[Trial]) -> Cost:
         """No tokens and no money: processor time of this machine."""
@@ -171,8 +178,10 @@ class PythonExecutor:
     async def _trace(self, what: Asked, trial: Trial, tests: Bench) -> Trace:
         try:
             if what.entry_point:
-                verdicts = await tests.run(trial.program) if trial.tests else []
-                outputs = await bench.outputs(trial.program, trial.inputs, what.setup, tests.limits, self.call_seconds)
+                verdicts = await tests.run(trial.program, self._apart) if trial.tests else []
+                outputs = await bench.outputs(
+                    trial.program, trial.inputs, what.setup, tests.limits, self.call_seconds, self._apart
+                )
             else:
                 pairs = [test for test in trial.tests if not isinstance(test, str)]
                 verdicts = await bench.run_pairs(trial.program, pairs, tests.limits)
