@@ -71,64 +71,48 @@ def accuracy(passes: list[str], names: list[str], correct: list[bool], count: ag
 def report(solutions: list[dict[str, Any]], done: dict[str, dict[str, Any]]) -> None:
     """The figures over the problems that are done."""
     pairs = [(row, done[row["problem_id"]]) for row in solutions if row["problem_id"] in done]
-    classes: Counter[str] = Counter()
-    n_samples = n_same = n_cells = n_cells_same = 0
+    differ: Counter[str] = Counter()
+    n_samples = n_cells = n_cells_same = 0
     for row, ours in pairs:
         for i, sample in enumerate(row["samples"]):
             n_samples += 1
-            n_same += ours["correct"][i] == sample["correct"]
             if ours["correct"][i] != sample["correct"]:
-                classes[
-                    f"{row['problem_id']}: recorded {sample['correct']}, here {ours['correct'][i]}: {ours['why'][i]}"
-                ] += 1
+                told = f"{row['problem_id']}: recorded {sample['correct']}, here {ours['correct'][i]}"
+                differ[f"{told}: {ours['why'][i]}"] += 1
             cells = list(zip(sample["passed_generated"], ours["passed"][i], strict=True))
             n_cells += len(cells)
             n_cells_same += sum((a == "1") == (b == "1") for a, b in cells)
+    n_same = n_samples - differ.total()
     print(f"{len(pairs)} problems, {n_samples} samples; verdicts the same: {n_same} ({n_same / n_samples:.2%})")
-    print(f"generated tests: {n_cells} verdicts, the same: {n_cells_same} ({n_cells_same / max(n_cells, 1):.2%})")
-    for line, n in classes.most_common():
+    for line, n in differ.most_common():
         print(f"  {n:4d}  {line}")
-    for count in ("samples", "distinct"):
-        recorded = [
-            accuracy(
-                [s["passed_generated"] for s in row["samples"]],
-                ours["names"],
-                [s["correct"] for s in row["samples"]],
-                count,
-            )
-            for row, ours in pairs
-        ]
-        here = [
-            accuracy(ours["passed"], ours["names"], [c is True for c in ours["correct"]], count) for _, ours in pairs
-        ]
-        print(
-            f"dual agreement, counting {count}: from recorded verdicts {100 * sum(recorded) / len(pairs):.1f} %, "
-            f"executed here {100 * sum(here) / len(pairs):.1f} %"
-        )
+    print(f"generated tests: {n_cells} verdicts, the same: {n_cells_same} ({n_cells_same / max(n_cells, 1):.2%})")
+    counts: tuple[agreement.Count, ...] = ("samples", "distinct")
+    for count in counts:
+        recorded = here = 0.0
+        for row, ours in pairs:
+            passes = [s["passed_generated"] for s in row["samples"]]
+            recorded += accuracy(passes, ours["names"], [s["correct"] for s in row["samples"]], count)
+            here += accuracy(ours["passed"], ours["names"], [c is True for c in ours["correct"]], count)
+        shares = [f"{100 * share / len(pairs):.1f} %" for share in (recorded, here)]
+        print(f"dual agreement, counting {count}: from recorded verdicts {shares[0]}, executed here {shares[1]}")
     first = sum(sum(s["correct"] for s in row["samples"]) / len(row["samples"]) for row, _ in pairs) / len(pairs)
     print(f"pass@1 as recorded {100 * first:.1f} %")
     spent = sum(ours["seconds"] for _, ours in pairs)
     print(f"{sum(ours['programs'] for _, ours in pairs)} programs on all tests in {spent:.0f} s on the clock")
 
 
-def write_samples(
-    path: Path, solutions: list[dict[str, Any]], tests: dict[str, list[str]], task: HumanEvalTask
-) -> None:
-    """Recorded draws: of every problem's programs, and of the tests that the model wrote for it."""
+def recorded_draws(
+    solutions: list[dict[str, Any]], tests: dict[str, list[str]], task: HumanEvalTask
+) -> Iterator[dict[str, Any]]:
+    """Every problem's programs, and the tests that the model wrote for it, as draws of the questions of `agree`."""
     by_id = {problem.id: problem for problem in task.problems()}
-    with path.open("w", encoding="utf-8") as file:
-        for row in solutions:
-            samples = [{"text": s["text"], "correct": s["correct"]} for s in row["samples"]]
-            file.write(
-                json.dumps({"problem_id": row["problem_id"], "prompt": row["prompt"], "samples": samples}) + "\n"
-            )
-            asked_for = ask.tests(by_id[row["problem_id"]], PER_DRAW).messages[-1].content
-            drawn = [
-                {"text": test}
-                for test in random.Random(0).sample(tests[row["problem_id"]], len(tests[row["problem_id"]]))
-            ]
-            line = {"problem_id": f"{row['problem_id']} tests", "prompt": asked_for, "samples": drawn}
-            file.write(json.dumps(line) + "\n")
+    for row in solutions:
+        name = row["problem_id"]
+        samples = [{"text": s["text"], "correct": s["correct"]} for s in row["samples"]]
+        yield {"problem_id": name, "prompt": row["prompt"], "samples": samples}
+        prompt = ask.tests(by_id[name], PER_DRAW).messages[-1].content
+        yield {"problem_id": f"{name} tests", "prompt": prompt, "samples": [{"text": test} for test in tests[name]]}
 
 
 async def main() -> None:
@@ -142,8 +126,8 @@ async def main() -> None:
     tests = {row["problem_id"]: row["generated_tests"] for row in rows(options.data / TESTS)}
     task = HumanEvalTask(str(options.data / SOLUTIONS), seconds=SECONDS)
     if options.samples:
-        lines = (json.dumps(row) + "\n" for row in recorded_draws(solutions, tests, task))
-        options.samples.write_text("".join(lines), encoding="utf-8")
+        drawn = (json.dumps(row) + "\n" for row in recorded_draws(solutions, tests, task))
+        options.samples.write_text("".join(drawn), encoding="utf-8")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     lines = options.out.read_text().splitlines() if options.out.exists() else []
     done = {row["problem_id"]: row for row in map(json.loads, lines)}

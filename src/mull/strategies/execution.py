@@ -169,7 +169,7 @@ class Agree:
 
 @dataclass(frozen=True, slots=True)
 class Behaved:
-    """Programs and what they did on inputs. Those that are out, as for failing public tests, have no name in `names`."""
+    """Programs and what they did on inputs; those that are out, as for failing public tests, have no name here."""
 
     programs: Programs
     traces: tuple[Trace | None, ...]
