@@ -19,6 +19,11 @@ SPECS = [
     "adaptive:n=16,rule=beta",
     "adaptive:n=16,rule=window,wave=3",
     "adaptive:n=16,rule=eprocess,classes=3",
+    "agree:n=16,tests=4",
+    "agree:n=16,tests=4,count=samples",
+    "cluster:n=16,tests=4",
+    "mbr:n=16,tests=4,loss=soft",
+    "distinguish:n=16,tests=4",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Fakes that behave, for tests of strategies: a seeded model, and a verifier that sometimes cannot tell.
+"""Fakes that behave, for tests of strategies: a seeded model, and a verifier and an executor that sometimes cannot tell.
 
 And the laws that every strategy must keep, as functions that raise `AssertionError`.
 """
@@ -29,6 +29,8 @@ from mull.types import (
     Sample,
     Score,
     Strategy,
+    Trace,
+    Trial,
     Verifier,
 )
 
@@ -40,7 +42,7 @@ class FakeModel:
     """Answers with a letter that its seed decides: `a` with probability 0.5, `b` 0.3, `c` 0.15, no answer at all 0.05.
 
     Draws arrive in an order that depends on their seeds, not in draw order, if `is_shuffled`. After `dies_after`
-    draws it fails with `ModelError`. `delay` seconds pass before each draw. `seen` lists every draw that was made.
+    draws it fails with `ModelError`. Asked for inputs in fences it writes its letter as one. `delay` seconds pass before each draw. `seen` lists every draw that was made.
     """
 
     dies_after: int | None = None
@@ -95,6 +97,8 @@ class FakeModel:
             cost = self._cost(params.max_tokens)
             return Sample(prompt, "so", Finish.LENGTH, cost, draw.number, draw.seed)
         text = f"so {letter}\nanswer: {letter}" if letter else ""
+        if letter and "```input" in prompt.messages[-1].content:
+            text = f"```input\n{letter}\n```\n```output\n{letter * 2}\n```\n" + text
         return Sample(prompt, text, Finish.STOP, self._cost(n_tokens), draw.number, draw.seed)
 
 
@@ -127,6 +131,38 @@ class FakeVerifier:
         return Score(rng.choice([0.0, 0.25, 0.5, 0.75, 1.0]), cost=cost)
 
 
+@dataclass(frozen=True)
+class FakeExecutor:
+    """Behaviour that a program's text and what it is tried on decide; a tenth of the programs it cannot run."""
+
+    usd: float = 1e-8
+
+    @property
+    def name(self) -> str:
+        return "fake-executor"
+
+    @property
+    def identity(self) -> str:
+        return "fake-executor"
+
+    def quote(self, problem: Problem, trials: Sequence[Trial]) -> Cost:
+        return Cost(0, 0, 0, 0, 0, 0.0, self.usd * len(trials), 0.0)
+
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Trace]:
+        await asyncio.sleep(0)
+        return [self._trace(trial) for trial in trials]
+
+    def _trace(self, trial: Trial) -> Trace:
+        cost = Cost(0, 0, 0, 0, 0, 0.0, self.usd, 0.0)
+        if random.Random(trial.program).random() < 0.1:
+            return Trace(is_known=False, cost=cost, why="the fake executor was told not to know")
+        seen = [random.Random(f"{trial.program}/{what}") for what in (*trial.tests, *trial.inputs)]
+        passed, given = seen[: len(trial.tests)], seen[len(trial.tests) :]
+        outputs = tuple(rng.choice(["1", "2", None]) for rng in given)
+        errors = tuple("ValueError: 3" if output is None else "" for output in outputs)
+        return Trace(tuple(rng.random() < 0.6 for rng in passed), outputs, errors, cost=cost)
+
+
 def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
     """Runs a strategy to its end in an event loop of its own."""
 
@@ -138,7 +174,13 @@ def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
 
 def fake_run(model: Model | None = None, verifier: Verifier | None = None, **options: Any) -> Run:
     """A run on the fakes, unless others are given."""
-    return Run(model or FakeModel(), verifier=verifier or FakeVerifier(), params=Params(max_tokens=48), **options)
+    return Run(
+        model or FakeModel(),
+        verifier=verifier or FakeVerifier(),
+        executor=FakeExecutor(),
+        params=Params(max_tokens=48),
+        **options,
+    )
 
 
 BUDGETS = (

@@ -56,7 +56,8 @@ def asked(given: Mapping[str, Any]) -> Asked:
 def program_of(problem: Problem, sample: Sample) -> str | None:
     """The program that a sample gives, whole and ready to run; `None` where there is none in it.
 
-    A reply in fences gives what stands in the last fence that defines the function asked for, else in the longest.
+    A reply in fences gives what stands in the last fence that defines the function asked for, else in the longest; one
+    that begins with an indented line goes on with the header instead.
     What defines the function is a program of its own, behind the header's imports; anything else is the function's
     body, which continues the header and ends where `STOPS` say.
     """
@@ -67,6 +68,8 @@ def program_of(problem: Problem, sample: Sample) -> str | None:
     if not ended and "<think>" in spoken:
         return None
     code = fenced(spoken, what.entry_point)
+    if code is not None and what.header and _goes_on(spoken) and not _definition(what.entry_point).search(code):
+        code = None  # the fence closes the body rather than opens a program
     is_bare = code is None
     code = spoken if code is None else code
     if not code.strip():
@@ -78,6 +81,12 @@ def program_of(problem: Problem, sample: Sample) -> str | None:
     if not what.header:
         return code
     return what.header + _body(code, is_bare)
+
+
+def _goes_on(text: str) -> bool:
+    """Whether a reply begins with an indented line of code."""
+    line = next((line for line in text.split("\n") if line.strip()), "")
+    return line[:1].isspace() and not line.lstrip().startswith("```")
 
 
 def fenced(text: str, entry_point: str = "") -> str | None:

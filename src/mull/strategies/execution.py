@@ -333,7 +333,7 @@ class Distinguish:
         first, second = seen.programs.texts[a], seen.programs.texts[b]
         assert first is not None
         assert second is not None
-        places = agreement.separating(seen.outputs, a, b)[: self.shown]
+        places = agreement.separating(seen.outputs, a, b)[: self.shown] if seen.inputs else []
         cases = [(seen.inputs[k], str(seen.outputs[a][k]), str(seen.outputs[b][k])) for k in places]
         if not cases:
             cases = await self._written(problem, run, first, second)

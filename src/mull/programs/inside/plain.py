@@ -23,16 +23,16 @@ def __mull_plain(value: Any, depth: int = 0) -> Any:
         if isinstance(value, base):
             return base.__new__(base, value)
     if kind is range:
-        return ("\0range", [value.start, value.stop, value.step])
+        return ("\0range", (value.start, value.stop, value.step))
     # A value of these types is there only if its module is loaded.
     if kind is getattr(sys.modules.get("decimal"), "Decimal", None):
         return ("\0decimal", str(value))
     if kind is getattr(sys.modules.get("fractions"), "Fraction", None):
         return ("\0fraction", str(value))
     if kind is getattr(sys.modules.get("_collections"), "deque", None):
-        return ("\0deque", [__mull_plain(v, depth + 1) for v in value])
+        return ("\0deque", tuple(__mull_plain(v, depth + 1) for v in value))
     if hasattr(kind, "__next__") or kind in (type({}.keys()), type({}.values()), type({}.items())):
         members = list(islice(value, 10001))
         if len(members) <= 10000:
-            return ("\0iterator", [__mull_plain(v, depth + 1) for v in members])
+            return ("\0iterator", tuple(__mull_plain(v, depth + 1) for v in members))
     return value

@@ -169,10 +169,10 @@ def thaw(value: Any) -> Any:
             "range": lambda v: range(*v),
         }
         return made.get(value[0][1:], tuple)(thaw(value[1]))
-    if kind in (list, tuple):
+    if kind in (list, tuple, set, frozenset):
         return kind(map(thaw, value))
     if kind is dict:
-        return {k: thaw(v) for k, v in value.items()}
+        return {thaw(k): thaw(v) for k, v in value.items()}
     return value
 
 
