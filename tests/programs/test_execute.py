@@ -102,7 +102,7 @@ def f(x):
                 places.append(open(f"/proc/{pid}/{name}").read())
             except OSError:
                 pass
-    return [secret, any(str(secret) in place for place in places), len(places) > 100]
+    return [secret, any(str(secret) in place for place in places), len(places) > 20]
 """
     verdict = (await Bench(Suite("f", ("assert f(0) == [736251943, False, True]",))).run(program))[0]
     assert verdict.passed is True, verdict.why
