@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-torch lint bench clean
 
 $(VENV)/core.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,9 @@ lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
 
 test: lint $(VENV)/browser.stamp  ## all that CI runs
 	$(BIN)/pytest
+
+test-torch: $(VENV)/train.stamp  ## the tests that need torch, which `make test` skips
+	$(BIN)/pytest tests/verifiers/test_local.py
 
 bench: $(VENV)/train.stamp  ## benchmarks against peers and limits; takes minutes
 	for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done

@@ -24,6 +24,19 @@ SPECS = [
     "cluster:n=16,tests=4",
     "mbr:n=16,tests=4,loss=soft",
     "distinguish:n=16,tests=4",
+    "beam:n=16,width=4",
+    "beam:n=6,width=3,pick=best,depth=2",
+    "lookahead:n=8,width=4,k=2",
+    "dvts:n=16,width=4,pick=majority",
+    "rebase:n=16",
+    "step-bon:n=4",
+    "mcts:n=24,width=3,value=score",
+    "mcts:n=16,width=2,value=rollout,batch=3",
+    "ab-mcts:n=24,value=score",
+    "ab-mcts:n=20,batch=4",
+    "particles:n=8",
+    "particles:n=8,pick=weighted,temper=2",
+    "reject-early:n=12,chunk=3",
 ]
 
 

@@ -22,9 +22,13 @@ ROWS = [
         "spec",
         "sandbox",
         "programs",
+        "trials",
         "testing",
         "expression",
         "records",
+        "account",
+        "asked",
+        "trace",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -33,12 +37,12 @@ ROWS = [
     {"__main__"},
 ]
 ROW_1_ORDER = {
-    "run": {"cost"},
-    "bank": {"bank_sql"},
-    "testing": {"bank", "run"},
-    "cost": set(),
     "answers": {"programs"},
     "programs": {"sandbox"},
+    "run": {"account", "asked", "cost", "trace", "trials"},
+    "account": {"asked", "cost"},
+    "bank": {"bank_sql"},
+    "testing": {"bank", "run", "trials"},
 }
 """Row 1 holds single files, not packages: these may use those."""
 

@@ -8,8 +8,9 @@ MullError
 ├── BankError (OSError)          the bank cannot be read or written
 │   └── BankVersionError         the bank was made by another version
 ├── ModelError (RuntimeError)    the model failed; what was drawn before is kept
-└── SandboxError (RuntimeError)  untrusted code could not be run safely, so it was not run
-    └── NoSandboxError           this machine has no sandbox of the level asked for; says what to install
+├── SandboxError (RuntimeError)  untrusted code could not be run safely, so it was not run
+│   └── NoSandboxError           this machine has no sandbox of the level asked for; says what to install
+└── VerifierError (RuntimeError) a verifier or judge does not know right from wrong, or cannot tell
 """
 
 from __future__ import annotations
@@ -66,3 +67,7 @@ class SandboxError(MullError, RuntimeError):
 
 class NoSandboxError(SandboxError):
     """This machine has no sandbox of the level asked for; nothing was run, and the message says what to install."""
+
+
+class VerifierError(MullError, RuntimeError):
+    """A verifier or judge that does not know right from wrong, or could not tell."""

@@ -1,4 +1,4 @@
-"""Fakes that behave, for tests of strategies: a seeded model, and a verifier and an executor that sometimes cannot tell.
+"""Fakes that behave, for tests of strategies: a seeded model, a verifier and an executor that sometimes cannot tell.
 
 And the laws that every strategy must keep, as functions that raise `AssertionError`.
 """
@@ -14,6 +14,7 @@ from typing import Any
 from mull.bank import MemoryBank
 from mull.errors import ModelError
 from mull.run import Run
+from mull.trials import Behaviour, Trial
 from mull.types import (
     AnswerKind,
     Bank,
@@ -29,8 +30,6 @@ from mull.types import (
     Sample,
     Score,
     Strategy,
-    Trace,
-    Trial,
     Verifier,
 )
 
@@ -41,8 +40,10 @@ PROBLEM = Problem("fake", Prompt.user("Which letter?"), AnswerKind.TEXT)
 class FakeModel:
     """Answers with a letter that its seed decides: `a` with probability 0.5, `b` 0.3, `c` 0.15, no answer at all 0.05.
 
+    Where it goes on from a prefix or is to stop at a string it writes a line a step, four before the answer at most.
     Draws arrive in an order that depends on their seeds, not in draw order, if `is_shuffled`. After `dies_after`
-    draws it fails with `ModelError`. Asked for inputs in fences it writes its letter as one. `delay` seconds pass before each draw. `seen` lists every draw that was made.
+    draws it fails with `ModelError`. Asked for inputs in fences it writes its letter as one. `delay` seconds pass
+    before each draw. `seen` lists every draw that was made.
     """
 
     dies_after: int | None = None
@@ -92,21 +93,30 @@ class FakeModel:
     def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
         rng = random.Random(f"{prompt}/{draw.seed}")
         letter = rng.choices(["a", "b", "c", ""], [50, 30, 15, 5])[0]
-        n_tokens = rng.randint(1, 40)
+        text, finish = f"so {letter}\nanswer: {letter}" if letter else "", Finish.STOP
+        if prompt.prefix or params.stop:
+            left = rng.randint(0, max(0, 4 - prompt.prefix.count("\n")))
+            text = "".join(f"so {rng.choice('abc')}\n" for _ in range(left)) + f"answer: {letter or 'd'}"
+            if cuts := [at for s in params.stop if (at := text.find(s)) >= 0]:
+                text, finish = text[: min(cuts)], Finish.STOP_STRING
+        n_tokens = rng.randint(1, 4 if prompt.prefix or params.stop else 40)
         if n_tokens > params.max_tokens:
             cost = self._cost(params.max_tokens)
             return Sample(prompt, "so", Finish.LENGTH, cost, draw.number, draw.seed)
-        text = f"so {letter}\nanswer: {letter}" if letter else ""
-        if letter and "```input" in prompt.messages[-1].content:
+        if finish is Finish.STOP and "```input" in prompt.messages[-1].content:
             text = f"```input\n{letter}\n```\n```output\n{letter * 2}\n```\n" + text
-        return Sample(prompt, text, Finish.STOP, self._cost(n_tokens), draw.number, draw.seed)
+        return Sample(prompt, text, finish, self._cost(n_tokens), draw.number, draw.seed)
 
 
 @dataclass(frozen=True)
 class FakeVerifier:
-    """Scores a reply by its text and its draw, alike for the same sample; a tenth of the samples it cannot score."""
+    """Scores a reply by its text and its draw, alike for the same sample; a tenth of the samples it cannot score.
+
+    Every line is a step, whose value depends on the text up to it; the last step's is the value of the whole.
+    """
 
     usd: float = 1e-7
+    scores_steps: bool = True
 
     @property
     def name(self) -> str:
@@ -128,7 +138,59 @@ class FakeVerifier:
         cost = Cost(1, 0, 0, 3, 0, 6.0, self.usd, 0.0)
         if rng.random() < 0.1:
             return Score(None, cost=cost, why="the fake verifier was told not to know")
-        return Score(rng.choice([0.0, 0.25, 0.5, 0.75, 1.0]), cost=cost)
+        value = rng.choice([0.0, 0.25, 0.5, 0.75, 1.0])
+        lines = sample.reply.split("\n")
+        before = (random.Random("\n".join(lines[:i])).random() for i in range(1, len(lines)))
+        return Score(value, (*before, value), cost)
+
+
+@dataclass
+class LineModel(FakeModel):
+    """Line i of its replies is `line(i, what is there, the draw)`; a reply has `length` lines."""
+
+    line: Callable[[int, str, Draw], str] = lambda i, prefix, draw: f"{i}.{draw.number}"
+    length: int = 3
+    per_line: int = 2
+    """Tokens of a line."""
+
+    def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
+        text, start, finish, n_tokens = "", prompt.prefix.count("\n"), Finish.STOP, 0
+        for i in range(start, self.length):
+            n_tokens += self.per_line
+            if n_tokens > params.max_tokens:
+                n_tokens, finish = params.max_tokens, Finish.LENGTH
+                break
+            text += self.line(i, prompt.prefix + text, draw)
+            if i < self.length - 1:
+                if "\n" in params.stop:
+                    finish = Finish.STOP_STRING
+                    break
+                text += "\n"
+        return Sample(prompt, text, finish, self._cost(n_tokens), draw.number, draw.seed)
+
+
+@dataclass
+class StubVerifier:
+    """Scores a reply, whole or not, by `value(reply)` and for nothing; `seen` lists what it was asked, call by call."""
+
+    value: Callable[[str], float | None]
+    scores_steps: bool = True
+    seen: list[list[str]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return "stub"
+
+    @property
+    def identity(self) -> str | None:
+        return None
+
+    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
+        return Cost()
+
+    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+        self.seen.append([s.reply for s in samples])
+        return [Score(value, () if value is None else (value,)) for value in map(self.value, self.seen[-1])]
 
 
 @dataclass(frozen=True)
@@ -148,19 +210,19 @@ class FakeExecutor:
     def quote(self, problem: Problem, trials: Sequence[Trial]) -> Cost:
         return Cost(0, 0, 0, 0, 0, 0.0, self.usd * len(trials), 0.0)
 
-    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Trace]:
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Behaviour]:
         await asyncio.sleep(0)
-        return [self._trace(trial) for trial in trials]
+        return [self._behaviour(trial) for trial in trials]
 
-    def _trace(self, trial: Trial) -> Trace:
+    def _behaviour(self, trial: Trial) -> Behaviour:
         cost = Cost(0, 0, 0, 0, 0, 0.0, self.usd, 0.0)
         if random.Random(trial.program).random() < 0.1:
-            return Trace(is_known=False, cost=cost, why="the fake executor was told not to know")
+            return Behaviour(is_known=False, cost=cost, why="the fake executor was told not to know")
         seen = [random.Random(f"{trial.program}/{what}") for what in (*trial.tests, *trial.inputs)]
         passed, given = seen[: len(trial.tests)], seen[len(trial.tests) :]
         outputs = tuple(rng.choice(["1", "2", None]) for rng in given)
         errors = tuple("ValueError: 3" if output is None else "" for output in outputs)
-        return Trace(tuple(rng.random() < 0.6 for rng in passed), outputs, errors, cost=cost)
+        return Behaviour(tuple(rng.random() < 0.6 for rng in passed), outputs, errors, cost=cost)
 
 
 def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:

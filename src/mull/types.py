@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from mull.run import Run
@@ -63,7 +63,8 @@ class Cost:
 
     `calls` counts draws and judge calls. `prompt_tokens` are those computed or billed, `cached_tokens`
     those among them that a cache served. `seconds` are the draws' own durations added up: more than the
-    time on the clock where draws run side by side.
+    time on the clock where draws run side by side. `retries` counts requests made again because they failed;
+    what those may have cost is in the other parts.
     """
 
     calls: int | None = 0
@@ -74,6 +75,7 @@ class Cost:
     flops: float | None = 0.0
     usd: float | None = 0.0
     seconds: float | None = 0.0
+    retries: int | None = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -85,6 +87,7 @@ class Cost:
             _plus(self.flops, other.flops),
             _plus(self.usd, other.usd),
             _plus(self.seconds, other.seconds),
+            _plus(self.retries, other.retries),
         )
 
     @property
@@ -174,7 +177,8 @@ class Sample:
     was drawn with (`None`: the server took none), `logprobs` one natural logarithm a token (`None`: not
     told), `answer` an answer that came beside the text, as recordings have (`None`: read it from the text).
     `reasoning` is the thought that a server tells apart from the text, `alternatives` the likeliest tokens at
-    each place with their logarithms, and `batch` how many draws shared its request (`None`: no such thing).
+    each place with their logarithms, and `batch` how many draws shared its request (`None`: no such thing);
+    its cost is then its share of what the request cost.
     """
 
     prompt: Prompt
@@ -227,35 +231,6 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """A program and what it is to be tried on: `tests` are assertions, or `inputs` calls or texts to read.
-
-    Where the program reads standard input (the problem names no function) a test is a pair of input and output.
-    """
-
-    program: str
-    tests: tuple[str | tuple[str, str], ...] = ()
-    inputs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """What came of a trial.
-
-    `passed` has one entry a test (`None`: the test itself is broken). `outputs` has one text an input, equal where
-    the values are, or `None` where the program gave none; `errors` says how it ended there. `is_known` is false where
-    the sandbox failed and nothing can be said of the program, with `why`.
-    """
-
-    passed: tuple[bool | None, ...] = ()
-    outputs: tuple[str | None, ...] = ()
-    errors: tuple[str, ...] = ()
-    is_known: bool = True
-    cost: Cost = Cost()
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a strategy made of a problem.
 
@@ -272,6 +247,11 @@ class Outcome:
     confidence: float | None = None
     stopped: Stopped = Stopped.COMPLETE
 
+    @property
+    def n_unscored(self) -> int:
+        """How many candidates the verifier could not score."""
+        return sum(score.value is None for score in self.scores)
+
 
 @dataclass(frozen=True, slots=True)
 class Grade:
@@ -279,6 +259,23 @@ class Grade:
 
     correct: bool | None
     why: str = ""
+
+
+@runtime_checkable
+class Purse(Protocol):
+    """What a call of `Model.sample` spends from: told what was lost, asked before more is spent than was quoted."""
+
+    def __call__(self, cost: Cost) -> None:
+        """A draw was begun, cost this and was not delivered."""
+        ...
+
+    def hold(self, cost: Cost) -> bool:
+        """Sets so much aside until the call ends, as for a second attempt at a draw; `False`: no ceiling allows it."""
+        ...
+
+    def pay(self, cost: Cost) -> None:
+        """Something beside draws was paid for, as a look at what a server can do."""
+        ...
 
 
 class Model(Protocol):
@@ -307,8 +304,22 @@ class Model(Protocol):
         """The draws asked for, as they finish; `Sample.draw` is `Draw.number`.
 
         Fewer draws mean that there are no more. Closing the generator cancels what is under way, and `lost`
-        is then told the cost of every draw that was begun and not delivered.
+        is then told the cost of every draw that was begun and not delivered. A run gives a `Purse` as `lost`.
         """
+        ...
+
+
+@runtime_checkable
+class Served(Protocol):
+    """What a model behind a server has beside `Model`: it must find out what the server can do."""
+
+    @property
+    def why_no_continuation(self) -> str:
+        """Why `can_continue` is false, and what would help."""
+        ...
+
+    async def prepare(self, purse: Purse | None = None) -> None:
+        """Finds out what the server can do, unless that is known; `purse` pays for it."""
         ...
 
 
@@ -332,6 +343,16 @@ class Verifier(Protocol):
         ...
 
 
+class ProcessVerifier(Verifier, Protocol):
+    """A verifier whose scores have `Score.steps`, and whose value of a reply's beginning tells what it promises.
+
+    Tree searches ask for `scores_steps` before they spend anything; a verifier without it scores whole replies only.
+    """
+
+    @property
+    def scores_steps(self) -> bool: ...
+
+
 class Judge(Protocol):
     """Says which of two replies is better."""
 
@@ -349,26 +370,6 @@ class Judge(Protocol):
 
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
         """One preference for each pair, in order."""
-        ...
-
-
-class Executor(Protocol):
-    """Runs programs that a model wrote, kept apart from the machine, and says what they did."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def identity(self) -> str | None:
-        """What its traces are banked under: the name and all else that changes them. `None`: not to be kept."""
-        ...
-
-    def quote(self, problem: Problem, trials: Sequence[Trial]) -> Cost:
-        """The most that these trials can cost."""
-        ...
-
-    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Trace]:
-        """One trace for each trial, in order."""
         ...
 
 

@@ -74,7 +74,7 @@ async def test_a_program_that_fails_is_told_from_a_test_that_does() -> None:
         "def f(x:\n",
         "",
         "def g(x):\n    return x * 2\n",
-        "import builtins\nclass A(int):\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(x):\n    return A(7)\n",
+        "class A(int):\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(x):\n    return A(7)\n",
     ],
 )
 async def test_no_program_passes_by_a_trick(program: str) -> None:
@@ -119,7 +119,8 @@ async def test_a_check_file_has_a_verdict_for_every_assertion() -> None:
 async def test_tests_may_draw_at_random_and_use_helpers() -> None:
     body = (
         "import random, copy\nrng = random.Random(1)\nfor _ in range(20):\n    xs = [rng.random() for _ in range(3)]\n"
-        "    y = candidate(copy.deepcopy(xs))\n    assert len(y) == 6 and y[:3] == xs\nassert candidate(random.randint(1, 9)) % 2 == 0"
+        "    y = candidate(copy.deepcopy(xs))\n    assert len(y) == 6 and y[:3] == xs\n"
+        "assert candidate(random.randint(1, 9)) % 2 == 0"
     )
     assert (await checked(DOUBLE, body)).passed is True
     assert (await checked("def f(x):\n    return x\n", body)).passed is False

@@ -6,13 +6,14 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mull import spec
+from mull.types import Score
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,8 +57,32 @@ def model_of(text: str, seed: int) -> Any:
     return spec.build("model", spec.MODELS, text, seed=seed)
 
 
-def verifier_of(text: str | None) -> Any:
-    return None if text is None else spec.build("verifier", spec.VERIFIERS, text)
+def verifier_of(text: str | None, seed: int = 0) -> Any:
+    if text is None:
+        return None
+    return spec.build("verifier", spec.VERIFIERS, text, models=lambda name: model_of(name, seed), seed=seed)
+
+
+def judge_of(text: str | None, seed: int = 0) -> Any:
+    if text is None:
+        return None
+    return spec.build("judge", spec.JUDGES, text, models=lambda name: model_of(name, seed), seed=seed)
+
+
+def tell_scores(scores: Sequence[Score]) -> None:
+    """Says on standard error how many draws have no score and why, and what there is to say of the others."""
+    from collections import Counter
+
+    unscored = Counter(score.why for score in scores if score.value is None)
+    for why, n in unscored.most_common(3):
+        typer.echo(f"{n:,} of {len(scores):,} draws have no score: {why}", err=True)
+    if len(unscored) > 3:
+        typer.echo(
+            f"and {sum(unscored.values()) - sum(n for _, n in unscored.most_common(3)):,} for other reasons", err=True
+        )
+    noted = Counter(score.why for score in scores if score.value and score.why)
+    for why, n in noted.most_common(1):
+        typer.echo(f"{n:,} of {len(scores):,} draws: {why}", err=True)
 
 
 def executor_of(text: str) -> Any:

@@ -31,6 +31,7 @@ from mull.cli.options import (
     print_json,
     stderr,
     stdout,
+    tell_scores,
     verifier_of,
 )
 from mull.errors import UnknownNameError
@@ -75,18 +76,19 @@ def solve(
     from mull.run import Run
 
     text = sys.stdin.read() if prompt == "-" else prompt
-    defaults = {} if samples is None else {"n": samples}
+    defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
     the_task = None if task is None else spec.build("task", spec.TASKS, task)
     problem = Problem("prompt", Prompt.user(text.strip()), kind) if the_task is None else _named(the_task, text.strip())
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         run = Run(
-            model_of(model, seed), verifier=verifier_of(verifier), executor=executor_of(executor),
+            model_of(model, seed), verifier=verifier_of(verifier, seed), executor=executor_of(executor),
             bank=opened, seed=seed, watch=live.draw,
             budget=Budget(samples, tokens, usd, flops, seconds), params=Params(temperature, max_tokens),
             rng=random.Random(f"{seed}/{text}"),
         )  # fmt: skip
         outcome, grade = asyncio.run(_answered(plan, problem, run, the_task))
+    tell_scores(outcome.scores)
     if as_json:
         graded = {} if grade is None else {"correct": grade.correct, "graded": grade.why}
         print_json({**_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed), **graded})
@@ -124,6 +126,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "strategy": strategy,
         "stopped": outcome.stopped.value,
         "seed": seed,
+        "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),
         "samples": [
             {

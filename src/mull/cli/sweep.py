@@ -77,7 +77,7 @@ def sweep(
         problems = 100
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
     models = [model_of(name, seed) for name in model or ["nano"]]
-    the_verifier, the_executor = verifier_of(verifier), executor_of(executor)
+    the_verifier, the_executor = verifier_of(verifier, seed), executor_of(executor)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
     tables, lines, outcomes = [], [], []
     n_cells = None if problems is None else problems * len(plans) * len(models)

@@ -110,7 +110,8 @@ def _outcomes(path: Path, recording: Recording) -> Mapping[str, Any]:
 
 def _taken(path: Path, line: int, name: str, row: Any) -> Taken:
     try:
-        cost = Cost(**{f.name: row["cost"][f.name] for f in fields(Cost)})
+        # Files of before retries were counted have none.
+        cost = Cost(**{f.name: {"retries": 0, **row["cost"]}[f.name] for f in fields(Cost)})
         if not all(row[verdict] in (True, False, None) for verdict in ("correct", "covered")):
             raise ValueError("a verdict is true, false or null")
         return Taken(row["answer"], row["correct"], row["covered"], int(row["draws"]), str(row["stopped"]), cost)

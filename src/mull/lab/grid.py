@@ -14,11 +14,11 @@ from mull.answers import answer_of
 from mull.lab.compare import Interval, Paired, compare, wilson
 from mull.lab.metrics import Pool
 from mull.run import Run
+from mull.trials import Executor
 from mull.types import (
     Bank,
     Budget,
     Cost,
-    Executor,
     Grade,
     Model,
     Outcome,

@@ -15,7 +15,8 @@ from mull.run import Run
 from mull.strategies import agreement
 from mull.strategies.agreement import Count, Loss, Output
 from mull.strategies.parallel import check_at_least
-from mull.types import AnswerKind, Outcome, Problem, Sample, Score, Trace, Trial
+from mull.trials import Behaviour, Trial
+from mull.types import AnswerKind, Outcome, Problem, Sample, Score
 
 PER_DRAW = 5
 """Tests taken from one draw at most, as CodeT does."""
@@ -63,19 +64,20 @@ def inputs_of(problem: Problem, tests: Sequence[Test]) -> list[str]:
 
 async def tried(
     problem: Problem, run: Run, programs: Programs, tests: Sequence[Test] = (), inputs: Sequence[str] = ()
-) -> list[Trace | None]:
+) -> list[Behaviour | None]:
     """What each draw's program did; each different program is run once. `None`: no program, or the sandbox failed."""
     first = {name: text for name, text in zip(programs.names, programs.texts, strict=True) if name and text}
     names = sorted(first)
-    traces = await run.execute(problem, [Trial(first[name], tuple(tests), tuple(inputs)) for name in names])
-    found = {name: trace for name, trace in zip(names, traces, strict=True) if trace.is_known}
+    behaviours = await run.execute(problem, [Trial(first[name], tuple(tests), tuple(inputs)) for name in names])
+    found = {name: behaviour for name, behaviour in zip(names, behaviours, strict=True) if behaviour.is_known}
     return [None if name is None else found.get(name) for name in programs.names]
 
 
-def behaviour(trace: Trace) -> tuple[Output, ...]:
+def outputs_of(behaviour: Behaviour) -> tuple[Output, ...]:
     """What a program did on each input: its output, or the kind of exception it raised; `None` where it did not end."""
     return tuple(
-        text if text is not None else _raised(error) for text, error in zip(trace.outputs, trace.errors, strict=True)
+        text if text is not None else _raised(error)
+        for text, error in zip(behaviour.outputs, behaviour.errors, strict=True)
     )
 
 
@@ -86,16 +88,16 @@ def _raised(error: str) -> str | None:
     )
 
 
-def _scores(programs: Programs, traces: Sequence[Trace | None]) -> tuple[Score, ...]:
+def _scores(programs: Programs, behaviours: Sequence[Behaviour | None]) -> tuple[Score, ...]:
     """The share of tests that each candidate passes."""
     found = []
-    for text, trace in zip(programs.texts, traces, strict=True):
+    for text, behaviour in zip(programs.texts, behaviours, strict=True):
         if text is None:
             found.append(Score(0.0, why="there is no program in the reply"))
-        elif trace is None:
+        elif behaviour is None:
             found.append(Score(None, why="it could not be run"))
         else:
-            steps = tuple(float(passed) for passed in trace.passed if passed is not None)
+            steps = tuple(float(passed) for passed in behaviour.passed if passed is not None)
             found.append(Score(sum(steps) / len(steps) if steps else None, steps, why="" if steps else "no tests"))
     return tuple(found)
 
@@ -148,12 +150,12 @@ class Agree:
         if not any(programs.texts):
             return _outcome(None, problem, programs, (), (), None, run)
         tests = await written_tests(problem, run, self.tests)
-        traces = await tried(problem, run, programs, tests)
-        passes = [[passed is True for passed in trace.passed] if trace else [] for trace in traces]
-        names = [name if trace else None for name, trace in zip(programs.names, traces, strict=True)]
+        behaviours = await tried(problem, run, programs, tests)
+        passes = [[passed is True for passed in behaviour.passed] if behaviour else [] for behaviour in behaviours]
+        names = [name if behaviour else None for name, behaviour in zip(programs.names, behaviours, strict=True)]
         sets = agreement.consensus(passes, names, self.count)
         if not sets:
-            return _outcome(None, problem, programs, _scores(programs, traces), (), None, run)
+            return _outcome(None, problem, programs, _scores(programs, behaviours), (), None, run)
         tied = [one for one in sets if one.score == sets[0].score]
         chosen = run.rng.choice(tied) if len(tied) > 1 else tied[0]
         sets.sort(key=lambda one: (-one.score, one is not chosen))
@@ -163,7 +165,7 @@ class Agree:
         ]
         place = _one_of(chosen.programs, programs, run)
         return _outcome(
-            place, problem, programs, _scores(programs, traces), tally, _share([one.score for one in sets]), run
+            place, problem, programs, _scores(programs, behaviours), tally, _share([one.score for one in sets]), run
         )
 
 
@@ -172,7 +174,7 @@ class Behaved:
     """Programs and what they did on inputs; those that are out, as for failing public tests, have no name here."""
 
     programs: Programs
-    traces: tuple[Trace | None, ...]
+    behaviours: tuple[Behaviour | None, ...]
     inputs: tuple[str, ...]
     outputs: tuple[tuple[Output, ...], ...]
     names: tuple[str | None, ...]
@@ -183,24 +185,26 @@ async def behaved(problem: Problem, run: Run, programs: Programs, n_draws: int) 
     what = asked(problem.given)
     public: list[Test] = list(what.tests) if what.entry_point else list(what.pairs)
     inputs = inputs_of(problem, [*public, *(await written_tests(problem, run, n_draws))])
-    traces = await tried(problem, run, programs, public, inputs)
-    return sifted(programs, traces, inputs)
+    behaviours = await tried(problem, run, programs, public, inputs)
+    return sifted(programs, behaviours, inputs)
 
 
-def sifted(programs: Programs, traces: Sequence[Trace | None], inputs: Sequence[str]) -> Behaved:
+def sifted(programs: Programs, behaviours: Sequence[Behaviour | None], inputs: Sequence[str]) -> Behaved:
     """Leaves out the programs that give no value on any input, and those that fail a public test if another passes."""
-    able = [t is not None and (not inputs or any(o is not None for o in t.outputs)) for t in traces]
-    good = [ok and t is not None and all(p is not False for p in t.passed) for ok, t in zip(able, traces, strict=True)]
+    able = [t is not None and (not inputs or any(o is not None for o in t.outputs)) for t in behaviours]
+    good = [
+        ok and t is not None and all(p is not False for p in t.passed) for ok, t in zip(able, behaviours, strict=True)
+    ]
     kept = good if any(good) else able
     outputs: list[tuple[Output, ...]] = []
-    for name, trace in zip(programs.names, traces, strict=True):
+    for name, behaviour in zip(programs.names, behaviours, strict=True):
         # Without inputs all that is known of what a program does is that it does the same as itself.
         if not inputs:
             outputs.append((name,))
         else:
-            outputs.append((None,) * len(inputs) if trace is None else behaviour(trace))
+            outputs.append((None,) * len(inputs) if behaviour is None else outputs_of(behaviour))
     names = tuple(name if ok else None for name, ok in zip(programs.names, kept, strict=True))
-    return Behaved(programs, tuple(traces), tuple(inputs), tuple(outputs), names)
+    return Behaved(programs, tuple(behaviours), tuple(inputs), tuple(outputs), names)
 
 
 @dataclass(frozen=True)
@@ -226,7 +230,7 @@ class Cluster:
             return _outcome(None, problem, programs, (), (), None, run)
         seen = await behaved(problem, run, programs, self.tests)
         groups = agreement.clusters(seen.outputs, seen.names, self.count)
-        scores = _scores(programs, seen.traces)
+        scores = _scores(programs, seen.behaviours)
         if not groups:
             return _outcome(None, problem, programs, scores, (), None, run)
         tied = [one for one in groups if one.size == groups[0].size]
@@ -264,7 +268,7 @@ class Mbr:
         seen = await behaved(problem, run, programs, self.tests)
         losses = agreement.losses(seen.outputs, seen.names, self.loss)
         least = min((loss for loss in losses if loss is not None), default=None)
-        scores = _scores(programs, seen.traces)
+        scores = _scores(programs, seen.behaviours)
         if least is None:
             return _outcome(None, problem, programs, scores, (), None, run)
         place = _one_of([i for i, loss in enumerate(losses) if loss == least], programs, run)
@@ -297,7 +301,7 @@ class Distinguish:
             return _outcome(None, problem, programs, (), (), None, run)
         seen = await behaved(problem, run, programs, self.tests)
         groups = agreement.clusters(seen.outputs, seen.names)[: self.top]
-        scores = _scores(programs, seen.traces)
+        scores = _scores(programs, seen.behaviours)
         if not groups:
             return _outcome(None, problem, programs, scores, (), None, run)
         heads = [_one_of(group.programs, programs, run) for group in groups]
@@ -317,10 +321,10 @@ class Distinguish:
         public: list[Test] = list(what.tests) if what.entry_point else list(what.pairs)
         for _ in range(self.rounds if public else 0):
             programs = read(problem, samples)
-            traces = await tried(problem, run, programs, public)
-            for i, trace in enumerate(traces):
+            behaviours = await tried(problem, run, programs, public)
+            for i, behaviour in enumerate(behaviours):
                 text = programs.texts[i]
-                failed = [t for t, p in zip(public, trace.passed, strict=True) if p is False] if trace else []
+                failed = [t for t, p in zip(public, behaviour.passed, strict=True) if p is False] if behaviour else []
                 if failed and text is not None:
                     why = "\n".join(t if isinstance(t, str) else f"input:\n{t[0]}\noutput:\n{t[1]}" for t in failed)
                     better = await run.draw(ask.repair(problem, text, why))
@@ -360,8 +364,8 @@ class Distinguish:
         ]
         if not inputs:
             return []
-        traces = await run.execute(problem, [Trial(p, inputs=tuple(inputs)) for p in (first, second)])
-        if not all(trace.is_known for trace in traces):
+        behaviours = await run.execute(problem, [Trial(p, inputs=tuple(inputs)) for p in (first, second)])
+        if not all(behaviour.is_known for behaviour in behaviours):
             return []
-        x, y = map(behaviour, traces)
+        x, y = map(outputs_of, behaviours)
         return [(inputs[k], str(x[k]), str(y[k])) for k in agreement.separating([x, y], 0, 1)][: self.shown]

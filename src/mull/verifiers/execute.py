@@ -11,7 +11,8 @@ from mull.programs import execute as bench
 from mull.programs.execute import Apart, Bench, Suite, Verdict
 from mull.programs.extract import Asked, asked, program_of
 from mull.sandbox import Limits
-from mull.types import Cost, Problem, Sample, Score, Trace, Trial
+from mull.trials import Behaviour, Trial
+from mull.types import Cost, Problem, Sample, Score
 
 NO_TESTS = "the problem gives no tests"
 
@@ -160,7 +161,7 @@ class PythonExecutor:
         """No tokens and no money: processor time of this machine."""
         return Cost()
 
-    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Trace]:
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Behaviour]:
         what = asked(problem.given)
         distinct = list(dict.fromkeys(trials))
         benches = {
@@ -172,10 +173,10 @@ class PythonExecutor:
             for tests in dict.fromkeys(_texts(trial.tests) for trial in distinct)
         }
         found = await asyncio.gather(*(self._trace(what, trial, benches[_texts(trial.tests)]) for trial in distinct))
-        traces = dict(zip(distinct, found, strict=True))
-        return [traces[trial] for trial in trials]
+        behaviours = dict(zip(distinct, found, strict=True))
+        return [behaviours[trial] for trial in trials]
 
-    async def _trace(self, what: Asked, trial: Trial, tests: Bench) -> Trace:
+    async def _trace(self, what: Asked, trial: Trial, tests: Bench) -> Behaviour:
         try:
             if what.entry_point:
                 verdicts = await tests.run(trial.program, self._apart) if trial.tests else []
@@ -191,8 +192,8 @@ class PythonExecutor:
         except NoSandboxError:
             raise
         except SandboxError as error:
-            return Trace(is_known=False, why=f"the sandbox failed: {error}")
-        return Trace(
+            return Behaviour(is_known=False, why=f"the sandbox failed: {error}")
+        return Behaviour(
             tuple(verdict.passed for verdict in verdicts),
             tuple(output.text for output in outputs),
             tuple(output.error for output in outputs),
