@@ -53,13 +53,16 @@ async def written_tests(problem: Problem, run: Run, n: int) -> list[Test]:
     return list(dict.fromkeys(found))
 
 
-def inputs_of(problem: Problem, tests: Sequence[Test]) -> list[str]:
-    """The inputs of tests: the calls that assertions make, or what is to be read."""
+async def written_inputs(problem: Problem, run: Run, n: int) -> list[str]:
+    """The inputs in tests that the model writes in `n` draws, whatever these expect of them, each once."""
+    replies = await run.draw(ask.tests(problem, PER_DRAW), n)
+    return list(dict.fromkeys(source for sample in replies for source in inputs_of(problem, sample.reply)))
+
+
+def inputs_of(problem: Problem, text: str) -> list[str]:
+    """The inputs in a text: calls of the function that is asked for, or what a program is to read."""
     entry_point = asked(problem.given).entry_point
-    found: list[str] = []
-    for test in tests:
-        found += calls_of(test, entry_point) if isinstance(test, str) else [test[0]]
-    return list(dict.fromkeys(found))
+    return calls_of(text, entry_point, PER_DRAW) if entry_point else [pair[0] for pair in pairs_of(text)[:PER_DRAW]]
 
 
 async def tried(
@@ -184,7 +187,8 @@ async def behaved(problem: Problem, run: Run, programs: Programs, n_draws: int) 
     """Runs programs on the public tests, and on the inputs of these and of tests that the model writes."""
     what = asked(problem.given)
     public: list[Test] = list(what.tests) if what.entry_point else list(what.pairs)
-    inputs = inputs_of(problem, [*public, *(await written_tests(problem, run, n_draws))])
+    inputs = [pair[0] for pair in what.pairs] if not what.entry_point else inputs_of(problem, "\n".join(what.tests))
+    inputs = list(dict.fromkeys([*inputs, *(await written_inputs(problem, run, n_draws))]))
     behaviours = await tried(problem, run, programs, public, inputs)
     return sifted(programs, behaviours, inputs)
 
@@ -351,17 +355,8 @@ class Distinguish:
 
     async def _written(self, problem: Problem, run: Run, first: str, second: str) -> list[tuple[str, str, str]]:
         """Inputs that the model writes to tell two programs apart, and that do."""
-        what = asked(problem.given)
         replies = await run.draw(ask.separate(problem, first, second, PER_DRAW))
-        inputs = [
-            source
-            for sample in replies
-            for source in (
-                calls_of(sample.reply, what.entry_point, PER_DRAW)
-                if what.entry_point
-                else [pair[0] for pair in pairs_of(sample.reply)]
-            )
-        ]
+        inputs = [source for sample in replies for source in inputs_of(problem, sample.reply)]
         if not inputs:
             return []
         behaviours = await run.execute(problem, [Trial(p, inputs=tuple(inputs)) for p in (first, second)])
