@@ -187,7 +187,7 @@ async def behaved(problem: Problem, run: Run, programs: Programs, n_draws: int) 
     """Runs programs on the public tests, and on the inputs of these and of tests that the model writes."""
     what = asked(problem.given)
     public: list[Test] = list(what.tests) if what.entry_point else list(what.pairs)
-    inputs = [pair[0] for pair in what.pairs] if not what.entry_point else inputs_of(problem, "\n".join(what.tests))
+    inputs = [source for test in what.tests for source in inputs_of(problem, test)] + [pair[0] for pair in what.pairs]
     inputs = list(dict.fromkeys([*inputs, *(await written_inputs(problem, run, n_draws))]))
     behaviours = await tried(problem, run, programs, public, inputs)
     return sifted(programs, behaviours, inputs)
