@@ -197,6 +197,17 @@ async def test_outputs_are_equal_where_values_are() -> None:
     assert found[3].error == "NameError: name 'g' is not defined"
 
 
+async def test_values_that_are_deep_or_long_or_many_are_only_values() -> None:
+    deep = "def f(x):\n    y = []\n    for _ in range(x): y = [y]\n    return y\n"
+    found = await execute.outputs(deep, ["f(3)", "f(400)", "f(100000)"])
+    assert found[0].text == "[[[[]]]]"
+    assert found[2].text is None
+    long = "def f(x):\n    return 10 ** x\n"
+    assert (await execute.outputs(long, ["f(5000)"]))[0].text == hex(10**5000)
+    assert await verdicts(long, "assert f(5000) == 10 ** 5000", "assert f(f(0)) == 10") == [True, True]
+    assert await verdicts(deep, "assert f(100000) == []", "assert f(0) == []") == [False, True]
+
+
 async def test_programs_that_read_and_print() -> None:
     program = "a, b = map(int, input().split())\nprint(a + b, end='  \\n\\n')\n"
     found = await execute.run_pairs(program, [("1 2\n", "3\n"), ("2 2", "5"), ("x", "1")])

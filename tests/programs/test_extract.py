@@ -1,5 +1,7 @@
 """Programs, tests and inputs as models write them, read out of replies."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,3 +139,16 @@ def test_no_text_breaks_the_reading(text: str) -> None:
     for call in calls_of(text, "f"):
         assert call.startswith("f")
         assert call.endswith(")")
+
+
+@pytest.mark.parametrize("piece", ["assert f(", "f(", "assert f('", 'f("""', "```\n", "((", "x = '"])
+def test_a_hostile_reply_is_read_in_no_time(piece: str) -> None:
+    """100,000 characters within ten seconds of processor time; to read from each start to the end takes minutes."""
+    text = piece * (100_000 // len(piece)) + "\n"
+    started = time.process_time()
+    program(text)
+    fingerprint(text)
+    pairs_of(text)
+    assertions_of(text.replace("assert", "\nassert"), "f")
+    calls_of(text, "f")
+    assert time.process_time() - started < 10

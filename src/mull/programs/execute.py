@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple
 
 from mull.sandbox import Call, Calls, Limits, Opaque, Result, Return, Sandbox, Script, Status
 
+MAX_BITS = 10_000
+"""Longer whole numbers are shown in hexadecimal: Python writes no decimal ones."""
 MAX_ROUNDS = 4
 """Passes over a test whose calls depend on the answers to its earlier ones."""
 LIMITS = Limits(cpu_seconds=4.0, wall_seconds=20.0, memory_bytes=1 << 30)
@@ -233,14 +235,15 @@ def _ended(status: Status) -> str:
 
 def _parts(value: Any) -> Iterator[Any]:
     """A value and all that it is made of."""
-    yield value
-    if isinstance(value, (list, tuple, set, frozenset)):
-        for part in value:
-            yield from _parts(part)
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from _parts(key)
-            yield from _parts(part)
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, (list, tuple, set, frozenset)):
+            waiting.extend(part)
+        elif isinstance(part, dict):
+            waiting.extend(part.keys())
+            waiting.extend(part.values())
 
 
 def _has_opaque(value: Any) -> bool:
@@ -342,7 +345,16 @@ async def outputs(
 ) -> list[Output]:
     """The values of expressions behind a program, as text that is equal where the values are."""
     found = await evaluate(program, expressions, setup, limits, call_seconds, apart)
-    return [Output(show(r.value)) if r.status is Status.OK else Output(None, ended(r)) for r in found]
+    return [_output(r) for r in found]
+
+
+def _output(value: Return) -> Output:
+    if value.status is not Status.OK:
+        return Output(None, ended(value))
+    try:
+        return Output(show(value.value))
+    except RecursionError:
+        return Output(None, "RecursionError: its value is nested too deeply")
 
 
 def show(value: Any) -> str:
@@ -357,6 +369,8 @@ def show(value: Any) -> str:
         return f"{kind.__name__}({', '.join(sorted(map(show, value)))})"
     if kind is dict:
         return "{" + ", ".join(sorted(f"{show(k)}: {show(v)}" for k, v in value.items())) + "}"
+    if kind is int and value.bit_length() > MAX_BITS:
+        return hex(value)
     if kind is Opaque:
         return f"<{value.type} {re.sub(r' at 0x[0-9a-f]+', '', value.repr)}>"
     return repr(value)

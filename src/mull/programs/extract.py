@@ -9,12 +9,17 @@ import token
 import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from mull.types import Finish, Problem, Sample
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n```")
 """Where the body of a function that a model was to complete has ended: the five of HumanEval, and a fence."""
+
+MAX_STARTS, MAX_LENGTH = 200, 2000
+"""How many places of a reply are looked at for a test, and how long one may be: a hostile reply costs no more."""
+_OPENING = {")": "(", "]": "[", "}": "{"}
 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _LAYOUT = {token.NEWLINE, token.INDENT, token.DEDENT}
@@ -141,7 +146,7 @@ def assertions_of(text: str, entry_point: str = "", most: int | None = None) -> 
     An assertion begins a line and reaches as far as its brackets do.
     """
     found: list[str] = []
-    for start in re.finditer(r"^[ \t]*(assert\b)", text, re.MULTILINE):
+    for start in islice(re.finditer(r"^[ \t]*(assert\b)", text, re.MULTILINE), MAX_STARTS):
         statement = _statement(text, start.start(1))
         if statement and (not entry_point or re.search(rf"\b{re.escape(entry_point)}\s*\(", statement)):
             found.append(statement)
@@ -151,7 +156,7 @@ def assertions_of(text: str, entry_point: str = "", most: int | None = None) -> 
 def calls_of(text: str, entry_point: str, most: int | None = None) -> list[str]:
     """The calls of `entry_point` in a reply, in order, each once: those that assertions make, and bare ones."""
     found: list[str] = []
-    for start in re.finditer(rf"(?<![\w.]){re.escape(entry_point)}\s*\(", text):
+    for start in islice(re.finditer(rf"(?<![\w.]){re.escape(entry_point)}\s*\(", text), MAX_STARTS):
         if text[: start.start()].rstrip().endswith("def"):
             continue
         end = _closing(text, start.end() - 1)
@@ -176,8 +181,8 @@ def pairs_of(text: str) -> list[tuple[str, str]]:
 
 def _statement(text: str, start: int) -> str:
     """The statement that begins at `start`: up to the end of the line, or to where its brackets and strings close."""
-    depth, at = 0, start
-    while at < len(text):
+    open_, at, stop = "", start, min(len(text), start + MAX_LENGTH)
+    while at < stop:
         character = text[at]
         if character in "\"'":
             end = _string_end(text, at)
@@ -187,28 +192,28 @@ def _statement(text: str, start: int) -> str:
             continue
         if character == "#":
             line_end = text.find("\n", at)
-            if depth == 0:
+            if not open_:
                 return text[start:at].rstrip()
             at = len(text) if line_end < 0 else line_end
             continue
         if character in "([{":
-            depth += 1
+            open_ += character
         elif character in ")]}":
-            depth -= 1
-            if depth < 0:
+            if open_[-1:] != _OPENING[character]:
                 return ""
+            open_ = open_[:-1]
         elif character == "\\" and text[at + 1 : at + 2] == "\n":
             at += 1
-        elif character == "\n" and depth == 0:
+        elif character == "\n" and not open_:
             break
         at += 1
-    return text[start:at].rstrip() if depth == 0 else ""
+    return text[start:at].rstrip() if not open_ and (at < stop or at == len(text)) else ""
 
 
 def _closing(text: str, start: int) -> int | None:
     """The place of the bracket that closes the one at `start`; `None` where none does."""
-    depth, at = 0, start
-    while at < len(text):
+    open_, at = "", start
+    while at < min(len(text), start + MAX_LENGTH):
         character = text[at]
         if character in "\"'":
             end = _string_end(text, at)
@@ -217,10 +222,12 @@ def _closing(text: str, start: int) -> int | None:
             at = end
             continue
         if character in "([{":
-            depth += 1
+            open_ += character
         elif character in ")]}":
-            depth -= 1
-            if depth == 0:
+            if open_[-1:] != _OPENING[character]:
+                return None
+            open_ = open_[:-1]
+            if not open_:
                 return at
         at += 1
     return None
@@ -230,7 +237,7 @@ def _string_end(text: str, start: int) -> int | None:
     """The place behind the string literal that begins at `start`; `None` where it does not end."""
     quote = text[start : start + 3] if text[start : start + 3] in ('"""', "'''") else text[start]
     at = start + len(quote)
-    while at < len(text):
+    while at < min(len(text), start + MAX_LENGTH):
         if text[at] == "\\":
             at += 2
         elif text.startswith(quote, at):

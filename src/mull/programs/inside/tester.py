@@ -128,7 +128,7 @@ def render(value: Any) -> str:
     if kind is float and not math.isfinite(value):
         return f'float("{value}")'
     if kind in PLAIN:
-        return repr(value)
+        return hex(value) if kind is int and abs(value) >= 1 << 10_000 else repr(value)
     if kind is list:
         return "[" + ", ".join(map(render, value)) + "]"
     if kind is tuple:
