@@ -181,7 +181,7 @@ def pairs_of(text: str) -> list[tuple[str, str]]:
 
 def _statement(text: str, start: int) -> str:
     """The statement that begins at `start`: up to the end of the line, or to where its brackets and strings close."""
-    open_, at, stop = "", start, min(len(text), start + MAX_LENGTH)
+    brackets, at, stop = "", start, min(len(text), start + MAX_LENGTH)
     while at < stop:
         character = text[at]
         if character in "\"'":
@@ -192,27 +192,27 @@ def _statement(text: str, start: int) -> str:
             continue
         if character == "#":
             line_end = text.find("\n", at)
-            if not open_:
+            if not brackets:
                 return text[start:at].rstrip()
             at = len(text) if line_end < 0 else line_end
             continue
         if character in "([{":
-            open_ += character
+            brackets += character
         elif character in ")]}":
-            if open_[-1:] != _OPENING[character]:
+            if brackets[-1:] != _OPENING[character]:
                 return ""
-            open_ = open_[:-1]
+            brackets = brackets[:-1]
         elif character == "\\" and text[at + 1 : at + 2] == "\n":
             at += 1
-        elif character == "\n" and not open_:
+        elif character == "\n" and not brackets:
             break
         at += 1
-    return text[start:at].rstrip() if not open_ and (at < stop or at == len(text)) else ""
+    return text[start:at].rstrip() if not brackets and (at < stop or at == len(text)) else ""
 
 
 def _closing(text: str, start: int) -> int | None:
     """The place of the bracket that closes the one at `start`; `None` where none does."""
-    open_, at = "", start
+    brackets, at = "", start
     while at < min(len(text), start + MAX_LENGTH):
         character = text[at]
         if character in "\"'":
@@ -222,12 +222,12 @@ def _closing(text: str, start: int) -> int | None:
             at = end
             continue
         if character in "([{":
-            open_ += character
+            brackets += character
         elif character in ")]}":
-            if open_[-1:] != _OPENING[character]:
+            if brackets[-1:] != _OPENING[character]:
                 return None
-            open_ = open_[:-1]
-            if not open_:
+            brackets = brackets[:-1]
+            if not brackets:
                 return at
         at += 1
     return None
