@@ -21,6 +21,8 @@ ROWS = [
         "steps",
         "spec",
         "sandbox",
+        "programs",
+        "trials",
         "testing",
         "expression",
         "records",
@@ -37,13 +39,13 @@ ROWS = [
     {"__main__"},
 ]
 ROW_1_ORDER = {
-    "run": {"asked", "cost", "trace", "wallet"},
+    "answers": {"equal", "programs"},
+    "programs": {"sandbox"},
+    "run": {"asked", "cost", "trace", "trials", "wallet"},
     "wallet": {"asked", "cost"},
     "bank": {"bank_sql"},
-    "answers": {"equal"},
-    "testing": {"bank", "run"},
+    "testing": {"bank", "run", "trials"},
     "config": {"config_schema"},
-    "answers": {"equal"},
 }
 """Row 1 holds single files, not packages: these may use those."""
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from mull import equal
 from mull.equal import Answers
+from mull.programs.extract import program_of
 from mull.types import AnswerKind, Finish, Problem, Sample
 
 _MARKED = re.compile(r"(?:####|\b(?:final\s+)?answer\s*(?:is\s*:?|:|=))\s*(.+)", re.IGNORECASE)
@@ -26,6 +27,8 @@ def answer_of(problem: Problem, sample: Sample) -> str | None:
     """The canonical answer of a sample, or `None` where it gives none and so must not vote."""
     if sample.finish is Finish.ERROR:
         return None
+    if problem.kind is AnswerKind.CODE:
+        return program_of(problem, sample)
     if sample.answer is not None:
         return canonical(sample.answer, problem.kind)
     return extract(sample.reply, problem.kind, is_whole=sample.finish is Finish.STOP)

@@ -1,4 +1,4 @@
-"""The only door from a strategy to models, verifiers and judges: metered, capped, remembered."""
+"""The only door from a strategy to models, verifiers, judges and programs: metered, capped, remembered."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mull.asked import Ask, Hold, check_asked, digest, question, seed_of
 from mull.cost import affordable, check_quoted, fits, total
 from mull.errors import UsageError
 from mull.trace import Trace
+from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
     Bank,
     Budget,
@@ -69,6 +70,7 @@ class Run:
         *,
         verifier: Verifier | None = None,
         judge: Judge | None = None,
+        executor: Executor | None = None,
         budget: Budget | None = None,
         bank: Bank | None = None,
         params: Params | None = None,
@@ -77,7 +79,7 @@ class Run:
         watch: Callable[[Sample], None] | None = None,
         trace: Trace | None = None,
     ) -> None:
-        self.model, self.verifier, self.judge = model, verifier, judge
+        self.model, self.verifier, self.judge, self.executor = model, verifier, judge, executor
         self.budget = budget or Budget()
         self.bank = bank
         self.params = params or Params()
@@ -91,7 +93,7 @@ class Run:
         self._drawn: Counter[str] = Counter()
         self._draw_until: float | None = None
         if self.budget.seconds is not None:
-            share = 1.0 if verifier is None and judge is None else DRAWING_SHARE
+            share = 1.0 if verifier is None and judge is None and executor is None else DRAWING_SHARE
             self._draw_until = time.monotonic() + share * self.budget.seconds
 
     @property
@@ -375,6 +377,20 @@ class Run:
         if self.trace is not None:
             self.trace.prefer(judge.name, pairs, preferences)
         return preferences
+
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> list[Behaviour]:
+        """What each program did; trials that no ceiling allows are not known and say so."""
+        executor = self.executor
+        if executor is None:
+            raise UsageError("this strategy runs programs and needs an executor: name one with executor=")
+        return await self._judged(
+            trials,
+            executor.name,
+            lambda part: executor.quote(problem, part),
+            lambda part: executor.execute(problem, part),
+            lambda why: Behaviour(is_known=False, why=why),
+            lambda behaviour: behaviour.cost,
+        )
 
     async def _judged(
         self,

@@ -25,6 +25,10 @@ STRATEGIES = {
     "adaptive": "mull.strategies.adaptive:Adaptive",
     "tournament": "mull.strategies.tournament:Tournament",
     "league": "mull.strategies.tournament:League",
+    "agree": "mull.strategies.execution:Agree",
+    "cluster": "mull.strategies.execution:Cluster",
+    "mbr": "mull.strategies.execution:Mbr",
+    "distinguish": "mull.strategies.execution:Distinguish",
     "beam": "mull.strategies.tree:Beam",
     "lookahead": "mull.strategies.tree:Lookahead",
     "dvts": "mull.strategies.tree:Dvts",
@@ -34,11 +38,10 @@ STRATEGIES = {
     "ab-mcts": "mull.strategies.mcts:AbMcts",
     "particles": "mull.strategies.particles:Particles",
     "reject-early": "mull.strategies.reject:RejectEarly",
-    "tournament": "mull.strategies.tournament:Tournament",
-    "league": "mull.strategies.tournament:League",
 }
 VERIFIERS = {
     "countdown": "mull.verifiers.countdown:CountdownChecker",
+    "tests": "mull.verifiers.execute:GivenTests",
     "prm": "mull.verifiers.reward:ProcessReward",
     "orm": "mull.verifiers.reward:OutcomeReward",
     "genrm": "mull.verifiers.judge:GenRM",
@@ -53,6 +56,7 @@ JUDGES = {
     "pairwise": "mull.verifiers.judge:Pairwise",
     "decisions": "mull.verifiers.decisions:PairDecisions",
 }
+EXECUTORS = {"python": "mull.verifiers.execute:PythonExecutor"}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
@@ -62,6 +66,9 @@ TASKS = {
     "chain": "mull.tasks.synthetic:ChainTask",
     "countdown": "mull.tasks.synthetic:CountdownTask",
     "file": "mull.tasks.files:FileTask",
+    "humaneval": "mull.tasks.code:HumanEvalTask",
+    "mbpp": "mull.tasks.code:MbppTask",
+    "stdio": "mull.tasks.code:StdioTask",
 }
 
 NEWLINE = r"\n"

@@ -1,4 +1,4 @@
-"""Fakes that behave, for tests of strategies: a seeded model, and a verifier that sometimes cannot tell.
+"""Fakes that behave, for tests of strategies: a seeded model, a verifier and an executor that sometimes cannot tell.
 
 And the laws that every strategy must keep, as functions that raise `AssertionError`.
 """
@@ -14,6 +14,7 @@ from typing import Any
 from mull.bank import MemoryBank
 from mull.errors import ModelError
 from mull.run import Run
+from mull.trials import Behaviour, Trial
 from mull.types import (
     AnswerKind,
     Bank,
@@ -44,7 +45,8 @@ class FakeModel:
 
     Where it goes on from a prefix or is to stop at a string it writes a line a step, four before the answer at most.
     Draws arrive in an order that depends on their seeds, not in draw order, if `is_shuffled`. After `dies_after`
-    draws it fails with `ModelError`. `delay` seconds pass before each draw. `seen` lists every draw that was made.
+    draws it fails with `ModelError`. Asked for inputs in fences it writes its letter as one. `delay` seconds pass
+    before each draw. `seen` lists every draw that was made.
     """
 
     dies_after: int | None = None
@@ -104,6 +106,8 @@ class FakeModel:
         if n_tokens > params.max_tokens:
             cost = self._cost(params.max_tokens)
             return Sample(prompt, "so", Finish.LENGTH, cost, draw.number, draw.seed)
+        if finish is Finish.STOP and "```input" in prompt.messages[-1].content:
+            text = f"```input\n{letter}\n```\n```output\n{letter * 2}\n```\n" + text
         return Sample(prompt, text, finish, self._cost(n_tokens), draw.number, draw.seed)
 
 
@@ -224,6 +228,37 @@ class FakeJudge:
         return Preference(float(is_right == (pair.first.text <= pair.second.text)), cost)
 
 
+class FakeExecutor:
+    """Behaviour that a program's text and what it is tried on decide; a tenth of the programs it cannot run."""
+
+    usd: float = 1e-8
+
+    @property
+    def name(self) -> str:
+        return "fake-executor"
+
+    @property
+    def identity(self) -> str:
+        return "fake-executor"
+
+    def quote(self, problem: Problem, trials: Sequence[Trial]) -> Cost:
+        return Cost(0, 0, 0, 0, 0, 0.0, self.usd * len(trials), 0.0)
+
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Behaviour]:
+        await asyncio.sleep(0)
+        return [self._behaviour(trial) for trial in trials]
+
+    def _behaviour(self, trial: Trial) -> Behaviour:
+        cost = Cost(0, 0, 0, 0, 0, 0.0, self.usd, 0.0)
+        if random.Random(trial.program).random() < 0.1:
+            return Behaviour(is_known=False, cost=cost, why="the fake executor was told not to know")
+        seen = [random.Random(f"{trial.program}/{what}") for what in (*trial.tests, *trial.inputs)]
+        passed, given = seen[: len(trial.tests)], seen[len(trial.tests) :]
+        outputs = tuple(rng.choice(["1", "2", None]) for rng in given)
+        errors = tuple("ValueError: 3" if output is None else "" for output in outputs)
+        return Behaviour(tuple(rng.random() < 0.6 for rng in passed), outputs, errors, cost=cost)
+
+
 def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
     """Runs a strategy to its end in an event loop of its own."""
 
@@ -238,7 +273,8 @@ def fake_run(
 ) -> Run:
     """A run on the fakes, unless others are given."""
     model, verifier, judge = model or FakeModel(), verifier or FakeVerifier(), judge or FakeJudge()
-    return Run(model, verifier=verifier, judge=judge, params=Params(max_tokens=48), **options)
+    params = Params(max_tokens=48)
+    return Run(model, verifier=verifier, judge=judge, executor=FakeExecutor(), params=params, **options)
 
 
 BUDGETS = (

@@ -49,6 +49,8 @@ class AnswerKind(StrEnum):
     """Arithmetic, compared as it is written."""
     MATH = "math"
     """Anything of mathematics, in LaTeX or plain text, compared by what it means (`mull.equal`)."""
+    CODE = "code"
+    """A program: what a reply gives is the whole of it, ready to run."""
 
 
 Number = TypeVar("Number", int, float)

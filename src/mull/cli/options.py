@@ -37,6 +37,9 @@ ConfigOption = Annotated[
 ]
 VerifierOption = Annotated[str | None, typer.Option("--verifier", help="What scores the draws, e.g. countdown.")]
 JudgeOption = Annotated[str | None, typer.Option("--judge", help="What compares two draws, e.g. pairwise:model=NAME.")]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", help="What runs programs, where a strategy needs it, e.g. python:seconds=4.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same draws.")]
 TemperatureOption = Annotated[float, typer.Option("--temperature", "-t", help="0 is greedy.")]
 MaxTokensOption = Annotated[int, typer.Option("--max-tokens", help="The most tokens of one draw.")]
@@ -169,6 +172,10 @@ def tell_scores(scores: Sequence[Score]) -> None:
     noted = Counter(score.why for score in scores if score.value and score.why)
     for why, n in noted.most_common(1):
         typer.echo(f"{n:,} of {len(scores):,} draws: {why}", err=True)
+
+
+def executor_of(text: str) -> Any:
+    return spec.build("executor", spec.EXECUTORS, text)
 
 
 def made_by() -> dict[str, str]:

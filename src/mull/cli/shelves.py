@@ -50,7 +50,7 @@ def stat(
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="models, strategies, verifiers, judges or tasks.")],
+    what: Annotated[str, typer.Argument(help="models, strategies, verifiers, judges, executors or tasks.")],
     check: Annotated[
         bool, typer.Option("--check", help="Have verifiers or judges score a right solution and a wrong one.")
     ] = False,
@@ -76,7 +76,7 @@ def list_(
     """
     tables = {
         "models": spec.MODELS, "strategies": spec.STRATEGIES, "verifiers": spec.VERIFIERS, "judges": spec.JUDGES,
-        "tasks": spec.TASKS,
+        "executors": spec.EXECUTORS, "tasks": spec.TASKS,
     }  # fmt: skip
     if what not in tables:
         raise UnknownNameError("list", what, tables)

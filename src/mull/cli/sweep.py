@@ -16,6 +16,7 @@ from mull.cli.options import (
     BankOption,
     BaseUrlOption,
     ConfigOption,
+    ExecutorOption,
     FlopsOption,
     JsonOption,
     JudgeOption,
@@ -27,6 +28,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    executor_of,
     judge_of,
     made_by,
     model_of,
@@ -43,13 +45,17 @@ from mull.types import Budget, Params
 
 
 def sweep(
-    task: Annotated[str, typer.Argument(help="chain:ops=4, countdown:numbers=4 or file:PATH.")],
+    task: Annotated[
+        str,
+        typer.Argument(help="chain:ops=4, countdown:numbers=4, humaneval:FILE, mbpp:FILE, stdio:FILE or file:PATH."),
+    ],
     strategy: Annotated[list[str], typer.Option("--strategy", "-s", help="May be given several times.")],
     model: Annotated[
         list[str] | None, typer.Option("--model", "-m", help="May be given several times. [default: nano]")
     ] = None,
     verifier: VerifierOption = None,
     judge: JudgeOption = None,
+    executor: ExecutorOption = "python",
     problems: Annotated[
         int | None, typer.Option("--problems", "-p", help="How many; all of a file without it. [default: 100]")
     ] = None,
@@ -80,10 +86,11 @@ def sweep(
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
     the_task = spec.build("task", spec.TASKS, task)
-    if problems is None and not task.startswith("file"):
+    if problems is None and task.partition(":")[0] in ("chain", "countdown"):
         problems = 100
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
     the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
+    the_executor = executor_of(executor)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
     models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in model or [DEFAULT_MODEL]]
     tables, lines, outcomes = [], [], []
@@ -100,6 +107,7 @@ def sweep(
                         n_problems=problems,
                         verifier=the_verifier,
                         judge=the_judge,
+                        executor=the_executor,
                         bank=opened,
                         seed=seed,
                         budget=budget,

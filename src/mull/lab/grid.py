@@ -14,6 +14,7 @@ from mull.answers import classes_now
 from mull.lab.compare import Interval, Paired, compare, wilson
 from mull.lab.metrics import Pool
 from mull.run import Run
+from mull.trials import Executor
 from mull.types import (
     Bank,
     Budget,
@@ -106,6 +107,7 @@ async def run_grid(
     n_problems: int | None,
     verifier: Verifier | None = None,
     judge: Judge | None = None,
+    executor: Executor | None = None,
     budget: Budget | None = None,
     bank: Bank | None = None,
     params: Params | None = None,
@@ -126,7 +128,8 @@ async def run_grid(
             for name, strategy in strategies.items():
                 rng = random.Random(f"{seed}/{problem.id}/{name}")
                 run = Run(
-                    model, verifier=verifier, judge=judge, budget=budget, bank=bank, params=params, seed=seed, rng=rng
+                    model, verifier=verifier, judge=judge, executor=executor, budget=budget, bank=bank, params=params,
+                    seed=seed, rng=rng,
                 )  # fmt: skip
                 outcome = await strategy(problem, run)
                 grades = [await task.grade(problem.id, sample) for sample in outcome.candidates]
