@@ -13,7 +13,7 @@ ROWS = [
     {
         "run",
         "bank",
-        "bank_sql",
+        "keys",
         "cost",
         "answers",
         "estimators",
@@ -31,7 +31,7 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"cost"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}, "cost": set(), "answers": set()}
+ROW_1_ORDER = {"run": {"cost", "keys"}, "bank": {"keys"}, "testing": {"bank", "run"}}
 """Row 1 holds single files, not packages: these may use those."""
 
 

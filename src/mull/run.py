@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import random
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from mull.cost import CEILINGS, affordable, check_budget, check_quoted, fits, known_or, times, total
-from mull.errors import UsageError
+from mull.errors import BankAwayError, UsageError
+from mull.keys import digest, preference_key, question, score_key, seed_of
 from mull.types import (
     Bank,
     Budget,
@@ -37,38 +37,12 @@ from mull.types import (
 
 Order = Literal["draw", "arrival"]
 T = TypeVar("T")
+V = TypeVar("V", Score, Preference)
 
+POLL_SECONDS = 0.05, 1.0
+"""How often the bank is asked for draws that another process makes: at first, and after a while."""
 DRAWING_SHARE = 0.9
 """The share of `Budget.seconds` after which drawing stops where a verifier or judge has yet to speak."""
-
-
-def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[str, Any]:
-    """All that decides what the draws of a question are: what the bank files them under."""
-    asked = {
-        "model": model.identity,
-        "messages": [[m.role, m.content] for m in prompt.messages],
-        "prefix": prompt.prefix,
-        "temperature": params.temperature,
-        "max_tokens": params.max_tokens,
-        "stop": list(params.stop),
-        "top_p": params.top_p,
-        "top_k": params.top_k,
-        "seed": seed,
-    }
-    if params.logprobs is not None:
-        asked["logprobs"] = params.logprobs
-    return asked
-
-
-def digest(asked: Mapping[str, Any]) -> str:
-    """The key of a question: a tagged hash of its canonical JSON."""
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return "b2:" + hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
-
-
-def seed_of(key: str, number: int) -> int:
-    """The seed of a numbered draw: 63 bits that depend on nothing but the question and the number."""
-    return int.from_bytes(hashlib.blake2b(f"{key}/{number}".encode(), digest_size=8).digest(), "big") >> 1
 
 
 def check_asked(prompt: Prompt, n: int, params: Params) -> None:
@@ -168,12 +142,20 @@ class Run:
         seconds = None if self.budget.seconds is None else max(0.0, self.budget.seconds - self.seconds)
         return Budget(seconds=seconds, **gone)
 
-    def _pay(self, cost: Cost, quote: Cost, *, is_fresh: bool) -> None:
+    def _pay(self, cost: Cost, quote: Cost, fresh: Cost | None) -> None:
         """Counts a cost; what is unknown of it counts against the ceilings as the most it can have been."""
         self._spent.append(cost)
         self._charged.append(cost if None not in (cost.tokens, cost.usd, cost.flops) else known_or(cost, quote))
-        if is_fresh:
-            self._fresh_costs.append(cost)
+        if fresh is not None:
+            self._fresh_costs.append(fresh)
+
+    async def _patient(self, call: Callable[[], T]) -> T:
+        """What the bank says, waited for while its database is away."""
+        while True:
+            try:
+                return call()
+            except BankAwayError as error:
+                await asyncio.sleep(error.pause)
 
     @asynccontextmanager
     async def sample(
@@ -219,32 +201,37 @@ class Run:
         key = digest(asked)
         first = self._drawn[key]
         self._drawn[key] += n
-        known = self.bank.get(key, prompt, first, n) if self.bank is not None else {}
-        missing = [Draw(i, seed_of(key, i)) for i in range(first, first + n) if i not in known]
+        bank = self.bank
+        known = await self._patient(lambda: bank.get(key, prompt, first, n)) if bank is not None else {}
+        missing = [i for i in range(first, first + n) if i not in known]
         hold = Hold(self.model.quote(prompt, params), n)
         self._holds.add(hold)
 
         def arrived(sample: Sample) -> None:
-            if self.bank is not None and sample.finish is not Finish.ERROR:
-                self.bank.put(key, asked, sample)
+            if bank is not None and sample.finish is not Finish.ERROR:
+                bank.put(key, asked, sample)
             hold.n -= 1
-            self._pay(sample.cost, hold.quote, is_fresh=True)
+            self._pay(sample.cost, hold.quote, sample.cost)
 
         def lost(cost: Cost) -> None:
             hold.n -= 1
-            self._pay(cost, hold.quote, is_fresh=True)
+            self._pay(cost, hold.quote, cost)
 
         def replayed(sample: Sample) -> Sample:
             hold.n -= 1
-            self._pay(sample.cost, hold.quote, is_fresh=False)
+            self._pay(sample.cost, hold.quote, None)
             return sample
 
+        def draw(numbers: Iterable[int]) -> AsyncGenerator[Sample, None]:
+            return self._fresh(prompt, params, [Draw(i, seed_of(key, i)) for i in numbers], arrived, lost)
+
+        coming = draw(missing) if bank is None else self._shared(bank, key, prompt, missing, draw, replayed)
         try:
-            async with aclosing(self._fresh(prompt, params, missing, arrived, lost)) as fresh:
+            async with aclosing(coming):
                 if order == "arrival":
                     for sample in known.values():
                         yield self._seen(replayed(sample))
-                    async for sample in fresh:
+                    async for sample in coming:
                         yield self._seen(sample)
                     return
                 waiting: dict[int, Sample] = {}
@@ -253,13 +240,48 @@ class Run:
                         yield self._seen(replayed(known[number]))
                         continue
                     while number not in waiting:
-                        sample_or_none = await anext(fresh, None)
+                        sample_or_none = await anext(coming, None)
                         if sample_or_none is None:
                             return
                         waiting[sample_or_none.draw] = sample_or_none
                     yield self._seen(waiting.pop(number))
         finally:
             self._holds.discard(hold)
+
+    async def _shared(
+        self,
+        bank: Bank,
+        key: str,
+        prompt: Prompt,
+        numbers: Sequence[int],
+        draw: Callable[[Iterable[int]], AsyncGenerator[Sample, None]],
+        replayed: Callable[[Sample], Sample],
+    ) -> AsyncGenerator[Sample, None]:
+        """Makes those of the draws that nobody else is making, and waits for the others to be in the bank."""
+        missing = list(numbers)
+        pause, longest = POLL_SECONDS
+        while missing:
+            claim = await self._patient(partial(bank.claim, key, missing))
+            try:
+                async with aclosing(draw(sorted(claim.numbers))) as fresh:
+                    async for sample in fresh:
+                        yield sample
+            finally:
+                claim.release()
+            missing = [number for number in missing if number not in claim.numbers]
+            if not missing:
+                return
+            found = await self._patient(partial(bank.get, key, prompt, missing[0], missing[-1] + 1 - missing[0]))
+            for number in missing:
+                if number in found:
+                    yield replayed(found[number])
+            n_missing, missing = len(missing), [number for number in missing if number not in found]
+            if n_missing == len(missing) and not claim.numbers:
+                if self._late():
+                    self.stopped = Stopped.DEADLINE
+                    return
+                await asyncio.sleep(pause)
+                pause = min(1.2 * pause, longest)
 
     def _seen(self, sample: Sample) -> Sample:
         if self._watch is not None:
@@ -309,11 +331,11 @@ class Run:
             raise UsageError("this strategy needs a verifier: name one with --verifier or verifier=")
         return await self._judged(
             samples,
-            verifier.name,
+            verifier,
             lambda part: verifier.quote(problem, part),
             lambda part: verifier.score(problem, part),
             lambda why: Score(None, why=why),
-            lambda score: score.cost,
+            lambda identity, sample: score_key(identity, problem, sample),
         )
 
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> list[Preference]:
@@ -323,42 +345,65 @@ class Run:
             raise UsageError("this strategy needs a judge: name one with --judge or judge=")
         return await self._judged(
             pairs,
-            judge.name,
+            judge,
             lambda part: judge.quote(problem, part),
             lambda part: judge.prefer(problem, part),
             lambda why: Preference(None, why=why),
-            lambda preference: preference.cost,
+            lambda identity, pair: preference_key(identity, problem, pair),
         )
 
     async def _judged(
         self,
         items: Sequence[Any],
-        name: str,
+        by: Verifier | Judge,
         quote: Callable[[Sequence[Any]], Cost],
-        call: Callable[[Sequence[Any]], Awaitable[Sequence[T]]],
-        unknown: Callable[[str], T],
-        cost_of: Callable[[T], Cost],
-    ) -> list[T]:
-        """Has as many of the first items judged as the ceilings allow; the rest is unknown."""
-        check_quoted(self.budget, quote(items), name)
-        left = self.left
+        call: Callable[[Sequence[Any]], Awaitable[Sequence[V]]],
+        unknown: Callable[[str], V],
+        key_of: Callable[[str, Any], str | None],
+    ) -> list[V]:
+        """Has as many of the first items judged as the ceilings allow; the rest is unknown.
+
+        What the bank has, and what is here twice, is not asked again; its cost counts as spent all the same.
+        """
+        check_quoted(self.budget, quote(items), by.name)
+        left, bank, identity = self.left, self.bank, by.identity
         n = bisect_right(range(1, len(items) + 1), 0, key=lambda k: not fits(left, quote(items[:k])))
-        verdicts: list[T] = []
-        if n:
-            hold = Hold(quote(items[:n]), 1)
-            self._holds.add(hold)
-            try:
-                async with asyncio.timeout(left.seconds):
-                    verdicts += await call(items[:n])
-            except TimeoutError:
-                if self.left.seconds != 0.0:
-                    raise
-                self.stopped = Stopped.DEADLINE
-                self._pay(hold.quote, hold.quote, is_fresh=True)
-                return [unknown("the deadline passed")] * len(items)
-            finally:
-                self._holds.discard(hold)
-            self._pay(total(map(cost_of, verdicts)), hold.quote, is_fresh=True)
         if n < len(items):
             self.stopped = Stopped.BUDGET
-        return verdicts + [unknown("the budget is spent")] * (len(items) - n)
+        beyond = [unknown("the budget is spent")] * (len(items) - n)
+        if n == 0:
+            return beyond
+        is_kept = bank is not None and identity is not None
+        keys = [key_of(str(identity), item) if is_kept else None for item in items[:n]]
+        names = [str(i) if key is None else key for i, key in enumerate(keys)]
+        hold = Hold(quote(items[:n]), 1)
+        self._holds.add(hold)
+        try:
+            verdicts: dict[str, V] = await self._known_verdicts([key for key in keys if key is not None])
+            missing = {name: item for name, item in zip(names, items, strict=False) if name not in verdicts}
+            new: Sequence[V] = ()
+            if missing:
+                async with asyncio.timeout(left.seconds):
+                    new = await call(list(missing.values()))
+        except TimeoutError:
+            if self.left.seconds != 0.0:
+                raise
+            self.stopped = Stopped.DEADLINE
+            lost = quote(list(missing.values()))
+            self._pay(lost + total(v.cost for v in verdicts.values()), hold.quote, lost)
+            return [verdicts.get(name, unknown("the deadline passed")) for name in names] + beyond
+        finally:
+            self._holds.discard(hold)
+        for name, verdict in zip(missing, new, strict=True):
+            verdicts[name] = verdict
+            value = verdict.value if isinstance(verdict, Score) else verdict.first
+            if bank is not None and name in keys and (value is not None or verdict.is_lasting):
+                bank.keep(name, str(identity), verdict)
+        judged = [verdicts[name] for name in names]
+        self._pay(total(v.cost for v in judged), hold.quote, total(v.cost for v in new) if new else None)
+        return judged + beyond
+
+    async def _known_verdicts(self, keys: Sequence[str]) -> dict[str, Any]:
+        """The verdicts that the bank has, by key."""
+        bank = self.bank
+        return await self._patient(lambda: bank.verdicts(keys)) if bank is not None and keys else {}

@@ -21,9 +21,12 @@ from mull.types import (
     Cost,
     Draw,
     Finish,
+    Judge,
     Model,
     Outcome,
+    Pair,
     Params,
+    Preference,
     Problem,
     Prompt,
     Sample,
@@ -94,15 +97,20 @@ class FakeModel:
         if n_tokens > params.max_tokens:
             cost = self._cost(params.max_tokens)
             return Sample(prompt, "so", Finish.LENGTH, cost, draw.number, draw.seed)
-        text = f"so {letter}\nanswer: {letter}" if letter else ""
+        text = f"so {letter}, {rng.randrange(1000)} times\nanswer: {letter}" if letter else ""
         return Sample(prompt, text, Finish.STOP, self._cost(n_tokens), draw.number, draw.seed)
 
 
 @dataclass(frozen=True)
 class FakeVerifier:
-    """Scores a reply by its text and its draw, alike for the same sample; a tenth of the samples it cannot score."""
+    """Scores a reply by what it says, alike for the same reply; a tenth of the replies it can never score.
+
+    `seen` lists every reply that it was asked about. Told that it `is_dead`, it fails with `ModelError`.
+    """
 
     usd: float = 1e-7
+    is_dead: bool = False
+    seen: list[str] = field(default_factory=list, compare=False)
 
     @property
     def name(self) -> str:
@@ -117,14 +125,54 @@ class FakeVerifier:
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
         await asyncio.sleep(0)
+        if self.is_dead:
+            raise ModelError("the fake verifier was told to be dead")
+        self.seen.extend(sample.reply for sample in samples)
         return [self._score(sample) for sample in samples]
 
     def _score(self, sample: Sample) -> Score:
-        rng = random.Random(f"{sample.text}/{sample.seed}")
+        rng = random.Random(sample.reply)
         cost = Cost(1, 0, 0, 3, 0, 6.0, self.usd, 0.0)
         if rng.random() < 0.1:
-            return Score(None, cost=cost, why="the fake verifier was told not to know")
+            return Score(None, cost=cost, why="the fake verifier was told not to know", is_lasting=True)
         return Score(rng.choice([0.0, 0.25, 0.5, 0.75, 1.0]), cost=cost)
+
+
+@dataclass(frozen=True)
+class FakeJudge:
+    """Prefers one of two replies by what they say, alike for the same ordered pair; a tenth it can never tell.
+
+    `seen` lists every pair of replies that it was asked about. Told that it `is_dead`, it fails with `ModelError`.
+    """
+
+    usd: float = 1e-7
+    is_dead: bool = False
+    seen: list[tuple[str, str]] = field(default_factory=list, compare=False)
+
+    @property
+    def name(self) -> str:
+        return "fake-judge"
+
+    @property
+    def identity(self) -> str:
+        return "fake-judge"
+
+    def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
+        return Cost(len(pairs), 0, 0, 3 * len(pairs), 0, 6.0 * len(pairs), self.usd * len(pairs), 0.0)
+
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
+        await asyncio.sleep(0)
+        if self.is_dead:
+            raise ModelError("the fake judge was told to be dead")
+        self.seen.extend((pair.first.reply, pair.second.reply) for pair in pairs)
+        return [self._prefer(pair) for pair in pairs]
+
+    def _prefer(self, pair: Pair) -> Preference:
+        rng = random.Random(f"{pair.first.reply}/{pair.second.reply}")
+        cost = Cost(1, 0, 0, 3, 0, 6.0, self.usd, 0.0)
+        if rng.random() < 0.1:
+            return Preference(None, cost, "the fake judge was told not to know", is_lasting=True)
+        return Preference(rng.choice([0.0, 0.25, 0.5, 0.75, 1.0]), cost)
 
 
 def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
@@ -136,9 +184,17 @@ def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
     return asyncio.run(call())
 
 
-def fake_run(model: Model | None = None, verifier: Verifier | None = None, **options: Any) -> Run:
+def fake_run(
+    model: Model | None = None, verifier: Verifier | None = None, judge: Judge | None = None, **options: Any
+) -> Run:
     """A run on the fakes, unless others are given."""
-    return Run(model or FakeModel(), verifier=verifier or FakeVerifier(), params=Params(max_tokens=48), **options)
+    return Run(
+        model or FakeModel(),
+        verifier=verifier or FakeVerifier(),
+        judge=judge or FakeJudge(),
+        params=Params(max_tokens=48),
+        **options,
+    )
 
 
 BUDGETS = (
@@ -196,29 +252,31 @@ def check_no_draw_twice(strategy: Strategy) -> None:
 
 
 def check_replay(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Replayed from the bank on a dead model: no draw is made, and the outcome and the spend are the same."""
+    """Replayed from the bank on a dead model, verifier and judge: nothing is paid, outcome and spend are the same."""
     bank = bank or MemoryBank()
     first = fake_run(bank=bank)
     outcome = solve(strategy, first)
-    second = fake_run(FakeModel(dies_after=0), bank=bank)
+    second = fake_run(FakeModel(dies_after=0), FakeVerifier(is_dead=True), FakeJudge(is_dead=True), bank=bank)
     assert solve(strategy, second) == outcome
     assert second.spent == first.spent
-    assert second.fresh.output_tokens == 0
+    assert second.fresh == Cost()
 
 
 def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Killed half way and run again: the same outcome, and no finished draw is made again."""
+    """Killed half way and run again: the same outcome, no finished draw is made again, no reply judged twice."""
     bank = bank or MemoryBank()
-    whole = FakeModel()
+    whole, verifier, judge = FakeModel(), FakeVerifier(), FakeJudge()
     outcome = solve(strategy, fake_run(whole))
     first = FakeModel(dies_after=max(len(whole.seen) // 2, 1))
     if len(whole.seen) > len(first.seen) and len(whole.seen) > 1:
         try:
-            solve(strategy, fake_run(first, bank=bank))
+            solve(strategy, fake_run(first, verifier, judge, bank=bank))
         except ModelError:
             pass
         else:
             raise AssertionError("the model should have failed")
     second = FakeModel()
-    assert solve(strategy, fake_run(second, bank=bank)) == outcome
+    assert solve(strategy, fake_run(second, verifier, judge, bank=bank)) == outcome
     assert len(first.seen) + len(second.seen) == len(whole.seen)
+    assert len(verifier.seen) == len(set(verifier.seen))
+    assert len(judge.seen) == len(set(judge.seen))

@@ -17,7 +17,7 @@ from mull import spec
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mull.bank_sql import SqlBank
+    from mull.bank.sql import SqlBank
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="nano, mini, or recorded:FILE.")]
 VerifierOption = Annotated[str | None, typer.Option("--verifier", help="What scores the draws, e.g. countdown.")]

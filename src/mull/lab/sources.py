@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from mull.answers import answer_of
-from mull.bank_sql import SqlBank
+from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
+from mull.keys import digest, question
 from mull.lab import foreign
 from mull.lab.cases import Case, Group, Source, read_recorded
 from mull.lab.grid import pool_of
 from mull.lab.metrics import Pool
 from mull.records import RecordedSample
-from mull.run import digest, question
 from mull.types import Model, Params, Task
 
 MOST_DRAWS = 1_000_000

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from mull.bank_sql import Stat
+from mull.bank.sql import Stat
 from mull.lab.compare import Interval
 from mull.lab.gap import Limits, Plateau
 from mull.lab.grid import Table
