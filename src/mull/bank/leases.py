@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from mull.bank.schema import draws, leases, workers
 
 BEATS_A_LEASE = 4
+FORGOTTEN_AFTER = 3600.0
 
 
 def here() -> str:
@@ -107,10 +108,9 @@ class Worker:
         """Signs on, unless that was done, and forgets those long dead. The caller commits."""
         if self._thread is not None:
             return
-        now = self._now(connection)
-        dead = sa.select(workers.c.worker).where(workers.c.expires < now - self.seconds)
-        connection.execute(leases.delete().where(leases.c.worker.in_(dead)))
-        connection.execute(workers.delete().where(workers.c.expires < now - self.seconds))
+        is_old = workers.c.expires < self._now(connection) - FORGOTTEN_AFTER
+        connection.execute(leases.delete().where(leases.c.worker.in_(sa.select(workers.c.worker).where(is_old))))
+        connection.execute(workers.delete().where(is_old))
         self._beat(connection)
         self._thread = threading.Thread(target=self._live, name="mull-bank", daemon=True)
         self._thread.start()
@@ -135,11 +135,13 @@ class Worker:
         After the database `is_back` from being away nobody counts as expired, since nobody could say that they live.
         """
         first, past = numbers[0], numbers[-1] + 1
-        taken = set(connection.execute(self._present, {"k": key, "a": first, "z": past}).scalars())
+        taken: set[int] = set()
         since = 0.0 if is_back else self._now(connection)
         for worker, start, end in connection.execute(self._others, {"k": key, "me": self.name, "since": since}):
             if not is_gone(worker):
                 taken.update(range(max(start, first), min(end, past)))
+        # Draws are looked for after claims: who gives a claim back writes its draws in the same transaction.
+        taken.update(connection.execute(self._present, {"k": key, "a": first, "z": past}).scalars())
         ours = [number for number in numbers if number not in taken]
         stretches = {next(self._serial): stretch for stretch in runs(ours)}
         if stretches:

@@ -162,7 +162,10 @@ class SqlBank:
             self._worker.start(connection)
             return not self._worker.is_alone(connection)
 
-        return self.write(work)
+        try:
+            return self.write(work)
+        except BankError:
+            return False  # into a bank that cannot be written nobody draws, but it can be replayed
 
     @property
     def worker(self) -> str:

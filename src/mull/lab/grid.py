@@ -110,11 +110,16 @@ async def run_grid(
     """Runs each strategy on each problem.
 
     Draws go to the bank as they come, so that a second run pays only for what is missing. The strategies take
-    turns on a problem, so that draws that two of them share are made once. `tick` is called for each outcome.
+    turns on a problem, so that draws that two of them share are made once. Where another process draws into the
+    bank too, the problems are taken up in an order of this one's own, so that the two share the work. `tick` is
+    called for each outcome.
     """
     problems = list(itertools.islice(task.problems(), n_problems))
     cells: dict[str, dict[int, Cell]] = {name: {} for name in strategies}
-    todo = iter(enumerate(problems))
+    order = list(enumerate(problems))
+    if bank is not None and bank.is_shared():
+        random.Random().shuffle(order)
+    todo = iter(order)
 
     async def work() -> None:
         for i, problem in todo:
