@@ -75,8 +75,9 @@ class Sweep:
 
     def end(self) -> Any:
         """The outcomes, when the process has ended; `None` where it was killed before."""
-        out, _ = self.process.communicate(timeout=120)
-        lines = [json.loads(line) for line in out.splitlines() if line.endswith("]")]
+        assert self.process.stdout is not None
+        lines = [json.loads(line) for line in self.process.stdout if line.endswith("]\n")]
+        self.process.wait(timeout=60)
         outcomes = lines.pop() if self.process.returncode == 0 else None
         self.made += [tuple(line) for line in lines]
         return outcomes
@@ -127,7 +128,7 @@ def test_a_killed_sweep_loses_only_draws_under_way(sweep, url: str) -> None:
     one, two = sweep(url, delay=0.005, lease_seconds=3600), sweep(url, delay=0.005, lease_seconds=3600)
     one.begin()
     two.begin()
-    one.until(100)
+    one.until(40)
     one.process.kill()
     assert one.end() is None
     assert two.end() is not None
