@@ -26,6 +26,7 @@ VERIFIERS = {"countdown": "mull.verifiers.countdown:CountdownChecker"}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
+    "banked": "mull.models.banked:BankedModel",
     "recorded": "mull.models.recorded:RecordedModel",
 }
 TASKS = {

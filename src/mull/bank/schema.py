@@ -194,7 +194,9 @@ def verdict_of(row: Any) -> Score | Preference:
 def is_whole(table: str, row: Mapping[str, Any]) -> bool:
     """Whether a row is as it was written."""
     if table != "questions":
-        return bool(row_digest(row) == bytes(row["digest"]))
+        return bool(row_digest(row) == row["digest"])
+    if not isinstance(row["asked"], str):
+        return False
     try:
         asked = json.loads(unpacked(row["asked"]))
     except ValueError:

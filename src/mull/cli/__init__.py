@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from mull.cli.bank import export, import_, merge, stat, verify
 from mull.cli.curves import curves
 from mull.cli.fit import fit
 from mull.cli.report import report
-from mull.cli.shelves import list_, stat
+from mull.cli.shelves import list_
 from mull.cli.solve import solve
 from mull.cli.sweep import sweep
 from mull.errors import MullError, UsageError
@@ -30,7 +31,9 @@ app.command()(sweep)
 app.command()(curves)
 app.command()(fit)
 app.command()(report)
-bank_app.command()(stat)
+bank_app.command("import")(import_)
+for verb in (export, merge, verify, stat):
+    bank_app.command()(verb)
 app.add_typer(bank_app, name="bank")
 app.command("list")(list_)
 

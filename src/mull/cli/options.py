@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -58,12 +59,12 @@ def verifier_of(text: str | None) -> Any:
 
 
 def made_by() -> dict[str, str]:
-    """What it takes to make this again: the command as it was given, and the versions that ran it."""
+    """What it takes to make this again: the command as it was given, but for passwords, and the versions."""
     import numpy as np
 
     from mull import __version__
 
-    command = shlex.join(["mull", *sys.argv[1:]])
+    command = shlex.join(["mull", *(re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", word) for word in sys.argv[1:])])
     return {"command": command, "mull": __version__, "python": platform.python_version(), "numpy": np.__version__}
 
 

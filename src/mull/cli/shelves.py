@@ -1,4 +1,4 @@
-"""`mull bank` and `mull list`: what there is."""
+"""`mull list`: what there is to choose from."""
 
 from __future__ import annotations
 
@@ -10,29 +10,10 @@ import typer
 from mull import spec
 from mull.cli.options import (
     JsonOption,
-    bank_at,
     print_json,
     stdout,
 )
-from mull.errors import UnknownNameError, UsageError
-
-
-def stat(
-    bank: Annotated[str | None, typer.Argument(help="File or URL. [default: the user's]")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """What the bank holds of each model."""
-    with bank_at(bank) as opened:
-        if opened is None:
-            raise UsageError("there is no bank to look at")
-        url, stats = opened.url, opened.stat()
-    if as_json:
-        print_json({"bank": url, "models": [s._asdict() for s in stats]})
-        return
-    from mull.report import table
-
-    typer.echo(url)
-    stdout().print(table.bank(stats))
+from mull.errors import UnknownNameError
 
 
 def list_(
