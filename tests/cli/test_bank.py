@@ -60,7 +60,7 @@ def test_verify_names_what_was_altered_and_says_so_by_its_status(mull, recording
         (("import", "x.jsonl", "--model", "bankd:gpt"), "did you mean 'banked'"),
         (("stat", "mysql://u:secret@h/d"), "kept in sqlite or postgresql, not in mysql"),
         (("stat", "postgresql://u:secret@127.0.0.1:1/d"), "cannot be opened"),
-        (("stat", "postgresql://u:secret@[/d"), "cannot be read"),
+        (("stat", "postgresql://u:secret@h:port/d"), "cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(mull, arguments: tuple[str, ...], message: str) -> None:
@@ -81,3 +81,17 @@ def test_a_password_is_not_written_into_a_sweeps_file(mull, postgres_url: str, r
     for told in (out.read_text(), done.stdout, done.stderr, stat.stdout):
         assert "secret" not in told
     assert "mull:***@" in out.read_text()
+
+
+def test_a_sweep_on_a_ray_cluster_prints_what_one_on_this_machine_does(mull, recording: Path) -> None:
+    pytest.importorskip("ray")
+    asked = ("sweep", f"file:{recording}", "-m", f"recorded:{recording}", "-s", "majority:n=4", "--json")
+    spread = mull(*asked, "--ray")
+    assert spread.returncode == 0, spread.stderr
+    assert "80 draws made now, 0 from the bank" in spread.stderr
+    here = mull(*asked)
+    assert "0 draws made now, 80 from the bank" in here.stderr
+    assert here.stdout == spread.stdout
+    refused = mull(*asked, "--ray", "127.0.0.1:1")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "cannot be reached" in refused.stderr
