@@ -32,6 +32,7 @@ ROWS = [
         "config_schema",
         "wallet",
         "verdicts",
+        "draws",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -42,10 +43,12 @@ ROWS = [
 ROW_1_ORDER = {
     "answers": {"equal", "programs"},
     "programs": {"sandbox"},
-    "run": {"asked", "cost", "keys", "trace", "trials", "verdicts", "wallet"},
-    "verdicts": {"cost", "trials", "wallet"},
+    "run": {"bank", "draws", "keys", "trace", "trials", "verdicts"},
+    "draws": {"asked", "bank", "cost", "keys", "trace", "verdicts", "wallet"},
+    "verdicts": {"bank", "cost", "trials", "wallet"},
     "wallet": {"asked", "cost"},
-    "bank": {"keys"},
+    "bank": {"keys", "trials"},
+    "keys": {"trials"},
     "testing": {"bank", "run", "trials"},
     "config": {"config_schema"},
 }

@@ -11,13 +11,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mull.bank import MemoryBank
+from mull.bank import Bank, MemoryBank
 from mull.errors import ModelError
 from mull.run import Run
 from mull.trials import Behaviour, Trial
 from mull.types import (
     AnswerKind,
-    Bank,
     Budget,
     Cost,
     Draw,
@@ -266,7 +265,7 @@ class FakeExecutor:
     def _behaviour(self, trial: Trial) -> Behaviour:
         cost = Cost(0, 0, 0, 0, 0, 0.0, self.usd, 0.0)
         if random.Random(trial.program).random() < 0.1:
-            return Behaviour(is_known=False, cost=cost, why="the fake executor was told not to know")
+            return Behaviour(is_known=False, why="the fake executor was told not to know")
         seen = [random.Random(f"{trial.program}/{what}") for what in (*trial.tests, *trial.inputs)]
         passed, given = seen[: len(trial.tests)], seen[len(trial.tests) :]
         outputs = tuple(rng.choice(["1", "2", None]) for rng in given)
@@ -358,10 +357,10 @@ def check_replay(strategy: Strategy, bank: Bank | None = None) -> None:
 
 
 def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Killed half way and run again: the same outcome, no finished draw is made again, no reply judged twice."""
+    """Killed half way and run again: the same outcome, no finished draw is made again, no verdict asked for twice."""
     bank = bank or MemoryBank()
-    whole, verifier, judge = FakeModel(), FakeVerifier(), FakeJudge()
-    outcome = solve(strategy, fake_run(whole))
+    whole, verifier, judge, judged = FakeModel(), FakeVerifier(), FakeJudge(), FakeJudge()
+    outcome = solve(strategy, fake_run(whole, judge=judged))
     first = FakeModel(dies_after=max(len(whole.seen) // 2, 1))
     if len(whole.seen) > len(first.seen) and len(whole.seen) > 1:
         try:
@@ -374,4 +373,4 @@ def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
     assert solve(strategy, fake_run(second, verifier, judge, bank=bank)) == outcome
     assert len(first.seen) + len(second.seen) == len(whole.seen)
     assert len(verifier.seen) == len(set(verifier.seen))
-    assert len(judge.seen) == len(set(judge.seen))
+    assert sorted(judge.seen) == sorted(judged.seen)

@@ -15,7 +15,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mull.bank import Verdict
 from mull.keys import digest
+from mull.trials import Behaviour
 from mull.types import Cost, Finish, Preference, Prompt, Sample, Score
 
 SCHEMA_VERSION = 3
@@ -164,10 +166,14 @@ def _tuples(places: list[list[list[Any]]]) -> tuple[tuple[tuple[str, float], ...
     return tuple(tuple((token, logprob) for token, logprob in place) for place in places)
 
 
-def verdict_row(key: str, judged_by: str, verdict: Score | Preference) -> dict[str, Any]:
+def verdict_row(key: str, judged_by: str, verdict: Verdict) -> dict[str, Any]:
     """A verdict as a row."""
+    value: float | None
     if isinstance(verdict, Score):
         kind, value, steps = "score", verdict.value, array("d", verdict.steps).tobytes()
+    elif isinstance(verdict, Behaviour):
+        told = [verdict.passed, verdict.outputs, verdict.errors]
+        kind, value, steps = "behaviour", None, json.dumps(told).encode()
     else:
         kind, value, steps = "preference", verdict.first, b""
     row = {
@@ -183,9 +189,12 @@ def verdict_row(key: str, judged_by: str, verdict: Score | Preference) -> dict[s
     return row
 
 
-def verdict_of(row: Any) -> Score | Preference:
+def verdict_of(row: Any) -> Verdict:
     """The verdict in a row. One without a value is only there because its reason lasts."""
     cost, why, is_lasting = Cost(*json.loads(row.cost)), unpacked(row.why), row.value is None
+    if row.kind == "behaviour":
+        passed, outputs, errors = map(tuple, json.loads(row.steps))
+        return Behaviour(passed, outputs, errors, True, cost, why)
     if row.kind == "preference":
         return Preference(row.value, cost, why, is_lasting)
     return Score(row.value, tuple(array("d", row.steps)), cost, why, is_lasting)
