@@ -44,14 +44,23 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """What is said of one group, a sentence each."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """One part of the page: a few sentences, then figures, then tables."""
+    """One part of the page: a few sentences, then figures, then lines, then tables."""
 
     id: str
     title: str
     lead: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    told: tuple[Lines, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +116,9 @@ def gap_section(report: Report) -> Section | None:
 
 def limits_section(report: Report) -> Section | None:
     """What these draws say that scaling cannot do."""
-    tables = tuple(
-        Table(("what these draws say",), tuple((line,) for line in limits(s.limits)), s.group.name)
-        for s, _ in _with_curves(report)
-        if s.limits
-    )
+    told = tuple(Lines(s.group.name, tuple(limits(s.limits))) for s, _ in _with_curves(report) if s.limits)
     lead = ("Where the gap comes from, and what neither more draws nor a longer vote can mend.",)
-    return Section("limits", "What more draws cannot do", lead, tables=tables) if tables else None
+    return Section("limits", "What more draws cannot do", lead, told=told) if told else None
 
 
 def law_section(report: Report) -> Section | None:
@@ -125,13 +130,14 @@ def law_section(report: Report) -> Section | None:
         law = coverage.fit(*counts, resamples=N_RESAMPLES, seed=report.seed)
         k = 10 * law.data.least
         drawn.append(figures.law(slug, study.group.name, law, k))
-        lines = law_lines(law, law.predict(k), law.is_identified(k))
-        told.append(Table(("beyond the draws",), tuple((line,) for line in lines), study.group.name))
+        told.append(Lines(study.group.name, tuple(law_lines(law, law.predict(k), law.is_identified(k)))))
     lead = (
         "An extrapolation, not a measurement: coverage laws fitted to the counts, from the line at n on. The band "
         "holds the sampling of problems and the choice of law. Coverage is what a perfect check would reach.",
     )
-    return Section("law", "What ten times the draws would cover", lead, tuple(drawn), tuple(told)) if drawn else None
+    return (
+        Section("law", "What ten times the draws would cover", lead, tuple(drawn), told=tuple(told)) if drawn else None
+    )
 
 
 def cost_section(report: Report) -> Section | None:
