@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -29,6 +30,8 @@ MOST_GROUPS = 12
 """Groups that get figures of their own."""
 MOST_HEAT_ROWS = 12
 MOST_BUDGETS = 6
+MOST_WHOLE = 5
+"""Columns of a heat map whose names fit under them whole."""
 N_RESAMPLES = 100
 """Of problems, for the bands of laws: a page for each of many groups must not take minutes."""
 
@@ -182,7 +185,8 @@ def heat_section(report: Report) -> Section | None:
         places = [_folded(s.group.task or s.group.name) for s in report.studies]
         if len(set(places)) < len(places):
             places = [_folded(s.group.name) for s in report.studies]
-        drawn = [figures.heat("groups", "Accuracy by strategy and group, %", tiles, places, "group")]
+        places, what = _without_prefix(places, "group")
+        drawn = [figures.heat("groups", "Accuracy by strategy and group, %", tiles, places, what)]
         lead = ["What works in one place need not work in another: one number for all groups would hide it."]
         return Section("where", "Where it works", tuple(lead), tuple(drawn))
     only = report.studies[0]
@@ -224,6 +228,14 @@ def _folded(name: str, width: int = 14) -> str:
     for word in words:
         lines[-1:] = [f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < width else [lines[-1], word]
     return "\n".join(line if len(line) <= width + 4 else line[: width + 2] + "…" for line in lines if line)
+
+
+def _without_prefix(places: list[str], what: str) -> tuple[list[str], str]:
+    """Many names that begin alike, by their ends; what they begin with goes into the name of the axis."""
+    alike = os.path.commonprefix(places)
+    if len(places) <= MOST_WHOLE or not alike or "\n" in alike:
+        return places, what
+    return [place.removeprefix(alike) for place in places], f"{what} {alike}…"
 
 
 def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
