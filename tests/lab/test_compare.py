@@ -80,6 +80,7 @@ def test_power_says_what_so_many_problems_can_tell() -> None:
     assert found.shown == pytest.approx(0.1, abs=2e-4)
     assert power(0.0, 0.0, 50).shown is None
     assert power(0.0, 0.3, 50).needed is None, "what is not there cannot be shown by any number"
+    assert power(0.3, 0.09, 10).shown is not None, "the same difference on every problem"
     chances = power(0.02, 0.005, 100)
     assert chances.needed == pytest.approx(2.8**2 * 0.005 / 0.02**2, rel=0.05), "(1.96 + .84)^2 variances"
     assert chances.shown == pytest.approx(2.8 * (0.005 / 100) ** 0.5, rel=0.05)

@@ -159,7 +159,7 @@ def problems_needed(difference: float, discordant: float, power: float = 0.8, le
 
 def _needed(d: float, discordant: float, power: float, level: float) -> int:
     z = NormalDist().inv_cdf
-    root = z(1 - level / 2) * math.sqrt(discordant) + z(power) * math.sqrt(discordant - d * d)
+    root = z(1 - level / 2) * math.sqrt(discordant) + z(power) * math.sqrt(max(0.0, discordant - d * d))
     return math.ceil((root / d) ** 2)
 
 

@@ -62,8 +62,8 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
         headline = "Too few problems to tell"
         gain = choice.best_gain
         why = (
-            f"{gain.a} is ahead of {base.name} by {points(gain.difference)} points {_ends(gain.ci95, True)}, which chance "
-            f"alone may do (paired test, p = {gain.p_value:.2g}). Until more is known, {base.name} is the cheap choice."
+            f"{gain.a} is ahead of {base.name} by {points(gain.difference)} points {_ends(gain.ci95, True)}, which "
+            f"chance alone may do (paired test, p = {gain.p_value:.2g}). Until more is known, {base.name} is the cheap choice."
         )
         needed = None if choice.power is None else choice.power.needed
         facts.append(

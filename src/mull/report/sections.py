@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -232,7 +233,8 @@ def _folded(name: str, width: int = 14) -> str:
 
 def _without_prefix(places: list[str], what: str) -> tuple[list[str], str]:
     """Many names that begin alike, by their ends; what they begin with goes into the name of the axis."""
-    alike = os.path.commonprefix(places)
+    same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*places, strict=False))
+    alike = re.sub(r"\w*$", "", "".join(letters[0] for letters in same))
     if len(places) <= MOST_WHOLE or not alike or "\n" in alike:
         return places, what
     return [place.removeprefix(alike) for place in places], f"{what} {alike}…"
