@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -62,13 +63,16 @@ def draws_of(
     """The draws of a source, of the wanted groups only and in the order they were asked for."""
     from mull.lab import sources
 
-    found = source_at(source, task, model, problems, params, seed)
-    pools = sources.pools(found)
-    wanted = group or list(pools)
-    for name in wanted:
-        if name not in pools:
-            raise UnknownNameError("group", name, pools)
-    return {name: Draws(pools[name], found.groups[name].about) for name in wanted}
+    found = wanted(source_at(source, task, model, problems, params, seed), group)
+    return {name: Draws(pool, found.groups[name].about) for name, pool in sources.pools(found).items()}
+
+
+def wanted(source: Source, group: Sequence[str] | None) -> Source:
+    """The source with the wanted groups only, in the order they were asked for."""
+    for name in group or ():
+        if name not in source.groups:
+            raise UnknownNameError("group", name, source.groups)
+    return replace(source, groups={name: source.groups[name] for name in group}) if group else source
 
 
 def ks_of(text: str | None) -> list[int] | None:

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mull.answers import answer_of, canonical
+from mull import equal
+from mull.answers import canonical, classes_now, is_latex
 from mull.errors import FileFormatError
 from mull.lab.grid import Cell
 from mull.lab.metrics import Pool
 from mull.records import RecordedSample, Recording, read_recordings
-from mull.types import Cost, Model, Stopped
+from mull.types import AnswerKind, Cost, Model, Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,12 @@ def case(path: Path, recording: Recording) -> Case:
 
 
 def _pool(path: Path, recording: Recording) -> Pool:
-    gold = None if recording.gold is None else canonical(recording.gold)
+    given = [recording.gold, *(s.answer for s in recording.samples)]
+    kind = AnswerKind.MATH if any(text is not None and is_latex(text) for text in given) else AnswerKind.TEXT
+    answers: Sequence[str | None] = [None if s.answer is None else canonical(s.answer, kind) for s in recording.samples]
+    gold = None if recording.gold is None else canonical(recording.gold, kind)
+    if kind is AnswerKind.MATH:
+        answers = equal.classes_now(answers)
     if gold is None and any(sample.correct is None for sample in recording.samples):
         raise FileFormatError(
             path,
@@ -111,8 +117,10 @@ def _pool(path: Path, recording: Recording) -> Pool:
             "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
             "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample",
         )
-    read = [replace(s, answer=None if s.answer is None else canonical(s.answer)) for s in recording.samples]
-    graded = [s if s.correct is not None else replace(s, correct=s.answer == gold) for s in read]
+    graded = [
+        replace(s, answer=answer, correct=_is_right(kind, answer, gold) if s.correct is None else s.correct)
+        for s, answer in zip(recording.samples, answers, strict=True)
+    ]
     return pool_of_samples(recording.id, graded)
 
 
@@ -121,6 +129,13 @@ def pool_of_samples(id: str, samples: Sequence[RecordedSample]) -> Pool:
     correct = tuple(sample.correct is True for sample in samples)
     answers, scores = tuple(s.answer for s in samples), tuple(s.score for s in samples)
     return Pool(id, len(samples), sum(correct), answers, correct, scores, tuple(s.output_tokens for s in samples))
+
+
+def _is_right(kind: AnswerKind, answer: str | None, gold: str | None) -> bool:
+    """Whether an answer is the gold; what nobody could decide is not right."""
+    if kind is not AnswerKind.MATH or answer is None or gold is None:
+        return answer == gold
+    return equal.compare_now(gold, answer).is_equal is True
 
 
 def _outcomes(path: Path, recording: Recording) -> Mapping[str, Any]:
@@ -132,7 +147,8 @@ def _outcomes(path: Path, recording: Recording) -> Mapping[str, Any]:
 
 def _taken(path: Path, line: int, name: str, row: Any) -> Taken:
     try:
-        cost = Cost(**{f.name: row["cost"][f.name] for f in fields(Cost)})
+        # Files of before retries were counted have none.
+        cost = Cost(**{f.name: {"retries": 0, **row["cost"]}[f.name] for f in fields(Cost)})
         if not all(row[verdict] in (True, False, None) for verdict in ("correct", "covered")):
             raise ValueError("a verdict is true, false or null")
         return Taken(row["answer"], row["correct"], row["covered"], int(row["draws"]), str(row["stopped"]), cost)
@@ -161,15 +177,16 @@ def sweep_rows(model: Model, cells: Mapping[str, Sequence[Cell]]) -> Iterable[di
 
 def _sample_rows(cell: Cell) -> list[dict[str, Any]]:
     scores = cell.outcome.scores or itertools.repeat(None, len(cell.outcome.candidates))
+    answers = classes_now(cell.problem, cell.outcome.candidates)
     return [
         {
-            "text": sample.text,
-            "final_answer": answer_of(cell.problem, sample),
+            "text": sample.reply,
+            "final_answer": answer,
             "correct": grade.correct,
             "score": None if score is None else score.value,
             "output_tokens": sample.cost.output_tokens,
         }
-        for sample, grade, score in zip(cell.outcome.candidates, cell.candidates, scores, strict=True)
+        for sample, answer, grade, score in zip(cell.outcome.candidates, answers, cell.candidates, scores, strict=True)
     ]
 
 
@@ -181,5 +198,6 @@ def _outcome_row(cell: Cell) -> dict[str, Any]:
         "covered": True if True in grades else (None if None in grades else False),
         "draws": len(cell.outcome.candidates),
         "stopped": cell.outcome.stopped.value,
+        "notes": dict(cell.outcome.notes),
         "cost": asdict(cell.spent),
     }

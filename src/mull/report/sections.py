@@ -259,6 +259,7 @@ def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
                 "unknown" if m.cost.flops is None else short(m.cost.flops),
                 "unknown" if m.cost.usd is None else short(m.cost.usd),
                 "unknown" if m.oracle is None else percent(m.oracle),
+                "unknown" if not m.cost.retries else f"{m.cost.retries:.3g}",
             )
         )
     base = "the cheapest" if choice is None else choice.base.name
@@ -272,6 +273,7 @@ def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
         "FLOPs",
         "dollars",
         "oracle %",
+        "retries",
     )
     # A column of which nothing is known says so once, in the section on cost, and not in every row.
     told = [i for i, name in enumerate(columns) if i < 5 or any(row[i] != "unknown" for row in rows)]

@@ -8,11 +8,12 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from mull.bank_sql import Stat
+from mull.bank.sql import Judged, Stat
 from mull.lab.compare import Interval, Power, Spent, at_equal_cost
 from mull.lab.gap import Limits, Plateau
 from mull.lab.grid import Table
 from mull.lab.metrics import Curves, Point
+from mull.lab.verify import Worth
 from mull.laws.coverage import Law, Prediction
 from mull.laws.limits import SAYS
 from mull.types import Cost, Outcome
@@ -227,6 +228,47 @@ def power(found: Power, what: str) -> str:
     return f"{found.problems:,} problems show {shown} between {what} with a chance of 80 %{needed}"
 
 
+def worths(name: str, rows: Sequence[Worth]) -> RichTable:
+    """What verifiers are worth on a group's draws."""
+    k = rows[0].k
+    shown = RichTable(title=escape(f"{name}: verifiers, {rows[0].problems} problems"))
+    for column in (
+        "verifier", "scored", "accuracy % [95 %]", "ROC area [95 %]", "calibration error", "calibrated", "ceiling %",
+        f"best of {k} %", "gap to coverage",
+    ):  # fmt: skip
+        shown.add_column(column, justify="left" if column == "verifier" else "right")
+    for row in rows:
+        area = "?" if row.auc is None else f"{row.auc:.3f}"
+        between = "" if row.auc_ci95 is None else f" [{row.auc_ci95.low:.3f}, {row.auc_ci95.high:.3f}]"
+        shown.add_row(
+            escape(row.verifier),
+            f"{row.scored:,} of {row.scored + row.unscored:,}",
+            percent(row.accuracy, row.accuracy_ci95),
+            area + between,
+            number(row.calibration_error, 3),
+            number(row.calibrated_error, 3),
+            percent(row.ceiling.value) if row.ceiling else "?",
+            percent(row.best),
+            percent(row.gap),
+        )
+    return shown
+
+
+def worth_lines(rows: Sequence[Worth]) -> list[str]:
+    """What the table of verifiers leaves out."""
+    lines = [
+        f"{row.verifier} could not score {row.unscored:,} draws: {row.why_unscored or 'it does not say why'}"
+        for row in rows
+        if row.unscored
+    ]
+    lines += [
+        f"{row.verifier} gives scores outside 0 to 1, which are no probabilities; it is taken to accept from .5 on"
+        for row in rows
+        if row.scored and row.calibration_error is None
+    ]
+    return [*lines, f"coverage (oracle) of {rows[0].k} draws: {percent(rows[0].coverage)} %"]
+
+
 def _plateau(turn: Plateau) -> str:
     if turn.is_reached:
         return f"it stops rising near k = {turn.k} [{turn.ci95.low:.0f}, {turn.ci95.high:.0f}]"
@@ -240,6 +282,16 @@ def bank(stats: Sequence[Stat]) -> RichTable:
         shown.add_column(name, justify="left" if name == "model" else "right")
     for stat in stats:
         shown.add_row(escape(stat.model), number(stat.questions), number(stat.draws), number(stat.output_tokens))
+    return shown
+
+
+def verdicts(judged: Sequence[Judged]) -> RichTable:
+    """What a bank holds of each verifier and judge."""
+    shown = RichTable()
+    for name in ("judged by", "kind", "verdicts"):
+        shown.add_column(name, justify="right" if name == "verdicts" else "left")
+    for each in judged:
+        shown.add_row(escape(each.judged_by), each.kind, number(each.verdicts))
     return shown
 
 
