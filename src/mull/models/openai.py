@@ -150,7 +150,15 @@ class OpenAIModel:
             if not task.cancelled() and (error := task.exception()) is not None:
                 arrived.put_nowait(error)
 
-        tasks = [asyncio.create_task(batch.run()) for batch in batches]
+        todo = iter(batches)
+
+        async def work() -> None:
+            for batch in todo:
+                await batch.run()
+
+        # No more than can be under way, and as many again for those that wait to try once more.
+        n_workers = min(len(batches), 2 * self.limits.concurrency * len(self.urls))
+        tasks = [asyncio.create_task(work()) for _ in range(n_workers)]
         for task in tasks:
             task.add_done_callback(ended)
         try:
