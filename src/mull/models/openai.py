@@ -156,8 +156,8 @@ class OpenAIModel:
             for batch in todo:
                 await batch.run()
 
-        # No more than can be under way, and as many again for those that wait to try once more.
-        n_workers = min(len(batches), 2 * self.limits.concurrency * len(self.urls))
+        # No more than can be under way: whoever stands in line costs time.
+        n_workers = min(len(batches), self.limits.concurrency * len(self.urls))
         tasks = [asyncio.create_task(work()) for _ in range(n_workers)]
         for task in tasks:
             task.add_done_callback(ended)
