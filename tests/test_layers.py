@@ -13,7 +13,7 @@ ROWS = [
     {
         "run",
         "bank",
-        "bank_sql",
+        "keys",
         "cost",
         "answers",
         "estimators",
@@ -21,12 +21,17 @@ ROWS = [
         "steps",
         "spec",
         "sandbox",
+        "programs",
+        "trials",
         "testing",
         "expression",
         "records",
-        "account",
         "asked",
         "trace",
+        "config",
+        "config_schema",
+        "wallet",
+        "verdicts",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -35,10 +40,14 @@ ROWS = [
     {"__main__"},
 ]
 ROW_1_ORDER = {
-    "run": {"account", "asked", "cost", "trace"},
-    "account": {"asked", "cost"},
-    "bank": {"bank_sql"},
-    "testing": {"bank", "run"},
+    "answers": {"equal", "programs"},
+    "programs": {"sandbox"},
+    "run": {"asked", "cost", "keys", "trace", "trials", "verdicts", "wallet"},
+    "verdicts": {"cost", "trials", "wallet"},
+    "wallet": {"asked", "cost"},
+    "bank": {"keys"},
+    "testing": {"bank", "run", "trials"},
+    "config": {"config_schema"},
 }
 """Row 1 holds single files, not packages: these may use those."""
 

@@ -1,21 +1,22 @@
-"""The only door from a strategy to models, verifiers and judges: metered, capped, remembered."""
+"""The only door from a strategy to models, verifiers, judges and programs: metered, capped, remembered."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, Literal, NamedTuple, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
-from mull.account import Account, Purse
-from mull.asked import Ask, Hold, check_asked, digest, question, seed_of
-from mull.cost import affordable, check_quoted, fits, total
+from mull.asked import Ask, Hold, check_asked
+from mull.cost import affordable, check_quoted
 from mull.errors import UsageError
+from mull.keys import digest, preference_key, question, score_key, seed_of
 from mull.trace import Trace
+from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
     Bank,
     Budget,
@@ -35,27 +36,29 @@ from mull.types import (
     Stopped,
     Verifier,
 )
+from mull.verdicts import Asking, V, judged, patient
+from mull.wallet import Purse, Wallet
 
 Order = Literal["draw", "arrival"]
-T = TypeVar("T")
 
+POLL_SECONDS = 0.05, 1.0
+"""How often the bank is asked for draws that another process makes: at first, and after a while."""
 DRAWING_SHARE = 0.9
 """The share of `Budget.seconds` after which drawing stops where a verifier or judge has yet to speak."""
 
 
 class _Batch(NamedTuple):
-    """Draws that are numbered and held: those the bank has, those to be made, and what is under way of them."""
+    """Draws of a question that are numbered, and whose cost is held."""
 
     asked: Mapping[str, Any]
     key: str
     prompt: Prompt
     params: Params
     numbers: range
-    known: dict[int, Sample]
     hold: Hold
 
 
-class Run(Account):
+class Run:
     """One strategy's dealings with the world on one problem.
 
     Every ceiling of the budget is held before a call and settled after it, so `spent` never exceeds it.
@@ -69,6 +72,7 @@ class Run(Account):
         *,
         verifier: Verifier | None = None,
         judge: Judge | None = None,
+        executor: Executor | None = None,
         budget: Budget | None = None,
         bank: Bank | None = None,
         params: Params | None = None,
@@ -77,29 +81,74 @@ class Run(Account):
         watch: Callable[[Sample], None] | None = None,
         trace: Trace | None = None,
     ) -> None:
-        super().__init__(model, budget or Budget(), params or Params())
-        self.verifier, self.judge = verifier, judge
+        self.model, self.verifier, self.judge, self.executor = model, verifier, judge, executor
+        self.budget = budget or Budget()
         self.bank = bank
+        self.params = params or Params()
         self.seed = seed
         self.rng = rng or random.Random(seed)
+        self.stopped = Stopped.COMPLETE
+        """Why the last short read was short; `COMPLETE` while there was none."""
         self.trace = trace
         self._watch = watch
+        self._wallet = Wallet(self.budget)
         self._drawn: Counter[str] = Counter()
         self._draw_until: float | None = None
         if self.budget.seconds is not None:
-            share = 1.0 if verifier is None and judge is None else DRAWING_SHARE
-            self._draw_until = self._start + share * self.budget.seconds
+            share = 1.0 if verifier is None and judge is None and executor is None else DRAWING_SHARE
+            self._draw_until = time.monotonic() + share * self.budget.seconds
+
+    @property
+    def spent(self) -> Cost:
+        """What the run has cost, draws that came from the bank counted as if they had been made."""
+        return self._wallet.spent
+
+    @property
+    def fresh(self) -> Cost:
+        """What was paid now."""
+        return self._wallet.fresh
+
+    @property
+    def held(self) -> Cost:
+        """What calls under way may still cost."""
+        return self._wallet.held
+
+    @property
+    def seconds(self) -> float:
+        """Time on the clock since the run began."""
+        return self._wallet.seconds
+
+    @property
+    def left(self) -> Budget:
+        """What the ceilings still allow, calls under way taken as if they cost the most they can."""
+        return self._wallet.left
+
+    @contextmanager
+    def reserve(self, prompt: Prompt, params: Params | None = None) -> Iterator[None]:
+        """Keeps the price of one such draw out of reach inside the block: a search cut short can still answer."""
+        quote = self.model.quote(prompt, params or self.params)
+        check_quoted(self.budget, quote, self.model.name)
+        hold = self._wallet.hold(quote)
+        try:
+            yield
+        finally:
+            self._wallet.drop(hold)
 
     def note(self, what: str, samples: Sequence[Sample] = (), **details: Any) -> None:
         """Tells the trace, where there is one, of a decision on samples of this run: plain values for JSON."""
         if self.trace is not None:
             self.trace.note(what, samples, details)
 
+    def _purse(self, hold: Hold) -> Purse:
+        def is_short() -> None:
+            self.stopped = Stopped.BUDGET
+
+        return Purse(self._wallet, hold, is_short)
+
     async def prepare(self) -> None:
         """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
         if isinstance(self.model, Served):
-            hold = Hold(Cost(), 0)
-            purse = Purse(self, hold)
+            purse = self._purse(self._wallet.hold(Cost(), 0))
             try:
                 await self.model.prepare(purse)
             finally:
@@ -201,7 +250,7 @@ class Run(Account):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             # A task that never came to run has not given its hold back.
-            self._holds.difference_update(batch.hold for batch in batches)
+            self._wallet.drop(*(batch.hold for batch in batches))
 
     def _begin(self, prompt: Prompt, n: int, params: Params) -> _Batch:
         """Numbers the next `n` draws of a question and holds their cost."""
@@ -209,33 +258,37 @@ class Run(Account):
         key = digest(asked)
         first = self._drawn[key]
         self._drawn[key] += n
-        known = self.bank.get(key, prompt, first, n) if self.bank is not None else {}
-        hold = Hold(self.model.quote(prompt, params), n)
-        self._holds.add(hold)
-        return _Batch(asked, key, prompt, params, range(first, first + n), known, hold)
+        hold = self._wallet.hold(self.model.quote(prompt, params), n)
+        return _Batch(asked, key, prompt, params, range(first, first + n), hold)
 
     async def _delivered(self, batch: _Batch, order: Order) -> AsyncGenerator[Sample, None]:
         """The draws of a batch, from the bank where it has them, each settled as it comes."""
-        asked, key, prompt, params, numbers, known, hold = batch
-        missing = [Draw(i, seed_of(key, i)) for i in numbers if i not in known]
-        purse = Purse(self, hold)
+        asked, key, prompt, params, numbers, hold = batch
+        bank, purse = self.bank, self._purse(hold)
 
         def arrived(sample: Sample) -> None:
-            if self.bank is not None and sample.finish is not Finish.ERROR:
-                self.bank.put(key, asked, sample)
+            if bank is not None and sample.finish is not Finish.ERROR:
+                bank.put(key, asked, sample)
             purse(sample.cost)
 
         def replayed(sample: Sample) -> Sample:
-            hold.n -= 1
-            self._settle(sample.cost, hold.quote, is_fresh=False)
+            self._wallet.settle(sample.cost, hold, is_fresh=False)
             return sample
 
+        def draw(numbers: Iterable[int]) -> AsyncGenerator[Sample, None]:
+            return self._fresh(prompt, params, [Draw(i, seed_of(key, i)) for i in numbers], arrived, purse)
+
+        known: dict[int, Sample] = {}
+        coming = draw(numbers)
+        if bank is not None:
+            known = await patient(partial(bank.get, key, prompt, numbers.start, len(numbers)))
+            coming = self._shared(bank, key, prompt, [i for i in numbers if i not in known], draw, replayed)
         try:
-            async with aclosing(self._fresh(prompt, params, missing, arrived, purse)) as fresh:
+            async with aclosing(coming):
                 if order == "arrival":
                     for sample in known.values():
                         yield self._seen(replayed(sample), is_banked=True)
-                    async for sample in fresh:
+                    async for sample in coming:
                         yield self._seen(sample)
                     return
                 waiting: dict[int, Sample] = {}
@@ -244,13 +297,48 @@ class Run(Account):
                         yield self._seen(replayed(known[number]), is_banked=True)
                         continue
                     while number not in waiting:
-                        sample_or_none = await anext(fresh, None)
+                        sample_or_none = await anext(coming, None)
                         if sample_or_none is None:
                             return
                         waiting[sample_or_none.draw] = sample_or_none
                     yield self._seen(waiting.pop(number))
         finally:
             purse.close()
+
+    async def _shared(
+        self,
+        bank: Bank,
+        key: str,
+        prompt: Prompt,
+        numbers: Sequence[int],
+        draw: Callable[[Iterable[int]], AsyncGenerator[Sample, None]],
+        replayed: Callable[[Sample], Sample],
+    ) -> AsyncGenerator[Sample, None]:
+        """Makes those of the draws that nobody else is making, and waits for the others to be in the bank."""
+        missing = list(numbers)
+        pause, longest = POLL_SECONDS
+        while missing:
+            claim = await patient(partial(bank.claim, key, missing))
+            try:
+                async with aclosing(draw(sorted(claim.numbers))) as fresh:
+                    async for sample in fresh:
+                        yield sample
+            finally:
+                claim.release()
+            missing = [number for number in missing if number not in claim.numbers]
+            if not missing:
+                return
+            found = await patient(partial(bank.get, key, prompt, missing[0], missing[-1] + 1 - missing[0]))
+            for number in missing:
+                if number in found:
+                    yield replayed(found[number])
+            n_missing, missing = len(missing), [number for number in missing if number not in found]
+            if n_missing == len(missing) and not claim.numbers:
+                if self._late():
+                    self.stopped = Stopped.DEADLINE
+                    return
+                await asyncio.sleep(pause)
+                pause = min(1.2 * pause, longest)
 
     def _seen(self, sample: Sample, is_banked: bool = False) -> Sample:
         if self._watch is not None:
@@ -300,64 +388,66 @@ class Run(Account):
         verifier = self.verifier
         if verifier is None:
             raise UsageError("this strategy needs a verifier: name one with --verifier or verifier=")
-        scores = await self._judged(
-            samples,
+        asking = Asking(
             verifier.name,
+            verifier.identity,
             lambda part: verifier.quote(problem, part),
             lambda part: verifier.score(problem, part),
             lambda why: Score(None, why=why),
-            lambda score: score.cost,
+            lambda identity, sample: score_key(identity, problem, sample),
         )
+        scores = await self._judged(samples, asking)
         if self.trace is not None:
             self.trace.score(verifier.name, samples, scores)
         return scores
 
+    def needed_judge(self) -> Judge:
+        """The judge; asked for before anything is spent by strategies that can do nothing without one."""
+        if self.judge is None:
+            raise UsageError("this strategy needs a judge: name one with --judge or judge=")
+        return self.judge
+
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> list[Preference]:
         """One preference for each pair; those that no ceiling allows have no value and say so."""
-        judge = self.judge
-        if judge is None:
-            raise UsageError("this strategy needs a judge: name one with --judge or judge=")
-        preferences = await self._judged(
-            pairs,
+        judge = self.needed_judge()
+        asking = Asking(
             judge.name,
+            judge.identity,
             lambda part: judge.quote(problem, part),
             lambda part: judge.prefer(problem, part),
             lambda why: Preference(None, why=why),
-            lambda preference: preference.cost,
+            lambda identity, pair: self._numbered(preference_key(identity, problem, pair)),
         )
+        preferences = await self._judged(pairs, asking)
         if self.trace is not None:
             self.trace.prefer(judge.name, pairs, preferences)
         return preferences
 
-    async def _judged(
-        self,
-        items: Sequence[Any],
-        name: str,
-        quote: Callable[[Sequence[Any]], Cost],
-        call: Callable[[Sequence[Any]], Awaitable[Sequence[T]]],
-        unknown: Callable[[str], T],
-        cost_of: Callable[[T], Cost],
-    ) -> list[T]:
-        """Has as many of the first items judged as the ceilings allow; the rest is unknown."""
-        check_quoted(self.budget, quote(items), name)
-        left = self.left
-        n = bisect_right(range(1, len(items) + 1), 0, key=lambda k: not fits(left, quote(items[:k])))
-        verdicts: list[T] = []
-        if n:
-            hold = Hold(quote(items[:n]), 1)
-            self._holds.add(hold)
-            try:
-                async with asyncio.timeout(left.seconds):
-                    verdicts += await call(items[:n])
-            except TimeoutError:
-                if self.left.seconds != 0.0:
-                    raise
-                self.stopped = Stopped.DEADLINE
-                self._pay(hold.quote, hold.quote, is_fresh=True)
-                return [unknown("the deadline passed")] * len(items)
-            finally:
-                self._holds.discard(hold)
-            self._pay(total(map(cost_of, verdicts)), hold.quote, is_fresh=True)
-        if n < len(items):
-            self.stopped = Stopped.BUDGET
-        return verdicts + [unknown("the budget is spent")] * (len(items) - n)
+    def _numbered(self, key: str | None) -> str | None:
+        """The key of a comparison, told apart from those of the same pair that this run has asked for before."""
+        if key is None:
+            return None
+        n = self._drawn[key]
+        self._drawn[key] += 1
+        return f"{key}/{n}" if n else key
+
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> list[Behaviour]:
+        """What each program did; trials that no ceiling allows are not known and say so."""
+        executor = self.executor
+        if executor is None:
+            raise UsageError("this strategy runs programs and needs an executor: name one with executor=")
+        asking = Asking(
+            executor.name,
+            None,
+            lambda part: executor.quote(problem, part),
+            lambda part: executor.execute(problem, part),
+            lambda why: Behaviour(is_known=False, why=why),
+            lambda identity, trial: None,
+        )
+        return await self._judged(trials, asking)
+
+    async def _judged(self, items: Sequence[Any], asking: Asking[V]) -> list[V]:
+        verdicts, stopped = await judged(items, asking, self._wallet, self.bank)
+        if stopped is not None:
+            self.stopped = stopped
+        return verdicts

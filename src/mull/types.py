@@ -46,6 +46,11 @@ class AnswerKind(StrEnum):
     CHOICE = "choice"
     TEXT = "text"
     EXPRESSION = "expression"
+    """Arithmetic, compared as it is written."""
+    MATH = "math"
+    """Anything of mathematics, in LaTeX or plain text, compared by what it means (`mull.equal`)."""
+    CODE = "code"
+    """A program: what a reply gives is the whole of it, ready to run."""
 
 
 Number = TypeVar("Number", int, float)
@@ -202,13 +207,15 @@ class Sample:
 class Score:
     """A verifier's verdict in [0, 1], or `None` when it could not tell, with the reason in `why`.
 
-    `steps` has one value a step where the verifier scores the process.
+    `steps` has one value a step where the verifier scores the process. `is_lasting` says of a score without a
+    value that asking again would say the same, as it is not where something failed: only then is it banked.
     """
 
     value: float | None
     steps: tuple[float, ...] = ()
     cost: Cost = Cost()
     why: str = ""
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +228,15 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Probability that the first of a pair is better; `None` when the judge could not tell, with `why`."""
+    """Probability that the first of a pair is better; `None` when the judge could not tell, with `why`.
+
+    `is_lasting` says of a preference without a value that asking again would say the same: only then is it banked.
+    """
 
     first: float | None
     cost: Cost = Cost()
     why: str = ""
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +245,8 @@ class Outcome:
 
     `best` is the sample it settled on (`None`: it has none), `candidates` all that it drew, `scores` one for
     each candidate or empty, `tally` the weight of each answer class, heaviest first, where it voted.
-    `confidence` is the winner's share of that weight, or its score.
+    `confidence` is the winner's share of that weight, or its score. `notes` are whatever else the strategy has to
+    say, by name: a vote tells how many candidates gave `no_answer` and how many have an `undecided` class.
     """
 
     best: Sample | None
@@ -244,6 +256,7 @@ class Outcome:
     tally: tuple[tuple[str, float], ...] = ()
     confidence: float | None = None
     stopped: Stopped = Stopped.COMPLETE
+    notes: Mapping[str, float | str | None] = field(default_factory=dict)
 
     @property
     def n_unscored(self) -> int:
@@ -329,7 +342,11 @@ class Verifier(Protocol):
 
     @property
     def identity(self) -> str | None:
-        """What its scores are banked under: the name and all else that changes them. `None`: too cheap to keep."""
+        """What its scores are banked under: the name and all else that changes them.
+
+        `None`: they are not kept, because they are too cheap or because they depend on more than the problem and
+        the reply, such as the other samples.
+        """
         ...
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
@@ -344,11 +361,13 @@ class Verifier(Protocol):
 class ProcessVerifier(Verifier, Protocol):
     """A verifier whose scores have `Score.steps`, and whose value of a reply's beginning tells what it promises.
 
-    Tree searches ask for `scores_steps` before they spend anything; a verifier without it scores whole replies only.
+    Tree searches ask for `split` before they spend anything; a verifier that has none scores whole replies only.
     """
 
     @property
-    def scores_steps(self) -> bool: ...
+    def split(self) -> str | None:
+        """What ends a step; `None`: it scores whole replies only."""
+        ...
 
 
 class Judge(Protocol):
@@ -388,8 +407,18 @@ class Task(Protocol):
     async def grade(self, problem_id: str, sample: Sample) -> Grade: ...
 
 
+class Claim(NamedTuple):
+    """Draws that are now this process's to make, until `release` is called; no other process makes them meanwhile."""
+
+    numbers: frozenset[int]
+    release: Callable[[], None]
+
+
 class Bank(Protocol):
-    """What was asked and which draw -> what came back."""
+    """What was asked and which draw -> what came back; what was judged, by what -> the verdict.
+
+    A bank whose database is away for a while raises `BankAwayError` where it is asked something.
+    """
 
     def get(self, key: str, prompt: Prompt, first: int, n: int) -> dict[int, Sample]:
         """Those of the draws `first` to `first + n - 1` that are in the bank, by number."""
@@ -397,4 +426,20 @@ class Bank(Protocol):
 
     def put(self, key: str, asked: Mapping[str, Any], sample: Sample) -> None:
         """Keep a draw; a draw that is already there stays as it is."""
+        ...
+
+    def claim(self, key: str, numbers: Sequence[int]) -> Claim:
+        """Of these draws, in ascending order, those that are neither in the bank nor another process's to make."""
+        ...
+
+    def is_shared(self) -> bool:
+        """Whether another process draws into this bank now."""
+        ...
+
+    def verdicts(self, keys: Sequence[str]) -> dict[str, Score | Preference]:
+        """Those of the verdicts that are in the bank, by key."""
+        ...
+
+    def keep(self, key: str, judged_by: str, verdict: Score | Preference) -> None:
+        """Keep a verdict; one that is already there stays as it is."""
         ...
