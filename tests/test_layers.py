@@ -21,9 +21,17 @@ ROWS = [
         "steps",
         "spec",
         "sandbox",
+        "programs",
+        "trials",
         "testing",
         "expression",
         "records",
+        "asked",
+        "trace",
+        "config",
+        "config_schema",
+        "wallet",
+        "verdicts",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -31,7 +39,16 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"cost", "keys"}, "bank": {"keys"}, "testing": {"bank", "run"}}
+ROW_1_ORDER = {
+    "answers": {"equal", "programs"},
+    "programs": {"sandbox"},
+    "run": {"asked", "cost", "keys", "trace", "trials", "verdicts", "wallet"},
+    "verdicts": {"cost", "trials", "wallet"},
+    "wallet": {"asked", "cost"},
+    "bank": {"keys"},
+    "testing": {"bank", "run", "trials"},
+    "config": {"config_schema"},
+}
 """Row 1 holds single files, not packages: these may use those."""
 
 

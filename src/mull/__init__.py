@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from mull.errors import MullError as MullError
     from mull.errors import UsageError as UsageError
     from mull.run import Run as Run
+    from mull.trials import Behaviour as Behaviour
+    from mull.trials import Executor as Executor
+    from mull.trials import Trial as Trial
     from mull.types import AnswerKind as AnswerKind
     from mull.types import Bank as Bank
     from mull.types import Budget as Budget
@@ -37,6 +40,7 @@ _EXPORTS = {
     "mull.bank": ["MemoryBank"],
     "mull.errors": ["MullError", "UsageError"],
     "mull.run": ["Run"],
+    "mull.trials": ["Behaviour", "Executor", "Trial"],
     "mull.types": [
         "AnswerKind", "Bank", "Budget", "Cost", "Draw", "Finish", "Grade", "Judge", "Message", "Model", "Outcome",
         "Pair", "Params", "Preference", "Problem", "Prompt", "Sample", "Score", "Stopped", "Strategy", "Task",

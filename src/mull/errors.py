@@ -8,7 +8,10 @@ MullError
 ├── BankError (OSError)          the bank cannot be read or written
 │   ├── BankVersionError         the bank was made by another version
 │   └── BankAwayError            the bank's database is away for now; nothing is lost
-└── ModelError (RuntimeError)    the model failed; what was drawn before is kept
+├── ModelError (RuntimeError)    the model failed; what was drawn before is kept
+├── SandboxError (RuntimeError)  untrusted code could not be run safely, so it was not run
+│   └── NoSandboxError           this machine has no sandbox of the level asked for; says what to install
+└── VerifierError (RuntimeError) a verifier or judge does not know right from wrong, or cannot tell
 """
 
 from __future__ import annotations
@@ -65,3 +68,15 @@ class BankAwayError(BankError):
 
 class ModelError(MullError, RuntimeError):
     """The model failed; draws that were finished before are in the bank."""
+
+
+class SandboxError(MullError, RuntimeError):
+    """The sandbox failed, which says nothing about the program that was to run in it."""
+
+
+class NoSandboxError(SandboxError):
+    """This machine has no sandbox of the level asked for; nothing was run, and the message says what to install."""
+
+
+class VerifierError(MullError, RuntimeError):
+    """A verifier or judge that does not know right from wrong, or could not tell."""

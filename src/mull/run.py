@@ -1,21 +1,22 @@
-"""The only door from a strategy to models, verifiers and judges: metered, capped, remembered."""
+"""The only door from a strategy to models, verifiers, judges and programs: metered, capped, remembered."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple
 
-from mull.cost import CEILINGS, affordable, check_budget, check_quoted, fits, known_or, times, total
-from mull.errors import BankAwayError, UsageError
+from mull.asked import Ask, Hold, check_asked
+from mull.cost import affordable, check_quoted
+from mull.errors import UsageError
 from mull.keys import digest, preference_key, question, score_key, seed_of
+from mull.trace import Trace
+from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
     Bank,
     Budget,
@@ -31,13 +32,14 @@ from mull.types import (
     Prompt,
     Sample,
     Score,
+    Served,
     Stopped,
     Verifier,
 )
+from mull.verdicts import Asking, V, judged, patient
+from mull.wallet import Purse, Wallet
 
 Order = Literal["draw", "arrival"]
-T = TypeVar("T")
-V = TypeVar("V", Score, Preference)
 
 POLL_SECONDS = 0.05, 1.0
 """How often the bank is asked for draws that another process makes: at first, and after a while."""
@@ -45,28 +47,15 @@ DRAWING_SHARE = 0.9
 """The share of `Budget.seconds` after which drawing stops where a verifier or judge has yet to speak."""
 
 
-def check_asked(prompt: Prompt, n: int, params: Params) -> None:
-    """Refuses what no model could answer."""
-    if n < 1:
-        raise UsageError(f"the number of draws must be at least 1, not {n}")
-    if not any(message.content.strip() for message in prompt.messages):
-        raise UsageError("the prompt is empty")
-    if not params.temperature >= 0:
-        raise UsageError(f"the temperature must be 0 or more, not {params.temperature}")
-    if params.max_tokens < 1:
-        raise UsageError(f"max_tokens must be at least 1, not {params.max_tokens}")
-    if not 0 < params.top_p <= 1:
-        raise UsageError(f"top_p must be above 0 and at most 1, not {params.top_p}")
-    if params.top_k < 0:
-        raise UsageError(f"top_k must be 0 (off) or more, not {params.top_k}")
+class _Batch(NamedTuple):
+    """Draws of a question that are numbered, and whose cost is held."""
 
-
-@dataclass(slots=True, eq=False)
-class Hold:
-    """Budget set aside for `n` calls that cost at most `quote` each."""
-
-    quote: Cost
-    n: int
+    asked: Mapping[str, Any]
+    key: str
+    prompt: Prompt
+    params: Params
+    numbers: range
+    hold: Hold
 
 
 class Run:
@@ -83,14 +72,16 @@ class Run:
         *,
         verifier: Verifier | None = None,
         judge: Judge | None = None,
+        executor: Executor | None = None,
         budget: Budget | None = None,
         bank: Bank | None = None,
         params: Params | None = None,
         seed: int = 0,
         rng: random.Random | None = None,
         watch: Callable[[Sample], None] | None = None,
+        trace: Trace | None = None,
     ) -> None:
-        self.model, self.verifier, self.judge = model, verifier, judge
+        self.model, self.verifier, self.judge, self.executor = model, verifier, judge, executor
         self.budget = budget or Budget()
         self.bank = bank
         self.params = params or Params()
@@ -98,64 +89,76 @@ class Run:
         self.rng = rng or random.Random(seed)
         self.stopped = Stopped.COMPLETE
         """Why the last short read was short; `COMPLETE` while there was none."""
+        self.trace = trace
         self._watch = watch
-        self._spent: list[Cost] = []
-        self._fresh_costs: list[Cost] = []
-        self._charged: list[Cost] = []
-        self._holds: set[Hold] = set()
+        self._wallet = Wallet(self.budget)
         self._drawn: Counter[str] = Counter()
-        self._start = time.monotonic()
         self._draw_until: float | None = None
         if self.budget.seconds is not None:
-            share = 1.0 if verifier is None and judge is None else DRAWING_SHARE
-            self._draw_until = self._start + share * self.budget.seconds
-        check_budget(self.budget)
+            share = 1.0 if verifier is None and judge is None and executor is None else DRAWING_SHARE
+            self._draw_until = time.monotonic() + share * self.budget.seconds
 
     @property
     def spent(self) -> Cost:
         """What the run has cost, draws that came from the bank counted as if they had been made."""
-        return total(self._spent)
+        return self._wallet.spent
 
     @property
     def fresh(self) -> Cost:
         """What was paid now."""
-        return total(self._fresh_costs)
+        return self._wallet.fresh
 
     @property
     def held(self) -> Cost:
         """What calls under way may still cost."""
-        return total(times(hold.quote, hold.n) for hold in self._holds)
+        return self._wallet.held
 
     @property
     def seconds(self) -> float:
         """Time on the clock since the run began."""
-        return time.monotonic() - self._start
+        return self._wallet.seconds
 
     @property
     def left(self) -> Budget:
         """What the ceilings still allow, calls under way taken as if they cost the most they can."""
-        used = total(self._charged) + self.held
-        gone = {
-            name: None if (top := getattr(self.budget, name)) is None else top - (of(used) or 0)
-            for name, of in CEILINGS.items()
-        }
-        seconds = None if self.budget.seconds is None else max(0.0, self.budget.seconds - self.seconds)
-        return Budget(seconds=seconds, **gone)
+        return self._wallet.left
 
-    def _pay(self, cost: Cost, quote: Cost, fresh: Cost | None) -> None:
-        """Counts a cost; what is unknown of it counts against the ceilings as the most it can have been."""
-        self._spent.append(cost)
-        self._charged.append(cost if None not in (cost.tokens, cost.usd, cost.flops) else known_or(cost, quote))
-        if fresh is not None:
-            self._fresh_costs.append(fresh)
+    @contextmanager
+    def reserve(self, prompt: Prompt, params: Params | None = None) -> Iterator[None]:
+        """Keeps the price of one such draw out of reach inside the block: a search cut short can still answer."""
+        quote = self.model.quote(prompt, params or self.params)
+        check_quoted(self.budget, quote, self.model.name)
+        hold = self._wallet.hold(quote)
+        try:
+            yield
+        finally:
+            self._wallet.drop(hold)
 
-    async def _patient(self, call: Callable[[], T]) -> T:
-        """What the bank says, waited for while its database is away."""
-        while True:
+    def note(self, what: str, samples: Sequence[Sample] = (), **details: Any) -> None:
+        """Tells the trace, where there is one, of a decision on samples of this run: plain values for JSON."""
+        if self.trace is not None:
+            self.trace.note(what, samples, details)
+
+    def _purse(self, hold: Hold) -> Purse:
+        def is_short() -> None:
+            self.stopped = Stopped.BUDGET
+
+        return Purse(self._wallet, hold, is_short)
+
+    async def prepare(self) -> None:
+        """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
+        if isinstance(self.model, Served):
+            purse = self._purse(self._wallet.hold(Cost(), 0))
             try:
-                return call()
-            except BankAwayError as error:
-                await asyncio.sleep(error.pause)
+                await self.model.prepare(purse)
+            finally:
+                purse.close()
+
+    def check_continues(self) -> None:
+        """Refuses a model that cannot go on from a partial reply. Raises `UsageError` with the reason and a remedy."""
+        if not self.model.can_continue:
+            why = self.model.why_no_continuation if isinstance(self.model, Served) else "use one that can, such as nano"
+            raise UsageError(f"{self.model.name} cannot continue a partial reply: {why}")
 
     @asynccontextmanager
     async def sample(
@@ -179,6 +182,9 @@ class Run:
 
     async def _rounds(self, prompt: Prompt, n: int, params: Params, order: Order) -> AsyncGenerator[Sample, None]:
         """Draws as many as the ceilings allow at worst, and goes on with what those leave unspent."""
+        if prompt.prefix:
+            await self.prepare()
+            self.check_continues()
         while n > 0:
             quote = self.model.quote(prompt, params)
             check_quoted(self.budget, quote, self.model.name)
@@ -187,7 +193,7 @@ class Run:
                 self.stopped = Stopped.DEADLINE if self._late() else Stopped.BUDGET
                 return
             n_delivered = 0
-            async with aclosing(self._held_draws(prompt, k, params, order)) as draws:
+            async with aclosing(self._delivered(self._begin(prompt, k, params), order)) as draws:
                 async for sample in draws:
                     n_delivered += 1
                     yield sample
@@ -195,49 +201,100 @@ class Run:
                 return
             n -= k
 
-    async def _held_draws(self, prompt: Prompt, n: int, params: Params, order: Order) -> AsyncGenerator[Sample, None]:
-        """The next `n` draws of a question, from the bank where it has them, with their cost held until it is known."""
+    async def draw_each(self, asks: Sequence[Ask]) -> list[list[Sample]]:
+        """Draws of several questions side by side, each in draw order.
+
+        What the ceilings allow is dealt out in the order of the asks, and what that leaves unspent is dealt out
+        again, so that the draws made do not depend on which of them arrive first.
+        """
+        for ask in asks:
+            check_asked(ask.prompt, ask.n, ask.params)
+        if any(ask.prompt.prefix for ask in asks):
+            await self.prepare()
+            self.check_continues()
+        got: list[list[Sample]] = [[] for _ in asks]
+        wanted = {i: ask.n for i, ask in enumerate(asks)}
+        while wanted:
+            batches: list[tuple[int, _Batch]] = []
+            for i, n in wanted.items():
+                prompt, _, params = asks[i]
+                quote = self.model.quote(prompt, params)
+                check_quoted(self.budget, quote, self.model.name)
+                k, params = affordable(self.left, quote, params, n)
+                if k and not self._late():
+                    batches.append((i, self._begin(prompt, k, params)))
+            if not batches:
+                self.stopped = Stopped.DEADLINE if self._late() else Stopped.BUDGET
+                break
+            for (i, batch), samples in zip(batches, await self._gather([b for _, b in batches]), strict=True):
+                got[i] += samples
+                wanted[i] -= len(samples)
+                if wanted[i] == 0 or len(samples) < len(batch.numbers):
+                    del wanted[i]
+        return got
+
+    async def _gather(self, batches: Sequence[_Batch]) -> list[list[Sample]]:
+        """All draws of batches that were begun; if one fails none stays under way."""
+
+        async def collect(batch: _Batch) -> list[Sample]:
+            async with aclosing(self._delivered(batch, "draw")) as draws:
+                return [sample async for sample in draws]
+
+        if len(batches) == 1:
+            return [await collect(batches[0])]
+        tasks = [asyncio.ensure_future(collect(batch)) for batch in batches]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            # A task that never came to run has not given its hold back.
+            self._wallet.drop(*(batch.hold for batch in batches))
+
+    def _begin(self, prompt: Prompt, n: int, params: Params) -> _Batch:
+        """Numbers the next `n` draws of a question and holds their cost."""
         asked = question(self.model, prompt, params, self.seed)
         key = digest(asked)
         first = self._drawn[key]
         self._drawn[key] += n
-        bank = self.bank
-        known = await self._patient(lambda: bank.get(key, prompt, first, n)) if bank is not None else {}
-        missing = [i for i in range(first, first + n) if i not in known]
-        hold = Hold(self.model.quote(prompt, params), n)
-        self._holds.add(hold)
+        hold = self._wallet.hold(self.model.quote(prompt, params), n)
+        return _Batch(asked, key, prompt, params, range(first, first + n), hold)
+
+    async def _delivered(self, batch: _Batch, order: Order) -> AsyncGenerator[Sample, None]:
+        """The draws of a batch, from the bank where it has them, each settled as it comes."""
+        asked, key, prompt, params, numbers, hold = batch
+        bank, purse = self.bank, self._purse(hold)
 
         def arrived(sample: Sample) -> None:
             if bank is not None and sample.finish is not Finish.ERROR:
                 bank.put(key, asked, sample)
-            hold.n -= 1
-            self._pay(sample.cost, hold.quote, sample.cost)
-
-        def lost(cost: Cost) -> None:
-            hold.n -= 1
-            self._pay(cost, hold.quote, cost)
+            purse(sample.cost)
 
         def replayed(sample: Sample) -> Sample:
-            hold.n -= 1
-            self._pay(sample.cost, hold.quote, None)
+            self._wallet.settle(sample.cost, hold, is_fresh=False)
             return sample
 
         def draw(numbers: Iterable[int]) -> AsyncGenerator[Sample, None]:
-            return self._fresh(prompt, params, [Draw(i, seed_of(key, i)) for i in numbers], arrived, lost)
+            return self._fresh(prompt, params, [Draw(i, seed_of(key, i)) for i in numbers], arrived, purse)
 
-        coming = draw(missing) if bank is None else self._shared(bank, key, prompt, missing, draw, replayed)
+        known: dict[int, Sample] = {}
+        coming = draw(numbers)
+        if bank is not None:
+            known = await patient(partial(bank.get, key, prompt, numbers.start, len(numbers)))
+            coming = self._shared(bank, key, prompt, [i for i in numbers if i not in known], draw, replayed)
         try:
             async with aclosing(coming):
                 if order == "arrival":
                     for sample in known.values():
-                        yield self._seen(replayed(sample))
+                        yield self._seen(replayed(sample), is_banked=True)
                     async for sample in coming:
                         yield self._seen(sample)
                     return
                 waiting: dict[int, Sample] = {}
-                for number in range(first, first + n):
+                for number in numbers:
                     if number in known:
-                        yield self._seen(replayed(known[number]))
+                        yield self._seen(replayed(known[number]), is_banked=True)
                         continue
                     while number not in waiting:
                         sample_or_none = await anext(coming, None)
@@ -246,7 +303,7 @@ class Run:
                         waiting[sample_or_none.draw] = sample_or_none
                     yield self._seen(waiting.pop(number))
         finally:
-            self._holds.discard(hold)
+            purse.close()
 
     async def _shared(
         self,
@@ -261,7 +318,7 @@ class Run:
         missing = list(numbers)
         pause, longest = POLL_SECONDS
         while missing:
-            claim = await self._patient(partial(bank.claim, key, missing))
+            claim = await patient(partial(bank.claim, key, missing))
             try:
                 async with aclosing(draw(sorted(claim.numbers))) as fresh:
                     async for sample in fresh:
@@ -271,7 +328,7 @@ class Run:
             missing = [number for number in missing if number not in claim.numbers]
             if not missing:
                 return
-            found = await self._patient(partial(bank.get, key, prompt, missing[0], missing[-1] + 1 - missing[0]))
+            found = await patient(partial(bank.get, key, prompt, missing[0], missing[-1] + 1 - missing[0]))
             for number in missing:
                 if number in found:
                     yield replayed(found[number])
@@ -283,9 +340,11 @@ class Run:
                 await asyncio.sleep(pause)
                 pause = min(1.2 * pause, longest)
 
-    def _seen(self, sample: Sample) -> Sample:
+    def _seen(self, sample: Sample, is_banked: bool = False) -> Sample:
         if self._watch is not None:
             self._watch(sample)
+        if self.trace is not None:
+            self.trace.draw(sample, is_banked)
         return sample
 
     async def _fresh(
@@ -329,81 +388,66 @@ class Run:
         verifier = self.verifier
         if verifier is None:
             raise UsageError("this strategy needs a verifier: name one with --verifier or verifier=")
-        return await self._judged(
-            samples,
-            verifier,
+        asking = Asking(
+            verifier.name,
+            verifier.identity,
             lambda part: verifier.quote(problem, part),
             lambda part: verifier.score(problem, part),
             lambda why: Score(None, why=why),
             lambda identity, sample: score_key(identity, problem, sample),
         )
+        scores = await self._judged(samples, asking)
+        if self.trace is not None:
+            self.trace.score(verifier.name, samples, scores)
+        return scores
+
+    def needed_judge(self) -> Judge:
+        """The judge; asked for before anything is spent by strategies that can do nothing without one."""
+        if self.judge is None:
+            raise UsageError("this strategy needs a judge: name one with --judge or judge=")
+        return self.judge
 
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> list[Preference]:
         """One preference for each pair; those that no ceiling allows have no value and say so."""
-        judge = self.judge
-        if judge is None:
-            raise UsageError("this strategy needs a judge: name one with --judge or judge=")
-        return await self._judged(
-            pairs,
-            judge,
+        judge = self.needed_judge()
+        asking = Asking(
+            judge.name,
+            judge.identity,
             lambda part: judge.quote(problem, part),
             lambda part: judge.prefer(problem, part),
             lambda why: Preference(None, why=why),
-            lambda identity, pair: preference_key(identity, problem, pair),
+            lambda identity, pair: self._numbered(preference_key(identity, problem, pair)),
         )
+        preferences = await self._judged(pairs, asking)
+        if self.trace is not None:
+            self.trace.prefer(judge.name, pairs, preferences)
+        return preferences
 
-    async def _judged(
-        self,
-        items: Sequence[Any],
-        by: Verifier | Judge,
-        quote: Callable[[Sequence[Any]], Cost],
-        call: Callable[[Sequence[Any]], Awaitable[Sequence[V]]],
-        unknown: Callable[[str], V],
-        key_of: Callable[[str, Any], str | None],
-    ) -> list[V]:
-        """Has as many of the first items judged as the ceilings allow; the rest is unknown.
+    def _numbered(self, key: str | None) -> str | None:
+        """The key of a comparison, told apart from those of the same pair that this run has asked for before."""
+        if key is None:
+            return None
+        n = self._drawn[key]
+        self._drawn[key] += 1
+        return f"{key}/{n}" if n else key
 
-        What the bank has, and what is here twice, is not asked again; its cost counts as spent all the same.
-        """
-        check_quoted(self.budget, quote(items), by.name)
-        left, bank, identity = self.left, self.bank, by.identity
-        n = bisect_right(range(1, len(items) + 1), 0, key=lambda k: not fits(left, quote(items[:k])))
-        if n < len(items):
-            self.stopped = Stopped.BUDGET
-        beyond = [unknown("the budget is spent")] * (len(items) - n)
-        if n == 0:
-            return beyond
-        is_kept = bank is not None and identity is not None
-        keys = [key_of(str(identity), item) if is_kept else None for item in items[:n]]
-        names = [str(i) if key is None else key for i, key in enumerate(keys)]
-        hold = Hold(quote(items[:n]), 1)
-        self._holds.add(hold)
-        try:
-            verdicts: dict[str, V] = await self._known_verdicts([key for key in keys if key is not None])
-            missing = {name: item for name, item in zip(names, items, strict=False) if name not in verdicts}
-            new: Sequence[V] = ()
-            if missing:
-                async with asyncio.timeout(left.seconds):
-                    new = await call(list(missing.values()))
-        except TimeoutError:
-            if self.left.seconds != 0.0:
-                raise
-            self.stopped = Stopped.DEADLINE
-            lost = quote(list(missing.values()))
-            self._pay(lost + total(v.cost for v in verdicts.values()), hold.quote, lost)
-            return [verdicts.get(name, unknown("the deadline passed")) for name in names] + beyond
-        finally:
-            self._holds.discard(hold)
-        for name, verdict in zip(missing, new, strict=True):
-            verdicts[name] = verdict
-            value = verdict.value if isinstance(verdict, Score) else verdict.first
-            if bank is not None and name in keys and (value is not None or verdict.is_lasting):
-                bank.keep(name, str(identity), verdict)
-        judged = [verdicts[name] for name in names]
-        self._pay(total(v.cost for v in judged), hold.quote, total(v.cost for v in new) if new else None)
-        return judged + beyond
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> list[Behaviour]:
+        """What each program did; trials that no ceiling allows are not known and say so."""
+        executor = self.executor
+        if executor is None:
+            raise UsageError("this strategy runs programs and needs an executor: name one with executor=")
+        asking = Asking(
+            executor.name,
+            None,
+            lambda part: executor.quote(problem, part),
+            lambda part: executor.execute(problem, part),
+            lambda why: Behaviour(is_known=False, why=why),
+            lambda identity, trial: None,
+        )
+        return await self._judged(trials, asking)
 
-    async def _known_verdicts(self, keys: Sequence[str]) -> dict[str, Any]:
-        """The verdicts that the bank has, by key."""
-        bank = self.bank
-        return await self._patient(lambda: bank.verdicts(keys)) if bank is not None and keys else {}
+    async def _judged(self, items: Sequence[Any], asking: Asking[V]) -> list[V]:
+        verdicts, stopped = await judged(items, asking, self._wallet, self.bank)
+        if stopped is not None:
+            self.stopped = stopped
+        return verdicts

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mull import cost
-from mull.answers import answer_of
+from mull.answers import classes_now
 from mull.lab.compare import Interval, Paired, compare, wilson
 from mull.lab.metrics import Pool
 from mull.run import Run
+from mull.trials import Executor
 from mull.types import (
     Bank,
     Budget,
     Cost,
     Grade,
+    Judge,
     Model,
     Outcome,
     Params,
@@ -51,6 +53,7 @@ class Row:
     """One strategy's figures over a problem set; `oracle` is the share of problems with a correct candidate.
 
     Outcomes that could not be graded count in `ungraded` and in no share; an outcome without an answer is wrong.
+    `retries` counts attempts at draws that were made again, `failed` draws that came to nothing for all that.
     """
 
     task: str
@@ -65,6 +68,8 @@ class Row:
     unanswered: int
     ungraded: int
     stopped: Mapping[str, int]
+    retries: int | None = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def pool(cell: Cell) -> Pool:
 def pool_of(problem: Problem, samples: Sequence[Sample], grades: Sequence[Grade], scores: Sequence[Score]) -> Pool:
     """Graded draws of a problem, for curves; `scores` may be empty."""
     correct = tuple(grade.correct is True for grade in grades)
-    answers = tuple(answer_of(problem, sample) for sample in samples)
+    answers = tuple(classes_now(problem, samples))
     values = tuple(score.value for score in scores) or (None,) * len(samples)
     tokens = tuple(sample.cost.output_tokens for sample in samples)
     return Pool(problem.id, len(samples), sum(correct), answers, correct, values, tokens)
@@ -102,6 +107,8 @@ class Plan:
     model: Model
     strategies: Mapping[str, Strategy]
     verifier: Verifier | None = None
+    judge: Judge | None = None
+    executor: Executor | None = None
     budget: Budget | None = None
     params: Params | None = None
     seed: int = 0
@@ -116,8 +123,8 @@ class Plan:
         for name, strategy in self.strategies.items():
             rng = random.Random(f"{self.seed}/{problem.id}/{name}")
             run = Run(
-                self.model, verifier=self.verifier, budget=self.budget, bank=bank, params=self.params, seed=self.seed,
-                rng=rng,
+                self.model, verifier=self.verifier, judge=self.judge, executor=self.executor, budget=self.budget,
+                bank=bank, params=self.params, seed=self.seed, rng=rng,
             )  # fmt: skip
             outcome = await strategy(problem, run)
             grades = [await self.task.grade(problem.id, sample) for sample in outcome.candidates]
@@ -134,6 +141,8 @@ async def run_grid(
     *,
     n_problems: int | None,
     verifier: Verifier | None = None,
+    judge: Judge | None = None,
+    executor: Executor | None = None,
     budget: Budget | None = None,
     bank: Bank | None = None,
     params: Params | None = None,
@@ -141,7 +150,7 @@ async def run_grid(
     tick: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Cell]]:
     """Runs each strategy on each problem: `run_plan` with the plan in parts."""
-    plan = Plan(task, model, strategies, verifier, budget, params, seed)
+    plan = Plan(task, model, strategies, verifier, judge, executor, budget, params, seed)
     return await run_plan(plan, bank, n_problems=n_problems, tick=tick)
 
 
@@ -200,4 +209,6 @@ def _row(task: str, model: str, strategy: str, cells: Sequence[Cell]) -> Row:
         sum(cell.outcome.answer is None for cell in cells),
         len(cells) - len(graded),
         {reason: n for reason, n in stopped.items() if n},
+        cost.total(cell.spent for cell in cells).retries,
+        sum(sample.error is not None for cell in cells for sample in cell.outcome.candidates),
     )
