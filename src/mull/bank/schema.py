@@ -10,7 +10,8 @@ import json
 import re
 from array import array
 from collections.abc import Mapping
-from dataclasses import astuple
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -81,6 +82,7 @@ leases = sa.Table(
 KEPT = {"questions": questions, "draws": draws, "verdicts": verdicts}
 """The tables that hold what was paid for; the others are about who is at work."""
 
+_parts = attrgetter(*(f.name for f in fields(Cost)))
 _TROUBLE = re.compile("[\x00\ud800-\udfff]")
 _ESCAPED = "\x1a"
 
@@ -133,7 +135,7 @@ def draw_row(key: str, sample: Sample) -> dict[str, Any]:
         "draw": sample.draw,
         "text": packed(sample.text),
         "finish": sample.finish.value,
-        "cost": json.dumps(astuple(sample.cost)),
+        "cost": json.dumps(_parts(sample.cost)),
         "seed": sample.seed,
         "logprobs": None if sample.logprobs is None else array("d", sample.logprobs).tobytes(),
         "answer": _packed(sample.answer),
@@ -182,7 +184,7 @@ def verdict_row(key: str, judged_by: str, verdict: Verdict) -> dict[str, Any]:
         "kind": kind,
         "value": None if value is None else float(value),
         "steps": steps,
-        "cost": json.dumps(astuple(verdict.cost)),
+        "cost": json.dumps(_parts(verdict.cost)),
         "why": packed(verdict.why),
     }
     row["digest"] = row_digest(row)

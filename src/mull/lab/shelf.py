@@ -97,8 +97,8 @@ def _sample(prompt: Prompt, sample: RecordedSample) -> Sample:
 def _is_export(path: Path) -> bool:
     if path.suffix in (".eval", ".json"):
         return False
-    first = next(read_jsonl(path), (0, {}))[1]
-    return "asked" in first or "verdict" in first
+    first = next(read_jsonl(path), None)
+    return first is None or "asked" in first[1] or "verdict" in first[1]  # of nothing, nothing is exported
 
 
 def _exported(bank: SqlBank, path: Path, tick: Tick) -> care.Taken:
