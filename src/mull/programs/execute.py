@@ -308,7 +308,7 @@ async def evaluate(
     """
     source = f"{program}\n{setup}\n{_source('plain.py')}"
     found: list[Return] = []
-    left = limits.wall_seconds
+    left, least = limits.wall_seconds, call_seconds / 8
     while len(found) < len(expressions) and left > 0:
         calls = tuple(Call(f"__mull_plain({expression})") for expression in expressions[len(found) :])
         job = Calls(source, calls, apart == "isolated", call_seconds, limits=replace(limits, wall_seconds=left))
@@ -323,6 +323,8 @@ async def evaluate(
             # The first call without a reply is the one that ended the process; those behind it were never made.
             n = next((i + 1 for i, value in enumerate(returns) if value.status not in _REPLIES), len(returns))
             returns = returns[:n]
+            # A program that hung hangs again, on many inputs often: it gets less and less time for that.
+            call_seconds = max(call_seconds / 2, least)
         found += returns
     return found + [Return(Status.WALL)] * (len(expressions) - len(found))
 
