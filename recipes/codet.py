@@ -106,9 +106,7 @@ async def report(solutions: list[dict[str, Any]], done: dict[str, dict[str, Any]
             mixed += accuracy(ours["passed"], ours["names"], labels, count)
             here += accuracy(ours["passed"], ours["names"], [c is True for c in ours["correct"]], count)
         shares = [f"{100 * share / len(pairs):.1f} %" for share in (recorded, mixed, here)]
-        print(
-            f"dual agreement, counting {count}: as recorded {shares[0]}, tests executed here {shares[1]}, all {shares[2]}"
-        )
+        print(f"dual agreement, counting {count}: as recorded {shares[0]}, tests run here {shares[1]}, all {shares[2]}")
     first = sum(sum(s["correct"] for s in row["samples"]) / len(row["samples"]) for row, _ in pairs) / len(pairs)
     print(f"pass@1 as recorded {100 * first:.1f} %")
     spent = sum(ours["seconds"] for _, ours in pairs)
