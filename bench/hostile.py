@@ -146,7 +146,7 @@ PROGRAMS = [
             "for path in glob.glob('/proc/*/environ') + glob.glob('/proc/*/cmdline') + ['/etc/passwd', '/etc/shadow',"
             "'/proc/1/root/etc/passwd', '/root/.bashrc', '/proc/kcore', '/dev/mem'] + glob.glob('/home/*/*') + "
             f"glob.glob('/root/*') + {[str(Path.home()), str(Path(__file__).resolve())]!r}:\n"
-            "    try:\n        print(path, open(path, 'rb').read(100000) if os.path.isfile(path) else os.listdir(path))\n"
+            "    try: print(path, open(path, 'rb').read(100000) if os.path.isfile(path) else os.listdir(path))\n"
             "    except OSError as error: print(path, error.errno)\n"
         ),
         lambda r: ends(Status.OK)(r) or ("it told" if b"root:" in r.stdout or b"Thirty-two" in r.stdout else ""),
@@ -264,7 +264,8 @@ PROGRAMS = [
     Hostile(
         "tamper with answers",
         calls(
-            "import builtins, gc, sys\nclass Same(int):\n    def __eq__(s, o): return True\n    def __ne__(s, o): return False\n"
+            "import builtins, gc, sys\nclass Same(int):\n"
+            "    def __eq__(s, o): return True\n    def __ne__(s, o): return False\n"
             "    __hash__ = int.__hash__\nbuiltins.sum = lambda *a: Same()\nbuiltins.isinstance = lambda *a: True\n"
             "sys.modules['json'].dumps = lambda *a, **k: 'true'\n"
             "def f(x):\n    frame = sys._getframe()\n    seen = []\n    while frame:\n        seen += "
@@ -292,17 +293,23 @@ PROGRAMS = [
 ]
 
 
+def words_of(process: Path) -> list[str]:
+    """The arguments of a process, by its folder in `/proc`."""
+    try:
+        return (process / "cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
 def left_over() -> list[str]:
     """Processes that still have the mark of a program that wanted to stay."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if MARK.encode() in words:
-            found.append(str(words))
-    return found
+    found = [words_of(path) for path in Path("/proc").glob("[0-9]*")]
+    return [" ".join(words) for words in found if MARK in words]
+
+
+def owners() -> set[int]:
+    """The users of those processes."""
+    return {path.stat().st_uid for path in Path("/proc").glob("[0-9]*") if MARK in words_of(path)}
 
 
 def traces() -> dict[str, int]:
@@ -337,7 +344,8 @@ async def faults(box: Sandbox, programs: Iterable[Hostile] = PROGRAMS) -> dict[s
 
     chosen = list(programs)
     found = await asyncio.gather(*map(fault, chosen))
-    return {program.name: why for program, why in zip(chosen, found, strict=True)}
+    all_well = {program.name: "" for program in chosen}
+    return all_well | {program.name: why for program, why in zip(chosen, found, strict=True) if why}
 
 
 async def main() -> None:

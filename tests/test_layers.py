@@ -26,9 +26,11 @@ ROWS = [
         "testing",
         "expression",
         "records",
-        "account",
         "asked",
         "trace",
+        "config",
+        "config_schema",
+        "wallet",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -37,12 +39,13 @@ ROWS = [
     {"__main__"},
 ]
 ROW_1_ORDER = {
-    "answers": {"programs"},
+    "answers": {"equal", "programs"},
     "programs": {"sandbox"},
-    "run": {"account", "asked", "cost", "trace", "trials"},
-    "account": {"asked", "cost"},
+    "run": {"asked", "cost", "trace", "trials", "wallet"},
+    "wallet": {"asked", "cost"},
     "bank": {"bank_sql"},
     "testing": {"bank", "run", "trials"},
+    "config": {"config_schema"},
 }
 """Row 1 holds single files, not packages: these may use those."""
 

@@ -7,11 +7,10 @@ import random
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from mull.account import Account, Purse
 from mull.asked import Ask, Hold, check_asked, digest, question, seed_of
 from mull.cost import affordable, check_quoted, fits, total
 from mull.errors import UsageError
@@ -36,6 +35,7 @@ from mull.types import (
     Stopped,
     Verifier,
 )
+from mull.wallet import Purse, Wallet
 
 Order = Literal["draw", "arrival"]
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class _Batch(NamedTuple):
     hold: Hold
 
 
-class Run(Account):
+class Run:
     """One strategy's dealings with the world on one problem.
 
     Every ceiling of the budget is held before a call and settled after it, so `spent` never exceeds it.
@@ -79,29 +79,74 @@ class Run(Account):
         watch: Callable[[Sample], None] | None = None,
         trace: Trace | None = None,
     ) -> None:
-        super().__init__(model, budget or Budget(), params or Params())
-        self.verifier, self.judge, self.executor = verifier, judge, executor
+        self.model, self.verifier, self.judge, self.executor = model, verifier, judge, executor
+        self.budget = budget or Budget()
         self.bank = bank
+        self.params = params or Params()
         self.seed = seed
         self.rng = rng or random.Random(seed)
+        self.stopped = Stopped.COMPLETE
+        """Why the last short read was short; `COMPLETE` while there was none."""
         self.trace = trace
         self._watch = watch
+        self._wallet = Wallet(self.budget)
         self._drawn: Counter[str] = Counter()
         self._draw_until: float | None = None
         if self.budget.seconds is not None:
             share = 1.0 if verifier is None and judge is None and executor is None else DRAWING_SHARE
-            self._draw_until = self._start + share * self.budget.seconds
+            self._draw_until = time.monotonic() + share * self.budget.seconds
+
+    @property
+    def spent(self) -> Cost:
+        """What the run has cost, draws that came from the bank counted as if they had been made."""
+        return self._wallet.spent
+
+    @property
+    def fresh(self) -> Cost:
+        """What was paid now."""
+        return self._wallet.fresh
+
+    @property
+    def held(self) -> Cost:
+        """What calls under way may still cost."""
+        return self._wallet.held
+
+    @property
+    def seconds(self) -> float:
+        """Time on the clock since the run began."""
+        return self._wallet.seconds
+
+    @property
+    def left(self) -> Budget:
+        """What the ceilings still allow, calls under way taken as if they cost the most they can."""
+        return self._wallet.left
+
+    @contextmanager
+    def reserve(self, prompt: Prompt, params: Params | None = None) -> Iterator[None]:
+        """Keeps the price of one such draw out of reach inside the block: a search cut short can still answer."""
+        quote = self.model.quote(prompt, params or self.params)
+        check_quoted(self.budget, quote, self.model.name)
+        hold = self._wallet.hold(quote)
+        try:
+            yield
+        finally:
+            self._wallet.drop(hold)
 
     def note(self, what: str, samples: Sequence[Sample] = (), **details: Any) -> None:
         """Tells the trace, where there is one, of a decision on samples of this run: plain values for JSON."""
         if self.trace is not None:
             self.trace.note(what, samples, details)
 
+    def _purse(self, hold: Hold) -> Purse:
+        def is_short() -> None:
+            self.stopped = Stopped.BUDGET
+
+        return Purse(self._wallet, hold, is_short)
+
     async def prepare(self) -> None:
         """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
         if isinstance(self.model, Served):
-            hold = Hold(Cost(), 0)
-            purse = Purse(self, hold)
+            purse = self._purse(self._wallet.hold(Cost(), 0))
             try:
                 await self.model.prepare(purse)
             finally:
@@ -203,7 +248,7 @@ class Run(Account):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             # A task that never came to run has not given its hold back.
-            self._holds.difference_update(batch.hold for batch in batches)
+            self._wallet.drop(*(batch.hold for batch in batches))
 
     def _begin(self, prompt: Prompt, n: int, params: Params) -> _Batch:
         """Numbers the next `n` draws of a question and holds their cost."""
@@ -212,15 +257,14 @@ class Run(Account):
         first = self._drawn[key]
         self._drawn[key] += n
         known = self.bank.get(key, prompt, first, n) if self.bank is not None else {}
-        hold = Hold(self.model.quote(prompt, params), n)
-        self._holds.add(hold)
+        hold = self._wallet.hold(self.model.quote(prompt, params), n)
         return _Batch(asked, key, prompt, params, range(first, first + n), known, hold)
 
     async def _delivered(self, batch: _Batch, order: Order) -> AsyncGenerator[Sample, None]:
         """The draws of a batch, from the bank where it has them, each settled as it comes."""
         asked, key, prompt, params, numbers, known, hold = batch
         missing = [Draw(i, seed_of(key, i)) for i in numbers if i not in known]
-        purse = Purse(self, hold)
+        purse = self._purse(hold)
 
         def arrived(sample: Sample) -> None:
             if self.bank is not None and sample.finish is not Finish.ERROR:
@@ -228,8 +272,7 @@ class Run(Account):
             purse(sample.cost)
 
         def replayed(sample: Sample) -> Sample:
-            hold.n -= 1
-            self._settle(sample.cost, hold.quote, is_fresh=False)
+            self._wallet.settle(sample.cost, hold, is_fresh=False)
             return sample
 
         try:
@@ -314,11 +357,15 @@ class Run(Account):
             self.trace.score(verifier.name, samples, scores)
         return scores
 
+    def needed_judge(self) -> Judge:
+        """The judge; asked for before anything is spent by strategies that can do nothing without one."""
+        if self.judge is None:
+            raise UsageError("this strategy needs a judge: name one with --judge or judge=")
+        return self.judge
+
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> list[Preference]:
         """One preference for each pair; those that no ceiling allows have no value and say so."""
-        judge = self.judge
-        if judge is None:
-            raise UsageError("this strategy needs a judge: name one with --judge or judge=")
+        judge = self.needed_judge()
         preferences = await self._judged(
             pairs,
             judge.name,
@@ -360,8 +407,7 @@ class Run(Account):
         n = bisect_right(range(1, len(items) + 1), 0, key=lambda k: not fits(left, quote(items[:k])))
         verdicts: list[T] = []
         if n:
-            hold = Hold(quote(items[:n]), 1)
-            self._holds.add(hold)
+            hold = self._wallet.hold(quote(items[:n]))
             try:
                 async with asyncio.timeout(left.seconds):
                     verdicts += await call(items[:n])
@@ -369,11 +415,11 @@ class Run(Account):
                 if self.left.seconds != 0.0:
                     raise
                 self.stopped = Stopped.DEADLINE
-                self._pay(hold.quote, hold.quote, is_fresh=True)
+                self._wallet.pay(hold.quote, hold.quote, is_fresh=True)
                 return [unknown("the deadline passed")] * len(items)
             finally:
-                self._holds.discard(hold)
-            self._pay(total(map(cost_of, verdicts)), hold.quote, is_fresh=True)
+                self._wallet.drop(hold)
+            self._wallet.pay(total(map(cost_of, verdicts)), hold.quote, is_fresh=True)
         if n < len(items):
             self.stopped = Stopped.BUDGET
         return verdicts + [unknown("the budget is spent")] * (len(items) - n)

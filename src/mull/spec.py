@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
-from mull.types import Model
+from mull.types import Model, Verifier
 
 STRATEGIES = {
     "single": "mull.strategies.parallel:Single",
@@ -23,6 +23,8 @@ STRATEGIES = {
     "best-of-majority": "mull.strategies.parallel:BestOfMajority",
     "until-pass": "mull.strategies.parallel:UntilPass",
     "adaptive": "mull.strategies.adaptive:Adaptive",
+    "tournament": "mull.strategies.tournament:Tournament",
+    "league": "mull.strategies.tournament:League",
     "agree": "mull.strategies.execution:Agree",
     "cluster": "mull.strategies.execution:Cluster",
     "mbr": "mull.strategies.execution:Mbr",
@@ -44,8 +46,13 @@ VERIFIERS = {
     "orm": "mull.verifiers.reward:OutcomeReward",
     "genrm": "mull.verifiers.judge:GenRM",
     "decisions": "mull.verifiers.decisions:Decisions",
+    "coq": "mull.verifiers.proof:CoqProof",
+    "lean": "mull.verifiers.lean:LeanProof",
+    "sat": "mull.verifiers.sat:SatChecker",
+    "smt": "mull.verifiers.smt:SmtChecker",
 }
 JUDGES = {
+    "scores": "mull.verifiers.scores:ScoreJudge",
     "pairwise": "mull.verifiers.judge:Pairwise",
     "decisions": "mull.verifiers.decisions:PairDecisions",
 }
@@ -100,6 +107,8 @@ def build(
             raise UnknownNameError(f"option of {name}", option, options)
         if hints[option] is Model:
             given[option] = (models or _model)(_bare(text))
+        elif hints[option] is Verifier:
+            given[option] = build("verifier", VERIFIERS, _bare(text), models=models, **defaults)
         else:
             given[option] = _value(f"{name}:{option}", text, hints[option])
     for option, value in defaults.items():

@@ -22,9 +22,12 @@ from mull.types import (
     Cost,
     Draw,
     Finish,
+    Judge,
     Model,
     Outcome,
+    Pair,
     Params,
+    Preference,
     Problem,
     Prompt,
     Sample,
@@ -116,7 +119,7 @@ class FakeVerifier:
     """
 
     usd: float = 1e-7
-    scores_steps: bool = True
+    split: str | None = "\n"
 
     @property
     def name(self) -> str:
@@ -174,7 +177,7 @@ class StubVerifier:
     """Scores a reply, whole or not, by `value(reply)` and for nothing; `seen` lists what it was asked, call by call."""
 
     value: Callable[[str], float | None]
-    scores_steps: bool = True
+    split: str | None = "\n"
     seen: list[list[str]] = field(default_factory=list)
 
     @property
@@ -194,6 +197,37 @@ class StubVerifier:
 
 
 @dataclass(frozen=True)
+class FakeJudge:
+    """Prefers the reply that ends in the earlier letter with probability `p_comp`, seeded; a tenth it cannot judge."""
+
+    p_comp: float = 0.8
+    unknown: float = 0.1
+    usd: float = 1e-7
+
+    @property
+    def name(self) -> str:
+        return "fake-judge"
+
+    @property
+    def identity(self) -> str:
+        return "fake-judge"
+
+    def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
+        return Cost(len(pairs), 0, 0, 2 * len(pairs), 0, 4.0 * len(pairs), self.usd * len(pairs), 0.0)
+
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
+        await asyncio.sleep(0)
+        return [self._prefer(place, pair) for place, pair in enumerate(pairs)]
+
+    def _prefer(self, place: int, pair: Pair) -> Preference:
+        rng = random.Random(f"{place}/{pair.first.seed}/{pair.second.seed}")
+        cost = Cost(1, 0, 0, 2, 0, 4.0, self.usd, 0.0)
+        if rng.random() < self.unknown:
+            return Preference(None, cost, "the fake judge was told not to know")
+        is_right = rng.random() < self.p_comp
+        return Preference(float(is_right == (pair.first.text <= pair.second.text)), cost)
+
+
 class FakeExecutor:
     """Behaviour that a program's text and what it is tried on decide; a tenth of the programs it cannot run."""
 
@@ -234,15 +268,13 @@ def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
     return asyncio.run(call())
 
 
-def fake_run(model: Model | None = None, verifier: Verifier | None = None, **options: Any) -> Run:
+def fake_run(
+    model: Model | None = None, verifier: Verifier | None = None, judge: Judge | None = None, **options: Any
+) -> Run:
     """A run on the fakes, unless others are given."""
-    return Run(
-        model or FakeModel(),
-        verifier=verifier or FakeVerifier(),
-        executor=FakeExecutor(),
-        params=Params(max_tokens=48),
-        **options,
-    )
+    model, verifier, judge = model or FakeModel(), verifier or FakeVerifier(), judge or FakeJudge()
+    params = Params(max_tokens=48)
+    return Run(model, verifier=verifier, judge=judge, executor=FakeExecutor(), params=params, **options)
 
 
 BUDGETS = (

@@ -46,6 +46,9 @@ class AnswerKind(StrEnum):
     CHOICE = "choice"
     TEXT = "text"
     EXPRESSION = "expression"
+    """Arithmetic, compared as it is written."""
+    MATH = "math"
+    """Anything of mathematics, in LaTeX or plain text, compared by what it means (`mull.equal`)."""
     CODE = "code"
     """A program: what a reply gives is the whole of it, ready to run."""
 
@@ -236,7 +239,8 @@ class Outcome:
 
     `best` is the sample it settled on (`None`: it has none), `candidates` all that it drew, `scores` one for
     each candidate or empty, `tally` the weight of each answer class, heaviest first, where it voted.
-    `confidence` is the winner's share of that weight, or its score.
+    `confidence` is the winner's share of that weight, or its score. `notes` are whatever else the strategy has to
+    say, by name: a vote tells how many candidates gave `no_answer` and how many have an `undecided` class.
     """
 
     best: Sample | None
@@ -246,6 +250,7 @@ class Outcome:
     tally: tuple[tuple[str, float], ...] = ()
     confidence: float | None = None
     stopped: Stopped = Stopped.COMPLETE
+    notes: Mapping[str, float | str | None] = field(default_factory=dict)
 
     @property
     def n_unscored(self) -> int:
@@ -346,11 +351,13 @@ class Verifier(Protocol):
 class ProcessVerifier(Verifier, Protocol):
     """A verifier whose scores have `Score.steps`, and whose value of a reply's beginning tells what it promises.
 
-    Tree searches ask for `scores_steps` before they spend anything; a verifier without it scores whole replies only.
+    Tree searches ask for `split` before they spend anything; a verifier that has none scores whole replies only.
     """
 
     @property
-    def scores_steps(self) -> bool: ...
+    def split(self) -> str | None:
+        """What ends a step; `None`: it scores whole replies only."""
+        ...
 
 
 class Judge(Protocol):

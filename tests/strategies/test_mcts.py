@@ -81,7 +81,7 @@ def test_no_more_steps_than_n_and_every_roll_out_stands_for_election(strategy: M
 
 def test_a_roll_out_is_the_reward() -> None:
     """The verifier sees whole replies only."""
-    verifier = StubVerifier(lambda reply: 0.5, scores_steps=False)
+    verifier = StubVerifier(lambda reply: 0.5, split=None)
     solve(Mcts(n=12, width=3), run_of(LineModel(length=5), verifier), PROBLEM)
     assert {reply.count("\n") for call in verifier.seen for reply in call} == {4}
 

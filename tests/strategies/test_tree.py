@@ -311,7 +311,7 @@ class Mute(FakeModel):
 @pytest.mark.parametrize("text", SEARCHES)
 def test_a_model_that_cannot_go_on_is_refused_before_anything_is_spent(text: str) -> None:
     model = Mute()
-    with pytest.raises(UsageError, match="fake cannot: use a model that can continue"):
+    with pytest.raises(UsageError, match="fake cannot continue a partial reply"):
         solve(spec.strategy(text), fake_run(model))
     assert not model.seen
 
@@ -328,13 +328,13 @@ def test_a_search_without_a_verifier_is_refused_before_anything_is_spent(text: s
 def test_a_verifier_of_whole_replies_is_refused_where_steps_are_scored(text: str) -> None:
     model = FakeModel()
     with pytest.raises(UsageError, match="stub scores whole replies only: use a process reward model"):
-        solve(spec.strategy(text), Run(model, verifier=StubVerifier(lambda reply: 0.5, scores_steps=False)))
+        solve(spec.strategy(text), Run(model, verifier=StubVerifier(lambda reply: 0.5, split=None)))
     assert not model.seen
 
 
 @pytest.mark.parametrize("text", ["mcts", "ab-mcts", "reject-early"])
 def test_a_verifier_of_whole_replies_is_enough_for_roll_outs_and_rejection(text: str) -> None:
-    run = fake_run(verifier=StubVerifier(lambda reply: 0.5, scores_steps=False))
+    run = fake_run(verifier=StubVerifier(lambda reply: 0.5, split=None))
     assert solve(spec.strategy(text), run).best is not None
 
 
@@ -355,6 +355,13 @@ def test_a_verifier_of_whole_replies_is_enough_for_roll_outs_and_rejection(text:
 def test_options_that_make_no_sense_are_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         spec.strategy(text)
+
+
+def test_steps_end_where_the_verifier_splits_unless_told_otherwise() -> None:
+    for split, separator, ends in (("\n\n", None, "\n\n"), ("\n\n", "\n", "\n"), ("\n", None, "\n")):
+        model = FakeModel()
+        search(Beam(n=2, width=2, separator=separator), model, StubVerifier(lambda reply: 0.5, split=split))
+        assert model.seen[0][1].stop == (ends,)
 
 
 def test_another_pick_or_value_is_refused_with_the_nearest() -> None:

@@ -13,10 +13,15 @@ import typer
 
 from mull import spec
 from mull.cli.options import (
+    DEFAULT_MODEL,
+    ApiKeyEnvOption,
     BankOption,
+    BaseUrlOption,
+    ConfigOption,
     ExecutorOption,
     FlopsOption,
     JsonOption,
+    JudgeOption,
     MaxTokensOption,
     ModelOption,
     SecondsOption,
@@ -27,15 +32,19 @@ from mull.cli.options import (
     VerifierOption,
     bank_at,
     executor_of,
+    judge_of,
     model_of,
+    prepared,
     print_json,
+    probe_costs,
     stderr,
     stdout,
+    tell_failures,
     tell_scores,
     verifier_of,
 )
 from mull.errors import UnknownNameError
-from mull.types import AnswerKind, Budget, Grade, Outcome, Params, Problem, Prompt, Sample, Strategy, Task
+from mull.types import AnswerKind, Budget, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Strategy, Task
 
 if TYPE_CHECKING:
     from mull.run import Run
@@ -45,11 +54,12 @@ def solve(
     prompt: Annotated[
         str, typer.Argument(help="The question, or `-` to read it from standard input; with --task a problem's name.")
     ],
-    model: ModelOption = "nano",
+    model: ModelOption = DEFAULT_MODEL,
     strategy: Annotated[
         str, typer.Option("--strategy", "-s", help="name:option=value,... as in `mull list strategies`.")
     ] = "adaptive",
     verifier: VerifierOption = None,
+    judge: JudgeOption = None,
     executor: ExecutorOption = "python",
     samples: Annotated[
         int | None, typer.Option("--samples", "-n", help="Draws at most; also the strategy's n, if it has one.")
@@ -67,6 +77,9 @@ def solve(
     ] = None,
     seed: SeedOption = 0,
     bank: BankOption = None,
+    config: ConfigOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: ApiKeyEnvOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question.
@@ -80,14 +93,21 @@ def solve(
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
     the_task = None if task is None else spec.build("task", spec.TASKS, task)
     problem = Problem("prompt", Prompt.user(text.strip()), kind) if the_task is None else _named(the_task, text.strip())
+    the_verifier = verifier_of(verifier, seed, config)
+    is_more = judge is not None or _makes_calls(the_verifier, problem)
+    calls = None if is_more and getattr(plan, "n", None) == samples else samples
+    budget = Budget(calls, tokens, usd, flops, seconds)
+    the_model = model_of(model, seed, config, base_url, api_key_env, budget)
+
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
+        asyncio.run(prepared(the_model))
         run = Run(
-            model_of(model, seed), verifier=verifier_of(verifier, seed), executor=executor_of(executor),
-            bank=opened, seed=seed, watch=live.draw,
-            budget=Budget(samples, tokens, usd, flops, seconds), params=Params(temperature, max_tokens),
+            the_model, verifier=the_verifier, judge=judge_of(judge, seed, config), executor=executor_of(executor),
+            bank=opened, seed=seed, watch=live.draw, budget=budget, params=Params(temperature, max_tokens),
             rng=random.Random(f"{seed}/{text}"),
         )  # fmt: skip
         outcome, grade = asyncio.run(_answered(plan, problem, run, the_task))
+    tell_failures(outcome.candidates, run.spent)
     tell_scores(outcome.scores)
     if as_json:
         graded = {} if grade is None else {"correct": grade.correct, "graded": grade.why}
@@ -96,6 +116,12 @@ def solve(
         _show(outcome, run, grade)
     if outcome.best is None:
         raise typer.Exit(1)
+
+
+def _makes_calls(verifier: Any, problem: Problem) -> bool:
+    """Whether scoring makes calls of its own, as a judge's does: --samples is no ceiling on those."""
+    sample = Sample(problem.prompt, "answer: 0", Finish.STOP)
+    return verifier is not None and verifier.quote(problem, [sample]).calls != 0
 
 
 def _named(task: Task, name: str) -> Problem:
@@ -125,9 +151,11 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "model": run.model.name,
         "strategy": strategy,
         "stopped": outcome.stopped.value,
+        "notes": dict(outcome.notes),
         "seed": seed,
         "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),
+        "probe": probe_costs([run.model]).get(run.model.name),
         "samples": [
             {
                 "text": sample.text,
@@ -136,6 +164,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
                 "steps": None if score is None else list(score.steps),
                 "finish": sample.finish.value,
                 "cost": asdict(sample.cost),
+                **({} if sample.error is None else {"error": sample.error}),
             }
             for sample, score in zip(outcome.candidates, scores, strict=True)
         ],

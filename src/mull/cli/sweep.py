@@ -9,12 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from mull import spec
+from mull import cost, spec
 from mull.cli.options import (
+    DEFAULT_MODEL,
+    ApiKeyEnvOption,
     BankOption,
+    BaseUrlOption,
+    ConfigOption,
     ExecutorOption,
     FlopsOption,
     JsonOption,
+    JudgeOption,
     MaxTokensOption,
     SecondsOption,
     SeedOption,
@@ -24,11 +29,15 @@ from mull.cli.options import (
     VerifierOption,
     bank_at,
     executor_of,
+    judge_of,
     made_by,
     model_of,
+    prepared,
     print_json,
+    probe_costs,
     progress,
     stdout,
+    tell_failures,
     verifier_of,
 )
 from mull.errors import UsageError
@@ -45,6 +54,7 @@ def sweep(
         list[str] | None, typer.Option("--model", "-m", help="May be given several times. [default: nano]")
     ] = None,
     verifier: VerifierOption = None,
+    judge: JudgeOption = None,
     executor: ExecutorOption = "python",
     problems: Annotated[
         int | None, typer.Option("--problems", "-p", help="How many; all of a file without it. [default: 100]")
@@ -57,6 +67,9 @@ def sweep(
     max_tokens: MaxTokensOption = 400,
     seed: SeedOption = 0,
     bank: BankOption = None,
+    config: ConfigOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: ApiKeyEnvOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write draws and outcomes as JSONL, for `mull curves` and `mull report`."),
@@ -76,14 +89,16 @@ def sweep(
     if problems is None and task.partition(":")[0] in ("chain", "countdown"):
         problems = 100
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
-    models = [model_of(name, seed) for name in model or ["nano"]]
-    the_verifier, the_executor = verifier_of(verifier, seed), executor_of(executor)
+    the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
+    the_executor = executor_of(executor)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
+    models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in model or [DEFAULT_MODEL]]
     tables, lines, outcomes = [], [], []
     n_cells = None if problems is None else problems * len(plans) * len(models)
     try:
         with bank_at(bank) as opened, progress("outcomes", n_cells, as_json) as advance:
             for the_model in models:
+                asyncio.run(prepared(the_model))
                 cells = asyncio.run(
                     grid.run_grid(
                         the_task,
@@ -91,6 +106,7 @@ def sweep(
                         plans,
                         n_problems=problems,
                         verifier=the_verifier,
+                        judge=the_judge,
                         executor=the_executor,
                         bank=opened,
                         seed=seed,
@@ -108,15 +124,17 @@ def sweep(
     if out:
         about = {
             **made_by(), "task": the_task.name, "strategies": list(plans), "models": [m.name for m in models],
-            "verifier": verifier, "seed": seed, "params": asdict(params), "budget": asdict(budget),
+            "data_date": getattr(the_task, "data_date", None), "verifier": verifier, "judge": judge, "seed": seed,
+            "params": asdict(params), "budget": asdict(budget),
         }  # fmt: skip
         sources.write_lines(out, [{"sweep": about}, *lines])
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
     typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)
+    tell_failures([s for cell in outcomes for s in cell.outcome.candidates], cost.total(c.spent for c in outcomes))
     rows = [asdict(row) for table in tables for row in table.rows]
     pairs = [asdict(pair) for table in tables for pair in table.pairs]
     if as_json:
-        print_json({"rows": rows, "pairs": pairs})
+        print_json({"rows": rows, "pairs": pairs, "probes": probe_costs(models)})
         return
     _show_tables(tables)
 

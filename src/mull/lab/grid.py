@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mull import cost
-from mull.answers import answer_of
+from mull.answers import classes_now
 from mull.lab.compare import Interval, Paired, compare, wilson
 from mull.lab.metrics import Pool
 from mull.run import Run
@@ -20,6 +20,7 @@ from mull.types import (
     Budget,
     Cost,
     Grade,
+    Judge,
     Model,
     Outcome,
     Params,
@@ -52,6 +53,7 @@ class Row:
     """One strategy's figures over a problem set; `oracle` is the share of problems with a correct candidate.
 
     Outcomes that could not be graded count in `ungraded` and in no share; an outcome without an answer is wrong.
+    `retries` counts attempts at draws that were made again, `failed` draws that came to nothing for all that.
     """
 
     task: str
@@ -66,6 +68,8 @@ class Row:
     unanswered: int
     ungraded: int
     stopped: Mapping[str, int]
+    retries: int | None = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def pool(cell: Cell) -> Pool:
 def pool_of(problem: Problem, samples: Sequence[Sample], grades: Sequence[Grade], scores: Sequence[Score]) -> Pool:
     """Graded draws of a problem, for curves; `scores` may be empty."""
     correct = tuple(grade.correct is True for grade in grades)
-    answers = tuple(answer_of(problem, sample) for sample in samples)
+    answers = tuple(classes_now(problem, samples))
     values = tuple(score.value for score in scores) or (None,) * len(samples)
     tokens = tuple(sample.cost.output_tokens for sample in samples)
     return Pool(problem.id, len(samples), sum(correct), answers, correct, values, tokens)
@@ -102,6 +106,7 @@ async def run_grid(
     *,
     n_problems: int | None,
     verifier: Verifier | None = None,
+    judge: Judge | None = None,
     executor: Executor | None = None,
     budget: Budget | None = None,
     bank: Bank | None = None,
@@ -123,8 +128,8 @@ async def run_grid(
             for name, strategy in strategies.items():
                 rng = random.Random(f"{seed}/{problem.id}/{name}")
                 run = Run(
-                    model, verifier=verifier, executor=executor, budget=budget, bank=bank, params=params, seed=seed,
-                    rng=rng,
+                    model, verifier=verifier, judge=judge, executor=executor, budget=budget, bank=bank, params=params,
+                    seed=seed, rng=rng,
                 )  # fmt: skip
                 outcome = await strategy(problem, run)
                 grades = [await task.grade(problem.id, sample) for sample in outcome.candidates]
@@ -167,4 +172,6 @@ def _row(task: str, model: str, strategy: str, cells: Sequence[Cell]) -> Row:
         sum(cell.outcome.answer is None for cell in cells),
         len(cells) - len(graded),
         {reason: n for reason, n in stopped.items() if n},
+        cost.total(cell.spent for cell in cells).retries,
+        sum(sample.error is not None for cell in cells for sample in cell.outcome.candidates),
     )

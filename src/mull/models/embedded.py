@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 UNKNOWN, BOS, EOS, USER, ASSISTANT = "<unk>", "<bos>", "<eos>", "<user>", "<assistant>"
+N_TEXTS = 2048
+"""Texts whose tokens are remembered: a prompt is looked at when it is quoted, held and drawn."""
 
 _lock = threading.Lock()
 _loaded: dict[Path, _Loaded] = {}
@@ -41,12 +43,16 @@ class _Loaded:
         self.tokenizer.encode_special_tokens = True
         self.id_of: dict[str, int] = self.tokenizer.get_vocab()
         self.special = {self.id_of[token] for token in (UNKNOWN, BOS, EOS, USER, ASSISTANT, "<pad>")}
+        self._encode = lru_cache(N_TEXTS)(self._encoded)
         self.text_of = {i: "" if i in self.special else token for token, i in self.id_of.items()}
 
     def encode(self, text: str) -> list[int]:
         """Token ids; raises `PromptError` for characters that the model has never seen."""
+        return list(self._encode(text))
+
+    def _encoded(self, text: str) -> tuple[int, ...]:
         encoded = self.tokenizer.encode(text, add_special_tokens=False)
-        ids: list[int] = encoded.ids
+        ids: tuple[int, ...] = tuple(encoded.ids)
         if self.id_of[UNKNOWN] in ids:
             strange = {text[a:b] for i, (a, b) in zip(ids, encoded.offsets, strict=True) if i == self.id_of[UNKNOWN]}
             raise PromptError(
@@ -141,8 +147,9 @@ class EmbeddedModel:
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
 
         request = Request(
-            tuple(ids), [draw.seed for draw in draws], self._room(len(ids), params), params.temperature, params.top_p,
-            params.top_k, self._stops(params.stop), hand_over, hand_over,
+            tuple(ids), len(ids) - len(self._model.encode(prompt.prefix)), [draw.seed for draw in draws],
+            self._room(len(ids), params), params.temperature, params.top_p, params.top_k, self._stops(params.stop),
+            hand_over, hand_over,
         )  # fmt: skip
         engine = self._model.engine
         engine.submit(request)

@@ -28,7 +28,7 @@ class Limits:
 
     concurrency: int = 64
     retries: int = 4
-    patience: float = 600.0
+    patience: float = 300.0
     timeout: float = 600.0
     connect: float = 10.0
     idle: float = 120.0

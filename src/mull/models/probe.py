@@ -165,8 +165,26 @@ async def _get(link: Link, url: str) -> tuple[int, bytes]:
 
 async def _hello(model: OpenAIModel, link: Link, url: str) -> Capabilities:
     """Of one endpoint. Raises `UsageError`, `Refused` or `Rejected`."""
+    rows = await _listed(link, url)
+    check_model(model, _ids(rows))
+    return await _kind(model, link, url, rows)
+
+
+async def models_at(model: OpenAIModel, link: Link) -> list[str]:
+    """What the first endpoint lists. Raises `UsageError` or `ModelError`."""
+    try:
+        return _ids(await _listed(link, model.urls[0]))
+    except (Refused, Rejected) as error:
+        raise ModelError(f"{model.urls[0]}: {error}") from error
+
+
+def _ids(rows: list[dict[str, Any]]) -> list[str]:
+    return [str(row["id"]) for row in rows if row.get("id")]
+
+
+async def _listed(link: Link, url: str) -> list[dict[str, Any]]:
+    """The models that an endpoint lists; none where it has no such list. Raises `UsageError`, `Refused`, `Rejected`."""
     status, raw = await _get(link, url + "/models")
-    rows: list[dict[str, Any]] = []
     if status in (401, 403):
         raise Rejected(link.about_key(status, raw), status)
     if 300 <= status < 400:
@@ -177,13 +195,13 @@ async def _hello(model: OpenAIModel, link: Link, url: str) -> Capabilities:
         except Malformed:
             listed = None
         if not isinstance(listed, list):
+            if not raw:  # a list that is broken says nothing of the rest
+                return []
             raise UsageError(await _no_server(link, url))
-        rows = [row for row in listed if isinstance(row, dict)]
-        check_model(model, [str(row["id"]) for row in rows if row.get("id")])
-    elif status == 404 and not url.endswith("/v1") and (await _get(link, url + "/v1/models"))[0] == 200:
+        return [row for row in listed if isinstance(row, dict)]
+    if status == 404 and not url.endswith("/v1") and (await _get(link, url + "/v1/models"))[0] == 200:
         raise UsageError(await _no_server(link, url))
-    # Another status says nothing: not every server has such a list.
-    return await _kind(model, link, url, rows)
+    return []  # not every server has such a list
 
 
 def check_model(model: OpenAIModel, ids: list[str]) -> None:
@@ -217,6 +235,13 @@ async def _kind(model: OpenAIModel, link: Link, url: str, rows: list[dict[str, A
         if by_owner is not None or version is not None:
             told = model.template or template.told(page)
             return _seen(backend, "" if version is None else str(version), told)
+    page = await _page(link, root + "/openapi.json")
+    info = page.get("info")
+    info, paths = info if isinstance(info, dict) else {}, page.get("paths") or ()
+    for backend in backends.BACKENDS:
+        if backend.openapi and (backend.openapi in str(info.get("title")) or backend.openapi in paths):
+            version = "" if info.get("title") == "FastAPI" else str(info.get("version", ""))
+            return _seen(backend, version, model.template)
     return _seen(backends.UNKNOWN, "", model.template)
 
 

@@ -35,7 +35,15 @@ class ChatTemplate:
                 messages=messages, add_generation_prompt=True, bos_token=self.bos_token, eos_token=self.eos_token,
                 raise_exception=refuse, strftime_now=lambda form: datetime.now().strftime(form),
             )  # fmt: skip
-        except (jinja2.TemplateError, TypeError, ValueError, OverflowError) as error:
+        except (
+            jinja2.TemplateError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise UsageError(f"the chat template cannot be rendered: {error}") from error
         return str(begun) + prompt.prefix
 

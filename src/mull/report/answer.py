@@ -65,12 +65,12 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
             f"{gain.a} is ahead of {base.name} by {points(gain.difference)} points, but the interval "
             f"{_ends(gain.ci95, True)} holds 0. Until more is known, {base.name} is the cheap choice."
         )
-        needed = choice.problems_needed
+        needed = None if choice.power is None else choice.power.needed
         facts.append(
             Fact(
                 "What would tell",
                 "unknown" if needed is None else f"≈ {min(needed, 100_000):,} problems",
-                "for a difference of this size to stand out",
+                "to show a difference of this size, if it is one, with a chance of 80 %",
             )
         )
     elif len(study.strategies) == 1:

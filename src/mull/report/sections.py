@@ -7,26 +7,28 @@ from dataclasses import dataclass, field
 
 from mull.lab.cases import Source
 from mull.lab.compare import paired
+from mull.lab.gap import difficulty_bins
 from mull.lab.study import (
     UNITS,
     Choice,
     Measured,
     Study,
     amount,
+    at_equal_cost,
     by_difficulty,
     by_group,
-    difficulty_bins,
     pareto,
 )
 from mull.laws import coverage
 from mull.report import figures
 from mull.report.answer import known
 from mull.report.figures import Figure
-from mull.report.table import law_lines, limits, percent, points, short
+from mull.report.table import law_lines, limits, percent, points, power, short
 
 MOST_GROUPS = 12
 """Groups that get figures of their own."""
 MOST_HEAT_ROWS = 12
+MOST_BUDGETS = 6
 N_RESAMPLES = 100
 """Of problems, for the bands of laws: a page for each of many groups must not take minutes."""
 
@@ -72,6 +74,10 @@ def strategies_section(report: Report) -> Section:
     lead = ["Accuracy is what each strategy's own answer reaches, without knowing which draw is right."]
     if any(m.is_replayed for s in report.studies for m in s.strategies):
         lead.append("These strategies were not run one by one: they are averages over subsets of the recorded draws.")
+    for s, c in zip(report.studies, report.choices, strict=True):
+        if c is not None and c.power is not None and c.best_gain is not None:
+            told = power(c.power, f"{c.base.name} and {c.best_gain.a}")
+            lead.append(f"{s.group.name}: {told}." if len(report.studies) > 1 else f"{told}.")
     if any(m.oracle is not None for s in report.studies for m in s.strategies):
         lead.append("The oracle column is no method: it is what a perfect choice among the same draws would reach.")
     return Section("strategies", "Every strategy", tuple(lead), tables=tables)
@@ -146,7 +152,21 @@ def cost_section(report: Report) -> Section | None:
     ]
     if unknown:
         lead.append(f"Not recorded, and so unknown: {', '.join(unknown)}.")
-    return Section("cost", "What it costs", tuple(lead), tuple(drawn)) if drawn else None
+    tables = [
+        _equal_budget_table(s, unit)
+        for s in report.studies[:MOST_GROUPS]
+        for unit in UNITS
+        if unit != "calls" and len([m for m in s.strategies if amount(m.cost, unit)]) > 1
+    ]
+    return Section("cost", "What it costs", tuple(lead), tuple(drawn), tuple(tables)) if drawn else None
+
+
+def _equal_budget_table(study: Study, unit: str) -> Table:
+    """What each kind of strategy reaches within the same budgets; nothing is interpolated."""
+    budgets, reached = at_equal_cost(study.strategies, unit, MOST_BUDGETS)
+    columns = ("accuracy % within", *(f"{short(budget)} {UNITS[unit]}" for budget in budgets))
+    rows = [(kind, *("–" if value is None else percent(value) for value in row)) for kind, row in reached.items()]
+    return Table(columns, tuple(rows), f"{study.group.name}: equal budgets in {UNITS[unit]} a problem")
 
 
 def heat_section(report: Report) -> Section | None:
@@ -160,7 +180,8 @@ def heat_section(report: Report) -> Section | None:
         lead = ["What works in one place need not work in another: one number for all groups would hide it."]
         return Section("where", "Where it works", tuple(lead), tuple(drawn))
     only = report.studies[0]
-    bins = difficulty_bins(only.group.cases, report.seed)
+    pools = [case.pool for case in only.group.cases if case.pool]
+    bins = difficulty_bins(pools, report.seed) if len(pools) == len(only.group.cases) else []
     if not bins:
         return None
     by_bin = by_difficulty(only, bins)
@@ -170,8 +191,8 @@ def heat_section(report: Report) -> Section | None:
     ]
     shown = {name: row for name, row in by_bin.items() if name in kept}
     lead = [
-        "Problems in five bins of equal size by the share of their draws that were right, an oracle's view of "
-        "difficulty. The bins are made of the same draws, so the outer ones look a little more extreme than they are."
+        "Problems in five bins of equal size by the share of right ones among every second draw, an oracle's view of "
+        "difficulty. Strategies saw those draws too, so the outer bins look a little more extreme than they are."
     ]
     drawn = [figures.heat("difficulty", "Accuracy by strategy and difficulty, %", shown, places, "difficulty")]
     return Section("where", "Where it works", tuple(lead), tuple(drawn))
@@ -218,6 +239,7 @@ def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
                 "unknown" if m.cost.flops is None else short(m.cost.flops),
                 "unknown" if m.cost.usd is None else short(m.cost.usd),
                 "unknown" if m.oracle is None else percent(m.oracle),
+                "unknown" if not m.cost.retries else f"{m.cost.retries:.3g}",
             )
         )
     base = "the cheapest" if choice is None else choice.base.name
@@ -231,6 +253,7 @@ def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
         "FLOPs",
         "dollars",
         "oracle %",
+        "retries",
     )
     # A column of which nothing is known says so once, in the section on cost, and not in every row.
     told = [i for i, name in enumerate(columns) if i < 5 or any(row[i] != "unknown" for row in rows)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 
 class Level(IntEnum):
@@ -19,6 +19,10 @@ class Level(IntEnum):
     """Bubblewrap: fresh namespaces, an empty read-only root, a system call filter, an unprivileged user."""
     KERNEL = 4
     """A kernel of its own: gVisor, or a machine elsewhere."""
+
+
+LevelName = Literal["landlock", "container", "namespaces", "kernel"]
+"""The levels as options of verifiers."""
 
 
 class Status(StrEnum):
@@ -72,6 +76,8 @@ class Command:
     files: Mapping[str, bytes] = field(default_factory=dict)
     stdin: bytes = b""
     env: Mapping[str, str] = field(default_factory=dict)
+    collect: tuple[str, ...] = ()
+    """Files of the working directory to bring back, as `Result.files`, where they are there and are plain files."""
     limits: Limits = Limits()
 
 
@@ -150,6 +156,7 @@ class Result:
     seconds: float = 0.0
     cpu_seconds: float | None = None
     why: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Sandbox(Protocol):

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,7 @@ class Bubblewrap:
     async def run(self, job: Job) -> Result:
         """Run a job in a box of its own; see `Sandbox.run`."""
         protocol.check(job)
-        async with _slots(self), self._open(job.limits) as (reader, writer, kill):
+        async with protocol.slots(self, self.at_once), self._open(job.limits) as (reader, writer, kill):
             return await protocol.converse(reader, writer, job, self.level, kill)
 
     @contextlib.asynccontextmanager
@@ -92,7 +91,8 @@ class Bubblewrap:
         self, ours: socket.socket, theirs: socket.socket, limits: Limits
     ) -> contextlib.AbstractAsyncContextManager[Callable[[], None]]:
         """A box that the zygote forks."""
-        _zygote(self).fork(theirs, limits.disk_bytes)
+        zygote = _zygote(self)
+        zygote.fork(theirs, limits.disk_bytes)
         theirs.close()
         try:
             async with asyncio.timeout(_OPEN_SECONDS):
@@ -101,7 +101,7 @@ class Bubblewrap:
         except TimeoutError:
             message, descriptors = b"", []
         if not descriptors:
-            said = message[4:].decode(errors="replace") or _zygote(self).last_words() or "nothing came back"
+            said = message[4:].decode(errors="replace") or zygote.last_words() or "nothing came back"
             raise SandboxError(f"no box could be made: {said}")
         return _forked(descriptors[0])
 
@@ -181,7 +181,10 @@ class _Zygote:
 
     def fork(self, channel: socket.socket, disk_bytes: int) -> None:
         """Ask for a box that serves `channel`."""
-        socket.send_fds(self.control, [struct.pack(">Q", disk_bytes)], [channel.fileno()])
+        try:
+            socket.send_fds(self.control, [struct.pack(">Q", disk_bytes)], [channel.fileno()])
+        except OSError as error:
+            raise SandboxError(f"no box could be made: {self.last_words() or error}") from None
 
     def last_words(self) -> str:
         return _last_line(self.errors)
@@ -216,16 +219,6 @@ def _end_zygotes() -> None:
             zygote.close()
 
 
-_semaphores: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Bubblewrap, asyncio.Semaphore]]
-_semaphores = weakref.WeakKeyDictionary()
-
-
-def _slots(options: Bubblewrap) -> asyncio.Semaphore:
-    """The places for boxes, of one event loop."""
-    places = _semaphores.setdefault(asyncio.get_running_loop(), {})
-    return places.setdefault(options, asyncio.Semaphore(options.at_once or os.cpu_count() or 1))
-
-
 @contextlib.asynccontextmanager
 async def _forked(pidfd: int) -> AsyncIterator[Callable[[], None]]:
     """A forked box: killed at the end, and seen to be gone."""
@@ -239,7 +232,7 @@ async def _forked(pidfd: int) -> AsyncIterator[Callable[[], None]]:
     finally:
         kill()
         try:
-            await asyncio.shield(_readable(pidfd))
+            await _readable(pidfd)
         finally:
             os.close(pidfd)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import marshal
+import os
 import secrets
 import signal
 import struct
+import weakref
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib import resources
@@ -21,6 +24,8 @@ from mull.sandbox.inside import candidate
 
 GRACE_SECONDS = 2.0
 """How long after its time a box may take to say so itself before it is killed from outside."""
+
+_READY_SECONDS = 30.0
 
 _PARTS = ("values", "inside.frames", "inside.kernel", "inside.seccomp", "inside.candidate", "inside.harness",
           "inside.zygote")  # fmt: skip
@@ -45,6 +50,7 @@ sys.modules["mull.sandbox.inside.zygote"].main(sys.argv[1:])
 """Run as `python -I -S -c BOOT ENTRY CHANNEL`: takes the code of the box from the channel."""
 
 
+@functools.cache
 def bundle(compiled: bool) -> bytes:
     """The code of the box, to be sent to `BOOT`; `compiled` for the very Python that this is."""
     parts: list[tuple[str, Any]] = [(name, "") for name in ("mull", "mull.sandbox", "mull.sandbox.inside")]
@@ -57,6 +63,16 @@ def bundle(compiled: bool) -> bytes:
     return _frame(data)
 
 
+_semaphores: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, asyncio.Semaphore]]
+_semaphores = weakref.WeakKeyDictionary()
+
+
+def slots(options: Any, at_once: int | None) -> asyncio.Semaphore:
+    """The places for boxes of these options in this event loop: `at_once`, or as many as there are processors."""
+    places = _semaphores.setdefault(asyncio.get_running_loop(), {})
+    return places.setdefault(options, asyncio.Semaphore(at_once or os.cpu_count() or 1))
+
+
 def check(job: Job) -> None:
     """Raises `UsageError` for a job that makes no sense."""
     limits = job.limits
@@ -65,7 +81,7 @@ def check(job: Job) -> None:
             raise UsageError(f"limit {name} must be above 0, not {value}")
     if sum(map(len, job.files.values())) > limits.disk_bytes:
         raise UsageError(f"the files of a job are larger than disk_bytes, {limits.disk_bytes}")
-    for name in job.files:
+    for name in (*job.files, *(job.collect if isinstance(job, Command) else ())):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
             raise UsageError(f"a job's file must have a relative name without '..', not {name!r}")
@@ -78,16 +94,24 @@ async def converse(
 ) -> Result:
     """Send a job to a box that is ready, and read its answer until it is complete or the box has to be killed.
 
-    Raises `UsageError` where the program is not there in the box.
+    Raises `UsageError` where the program is not there in the box, and `SandboxError` where the box did not come up.
     """
     nonce = secrets.token_hex(16)
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            writer.write(_question(job, nonce, level))
+            head = await _head(reader, nonce)
+    except (TimeoutError, EOFError, ConnectionError):
+        kill()
+        raise SandboxError("no box could be made: it ended before the program was started") from None
+    if head["fault"]:
+        raise SandboxError(f"the box could not be locked: {head['fault']}")
     seconds = job.limits.wall_seconds + GRACE_SECONDS
     if isinstance(job, Calls):
         seconds += GRACE_SECONDS
     returns: list[Return] = []
     try:
         async with asyncio.timeout(seconds):
-            writer.write(_question(job, nonce))
             result = await _answer(reader, job, level, nonce, returns)
     except TimeoutError:
         kill()
@@ -105,12 +129,12 @@ def _frame(data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + data
 
 
-def _question(job: Job, nonce: str) -> bytes:
+def _question(job: Job, nonce: str, level: Level) -> bytes:
     source = job.source if isinstance(job, Script) else job.setup if isinstance(job, Calls) else ""
     argv = list(job.argv) if isinstance(job, Command) else []
     if argv and "/" not in argv[0]:
         argv[0] = f"/usr/bin/{argv[0]}"
-    env = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
+    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     head = {
         "nonce": nonce,
         "argv": argv,
@@ -120,7 +144,9 @@ def _question(job: Job, nonce: str) -> bytes:
         "isolated": isinstance(job, Calls) and job.isolated,
         "calls": len(job.calls) if isinstance(job, Calls) else 0,
         "call_seconds": job.call_seconds if isinstance(job, Calls) else 0,
+        "is_lenient": level is Level.KERNEL,
         "files": list(job.files),
+        "collect": list(job.collect) if isinstance(job, Command) else [],
         "limits": asdict(job.limits),
     }
     parts = [json.dumps(head).encode(), *job.files.values(), b"" if isinstance(job, Calls) else job.stdin]
@@ -149,6 +175,7 @@ async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: s
     head = await _head(reader, nonce)
     stdout = await _receive(reader, limits.output_bytes)
     stderr = await _receive(reader, limits.output_bytes)
+    files = {name: await _receive(reader, limits.disk_bytes) for name in head["files"]}
     if head["told"] == candidate.NO_SUCH_PROGRAM and isinstance(job, Command):
         raise UsageError(f"the box cannot run {head['note']}")
     status, code, number = _ending(head, limits)
@@ -161,7 +188,7 @@ async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: s
         elif status in (Status.OK, Status.FAILED):
             status, why = Status.NO_REPLY, "the process ended before it had answered all calls"
         code = number = None
-    return Result(status, level, code, number, stdout, stderr, (), head["seconds"], head["cpu_seconds"], why)
+    return Result(status, level, code, number, stdout, stderr, (), head["seconds"], head["cpu_seconds"], why, files)
 
 
 async def _one(reader: asyncio.StreamReader, limits: Limits, nonce: str) -> Return:

@@ -116,7 +116,7 @@ class Mcts:
     batch: int = 1
     depth: int = 40
     pick: Pick = "weighted"
-    separator: str = "\n"
+    separator: str | None = None
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, width=self.width, batch=self.batch, depth=self.depth)
@@ -127,7 +127,7 @@ class Mcts:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         check_value(self.value, run)
-        search = Search(problem, run, self.separator)
+        search = await Search.start(problem, run, self.separator)
         root, left = Node(search.root), self.n
         leaves: list[Branch] = [search.root]
         with run.reserve(problem.prompt):
@@ -224,7 +224,7 @@ class AbMcts:
     batch: int = 1
     depth: int = 40
     pick: Pick = "weighted"
-    separator: str = "\n"
+    separator: str | None = None
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, batch=self.batch, depth=self.depth)
@@ -233,7 +233,7 @@ class AbMcts:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         check_value(self.value, run)
-        search = Search(problem, run, self.separator)
+        search = await Search.start(problem, run, self.separator)
         root, left = Arm(search.root), self.n
         leaves: list[Branch] = []
         with run.reserve(problem.prompt):

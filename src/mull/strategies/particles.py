@@ -60,7 +60,7 @@ class Particles:
     temper: float = 1.0
     depth: int = 40
     pick: Pick = "best"
-    separator: str = "\n"
+    separator: str | None = None
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, depth=self.depth)
@@ -70,7 +70,7 @@ class Particles:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         check_scores_steps(run)
-        search = Search(problem, run, self.separator)
+        search = await Search.start(problem, run, self.separator)
         particles = [search.root] * self.n
         with run.reserve(problem.prompt):
             for level in range(self.depth):

@@ -31,13 +31,13 @@ class RejectEarly:
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, chunk=self.chunk)
-        check_options(self.pick, "\n")
+        check_options(self.pick)
         if not 0 < self.alpha < 1:
             raise UsageError(f"alpha is the share that stops in each round, between 0 and 1, not {self.alpha}")
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         check_has_verifier(run)
-        search = Search(problem, run, chunk=self.chunk)
+        search = await Search.start(problem, run, chunk=self.chunk)
         live, wanted, ended = [search.root], self.n, list[Branch]()
         with run.reserve(problem.prompt):
             while live:

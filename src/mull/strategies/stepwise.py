@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from mull.answers import answer_of
+from mull.answers import classes
 from mull.asked import Ask
 from mull.errors import PromptError, UnknownNameError, UsageError
 from mull.run import Run
@@ -58,11 +58,11 @@ def shares(n: int, k: int) -> list[int]:
     return [n // k + (i < n % k) for i in range(k)]
 
 
-def check_options(how: str, separator: str) -> None:
+def check_options(how: str, separator: str | None = None) -> None:
     """Refuses a way to choose that there is not, and steps that nothing separates."""
     if how not in get_args(Pick):
         raise UnknownNameError("pick", how, get_args(Pick))
-    if not separator:
+    if separator == "":
         raise UsageError("steps need a separator that is not empty, such as separator=\\n")
 
 
@@ -71,15 +71,6 @@ def check_divides(n: int, width: int) -> None:
     if n % width:
         near = max(width, n // width * width)
         raise UsageError(f"n must be a multiple of the width {width}, not {n}: take {near} or {near + width}")
-
-
-def check_can_continue(run: Run) -> None:
-    """Refuses a model that cannot go on from the beginning of a reply, before anything is spent."""
-    if not run.model.can_continue:
-        raise UsageError(
-            f"a search goes on from the beginning of a reply, and {run.model.name} cannot: use a model that can "
-            "continue, or a strategy of whole replies such as weighted:n=16"
-        )
 
 
 def check_has_verifier(run: Run) -> None:
@@ -92,7 +83,7 @@ def check_scores_steps(run: Run) -> None:
     """Refuses a run without a verifier of steps, before anything is spent."""
     check_has_verifier(run)
     assert run.verifier is not None
-    if not getattr(run.verifier, "scores_steps", False):
+    if getattr(run.verifier, "split", None) is None:
         raise UsageError(
             f"a search needs a verifier that scores steps, and {run.verifier.name} scores whole replies only: use a "
             "process reward model, or a strategy of whole replies such as weighted:n=16"
@@ -102,14 +93,23 @@ def check_scores_steps(run: Run) -> None:
 class Search:
     """One search: its branches grow by steps, and the whole replies among them are collected in `complete`.
 
-    A step ends before `separator`, or after `chunk` tokens where that is given instead.
+    A step ends before `separator`: where that is `None`, before what the verifier of steps splits at, else a line's
+    end. With a `chunk` it ends after so many tokens instead.
     """
 
-    def __init__(self, problem: Problem, run: Run, separator: str = "", chunk: int = 0) -> None:
-        check_can_continue(run)
-        self.problem, self.run, self.separator, self.chunk = problem, run, separator, chunk
+    def __init__(self, problem: Problem, run: Run, separator: str | None = None, chunk: int = 0) -> None:
+        self.problem, self.run, self.chunk = problem, run, chunk
+        own: str | None = getattr(run.verifier, "split", None)
+        self.separator = "" if chunk else separator or own or "\n"
         self.root = Branch(problem.prompt)
         self.complete: list[Branch] = []
+
+    @classmethod
+    async def start(cls, problem: Problem, run: Run, separator: str | None = None, chunk: int = 0) -> Search:
+        """A search on a model that can go on from the beginning of a reply; another is refused."""
+        await run.prepare()
+        run.check_continues()
+        return cls(problem, run, separator, chunk)
 
     async def grow(self, wanted: Sequence[tuple[Branch, int]], temperature: float | None = None) -> list[list[Branch]]:
         """So many next steps for each branch, side by side, none of them scored yet.
@@ -211,17 +211,17 @@ class Search:
             for ends in await self.finish(list(live[:1]) or [self.root]):
                 await self.score(ends)
                 self.complete += ends
-        return choose(self.problem, self.run, self.complete, how)
+        return await choose(self.problem, self.run, self.complete, how)
 
 
-def choose(problem: Problem, run: Run, complete: Sequence[Branch], how: Pick) -> Outcome:
+async def choose(problem: Problem, run: Run, complete: Sequence[Branch], how: Pick) -> Outcome:
     """The outcome of a vote, weighted by the scores or not, or of the best score, among whole replies.
 
     Where none of them has a score they are only counted.
     """
     samples = [branch.sample for branch in complete if branch.sample is not None]
     scores = [branch.score for branch in complete]
-    answers = [answer_of(problem, sample) for sample in samples]
+    answers = await classes(problem, samples)
     if how == "best" and any(score.value is not None for score in scores):
         outcome = chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
     else:

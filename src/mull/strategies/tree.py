@@ -39,7 +39,7 @@ class Beam:
     width: int = 4
     depth: int = 40
     pick: Pick = "weighted"
-    separator: str = "\n"
+    separator: str | None = None
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, width=self.width, depth=self.depth)
@@ -52,7 +52,7 @@ class Beam:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         check_scores_steps(run)
-        search = Search(problem, run, self.separator)
+        search = await Search.start(problem, run, self.separator)
         live, left = [search.root], self.n
         with run.reserve(problem.prompt):
             for _ in range(self.depth):
@@ -110,7 +110,7 @@ class Dvts:
     width: int = 4
     depth: int = 40
     pick: Pick = "weighted"
-    separator: str = "\n"
+    separator: str | None = None
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, width=self.width, depth=self.depth)
@@ -119,7 +119,7 @@ class Dvts:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         check_scores_steps(run)
-        search = Search(problem, run, self.separator)
+        search = await Search.start(problem, run, self.separator)
         trees = [(search.root, self.width)] * (self.n // self.width)
         with run.reserve(problem.prompt):
             for _ in range(self.depth):
@@ -169,7 +169,7 @@ class Rebase:
     balance: float = 0.2
     depth: int = 25
     pick: Pick = "weighted"
-    separator: str = "\n"
+    separator: str | None = None
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, depth=self.depth)
@@ -179,7 +179,7 @@ class Rebase:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         check_scores_steps(run)
-        search = Search(problem, run, self.separator)
+        search = await Search.start(problem, run, self.separator)
         live, counts = [search.root], [self.n]
         with run.reserve(problem.prompt):
             for _ in range(self.depth):
@@ -207,7 +207,7 @@ class StepBon:
 
     n: int = 4
     depth: int = 40
-    separator: str = "\n"
+    separator: str | None = None
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, depth=self.depth)
@@ -215,7 +215,7 @@ class StepBon:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         check_scores_steps(run)
-        search = Search(problem, run, self.separator)
+        search = await Search.start(problem, run, self.separator)
         path = search.root
         with run.reserve(problem.prompt):
             for _ in range(self.depth):

@@ -74,6 +74,11 @@ class RewardModel:
         return self.model
 
     @property
+    def split(self) -> str | None:
+        """What ends a step; `None`: it scores whole replies only."""
+        return self.reading.split
+
+    @property
     def identity(self) -> str:
         """The model, its conventions and the fold; not the address at which it happens to be served."""
         return f"reward {self.model} {self.reading.digest} {self.fold or self.reading.fold}"

@@ -8,6 +8,9 @@ import struct
 from collections.abc import Iterable
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_held = ctypes.PyDLL(None, use_errno=True)
+"""The same, with Python's lock kept: a child must not wait for it."""
+_CLONE = {"x86_64": 56, "aarch64": 220}
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
 _libc.prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
 
@@ -18,7 +21,7 @@ NEW_MOUNTS = 0x00020000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 0x20, 0x1000
 MS_PRIVATE, MS_REC = 0x40000, 0x4000
 
-_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 22, 24, 38
+_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 22, 38
 _PR_SET_CHILD_SUBREAPER, _PR_SET_PDEATHSIG = 36, 1
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 
@@ -32,6 +35,20 @@ def _check(result: int, what: str) -> int:
 
 def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
+
+
+def fork_into(flags: int) -> int:
+    """Fork as `os.fork` does, but into new namespaces, in which the child is the first process; 0 in the child.
+
+    One fork in place of `unshare` and two: a third of the time. For processes of one thread only.
+    """
+    ctypes.pythonapi.PyOS_BeforeFork()
+    child: int = _held.syscall(_CLONE[os.uname().machine], ctypes.c_ulong(flags | 17), None, None, None, None)
+    if child == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return _check(child, "clone")
 
 
 def mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int, data: bytes | None = None) -> None:
@@ -60,8 +77,8 @@ def show_memory() -> None:
     prctl(_PR_SET_DUMPABLE, 1)
 
 
-def die_with_parent() -> None:
-    prctl(_PR_SET_PDEATHSIG, 9)
+def die_with_parent(number: int = 9) -> None:
+    prctl(_PR_SET_PDEATHSIG, number)
 
 
 def adopt_orphans() -> None:
@@ -73,12 +90,7 @@ def no_new_privileges() -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, also those that a file might give back."""
-    for capability in range(64):
-        try:
-            prctl(_PR_CAPBSET_DROP, capability)
-        except OSError:
-            break  # past the last one that this kernel has, or there is none to give up
+    """Give up every capability. With `no_new_privileges` none can come back by running a file."""
     header = struct.pack("Ii", 0x20080522, 0)
     _check(_libc.capset(header, bytes(24)), "capset")
 

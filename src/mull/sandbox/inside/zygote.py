@@ -39,6 +39,25 @@ def once(channel: int, outgoing: int | None = None) -> NoReturn:
     )
 
 
+def bare(channel: int, folder: str, readable: Sequence[str]) -> NoReturn:
+    """Serve one job without namespaces: landlock takes their place."""
+    kernel.die_with_parent(signal.SIGTERM)
+    kernel.adopt_orphans()
+    kernel.no_new_privileges()
+    _names()
+    code = seccomp.program(platform.machine(), keep_metadata=True)
+    readers = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", sys.base_prefix, *readable]
+    rules = [(path, kernel.LANDLOCK_READ) for path in readers if os.path.exists(path)]
+    rules += [(f"/dev/{name}", kernel.LANDLOCK_FILES) for name in ("null", "zero", "full", "random", "urandom")]
+    rules.append((folder, kernel.LANDLOCK_FILES))
+
+    def lock() -> None:
+        kernel.landlock(rules)
+        kernel.filter_calls(code)
+
+    harness.serve(channel, channel, folder, lock, is_first=False)
+
+
 def forever(control: int) -> NoReturn:
     """Make a box for each descriptor that comes in, until the other side is gone."""
     kernel.die_with_parent()
@@ -57,7 +76,7 @@ def forever(control: int) -> NoReturn:
         if not message:
             os._exit(0)
         (channel,) = descriptors
-        if os.fork() == 0:
+        if kernel.fork_into(kernel.NEW_NAMESPACES) == 0:
             connection.close()
             _box(channel, user, group, struct.unpack(">Q", message)[0], code)
         os.close(channel)
@@ -66,12 +85,9 @@ def forever(control: int) -> NoReturn:
 def _box(channel: int, user: int, group: int, disk_bytes: int, code: bytes) -> NoReturn:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        kernel.unshare(kernel.NEW_NAMESPACES)
         kernel.write("/proc/self/setgroups", b"deny")
         kernel.write("/proc/self/uid_map", b"%d %d 1" % (user, user))
         kernel.write("/proc/self/gid_map", b"%d %d 1" % (group, group))
-        if os.fork():
-            os._exit(0)
         kernel.mount(None, b"/", None, kernel.MS_REC | kernel.MS_PRIVATE)
         sealed = kernel.MS_NOSUID | kernel.MS_NODEV
         kernel.mount(b"tmpfs", b"/tmp", b"tmpfs", sealed, b"mode=700,nr_inodes=4096,size=%d" % disk_bytes)
@@ -114,4 +130,6 @@ def main(arguments: Sequence[str]) -> None:
     sys.path[:] = [path for path in sys.path if path]
     if arguments[0] == "zygote":
         forever(int(arguments[1]))
+    if arguments[0] == "landlock":
+        bare(int(arguments[1]), arguments[2], arguments[3:])
     once(int(arguments[1]), int(arguments[2]) if len(arguments) > 2 else None)
