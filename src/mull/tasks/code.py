@@ -19,6 +19,7 @@ from mull.programs import execute
 from mull.programs.execute import Bench, Suite, Verdict
 from mull.programs.extract import asked, examples_of, program_of
 from mull.records import read_jsonl
+from mull.sandbox import LevelName
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 
 
@@ -38,12 +39,14 @@ class CodeTask:
 
     A program is right if it passes every hidden test, `repeats` times out of `repeats`. Where the file has reference
     solutions, tests that these fail are broken, and flaky where they pass them only sometimes: replies to such
-    a problem have no grade, and the grade says which problem it is. `seconds` is processor time for one program.
+    a problem have no grade, and the grade says which problem it is. `seconds` is processor time for one program, and
+    `isolation` the least level of the sandbox.
     """
 
     path: str
     seconds: float = 4.0
     repeats: int = 1
+    isolation: LevelName = "namespaces"
     _known: dict[tuple[str, str], asyncio.Task[Grade]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -119,7 +122,7 @@ class CodeTask:
         limits = execute.with_seconds(self.seconds)
         try:
             if case.suite is None:
-                verdicts = await execute.run_pairs(program, case.pairs, limits)
+                verdicts = await execute.run_pairs(program, case.pairs, limits, self.isolation)
             else:
                 verdicts = await self._bench(case, seed).run(program, "shared")
         except NoSandboxError:
@@ -131,7 +134,8 @@ class CodeTask:
     def _bench(self, case: Case, seed: int) -> Bench:
         assert case.suite is not None
         return self._benches.setdefault(
-            (case.problem.id, seed), Bench(case.suite, execute.with_seconds(self.seconds), seed=seed)
+            (case.problem.id, seed),
+            Bench(case.suite, execute.with_seconds(self.seconds), seed=seed, isolation=self.isolation),
         )
 
     @cached_property
