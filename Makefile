@@ -33,6 +33,14 @@ $(VENV)/system.stamp: $(VENV)/dev.stamp
 	elif [ "$$missing" ]; then echo "not installed, so that tests will be skipped:$$missing"; fi
 	@touch $@
 
+# For the tests of banks in PostgreSQL. Where it cannot be installed they are skipped, and say so.
+$(VENV)/postgres.stamp: $(VENV)/system.stamp
+	@if ! { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		{ apt-get update && apt-get install -y --no-install-recommends postgresql; } >/dev/null \
+			|| echo "PostgreSQL could not be installed: the tests of banks in it will be skipped"; \
+	fi
+	@touch $@
+
 $(VENV)/train.stamp: $(VENV)/dev.stamp
 	$(PIP) --editable '.[train]'
 	@touch $@
@@ -45,7 +53,7 @@ lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(VENV)/system.stamp  ## all that CI runs
+test: lint $(VENV)/system.stamp $(VENV)/postgres.stamp  ## all that CI runs
 	$(BIN)/pytest
 
 test-torch: $(VENV)/train.stamp  ## the tests that need torch, which `make test` skips

@@ -13,7 +13,7 @@ ROWS = [
     {
         "run",
         "bank",
-        "bank_sql",
+        "keys",
         "cost",
         "answers",
         "estimators",
@@ -31,6 +31,7 @@ ROWS = [
         "config",
         "config_schema",
         "wallet",
+        "verdicts",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -41,9 +42,10 @@ ROWS = [
 ROW_1_ORDER = {
     "answers": {"equal", "programs"},
     "programs": {"sandbox"},
-    "run": {"asked", "cost", "trace", "trials", "wallet"},
+    "run": {"asked", "cost", "keys", "trace", "trials", "verdicts", "wallet"},
+    "verdicts": {"cost", "trials", "wallet"},
     "wallet": {"asked", "cost"},
-    "bank": {"bank_sql"},
+    "bank": {"keys"},
     "testing": {"bank", "run", "trials"},
     "config": {"config_schema"},
 }

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Any, Literal, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
-from mull.asked import Ask, Hold, check_asked, digest, question, seed_of
-from mull.cost import affordable, check_quoted, fits, total
+from mull.asked import Ask, Hold, check_asked
+from mull.cost import affordable, check_quoted
 from mull.errors import UsageError
+from mull.keys import digest, preference_key, question, score_key, seed_of
 from mull.trace import Trace
 from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
@@ -35,24 +36,25 @@ from mull.types import (
     Stopped,
     Verifier,
 )
+from mull.verdicts import Asking, V, judged, patient
 from mull.wallet import Purse, Wallet
 
 Order = Literal["draw", "arrival"]
-T = TypeVar("T")
 
+POLL_SECONDS = 0.05, 1.0
+"""How often the bank is asked for draws that another process makes: at first, and after a while."""
 DRAWING_SHARE = 0.9
 """The share of `Budget.seconds` after which drawing stops where a verifier or judge has yet to speak."""
 
 
 class _Batch(NamedTuple):
-    """Draws that are numbered and held: those the bank has, those to be made, and what is under way of them."""
+    """Draws of a question that are numbered, and whose cost is held."""
 
     asked: Mapping[str, Any]
     key: str
     prompt: Prompt
     params: Params
     numbers: range
-    known: dict[int, Sample]
     hold: Hold
 
 
@@ -256,31 +258,37 @@ class Run:
         key = digest(asked)
         first = self._drawn[key]
         self._drawn[key] += n
-        known = self.bank.get(key, prompt, first, n) if self.bank is not None else {}
         hold = self._wallet.hold(self.model.quote(prompt, params), n)
-        return _Batch(asked, key, prompt, params, range(first, first + n), known, hold)
+        return _Batch(asked, key, prompt, params, range(first, first + n), hold)
 
     async def _delivered(self, batch: _Batch, order: Order) -> AsyncGenerator[Sample, None]:
         """The draws of a batch, from the bank where it has them, each settled as it comes."""
-        asked, key, prompt, params, numbers, known, hold = batch
-        missing = [Draw(i, seed_of(key, i)) for i in numbers if i not in known]
-        purse = self._purse(hold)
+        asked, key, prompt, params, numbers, hold = batch
+        bank, purse = self.bank, self._purse(hold)
 
         def arrived(sample: Sample) -> None:
-            if self.bank is not None and sample.finish is not Finish.ERROR:
-                self.bank.put(key, asked, sample)
+            if bank is not None and sample.finish is not Finish.ERROR:
+                bank.put(key, asked, sample)
             purse(sample.cost)
 
         def replayed(sample: Sample) -> Sample:
             self._wallet.settle(sample.cost, hold, is_fresh=False)
             return sample
 
+        def draw(numbers: Iterable[int]) -> AsyncGenerator[Sample, None]:
+            return self._fresh(prompt, params, [Draw(i, seed_of(key, i)) for i in numbers], arrived, purse)
+
+        known: dict[int, Sample] = {}
+        coming = draw(numbers)
+        if bank is not None:
+            known = await patient(partial(bank.get, key, prompt, numbers.start, len(numbers)))
+            coming = self._shared(bank, key, prompt, [i for i in numbers if i not in known], draw, replayed)
         try:
-            async with aclosing(self._fresh(prompt, params, missing, arrived, purse)) as fresh:
+            async with aclosing(coming):
                 if order == "arrival":
                     for sample in known.values():
                         yield self._seen(replayed(sample), is_banked=True)
-                    async for sample in fresh:
+                    async for sample in coming:
                         yield self._seen(sample)
                     return
                 waiting: dict[int, Sample] = {}
@@ -289,13 +297,48 @@ class Run:
                         yield self._seen(replayed(known[number]), is_banked=True)
                         continue
                     while number not in waiting:
-                        sample_or_none = await anext(fresh, None)
+                        sample_or_none = await anext(coming, None)
                         if sample_or_none is None:
                             return
                         waiting[sample_or_none.draw] = sample_or_none
                     yield self._seen(waiting.pop(number))
         finally:
             purse.close()
+
+    async def _shared(
+        self,
+        bank: Bank,
+        key: str,
+        prompt: Prompt,
+        numbers: Sequence[int],
+        draw: Callable[[Iterable[int]], AsyncGenerator[Sample, None]],
+        replayed: Callable[[Sample], Sample],
+    ) -> AsyncGenerator[Sample, None]:
+        """Makes those of the draws that nobody else is making, and waits for the others to be in the bank."""
+        missing = list(numbers)
+        pause, longest = POLL_SECONDS
+        while missing:
+            claim = await patient(partial(bank.claim, key, missing))
+            try:
+                async with aclosing(draw(sorted(claim.numbers))) as fresh:
+                    async for sample in fresh:
+                        yield sample
+            finally:
+                claim.release()
+            missing = [number for number in missing if number not in claim.numbers]
+            if not missing:
+                return
+            found = await patient(partial(bank.get, key, prompt, missing[0], missing[-1] + 1 - missing[0]))
+            for number in missing:
+                if number in found:
+                    yield replayed(found[number])
+            n_missing, missing = len(missing), [number for number in missing if number not in found]
+            if n_missing == len(missing) and not claim.numbers:
+                if self._late():
+                    self.stopped = Stopped.DEADLINE
+                    return
+                await asyncio.sleep(pause)
+                pause = min(1.2 * pause, longest)
 
     def _seen(self, sample: Sample, is_banked: bool = False) -> Sample:
         if self._watch is not None:
@@ -345,14 +388,15 @@ class Run:
         verifier = self.verifier
         if verifier is None:
             raise UsageError("this strategy needs a verifier: name one with --verifier or verifier=")
-        scores = await self._judged(
-            samples,
+        asking = Asking(
             verifier.name,
+            verifier.identity,
             lambda part: verifier.quote(problem, part),
             lambda part: verifier.score(problem, part),
             lambda why: Score(None, why=why),
-            lambda score: score.cost,
+            lambda identity, sample: score_key(identity, problem, sample),
         )
+        scores = await self._judged(samples, asking)
         if self.trace is not None:
             self.trace.score(verifier.name, samples, scores)
         return scores
@@ -366,60 +410,44 @@ class Run:
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> list[Preference]:
         """One preference for each pair; those that no ceiling allows have no value and say so."""
         judge = self.needed_judge()
-        preferences = await self._judged(
-            pairs,
+        asking = Asking(
             judge.name,
+            judge.identity,
             lambda part: judge.quote(problem, part),
             lambda part: judge.prefer(problem, part),
             lambda why: Preference(None, why=why),
-            lambda preference: preference.cost,
+            lambda identity, pair: self._numbered(preference_key(identity, problem, pair)),
         )
+        preferences = await self._judged(pairs, asking)
         if self.trace is not None:
             self.trace.prefer(judge.name, pairs, preferences)
         return preferences
+
+    def _numbered(self, key: str | None) -> str | None:
+        """The key of a comparison, told apart from those of the same pair that this run has asked for before."""
+        if key is None:
+            return None
+        n = self._drawn[key]
+        self._drawn[key] += 1
+        return f"{key}/{n}" if n else key
 
     async def execute(self, problem: Problem, trials: Sequence[Trial]) -> list[Behaviour]:
         """What each program did; trials that no ceiling allows are not known and say so."""
         executor = self.executor
         if executor is None:
             raise UsageError("this strategy runs programs and needs an executor: name one with executor=")
-        return await self._judged(
-            trials,
+        asking = Asking(
             executor.name,
+            None,
             lambda part: executor.quote(problem, part),
             lambda part: executor.execute(problem, part),
             lambda why: Behaviour(is_known=False, why=why),
-            lambda behaviour: behaviour.cost,
+            lambda identity, trial: None,
         )
+        return await self._judged(trials, asking)
 
-    async def _judged(
-        self,
-        items: Sequence[Any],
-        name: str,
-        quote: Callable[[Sequence[Any]], Cost],
-        call: Callable[[Sequence[Any]], Awaitable[Sequence[T]]],
-        unknown: Callable[[str], T],
-        cost_of: Callable[[T], Cost],
-    ) -> list[T]:
-        """Has as many of the first items judged as the ceilings allow; the rest is unknown."""
-        check_quoted(self.budget, quote(items), name)
-        left = self.left
-        n = bisect_right(range(1, len(items) + 1), 0, key=lambda k: not fits(left, quote(items[:k])))
-        verdicts: list[T] = []
-        if n:
-            hold = self._wallet.hold(quote(items[:n]))
-            try:
-                async with asyncio.timeout(left.seconds):
-                    verdicts += await call(items[:n])
-            except TimeoutError:
-                if self.left.seconds != 0.0:
-                    raise
-                self.stopped = Stopped.DEADLINE
-                self._wallet.pay(hold.quote, hold.quote, is_fresh=True)
-                return [unknown("the deadline passed")] * len(items)
-            finally:
-                self._wallet.drop(hold)
-            self._wallet.pay(total(map(cost_of, verdicts)), hold.quote, is_fresh=True)
-        if n < len(items):
-            self.stopped = Stopped.BUDGET
-        return verdicts + [unknown("the budget is spent")] * (len(items) - n)
+    async def _judged(self, items: Sequence[Any], asking: Asking[V]) -> list[V]:
+        verdicts, stopped = await judged(items, asking, self._wallet, self.bank)
+        if stopped is not None:
+            self.stopped = stopped
+        return verdicts

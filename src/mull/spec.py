@@ -60,6 +60,7 @@ EXECUTORS = {"python": "mull.verifiers.execute:PythonExecutor"}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
+    "banked": "mull.models.banked:BankedModel",
     "recorded": "mull.models.recorded:RecordedModel",
 }
 TASKS = {

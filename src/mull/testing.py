@@ -96,7 +96,8 @@ class FakeModel:
     def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
         rng = random.Random(f"{prompt}/{draw.seed}")
         letter = rng.choices(["a", "b", "c", ""], [50, 30, 15, 5])[0]
-        text, finish = f"so {letter}\nanswer: {letter}" if letter else "", Finish.STOP
+        times = rng.randrange(1000)  # replies with the same answer differ, as they do in life
+        text, finish = f"so {letter}, {times} times\nanswer: {letter}" if letter else "", Finish.STOP
         if prompt.prefix or params.stop:
             left = rng.randint(0, max(0, 4 - prompt.prefix.count("\n")))
             text = "".join(f"so {rng.choice('abc')}\n" for _ in range(left)) + f"answer: {letter or 'd'}"
@@ -113,13 +114,16 @@ class FakeModel:
 
 @dataclass(frozen=True)
 class FakeVerifier:
-    """Scores a reply by its text and its draw, alike for the same sample; a tenth of the samples it cannot score.
+    """Scores a reply by what it says, alike for the same reply; a tenth of the replies it can never score.
 
     Every line is a step, whose value depends on the text up to it; the last step's is the value of the whole.
+    `seen` lists every reply that it was asked about. Told that it `is_dead`, it fails with `ModelError`.
     """
 
     usd: float = 1e-7
     split: str | None = "\n"
+    is_dead: bool = False
+    seen: list[str] = field(default_factory=list, compare=False)
 
     @property
     def name(self) -> str:
@@ -134,13 +138,16 @@ class FakeVerifier:
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
         await asyncio.sleep(0)
+        if self.is_dead:
+            raise ModelError("the fake verifier was told to be dead")
+        self.seen.extend(sample.reply for sample in samples)
         return [self._score(sample) for sample in samples]
 
     def _score(self, sample: Sample) -> Score:
-        rng = random.Random(f"{sample.text}/{sample.seed}")
+        rng = random.Random(sample.reply)
         cost = Cost(1, 0, 0, 3, 0, 6.0, self.usd, 0.0)
         if rng.random() < 0.1:
-            return Score(None, cost=cost, why="the fake verifier was told not to know")
+            return Score(None, cost=cost, why="the fake verifier was told not to know", is_lasting=True)
         value = rng.choice([0.0, 0.25, 0.5, 0.75, 1.0])
         lines = sample.reply.split("\n")
         before = (random.Random("\n".join(lines[:i])).random() for i in range(1, len(lines)))
@@ -198,11 +205,16 @@ class StubVerifier:
 
 @dataclass(frozen=True)
 class FakeJudge:
-    """Prefers the reply that ends in the earlier letter with probability `p_comp`, seeded; a tenth it cannot judge."""
+    """Prefers the reply that ends in the earlier letter with probability `p_comp`, seeded; a tenth it can never judge.
+
+    `seen` lists every pair of replies that it was asked about. Told that it `is_dead`, it fails with `ModelError`.
+    """
 
     p_comp: float = 0.8
     unknown: float = 0.1
     usd: float = 1e-7
+    is_dead: bool = False
+    seen: list[tuple[str, str]] = field(default_factory=list, compare=False)
 
     @property
     def name(self) -> str:
@@ -217,13 +229,16 @@ class FakeJudge:
 
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
         await asyncio.sleep(0)
+        if self.is_dead:
+            raise ModelError("the fake judge was told to be dead")
+        self.seen.extend((pair.first.reply, pair.second.reply) for pair in pairs)
         return [self._prefer(place, pair) for place, pair in enumerate(pairs)]
 
     def _prefer(self, place: int, pair: Pair) -> Preference:
-        rng = random.Random(f"{place}/{pair.first.seed}/{pair.second.seed}")
+        rng = random.Random(f"{place}/{pair.first.reply}/{pair.second.reply}")
         cost = Cost(1, 0, 0, 2, 0, 4.0, self.usd, 0.0)
         if rng.random() < self.unknown:
-            return Preference(None, cost, "the fake judge was told not to know")
+            return Preference(None, cost, "the fake judge was told not to know", is_lasting=True)
         is_right = rng.random() < self.p_comp
         return Preference(float(is_right == (pair.first.text <= pair.second.text)), cost)
 
@@ -332,29 +347,31 @@ def check_no_draw_twice(strategy: Strategy) -> None:
 
 
 def check_replay(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Replayed from the bank on a dead model: no draw is made, and the outcome and the spend are the same."""
+    """Replayed from the bank on a dead model, verifier and judge: nothing is paid, outcome and spend are the same."""
     bank = bank or MemoryBank()
     first = fake_run(bank=bank)
     outcome = solve(strategy, first)
-    second = fake_run(FakeModel(dies_after=0), bank=bank)
+    second = fake_run(FakeModel(dies_after=0), FakeVerifier(is_dead=True), FakeJudge(is_dead=True), bank=bank)
     assert solve(strategy, second) == outcome
     assert second.spent == first.spent
-    assert second.fresh.output_tokens == 0
+    assert second.fresh == Cost()
 
 
 def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Killed half way and run again: the same outcome, and no finished draw is made again."""
+    """Killed half way and run again: the same outcome, no finished draw is made again, no reply judged twice."""
     bank = bank or MemoryBank()
-    whole = FakeModel()
+    whole, verifier, judge = FakeModel(), FakeVerifier(), FakeJudge()
     outcome = solve(strategy, fake_run(whole))
     first = FakeModel(dies_after=max(len(whole.seen) // 2, 1))
     if len(whole.seen) > len(first.seen) and len(whole.seen) > 1:
         try:
-            solve(strategy, fake_run(first, bank=bank))
+            solve(strategy, fake_run(first, verifier, judge, bank=bank))
         except ModelError:
             pass
         else:
             raise AssertionError("the model should have failed")
     second = FakeModel()
-    assert solve(strategy, fake_run(second, bank=bank)) == outcome
+    assert solve(strategy, fake_run(second, verifier, judge, bank=bank)) == outcome
     assert len(first.seen) + len(second.seen) == len(whole.seen)
+    assert len(verifier.seen) == len(set(verifier.seen))
+    assert len(judge.seen) == len(set(judge.seen))

@@ -207,13 +207,15 @@ class Sample:
 class Score:
     """A verifier's verdict in [0, 1], or `None` when it could not tell, with the reason in `why`.
 
-    `steps` has one value a step where the verifier scores the process.
+    `steps` has one value a step where the verifier scores the process. `is_lasting` says of a score without a
+    value that asking again would say the same, as it is not where something failed: only then is it banked.
     """
 
     value: float | None
     steps: tuple[float, ...] = ()
     cost: Cost = Cost()
     why: str = ""
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +228,15 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Probability that the first of a pair is better; `None` when the judge could not tell, with `why`."""
+    """Probability that the first of a pair is better; `None` when the judge could not tell, with `why`.
+
+    `is_lasting` says of a preference without a value that asking again would say the same: only then is it banked.
+    """
 
     first: float | None
     cost: Cost = Cost()
     why: str = ""
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +342,11 @@ class Verifier(Protocol):
 
     @property
     def identity(self) -> str | None:
-        """What its scores are banked under: the name and all else that changes them. `None`: too cheap to keep."""
+        """What its scores are banked under: the name and all else that changes them.
+
+        `None`: they are not kept, because they are too cheap or because they depend on more than the problem and
+        the reply, such as the other samples.
+        """
         ...
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
@@ -397,8 +407,18 @@ class Task(Protocol):
     async def grade(self, problem_id: str, sample: Sample) -> Grade: ...
 
 
+class Claim(NamedTuple):
+    """Draws that are now this process's to make, until `release` is called; no other process makes them meanwhile."""
+
+    numbers: frozenset[int]
+    release: Callable[[], None]
+
+
 class Bank(Protocol):
-    """What was asked and which draw -> what came back."""
+    """What was asked and which draw -> what came back; what was judged, by what -> the verdict.
+
+    A bank whose database is away for a while raises `BankAwayError` where it is asked something.
+    """
 
     def get(self, key: str, prompt: Prompt, first: int, n: int) -> dict[int, Sample]:
         """Those of the draws `first` to `first + n - 1` that are in the bank, by number."""
@@ -406,4 +426,20 @@ class Bank(Protocol):
 
     def put(self, key: str, asked: Mapping[str, Any], sample: Sample) -> None:
         """Keep a draw; a draw that is already there stays as it is."""
+        ...
+
+    def claim(self, key: str, numbers: Sequence[int]) -> Claim:
+        """Of these draws, in ascending order, those that are neither in the bank nor another process's to make."""
+        ...
+
+    def is_shared(self) -> bool:
+        """Whether another process draws into this bank now."""
+        ...
+
+    def verdicts(self, keys: Sequence[str]) -> dict[str, Score | Preference]:
+        """Those of the verdicts that are in the bank, by key."""
+        ...
+
+    def keep(self, key: str, judged_by: str, verdict: Score | Preference) -> None:
+        """Keep a verdict; one that is already there stays as it is."""
         ...

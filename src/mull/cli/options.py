@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from mull.types import Budget, Cost, Sample, Score, Served
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mull.bank_sql import SqlBank
+    from mull.bank.sql import SqlBank
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="nano, mini, recorded:FILE, or a name from mull.toml (or from --base-url).")
@@ -179,12 +180,12 @@ def executor_of(text: str) -> Any:
 
 
 def made_by() -> dict[str, str]:
-    """What it takes to make this again: the command as it was given, and the versions that ran it."""
+    """What it takes to make this again: the command as it was given, but for passwords, and the versions."""
     import numpy as np
 
     from mull import __version__
 
-    command = shlex.join(["mull", *sys.argv[1:]])
+    command = shlex.join(["mull", *(re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", word) for word in sys.argv[1:])])
     return {"command": command, "mull": __version__, "python": platform.python_version(), "numpy": np.__version__}
 
 

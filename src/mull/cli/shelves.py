@@ -1,4 +1,4 @@
-"""`mull bank` and `mull list`: what there is."""
+"""`mull list`: what there is to choose from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from mull.cli.options import (
     ConfigOption,
     JsonOption,
     SeedOption,
-    bank_at,
     is_served,
     judge_of,
     model_of,
@@ -29,24 +28,6 @@ from mull.errors import UnknownNameError, UsageError, VerifierError
 
 if TYPE_CHECKING:
     from mull.models.openai import OpenAIModel
-
-
-def stat(
-    bank: Annotated[str | None, typer.Argument(help="File or URL. [default: the user's]")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """What the bank holds of each model."""
-    with bank_at(bank) as opened:
-        if opened is None:
-            raise UsageError("there is no bank to look at")
-        url, stats = opened.url, opened.stat()
-    if as_json:
-        print_json({"bank": url, "models": [s._asdict() for s in stats]})
-        return
-    from mull.report import table
-
-    typer.echo(url)
-    stdout().print(table.bank(stats))
 
 
 def list_(

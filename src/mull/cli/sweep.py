@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,6 +75,14 @@ def sweep(
         Path | None,
         typer.Option("--out", help="Write draws and outcomes as JSONL, for `mull curves` and `mull report`."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Spread over a Ray cluster, or this machine's processors.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare strategies and models on a task. Run the same command again to go on after an interruption.
@@ -81,7 +90,7 @@ def sweep(
     Example: mull sweep chain:ops=4 -s single -s majority:n=16 --problems 200
     """
     from mull.lab import cases as recorded
-    from mull.lab import grid, sources
+    from mull.lab import cluster, grid, sources
 
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
@@ -96,25 +105,16 @@ def sweep(
     tables, lines, outcomes = [], [], []
     n_cells = None if problems is None else problems * len(plans) * len(models)
     try:
-        with bank_at(bank) as opened, progress("outcomes", n_cells, as_json) as advance:
+        with bank_at(bank) as opened, _cluster(ray), progress("outcomes", n_cells, as_json) as advance:
             for the_model in models:
                 asyncio.run(prepared(the_model))
-                cells = asyncio.run(
-                    grid.run_grid(
-                        the_task,
-                        the_model,
-                        plans,
-                        n_problems=problems,
-                        verifier=the_verifier,
-                        judge=the_judge,
-                        executor=the_executor,
-                        bank=opened,
-                        seed=seed,
-                        budget=budget,
-                        params=params,
-                        tick=advance,
-                    )
+                plan = grid.Plan(
+                    the_task, the_model, plans, the_verifier, the_judge, the_executor, budget, params, seed
                 )
+                if ray is None:
+                    cells = asyncio.run(grid.run_plan(plan, opened, n_problems=problems, tick=advance))
+                else:
+                    cells = asyncio.run(cluster.run_plan(plan, opened, n_problems=problems, tick=advance))
                 tables.append(grid.tabulate(the_task, the_model, cells, seed))
                 outcomes += [cell for column in cells.values() for cell in column]
                 lines += list(recorded.sweep_rows(the_model, cells)) if out else []
@@ -137,6 +137,12 @@ def sweep(
         print_json({"rows": rows, "pairs": pairs, "probes": probe_costs(models)})
         return
     _show_tables(tables)
+
+
+def _cluster(address: str | None) -> AbstractContextManager[None]:
+    from mull.lab import cluster
+
+    return nullcontext() if address is None else cluster.cluster(address)
 
 
 def _show_tables(tables: list[Any]) -> None:

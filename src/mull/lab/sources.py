@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mull.answers import classes_now
-from mull.asked import digest, question
-from mull.bank_sql import SqlBank
+from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
+from mull.keys import digest, question
 from mull.lab import foreign
 from mull.lab.cases import Case, Group, Source, read_recorded
 from mull.lab.grid import pool_of

@@ -8,7 +8,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from mull.bank_sql import Stat
+from mull.bank.sql import Judged, Stat
 from mull.lab.compare import Interval, Power, Spent, at_equal_cost
 from mull.lab.gap import Limits, Plateau
 from mull.lab.grid import Table
@@ -285,6 +285,16 @@ def bank(stats: Sequence[Stat]) -> RichTable:
         shown.add_column(name, justify="left" if name == "model" else "right")
     for stat in stats:
         shown.add_row(escape(stat.model), number(stat.questions), number(stat.draws), number(stat.output_tokens))
+    return shown
+
+
+def verdicts(judged: Sequence[Judged]) -> RichTable:
+    """What a bank holds of each verifier and judge."""
+    shown = RichTable()
+    for name in ("judged by", "kind", "verdicts"):
+        shown.add_column(name, justify="right" if name == "verdicts" else "left")
+    for each in judged:
+        shown.add_row(escape(each.judged_by), each.kind, number(each.verdicts))
     return shown
 
 

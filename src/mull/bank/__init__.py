@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mull.types import Prompt, Sample
+from mull.types import Claim, Preference, Prompt, Sample, Score
 
 if TYPE_CHECKING:
-    from mull.bank_sql import SqlBank
+    from mull.bank.sql import SqlBank
 
 
 class MemoryBank:
@@ -18,6 +18,7 @@ class MemoryBank:
 
     def __init__(self) -> None:
         self._draws: dict[tuple[str, int], Sample] = {}
+        self._verdicts: dict[str, Score | Preference] = {}
 
     def __len__(self) -> int:
         return len(self._draws)
@@ -27,6 +28,19 @@ class MemoryBank:
 
     def put(self, key: str, asked: Mapping[str, Any], sample: Sample) -> None:
         self._draws.setdefault((key, sample.draw), sample)
+
+    def claim(self, key: str, numbers: Sequence[int]) -> Claim:
+        """All that are not in it: no other process has this bank."""
+        return Claim(frozenset(i for i in numbers if (key, i) not in self._draws), lambda: None)
+
+    def is_shared(self) -> bool:
+        return False
+
+    def verdicts(self, keys: Sequence[str]) -> dict[str, Score | Preference]:
+        return {key: self._verdicts[key] for key in keys if key in self._verdicts}
+
+    def keep(self, key: str, judged_by: str, verdict: Score | Preference) -> None:
+        self._verdicts.setdefault(key, verdict)
 
 
 def default_path() -> Path:
@@ -39,7 +53,7 @@ def default_path() -> Path:
 
 def open_bank(url: str | None = None) -> SqlBank:
     """The bank at an SQLAlchemy URL or a file's path; without one, the default file, made if need be."""
-    from mull.bank_sql import SqlBank
+    from mull.bank.sql import SqlBank
 
     if url is None or "://" not in url:
         path = default_path() if url is None else Path(url)
