@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from mull.programs import ask
-from mull.programs.execute import Bench, Suite, with_seconds
+from mull.programs.execute import Bench, Suite, box, with_seconds
 from mull.programs.extract import asked, fingerprint
+from mull.sandbox import Script, Status
 from mull.strategies import agreement
 from mull.strategies.execution import PER_DRAW
 from mull.tasks.code import HumanEvalTask
@@ -62,6 +63,13 @@ async def executed(task: HumanEvalTask, problem: Problem, row: dict[str, Any], t
     }
 
 
+async def plainly(row: dict[str, Any], place: int) -> bool:
+    """Whether a sample passes the way HumanEval runs it: program, tests and all in one file."""
+    text = row["prompt"] + row["samples"][place]["text"]
+    source = f"{text}\n{row['tests']}\ncheck({row['entry_point']})\n"
+    return (await (await box()).run(Script(source, limits=with_seconds(SECONDS)))).status is Status.OK
+
+
 def accuracy(passes: list[str], names: list[str], correct: list[bool], count: agreement.Count) -> float:
     """The probability that dual agreement picks a right program, over its ties and over the programs of a set."""
     sets = agreement.consensus([[c == "1" for c in row] for row in passes], names, count)
@@ -69,7 +77,7 @@ def accuracy(passes: list[str], names: list[str], correct: list[bool], count: ag
     return sum(sum(correct[i] for i in one.programs) / len(one.programs) for one in best) / len(best)
 
 
-def report(solutions: list[dict[str, Any]], done: dict[str, dict[str, Any]]) -> None:
+async def report(solutions: list[dict[str, Any]], done: dict[str, dict[str, Any]]) -> None:
     """The figures over the problems that are done."""
     pairs = [(row, done[row["problem_id"]]) for row in solutions if row["problem_id"] in done]
     differ: Counter[str] = Counter()
@@ -79,7 +87,7 @@ def report(solutions: list[dict[str, Any]], done: dict[str, dict[str, Any]]) -> 
             n_samples += 1
             if ours["correct"][i] != sample["correct"]:
                 told = f"{row['problem_id']}: recorded {sample['correct']}, here {ours['correct'][i]}"
-                differ[f"{told}: {ours['why'][i]}"] += 1
+                differ[f"{told} ({ours['why'][i]}), in one file with its tests {await plainly(row, i)}"] += 1
             cells = list(zip(sample["passed_generated"], ours["passed"][i], strict=True))
             n_cells += len(cells)
             n_cells_same += sum((a == "1") == (b == "1") for a, b in cells)
@@ -90,13 +98,15 @@ def report(solutions: list[dict[str, Any]], done: dict[str, dict[str, Any]]) -> 
     print(f"generated tests: {n_cells} verdicts, the same: {n_cells_same} ({n_cells_same / max(n_cells, 1):.2%})")
     counts: tuple[agreement.Count, ...] = ("samples", "distinct")
     for count in counts:
-        recorded = here = 0.0
+        recorded = mixed = here = 0.0
         for row, ours in pairs:
             passes = [s["passed_generated"] for s in row["samples"]]
-            recorded += accuracy(passes, ours["names"], [s["correct"] for s in row["samples"]], count)
+            labels = [s["correct"] for s in row["samples"]]
+            recorded += accuracy(passes, ours["names"], labels, count)
+            mixed += accuracy(ours["passed"], ours["names"], labels, count)
             here += accuracy(ours["passed"], ours["names"], [c is True for c in ours["correct"]], count)
-        shares = [f"{100 * share / len(pairs):.1f} %" for share in (recorded, here)]
-        print(f"dual agreement, counting {count}: from recorded verdicts {shares[0]}, executed here {shares[1]}")
+        shares = [f"{100 * share / len(pairs):.1f} %" for share in (recorded, mixed, here)]
+        print(f"dual agreement, counting {count}: as recorded {shares[0]}, tests run here {shares[1]}, all {shares[2]}")
     first = sum(sum(s["correct"] for s in row["samples"]) / len(row["samples"]) for row, _ in pairs) / len(pairs)
     print(f"pass@1 as recorded {100 * first:.1f} %")
     spent = sum(ours["seconds"] for _, ours in pairs)
@@ -141,7 +151,7 @@ async def main() -> None:
                 file.write(json.dumps(done[name]) + "\n")
                 file.flush()
                 print(f"{name}: {done[name]['programs']} programs in {done[name]['seconds']:.1f} s", flush=True)
-    report(solutions, done)
+    await report(solutions, done)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,13 @@ async def test_a_check_file_has_a_verdict_for_every_assertion() -> None:
     assert verdict.why == "line 3: the assertion is false"
 
 
+async def test_what_comes_behind_a_failed_call_is_not_the_tests_fault() -> None:
+    body = "for _ in range(2):\n    found = candidate(None)\n    assert abs(found) < 9"
+    verdict = await checked(DOUBLE, body)
+    assert verdict.passed is False
+    assert verdict.why == "line 3: TypeError: unsupported operand type(s) for *: 'NoneType' and 'int'"
+
+
 async def test_tests_may_draw_at_random_and_use_helpers() -> None:
     body = (
         "import random, copy\nrng = random.Random(1)\nfor _ in range(20):\n    xs = [rng.random() for _ in range(3)]\n"

@@ -94,10 +94,10 @@ async def test_where_the_sandbox_fails_there_is_no_score(monkeypatch: pytest.Mon
     """The program failed is not we failed; and without any sandbox nothing is scored at all."""
     asked = problem(*TESTS)
 
-    async def fails() -> None:
+    async def fails(isolation: str) -> None:
         raise SandboxError("the box fell apart")
 
-    async def is_missing() -> None:
+    async def is_missing(isolation: str) -> None:
         raise NoSandboxError("no sandbox: install bubblewrap")
 
     monkeypatch.setattr(execute, "box", fails)

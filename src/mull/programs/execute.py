@@ -12,7 +12,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, NamedTuple
 
-from mull.sandbox import Call, Calls, Limits, Opaque, Result, Return, Sandbox, Script, Status
+from mull import sandbox
+from mull.sandbox import Call, Calls, Level, LevelName, Limits, Opaque, Result, Return, Sandbox, Script, Status
 
 MAX_BITS = 10_000
 """Longer whole numbers are shown in hexadecimal: Python writes no decimal ones."""
@@ -92,33 +93,31 @@ def _source(name: str) -> str:
     return resources.files("mull.programs.inside").joinpath(name).read_text(encoding="utf-8")
 
 
-_boxes: dict[asyncio.AbstractEventLoop, asyncio.Task[Sandbox]] = {}
+_boxes: dict[tuple[asyncio.AbstractEventLoop, LevelName], asyncio.Task[Sandbox]] = {}
 
 
-async def box() -> Sandbox:
+async def box(isolation: LevelName = "namespaces") -> Sandbox:
     """The sandbox of this event loop, opened when it is first needed and closed with the loop.
 
-    Raises `SandboxError` where there is none that is good enough.
+    Raises `NoSandboxError` where none is as good as `isolation` or better.
     """
-    loop = asyncio.get_running_loop()
-    if loop not in _boxes:
-        _boxes[loop] = loop.create_task(_opened(_lifetime(loop)))
-    return await asyncio.shield(_boxes[loop])
+    key = (asyncio.get_running_loop(), isolation)
+    if key not in _boxes:
+        _boxes[key] = asyncio.create_task(_opened(_lifetime(key)))
+    return await asyncio.shield(_boxes[key])
 
 
 async def _opened(lifetime: AsyncGenerator[Sandbox, None]) -> Sandbox:
     return await anext(lifetime)
 
 
-async def _lifetime(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Sandbox, None]:
+async def _lifetime(key: tuple[asyncio.AbstractEventLoop, LevelName]) -> AsyncGenerator[Sandbox, None]:
     """Holds a sandbox open. A loop that ends closes generators that have not ended, and so closes the box."""
-    from mull import sandbox
-
     try:
-        async with sandbox.best() as opened:
+        async with sandbox.best(Level[key[1].upper()]) as opened:
             yield opened
     finally:
-        _boxes.pop(loop, None)
+        _boxes.pop(key, None)
 
 
 @dataclass(eq=False)
@@ -129,6 +128,7 @@ class Bench:
     limits: Limits = LIMITS
     call_seconds: float = 5.0
     seed: int = 0
+    isolation: LevelName = "namespaces"
     _plans: asyncio.Task[list[Plan]] | None = field(default=None, init=False, repr=False)
 
     async def plans(self) -> list[Plan]:
@@ -182,7 +182,9 @@ class Bench:
         missing = [s for s, n in wanted.items() for _ in range(n - len(answers.get(s, ())))]
         if not missing:
             return
-        values = await evaluate(program, missing, self.suite.setup, self.limits, self.call_seconds, apart)
+        values = await evaluate(
+            program, missing, self.suite.setup, self.limits, self.call_seconds, apart, self.isolation
+        )
         for source, value in zip(missing, values, strict=True):
             answers.setdefault(source, []).append(_told(value))
 
@@ -193,7 +195,7 @@ class Bench:
             Call("run_test", (suite.prelude, suite.tests[i], suite.entry_point, answers, self.seed)) for i in places
         )
         job = Calls(_source("tester.py"), calls, call_seconds=10.0, limits=TESTER_LIMITS)
-        result = await (await box()).run(job)
+        result = await (await box(self.isolation)).run(job)
         if result.status is not Status.OK:
             return [Plan(broken=f"the tests could not be run: {result.status}")] * len(places)
         return [r.value if r.status is Status.OK else Plan(broken=r.error or r.status) for r in result.returns]
@@ -301,6 +303,7 @@ async def evaluate(
     limits: Limits = LIMITS,
     call_seconds: float = 5.0,
     apart: Apart = "isolated",
+    isolation: LevelName = "namespaces",
 ) -> list[Return]:
     """The values of expressions behind a program, of built-in types as far as they can be.
 
@@ -308,12 +311,12 @@ async def evaluate(
     """
     source = f"{program}\n{setup}\n{_source('plain.py')}"
     found: list[Return] = []
-    left = limits.wall_seconds
+    left, least = limits.wall_seconds, call_seconds / 8
     while len(found) < len(expressions) and left > 0:
         calls = tuple(Call(f"__mull_plain({expression})") for expression in expressions[len(found) :])
         job = Calls(source, calls, apart == "isolated", call_seconds, limits=replace(limits, wall_seconds=left))
         started = time.monotonic()
-        result = await (await box()).run(job)
+        result = await (await box(isolation)).run(job)
         left -= time.monotonic() - started
         returns = list(result.returns)
         if len(returns) < len(calls):  # it did not come to the calls
@@ -323,6 +326,8 @@ async def evaluate(
             # The first call without a reply is the one that ended the process; those behind it were never made.
             n = next((i + 1 for i, value in enumerate(returns) if value.status not in _REPLIES), len(returns))
             returns = returns[:n]
+            # A program that hung hangs again, on many inputs often: it gets less and less time for that.
+            call_seconds = max(call_seconds / 2, least)
         found += returns
     return found + [Return(Status.WALL)] * (len(expressions) - len(found))
 
@@ -342,9 +347,10 @@ async def outputs(
     limits: Limits = LIMITS,
     call_seconds: float = 5.0,
     apart: Apart = "isolated",
+    isolation: LevelName = "namespaces",
 ) -> list[Output]:
     """The values of expressions behind a program, as text that is equal where the values are."""
-    found = await evaluate(program, expressions, setup, limits, call_seconds, apart)
+    found = await evaluate(program, expressions, setup, limits, call_seconds, apart, isolation)
     return [_output(r) for r in found]
 
 
@@ -376,9 +382,9 @@ def show(value: Any) -> str:
     return repr(value)
 
 
-async def printed(program: str, stdin: str, limits: Limits = LIMITS) -> Output:
+async def printed(program: str, stdin: str, limits: Limits = LIMITS, isolation: LevelName = "namespaces") -> Output:
     """What a program prints for an input."""
-    result = await (await box()).run(Script(program, stdin.encode("utf-8", "replace"), limits=limits))
+    result = await (await box(isolation)).run(Script(program, stdin.encode("utf-8", "replace"), limits=limits))
     if result.status is not Status.OK:
         return Output(None, _last_line(result) or result.why or _ended(result.status))
     return Output(result.stdout.decode("utf-8", "replace"))
@@ -393,11 +399,13 @@ def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.rstrip().split("\n")]
 
 
-async def run_pairs(program: str, pairs: Sequence[tuple[str, str]], limits: Limits = LIMITS) -> list[Verdict]:
+async def run_pairs(
+    program: str, pairs: Sequence[tuple[str, str]], limits: Limits = LIMITS, isolation: LevelName = "namespaces"
+) -> list[Verdict]:
     """One verdict for each input and output. Every input has a process of its own."""
 
     async def one(stdin: str, target: str) -> Verdict:
-        output = await printed(program, stdin, limits)
+        output = await printed(program, stdin, limits, isolation)
         if output.text is None:
             return Verdict(False, output.error)
         ok = same_print(output.text, target)

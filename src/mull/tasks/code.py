@@ -19,17 +19,18 @@ from mull.programs import execute
 from mull.programs.execute import Bench, Suite, Verdict
 from mull.programs.extract import asked, examples_of, program_of
 from mull.records import read_jsonl
+from mull.sandbox import LevelName
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A problem with its hidden tests and, where the file has one, a solution that is known to be right."""
+    """A problem with its hidden tests and, where the file has a solution that is known to be right, ways to read it."""
 
     problem: Problem
     suite: Suite | None = None
     pairs: tuple[tuple[str, str], ...] = ()
-    reference: str | None = None
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class CodeTask:
 
     A program is right if it passes every hidden test, `repeats` times out of `repeats`. Where the file has reference
     solutions, tests that these fail are broken, and flaky where they pass them only sometimes: replies to such
-    a problem have no grade, and the grade says which problem it is. `seconds` is processor time for one program.
+    a problem have no grade, and the grade says which problem it is. `seconds` is processor time for one program, and
+    `isolation` the least level of the sandbox.
     """
 
     path: str
     seconds: float = 4.0
     repeats: int = 1
+    isolation: LevelName = "namespaces"
     _known: dict[tuple[str, str], asyncio.Task[Grade]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -82,11 +85,19 @@ class CodeTask:
         program = program_of(case.problem, sample)
         if program is None:
             return Grade(False, "there is no program in the reply")
-        if case.reference is not None:
-            reference = await self._graded(case, case.reference)
-            if reference.correct is not True:
-                return Grade(None, f"the tests of {problem_id} are broken: its own solution fails: {reference.why}")
+        if why := await self._why_broken(case):
+            return Grade(None, f"the tests of {problem_id} are broken: its own solution fails: {why}")
         return await self._graded(case, program)
+
+    async def _why_broken(self, case: Case) -> str:
+        """Why the problem's own solution fails, empty where it does not or there is none."""
+        whys = []
+        for reference in case.references:
+            grade = await self._graded(case, reference)
+            if grade.correct:
+                return ""
+            whys.append(grade.why)
+        return whys[0] if whys else ""
 
     async def _graded(self, case: Case, program: str) -> Grade:
         """The grade of a program, run once for all samples that give it."""
@@ -111,7 +122,7 @@ class CodeTask:
         limits = execute.with_seconds(self.seconds)
         try:
             if case.suite is None:
-                verdicts = await execute.run_pairs(program, case.pairs, limits)
+                verdicts = await execute.run_pairs(program, case.pairs, limits, self.isolation)
             else:
                 verdicts = await self._bench(case, seed).run(program, "shared")
         except NoSandboxError:
@@ -123,7 +134,8 @@ class CodeTask:
     def _bench(self, case: Case, seed: int) -> Bench:
         assert case.suite is not None
         return self._benches.setdefault(
-            (case.problem.id, seed), Bench(case.suite, execute.with_seconds(self.seconds), seed=seed)
+            (case.problem.id, seed),
+            Bench(case.suite, execute.with_seconds(self.seconds), seed=seed, isolation=self.isolation),
         )
 
     @cached_property
@@ -170,9 +182,12 @@ class HumanEvalTask(CodeTask):
             raise FileFormatError(self.path, line, f"the tests of {name} define no function `check`")
         given = {"entry_point": entry_point, "header": header, "tests": examples_of(header, entry_point)}
         problem = Problem(name, Prompt.user(header), AnswerKind.CODE, given)
-        solution = row.get("canonical_solution")
-        reference = header + str(solution) if solution else None
-        return Case(problem, Suite(entry_point, (test,), asked(given).prelude), reference=reference)
+        solution = str(row.get("canonical_solution") or "")
+        # Some files indent it unlike the docstring, or give the whole function.
+        begun = re.match(rf"(?s).*?^def {re.escape(entry_point)}\(.*?:[ \t]*\n", header, re.MULTILINE)
+        ways = (header, begun[0] if begun else "", asked(given).prelude)
+        references = tuple(way + solution for way in dict.fromkeys(ways) if solution)
+        return Case(problem, Suite(entry_point, (test,), asked(given).prelude), references=references)
 
 
 @dataclass(frozen=True)
@@ -202,9 +217,9 @@ class MbppTask(CodeTask):
         given = {"entry_point": entry_point, "setup": setup, "tests": shown}
         question = f"{text}\nYour code should pass these tests:\n\n" + "\n".join(shown) + "\n" if shown else f"{text}\n"
         code = row.get("code")
-        reference = str(code).replace("\r\n", "\n") if code else None
+        references = (str(code).replace("\r\n", "\n"),) if code else ()
         problem = Problem(name, Prompt.user(question), AnswerKind.CODE, given)
-        return Case(problem, Suite(entry_point, tuple(tests), prelude, setup), reference=reference)
+        return Case(problem, Suite(entry_point, tuple(tests), prelude, setup), references=references)
 
 
 def _list(row: Mapping[str, Any], name: str) -> list[Any]:

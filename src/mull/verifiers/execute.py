@@ -10,7 +10,7 @@ from mull.errors import NoSandboxError, SandboxError, UsageError
 from mull.programs import execute as bench
 from mull.programs.execute import Apart, Bench, Suite, Verdict
 from mull.programs.extract import Asked, asked, program_of
-from mull.sandbox import Limits
+from mull.sandbox import LevelName, Limits
 from mull.trials import Behaviour, Trial
 from mull.types import Cost, Problem, Sample, Score
 
@@ -44,6 +44,8 @@ class GivenTests:
     that wavers for several programs is flaky, is left out and named; a program passes a test that it passes every
     time. With `partial` the score is the share of tests passed. `Score.steps` has 1 or 0 for each test that counts.
 
+    `isolation` is the least level of the sandbox.
+
     A program that crashes, hangs or is not there scores 0. There is no score where the sandbox failed, where the
     problem has no tests, or where none of them makes sense.
     """
@@ -51,6 +53,7 @@ class GivenTests:
     seconds: float = 4.0
     repeats: int = 1
     partial: bool = False
+    isolation: LevelName = "namespaces"
 
     def __post_init__(self) -> None:
         check_seconds(self.seconds)
@@ -88,8 +91,8 @@ class GivenTests:
         limits = bench.with_seconds(self.seconds)
         try:
             if not what.entry_point:
-                return [await bench.run_pairs(program, what.pairs, limits) for _ in range(self.repeats)]
-            return [await _bench(what, limits, seed).run(program) for seed in range(self.repeats)]
+                return [await bench.run_pairs(program, what.pairs, limits, self.isolation) for _ in range(self.repeats)]
+            return [await _bench(what, limits, seed, self.isolation).run(program) for seed in range(self.repeats)]
         except NoSandboxError:
             raise
         except SandboxError as error:
@@ -115,16 +118,17 @@ class GivenTests:
         return Score(value, tuple(steps), why="; ".join(remarks))
 
 
-_benches: dict[tuple[Asked, float, int], Bench] = {}
+_benches: dict[tuple[Asked, float, int, LevelName], Bench] = {}
 
 
-def _bench(what: Asked, limits: Limits, seed: int) -> Bench:
+def _bench(what: Asked, limits: Limits, seed: int, isolation: LevelName) -> Bench:
     """The bench of these tests, kept for the other programs on them."""
-    key = (what, limits.cpu_seconds, seed)
+    key = (what, limits.cpu_seconds, seed, isolation)
     if key not in _benches:
         if len(_benches) >= 256:
             _benches.pop(next(iter(_benches)))
-        _benches[key] = Bench(Suite(what.entry_point, what.tests, what.prelude, what.setup), limits, seed=seed)
+        suite = Suite(what.entry_point, what.tests, what.prelude, what.setup)
+        _benches[key] = Bench(suite, limits, seed=seed, isolation=isolation)
     return _benches[key]
 
 
@@ -134,12 +138,13 @@ class PythonExecutor:
 
     One test or input may take `call_seconds` on the clock. The calls of one program share a process, so that a hundred
     tests cost little more than one; after one that hangs or dies a new process goes on. With `isolated` each has its
-    own, for programs that keep state between calls.
+    own, for programs that keep state between calls. `isolation` is the least level of the sandbox.
     """
 
     seconds: float = 4.0
     call_seconds: float = 2.0
     isolated: bool = False
+    isolation: LevelName = "namespaces"
 
     def __post_init__(self) -> None:
         check_seconds(self.seconds)
@@ -169,6 +174,7 @@ class PythonExecutor:
                 Suite(what.entry_point, tests, what.prelude, what.setup),
                 bench.with_seconds(self.seconds),
                 self.call_seconds,
+                isolation=self.isolation,
             )
             for tests in dict.fromkeys(_texts(trial.tests) for trial in distinct)
         }
@@ -178,17 +184,17 @@ class PythonExecutor:
 
     async def _trace(self, what: Asked, trial: Trial, tests: Bench) -> Behaviour:
         try:
+            limits, level = tests.limits, self.isolation
             if what.entry_point:
                 verdicts = await tests.run(trial.program, self._apart) if trial.tests else []
                 outputs = await bench.outputs(
-                    trial.program, trial.inputs, what.setup, tests.limits, self.call_seconds, self._apart
+                    trial.program, trial.inputs, what.setup, limits, self.call_seconds, self._apart, level
                 )
             else:
                 pairs = [test for test in trial.tests if not isinstance(test, str)]
-                verdicts = await bench.run_pairs(trial.program, pairs, tests.limits)
-                outputs = list(
-                    await asyncio.gather(*(bench.printed(trial.program, text, tests.limits) for text in trial.inputs))
-                )
+                verdicts = await bench.run_pairs(trial.program, pairs, limits, level)
+                told = (bench.printed(trial.program, text, limits, level) for text in trial.inputs)
+                outputs = list(await asyncio.gather(*told))
         except NoSandboxError:
             raise
         except SandboxError as error:
