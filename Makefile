@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SERVERS ?= .servers
+PEERS ?= .peers
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-torch lint bench clean
+.PHONY: demo test test-torch test-servers lint bench clean
 
 $(VENV)/core.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +33,14 @@ $(VENV)/system.stamp: $(VENV)/dev.stamp
 	elif [ "$$missing" ]; then echo "not installed, so that tests will be skipped:$$missing"; fi
 	@touch $@
 
+# For the tests of banks in PostgreSQL. Where it cannot be installed they are skipped, and say so.
+$(VENV)/postgres.stamp: $(VENV)/system.stamp
+	@if ! { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		{ apt-get update && apt-get install -y --no-install-recommends postgresql; } >/dev/null \
+			|| echo "PostgreSQL could not be installed: the tests of banks in it will be skipped"; \
+	fi
+	@touch $@
+
 $(VENV)/train.stamp: $(VENV)/dev.stamp
 	$(PIP) --editable '.[train]'
 	@touch $@
@@ -43,14 +53,45 @@ lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(VENV)/system.stamp  ## all that CI runs
+test: lint $(VENV)/system.stamp $(VENV)/postgres.stamp  ## all that CI runs
 	$(BIN)/pytest
 
 test-torch: $(VENV)/train.stamp  ## the tests that need torch, which `make test` skips
 	$(BIN)/pytest tests/verifiers/test_local.py
 
-bench: $(VENV)/train.stamp  ## benchmarks against peers and limits; takes minutes
+# Servers that others wrote, each in an environment of its own; llama.cpp is compiled, which takes some minutes.
+$(SERVERS)/llama.stamp: recipes/gguf_file.py
+	$(PYTHON) -m venv $(SERVERS)/llama
+	CMAKE_ARGS="-DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF -DGGML_OPENMP=OFF -DLLAMA_CURL=OFF" \
+		nice $(SERVERS)/llama/bin/pip install --quiet 'llama-cpp-python[server]' gguf safetensors
+	$(SERVERS)/llama/bin/python recipes/gguf_file.py nano $(SERVERS)/nano.gguf
+	@touch $@
+
+$(SERVERS)/transformers.stamp:
+	$(PYTHON) -m venv $(SERVERS)/transformers
+	nice $(SERVERS)/transformers/bin/pip install --quiet 'transformers[serving]' torch
+	@touch $@
+
+$(SERVERS)/mlx.stamp:
+	$(PYTHON) -m venv $(SERVERS)/mlx
+	nice $(SERVERS)/mlx/bin/pip install --quiet 'mlx[cpu]' mlx-lm
+	@touch $@
+
+$(SERVERS)/litellm.stamp:
+	$(PYTHON) -m venv $(SERVERS)/litellm
+	nice $(SERVERS)/litellm/bin/pip install --quiet 'litellm[proxy]'
+	@touch $@
+
+test-servers: $(VENV)/dev.stamp $(foreach name,llama transformers mlx litellm,$(SERVERS)/$(name).stamp)  ## on real servers
+	MULL_SERVERS=$(abspath $(SERVERS)) $(BIN)/pytest tests/servers
+
+$(PEERS)/its_hub.stamp:
+	$(PYTHON) -m venv $(PEERS)/its_hub
+	$(PEERS)/its_hub/bin/pip install --quiet 'its_hub[lm]'
+	@touch $@
+
+bench: $(VENV)/train.stamp $(PEERS)/its_hub.stamp  ## benchmarks against peers and limits; takes minutes
 	for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(SERVERS) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache

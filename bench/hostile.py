@@ -113,7 +113,7 @@ PROGRAMS = [
     Hostile(
         "threads",
         script(
-            "import threading, time\nn = 0\ntry:\n    while n < 500:\n"
+            "import threading, time\nthreading.stack_size(1 << 17)\nn = 0\ntry:\n    while n < 500:\n"
             "        threading.Thread(target=time.sleep, args=(60,), daemon=True).start(); n += 1\n"
             "except RuntimeError:\n    print('full', n)\nimport os, sys; sys.stdout.flush(); os._exit(0)"
         ),
@@ -293,17 +293,23 @@ PROGRAMS = [
 ]
 
 
+def words_of(process: Path) -> list[str]:
+    """The arguments of a process, by its folder in `/proc`."""
+    try:
+        return (process / "cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
 def left_over() -> list[str]:
     """Processes that still have the mark of a program that wanted to stay."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if MARK.encode() in words:
-            found.append(str(words))
-    return found
+    found = [words_of(path) for path in Path("/proc").glob("[0-9]*")]
+    return [" ".join(words) for words in found if MARK in words]
+
+
+def owners() -> set[int]:
+    """The users of those processes."""
+    return {path.stat().st_uid for path in Path("/proc").glob("[0-9]*") if MARK in words_of(path)}
 
 
 def traces() -> dict[str, int]:

@@ -54,6 +54,7 @@ class Fake:
         self.trouble: Callable[[str, dict[str, Any]], web.Response | None] = lambda path, body: None
         self.say: Callable[[list[dict[str, str]]], list[tuple[str, float]]] = lambda messages: []
         """The likeliest next tokens after a conversation."""
+        self.goodness = goodness
         self.decide: Callable[[str, dict[str, Any]], float] = lambda text, question: 0.5
 
     # The engine.
@@ -71,7 +72,7 @@ class Fake:
         return tokens(body["input"])
 
     def _logits(self, told: list[str]) -> list[float]:
-        value = goodness(told)
+        value = self.goodness(told)
         return [value] if self.n_labels == 1 else [-value, value] if self.n_labels == 2 else [value, -value]
 
     def _activated(self, row: list[float], body: dict[str, Any]) -> list[float]:
@@ -144,7 +145,7 @@ class Fake:
             for end in ends:
                 row = self._logits(told[: end + 1])
                 if body.get("label_token_ids"):
-                    value = goodness(told[: end + 1])
+                    value = self.goodness(told[: end + 1])
                     row = [value, -value]
                 rows.append(softmax(row) if body.get("apply_softmax") else row)
             scores.append(rows if tag else rows[0])
@@ -157,14 +158,15 @@ class Fake:
     # Both.
 
     async def chat(self, body: dict[str, Any]) -> dict[str, Any]:
-        assert body["max_tokens"] == 1
         top = self.say(body["messages"])
         content = [
             {
                 "token": top[0][0],
                 "logprob": top[0][1],
                 "bytes": None,
-                "top_logprobs": [{"token": t, "logprob": p, "bytes": None} for t, p in top[: body["top_logprobs"]]],
+                "top_logprobs": [
+                    {"token": t, "logprob": p, "bytes": None} for t, p in top[: body.get("top_logprobs", 0)]
+                ],
             }
         ]
         n = len(tokens(chatml(body["messages"])))
@@ -240,7 +242,12 @@ async def serving(fake: Fake, *, key: str | None = None) -> AsyncIterator[str]:
 
         return handle
 
+    async def models(request: web.Request) -> web.Response:
+        row = {"id": "judge", "object": "model", "created": 1, "owned_by": "openai"}
+        return web.json_response({"object": "list", "data": [row]})
+
     app = web.Application(client_max_size=2**26)
+    app.router.add_get("/v1/models", models)
     for path in routes:
         app.router.add_post(path, handler(path))
     runner = web.AppRunner(app, shutdown_timeout=0.01)

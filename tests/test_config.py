@@ -149,3 +149,16 @@ def test_the_line_is_found_whatever_form_a_setting_has() -> None:
         text = "\n".join(lines)
         assert {name: find_line(text, ["models", "m", name]) for name in names} == where
     assert find_line("a = 1", ["b"]) is None
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "servers.md").read_text()
+    documented = [line.split("`")[1] for line in page.partition("## `mull.toml`")[2].splitlines() if line[:3] == "| `"]
+    assert documented == list(FIELDS)
+
+
+def test_the_example_of_the_documentation_is_read() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "servers.md").read_text()
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    model = configured(parse(example, Path("mull.toml")), "qwen")
+    assert model.price == Price(0.05, 0.2, 8.2e9)

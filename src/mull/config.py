@@ -1,12 +1,12 @@
-"""`mull.toml`: the models that a user has, where they are served and what they cost. Errors name the line."""
+"""`mull.toml`: models, where they are served and what they cost; verifiers and judges. Errors name the line."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ class Config:
     path: Path | None
     models: dict[str, ModelTable]
     text: str = ""
+    verifiers: Mapping[str, str] = field(default_factory=dict)
+    judges: Mapping[str, str] = field(default_factory=dict)
 
     def line(self, *keys: str) -> int | None:
         """The line at which something is said, or its table begins."""
@@ -70,7 +72,8 @@ def parse(text: str, path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise FileFormatError(path, _line_of(error), f"not TOML: {error}") from error
     try:
-        return Config(path, File.model_validate(told).models, text)
+        file = File.model_validate(told)
+        return Config(path, file.models, text, file.verifiers, file.judges)
     except ValidationError as error:
         # What is misspelt is missing too, and of the two the first is what is wrong; what is deeper says more.
         mistakes = error.errors(include_url=False, include_input=False)
@@ -86,11 +89,11 @@ def _line_of(error: tomllib.TOMLDecodeError) -> int | None:
 
 
 def _words(error: Any, keys: Sequence[str]) -> str:
-    from mull.config_schema import FIELDS
+    from mull.config_schema import FIELDS, TABLES
 
     where = ".".join(keys)
     if error["type"] == "extra_forbidden":
-        known = FIELDS if len(keys) > 2 else ("models",)
+        known = FIELDS if len(keys) > 2 else TABLES
         near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(sorted(known))
         return f"unknown setting {where!r}: {hint}"

@@ -66,6 +66,9 @@ class File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: dict[str, ModelTable] = Field(default_factory=dict)
+    verifiers: dict[str, StrictStr] = Field(default_factory=dict, description="Names for specs of verifiers.")
+    judges: dict[str, StrictStr] = Field(default_factory=dict, description="Names for specs of judges.")
 
 
 FIELDS = tuple(ModelTable.model_fields)
+TABLES = tuple(File.model_fields)

@@ -6,7 +6,8 @@ MullError
 │   ├── FileFormatError          a file is malformed; names the file and the line
 │   └── PromptError              the model cannot read the prompt, or it is too long
 ├── BankError (OSError)          the bank cannot be read or written
-│   └── BankVersionError         the bank was made by another version
+│   ├── BankVersionError         the bank was made by another version
+│   └── BankAwayError            the bank's database is away for now; nothing is lost
 ├── ModelError (RuntimeError)    the model failed; what was drawn before is kept
 ├── SandboxError (RuntimeError)  untrusted code could not be run safely, so it was not run
 │   └── NoSandboxError           this machine has no sandbox of the level asked for; says what to install
@@ -55,6 +56,14 @@ class BankError(MullError, OSError):
 
 class BankVersionError(BankError):
     """The bank was made by a version of mull with another schema."""
+
+
+class BankAwayError(BankError):
+    """The bank's database cannot be reached for now: ask again after `pause` seconds. What was to be kept is kept."""
+
+    def __init__(self, what: str, pause: float) -> None:
+        super().__init__(what)
+        self.pause = pause
 
 
 class ModelError(MullError, RuntimeError):

@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
-from mull.types import Model
+from mull.types import Model, Verifier
 
 STRATEGIES = {
     "single": "mull.strategies.parallel:Single",
@@ -23,6 +23,12 @@ STRATEGIES = {
     "best-of-majority": "mull.strategies.parallel:BestOfMajority",
     "until-pass": "mull.strategies.parallel:UntilPass",
     "adaptive": "mull.strategies.adaptive:Adaptive",
+    "tournament": "mull.strategies.tournament:Tournament",
+    "league": "mull.strategies.tournament:League",
+    "agree": "mull.strategies.execution:Agree",
+    "cluster": "mull.strategies.execution:Cluster",
+    "mbr": "mull.strategies.execution:Mbr",
+    "distinguish": "mull.strategies.execution:Distinguish",
     "beam": "mull.strategies.tree:Beam",
     "lookahead": "mull.strategies.tree:Lookahead",
     "dvts": "mull.strategies.tree:Dvts",
@@ -35,6 +41,7 @@ STRATEGIES = {
 }
 VERIFIERS = {
     "countdown": "mull.verifiers.countdown:CountdownChecker",
+    "tests": "mull.verifiers.execute:GivenTests",
     "prm": "mull.verifiers.reward:ProcessReward",
     "orm": "mull.verifiers.reward:OutcomeReward",
     "genrm": "mull.verifiers.judge:GenRM",
@@ -45,18 +52,24 @@ VERIFIERS = {
     "smt": "mull.verifiers.smt:SmtChecker",
 }
 JUDGES = {
+    "scores": "mull.verifiers.scores:ScoreJudge",
     "pairwise": "mull.verifiers.judge:Pairwise",
     "decisions": "mull.verifiers.decisions:PairDecisions",
 }
+EXECUTORS = {"python": "mull.verifiers.execute:PythonExecutor"}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
+    "banked": "mull.models.banked:BankedModel",
     "recorded": "mull.models.recorded:RecordedModel",
 }
 TASKS = {
     "chain": "mull.tasks.synthetic:ChainTask",
     "countdown": "mull.tasks.synthetic:CountdownTask",
     "file": "mull.tasks.files:FileTask",
+    "humaneval": "mull.tasks.code:HumanEvalTask",
+    "mbpp": "mull.tasks.code:MbppTask",
+    "stdio": "mull.tasks.code:StdioTask",
 }
 
 NEWLINE = r"\n"
@@ -95,6 +108,8 @@ def build(
             raise UnknownNameError(f"option of {name}", option, options)
         if hints[option] is Model:
             given[option] = (models or _model)(_bare(text))
+        elif hints[option] is Verifier:
+            given[option] = build("verifier", VERIFIERS, _bare(text), models=models, **defaults)
         else:
             given[option] = _value(f"{name}:{option}", text, hints[option])
     for option, value in defaults.items():

@@ -46,6 +46,11 @@ class AnswerKind(StrEnum):
     CHOICE = "choice"
     TEXT = "text"
     EXPRESSION = "expression"
+    """Arithmetic, compared as it is written."""
+    MATH = "math"
+    """Anything of mathematics, in LaTeX or plain text, compared by what it means (`mull.equal`)."""
+    CODE = "code"
+    """A program: what a reply gives is the whole of it, ready to run."""
 
 
 Number = TypeVar("Number", int, float)
@@ -202,13 +207,15 @@ class Sample:
 class Score:
     """A verifier's verdict in [0, 1], or `None` when it could not tell, with the reason in `why`.
 
-    `steps` has one value a step where the verifier scores the process.
+    `steps` has one value a step where the verifier scores the process. `is_lasting` says of a score without a
+    value that asking again would say the same, as it is not where something failed: only then is it banked.
     """
 
     value: float | None
     steps: tuple[float, ...] = ()
     cost: Cost = Cost()
     why: str = ""
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +228,15 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Probability that the first of a pair is better; `None` when the judge could not tell, with `why`."""
+    """Probability that the first of a pair is better; `None` when the judge could not tell, with `why`.
+
+    `is_lasting` says of a preference without a value that asking again would say the same: only then is it banked.
+    """
 
     first: float | None
     cost: Cost = Cost()
     why: str = ""
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +245,8 @@ class Outcome:
 
     `best` is the sample it settled on (`None`: it has none), `candidates` all that it drew, `scores` one for
     each candidate or empty, `tally` the weight of each answer class, heaviest first, where it voted.
-    `confidence` is the winner's share of that weight, or its score.
+    `confidence` is the winner's share of that weight, or its score. `notes` are whatever else the strategy has to
+    say, by name: a vote tells how many candidates gave `no_answer` and how many have an `undecided` class.
     """
 
     best: Sample | None
@@ -244,6 +256,7 @@ class Outcome:
     tally: tuple[tuple[str, float], ...] = ()
     confidence: float | None = None
     stopped: Stopped = Stopped.COMPLETE
+    notes: Mapping[str, float | str | None] = field(default_factory=dict)
 
     @property
     def n_unscored(self) -> int:
@@ -329,7 +342,11 @@ class Verifier(Protocol):
 
     @property
     def identity(self) -> str | None:
-        """What its scores are banked under: the name and all else that changes them. `None`: too cheap to keep."""
+        """What its scores are banked under: the name and all else that changes them.
+
+        `None`: they are not kept, because they are too cheap or because they depend on more than the problem and
+        the reply, such as the other samples.
+        """
         ...
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
@@ -388,15 +405,3 @@ class Task(Protocol):
     def problems(self) -> Iterable[Problem]: ...
 
     async def grade(self, problem_id: str, sample: Sample) -> Grade: ...
-
-
-class Bank(Protocol):
-    """What was asked and which draw -> what came back."""
-
-    def get(self, key: str, prompt: Prompt, first: int, n: int) -> dict[int, Sample]:
-        """Those of the draws `first` to `first + n - 1` that are in the bank, by number."""
-        ...
-
-    def put(self, key: str, asked: Mapping[str, Any], sample: Sample) -> None:
-        """Keep a draw; a draw that is already there stays as it is."""
-        ...

@@ -57,17 +57,18 @@ class Wallet:
         """Gives back what holds still hold."""
         self._holds.difference_update(holds)
 
-    def pay(self, cost: Cost, quote: Cost, *, is_fresh: bool) -> None:
-        """Counts a cost; what is unknown of it counts against the ceilings as the most it can have been."""
+    def pay(self, cost: Cost, quote: Cost, fresh: Cost | None) -> None:
+        """Counts a cost, and what of it was paid now; what is unknown of it counts against the ceilings as quoted."""
         self._spent.add(cost)
         self._charged.add(cost if None not in (cost.tokens, cost.usd, cost.flops) else known_or(cost, quote))
-        if is_fresh:
-            self._fresh.add(cost)
+        if fresh is not None:
+            self._fresh.add(fresh)
 
     def settle(self, cost: Cost, hold: Hold, *, is_fresh: bool) -> None:
         """Counts a draw of those held; each attempt at it may have cost what was quoted."""
         hold.n -= 1
-        self.pay(cost, times(hold.quote, 1 + cost.retries) if cost.retries else hold.quote, is_fresh=is_fresh)
+        most = times(hold.quote, 1 + cost.retries) if cost.retries else hold.quote
+        self.pay(cost, most, cost if is_fresh else None)
 
 
 class Purse:
@@ -88,7 +89,7 @@ class Purse:
         return True
 
     def pay(self, cost: Cost) -> None:
-        self._wallet.pay(cost, cost, is_fresh=True)
+        self._wallet.pay(cost, cost, cost)
 
     def close(self) -> None:
         """Gives back what is still held."""

@@ -319,12 +319,25 @@ async def test_a_server_that_takes_only_so_many_at_once_is_not_pressed(served) -
     assert all(draw.finish is Finish.STOP for draw in draws)
 
 
-async def test_the_limit_rises_to_what_is_allowed_while_latency_is_flat(served) -> None:
+async def test_no_more_requests_are_under_way_than_allowed(served) -> None:
     async with FaultServer(n="rejected", latency=0.01) as server:
-        model = served(server, concurrency=40)
-        await Run(model).draw(HELLO, 400)
-        assert (await model.link()).pool.endpoints[0].limit == 40
-        assert server.counts["peak"] <= 40
+        await Run(served(server, concurrency=24)).draw(HELLO, 400)
+        assert 16 < server.counts["peak"] <= 24
+
+
+def test_the_limit_rises_to_what_is_allowed_while_latency_is_flat() -> None:
+    endpoint = Endpoint("x", 64)
+    assert endpoint.limit == 16
+    for _ in range(100):
+        endpoint.n_active = int(endpoint.limit)
+        endpoint.succeeded(0.1, None)
+    assert endpoint.limit == 64
+    endpoint.refused(0.0, 1.0, None)
+    assert endpoint.limit == 32
+    for _ in range(33):
+        endpoint.n_active = int(endpoint.limit)
+        endpoint.succeeded(0.1, None)
+    assert 32.9 < endpoint.limit < 33.1, "after a refusal by one for each round of requests"
 
 
 def test_the_limit_stays_where_latency_rises() -> None:

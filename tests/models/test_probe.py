@@ -9,6 +9,8 @@ from mull import Budget, Prompt, Run, UsageError
 from mull.models import probe
 from mull.models.capabilities import _cuts, _goes_on
 from mull.models.template import ChatTemplate
+from mull.strategies.tree import Beam
+from mull.testing import PROBLEM, StubVerifier
 
 HELLO = Prompt.user("hello")
 TEMPLATE = "{{ bos_token }}{% for m in messages %}[I]{{ m.content }}[/I]{% endfor %}"
@@ -59,6 +61,28 @@ async def test_without_continuation_a_strategy_is_refused_before_anything_is_spe
             await run.draw(HELLO.extend("so"), 3)
         assert len(server.bodies) == n_before
     assert not model.can_continue
+
+
+async def test_a_search_is_refused_before_it_draws(served) -> None:
+    async with FaultServer(continues=None, owned_by="someone") as server:
+        model = served(server)
+        await model.prepare()
+        n_before = len(server.bodies)
+        run = Run(model, verifier=StubVerifier(lambda reply: 0.5))
+        with pytest.raises(UsageError, match=r"words cannot continue a partial reply: .*; give chat_template"):
+            await Beam(n=4)(PROBLEM, run)
+        assert len(server.bodies) == n_before
+        assert run.spent.calls == 0
+
+
+async def test_a_search_goes_on_from_its_steps_on_a_server(served) -> None:
+    """Its steps end before the words that the server knows as stop strings, and each goes on from the one before."""
+    async with FaultServer() as server:
+        run = Run(served(server), verifier=StubVerifier(lambda reply: 0.5, split=" answer"))
+        outcome = await Beam(n=4)(PROBLEM, run)
+        assert any(body.get("continue_final_message") for body in server.bodies[20:])
+    assert outcome.best is not None
+    assert outcome.answer is not None
 
 
 async def test_before_anybody_looked_a_model_says_so(served) -> None:

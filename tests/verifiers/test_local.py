@@ -145,6 +145,13 @@ async def test_pieces_are_tokenized_one_by_one(classifiers: dict[str, Path]) -> 
     assert one.steps == pytest.approx(chances.tolist(), abs=1e-6)
 
 
+async def test_a_head_that_was_never_trained_is_refused() -> None:
+    """transformers makes up the weights that a checkpoint lacks, and only warns: such a model would score at random."""
+    verifier = spec.build("verifier", spec.VERIFIERS, f"orm:model={NANO},preset=bradley-terry,server=transformers")
+    with pytest.raises(UsageError, match=r"it has no score\.weight"):
+        await verifier.score(PROBLEM, [sample()])
+
+
 async def test_a_model_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     verifier = spec.build("verifier", spec.VERIFIERS, f"orm:model={tmp_path},preset=bradley-terry,server=transformers")
     with pytest.raises(UsageError, match="transformers cannot load"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from mull.types import Budget, Cost, Sample, Score, Served
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mull.bank_sql import SqlBank
+    from mull.bank.sql import SqlBank
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="nano, mini, recorded:FILE, or a name from mull.toml (or from --base-url).")
@@ -36,6 +37,10 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="[default: MULL_CONFIG, ./mull.toml or ~/.config/mull/mull.toml]")
 ]
 VerifierOption = Annotated[str | None, typer.Option("--verifier", help="What scores the draws, e.g. countdown.")]
+JudgeOption = Annotated[str | None, typer.Option("--judge", help="What compares two draws, e.g. pairwise:model=NAME.")]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", help="What runs programs, where a strategy needs it, e.g. python:seconds=4.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same draws.")]
 TemperatureOption = Annotated[float, typer.Option("--temperature", "-t", help="0 is greedy.")]
 MaxTokensOption = Annotated[int, typer.Option("--max-tokens", help="The most tokens of one draw.")]
@@ -104,8 +109,11 @@ def _model_at(base_url: str, text: str, api_key_env: str | None) -> Any:
 
 async def prepared(model: Any) -> None:
     """Finds out what the model's server can do before anything is asked of it."""
-    if is_served(model):
-        await model.prepare()
+    if not is_served(model):
+        return
+    await model.prepare()
+    if not model.capabilities.varies:
+        typer.echo(f"warning: {model.name} gave the same reply to every draw of the probe: it may not sample", err=True)
 
 
 def is_served(model: Any) -> bool:
@@ -132,15 +140,25 @@ def tell_failures(samples: Sequence[Sample], spent: Cost) -> None:
 
 
 def verifier_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
-    if text is None:
-        return None
-    return spec.build("verifier", spec.VERIFIERS, text, models=lambda name: model_of(name, seed, config), seed=seed)
+    """The verifier of a spec, or of a name that `mull.toml` gives to one."""
+    return None if text is None else _named("verifier", spec.VERIFIERS, text, seed, config)
 
 
 def judge_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
-    if text is None:
-        return None
-    return spec.build("judge", spec.JUDGES, text, models=lambda name: model_of(name, seed, config), seed=seed)
+    """The judge of a spec, or of a name that `mull.toml` gives to one."""
+    return None if text is None else _named("judge", spec.JUDGES, text, seed, config)
+
+
+def _named(kind: str, table: dict[str, str], text: str, seed: int, config: Path | None) -> Any:
+    if text.partition(":")[0].strip() not in table:
+        from mull import config as settings
+
+        known = settings.read(config)
+        named = known.verifiers if kind == "verifier" else known.judges
+        if text not in named:
+            raise UnknownNameError(kind, text.partition(":")[0], [*table, *named])
+        text = named[text]
+    return spec.build(kind, table, text, models=lambda name: model_of(name, seed, config), seed=seed)
 
 
 def tell_scores(scores: Sequence[Score]) -> None:
@@ -151,21 +169,23 @@ def tell_scores(scores: Sequence[Score]) -> None:
     for why, n in unscored.most_common(3):
         typer.echo(f"{n:,} of {len(scores):,} draws have no score: {why}", err=True)
     if len(unscored) > 3:
-        typer.echo(
-            f"and {sum(unscored.values()) - sum(n for _, n in unscored.most_common(3)):,} for other reasons", err=True
-        )
+        typer.echo(f"and draws have no score for {len(unscored) - 3} more reasons", err=True)
     noted = Counter(score.why for score in scores if score.value and score.why)
     for why, n in noted.most_common(1):
         typer.echo(f"{n:,} of {len(scores):,} draws: {why}", err=True)
 
 
+def executor_of(text: str) -> Any:
+    return spec.build("executor", spec.EXECUTORS, text)
+
+
 def made_by() -> dict[str, str]:
-    """What it takes to make this again: the command as it was given, and the versions that ran it."""
+    """What it takes to make this again: the command as it was given, but for passwords, and the versions."""
     import numpy as np
 
     from mull import __version__
 
-    command = shlex.join(["mull", *sys.argv[1:]])
+    command = shlex.join(["mull", *(re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", word) for word in sys.argv[1:])])
     return {"command": command, "mull": __version__, "python": platform.python_version(), "numpy": np.__version__}
 
 

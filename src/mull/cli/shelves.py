@@ -1,4 +1,4 @@
-"""`mull bank` and `mull list`: what there is."""
+"""`mull list`: what there is to choose from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from mull.cli.options import (
     ConfigOption,
     JsonOption,
     SeedOption,
-    bank_at,
     is_served,
     judge_of,
     model_of,
@@ -31,26 +30,8 @@ if TYPE_CHECKING:
     from mull.models.openai import OpenAIModel
 
 
-def stat(
-    bank: Annotated[str | None, typer.Argument(help="File or URL. [default: the user's]")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """What the bank holds of each model."""
-    with bank_at(bank) as opened:
-        if opened is None:
-            raise UsageError("there is no bank to look at")
-        url, stats = opened.url, opened.stat()
-    if as_json:
-        print_json({"bank": url, "models": [s._asdict() for s in stats]})
-        return
-    from mull.report import table
-
-    typer.echo(url)
-    stdout().print(table.bank(stats))
-
-
 def list_(
-    what: Annotated[str, typer.Argument(help="models, strategies, verifiers, judges or tasks.")],
+    what: Annotated[str, typer.Argument(help="models, strategies, verifiers, judges, executors or tasks.")],
     check: Annotated[
         bool, typer.Option("--check", help="Have verifiers or judges score a right solution and a wrong one.")
     ] = False,
@@ -76,12 +57,12 @@ def list_(
     """
     tables = {
         "models": spec.MODELS, "strategies": spec.STRATEGIES, "verifiers": spec.VERIFIERS, "judges": spec.JUDGES,
-        "tasks": spec.TASKS,
+        "executors": spec.EXECUTORS, "tasks": spec.TASKS,
     }  # fmt: skip
     if what not in tables:
         raise UnknownNameError("list", what, tables)
     if check:
-        _check(what, only or _ready(tables[what]), seed, as_json)
+        _check(what, only or _ready(what, tables[what], config), seed, config, as_json)
         return
     entries = [_entry(name, spec.load(path)) for name, path in tables[what].items()]
     served = _served(model, config, base_url, api_key_env) if what == "models" else []
@@ -145,6 +126,7 @@ def _served_entry(model: OpenAIModel) -> dict[str, Any]:
         "server": f"{can.backend} {can.version}".strip(),
         "n": can.n,
         "seed": can.seed,
+        "varies": can.varies,
         "logprobs": can.logprobs,
         "stop": can.stop,
         "stream": can.stream,
@@ -161,13 +143,17 @@ def _entry(name: str, cls: Any) -> dict[str, Any]:
     return {"name": name, "about": about, "options": options}
 
 
-def _ready(table: dict[str, str]) -> list[str]:
-    """What needs no options and knows a problem of its own to be checked with."""
+def _ready(what: str, table: dict[str, str], config: Path | None) -> list[str]:
+    """What can be checked as it is: what knows a problem of its own, and what `mull.toml` names."""
+    from mull import config as settings
+
+    known = settings.read(config)
     classes = {name: spec.load(path) for name, path in table.items()}
-    return [name for name, cls in classes.items() if hasattr(cls, "contract")]
+    named = known.judges if what == "judges" else known.verifiers if what == "verifiers" else ()
+    return [*(name for name, cls in classes.items() if hasattr(cls, "contract")), *named]
 
 
-def _check(what: str, specs: list[str], seed: int, as_json: bool) -> None:
+def _check(what: str, specs: list[str], seed: int, config: Path | None, as_json: bool) -> None:
     """Has verifiers or judges score a right and a wrong solution; refuses those that rank them wrongly."""
     if what not in ("verifiers", "judges"):
         raise UsageError(f"--check is for verifiers and judges, not for {what}")
@@ -175,8 +161,8 @@ def _check(what: str, specs: list[str], seed: int, as_json: bool) -> None:
 
     async def go() -> list[contract.Finding]:
         if what == "judges":
-            return [await contract.check_judge(judge_of(text, seed)) for text in specs]
-        return [await contract.check(verifier_of(text, seed)) for text in specs]
+            return [await contract.check_judge(judge_of(text, seed, config)) for text in specs]
+        return [await contract.check(verifier_of(text, seed, config)) for text in specs]
 
     findings = asyncio.run(go())
     if as_json:

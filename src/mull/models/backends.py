@@ -12,8 +12,9 @@ class Backend:
     """A kind of server: how it is told by, and what it does in its own way.
 
     `owned_by` is what its list of models says, `version_path` where it tells its version, and `version_field`
-    under which name. `plain` are fields that switch off filters which it would put on what was not asked to be
-    filtered. `continues` are the ways in which a partial reply may be continued, the best first, `keeps_stop`
+    under which name; `openapi` is a word in the title or a path in the description that it gives of itself at
+    `/openapi.json`. `plain` are fields without which it would not draw from the model itself: they switch off its
+    own filters. `continues` are the ways in which a partial reply may be continued, the best first, `keeps_stop`
     the fields that leave a stop string in the text, and `rejects` fields that it does not take.
     """
 
@@ -21,6 +22,7 @@ class Backend:
     owned_by: tuple[str, ...] = ()
     version_path: str | None = None
     version_field: str = "version"
+    openapi: str | None = None
     plain: Mapping[str, Any] = field(default_factory=dict)
     continues: tuple[str, ...] = ()
     keeps_stop: Mapping[str, Any] = field(default_factory=dict)
@@ -71,12 +73,20 @@ BACKENDS = (
     ),
     Backend("lm-studio", ("organization_owner",), continues=("trailing", "template")),
     Backend(
-        "transformers",
-        ("transformers",),
-        continues=("template",),
-        rejects=frozenset({"n", "logprobs", "top_logprobs", "stream_options"}),
+        "llama-cpp-python",
+        openapi="llama.cpp",
+        plain={"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0},
+        continues=("template", "trailing"),
+        rejects=frozenset({"n"}),
     ),
-    Backend("mlx-lm", continues=("template", "trailing")),
+    Backend(
+        "transformers",
+        openapi="/load_model",
+        # Left alone it takes the likeliest token, whatever the temperature, where the model's own settings say so.
+        plain={"generation_config": '{"do_sample": true, "top_k": 0}'},
+        continues=("template",),
+        rejects=frozenset({"n", "logprobs", "top_logprobs", "stream_options", "top_k"}),
+    ),
     Backend("openai", ("openai", "system"), continues=()),
     UNKNOWN,
 )

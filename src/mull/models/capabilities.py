@@ -17,7 +17,7 @@ from mull.errors import ModelError, UsageError
 from mull.models import backends
 from mull.models.endpoints import Unusable
 from mull.models.link import Broken, Link, Refused, Rejected
-from mull.models.requests import Capabilities, ask, encode
+from mull.models.requests import COMPLETIONS, Capabilities, ask, encode
 from mull.models.wire import Choice, Reply
 from mull.types import Cost, Params, Prompt
 
@@ -51,6 +51,7 @@ class Prober:
         """All of it. Raises `ModelError` where the server does not even answer a plain question."""
         question, greedy = await self._first()
         await self._find_seed(question)
+        await self._find_variety(question)
         await self._find_n(question)
         await self._find_logprobs(question)
         await self._find_stream(question)
@@ -59,12 +60,16 @@ class Prober:
         return replace(self._can, cost=self.cost)
 
     async def _say(
-        self, prompt: Prompt, *, temperature: float = 0.0, stop: tuple[str, ...] = (), path: str | None = None,
+        self, prompt: Prompt, *, temperature: float = 0.0, stop: tuple[str, ...] = (), raw: str | None = None,
         fields: Mapping[str, Any] | None = None, can: Capabilities | None = None, stream: bool = False,
     ) -> Reply:  # fmt: skip
         """One short reply. Raises `Rejected`, or `ModelError` where the server is of no use."""
         asked = ask(self._model, prompt, Params(temperature, TOKENS, stop), can or self._can)
-        body = encode({**json.loads(asked.body(1, None)), **(fields or {})})
+        told = {**json.loads(asked.body(1, None)), **(fields or {})}
+        if raw is not None:
+            told.pop("messages")
+            told["prompt"] = raw
+        body, path = encode(told), asked.path if raw is None else COMPLETIONS
         limits = self._link.limits
         for attempt in range(limits.retries + 1):
             try:
@@ -73,9 +78,7 @@ class Prober:
                 raise ModelError(f"{self._model.name}: {error}") from error
             started = time.monotonic()
             try:
-                reply = await self._link.attempt(
-                    endpoint, path or asked.path, body, retry=attempt, most_bytes=1 << 20, stream=stream
-                )
+                reply = await self._link.attempt(endpoint, path, body, retry=attempt, most_bytes=1 << 20, stream=stream)
             except Rejected as error:
                 if endpoint.dead is None:
                     raise
@@ -90,7 +93,7 @@ class Prober:
                 usage = reply.usage
                 cost = self._model.price.cost(usage.prompt, usage.output, usage.cached)
                 self._costs.append(replace(cost, seconds=time.monotonic() - started))
-                if path is None and not prompt.prefix and usage.prompt is not None:
+                if raw is None and not prompt.prefix and usage.prompt is not None:
                     self._can = replace(self._can, overhead=max(self._can.overhead or 0, usage.prompt))
                 return reply
             finally:
@@ -147,12 +150,18 @@ class Prober:
         else:
             self._can = replace(self._can, seed=False)
             return
-        is_same = _text(await self._tries(question, temperature=1.0, fields=fields)) == _text(reply)
+        is_same = _said(await self._tries(question, temperature=1.0, fields=fields)) == _said(reply)
         varies = False
         for seed in OTHER_SEEDS:
             other = await self._tries(question, temperature=1.0, fields={"seed": seed})
-            varies = varies or _text(other) != _text(reply)
-        self._can = replace(self._can, seed=is_same and (True if varies else None), seed_bits=bits)
+            varies = varies or _said(other) != _said(reply)
+        self._can = replace(self._can, seed=is_same and (True if varies else None), seed_bits=bits, varies=varies)
+
+    async def _find_variety(self, question: Prompt) -> None:
+        """Whether replies differ at all, at a high temperature if need be: a server may not sample."""
+        if not self._can.varies:
+            texts = {_said(await self._tries(question, temperature=2.0)) for _ in range(3)}
+            self._can = replace(self._can, varies=len(texts) > 1)
 
     async def _find_n(self, question: Prompt) -> None:
         """Two replies to one request, and not one reply twice where two requests give two."""
@@ -162,10 +171,10 @@ class Prober:
             reply = await self._tries(question, temperature=1.0, fields={"n": n})
             if reply is None or len(reply.choices) != n:
                 return
-            if len({choice.text for choice in reply.choices}) > 1:
+            if len({_both(choice) for choice in reply.choices}) > 1:
                 self._can = replace(self._can, n=True)
                 return
-        singles = {_text(await self._tries(question, temperature=1.0)) for _ in range(2)}
+        singles = {_said(await self._tries(question, temperature=1.0)) for _ in range(2)}
         self._can = replace(self._can, n=len(singles) == 1)
 
     async def _find_logprobs(self, question: Prompt) -> None:
@@ -201,7 +210,8 @@ class Prober:
         if choice.text.endswith(stop):
             found = "kept"
         elif stop in choice.text:
-            found = "ignored"
+            # Its last token may go on a little after the stop string.
+            found = "kept" if len(choice.text) < len(text) else "ignored"
         elif choice.stopped_at == stop:
             found = "told"
         elif keeps and _text(await self._tries(question, stop=(stop,), fields=keeps)).endswith(stop):
@@ -233,18 +243,40 @@ class Prober:
     async def _try_template(self, question: Prompt, greedy: Choice) -> str | None:
         if self._can.template is None:
             return "the server does not tell its chat template"
-        reason: str | None = None
+        reasons = []
         for has_bos in (True, False):
             can = replace(self._can, continues="template", has_bos=has_bos)
             try:
-                reason = await self._try_way(question, greedy, can)
+                if not _cuts(greedy.text):
+                    reason = await self._try_rendered(question, can)
+                else:
+                    reason = await self._try_way(question, greedy, can)
             except UsageError as error:
                 return str(error)
             except ImportError:
                 return "rendering a chat template needs jinja2: pip install 'mull[lab]'"
-            if reason is None or not self._can.template.bos_token:
-                return reason
-        return reason
+            if reason is None:
+                return None
+            reasons.append(reason)
+            if not self._can.template.bos_token:
+                break
+        return reasons[0]
+
+    async def _try_rendered(self, question: Prompt, can: Capabilities) -> str | None:
+        """The same where the chat hides what was said, as the thoughts of a reasoning model.
+
+        Nothing of a chat's reply can be given as begun. The rendered prompt has the right form if it has as many
+        tokens as the chat's had, and its own greedy reply must go on where it is cut.
+        """
+        assert can.template is not None  # it is what is tried
+        text = can.template.render(question)
+        reply = await self._tries(question, raw=text if can.has_bos else can.template.without_bos(text))
+        if reply is None:
+            return "the server takes no plain completions"
+        in_chat = await self._say(question)
+        if reply.usage.prompt != in_chat.usage.prompt:
+            return "the server puts prompts into another form than its chat template says"
+        return await self._try_way(question, _only(reply), can)
 
     async def _try_way(self, question: Prompt, greedy: Choice, can: Capabilities) -> str | None:
         """Why this way does not work; `None` where it does."""
@@ -267,6 +299,15 @@ def _only(reply: Reply | None) -> Choice:
 
 def _text(reply: Reply | None) -> str:
     return _only(reply).text
+
+
+def _both(choice: Choice) -> str:
+    return (choice.reasoning or "") + choice.text
+
+
+def _said(reply: Reply | None) -> str:
+    """The text and the thought before it."""
+    return _both(_only(reply))
 
 
 def _cuts(text: str) -> list[int]:

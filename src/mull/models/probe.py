@@ -195,6 +195,8 @@ async def _listed(link: Link, url: str) -> list[dict[str, Any]]:
         except Malformed:
             listed = None
         if not isinstance(listed, list):
+            if not raw:  # a list that is broken says nothing of the rest
+                return []
             raise UsageError(await _no_server(link, url))
         return [row for row in listed if isinstance(row, dict)]
     if status == 404 and not url.endswith("/v1") and (await _get(link, url + "/v1/models"))[0] == 200:
@@ -233,6 +235,13 @@ async def _kind(model: OpenAIModel, link: Link, url: str, rows: list[dict[str, A
         if by_owner is not None or version is not None:
             told = model.template or template.told(page)
             return _seen(backend, "" if version is None else str(version), told)
+    page = await _page(link, root + "/openapi.json")
+    info = page.get("info")
+    info, paths = info if isinstance(info, dict) else {}, page.get("paths") or ()
+    for backend in backends.BACKENDS:
+        if backend.openapi and (backend.openapi in str(info.get("title")) or backend.openapi in paths):
+            version = "" if info.get("title") == "FastAPI" else str(info.get("version", ""))
+            return _seen(backend, version, model.template)
     return _seen(backends.UNKNOWN, "", model.template)
 
 

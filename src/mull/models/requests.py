@@ -23,7 +23,8 @@ class Capabilities:
     """What a server can do with a model, as it was found out.
 
     `n`: several independent replies to one request. `seed`: the same seed gives the same text (`None`: the model's
-    replies do not vary enough to tell), which has `seed_bits` bits at most. `logprobs`: tells log-probabilities.
+    replies do not vary enough to tell), which has `seed_bits` bits at most. `varies`: replies differ at all.
+    `logprobs`: tells log-probabilities.
     `stop`: what it does at a stop string: `told` (says which), `kept` (leaves it in the text), `dropped` (cuts it
     off and does not say so) or `ignored`. `stream`, `stream_usage`: sends events, with token counts at their end.
     `continues`: how a partial reply is continued (`None`: not at all, and `why` says why). `length` is what it
@@ -36,6 +37,7 @@ class Capabilities:
     n: bool = False
     seed: bool | None = False
     seed_bits: int = 53
+    varies: bool = True
     logprobs: bool = False
     stop: str = "dropped"
     stream: bool = False

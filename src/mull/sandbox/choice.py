@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -9,17 +10,24 @@ from dataclasses import dataclass
 from mull.errors import NoSandboxError, SandboxError
 from mull.sandbox.base import Level, Limits, Sandbox, Script
 from mull.sandbox.bubblewrap import Bubblewrap
+from mull.sandbox.landlock import Landlock
+from mull.sandbox.oci import Oci
 
 KINDS: Mapping[str, tuple[Level, Callable[[tuple[str, ...]], Sandbox]]] = {
     "bubblewrap": (Level.NAMESPACES, lambda readable: Bubblewrap(readable=readable)),
     "bubblewrap, cold": (Level.NAMESPACES, lambda readable: Bubblewrap(warm=False, readable=readable)),
+    "gVisor": (Level.KERNEL, lambda readable: Oci("runsc", readable=readable)),
+    "crun": (Level.CONTAINER, lambda readable: Oci("crun", readable=readable)),
+    "runc": (Level.CONTAINER, lambda readable: Oci("runc", readable=readable)),
+    "landlock": (Level.LANDLOCK, lambda readable: Landlock(readable=readable)),
 }
-"""Each kind of sandbox with its level, best first."""
+"""Each kind of sandbox with its level, in the order of preference: the fastest of those that are good enough."""
 
 INSTALL = (
     "install bubblewrap with `apt install bubblewrap`, `dnf install bubblewrap` or `pacman -S bubblewrap`; where it is "
     "there, the kernel has to allow user namespaces (sysctl user.max_user_namespaces above 0)"
 )
+INSTALL_GVISOR = "install gVisor's runsc: apt install runsc on Debian, or as gvisor.dev says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +45,13 @@ _working: set[tuple[str, tuple[str, ...]]] = set()
 
 async def available() -> list[Availability]:
     """Each kind of sandbox, tried by running a program in it."""
-    found = []
-    for name, (level, _) in KINDS.items():
-        why = await _fault(name, ())
-        found.append(Availability(name, level, not why, why))
-    return found
+    faults = await asyncio.gather(*[_fault(name, ()) for name in KINDS])
+    return [Availability(name, KINDS[name][0], not why, why) for name, why in zip(KINDS, faults, strict=True)]
 
 
 @contextlib.asynccontextmanager
 async def best(minimum: Level = Level.NAMESPACES, readable: tuple[str, ...] = ()) -> AsyncIterator[Sandbox]:
-    """The best sandbox that works on this machine, of level `minimum` or above.
+    """The preferred sandbox of those that work on this machine and are of level `minimum` or above.
 
     `readable` names folders that programs may read beside `/usr` and Python. Raises `NoSandboxError` where there is
     none: nothing runs, and the message says what to install.
@@ -61,9 +66,10 @@ async def best(minimum: Level = Level.NAMESPACES, readable: tuple[str, ...] = ()
                 yield box
             return
         faults.append(f"{name}: {fault}")
+    install = INSTALL_GVISOR if minimum is Level.KERNEL else INSTALL
     raise NoSandboxError(
         f"untrusted code was not run: no sandbox of level {minimum.name.lower()} or above works here "
-        f"({'; '.join(faults) or 'there is none of that level'}); {INSTALL}"
+        f"({'; '.join(faults)}); {install}"
     )
 
 

@@ -6,9 +6,11 @@ import asyncio
 import functools
 import json
 import marshal
+import os
 import secrets
 import signal
 import struct
+import weakref
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib import resources
@@ -22,6 +24,8 @@ from mull.sandbox.inside import candidate
 
 GRACE_SECONDS = 2.0
 """How long after its time a box may take to say so itself before it is killed from outside."""
+
+_READY_SECONDS = 30.0
 
 _PARTS = ("values", "inside.frames", "inside.kernel", "inside.seccomp", "inside.candidate", "inside.harness",
           "inside.zygote")  # fmt: skip
@@ -43,7 +47,9 @@ for name, code in marshal.loads(read(int.from_bytes(read(4), "big"))):
     exec(code, module.__dict__)
 sys.modules["mull.sandbox.inside.zygote"].main(sys.argv[1:])
 """
-"""Run as `python -I -S -c BOOT ENTRY CHANNEL`: takes the code of the box from the channel."""
+"""Run as `python *PYTHON BOOT ENTRY CHANNEL`: takes the code of the box from the channel."""
+PYTHON = ("-s", "-P", "-S", "-c")
+"""Not `-I`, which would not heed the seed of hashes; the environment is ours."""
 
 
 @functools.cache
@@ -57,6 +63,16 @@ def bundle(compiled: bool) -> bytes:
         parts.append((name, compile(source, name, "exec", dont_inherit=True) if compiled else source))
     data = marshal.dumps(parts) if compiled else marshal.dumps(parts, 2)
     return _frame(data)
+
+
+_semaphores: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, asyncio.Semaphore]]
+_semaphores = weakref.WeakKeyDictionary()
+
+
+def slots(options: Any, at_once: int | None) -> asyncio.Semaphore:
+    """The places for boxes of these options in this event loop: `at_once`, or as many as there are processors."""
+    places = _semaphores.setdefault(asyncio.get_running_loop(), {})
+    return places.setdefault(options, asyncio.Semaphore(at_once or os.cpu_count() or 1))
 
 
 def check(job: Job) -> None:
@@ -80,16 +96,24 @@ async def converse(
 ) -> Result:
     """Send a job to a box that is ready, and read its answer until it is complete or the box has to be killed.
 
-    Raises `UsageError` where the program is not there in the box.
+    Raises `UsageError` where the program is not there in the box, and `SandboxError` where the box did not come up.
     """
     nonce = secrets.token_hex(16)
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            writer.write(_question(job, nonce, level))
+            head = await _head(reader, nonce)
+    except (TimeoutError, EOFError, ConnectionError):
+        kill()
+        raise SandboxError("no box could be made: it ended before the program was started") from None
+    if head["fault"]:
+        raise SandboxError(f"the box could not be locked: {head['fault']}")
     seconds = job.limits.wall_seconds + GRACE_SECONDS
     if isinstance(job, Calls):
         seconds += GRACE_SECONDS
     returns: list[Return] = []
     try:
         async with asyncio.timeout(seconds):
-            writer.write(_question(job, nonce))
             result = await _answer(reader, job, level, nonce, returns)
     except TimeoutError:
         kill()
@@ -107,12 +131,12 @@ def _frame(data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + data
 
 
-def _question(job: Job, nonce: str) -> bytes:
+def _question(job: Job, nonce: str, level: Level) -> bytes:
     source = job.source if isinstance(job, Script) else job.setup if isinstance(job, Calls) else ""
     argv = list(job.argv) if isinstance(job, Command) else []
     if argv and "/" not in argv[0]:
         argv[0] = f"/usr/bin/{argv[0]}"
-    env = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
+    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
     head = {
         "nonce": nonce,
         "argv": argv,
@@ -122,6 +146,7 @@ def _question(job: Job, nonce: str) -> bytes:
         "isolated": isinstance(job, Calls) and job.isolated,
         "calls": len(job.calls) if isinstance(job, Calls) else 0,
         "call_seconds": job.call_seconds if isinstance(job, Calls) else 0,
+        "is_lenient": level is Level.KERNEL,
         "files": list(job.files),
         "collect": list(job.collect) if isinstance(job, Command) else [],
         "limits": asdict(job.limits),

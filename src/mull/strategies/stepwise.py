@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from mull.answers import answer_of
+from mull.answers import classes
 from mull.asked import Ask
 from mull.errors import PromptError, UnknownNameError, UsageError
 from mull.run import Run
@@ -211,17 +211,17 @@ class Search:
             for ends in await self.finish(list(live[:1]) or [self.root]):
                 await self.score(ends)
                 self.complete += ends
-        return choose(self.problem, self.run, self.complete, how)
+        return await choose(self.problem, self.run, self.complete, how)
 
 
-def choose(problem: Problem, run: Run, complete: Sequence[Branch], how: Pick) -> Outcome:
+async def choose(problem: Problem, run: Run, complete: Sequence[Branch], how: Pick) -> Outcome:
     """The outcome of a vote, weighted by the scores or not, or of the best score, among whole replies.
 
     Where none of them has a score they are only counted.
     """
     samples = [branch.sample for branch in complete if branch.sample is not None]
     scores = [branch.score for branch in complete]
-    answers = [answer_of(problem, sample) for sample in samples]
+    answers = await classes(problem, samples)
     if how == "best" and any(score.value is not None for score in scores):
         outcome = chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
     else:

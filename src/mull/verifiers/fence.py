@@ -12,7 +12,7 @@ import hashlib
 import re
 
 _SPECIAL = re.compile(
-    r"<[|｜](?=[^<>\n]{0,60}[|｜]>)"  # <|im_end|> and its like
+    r"<[|｜](?=[^<>\s]{0,60}[|｜]>)"  # <|im_end|> and its like
     r"|<(?=/?s>|/?think>|(?:start|end)_of_turn>|/?(?:bos|eos|pad|unk)>|</?SYS>>|extra_\d+>)"
     r"|\[(?=/?INST\])",
     re.IGNORECASE,

@@ -12,15 +12,17 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mull.asked import digest, question, seed_of
 from mull.cost import total
 from mull.errors import ModelError, UsageError
+from mull.keys import digest, question, seed_of
 from mull.types import Cost, Draw, Finish, Model, Pair, Params, Preference, Problem, Prompt, Sample, Score
 from mull.verifiers.fence import RULES, code_of, fenced, harmless
 from mull.verifiers.labels import log_masses, plain
 from mull.verifiers.reading import Unscored, softmax
 
 N_ALTERNATIVES = 20
+N_THOUGHT_ALTERNATIVES = 5
+"""The same for every token of a rationale, of which only one place is read: twenty would be a megabyte."""
 LEAST_MASS = 0.5
 """How likely a verdict must be at all, among all that the judge may say at its place."""
 VERDICT_MASS = 0.05
@@ -108,7 +110,7 @@ class _Speaker:
     @property
     def _params(self) -> Params:
         if self.k:
-            return Params(self.temperature, self.max_tokens, logprobs=N_ALTERNATIVES)
+            return Params(self.temperature, self.max_tokens, logprobs=N_THOUGHT_ALTERNATIVES)
         return Params(0.0, 1, logprobs=N_ALTERNATIVES)
 
     @property
@@ -285,7 +287,8 @@ class Pairwise(_Speaker):
     def _asks(self, problem: Problem, pairs: Sequence[Pair]) -> list[tuple[_Ask, _Ask] | Preference]:
         """What to ask about each pair, in both orders, or what is to be said without asking.
 
-        Without rationales a verdict is the same every time, so equal pairs share it.
+        Without rationales a verdict is the same every time, so equal pairs share it. With them a pair and its reverse
+        have draws of their own, whichever of the two is asked first or alone.
         """
         n_asked: Counter[Prompt] = Counter()
         asks: list[tuple[_Ask, _Ask] | Preference] = []
@@ -293,8 +296,9 @@ class Pairwise(_Speaker):
             known = already(pair)
             if known is None:
                 there, back = self._orders(problem, pair)
-                asks.append(((there, n_asked[there]), (back, n_asked[back])))
-                n_asked.update({there: self.k, back: self.k})
+                first = self.k * (2 * n_asked[there] + (pair.first.reply > pair.second.reply))
+                asks.append(((there, first), (back, first)))
+                n_asked[there] += 1
             else:
                 asks.append(known)
         return asks

@@ -100,7 +100,7 @@ theorem mull_final : _root_.mull_statement := @_root_.{name}
         return {**files, **result.files} if result.files else "Lean left nothing to check"
 
     def _lean(self, name: str, files: dict[str, bytes]) -> Command:
-        path = ":".join(part for part in ("/tmp", self.libraries) if part)
+        path = ":".join(part for part in (".", self.libraries) if part)
         program = f"{self.toolchain or '/usr'}/bin/lean"
         limits = replace(limits_of(self.seconds), memory_bytes=32 << 30)  # Lean maps its libraries into memory
         argv = (program, "-o", f"{name}.olean", f"{name}.lean")

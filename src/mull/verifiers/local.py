@@ -29,10 +29,18 @@ def _load(model: str, kind: str) -> tuple[Any, Any]:
         dtype = "auto" if device == "cuda" else torch.float32  # a processor's half precision is slow and coarse
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-            loaded = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(model, dtype=dtype).eval()
+            loaded, info = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(
+                model, dtype=dtype, output_loading_info=True
+            )
         except (OSError, ValueError) as error:
             raise UsageError(f"transformers cannot load {model} for {kind}: {str(error).splitlines()[0]}") from None
-        _loaded[model, kind] = tokenizer, loaded.to(device)
+        if missing := sorted(info["missing_keys"]):
+            # Its head would be random numbers, and score.
+            raise UsageError(
+                f"{model} is no {kind} that transformers knows: it has no {missing[0]}. "
+                "Code that comes with a model is not run here; serve it with vLLM or SGLang"
+            )
+        _loaded[model, kind] = tokenizer, loaded.eval().to(device)
     return _loaded[model, kind]
 
 

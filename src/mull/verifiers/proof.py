@@ -192,7 +192,7 @@ Print Assumptions mull_final.
 
 def _coq(name: str, files: Mapping[str, bytes], seconds: float) -> Command:
     """Compile one of the files."""
-    env = {"OCAMLFIND_CONF": "/tmp/findlib.conf"} if _FINDLIB.exists() else {}
+    env = {"OCAMLFIND_CONF": "findlib.conf"} if _FINDLIB.exists() else {}
     files = {**files, "findlib.conf": _FINDLIB.read_bytes()} if env else files
     return Command((*_COQ, f"{name}.v"), files, env=env, collect=(f"{name}.vo",), limits=limits_of(seconds))
 

@@ -121,8 +121,8 @@ class Reading:
         """What to ask about a reply; raises `Unscored` where that cannot be asked."""
         question = "\n\n".join(m.content for m in problem.prompt.messages if m.role == "user")
         for where, text in (("question", question), ("reply", reply)):
-            for token in (*self.reserved, self.tag.strip()):
-                if token and token in text:
+            for token in (*self.reserved, self.tag):
+                if token.strip() and token in text:
                     raise Unscored(f"the {where} holds {token!r}, which is a token of the reward model's own")
         whole = [reply.strip()] if self.split is None else [s.strip() for s in split(reply, self.split)]
         steps = [self._labelled(i, step) for i, step in enumerate(whole, 1) if step]

@@ -26,26 +26,33 @@ from mull.sandbox import values
 from mull.sandbox.inside import frames, kernel
 
 ORDERS, REPLIES, DONE = 3, 4, 5
-RETURNED, RAISED, NO_MEMORY, NO_SUCH_PROGRAM = 0, 1 << 16, 1 << 17, 1 << 18
+RETURNED, RAISED, NO_MEMORY, NO_SUCH_PROGRAM, READY = 0, 1 << 16, 1 << 17, 1 << 18, 1 << 19
 """What is told after a reply: one of these, or the exit status of the process that a call ran in."""
 
 
 def main(descriptors: tuple[int, ...], lock: Callable[[], None]) -> NoReturn:
     """Become the program. `descriptors` become 0 to 5; `lock` takes away what namespaces have left."""
     try:
-        _become(descriptors, lock)
+        try:
+            order = _prepare(descriptors, lock)
+        except (OSError, ValueError) as error:
+            frames.send(REPLIES, f"{type(error).__name__}: {error}".encode())
+            raise
+        _tell(READY)
+        _become(order)
     finally:
         os._exit(70)  # whatever happens, the program never gets into the code that forked it
 
 
-def _become(descriptors: tuple[int, ...], lock: Callable[[], None]) -> NoReturn:
+def _prepare(descriptors: tuple[int, ...], lock: Callable[[], None]) -> dict[str, Any]:
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 64) for descriptor in descriptors]
     for place, descriptor in enumerate(high):
         os.dup2(descriptor, place, inheritable=place < ORDERS)
     os.closerange(len(descriptors), 1 << 20)
-    order = json.loads(frames.receive(ORDERS))
-    _limit(order["limits"])
+    order: dict[str, Any] = json.loads(frames.receive(ORDERS))
+    _limit(order["limits"], order["is_lenient"])
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["env"])
@@ -53,6 +60,10 @@ def _become(descriptors: tuple[int, ...], lock: Callable[[], None]) -> NoReturn:
     kernel.drop_capabilities()
     kernel.no_new_privileges()
     lock()
+    return order
+
+
+def _become(order: dict[str, Any]) -> NoReturn:
     if order["argv"]:
         _program(order["argv"], order["env"])
     _streams()
@@ -75,7 +86,8 @@ def _program(argv: list[str], env: dict[str, str]) -> NoReturn:
         os._exit(127)
 
 
-def _limit(limits: dict[str, Any]) -> None:
+def _limit(limits: dict[str, Any], is_lenient: bool) -> None:
+    """Set the limits. `is_lenient` passes over those that a kernel such as gVisor's does not know."""
     cpu = max(1, -(-int(limits["cpu_seconds"] * 1000) // 1000))
     for what, soft, hard in (
         (resource.RLIMIT_CPU, cpu, cpu + 1),
@@ -91,7 +103,11 @@ def _limit(limits: dict[str, Any]) -> None:
         ceiling = resource.getrlimit(what)[1]
         if ceiling != resource.RLIM_INFINITY:
             soft, hard = min(soft, ceiling), min(hard, ceiling)
-        resource.setrlimit(what, (soft, hard))
+        try:
+            resource.setrlimit(what, (soft, hard))
+        except ValueError:
+            if not is_lenient:
+                raise
 
 
 def _streams() -> None:

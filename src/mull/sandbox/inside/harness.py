@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from mull.sandbox.inside import candidate, frames, kernel
 
 _TICK_SECONDS = 0.05
+_READY_SECONDS = 10.0
 _PAGE = resource.getpagesize()
 
 
@@ -34,6 +35,7 @@ def serve(incoming: int, outgoing: int, folder: str, lock: Callable[[], None], i
     out, err, orders, replies, done = (os.pipe() for _ in range(5))
     child = os.fork()
     if child == 0:
+        kernel.die_with_parent()
         candidate.main((standard_in, out[1], err[1], orders[0], replies[1], done[1]), lock)
     for descriptor in (out[1], err[1], orders[0], replies[1], done[1]):
         os.close(descriptor)
@@ -46,9 +48,17 @@ def serve(incoming: int, outgoing: int, folder: str, lock: Callable[[], None], i
     os.lseek(standard_in, 0, os.SEEK_SET)
     os.close(standard_in)
     run = _Run(job, child, out[0], err[0], replies[0], done[0], is_first)
-    order = {key: job[key] for key in ("argv", "script", "source", "isolated", "limits", "env")}
+    if not is_first:
+        signal.signal(signal.SIGTERM, lambda *_: run.leave())
+    order = {key: job[key] for key in ("argv", "script", "source", "isolated", "limits", "is_lenient", "env")}
+    order["env"] = {"HOME": folder, "TMPDIR": folder, **order["env"]}
     order["limits"] = {**job["limits"], "processes": job["limits"]["processes"] + (1 if is_first else _mine())}
     _order(orders[1], json.dumps({**order, "folder": folder}).encode())
+    is_ready = run.is_ready()
+    fault = "" if is_ready else run.report()["note"] or "the process ended"
+    frames.send(outgoing, json.dumps({"nonce": job["nonce"], "fault": fault}).encode())
+    if not is_ready:
+        os._exit(1)
     if job["argv"] or job["script"]:
         run.to_the_end()
     else:
@@ -105,11 +115,25 @@ class _Run:
         self.too_long = False
         self.seconds = 0.0
         self.poll = select.poll()
-        self.pidfd = os.pidfd_open(child)
-        self.poll.register(self.pidfd, select.POLLIN)
+        try:
+            self.pidfd = os.pidfd_open(child)
+            self.poll.register(self.pidfd, select.POLLIN)
+        except OSError:
+            self.pidfd = -1  # a kernel without them, such as gVisor's: its end is seen at the next tick
         for descriptor in self.written:
             os.set_blocking(descriptor, False)
             self.poll.register(descriptor, select.POLLIN)
+
+    def is_ready(self) -> bool:
+        """Wait until nothing but the program is left to run, and start the clock then."""
+        self.deadline = self.started + _READY_SECONDS
+        while self.status is None and not self.cause and len(self.written[self.done]) < 4:
+            self._step(self.deadline)
+        told = bytes(self.written[self.done][:4])
+        del self.written[self.done][:4]
+        self.started = time.monotonic()
+        self.deadline = self.started + self.limits["wall_seconds"]
+        return told == struct.pack(">I", candidate.READY)
 
     def to_the_end(self) -> None:
         """Until the process has ended, or has to."""
@@ -125,26 +149,24 @@ class _Run:
         With `keep`, the order runs in a process of its own: where it takes too long, or says too much, that one is
         killed.
         """
-        self.written[self.replies].clear()
-        self.written[self.done].clear()
         self.too_long = False
         until, stopped = min(self.deadline, time.monotonic() + seconds), ""
         while self.status is None and not self.cause and len(self.written[self.done]) < 4:
             in_time = self._step(until)
-            if in_time and not self.too_long:
+            if in_time and (stopped or not self.too_long):
                 continue
             why = "output" if self.too_long else "wall"
             if stopped or not keep:
                 self.cause = self.cause or stopped or why
             elif not self.cause:
                 stopped, until = why, min(self.deadline, time.monotonic() + 1)
-                self._kill_others(self.child)
-                self.too_long = False
+                self.kill_others(self.child)
         if self.cause:
             return self.cause, False
         told = bytes(self.written[self.done][:4])
+        self.written[self.done].clear()
         if keep and len(told) == 4:
-            self._kill_others(self.child)
+            self.kill_others(self.child)
         self._read_all()
         if len(told) < 4:
             return "no reply", False
@@ -169,6 +191,8 @@ class _Run:
                 self._reap()
             else:
                 self._read(descriptor)
+        if self.pidfd < 0 and self.status is None:
+            self._reap()
         if time.monotonic() - self.started > _TICK_SECONDS and self.status is None:
             self._watch()
         return True
@@ -207,7 +231,8 @@ class _Run:
         if pid:
             self.status, self.cpu_seconds = status, usage.ru_utime + usage.ru_stime
             self.seconds = time.monotonic() - self.started
-            self.poll.unregister(self.pidfd)
+            if self.pidfd >= 0:
+                self.poll.unregister(self.pidfd)
 
     def _watch(self) -> None:
         """Collect orphans, and add up the memory of all processes."""
@@ -230,7 +255,7 @@ class _Run:
             return [int(name) for name in os.listdir("/proc") if name.isdecimal() and int(name) != me]
         return _descendants(me)
 
-    def _kill_others(self, kept: int = 0) -> None:
+    def kill_others(self, kept: int = 0) -> None:
         """Kill all processes of the box, until none is left."""
         for _ in range(100):
             others = [pid for pid in self._others() if pid != kept and _is_alive(pid)]
@@ -253,7 +278,12 @@ class _Run:
             self._read_all()
             self.cause = self.cause or "end"
         if not self.is_first:
-            self._kill_others()
+            self.kill_others()
+
+    def leave(self) -> NoReturn:
+        """End what was started here, where no namespace does."""
+        self.kill_others()
+        os._exit(1)
 
     def report(self) -> dict[str, Any]:
         told = bytes(self.written[self.done][:4])
@@ -280,9 +310,12 @@ def _read(folder: str, name: str, most: int) -> bytes | None:
         descriptor = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
-        return file.read() if stat.S_ISREG(status.st_mode) and status.st_size <= most else None
+        is_plain = stat.S_ISREG(status.st_mode) and status.st_size <= most
+        return frames.read_exactly(descriptor, status.st_size) if is_plain else None
+    finally:
+        os.close(descriptor)
 
 
 def _is_alive(pid: int) -> bool:

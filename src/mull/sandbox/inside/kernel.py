@@ -77,8 +77,8 @@ def show_memory() -> None:
     prctl(_PR_SET_DUMPABLE, 1)
 
 
-def die_with_parent() -> None:
-    prctl(_PR_SET_PDEATHSIG, 9)
+def die_with_parent(number: int = 9) -> None:
+    prctl(_PR_SET_PDEATHSIG, number)
 
 
 def adopt_orphans() -> None:

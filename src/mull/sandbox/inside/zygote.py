@@ -39,6 +39,25 @@ def once(channel: int, outgoing: int | None = None) -> NoReturn:
     )
 
 
+def bare(channel: int, folder: str, readable: Sequence[str]) -> NoReturn:
+    """Serve one job without namespaces: landlock takes their place."""
+    kernel.die_with_parent(signal.SIGTERM)
+    kernel.adopt_orphans()
+    kernel.no_new_privileges()
+    _names()
+    code = seccomp.program(platform.machine(), keep_metadata=True)
+    readers = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", sys.base_prefix, *readable]
+    rules = [(path, kernel.LANDLOCK_READ) for path in readers if os.path.exists(path)]
+    rules += [(f"/dev/{name}", kernel.LANDLOCK_FILES) for name in ("null", "zero", "full", "random", "urandom")]
+    rules.append((folder, kernel.LANDLOCK_FILES))
+
+    def lock() -> None:
+        kernel.landlock(rules)
+        kernel.filter_calls(code)
+
+    harness.serve(channel, channel, folder, lock, is_first=False)
+
+
 def forever(control: int) -> NoReturn:
     """Make a box for each descriptor that comes in, until the other side is gone."""
     kernel.die_with_parent()
@@ -111,4 +130,6 @@ def main(arguments: Sequence[str]) -> None:
     sys.path[:] = [path for path in sys.path if path]
     if arguments[0] == "zygote":
         forever(int(arguments[1]))
+    if arguments[0] == "landlock":
+        bare(int(arguments[1]), arguments[2], arguments[3:])
     once(int(arguments[1]), int(arguments[2]) if len(arguments) > 2 else None)
