@@ -45,7 +45,8 @@ ROW_1_ORDER = {
     "run": {"asked", "cost", "keys", "trace", "trials", "verdicts", "wallet"},
     "verdicts": {"cost", "trials", "wallet"},
     "wallet": {"asked", "cost"},
-    "bank": {"keys"},
+    "bank": {"keys", "trials"},
+    "keys": {"trials"},
     "testing": {"bank", "run", "trials"},
     "config": {"config_schema"},
 }

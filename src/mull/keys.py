@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from mull.trials import Trial
 from mull.types import Model, Pair, Params, Problem, Prompt, Sample
 
 
@@ -52,7 +53,12 @@ def preference_key(identity: str, problem: Problem, pair: Pair) -> str | None:
     return _verdict_key("preference", identity, problem, pair.first, pair.second)
 
 
-def _verdict_key(kind: str, identity: str, problem: Problem, *samples: Sample) -> str | None:
+def behaviour_key(identity: str, problem: Problem, trial: Trial) -> str | None:
+    """The key of what a program did in a trial. `None` as for `score_key`."""
+    return _verdict_key("behaviour", identity, problem, trial=[trial.program, trial.tests, trial.inputs])
+
+
+def _verdict_key(kind: str, identity: str, problem: Problem, *samples: Sample, **more: Any) -> str | None:
     judged = {
         kind: identity,
         "problem": problem.id,
@@ -61,6 +67,7 @@ def _verdict_key(kind: str, identity: str, problem: Problem, *samples: Sample) -
         "kind": problem.kind,
         "given": dict(problem.given),
         "replies": [[s.reply, s.answer, s.reasoning, s.finish] for s in samples],
+        **more,
     }
     try:
         return digest(judged)

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from mull.asked import Ask, Hold, check_asked
 from mull.cost import affordable, check_quoted
 from mull.errors import UsageError
-from mull.keys import digest, preference_key, question, score_key, seed_of
+from mull.keys import behaviour_key, digest, preference_key, question, score_key, seed_of
 from mull.trace import Trace
 from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
@@ -438,11 +438,11 @@ class Run:
             raise UsageError("this strategy runs programs and needs an executor: name one with executor=")
         asking = Asking(
             executor.name,
-            None,
+            executor.identity,
             lambda part: executor.quote(problem, part),
             lambda part: executor.execute(problem, part),
             lambda why: Behaviour(is_known=False, why=why),
-            lambda identity, trial: None,
+            lambda identity, trial: behaviour_key(identity, problem, trial),
         )
         return await self._judged(trials, asking)
 

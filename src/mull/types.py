@@ -436,10 +436,10 @@ class Bank(Protocol):
         """Whether another process draws into this bank now."""
         ...
 
-    def verdicts(self, keys: Sequence[str]) -> dict[str, Score | Preference]:
+    def verdicts(self, keys: Sequence[str]) -> dict[str, Any]:
         """Those of the verdicts that are in the bank, by key."""
         ...
 
-    def keep(self, key: str, judged_by: str, verdict: Score | Preference) -> None:
-        """Keep a verdict; one that is already there stays as it is."""
+    def keep(self, key: str, judged_by: str, verdict: Any) -> None:
+        """Keep a verdict (`mull.trials.Verdict`); one that is already there stays as it is."""
         ...

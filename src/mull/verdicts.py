@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from mull.cost import check_quoted, fits, total
 from mull.errors import BankAwayError
-from mull.trials import Behaviour
+from mull.trials import Behaviour, Verdict
 from mull.types import Bank, Cost, Preference, Score, Stopped
 from mull.wallet import Wallet
 
@@ -75,15 +75,17 @@ async def judged(
         wallet.drop(hold)
     for name, verdict in zip(missing, new, strict=True):
         verdicts[name] = verdict
-        if bank is not None and name in keys and not isinstance(verdict, Behaviour) and _is_lasting(verdict):
+        if bank is not None and name in keys and _is_lasting(verdict):
             bank.keep(name, str(asking.identity), verdict)
     given = [verdicts[name] for name in names]
     wallet.pay(total(v.cost for v in given), hold.quote, total(v.cost for v in new) if new else None)
     return given + beyond, stopped
 
 
-def _is_lasting(verdict: Score | Preference) -> bool:
+def _is_lasting(verdict: Verdict) -> bool:
     """Whether asking again would say the same."""
+    if isinstance(verdict, Behaviour):
+        return verdict.is_known
     value = verdict.value if isinstance(verdict, Score) else verdict.first
     return value is not None or verdict.is_lasting
 

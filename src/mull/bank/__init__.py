@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mull.types import Claim, Preference, Prompt, Sample, Score
+from mull.trials import Verdict
+from mull.types import Claim, Prompt, Sample
 
 if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
@@ -18,7 +19,7 @@ class MemoryBank:
 
     def __init__(self) -> None:
         self._draws: dict[tuple[str, int], Sample] = {}
-        self._verdicts: dict[str, Score | Preference] = {}
+        self._verdicts: dict[str, Verdict] = {}
 
     def __len__(self) -> int:
         return len(self._draws)
@@ -36,10 +37,10 @@ class MemoryBank:
     def is_shared(self) -> bool:
         return False
 
-    def verdicts(self, keys: Sequence[str]) -> dict[str, Score | Preference]:
+    def verdicts(self, keys: Sequence[str]) -> dict[str, Verdict]:
         return {key: self._verdicts[key] for key in keys if key in self._verdicts}
 
-    def keep(self, key: str, judged_by: str, verdict: Score | Preference) -> None:
+    def keep(self, key: str, judged_by: str, verdict: Verdict) -> None:
         self._verdicts.setdefault(key, verdict)
 
 

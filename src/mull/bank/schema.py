@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mull.keys import digest
+from mull.trials import Behaviour, Verdict
 from mull.types import Cost, Finish, Preference, Prompt, Sample, Score
 
 SCHEMA_VERSION = 3
@@ -164,10 +165,12 @@ def _tuples(places: list[list[list[Any]]]) -> tuple[tuple[tuple[str, float], ...
     return tuple(tuple((token, logprob) for token, logprob in place) for place in places)
 
 
-def verdict_row(key: str, judged_by: str, verdict: Score | Preference) -> dict[str, Any]:
+def verdict_row(key: str, judged_by: str, verdict: Verdict) -> dict[str, Any]:
     """A verdict as a row."""
     if isinstance(verdict, Score):
         kind, value, steps = "score", verdict.value, array("d", verdict.steps).tobytes()
+    elif isinstance(verdict, Behaviour):
+        kind, value, steps = "behaviour", None, b""
     else:
         kind, value, steps = "preference", verdict.first, b""
     row = {
@@ -177,15 +180,28 @@ def verdict_row(key: str, judged_by: str, verdict: Score | Preference) -> dict[s
         "value": None if value is None else float(value),
         "steps": steps,
         "cost": json.dumps(astuple(verdict.cost)),
-        "why": packed(verdict.why),
+        "why": packed(_told(verdict) if isinstance(verdict, Behaviour) else verdict.why),
     }
     row["digest"] = row_digest(row)
     return row
 
 
-def verdict_of(row: Any) -> Score | Preference:
+def _told(behaviour: Behaviour) -> str:
+    """A behaviour as text; only one that is known is kept."""
+    return json.dumps([behaviour.passed, behaviour.outputs, behaviour.errors, behaviour.why])
+
+
+def behaviour_of(told: str, cost: Cost) -> Behaviour:
+    """The behaviour that a text tells of."""
+    passed, outputs, errors, why = json.loads(told)
+    return Behaviour(tuple(passed), tuple(outputs), tuple(errors), cost=cost, why=why)
+
+
+def verdict_of(row: Any) -> Verdict:
     """The verdict in a row. One without a value is only there because its reason lasts."""
     cost, why, is_lasting = Cost(*json.loads(row.cost)), unpacked(row.why), row.value is None
+    if row.kind == "behaviour":
+        return behaviour_of(why, cost)
     if row.kind == "preference":
         return Preference(row.value, cost, why, is_lasting)
     return Score(row.value, tuple(array("d", row.steps)), cost, why, is_lasting)

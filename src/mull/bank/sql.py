@@ -31,7 +31,8 @@ from mull.bank.schema import (
     verdicts,
 )
 from mull.errors import BankAwayError, BankError
-from mull.types import Claim, Preference, Prompt, Sample, Score
+from mull.trials import Verdict
+from mull.types import Claim, Prompt, Sample
 
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ class SqlBank:
         self._made_with = url, patience, lease_seconds
         self._waiting: dict[tuple[str, int], Sample] = {}
         self._asked: dict[str, Mapping[str, Any]] = {}
-        self._judged: dict[str, tuple[str, Score | Preference]] = {}
+        self._judged: dict[str, tuple[str, Verdict]] = {}
         self._released: list[int] = []
         self._stored: set[str] = set()
         self._error: BankError | None = None
@@ -114,7 +115,7 @@ class SqlBank:
             self._asked[key] = asked
         self._schedule()
 
-    def verdicts(self, keys: Sequence[str]) -> dict[str, Score | Preference]:
+    def verdicts(self, keys: Sequence[str]) -> dict[str, Verdict]:
         """Those of the verdicts that are in the bank, by key."""
         self.flush()
         parts = [list(keys[start : start + KEYS_AT_ONCE]) for start in range(0, len(keys), KEYS_AT_ONCE)]
@@ -124,7 +125,7 @@ class SqlBank:
 
         return {row.key: verdict_of(row) for row in self.database.do("cannot be read", read)}
 
-    def keep(self, key: str, judged_by: str, verdict: Score | Preference) -> None:
+    def keep(self, key: str, judged_by: str, verdict: Verdict) -> None:
         """Keeps a verdict; it is on disk when the event loop comes round."""
         if self._error is not None:
             raise self._error
