@@ -7,11 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from mull import Bank, Budget, Cost, Finish, MemoryBank, Pair, Preference, Problem, Prompt, Run, Sample, Score, Stopped
+from mull import (
+    Bank,
+    Behaviour,
+    Budget,
+    Cost,
+    Finish,
+    MemoryBank,
+    Pair,
+    Preference,
+    Problem,
+    Prompt,
+    Run,
+    Sample,
+    Score,
+    Stopped,
+    Trial,
+)
 from mull.bank import open_bank
 from mull.errors import ModelError
-from mull.keys import preference_key, score_key
-from mull.testing import PROBLEM, FakeJudge, FakeModel, FakeVerifier, fake_run
+from mull.keys import behaviour_key, preference_key, score_key
+from mull.testing import PROBLEM, FakeExecutor, FakeJudge, FakeModel, FakeVerifier, fake_run
 
 COST = Cost(1, 0, 0, 5, 0, 0.0, 0.0, 0.0)
 
@@ -161,6 +177,27 @@ def test_a_dead_judge_is_said_where_something_is_missing(bank: Bank) -> None:
         preferred(fake_run(judge=FakeJudge(is_dead=True), bank=bank), [Pair(reply("x"), reply("y"))])
 
 
+def test_what_a_program_did_is_banked_unless_the_sandbox_failed(bank: Bank) -> None:
+    trials = [Trial(f"program {i}", ("t", "u"), ("x", "y")) for i in range(40)]
+
+    def executed(executor: FakeExecutor, trials: list[Trial]) -> tuple[list[Behaviour], Run]:
+        run = fake_run(executor=executor, bank=bank)
+
+        async def call() -> list[Behaviour]:
+            return await run.execute(PROBLEM, trials)
+
+        return asyncio.run(call()), run
+
+    first, first_run = executed(FakeExecutor(), trials)
+    n_failed = sum(not behaviour.is_known for behaviour in first)
+    assert 0 < n_failed < 10
+    again, second_run = executed(FakeExecutor(is_dead=True), trials[::-1])
+    assert again == first[::-1]
+    assert (second_run.spent, second_run.fresh) == (first_run.spent, Cost())
+    with pytest.raises(ModelError, match="told to be dead"):
+        executed(FakeExecutor(is_dead=True), [replace(trial, inputs=("z",)) for trial in trials])
+
+
 def test_the_key_holds_all_that_decides_a_verdict() -> None:
     problem = replace(PROBLEM, given={"numbers": (1, 2), "target": 3})
     sample = reply("x")
@@ -176,6 +213,10 @@ def test_the_key_holds_all_that_decides_a_verdict() -> None:
         preference_key("v", problem, Pair(sample, reply("y"))),
         preference_key("v", problem, Pair(reply("y"), sample)),
         preference_key("v", problem, Pair(sample, sample)),
+        behaviour_key("v", problem, Trial("p")),
+        behaviour_key("v", problem, Trial("p", ("t",))),
+        behaviour_key("v", problem, Trial("p", (), ("t",))),
+        behaviour_key("v", replace(problem, given={}), Trial("p")),
     ]
     assert len(set(keys)) == len(keys)
     assert keys[0] == score_key("v", problem, replace(sample, draw=7, seed=8, cost=Cost(9)))

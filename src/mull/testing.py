@@ -14,7 +14,7 @@ from typing import Any
 from mull.bank import Bank, MemoryBank
 from mull.errors import ModelError
 from mull.run import Run
-from mull.trials import Behaviour, Trial
+from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
     AnswerKind,
     Budget,
@@ -242,10 +242,16 @@ class FakeJudge:
         return Preference(float(is_right == (pair.first.text <= pair.second.text)), cost)
 
 
+@dataclass(frozen=True)
 class FakeExecutor:
-    """Behaviour that a program's text and what it is tried on decide; a tenth of the programs it cannot run."""
+    """Behaviour that a program's text and what it is tried on decide; a tenth of the programs it can never run.
+
+    `seen` lists every program that it was to run. Told that it `is_dead`, it fails with `ModelError` on those it can.
+    """
 
     usd: float = 1e-8
+    is_dead: bool = False
+    seen: list[str] = field(default_factory=list, compare=False)
 
     @property
     def name(self) -> str:
@@ -263,9 +269,12 @@ class FakeExecutor:
         return [self._behaviour(trial) for trial in trials]
 
     def _behaviour(self, trial: Trial) -> Behaviour:
-        cost = Cost(0, 0, 0, 0, 0, 0.0, self.usd, 0.0)
         if random.Random(trial.program).random() < 0.1:
             return Behaviour(is_known=False, why="the fake executor was told not to know")
+        if self.is_dead:
+            raise ModelError("the fake executor was told to be dead")
+        self.seen.append(trial.program)
+        cost = Cost(0, 0, 0, 0, 0, 0.0, self.usd, 0.0)
         seen = [random.Random(f"{trial.program}/{what}") for what in (*trial.tests, *trial.inputs)]
         passed, given = seen[: len(trial.tests)], seen[len(trial.tests) :]
         outputs = tuple(rng.choice(["1", "2", None]) for rng in given)
@@ -283,12 +292,16 @@ def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
 
 
 def fake_run(
-    model: Model | None = None, verifier: Verifier | None = None, judge: Judge | None = None, **options: Any
+    model: Model | None = None,
+    verifier: Verifier | None = None,
+    judge: Judge | None = None,
+    executor: Executor | None = None,
+    **options: Any,
 ) -> Run:
     """A run on the fakes, unless others are given."""
     model, verifier, judge = model or FakeModel(), verifier or FakeVerifier(), judge or FakeJudge()
     params = Params(max_tokens=48)
-    return Run(model, verifier=verifier, judge=judge, executor=FakeExecutor(), params=params, **options)
+    return Run(model, verifier=verifier, judge=judge, executor=executor or FakeExecutor(), params=params, **options)
 
 
 BUDGETS = (
@@ -346,11 +359,12 @@ def check_no_draw_twice(strategy: Strategy) -> None:
 
 
 def check_replay(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Replayed from the bank on a dead model, verifier and judge: nothing is paid, outcome and spend are the same."""
+    """Replayed from the bank where all else is dead: nothing is paid, outcome and spend are the same."""
     bank = bank or MemoryBank()
     first = fake_run(bank=bank)
     outcome = solve(strategy, first)
-    second = fake_run(FakeModel(dies_after=0), FakeVerifier(is_dead=True), FakeJudge(is_dead=True), bank=bank)
+    dead = FakeVerifier(is_dead=True), FakeJudge(is_dead=True), FakeExecutor(is_dead=True)
+    second = fake_run(FakeModel(dies_after=0), *dead, bank=bank)
     assert solve(strategy, second) == outcome
     assert second.spent == first.spent
     assert second.fresh == Cost()

@@ -7,15 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from mull.trials import Behaviour
-from mull.types import Preference, Prompt, Sample, Score
+from mull.trials import Verdict
+from mull.types import Prompt, Sample
 
 if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
-
-
-Verdict = Score | Preference | Behaviour
-"""What a verifier, a judge or an executor said."""
 
 
 class Claim(NamedTuple):

@@ -12,13 +12,24 @@ from typing import Any
 import sqlalchemy as sa
 
 from mull.bank import care
-from mull.bank.schema import asked_of, draw_row, meta, question_row, sample_of, unpacked, verdict_of, verdict_row
+from mull.bank.schema import (
+    asked_of,
+    behaviour_of,
+    draw_row,
+    meta,
+    question_row,
+    sample_of,
+    unpacked,
+    verdict_of,
+    verdict_row,
+)
 from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
 from mull.keys import digest, question
 from mull.lab import foreign
 from mull.models.banked import BankedModel
 from mull.records import RecordedSample, read_jsonl, read_recordings
+from mull.trials import Verdict
 from mull.types import Cost, Finish, Message, Model, Params, Preference, Prompt, Sample, Score
 
 Tick = Callable[[], None]
@@ -147,8 +158,10 @@ def _drawn(asked: Mapping[str, Any], row: Mapping[str, Any]) -> Sample:
     )
 
 
-def _verdict(row: Mapping[str, Any]) -> Score | Preference:
+def _verdict(row: Mapping[str, Any]) -> Verdict:
     cost, is_lasting = Cost(**row["cost"]), row["value"] is None
+    if row["kind"] == "behaviour":
+        return behaviour_of(row["why"], cost)
     if row["kind"] == "preference":
         return Preference(row["value"], cost, row["why"], is_lasting)
     return Score(row["value"], tuple(row["steps"]), cost, row["why"], is_lasting)
@@ -200,7 +213,7 @@ def write_verdicts(bank: SqlBank, path: Path, tick: Tick = lambda: None) -> int:
                 yield {
                     "verdict": row.key, "judged_by": unpacked(row.judged_by), "kind": row.kind,
                     "value": row.value, "steps": list(verdict.steps) if isinstance(verdict, Score) else [],
-                    "cost": asdict(verdict.cost), "why": verdict.why,
+                    "cost": asdict(verdict.cost), "why": unpacked(row.why),
                 }  # fmt: skip
             tick()
 
