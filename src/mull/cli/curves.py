@@ -89,8 +89,7 @@ def curves(
 
     for shown, (name, one) in zip(table.curves(measured), both.items(), strict=True):
         stdout().print(shown)
-        pools = draws[name].pools
-        lacks = shortcomings(counts([pool.n for pool in pools], [pool.n_correct for pool in pools]))
+        lacks = shortcomings(counts([pool.n for pool in pools[name]], [pool.n_correct for pool in pools[name]]))
         for line in [SAYS[flag] for flag in lacks] + table.limits(one.limits):
             stdout().print(f"- {line}", style="dim", highlight=False)
     lengths = {name: one.limits.tokens.mean for name, one in both.items() if one.limits.tokens is not None}
