@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mull.equal import compare_now, read
+from mull.equal import compare_now
+from mull.equal.reader import forget
 from mull.equal.votes import _quick
 from mull.records import read_jsonl
 
@@ -60,7 +61,7 @@ def report(name: str, pairs: Sequence[Pair], decide: Callable[[str, str], bool |
     accepted = refused = undecided = 0
     seconds = []
     for a, b, is_equal in pairs:
-        read.cache_clear()  # nothing is remembered: every answer is read anew
+        forget()  # nothing is remembered: every answer is read anew
         start = time.perf_counter()
         verdict = decide(a, b)
         seconds.append(time.perf_counter() - start)

@@ -113,7 +113,7 @@ PROGRAMS = [
     Hostile(
         "threads",
         script(
-            "import threading, time\nn = 0\ntry:\n    while n < 500:\n"
+            "import threading, time\nthreading.stack_size(1 << 17)\nn = 0\ntry:\n    while n < 500:\n"
             "        threading.Thread(target=time.sleep, args=(60,), daemon=True).start(); n += 1\n"
             "except RuntimeError:\n    print('full', n)\nimport os, sys; sys.stdout.flush(); os._exit(0)"
         ),

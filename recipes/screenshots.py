@@ -1,6 +1,7 @@
-"""The pictures in `docs/report.md`: `python recipes/screenshots.py` (needs `mull[lab]`, selenium and Chromium).
+"""The pictures in `docs/report.md` and `docs/search.md`: `python recipes/screenshots.py [report|search]`.
 
-Sweeps the built-in model, makes the report and photographs it on a wide screen, on a phone and in the dark.
+Sweeps the built-in model, makes the report and photographs it on a wide screen, on a phone and in the dark; traces a
+search and photographs its tree. Needs `mull[lab]`, selenium and Chromium.
 """
 
 from __future__ import annotations
@@ -38,6 +39,16 @@ SHOTS = {
     "report-phone.png": Shot(390, 1500, False),
     "report-dark.png": Shot(1200, 1500, True),
 }
+SEARCH = (
+    "reach 40 with 2 4 6 10",
+    "--kind",
+    "expression",
+    "-s",
+    "mcts:n=24,width=3,pick=best",
+    "--verifier",
+    "countdown",
+)
+TREE = {"search.png": Shot(1200, 820, False)}
 
 
 def mull(*arguments: str) -> None:
@@ -62,37 +73,42 @@ def screen(driver: webdriver.Chrome, width: int, height: int, is_dark: bool) -> 
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
 
 
-def shoot(page: Path, folder: Path, shots: Mapping[str, Shot]) -> None:
-    """Takes every picture of a page."""
+def shoot(page: Path, folder: Path, shots: Mapping[str, Shot], where: str) -> None:
+    """Takes every picture of a page, from the element that `where` names on."""
     with tempfile.TemporaryDirectory() as profile:
         driver = chromium(Path(profile))
         try:
             for name, shot in shots.items():
                 screen(driver, *shot)
                 driver.get(page.as_uri())
+                driver.execute_script("document.querySelector(arguments[0]).scrollIntoView()", where)
                 taken = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
                 (folder / name).write_bytes(base64.b64decode(taken["data"]))
         finally:
             driver.quit()
 
 
+def report(scratch: Path) -> None:
+    draws, page = scratch / "draws.jsonl", scratch / "report.html"
+    strategies = [part for strategy in STRATEGIES for part in ("-s", strategy)]
+    bank = f"{scratch}/bank.db"
+    mull("sweep", "chain:ops=4", *strategies, "--problems", "200", "--bank", bank, "--out", str(draws))
+    mull("report", str(draws), "--out", str(page), "--title", "Four operations: is it worth drawing more?")
+    shoot(page, DOCS, SHOTS, "body")
+
+
+def search(scratch: Path) -> None:
+    trace, page = scratch / "trace.json", scratch / "search.html"
+    mull("solve", *SEARCH, "--bank", "none", "--trace", str(trace))
+    mull("report", str(trace), "--out", str(page))
+    shoot(page, DOCS, TREE, "#picture")
+
+
 def main() -> None:
+    wanted = sys.argv[1:] or ["report", "search"]
     with tempfile.TemporaryDirectory() as scratch:
-        draws, page = Path(scratch, "draws.jsonl"), Path(scratch, "report.html")
-        strategies = [part for strategy in STRATEGIES for part in ("-s", strategy)]
-        mull(
-            "sweep",
-            "chain:ops=4",
-            *strategies,
-            "--problems",
-            "200",
-            "--bank",
-            f"{scratch}/bank.db",
-            "--out",
-            str(draws),
-        )
-        mull("report", str(draws), "--out", str(page), "--title", "Four operations: is it worth drawing more?")
-        shoot(page, DOCS, SHOTS)
+        for name in wanted:
+            {"report": report, "search": search}[name](Path(scratch))
 
 
 if __name__ == "__main__":

@@ -155,12 +155,21 @@ def test_at_the_deadline_what_the_bank_has_is_had(bank: Bank) -> None:
 def test_preferences_are_kept_for_ordered_pairs(bank: Bank) -> None:
     judge, x, y = FakeJudge(), reply("x"), reply("y")
     first = fake_run(judge=judge, bank=bank)
-    there, back, again = preferred(first, [Pair(x, y), Pair(y, x), Pair(x, y)])
+    there, back = preferred(first, [Pair(x, y), Pair(y, x)])
     assert judge.seen == [("x", "y"), ("y", "x")]
-    assert there == again != back
     second = fake_run(judge=FakeJudge(is_dead=True), bank=bank)
     assert preferred(second, [Pair(y, x), Pair(x, y)]) == [back, there]
     assert (second.spent.calls, second.fresh) == (2, Cost())
+
+
+def test_a_pair_compared_again_is_asked_about_again_and_each_time_is_kept(bank: Bank) -> None:
+    judge, pair = FakeJudge(), Pair(reply("x"), reply("y"))
+    first = fake_run(judge=judge, bank=bank)
+    told = [*preferred(first, [pair, pair]), *preferred(first, [pair])]
+    assert len(judge.seen) == 3, "a judge that samples may say something else the next time"
+    second = fake_run(judge=FakeJudge(is_dead=True), bank=bank)
+    assert [*preferred(second, [pair, pair]), *preferred(second, [pair])] == told
+    assert (second.spent.calls, second.fresh) == (3, Cost())
 
 
 def test_a_dead_judge_is_said_where_something_is_missing(bank: Bank) -> None:

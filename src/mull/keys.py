@@ -54,12 +54,13 @@ def preference_key(identity: str, problem: Problem, pair: Pair) -> str | None:
 
 
 def behaviour_key(identity: str, problem: Problem, trial: Trial) -> str | None:
-    """The key of what a program did in a trial. `None` as for `score_key`."""
-    return _verdict_key("behaviour", identity, problem, trial=[trial.program, trial.tests, trial.inputs])
+    """The key of what a program did. `None` as for `score_key`."""
+    return _verdict_key("behaviour", identity, problem, program=[trial.program, trial.tests, trial.inputs])
 
 
 def _verdict_key(kind: str, identity: str, problem: Problem, *samples: Sample, **more: Any) -> str | None:
     judged = {
+        **more,
         kind: identity,
         "problem": problem.id,
         "messages": [[m.role, m.content] for m in problem.prompt.messages],
@@ -67,7 +68,6 @@ def _verdict_key(kind: str, identity: str, problem: Problem, *samples: Sample, *
         "kind": problem.kind,
         "given": dict(problem.given),
         "replies": [[s.reply, s.answer, s.reasoning, s.finish] for s in samples],
-        **more,
     }
     try:
         return digest(judged)

@@ -11,13 +11,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mull.bank import MemoryBank
+from mull.bank import Bank, MemoryBank
 from mull.errors import ModelError
 from mull.run import Run
 from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
     AnswerKind,
-    Bank,
     Budget,
     Cost,
     Draw,
@@ -247,12 +246,12 @@ class FakeJudge:
 class FakeExecutor:
     """Behaviour that a program's text and what it is tried on decide; a tenth of the programs it can never run.
 
-    `seen` lists every program that it was to run. Told that it `is_dead`, it fails with `ModelError` on those it can.
+    `seen` lists every trial that it made. Told that it `is_dead`, it fails with `ModelError` on those it could make.
     """
 
     usd: float = 1e-8
     is_dead: bool = False
-    seen: list[str] = field(default_factory=list, compare=False)
+    seen: list[Trial] = field(default_factory=list, compare=False)
 
     @property
     def name(self) -> str:
@@ -274,7 +273,7 @@ class FakeExecutor:
             return Behaviour(is_known=False, why="the fake executor was told not to know")
         if self.is_dead:
             raise ModelError("the fake executor was told to be dead")
-        self.seen.append(trial.program)
+        self.seen.append(trial)
         cost = Cost(0, 0, 0, 0, 0, 0.0, self.usd, 0.0)
         seen = [random.Random(f"{trial.program}/{what}") for what in (*trial.tests, *trial.inputs)]
         passed, given = seen[: len(trial.tests)], seen[len(trial.tests) :]
@@ -372,10 +371,10 @@ def check_replay(strategy: Strategy, bank: Bank | None = None) -> None:
 
 
 def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Killed half way and run again: the same outcome, no finished draw is made again, no reply judged twice."""
+    """Killed half way and run again: the same outcome, no finished draw is made again, no verdict asked for twice."""
     bank = bank or MemoryBank()
-    whole, verifier, judge = FakeModel(), FakeVerifier(), FakeJudge()
-    outcome = solve(strategy, fake_run(whole))
+    whole, verifier, judge, judged = FakeModel(), FakeVerifier(), FakeJudge(), FakeJudge()
+    outcome = solve(strategy, fake_run(whole, judge=judged))
     first = FakeModel(dies_after=max(len(whole.seen) // 2, 1))
     if len(whole.seen) > len(first.seen) and len(whole.seen) > 1:
         try:
@@ -388,4 +387,4 @@ def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
     assert solve(strategy, fake_run(second, verifier, judge, bank=bank)) == outcome
     assert len(first.seen) + len(second.seen) == len(whole.seen)
     assert len(verifier.seen) == len(set(verifier.seen))
-    assert len(judge.seen) == len(set(judge.seen))
+    assert sorted(judge.seen) == sorted(judged.seen)

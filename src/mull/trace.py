@@ -212,9 +212,10 @@ class Trace:
             for sample, answer, score in zip(outcome.candidates, answers, scores, strict=True)
         ]
         conversations = [[asdict(m) for m in prompt.messages] for prompt in self.prompts]
+        sampling = asdict(params) | {"stop": list(params.stop)}
         best = outcome.best
         return TraceFile(
-            self.problem.id, self.problem.kind.value, model, strategy, verifier, judge, seed, asdict(params),
+            self.problem.id, self.problem.kind.value, model, strategy, verifier, judge, seed, sampling,
             dict(budget), conversations, self.events, outcome.answer, self.id_of(best), best.reply if best else None,
             outcome.confidence, outcome.stopped.value, list(outcome.tally), candidates, spent, fresh, self._now(),
             dict(made_by),

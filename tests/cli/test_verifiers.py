@@ -41,7 +41,8 @@ async def test_a_reward_model_with_swapped_labels_is_refused(environment: dict[s
         status, out, err = await mull(environment, "list", "verifiers", "--check", "--json", *config)
     assert status == 1
     found = json.loads(out)["verifiers"]
-    assert [finding["is_right"] for finding in found] == [True, True, False], "countdown, straight, swapped"
+    assert ("countdown", True) in [(finding["name"], finding["is_right"]) for finding in found]
+    assert [finding["is_right"] for finding in found if finding["name"] == "m"] == [True, False]
     assert "is not to be used as it stands: it ranks a right solution" in err
     assert err.count("\n") == 1
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mull.answers import canonical, extract
 from mull.equal import compare_now, pool, read
+from mull.equal.reader import forget
 from mull.equal.votes import _quick
 from mull.records import read_jsonl
 from mull.types import AnswerKind
@@ -87,7 +88,7 @@ def test_what_a_hostile_text_says_is_never_run() -> None:
     ids=lambda text: text[:12],
 )  # fmt: skip
 def test_reading_takes_no_time_whatever_is_written(text: str) -> None:
-    read.cache_clear()
+    forget()
     start = time.process_time()
     read(text)
     assert time.process_time() - start < 0.5

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mull.equal.pool import Pool, Worker, WorkerError
+from mull.equal.worker import decide, is_confirmed
 
 HANGS = r"\int x^x \sin x \cos(x^2) dx"
 """sympy thinks about this integral for much longer than anybody waits."""
@@ -43,6 +44,29 @@ def test_a_hostile_answer_leaves_another_worker_free(pool: Pool) -> None:
         fast = [pool.compare(rf"\sum_{{k=1}}^{{{n}}} k", str(n * (n + 1) // 2)).is_equal for n in range(5, 9)]
         assert fast == [True] * 4
         assert slow.result().is_equal is None
+
+
+def test_a_yes_of_math_verify_has_to_hold_to_500_digits() -> None:
+    """What differs only far behind the point, or only in what is tiny on both sides, differs."""
+    import sympy
+
+    e, x = sympy.E, sympy.Symbol("x")
+    assert is_confirmed(sympy.sqrt(3 + 2 * sympy.sqrt(2)), 1 + sympy.sqrt(2)) is True
+    assert is_confirmed(sympy.sin(x) ** 2 + sympy.cos(x) ** 2, sympy.Integer(1)) is True
+    assert is_confirmed(1 + e**-30, sympy.Integer(1)) is False
+    assert is_confirmed(1 + e**-500, sympy.Integer(1)) is False
+    assert is_confirmed(e**-500, 2 * e**-500) is False
+    assert is_confirmed(sympy.sqrt(x**2), x) is False
+    assert is_confirmed(sympy.oo * sympy.Integer(1), sympy.oo) is None
+
+
+def test_a_lax_yes_is_not_taken_where_the_digits_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    import math_verify
+
+    monkeypatch.setattr(math_verify, "verify", lambda gold, answer, **_: True)
+    assert decide(r"\frac{1}{2004!}", r"\frac{1}{2006!}") is False
+    assert decide(r"\cos(10^{-20})", "1") is False
+    assert decide(r"\sin^2 x + \cos^2 x", "1") is True
 
 
 def test_workers_are_reused(pool: Pool) -> None:

@@ -116,9 +116,7 @@ def test_a_killed_worker_costs_only_its_draws_under_way(bank: SqlBank, tmp_path:
     dead = {str(pid) for pid in pids[:n_killed]}
     twice = {draw for draw, times in made.items() if times > 1}
     assert twice <= {draw for pid, draw in log if pid in dead}
-    assert len(twice) <= n_killed * grid.N_AT_ONCE, (
-        "what it had drawn and not yet written: at most one draw of each problem"
-    )
+    assert len(twice) <= n_killed * grid.N_AT_ONCE, "at most one draw of each problem under way"
     alone = locally(replace(whole, model=FakeModel()), n_problems)
     assert rows(whole, cells) == rows(whole, alone)
 

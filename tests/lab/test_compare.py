@@ -22,6 +22,7 @@ from mull.lab.compare import (
     paired,
     pareto,
     permutation_test,
+    power,
     problems_needed,
     resamples,
     wilson,
@@ -70,6 +71,19 @@ def test_problems_that_are_all_alike_do_not_make_certainty() -> None:
     assert bootstrap([1.0] * 20, bounds=SHARE) == pytest.approx((0.05 ** (1 / 20), 1.0))
     assert bootstrap([0.0] * 20, bounds=DIFFERENCE) == pytest.approx((0.05 ** (1 / 20) - 1, 1 - 0.05 ** (1 / 20)))
     assert bootstrap([0.0] * 20) == (0.0, 0.0), "without bounds: equal by construction"
+
+
+def test_power_says_what_so_many_problems_can_tell() -> None:
+    """30 % discordant: a difference of 10 points takes 234 problems."""
+    found = power(0.1, 0.3, 234)
+    assert (found.problems, found.needed) == (234, 234)
+    assert found.shown == pytest.approx(0.1, abs=2e-4)
+    assert power(0.0, 0.0, 50).shown is None
+    assert power(0.0, 0.3, 50).needed is None, "what is not there cannot be shown by any number"
+    assert power(0.3, 0.09, 10).shown is not None, "the same difference on every problem"
+    chances = power(0.02, 0.005, 100)
+    assert chances.needed == pytest.approx(2.8**2 * 0.005 / 0.02**2, rel=0.05), "(1.96 + .84)^2 variances"
+    assert chances.shown == pytest.approx(2.8 * (0.005 / 100) ** 0.5, rel=0.05)
 
 
 def test_weights_are_repeats() -> None:

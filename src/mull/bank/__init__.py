@@ -3,15 +3,57 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from mull.trials import Verdict
-from mull.types import Claim, Prompt, Sample
+from mull.trials import Behaviour
+from mull.types import Preference, Prompt, Sample, Score
 
 if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
+
+
+Verdict = Score | Preference | Behaviour
+"""What a verifier, a judge or an executor said."""
+
+
+class Claim(NamedTuple):
+    """Draws that are now this process's to make, until `release` is called; no other process makes them meanwhile."""
+
+    numbers: frozenset[int]
+    release: Callable[[], None]
+
+
+class Bank(Protocol):
+    """What was asked and which draw -> what came back; what was judged, by what -> the verdict.
+
+    A bank whose database is away for a while raises `BankAwayError` where it is asked something.
+    """
+
+    def get(self, key: str, prompt: Prompt, first: int, n: int) -> dict[int, Sample]:
+        """Those of the draws `first` to `first + n - 1` that are in the bank, by number."""
+        ...
+
+    def put(self, key: str, asked: Mapping[str, Any], sample: Sample) -> None:
+        """Keep a draw; a draw that is already there stays as it is."""
+        ...
+
+    def claim(self, key: str, numbers: Sequence[int]) -> Claim:
+        """Of these draws, in ascending order, those that are neither in the bank nor another process's to make."""
+        ...
+
+    def is_shared(self) -> bool:
+        """Whether another process draws into this bank now."""
+        ...
+
+    def verdicts(self, keys: Sequence[str]) -> dict[str, Verdict]:
+        """Those of the verdicts that are in the bank, by key."""
+        ...
+
+    def keep(self, key: str, judged_by: str, verdict: Verdict) -> None:
+        """Keep a verdict; one that is already there stays as it is."""
+        ...
 
 
 class MemoryBank:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 PAUSES = 0.1, 5.0
 """Between attempts to reach a database that is away: at first, and at most."""
+BUSY_PAUSES = 0.001, 0.008
+"""Before the next attempt to write to an SQLite that another process is writing to, at least and at most."""
 TROUBLE_THAT_PASSES = ("08", "57P0", "40P01", "40001")
 """Beginnings of PostgreSQL's codes for connections lost, servers that stop or start, deadlocks."""
 _BEGIN_IMMEDIATE = sa.text("BEGIN IMMEDIATE")
@@ -41,6 +44,10 @@ class Database:
             self._connection = self.engine.connect()
             self._prepare(self._connection)
             self._connection.commit()
+            if self.is_sqlite:
+                # While another process writes, this one has better things to do than to wait inside SQLite.
+                self._connection.exec_driver_sql("pragma busy_timeout = 0")
+                self._connection.rollback()
         except BankVersionError:
             self.close()
             raise
@@ -96,10 +103,14 @@ class Database:
                 self._away_since, self._pause = now, PAUSES[0]
             if now - self._away_since > self.patience:
                 raise self._failed(f"{what}, it has been away for {now - self._away_since:.0f} s", error) from error
-            self._retry_at, self._pause = now + self._pause, min(2 * self._pause, PAUSES[1])
+            if self.is_sqlite:
+                self._retry_at = now + random.uniform(*BUSY_PAUSES)
+            else:
+                self._retry_at, self._pause = now + self._pause, min(2 * self._pause, PAUSES[1])
             raise self._away(str(error.orig)) from error
         if self._away_since is not None:
-            self._away_since, self._back_at = None, time.monotonic()
+            self._away_since = None
+            self._back_at = None if self.is_sqlite else time.monotonic()
         return done
 
     def was_away(self, seconds: float) -> bool:
@@ -120,13 +131,13 @@ class Database:
     def _may_pass(self, error: sa.exc.DBAPIError) -> bool:
         """Whether the database is only away, or two processes got in each other's way."""
         if self.is_sqlite:
-            return False
+            return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
         code = getattr(error.orig, "sqlstate", None)
         is_away = error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
         return is_away if code is None else code.startswith(TROUBLE_THAT_PASSES)
 
     def _away(self, why: str) -> BankAwayError:
-        pause = max(self._retry_at - time.monotonic(), 0.01)
+        pause = max(self._retry_at - time.monotonic(), BUSY_PAUSES[0])
         return BankAwayError(f"the bank {self.url} cannot be reached for now: {why}", pause)
 
     def _failed(self, what: str, error: sa.exc.DBAPIError) -> BankError:

@@ -7,6 +7,7 @@ import itertools
 import random
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,6 +34,7 @@ from mull.cli.options import (
     bank_at,
     executor_of,
     judge_of,
+    made_by,
     model_of,
     prepared,
     print_json,
@@ -43,7 +45,9 @@ from mull.cli.options import (
     tell_scores,
     verifier_of,
 )
-from mull.errors import UnknownNameError
+from mull.errors import UnknownNameError, UsageError
+from mull.trace import Trace, TraceFile
+from mull.trace import write as write_trace
 from mull.types import AnswerKind, Budget, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Strategy, Task
 
 if TYPE_CHECKING:
@@ -80,6 +84,9 @@ def solve(
     config: ConfigOption = None,
     base_url: BaseUrlOption = None,
     api_key_env: ApiKeyEnvOption = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="A file for every draw, score and decision; `mull report` draws it.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question.
@@ -88,6 +95,8 @@ def solve(
     """
     from mull.run import Run
 
+    if trace is not None and (trace.is_dir() or not trace.absolute().parent.is_dir()):
+        raise UsageError(f"a trace needs a file in a folder that is there, not {str(trace)!r}")
     text = sys.stdin.read() if prompt == "-" else prompt
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
@@ -98,15 +107,17 @@ def solve(
     calls = None if is_more and getattr(plan, "n", None) == samples else samples
     budget = Budget(calls, tokens, usd, flops, seconds)
     the_model = model_of(model, seed, config, base_url, api_key_env, budget)
-
+    tracer = None if trace is None else Trace(problem)
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         asyncio.run(prepared(the_model))
         run = Run(
             the_model, verifier=the_verifier, judge=judge_of(judge, seed, config), executor=executor_of(executor),
             bank=opened, seed=seed, watch=live.draw, budget=budget, params=Params(temperature, max_tokens),
-            rng=random.Random(f"{seed}/{text}"),
+            rng=random.Random(f"{seed}/{text}"), trace=tracer,
         )  # fmt: skip
         outcome, grade = asyncio.run(_answered(plan, problem, run, the_task))
+    if trace is not None and tracer is not None:
+        write_trace(trace, _traced(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan)))
     tell_failures(outcome.candidates, run.spent)
     tell_scores(outcome.scores)
     if as_json:
@@ -140,6 +151,25 @@ async def _answered(plan: Strategy, problem: Problem, run: Run, task: Task | Non
     return outcome, await task.grade(problem.id, outcome.best)
 
 
+def _traced(tracer: Trace, outcome: Outcome, run: Any, strategy: str) -> TraceFile:
+    from mull.answers import answer_of
+
+    return tracer.file(
+        outcome,
+        answers=[answer_of(tracer.problem, sample) for sample in outcome.candidates],
+        model=run.model.name,
+        strategy=strategy,
+        verifier=None if run.verifier is None else run.verifier.name,
+        judge=None if run.judge is None else run.judge.name,
+        seed=run.seed,
+        params=run.params,
+        budget=asdict(run.budget),
+        spent=run.spent,
+        fresh=run.fresh,
+        made_by=made_by(),
+    )
+
+
 def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: int) -> dict[str, Any]:
     from mull.answers import answer_of
 
@@ -158,7 +188,7 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "probe": probe_costs([run.model]).get(run.model.name),
         "samples": [
             {
-                "text": sample.text,
+                "text": sample.reply,
                 "answer": answer_of(problem, sample),
                 "score": None if score is None else score.value,
                 "steps": None if score is None else list(score.steps),

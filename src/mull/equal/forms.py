@@ -84,8 +84,9 @@ class Form:
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether it is made of nothing but exact values and brackets, whose canonical text cannot be misread."""
+        """Whether it is made of exact values, brackets and letters alone, so that its key is read as itself."""
         is_value = self.kind in ("value", "seq", "set", "union", "matrix")
+        is_value = is_value or (self.kind == "named" and len(self.head) == 1)
         return is_value and self.is_exact and all(part.is_plain for part in self.parts)
 
     @cached_property

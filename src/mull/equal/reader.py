@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from functools import lru_cache
 
 from mull.equal.forms import Form, number_form
 from mull.equal.grammar import Reader
@@ -36,16 +35,31 @@ _COMMAND = re.compile(r"\\(?!text|mathrm|mbox|textbf|mathbf)[a-zA-Z]+|[\^_{}]")
 _PROSE = re.compile(r"[^\w\s:/'+&()-]+")
 
 
-@lru_cache(maxsize=65536)
+_known: dict[str, Form | None] = {}
+MAX_KNOWN = 65536
+
+
 def read(text: str) -> Form | None:
     """The answer that a text gives; `None` where it gives none: empty, or longer than any answer."""
+    if text in _known:
+        return _known[text]
     if len(text) > 4 * MAX_LENGTH:
         return None
-    quick = _plain(text.strip())
-    if quick is not None:
-        return quick
-    text = tidy(text)
-    return _read(text) if text else None
+    if len(_known) >= MAX_KNOWN:
+        forget()
+    form = _plain(text.strip())
+    if form is None:
+        tidied = tidy(text)
+        form = _read(tidied) if tidied else None
+        if form is not None and form.is_plain:
+            _known.setdefault(form.key, form)
+    _known[text] = form
+    return form
+
+
+def forget() -> None:
+    """Forgets what was read: answers are remembered, for a vote holds the same ones again and again."""
+    _known.clear()
 
 
 def canonical(text: str) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ from mull.types import Problem
 MOST_DEATHS = 5
 """Workers that a problem may outlive: one that kills whoever takes it up is given up."""
 SECONDS_TO_CLOSE = 30.0
+SECONDS_TO_CONNECT = 10.0
 
 
 @contextmanager
@@ -33,6 +35,7 @@ def cluster(address: str = "local", n_cpus: int | None = None) -> Iterator[None]
         import ray
     except ImportError:
         raise UsageError("a Ray cluster needs Ray: pip install 'mull[ray]'") from None
+    _check_answers(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
         options |= {"num_cpus": n_cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -45,6 +48,16 @@ def cluster(address: str = "local", n_cpus: int | None = None) -> Iterator[None]
             yield
         finally:
             ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuses an address where nobody listens: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon:
+        try:
+            socket.create_connection((host, int(port)), timeout=SECONDS_TO_CONNECT).close()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"the Ray cluster at {address} cannot be reached: {error}") from error
 
 
 def shared(bank: SqlBank | None) -> SqlBank:

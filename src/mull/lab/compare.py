@@ -154,19 +154,27 @@ def problems_needed(difference: float, discordant: float, power: float = 0.8, le
     d = abs(difference)
     if not 0 < d <= discordant <= 1:
         raise UsageError(f"a difference of {difference:g} with {discordant:g} of the problems discordant cannot be")
+    return _needed(d, discordant, power, level)
+
+
+def _needed(d: float, discordant: float, power: float, level: float) -> int:
     z = NormalDist().inv_cdf
-    root = z(1 - level / 2) * math.sqrt(discordant) + z(power) * math.sqrt(discordant - d * d)
+    root = z(1 - level / 2) * math.sqrt(discordant) + z(power) * math.sqrt(max(0.0, discordant - d * d))
     return math.ceil((root / d) ** 2)
 
 
 def difference_shown(n: int, discordant: float, power: float = 0.8, level: float = 0.05) -> float | None:
     """The smallest difference that `n` problems show with this power; `None` where they show none at all."""
-    low, high = 0.0, discordant
-    if discordant <= 0 or problems_needed(high, discordant, power, level) > n:
+    return _shown(n, discordant, discordant, power, level)
+
+
+def _shown(n: int, discordant: float, high: float, power: float, level: float) -> float | None:
+    low = 0.0
+    if discordant <= 0 or _needed(high, discordant, power, level) > n:
         return None
     while high - low > 1e-6:
         middle = (low + high) / 2
-        enough = problems_needed(middle, discordant, power, level) <= n
+        enough = _needed(middle, discordant, power, level) <= n
         low, high = (low, middle) if enough else (middle, high)
     return high
 
@@ -184,12 +192,13 @@ class Power:
     needed: int | None
 
 
-def power(difference: float, discordant: float, problems: int) -> Power:
-    """The power of a paired comparison with this mean difference and mean squared difference."""
-    # Chances of success differ by less than 1 on a problem: their squares may sum to less than they themselves do.
-    wide = min(1.0, max(discordant, abs(difference)))
-    needed = problems_needed(difference, wide) if difference else None
-    return Power(problems, discordant, difference_shown(problems, wide) if wide else None, needed)
+def power(difference: float, discordant: float, problems: int, chance: float = 0.8, level: float = 0.05) -> Power:
+    """The power of a paired comparison with this mean difference and mean squared difference.
+
+    Chances of being solved differ by less than 1 on a problem, so that squares may sum to less than differences do.
+    """
+    needed = _needed(abs(difference), discordant, chance, level) if difference else None
+    return Power(problems, discordant, _shown(problems, discordant, math.sqrt(discordant), chance, level), needed)
 
 
 class Spent(NamedTuple):

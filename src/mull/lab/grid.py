@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from mull import cost
 from mull.answers import classes_now
+from mull.bank import Bank
 from mull.lab.compare import Interval, Paired, compare, wilson
 from mull.lab.metrics import Pool
 from mull.run import Run
 from mull.trials import Executor
 from mull.types import (
-    Bank,
     Budget,
     Cost,
     Grade,

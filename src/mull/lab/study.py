@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ import numpy as np
 from mull import cost
 from mull.lab import compare
 from mull.lab.cases import Case, Group
-from mull.lab.compare import SHARE, Interval, Paired, Power, Spent, bootstrap, paired, power, wilson
+from mull.lab.compare import SHARE, Interval, Paired, Power, Spent, bootstrap, paired, permutation_test, power, wilson
 from mull.lab.gap import Limits, Measurement, measure
 from mull.lab.metrics import Curves, Floats
 from mull.types import Cost
 
+LEVEL = 0.05
+"""Of the paired test that tells strategies apart."""
 N_SPLITS = 50
 """Random halvings of the problems that `Choice.held_out` averages over."""
 UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "seconds": "seconds", "calls": "draws"}
@@ -47,7 +49,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which strategy to use: the cheapest that cannot be told from the most accurate one.
+    """Which strategy to use: the cheapest that the paired permutation test cannot tell from the most accurate one.
 
     `verdict` is `scale`, `do not scale` or `need more data`. `gain` is `chosen` minus `base`, the cheapest;
     `best_gain` the most accurate minus `base`; both `None` where there is nothing to compare. `held_out` is the
@@ -151,7 +153,7 @@ def choose(strategies: Sequence[Measured], unit: str, seed: int = 0) -> Choice |
         return None
     known.sort(key=lambda m: amount(m.cost, unit) or 0.0)
     matrix = np.array([[np.nan if c is None else c for c in m.correct] for m in known])
-    best, chosen = _chosen(matrix)
+    best, chosen = _chosen(matrix, lambda behind: permutation_test(behind.tolist(), seed) <= LEVEL)
     best_gain = paired(known[best].name, known[0].name, known[best].correct, known[0].correct, seed) if best else None
     gain = paired(known[chosen].name, known[0].name, known[chosen].correct, known[0].correct, seed) if chosen else None
     verdict = "do not scale"
@@ -164,7 +166,7 @@ def choose(strategies: Sequence[Measured], unit: str, seed: int = 0) -> Choice |
     return Choice(verdict, known[chosen], known[0], gain, best_gain, held_out, can_tell)
 
 
-def _chosen(matrix: Floats) -> tuple[int, int]:
+def _chosen(matrix: Floats, are_apart: Callable[[Floats], bool]) -> tuple[int, int]:
     """Rows of the most accurate strategy, and of the cheapest that cannot be told from it; rows go by cost."""
     graded = np.isfinite(matrix)
     sums, counts = np.where(graded, matrix, 0.0).sum(axis=1), graded.sum(axis=1)
@@ -173,9 +175,14 @@ def _chosen(matrix: Floats) -> tuple[int, int]:
     for row in range(best):
         behind = matrix[best] - matrix[row]
         behind = behind[np.isfinite(behind)]
-        if len(behind) > 1 and behind.mean() <= 1.96 * behind.std(ddof=1) / math.sqrt(len(behind)):
+        if len(behind) > 1 and not are_apart(behind):
             return best, row
     return best, best
+
+
+def _are_roughly_apart(behind: Floats) -> bool:
+    """By the normal approximation: for many halvings, each of them few problems."""
+    return bool(behind.mean() > 1.96 * behind.std(ddof=1) / math.sqrt(len(behind)))
 
 
 def _held_out(matrix: Floats, seed: int) -> float | None:
@@ -187,7 +194,7 @@ def _held_out(matrix: Floats, seed: int) -> float | None:
     for _ in range(N_SPLITS):
         order = rng.permutation(n)
         for here, there in ((order[: n // 2], order[n // 2 :]), (order[n // 2 :], order[: n // 2])):
-            row = matrix[_chosen(matrix[:, here])[1], there]
+            row = matrix[_chosen(matrix[:, here], _are_roughly_apart)[1], there]
             values.extend(row[np.isfinite(row)])
     return float(np.mean(values)) if values else None
 

@@ -35,7 +35,9 @@ def anchored(data: Counts, weight: Floats, misses: Callable[[Ints], Floats], k: 
     if open_.any():
         sizes, where = np.unique(data.n[open_], return_inverse=True)
         shares = misses(np.append(sizes, k))
-        left[..., open_] = (shares[..., -1:] / shares[..., :-1])[..., where]
+        here = shares[..., :-1]
+        # A law under which nothing fails so long has it that nothing fails longer.
+        left[..., open_] = (shares[..., -1:] / np.where(here > 0, here, 1.0))[..., where]
     solved: Floats = 1.0 - (weight * left).sum(axis=-1) / weight.sum(axis=-1)
     return solved
 

@@ -153,8 +153,10 @@ class Pool:
 
     def check(self) -> None:
         """Raises `Unusable` where no endpoint is left."""
-        if all(one.dead is not None for one in self.endpoints):
-            raise Unusable("; ".join(dict.fromkeys(one.dead or "" for one in self.endpoints)))
+        for one in self.endpoints:
+            if one.dead is None:
+                return
+        raise Unusable("; ".join(dict.fromkeys(one.dead or "" for one in self.endpoints)))
 
     def _wake(self) -> None:
         """Hands free places to those who wait, in order; sets an alarm where all that are free are to be left alone."""

@@ -62,7 +62,7 @@ class Link:
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=limits.timeout, sock_connect=limits.connect),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # The variables for proxies are honoured; a netrc file with keys of others is not read.
+            # No proxy of the environment stands between, and no file of other keys is read.
             trust_env=False,
         )
         self._urls: dict[tuple[str, str], URL] = {}

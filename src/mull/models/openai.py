@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -150,26 +150,41 @@ class OpenAIModel:
             if not task.cancelled() and (error := task.exception()) is not None:
                 arrived.put_nowait(error)
 
-        tasks = [asyncio.create_task(batch.run()) for batch in batches]
+        todo = iter(batches)
+
+        async def work() -> None:
+            for batch in todo:
+                await batch.run()
+
+        # No more than can be under way: whoever stands in line costs time.
+        n_workers = min(len(batches), self.limits.concurrency * len(self.urls))
+        tasks = [asyncio.create_task(work()) for _ in range(n_workers)]
         for task in tasks:
             task.add_done_callback(ended)
         try:
             for _ in draws:
                 item = await arrived.get()
                 if isinstance(item, BaseException):
+                    for paid in _taken(arrived):
+                        yield paid
                     raise item
                 yield item
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            while not arrived.empty():
-                item = arrived.get_nowait()
-                if isinstance(item, Sample):
-                    lost(item.cost)
+            for unseen in _taken(arrived):
+                lost(unseen.cost)
             for batch in batches:
                 for cost in batch.lost():
                     lost(cost)
+
+
+def _taken(arrived: asyncio.Queue[Sample | BaseException]) -> Iterator[Sample]:
+    """The draws that lie in a queue."""
+    while not arrived.empty():
+        if isinstance(item := arrived.get_nowait(), Sample):
+            yield item
 
 
 def clean_url(url: str) -> str:

@@ -64,7 +64,7 @@ def read_reply(raw: bytes) -> Reply:
 def read_object(raw: bytes) -> dict[str, Any]:
     """A JSON object. Raises `Malformed`."""
     try:
-        body = json.loads(raw)
+        body = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         raise Malformed(f"the reply is not JSON ({len(raw)} bytes)") from error
     if not isinstance(body, dict):

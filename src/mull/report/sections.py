@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -29,6 +31,8 @@ MOST_GROUPS = 12
 """Groups that get figures of their own."""
 MOST_HEAT_ROWS = 12
 MOST_BUDGETS = 6
+MOST_WHOLE = 5
+"""Columns of a heat map whose names fit under them whole."""
 N_RESAMPLES = 100
 """Of problems, for the bands of laws: a page for each of many groups must not take minutes."""
 
@@ -44,14 +48,23 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """What is said of one group, a sentence each."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """One part of the page: a few sentences, then figures, then tables."""
+    """One part of the page: a few sentences, then figures, then lines, then tables."""
 
     id: str
     title: str
     lead: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    told: tuple[Lines, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +120,9 @@ def gap_section(report: Report) -> Section | None:
 
 def limits_section(report: Report) -> Section | None:
     """What these draws say that scaling cannot do."""
-    tables = tuple(
-        Table(("what these draws say",), tuple((line,) for line in limits(s.limits)), s.group.name)
-        for s, _ in _with_curves(report)
-        if s.limits
-    )
+    told = tuple(Lines(s.group.name, tuple(limits(s.limits))) for s, _ in _with_curves(report) if s.limits)
     lead = ("Where the gap comes from, and what neither more draws nor a longer vote can mend.",)
-    return Section("limits", "What more draws cannot do", lead, tables=tables) if tables else None
+    return Section("limits", "What more draws cannot do", lead, told=told) if told else None
 
 
 def law_section(report: Report) -> Section | None:
@@ -125,13 +134,14 @@ def law_section(report: Report) -> Section | None:
         law = coverage.fit(*counts, resamples=N_RESAMPLES, seed=report.seed)
         k = 10 * law.data.least
         drawn.append(figures.law(slug, study.group.name, law, k))
-        lines = law_lines(law, law.predict(k), law.is_identified(k))
-        told.append(Table(("beyond the draws",), tuple((line,) for line in lines), study.group.name))
+        told.append(Lines(study.group.name, tuple(law_lines(law, law.predict(k), law.is_identified(k)))))
     lead = (
         "An extrapolation, not a measurement: coverage laws fitted to the counts, from the line at n on. The band "
         "holds the sampling of problems and the choice of law. Coverage is what a perfect check would reach.",
     )
-    return Section("law", "What ten times the draws would cover", lead, tuple(drawn), tuple(told)) if drawn else None
+    return (
+        Section("law", "What ten times the draws would cover", lead, tuple(drawn), told=tuple(told)) if drawn else None
+    )
 
 
 def cost_section(report: Report) -> Section | None:
@@ -176,7 +186,8 @@ def heat_section(report: Report) -> Section | None:
         places = [_folded(s.group.task or s.group.name) for s in report.studies]
         if len(set(places)) < len(places):
             places = [_folded(s.group.name) for s in report.studies]
-        drawn = [figures.heat("groups", "Accuracy by strategy and group, %", tiles, places, "group")]
+        places, what = _without_prefix(places, "group")
+        drawn = [figures.heat("groups", "Accuracy by strategy and group, %", tiles, places, what)]
         lead = ["What works in one place need not work in another: one number for all groups would hide it."]
         return Section("where", "Where it works", tuple(lead), tuple(drawn))
     only = report.studies[0]
@@ -218,6 +229,15 @@ def _folded(name: str, width: int = 14) -> str:
     for word in words:
         lines[-1:] = [f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < width else [lines[-1], word]
     return "\n".join(line if len(line) <= width + 4 else line[: width + 2] + "…" for line in lines if line)
+
+
+def _without_prefix(places: list[str], what: str) -> tuple[list[str], str]:
+    """Many names that begin alike, by their ends; what they begin with goes into the name of the axis."""
+    same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*places, strict=False))
+    alike = re.sub(r"\w*$", "", "".join(letters[0] for letters in same))
+    if len(places) <= MOST_WHOLE or not alike or "\n" in alike:
+        return places, what
+    return [place.removeprefix(alike) for place in places], f"{what} {alike}…"
 
 
 def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:

@@ -188,7 +188,7 @@ def limits(found: Limits) -> list[str]:
     )
     if found.tokens is not None:
         lines.append(
-            f"a reply has {found.tokens.mean:.0f} tokens, for one prompt +- {found.tokens.sd:.0f} (95 % of them under "
+            f"a reply has {found.tokens.mean:.0f} tokens, for one prompt ± {found.tokens.sd:.0f} (95 % of them under "
             f"{found.tokens.p95:.0f})"
             + (
                 f"; longer ones are {'more' if found.tokens.correlation > 0 else 'less'} often right "
@@ -212,15 +212,12 @@ def limits(found: Limits) -> list[str]:
 def _where_from(found: Limits) -> str:
     """What is known of the problems' age, of what the model read, and of what corrected it."""
     feedback = "unknown" if found.feedback is None else found.feedback
-    if found.data_date is None or found.model_cutoff is None:
-        dates = (
-            f"problems of {found.data_date or 'unknown date'}, model trained up to {found.model_cutoff or 'unknown'}: "
-            "whether it has read them cannot be told"
-        )
-    elif found.data_date <= found.model_cutoff:
-        dates = f"problems of {found.data_date}, model trained up to {found.model_cutoff}: it may have read them"
+    date, cutoff = found.data_date, found.model_cutoff
+    if date is None or cutoff is None:
+        age = "whether it has read them cannot be told"
     else:
-        dates = f"problems of {found.data_date}, younger than what the model was trained on ({found.model_cutoff})"
+        age = "it may have read them" if date <= cutoff else "it cannot have read them"
+    dates = f"date of the problems {date or 'unknown'}, cut-off of the model {cutoff or 'unknown'}: {age}"
     return f"{dates}; feedback between draws: {feedback}"
 
 

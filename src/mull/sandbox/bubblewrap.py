@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import collections
 import contextlib
 import json
 import os
@@ -26,6 +27,8 @@ from mull.sandbox.base import Job, Level, Limits, Result
 from mull.sandbox.inside.launch import STAGE
 
 _OPEN_SECONDS = 20.0
+_SPARES = 2
+"""How many boxes wait, unused, for the next runs: their making is out of the way then."""
 _UID = 1000
 """The user's number inside; outside it is the user's own, or `Bubblewrap.user` for root."""
 
@@ -73,54 +76,53 @@ class Bubblewrap:
 
     @contextlib.asynccontextmanager
     async def _open(self, limits: Limits) -> AsyncIterator[Opened]:
+        async with (self._fork if self.warm else self._start)(limits) as (ours, kill):
+            reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+            try:
+                yield reader, writer, kill
+            finally:
+                writer.transport.abort()
+
+    @contextlib.asynccontextmanager
+    async def _fork(self, limits: Limits) -> AsyncIterator[tuple[socket.socket, Callable[[], None]]]:
+        """A box that the zygote forks, or has forked while another one ran."""
+        zygote = _zygote(self)
+        with zygote.box(limits.disk_bytes) as ours:
+            try:
+                async with asyncio.timeout(_OPEN_SECONDS):
+                    await _readable(ours)
+                message, descriptors, _, _ = socket.recv_fds(ours, 1000, 1)
+            except (TimeoutError, ConnectionError):
+                message, descriptors = b"", []
+            if not descriptors:
+                said = message[4:].decode(errors="replace") or zygote.last_words() or "nothing came back"
+                raise SandboxError(f"no box could be made: {said}")
+            async with _ending(descriptors[0]) as kill:
+                yield ours, kill
+
+    @contextlib.asynccontextmanager
+    async def _start(self, limits: Limits) -> AsyncIterator[tuple[socket.socket, Callable[[], None]]]:
+        """A box of a bubblewrap of its own."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        with ours:
-            try:
-                box = await (self._fork if self.warm else self._start)(ours, theirs, limits)
-            finally:
-                theirs.close()
-            async with box as kill:
-                reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+        with ours, tempfile.TemporaryFile() as errors:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *command(self, "once", theirs.fileno(), limits),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    pass_fds=[theirs.fileno()],
+                    cwd="/",
+                    env={},
+                )
+            async with _ending(os.pidfd_open(process.pid)) as kill:
                 try:
-                    yield reader, writer, kill
-                finally:
-                    writer.transport.abort()
-
-    async def _fork(
-        self, ours: socket.socket, theirs: socket.socket, limits: Limits
-    ) -> contextlib.AbstractAsyncContextManager[Callable[[], None]]:
-        """A box that the zygote forks."""
-        zygote = _zygote(self)
-        zygote.fork(theirs, limits.disk_bytes)
-        theirs.close()
-        try:
-            async with asyncio.timeout(_OPEN_SECONDS):
-                await _readable(ours)
-            message, descriptors, _, _ = socket.recv_fds(ours, 1000, 1)
-        except TimeoutError:
-            message, descriptors = b"", []
-        if not descriptors:
-            said = message[4:].decode(errors="replace") or zygote.last_words() or "nothing came back"
-            raise SandboxError(f"no box could be made: {said}")
-        return _forked(descriptors[0])
-
-    async def _start(
-        self, ours: socket.socket, theirs: socket.socket, limits: Limits
-    ) -> contextlib.AbstractAsyncContextManager[Callable[[], None]]:
-        """A box of a bubblewrap of its own."""
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the box
-        process = await asyncio.create_subprocess_exec(
-            *command(self, "once", theirs.fileno(), limits),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            pass_fds=[theirs.fileno()],
-            cwd="/",
-            env={},
-        )
-        await asyncio.get_running_loop().sock_sendall(ours, protocol.bundle(compiled=True))
-        return _started(process, errors)
+                    await asyncio.get_running_loop().sock_sendall(ours, protocol.bundle(compiled=True))
+                    yield ours, kill
+                except (SandboxError, ConnectionError) as error:
+                    raise SandboxError(f"no box could be made: {_last_line(errors) or error}") from None
+            await process.wait()
 
 
 def command(options: Bubblewrap, entry: str, channel: int, limits: Limits) -> list[str]:
@@ -152,7 +154,7 @@ def command(options: Bubblewrap, entry: str, channel: int, limits: Limits) -> li
         argv += ["--disable-userns", "--ro-bind", "/proc/sys", "/proc/sys"]
         argv += ["--size", str(4 << 20), "--tmpfs", "/dev/shm", "--size", str(limits.disk_bytes), "--tmpfs", "/tmp"]
     argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
-    argv += [python, "-I", "-S", "-c", protocol.BOOT, entry, str(channel)]
+    argv += ["--setenv", "PYTHONHASHSEED", "0", python, *protocol.PYTHON, protocol.BOOT, entry, str(channel)]
     if not is_root:
         return argv
     source = str(Path(__file__).parents[2])
@@ -175,22 +177,40 @@ class _Zygote:
                 stderr=self.errors,
                 pass_fds=[theirs.fileno()],
                 cwd="/",
-                env={"PYTHONHASHSEED": "0"},
+                env={},
             )
         self.control.sendall(protocol.bundle(compiled=True))
+        self.spares: collections.deque[socket.socket] = collections.deque()
+        self.spare_disk_bytes = 0
 
-    def fork(self, channel: socket.socket, disk_bytes: int) -> None:
-        """Ask for a box that serves `channel`."""
-        try:
-            socket.send_fds(self.control, [struct.pack(">Q", disk_bytes)], [channel.fileno()])
-        except OSError as error:
-            raise SandboxError(f"no box could be made: {self.last_words() or error}") from None
+    def box(self, disk_bytes: int) -> socket.socket:
+        """The channel of a new box, which says when it is there: one that was asked for ahead where it fits."""
+        if disk_bytes != self.spare_disk_bytes:
+            for channel in self.spares:
+                channel.close()
+            self.spares.clear()
+            self.spare_disk_bytes = disk_bytes
+        while len(self.spares) <= _SPARES:
+            self.spares.append(self._ask(disk_bytes))
+        return self.spares.popleft()
+
+    def _ask(self, disk_bytes: int) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            try:
+                socket.send_fds(self.control, [struct.pack(">Q", disk_bytes)], [theirs.fileno()])
+            except OSError as error:
+                ours.close()
+                raise SandboxError(f"no box could be made: {self.last_words() or error}") from None
+        return ours
 
     def last_words(self) -> str:
         return _last_line(self.errors)
 
     def close(self) -> None:
-        self.control.close()
+        for channel in (*self.spares, self.control):
+            channel.close()
         self.process.kill()
         self.process.wait()
         self.errors.close()
@@ -220,8 +240,8 @@ def _end_zygotes() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _forked(pidfd: int) -> AsyncIterator[Callable[[], None]]:
-    """A forked box: killed at the end, and seen to be gone."""
+async def _ending(pidfd: int) -> AsyncIterator[Callable[[], None]]:
+    """The first process of a box: killed at the end, and seen to be gone."""
 
     def kill() -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -235,15 +255,6 @@ async def _forked(pidfd: int) -> AsyncIterator[Callable[[], None]]:
             await _readable(pidfd)
         finally:
             os.close(pidfd)
-
-
-@contextlib.asynccontextmanager
-async def _started(process: asyncio.subprocess.Process, errors: IO[bytes]) -> AsyncIterator[Callable[[], None]]:
-    """A box of its own bubblewrap, with which it ends."""
-    with errors:
-        async with _forked(os.pidfd_open(process.pid)) as kill:
-            yield kill
-        await process.wait()
 
 
 async def _readable(source: socket.socket | int) -> None:

@@ -72,13 +72,13 @@ class Landlock:
             as_user = {"user": self.user, "group": self.user, "extra_groups": []}
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(_python(), "-I", "-S", "-c", protocol.BOOT, "landlock", str(theirs.fileno()), folder, *self.readable),
+                *(_python(), *protocol.PYTHON, protocol.BOOT, "landlock", str(theirs.fileno()), folder, *self.readable),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 cwd=folder,
-                env={},
+                env={"PYTHONHASHSEED": "0"},
                 **as_user,
             )
         try:

@@ -47,7 +47,9 @@ for name, code in marshal.loads(read(int.from_bytes(read(4), "big"))):
     exec(code, module.__dict__)
 sys.modules["mull.sandbox.inside.zygote"].main(sys.argv[1:])
 """
-"""Run as `python -I -S -c BOOT ENTRY CHANNEL`: takes the code of the box from the channel."""
+"""Run as `python *PYTHON BOOT ENTRY CHANNEL`: takes the code of the box from the channel."""
+PYTHON = ("-s", "-P", "-S", "-c")
+"""Not `-I`, which would not heed the seed of hashes; the environment is ours."""
 
 
 @functools.cache
@@ -134,7 +136,7 @@ def _question(job: Job, nonce: str, level: Level) -> bytes:
     argv = list(job.argv) if isinstance(job, Command) else []
     if argv and "/" not in argv[0]:
         argv[0] = f"/usr/bin/{argv[0]}"
-    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
     head = {
         "nonce": nonce,
         "argv": argv,
