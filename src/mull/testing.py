@@ -246,12 +246,12 @@ class FakeJudge:
 class FakeExecutor:
     """Behaviour that a program's text and what it is tried on decide; a tenth of the programs it can never run.
 
-    `seen` lists every program that it was to run. Told that it `is_dead`, it fails with `ModelError` on those it can.
+    `seen` lists every trial that it made. Told that it `is_dead`, it fails with `ModelError` on those it could make.
     """
 
     usd: float = 1e-8
     is_dead: bool = False
-    seen: list[str] = field(default_factory=list, compare=False)
+    seen: list[Trial] = field(default_factory=list, compare=False)
 
     @property
     def name(self) -> str:
@@ -273,7 +273,7 @@ class FakeExecutor:
             return Behaviour(is_known=False, why="the fake executor was told not to know")
         if self.is_dead:
             raise ModelError("the fake executor was told to be dead")
-        self.seen.append(trial.program)
+        self.seen.append(trial)
         cost = Cost(0, 0, 0, 0, 0, 0.0, self.usd, 0.0)
         seen = [random.Random(f"{trial.program}/{what}") for what in (*trial.tests, *trial.inputs)]
         passed, given = seen[: len(trial.tests)], seen[len(trial.tests) :]
@@ -300,8 +300,8 @@ def fake_run(
 ) -> Run:
     """A run on the fakes, unless others are given."""
     model, verifier, judge = model or FakeModel(), verifier or FakeVerifier(), judge or FakeJudge()
-    params = Params(max_tokens=48)
-    return Run(model, verifier=verifier, judge=judge, executor=executor or FakeExecutor(), params=params, **options)
+    executor, params = executor or FakeExecutor(), Params(max_tokens=48)
+    return Run(model, verifier=verifier, judge=judge, executor=executor, params=params, **options)
 
 
 BUDGETS = (

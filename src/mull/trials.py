@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mull.types import Cost, Preference, Problem, Score
+from mull.types import Cost, Problem
 
 FREE = Cost()
 
@@ -38,10 +38,6 @@ class Behaviour:
     is_known: bool = True
     cost: Cost = FREE
     why: str = ""
-
-
-Verdict = Score | Preference | Behaviour
-"""What a verifier, a judge or an executor says, and a bank keeps."""
 
 
 class Executor(Protocol):

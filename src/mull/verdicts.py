@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from mull.bank import Bank
+from mull.bank import Bank, Verdict
 from mull.cost import check_quoted, fits, total
 from mull.errors import BankAwayError
-from mull.trials import Behaviour, Verdict
+from mull.trials import Behaviour
 from mull.types import Cost, Preference, Score, Stopped
 from mull.wallet import Wallet
 

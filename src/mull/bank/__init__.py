@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from mull.trials import Verdict
-from mull.types import Prompt, Sample
+from mull.trials import Behaviour
+from mull.types import Preference, Prompt, Sample, Score
 
 if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
+
+
+Verdict = Score | Preference | Behaviour
+"""What a verifier, a judge or an executor said."""
 
 
 class Claim(NamedTuple):

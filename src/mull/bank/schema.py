@@ -10,13 +10,15 @@ import json
 import re
 from array import array
 from collections.abc import Mapping
-from dataclasses import astuple
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
 
+from mull.bank import Verdict
 from mull.keys import digest
-from mull.trials import Behaviour, Verdict
+from mull.trials import Behaviour
 from mull.types import Cost, Finish, Preference, Prompt, Sample, Score
 
 SCHEMA_VERSION = 3
@@ -80,6 +82,7 @@ leases = sa.Table(
 KEPT = {"questions": questions, "draws": draws, "verdicts": verdicts}
 """The tables that hold what was paid for; the others are about who is at work."""
 
+_parts = attrgetter(*(f.name for f in fields(Cost)))
 _TROUBLE = re.compile("[\x00\ud800-\udfff]")
 _ESCAPED = "\x1a"
 
@@ -132,7 +135,7 @@ def draw_row(key: str, sample: Sample) -> dict[str, Any]:
         "draw": sample.draw,
         "text": packed(sample.text),
         "finish": sample.finish.value,
-        "cost": json.dumps(astuple(sample.cost)),
+        "cost": json.dumps(_parts(sample.cost)),
         "seed": sample.seed,
         "logprobs": None if sample.logprobs is None else array("d", sample.logprobs).tobytes(),
         "answer": _packed(sample.answer),
@@ -167,10 +170,12 @@ def _tuples(places: list[list[list[Any]]]) -> tuple[tuple[tuple[str, float], ...
 
 def verdict_row(key: str, judged_by: str, verdict: Verdict) -> dict[str, Any]:
     """A verdict as a row."""
+    value: float | None
     if isinstance(verdict, Score):
         kind, value, steps = "score", verdict.value, array("d", verdict.steps).tobytes()
     elif isinstance(verdict, Behaviour):
-        kind, value, steps = "behaviour", None, b""
+        told = [verdict.passed, verdict.outputs, verdict.errors]
+        kind, value, steps = "behaviour", None, json.dumps(told).encode()
     else:
         kind, value, steps = "preference", verdict.first, b""
     row = {
@@ -179,29 +184,19 @@ def verdict_row(key: str, judged_by: str, verdict: Verdict) -> dict[str, Any]:
         "kind": kind,
         "value": None if value is None else float(value),
         "steps": steps,
-        "cost": json.dumps(astuple(verdict.cost)),
-        "why": packed(_told(verdict) if isinstance(verdict, Behaviour) else verdict.why),
+        "cost": json.dumps(_parts(verdict.cost)),
+        "why": packed(verdict.why),
     }
     row["digest"] = row_digest(row)
     return row
-
-
-def _told(behaviour: Behaviour) -> str:
-    """A behaviour as text; only one that is known is kept."""
-    return json.dumps([behaviour.passed, behaviour.outputs, behaviour.errors, behaviour.why])
-
-
-def behaviour_of(told: str, cost: Cost) -> Behaviour:
-    """The behaviour that a text tells of."""
-    passed, outputs, errors, why = json.loads(told)
-    return Behaviour(tuple(passed), tuple(outputs), tuple(errors), cost=cost, why=why)
 
 
 def verdict_of(row: Any) -> Verdict:
     """The verdict in a row. One without a value is only there because its reason lasts."""
     cost, why, is_lasting = Cost(*json.loads(row.cost)), unpacked(row.why), row.value is None
     if row.kind == "behaviour":
-        return behaviour_of(why, cost)
+        passed, outputs, errors = map(tuple, json.loads(row.steps))
+        return Behaviour(passed, outputs, errors, True, cost, why)
     if row.kind == "preference":
         return Preference(row.value, cost, why, is_lasting)
     return Score(row.value, tuple(array("d", row.steps)), cost, why, is_lasting)

@@ -11,25 +11,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mull.bank import care
-from mull.bank.schema import (
-    asked_of,
-    behaviour_of,
-    draw_row,
-    meta,
-    question_row,
-    sample_of,
-    unpacked,
-    verdict_of,
-    verdict_row,
-)
+from mull.bank import Verdict, care
+from mull.bank.schema import asked_of, draw_row, meta, question_row, sample_of, unpacked, verdict_of, verdict_row
 from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
 from mull.keys import digest, question
 from mull.lab import foreign
 from mull.models.banked import BankedModel
 from mull.records import RecordedSample, read_jsonl, read_recordings
-from mull.trials import Verdict
+from mull.trials import Behaviour
 from mull.types import Cost, Finish, Message, Model, Params, Preference, Prompt, Sample, Score
 
 Tick = Callable[[], None]
@@ -158,10 +148,18 @@ def _drawn(asked: Mapping[str, Any], row: Mapping[str, Any]) -> Sample:
     )
 
 
+def _steps(verdict: Verdict) -> list[Any]:
+    """The list in a line: step scores, or what a program passed, gave and raised."""
+    if isinstance(verdict, Behaviour):
+        return [verdict.passed, verdict.outputs, verdict.errors]
+    return list(verdict.steps) if isinstance(verdict, Score) else []
+
+
 def _verdict(row: Mapping[str, Any]) -> Verdict:
     cost, is_lasting = Cost(**row["cost"]), row["value"] is None
     if row["kind"] == "behaviour":
-        return behaviour_of(row["why"], cost)
+        passed, outputs, errors = map(tuple, row["steps"])
+        return Behaviour(passed, outputs, errors, True, cost, row["why"])
     if row["kind"] == "preference":
         return Preference(row["value"], cost, row["why"], is_lasting)
     return Score(row["value"], tuple(row["steps"]), cost, row["why"], is_lasting)
@@ -212,8 +210,8 @@ def write_verdicts(bank: SqlBank, path: Path, tick: Tick = lambda: None) -> int:
                 n += 1
                 yield {
                     "verdict": row.key, "judged_by": unpacked(row.judged_by), "kind": row.kind,
-                    "value": row.value, "steps": list(verdict.steps) if isinstance(verdict, Score) else [],
-                    "cost": asdict(verdict.cost), "why": unpacked(row.why),
+                    "value": row.value, "steps": _steps(verdict),
+                    "cost": asdict(verdict.cost), "why": verdict.why,
                 }  # fmt: skip
             tick()
 
