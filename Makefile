@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SERVERS ?= .servers
+PEERS ?= .peers
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-torch test-servers lint bench clean
 
 $(VENV)/core.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -15,11 +17,27 @@ $(VENV)/dev.stamp: $(VENV)/core.stamp
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
-# For the tests of the report's page. Where Chromium cannot be installed they are skipped, and say so.
-$(VENV)/browser.stamp: $(VENV)/dev.stamp
-	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		{ apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; } >/dev/null \
-			|| echo "Chromium could not be installed: the tests of the report's page will be skipped"; \
+# Programs that the tests use: a browser, the sandbox, a proof checker. Where one cannot be installed its tests are
+# skipped, and say so.
+$(VENV)/system.stamp: $(VENV)/dev.stamp
+	@missing=""; \
+	for pair in chromium:chromium chromedriver:chromium-driver bwrap:bubblewrap coqc:coq; do \
+		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
+	done; \
+	if [ "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update >/dev/null || true; \
+		for package in $$missing; do \
+			apt-get install -y --no-install-recommends $$package >/dev/null \
+				|| echo "$$package could not be installed: the tests that need it will be skipped"; \
+		done; \
+	elif [ "$$missing" ]; then echo "not installed, so that tests will be skipped:$$missing"; fi
+	@touch $@
+
+# For the tests of banks in PostgreSQL. Where it cannot be installed they are skipped, and say so.
+$(VENV)/postgres.stamp: $(VENV)/system.stamp
+	@if ! { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		{ apt-get update && apt-get install -y --no-install-recommends postgresql; } >/dev/null \
+			|| echo "PostgreSQL could not be installed: the tests of banks in it will be skipped"; \
 	fi
 	@touch $@
 
@@ -35,11 +53,45 @@ lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(VENV)/browser.stamp  ## all that CI runs
+test: lint $(VENV)/system.stamp $(VENV)/postgres.stamp  ## all that CI runs
 	$(BIN)/pytest
 
-bench: $(VENV)/train.stamp  ## benchmarks against peers and limits; takes minutes
+test-torch: $(VENV)/train.stamp  ## the tests that need torch, which `make test` skips
+	$(BIN)/pytest tests/verifiers/test_local.py
+
+# Servers that others wrote, each in an environment of its own; llama.cpp is compiled, which takes some minutes.
+$(SERVERS)/llama.stamp: recipes/gguf_file.py
+	$(PYTHON) -m venv $(SERVERS)/llama
+	CMAKE_ARGS="-DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF -DGGML_OPENMP=OFF -DLLAMA_CURL=OFF" \
+		nice $(SERVERS)/llama/bin/pip install --quiet 'llama-cpp-python[server]' gguf safetensors
+	$(SERVERS)/llama/bin/python recipes/gguf_file.py nano $(SERVERS)/nano.gguf
+	@touch $@
+
+$(SERVERS)/transformers.stamp:
+	$(PYTHON) -m venv $(SERVERS)/transformers
+	nice $(SERVERS)/transformers/bin/pip install --quiet 'transformers[serving]' torch
+	@touch $@
+
+$(SERVERS)/mlx.stamp:
+	$(PYTHON) -m venv $(SERVERS)/mlx
+	nice $(SERVERS)/mlx/bin/pip install --quiet 'mlx[cpu]' mlx-lm
+	@touch $@
+
+$(SERVERS)/litellm.stamp:
+	$(PYTHON) -m venv $(SERVERS)/litellm
+	nice $(SERVERS)/litellm/bin/pip install --quiet 'litellm[proxy]'
+	@touch $@
+
+test-servers: $(VENV)/dev.stamp $(foreach name,llama transformers mlx litellm,$(SERVERS)/$(name).stamp)  ## on real servers
+	MULL_SERVERS=$(abspath $(SERVERS)) $(BIN)/pytest tests/servers
+
+$(PEERS)/its_hub.stamp:
+	$(PYTHON) -m venv $(PEERS)/its_hub
+	$(PEERS)/its_hub/bin/pip install --quiet 'its_hub[lm]'
+	@touch $@
+
+bench: $(VENV)/train.stamp $(PEERS)/its_hub.stamp  ## benchmarks against peers and limits; takes minutes
 	for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(SERVERS) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache

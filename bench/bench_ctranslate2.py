@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_embedded import LOADS, N_TOKENS, best_seconds, endless, mull_rate
-from mull.models.embedded import WEIGHTS
+from mull.runtime import WEIGHTS
 
 BATCHES = (32, 64, 128, 256)
 THREADS = ((2, 1), (1, 2))

@@ -19,8 +19,8 @@ import torch
 from transformers import LlamaForCausalLM, logging
 
 from mull import Draw, Params, Prompt
-from mull.models import engine, session
-from mull.models.embedded import WEIGHTS, EmbeddedModel
+from mull.models.embedded import EmbeddedModel
+from mull.runtime import WEIGHTS, engine, session
 from mull.tasks.synthetic import ChainTask
 
 N_TOKENS = 100

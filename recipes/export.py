@@ -10,7 +10,7 @@ import json
 import shutil
 from pathlib import Path
 
-from mull.models.session import BLOCK
+from mull.runtime.session import BLOCK
 from mull.train.graph import decoder
 
 FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "reward.json"]

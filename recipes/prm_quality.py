@@ -9,28 +9,30 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from mull import steps
-from mull.models.embedded import WEIGHTS, EmbeddedModel
-from mull.models.scorer import Trained
+from mull.models.embedded import EmbeddedModel
 from mull.run import Run
+from mull.runtime import WEIGHTS
 from mull.tasks.synthetic import ChainTask
 from mull.train.label import first_wrong
 from mull.types import Params, Problem
+from mull.verifiers.trained import Trained
 
 
 class Measured(NamedTuple):
-    """Step scores and truths of a level's solutions, and the place of each wrong solution's first error."""
+    """Scores and truths of steps that claim something; of each wrong solution its scores and its first error."""
 
     scores: list[float]
     truths: list[bool]
-    found: list[bool]
+    wrong: list[tuple[tuple[float, ...], int]]
 
 
-async def level(task: ChainTask, verifier: Trained, n_problems: int, n_draws: int, bar: float) -> Measured:
+async def level(task: ChainTask, verifier: Trained, n_problems: int, n_draws: int) -> Measured:
     """Draws, scores and checks one level."""
     measured = Measured([], [], [])
 
@@ -44,10 +46,17 @@ async def level(task: ChainTask, verifier: Trained, n_problems: int, n_draws: in
             measured.scores.extend(score.steps[i] for i in places)
             measured.truths.extend(wrong is None or i < wrong for i in places)
             if wrong is not None and not (await task.grade(problem.id, sample)).correct:
-                measured.found.append(next((i for i in places if score.steps[i] < bar), None) == wrong)
+                claimed = tuple(score.steps[i] for i in places)
+                measured.wrong.append((claimed, places.index(wrong)))
 
     await asyncio.gather(*map(one, itertools.islice(task.problems(), n_problems)))
     return measured
+
+
+def found(wrong: Sequence[tuple[tuple[float, ...], int]], bar: float) -> float:
+    """The share of wrong solutions whose first step under the bar is the first wrong one."""
+    hits = [next((i for i, score in enumerate(scores) if score < bar), None) == first for scores, first in wrong]
+    return sum(hits) / len(hits) if hits else float("nan")
 
 
 def area(scores: list[float], truths: list[bool]) -> float:
@@ -59,6 +68,15 @@ def area(scores: list[float], truths: list[bool]) -> float:
     return float((ranks[right].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float("nan")
 
 
+def measure(levels: Sequence[int], seed: int, n: int, n_draws: int, verifier: Trained) -> dict[int, Measured]:
+    return {ops: asyncio.run(level(ChainTask(ops, seed=seed), verifier, n, n_draws)) for ops in levels}
+
+
+def together(parts: Iterable[Measured]) -> Measured:
+    """Several levels as one."""
+    return Measured(*(list(itertools.chain.from_iterable(column)) for column in zip(*parts, strict=True)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="How well a process reward model finds wrong steps.")
     parser.add_argument("folder", nargs="?", default=str(WEIGHTS / "nano-prm"))
@@ -66,24 +84,21 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=200)
     parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--seed", type=int, default=4242)
-    parser.add_argument("--bar", type=float, default=0.5)
     options = parser.parse_args()
     verifier = Trained(options.folder)
-    whole = Measured([], [], [])
+    # The bar is chosen on other problems than it is measured on.
+    chosen_on = together(
+        measure(options.levels, options.seed + 1, max(1, options.problems // 4), options.draws, verifier).values()
+    )
+    bar = max((i / 100 for i in range(5, 100)), key=lambda bar: found(chosen_on.wrong, bar))
+    measured = measure(options.levels, options.seed, options.problems, options.draws, verifier)
+    print(f"bar {bar}, chosen on {len(chosen_on.wrong):,} wrong solutions of other problems\n")
     print("| operations | steps | ROC area | wrong solutions | first error found |\n|---|---|---|---|---|")
-    for ops in options.levels:
-        task = ChainTask(ops, seed=options.seed)
-        found = asyncio.run(level(task, verifier, options.problems, options.draws, options.bar))
-        whole.scores.extend(found.scores)
-        whole.truths.extend(found.truths)
-        whole.found.extend(found.found)
-        show(str(ops), found)
-    show("all", whole)
-
-
-def show(name: str, m: Measured) -> None:
-    share = f"{np.mean(m.found):.1%}" if m.found else "-"
-    print(f"| {name} | {len(m.scores):,} | {area(m.scores, m.truths):.4f} | {len(m.found):,} | {share} |", flush=True)
+    for name, m in [*((str(ops), m) for ops, m in measured.items()), ("all", together(measured.values()))]:
+        share = f"{found(m.wrong, bar):.1%}"
+        print(
+            f"| {name} | {len(m.scores):,} | {area(m.scores, m.truths):.4f} | {len(m.wrong):,} | {share} |", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The pictures in `docs/report.md`: `python recipes/screenshots.py` (needs `mull[lab]`, selenium and Chromium).
+"""The pictures in `docs/report.md` and `docs/search.md`: `python recipes/screenshots.py [report|search]`.
 
-Sweeps the built-in model, makes the report and photographs it on a wide screen, on a phone and in the dark.
+Sweeps the built-in model, makes the report and photographs it on a wide screen, on a phone and in the dark; traces a
+search and photographs its tree. Needs `mull[lab]`, selenium and Chromium.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -21,56 +24,91 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
 )  # fmt: skip
 STRATEGIES = ("single", "majority:n=4", "majority:n=16", "majority:n=64", "adaptive:n=64,rule=beta")
+
+
+class Shot(NamedTuple):
+    """A screen: width and height in pixels, and whether the system is dark."""
+
+    width: int
+    height: int
+    is_dark: bool
+
+
 SHOTS = {
-    "report.png": (1200, 1500, False),
-    "report-phone.png": (390, 1500, False),
-    "report-dark.png": (1200, 1500, True),
+    "report.png": Shot(1200, 1500, False),
+    "report-phone.png": Shot(390, 1500, False),
+    "report-dark.png": Shot(1200, 1500, True),
 }
-"""Width and height in pixels, and whether the system is dark."""
+SEARCH = (
+    "reach 40 with 2 4 6 10",
+    "--kind",
+    "expression",
+    "-s",
+    "mcts:n=24,width=3,pick=best",
+    "--verifier",
+    "countdown",
+)
+TREE = {"search.png": Shot(1200, 820, False)}
 
 
 def mull(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "mull", *arguments], check=True)
 
 
-def shoot(page: Path, folder: Path) -> None:
-    """Takes every picture of a page."""
+def chromium(profile: Path) -> webdriver.Chrome:
+    """A browser without a window, a cache or a wish to update itself; its logs are kept for whoever asks."""
+    options = webdriver.ChromeOptions()
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.binary_location = shutil.which("chromium") or "chromium"
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    return webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+
+
+def screen(driver: webdriver.Chrome, width: int, height: int, is_dark: bool) -> None:
+    """Gives the browser a screen of this size, a phone's where it is narrow, light or dark."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    scheme = [{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+
+
+def shoot(page: Path, folder: Path, shots: Mapping[str, Shot], where: str) -> None:
+    """Takes every picture of a page, from the element that `where` names on."""
     with tempfile.TemporaryDirectory() as profile:
-        options = webdriver.ChromeOptions()
-        for flag in (*FLAGS, f"--user-data-dir={profile}"):
-            options.add_argument(flag)
-        options.binary_location = shutil.which("chromium") or "chromium"
-        driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+        driver = chromium(Path(profile))
         try:
-            for name, (width, height, is_dark) in SHOTS.items():
-                metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-                driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-                scheme = [{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]
-                driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+            for name, shot in shots.items():
+                screen(driver, *shot)
                 driver.get(page.as_uri())
-                shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
-                (folder / name).write_bytes(base64.b64decode(shot["data"]))
+                driver.execute_script("document.querySelector(arguments[0]).scrollIntoView()", where)
+                taken = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
+                (folder / name).write_bytes(base64.b64decode(taken["data"]))
         finally:
             driver.quit()
 
 
+def report(scratch: Path) -> None:
+    draws, page = scratch / "draws.jsonl", scratch / "report.html"
+    strategies = [part for strategy in STRATEGIES for part in ("-s", strategy)]
+    bank = f"{scratch}/bank.db"
+    mull("sweep", "chain:ops=4", *strategies, "--problems", "200", "--bank", bank, "--out", str(draws))
+    mull("report", str(draws), "--out", str(page), "--title", "Four operations: is it worth drawing more?")
+    shoot(page, DOCS, SHOTS, "body")
+
+
+def search(scratch: Path) -> None:
+    trace, page = scratch / "trace.json", scratch / "search.html"
+    mull("solve", *SEARCH, "--bank", "none", "--trace", str(trace))
+    mull("report", str(trace), "--out", str(page))
+    shoot(page, DOCS, TREE, "#picture")
+
+
 def main() -> None:
+    wanted = sys.argv[1:] or ["report", "search"]
     with tempfile.TemporaryDirectory() as scratch:
-        draws, page = Path(scratch, "draws.jsonl"), Path(scratch, "report.html")
-        strategies = [part for strategy in STRATEGIES for part in ("-s", strategy)]
-        mull(
-            "sweep",
-            "chain:ops=4",
-            *strategies,
-            "--problems",
-            "200",
-            "--bank",
-            f"{scratch}/bank.db",
-            "--out",
-            str(draws),
-        )
-        mull("report", str(draws), "--out", str(page), "--title", "Four operations: is it worth drawing more?")
-        shoot(page, DOCS)
+        for name in wanted:
+            {"report": report, "search": search}[name](Path(scratch))
 
 
 if __name__ == "__main__":

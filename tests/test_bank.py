@@ -12,7 +12,7 @@ import pytest
 
 from mull import Cost, Finish, Prompt, Sample
 from mull.bank import MemoryBank, default_path, open_bank
-from mull.bank_sql import SqlBank, Stat
+from mull.bank.sql import SqlBank, Stat
 from mull.errors import BankError, BankVersionError
 from mull.testing import PROBLEM, fake_run
 
@@ -99,9 +99,8 @@ def test_a_file_that_is_no_bank_is_refused(tmp_path: Path) -> None:
 def small_bank(path: Path) -> SqlBank:
     """A bank on a full disk: SQLite may not grow it, and says so as it would there."""
     bank = open_bank(str(path))
-    pages = bank._connection.exec_driver_sql("pragma page_count").scalar()
-    bank._connection.exec_driver_sql(f"pragma max_page_count = {pages + 4}")
-    bank._connection.rollback()
+    pages = bank.read(lambda connection: connection.exec_driver_sql("pragma page_count").scalar_one())
+    bank.read(lambda connection: connection.exec_driver_sql(f"pragma max_page_count = {pages + 4}"))
     return bank
 
 

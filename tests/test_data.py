@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import both_orders
 from mull import spec
 from mull.lab import grid
 from mull.lab.metrics import Curves, curves
@@ -82,3 +83,16 @@ def test_adaptive_needs_a_third_of_forty_draws() -> None:
     assert draws["majority:n=40"] == 40
     assert draws["adaptive:n=40,rule=beta"] <= 40 / 3
     assert accuracy["adaptive:n=40,rule=beta"] == pytest.approx(accuracy["majority:n=40"], abs=0.5)
+
+
+def test_comparing_in_both_orders_finds_where_a_judge_is_swayed_by_position() -> None:
+    """GPT-4 with the plain prompt: right on 82.8 and 86.2 % by order; where the orders agree it is right more often."""
+    judges = both_orders.agreements()
+    found = judges["GPT-4", "Vanilla"]
+    assert [round(100 * share, 1) for share in found.orders] == [82.8, 86.2]
+    assert found.accuracy > max(found.orders)
+    assert 0.9 < found.decided < 0.95
+    biased = judges["Falcon", "Vanilla"]
+    assert biased.first > 0.75
+    assert biased.decided < 0.5
+    assert biased.accuracy > max(biased.orders) + 0.05

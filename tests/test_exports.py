@@ -8,9 +8,9 @@ import pytest
 import mull
 
 EXPORTS = {
-    "AnswerKind", "Bank", "Budget", "Cost", "Draw", "Finish", "Grade", "Judge", "MemoryBank", "Message", "Model",
-    "MullError", "Outcome", "Pair", "Params", "Preference", "Problem", "Prompt", "Run", "Sample", "Score", "Stopped",
-    "Strategy", "Task", "UsageError", "Verifier",
+    "AnswerKind", "Bank", "Behaviour", "Budget", "Cost", "Draw", "Executor", "Finish", "Grade", "Judge", "MemoryBank",
+    "Message", "Model", "MullError", "Outcome", "Pair", "Params", "Preference", "Problem", "Prompt", "Run", "Sample",
+    "Score", "Stopped", "Strategy", "Task", "Trial", "UsageError", "Verifier",
 }  # fmt: skip
 
 

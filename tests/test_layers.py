@@ -13,7 +13,7 @@ ROWS = [
     {
         "run",
         "bank",
-        "bank_sql",
+        "keys",
         "cost",
         "answers",
         "estimators",
@@ -21,9 +21,19 @@ ROWS = [
         "steps",
         "spec",
         "sandbox",
+        "programs",
+        "trials",
         "testing",
         "expression",
         "records",
+        "runtime",
+        "asked",
+        "trace",
+        "config",
+        "config_schema",
+        "wallet",
+        "verdicts",
+        "draws",
     },
     {"models", "verifiers", "strategies", "allocate", "tasks"},
     {"lab", "laws", "train"},
@@ -31,7 +41,18 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {"run": {"cost"}, "bank": {"bank_sql"}, "testing": {"bank", "run"}, "cost": set(), "answers": set()}
+ROW_1_ORDER = {
+    "answers": {"equal", "programs"},
+    "programs": {"sandbox"},
+    "run": {"bank", "draws", "keys", "trace", "trials", "verdicts"},
+    "draws": {"asked", "bank", "cost", "keys", "trace", "verdicts", "wallet"},
+    "verdicts": {"bank", "cost", "trials", "wallet"},
+    "wallet": {"asked", "cost"},
+    "bank": {"keys", "trials"},
+    "keys": {"trials"},
+    "testing": {"bank", "run", "trials"},
+    "config": {"config_schema"},
+}
 """Row 1 holds single files, not packages: these may use those."""
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mull import Budget, Cost, Draw, MemoryBank, Params, Prompt, Run, Sample, Stopped, UsageError
-from mull.run import digest, question, seed_of
+from mull.keys import digest, question, seed_of
 from mull.testing import PROBLEM, FakeModel, FakeVerifier, assert_within, fake_run
 
 

@@ -4,12 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mull.bank import Bank as Bank
     from mull.bank import MemoryBank as MemoryBank
     from mull.errors import MullError as MullError
     from mull.errors import UsageError as UsageError
     from mull.run import Run as Run
+    from mull.trials import Behaviour as Behaviour
+    from mull.trials import Executor as Executor
+    from mull.trials import Trial as Trial
     from mull.types import AnswerKind as AnswerKind
-    from mull.types import Bank as Bank
     from mull.types import Budget as Budget
     from mull.types import Cost as Cost
     from mull.types import Draw as Draw
@@ -34,11 +37,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "mull.bank": ["MemoryBank"],
+    "mull.bank": ["Bank", "MemoryBank"],
     "mull.errors": ["MullError", "UsageError"],
     "mull.run": ["Run"],
+    "mull.trials": ["Behaviour", "Executor", "Trial"],
     "mull.types": [
-        "AnswerKind", "Bank", "Budget", "Cost", "Draw", "Finish", "Grade", "Judge", "Message", "Model", "Outcome",
+        "AnswerKind", "Budget", "Cost", "Draw", "Finish", "Grade", "Judge", "Message", "Model", "Outcome",
         "Pair", "Params", "Preference", "Problem", "Prompt", "Sample", "Score", "Stopped", "Strategy", "Task",
         "Verifier",
     ],

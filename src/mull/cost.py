@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
+from typing import Any
 
 from mull.errors import UsageError
 from mull.types import Budget, Cost, Params
@@ -17,6 +18,7 @@ CEILINGS: dict[str, Callable[[Cost], float | None]] = {
     "flops": lambda cost: cost.flops,
 }
 """What each ceiling of a `Budget` caps; `seconds` is time on the clock and not among them."""
+_PRICED_BY = {"usd": "usd_per_mtok_in and usd_per_mtok_out", "flops": "active_params"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +31,26 @@ class Price:
     usd_per_mtok_in: float | None = None
     usd_per_mtok_out: float | None = None
     active_params: float | None = None
+    usd_per_mtok_cached: float | None = None
+    """Of prompt tokens that a cache served; `None`: the same as of others."""
 
-    def cost(self, prompt_tokens: int | None, output_tokens: int | None, cached_tokens: int = 0) -> Cost:
-        """The cost of one draw; cached prompt tokens are billed but not computed."""
+    def cost(self, prompt_tokens: int | None, output_tokens: int | None, cached_tokens: int | None = 0) -> Cost:
+        """The cost of one draw; cached prompt tokens are billed but not computed.
+
+        Where nobody told how many were cached, all count as billed in full and computed. What is free is so
+        however many tokens there were.
+        """
         usd = flops = None
+        if self.usd_per_mtok_in == self.usd_per_mtok_out == 0 and not self.usd_per_mtok_cached:
+            usd = 0.0
         if prompt_tokens is not None and output_tokens is not None:
+            n_cached = cached_tokens or 0
             if self.usd_per_mtok_in is not None and self.usd_per_mtok_out is not None:
-                usd = (prompt_tokens * self.usd_per_mtok_in + output_tokens * self.usd_per_mtok_out) / 1e6
+                cached = self.usd_per_mtok_in if self.usd_per_mtok_cached is None else self.usd_per_mtok_cached
+                paid = (prompt_tokens - n_cached) * self.usd_per_mtok_in + n_cached * cached
+                usd = (paid + output_tokens * self.usd_per_mtok_out) / 1e6
             if self.active_params is not None:
-                flops = 2.0 * self.active_params * (prompt_tokens - cached_tokens + output_tokens)
+                flops = 2.0 * self.active_params * (prompt_tokens - n_cached + output_tokens)
         return Cost(1, prompt_tokens, output_tokens, 0, cached_tokens, flops, usd, None)
 
 
@@ -47,9 +60,10 @@ def times(cost: Cost, n: int) -> Cost:
     return Cost(**{name: None if value is None else value * n for name, value in parts.items()})
 
 
-_parts = attrgetter(*(f.name for f in fields(Cost)))
-_COUNTS = 5
-"""The first parts of a `Cost` are whole numbers."""
+_NAMES = [f.name for f in fields(Cost)]
+_parts = attrgetter(*_NAMES)
+_REALS = {"flops", "usd", "seconds"}
+"""The parts of a `Cost` that are no whole numbers."""
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -57,8 +71,46 @@ def total(costs: Iterable[Cost]) -> Cost:
     columns = list(zip(*map(_parts, costs), strict=True))
     if not columns:
         return Cost()
-    counts = (None if None in column else sum(column) for column in columns[:_COUNTS])
-    return Cost(*counts, *(None if None in column else math.fsum(column) for column in columns[_COUNTS:]))
+    sums = (math.fsum if name in _REALS else sum for name in _NAMES)
+    parts: list[Any] = [None if None in column else add(column) for add, column in zip(sums, columns, strict=True)]
+    return Cost(*parts)
+
+
+class Ledger:
+    """A running `total` in constant time: exact, so the same to the last bit whatever the order of the costs."""
+
+    def __init__(self) -> None:
+        self._sums: list[int | list[float] | None] = [[] if name in _REALS else 0 for name in _NAMES]
+
+    def add(self, cost: Cost) -> None:
+        for i, value in enumerate(_parts(cost)):
+            before = self._sums[i]
+            if value is None or before is None:
+                self._sums[i] = None
+            elif isinstance(before, list):
+                _add_exactly(before, value)
+            else:
+                self._sums[i] = before + value
+
+    @property
+    def total(self) -> Cost:
+        """The sum of all that was added; `None` where one was unknown."""
+        parts: list[Any] = [math.fsum(part) if isinstance(part, list) else part for part in self._sums]
+        return Cost(*parts)
+
+
+def _add_exactly(partials: list[float], value: float) -> None:
+    """Keeps numbers whose exact sum is that of all values so far (Shewchuk 1997)."""
+    n = 0
+    for other in partials:
+        high = value + other
+        big, small = (value, other) if abs(value) >= abs(other) else (other, value)
+        low = small - (high - big)
+        if low:
+            partials[n] = low
+            n += 1
+        value = high
+    partials[n:] = [value]
 
 
 def mean(costs: Sequence[Cost]) -> Cost:
@@ -86,9 +138,11 @@ def check_quoted(budget: Budget, quote: Cost, name: str) -> None:
     """Refuses a ceiling on something whose price nobody knows, since it could not be kept."""
     for ceiling, of in CEILINGS.items():
         if getattr(budget, ceiling) is not None and of(quote) is None:
+            needed = _PRICED_BY.get(ceiling)
+            remedy = f"give {needed} (of [models.{name}] in mull.toml), or " if needed else ""
             raise UsageError(
                 f"a ceiling on {ceiling} cannot be kept: {name} has no known price in {ceiling}; "
-                "give its price (usd_per_mtok_in and usd_per_mtok_out, or active_params), or leave the ceiling out"
+                f"{remedy}leave the ceiling out"
             )
 
 

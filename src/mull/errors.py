@@ -6,8 +6,12 @@ MullError
 │   ├── FileFormatError          a file is malformed; names the file and the line
 │   └── PromptError              the model cannot read the prompt, or it is too long
 ├── BankError (OSError)          the bank cannot be read or written
-│   └── BankVersionError         the bank was made by another version
-└── ModelError (RuntimeError)    the model failed; what was drawn before is kept
+│   ├── BankVersionError         the bank was made by another version
+│   └── BankAwayError            the bank's database is away for now; nothing is lost
+├── ModelError (RuntimeError)    the model failed; what was drawn before is kept
+├── SandboxError (RuntimeError)  untrusted code could not be run safely, so it was not run
+│   └── NoSandboxError           this machine has no sandbox of the level asked for; says what to install
+└── VerifierError (RuntimeError) a verifier or judge does not know right from wrong, or cannot tell
 """
 
 from __future__ import annotations
@@ -54,5 +58,25 @@ class BankVersionError(BankError):
     """The bank was made by a version of mull with another schema."""
 
 
+class BankAwayError(BankError):
+    """The bank's database cannot be reached for now: ask again after `pause` seconds. What was to be kept is kept."""
+
+    def __init__(self, what: str, pause: float) -> None:
+        super().__init__(what)
+        self.pause = pause
+
+
 class ModelError(MullError, RuntimeError):
     """The model failed; draws that were finished before are in the bank."""
+
+
+class SandboxError(MullError, RuntimeError):
+    """The sandbox failed, which says nothing about the program that was to run in it."""
+
+
+class NoSandboxError(SandboxError):
+    """This machine has no sandbox of the level asked for; nothing was run, and the message says what to install."""
+
+
+class VerifierError(MullError, RuntimeError):
+    """A verifier or judge that does not know right from wrong, or could not tell."""

@@ -1,15 +1,18 @@
-"""Unbiased estimates from n draws of what k of them would give: sampling without replacement, in closed form."""
+"""Unbiased estimates from n draws of what k of them would give, in closed form; intervals for means over problems."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+
+LEAST_ERROR = 0.5
+"""Of the standard error in hand: a resample's own is taken to be no smaller. Few problems can be drawn all alike."""
 
 
 @lru_cache(maxsize=8)
@@ -50,6 +53,37 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return float(pass_at_ks([n], [c], [k])[0, 0])
 
 
-def none_in(n: int, confidence: float = 0.95) -> float:
+def none_in(n: float, confidence: float = 0.95) -> float:
     """The upper confidence bound on p after n draws without a success: 1 - (1 - confidence) ** (1 / n)."""
     return -math.expm1(math.log1p(-confidence) / n)
+
+
+def bootstrap_t(
+    values: Floats, drawn: Iterable[Floats], weight: Floats | None = None, bounds: tuple[float, float] | None = None
+) -> Floats:
+    """95 % intervals of the means of columns, [columns, 2]; `values` are [rows, columns], a row seen `weight` times.
+
+    The bootstrap-t: quantiles of the resampled means in units of their own standard errors, which follows the skewness
+    that percentiles miss (Efron 1979; Hall 1988). `drawn` gives for each resample how often each row came. Ends stay
+    within `bounds`. Where all values are one, at most `none_in(n)` of a population is another, up to its bounds;
+    without bounds the interval is that one value.
+    """
+    weight = np.ones(len(values)) if weight is None else weight
+    n = float(weight.sum())
+    mean = weight @ values / n
+    off = values - mean
+    both = np.concatenate([off, off * off], axis=1)
+    moments = np.array([row @ both for row in drawn]) / n
+    correction = n / max(n - 1, 1)
+    error = np.sqrt(weight @ (off * off) / n * correction)
+    shift, square = np.split(moments, 2, axis=1)
+    errors = np.sqrt(np.maximum(square - shift**2, 0.0) * correction)
+    varies = error > 1e-9
+    scale = np.where(varies, np.maximum(errors, LEAST_ERROR * error), 1.0)
+    low, high = np.quantile(shift / scale, [0.025, 0.975], axis=0)
+    ends = np.stack([mean - high * error, mean - low * error], axis=1)
+    if bounds is not None:
+        other = none_in(n) * np.stack([mean - bounds[0], bounds[1] - mean], axis=1)
+        ends = np.where(varies[:, None], ends, mean[:, None] + np.array([-1.0, 1.0]) * other)
+        ends = np.clip(ends, *bounds)
+    return ends

@@ -7,11 +7,13 @@ is a spec of its own: `outer:inner=(majority:n=4)`.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
+from mull.types import Model, Verifier
 
 STRATEGIES = {
     "single": "mull.strategies.parallel:Single",
@@ -21,23 +23,60 @@ STRATEGIES = {
     "best-of-majority": "mull.strategies.parallel:BestOfMajority",
     "until-pass": "mull.strategies.parallel:UntilPass",
     "adaptive": "mull.strategies.adaptive:Adaptive",
+    "tournament": "mull.strategies.tournament:Tournament",
+    "league": "mull.strategies.tournament:League",
+    "agree": "mull.strategies.execution:Agree",
+    "cluster": "mull.strategies.execution:Cluster",
+    "mbr": "mull.strategies.execution:Mbr",
+    "distinguish": "mull.strategies.execution:Distinguish",
+    "beam": "mull.strategies.tree:Beam",
+    "lookahead": "mull.strategies.tree:Lookahead",
+    "dvts": "mull.strategies.tree:Dvts",
+    "rebase": "mull.strategies.tree:Rebase",
+    "step-bon": "mull.strategies.tree:StepBon",
+    "mcts": "mull.strategies.mcts:Mcts",
+    "ab-mcts": "mull.strategies.mcts:AbMcts",
+    "particles": "mull.strategies.particles:Particles",
+    "reject-early": "mull.strategies.reject:RejectEarly",
 }
 VERIFIERS = {
     "countdown": "mull.verifiers.countdown:CountdownChecker",
-    "nano-prm": "mull.models.scorer:NanoPRM",
-    "nano-orm": "mull.models.scorer:NanoORM",
-    "trained": "mull.models.scorer:Trained",
+    "nano-prm": "mull.verifiers.trained:NanoPRM",
+    "nano-orm": "mull.verifiers.trained:NanoORM",
+    "trained": "mull.verifiers.trained:Trained",
+    "tests": "mull.verifiers.execute:GivenTests",
+    "prm": "mull.verifiers.reward:ProcessReward",
+    "orm": "mull.verifiers.reward:OutcomeReward",
+    "genrm": "mull.verifiers.judge:GenRM",
+    "decisions": "mull.verifiers.decisions:Decisions",
+    "coq": "mull.verifiers.proof:CoqProof",
+    "lean": "mull.verifiers.lean:LeanProof",
+    "sat": "mull.verifiers.sat:SatChecker",
+    "smt": "mull.verifiers.smt:SmtChecker",
 }
+JUDGES = {
+    "scores": "mull.verifiers.scores:ScoreJudge",
+    "pairwise": "mull.verifiers.judge:Pairwise",
+    "decisions": "mull.verifiers.decisions:PairDecisions",
+}
+EXECUTORS = {"python": "mull.verifiers.execute:PythonExecutor"}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
+    "banked": "mull.models.banked:BankedModel",
     "recorded": "mull.models.recorded:RecordedModel",
 }
 TASKS = {
     "chain": "mull.tasks.synthetic:ChainTask",
     "countdown": "mull.tasks.synthetic:CountdownTask",
     "file": "mull.tasks.files:FileTask",
+    "humaneval": "mull.tasks.code:HumanEvalTask",
+    "mbpp": "mull.tasks.code:MbppTask",
+    "stdio": "mull.tasks.code:StdioTask",
 }
+
+NEWLINE = r"\n"
+"""How a separator of steps spells a line's end on a command line."""
 
 
 def load(path: str) -> Any:
@@ -46,9 +85,12 @@ def load(path: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def build(kind: str, table: dict[str, str], spec: str, **defaults: Any) -> Any:
+def build(
+    kind: str, table: dict[str, str], spec: str, *, models: Callable[[str], Any] | None = None, **defaults: Any
+) -> Any:
     """The value that a spec names; `defaults` are given to those of its fields that the spec leaves out.
 
+    `models` makes the models that are named in it; without it those of `MODELS` can be named.
     Raises `UnknownNameError` for a name or option that there is not, `UsageError` for a value of another type.
     """
     name, _, rest = spec.strip().partition(":")
@@ -67,7 +109,12 @@ def build(kind: str, table: dict[str, str], spec: str, **defaults: Any) -> Any:
             raise UsageError(f"{kind} {name!r}: {part!r} is not of the form option=value")
         if option not in options:
             raise UnknownNameError(f"option of {name}", option, options)
-        given[option] = _value(f"{name}:{option}", text, hints[option])
+        if hints[option] is Model:
+            given[option] = (models or _model)(_bare(text))
+        elif hints[option] is Verifier:
+            given[option] = build("verifier", VERIFIERS, _bare(text), models=models, **defaults)
+        else:
+            given[option] = _value(f"{name}:{option}", text, hints[option])
     for option, value in defaults.items():
         if option in options:
             given.setdefault(option, value)
@@ -90,7 +137,7 @@ def describe(table: dict[str, str], value: Any) -> str:
     for f in fields(value):
         chosen = getattr(value, f.name)
         if f.init and (chosen != f.default or f.name == "n"):
-            options.append(f"{f.name}={chosen}")
+            options.append(f"{f.name}={str(chosen).replace(chr(10), NEWLINE)}")
     return name + (":" + ",".join(options) if options else "")
 
 
@@ -114,6 +161,15 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def _bare(text: str) -> str:
+    """A spec without the brackets around it."""
+    return text[1:-1] if text.startswith("(") and text.endswith(")") else text
+
+
+def _model(text: str) -> Any:
+    return build("model", MODELS, text)
+
+
 def _value(option: str, text: str, hint: Any) -> Any:
     """The text as a value of the option's type."""
     if get_origin(hint) in (Union, UnionType):
@@ -135,5 +191,5 @@ def _value(option: str, text: str, hint: Any) -> Any:
             what = "a whole number" if hint is int else "a number"
             raise UsageError(f"{option} must be {what}, not {text!r}") from None
     if hint is str:
-        return text
-    return strategy(text[1:-1] if text.startswith("(") and text.endswith(")") else text)
+        return text.replace(NEWLINE, "\n") if option.endswith(":separator") else text
+    return strategy(_bare(text))

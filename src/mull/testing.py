@@ -1,4 +1,4 @@
-"""Fakes that behave, for tests of strategies: a seeded model, and a verifier that sometimes cannot tell.
+"""Fakes that behave, for tests of strategies: a seeded model, a verifier and an executor that sometimes cannot tell.
 
 And the laws that every strategy must keep, as functions that raise `AssertionError`.
 """
@@ -11,19 +11,22 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mull.bank import MemoryBank
+from mull.bank import Bank, MemoryBank
 from mull.errors import ModelError
 from mull.run import Run
+from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
     AnswerKind,
-    Bank,
     Budget,
     Cost,
     Draw,
     Finish,
+    Judge,
     Model,
     Outcome,
+    Pair,
     Params,
+    Preference,
     Problem,
     Prompt,
     Sample,
@@ -39,8 +42,10 @@ PROBLEM = Problem("fake", Prompt.user("Which letter?"), AnswerKind.TEXT)
 class FakeModel:
     """Answers with a letter that its seed decides: `a` with probability 0.5, `b` 0.3, `c` 0.15, no answer at all 0.05.
 
+    Where it goes on from a prefix or is to stop at a string it writes a line a step, four before the answer at most.
     Draws arrive in an order that depends on their seeds, not in draw order, if `is_shuffled`. After `dies_after`
-    draws it fails with `ModelError`. `delay` seconds pass before each draw. `seen` lists every draw that was made.
+    draws it fails with `ModelError`. Asked for inputs in fences it writes its letter as one. `delay` seconds pass
+    before each draw. `seen` lists every draw that was made.
     """
 
     dies_after: int | None = None
@@ -90,19 +95,34 @@ class FakeModel:
     def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
         rng = random.Random(f"{prompt}/{draw.seed}")
         letter = rng.choices(["a", "b", "c", ""], [50, 30, 15, 5])[0]
-        n_tokens = rng.randint(1, 40)
+        times = rng.randrange(1000)  # replies with the same answer differ, as they do in life
+        text, finish = f"so {letter}, {times} times\nanswer: {letter}" if letter else "", Finish.STOP
+        if prompt.prefix or params.stop:
+            left = rng.randint(0, max(0, 4 - prompt.prefix.count("\n")))
+            text = "".join(f"so {rng.choice('abc')}\n" for _ in range(left)) + f"answer: {letter or 'd'}"
+            if cuts := [at for s in params.stop if (at := text.find(s)) >= 0]:
+                text, finish = text[: min(cuts)], Finish.STOP_STRING
+        n_tokens = rng.randint(1, 4 if prompt.prefix or params.stop else 40)
         if n_tokens > params.max_tokens:
             cost = self._cost(params.max_tokens)
             return Sample(prompt, "so", Finish.LENGTH, cost, draw.number, draw.seed)
-        text = f"so {letter}\nanswer: {letter}" if letter else ""
-        return Sample(prompt, text, Finish.STOP, self._cost(n_tokens), draw.number, draw.seed)
+        if finish is Finish.STOP and "```input" in prompt.messages[-1].content:
+            text = f"```input\n{letter}\n```\n```output\n{letter * 2}\n```\n" + text
+        return Sample(prompt, text, finish, self._cost(n_tokens), draw.number, draw.seed)
 
 
 @dataclass(frozen=True)
 class FakeVerifier:
-    """Scores a reply by its text and its draw, alike for the same sample; a tenth of the samples it cannot score."""
+    """Scores a reply by what it says, alike for the same reply; a tenth of the replies it can never score.
+
+    Every line is a step, whose value depends on the text up to it; the last step's is the value of the whole.
+    `seen` lists every reply that it was asked about. Told that it `is_dead`, it fails with `ModelError`.
+    """
 
     usd: float = 1e-7
+    split: str | None = "\n"
+    is_dead: bool = False
+    seen: list[str] = field(default_factory=list, compare=False)
 
     @property
     def name(self) -> str:
@@ -117,14 +137,149 @@ class FakeVerifier:
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
         await asyncio.sleep(0)
+        if self.is_dead:
+            raise ModelError("the fake verifier was told to be dead")
+        self.seen.extend(sample.reply for sample in samples)
         return [self._score(sample) for sample in samples]
 
     def _score(self, sample: Sample) -> Score:
-        rng = random.Random(f"{sample.text}/{sample.seed}")
+        rng = random.Random(sample.reply)
         cost = Cost(1, 0, 0, 3, 0, 6.0, self.usd, 0.0)
         if rng.random() < 0.1:
-            return Score(None, cost=cost, why="the fake verifier was told not to know")
-        return Score(rng.choice([0.0, 0.25, 0.5, 0.75, 1.0]), cost=cost)
+            return Score(None, cost=cost, why="the fake verifier was told not to know", is_lasting=True)
+        value = rng.choice([0.0, 0.25, 0.5, 0.75, 1.0])
+        lines = sample.reply.split("\n")
+        before = (random.Random("\n".join(lines[:i])).random() for i in range(1, len(lines)))
+        return Score(value, (*before, value), cost)
+
+
+@dataclass
+class LineModel(FakeModel):
+    """Line i of its replies is `line(i, what is there, the draw)`; a reply has `length` lines."""
+
+    line: Callable[[int, str, Draw], str] = lambda i, prefix, draw: f"{i}.{draw.number}"
+    length: int = 3
+    per_line: int = 2
+    """Tokens of a line."""
+
+    def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
+        text, start, finish, n_tokens = "", prompt.prefix.count("\n"), Finish.STOP, 0
+        for i in range(start, self.length):
+            n_tokens += self.per_line
+            if n_tokens > params.max_tokens:
+                n_tokens, finish = params.max_tokens, Finish.LENGTH
+                break
+            text += self.line(i, prompt.prefix + text, draw)
+            if i < self.length - 1:
+                if "\n" in params.stop:
+                    finish = Finish.STOP_STRING
+                    break
+                text += "\n"
+        return Sample(prompt, text, finish, self._cost(n_tokens), draw.number, draw.seed)
+
+
+@dataclass
+class StubVerifier:
+    """Scores a reply, whole or not, by `value(reply)` and for nothing; `seen` lists what it was asked, call by call."""
+
+    value: Callable[[str], float | None]
+    split: str | None = "\n"
+    seen: list[list[str]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return "stub"
+
+    @property
+    def identity(self) -> str | None:
+        return None
+
+    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
+        return Cost()
+
+    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+        self.seen.append([s.reply for s in samples])
+        return [Score(value, () if value is None else (value,)) for value in map(self.value, self.seen[-1])]
+
+
+@dataclass(frozen=True)
+class FakeJudge:
+    """Prefers the reply that ends in the earlier letter with probability `p_comp`, seeded; a tenth it can never judge.
+
+    `seen` lists every pair of replies that it was asked about. Told that it `is_dead`, it fails with `ModelError`.
+    """
+
+    p_comp: float = 0.8
+    unknown: float = 0.1
+    usd: float = 1e-7
+    is_dead: bool = False
+    seen: list[tuple[str, str]] = field(default_factory=list, compare=False)
+
+    @property
+    def name(self) -> str:
+        return "fake-judge"
+
+    @property
+    def identity(self) -> str:
+        return "fake-judge"
+
+    def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
+        return Cost(len(pairs), 0, 0, 2 * len(pairs), 0, 4.0 * len(pairs), self.usd * len(pairs), 0.0)
+
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
+        await asyncio.sleep(0)
+        if self.is_dead:
+            raise ModelError("the fake judge was told to be dead")
+        self.seen.extend((pair.first.reply, pair.second.reply) for pair in pairs)
+        return [self._prefer(place, pair) for place, pair in enumerate(pairs)]
+
+    def _prefer(self, place: int, pair: Pair) -> Preference:
+        rng = random.Random(f"{place}/{pair.first.reply}/{pair.second.reply}")
+        cost = Cost(1, 0, 0, 2, 0, 4.0, self.usd, 0.0)
+        if rng.random() < self.unknown:
+            return Preference(None, cost, "the fake judge was told not to know", is_lasting=True)
+        is_right = rng.random() < self.p_comp
+        return Preference(float(is_right == (pair.first.text <= pair.second.text)), cost)
+
+
+@dataclass(frozen=True)
+class FakeExecutor:
+    """Behaviour that a program's text and what it is tried on decide; a tenth of the programs it can never run.
+
+    `seen` lists every trial that it made. Told that it `is_dead`, it fails with `ModelError` on those it could make.
+    """
+
+    usd: float = 1e-8
+    is_dead: bool = False
+    seen: list[Trial] = field(default_factory=list, compare=False)
+
+    @property
+    def name(self) -> str:
+        return "fake-executor"
+
+    @property
+    def identity(self) -> str:
+        return "fake-executor"
+
+    def quote(self, problem: Problem, trials: Sequence[Trial]) -> Cost:
+        return Cost(0, 0, 0, 0, 0, 0.0, self.usd * len(trials), 0.0)
+
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Behaviour]:
+        await asyncio.sleep(0)
+        return [self._behaviour(trial) for trial in trials]
+
+    def _behaviour(self, trial: Trial) -> Behaviour:
+        if random.Random(trial.program).random() < 0.1:
+            return Behaviour(is_known=False, why="the fake executor was told not to know")
+        if self.is_dead:
+            raise ModelError("the fake executor was told to be dead")
+        self.seen.append(trial)
+        cost = Cost(0, 0, 0, 0, 0, 0.0, self.usd, 0.0)
+        seen = [random.Random(f"{trial.program}/{what}") for what in (*trial.tests, *trial.inputs)]
+        passed, given = seen[: len(trial.tests)], seen[len(trial.tests) :]
+        outputs = tuple(rng.choice(["1", "2", None]) for rng in given)
+        errors = tuple("ValueError: 3" if output is None else "" for output in outputs)
+        return Behaviour(tuple(rng.random() < 0.6 for rng in passed), outputs, errors, cost=cost)
 
 
 def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
@@ -136,9 +291,17 @@ def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
     return asyncio.run(call())
 
 
-def fake_run(model: Model | None = None, verifier: Verifier | None = None, **options: Any) -> Run:
+def fake_run(
+    model: Model | None = None,
+    verifier: Verifier | None = None,
+    judge: Judge | None = None,
+    executor: Executor | None = None,
+    **options: Any,
+) -> Run:
     """A run on the fakes, unless others are given."""
-    return Run(model or FakeModel(), verifier=verifier or FakeVerifier(), params=Params(max_tokens=48), **options)
+    model, verifier, judge = model or FakeModel(), verifier or FakeVerifier(), judge or FakeJudge()
+    executor, params = executor or FakeExecutor(), Params(max_tokens=48)
+    return Run(model, verifier=verifier, judge=judge, executor=executor, params=params, **options)
 
 
 BUDGETS = (
@@ -196,29 +359,32 @@ def check_no_draw_twice(strategy: Strategy) -> None:
 
 
 def check_replay(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Replayed from the bank on a dead model: no draw is made, and the outcome and the spend are the same."""
+    """Replayed from the bank where all else is dead: nothing is paid, outcome and spend are the same."""
     bank = bank or MemoryBank()
     first = fake_run(bank=bank)
     outcome = solve(strategy, first)
-    second = fake_run(FakeModel(dies_after=0), bank=bank)
+    dead = FakeVerifier(is_dead=True), FakeJudge(is_dead=True), FakeExecutor(is_dead=True)
+    second = fake_run(FakeModel(dies_after=0), *dead, bank=bank)
     assert solve(strategy, second) == outcome
     assert second.spent == first.spent
-    assert second.fresh.output_tokens == 0
+    assert second.fresh == Cost()
 
 
 def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Killed half way and run again: the same outcome, and no finished draw is made again."""
+    """Killed half way and run again: the same outcome, no finished draw is made again, no verdict asked for twice."""
     bank = bank or MemoryBank()
-    whole = FakeModel()
-    outcome = solve(strategy, fake_run(whole))
+    whole, verifier, judge, judged = FakeModel(), FakeVerifier(), FakeJudge(), FakeJudge()
+    outcome = solve(strategy, fake_run(whole, judge=judged))
     first = FakeModel(dies_after=max(len(whole.seen) // 2, 1))
     if len(whole.seen) > len(first.seen) and len(whole.seen) > 1:
         try:
-            solve(strategy, fake_run(first, bank=bank))
+            solve(strategy, fake_run(first, verifier, judge, bank=bank))
         except ModelError:
             pass
         else:
             raise AssertionError("the model should have failed")
     second = FakeModel()
-    assert solve(strategy, fake_run(second, bank=bank)) == outcome
+    assert solve(strategy, fake_run(second, verifier, judge, bank=bank)) == outcome
     assert len(first.seen) + len(second.seen) == len(whole.seen)
+    assert len(verifier.seen) == len(set(verifier.seen))
+    assert sorted(judge.seen) == sorted(judged.seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from mull.run import Run
@@ -46,6 +46,11 @@ class AnswerKind(StrEnum):
     CHOICE = "choice"
     TEXT = "text"
     EXPRESSION = "expression"
+    """Arithmetic, compared as it is written."""
+    MATH = "math"
+    """Anything of mathematics, in LaTeX or plain text, compared by what it means (`mull.equal`)."""
+    CODE = "code"
+    """A program: what a reply gives is the whole of it, ready to run."""
 
 
 Number = TypeVar("Number", int, float)
@@ -61,7 +66,8 @@ class Cost:
 
     `calls` counts draws and judge calls. `prompt_tokens` are those computed or billed, `cached_tokens`
     those among them that a cache served. `seconds` are the draws' own durations added up: more than the
-    time on the clock where draws run side by side.
+    time on the clock where draws run side by side. `retries` counts requests made again because they failed;
+    what those may have cost is in the other parts.
     """
 
     calls: int | None = 0
@@ -72,6 +78,7 @@ class Cost:
     flops: float | None = 0.0
     usd: float | None = 0.0
     seconds: float | None = 0.0
+    retries: int | None = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -83,6 +90,7 @@ class Cost:
             _plus(self.flops, other.flops),
             _plus(self.usd, other.usd),
             _plus(self.seconds, other.seconds),
+            _plus(self.retries, other.retries),
         )
 
     @property
@@ -172,7 +180,8 @@ class Sample:
     was drawn with (`None`: the server took none), `logprobs` one natural logarithm a token (`None`: not
     told), `answer` an answer that came beside the text, as recordings have (`None`: read it from the text).
     `reasoning` is the thought that a server tells apart from the text, `alternatives` the likeliest tokens at
-    each place with their logarithms, and `batch` how many draws shared its request (`None`: no such thing).
+    each place with their logarithms, and `batch` how many draws shared its request (`None`: no such thing);
+    its cost is then its share of what the request cost.
     """
 
     prompt: Prompt
@@ -198,13 +207,15 @@ class Sample:
 class Score:
     """A verifier's verdict in [0, 1], or `None` when it could not tell, with the reason in `why`.
 
-    `steps` has one value a step where the verifier scores the process.
+    `steps` has one value a step where the verifier scores the process. `is_lasting` says of a score without a
+    value that asking again would say the same, as it is not where something failed: only then is it banked.
     """
 
     value: float | None
     steps: tuple[float, ...] = ()
     cost: Cost = Cost()
     why: str = ""
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +228,15 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Probability that the first of a pair is better; `None` when the judge could not tell, with `why`."""
+    """Probability that the first of a pair is better; `None` when the judge could not tell, with `why`.
+
+    `is_lasting` says of a preference without a value that asking again would say the same: only then is it banked.
+    """
 
     first: float | None
     cost: Cost = Cost()
     why: str = ""
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +245,8 @@ class Outcome:
 
     `best` is the sample it settled on (`None`: it has none), `candidates` all that it drew, `scores` one for
     each candidate or empty, `tally` the weight of each answer class, heaviest first, where it voted.
-    `confidence` is the winner's share of that weight, or its score.
+    `confidence` is the winner's share of that weight, or its score. `notes` are whatever else the strategy has to
+    say, by name: a vote tells how many candidates gave `no_answer` and how many have an `undecided` class.
     """
 
     best: Sample | None
@@ -240,6 +256,12 @@ class Outcome:
     tally: tuple[tuple[str, float], ...] = ()
     confidence: float | None = None
     stopped: Stopped = Stopped.COMPLETE
+    notes: Mapping[str, float | str | None] = field(default_factory=dict)
+
+    @property
+    def n_unscored(self) -> int:
+        """How many candidates the verifier could not score."""
+        return sum(score.value is None for score in self.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +270,23 @@ class Grade:
 
     correct: bool | None
     why: str = ""
+
+
+@runtime_checkable
+class Purse(Protocol):
+    """What a call of `Model.sample` spends from: told what was lost, asked before more is spent than was quoted."""
+
+    def __call__(self, cost: Cost) -> None:
+        """A draw was begun, cost this and was not delivered."""
+        ...
+
+    def hold(self, cost: Cost) -> bool:
+        """Sets so much aside until the call ends, as for a second attempt at a draw; `False`: no ceiling allows it."""
+        ...
+
+    def pay(self, cost: Cost) -> None:
+        """Something beside draws was paid for, as a look at what a server can do."""
+        ...
 
 
 class Model(Protocol):
@@ -276,8 +315,22 @@ class Model(Protocol):
         """The draws asked for, as they finish; `Sample.draw` is `Draw.number`.
 
         Fewer draws mean that there are no more. Closing the generator cancels what is under way, and `lost`
-        is then told the cost of every draw that was begun and not delivered.
+        is then told the cost of every draw that was begun and not delivered. A run gives a `Purse` as `lost`.
         """
+        ...
+
+
+@runtime_checkable
+class Served(Protocol):
+    """What a model behind a server has beside `Model`: it must find out what the server can do."""
+
+    @property
+    def why_no_continuation(self) -> str:
+        """Why `can_continue` is false, and what would help."""
+        ...
+
+    async def prepare(self, purse: Purse | None = None) -> None:
+        """Finds out what the server can do, unless that is known; `purse` pays for it."""
         ...
 
 
@@ -289,7 +342,11 @@ class Verifier(Protocol):
 
     @property
     def identity(self) -> str | None:
-        """What its scores are banked under: the name and all else that changes them. `None`: too cheap to keep."""
+        """What its scores are banked under: the name and all else that changes them.
+
+        `None`: they are not kept, because they are too cheap or because they depend on more than the problem and
+        the reply, such as the other samples.
+        """
         ...
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
@@ -298,6 +355,18 @@ class Verifier(Protocol):
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
         """One score for each sample, in order."""
+        ...
+
+
+class ProcessVerifier(Verifier, Protocol):
+    """A verifier whose scores have `Score.steps`, and whose value of a reply's beginning tells what it promises.
+
+    Tree searches ask for `split` before they spend anything; a verifier that has none scores whole replies only.
+    """
+
+    @property
+    def split(self) -> str | None:
+        """What ends a step; `None`: it scores whole replies only."""
         ...
 
 
@@ -336,15 +405,3 @@ class Task(Protocol):
     def problems(self) -> Iterable[Problem]: ...
 
     async def grade(self, problem_id: str, sample: Sample) -> Grade: ...
-
-
-class Bank(Protocol):
-    """What was asked and which draw -> what came back."""
-
-    def get(self, key: str, prompt: Prompt, first: int, n: int) -> dict[int, Sample]:
-        """Those of the draws `first` to `first + n - 1` that are in the bank, by number."""
-        ...
-
-    def put(self, key: str, asked: Mapping[str, Any], sample: Sample) -> None:
-        """Keep a draw; a draw that is already there stays as it is."""
-        ...

@@ -31,8 +31,11 @@ def test_sweep_json_has_the_documented_keys(mull_json, recording: Path) -> None:
     first = mull_json(*arguments)
     rows = first["rows"]
     assert {"task", "model", "strategy", "problems", "samples", "accuracy", "ci95", "oracle", "cost"} <= set(rows[0])
-    keys = {"calls", "prompt_tokens", "output_tokens", "verifier_tokens", "cached_tokens", "flops", "usd", "seconds"}
-    assert set(rows[0]["cost"]) == keys
+    assert set(rows[0]["cost"]) == {
+        "calls", "prompt_tokens", "output_tokens", "verifier_tokens", "cached_tokens", "flops", "usd", "seconds",
+        "retries",
+    }  # fmt: skip
+    assert [(row["retries"], row["failed"]) for row in rows] == [(0, 0), (0, 0)]
     assert [row["cost"]["calls"] for row in rows] == [1, 15]
     assert rows[1]["cost"]["output_tokens"] is None
     assert rows[1]["accuracy"] > rows[0]["accuracy"]
@@ -203,3 +206,46 @@ def test_json_is_one_object_on_stdout(mull, recording: Path) -> None:
     assert len(done.stdout.splitlines()) == 1
     json.loads(done.stdout)
     assert done.stderr == ""
+
+
+def test_a_tournament_with_a_judge(mull_json, mull) -> None:
+    solved = mull_json(
+        "solve", "reach 11 with 3 10 2", "--strategy", "tournament:n=8", "--judge", "scores:verifier=countdown",
+        "--bank", "none", "--kind", "expression",
+    )  # fmt: skip
+    notes = solved["notes"]
+    assert notes["comparisons"] + notes["unjudged"] <= 7 * 2
+    assert 0 < notes["p_gen"] <= 1
+    refused = mull("solve", "reach 11 with 3 10 2", "--strategy", "tournament:n=8", "--bank", "none")
+    assert refused.returncode == 2
+    assert "needs a judge" in refused.stderr
+    unknown = mull("solve", "q", "--judge", "score:verifier=countdown", "--bank", "none")
+    assert unknown.returncode == 2
+    assert "did you mean 'scores'" in unknown.stderr
+    assert "scores" in [entry["name"] for entry in mull_json("list", "judges")["judges"]]
+
+
+def test_mathematics_is_voted_on_and_graded_by_what_it_means(tmp_path: Path, mull_json) -> None:
+    path = tmp_path / "math.jsonl"
+    texts = [r"\boxed{\frac{1}{2}}", r"\boxed{0.5}", r"\boxed{50\%}", r"\boxed{2}", r"\boxed{2}"]
+    row = {"prompt": "q", "answer": r"\frac12", "samples": [{"text": text} for text in texts]}
+    path.write_text(json.dumps(row) + "\n")
+    swept = mull_json("sweep", f"file:{path}", "-m", f"recorded:{path}", "-s", "majority:n=5", "--bank", "none")
+    assert swept["rows"][0]["accuracy"] == 1.0
+    solved = mull_json("solve", "q", "-m", f"recorded:{path}", "-s", "majority:n=5", "--kind", "math", "--bank", "none")
+    assert solved["answer"] == "1/2"
+    assert solved["notes"] == {"no_answer": 0, "undecided": 0}
+
+
+def test_what_verifiers_are_worth(mull_json, mull, recording: Path) -> None:
+    found = mull_json("curves", recording, "--verifier", "recorded", "--verifier", "countdown")
+    recorded, countdown = found["verifiers"]
+    assert recorded["auc"] == 1.0
+    assert recorded["gap"] == pytest.approx(0)
+    assert recorded["ceiling"]["value"] == 1.0
+    assert countdown["unscored"] == 600
+    assert countdown["auc"] is None
+    shown = mull("curves", recording, "--verifier", "recorded", "--verifier", "countdown")
+    assert "ROC area" in shown.stdout
+    assert "countdown could not score 600 draws: the problem gives no numbers and target" in shown.stdout
+    assert "verifiers" not in mull_json("curves", recording)

@@ -73,9 +73,10 @@ def test_bad_counts_are_told_plainly(mull, mull_json, tmp_path: Path, rows: list
     (group,) = mull_json("fit", path, "--predict", 50)["groups"]
     assert flag in group["flags"]
     assert any(says in note for note in group["notes"])
-    shown = mull("fit", path, "--predict", 50)
-    assert shown.returncode == 0, shown.stderr
-    assert says in " ".join(shown.stdout.split())
+    for command in (("fit", path, "--predict", 50), ("curves", path)):
+        shown = mull(*command)
+        assert shown.returncode == 0, shown.stderr
+        assert says in " ".join(shown.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,24 @@ def test_samples_without_gold_are_refused_with_what_to_add(mull, tmp_path: Path)
     done = mull("fit", path, "--predict", 10)
     assert done.returncode == 2
     assert "add the gold answer" in done.stderr
+
+
+def test_the_next_draws_go_to_what_is_unsolved(mull, mull_json, tmp_path: Path) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text("model,n_samples,n_correct\nm,30,3\nm,30,0\nm,30,8\nm,10,0\n")
+    (group,) = mull_json("fit", path, "--predict", 50, "--draws", 40)["groups"]
+    assert group["plan"] == {"draws": 40, "unsolved": 2, "problems": {"line 3": 10, "line 5": 30}}
+    (group,) = mull_json("fit", path, "--predict", 50)["groups"]
+    assert group["plan"]["draws"] == 233, "100 draws are the first three tenths"
+    shown = " ".join(mull("fit", path, "--predict", 50, "--draws", 40).stdout.split())
+    assert "next: 40 draws, all on the 2 problems without a success, 10 to 30 on each of 2" in shown
+    path.write_text("n_samples,n_correct\n30,3\n30,5\n")
+    assert mull_json("fit", path, "--predict", 50)["groups"][0]["plan"] is None
+    done = mull("fit", path, "--predict", 50, "--draws", 0)
+    assert (done.returncode, "at least 1, not 0" in done.stderr) == (2, True)
+
+
+def test_a_plot_is_the_same_each_time(mull, table: Path, tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        assert mull("fit", table, "--predict", 60, "--group", "large", "--plot", tmp_path / name).returncode == 0
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

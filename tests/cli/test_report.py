@@ -180,3 +180,54 @@ def test_without_the_extra_it_says_what_to_install(
     done = mull("report", recording, "--out", tmp_path / "page.html")
     assert done.returncode == 2
     assert done.stderr == "mull: reports need jinja2: pip install 'mull[lab]'\n"
+
+
+def test_equal_budgets_and_power_are_told(mull_json, swept: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in swept.read_text().splitlines()]
+    for row in rows[1:]:
+        for outcome in row["outcomes"].values():
+            outcome["cost"] |= {"prompt_tokens": 0, "output_tokens": 10 * outcome["draws"], "verifier_tokens": 0}
+    priced = tmp_path / "priced.jsonl"
+    priced.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    mull_json("report", priced, "--out", tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    table = html.partition("equal budgets in tokens a problem</caption>")[2].partition("</table>")[0]
+    majority = [row["outcomes"]["majority:n=30"]["correct"] for row in rows[1:]]
+    assert f"<td>{100 * sum(majority) / 20:.1f}</td>" in table
+    assert "<td>–</td>" in table, "a vote of 30 does not fit into the price of one draw"
+    assert "20 problems show a difference of" in html
+
+
+def test_where_problems_and_draws_are_from(mull, mull_json, recording: Path, tmp_path: Path) -> None:
+    assert "whether it has read them cannot be told" in mull("curves", recording).stdout
+    rows = [json.loads(line) for line in recording.read_text().splitlines()]
+    about = {"data_date": "2024-05", "model_cutoff": "2024-10", "feedback": "none"}
+    dated = tmp_path / "dated.jsonl"
+    dated.write_text("".join(json.dumps(row | about) + "\n" for row in rows))
+    limits = mull_json("curves", dated)["limits"]
+    assert {name: limits[name] for name in about} == about
+    shown = " ".join(mull("curves", dated).stdout.split())
+    assert "date of the problems 2024-05, cut-off of the model 2024-10: it may have read them" in shown
+    assert "feedback between draws: none" in shown
+    out = tmp_path / "draws.jsonl"
+    mull("sweep", f"file:{dated}", "-m", f"recorded:{dated}", "-s", "majority:n=30", "--out", out)
+    assert mull_json("curves", out)["limits"]["data_date"] == "2024-05"
+    dated.write_text(json.dumps(rows[0] | about) + "\n" + json.dumps(rows[1] | {"data_date": 2024}))
+    done = mull("curves", dated)
+    assert (done.returncode, "`data_date` must be text, not 2024" in done.stderr) == (2, True)
+
+
+def test_groups_are_compared_at_equal_tokens(mull, recording: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in recording.read_text().splitlines()]
+    both = tmp_path / "both.jsonl"
+    lines = []
+    for model, tokens in (("large", 100), ("small", 10)):
+        for row in rows:
+            samples = [sample | {"output_tokens": tokens} for sample in row["samples"]]
+            lines.append(json.dumps(row | {"model": model, "samples": samples}))
+    both.write_text("\n".join(lines))
+    table = mull("curves", both).stdout.partition("at equal tokens a problem")[2]
+    large = next(line for line in table.splitlines() if "large: coverage" in line)
+    small = next(line for line in table.splitlines() if "small: coverage" in line)
+    assert "–" in large, "ten tokens buy no draw of the large one"
+    assert "–" not in small

@@ -158,6 +158,17 @@ def test_difficulty_is_not_judged_by_the_draws_that_are_measured() -> None:
     assert gap.bins([pool("ab")] * 3) == ()
 
 
+def test_difficulty_has_five_bins_also_where_most_problems_are_alike() -> None:
+    pools = [pool("bbbb")] * 15 + [pool("aabb")] * 2 + [pool("aaaa")] * 5
+    bins = gap.difficulty_bins(pools, seed=1)
+    assert [len(part) for part in bins] == [5, 5, 4, 4, 4]
+    assert sorted(i for part in bins for i in part) == list(range(22))
+    assert set(bins[0]) == set(range(17, 22)), "the easiest come first"
+    assert gap.difficulty_bins(pools, seed=2)[-1] != bins[-1], "which of the alike is hardest is the seed's choice"
+    counts = [Pool(str(c), 10, c) for c in range(10)]
+    assert gap.difficulty_bins(counts) == [[9, 8], [7, 6], [5, 4], [3, 2], [1, 0]]
+
+
 def test_lengths_of_replies_to_one_prompt() -> None:
     longer_wrong = pool("aabb", tokens=[10, 12, 30, 34])
     solved = pool("aaaa", tokens=[10, 20, 30, 40])

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from mull.errors import UsageError
 from mull.laws import coverage
 from mull.laws.backtest import back_test
-from mull.laws.counts import counts, measured
-from mull.laws.estimate import POWER_LAW, aic_weights, central
-from mull.laws.families import BETA_BINOMIAL, LOGIT_NORMAL, ZERO_INFLATED
+from mull.laws.counts import counts, measured, thinned
+from mull.laws.estimate import INFLATED_PULL, POWER_LAW, Trust, aic_weights, central
+from mull.laws.families import BETA_BINOMIAL, LOGIT_NORMAL, ZERO_INFLATED, Likelihood
+from mull.laws.fitting import log_prior, maximise
 from mull.laws.limits import SAYS, Flag, clopper_pearson
+from mull.laws.optima import trust
 
 
 def simulated(seed: int = 0, problems: int = 130, n: int = 100) -> np.ndarray:
@@ -79,17 +81,58 @@ def test_the_default_is_the_middle_of_the_power_laws_unless_the_counts_say_other
         LOGIT_NORMAL.name: np.array(0.9),
     }  # fmt: skip
 
-    def said(beta: float, inflated: float, normal: float) -> float:
+    def said(beta: float, inflated: float, normal: float, trusted: tuple[bool, bool] = (True, True)) -> float:
         names = (BETA_BINOMIAL.name, ZERO_INFLATED.name, LOGIT_NORMAL.name)
-        return float(central(values, dict(zip(names, map(np.array, (beta, inflated, normal)), strict=True))))
+        logliks = dict(zip(names, map(np.array, (beta, inflated, normal)), strict=True))
+        return float(central(values, logliks, Trust(*trusted)))
 
     assert said(-10, -10, -9) == pytest.approx(0.55)
-    assert said(-10, -10 + np.log(2), -12) == pytest.approx((0.55 + 0.3) / 2), (
-        "likelihoods of 2 to 1 are weights of 1/2"
-    )
-    assert said(-10, -10, -8.4) == pytest.approx(0.9)
+    half = np.log(2) / INFLATED_PULL
+    assert said(-10, -10 + half, -12) == pytest.approx((0.55 + 0.3) / 2)
+    assert said(-10, -10, -7.9) == pytest.approx(0.9)
+    assert said(-10, -9, -6, (False, False)) == pytest.approx(0.55), "a law that failed its back-test has no say"
     without = {name: value for name, value in values.items() if name != POWER_LAW}
-    assert float(central(without, {name: np.array(-10.0) for name in without})) == pytest.approx(0.5)
+    level = {name: np.array(-10.0) for name in without}
+    assert float(central(without, level, Trust(True, True))) == pytest.approx(0.5)
+
+
+def test_the_average_of_fewer_draws_is_that_of_many_subsamples() -> None:
+    n, c = np.array([40, 40, 25]), np.array([0, 13, 24])
+    average = thinned(counts(n, c), 10)
+    assert average.weight.sum() == pytest.approx(3)
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate([rng.hypergeometric(c, n - c, 10) for _ in range(20_000)])
+    seen = np.bincount(drawn, minlength=11) / 20_000
+    assert seen[average.c] == pytest.approx(average.weight, abs=0.02)
+    assert seen.sum() == pytest.approx(seen[average.c].sum(), abs=1e-3)
+    assert measured(average, [3])[0] == pytest.approx(measured(counts(n, c), [3])[0]), "the curve is the same"
+    with pytest.raises(ValueError, match="cannot be kept"):
+        thinned(counts(n, c), 26)
+
+
+def test_a_law_is_trusted_that_predicts_the_draws_in_hand() -> None:
+    """Two hundred problems of 100 draws: each law is trusted on its own data, and the logit-normal not on a Beta's."""
+    rng = np.random.default_rng(1)
+    normal = 1 / (1 + np.exp(4 - 2.5 * rng.normal(size=200)))
+    inflated = np.where(rng.random(200) < 0.3, 0.0, rng.beta(0.7, 4, 200))
+    beta = rng.beta(0.3, 5, 200)
+    assert trust(counts(100, rng.binomial(100, normal))).normal
+    assert trust(counts(100, rng.binomial(100, inflated))).inflated
+    assert not trust(counts(100, rng.binomial(100, beta))).normal
+    assert trust(counts(12, rng.binomial(12, normal))) == Trust(False, False), "a quarter of 12 draws is no curve"
+
+
+def test_what_is_known_before_decides_only_where_little_was_seen() -> None:
+    many, few = simulated(), np.array([3, 1, 1] + [0] * 97)
+    for right, is_moved in ((many, False), (few, True)):
+        likelihood = Likelihood(counts(100, right))
+        free_, mode = (maximise(BETA_BINOMIAL, likelihood, is_held=held).theta for held in (False, True))
+        assert (abs(mode[0] - free_[0]) > 0.3) == is_moved
+    step = np.array([[1e-4, 0], [-1e-4, 0], [0, 1e-4], [0, -1e-4]])
+    heights = BETA_BINOMIAL.log_chances(mode + step, likelihood) @ likelihood.data.weight
+    heights += log_prior(BETA_BINOMIAL, mode + step)
+    assert heights[0] == pytest.approx(heights[1], abs=1e-4), "level at the mode, in both directions"
+    assert heights[2] == pytest.approx(heights[3], abs=1e-4)
 
 
 def test_impossible_problems_are_seen_in_many_draws() -> None:

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mull import Cost, Draw, Finish, Message, Params, Prompt, Run, Sample, UsageError
-from mull.models.embedded import WEIGHTS, EmbeddedModel, Mini, Nano
-from mull.models.session import read_safetensors
+from mull.models.embedded import EmbeddedModel, Mini, Nano
+from mull.runtime import WEIGHTS
+from mull.runtime.session import read_safetensors
 from mull.tasks.synthetic import ChainTask, CountdownTask
 
 NANO = Nano()
@@ -166,25 +167,67 @@ def test_many_draws_of_one_prompt_are_the_same_as_one_by_one() -> None:
     assert len({s.text for s in whole}) > 1
 
 
+def continued(prompts: list[Prompt], seeds: tuple[int, ...] = (9, 10)) -> list[list[Sample]]:
+    return [draw(prompt, seeds) for prompt in prompts]
+
+
 def test_a_prefix_is_computed_once_and_changes_nothing() -> None:
-    """Prompts that extend one another, cold and warm: the same bits, and what was known counts as cached."""
+    """Prompts that extend one another, in any order, known or forgotten: the same bits; what was known is cached."""
+    engine = NANO._model.engine
     (whole,) = draw(seeds=(5,), params=Params(max_tokens=70))
-    steps = [PROMPT.extend(whole.text[:i]) for i in (0, 10, 25, len(whole.text) // 2)]
-    warm = [draw(step, (9, 10)) for step in steps]
-    assert warm[-1][0].cost.cached_tokens > 0  # type: ignore[operator]
-    for step, samples in zip(reversed(steps), reversed(warm), strict=True):
-        fresh = EmbeddedModel(NANO.folder)
-        fresh._model.engine._prefixes.clear()
-        assert plain(draw(step, (9, 10), model=fresh)) == plain(samples)
+    steps = [PROMPT.extend(whole.text[:i]) for i in (0, 10, 25, len(whole.text) // 2, len(whole.text))]
+    warm = continued(steps)
+    n_prompt = len(NANO._ids(steps[-1]))
+    assert [samples[0].cost.cached_tokens for samples in warm[1:]] == [len(NANO._ids(step)) - 1 for step in steps[1:]]
+    assert warm[-1][1].cost.cached_tokens == n_prompt
+    engine.forget()
+    backwards = continued(steps[::-1])[::-1]
+    cold = []
+    for step in steps:
+        engine.forget()
+        cold += continued([step])
+    assert cold[-1][0].cost.cached_tokens == 0
+    assert [plain(s) for s in warm] == [plain(s) for s in backwards] == [plain(s) for s in cold]
+
+
+def test_what_was_written_and_what_was_told_are_not_taken_for_each_other() -> None:
+    """The same tokens as a beginning of a reply and inside an earlier turn are computed in different ways."""
+    talk = Prompt((*PROMPT.messages, Message("assistant", "answer: 24"), Message("user", "a:7;a?")))
+    engine = NANO._model.engine
+    engine.forget()
+    alone = draw(talk, (1, 2))
+    engine.forget()
+    draw(PROMPT.extend("answer: 24"), (1, 2))
+    assert plain(draw(talk, (1, 2))) == plain(alone)
+
+
+def test_many_beginnings_at_once_are_the_same_as_one_by_one() -> None:
+    """More requests than rows of a block, of all lengths, some of them equal, with draws beside them."""
+    (whole,) = draw(seeds=(5,), params=Params(max_tokens=70))
+    ends = [0, *(i + 1 for i, character in enumerate(whole.text) if character in "=:\n")]
+    prompts = [PROMPT.extend(whole.text[: ends[7 * i % len(ends)]]) for i in range(24)]
+    NANO._model.engine.forget()
+    one_by_one = continued(prompts)
+
+    async def at_once() -> list[list[Sample]]:
+        return await asyncio.gather(*(draw_async(prompt, (9, 10)) for prompt in prompts))
+
+    for _ in range(2):
+        NANO._model.engine.forget()
+        assert list(map(plain, asyncio.run(at_once()))) == list(map(plain, one_by_one))
 
 
 def test_greedy_goes_on_from_a_prefix_as_if_it_had_never_stopped() -> None:
+    """Text and log-probabilities, bit by bit."""
     greedy = Params(temperature=0.0, max_tokens=60)
     (whole,) = draw(params=greedy)
     ends = [i + 1 for i, character in enumerate(whole.text) if character == "\n"]
     for end in ends:
+        NANO._model.engine.forget()
         (rest,) = draw(PROMPT.extend(whole.text[:end]), params=greedy)
         assert rest.reply[: len(whole.text)] == whole.text
+        n = len(NANO._model.encode(whole.text[:end]))
+        assert (whole.logprobs or ())[n:] == (rest.logprobs or ())[: len(whole.logprobs or ()) - n]
 
 
 def test_stop_strings_end_a_draw_and_are_cut_off() -> None:

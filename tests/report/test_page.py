@@ -14,19 +14,15 @@ from mull.lab.study import Tile
 from mull.report import page as pages
 from mull.report.figures import heat
 
-webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
+pytest.importorskip("selenium.webdriver")
+from selenium.webdriver.common.keys import Keys
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+import screenshots
+
 needs_browser = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER),
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
     reason="no chromium and chromedriver on this machine: apt-get install chromium chromium-driver",
 )
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>\u2028<!-- ${`$x$`}"
 MADE_BY = {"command": f"mull report {HOSTILE}", "mull": "0", "python": "3", "numpy": "2"}
 
@@ -64,12 +60,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = screenshots.chromium(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
@@ -85,10 +76,7 @@ def opened(chromium: Any, page: Path) -> Any:
 
 
 def screen(driver: Any, width: int, is_dark: bool) -> None:
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    scheme = [{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+    screenshots.screen(driver, width, 800, is_dark)
 
 
 def rows(driver: Any) -> list[str]:

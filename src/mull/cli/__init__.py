@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import Annotated
 
 import typer
 
+from mull.cli.bank import export, import_, merge, stat, verify
 from mull.cli.curves import curves
 from mull.cli.fit import fit
 from mull.cli.report import report
-from mull.cli.shelves import list_, stat
+from mull.cli.shelves import list_
 from mull.cli.solve import solve
 from mull.cli.sweep import sweep
 from mull.cli.train import train_app
@@ -31,7 +34,9 @@ app.command()(sweep)
 app.command()(curves)
 app.command()(fit)
 app.command()(report)
-bank_app.command()(stat)
+bank_app.command("import")(import_)
+for verb in (export, merge, verify, stat):
+    bank_app.command()(verb)
 app.add_typer(bank_app, name="bank")
 app.add_typer(train_app, name="train")
 app.command("list")(list_)
@@ -48,10 +53,23 @@ def version(
         raise typer.Exit
 
 
+RAY_ADDRESS = re.compile(r"auto|local|ray://.+|[\w.\-]+:\d+")
+
+
+def with_ray_address(words: list[str]) -> list[str]:
+    """The words of a command line with `--ray ADDRESS` in full where `mull sweep` was told `--ray` alone."""
+    if words[:1] != ["sweep"] or "--ray" not in words:
+        return words
+    after = words.index("--ray") + 1
+    if after < len(words) and RAY_ADDRESS.fullmatch(words[after]):
+        return words
+    return [*words[:after], "local", *words[after:]]
+
+
 def main() -> None:
     """Runs the command line; errors become one line on standard error and an exit status."""
     try:
-        raise SystemExit(app(standalone_mode=False) or 0)
+        raise SystemExit(app(with_ray_address(sys.argv[1:]), standalone_mode=False) or 0)
     except typer.Abort:
         raise SystemExit(130) from None
     except typer.TyperException as error:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mull.cli.options import (
+    ConfigOption,
     JsonOption,
     MaxTokensOption,
     ModelOption,
@@ -16,9 +19,15 @@ from mull.cli.options import (
     TemperatureOption,
     print_json,
     stdout,
+    verifier_of,
 )
-from mull.cli.source import GroupOption, KOption, ProblemsOption, SourceArgument, TaskOption, ks_of, pools_of
+from mull.cli.source import GroupOption, KOption, ProblemsOption, SourceArgument, TaskOption, ks_of, source_at, wanted
 from mull.types import Params
+
+if TYPE_CHECKING:
+    from mull.lab.cases import Group
+    from mull.lab.metrics import Pool
+    from mull.lab.verify import Worth
 
 
 def curves(
@@ -30,6 +39,13 @@ def curves(
     problems: ProblemsOption = 1000,
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
+    verifier: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--verifier", help="What this verifier is worth here; several times. `recorded`: the scores in the file."
+        ),
+    ] = None,
+    config: ConfigOption = None,
     seed: SeedOption = 0,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the curves to a .png or .svg file.")] = None,
     as_json: JsonOption = False,
@@ -38,26 +54,66 @@ def curves(
 
     Averages over subsets of the draws, never over the first k. Example: mull curves draws.jsonl --plot curves.png
     """
-    from mull.lab import gap
+    from mull.lab import gap, sources
 
     ks = ks_of(k)
     if plot is not None:
         from mull.report import plot as plotting
 
         plotting.check_format(plot)
-    pools = pools_of(source, group, task, model, problems, Params(temperature, max_tokens), seed)
-    both = {name: gap.measure(pool, ks, seed) for name, pool in pools.items()}
+    found = wanted(source_at(source, task, model, problems, Params(temperature, max_tokens), seed), group)
+    pools = sources.pools(found)
+    worths = {name: _worths(found.groups[name], pools[name], verifier, seed, config) for name in pools if verifier}
+    both = {}
+    for name, pool in pools.items():
+        one = gap.measure(pool, ks, seed)
+        both[name] = one._replace(limits=one.limits.told(found.groups[name].about))
     measured = {name: one.curves for name, one in both.items()}
     if plot is not None:
         plotting.curves(measured, plot)
     if as_json:
-        groups = {name: {**asdict(one.curves), "limits": asdict(one.limits)} for name, one in both.items()}
+        groups = {
+            name: {
+                **asdict(one.curves),
+                "limits": asdict(one.limits),
+                **({"verifiers": [asdict(w) for w in worths[name]]} if verifier else {}),
+            }
+            for name, one in both.items()
+        }
         only = next(iter(groups.values())) if len(groups) == 1 else {}
         print_json({**only, "groups": groups})
         return
+    from mull.laws.counts import counts
+    from mull.laws.limits import SAYS, shortcomings
     from mull.report import table
 
-    for shown, one in zip(table.curves(measured), both.values(), strict=True):
+    for shown, (name, one) in zip(table.curves(measured), both.items(), strict=True):
         stdout().print(shown)
-        for line in table.limits(one.limits):
+        lacks = shortcomings(counts([pool.n for pool in pools[name]], [pool.n_correct for pool in pools[name]]))
+        for line in [SAYS[flag] for flag in lacks] + table.limits(one.limits):
             stdout().print(f"- {line}", style="dim", highlight=False)
+    lengths = {name: one.limits.tokens.mean for name, one in both.items() if one.limits.tokens is not None}
+    if (equal := table.equal_tokens(measured, lengths)) is not None:
+        stdout().print(equal)
+    for name, rows in worths.items():
+        stdout().print(table.worths(name, rows))
+        for line in table.worth_lines(rows):
+            stdout().print(f"- {line}", style="dim", highlight=False)
+
+
+def _worths(
+    group: Group, pools: Sequence[Pool], verifiers: Sequence[str], seed: int, config: Path | None
+) -> list[Worth]:
+    """What each verifier is worth on the draws of a group, and all of them together where there are enough."""
+    from mull.lab import verify
+
+    columns, rows = {}, []
+    for text in verifiers:
+        if text == verify.RECORDED:
+            scored, why = list(pools), "not recorded"
+        else:
+            scored, why = asyncio.run(verify.score_cases(group.cases, verifier_of(text, seed, config)))
+        columns[text] = scored
+        rows.append(verify.worth(text, scored, why, seed))
+    together = verify.combined(columns)
+    return rows if together is None else [*rows, verify.worth(verify.COMBINED, together, seed=seed)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,11 +20,12 @@ from mull.cli.options import (
     progress,
     stdout,
 )
-from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOption, pools_of
+from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOption, draws_of
 from mull.errors import UsageError
 from mull.types import Params
 
 if TYPE_CHECKING:
+    from mull.lab.metrics import Pool
     from mull.laws.backtest import BackTest
     from mull.laws.coverage import Law
 
@@ -37,6 +39,9 @@ def fit(
     problems: ProblemsOption = 1000,
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
+    draws: Annotated[
+        int | None, typer.Option("--draws", help="Draws to plan next. [default: 7/3 of those made, a two-stage design]")
+    ] = None,
     seed: SeedOption = 0,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the law to a .png or .svg file.")] = None,
     as_json: JsonOption = False,
@@ -53,7 +58,10 @@ def fit(
         from mull.report import plot as plotting
 
         plotting.check_format(plot)
-    pools = pools_of(source, group, task, model, problems, Params(temperature, max_tokens), seed)
+    if draws is not None and draws < 1:
+        raise UsageError(f"--draws takes a number of draws of at least 1, not {draws}")
+    found = draws_of(source, group, task, model, problems, Params(temperature, max_tokens), seed)
+    pools = {name: one.pools for name, one in found.items()}
     from mull.laws import backtest, coverage
 
     laws: dict[str, Law] = {}
@@ -66,7 +74,10 @@ def fit(
     if plot is not None:
         plotting.laws(laws, predict, plot)
     if as_json:
-        print_json({"groups": [_row(name, law, predict, tests[name]) for name, law in laws.items()]})
+        rows = [
+            _row(name, law, predict, tests[name]) | {"plan": _plan(pools[name], draws)} for name, law in laws.items()
+        ]
+        print_json({"groups": rows})
         return
     from mull.report import table
 
@@ -78,6 +89,29 @@ def fit(
             stdout().print(f"{name}: {law.data.problems} problems, {law.data.draws:,} draws", markup=False)
         for line in table.law_lines(law, prediction, law.is_identified(predict)) + _told(tests[name]):
             stdout().print(f"- {line}", markup=False)
+        if (plan := _plan(pools[name], draws)) is not None:
+            stdout().print(f"- {_planned(plan)}", markup=False)
+
+
+def _plan(pools: Sequence[Pool], draws: int | None) -> dict[str, Any] | None:
+    """The next draws, on problems without a success, by problem; `None` where all have one."""
+    from mull.laws.plan import rest_of, second_stage
+
+    n, c = [pool.n for pool in pools], [pool.n_correct for pool in pools]
+    if all(c):
+        return None
+    plan = second_stage(n, c, rest_of(sum(n)) if draws is None else draws)
+    wanted = {pool.problem: int(more) for pool, more in zip(pools, plan.draws, strict=True) if more}
+    return {"draws": sum(wanted.values()), "unsolved": c.count(0), "problems": wanted}
+
+
+def _planned(plan: dict[str, Any]) -> str:
+    low, high = min(plan["problems"].values()), max(plan["problems"].values())
+    each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return (
+        f"next: {plan['draws']:,} draws, all on the {plan['unsolved']:,} problems without a success, {each} on each of "
+        f"{len(plan['problems']):,} (--json names them); then fit again, with unequal draws"
+    )
 
 
 def _told(test: BackTest | None) -> list[str]:

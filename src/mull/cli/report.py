@@ -18,6 +18,8 @@ from mull.cli.options import (
 )
 from mull.cli.source import SOURCES, KOption, ProblemsOption, TaskOption, ks_of, source_at
 from mull.errors import UsageError
+from mull.trace import is_trace
+from mull.trace import read as read_trace
 from mull.types import Params
 
 
@@ -39,6 +41,8 @@ def report(
 ) -> None:
     """One self-contained page: what to use, what it buys and costs, how sure; curves, and every problem.
 
+    Of a trace: the search tree, the vote or the chain of one question, and where the winner came from.
+
     Example: mull report draws.jsonl --out report.html
     """
     ks = ks_of(k)
@@ -46,6 +50,9 @@ def report(
         raise UsageError(f"a report is written to a file that ends in .html, not {str(out)!r}")
     if not out.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {str(out.parent)!r} to write the report to")
+    if any(is_trace(path) for path in source):
+        _report_trace(source, out, title, as_json)
+        return
     from mull.report import page
 
     page.check_installed()
@@ -74,3 +81,25 @@ def report(
     for a in answers:
         typer.echo(f"{a.group}: {a.headline}. {a.why}")
     typer.echo(f"written to {out}" + (f", {len(written)} files in {figures}" if written else ""), err=True)
+
+
+def _report_trace(source: list[Path], out: Path, title: str, as_json: bool) -> None:
+    if len(source) > 1:
+        raise UsageError("a trace has a page of its own: give `mull report` one trace and nothing beside it")
+    trace = read_trace(source[0])
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"reports need {error.name}: pip install 'mull[lab]'") from error
+    from mull.report.page import write
+    from mull.report.trace import grow, reason, render
+
+    html = render(trace, title)
+    write(out, html)
+    why = reason(trace, grow(trace))
+    if as_json:
+        size = len(html.encode(errors="replace"))
+        print_json({"out": str(out), "bytes": size, "answer": trace.answer, "why": why, "events": len(trace.events)})
+        return
+    typer.echo(f"{trace.answer if trace.answer is not None else 'no answer'}: {' '.join(why)}")
+    typer.echo(f"written to {out}", err=True)

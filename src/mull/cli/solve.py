@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import sys
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mull import spec
 from mull.cli.options import (
+    DEFAULT_MODEL,
+    ApiKeyEnvOption,
     BankOption,
+    BaseUrlOption,
+    ConfigOption,
+    ExecutorOption,
     FlopsOption,
     JsonOption,
+    JudgeOption,
     MaxTokensOption,
     ModelOption,
     SecondsOption,
@@ -24,22 +32,39 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    executor_of,
+    judge_of,
+    made_by,
     model_of,
+    prepared,
     print_json,
+    probe_costs,
     stderr,
     stdout,
+    tell_failures,
+    tell_scores,
     verifier_of,
 )
-from mull.types import AnswerKind, Budget, Outcome, Params, Problem, Prompt, Sample
+from mull.errors import UnknownNameError, UsageError
+from mull.trace import Trace, TraceFile
+from mull.trace import write as write_trace
+from mull.types import AnswerKind, Budget, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Strategy, Task
+
+if TYPE_CHECKING:
+    from mull.run import Run
 
 
 def solve(
-    prompt: Annotated[str, typer.Argument(help="The question, or `-` to read it from standard input.")],
-    model: ModelOption = "nano",
+    prompt: Annotated[
+        str, typer.Argument(help="The question, or `-` to read it from standard input; with --task a problem's name.")
+    ],
+    model: ModelOption = DEFAULT_MODEL,
     strategy: Annotated[
         str, typer.Option("--strategy", "-s", help="name:option=value,... as in `mull list strategies`.")
     ] = "adaptive",
     verifier: VerifierOption = None,
+    judge: JudgeOption = None,
+    executor: ExecutorOption = "python",
     samples: Annotated[
         int | None, typer.Option("--samples", "-n", help="Draws at most; also the strategy's n, if it has one.")
     ] = None,
@@ -50,8 +75,18 @@ def solve(
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
     kind: Annotated[AnswerKind, typer.Option("--kind", help="What the answer looks like.")] = AnswerKind.TEXT,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help="Answer a problem of this task, and grade it: humaneval:FILE, file:PATH."),
+    ] = None,
     seed: SeedOption = 0,
     bank: BankOption = None,
+    config: ConfigOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: ApiKeyEnvOption = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="A file for every draw, score and decision; `mull report` draws it.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer one question.
@@ -60,23 +95,79 @@ def solve(
     """
     from mull.run import Run
 
+    if trace is not None and (trace.is_dir() or not trace.absolute().parent.is_dir()):
+        raise UsageError(f"a trace needs a file in a folder that is there, not {str(trace)!r}")
     text = sys.stdin.read() if prompt == "-" else prompt
-    defaults = {} if samples is None else {"n": samples}
+    defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
-    problem = Problem("prompt", Prompt.user(text.strip()), kind)
+    the_task = None if task is None else spec.build("task", spec.TASKS, task)
+    problem = Problem("prompt", Prompt.user(text.strip()), kind) if the_task is None else _named(the_task, text.strip())
+    the_verifier = verifier_of(verifier, seed, config)
+    is_more = judge is not None or _makes_calls(the_verifier, problem)
+    calls = None if is_more and getattr(plan, "n", None) == samples else samples
+    budget = Budget(calls, tokens, usd, flops, seconds)
+    the_model = model_of(model, seed, config, base_url, api_key_env, budget)
+    tracer = None if trace is None else Trace(problem)
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
+        asyncio.run(prepared(the_model))
         run = Run(
-            model_of(model, seed), verifier=verifier_of(verifier), bank=opened, seed=seed, watch=live.draw,
-            budget=Budget(samples, tokens, usd, flops, seconds), params=Params(temperature, max_tokens),
-            rng=random.Random(f"{seed}/{text}"),
+            the_model, verifier=the_verifier, judge=judge_of(judge, seed, config), executor=executor_of(executor),
+            bank=opened, seed=seed, watch=live.draw, budget=budget, params=Params(temperature, max_tokens),
+            rng=random.Random(f"{seed}/{text}"), trace=tracer,
         )  # fmt: skip
-        outcome = asyncio.run(plan(problem, run))
+        outcome, grade = asyncio.run(_answered(plan, problem, run, the_task))
+    if trace is not None and tracer is not None:
+        write_trace(trace, _traced(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan)))
+    tell_failures(outcome.candidates, run.spent)
+    tell_scores(outcome.scores)
     if as_json:
-        print_json(_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed))
+        graded = {} if grade is None else {"correct": grade.correct, "graded": grade.why}
+        print_json({**_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed), **graded})
     else:
-        _show(outcome, run)
+        _show(outcome, run, grade)
     if outcome.best is None:
         raise typer.Exit(1)
+
+
+def _makes_calls(verifier: Any, problem: Problem) -> bool:
+    """Whether scoring makes calls of its own, as a judge's does: --samples is no ceiling on those."""
+    sample = Sample(problem.prompt, "answer: 0", Finish.STOP)
+    return verifier is not None and verifier.quote(problem, [sample]).calls != 0
+
+
+def _named(task: Task, name: str) -> Problem:
+    """The problem of a task with this name; a search among the first 10,000, for tasks can be endless."""
+    known = {problem.id: problem for problem in itertools.islice(task.problems(), 10_000)}
+    if name not in known:
+        raise UnknownNameError(f"problem of {task.name}", name, known)
+    return known[name]
+
+
+async def _answered(plan: Strategy, problem: Problem, run: Run, task: Task | None) -> tuple[Outcome, Grade | None]:
+    """The outcome, and its grade where the task is known that the problem is from."""
+    outcome = await plan(problem, run)
+    if task is None or outcome.best is None:
+        return outcome, None
+    return outcome, await task.grade(problem.id, outcome.best)
+
+
+def _traced(tracer: Trace, outcome: Outcome, run: Any, strategy: str) -> TraceFile:
+    from mull.answers import answer_of
+
+    return tracer.file(
+        outcome,
+        answers=[answer_of(tracer.problem, sample) for sample in outcome.candidates],
+        model=run.model.name,
+        strategy=strategy,
+        verifier=None if run.verifier is None else run.verifier.name,
+        judge=None if run.judge is None else run.judge.name,
+        seed=run.seed,
+        params=run.params,
+        budget=asdict(run.budget),
+        spent=run.spent,
+        fresh=run.fresh,
+        made_by=made_by(),
+    )
 
 
 def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: int) -> dict[str, Any]:
@@ -90,16 +181,20 @@ def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: i
         "model": run.model.name,
         "strategy": strategy,
         "stopped": outcome.stopped.value,
+        "notes": dict(outcome.notes),
         "seed": seed,
+        "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),
+        "probe": probe_costs([run.model]).get(run.model.name),
         "samples": [
             {
-                "text": sample.text,
+                "text": sample.reply,
                 "answer": answer_of(problem, sample),
                 "score": None if score is None else score.value,
                 "steps": None if score is None else list(score.steps),
                 "finish": sample.finish.value,
                 "cost": asdict(sample.cost),
+                **({} if sample.error is None else {"error": sample.error}),
             }
             for sample, score in zip(outcome.candidates, scores, strict=True)
         ],
@@ -146,7 +241,7 @@ class _Live:
         )
 
 
-def _show(outcome: Outcome, run: Any) -> None:
+def _show(outcome: Outcome, run: Any, grade: Grade | None) -> None:
     from rich.markup import escape
 
     from mull.report import table
@@ -158,4 +253,7 @@ def _show(outcome: Outcome, run: Any) -> None:
     answer = "no answer" if outcome.answer is None else escape(outcome.answer)
     confidence = "" if outcome.confidence is None else f"   (confidence {outcome.confidence:.2f})"
     console.print(f"[bold]{answer}[/bold]{confidence}")
+    if grade is not None:
+        verdict = {True: "right", False: "wrong", None: "not graded"}[grade.correct]
+        console.print(f"graded: {verdict}" + (f" ({escape(grade.why)})" if grade.why else ""))
     console.print(f"{table.cost_line(run.spent, run.seconds)}; stopped: {outcome.stopped.value}", style="dim")

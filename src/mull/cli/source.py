@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -49,18 +50,29 @@ def source_at(path: Path, task: str | None, model: str, problems: int, params: P
         return asyncio.run(sources.bank_source(bank, the_task, model_of(model, seed), params, seed, problems))
 
 
-def pools_of(
+class Draws(NamedTuple):
+    """The draws of a group by problem, and what the source says of where they are from."""
+
+    pools: Sequence[Pool]
+    about: Mapping[str, str]
+
+
+def draws_of(
     source: Path, group: Sequence[str] | None, task: str | None, model: str, problems: int, params: Params, seed: int
-) -> Mapping[str, Sequence[Pool]]:
-    """The pools of a source, of the wanted groups only and in the order they were asked for."""
+) -> Mapping[str, Draws]:
+    """The draws of a source, of the wanted groups only and in the order they were asked for."""
     from mull.lab import sources
 
-    pools = sources.pools(source_at(source, task, model, problems, params, seed))
-    wanted = group or list(pools)
-    for name in wanted:
-        if name not in pools:
-            raise UnknownNameError("group", name, pools)
-    return {name: pools[name] for name in wanted}
+    found = wanted(source_at(source, task, model, problems, params, seed), group)
+    return {name: Draws(pool, found.groups[name].about) for name, pool in sources.pools(found).items()}
+
+
+def wanted(source: Source, group: Sequence[str] | None) -> Source:
+    """The source with the wanted groups only, in the order they were asked for."""
+    for name in group or ():
+        if name not in source.groups:
+            raise UnknownNameError("group", name, source.groups)
+    return replace(source, groups={name: source.groups[name] for name in group}) if group else source
 
 
 def ks_of(text: str | None) -> list[int] | None:

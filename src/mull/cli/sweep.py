@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mull import spec
+from mull import cost, spec
 from mull.cli.options import (
+    DEFAULT_MODEL,
+    ApiKeyEnvOption,
     BankOption,
+    BaseUrlOption,
+    ConfigOption,
+    ExecutorOption,
     FlopsOption,
     JsonOption,
+    JudgeOption,
     MaxTokensOption,
     SecondsOption,
     SeedOption,
@@ -22,11 +29,16 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    executor_of,
+    judge_of,
     made_by,
     model_of,
+    prepared,
     print_json,
+    probe_costs,
     progress,
     stdout,
+    tell_failures,
     verifier_of,
 )
 from mull.errors import UsageError
@@ -34,12 +46,17 @@ from mull.types import Budget, Params
 
 
 def sweep(
-    task: Annotated[str, typer.Argument(help="chain:ops=4, countdown:numbers=4 or file:PATH.")],
+    task: Annotated[
+        str,
+        typer.Argument(help="chain:ops=4, countdown:numbers=4, humaneval:FILE, mbpp:FILE, stdio:FILE or file:PATH."),
+    ],
     strategy: Annotated[list[str], typer.Option("--strategy", "-s", help="May be given several times.")],
     model: Annotated[
         list[str] | None, typer.Option("--model", "-m", help="May be given several times. [default: nano]")
     ] = None,
     verifier: VerifierOption = None,
+    judge: JudgeOption = None,
+    executor: ExecutorOption = "python",
     problems: Annotated[
         int | None, typer.Option("--problems", "-p", help="How many; all of a file without it. [default: 100]")
     ] = None,
@@ -51,9 +68,20 @@ def sweep(
     max_tokens: MaxTokensOption = 400,
     seed: SeedOption = 0,
     bank: BankOption = None,
+    config: ConfigOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: ApiKeyEnvOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write draws and outcomes as JSONL, for `mull curves` and `mull report`."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Spread over a Ray cluster, or this machine's processors.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,36 +90,31 @@ def sweep(
     Example: mull sweep chain:ops=4 -s single -s majority:n=16 --problems 200
     """
     from mull.lab import cases as recorded
-    from mull.lab import grid, sources
+    from mull.lab import cluster, grid, sources
 
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
     the_task = spec.build("task", spec.TASKS, task)
-    if problems is None and not task.startswith("file"):
+    if problems is None and task.partition(":")[0] in ("chain", "countdown"):
         problems = 100
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
-    models = [model_of(name, seed) for name in model or ["nano"]]
-    the_verifier = verifier_of(verifier)
+    the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
+    the_executor = executor_of(executor)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
+    models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in model or [DEFAULT_MODEL]]
     tables, lines, outcomes = [], [], []
     n_cells = None if problems is None else problems * len(plans) * len(models)
     try:
-        with bank_at(bank) as opened, progress("outcomes", n_cells, as_json) as advance:
+        with bank_at(bank) as opened, _cluster(ray), progress("outcomes", n_cells, as_json) as advance:
             for the_model in models:
-                cells = asyncio.run(
-                    grid.run_grid(
-                        the_task,
-                        the_model,
-                        plans,
-                        n_problems=problems,
-                        verifier=the_verifier,
-                        bank=opened,
-                        seed=seed,
-                        budget=budget,
-                        params=params,
-                        tick=advance,
-                    )
+                asyncio.run(prepared(the_model))
+                plan = grid.Plan(
+                    the_task, the_model, plans, the_verifier, the_judge, the_executor, budget, params, seed
                 )
+                if ray is None:
+                    cells = asyncio.run(grid.run_plan(plan, opened, n_problems=problems, tick=advance))
+                else:
+                    cells = asyncio.run(cluster.run_plan(plan, opened, n_problems=problems, tick=advance))
                 tables.append(grid.tabulate(the_task, the_model, cells, seed))
                 outcomes += [cell for column in cells.values() for cell in column]
                 lines += list(recorded.sweep_rows(the_model, cells)) if out else []
@@ -101,17 +124,25 @@ def sweep(
     if out:
         about = {
             **made_by(), "task": the_task.name, "strategies": list(plans), "models": [m.name for m in models],
-            "verifier": verifier, "seed": seed, "params": asdict(params), "budget": asdict(budget),
+            "data_date": getattr(the_task, "data_date", None), "verifier": verifier, "judge": judge, "seed": seed,
+            "params": asdict(params), "budget": asdict(budget),
         }  # fmt: skip
         sources.write_lines(out, [{"sweep": about}, *lines])
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
     typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)
+    tell_failures([s for cell in outcomes for s in cell.outcome.candidates], cost.total(c.spent for c in outcomes))
     rows = [asdict(row) for table in tables for row in table.rows]
     pairs = [asdict(pair) for table in tables for pair in table.pairs]
     if as_json:
-        print_json({"rows": rows, "pairs": pairs})
+        print_json({"rows": rows, "pairs": pairs, "probes": probe_costs(models)})
         return
     _show_tables(tables)
+
+
+def _cluster(address: str | None) -> AbstractContextManager[None]:
+    from mull.lab import cluster
+
+    return nullcontext() if address is None else cluster.cluster(address)
 
 
 def _show_tables(tables: list[Any]) -> None:

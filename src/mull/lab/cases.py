@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mull.answers import answer_of, canonical
+from mull import equal
+from mull.answers import canonical, classes_now, is_latex
 from mull.errors import FileFormatError
 from mull.lab.grid import Cell
 from mull.lab.metrics import Pool
 from mull.records import RecordedSample, Recording, read_recordings
-from mull.types import Cost, Model, Stopped
+from mull.types import AnswerKind, Cost, Model, Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,19 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Cases of one model on one task; `task` is `None` where the file does not say."""
+    """Cases of one model on one task; `task` is `None` where the file does not say.
+
+    `about` has what the file says of where the problems and the draws are from, under the names of `ABOUT`.
+    """
 
     name: str
     cases: list[Case]
     task: str | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+
+
+ABOUT = ("feedback", "data_date", "model_cutoff")
+"""What corrected the replies in between, when the problems were published, and up to when the model read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +78,22 @@ def read_recorded(path: Path) -> Source:
     sweeps: list[Mapping[str, Any]] = []
     for recording in read_recordings(path):
         name = recording.group or path.name
-        group = groups.setdefault(name, Group(name, [], recording.sweep.get("task")))
+        group = groups.setdefault(name, Group(name, [], recording.sweep.get("task"), _about(path, recording)))
+        if _about(path, recording) != group.about:
+            raise FileFormatError(path, recording.line, f"{', '.join(ABOUT)} must be the same on all rows of {name!r}")
         group.cases.append(case(path, recording))
         if recording.sweep and recording.sweep not in sweeps:
             sweeps.append(recording.sweep)
     return Source(path, groups, sweeps)
+
+
+def _about(path: Path, recording: Recording) -> Mapping[str, str]:
+    """What a row, or else the sweep that wrote it, says under the names of `ABOUT`."""
+    told = {name: recording.row.get(name, recording.sweep.get(name)) for name in ABOUT}
+    for name, value in told.items():
+        if not isinstance(value, str | None):
+            raise FileFormatError(path, recording.line, f"`{name}` must be text, not {value!r}")
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def case(path: Path, recording: Recording) -> Case:
@@ -84,21 +104,38 @@ def case(path: Path, recording: Recording) -> Case:
 
 
 def _pool(path: Path, recording: Recording) -> Pool:
-    answers = tuple(None if s.answer is None else canonical(s.answer) for s in recording.samples)
-    gold = None if recording.gold is None else canonical(recording.gold)
-    correct = []
-    for sample, answer in zip(recording.samples, answers, strict=True):
-        if sample.correct is None and gold is None:
-            raise FileFormatError(
-                path,
-                recording.line,
-                "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
-                "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample",
-            )
-        correct.append(answer == gold if sample.correct is None else sample.correct)
-    scores = tuple(s.score for s in recording.samples)
-    tokens = tuple(s.output_tokens for s in recording.samples)
-    return Pool(recording.id, len(correct), sum(correct), answers, tuple(correct), scores, tokens)
+    given = [recording.gold, *(s.answer for s in recording.samples)]
+    kind = AnswerKind.MATH if any(text is not None and is_latex(text) for text in given) else AnswerKind.TEXT
+    answers: Sequence[str | None] = [None if s.answer is None else canonical(s.answer, kind) for s in recording.samples]
+    gold = None if recording.gold is None else canonical(recording.gold, kind)
+    if kind is AnswerKind.MATH:
+        answers = equal.classes_now(answers)
+    if gold is None and any(sample.correct is None for sample in recording.samples):
+        raise FileFormatError(
+            path,
+            recording.line,
+            "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
+            "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample",
+        )
+    graded = [
+        replace(s, answer=answer, correct=_is_right(kind, answer, gold) if s.correct is None else s.correct)
+        for s, answer in zip(recording.samples, answers, strict=True)
+    ]
+    return pool_of_samples(recording.id, graded)
+
+
+def pool_of_samples(id: str, samples: Sequence[RecordedSample]) -> Pool:
+    """Graded samples of one problem as its draws, for curves; their answers are taken as they are."""
+    correct = tuple(sample.correct is True for sample in samples)
+    answers, scores = tuple(s.answer for s in samples), tuple(s.score for s in samples)
+    return Pool(id, len(samples), sum(correct), answers, correct, scores, tuple(s.output_tokens for s in samples))
+
+
+def _is_right(kind: AnswerKind, answer: str | None, gold: str | None) -> bool:
+    """Whether an answer is the gold; what nobody could decide is not right."""
+    if kind is not AnswerKind.MATH or answer is None or gold is None:
+        return answer == gold
+    return equal.compare_now(gold, answer).is_equal is True
 
 
 def _outcomes(path: Path, recording: Recording) -> Mapping[str, Any]:
@@ -110,7 +147,8 @@ def _outcomes(path: Path, recording: Recording) -> Mapping[str, Any]:
 
 def _taken(path: Path, line: int, name: str, row: Any) -> Taken:
     try:
-        cost = Cost(**{f.name: row["cost"][f.name] for f in fields(Cost)})
+        # Files of before retries were counted have none.
+        cost = Cost(**{f.name: {"retries": 0, **row["cost"]}[f.name] for f in fields(Cost)})
         if not all(row[verdict] in (True, False, None) for verdict in ("correct", "covered")):
             raise ValueError("a verdict is true, false or null")
         return Taken(row["answer"], row["correct"], row["covered"], int(row["draws"]), str(row["stopped"]), cost)
@@ -139,15 +177,16 @@ def sweep_rows(model: Model, cells: Mapping[str, Sequence[Cell]]) -> Iterable[di
 
 def _sample_rows(cell: Cell) -> list[dict[str, Any]]:
     scores = cell.outcome.scores or itertools.repeat(None, len(cell.outcome.candidates))
+    answers = classes_now(cell.problem, cell.outcome.candidates)
     return [
         {
-            "text": sample.text,
-            "final_answer": answer_of(cell.problem, sample),
+            "text": sample.reply,
+            "final_answer": answer,
             "correct": grade.correct,
             "score": None if score is None else score.value,
             "output_tokens": sample.cost.output_tokens,
         }
-        for sample, grade, score in zip(cell.outcome.candidates, cell.candidates, scores, strict=True)
+        for sample, answer, grade, score in zip(cell.outcome.candidates, answers, cell.candidates, scores, strict=True)
     ]
 
 
@@ -159,5 +198,6 @@ def _outcome_row(cell: Cell) -> dict[str, Any]:
         "covered": True if True in grades else (None if None in grades else False),
         "draws": len(cell.outcome.candidates),
         "stopped": cell.outcome.stopped.value,
+        "notes": dict(cell.outcome.notes),
         "cost": asdict(cell.spent),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mull.errors import UsageError
+from mull.estimators import bootstrap_t
 
 N_RESAMPLES = 2000
 N_PERMUTATIONS = 20_000
@@ -25,25 +26,35 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap(values: ArrayLike, seed: int = 0) -> Interval:
-    """A percentile bootstrap interval for the mean, resampling problems."""
-    return bootstraps(np.asarray(values, dtype=np.float64)[:, None], seed)[0]
+SHARE = (0.0, 1.0)
+DIFFERENCE = (-1.0, 1.0)
 
 
-def bootstraps(values: ArrayLike, seed: int = 0) -> list[Interval]:
-    """The interval of each column's mean; `values` are [problems, columns], and all see the same resamples."""
-    low, high = np.quantile(resampled_means(np.asarray(values, dtype=np.float64), seed), [0.025, 0.975], axis=0)
-    return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+def bootstrap(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None) -> Interval:
+    """A bootstrap interval for the mean, resampling problems; `bootstraps` for one column."""
+    return bootstraps(np.asarray(values, dtype=np.float64)[:, None], seed, bounds)[0]
 
 
-def resampled_means(values: NDArray[np.float64], seed: int = 0, n_resamples: int = N_RESAMPLES) -> NDArray[np.float64]:
-    """Means of the columns over problems drawn with replacement, [resamples, columns]."""
+def bootstraps(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None) -> list[Interval]:
+    """The interval of each column's mean, by `estimators.bootstrap_t`; `values` are [problems, columns].
+
+    All columns see the same resamples. `bounds` are the ends of what a value can be, such as `SHARE`.
+    """
+    matrix = np.asarray(values, dtype=np.float64)
+    ends = bootstrap_t(matrix, resamples(len(matrix), seed), bounds=bounds)
+    return [Interval(float(low), float(high)) for low, high in ends]
+
+
+def resamples(n: int, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Iterator[NDArray[np.float64]]:
+    """How often each of n problems came when n were drawn with replacement, once for each resample."""
     rng = np.random.default_rng(seed)
-    n = len(values)
-    means = np.empty((n_resamples, values.shape[1]))
-    for i in range(n_resamples):
-        means[i] = np.bincount(rng.integers(0, n, n), minlength=n) @ values
-    return means / n
+    for _ in range(n_resamples):
+        yield np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
+
+
+def resampled_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+    """Means of the columns over problems drawn with replacement, [resamples, columns]."""
+    return np.array([row @ values for row in resamples(len(values), seed)]) / len(values)
 
 
 def wilson(n_correct: int, n: int) -> Interval:
@@ -59,7 +70,8 @@ def wilson(n_correct: int, n: int) -> Interval:
 class Paired:
     """How much better `a` does than `b` on the same problems; `problems` are those that both were graded on.
 
-    `p_value` is two-sided; `p_adjusted` holds for all the comparisons made together (Holm 1979).
+    `discordant` is the mean squared difference: where both are right or wrong, the share of problems on which exactly
+    one of them is right. `p_value` is two-sided; `p_adjusted` holds for all the comparisons made together (Holm 1979).
     """
 
     a: str
@@ -67,6 +79,7 @@ class Paired:
     difference: float
     ci95: Interval
     problems: int
+    discordant: float
     p_value: float
     p_adjusted: float
 
@@ -84,8 +97,9 @@ def paired(
     if not differences:
         return None
     p = permutation_test(differences, seed)
-    mean = math.fsum(differences) / len(differences)
-    return Paired(a, b, mean, bootstrap(differences, seed), len(differences), p, p)
+    n = len(differences)
+    mean, discordant = math.fsum(differences) / n, math.fsum(d * d for d in differences) / n
+    return Paired(a, b, mean, bootstrap(differences, seed, DIFFERENCE), n, discordant, p, p)
 
 
 def compare(columns: Mapping[str, Sequence[float | None]], seed: int = 0) -> list[Paired]:
@@ -140,21 +154,51 @@ def problems_needed(difference: float, discordant: float, power: float = 0.8, le
     d = abs(difference)
     if not 0 < d <= discordant <= 1:
         raise UsageError(f"a difference of {difference:g} with {discordant:g} of the problems discordant cannot be")
+    return _needed(d, discordant, power, level)
+
+
+def _needed(d: float, discordant: float, power: float, level: float) -> int:
     z = NormalDist().inv_cdf
-    root = z(1 - level / 2) * math.sqrt(discordant) + z(power) * math.sqrt(discordant - d * d)
+    root = z(1 - level / 2) * math.sqrt(discordant) + z(power) * math.sqrt(max(0.0, discordant - d * d))
     return math.ceil((root / d) ** 2)
 
 
 def difference_shown(n: int, discordant: float, power: float = 0.8, level: float = 0.05) -> float | None:
     """The smallest difference that `n` problems show with this power; `None` where they show none at all."""
-    low, high = 0.0, discordant
-    if discordant <= 0 or problems_needed(high, discordant, power, level) > n:
+    return _shown(n, discordant, discordant, power, level)
+
+
+def _shown(n: int, discordant: float, high: float, power: float, level: float) -> float | None:
+    low = 0.0
+    if discordant <= 0 or _needed(high, discordant, power, level) > n:
         return None
     while high - low > 1e-6:
         middle = (low + high) / 2
-        enough = problems_needed(middle, discordant, power, level) <= n
+        enough = _needed(middle, discordant, power, level) <= n
         low, high = (low, middle) if enough else (middle, high)
     return high
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What these problems can tell: the smallest difference they show, and how many show the one that was seen.
+
+    Both with a chance of 80 % at the level of .05. `None`: no problem tells the two apart, or no number would.
+    """
+
+    problems: int
+    discordant: float
+    shown: float | None
+    needed: int | None
+
+
+def power(difference: float, discordant: float, problems: int, chance: float = 0.8, level: float = 0.05) -> Power:
+    """The power of a paired comparison with this mean difference and mean squared difference.
+
+    Chances of being solved differ by less than 1 on a problem, so that squares may sum to less than differences do.
+    """
+    needed = _needed(abs(difference), discordant, chance, level) if difference else None
+    return Power(problems, discordant, _shown(problems, discordant, math.sqrt(discordant), chance, level), needed)
 
 
 class Spent(NamedTuple):

@@ -17,8 +17,7 @@ from typing import Any
 
 from mull.answers import canonical, extract
 from mull.errors import FileFormatError
-from mull.lab.cases import Case, Group, Source
-from mull.lab.metrics import Pool
+from mull.lab.cases import Case, Group, Source, pool_of_samples
 from mull.records import RecordedSample, read_jsonl
 
 INSPECT_VERSIONS = (2,)
@@ -128,7 +127,7 @@ def _inspect_case(path: Path, id: str, scorer: str, samples: list[Mapping[str, A
     if not draws:
         raise FileFormatError(path, None, f"sample {id!r} has no score by {scorer!r}")
     gold = ", ".join(map(str, target)) if isinstance(target, list) else None if target is None else str(target)
-    return _case(id, _inspect_prompt(first), gold, draws)
+    return Case(id, _inspect_prompt(first), gold, pool_of_samples(id, draws), tuple(draws))
 
 
 def _inspect_draw(path: Path, id: str, scorer: str, sample: Mapping[str, Any]) -> RecordedSample:
@@ -232,18 +231,13 @@ def _harness_case(path: Path, line: int, row: Mapping[str, Any]) -> Case:
     ]
     arguments = row.get("arguments") or {}
     prompt = next((str(a["arg_0"]) for a in arguments.values() if "arg_0" in a), "") if arguments else ""
-    return _case(str(row["doc_id"]), prompt, target, draws, line)
+    id = str(row["doc_id"])
+    return Case(id, prompt, target, pool_of_samples(id, draws), tuple(draws), {}, line)
 
 
 def _flat(nested: Any) -> list[Any]:
     """Replies out of their lists: one list a request, and one of repeats in it."""
     return [leaf for part in nested for leaf in _flat(part)] if isinstance(nested, list) else [nested]
-
-
-def _case(id: str, prompt: str, gold: str | None, draws: list[RecordedSample], line: int | None = None) -> Case:
-    correct = tuple(draw.correct is True for draw in draws)
-    pool = Pool(id, len(draws), sum(correct), tuple(draw.answer for draw in draws), correct, (None,) * len(draws))
-    return Case(id, prompt, gold, pool, tuple(draws), {}, line)
 
 
 def _unknown(what: str, version: object, known: tuple[object, ...]) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mull.estimators import none_in
-from mull.lab.compare import Interval, bootstrap, resampled_means, wilson
+from mull.lab.compare import DIFFERENCE, SHARE, Interval, Power, bootstrap, power, resampled_means, wilson
 from mull.lab.metrics import SELECTORS, Curves, Floats, Point, Pool, by_problem, summarise, usable_ks
 
 N_BINS = 5
@@ -99,11 +100,12 @@ class Tokens:
 class Limits:
     """What scaling cannot be expected to do here, one field for each known limit (arXiv 2504.00294).
 
-    `bins` from hard to easy. `never_solved` of the problems have no correct draw: their true rate is below
+    `bins` from easy to hard. `never_solved` of the problems have no correct draw: their true rate is below
     `p_bound` with 95 % confidence (the largest of their bounds). `mode_wrong` is the share of problems whose most
     frequent answer is wrong: a vote of any size fails on them. `guess_floor` is what guessing among the
-    `n_answers` different answers seen would cover. `feedback`: what corrected the replies in between (`none`:
-    draws are independent). `None` is unknown.
+    `n_answers` different answers seen would cover. `power` is that of comparing one draw with the first selector at
+    all draws. `feedback` is what corrected the replies in between (`none`: draws are independent; `self`, `hybrid` or
+    `oracle`); the dates say whether the model can have read the problems. `None` is unknown.
     """
 
     accuracy: float
@@ -119,9 +121,15 @@ class Limits:
     worst: Point
     n_answers: int | None
     guess_floor: tuple[tuple[int, float], ...]
-    feedback: str = "none"
+    power: Power | None = None
+    feedback: str | None = None
     data_date: str | None = None
     model_cutoff: str | None = None
+
+    def told(self, about: Mapping[str, str]) -> Limits:
+        """With what a source says of where its problems and draws are from (`cases.ABOUT`)."""
+        feedback, date, cutoff = (about.get(name) for name in ("feedback", "data_date", "model_cutoff"))
+        return replace(self, feedback=feedback, data_date=date, model_cutoff=cutoff)
 
 
 class Measurement(NamedTuple):
@@ -149,7 +157,7 @@ def limits(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Floats
     worst = values["worst"][:, -1]
     return Limits(
         float(rates.mean()),
-        bootstrap(rates, seed),
+        bootstrap(rates, seed, SHARE),
         bins(pools, seed),
         tokens(pools, seed),
         tuple(loss(pools, name, plateau(values[name], ks, seed)) for name in SELECTORS if name in values),
@@ -158,10 +166,15 @@ def limits(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Floats
         max((none_in(pool.n) for pool in failed), default=None),
         sum(modes) / len(modes) if modes else None,
         wilson(sum(modes), len(modes)) if modes else None,
-        Point(ks[-1], float(worst.mean()), bootstrap(worst, seed)),
+        Point(ks[-1], float(worst.mean()), bootstrap(worst, seed, SHARE)),
         len(answers) or None,
         tuple((k, -math.expm1(k * math.log1p(-1 / len(answers)))) for k in ks) if len(answers) > 1 else (),
+        next((_power(values[name][:, -1] - rates) for name in SELECTORS if name in values), None),
     )
+
+
+def _power(differences: Floats) -> Power:
+    return power(float(differences.mean()), float((differences**2).mean()), len(differences))
 
 
 def plateau(values: Floats, ks: Sequence[int], seed: int = 0) -> Plateau | None:
@@ -253,17 +266,27 @@ def ceiling(pools: Sequence[Pool]) -> Ceiling | None:
     return Ceiling(t, f, value, len(verdicts), sum(p.n for p in pools) - len(verdicts))
 
 
-def bins(pools: Sequence[Pool], seed: int = 0) -> tuple[Bin, ...]:
-    """Problems in bins of difficulty: by their even-numbered draws, measured on the odd-numbered ones.
+def difficulty_bins(pools: Sequence[Pool], seed: int = 0) -> list[list[int]]:
+    """Problems in five bins of difficulty, easiest first, as equal as can be: by rank of the share of right draws.
 
-    With the same draws for both, luck would look like ease. Empty without single draws or with fewer than two.
+    Judged by the even-numbered draws, so that what is measured on the odd ones is free of the luck that sorted them;
+    by all draws where only counts are known. Ties are broken by the seed, since quantile edges would collapse where
+    many problems were never solved (Snell et al. 2024, arXiv 2408.03314, bin by quantiles). Empty for too few problems.
     """
-    if len(pools) < N_BINS or any(len(p.correct) < 2 for p in pools):
+    if len(pools) < N_BINS:
+        return []
+    rng = random.Random(seed)
+    ease = [p.n_correct / p.n if len(p.correct) < 2 else float(np.mean(p.correct[::2])) for p in pools]
+    order = [i for *_, i in sorted((-share, rng.random(), i) for i, share in enumerate(ease))]
+    return [part.tolist() for part in np.array_split(np.array(order), N_BINS)]
+
+
+def bins(pools: Sequence[Pool], seed: int = 0) -> tuple[Bin, ...]:
+    """What the odd-numbered draws show in each bin of difficulty. Empty without single draws or with fewer than two."""
+    if any(len(p.correct) < 2 for p in pools):
         return ()
-    ease = [float(np.mean(p.correct[::2])) for p in pools]
-    order = np.argsort(ease, kind="stable")
     made = []
-    for part in np.array_split(order, N_BINS):
+    for part in difficulty_bins(pools, seed):
         odd = [_half(pools[i]) for i in part]
         n = min(p.n for p in odd)
         values = by_problem(odd, [n], seed)
@@ -301,6 +324,6 @@ def tokens(pools: Iterable[Pool], seed: int = 0) -> Tokens | None:
         float(np.mean([np.quantile(t, 0.95) for t, _ in known])),
         float(np.mean(solved)) if solved else None,
         float(np.mean(related)) if related else None,
-        bootstrap(related, seed) if related else None,
+        bootstrap(related, seed, DIFFERENCE) if related else None,
         len(known),
     )

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mull import cost
-from mull.answers import answer_of
+from mull.answers import classes_now
+from mull.bank import Bank
 from mull.lab.compare import Interval, Paired, compare, wilson
 from mull.lab.metrics import Pool
 from mull.run import Run
+from mull.trials import Executor
 from mull.types import (
-    Bank,
     Budget,
     Cost,
     Grade,
+    Judge,
     Model,
     Outcome,
     Params,
@@ -51,6 +53,7 @@ class Row:
     """One strategy's figures over a problem set; `oracle` is the share of problems with a correct candidate.
 
     Outcomes that could not be graded count in `ungraded` and in no share; an outcome without an answer is wrong.
+    `retries` counts attempts at draws that were made again, `failed` draws that came to nothing for all that.
     """
 
     task: str
@@ -65,6 +68,8 @@ class Row:
     unanswered: int
     ungraded: int
     stopped: Mapping[str, int]
+    retries: int | None = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def pool(cell: Cell) -> Pool:
 def pool_of(problem: Problem, samples: Sequence[Sample], grades: Sequence[Grade], scores: Sequence[Score]) -> Pool:
     """Graded draws of a problem, for curves; `scores` may be empty."""
     correct = tuple(grade.correct is True for grade in grades)
-    answers = tuple(answer_of(problem, sample) for sample in samples)
+    answers = tuple(classes_now(problem, samples))
     values = tuple(score.value for score in scores) or (None,) * len(samples)
     tokens = tuple(sample.cost.output_tokens for sample in samples)
     return Pool(problem.id, len(samples), sum(correct), answers, correct, values, tokens)
@@ -94,6 +99,41 @@ async def grade(task: Task, problem: Problem, outcome: Outcome) -> Grade:
     return await task.grade(problem.id, outcome.best) if outcome.best is not None else Grade(False, "no answer")
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is done with each problem of a task."""
+
+    task: Task
+    model: Model
+    strategies: Mapping[str, Strategy]
+    verifier: Verifier | None = None
+    judge: Judge | None = None
+    executor: Executor | None = None
+    budget: Budget | None = None
+    params: Params | None = None
+    seed: int = 0
+
+    def problems(self, n: int | None) -> list[Problem]:
+        """The first n problems of the task, or all."""
+        return list(itertools.islice(self.task.problems(), n))
+
+    async def cells(self, problem: Problem, bank: Bank | None, tick: Callable[[], None]) -> dict[str, Cell]:
+        """Each strategy's outcome on a problem. They take turns, so that draws that two share are made once."""
+        found = {}
+        for name, strategy in self.strategies.items():
+            rng = random.Random(f"{self.seed}/{problem.id}/{name}")
+            run = Run(
+                self.model, verifier=self.verifier, judge=self.judge, executor=self.executor, budget=self.budget,
+                bank=bank, params=self.params, seed=self.seed, rng=rng,
+            )  # fmt: skip
+            outcome = await strategy(problem, run)
+            grades = [await self.task.grade(problem.id, sample) for sample in outcome.candidates]
+            verdict = await grade(self.task, problem, outcome)
+            found[name] = Cell(problem, outcome, verdict, tuple(grades), run.spent, run.fresh)
+            tick()
+        return found
+
+
 async def run_grid(
     task: Task,
     model: Model,
@@ -101,33 +141,38 @@ async def run_grid(
     *,
     n_problems: int | None,
     verifier: Verifier | None = None,
+    judge: Judge | None = None,
+    executor: Executor | None = None,
     budget: Budget | None = None,
     bank: Bank | None = None,
     params: Params | None = None,
     seed: int = 0,
     tick: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Cell]]:
+    """Runs each strategy on each problem: `run_plan` with the plan in parts."""
+    plan = Plan(task, model, strategies, verifier, judge, executor, budget, params, seed)
+    return await run_plan(plan, bank, n_problems=n_problems, tick=tick)
+
+
+async def run_plan(
+    plan: Plan, bank: Bank | None, *, n_problems: int | None, tick: Callable[[], None] = lambda: None
+) -> dict[str, list[Cell]]:
     """Runs each strategy on each problem.
 
-    Draws go to the bank as they come, so that a second run pays only for what is missing. The strategies take
-    turns on a problem, so that draws that two of them share are made once. `tick` is called for each outcome.
+    Draws go to the bank as they come, so that a second run pays only for what is missing. Where another process
+    draws into the bank too, the problems are taken up in an order of this one's own, so that the two share the
+    work. `tick` is called for each outcome.
     """
-    problems = list(itertools.islice(task.problems(), n_problems))
-    cells: dict[str, dict[int, Cell]] = {name: {} for name in strategies}
-    todo = iter(enumerate(problems))
+    problems = plan.problems(n_problems)
+    cells: dict[int, dict[str, Cell]] = {}
+    order = list(enumerate(problems))
+    if bank is not None and bank.is_shared():
+        random.Random().shuffle(order)
+    todo = iter(order)
 
     async def work() -> None:
         for i, problem in todo:
-            for name, strategy in strategies.items():
-                rng = random.Random(f"{seed}/{problem.id}/{name}")
-                run = Run(
-                    model, verifier=verifier, budget=budget, bank=bank, params=params, seed=seed, rng=rng
-                )  # fmt: skip
-                outcome = await strategy(problem, run)
-                grades = [await task.grade(problem.id, sample) for sample in outcome.candidates]
-                verdict = await grade(task, problem, outcome)
-                cells[name][i] = Cell(problem, outcome, verdict, tuple(grades), run.spent, run.fresh)
-                tick()
+            cells[i] = await plan.cells(problem, bank, tick)
 
     workers = [asyncio.create_task(work()) for _ in range(min(N_AT_ONCE, len(problems)))]
     try:
@@ -136,7 +181,7 @@ async def run_grid(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    return {name: [done[i] for i in range(len(problems))] for name, done in cells.items()}
+    return {name: [cells[i][name] for i in range(len(problems))] for name in plan.strategies}
 
 
 def tabulate(task: Task, model: Model, cells: Mapping[str, Sequence[Cell]], seed: int = 0) -> Table:
@@ -164,4 +209,6 @@ def _row(task: str, model: str, strategy: str, cells: Sequence[Cell]) -> Row:
         sum(cell.outcome.answer is None for cell in cells),
         len(cells) - len(graded),
         {reason: n for reason, n in stopped.items() if n},
+        cost.total(cell.spent for cell in cells).retries,
+        sum(sample.error is not None for cell in cells for sample in cell.outcome.candidates),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mull.estimators import chance_all_within, pass_at_ks
-from mull.lab.compare import Interval, bootstraps
+from mull.lab.compare import SHARE, Interval, bootstraps
 
 Floats = NDArray[np.float64]
 
@@ -173,18 +173,18 @@ def summarise(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Flo
     """The means over problems of `by_problem`, with their intervals."""
     gaps = {name: values["coverage"] - values[name] for name in SELECTORS if name in values}
 
-    def points(matrix: Floats | None) -> list[Point]:
+    def points(matrix: Floats | None, bounds: tuple[float, float] | None = SHARE) -> list[Point]:
         if matrix is None:
             return []
-        ends = bootstraps(matrix, seed)
+        ends = bootstraps(matrix, seed, bounds)
         return [Point(k, float(matrix[:, i].mean()), ends[i]) for i, k in enumerate(ks)]
 
     return Curves(
         len(pools),
         sum(pool.n for pool in pools),
         **{name: points(values.get(name)) for name in ("coverage", *SELECTORS, "worst")},
-        gap=points(next(iter(gaps.values()), None)),
-        gaps={name: points(gap) for name, gap in gaps.items()},
+        gap=points(next(iter(gaps.values()), None), None),
+        gaps={name: points(gap, None) for name, gap in gaps.items()},
     )
 
 

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mull.answers import answer_of
-from mull.bank_sql import SqlBank
+from mull.answers import classes_now
+from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
+from mull.keys import digest, question
 from mull.lab import foreign
 from mull.lab.cases import Case, Group, Source, read_recorded
 from mull.lab.grid import pool_of
 from mull.lab.metrics import Pool
 from mull.records import RecordedSample
-from mull.run import digest, question
 from mull.types import Model, Params, Task
 
 MOST_DRAWS = 1_000_000
@@ -86,9 +86,10 @@ async def bank_source(bank: SqlBank, task: Task, model: Model, params: Params, s
         samples = list(bank.get(key, problem.prompt, 0, MOST_DRAWS).values())
         if samples:
             grades = [await task.grade(problem.id, sample) for sample in samples]
+            answers = classes_now(problem, samples)
             texts = [
-                RecordedSample(s.text, answer_of(problem, s), g.correct, None, s.cost.output_tokens)
-                for s, g in zip(samples, grades, strict=True)
+                RecordedSample(s.text, answer, g.correct, None, s.cost.output_tokens)
+                for s, answer, g in zip(samples, answers, grades, strict=True)
             ]
             prompt = problem.prompt.messages[-1].content
             cases.append(Case(problem.id, prompt, None, pool_of(problem, samples, grades, ()), tuple(texts)))

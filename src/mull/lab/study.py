@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mull import cost
 from mull.lab import compare
 from mull.lab.cases import Case, Group
-from mull.lab.compare import Interval, Paired, Spent, bootstrap, paired, wilson
-from mull.lab.gap import N_BINS, Limits, Measurement, measure
+from mull.lab.compare import SHARE, Interval, Paired, Power, Spent, bootstrap, paired, permutation_test, power, wilson
+from mull.lab.gap import Limits, Measurement, measure
 from mull.lab.metrics import Curves, Floats
 from mull.types import Cost
 
+LEVEL = 0.05
+"""Of the paired test that tells strategies apart."""
 N_SPLITS = 50
 """Random halvings of the problems that `Choice.held_out` averages over."""
-UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}
+UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "seconds": "seconds", "calls": "draws"}
 """What cost is compared in: the first of these that is known, and not nothing, for every strategy."""
 
 
@@ -48,12 +49,12 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which strategy to use: the cheapest that cannot be told from the most accurate one.
+    """Which strategy to use: the cheapest that the paired permutation test cannot tell from the most accurate one.
 
     `verdict` is `scale`, `do not scale` or `need more data`. `gain` is `chosen` minus `base`, the cheapest;
     `best_gain` the most accurate minus `base`; both `None` where there is nothing to compare. `held_out` is the
     accuracy of this rule where it chooses on one half of the problems and is measured on the other.
-    `problems_needed` is about how many would tell a difference of this size from none.
+    `power` is what these problems can tell of the cheapest and the most accurate, `None` where those are one.
     """
 
     verdict: str
@@ -62,7 +63,7 @@ class Choice:
     gain: Paired | None
     best_gain: Paired | None
     held_out: float | None
-    problems_needed: int | None
+    power: Power | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study
     else:
         assert measured is not None  # a case without outcomes has draws
         strategies = _replayed(group.cases, measured, seed)
-    curves, limits = (None, None) if measured is None else measured[:2]
+    curves, limits = (None, None) if measured is None else (measured.curves, measured.limits.told(group.about))
     return Study(group, curves, limits, strategies)
 
 
@@ -122,7 +123,7 @@ def _replayed(cases: Sequence[Case], measurement: Measurement, seed: int) -> lis
         values = tuple(values)
         price = Cost(k, None, None if mean is None else round(k * mean), 0, None, None, None, None)
         value = sum(values) / len(values)
-        return Measured(name, values, value, bootstrap(values, seed), k, price, None, True)
+        return Measured(name, values, value, bootstrap(values, seed, SHARE), k, price, None, True)
 
     found = [measured("single", 1, [pool.n_correct / pool.n for pool in pools])]
     for name in ("majority", "best"):
@@ -152,21 +153,20 @@ def choose(strategies: Sequence[Measured], unit: str, seed: int = 0) -> Choice |
         return None
     known.sort(key=lambda m: amount(m.cost, unit) or 0.0)
     matrix = np.array([[np.nan if c is None else c for c in m.correct] for m in known])
-    best, chosen = _chosen(matrix)
+    best, chosen = _chosen(matrix, lambda behind: permutation_test(behind.tolist(), seed) <= LEVEL)
     best_gain = paired(known[best].name, known[0].name, known[best].correct, known[0].correct, seed) if best else None
     gain = paired(known[chosen].name, known[0].name, known[chosen].correct, known[0].correct, seed) if chosen else None
-    verdict, needed = "do not scale", None
+    verdict = "do not scale"
     if chosen:
         verdict = "scale"
     elif best_gain is not None and best_gain.ci95.high > 0.05:
         verdict = "need more data"
-        half = (best_gain.ci95.high - best_gain.ci95.low) / 2
-        needed = math.ceil(best_gain.problems * (half / best_gain.difference) ** 2) if best_gain.difference else None
+    can_tell = None if best_gain is None else power(best_gain.difference, best_gain.discordant, best_gain.problems)
     held_out = _held_out(matrix, seed) if len(known) > 1 else None
-    return Choice(verdict, known[chosen], known[0], gain, best_gain, held_out, needed)
+    return Choice(verdict, known[chosen], known[0], gain, best_gain, held_out, can_tell)
 
 
-def _chosen(matrix: Floats) -> tuple[int, int]:
+def _chosen(matrix: Floats, are_apart: Callable[[Floats], bool]) -> tuple[int, int]:
     """Rows of the most accurate strategy, and of the cheapest that cannot be told from it; rows go by cost."""
     graded = np.isfinite(matrix)
     sums, counts = np.where(graded, matrix, 0.0).sum(axis=1), graded.sum(axis=1)
@@ -175,9 +175,14 @@ def _chosen(matrix: Floats) -> tuple[int, int]:
     for row in range(best):
         behind = matrix[best] - matrix[row]
         behind = behind[np.isfinite(behind)]
-        if len(behind) > 1 and behind.mean() <= 1.96 * behind.std(ddof=1) / math.sqrt(len(behind)):
+        if len(behind) > 1 and not are_apart(behind):
             return best, row
     return best, best
+
+
+def _are_roughly_apart(behind: Floats) -> bool:
+    """By the normal approximation: for many halvings, each of them few problems."""
+    return bool(behind.mean() > 1.96 * behind.std(ddof=1) / math.sqrt(len(behind)))
 
 
 def _held_out(matrix: Floats, seed: int) -> float | None:
@@ -189,7 +194,7 @@ def _held_out(matrix: Floats, seed: int) -> float | None:
     for _ in range(N_SPLITS):
         order = rng.permutation(n)
         for here, there in ((order[: n // 2], order[n // 2 :]), (order[n // 2 :], order[: n // 2])):
-            row = matrix[_chosen(matrix[:, here])[1], there]
+            row = matrix[_chosen(matrix[:, here], _are_roughly_apart)[1], there]
             values.extend(row[np.isfinite(row)])
     return float(np.mean(values)) if values else None
 
@@ -205,19 +210,21 @@ def pareto(strategies: Sequence[Measured], unit: str) -> list[Measured]:
     return [by_name[name] for name in compare.pareto(points)]
 
 
-def difficulty_bins(cases: Sequence[Case], seed: int = 0) -> list[list[int]]:
-    """Problems by oracle difficulty, easiest first: five bins as equal as can be, by rank of the share of right draws.
+def at_equal_cost(strategies: Sequence[Measured], unit: str, most: int) -> tuple[list[float], Mapping[str, list[Any]]]:
+    """Budgets, and what each kind of strategy reaches within each: its dearest that fits, `None` where none does.
 
-    Ties are broken by the seed, since quantile edges would collapse where many problems were never solved
-    (Snell et al. 2024, arXiv 2408.03314, bin by quantiles). Empty where draws are not recorded.
+    A strategy at several widths is one kind. Budgets are what the strategies themselves cost, at most `most` of them,
+    the cheapest and the dearest among them.
     """
-    if any(case.pool is None for case in cases) or len(cases) < N_BINS:
-        return []
-    rng = random.Random(seed)
-    shares = [(-case.pool.n_correct / case.pool.n, rng.random(), i) for i, case in enumerate(cases) if case.pool]
-    order = [i for *_, i in sorted(shares)]
-    edges = [round(b * len(order) / N_BINS) for b in range(N_BINS + 1)]
-    return [order[low:high] for low, high in itertools.pairwise(edges)]
+    kinds: dict[str, list[Spent]] = {}
+    for m in strategies:
+        spent = amount(m.cost, unit)
+        if m.accuracy is not None and spent is not None:
+            kinds.setdefault(m.name.partition(":")[0], []).append(Spent(spent, m.accuracy))
+    budgets = sorted({point.cost for points in kinds.values() for point in points})
+    if len(budgets) > most:
+        budgets = [budgets[round(i * (len(budgets) - 1) / (most - 1))] for i in range(most)]
+    return budgets, compare.at_equal_cost(kinds, budgets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mull.errors import UsageError
-from mull.estimators import pass_at_ks
+from mull.estimators import log_factorials, pass_at_ks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+NEVER = 1e-12
+"""Counts that are seen at less than this share of the problems are left out of an average."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +83,24 @@ def measured(data: Counts, ks: ArrayLike) -> Floats:
     values = pass_at_ks(data.n, data.c, [int(k) for k in np.atleast_1d(ks)])
     mean: Floats = data.weight @ values / data.weight.sum()
     return mean
+
+
+def thinned(data: Counts, draws: int) -> Counts:
+    """The counts that `draws` draws of each problem's own would show on average; `weight` is then no whole number.
+
+    Raises `ValueError` where a problem has fewer.
+    """
+    if draws > data.least:
+        raise ValueError(f"{draws} draws of {data.least} cannot be kept")
+    table = log_factorials(int(data.n.max()))
+    weight = np.zeros(draws + 1)
+    for n, c, seen in zip(data.n, data.c, data.weight, strict=True):
+        j = np.arange(max(0, draws - (n - c)), min(c, draws) + 1)
+        right = table[c] - table[j] - table[c - j]
+        wrong = table[n - c] - table[draws - j] - table[n - c - draws + j]
+        weight[j] += seen * np.exp(right + wrong - table[n] + table[draws] + table[n - draws]).astype(np.float64)
+    kept = np.nonzero(weight > NEVER * weight.sum())[0]
+    return Counts(np.full(len(kept), draws), kept, weight[kept])
 
 
 def log_grid(last: int, points: int = 40) -> Ints:

@@ -9,21 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mull.errors import UsageError
+from mull.estimators import bootstrap_t
 from mull.laws.counts import Counts, Floats, counts, measured, measured_each
-from mull.laws.estimate import POWER_LAW, aic_weights, anchored, central
-from mull.laws.families import (
-    BETA_BINOMIAL,
-    BOUNDS,
-    FAMILIES,
-    LOGIT_NORMAL,
-    ZERO_INFLATED,
-    Family,
-    Likelihood,
-    free,
-    natural,
-)
-from mull.laws.fitting import Optimum, again, maximise, power_law, power_misses
+from mull.laws.estimate import POWER_LAW, Trust, aic_weights, central
+from mull.laws.families import BETA_BINOMIAL, BOUNDS, LOGIT_NORMAL, ZERO_INFLATED, Likelihood, free, natural
 from mull.laws.limits import HARMLESS, Band, Flag, bound, lawless, least_solved
+from mull.laws.optima import PROTOCOLS, Optima, held, held_again, likeliest, trust
 
 N_RESAMPLES = 200
 DECADE = 10
@@ -31,11 +22,6 @@ DECADE = 10
 
 UNSUPPORTED = 10.0
 """Families whose AIC is larger than the least by more than this are not in the range over families."""
-
-CENTRAL: tuple[Family, ...] = (BETA_BINOMIAL, ZERO_INFLATED, LOGIT_NORMAL)
-"""The families that the default estimate is made of, beside the power law."""
-
-PROTOCOLS = {family.name: family for family in FAMILIES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +55,6 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Optima:
-    """The laws at one or many sets of weights [..., pairs]: `thetas` are [..., parameters], `logliks` [...]."""
-
-    weight: Floats
-    thetas: Mapping[str, Floats]
-    logliks: Mapping[str, Floats]
-    power: Floats | None
-
-    def values(self, data: Counts, k: int) -> dict[str, Floats]:
-        """What each law says of coverage at k, tied to the data; shape [...]."""
-        said = {
-            name: anchored(data, self.weight, lambda ks, n=name, t=theta: PROTOCOLS[n].misses(t, ks), k)  # type: ignore[misc]
-            for name, theta in self.thetas.items()
-        }
-        if (power := self.power) is not None:
-            said[POWER_LAW] = anchored(data, self.weight, lambda ks: power_misses(power[..., 0], power[..., 1], ks), k)
-        return said
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Law:
     """All that these counts say of coverage. `fits` is empty where no law can be fitted: `flags` says why."""
 
@@ -96,6 +62,8 @@ class Law:
     fits: tuple[Fit, ...]
     reason: Flag | None
     _best: Optima | None
+    _held: Optima | None
+    _trusted: Trust
     _resampled: Optima | None
     _weights: Floats
 
@@ -115,8 +83,9 @@ class Law:
             value, sampling = float(measured(self.data, k)[0]), self._sampling(k)
             return Prediction(k, value, sampling or Band(0.0, 1.0), value, sampling, None)
         assert self._best is not None, "counts without a reason have fits"
+        assert self._held is not None, "counts without a reason have fits"
         values = self._best.values(self.data, k)
-        estimate = float(central(values, self._best.logliks))
+        estimate = float(central(self._held.values(self.data, k), self._held.logliks, self._trusted))
         sampling = self._sampling(k)
         models = self._range(values, estimate)
         ends = [band for band in (sampling, models) if band is not None]
@@ -169,19 +138,21 @@ class Law:
         return Prediction(k, value, band, value, None, None)
 
     def _sampling(self, k: int) -> Band | None:
-        """The percentile interval over resampled problems; `None` where none were drawn."""
+        """The interval over resampled problems: bootstrap-t of what was measured, percentiles of what is fitted.
+
+        `None` where none were drawn.
+        """
         if not len(self._weights):
             return None
         if k <= self.data.least:
-            left = measured_each(self.data, k)
-            drawn = self._weights @ left / self._weights.sum(axis=-1)
-        else:
-            assert self._resampled is not None, "counts without a reason have resamples"
-            drawn = central(self._resampled.values(self.data, k), self._resampled.logliks)
-        low, high = np.quantile(drawn, [0.025, 0.975])
+            each = measured_each(self.data, k)[:, None]
+            return Band(*bootstrap_t(each, self._weights, self.data.weight, (0.0, 1.0))[0].tolist())
+        assert self._resampled is not None, "counts without a reason have resamples"
+        drawn = central(self._resampled.values(self.data, k), self._resampled.logliks, self._trusted)
+        low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
         if self.data.unsolved == 0:  # resamples of solved problems are all solved
-            low = min(float(low), least_solved(self.data.problems))
-        return Band(float(low), float(high))
+            low = min(low, least_solved(self.data.problems))
+        return Band(low, high)
 
     def _range(self, values: Mapping[str, Floats], estimate: float) -> Band:
         aics = {fit.family: fit.aic for fit in self.fits if fit.aic is not None}
@@ -207,19 +178,11 @@ def fit(
     weights = _resampled_weights(data, resamples, seed)
     reason = lawless(data)
     if reason is not None:
-        return Law(data, (), reason, None, None, weights)
+        return Law(data, (), reason, None, None, Trust(False, False), None, weights)
     likelihood = Likelihood(data)
-    optima = {family.name: maximise(family, likelihood) for family in FAMILIES}
-    power = power_law(data)
-    best = _stack([optima], data.weight[None], None if power is None else [power], first=True)
-    drawn, powers = [], []
-    for weight in weights:
-        drawn.append({f.name: again(f, likelihood, optima[f.name].theta, weight) for f in CENTRAL})
-        if power is not None:
-            powers.append(power_law(data.reweighted(weight), power) or power)
-        tick()
-    resampled = _stack(drawn, weights, powers if power is not None else None)
-    return Law(data, _fits(optima, power), None, best, resampled, weights)
+    best, middle = likeliest(likelihood), held(likelihood)
+    resampled = held_again(likelihood, middle, weights, tick) if resamples else None
+    return Law(data, _fits(best), None, best, middle, trust(data), resampled, weights)
 
 
 def estimate(n: ArrayLike, c: ArrayLike, k: int) -> float | None:
@@ -227,11 +190,8 @@ def estimate(n: ArrayLike, c: ArrayLike, k: int) -> float | None:
     data = counts(n, c)
     if lawless(data) is not None:
         return None
-    likelihood = Likelihood(data)
-    optima = {family.name: maximise(family, likelihood) for family in CENTRAL}
-    power = power_law(data)
-    best = _stack([optima], data.weight[None], None if power is None else [power], first=True)
-    return float(central(best.values(data, k), best.logliks))
+    found = held(Likelihood(data))
+    return float(central(found.values(data, k), found.logliks, trust(data)))
 
 
 def _resampled_weights(data: Counts, resamples: int, seed: int) -> Floats:
@@ -250,40 +210,21 @@ def _resampled_weights(data: Counts, resamples: int, seed: int) -> Floats:
     return np.array(rows).reshape(resamples, len(data.n))
 
 
-def _stack(
-    optima: list[dict[str, Optimum]], weight: Floats, power: list[tuple[float, float]] | None, first: bool = False
-) -> Optima:
-    names = list(optima[0]) if optima else []
-    whole = Optima(
-        weight,
-        {name: np.array([row[name].theta for row in optima]) for name in names},
-        {name: np.array([row[name].loglik for row in optima]) for name in names},
-        None if power is None else np.array(power),
-    )
-    if not first:
-        return whole
-    return Optima(
-        weight[0],
-        {name: theta[0] for name, theta in whole.thetas.items()},
-        {name: value[0] for name, value in whole.logliks.items()},
-        None if whole.power is None else whole.power[0],
-    )
-
-
-def _fits(optima: Mapping[str, Optimum], power: tuple[float, float] | None) -> tuple[Fit, ...]:
-    aics = np.array([2 * len(one.theta) - 2 * one.loglik for one in optima.values()])
+def _fits(best: Optima) -> tuple[Fit, ...]:
+    aics = np.array([2 * len(best.thetas[name]) - 2 * float(loglik) for name, loglik in best.logliks.items()])
     fits = [
         Fit(
             name,
-            {p: natural(p, x) for p, x in zip(PROTOCOLS[name].parameters, one.theta, strict=True)},
-            one.loglik,
+            {p: natural(p, x) for p, x in zip(PROTOCOLS[name].parameters, best.thetas[name], strict=True)},
+            float(loglik),
             float(aic),
             float(weight),
         )
-        for (name, one), aic, weight in zip(optima.items(), aics, aic_weights(aics), strict=True)
+        for (name, loglik), aic, weight in zip(best.logliks.items(), aics, aic_weights(aics), strict=True)
     ]
-    if power is not None:
-        fits.append(Fit(POWER_LAW, {"a": power[0], "b": power[1]}))
+    if best.power is not None:
+        a, b = best.power
+        fits.append(Fit(POWER_LAW, {"a": float(a), "b": float(b)}))
     return tuple(fits)
 
 

@@ -36,6 +36,11 @@ def first_stage(problems: int, budget: int, share: float = FIRST_SHARE) -> Plan:
     return Plan(np.full(problems, each), budget - each * problems)
 
 
+def rest_of(made: int, share: float = FIRST_SHARE) -> int:
+    """The draws of a second stage, where those that were made are the `share` of a first one."""
+    return round(made * (1.0 - share) / share)
+
+
 def second_stage(n: ArrayLike, c: ArrayLike, budget: int) -> Plan:
     """All further draws on the problems without a success, so that their numbers of draws come out level.
 

@@ -9,19 +9,20 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mull.cost import Price
 from mull.errors import ModelError, PromptError
+from mull.runtime import ASSISTANT, BOS, EOS, UNKNOWN, USER, WEIGHTS
 from mull.types import Cost, Draw, Finish, Message, Params, Prompt, Sample
 
 if TYPE_CHECKING:
-    from mull.models.engine import Engine, Finished
+    from mull.runtime.engine import Engine, Finished
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
-UNKNOWN, BOS, EOS, USER, ASSISTANT = "<unk>", "<bos>", "<eos>", "<user>", "<assistant>"
+N_TEXTS = 2048
+"""Texts whose tokens are remembered: a prompt is looked at when it is quoted, held and drawn."""
 
 _lock = threading.Lock()
 _loaded: dict[Path, _Loaded] = {}
@@ -33,7 +34,7 @@ class _Loaded:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        from mull.models.engine import Engine
+        from mull.runtime.engine import Engine
 
         self.engine: Engine = Engine(folder)
         self.tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -41,12 +42,16 @@ class _Loaded:
         self.tokenizer.encode_special_tokens = True
         self.id_of: dict[str, int] = self.tokenizer.get_vocab()
         self.special = {self.id_of[token] for token in (UNKNOWN, BOS, EOS, USER, ASSISTANT, "<pad>")}
+        self._encode = lru_cache(N_TEXTS)(self._encoded)
         self.text_of = {i: "" if i in self.special else token for token, i in self.id_of.items()}
 
     def encode(self, text: str) -> list[int]:
         """Token ids; raises `PromptError` for characters that the model has never seen."""
+        return list(self._encode(text))
+
+    def _encoded(self, text: str) -> tuple[int, ...]:
         encoded = self.tokenizer.encode(text, add_special_tokens=False)
-        ids: list[int] = encoded.ids
+        ids: tuple[int, ...] = tuple(encoded.ids)
         if self.id_of[UNKNOWN] in ids:
             strange = {text[a:b] for i, (a, b) in zip(ids, encoded.offsets, strict=True) if i == self.id_of[UNKNOWN]}
             raise PromptError(
@@ -129,7 +134,7 @@ class EmbeddedModel:
     async def sample(
         self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
     ) -> AsyncGenerator[Sample, None]:
-        from mull.models.engine import Request
+        from mull.runtime.engine import Request
 
         ids = self._ids(prompt)
         loop = asyncio.get_running_loop()
@@ -141,8 +146,9 @@ class EmbeddedModel:
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
 
         request = Request(
-            tuple(ids), [draw.seed for draw in draws], self._room(len(ids), params), params.temperature, params.top_p,
-            params.top_k, self._stops(params.stop), hand_over, hand_over,
+            tuple(ids), len(ids) - len(self._model.encode(prompt.prefix)), [draw.seed for draw in draws],
+            self._room(len(ids), params), params.temperature, params.top_p, params.top_k, self._stops(params.stop),
+            hand_over, hand_over,
         )  # fmt: skip
         engine = self._model.engine
         engine.submit(request)

@@ -61,16 +61,17 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
     elif choice.verdict == "need more data" and choice.best_gain is not None:
         headline = "Too few problems to tell"
         gain = choice.best_gain
+        ahead = f"{points(gain.difference)} points {_ends(gain.ci95, True)}"
         why = (
-            f"{gain.a} is ahead of {base.name} by {points(gain.difference)} points, but the interval "
-            f"{_ends(gain.ci95, True)} holds 0. Until more is known, {base.name} is the cheap choice."
+            f"{gain.a} is ahead of {base.name} by {ahead}, which chance alone may do (paired test, "
+            f"p = {gain.p_value:.2g}). Until more is known, {base.name} is the cheap choice."
         )
-        needed = choice.problems_needed
+        needed = None if choice.power is None else choice.power.needed
         facts.append(
             Fact(
                 "What would tell",
                 "unknown" if needed is None else f"≈ {min(needed, 100_000):,} problems",
-                "for a difference of this size to stand out",
+                "to show a difference of this size, if it is one, with a chance of 80 %",
             )
         )
     elif len(study.strategies) == 1:
@@ -78,9 +79,11 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
         why = "Counts of right draws tell coverage, but not what a vote or a verifier would choose: see the curves."
     else:
         headline = f"Stay with {chosen.name}"
-        why = "No costlier strategy is told apart from it, and none can be ahead by more than 5 points." + _gap(
-            study, choice
-        )
+        if choice.best_gain is None:
+            why = "It is the cheapest, and no costlier one was more accurate here."
+        else:
+            why = "No costlier strategy is told apart from it, and none can be ahead by more than 5 points."
+        why += _gap(study, choice)
     here, there = amount(chosen.cost, unit), amount(base.cost, unit)
     times = f", {here / there:.3g} × {base.name}" if here and there and chosen is not base else ""
     facts.append(

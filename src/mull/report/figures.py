@@ -297,6 +297,7 @@ UNIT_WORDS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "
 
 def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Sequence[str], what: str) -> Figure:
     """Accuracy of each strategy in each place, in per cent."""
+    size = 8.5 if len(places) <= 10 else 6.0
 
     def draw(axes: Axes, _: list[str]) -> None:
         for y, row in enumerate(tiles.values()):
@@ -310,7 +311,7 @@ def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Seq
                 )
                 ink = "#ffffff" if _luminance(colour) < 0.179 else "#000000"
                 axes.text(
-                    x + 0.5, y + 0.5, f"{100 * tile.value:.0f}", ha="center", va="center", color=ink, fontsize=8.5
+                    x + 0.5, y + 0.5, f"{100 * tile.value:.0f}", ha="center", va="center", color=ink, fontsize=size
                 )
         axes.set_xlim(0, len(places))
         axes.set_ylim(len(tiles), 0)

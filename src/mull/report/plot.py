@@ -75,7 +75,11 @@ def _finish(axes: Axes, title: str, base: int) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    import matplotlib as mpl
+
+    # The ids in an SVG are random without a salt.
+    with mpl.rc_context({"svg.hashsalt": "mull"}):
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _curve(axes: Axes, points: list[Point], label: str, colour: str, line: str) -> None:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mull.lab.cases import Source
 from mull.lab.compare import paired
+from mull.lab.gap import difficulty_bins
 from mull.lab.study import (
     UNITS,
     Choice,
     Measured,
     Study,
     amount,
+    at_equal_cost,
     by_difficulty,
     by_group,
-    difficulty_bins,
     pareto,
 )
 from mull.laws import coverage
 from mull.report import figures
 from mull.report.answer import known
 from mull.report.figures import Figure
-from mull.report.table import law_lines, limits, percent, points, short
+from mull.report.table import law_lines, limits, percent, points, power, short
 
 MOST_GROUPS = 12
 """Groups that get figures of their own."""
 MOST_HEAT_ROWS = 12
+MOST_BUDGETS = 6
+MOST_WHOLE = 5
+"""Columns of a heat map whose names fit under them whole."""
 N_RESAMPLES = 100
 """Of problems, for the bands of laws: a page for each of many groups must not take minutes."""
 
@@ -42,14 +48,23 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """What is said of one group, a sentence each."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """One part of the page: a few sentences, then figures, then tables."""
+    """One part of the page: a few sentences, then figures, then lines, then tables."""
 
     id: str
     title: str
     lead: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    told: tuple[Lines, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,10 @@ def strategies_section(report: Report) -> Section:
     lead = ["Accuracy is what each strategy's own answer reaches, without knowing which draw is right."]
     if any(m.is_replayed for s in report.studies for m in s.strategies):
         lead.append("These strategies were not run one by one: they are averages over subsets of the recorded draws.")
+    for s, c in zip(report.studies, report.choices, strict=True):
+        if c is not None and c.power is not None and c.best_gain is not None:
+            told = power(c.power, f"{c.base.name} and {c.best_gain.a}")
+            lead.append(f"{s.group.name}: {told}." if len(report.studies) > 1 else f"{told}.")
     if any(m.oracle is not None for s in report.studies for m in s.strategies):
         lead.append("The oracle column is no method: it is what a perfect choice among the same draws would reach.")
     return Section("strategies", "Every strategy", tuple(lead), tables=tables)
@@ -101,13 +120,9 @@ def gap_section(report: Report) -> Section | None:
 
 def limits_section(report: Report) -> Section | None:
     """What these draws say that scaling cannot do."""
-    tables = tuple(
-        Table(("what these draws say",), tuple((line,) for line in limits(s.limits)), s.group.name)
-        for s, _ in _with_curves(report)
-        if s.limits
-    )
+    told = tuple(Lines(s.group.name, tuple(limits(s.limits))) for s, _ in _with_curves(report) if s.limits)
     lead = ("Where the gap comes from, and what neither more draws nor a longer vote can mend.",)
-    return Section("limits", "What more draws cannot do", lead, tables=tables) if tables else None
+    return Section("limits", "What more draws cannot do", lead, told=told) if told else None
 
 
 def law_section(report: Report) -> Section | None:
@@ -119,13 +134,14 @@ def law_section(report: Report) -> Section | None:
         law = coverage.fit(*counts, resamples=N_RESAMPLES, seed=report.seed)
         k = 10 * law.data.least
         drawn.append(figures.law(slug, study.group.name, law, k))
-        lines = law_lines(law, law.predict(k), law.is_identified(k))
-        told.append(Table(("beyond the draws",), tuple((line,) for line in lines), study.group.name))
+        told.append(Lines(study.group.name, tuple(law_lines(law, law.predict(k), law.is_identified(k)))))
     lead = (
         "An extrapolation, not a measurement: coverage laws fitted to the counts, from the line at n on. The band "
         "holds the sampling of problems and the choice of law. Coverage is what a perfect check would reach.",
     )
-    return Section("law", "What ten times the draws would cover", lead, tuple(drawn), tuple(told)) if drawn else None
+    return (
+        Section("law", "What ten times the draws would cover", lead, tuple(drawn), told=tuple(told)) if drawn else None
+    )
 
 
 def cost_section(report: Report) -> Section | None:
@@ -146,7 +162,21 @@ def cost_section(report: Report) -> Section | None:
     ]
     if unknown:
         lead.append(f"Not recorded, and so unknown: {', '.join(unknown)}.")
-    return Section("cost", "What it costs", tuple(lead), tuple(drawn)) if drawn else None
+    tables = [
+        _equal_budget_table(s, unit)
+        for s in report.studies[:MOST_GROUPS]
+        for unit in UNITS
+        if unit != "calls" and len([m for m in s.strategies if amount(m.cost, unit)]) > 1
+    ]
+    return Section("cost", "What it costs", tuple(lead), tuple(drawn), tuple(tables)) if drawn else None
+
+
+def _equal_budget_table(study: Study, unit: str) -> Table:
+    """What each kind of strategy reaches within the same budgets; nothing is interpolated."""
+    budgets, reached = at_equal_cost(study.strategies, unit, MOST_BUDGETS)
+    columns = ("accuracy % within", *(f"{short(budget)} {UNITS[unit]}" for budget in budgets))
+    rows = [(kind, *("–" if value is None else percent(value) for value in row)) for kind, row in reached.items()]
+    return Table(columns, tuple(rows), f"{study.group.name}: equal budgets in {UNITS[unit]} a problem")
 
 
 def heat_section(report: Report) -> Section | None:
@@ -156,11 +186,13 @@ def heat_section(report: Report) -> Section | None:
         places = [_folded(s.group.task or s.group.name) for s in report.studies]
         if len(set(places)) < len(places):
             places = [_folded(s.group.name) for s in report.studies]
-        drawn = [figures.heat("groups", "Accuracy by strategy and group, %", tiles, places, "group")]
+        places, what = _without_prefix(places, "group")
+        drawn = [figures.heat("groups", "Accuracy by strategy and group, %", tiles, places, what)]
         lead = ["What works in one place need not work in another: one number for all groups would hide it."]
         return Section("where", "Where it works", tuple(lead), tuple(drawn))
     only = report.studies[0]
-    bins = difficulty_bins(only.group.cases, report.seed)
+    pools = [case.pool for case in only.group.cases if case.pool]
+    bins = difficulty_bins(pools, report.seed) if len(pools) == len(only.group.cases) else []
     if not bins:
         return None
     by_bin = by_difficulty(only, bins)
@@ -170,8 +202,8 @@ def heat_section(report: Report) -> Section | None:
     ]
     shown = {name: row for name, row in by_bin.items() if name in kept}
     lead = [
-        "Problems in five bins of equal size by the share of their draws that were right, an oracle's view of "
-        "difficulty. The bins are made of the same draws, so the outer ones look a little more extreme than they are."
+        "Problems in five bins of equal size by the share of right ones among every second draw, an oracle's view of "
+        "difficulty. Strategies saw those draws too, so the outer bins look a little more extreme than they are."
     ]
     drawn = [figures.heat("difficulty", "Accuracy by strategy and difficulty, %", shown, places, "difficulty")]
     return Section("where", "Where it works", tuple(lead), tuple(drawn))
@@ -199,6 +231,15 @@ def _folded(name: str, width: int = 14) -> str:
     return "\n".join(line if len(line) <= width + 4 else line[: width + 2] + "…" for line in lines if line)
 
 
+def _without_prefix(places: list[str], what: str) -> tuple[list[str], str]:
+    """Many names that begin alike, by their ends; what they begin with goes into the name of the axis."""
+    same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*places, strict=False))
+    alike = re.sub(r"\w*$", "", "".join(letters[0] for letters in same))
+    if len(places) <= MOST_WHOLE or not alike or "\n" in alike:
+        return places, what
+    return [place.removeprefix(alike) for place in places], f"{what} {alike}…"
+
+
 def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
     rows, mark = [], None
     for i, m in enumerate(study.strategies):
@@ -218,6 +259,7 @@ def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
                 "unknown" if m.cost.flops is None else short(m.cost.flops),
                 "unknown" if m.cost.usd is None else short(m.cost.usd),
                 "unknown" if m.oracle is None else percent(m.oracle),
+                "unknown" if not m.cost.retries else f"{m.cost.retries:.3g}",
             )
         )
     base = "the cheapest" if choice is None else choice.base.name
@@ -231,6 +273,7 @@ def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
         "FLOPs",
         "dollars",
         "oracle %",
+        "retries",
     )
     # A column of which nothing is known says so once, in the section on cost, and not in every row.
     told = [i for i, name in enumerate(columns) if i < 5 or any(row[i] != "unknown" for row in rows)]

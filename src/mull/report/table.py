@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from mull.bank_sql import Stat
-from mull.lab.compare import Interval
+from mull.bank.sql import Judged, Stat
+from mull.lab.compare import Interval, Power, Spent, at_equal_cost
 from mull.lab.gap import Limits, Plateau
 from mull.lab.grid import Table
 from mull.lab.metrics import Curves, Point
+from mull.lab.verify import Worth
 from mull.laws.coverage import Law, Prediction
 from mull.laws.limits import SAYS
 from mull.types import Cost, Outcome
@@ -130,6 +132,32 @@ def curves(groups: Mapping[str, Curves]) -> list[RichTable]:
     return tables
 
 
+def equal_tokens(groups: Mapping[str, Curves], each: Mapping[str, float], most: int = 6) -> RichTable | None:
+    """What every group reaches within budgets of tokens a problem; `each` is the mean length of a draw.
+
+    `None` where fewer than two groups have known lengths.
+    """
+    rows = {}
+    for name, tokens in each.items():
+        curves = groups[name]
+        picked = curves.best or curves.weighted or curves.majority
+        rows[f"{name}: coverage (oracle)"] = [Spent(p.k * tokens, p.value) for p in curves.coverage]
+        if picked:
+            kind = "best" if curves.best else "weighted" if curves.weighted else "majority"
+            rows[f"{name}: {kind}"] = [Spent(p.k * tokens, p.value) for p in picked]
+    if len(each) < 2:
+        return None
+    ends = [points[0].cost for points in rows.values()] + [points[-1].cost for points in rows.values()]
+    budgets = [float(b) for b in np.geomspace(min(ends), max(ends), most)]
+    shown = RichTable(title="at equal tokens a problem, %")
+    shown.add_column("")
+    for budget in budgets:
+        shown.add_column(f"{short(budget)} tokens", justify="right")
+    for name, reached in at_equal_cost(rows, [b * (1 + 1e-9) for b in budgets]).items():
+        shown.add_row(escape(name), *("–" if value is None else percent(value) for value in reached))
+    return shown
+
+
 def limits(found: Limits) -> list[str]:
     """What scaling cannot do on a group of problems, in words; what is unknown is left out."""
     lines = [
@@ -160,7 +188,7 @@ def limits(found: Limits) -> list[str]:
     )
     if found.tokens is not None:
         lines.append(
-            f"a reply has {found.tokens.mean:.0f} tokens, for one prompt +- {found.tokens.sd:.0f} (95 % of them under "
+            f"a reply has {found.tokens.mean:.0f} tokens, for one prompt ± {found.tokens.sd:.0f} (95 % of them under "
             f"{found.tokens.p95:.0f})"
             + (
                 f"; longer ones are {'more' if found.tokens.correlation > 0 else 'less'} often right "
@@ -169,13 +197,76 @@ def limits(found: Limits) -> list[str]:
                 else ""
             )
         )
+    if found.power is not None and found.losses:
+        lines.append(power(found.power, f"one draw and {found.losses[0].selector} of {found.worst.k}"))
+    lines.append(_where_from(found))
     for i, part in enumerate(found.bins):
         vote = "" if part.majority is None else f", majority {percent(part.majority)} %"
-        ease = ("hardest", "hard", "middle", "easy", "easiest")[i]
+        ease = ("easiest", "easy", "middle", "hard", "hardest")[i]
         lines.append(
             f"{ease} fifth: one draw {percent(part.accuracy)} %{vote}, coverage (oracle) {percent(part.coverage)} %"
         )
     return lines
+
+
+def _where_from(found: Limits) -> str:
+    """What is known of the problems' age, of what the model read, and of what corrected it."""
+    feedback = "unknown" if found.feedback is None else found.feedback
+    date, cutoff = found.data_date, found.model_cutoff
+    if date is None or cutoff is None:
+        age = "whether it has read them cannot be told"
+    else:
+        age = "it may have read them" if date <= cutoff else "it cannot have read them"
+    dates = f"date of the problems {date or 'unknown'}, cut-off of the model {cutoff or 'unknown'}: {age}"
+    return f"{dates}; feedback between draws: {feedback}"
+
+
+def power(found: Power, what: str) -> str:
+    """What so many problems can tell, in words."""
+    shown = "no difference" if found.shown is None else f"a difference of {100 * found.shown:.1f} points or more"
+    needed = "" if found.needed is None else f"; one as large as seen takes {found.needed:,} problems"
+    return f"{found.problems:,} problems show {shown} between {what} with a chance of 80 %{needed}"
+
+
+def worths(name: str, rows: Sequence[Worth]) -> RichTable:
+    """What verifiers are worth on a group's draws."""
+    k = rows[0].k
+    shown = RichTable(title=escape(f"{name}: verifiers, {rows[0].problems} problems"))
+    for column in (
+        "verifier", "scored", "accuracy % [95 %]", "ROC area [95 %]", "calibration error", "calibrated", "ceiling %",
+        f"best of {k} %", "gap to coverage",
+    ):  # fmt: skip
+        shown.add_column(column, justify="left" if column == "verifier" else "right")
+    for row in rows:
+        area = "?" if row.auc is None else f"{row.auc:.3f}"
+        between = "" if row.auc_ci95 is None else f" [{row.auc_ci95.low:.3f}, {row.auc_ci95.high:.3f}]"
+        shown.add_row(
+            escape(row.verifier),
+            f"{row.scored:,} of {row.scored + row.unscored:,}",
+            percent(row.accuracy, row.accuracy_ci95),
+            area + between,
+            number(row.calibration_error, 3),
+            number(row.calibrated_error, 3),
+            percent(row.ceiling.value) if row.ceiling else "?",
+            percent(row.best),
+            percent(row.gap),
+        )
+    return shown
+
+
+def worth_lines(rows: Sequence[Worth]) -> list[str]:
+    """What the table of verifiers leaves out."""
+    lines = [
+        f"{row.verifier} could not score {row.unscored:,} draws: {row.why_unscored or 'it does not say why'}"
+        for row in rows
+        if row.unscored
+    ]
+    lines += [
+        f"{row.verifier} gives scores outside 0 to 1, which are no probabilities; it is taken to accept from .5 on"
+        for row in rows
+        if row.scored and row.calibration_error is None
+    ]
+    return [*lines, f"coverage (oracle) of {rows[0].k} draws: {percent(rows[0].coverage)} %"]
 
 
 def _plateau(turn: Plateau) -> str:
@@ -191,6 +282,16 @@ def bank(stats: Sequence[Stat]) -> RichTable:
         shown.add_column(name, justify="left" if name == "model" else "right")
     for stat in stats:
         shown.add_row(escape(stat.model), number(stat.questions), number(stat.draws), number(stat.output_tokens))
+    return shown
+
+
+def verdicts(judged: Sequence[Judged]) -> RichTable:
+    """What a bank holds of each verifier and judge."""
+    shown = RichTable()
+    for name in ("judged by", "kind", "verdicts"):
+        shown.add_column(name, justify="right" if name == "verdicts" else "left")
+    for each in judged:
+        shown.add_row(escape(each.judged_by), each.kind, number(each.verdicts))
     return shown
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from mull.answers import answer_of
+from mull.answers import classes
+from mull.equal import Answers
 from mull.errors import UnknownNameError, UsageError
 from mull.run import Run
 from mull.strategies import pick
@@ -155,14 +156,14 @@ class Adaptive:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         samples: list[Sample] = []
-        answers: list[str | None] = []
+        answers = Answers()
         stopped = Stopped.COMPLETE
         while len(samples) < self.n:
             wave = await run.draw(problem.prompt, self.next_wave(answers))
             if not wave:
                 break
             samples += wave
-            answers += [answer_of(problem, s) for s in wave]
+            answers = await classes(problem, samples)
             if len(samples) < self.n and self.is_enough(answers):
                 stopped = Stopped.EARLY
                 break

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mull.answers import answer_of
+from mull.answers import answer_of, classes
+from mull.equal import Answers
 from mull.errors import UsageError
 from mull.run import Run
 from mull.strategies import pick
@@ -21,7 +22,7 @@ def check_at_least(least: int, **options: int) -> None:
 
 def elected(
     ballot: pick.Ballot,
-    answers: Sequence[str | None],
+    answers: Answers,
     samples: Sequence[Sample],
     scores: Sequence[Score],
     stopped: Stopped,
@@ -29,7 +30,13 @@ def elected(
     """The outcome of a vote."""
     place = pick.representative(ballot.answer, answers, scores)
     best = None if place is None else samples[place]
-    return Outcome(best, ballot.answer, tuple(samples), tuple(scores), ballot.tally, ballot.share, stopped)
+    notes = turnout(answers)
+    return Outcome(best, ballot.answer, tuple(samples), tuple(scores), ballot.tally, ballot.share, stopped, notes)
+
+
+def turnout(answers: Answers) -> dict[str, float | str | None]:
+    """What the outcome of a vote says of those that did not vote, or may have voted for another class than theirs."""
+    return {"no_answer": answers.count(None), "undecided": answers.undecided}
 
 
 def chosen(
@@ -64,7 +71,7 @@ class Majority:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         samples = await run.draw(problem.prompt, self.n)
-        answers = [answer_of(problem, s) for s in samples]
+        answers = await classes(problem, samples)
         return elected(pick.majority(answers, run.rng), answers, samples, (), run.stopped)
 
 
@@ -95,7 +102,7 @@ class Weighted:
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         samples = await run.draw(problem.prompt, self.n)
         scores = await run.score(problem, samples)
-        answers = [answer_of(problem, s) for s in samples]
+        answers = await classes(problem, samples)
         return elected(pick.weighted(answers, scores, run.rng), answers, samples, scores, run.stopped)
 
 
@@ -114,13 +121,14 @@ class BestOfMajority:
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         samples = await run.draw(problem.prompt, self.n)
         scores = await run.score(problem, samples)
-        answers = [answer_of(problem, s) for s in samples]
+        answers = await classes(problem, samples)
         answer = pick.best_of_majority(answers, scores, self.alpha, run.rng)
         place = pick.representative(answer, answers, scores)
         tally = pick.majority(answers, run.rng).tally
         confidence = None if place is None else scores[place].value
         best = None if place is None else samples[place]
-        return Outcome(best, answer, tuple(samples), tuple(scores), tally, confidence, run.stopped)
+        notes = turnout(answers)
+        return Outcome(best, answer, tuple(samples), tuple(scores), tally, confidence, run.stopped, notes)
 
 
 @dataclass(frozen=True)

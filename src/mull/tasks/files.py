@@ -7,28 +7,32 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mull.answers import answer_of, canonical
+from mull import equal
+from mull.answers import answer_of, canonical, is_latex
 from mull.errors import FileFormatError, UnknownNameError
 from mull.records import Recording, read_recordings
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 
-KINDS = {"auto": None, "exact": AnswerKind.TEXT, "numeric": AnswerKind.NUMBER, "choice": AnswerKind.CHOICE}
+KINDS = {
+    "auto": None, "exact": AnswerKind.TEXT, "numeric": AnswerKind.NUMBER, "choice": AnswerKind.CHOICE,
+    "math": AnswerKind.MATH,
+}  # fmt: skip
 
 
 def kind_of(golds: list[str]) -> AnswerKind:
-    """Numbers if all golds are numbers, choices if all are single letters, else text."""
+    """Numbers if all golds are numbers, choices if all are single letters, mathematics if any is LaTeX, else text."""
     if golds and all(len(gold) == 1 and gold.isalpha() for gold in golds):
         return AnswerKind.CHOICE
     if golds and all(canonical(gold, AnswerKind.TEXT) == canonical(gold, AnswerKind.NUMBER) for gold in golds):
         return AnswerKind.NUMBER
-    return AnswerKind.TEXT
+    return AnswerKind.MATH if any(map(is_latex, golds)) else AnswerKind.TEXT
 
 
 @dataclass(frozen=True)
 class FileTask:
     """Rows of `prompt` and `answer` in a JSONL file (`.gz` too), in the order of the file.
 
-    `grading` says how answers are compared: `exact`, `numeric`, `choice`, or `auto`, which looks at the golds.
+    `grading` says how answers are compared: `exact`, `numeric`, `choice`, `math`, or `auto`, which looks at the golds.
     `model` picks the rows of one model in a file of recordings. A sample whose text was recorded with a
     verdict is graded by that verdict.
     """
@@ -50,6 +54,12 @@ class FileTask:
     @property
     def name(self) -> str:
         return f"file:{self.path}" + (f",model={self.model}" if self.model else "")
+
+    @property
+    def data_date(self) -> str | None:
+        """When the problems were published, where the rows say so and agree."""
+        told = {recording.row.get("data_date") for recording in self._recordings}
+        return str(told.pop()) if len(told) == 1 and None not in told else None
 
     @cached_property
     def _recordings(self) -> list[Recording]:
@@ -75,4 +85,7 @@ class FileTask:
         if recording.gold is None:
             return Grade(None, f"line {recording.line} has no answer to compare with")
         problem = Problem(problem_id, sample.prompt, self._kind)
-        return Grade(answer_of(problem, sample) == canonical(recording.gold, self._kind))
+        answer = answer_of(problem, sample)
+        if answer is None or self._kind is not AnswerKind.MATH:
+            return Grade(answer == canonical(recording.gold, self._kind))
+        return Grade(*await equal.compare(recording.gold, answer))

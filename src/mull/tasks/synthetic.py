@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from mull.answers import answer_of
@@ -194,6 +195,20 @@ def countdown(rng: random.Random, numbers: int, split: Split) -> Countdown:
             return Countdown(tuple(given), left[0], tuple(path))
 
 
+N_REMEMBERED = 4096
+"""Problems kept: each draw of a problem is graded by it, and to make one takes milliseconds."""
+
+
+@lru_cache(N_REMEMBERED)
+def _chain_at(task: str, index: int, ops: int, split: Split) -> Chain:
+    return chain(_problem_rng(task, index), ops, split)
+
+
+@lru_cache(N_REMEMBERED)
+def _test_countdown(task: str, index: int, numbers: int) -> Countdown:
+    return countdown(_problem_rng(task, index), numbers, "test")
+
+
 def _problem_rng(task: str, index: int) -> random.Random:
     """A generator for one problem, which does not depend on how many others are asked for."""
     return random.Random(f"{task}/{index}")
@@ -220,7 +235,7 @@ class ChainTask:
         return f"chain:ops={self.ops}" + ("" if self.split == "test" else f",split={self.split}")
 
     def _chain(self, index: int) -> Chain:
-        return chain(_problem_rng(f"{self.name}/{self.seed}", index), self.ops, self.split)
+        return _chain_at(f"{self.name}/{self.seed}", index, self.ops, self.split)
 
     def problems(self) -> Iterator[Problem]:
         for i in itertools.count():
@@ -293,7 +308,7 @@ class CountdownTask:
         return f"countdown:numbers={self.numbers}"
 
     def _countdown(self, index: int) -> Countdown:
-        return countdown(_problem_rng(f"{self.name}/{self.seed}", index), self.numbers, "test")
+        return _test_countdown(f"{self.name}/{self.seed}", index, self.numbers)
 
     def problems(self) -> Iterator[Problem]:
         for i in itertools.count():

@@ -401,7 +401,7 @@ def _save(
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
     if model.config.model_type == "llama":
-        from mull.models.session import BLOCK
+        from mull.runtime.session import BLOCK
         from mull.train.graph import decoder
 
         raw = json.loads((out / "config.json").read_text())

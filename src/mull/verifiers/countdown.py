@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from mull.answers import answer_of
 from mull.expression import misses
-from mull.types import Cost, Problem, Sample, Score
+from mull.types import AnswerKind, Cost, Problem, Prompt, Sample, Score
+from mull.verifiers.contract import Contract
 
 _PROMPT = re.compile(r"\s*reach ([0-9]{1,9}) with ((?:[0-9]{1,9} ?)+)\s*")
 
@@ -25,6 +26,12 @@ class CountdownChecker:
     @property
     def name(self) -> str:
         return "countdown"
+
+    @property
+    def contract(self) -> Contract:
+        """A countdown that it must know right from wrong in."""
+        problem = Problem("countdown", Prompt.user("reach 11 with 3 10 2"), AnswerKind.EXPRESSION)
+        return Contract(problem, "answer: (10+3)-2", "answer: 10+3")
 
     @property
     def identity(self) -> None:

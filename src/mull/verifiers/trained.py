@@ -7,7 +7,6 @@ import hashlib
 import json
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,19 +17,19 @@ import numpy as np
 
 from mull.cost import Price
 from mull.errors import PromptError, UsageError
-from mull.models.embedded import ASSISTANT, BOS, USER, WEIGHTS
+from mull.runtime import ASSISTANT, BOS, USER, WEIGHTS
 from mull.steps import Fold, fold, split
 from mull.types import Cost, Finish, Problem, Sample, Score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mull.models.session import Floats
+    from mull.runtime.session import Floats
 
     Doubles = NDArray[np.float64]
 
-N_KNOWN = 512
-"""Conversations whose keys and values are kept for those that begin alike."""
+CAPACITY = 64 * 2**20
+"""Bytes of keys and values that are kept for sequences that begin alike."""
 
 
 class Reading(NamedTuple):
@@ -54,72 +53,61 @@ def read_reading(folder: Path) -> Reading:
     return Reading(raw["kind"] == "process", raw["separator"], is_next, slope, offset, raw["scale"], raw["shift"])
 
 
-class Known(NamedTuple):
-    """A computed conversation: keys and values [2 * layers, kv_heads, length, head], and logits [length, outputs]."""
-
-    ids: tuple[int, ...]
-    keys_values: Floats
-    logits: Floats
-
-
 class Scorer:
-    """Logits of token sequences, what they share with the last ones not computed again; one for each process."""
+    """What a reward model makes of each token of a sequence; what sequences share is computed once."""
 
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        from mull.models.session import BLOCK, Session
+        from mull.runtime.prefixes import Prefixes
+        from mull.runtime.session import BLOCK, Session
 
         self.session = Session(folder)
+        self.reading = read_reading(folder)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.encode_special_tokens = True
         self.id_of: dict[str, int] = self.tokenizer.get_vocab()
-        self._known: OrderedDict[tuple[int, ...], Known] = OrderedDict()
-        self._begun: dict[tuple[int, ...], Known] = {}
-        """By each beginning of whole blocks: the last sequence that begins so."""
+        self._known = Prefixes(CAPACITY)
         self._scratch = self.session.cache(1, self.session.config.context + BLOCK)
         self._lock = threading.Lock()
 
-    def logits(self, ids: tuple[int, ...]) -> Floats:
-        """The logits of a sequence [length, outputs]."""
-        from mull.models.session import Binding, blocks
+    def values(self, ids: tuple[int, ...]) -> Floats:
+        """A number for each token: a classifier's logit there, or the logarithm of a next token's probability.
+
+        It is the same to the last bit whatever was computed before: whole blocks are computed again.
+        """
+        from mull.runtime.session import BLOCK, Binding, blocks
 
         with self._lock:
-            if ids in self._known:
-                self._known.move_to_end(ids)
-                return self._known[ids].logits
-            begun, n = self._longest(ids)
+            n_known, pieces = self._known.longest(ids)
+            # A next token's probability is read one place before it, so that a block more is needed.
+            n = max(0, min(n_known, len(ids) - 1) // BLOCK * BLOCK - BLOCK * self.reading.is_next)
+            known = np.concatenate(pieces, axis=2)[:, :, :n] if n else None
             new = ids[n:]
             binding = Binding(self.session, self._scratch, 1, blocks(len(new)))
-            if begun is not None:
-                self._scratch[:, 0, :, :n] = begun.keys_values[:, :, :n]
+            if known is not None:
+                self._scratch[:, 0, :, :n] = known[:-1]
             binding.ids[0, : len(new)] = new
             binding.last[0] = n + binding.ids.shape[1] - 1
-            logits = binding.run()[0, : len(new)]
-            logits = np.concatenate((begun.logits[:n], logits)) if begun is not None else logits.copy()
-            self._keep(Known(ids, self._scratch[:, 0, :, : len(ids)].copy(), logits))
-            return logits
+            fresh = _values(binding.run()[0, : len(new)], new, self.reading.is_next)
+            values = fresh if known is None else np.concatenate((known[-1, 0, :, 0], fresh))
+            if known is not None and self.reading.is_next:
+                # The first new token's probability lies before it: it was kept.
+                values[n] = np.concatenate(pieces, axis=2)[-1, 0, n, 0]
+            keys_values = self._scratch[:, 0, :, : len(ids)]
+            plane = np.zeros_like(keys_values[:1])
+            plane[0, 0, :, 0] = values
+            self._known.add(ids, np.concatenate((keys_values, plane)))
+            return values
 
-    def _longest(self, ids: tuple[int, ...]) -> tuple[Known | None, int]:
-        """The known sequence that shares most whole blocks with this one, and how many tokens those are."""
-        from mull.models.session import BLOCK
 
-        for n in range(len(ids) // BLOCK * BLOCK, 0, -BLOCK):
-            if (known := self._begun.get(ids[:n])) is not None:
-                return known, n
-        return None, 0
-
-    def _keep(self, new: Known) -> None:
-        from mull.models.session import BLOCK
-
-        self._known[new.ids] = new
-        for n in range(BLOCK, len(new.ids) + 1, BLOCK):
-            self._begun[new.ids[:n]] = new
-        while len(self._known) > N_KNOWN:
-            _, old = self._known.popitem(last=False)
-            for n in range(BLOCK, len(old.ids) + 1, BLOCK):
-                if self._begun.get(old.ids[:n]) is old:
-                    del self._begun[old.ids[:n]]
+def _values(logits: Floats, ids: Sequence[int], is_next: bool) -> Floats:
+    """What is kept of logits [length, outputs]; of next tokens the first is unknown, and 0."""
+    if not is_next:
+        return logits[:, 0].copy()
+    wide = logits[:-1].astype(np.float64)
+    log_p = wide[np.arange(len(ids) - 1), ids[1:]] - np.logaddexp.reduce(wide, axis=1)
+    return np.concatenate(([0.0], log_p)).astype(np.float32)
 
 
 _lock = threading.Lock()
@@ -166,9 +154,14 @@ class Trained:
     def _scorer(self) -> Scorer:
         return _load(Path(self.folder))
 
-    @cached_property
+    @property
     def _reading(self) -> Reading:
-        return read_reading(Path(self.folder))
+        return self._scorer.reading
+
+    @property
+    def split(self) -> str | None:
+        """What ends a step; `None` for an outcome reward model."""
+        return self._reading.separator if self._reading.is_process else None
 
     def _cost(self, n: int, seconds: float | None) -> Cost:
         flops = Price(active_params=self._scorer.session.n_parameters).cost(n, 0).flops
@@ -196,13 +189,13 @@ class Trained:
                 scores.append(Score(None, why=value))
                 continue
             start = time.monotonic()
-            logits = self._scorer.logits(value[0])
+            values = self._scorer.values(value[0])
             n_begun = len(self._encode(sample.prompt.prefix)) if sample.prompt.prefix else 0
             n = len(value[0]) - (len(head) if paid or n_begun else 0) - n_begun
             cost = Cost() if sample.reply in paid else self._cost(n, time.monotonic() - start)
             paid.add(sample.reply)
             ends = value[1]
-            scores.append(self._score(value[0], len(head), logits, ends, cost))
+            scores.append(self._score(values, len(head), ends, cost))
         return scores
 
     def _head(self, problem: Problem) -> tuple[int, ...]:
@@ -231,24 +224,21 @@ class Trained:
             return f"question and reply have {len(ids)} tokens, and {self.name} reads at most {limit}"
         return tuple(ids), ends
 
-    def _score(self, ids: Sequence[int], start: int, logits: Floats, ends: Sequence[int], cost: Cost) -> Score:
+    def _score(self, values: Floats, start: int, ends: Sequence[int], cost: Cost) -> Score:
         r = self._reading
-        if r.is_next:
-            found = next_token_logits(logits, ids, start, r.slope, r.offset)[list(ends)]
-        else:
-            found = logits[list(ends), 0].astype(np.float64) + r.offset
-        steps = tuple(float(v) for v in 1 / (1 + np.exp(-(r.scale * found + r.shift))))
+        wide = values.astype(np.float64)
+        logits = all_right(wide, start, r.slope, r.offset) if r.is_next else wide + r.offset
+        steps = tuple(float(v) for v in 1 / (1 + np.exp(-(r.scale * logits[list(ends)] + r.shift))))
         return Score(fold(steps, self.fold), steps, cost) if r.is_process else Score(steps[-1], cost=cost)
 
 
-def next_token_logits(logits: Floats, ids: Sequence[int], start: int, slope: float, offset: float) -> Doubles:
-    """For each place the logit that all tokens from `start` up to it are right, by their next-token probabilities."""
-    wide = logits[:-1].astype(np.float64)
-    log_p = wide[np.arange(len(ids) - 1), ids[1:]] - np.logaddexp.reduce(wide, axis=1)
+def all_right(log_p: Doubles, start: int, slope: float, offset: float) -> Doubles:
+    """For each place the logit that all tokens from `start` up to it are right, by their log-probabilities."""
     log_p = np.minimum(log_p, -1e-6)
     token = slope * (log_p - np.log(-np.expm1(log_p))) + offset
-    doubt = np.where(np.arange(1, len(ids)) >= start, np.logaddexp(0, -token), 0.0).cumsum().clip(min=1e-6)
-    return np.concatenate(([np.inf], -doubt - np.log(-np.expm1(-doubt))))
+    doubt = np.where(np.arange(len(log_p)) >= start, np.logaddexp(0, -token), 0.0).cumsum().clip(min=1e-6)
+    logits: Doubles = -doubt - np.log(-np.expm1(-doubt))
+    return logits
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """A continuous-batching decoder on onnxruntime: rows of different requests and lengths go forward together.
 
 Every row is computed alike whatever lies beside it: the kernels work row by row, and batches are padded to whole
-blocks of rows because a single row would take another path through them. So a draw depends on nothing but its
-prompt and its seed.
+blocks of rows because a single row would take another path through them. Whole prompts are computed at once; the
+beginning of a reply that is to be continued is computed token by token, as it would be were it being written, so
+that its keys and values are the same bits whether they were kept or are made again. So a draw depends on nothing but
+its prompt and its seed.
 """
 
 from __future__ import annotations
@@ -18,28 +20,34 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mull.models.session import BLOCK, Binding, Floats, Session, blocks
+from mull.runtime.prefixes import Prefixes
+from mull.runtime.session import BLOCK, Binding, Floats, Session, blocks
 
 ROWS = 64
 """Rows of one worker at most."""
 N_WORKERS = 2
-N_PREFIXES = 64
-"""Prompts whose keys and values are kept for those that begin alike."""
+KEPT_BYTES = 128 * 2**20
+"""Keys and values of what was computed lately, kept for what begins alike."""
+KEPT_LOGITS = 4096
+"""Sequences whose next token's logits are kept."""
 
 
 class Prefix(NamedTuple):
     """A computed prompt: the logits after its last token, and keys and values [2 * layers, kv_heads, length, head]."""
 
-    ids: tuple[int, ...]
     logits: Floats
     keys_values: Floats
 
 
 @dataclass(eq=False)
 class Request:
-    """Draws asked for together: one prompt, the same parameters, a seed for each."""
+    """Draws asked for together: one prompt, the same parameters, a seed for each.
+
+    The first `n_told` tokens are what was told, the rest is the beginning of the reply.
+    """
 
     ids: tuple[int, ...]
+    n_told: int
     seeds: Sequence[int]
     max_tokens: int
     temperature: float
@@ -53,7 +61,9 @@ class Request:
     prefix: Prefix | None = None
     n_cached: int = 0
     """How many of the prompt's tokens were there already."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    is_claimed: bool = False
+    is_ready: threading.Event = field(default_factory=threading.Event)
+    """Set when the worker that claimed it has computed its prompt, or failed to."""
     is_cancelled: bool = False
 
 
@@ -86,9 +96,13 @@ class Worker:
         context = session.config.context
         self.cache = session.cache(ROWS, context)
         self.scratch = session.cache(1, context + BLOCK)
+        self.written = Binding(session, session.cache(BLOCK, context), BLOCK, 1)
+        """For beginnings of replies, token by token."""
         self.steps: dict[int, Binding] = {}
         self.rows: list[Row] = []
         self.places = np.arange(ROWS)
+        self.n_computed = 0
+        """Tokens that went through the model, padding left out."""
         self.n_watched = 0
         """Rows whose requests have stop strings."""
         self.length = np.zeros(ROWS, dtype=np.int32)
@@ -109,6 +123,8 @@ class Worker:
         while True:
             jobs = self.engine.next_jobs(self)
             try:
+                if jobs:
+                    self._prepare([request for request, _ in jobs])
                 for request, places in jobs:
                     self._admit(request, places)
                 if self.rows:
@@ -125,10 +141,84 @@ class Worker:
             request.is_cancelled = True
             request.fail(error)
 
+    def _prepare(self, requests: list[Request]) -> None:
+        """Computes the prompts of those requests that no worker has claimed yet, and waits for the rest."""
+        mine = self.engine.claim(requests)
+        try:
+            begun = [(request, *self._told(request)) for request in mine]
+            for start in range(0, len(begun), BLOCK):
+                self._write(begun[start : start + BLOCK])
+        finally:
+            for request in mine:
+                request.is_ready.set()
+        for request in requests:
+            request.is_ready.wait()
+
+    def _told(self, request: Request) -> tuple[tuple[int, ...], Floats, int]:
+        """The key of a request's tokens, keys and values of what is known, at least of what was told, and how many."""
+        engine = self.engine
+        key = engine.key(request.ids, request.n_told)
+        n, pieces = engine.known.longest(key)
+        logits = engine.logits_after(key)
+        if n == len(key) and logits is not None:
+            request.prefix, request.n_cached = Prefix(logits, np.concatenate(pieces, axis=2)), n
+            return key, request.prefix.keys_values, n
+        request.n_cached = n
+        if n < request.n_told or len(key) == request.n_told:
+            request.n_cached = min(n, request.n_told - 1) // BLOCK * BLOCK
+            told = self._prefill(key[: request.n_told], pieces, request.n_cached)
+            if len(key) == request.n_told:
+                request.prefix = told
+            return key, told.keys_values, request.n_told
+        return key, np.concatenate(pieces, axis=2), n
+
+    def _prefill(self, ids: tuple[int, ...], pieces: list[Floats], n_known: int) -> Prefix:
+        """Computes what was told, at once, from its `n_known` first tokens on."""
+        at = 0
+        for piece in pieces:
+            n = min(piece.shape[2], n_known - at)
+            self.scratch[:, 0, :, at : at + n] = piece[:, :, :n]
+            at += n
+        new = ids[n_known:]
+        binding = Binding(self.session, self.scratch, 1, blocks(len(new)))
+        binding.ids[0, : len(new)] = new
+        binding.last[0] = n_known + binding.ids.shape[1] - 1
+        logits = binding.run()[0, len(new) - 1].copy()
+        self.n_computed += len(new)
+        prefix = Prefix(logits, self.scratch[:, 0, :, : len(ids)].copy())
+        self.engine.keep(ids, prefix.keys_values, logits)
+        return prefix
+
+    def _write(self, begun: list[tuple[Request, tuple[int, ...], Floats, int]]) -> None:
+        """Computes the beginnings of replies side by side, a token of each at a time, and so their logits."""
+        step, cache = self.written, self.written.cache
+        waiting = {row: item for row, item in enumerate(begun) if item[0].prefix is None}
+        step.ids[:], step.last[:] = 0, 0
+        at: dict[int, int] = {}
+        for row, (request, _, keys_values, n_known) in waiting.items():
+            # The last token is always fed again: what follows it is what the draws begin with.
+            at[row] = min(n_known, len(request.ids) - 1)
+            request.n_cached = min(request.n_cached, at[row])
+            cache[:, row, :, : at[row]] = keys_values[:, :, : at[row]]
+        while waiting:
+            for row, (request, *_) in waiting.items():
+                step.ids[row, 0], step.last[row] = request.ids[at[row]], at[row]
+            logits = step.run()
+            self.n_computed += len(waiting)
+            for row, (request, key, _, _) in list(waiting.items()):
+                at[row] += 1
+                if at[row] == len(request.ids):
+                    request.prefix = Prefix(logits[row, 0].copy(), cache[:, row, :, : at[row]].copy())
+                    self.engine.keep(key, request.prefix.keys_values, request.prefix.logits)
+                    del waiting[row]
+
     def _admit(self, request: Request, places: list[int]) -> None:
         """Gives the draws at these places of a request rows of their own, beginning with the computed prompt."""
-        prefix = self.engine.prefix_of(request, self)
-        first, n, length = len(self.rows), len(places), len(prefix.ids)
+        prefix = request.prefix
+        if prefix is None:  # another worker failed at it and has said so
+            self.engine.active(self, len(self.rows))
+            return
+        first, n, length = len(self.rows), len(places), len(request.ids)
         rows = slice(first, first + n)
         self.cache[:, rows, :, :length] = prefix.keys_values[:, None]
         now = time.monotonic()
@@ -161,6 +251,7 @@ class Worker:
         step.last[n:] = 0
         step.ids[:n, 0] = self.tokens[self.places[:n], self.made[:n] - 1]
         logits = step.run()
+        self.n_computed += n
         self.length[:n] += 1
         self._take(0, n, logits[:n, 0])
 
@@ -201,6 +292,10 @@ class Worker:
             tokens, logprobs = self.tokens[row, :n].tolist(), self.logprobs[row, :n].tolist()
             finished = Finished(place, tokens, logprobs, now - started, request.n_cached, is_cancelled)
             done.setdefault(request, []).append(finished)
+            if not is_cancelled:
+                # What was written may be gone on with; its last token has not been through the model yet.
+                written = (*request.ids, *tokens[:-1])
+                self.engine.keep(self.engine.key(written, request.n_told), self.cache[:, row])
             self._remove(row)
         self.engine.active(self, len(self.rows))
         for request, finished_draws in done.items():
@@ -215,17 +310,6 @@ class Worker:
                 column[row] = column[last]
             self.rows[row] = self.rows[last]
         self.rows.pop()
-
-    def prefill(self, ids: tuple[int, ...], known: Prefix | None, n_known: int) -> Prefix:
-        """Computes a prompt from its `n_known` first tokens on, which `known` has."""
-        if known is not None:
-            self.scratch[:, 0, :, :n_known] = known.keys_values[:, :, :n_known]
-        new = ids[n_known:]
-        binding = Binding(self.session, self.scratch, 1, blocks(len(new)))
-        binding.ids[0, : len(new)] = new
-        binding.last[0] = n_known + binding.ids.shape[1] - 1
-        logits = binding.run()[0, len(new) - 1].copy()
-        return Prefix(ids, logits, self.scratch[:, 0, :, : len(ids)].copy())
 
 
 def filtered(wide: NDArray[np.float64], temperature: float, top_p: float, top_k: int) -> NDArray[np.float64]:
@@ -251,7 +335,8 @@ class Engine:
         self._wake = threading.Condition()
         self._waiting: deque[tuple[Request, int]] = deque()
         self._active: dict[Worker, int] = {}
-        self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
+        self.known = Prefixes(KEPT_BYTES)
+        self._logits: OrderedDict[tuple[int, ...], Floats] = OrderedDict()
         self._workers = [Worker(self) for _ in range(N_WORKERS)]
         for worker in self._workers:
             self._active[worker] = 0
@@ -292,33 +377,40 @@ class Engine:
             self._active[worker] = n + n_new
             return list(jobs.items())
 
-    def prefix_of(self, request: Request, worker: Worker) -> Prefix:
-        """The request's computed prompt: by the first worker that needs it, from the longest known beginning."""
-        with request.lock:
-            if request.prefix is None:
-                known, n_known = self._longest(request.ids)
-                if known is None or n_known < len(request.ids):
-                    known = worker.prefill(request.ids, known, n_known)
-                request.prefix, request.n_cached = known, n_known
-                with self._wake:
-                    self._prefixes[request.ids] = known
-                    while len(self._prefixes) > N_PREFIXES:
-                        self._prefixes.popitem(last=False)
-            return request.prefix
-
-    def _longest(self, ids: tuple[int, ...]) -> tuple[Prefix | None, int]:
-        """The computed prompt that shares most with this one, and how many tokens of it: all, or whole blocks."""
-        best, most = None, 0
+    def claim(self, requests: list[Request]) -> list[Request]:
+        """Those whose prompts nobody computes yet: they are the caller's to compute."""
         with self._wake:
-            if ids in self._prefixes:
-                self._prefixes.move_to_end(ids)
-                return self._prefixes[ids], len(ids)
-            for prefix in self._prefixes.values():
-                n = next((i for i, (a, b) in enumerate(zip(ids, prefix.ids, strict=False)) if a != b), None)
-                n = min(len(ids), len(prefix.ids)) if n is None else n
-                n = min(n, len(ids) - 1) // BLOCK * BLOCK
-                if n > most:
-                    best, most = prefix, n
-            if best is not None:
-                self._prefixes.move_to_end(best.ids)
-        return best, most
+            free = [request for request in requests if not request.is_claimed]
+            for request in free:
+                request.is_claimed = True
+            return free
+
+    def key(self, ids: tuple[int, ...], n_told: int) -> tuple[int, ...]:
+        """What a sequence is kept under: tokens that were told and tokens that were written are different ones."""
+        shift = self.session.config.outputs
+        return (*ids[:n_told], *(token + shift for token in ids[n_told:]))
+
+    def keep(self, key: tuple[int, ...], keys_values: Floats, logits: Floats | None = None) -> None:
+        """Remembers what was computed."""
+        self.known.add(key, keys_values)
+        if logits is not None:
+            with self._wake:
+                self._logits[key] = logits
+                while len(self._logits) > KEPT_LOGITS:
+                    self._logits.popitem(last=False)
+
+    def logits_after(self, key: tuple[int, ...]) -> Floats | None:
+        """The logits of what comes after these tokens, if they are still known."""
+        with self._wake:
+            return self._logits.get(key)
+
+    def forget(self) -> None:
+        """Drops all that was computed before."""
+        self.known.clear()
+        with self._wake:
+            self._logits.clear()
+
+    @property
+    def n_computed(self) -> int:
+        """Tokens that went through the model so far."""
+        return sum(worker.n_computed for worker in self._workers)

@@ -113,7 +113,7 @@ class Binding:
         self.total = np.zeros((), dtype=np.int32)
         self.logits = np.zeros((rows, length, session.config.outputs), dtype=np.float32)
         self.io = self.session.io_binding()
-        self._cache = cache
+        self.cache = cache
         for name, array in (("ids", self.ids), ("last", self.last), ("total", self.total)):
             self.io.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         self.io.bind_output("logits", "cpu", 0, np.float32, self.logits.shape, self.logits.ctypes.data)

@@ -1,0 +1,213 @@
+"""Looking after a bank: rows that were torn or altered are found, other banks are taken in, nothing is overwritten."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from mull.bank.schema import KEPT, draws, is_whole, leases, packed, questions, row_digest, verdicts
+from mull.bank.sql import SqlBank
+
+CHUNK = 1000
+"""Rows or questions at a time: what a progress bar counts."""
+KEYS_AT_ONCE = 500
+
+Row = Mapping[str, Any]
+Tick = Callable[[], None]
+
+
+class Flaw(NamedTuple):
+    """A row that is not as it was written."""
+
+    table: str
+    key: str
+    draw: int | None
+    what: str
+
+    def __str__(self) -> str:
+        of = f"draw {self.draw} of {self.key}" if self.draw is not None else self.key
+        return f"{self.table}: {of}: {self.what}"
+
+
+def counts(bank: SqlBank) -> dict[str, int]:
+    """The number of rows of each table that holds what was paid for."""
+    queries = {name: sa.select(sa.func.count()).select_from(table) for name, table in KEPT.items()}
+    return bank.read(lambda connection: {name: connection.execute(q).scalar_one() for name, q in queries.items()})
+
+
+def verify(bank: SqlBank, tick: Tick = lambda: None) -> list[Flaw]:
+    """The rows whose content does not have the digest that was stored with it, and draws without their question.
+
+    A question's key is itself the digest of what was asked. `tick` is called for every `CHUNK` rows.
+    """
+
+    def work(connection: sa.Connection) -> list[Flaw]:
+        found: list[Flaw] = []
+        if bank.database.is_sqlite:
+            for (problem,) in connection.execute(sa.text("pragma quick_check")):
+                if problem != "ok":
+                    found.append(Flaw("file", "", None, f"SQLite says: {problem}"))
+            # A row with bytes that are no text is to be named, not to end all reading.
+            raw: Any = connection.connection.dbapi_connection
+            raw.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+        try:
+            known: set[str] = set()
+            for name, table in KEPT.items():
+                for rows in _chunks(connection, sa.select(table)):
+                    for row in rows:
+                        if name == "questions":
+                            known.add(row["key"])
+                        if not is_whole(name, row):
+                            found.append(Flaw(name, row["key"], row.get("draw"), "torn or altered"))
+                        elif name == "draws" and row["key"] not in known:
+                            found.append(Flaw(name, row["key"], row["draw"], "its question is missing"))
+                    tick()
+        finally:
+            if bank.database.is_sqlite:
+                raw.text_factory = str
+        return found
+
+    return bank.read(work)
+
+
+def _chunks(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a query, some at a time."""
+    with connection.execute(query.execution_options(yield_per=CHUNK)) as result:
+        names = list(result.keys())
+        for rows in result.partitions():
+            yield [dict(zip(names, row, strict=True)) for row in rows]
+
+
+@dataclass
+class Taken:
+    """What came of taking rows in: how many were new, were there already, got another number, or were refused."""
+
+    draws: int = 0
+    verdicts: int = 0
+    already: int = 0
+    renumbered: int = 0
+    differing: int = 0
+    torn: int = 0
+
+
+def merge(target: SqlBank, source: SqlBank, tick: Tick = lambda: None) -> Taken:
+    """Takes in all that another bank has. `tick` is called for every `KEYS_AT_ONCE` questions or verdicts.
+
+    Where both have a draw of a number, the target's stays. Another reply that was drawn without a seed is no less
+    a draw, and gets the next free number; one that was drawn with the same seed is counted as `differing`. Rows
+    that are torn or altered are left out.
+    """
+    taken = Taken()
+    for keys in _keys(source, questions):
+        asked = _some(source, questions, keys)
+        whole = {row["key"] for row in asked if is_whole("questions", row)}
+        found = _some(source, draws, keys)
+        rows = [row for row in found if row["key"] in whole and is_whole("draws", row)]
+        taken.torn += len(keys) - len(whole) + len(found) - len(rows)
+        add(target, [row for row in asked if row["key"] in whole], rows, taken)
+        tick()
+    for keys in _keys(source, verdicts):
+        judged = _some(source, verdicts, keys)
+        whole_rows = [row for row in judged if is_whole("verdicts", row)]
+        taken.torn += len(judged) - len(whole_rows)
+        add_verdicts(target, whole_rows, taken)
+        tick()
+    return taken
+
+
+def _keys(bank: SqlBank, table: sa.Table) -> Iterator[list[str]]:
+    """The keys of a table in order, some at a time."""
+    last = ""
+    while True:
+        query = sa.select(table.c.key).where(table.c.key > last).order_by(table.c.key).limit(KEYS_AT_ONCE)
+        keys = bank.read(lambda connection, q=query: list(connection.execute(q).scalars()))  # type: ignore[misc]
+        if not keys:
+            return
+        yield keys
+        last = keys[-1]
+
+
+def _some(bank: SqlBank, table: sa.Table, keys: Sequence[str]) -> list[Row]:
+    """The rows of a table that have these keys, in order."""
+    query = sa.select(table).where(table.c.key.in_(keys)).order_by(*table.primary_key.columns)
+    return bank.read(lambda connection: [*map(dict, connection.execute(query).mappings())])
+
+
+def add(target: SqlBank, asked: Sequence[Row], rows: Sequence[Row], taken: Taken) -> None:
+    """Puts draws and their questions into a bank in one transaction, as `merge` says."""
+    keys = sorted({row["key"] for row in rows})
+    there: dict[str, dict[int, tuple[Any, ...]]] = {key: {} for key in keys}
+    for row in _some(target, draws, keys):
+        there[row["key"]][row["draw"]] = _content(row)
+    others = [row for row in rows if there[row["key"]].get(row["draw"]) != _content(row)]
+    # Of the draws there, those that are no row's twin by number may be one under another number.
+    twins = {(row["key"], row["draw"]) for row in rows} - {(row["key"], row["draw"]) for row in others}
+    moved = Counter((k, content) for k, mine in there.items() for n, content in mine.items() if (k, n) not in twins)
+    new: list[Row] = []
+    homeless: list[Row] = []
+    n_differing = 0
+    for row in others:
+        key, number, content = row["key"], row["draw"], _content(row)
+        if row["seed"] is None and moved[key, content]:
+            moved[key, content] -= 1
+        elif number not in there[key]:
+            there[key][number] = content
+            new.append(row)
+        elif row["seed"] is None:
+            homeless.append(row)
+        else:
+            n_differing += 1
+    for row in homeless:
+        placed = dict(row) | {"draw": max(there[row["key"]]) + 1}
+        placed["digest"] = row_digest(placed)
+        there[row["key"]][placed["draw"]] = _content(placed)
+        new.append(placed)
+    taken.draws += len(new)
+    taken.renumbered += len(homeless)
+    taken.differing += n_differing
+    taken.already += len(rows) - len(new) - n_differing
+    target.write(lambda connection: target.insert(connection, {"questions": asked, "draws": new}))
+
+
+def _content(row: Row) -> tuple[Any, ...]:
+    """What makes a draw the same as another: where a seed decides it that and the text, else all it says and took."""
+    if row["seed"] is not None:
+        return row["seed"], row["text"]
+    return tuple(row[name] for name in sorted(row) if name not in ("draw", "digest"))
+
+
+def add_verdicts(target: SqlBank, rows: Sequence[Row], taken: Taken) -> None:
+    """Puts verdicts into a bank; those that it has stay as they are."""
+    there = {row["key"] for row in _some(target, verdicts, [row["key"] for row in rows])}
+    new = [row for row in rows if row["key"] not in there]
+    taken.already += len(rows) - len(new)
+    taken.verdicts += len(new)
+    target.write(lambda connection: target.insert(connection, {"verdicts": new}))
+
+
+def next_number(connection: sa.Connection, key: str) -> int:
+    """The number after all draws of a question that are there or being made."""
+    last = connection.execute(sa.select(sa.func.max(draws.c.draw)).where(draws.c.key == key)).scalar()
+    past = connection.execute(sa.select(sa.func.max(leases.c.past)).where(leases.c.key == key)).scalar()
+    return max(-1 if last is None else last, (past or 0) - 1) + 1
+
+
+def all_draws(bank: SqlBank, model: str | None = None) -> Iterator[list[tuple[SimpleNamespace, list[SimpleNamespace]]]]:
+    """The rows of every question and of its draws, some at a time; only those of one model, if it is named."""
+    for keys in _keys(bank, questions):
+        by_key: dict[str, list[SimpleNamespace]] = {}
+        for row in _some(bank, draws, keys):
+            by_key.setdefault(row["key"], []).append(SimpleNamespace(**row))
+        asked = [SimpleNamespace(**row) for row in _some(bank, questions, keys)]
+        yield [(row, by_key.get(row.key, [])) for row in asked if model is None or row.model == packed(model)]
+
+
+def all_verdicts(bank: SqlBank) -> Iterator[list[SimpleNamespace]]:
+    """The rows of all verdicts, some at a time."""
+    for keys in _keys(bank, verdicts):
+        yield [SimpleNamespace(**row) for row in _some(bank, verdicts, keys)]

@@ -1,0 +1,190 @@
+"""The database that a bank is in: one connection, one transaction at a time, and patience where it goes away."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mull.bank.schema import SCHEMA_VERSION, meta, metadata
+from mull.errors import BankAwayError, BankError, BankVersionError, UsageError
+
+T = TypeVar("T")
+
+PAUSES = 0.1, 5.0
+"""Between attempts to reach a database that is away: at first, and at most."""
+BUSY_PAUSES = 0.001, 0.008
+"""Before the next attempt to write to an SQLite that another process is writing to, at least and at most."""
+TROUBLE_THAT_PASSES = ("08", "57P0", "40P01", "40001")
+"""Beginnings of PostgreSQL's codes for connections lost, servers that stop or start, deadlocks."""
+_BEGIN_IMMEDIATE = sa.text("BEGIN IMMEDIATE")
+
+
+class Database:
+    """SQLite or PostgreSQL, with the tables of a bank in it. `url` hides the password."""
+
+    def __init__(self, url: str, patience: float) -> None:
+        self.engine = _engine(url)
+        self.url = self.engine.url.render_as_string(hide_password=True)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self.is_private = self.is_sqlite and self.engine.url.database in (None, "", ":memory:")
+        """Whether it is in this process's memory, where no other process can be."""
+        self.patience = patience
+        self._away_since: float | None = None
+        self._back_at: float | None = None
+        self._retry_at = 0.0
+        self._pause = PAUSES[0]
+        self._connection: sa.Connection | None = None
+        try:
+            self._connection = self.engine.connect()
+            self._prepare(self._connection)
+            self._connection.commit()
+            if self.is_sqlite:
+                # While another process writes, this one has better things to do than to wait inside SQLite.
+                self._connection.exec_driver_sql("pragma busy_timeout = 0")
+                self._connection.rollback()
+        except BankVersionError:
+            self.close()
+            raise
+        except sa.exc.DBAPIError as error:
+            self.close()
+            raise self._failed("cannot be opened", error) from error
+
+    def insert(self, table: sa.Table) -> Any:
+        """An insert into a table that can say what to do where the row is already there."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        """Makes the tables in a new database, and refuses one of another version."""
+        if self.is_sqlite:
+            connection.execute(_BEGIN_IMMEDIATE if _is_new(connection) else sa.text("BEGIN"))
+        else:
+            lock(connection, "mull")
+        if _is_new(connection):
+            metadata.create_all(connection)
+            connection.execute(self.insert(meta).values(name="schema_version", value=str(SCHEMA_VERSION)))
+            return
+        found = connection.execute(sa.select(meta.c.value).where(meta.c.name == "schema_version")).scalar()
+        if found != str(SCHEMA_VERSION):
+            raise BankVersionError(
+                f"the bank {self.url} has schema version {found}, this mull reads version {SCHEMA_VERSION}: "
+                "use the mull that made it, or another file with --bank"
+            )
+
+    def do(self, what: str, work: Callable[[sa.Connection], T], *, is_write: bool = False) -> T:
+        """Does something in a transaction of its own.
+
+        Raises `BankAwayError` where the database is away, until patience ends, and `BankError`, which says `what`
+        could not be done, for all else.
+        """
+        if time.monotonic() < self._retry_at:
+            raise self._away("it was not there a moment ago")
+        try:
+            if self._connection is None:
+                self._connection = self.engine.connect()
+            if is_write and self.is_sqlite:
+                self._connection.execute(_BEGIN_IMMEDIATE)
+            done = work(self._connection)
+            if is_write:
+                self._connection.commit()
+            else:
+                self._connection.rollback()
+        except sa.exc.DBAPIError as error:
+            self._let_go()
+            if not self._may_pass(error):
+                raise self._failed(what, error) from error
+            now = time.monotonic()
+            if self._away_since is None:
+                self._away_since, self._pause = now, PAUSES[0]
+            if now - self._away_since > self.patience:
+                raise self._failed(f"{what}, it has been away for {now - self._away_since:.0f} s", error) from error
+            if self.is_sqlite:
+                self._retry_at = now + random.uniform(*BUSY_PAUSES)
+            else:
+                self._retry_at, self._pause = now + self._pause, min(2 * self._pause, PAUSES[1])
+            raise self._away(str(error.orig)) from error
+        if self._away_since is not None:
+            self._away_since = None
+            self._back_at = None if self.is_sqlite else time.monotonic()
+        return done
+
+    def was_away(self, seconds: float) -> bool:
+        """Whether it came back less than this many seconds ago."""
+        return self._back_at is not None and time.monotonic() < self._back_at + seconds
+
+    def _let_go(self) -> None:
+        """After an error: SQLite's connection is as good as ever, one to a server may not be."""
+        if self._connection is None:
+            return
+        if self.is_sqlite:
+            self._connection.rollback()
+        else:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+    def _may_pass(self, error: sa.exc.DBAPIError) -> bool:
+        """Whether the database is only away, or two processes got in each other's way."""
+        if self.is_sqlite:
+            return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        code = getattr(error.orig, "sqlstate", None)
+        is_away = error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
+        return is_away if code is None else code.startswith(TROUBLE_THAT_PASSES)
+
+    def _away(self, why: str) -> BankAwayError:
+        pause = max(self._retry_at - time.monotonic(), BUSY_PAUSES[0])
+        return BankAwayError(f"the bank {self.url} cannot be reached for now: {why}", pause)
+
+    def _failed(self, what: str, error: sa.exc.DBAPIError) -> BankError:
+        why = " ".join(str(error.orig).split())
+        return BankError(f"the bank {self.url} {what}: {why}; the draws that were written before are kept")
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        if self._connection is not None:
+            self._connection.close()
+        self.engine.dispose()
+
+
+def lock(connection: sa.Connection, name: str) -> None:
+    """Keeps other processes out of a PostgreSQL, where they ask for the same name, until the transaction ends."""
+    connection.execute(sa.text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise UsageError("the URL of the bank cannot be read: sqlite:///FILE or postgresql://HOST/NAME") from None
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        engine = sa.create_engine(parsed, connect_args={"timeout": 30})
+        sa.event.listen(engine, "connect", _tune)
+        return engine
+    if parsed.drivername != "postgresql+psycopg":
+        raise UsageError(f"a bank is kept in sqlite or postgresql, not in {parsed.drivername}")
+    alive = {"connect_timeout": 10, "keepalives_idle": 30, "tcp_user_timeout": 30_000, "application_name": "mull"}
+    try:
+        return sa.create_engine(parsed, connect_args=alive)
+    except ModuleNotFoundError:
+        raise UsageError("a bank in PostgreSQL needs psycopg: pip install 'mull[postgres]'") from None
+
+
+def _is_new(connection: sa.Connection) -> bool:
+    return not sa.inspect(connection).has_table("meta")
+
+
+def _tune(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None
+    try:
+        connection.execute("PRAGMA journal_mode=WAL").close()
+        connection.execute("PRAGMA synchronous=NORMAL").close()
+    except sqlite3.DatabaseError:
+        connection.close()  # what never came into the pool, the pool does not close
+        raise

@@ -1,0 +1,183 @@
+"""Who is at work on a bank, and which draws each is making: a claim lasts as long as its worker is alive.
+
+A worker is one open bank in one process. It says that it is alive every few seconds, from a thread of its own, so
+that a model which keeps the event loop busy does not lose its claims. One that has said nothing for longer than
+the lease counts as dead, and its claims are void; one on this machine whose process is gone, at once.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from mull.bank.schema import draws, leases, workers
+
+BEATS_A_LEASE = 4
+FORGOTTEN_AFTER = 3600.0
+
+
+def here() -> str:
+    """This machine, or the part of it in which process numbers mean the same: a container has its own."""
+    namespace = Path("/proc/self/ns/pid")
+    return f"{platform.node()}/{namespace.readlink() if namespace.exists() else ''}"
+
+
+def is_gone(worker: str) -> bool:
+    """Whether a worker ran on this machine and its process is no more."""
+    place, pid, began, _ = worker.rsplit("|", 3)
+    return place == here() and _began(int(pid)) != began
+
+
+def _began(pid: int) -> str | None:
+    """When a process of this machine began, which tells it from a later one of the same number; `None`: it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return None
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as stretches without gaps: the first of each and one past its last."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number:
+            found[-1] = found[-1][0], number + 1
+        else:
+            found.append((number, number + 1))
+    return found
+
+
+class Worker:
+    """This process among those at work on a bank."""
+
+    def __init__(self, engine: sa.Engine, insert: Callable[[sa.Table], sa.Insert], seconds: float) -> None:
+        self.name = f"{here()}|{os.getpid()}|{_began(os.getpid())}|{uuid.uuid4().hex}"
+        self.seconds = seconds
+        self._engine = engine
+        self._serial = count()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        is_sqlite = engine.dialect.name == "sqlite"
+        self._clock = time.time if is_sqlite else None
+        put = insert(workers)
+        self._beat_row = put.on_conflict_do_update(  # type: ignore[attr-defined]
+            index_elements=["worker"],
+            set_={"expires": put.excluded.expires},  # type: ignore[attr-defined]
+        )
+        self._insert = insert(leases)
+        self._present = sa.select(draws.c.draw).where(
+            draws.c.key == sa.bindparam("k"), draws.c.draw >= sa.bindparam("a"), draws.c.draw < sa.bindparam("z")
+        )
+        self._others = (
+            sa.select(leases.c.worker, leases.c.first, leases.c.past)
+            .join(workers, workers.c.worker == leases.c.worker)
+            .where(
+                leases.c.key == sa.bindparam("k"),
+                leases.c.worker != sa.bindparam("me"),
+                workers.c.expires > sa.bindparam("since"),
+            )
+        )
+        self._delete = leases.delete().where(
+            leases.c.worker == sa.bindparam("me"), leases.c.serial == sa.bindparam("n")
+        )
+
+    def _now(self, connection: sa.Connection) -> float:
+        """The time by the clock that all workers of the bank share."""
+        if self._clock is not None:
+            return self._clock()
+        return float(connection.execute(sa.text("select extract(epoch from clock_timestamp())")).scalar_one())
+
+    def start(self, connection: sa.Connection) -> None:
+        """Signs on, unless that was done, and forgets those long dead. The caller commits."""
+        if self._thread is not None:
+            return
+        is_old = workers.c.expires < self._now(connection) - FORGOTTEN_AFTER
+        connection.execute(leases.delete().where(leases.c.worker.in_(sa.select(workers.c.worker).where(is_old))))
+        connection.execute(workers.delete().where(is_old))
+        self._beat(connection)
+        self._thread = threading.Thread(target=self._live, name="mull-bank", daemon=True)
+        self._thread.start()
+
+    def _beat(self, connection: sa.Connection) -> None:
+        expires = self._now(connection) + self.seconds
+        connection.execute(self._beat_row, {"worker": self.name, "expires": expires})
+
+    def _live(self) -> None:
+        while not self._stop.wait(self.seconds / BEATS_A_LEASE):
+            try:
+                with self._engine.begin() as connection:
+                    self._beat(connection)
+            except sa.exc.DBAPIError:
+                continue  # the database is away or busy: the next beat may come through
+
+    def claim(
+        self, connection: sa.Connection, key: str, numbers: Sequence[int], *, is_back: bool
+    ) -> tuple[frozenset[int], list[int]]:
+        """Claims what is neither in the bank nor another's; the numbers, and the serials of the claim.
+
+        After the database `is_back` from being away nobody counts as expired, since nobody could say that they live.
+        """
+        first, past = numbers[0], numbers[-1] + 1
+        taken: set[int] = set()
+        since = 0.0 if is_back else self._now(connection)
+        for worker, start, end in connection.execute(self._others, {"k": key, "me": self.name, "since": since}):
+            if not is_gone(worker):
+                taken.update(range(max(start, first), min(end, past)))
+        # Draws are looked for after claims: who gives a claim back writes its draws in the same transaction.
+        taken.update(connection.execute(self._present, {"k": key, "a": first, "z": past}).scalars())
+        ours = [number for number in numbers if number not in taken]
+        stretches = {next(self._serial): stretch for stretch in runs(ours)}
+        if stretches:
+            about = {"worker": self.name, "key": key}
+            rows = [about | {"serial": n, "first": start, "past": end} for n, (start, end) in stretches.items()]
+            connection.execute(self._insert, rows)
+        return frozenset(ours), list(stretches)
+
+    def release(self, connection: sa.Connection, serials: Sequence[int]) -> None:
+        """Gives claims back. The caller commits."""
+        connection.execute(self._delete, [{"me": self.name, "n": serial} for serial in serials])
+
+    def is_alone(self, connection: sa.Connection) -> bool:
+        """Whether no other worker is alive."""
+        others = sa.select(workers.c.worker).where(
+            workers.c.worker != self.name, workers.c.expires > self._now(connection)
+        )
+        return all(is_gone(worker) for worker in connection.execute(others).scalars())
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it has signed on."""
+        return self._thread is not None
+
+    def rest(self) -> None:
+        """Stops saying that it is alive."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def sign_off(self, connection: sa.Connection) -> None:
+        """Leaves nothing behind. The caller commits."""
+        expel(connection, self.name)
+
+
+def expel(connection: sa.Connection, worker: str) -> None:
+    """Voids the claims of a worker that is known to be dead. The caller commits."""
+    connection.execute(leases.delete().where(leases.c.worker == worker))
+    connection.execute(workers.delete().where(workers.c.worker == worker))

@@ -1,0 +1,309 @@
+"""The bank in a database, SQLite (a file) or PostgreSQL (shared by many machines), through SQLAlchemy Core.
+
+What is put is written in one transaction for all that arrives in the same turn of the event loop, before the next
+turn begins, so that a killed process loses at most the draws that were still under way. Where a PostgreSQL goes away
+what waits is kept in memory and written when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from mull.bank import Claim, Verdict
+from mull.bank.database import Database, lock
+from mull.bank.leases import Worker, expel
+from mull.bank.schema import (
+    KEPT,
+    draw_row,
+    draws,
+    question_row,
+    questions,
+    sample_of,
+    unpacked,
+    verdict_of,
+    verdict_row,
+    verdicts,
+)
+from mull.errors import BankAwayError, BankError
+from mull.types import Prompt, Sample
+
+T = TypeVar("T")
+
+FLUSH_AT = 512
+"""Draws that wait in memory at most, where no event loop comes round to write them."""
+KEYS_AT_ONCE = 500
+"""Keys in one query: SQLite takes no more than some thousands of parameters."""
+LEASE_SECONDS = 30.0
+PATIENCE = 600.0
+
+
+class Stat(NamedTuple):
+    """How much a model has in a bank."""
+
+    model: str
+    questions: int
+    draws: int
+    output_tokens: int | None
+
+
+class Judged(NamedTuple):
+    """How many verdicts of a verifier or judge are in a bank."""
+
+    judged_by: str
+    kind: str
+    verdicts: int
+
+
+class SqlBank:
+    """A bank in a database. Several processes may share it; the first to write a draw wins.
+
+    `patience` is how many seconds a PostgreSQL may be away before that is an error, `lease_seconds` how long a
+    process that says nothing keeps its claims.
+    """
+
+    def __init__(self, url: str, *, patience: float = PATIENCE, lease_seconds: float = LEASE_SECONDS) -> None:
+        self._made_with = url, patience, lease_seconds
+        self._waiting: dict[tuple[str, int], Sample] = {}
+        self._asked: dict[str, Mapping[str, Any]] = {}
+        self._judged: dict[str, tuple[str, Verdict]] = {}
+        self._released: list[int] = []
+        self._stored: set[str] = set()
+        self._error: BankError | None = None
+        self._is_scheduled = self._is_closed = False
+        self.database = Database(url, patience)
+        self.url = self.database.url
+        self._worker = Worker(self.database.engine, self.database.insert, lease_seconds)
+        self._get = sa.select(draws).where(
+            draws.c.key == sa.bindparam("k"), draws.c.draw >= sa.bindparam("a"), draws.c.draw < sa.bindparam("z")
+        )
+        self._verdicts = sa.select(verdicts).where(verdicts.c.key.in_(sa.bindparam("keys", expanding=True)))
+        self._puts = {name: self.database.insert(table).on_conflict_do_nothing() for name, table in KEPT.items()}
+
+    @classmethod
+    def file(cls, path: Path) -> SqlBank:
+        """The bank in a file, made with its folder if need be."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BankError(f"cannot make the folder of the bank {path}: {error.strerror}") from error
+        return cls(f"sqlite:///{path}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process, it is opened anew there."""
+        return _reopened, self._made_with
+
+    def get(self, key: str, prompt: Prompt, first: int, n: int) -> dict[int, Sample]:
+        """Those of the draws that are in the bank, by number."""
+        self.flush()
+        place = {"k": key, "a": first, "z": first + n}
+        rows = self.database.do("cannot be read", lambda c: c.execute(self._get, place).fetchall())
+        return {row.draw: sample_of(prompt, row) for row in rows}
+
+    def put(self, key: str, asked: Mapping[str, Any], sample: Sample) -> None:
+        """Keeps a draw; it is on disk when the event loop comes round."""
+        if self._error is not None:
+            raise self._error
+        self._waiting.setdefault((key, sample.draw), sample)
+        if key not in self._stored:
+            self._asked[key] = asked
+        self._schedule()
+
+    def verdicts(self, keys: Sequence[str]) -> dict[str, Verdict]:
+        """Those of the verdicts that are in the bank, by key."""
+        self.flush()
+        parts = [list(keys[start : start + KEYS_AT_ONCE]) for start in range(0, len(keys), KEYS_AT_ONCE)]
+
+        def read(connection: sa.Connection) -> list[Any]:
+            return [row for part in parts for row in connection.execute(self._verdicts, {"keys": part})]
+
+        return {row.key: verdict_of(row) for row in self.database.do("cannot be read", read)}
+
+    def keep(self, key: str, judged_by: str, verdict: Verdict) -> None:
+        """Keeps a verdict; it is on disk when the event loop comes round."""
+        if self._error is not None:
+            raise self._error
+        self._judged.setdefault(key, (judged_by, verdict))
+        self._schedule()
+
+    def claim(self, key: str, numbers: Sequence[int]) -> Claim:
+        """Of these draws, in ascending order, those that are neither in the bank nor another process's to make."""
+        self.flush()
+        if self.database.is_private:
+            return Claim(frozenset(numbers), lambda: None)
+        is_back = self.database.was_away(self._worker.seconds)
+
+        def work(connection: sa.Connection) -> tuple[frozenset[int], list[int]]:
+            if not self.database.is_sqlite:
+                lock(connection, key)
+            self._worker.start(connection)
+            return self._worker.claim(connection, key, numbers, is_back=is_back)
+
+        ours, serials = self.database.do("cannot be written", work, is_write=True)
+
+        def release() -> None:
+            if not self._is_closed:
+                self._released += serials
+                self._schedule()
+
+        return Claim(ours, release if serials else lambda: None)
+
+    def is_shared(self) -> bool:
+        """Whether another process draws into this bank now."""
+        if self.database.is_private:
+            return False
+
+        def work(connection: sa.Connection) -> bool:
+            self._worker.start(connection)
+            return not self._worker.is_alone(connection)
+
+        try:
+            return self.write(work)
+        except BankError:
+            return False  # into a bank that cannot be written nobody draws, but it can be replayed
+
+    @property
+    def worker(self) -> str:
+        """What this process is called among those at work on the bank."""
+        return self._worker.name
+
+    def expel(self, worker: str) -> None:
+        """Voids the claims of a process that is known to be dead."""
+        self.write(lambda connection: expel(connection, worker))
+
+    def _schedule(self) -> None:
+        """Has what waits written when the event loop comes round; at once where there is none, or much of it."""
+        if self._is_scheduled and len(self._waiting) < FLUSH_AT:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._persist()
+            return
+        if len(self._waiting) >= FLUSH_AT:
+            self._flush_or_wait(loop)
+        else:
+            self._is_scheduled = True
+            loop.call_soon(self._flush_later, loop)
+
+    def _flush_or_wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Writes what waits, later where the database is away."""
+        try:
+            self.flush()
+        except BankAwayError as error:
+            if not self._is_scheduled:
+                self._is_scheduled = True
+                loop.call_later(error.pause, self._flush_later, loop)
+
+    def _flush_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_scheduled = False
+        if self._is_closed:
+            return
+        try:
+            self._flush_or_wait(loop)
+        except BankError as error:
+            self._error = error
+
+    def _persist(self) -> None:
+        """Writes what waits, and waits itself where the database is away."""
+        self._insist(self.flush)
+
+    def _insist(self, call: Callable[[], T]) -> T:
+        while True:
+            try:
+                return call()
+            except BankAwayError as error:
+                time.sleep(error.pause)
+
+    def flush(self) -> None:
+        """Writes what waits. Raises `BankError` where that fails; what was written before is kept."""
+        if self._error is not None:
+            raise self._error
+        if not (self._waiting or self._judged or self._released):
+            return
+        rows = {  # sorted, so that two processes which write the same rows do not wait for each other
+            "questions": [question_row(key, self._asked[key]) for key in sorted(self._asked)],
+            "draws": [draw_row(key, self._waiting[key, i]) for key, i in sorted(self._waiting)],
+            "verdicts": [verdict_row(key, *self._judged[key]) for key in sorted(self._judged)],
+        }
+
+        def write(connection: sa.Connection) -> None:
+            self.insert(connection, rows)
+            if self._released:
+                self._worker.release(connection, self._released)
+
+        self.database.do("cannot be written", write, is_write=True)
+        self._stored.update(self._asked)
+        self._asked.clear()
+        self._waiting.clear()
+        self._judged.clear()
+        self._released.clear()
+
+    def insert(self, connection: sa.Connection, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Puts rows, by table, where there are none with the same key. The caller commits."""
+        for table, some in rows.items():
+            if some:
+                connection.execute(self._puts[table], some)
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """What a transaction reads that sees all that was written before."""
+        self._persist()
+        return self._insist(lambda: self.database.do("cannot be read", work))
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Does something in one transaction: all of it or nothing."""
+        self._persist()
+        return self._insist(lambda: self.database.do("cannot be written", work, is_write=True))
+
+    def stat(self) -> list[Stat]:
+        """How much there is of each model."""
+        cost = draws.c.cost
+        is_sqlite = self.database.is_sqlite
+        part = sa.func.json_extract(cost, "$[2]") if is_sqlite else sa.cast(cost, postgresql.JSON)[2].astext
+        query = (
+            sa.select(
+                questions.c.model,
+                sa.func.count(sa.distinct(questions.c.key)),
+                sa.func.count(draws.c.draw),
+                sa.func.sum(sa.cast(part, sa.BigInteger)),
+            )
+            .join(draws, draws.c.key == questions.c.key)
+            .group_by(questions.c.model)
+            .order_by(questions.c.model)
+        )
+        rows = self.read(lambda connection: connection.execute(query).fetchall())
+        return [Stat(unpacked(model), n, n_draws, None if t is None else int(t)) for model, n, n_draws, t in rows]
+
+    def judged(self) -> list[Judged]:
+        """How many verdicts there are of each verifier and judge."""
+        by, kind = verdicts.c.judged_by, verdicts.c.kind
+        query = sa.select(by, kind, sa.func.count()).group_by(by, kind).order_by(by, kind)
+        rows = self.read(lambda connection: connection.execute(query).fetchall())
+        return [Judged(unpacked(name), kind, n) for name, kind, n in rows]
+
+    def close(self) -> None:
+        """Writes what waits, gives back what was claimed and lets go of the database."""
+        self._worker.rest()
+        try:
+            if self._worker.has_started:
+                self.write(self._worker.sign_off)
+            self._persist()
+        finally:
+            self._is_closed = True
+            self.database.close()
+
+    def __enter__(self) -> SqlBank:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _reopened(url: str, patience: float, lease_seconds: float) -> SqlBank:
+    return SqlBank(url, patience=patience, lease_seconds=lease_seconds)

@@ -1,0 +1,182 @@
+"""`mull bank`: what was paid for, looked at, checked, taken in and handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mull.cli.options import (
+    BankOption,
+    JsonOption,
+    MaxTokensOption,
+    SeedOption,
+    TemperatureOption,
+    bank_at,
+    model_of,
+    print_json,
+    progress,
+    stdout,
+)
+from mull.errors import UnknownNameError, UsageError
+from mull.types import Params
+
+if TYPE_CHECKING:
+    from mull.bank.care import Taken
+    from mull.bank.sql import SqlBank
+
+BankArgument = Annotated[str | None, typer.Argument(help="File or URL. [default: the user's]")]
+
+
+@contextmanager
+def _there(url: str | None) -> Iterator[SqlBank]:
+    """A bank that exists; none is made."""
+    from mull.bank import default_path
+
+    path = default_path() if url is None else Path(url)
+    if url == "none" or ((url is None or "://" not in url) and not path.is_file()):
+        raise UsageError(f"there is no bank {path}")
+    with bank_at(url) as bank:
+        assert bank is not None
+        yield bank
+
+
+@contextmanager
+def _target(url: str | None) -> Iterator[SqlBank]:
+    with bank_at(url) as bank:
+        if bank is None:
+            raise UsageError("there is no bank to keep it in: name one with --bank")
+        yield bank
+
+
+def stat(bank: BankArgument = None, as_json: JsonOption = False) -> None:
+    """What the bank holds of each model and of each verifier."""
+    with _target(bank) as opened:
+        url, stats, judged = opened.url, opened.stat(), opened.judged()
+    if as_json:
+        verifiers = [j._asdict() for j in judged]
+        print_json({"bank": url, "models": [s._asdict() for s in stats], "verifiers": verifiers})
+        return
+    from mull.report import table
+
+    typer.echo(url)
+    stdout().print(table.bank(stats))
+    if judged:
+        stdout().print(table.verdicts(judged))
+
+
+def verify(bank: BankArgument = None, as_json: JsonOption = False) -> None:
+    """Find draws, questions and verdicts that were torn or altered; exit status 1 where there are some."""
+    from mull.bank import care
+
+    with _there(bank) as opened:
+        url, counts = opened.url, care.counts(opened)
+        with progress("thousands of rows", _thousands(counts), as_json) as advance:
+            flaws = care.verify(opened, advance)
+    if as_json:
+        print_json({"bank": url, **counts, "flaws": [flaw._asdict() for flaw in flaws]})
+    else:
+        for flaw in flaws:
+            typer.echo(str(flaw))
+        typer.echo(
+            f"{url}: {counts['draws']:,} draws of {counts['questions']:,} questions, {counts['verdicts']:,} verdicts: "
+            + (f"{len(flaws):,} are not as they were written" if flaws else "all as they were written")
+        )
+    if flaws:
+        raise typer.Exit(1)
+
+
+def _thousands(counts: dict[str, int]) -> int:
+    return sum(-(-n // 1000) for n in counts.values())
+
+
+def merge(
+    sources: Annotated[list[str], typer.Argument(help="Files or URLs of the banks to take in.")],
+    bank: BankOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take other banks into this one; what it has stays as it is."""
+    from mull.bank import care
+
+    with _target(bank) as target:
+        taken = {}
+        for name in sources:
+            with _there(name) as source, progress(name, None, as_json) as advance:
+                if source.url == target.url:
+                    raise UsageError(f"{source.url} cannot be merged into itself")
+                taken[name] = care.merge(target, source, advance)
+    _say(taken, as_json)
+
+
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="A bank's export, recorded samples (JSONL), inspect_ai logs, the harness's samples."),
+    ],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="File them as draws of this model. [default: as the file says]")
+    ] = None,
+    temperature: TemperatureOption = 1.0,
+    max_tokens: MaxTokensOption = 400,
+    seed: SeedOption = 0,
+    bank: BankOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in samples that were paid for elsewhere, as draws of their questions.
+
+    Example: mull bank import samples.jsonl --model banked:gpt-4
+    """
+    from mull.lab import shelf
+
+    the_model = None if model is None else model_of(model, seed)
+    filing = shelf.Filing(the_model, Params(temperature, max_tokens), seed)
+    with _target(bank) as target, progress("questions", None, as_json) as advance:
+        taken = {str(path): shelf.take_in(target, path, filing, advance) for path in files}
+    _say(taken, as_json)
+
+
+def _say(taken: dict[str, Taken], as_json: bool) -> None:
+    if as_json:
+        print_json({"sources": [{"source": name, **asdict(t)} for name, t in taken.items()]})
+    else:
+        for name, t in taken.items():
+            parts = [f"{t.draws:,} draws", f"{t.verdicts:,} verdicts taken in", f"{t.already:,} were there already"]
+            if t.renumbered:
+                parts.append(f"{t.renumbered:,} of the draws got another number")
+            if t.differing:
+                parts.append(f"{t.differing:,} differ from what the same seed gave here, and were left out")
+            if t.torn:
+                parts.append(f"{t.torn:,} are torn or altered, and were left out: mull bank verify {name}")
+            typer.echo(f"{name}: " + "; ".join([", ".join(parts[:2]), *parts[2:]]))
+    if any(t.torn for t in taken.values()):
+        raise typer.Exit(1)
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="FILE.jsonl (one line a question) or FILE.parquet (one row a draw).")],
+    bank: BankOption = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Only this model, as `stat` names it.")] = None,
+    verdicts: Annotated[
+        Path | None, typer.Option("--verdicts", help="Write scores and preferences too, as JSONL.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hand on what the bank holds; `import` takes the JSONL in again without loss."""
+    from mull.lab import shelf
+
+    with _there(bank) as source, progress("hundreds of questions", None, as_json) as advance:
+        if model is not None:
+            known = [s.model for s in source.stat()]
+            if model not in known:
+                raise UnknownNameError("model of this bank", model, known)
+        told: dict[str, Any] = {"draws": shelf.write_draws(source, out, model, advance), "out": str(out)}
+        if verdicts is not None:
+            told |= {"verdicts": shelf.write_verdicts(source, verdicts, advance)}
+    if as_json:
+        print_json(told)
+    else:
+        typer.echo(f"{told['draws']:,} draws written to {out}")

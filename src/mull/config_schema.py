@@ -1,0 +1,74 @@
+"""What `mull.toml` may say, as pydantic models; apart from `config`, for pydantic takes a while to import."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, field_validator
+
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ModelTable(BaseModel):
+    """`[models.NAME]`: one model, where it is served and what it costs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_url: StrictStr | list[StrictStr] = Field(description="One endpoint or several, like http://localhost:8000/v1.")
+    model: StrictStr | None = Field(None, description="What the server calls it. [default: NAME]")
+    api: Literal["chat", "completions"] = Field("chat", description="`completions` for models without a chat template.")
+    api_key_env: StrictStr | None = Field(None, description="The environment variable that holds the key.")
+    usd_per_mtok_in: Dollars | None = Field(None, description="Dollars for a million prompt tokens.")
+    usd_per_mtok_out: Dollars | None = Field(None, description="Dollars for a million generated tokens.")
+    usd_per_mtok_cached: Dollars | None = Field(None, description="The same for prompt tokens that a cache served.")
+    active_params: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="Parameters that work on a token, for FLOPs."
+    )
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(64, description="Requests at once to an endpoint.")
+    retries: Annotated[int, Field(ge=0, le=100)] = Field(4, description="Attempts at a draw after one that failed.")
+    patience: Seconds = Field(300.0, description="Seconds to wait while a server refuses (429, 503, no connection).")
+    timeout: Seconds = Field(600.0, description="Seconds for one request.")
+    connect_timeout: Seconds = Field(10.0, description="Seconds to reach the server.")
+    idle_timeout: Seconds = Field(120.0, description="Seconds between two pieces of a stream.")
+    backoff: Annotated[float, Field(ge=0, le=3600)] = Field(0.5, description="Seconds of the first wait; it doubles.")
+    use_n: StrictBool = Field(True, description="Let draws share a request where the server can; they have no seeds.")
+    most_n: Annotated[int, Field(ge=1, le=128)] = Field(16, description="Draws that share a request at most.")
+    stream: StrictBool | None = Field(None, description="[default: where that lets a reply be stopped early]")
+    chat_template: StrictStr | None = Field(None, description="A file: tokenizer_config.json, or Jinja.")
+    bos_token: StrictStr | None = Field(None, description="For a template in Jinja that names it.")
+    eos_token: StrictStr | None = Field(None, description="The same.")
+    extra_body: dict[str, Any] = Field(default_factory=dict, description="Sent with every request.")
+    version: StrictStr | None = Field(None, description="Tells draws apart in the bank, as for another quantization.")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        # What is given here may be the key itself: it is not repeated.
+        if value is not None and not value.replace("_", "a").isidentifier():
+            raise ValueError("the name of an environment variable is needed here, not the key itself")
+        if value is not None and value.startswith(("sk-", "sk_")):
+            raise ValueError("the name of an environment variable is needed here, not the key itself")
+        return value
+
+    @field_validator("extra_body")
+    @classmethod
+    def _leaves_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(value.keys() & {"model", "messages", "prompt", "n", "seed", "stream", "stream_options"})
+        if taken:
+            raise ValueError(f"{taken[0]} is mull's own to set")
+        return value
+
+
+class File(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: dict[str, ModelTable] = Field(default_factory=dict)
+    verifiers: dict[str, StrictStr] = Field(default_factory=dict, description="Names for specs of verifiers.")
+    judges: dict[str, StrictStr] = Field(default_factory=dict, description="Names for specs of judges.")
+
+
+FIELDS = tuple(ModelTable.model_fields)
+TABLES = tuple(File.model_fields)

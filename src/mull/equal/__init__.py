@@ -1,0 +1,14 @@
+"""Mathematical equality: of two answers, and of the answers in a vote.
+
+What a model wrote is read by a parser of our own into exact arithmetic (`polynomial`), which decides nearly all of
+what there is in microseconds. The rest goes to math-verify in a process that can be killed (`pool`, `worker`).
+"""
+
+from mull.equal.pool import Verdict as Verdict
+from mull.equal.reader import canonical as canonical
+from mull.equal.reader import read as read
+from mull.equal.votes import Answers as Answers
+from mull.equal.votes import classes as classes
+from mull.equal.votes import classes_now as classes_now
+from mull.equal.votes import compare as compare
+from mull.equal.votes import compare_now as compare_now

@@ -1,0 +1,178 @@
+"""Processes that decide what our own arithmetic cannot: small, reused, and killed when they hang."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+SECONDS = 2.0
+"""The most that one question may take of a worker."""
+START_SECONDS = 60.0
+MAX_WORKERS = 2
+MAX_KNOWN = 100_000
+MISSING = (
+    "some answers can only be compared with math-verify, which is not installed: they count as undecided "
+    "(pip install 'mull[math]')"
+)
+
+
+class Verdict(NamedTuple):
+    """Whether two answers are equal; `None` where that could not be decided, with the reason."""
+
+    is_equal: bool | None
+    why: str = ""
+
+
+class WorkerError(Exception):
+    """The worker died, or took too long; it is gone."""
+
+
+def is_installed() -> bool:
+    """Whether math-verify is there."""
+    return importlib.util.find_spec("math_verify") is not None
+
+
+class Worker:
+    """One process that answers questions about hostile text, one line of JSON each.
+
+    It is a fresh interpreter and no copy of this process: it holds none of its memory, keys or open files.
+    """
+
+    def __init__(self) -> None:
+        environment = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mull.equal.worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd="/",
+        )  # fmt: skip
+        self._buffer = b""
+        try:
+            self._line(START_SECONDS)
+        except WorkerError:
+            self.kill()
+            raise
+
+    def ask(self, question: dict[str, str], seconds: float) -> dict[str, Any]:
+        """The answer to a question. Raises `WorkerError`, and kills the process, where there is none in time."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(question).encode() + b"\n")
+            self.process.stdin.flush()
+            answer: dict[str, Any] = json.loads(self._line(seconds))
+        except (OSError, ValueError) as error:
+            self.kill()
+            raise WorkerError("the worker died") from error
+        except WorkerError:
+            self.kill()
+            raise
+        return answer
+
+    def _line(self, seconds: float) -> bytes:
+        assert self.process.stdout is not None
+        descriptor, end = self.process.stdout.fileno(), time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while b"\n" not in self._buffer:
+            left = end - time.monotonic()
+            if left <= 0 or not poll.poll(1000 * left):
+                raise WorkerError(f"no decision within {seconds:.2g} s")
+            part = os.read(descriptor, 65536)
+            if not part:
+                raise WorkerError("the worker died")
+            self._buffer += part
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # what was not written is of no use to a dead process
+                    pipe.close()
+
+
+class Pool:
+    """Workers for whoever asks, from any thread; a question that cost one is not asked again."""
+
+    def __init__(self, n: int = MAX_WORKERS, seconds: float = SECONDS) -> None:
+        self.seconds = seconds
+        self.n_killed = 0
+        self._free = threading.Semaphore(n)
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+        self._known: OrderedDict[tuple[str, ...], dict[str, Any]] = OrderedDict()
+        self._has_warned = False
+        self._owner = os.getpid()
+
+    def compare(self, a: str, b: str) -> Verdict:
+        """Whether two texts are equal."""
+        first, second = sorted((a, b))
+        if not self._can():
+            return Verdict(None, MISSING)
+        reply = self._ask({"do": "compare", "a": first, "b": second})
+        return Verdict(reply["is_equal"], reply["why"])
+
+    def size(self, text: str) -> float | None:
+        """The absolute value of an expression, its letters replaced; `None` where it cannot be read or has none."""
+        found: float | None = self._ask({"do": "size", "a": text}).get("size") if self._can() else None
+        return found
+
+    def _can(self) -> bool:
+        if is_installed():
+            return True
+        if not self._has_warned:
+            self._has_warned = True
+            logging.getLogger("mull").warning(MISSING)
+        return False
+
+    def _ask(self, question: dict[str, str]) -> dict[str, Any]:
+        key = tuple(question.values())
+        with self._lock:
+            if key in self._known:
+                return self._known[key]
+        with self._free:
+            try:
+                worker = self._worker()
+                reply = worker.ask(question, self.seconds)
+                with self._lock:
+                    self._idle.append(worker)
+            except WorkerError as error:
+                self.n_killed += 1
+                reply = {"is_equal": None, "why": str(error)}
+        with self._lock:
+            self._known[key] = reply
+            if len(self._known) > MAX_KNOWN:
+                self._known.popitem(last=False)
+        return reply
+
+    def _worker(self) -> Worker:
+        with self._lock:
+            if self._owner != os.getpid():  # a forked copy: the workers are the parent's
+                self._idle, self._owner = [], os.getpid()
+            if self._idle:
+                return self._idle.pop()
+        return Worker()
+
+    def close(self) -> None:
+        """Ends the workers that wait."""
+        with self._lock:
+            workers, self._idle = self._idle if self._owner == os.getpid() else [], []
+        for worker in workers:
+            worker.kill()
+
+
+POOL = Pool()
+"""The workers of this process; none is started before it is needed."""
+atexit.register(POOL.close)

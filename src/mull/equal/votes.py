@@ -1,0 +1,167 @@
+"""Classes of equal answers: what a vote counts, the same whatever the order of the samples."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from mull.equal.forms import CLOSE_DIGITS, Form, decimals, fingerprints, same
+from mull.equal.pool import POOL, Verdict, is_installed
+from mull.equal.reader import canonical, read
+
+VOTE_SECONDS = 4.0
+"""The most that one vote waits for workers; what is not decided by then is undecided."""
+MAX_RIVALS = 16
+"""Answers of almost the same size that one is compared with at most."""
+WINDOW = 2e-5
+"""Relative difference up to which two answers may be equal by rounding."""
+
+
+class Answers(list[str | None]):
+    """The class of each sample's answer, by the canonical form of its most frequent member; `None` does not vote.
+
+    `undecided` samples might belong to another class than their own: nobody could say.
+    """
+
+    def __init__(self, answers: Iterable[str | None] = (), undecided: int = 0) -> None:
+        super().__init__(answers)
+        self.undecided = undecided
+
+
+async def classes(texts: Sequence[str | None]) -> Answers:
+    """`classes_now` that lets others work while workers think."""
+    found, is_open = _classes(texts, None)
+    return await asyncio.to_thread(classes_now, texts) if is_open else found
+
+
+def classes_now(texts: Sequence[str | None]) -> Answers:
+    """The classes of canonical answers; what cannot be read at all does not vote.
+
+    Equality with names, units and rounding left out is not transitive (3 cm is 3 is 3 m), so classes are made by a
+    rule: answers in order of frequency, equally frequent ones in order of their text; each joins the first class of
+    whose members it equals every one, or else founds its own.
+    """
+    found, is_open = _classes(texts, None)
+    return _classes(texts, time.monotonic() + VOTE_SECONDS)[0] if is_open else found
+
+
+def _classes(texts: Sequence[str | None], until: float | None) -> tuple[Answers, bool]:
+    """The classes, and whether workers were needed; without a time `until` which they may work, none is asked."""
+    counts = Counter(text for text in texts if text is not None)
+    if len(counts) < 2 and not any(text.startswith("\\") for text in counts):
+        return Answers(texts), False
+    grouping = _Grouping(counts, until)
+    grouping.run()
+    names = grouping.names
+    undecided = sum(counts[key] for key in grouping.undecided)
+    return Answers([None if t is None else names.get(t) for t in texts], undecided), grouping.is_open
+
+
+class _Grouping:
+    """One vote's distinct answers on their way into classes."""
+
+    def __init__(self, counts: Counter[str], until: float | None) -> None:
+        self.until = until
+        self.is_open = False
+        self.undecided: set[str] = set()
+        self.names: dict[str, str] = {}
+        ranked = sorted(counts, key=lambda key: (-counts[key], key))
+        read_forms = ((key, read(key)) for key in ranked)
+        self.forms: dict[str, Form] = {key: form for key, form in read_forms if form is not None}
+        self.rank = {key: i for i, key in enumerate(self.forms)}
+        self.members: dict[str, list[str]] = {}
+
+    def run(self) -> None:
+        plain: list[tuple[float, int]] = []
+        odd: list[tuple[float, int]] = []
+        sizes: dict[str, list[float]] = {}
+        keys = list(self.forms)
+        unread = []
+        for i, (key, form) in enumerate(self.forms.items()):
+            found = fingerprints(form)
+            if -1.0 in found:
+                size = self.size(key)
+                if size is None and form.has_hard and is_installed() and self.until is not None:
+                    unread.append(key)
+                found = [x for x in found if x >= 0] + ([] if size is None else [size])
+            sizes[key] = found
+            (plain if is_plain(form) else odd).extend((x, i) for x in found)
+        for key in unread:
+            del self.forms[key]
+        plain.sort()
+        odd.sort()
+        for key, form in self.forms.items():
+            rivals = set(near(odd, sizes[key]))
+            if not is_plain(form):
+                rivals |= set(near(plain, sizes[key]))
+            self.place(key, [keys[i] for i in sorted(rivals) if keys[i] in self.names][:MAX_RIVALS])
+
+    def place(self, key: str, rivals: Sequence[str]) -> None:
+        """Puts an answer into the first class all of whose members it equals."""
+        for leader in dict.fromkeys(self.names[rival] for rival in rivals):
+            verdicts = [same(self.forms[key], self.forms[m], self.ask) for m in self.members[leader][:MAX_RIVALS]]
+            if all(verdicts):
+                self.names[key] = leader
+                self.members[leader].append(key)
+                return
+            if None in verdicts and False not in verdicts:
+                self.undecided.add(key)
+        self.names[key] = key
+        self.members[key] = [key]
+
+    def ask(self, a: str, b: str) -> bool | None:
+        self.is_open = True
+        return POOL.compare(a, b).is_equal if self.may_ask() else None
+
+    def size(self, key: str) -> float | None:
+        self.is_open = True
+        if not is_installed():
+            POOL.compare(key, key)  # says once what is missing
+            self.undecided.add(key)
+        elif self.may_ask():
+            return POOL.size(key)
+        return None
+
+    def may_ask(self) -> bool:
+        return self.until is not None and time.monotonic() < self.until
+
+
+def is_plain(form: Form) -> bool:
+    """Whether it is equal to no other of its like: an exact number or polynomial that is no long decimal."""
+    if form.kind != "value" or not form.is_exact:
+        return False
+    number = form.value.number
+    digits = None if number is None else decimals(number)
+    return digits is None or digits[0] < CLOSE_DIGITS
+
+
+def near(sizes: Sequence[tuple[float, int]], wanted: Sequence[float]) -> Iterable[int]:
+    """The places of those that are almost of a wanted size."""
+    for x in wanted:
+        low = bisect_left(sizes, (x * (1 - WINDOW), -1))
+        high = bisect_right(sizes, (x * (1 + WINDOW) + 1e-12, len(sizes) + 10**9))
+        yield from (i for _, i in sizes[low : min(high, low + 8 * MAX_RIVALS)])
+
+
+async def compare(a: str, b: str) -> Verdict:
+    """`compare_now` that lets others work while a worker thinks."""
+    quick = _quick(a, b)
+    return quick if quick is not None else await asyncio.to_thread(compare_now, a, b)
+
+
+def compare_now(a: str, b: str) -> Verdict:
+    """Whether two answers are mathematically equal: by our own arithmetic, else by math-verify in a worker."""
+    quick = _quick(a, b)
+    return quick if quick is not None else POOL.compare(canonical(a) or "", canonical(b) or "")
+
+
+def _quick(a: str, b: str) -> Verdict | None:
+    """The verdict of our own arithmetic; `None` where a worker is needed."""
+    one, other = read(a), read(b)
+    if one is None or other is None:
+        return Verdict(False, f"{(a if one is None else b)[:60]!r} is no answer")
+    verdict = same(one, other, lambda x, y: None)
+    return None if verdict is None else Verdict(verdict)

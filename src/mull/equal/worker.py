@@ -1,0 +1,189 @@
+"""The inside of a worker: math-verify's opinion on two answers, confirmed in 50 and in 500 digits.
+
+Run as a process of its own (`python -m mull.equal.worker`): reading hostile text with sympy can hang, eat memory, or
+worse. Limits are set before anything is read; whoever started the process kills it when it takes too long.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import resource
+import sys
+from typing import Any
+
+from mull.equal.forms import same, sign_at
+from mull.equal.numeric import constant_size
+from mull.equal.polynomial import Gen, Poly
+from mull.equal.reader import read
+
+MEMORY = 1 << 30
+DIGITS = (50, 500)
+"""An equality has to hold to both: what is only nearly equal stays apart at one of them."""
+N_POINTS = 3
+MAX_HARD = 300
+MAX_EXPONENT = 10_000
+_HARMLESS = re.compile(r"[A-Za-z0-9\\{}()\[\]^_+\-*/=<>|,.:;!%&\s']*")
+_HUGE = re.compile(r"\d{5,}\}?\s*!|\^\s*\{?\s*-?\d{4,}|!\s*!|__|(?:\^[^^]*){4,}|\d{60,}")
+
+
+class Refused(Exception):
+    """Too large, or of no kind that can be compared here."""
+
+
+def expression(text: str) -> Any:
+    """A text as a sympy expression: by our own reader where that can, else by math-verify. Raises `Refused`."""
+    form = read(text)
+    if form is not None and form.kind in ("value", "relation"):
+        return of_poly(form.value)
+    if form is not None and form.kind != "hard":
+        raise Refused("of different kinds")
+    return of_latex(text)
+
+
+def of_latex(text: str) -> Any:
+    import math_verify
+    import sympy
+
+    if len(text) > MAX_HARD or not _HARMLESS.fullmatch(text) or _HUGE.search(text) or text.count("{") > 30:
+        raise Refused("too long or too large to be read")
+    config = [math_verify.LatexExtractionConfig()]
+    found = math_verify.parse(f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=None)
+    if not found or not isinstance(found[0], sympy.Expr):
+        raise Refused("math-verify cannot read it")
+    return found[0].doit()
+
+
+def of_poly(poly: Poly) -> Any:
+    import sympy
+
+    total = sympy.Integer(0)
+    for mono, c in poly.terms.items():
+        term = sympy.Rational(c.numerator, c.denominator) * sympy.sqrt(mono.radicand)
+        for gen, x in mono.gens:
+            term *= of_gen(gen) ** sympy.Rational(x.numerator, x.denominator)
+        total += term
+    return total
+
+
+def of_gen(gen: Gen) -> Any:
+    import sympy
+
+    constants = {
+        "i": sympy.I, "pi": sympy.pi, "e": sympy.E, "oo": sympy.oo, "degree": sympy.pi / 180,
+        "percent": sympy.Rational(1, 100),
+    }  # fmt: skip
+    if not gen.function:
+        return constants.get(gen, sympy.Symbol(gen))
+    if gen.function == "pow":
+        base, exponent = gen.args
+        if exponent.is_constant and is_huge(exponent):
+            raise Refused("an exponent that is too large")
+        return of_poly(base) ** of_poly(exponent)
+    if gen.function in ("factorial", "binom"):
+        sizes = [constant_size(arg) for arg in gen.args]
+        if any(
+            arg.is_constant and (size is None or size > MAX_EXPONENT) for arg, size in zip(gen.args, sizes, strict=True)
+        ):
+            raise Refused("a factorial that is too large")
+    names = {"abs": "Abs", "ceil": "ceiling", "binom": "binomial"}
+    args = [of_poly(arg) for arg in gen.args]
+    return args[0] if gen.function == "sum" else getattr(sympy, names.get(gen.function, gen.function))(*args)
+
+
+def is_huge(constant: Poly) -> bool:
+    """Whether a constant is larger than an exponent or a factorial's argument may be."""
+    size = constant_size(constant)
+    return size is None or size > MAX_EXPONENT
+
+
+def points(symbols: list[Any]) -> list[dict[Any, Any]]:
+    """Where letters are replaced by numbers: on both sides of 0, and off the real line."""
+    import sympy
+
+    found = []
+    for point in range(N_POINTS):
+        turn = sympy.I if point == 2 else 0
+        found.append(
+            {s: sympy.Rational(str(round(sign_at(s.name, point), 6))) + turn * sympy.Rational(2, 7) for s in symbols}
+        )
+    return found
+
+
+def is_confirmed(a: Any, b: Any) -> bool | None:
+    """Whether two expressions agree to 50 and to 500 digits of their size; `None` where they have none."""
+    import sympy
+
+    symbols = sorted(a.free_symbols | b.free_symbols, key=str)
+    n_seen = 0
+    for at in points(symbols) if symbols else [{}]:
+        x, y = a.subs(at), b.subs(at)
+        for digits in DIGITS:
+            u, v = (sympy.N(side, digits + 10, maxn=4 * digits) for side in (x, y))
+            if not (u.is_number and v.is_number and u.is_finite and v.is_finite):
+                break
+            size = max(abs(u), abs(v))
+            zero = sympy.Float(10, digits) ** (-digits)
+            if abs(u - v) > zero * (size if u != 0 and v != 0 else 1) * 1000:
+                return False
+            n_seen += 1
+    return True if n_seen else None
+
+
+def decide(a: str, b: str) -> bool | None:
+    """math-verify's verdict, both ways round, which counts as a yes only where the digits confirm it."""
+    import math_verify
+
+    x, y = expression(a), expression(b)
+    confirmed = is_confirmed(x, y)
+    if confirmed is False:
+        return False
+    is_symbolic = any(math_verify.verify(u, v, timeout_seconds=None) for u, v in ((x, y), (y, x)))
+    return True if is_symbolic and confirmed else None
+
+
+def answer(question: dict[str, str]) -> dict[str, Any]:
+    """The reply to one question; whatever a hostile text does to sympy is no decision, with its name."""
+    why = ""
+    try:
+        if question["do"] == "size":
+            import sympy
+
+            x = expression(question["a"])
+            return {"size": abs(complex(sympy.N(x.subs(points(sorted(x.free_symbols, key=str))[0]), 50)))}
+        one, other = read(question["a"]), read(question["b"])
+        if one is None or other is None:
+            raise Refused("no answer")
+        found = same(one, other, decide)
+        return {"is_equal": found, "why": "" if found is not None else "neither proved equal nor seen to differ"}
+    except Refused as error:
+        why = str(error)
+    except Exception as error:  # noqa: BLE001 - sympy raises anything on hostile text; this process is the fence
+        why = f"math-verify failed with {type(error).__name__}"
+    return {"is_equal": None, "why": why}
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print is no reply
+    logging.disable(logging.CRITICAL)
+    try:
+        import math_verify  # noqa: F401 - before the first question, which has to be fast
+        import sympy  # noqa: F401
+    except ImportError:
+        return
+    out.write("ready\n")
+    for line in sys.stdin:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        until = int(used.ru_utime + used.ru_stime) + 10  # should nobody be left to kill it
+        resource.setrlimit(resource.RLIMIT_CPU, (until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        out.write(json.dumps(answer(json.loads(line))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What the bank files things under: keys that hold all that decides a draw or a verdict, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mull.trials import Trial
+from mull.types import Model, Pair, Params, Problem, Prompt, Sample
+
+
+def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[str, Any]:
+    """All that decides what the draws of a question are: what the bank files them under."""
+    asked = {
+        "model": model.identity,
+        "messages": [[m.role, m.content] for m in prompt.messages],
+        "prefix": prompt.prefix,
+        "temperature": params.temperature,
+        "max_tokens": params.max_tokens,
+        "stop": list(params.stop),
+        "top_p": params.top_p,
+        "top_k": params.top_k,
+        "seed": seed,
+    }
+    if params.logprobs is not None:
+        asked["logprobs"] = params.logprobs
+    return asked
+
+
+def digest(asked: Mapping[str, Any]) -> str:
+    """The key of a question: a tagged hash of its canonical JSON."""
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "b2:" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+
+
+def seed_of(key: str, number: int) -> int:
+    """The seed of a numbered draw: 63 bits that depend on nothing but the question and the number."""
+    return int.from_bytes(hashlib.blake2b(f"{key}/{number}".encode(), digest_size=8).digest(), "big") >> 1
+
+
+def score_key(identity: str, problem: Problem, sample: Sample) -> str | None:
+    """The key of a verifier's score: the same reply to the same problem has the same one, whichever draw it was.
+
+    `None` where `Problem.given` holds what JSON cannot: such a score is not kept.
+    """
+    return _verdict_key("score", identity, problem, sample)
+
+
+def preference_key(identity: str, problem: Problem, pair: Pair) -> str | None:
+    """The key of a judge's preference; the order of the two matters. `None` as for `score_key`."""
+    return _verdict_key("preference", identity, problem, pair.first, pair.second)
+
+
+def behaviour_key(identity: str, problem: Problem, trial: Trial) -> str | None:
+    """The key of what a program did. `None` as for `score_key`."""
+    return _verdict_key("behaviour", identity, problem, program=[trial.program, trial.tests, trial.inputs])
+
+
+def _verdict_key(kind: str, identity: str, problem: Problem, *samples: Sample, **more: Any) -> str | None:
+    judged = {
+        **more,
+        kind: identity,
+        "problem": problem.id,
+        "messages": [[m.role, m.content] for m in problem.prompt.messages],
+        "prefix": problem.prompt.prefix,
+        "kind": problem.kind,
+        "given": dict(problem.given),
+        "replies": [[s.reply, s.answer, s.reasoning, s.finish] for s in samples],
+    }
+    try:
+        return digest(judged)
+    except TypeError:
+        return None

@@ -1,0 +1,208 @@
+"""A grid on a Ray cluster: problems go to workers as these get free, and the bank is all that they share.
+
+A worker that dies is replaced, and its problems are done again: what it had banked is read from the bank, so that
+only its draws under way are lost. The outcomes are those of `grid.run_plan`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import is_dataclass, replace
+from typing import Any
+
+from mull.bank.sql import SqlBank
+from mull.errors import BankError, ModelError, MullError, UsageError
+from mull.lab.grid import N_AT_ONCE, Cell, Plan
+from mull.types import Problem
+
+MOST_DEATHS = 5
+"""Workers that a problem may outlive: one that kills whoever takes it up is given up."""
+SECONDS_TO_CLOSE = 30.0
+SECONDS_TO_CONNECT = 10.0
+
+
+@contextmanager
+def cluster(address: str = "local", n_cpus: int | None = None) -> Iterator[None]:
+    """Connects to a Ray cluster, or makes one of this machine where the address is `local`, for as long as it lasts."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("a Ray cluster needs Ray: pip install 'mull[ray]'") from None
+    _check_answers(address)
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address == "local":
+        options |= {"num_cpus": n_cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    with redirect_stdout(sys.stderr):  # where Ray says what becomes of its processes; ours is for results
+        try:
+            ray.init(address=address, **options)
+        except (ConnectionError, ValueError) as error:
+            raise UsageError(f"the Ray cluster at {address} cannot be reached: {error}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuses an address where nobody listens: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon:
+        try:
+            socket.create_connection((host, int(port)), timeout=SECONDS_TO_CONNECT).close()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"the Ray cluster at {address} cannot be reached: {error}") from error
+
+
+def shared(bank: SqlBank | None) -> SqlBank:
+    """The bank, refused where not all workers could use it."""
+    import ray
+
+    if bank is None or bank.database.is_private:
+        raise UsageError("the workers of a Ray cluster share nothing but a bank: name one with --bank")
+    n_machines = sum(node["Alive"] for node in ray.nodes())
+    if bank.database.is_sqlite and n_machines > 1:
+        raise UsageError(
+            f"the Ray cluster has {n_machines} machines, which cannot share a file: use --bank postgresql://HOST/NAME"
+        )
+    return bank
+
+
+class _Worker:
+    """One process of the cluster."""
+
+    def __init__(self, plan: Plan, bank: SqlBank) -> None:
+        self._plan, self._bank = plan, bank
+
+    async def name(self) -> tuple[str, int]:
+        return self._bank.worker, os.getpid()
+
+    async def cells(self, problem: Problem) -> dict[str, Cell] | MullError:
+        """The outcomes on a problem, or what went wrong, in a form that can be sent."""
+        try:
+            return await self._plan.cells(problem, self._bank, lambda: None)
+        except MullError as error:
+            plain = next((kind for kind in (UsageError, BankError, ModelError) if isinstance(error, kind)), MullError)
+            return plain(str(error))
+
+    async def close(self) -> None:
+        self._bank.close()
+
+
+class _Seat:
+    """A place for a worker, filled again when the one in it dies."""
+
+    def __init__(self, make: Callable[[], Any], bank: SqlBank) -> None:
+        self._make, self._bank = make, bank
+        self._lock = asyncio.Lock()
+        self.worker: Any = None
+        self.name = ""
+        self.pid = 0
+
+    async def fill(self, dead: Any = None) -> None:
+        """Puts a worker in place of a dead one, once for all whom that one left waiting."""
+        from ray.exceptions import RayActorError
+
+        async with self._lock:
+            if self.worker is not dead:
+                return
+            if dead is not None:
+                self._bank.expel(self.name)
+            worker = self._make()
+            try:
+                self.name, self.pid = await worker.name.remote()
+            except RayActorError as error:
+                raise ModelError(f"a worker of the Ray cluster could not start: {error}") from error
+            self.worker = worker
+
+    async def clear(self, *, is_done: bool) -> None:
+        """Sends the worker home; one that has not done its work is stopped in the middle of it."""
+        import ray
+
+        if self.worker is None:
+            return
+        if is_done:
+            with suppress(TimeoutError, ray.exceptions.RayActorError):
+                await asyncio.wait_for(self.worker.close.remote(), SECONDS_TO_CLOSE)
+        ray.kill(self.worker)
+        self._bank.expel(self.name)
+
+
+async def run_plan(
+    plan: Plan,
+    bank: SqlBank | None,
+    *,
+    n_problems: int | None,
+    n_workers: int | None = None,
+    tick: Callable[[], None] = lambda: None,
+    seated: Callable[[list[int]], None] = lambda pids: None,
+) -> dict[str, list[Cell]]:
+    """Runs a plan on the cluster that is connected, with one worker for each of its processors.
+
+    `tick` is called for each outcome, `seated` with the workers' process numbers when all are there.
+    """
+    import ray
+
+    bank = shared(bank)
+    problems = plan.problems(n_problems)
+    todo = deque(enumerate(problems))
+    cells: dict[int, Mapping[str, Cell]] = {}
+    deaths: Counter[str] = Counter()
+    sent = ray.put(_portable(plan)), ray.put(bank)
+    make = ray.remote(num_cpus=1, max_concurrency=N_AT_ONCE + 2)(_Worker)
+    n_workers = n_workers or int(ray.cluster_resources().get("CPU", 1))
+    seats = [_Seat(lambda: make.remote(*sent), bank) for _ in range(n_workers)]
+
+    async def serve(seat: _Seat) -> None:
+        while todo:
+            i, problem = todo.popleft()
+            worker = seat.worker
+            try:
+                found = await worker.cells.remote(problem)
+            except ray.exceptions.RayActorError as error:
+                todo.appendleft((i, problem))
+                deaths[problem.id] += 1
+                if deaths[problem.id] >= MOST_DEATHS:
+                    what = f"{MOST_DEATHS} workers of the Ray cluster died of problem {problem.id!r} or beside it"
+                    raise ModelError(f"{what}: {error}") from error
+                await seat.fill(dead=worker)
+                continue
+            if isinstance(found, MullError):
+                raise found
+            cells[i] = found
+            for _ in found:
+                tick()
+
+    tasks: list[asyncio.Task[None]] = []
+    is_done = False
+    try:
+        await asyncio.gather(*(seat.fill() for seat in seats))
+        seated([seat.pid for seat in seats])
+        tasks += [asyncio.create_task(serve(seat)) for _ in range(N_AT_ONCE) for seat in seats]
+        await asyncio.gather(*tasks)
+        is_done = True
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(seat.clear(is_done=is_done) for seat in seats))
+    return {name: [cells[i][name] for i in range(len(problems))] for name in plan.strategies}
+
+
+def _portable(plan: Plan) -> Plan:
+    """The plan without what its parts hold in this process only; what was read from files is taken along."""
+    model, verifier = _fresh(plan.model), _fresh(plan.verifier)
+    for part in (model, verifier):
+        if part is not None:
+            part.identity  # noqa: B018 - a cached property: the file behind it may not be there on other machines
+    return replace(plan, task=_fresh(plan.task), model=model, verifier=verifier)
+
+
+def _fresh(part: Any) -> Any:
+    return replace(part) if is_dataclass(part) and not isinstance(part, type) else part

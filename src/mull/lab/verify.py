@@ -1,0 +1,161 @@
+"""What verifiers are worth on draws that are known to be right or wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mull.answers import is_latex
+from mull.errors import UsageError
+from mull.lab.cases import Case
+from mull.lab.compare import Interval
+from mull.lab.gap import PASSES, Ceiling, ceiling
+from mull.lab.metrics import Pool, by_problem
+from mull.types import AnswerKind, Finish, Problem, Prompt, Sample, Verifier
+from mull.verifiers.combine import LEAST_VERIFIERS, fit_label_model, isotonic
+
+Floats = NDArray[np.float64]
+
+RECORDED = "recorded"
+"""The name of the scores that came with the draws."""
+COMBINED = "combined without gold"
+N_BINS = 10
+N_RESAMPLES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """One verifier's figures; intervals are 95 % over problems, and `None` is unknown.
+
+    `accuracy`: right verdicts among all scored draws, from .5 on taken as an acceptance. `auc`: how likely a correct
+    draw is scored above a wrong one. `calibration_error`: the mean distance of score and share of correct draws in
+    ten bins, unknown where scores are not all in [0, 1]; `calibrated_error`: the same after isotonic calibration on
+    the other half of the problems. `best`: the accuracy of best-of-n, `coverage` that of a perfect choice (oracle),
+    at `k` draws of each problem, and `gap` their difference: what this verifier leaves on the table. `ceiling`: what
+    drawing until it accepts converges to.
+    """
+
+    verifier: str
+    problems: int
+    scored: int
+    unscored: int
+    why_unscored: str
+    accuracy: float | None
+    accuracy_ci95: Interval | None
+    auc: float | None
+    auc_ci95: Interval | None
+    calibration_error: float | None
+    calibrated_error: float | None
+    ceiling: Ceiling | None
+    k: int
+    best: float | None
+    coverage: float
+    gap: float | None
+
+
+async def score_cases(cases: Sequence[Case], verifier: Verifier) -> tuple[list[Pool], str]:
+    """The pools of cases with the scores of a verifier in place of theirs, and why it could not score the first it
+    could not. Raises `UsageError` where the draws have no texts.
+    """
+    pools, why = [], ""
+    for case in cases:
+        pool = case.pool
+        if pool is None or not case.samples:
+            raise UsageError(f"{case.id}: a verifier needs the texts of draws, and their verdicts or a gold answer")
+        text = case.prompt or ""
+        kind = AnswerKind.MATH if case.gold is not None and is_latex(case.gold) else AnswerKind.TEXT
+        problem = Problem(case.id, Prompt.user(text), kind)
+        samples = [
+            Sample(problem.prompt, s.text, Finish.STOP, draw=i, answer=s.answer) for i, s in enumerate(case.samples)
+        ]
+        scores = await verifier.score(problem, samples)
+        why = why or next((s.why for s in scores if s.value is None and s.why), "")
+        pools.append(replace(pool, scores=tuple(score.value for score in scores)))
+    return pools, why
+
+
+def combined(columns: Mapping[str, Sequence[Pool]]) -> list[Pool] | None:
+    """The pools with the scores of a label model over all verifiers, fitted without gold; `None` for too few."""
+    if len(columns) < LEAST_VERIFIERS:
+        return None
+    scores = np.array([[math.nan if s is None else s for p in pools for s in p.scores] for pools in columns.values()]).T
+    chances = iter(fit_label_model(scores).probability(scores).tolist())
+    return [replace(p, scores=tuple(next(chances) for _ in p.scores)) for p in next(iter(columns.values()))]
+
+
+def worth(name: str, pools: Sequence[Pool], why: str = "", seed: int = 0) -> Worth:
+    """What a verifier is worth on these draws."""
+    parts = [
+        np.array([(s, c) for s, c in zip(p.scores, p.correct, strict=True) if s is not None]).reshape(-1, 2)
+        for p in pools
+    ]
+    whole = np.concatenate(parts) if parts else np.zeros((0, 2))
+    n = sum(pool.n for pool in pools)
+    k = min(pool.n for pool in pools)
+    curves = by_problem(pools, [k], seed)
+    best = float(curves["best"].mean()) if "best" in curves else None
+    coverage = float(curves["coverage"].mean())
+    return Worth(
+        name, len(pools), len(whole), n - len(whole), why,
+        accuracy(whole), resampled(accuracy, parts, seed), auc(whole), resampled(auc, parts, seed),
+        calibration_error(whole), calibrated_error(parts), ceiling(pools), k, best, coverage,
+        None if best is None else coverage - best,
+    )  # fmt: skip
+
+
+def accuracy(rows: Floats) -> float | None:
+    """The share of rows (score, correct) whose verdict is right."""
+    return float(np.mean((rows[:, 0] >= PASSES) == (rows[:, 1] > 0))) if len(rows) else None
+
+
+def auc(rows: Floats) -> float | None:
+    """The area under the ROC curve of rows (score, correct), ties in equal parts; `None` without both kinds."""
+    right = np.sort(rows[rows[:, 1] > 0, 0])
+    wrong = np.sort(rows[rows[:, 1] == 0, 0])
+    if not len(right) or not len(wrong):
+        return None
+    below, up_to = np.searchsorted(wrong, right, "left"), np.searchsorted(wrong, right, "right")
+    return float((below + up_to).sum() / 2 / len(right) / len(wrong))
+
+
+def calibration_error(rows: Floats) -> float | None:
+    """The expected calibration error of rows (score, correct) in ten bins of equal width.
+
+    `None` without scores, or where one of them is no probability.
+    """
+    if not len(rows) or rows[:, 0].min() < 0 or rows[:, 0].max() > 1:
+        return None
+    bins = np.clip((rows[:, 0] * N_BINS).astype(np.int64), 0, N_BINS - 1)
+    off = np.bincount(bins, weights=rows[:, 0] - rows[:, 1], minlength=N_BINS)
+    return float(np.abs(off).sum() / len(rows))
+
+
+def calibrated_error(parts: Sequence[Floats]) -> float | None:
+    """The calibration error of scores calibrated on the other half of the problems."""
+    halves = [np.concatenate([p for p in parts[i::2] if len(p)] or [np.zeros((0, 2))]) for i in (0, 1)]
+    if not all(len(half) for half in halves):
+        return None
+    done = [
+        np.column_stack([isotonic(other[:, 0], other[:, 1])(half[:, 0]), half[:, 1]])
+        for half, other in (halves, halves[::-1])
+    ]
+    return calibration_error(np.concatenate(done))
+
+
+def resampled(figure: object, parts: Sequence[Floats], seed: int) -> Interval | None:
+    """A figure's 95 % interval over problems drawn with replacement; `None` where it is unknown for most of them."""
+    assert callable(figure)
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(N_RESAMPLES if parts else 0):
+        value = figure(np.concatenate([parts[i] for i in rng.integers(0, len(parts), len(parts))]))
+        if value is not None:
+            found.append(value)
+    if len(found) < N_RESAMPLES // 2:
+        return None
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Interval(float(low), float(high))

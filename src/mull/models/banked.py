@@ -1,0 +1,36 @@
+"""What a bank already holds of a model that is not at hand, such as one whose samples were imported."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+
+from mull.types import Cost, Draw, Params, Prompt, Sample
+
+
+@dataclass(frozen=True)
+class BankedModel:
+    """Has only the draws that are in the bank under its name, as `mull bank import` files them, and makes no more."""
+
+    model: str
+
+    @property
+    def name(self) -> str:
+        return self.model
+
+    @property
+    def identity(self) -> str:
+        return self.model
+
+    @property
+    def can_continue(self) -> bool:
+        return False
+
+    def quote(self, prompt: Prompt, params: Params) -> Cost:
+        return Cost(1, None, params.max_tokens, 0, None, None, None, None)
+
+    async def sample(
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+    ) -> AsyncGenerator[Sample, None]:
+        if False:
+            yield  # an asynchronous iterator over nothing

@@ -1,0 +1,94 @@
+"""A server's chat template, rendered here so that a partial reply can be gone on from. The template is not trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mull.errors import FileFormatError, UsageError
+from mull.types import Prompt
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """A template in Jinja, and the tokens that it may name."""
+
+    text: str
+    bos_token: str = ""
+    eos_token: str = ""
+
+    def render(self, prompt: Prompt) -> str:
+        """The conversation up to where the reply begins, and the partial reply. Raises `UsageError`."""
+        import jinja2
+
+        def refuse(why: str) -> None:
+            raise jinja2.TemplateRuntimeError(why)
+
+        messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
+        try:
+            begun = _compiled(self.text).render(
+                messages=messages, add_generation_prompt=True, bos_token=self.bos_token, eos_token=self.eos_token,
+                raise_exception=refuse, strftime_now=lambda form: datetime.now().strftime(form),
+            )  # fmt: skip
+        except (
+            jinja2.TemplateError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise UsageError(f"the chat template cannot be rendered: {error}") from error
+        return str(begun) + prompt.prefix
+
+    def without_bos(self, text: str) -> str:
+        """A rendered prompt without its first token, for servers that add that themselves."""
+        return text.removeprefix(self.bos_token) if self.bos_token else text
+
+
+@cache
+def _compiled(text: str) -> Any:
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False)
+    return environment.from_string(text)
+
+
+def read_template(path: Path) -> ChatTemplate:
+    """A template from a file: `tokenizer_config.json`, or Jinja itself. Raises `FileFormatError`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".json":
+            return ChatTemplate(text)
+        found = told(json.loads(text))
+    except (OSError, ValueError) as error:
+        raise FileFormatError(path, None, f"no chat template can be read from it: {error}") from error
+    if found is None:
+        raise FileFormatError(path, None, "it has no `chat_template`")
+    return found
+
+
+def told(row: Any) -> ChatTemplate | None:
+    """The template that an object tells, as llama.cpp's `/props` and `tokenizer_config.json` do."""
+    if not isinstance(row, Mapping):
+        return None
+    text = row.get("chat_template")
+    if isinstance(text, list):
+        text = next((t.get("template") for t in text if isinstance(t, Mapping) and t.get("name") == "default"), None)
+    if not isinstance(text, str) or not text:
+        return None
+    return ChatTemplate(text, _token(row.get("bos_token")), _token(row.get("eos_token")))
+
+
+def _token(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = value.get("content")
+    return value if isinstance(value, str) else ""

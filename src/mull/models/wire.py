@@ -1,0 +1,256 @@
+"""What OpenAI-compatible servers say, read with suspicion: replies, streams of events, usage, errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+REASONING = ("reasoning", "reasoning_content", "thinking")
+"""What servers call the thought that they tell apart from the text."""
+
+
+class Malformed(Exception):
+    """A reply that cannot be used; its text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of a request; `None` is not told."""
+
+    prompt: int | None = None
+    output: int | None = None
+    cached: int | None = None
+    reasoning: int | None = None
+
+
+@dataclass(slots=True)
+class Choice:
+    """One of a request's replies. `stopped_at` is the stop string that the server says it met."""
+
+    index: int
+    text: str = ""
+    finish: str | None = None
+    reasoning: str | None = None
+    stopped_at: str | None = None
+    logprobs: list[float] | None = None
+    alternatives: list[tuple[tuple[str, float], ...]] | None = None
+
+
+@dataclass(slots=True)
+class Reply:
+    """What came of a request: its choices, one for each index, and what they took."""
+
+    choices: list[Choice] = field(default_factory=list)
+    usage: Usage = Usage()
+
+
+def read_reply(raw: bytes) -> Reply:
+    """A whole reply. Raises `Malformed`; broken choices are left out, of two with one index the second."""
+    body = read_object(raw)
+    if (error := body.get("error")) and not body.get("choices"):
+        raise Malformed(f"the server answered with an error: {error_text(error)}")
+    listed = body.get("choices")
+    if not isinstance(listed, list):
+        raise Malformed("the reply has no list of choices")
+    found: dict[int, Choice] = {}
+    for place, row in enumerate(listed):
+        if isinstance(row, dict) and (choice := _choice(row, place)) is not None:
+            found.setdefault(choice.index, choice)
+    return Reply(list(found.values()), read_usage(body.get("usage")))
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """A JSON object. Raises `Malformed`."""
+    try:
+        body = json.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"the reply is not JSON ({len(raw)} bytes)") from error
+    if not isinstance(body, dict):
+        raise Malformed("the reply is not a JSON object")
+    return body
+
+
+def _choice(row: Mapping[str, Any], place: int) -> Choice | None:
+    message = row.get("message")
+    if isinstance(message, dict):
+        text = message.get("content")
+        thought = next((message[name] for name in REASONING if isinstance(message.get(name), str)), None)
+    else:
+        text, thought = row.get("text"), None
+    index = row.get("index")
+    text = "" if text is None else text
+    if not isinstance(text, str) or (index is not None and not isinstance(index, int)):
+        return None
+    thought = None if not thought else clean(thought)
+    choice = Choice(place if index is None else index, clean(text), _text(row.get("finish_reason")), thought)
+    choice.stopped_at = _stopped_at(row)
+    if row.get("logprobs"):
+        _read_logprobs(choice, row["logprobs"])
+    return choice
+
+
+def clean(text: str) -> str:
+    """A text that every database takes: lone halves of surrogate pairs and NUL become the replacement character."""
+    if text.isascii():
+        return text.replace("\0", "\ufffd") if "\0" in text else text
+    return text.encode(errors="surrogatepass").decode(errors="replace").replace("\0", "\ufffd")
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _stopped_at(row: Mapping[str, Any]) -> str | None:
+    """vLLM says `stop_reason`, SGLang `matched_stop`: the string, or a token's number."""
+    return _text(row.get("stop_reason")) or _text(row.get("matched_stop"))
+
+
+def _read_logprobs(choice: Choice, told: Any) -> None:
+    """Adds a piece of log-probabilities in the form of chats or in that of completions; one that makes no sense is
+    left out.
+    """
+    try:
+        if isinstance(told.get("content"), list):
+            rows = told["content"]
+            values = [float(row["logprob"]) for row in rows]
+            tops = [
+                tuple((top["token"], float(top["logprob"])) for top in row.get("top_logprobs") or ()) for row in rows
+            ]
+        elif isinstance(told.get("token_logprobs"), list):
+            values = [float(value) for value in told["token_logprobs"]]
+            tops = [
+                tuple((token, float(value)) for token, value in (top or {}).items())
+                for top in told.get("top_logprobs") or [None] * len(values)
+            ]
+        else:
+            return
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return
+    choice.logprobs = (choice.logprobs or []) + values
+    choice.alternatives = (choice.alternatives or []) + tops
+
+
+def read_usage(told: Any) -> Usage:
+    """Token counts; what is missing or no count is unknown."""
+    if not isinstance(told, dict):
+        return Usage()
+    prompt_details, output_details = told.get("prompt_tokens_details"), told.get("completion_tokens_details")
+    cached = _count(prompt_details, "cached_tokens")
+    reasoning = _count(output_details, "reasoning_tokens")
+    return Usage(
+        _count(told, "prompt_tokens"),
+        _count(told, "completion_tokens"),
+        cached if cached is not None else _count(told, "prompt_cache_hit_tokens"),
+        reasoning if reasoning is not None else _count(told, "reasoning_tokens"),
+    )
+
+
+def _count(told: Any, name: str) -> int | None:
+    value = told.get(name) if isinstance(told, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+class Stream:
+    """A reply that comes in events; feed it lines until `is_done`."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, Choice] = {}
+        self._usage = Usage()
+        self.is_done = False
+
+    def feed(self, line: bytes) -> Choice | None:
+        """Takes a line; returns the choice that it added to, if any. Raises `Malformed`."""
+        line = line.strip()
+        if not line.startswith(b"data:"):
+            return None  # a comment, an event's name, or the empty line between events
+        data = line[5:].strip()
+        if data == b"[DONE]":
+            self.is_done = True
+            return None
+        body = read_object(data)
+        if body.get("error"):
+            raise Malformed(f"the server broke off with an error: {error_text(body['error'])}")
+        if isinstance(body.get("usage"), dict):
+            self._usage = read_usage(body["usage"])
+        changed = None
+        for place, row in enumerate(body.get("choices") or ()):
+            if isinstance(row, dict):
+                changed = self._add(row, place)
+        return changed
+
+    def _add(self, row: Mapping[str, Any], place: int) -> Choice:
+        index = row.get("index")
+        choice = self._choices.setdefault(i := index if isinstance(index, int) else place, Choice(i))
+        delta = row.get("delta")
+        if isinstance(delta, dict):
+            choice.text += _text(delta.get("content")) or ""
+            thought = next((delta[name] for name in REASONING if isinstance(delta.get(name), str)), "")
+            choice.reasoning = (choice.reasoning or "") + thought or None
+        else:
+            choice.text += _text(row.get("text")) or ""
+        choice.finish = _text(row.get("finish_reason")) or choice.finish
+        choice.stopped_at = _stopped_at(row) or choice.stopped_at
+        if row.get("logprobs"):
+            _read_logprobs(choice, row["logprobs"])
+        return choice
+
+    def reply(self) -> Reply:
+        """What came so far."""
+        for choice in self._choices.values():
+            choice.text, choice.reasoning = clean(choice.text), choice.reasoning and clean(choice.reasoning)
+        return Reply(list(self._choices.values()), self._usage)
+
+
+def error_text(told: Any) -> str:
+    """The words of an error, whatever form a server gives it, on one line."""
+    for _ in range(4):
+        if isinstance(told, dict):
+            told = next((told[name] for name in ("message", "error", "detail", "msg") if told.get(name)), str(told))
+        elif isinstance(told, list) and told:
+            told = told[0]
+        else:
+            break
+    return " ".join(str(told).split())[:300]
+
+
+def error_of(raw: bytes) -> tuple[str, str]:
+    """What a reply that is an error says: its words and its code, empty where it has none."""
+    try:
+        body = read_object(raw)
+    except Malformed:
+        return " ".join(raw[:200].decode(errors="replace").split()), ""
+    error = body.get("error")
+    inner = error if isinstance(error, dict) else body
+    code = inner.get("code") or inner.get("type") or ""
+    return error_text(body), str(code)
+
+
+OVERFLOW = (
+    "context length",
+    "context_length",
+    "context window",
+    "maximum context",
+    "context size",
+    "too many tokens",
+    "exceed_context",
+    "longer than the maximum",
+    "max_model_len",
+)
+
+
+def is_overflow(words: str, code: str) -> bool:
+    """Whether an error says that prompt and reply do not fit the model's context."""
+    return any(mark in f"{words} {code}".lower() for mark in OVERFLOW)
+
+
+def share(total: int, weights: Iterable[int]) -> list[int]:
+    """`total` cut into whole parts in proportion to the weights (each at least 1), by largest remainder."""
+    sizes = [max(weight, 1) for weight in weights]
+    whole = sum(sizes)
+    parts = [total * size // whole for size in sizes]
+    rest = sorted(range(len(sizes)), key=lambda i: (-(total * sizes[i] % whole), i))
+    for i in rest[: total - sum(parts)]:
+        parts[i] += 1
+    return parts

@@ -1,0 +1,419 @@
+"""Programs on tests and inputs, in a sandbox. What a test expects never enters the box that the program is in."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, NamedTuple
+
+from mull import sandbox
+from mull.sandbox import Call, Calls, Level, LevelName, Limits, Opaque, Result, Return, Sandbox, Script, Status
+
+MAX_BITS = 10_000
+"""Longer whole numbers are shown in hexadecimal: Python writes no decimal ones."""
+MAX_ROUNDS = 4
+"""Passes over a test whose calls depend on the answers to its earlier ones."""
+LIMITS = Limits(cpu_seconds=4.0, wall_seconds=20.0, memory_bytes=1 << 30)
+"""For one program on all its tests. The clock is generous, for machines are shared; processor time is not."""
+TESTER_LIMITS = Limits(cpu_seconds=10.0, wall_seconds=60.0, memory_bytes=1 << 30, reply_bytes=16 << 20)
+
+
+Apart = Literal["isolated", "restarted", "shared"]
+"""How calls of one program are kept apart. `isolated`: each has a process of its own. `restarted`: they share one, and
+after one that hangs or dies a new one goes on. `shared`: they share one, and what comes after such a call is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Tests of a function: `tests` are assertions, or files that define `check(candidate)`.
+
+    `prelude` is code that the tests need (imports, helpers), `setup` code that runs behind the program.
+    """
+
+    entry_point: str
+    tests: tuple[str, ...]
+    prelude: str = ""
+    setup: str = ""
+
+
+class Verdict(NamedTuple):
+    """What came of a program on one test.
+
+    `passed` is `None` where that could not be decided: the test is broken, or asks for other things each time.
+    `lines` has one entry for every assertion that was reached, in the order of the file.
+    """
+
+    passed: bool | None
+    why: str = ""
+    lines: tuple[bool, ...] = ()
+
+
+class Output(NamedTuple):
+    """What a program gave for one input: `text` is its value or what it printed, `None` where it gave none.
+
+    `error` says what it raised, or how it ended.
+    """
+
+    text: str | None
+    error: str = ""
+
+
+class Claim(NamedTuple):
+    """A comparison in a test that needs nothing but one value of the program."""
+
+    line: int
+    source: str
+    place: int
+    operation: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a test asks of a program, as far as one can tell without one.
+
+    `claims` decide the test by themselves; `None` where it has to be run again with the answers. `fixed` are the
+    assertions that do not depend on the program.
+    """
+
+    needs: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] | None = None
+    fixed: tuple[tuple[int, bool], ...] = ()
+    broken: str = ""
+
+
+@cache
+def _source(name: str) -> str:
+    return resources.files("mull.programs.inside").joinpath(name).read_text(encoding="utf-8")
+
+
+_boxes: dict[tuple[asyncio.AbstractEventLoop, LevelName], asyncio.Task[Sandbox]] = {}
+
+
+async def box(isolation: LevelName = "namespaces") -> Sandbox:
+    """The sandbox of this event loop, opened when it is first needed and closed with the loop.
+
+    Raises `NoSandboxError` where none is as good as `isolation` or better.
+    """
+    key = (asyncio.get_running_loop(), isolation)
+    if key not in _boxes:
+        _boxes[key] = asyncio.create_task(_opened(_lifetime(key)))
+    return await asyncio.shield(_boxes[key])
+
+
+async def _opened(lifetime: AsyncGenerator[Sandbox, None]) -> Sandbox:
+    return await anext(lifetime)
+
+
+async def _lifetime(key: tuple[asyncio.AbstractEventLoop, LevelName]) -> AsyncGenerator[Sandbox, None]:
+    """Holds a sandbox open. A loop that ends closes generators that have not ended, and so closes the box."""
+    try:
+        async with sandbox.best(Level[key[1].upper()]) as opened:
+            yield opened
+    finally:
+        _boxes.pop(key, None)
+
+
+@dataclass(eq=False)
+class Bench:
+    """Runs programs on one suite of tests. What the tests ask for is found once, for all programs."""
+
+    suite: Suite
+    limits: Limits = LIMITS
+    call_seconds: float = 5.0
+    seed: int = 0
+    isolation: LevelName = "namespaces"
+    _plans: asyncio.Task[list[Plan]] | None = field(default=None, init=False, repr=False)
+
+    async def plans(self) -> list[Plan]:
+        """What each test asks for."""
+        if self._plans is None or self._plans.get_loop() is not asyncio.get_running_loop():
+            self._plans = asyncio.create_task(self._look())
+        return await asyncio.shield(self._plans)
+
+    async def _look(self) -> list[Plan]:
+        found = await self._passes(range(len(self.suite.tests)), {})
+        return [plan if isinstance(plan, Plan) else _plan(plan) for plan in found]
+
+    async def broken(self) -> dict[int, str]:
+        """The places of tests that make no sense by themselves, and why."""
+        return {i: plan.broken for i, plan in enumerate(await self.plans()) if plan.broken}
+
+    async def run(self, program: str, apart: Apart = "isolated") -> list[Verdict]:
+        """One verdict a test. Raises `SandboxError` where the box failed."""
+        plans = await self.plans()
+        answers: dict[str, list[tuple[str, Any]]] = {}
+        verdicts: dict[int, Verdict] = {i: Verdict(None, p.broken) for i, p in enumerate(plans) if p.broken}
+        needs = {i: list(plan.needs) for i, plan in enumerate(plans) if i not in verdicts}
+        for _ in range(MAX_ROUNDS):
+            await self._answer(program, needs.values(), answers, apart)
+            for i in list(needs):
+                claims = plans[i].claims
+                if claims is not None and not any(_is_marked(answers[c.source][c.place][1]) for c in claims):
+                    verdicts[i] = _decide(claims, plans[i].fixed, answers)
+            again = [i for i in needs if i not in verdicts]
+            needs = {}
+            if not again:
+                break
+            for i, told in zip(again, await self._passes(again, answers), strict=True):
+                if isinstance(told, Plan):
+                    verdicts[i] = Verdict(None, told.broken)
+                elif told["broken"]:
+                    verdicts[i] = Verdict(None, told["broken"])
+                elif told["needs"]:
+                    needs[i] = told["needs"]
+                else:
+                    verdicts[i] = _summary([(line, ok, why) for line, ok, why in told["results"]])
+        for i in needs:
+            verdicts[i] = Verdict(None, "it asks for other calls each time it is run")
+        return [verdicts[i] for i in range(len(plans))]
+
+    async def _answer(self, program: str, needs: Any, answers: dict[str, list[tuple[str, Any]]], apart: Apart) -> None:
+        """Adds the program's values of the expressions that are needed, each as often as one test asks for it."""
+        wanted: Counter[str] = Counter()
+        for sources in needs:
+            wanted |= Counter({s: n + len(answers.get(s, ())) for s, n in Counter(sources).items()})
+        missing = [s for s, n in wanted.items() for _ in range(n - len(answers.get(s, ())))]
+        if not missing:
+            return
+        values = await evaluate(
+            program, missing, self.suite.setup, self.limits, self.call_seconds, apart, self.isolation
+        )
+        for source, value in zip(missing, values, strict=True):
+            answers.setdefault(source, []).append(_told(value))
+
+    async def _passes(self, places: Sequence[int], answers: Mapping[str, Any]) -> list[Any]:
+        """One pass over each of these tests, with what the program answered; a `Plan` for one that ended badly."""
+        suite = self.suite
+        calls = tuple(
+            Call("run_test", (suite.prelude, suite.tests[i], suite.entry_point, answers, self.seed)) for i in places
+        )
+        job = Calls(_source("tester.py"), calls, call_seconds=10.0, limits=TESTER_LIMITS)
+        result = await (await box(self.isolation)).run(job)
+        if result.status is not Status.OK:
+            return [Plan(broken=f"the tests could not be run: {result.status}")] * len(places)
+        return [r.value if r.status is Status.OK else Plan(broken=r.error or r.status) for r in result.returns]
+
+
+def _plan(told: dict[str, Any]) -> Plan:
+    claims = tuple(Claim(*claim) for claim in told["claims"])
+    # Only where every value that was asked for went straight into a comparison do these decide the test.
+    is_decided = len(claims) == len(told["needs"]) and len(claims) > 0
+    fixed = tuple((line, ok) for line, ok, _ in told["results"])
+    return Plan(tuple(told["needs"]), claims if is_decided else None, fixed, told["broken"])
+
+
+def _told(value: Return) -> tuple[str, Any]:
+    """A value as the tester takes it."""
+    if value.status is Status.OK:
+        return ("opaque", None) if _has_opaque(value.value) else ("value", value.value)
+    return ("raised", ended(value))
+
+
+_ENDINGS = {
+    Status.CPU: "TimeoutError: it used up its processor time",
+    Status.WALL: "TimeoutError: it did not end in time",
+    Status.MEMORY: "MemoryError: it used up its memory",
+    Status.OUTPUT: "OSError: it wrote more than it may",
+    Status.SIGNAL: "SystemError: a signal ended it",
+    Status.NO_REPLY: "SystemError: it ended without a reply",
+}
+
+
+def ended(value: Return) -> str:
+    """How a call ended that gave no value, in the words of an exception."""
+    return value.error or _ended(value.status)
+
+
+def _ended(status: Status) -> str:
+    return _ENDINGS.get(status, status.value)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """A value and all that it is made of."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, (list, tuple, set, frozenset)):
+            waiting.extend(part)
+        elif isinstance(part, dict):
+            waiting.extend(part.keys())
+            waiting.extend(part.values())
+
+
+def _has_opaque(value: Any) -> bool:
+    return any(isinstance(part, Opaque) for part in _parts(value))
+
+
+def _is_marked(value: Any) -> bool:
+    """Whether there is a value in it that only the tester can restore."""
+    return any(isinstance(part, tuple) and len(part) == 2 and str(part[0])[:1] == "\0" for part in _parts(value))
+
+
+def _decide(claims: Sequence[Claim], fixed: Sequence[tuple[int, bool]], answers: Mapping[str, Any]) -> Verdict:
+    """The verdict on a test that is nothing but comparisons with one value each."""
+    results = [(line, ok, "" if ok else "the assertion is false") for line, ok in fixed]
+    for claim in claims:
+        status, value = answers[claim.source][claim.place]
+        if status == "value":
+            ok = _holds(claim.operation, value, claim.value)
+            results.append((claim.line, ok, "" if ok else "the assertion is false"))
+        else:
+            ok = status == "opaque" and claim.operation in ("!=", "is not", "true")
+            results.append((claim.line, ok, "" if ok else str(value or "a value of a type that does not travel")))
+    return _summary(results)
+
+
+_ATOMS = (type(None), bool, int, float, complex, str, bytes)
+
+
+def _holds(operation: str, value: Any, other: Any) -> bool:
+    try:
+        if operation in ("==", "!="):
+            return bool(value == other) is (operation == "==")
+        if operation in ("is", "is not"):
+            same = type(value) is type(other) and type(value) in _ATOMS and bool(value == other)
+            return same is (operation == "is")
+        return bool(value) is (operation == "true")
+    except RecursionError:
+        return False
+
+
+def _summary(results: Sequence[tuple[int, bool, str]]) -> Verdict:
+    """All that was seen of one test, put together by line."""
+    lines: dict[int, bool] = {}
+    for line, ok, _ in results:
+        lines[line] = lines.get(line, True) and ok
+    ordered = tuple(ok for _, ok in sorted(lines.items()))
+    first = min(((line, why) for line, ok, why in results if not ok), default=None)
+    return Verdict(all(ordered), "" if first is None else f"line {first[0]}: {first[1]}", ordered)
+
+
+async def evaluate(
+    program: str,
+    expressions: Sequence[str],
+    setup: str = "",
+    limits: Limits = LIMITS,
+    call_seconds: float = 5.0,
+    apart: Apart = "isolated",
+    isolation: LevelName = "namespaces",
+) -> list[Return]:
+    """The values of expressions behind a program, of built-in types as far as they can be.
+
+    A program that does not even start gives no value for any. Raises `SandboxError` where the box failed.
+    """
+    source = f"{program}\n{setup}\n{_source('plain.py')}"
+    found: list[Return] = []
+    left, least = limits.wall_seconds, call_seconds / 8
+    while len(found) < len(expressions) and left > 0:
+        calls = tuple(Call(f"__mull_plain({expression})") for expression in expressions[len(found) :])
+        job = Calls(source, calls, apart == "isolated", call_seconds, limits=replace(limits, wall_seconds=left))
+        started = time.monotonic()
+        result = await (await box(isolation)).run(job)
+        left -= time.monotonic() - started
+        returns = list(result.returns)
+        if len(returns) < len(calls):  # it did not come to the calls
+            failed = Return(Status.FAILED, error=_last_line(result) or result.why or _ended(result.status))
+            return found + returns + [failed] * (len(calls) - len(returns))
+        if apart == "restarted":
+            # The first call without a reply is the one that ended the process; those behind it were never made.
+            n = next((i + 1 for i, value in enumerate(returns) if value.status not in _REPLIES), len(returns))
+            returns = returns[:n]
+            # A program that hung hangs again, on many inputs often: it gets less and less time for that.
+            call_seconds = max(call_seconds / 2, least)
+        found += returns
+    return found + [Return(Status.WALL)] * (len(expressions) - len(found))
+
+
+_REPLIES = (Status.OK, Status.FAILED)
+
+
+def _last_line(result: Result) -> str:
+    lines = result.stderr.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:200] if lines else ""
+
+
+async def outputs(
+    program: str,
+    expressions: Sequence[str],
+    setup: str = "",
+    limits: Limits = LIMITS,
+    call_seconds: float = 5.0,
+    apart: Apart = "isolated",
+    isolation: LevelName = "namespaces",
+) -> list[Output]:
+    """The values of expressions behind a program, as text that is equal where the values are."""
+    found = await evaluate(program, expressions, setup, limits, call_seconds, apart, isolation)
+    return [_output(r) for r in found]
+
+
+def _output(value: Return) -> Output:
+    if value.status is not Status.OK:
+        return Output(None, ended(value))
+    try:
+        return Output(show(value.value))
+    except RecursionError:
+        return Output(None, "RecursionError: its value is nested too deeply")
+
+
+def show(value: Any) -> str:
+    """A value as text: sets and dictionaries in one order, no addresses."""
+    kind = type(value)
+    if kind is tuple and len(value) == 2 and type(value[0]) is str and value[0][:1] == "\0":
+        return f"{value[0][1:]}({show(value[1])})"
+    if kind in (list, tuple):
+        inner = ", ".join(map(show, value)) + ("," if kind is tuple and len(value) == 1 else "")
+        return f"[{inner}]" if kind is list else f"({inner})"
+    if kind in (set, frozenset):
+        return f"{kind.__name__}({', '.join(sorted(map(show, value)))})"
+    if kind is dict:
+        return "{" + ", ".join(sorted(f"{show(k)}: {show(v)}" for k, v in value.items())) + "}"
+    if kind is int and value.bit_length() > MAX_BITS:
+        return hex(value)
+    if kind is Opaque:
+        return f"<{value.type} {re.sub(r' at 0x[0-9a-f]+', '', value.repr)}>"
+    return repr(value)
+
+
+async def printed(program: str, stdin: str, limits: Limits = LIMITS, isolation: LevelName = "namespaces") -> Output:
+    """What a program prints for an input."""
+    result = await (await box(isolation)).run(Script(program, stdin.encode("utf-8", "replace"), limits=limits))
+    if result.status is not Status.OK:
+        return Output(None, _last_line(result) or result.why or _ended(result.status))
+    return Output(result.stdout.decode("utf-8", "replace"))
+
+
+def same_print(text: str, target: str) -> bool:
+    """Whether two prints are the same but for spaces at the ends of lines and empty lines at the end."""
+    return _lines(text) == _lines(target)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.rstrip().split("\n")]
+
+
+async def run_pairs(
+    program: str, pairs: Sequence[tuple[str, str]], limits: Limits = LIMITS, isolation: LevelName = "namespaces"
+) -> list[Verdict]:
+    """One verdict for each input and output. Every input has a process of its own."""
+
+    async def one(stdin: str, target: str) -> Verdict:
+        output = await printed(program, stdin, limits, isolation)
+        if output.text is None:
+            return Verdict(False, output.error)
+        ok = same_print(output.text, target)
+        return Verdict(ok, "" if ok else "it printed something else")
+
+    return list(await asyncio.gather(*(one(stdin, target) for stdin, target in pairs)))
+
+
+def with_seconds(seconds: float) -> Limits:
+    """The limits of one program with this much processor time."""
+    return replace(LIMITS, cpu_seconds=seconds, wall_seconds=5 * seconds)

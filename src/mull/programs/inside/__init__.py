@@ -1,0 +1,1 @@
+"""What runs in boxes: sent there as source, it imports the standard library only."""

@@ -1,0 +1,43 @@
+"""Sandboxes: untrusted programs run in boxes, or not at all.
+
+Example::
+
+    async with sandbox.best() as box:
+        result = await box.run(Script("print(1 + 1)"))
+"""
+
+from mull.sandbox.base import (
+    Call,
+    Calls,
+    Command,
+    Job,
+    Level,
+    LevelName,
+    Limits,
+    Result,
+    Return,
+    Sandbox,
+    Script,
+    Status,
+)
+from mull.sandbox.choice import Availability, available, best
+from mull.sandbox.values import Opaque
+
+__all__ = [
+    "Availability",
+    "Call",
+    "Calls",
+    "Command",
+    "Job",
+    "Level",
+    "LevelName",
+    "Limits",
+    "Opaque",
+    "Result",
+    "Return",
+    "Sandbox",
+    "Script",
+    "Status",
+    "available",
+    "best",
+]

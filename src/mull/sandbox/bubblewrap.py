@@ -1,0 +1,274 @@
+"""Boxes of bubblewrap: fresh namespaces, an empty read-only root, an unprivileged user, no network."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import collections
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from mull.errors import SandboxError, UsageError
+from mull.sandbox import protocol
+from mull.sandbox.base import Job, Level, Limits, Result
+from mull.sandbox.inside.launch import STAGE
+
+_OPEN_SECONDS = 20.0
+_SPARES = 2
+"""How many boxes wait, unused, for the next runs: their making is out of the way then."""
+_UID = 1000
+"""The user's number inside; outside it is the user's own, or `Bubblewrap.user` for root."""
+
+Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter, Callable[[], None]]
+
+
+@dataclass(frozen=True)
+class Bubblewrap:
+    """Boxes of bubblewrap, `Level.NAMESPACES`.
+
+    `warm` takes them from a process in an outer box that forks into fresh namespaces, which takes milliseconds;
+    without it every run starts bubblewrap and Python anew. `readable` names more folders that programs may read, at
+    the same path. Started by root, everything runs as `user`, a number with no rights on this machine. At most
+    `at_once` boxes exist at a time; `None`: as many as there are processors.
+
+    What is kept out: the network, the machine's files but for `/usr`, Python and `readable`, other processes, and
+    anything left behind. What is not: holes in the kernel, and what timing tells.
+    """
+
+    warm: bool = True
+    readable: tuple[str, ...] = ()
+    user: int = 65534
+    at_once: int | None = None
+
+    @property
+    def level(self) -> Level:
+        return Level.NAMESPACES
+
+    async def __aenter__(self) -> Self:
+        if shutil.which("bwrap") is None:
+            raise SandboxError("bubblewrap is not installed")
+        for folder in self.readable:
+            if not Path(folder).is_absolute() or not Path(folder).exists():  # noqa: ASYNC240 - a stat
+                raise UsageError(f"readable folders are absolute paths of folders that exist, not {folder!r}")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Nothing: every box is gone when its run is, and the process that makes them ends with this one."""
+
+    async def run(self, job: Job) -> Result:
+        """Run a job in a box of its own; see `Sandbox.run`."""
+        protocol.check(job)
+        async with protocol.slots(self, self.at_once), self._open(job.limits) as (reader, writer, kill):
+            return await protocol.converse(reader, writer, job, self.level, kill)
+
+    @contextlib.asynccontextmanager
+    async def _open(self, limits: Limits) -> AsyncIterator[Opened]:
+        async with (self._fork if self.warm else self._start)(limits) as (ours, kill):
+            reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+            try:
+                yield reader, writer, kill
+            finally:
+                writer.transport.abort()
+
+    @contextlib.asynccontextmanager
+    async def _fork(self, limits: Limits) -> AsyncIterator[tuple[socket.socket, Callable[[], None]]]:
+        """A box that the zygote forks, or has forked while another one ran."""
+        zygote = _zygote(self)
+        with zygote.box(limits.disk_bytes) as ours:
+            try:
+                async with asyncio.timeout(_OPEN_SECONDS):
+                    await _readable(ours)
+                message, descriptors, _, _ = socket.recv_fds(ours, 1000, 1)
+            except (TimeoutError, ConnectionError):
+                message, descriptors = b"", []
+            if not descriptors:
+                said = message[4:].decode(errors="replace") or zygote.last_words() or "nothing came back"
+                raise SandboxError(f"no box could be made: {said}")
+            async with _ending(descriptors[0]) as kill:
+                yield ours, kill
+
+    @contextlib.asynccontextmanager
+    async def _start(self, limits: Limits) -> AsyncIterator[tuple[socket.socket, Callable[[], None]]]:
+        """A box of a bubblewrap of its own."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with ours, tempfile.TemporaryFile() as errors:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *command(self, "once", theirs.fileno(), limits),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    pass_fds=[theirs.fileno()],
+                    cwd="/",
+                    env={},
+                )
+            async with _ending(os.pidfd_open(process.pid)) as kill:
+                try:
+                    await asyncio.get_running_loop().sock_sendall(ours, protocol.bundle(compiled=True))
+                    yield ours, kill
+                except (SandboxError, ConnectionError) as error:
+                    raise SandboxError(f"no box could be made: {_last_line(errors) or error}") from None
+            await process.wait()
+
+
+def command(options: Bubblewrap, entry: str, channel: int, limits: Limits) -> list[str]:
+    """What starts a box: for root, by way of a launcher that gives up being root."""
+    folders = [p for p in dict.fromkeys((sys.base_prefix, *options.readable)) if not p.startswith("/usr/")]
+    folders = [p for p in folders if p != "/usr"]
+    is_root = os.geteuid() == 0
+    sources = [f"{STAGE}/{place}" for place in range(len(folders))] if is_root else folders
+    python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    argv = [str(shutil.which("bwrap"))]
+    argv += ["--unshare-user", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--as-pid-1"]
+    argv += ["--cap-drop", "ALL", "--uid", str(_UID), "--gid", str(_UID), "--hostname", "box"]
+    argv += ["--ro-bind", "/usr", "/usr"]
+    for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
+        if Path(name).is_symlink():
+            argv += ["--symlink", str(Path(name).readlink()), name]
+        elif Path(name).is_dir():
+            argv += ["--ro-bind", name, name]
+    for source, folder in zip(sources, folders, strict=True):
+        argv += ["--ro-bind", source, folder]
+    argv += ["--proc", "/proc", "--size", "65536", "--tmpfs", "/dev"]
+    for name in ("null", "zero", "full", "random", "urandom"):
+        argv += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+    for name, where in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
+        argv += ["--symlink", f"/proc/self/fd{where}", f"/dev/{name}"]
+    if entry == "zygote":
+        argv += ["--dir", "/dev/shm", "--dir", "/tmp"]
+    else:
+        argv += ["--disable-userns", "--ro-bind", "/proc/sys", "/proc/sys"]
+        argv += ["--size", str(4 << 20), "--tmpfs", "/dev/shm", "--size", str(limits.disk_bytes), "--tmpfs", "/tmp"]
+    argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+    argv += ["--setenv", "PYTHONHASHSEED", "0", python, *protocol.PYTHON, protocol.BOOT, entry, str(channel)]
+    if not is_root:
+        return argv
+    source = str(Path(__file__).parents[2])
+    boot = f"import sys; sys.path.insert(0, {source!r}); from mull.sandbox.inside.launch import main; main()"
+    plan = json.dumps({"user": options.user, "folders": folders, "argv": argv})
+    return [python, "-I", "-S", "-c", boot, plan]
+
+
+class _Zygote:
+    """The process that forks boxes. It ends when this one does, whatever way that goes."""
+
+    def __init__(self, options: Bubblewrap) -> None:
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self.control, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                command(options, "zygote", theirs.fileno(), Limits()),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self.errors,
+                pass_fds=[theirs.fileno()],
+                cwd="/",
+                env={},
+            )
+        self.control.sendall(protocol.bundle(compiled=True))
+        self.spares: collections.deque[socket.socket] = collections.deque()
+        self.spare_disk_bytes = 0
+
+    def box(self, disk_bytes: int) -> socket.socket:
+        """The channel of a new box, which says when it is there: one that was asked for ahead where it fits."""
+        if disk_bytes != self.spare_disk_bytes:
+            for channel in self.spares:
+                channel.close()
+            self.spares.clear()
+            self.spare_disk_bytes = disk_bytes
+        while len(self.spares) <= _SPARES:
+            self.spares.append(self._ask(disk_bytes))
+        return self.spares.popleft()
+
+    def _ask(self, disk_bytes: int) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            try:
+                socket.send_fds(self.control, [struct.pack(">Q", disk_bytes)], [theirs.fileno()])
+            except OSError as error:
+                ours.close()
+                raise SandboxError(f"no box could be made: {self.last_words() or error}") from None
+        return ours
+
+    def last_words(self) -> str:
+        return _last_line(self.errors)
+
+    def close(self) -> None:
+        for channel in (*self.spares, self.control):
+            channel.close()
+        self.process.kill()
+        self.process.wait()
+        self.errors.close()
+
+
+_zygotes: dict[tuple[int, tuple[str, ...], int], _Zygote] = {}
+_starting = threading.Lock()
+
+
+def _zygote(options: Bubblewrap) -> _Zygote:
+    """The zygote of this process for these options: one that is alive."""
+    key = (os.getpid(), options.readable, options.user)
+    with _starting:
+        zygote = _zygotes.get(key)
+        if zygote is None or zygote.process.poll() is not None:
+            if zygote is not None:
+                zygote.close()
+            zygote = _zygotes[key] = _Zygote(options)
+        return zygote
+
+
+@atexit.register
+def _end_zygotes() -> None:
+    for (pid, *_), zygote in _zygotes.items():
+        if pid == os.getpid():
+            zygote.close()
+
+
+@contextlib.asynccontextmanager
+async def _ending(pidfd: int) -> AsyncIterator[Callable[[], None]]:
+    """The first process of a box: killed at the end, and seen to be gone."""
+
+    def kill() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+    try:
+        yield kill
+    finally:
+        kill()
+        try:
+            await _readable(pidfd)
+        finally:
+            os.close(pidfd)
+
+
+async def _readable(source: socket.socket | int) -> None:
+    """Until there is something to be read, or a process has ended."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(source, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(source)
+
+
+def _last_line(file: IO[bytes]) -> str:
+    file.seek(0)
+    lines = file.read()[-2000:].decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""

@@ -1,0 +1,248 @@
+"""The outer half of a run: what is sent into a box, and what its answer is taken to mean."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import marshal
+import os
+import secrets
+import signal
+import struct
+import weakref
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Any
+
+from mull.errors import SandboxError, UsageError
+from mull.sandbox import values
+from mull.sandbox.base import Calls, Command, Job, Level, Limits, Result, Return, Script, Status
+from mull.sandbox.inside import candidate
+
+GRACE_SECONDS = 2.0
+"""How long after its time a box may take to say so itself before it is killed from outside."""
+
+_READY_SECONDS = 30.0
+
+_PARTS = ("values", "inside.frames", "inside.kernel", "inside.seccomp", "inside.candidate", "inside.harness",
+          "inside.zygote")  # fmt: skip
+
+BOOT = """
+import sys, os, marshal
+entry, channel = sys.argv[1], int(sys.argv[2])
+def read(n):
+    data = b""
+    while len(data) < n:
+        part = os.read(channel, n - len(data))
+        if not part:
+            os._exit(1)
+        data += part
+    return data
+for name, code in marshal.loads(read(int.from_bytes(read(4), "big"))):
+    module = sys.modules[name] = type(sys)(name)
+    module.__path__ = []
+    exec(code, module.__dict__)
+sys.modules["mull.sandbox.inside.zygote"].main(sys.argv[1:])
+"""
+"""Run as `python *PYTHON BOOT ENTRY CHANNEL`: takes the code of the box from the channel."""
+PYTHON = ("-s", "-P", "-S", "-c")
+"""Not `-I`, which would not heed the seed of hashes; the environment is ours."""
+
+
+@functools.cache
+def bundle(compiled: bool) -> bytes:
+    """The code of the box, to be sent to `BOOT`; `compiled` for the very Python that this is."""
+    parts: list[tuple[str, Any]] = [(name, "") for name in ("mull", "mull.sandbox", "mull.sandbox.inside")]
+    root = resources.files("mull.sandbox")
+    for part in _PARTS:
+        source = root.joinpath(*f"{part}.py".replace(".", "/", part.count(".")).split("/")).read_text()
+        name = f"mull.sandbox.{part}"
+        parts.append((name, compile(source, name, "exec", dont_inherit=True) if compiled else source))
+    data = marshal.dumps(parts) if compiled else marshal.dumps(parts, 2)
+    return _frame(data)
+
+
+_semaphores: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, asyncio.Semaphore]]
+_semaphores = weakref.WeakKeyDictionary()
+
+
+def slots(options: Any, at_once: int | None) -> asyncio.Semaphore:
+    """The places for boxes of these options in this event loop: `at_once`, or as many as there are processors."""
+    places = _semaphores.setdefault(asyncio.get_running_loop(), {})
+    return places.setdefault(options, asyncio.Semaphore(at_once or os.cpu_count() or 1))
+
+
+def check(job: Job) -> None:
+    """Raises `UsageError` for a job that makes no sense."""
+    limits = job.limits
+    for name, value in asdict(limits).items():
+        if not value > 0:
+            raise UsageError(f"limit {name} must be above 0, not {value}")
+    if sum(map(len, job.files.values())) > limits.disk_bytes:
+        raise UsageError(f"the files of a job are larger than disk_bytes, {limits.disk_bytes}")
+    for name in (*job.files, *(job.collect if isinstance(job, Command) else ())):
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+            raise UsageError(f"a job's file must have a relative name without '..', not {name!r}")
+    if isinstance(job, Command) and not job.argv:
+        raise UsageError("a command needs a program: argv is empty")
+
+
+async def converse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, job: Job, level: Level, kill: Callable[[], None]
+) -> Result:
+    """Send a job to a box that is ready, and read its answer until it is complete or the box has to be killed.
+
+    Raises `UsageError` where the program is not there in the box, and `SandboxError` where the box did not come up.
+    """
+    nonce = secrets.token_hex(16)
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            writer.write(_question(job, nonce, level))
+            head = await _head(reader, nonce)
+    except (TimeoutError, EOFError, ConnectionError):
+        kill()
+        raise SandboxError("no box could be made: it ended before the program was started") from None
+    if head["fault"]:
+        raise SandboxError(f"the box could not be locked: {head['fault']}")
+    seconds = job.limits.wall_seconds + GRACE_SECONDS
+    if isinstance(job, Calls):
+        seconds += GRACE_SECONDS
+    returns: list[Return] = []
+    try:
+        async with asyncio.timeout(seconds):
+            result = await _answer(reader, job, level, nonce, returns)
+    except TimeoutError:
+        kill()
+        result = Result(Status.WALL, level, why="the box was killed from outside")
+    except (EOFError, ConnectionError):
+        result = Result(Status.NO_REPLY, level, why="the box ended without an answer")
+    if isinstance(job, Calls):
+        missing = len(job.calls) - len(returns)
+        error = result.why if result.status is not Status.OK else ""
+        object.__setattr__(result, "returns", (*returns, *[Return(Status.NO_REPLY, error=error)] * missing))
+    return result
+
+
+def _frame(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
+
+
+def _question(job: Job, nonce: str, level: Level) -> bytes:
+    source = job.source if isinstance(job, Script) else job.setup if isinstance(job, Calls) else ""
+    argv = list(job.argv) if isinstance(job, Command) else []
+    if argv and "/" not in argv[0]:
+        argv[0] = f"/usr/bin/{argv[0]}"
+    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+    head = {
+        "nonce": nonce,
+        "argv": argv,
+        "script": isinstance(job, Script),
+        "source": source,
+        "env": {**env, **job.env} if isinstance(job, Command) else env,
+        "isolated": isinstance(job, Calls) and job.isolated,
+        "calls": len(job.calls) if isinstance(job, Calls) else 0,
+        "call_seconds": job.call_seconds if isinstance(job, Calls) else 0,
+        "is_lenient": level is Level.KERNEL,
+        "files": list(job.files),
+        "collect": list(job.collect) if isinstance(job, Command) else [],
+        "limits": asdict(job.limits),
+    }
+    parts = [json.dumps(head).encode(), *job.files.values(), b"" if isinstance(job, Calls) else job.stdin]
+    if isinstance(job, Calls):
+        for call in job.calls:
+            no_arguments = call.args is None and call.kwargs is None
+            order = {
+                "expression": call.expression,
+                "args": None if no_arguments else values.encode(tuple(call.args or ())),
+                "kwargs": values.encode(dict(call.kwargs or {})),
+            }
+            parts.append(json.dumps(order).encode())
+    return b"".join(map(_frame, parts))
+
+
+async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: str, returns: list[Return]) -> Result:
+    limits = job.limits
+    setup = Return(Status.OK)
+    if isinstance(job, Calls):
+        setup = await _one(reader, limits, nonce)
+        for _ in job.calls:
+            returns.append(await _one(reader, limits, nonce))
+        if setup.status is not Status.OK:
+            why = f"setup: {setup.error or setup.status}"
+            returns[:] = [Return(Status.NO_REPLY, error=why)] * len(job.calls)
+    head = await _head(reader, nonce)
+    stdout = await _receive(reader, limits.output_bytes)
+    stderr = await _receive(reader, limits.output_bytes)
+    files = {name: await _receive(reader, limits.disk_bytes) for name in head["files"]}
+    if head["told"] == candidate.NO_SUCH_PROGRAM and isinstance(job, Command):
+        raise UsageError(f"the box cannot run {head['note']}")
+    status, code, number = _ending(head, limits)
+    why = ""
+    if isinstance(job, Calls):
+        if setup.status is not Status.OK:
+            status, why = setup.status, f"setup: {setup.error or setup.status}"
+        elif head["cause"] == "end":
+            status = Status.OK
+        elif status in (Status.OK, Status.FAILED):
+            status, why = Status.NO_REPLY, "the process ended before it had answered all calls"
+        code = number = None
+    return Result(status, level, code, number, stdout, stderr, (), head["seconds"], head["cpu_seconds"], why, files)
+
+
+async def _one(reader: asyncio.StreamReader, limits: Limits, nonce: str) -> Return:
+    """One reply: how it went by the harness, and what the program wrote."""
+    head = await _head(reader, nonce)
+    text = await _receive(reader, limits.reply_bytes)
+    how = head["how"]
+    if isinstance(how, str):
+        return Return(Status(how))
+    if not text:
+        if how >= candidate.RAISED:
+            return Return(Status.NO_REPLY)
+        return Return(_signal(how & 127, None, limits) if how & 127 else Status.NO_REPLY)
+    if text[:1] == b"v":
+        try:
+            return Return(Status.OK, values.decode(text[1:]))
+        except ValueError as error:
+            return Return(Status.NO_REPLY, error=f"not a reply: {error}")
+    words = text[1:].decode("utf-8", "replace")
+    return Return(Status.MEMORY if text[:1] == b"m" else Status.FAILED, error=words)
+
+
+def _ending(head: dict[str, Any], limits: Limits) -> tuple[Status, int | None, int | None]:
+    """Status, exit code and signal, from what the harness saw."""
+    raw = head["status"]
+    number, code = raw & 127 or None, raw >> 8 if raw & 127 == 0 else None
+    if head["cause"] not in ("", "end"):
+        return Status(head["cause"]), None, None
+    if number:
+        return _signal(number, head["cpu_seconds"], limits), None, number
+    if code and head["told"] == candidate.NO_MEMORY:
+        return Status.MEMORY, code, None
+    return (Status.FAILED if code else Status.OK), code, None
+
+
+def _signal(number: int, cpu_seconds: float | None, limits: Limits) -> Status:
+    if number == signal.SIGXCPU:
+        return Status.CPU
+    if number == signal.SIGKILL and (cpu_seconds is None or cpu_seconds >= limits.cpu_seconds * 0.9):
+        return Status.CPU  # the hard limit, for those that ignore the soft one
+    return Status.SIGNAL
+
+
+async def _head(reader: asyncio.StreamReader, nonce: str) -> dict[str, Any]:
+    head: dict[str, Any] = json.loads(await _receive(reader, 1 << 16))
+    if not secrets.compare_digest(str(head.get("nonce")), nonce):
+        raise SandboxError("a reply of a box does not bear the mark of its run")
+    return head
+
+
+async def _receive(reader: asyncio.StreamReader, most: int) -> bytes:
+    (length,) = struct.unpack(">I", await reader.readexactly(4))
+    if length > most:
+        raise SandboxError("a box said more than it may")
+    return await reader.readexactly(length)

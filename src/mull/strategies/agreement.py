@@ -1,0 +1,104 @@
+"""Selection by behaviour as pure functions: what programs did on tests or inputs decides which one wins.
+
+`passes` and `outputs` have one row a program. Programs with one name in `names` are one program that was drawn more
+than once; a program without a name (`None`) is none, and out. No function looks at the order of the programs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+Count = Literal["distinct", "samples"]
+Loss = Literal["hard", "soft"]
+Output = str | None
+
+
+class Consensus(NamedTuple):
+    """Programs that pass the same tests: their places, the places of the tests, and the score of the set."""
+
+    programs: tuple[int, ...]
+    tests: tuple[int, ...]
+    score: float
+
+
+def _size(places: Sequence[int], names: Sequence[str | None], count: Count) -> int:
+    return len({names[i] for i in places}) if count == "distinct" else len(places)
+
+
+def consensus(
+    passes: Sequence[Sequence[bool]], names: Sequence[str | None], count: Count = "distinct"
+) -> list[Consensus]:
+    """Dual execution agreement (CodeT, Chen et al. 2022, arXiv 2207.10397), the best set first.
+
+    Programs that pass exactly the same tests are a set; its score is the number of its programs times the number
+    of tests they pass. `distinct` counts a program that was drawn many times once, so that a trivial one that
+    models like to write cannot agree with itself; `samples` counts every draw, as the paper does. Programs that
+    pass nothing are a set of score 0.
+    """
+    sets: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i, row in enumerate(passes):
+        if names[i] is not None:
+            sets[tuple(j for j, is_passed in enumerate(row) if is_passed)].append(i)
+    found = [Consensus(tuple(v), k, float(_size(v, names, count) * len(k))) for k, v in sets.items()]
+    return sorted(found, key=lambda one: (-one.score, -len(one.tests), one.tests))
+
+
+class Cluster(NamedTuple):
+    """Programs that behave alike on every input: their places, and how many they are."""
+
+    programs: tuple[int, ...]
+    size: int
+
+
+def clusters(
+    outputs: Sequence[Sequence[Output]], names: Sequence[str | None], count: Count = "samples"
+) -> list[Cluster]:
+    """Programs with the same output on every input, the largest cluster first (AlphaCode, Li et al. 2022).
+
+    A program that gives no output on any input (`None`: it failed or did not end) is in no cluster.
+    """
+    alike: defaultdict[tuple[Output, ...], list[int]] = defaultdict(list)
+    for i, row in enumerate(outputs):
+        if names[i] is not None and any(output is not None for output in row):
+            alike[tuple(row)].append(i)
+    found = [(key, Cluster(tuple(places), _size(places, names, count))) for key, places in alike.items()]
+    return [one for key, one in sorted(found, key=lambda item: (-item[1].size, [o or "" for o in item[0]]))]
+
+
+def losses(outputs: Sequence[Sequence[Output]], names: Sequence[str | None], loss: Loss = "hard") -> list[float | None]:
+    """The summed loss of each program against all others: the least is the choice (MBR-Exec, Shi et al. 2022).
+
+    `hard`: 1 for every program whose outputs are not all the same; `soft`: the share of inputs on which they
+    differ. No output agrees with nothing. `None` for a program that gives no output at all; such programs are
+    counted as differing from everything.
+    """
+    rows = [tuple(row) for row in outputs]
+    kept = [names[i] is not None and any(output is not None for output in row) for i, row in enumerate(rows)]
+    times = Counter(row for row, is_kept in zip(rows, kept, strict=True) if is_kept)
+    n_out = len(rows) - sum(times.values())
+    risk = {
+        row: n_out
+        + sum(n * _loss(row, other, loss) for other, n in sorted(times.items(), key=repr))
+        - _loss(row, row, loss)
+        for row in times
+    }
+    return [risk[row] if is_kept else None for row, is_kept in zip(rows, kept, strict=True)]
+
+
+def _loss(a: tuple[Output, ...], b: tuple[Output, ...], loss: Loss) -> float:
+    n_different = sum(x is None or x != y for x, y in zip(a, b, strict=True))
+    return float(n_different > 0) if loss == "hard" else n_different / len(a)
+
+
+def separating(outputs: Sequence[Sequence[Output]], first: int, second: int) -> list[int]:
+    """The places of the inputs on which two programs both give an output and not the same."""
+    pairs = zip(outputs[first], outputs[second], strict=True)
+    return [k for k, (a, b) in enumerate(pairs) if a is not None and b is not None and a != b]
+
+
+def informative(passes: Sequence[Sequence[bool]]) -> list[int]:
+    """The places of the tests that some program passes; those that all fail are often wrong, and tell nothing."""
+    n_tests = len(passes[0]) if passes else 0
+    return [j for j in range(n_tests) if any(row[j] for row in passes)]

@@ -1,0 +1,366 @@
+"""Choosing among programs by running them: on tests that the model wrote, or against each other on inputs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from mull.answers import answer_of, extract
+from mull.errors import UnknownNameError
+from mull.programs import ask
+from mull.programs.extract import asked, assertions_of, calls_of, fingerprint, pairs_of, program_of
+from mull.run import Run
+from mull.strategies import agreement
+from mull.strategies.agreement import Count, Loss, Output
+from mull.strategies.parallel import check_at_least
+from mull.trials import Behaviour, Trial
+from mull.types import AnswerKind, Outcome, Problem, Sample, Score
+
+PER_DRAW = 5
+"""Tests taken from one draw at most, as CodeT does."""
+
+Test = str | tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Draws and their programs. `names` are equal for programs that differ only in layout; `None`: no program."""
+
+    samples: tuple[Sample, ...]
+    texts: tuple[str | None, ...]
+    names: tuple[str | None, ...]
+
+
+def read(problem: Problem, samples: Sequence[Sample]) -> Programs:
+    """The programs in these draws."""
+    texts = tuple(program_of(problem, sample) for sample in samples)
+    return Programs(tuple(samples), texts, tuple(None if text is None else fingerprint(text) for text in texts))
+
+
+async def written_tests(problem: Problem, run: Run, n: int) -> list[Test]:
+    """Tests that the model writes in `n` draws, each test once."""
+    what = asked(problem.given)
+    replies = await run.draw(ask.tests(problem, PER_DRAW), n)
+    found: list[Test] = []
+    for sample in replies:
+        found += (
+            assertions_of(sample.reply, what.entry_point, PER_DRAW)
+            if what.entry_point
+            else pairs_of(sample.reply)[:PER_DRAW]
+        )
+    return list(dict.fromkeys(found))
+
+
+async def written_inputs(problem: Problem, run: Run, n: int) -> list[str]:
+    """The inputs in tests that the model writes in `n` draws, whatever these expect of them, each once."""
+    replies = await run.draw(ask.tests(problem, PER_DRAW), n)
+    return list(dict.fromkeys(source for sample in replies for source in inputs_of(problem, sample.reply)))
+
+
+def inputs_of(problem: Problem, text: str) -> list[str]:
+    """The inputs in a text: calls of the function that is asked for, or what a program is to read."""
+    entry_point = asked(problem.given).entry_point
+    return calls_of(text, entry_point, PER_DRAW) if entry_point else [pair[0] for pair in pairs_of(text)[:PER_DRAW]]
+
+
+async def tried(
+    problem: Problem, run: Run, programs: Programs, tests: Sequence[Test] = (), inputs: Sequence[str] = ()
+) -> list[Behaviour | None]:
+    """What each draw's program did; each different program is run once. `None`: no program, or the sandbox failed."""
+    first = {name: text for name, text in zip(programs.names, programs.texts, strict=True) if name and text}
+    names = sorted(first)
+    behaviours = await run.execute(problem, [Trial(first[name], tuple(tests), tuple(inputs)) for name in names])
+    found = {name: behaviour for name, behaviour in zip(names, behaviours, strict=True) if behaviour.is_known}
+    return [None if name is None else found.get(name) for name in programs.names]
+
+
+def outputs_of(behaviour: Behaviour) -> tuple[Output, ...]:
+    """What a program did on each input: its output, or the kind of exception it raised; `None` where it did not end."""
+    return tuple(
+        text if text is not None else _raised(error)
+        for text, error in zip(behaviour.outputs, behaviour.errors, strict=True)
+    )
+
+
+def _raised(error: str) -> str | None:
+    kind = error.partition(":")[0].strip()
+    return (
+        None if not kind.isidentifier() or kind in ("TimeoutError", "SystemError", "MemoryError") else f"raises {kind}"
+    )
+
+
+def _scores(programs: Programs, behaviours: Sequence[Behaviour | None]) -> tuple[Score, ...]:
+    """The share of tests that each candidate passes."""
+    found = []
+    for text, behaviour in zip(programs.texts, behaviours, strict=True):
+        if text is None:
+            found.append(Score(0.0, why="there is no program in the reply"))
+        elif behaviour is None:
+            found.append(Score(None, why="it could not be run"))
+        else:
+            steps = tuple(float(passed) for passed in behaviour.passed if passed is not None)
+            found.append(Score(sum(steps) / len(steps) if steps else None, steps, why="" if steps else "no tests"))
+    return tuple(found)
+
+
+def _one_of(places: Sequence[int], programs: Programs, run: Run) -> int:
+    """One of these draws, whatever their order."""
+    ranked = sorted(places, key=lambda i: (programs.names[i] or "", programs.samples[i].text, i))
+    return run.rng.choice(ranked) if len(ranked) > 1 else ranked[0]
+
+
+def _outcome(
+    place: int | None,
+    problem: Problem,
+    programs: Programs,
+    scores: Sequence[Score],
+    tally: Sequence[tuple[str, float]],
+    share: float | None,
+    run: Run,
+) -> Outcome:
+    best = None if place is None else programs.samples[place]
+    answer = None if best is None else answer_of(problem, best)
+    return Outcome(best, answer, programs.samples, tuple(scores), tuple(tally), share, run.stopped)
+
+
+def _share(weights: Sequence[float]) -> float | None:
+    return weights[0] / sum(weights) if weights and sum(weights) > 0 else None
+
+
+@dataclass(frozen=True)
+class Agree:
+    """Dual execution agreement: of n programs, those that agree with each other on most tests that the model wrote.
+
+    CodeT (Chen et al. 2022, arXiv 2207.10397). Tests come from `tests` further draws. Programs that pass exactly the
+    same tests are a set, and the set with the greatest product of its programs and its tests wins; which of its
+    programs, the seed says. A departure from the paper: a program that was drawn many times counts once, since the
+    trivial ones that models like agree with trivial tests; `count=samples` counts draws.
+    """
+
+    n: int = 16
+    tests: int = 8
+    count: Count = "distinct"
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, tests=self.tests)
+        if self.count not in get_args(Count):
+            raise UnknownNameError("count", self.count, get_args(Count))
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        programs = read(problem, await run.draw(problem.prompt, self.n))
+        if not any(programs.texts):
+            return _outcome(None, problem, programs, (), (), None, run)
+        tests = await written_tests(problem, run, self.tests)
+        behaviours = await tried(problem, run, programs, tests)
+        passes = [[passed is True for passed in behaviour.passed] if behaviour else [] for behaviour in behaviours]
+        names = [name if behaviour else None for name, behaviour in zip(programs.names, behaviours, strict=True)]
+        sets = agreement.consensus(passes, names, self.count)
+        if not sets:
+            return _outcome(None, problem, programs, _scores(programs, behaviours), (), None, run)
+        tied = [one for one in sets if one.score == sets[0].score]
+        chosen = run.rng.choice(tied) if len(tied) > 1 else tied[0]
+        sets.sort(key=lambda one: (-one.score, one is not chosen))
+        tally = [
+            (f"{len(one.programs)} draws pass {len(one.tests)} tests ({i + 1})", one.score)
+            for i, one in enumerate(sets)
+        ]
+        place = _one_of(chosen.programs, programs, run)
+        return _outcome(
+            place, problem, programs, _scores(programs, behaviours), tally, _share([one.score for one in sets]), run
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Behaved:
+    """Programs and what they did on inputs; those that are out, as for failing public tests, have no name here."""
+
+    programs: Programs
+    behaviours: tuple[Behaviour | None, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[tuple[Output, ...], ...]
+    names: tuple[str | None, ...]
+
+
+async def behaved(problem: Problem, run: Run, programs: Programs, n_draws: int) -> Behaved:
+    """Runs programs on the public tests, and on the inputs of these and of tests that the model writes."""
+    what = asked(problem.given)
+    public: list[Test] = list(what.tests) if what.entry_point else list(what.pairs)
+    inputs = [source for test in what.tests for source in inputs_of(problem, test)] + [pair[0] for pair in what.pairs]
+    inputs = list(dict.fromkeys([*inputs, *(await written_inputs(problem, run, n_draws))]))
+    behaviours = await tried(problem, run, programs, public, inputs)
+    return sifted(programs, behaviours, inputs)
+
+
+def sifted(programs: Programs, behaviours: Sequence[Behaviour | None], inputs: Sequence[str]) -> Behaved:
+    """Leaves out the programs that give no value on any input, and those that fail a public test if another passes."""
+    able = [t is not None and (not inputs or any(o is not None for o in t.outputs)) for t in behaviours]
+    good = [
+        ok and t is not None and all(p is not False for p in t.passed) for ok, t in zip(able, behaviours, strict=True)
+    ]
+    kept = good if any(good) else able
+    outputs: list[tuple[Output, ...]] = []
+    for name, behaviour in zip(programs.names, behaviours, strict=True):
+        # Without inputs all that is known of what a program does is that it does the same as itself.
+        if not inputs:
+            outputs.append((name,))
+        else:
+            outputs.append((None,) * len(inputs) if behaviour is None else outputs_of(behaviour))
+    names = tuple(name if ok else None for name, ok in zip(programs.names, kept, strict=True))
+    return Behaved(programs, tuple(behaviours), tuple(inputs), tuple(outputs), names)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The largest group of n programs that do the same on every input (AlphaCode, Li et al. 2022).
+
+    Programs that fail a public test are out if another passes them all. Inputs are those of the public tests and of
+    tests that the model writes in `tests` further draws; what those expect does not matter.
+    """
+
+    n: int = 16
+    tests: int = 4
+    count: Count = "samples"
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, tests=self.tests)
+        if self.count not in get_args(Count):
+            raise UnknownNameError("count", self.count, get_args(Count))
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        programs = read(problem, await run.draw(problem.prompt, self.n))
+        if not any(programs.texts):
+            return _outcome(None, problem, programs, (), (), None, run)
+        seen = await behaved(problem, run, programs, self.tests)
+        groups = agreement.clusters(seen.outputs, seen.names, self.count)
+        scores = _scores(programs, seen.behaviours)
+        if not groups:
+            return _outcome(None, problem, programs, scores, (), None, run)
+        tied = [one for one in groups if one.size == groups[0].size]
+        chosen = run.rng.choice(tied) if len(tied) > 1 else tied[0]
+        groups.sort(key=lambda one: (-one.size, one is not chosen))
+        place = _one_of(chosen.programs, programs, run)
+        return _outcome(place, problem, programs, scores, _labels(groups), _share([one.size for one in groups]), run)
+
+
+def _labels(groups: Sequence[agreement.Cluster]) -> list[tuple[str, float]]:
+    return [(f"behaviour {i + 1}", float(one.size)) for i, one in enumerate(groups)]
+
+
+@dataclass(frozen=True)
+class Mbr:
+    """The program that differs least from n others in what it does (MBR-Exec, Shi et al. 2022, arXiv 2204.11454).
+
+    `hard` loss counts the programs that differ anywhere, `soft` the share of inputs on which they do. Inputs and
+    public tests are used as in `cluster`.
+    """
+
+    n: int = 16
+    tests: int = 4
+    loss: Loss = "hard"
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, tests=self.tests)
+        if self.loss not in get_args(Loss):
+            raise UnknownNameError("loss", self.loss, get_args(Loss))
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        programs = read(problem, await run.draw(problem.prompt, self.n))
+        if not any(programs.texts):
+            return _outcome(None, problem, programs, (), (), None, run)
+        seen = await behaved(problem, run, programs, self.tests)
+        losses = agreement.losses(seen.outputs, seen.names, self.loss)
+        least = min((loss for loss in losses if loss is not None), default=None)
+        scores = _scores(programs, seen.behaviours)
+        if least is None:
+            return _outcome(None, problem, programs, scores, (), None, run)
+        place = _one_of([i for i, loss in enumerate(losses) if loss == least], programs, run)
+        others = max(len(losses) - 1, 1)
+        return _outcome(place, problem, programs, scores, (), 1 - least / others, run)
+
+
+@dataclass(frozen=True)
+class Distinguish:
+    """Clusters of n programs, and a tournament between them on inputs that tell them apart (S*, arXiv 2502.14382).
+
+    Programs that fail a public test are repaired up to `rounds` times. The `top` largest clusters meet in pairs: on
+    inputs that separate them, written by the model where none is known, the model sees what both did and says
+    which is right, in both orders; where it contradicts itself nobody wins. Equal wins go to the larger cluster.
+    """
+
+    n: int = 16
+    tests: int = 4
+    rounds: int = 1
+    top: int = 4
+    shown: int = 3
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, tests=self.tests, top=self.top, shown=self.shown)
+        check_at_least(0, rounds=self.rounds)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        programs = read(problem, await self._repaired(problem, run, await run.draw(problem.prompt, self.n)))
+        if not any(programs.texts):
+            return _outcome(None, problem, programs, (), (), None, run)
+        seen = await behaved(problem, run, programs, self.tests)
+        groups = agreement.clusters(seen.outputs, seen.names)[: self.top]
+        scores = _scores(programs, seen.behaviours)
+        if not groups:
+            return _outcome(None, problem, programs, scores, (), None, run)
+        heads = [_one_of(group.programs, programs, run) for group in groups]
+        wins = [0.0] * len(groups)
+        for a, b in itertools.combinations(range(len(groups)), 2):
+            share = await self._match(problem, run, seen, heads[a], heads[b])
+            wins[a] += share
+            wins[b] += 1 - share
+        ranked = sorted(range(len(groups)), key=lambda g: (-wins[g], -groups[g].size, g))
+        tally = [(f"behaviour {g + 1}: {groups[g].size} draws", wins[g]) for g in ranked]
+        confidence = wins[ranked[0]] / (len(groups) - 1) if len(groups) > 1 else None
+        return _outcome(heads[ranked[0]], problem, programs, scores, tally, confidence, run)
+
+    async def _repaired(self, problem: Problem, run: Run, samples: list[Sample]) -> list[Sample]:
+        """The draws, those that fail public tests replaced by what the model makes of them."""
+        what = asked(problem.given)
+        public: list[Test] = list(what.tests) if what.entry_point else list(what.pairs)
+        for _ in range(self.rounds if public else 0):
+            programs = read(problem, samples)
+            behaviours = await tried(problem, run, programs, public)
+            for i, behaviour in enumerate(behaviours):
+                text = programs.texts[i]
+                failed = [t for t, p in zip(public, behaviour.passed, strict=True) if p is False] if behaviour else []
+                if failed and text is not None:
+                    why = "\n".join(t if isinstance(t, str) else f"input:\n{t[0]}\noutput:\n{t[1]}" for t in failed)
+                    better = await run.draw(ask.repair(problem, text, why))
+                    # The original question, so that what continues its header is read as such.
+                    samples[i] = replace(better[0], prompt=samples[i].prompt) if better else samples[i]
+        return samples
+
+    async def _match(self, problem: Problem, run: Run, seen: Behaved, a: int, b: int) -> float:
+        """What the first program gets of one point."""
+        first, second = seen.programs.texts[a], seen.programs.texts[b]
+        assert first is not None
+        assert second is not None
+        places = agreement.separating(seen.outputs, a, b)[: self.shown] if seen.inputs else []
+        cases = [(seen.inputs[k], str(seen.outputs[a][k]), str(seen.outputs[b][k])) for k in places]
+        if not cases:
+            cases = await self._written(problem, run, first, second)
+        if not cases:
+            return 0.5
+        swapped = [(source, y, x) for source, x, y in cases]
+        one = await run.draw(ask.decide(problem, first, second, cases))
+        other = await run.draw(ask.decide(problem, second, first, swapped))
+        says = [extract(s.reply, AnswerKind.CHOICE) for s in (*one, *other)]
+        return {"A B": 1.0, "B A": 0.0}.get(" ".join(map(str, says)), 0.5)
+
+    async def _written(self, problem: Problem, run: Run, first: str, second: str) -> list[tuple[str, str, str]]:
+        """Inputs that the model writes to tell two programs apart, and that do."""
+        replies = await run.draw(ask.separate(problem, first, second, PER_DRAW))
+        inputs = [source for sample in replies for source in inputs_of(problem, sample.reply)]
+        if not inputs:
+            return []
+        behaviours = await run.execute(problem, [Trial(p, inputs=tuple(inputs)) for p in (first, second)])
+        if not all(behaviour.is_known for behaviour in behaviours):
+            return []
+        x, y = map(outputs_of, behaviours)
+        return [(inputs[k], str(x[k]), str(y[k])) for k in agreement.separating([x, y], 0, 1)][: self.shown]

@@ -1,0 +1,234 @@
+"""What all searches over steps share: growing branches by a step, scoring them, and choosing among whole replies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+from mull.answers import classes
+from mull.asked import Ask
+from mull.errors import PromptError, UnknownNameError, UsageError
+from mull.run import Run
+from mull.strategies import pick
+from mull.strategies.parallel import chosen, elected
+from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample, Score
+
+Pick = Literal["weighted", "majority", "best"]
+UNSCORED = Score(None, why="not scored")
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """The beginning of a reply, or a whole one: the draw that ended it and where it goes on.
+
+    Branches are told apart by identity: two with the same text are two branches, and go on with different draws.
+    """
+
+    prompt: Prompt
+    """What to ask for the next step."""
+    sample: Sample | None = None
+    """Its last draw; `None` at the root."""
+    parent: Branch | None = None
+    n_tokens: int = 0
+    """Tokens of the reply so far."""
+    depth: int = 0
+    """Steps of the reply so far."""
+    is_over: bool = False
+    score: Score = field(default=UNSCORED)
+
+    @property
+    def value(self) -> float | None:
+        """What the verifier makes of it."""
+        return self.score.value
+
+
+def rank(branch: Branch) -> float:
+    """For sorting, best first and stable: what has no score comes after all that has one."""
+    return 1.0 if branch.value is None else -branch.value
+
+
+def flat(groups: Iterable[Sequence[Branch]]) -> list[Branch]:
+    """The branches of all groups in one list."""
+    return [branch for group in groups for branch in group]
+
+
+def shares(n: int, k: int) -> list[int]:
+    """`n` in `k` parts that differ by one at most, the larger ones first."""
+    return [n // k + (i < n % k) for i in range(k)]
+
+
+def check_options(how: str, separator: str | None = None) -> None:
+    """Refuses a way to choose that there is not, and steps that nothing separates."""
+    if how not in get_args(Pick):
+        raise UnknownNameError("pick", how, get_args(Pick))
+    if separator == "":
+        raise UsageError("steps need a separator that is not empty, such as separator=\\n")
+
+
+def check_divides(n: int, width: int) -> None:
+    """Refuses a width that does not divide n."""
+    if n % width:
+        near = max(width, n // width * width)
+        raise UsageError(f"n must be a multiple of the width {width}, not {n}: take {near} or {near + width}")
+
+
+def check_has_verifier(run: Run) -> None:
+    """Refuses a run without a verifier, before anything is spent."""
+    if run.verifier is None:
+        raise UsageError("a search needs a verifier: name one with --verifier")
+
+
+def check_scores_steps(run: Run) -> None:
+    """Refuses a run without a verifier of steps, before anything is spent."""
+    check_has_verifier(run)
+    assert run.verifier is not None
+    if getattr(run.verifier, "split", None) is None:
+        raise UsageError(
+            f"a search needs a verifier that scores steps, and {run.verifier.name} scores whole replies only: use a "
+            "process reward model, or a strategy of whole replies such as weighted:n=16"
+        )
+
+
+class Search:
+    """One search: its branches grow by steps, and the whole replies among them are collected in `complete`.
+
+    A step ends before `separator`: where that is `None`, before what the verifier of steps splits at, else a line's
+    end. With a `chunk` it ends after so many tokens instead.
+    """
+
+    def __init__(self, problem: Problem, run: Run, separator: str | None = None, chunk: int = 0) -> None:
+        self.problem, self.run, self.chunk = problem, run, chunk
+        own: str | None = getattr(run.verifier, "split", None)
+        self.separator = "" if chunk else separator or own or "\n"
+        self.root = Branch(problem.prompt)
+        self.complete: list[Branch] = []
+
+    @classmethod
+    async def start(cls, problem: Problem, run: Run, separator: str | None = None, chunk: int = 0) -> Search:
+        """A search on a model that can go on from the beginning of a reply; another is refused."""
+        await run.prepare()
+        run.check_continues()
+        return cls(problem, run, separator, chunk)
+
+    async def grow(self, wanted: Sequence[tuple[Branch, int]], temperature: float | None = None) -> list[list[Branch]]:
+        """So many next steps for each branch, side by side, none of them scored yet.
+
+        Separators in a row end one step. The tokens of a whole reply are at most `Params.max_tokens`. Fewer steps
+        than wanted mean that a ceiling was reached.
+        """
+        grown: list[list[Branch]] = [[] for _ in wanted]
+        asked = [(i, branch, n) for i, (branch, n) in enumerate(wanted) if n > 0]
+        while asked:
+            asks = [Ask(branch.prompt, n, self._params(branch, temperature)) for _, branch, n in asked]
+            found = await self.run.draw_each(asks)
+            blank: list[tuple[int, Branch, int]] = []
+            for (i, branch, _), ask, samples in zip(asked, asks, found, strict=True):
+                for sample in samples:
+                    child = self._child(branch, sample, ask.params)
+                    if child.is_over or sample.text.strip():
+                        grown[i].append(child)
+                    else:
+                        blank.append((i, child, 1))
+            asked = blank
+        for (branch, _), children in zip(wanted, grown, strict=True):
+            self.decided("step", children, parent=branch.sample)
+        return grown
+
+    def _params(self, branch: Branch, temperature: float | None = None) -> Params:
+        params = self.run.params
+        left = params.max_tokens - branch.n_tokens
+        if self.chunk:
+            return replace(params, max_tokens=min(self.chunk, left))
+        params = replace(params, stop=(self.separator,), max_tokens=left)
+        return params if temperature is None else replace(params, temperature=temperature)
+
+    def _child(self, branch: Branch, sample: Sample, params: Params) -> Branch:
+        # A draw whose tokens nobody counted had one at least.
+        n_tokens = sample.cost.output_tokens or 1
+        if self.chunk:
+            is_over = sample.finish is not Finish.LENGTH or n_tokens < params.max_tokens
+        else:
+            is_over = sample.finish is not Finish.STOP_STRING
+        child = Branch(
+            branch.prompt.extend(sample.text + self.separator), sample, branch, branch.n_tokens + n_tokens,
+            branch.depth + 1, is_over,
+        )  # fmt: skip
+        if not is_over and not sample.text.strip():
+            # A blank draw is no step: the step before it goes on.
+            child.depth = branch.depth
+            if branch.sample is not None:
+                child.sample, child.parent = branch.sample, branch.parent
+        child.is_over = is_over or not self._has_room(child)
+        return child
+
+    def _has_room(self, branch: Branch) -> bool:
+        """Whether tokens of the reply and of the model's context are left."""
+        if branch.n_tokens >= self.run.params.max_tokens:
+            return False
+        try:
+            self.run.model.quote(branch.prompt, self.run.params)
+        except PromptError:
+            return False
+        return True
+
+    async def finish(self, branches: Sequence[Branch]) -> list[list[Branch]]:
+        """Each branch drawn to its end in one go; no end where no ceiling allows it."""
+        params = self.run.params
+        asks = [Ask(b.prompt, 1, replace(params, max_tokens=params.max_tokens - b.n_tokens)) for b in branches]
+        ends: list[list[Branch]] = []
+        for branch, samples in zip(branches, await self.run.draw_each(asks), strict=True):
+            ends.append([Branch(branch.prompt, sample, branch, 0, branch.depth + 1, True) for sample in samples])
+            self.decided("finish", ends[-1], parent=branch.sample)
+        return ends
+
+    async def score(self, branches: Sequence[Branch]) -> None:
+        """Has branches scored, all in one call."""
+        samples = [b.sample for b in branches if b.sample is not None]
+        if samples:
+            for branch, score in zip(branches, await self.run.score(self.problem, samples), strict=True):
+                branch.score = score
+
+    def sift(self, branches: Sequence[Branch]) -> list[Branch]:
+        """Collects the whole replies among branches; the rest, which can go on, best first."""
+        self.complete += [branch for branch in branches if branch.is_over]
+        return sorted((branch for branch in branches if not branch.is_over), key=rank)
+
+    def keep(self, ranked: Sequence[Branch], n: int) -> list[Branch]:
+        """The first `n` of ranked branches; the trace hears which were kept and which were pruned."""
+        self.decided("kept", ranked[:n])
+        self.decided("pruned", ranked[n:])
+        return list(ranked[:n])
+
+    def decided(self, what: str, branches: Sequence[Branch], **details: object) -> None:
+        """Tells the trace of a decision."""
+        if branches and self.run.trace is not None:
+            self.run.note(what, [b.sample for b in branches if b.sample], **details)
+
+    async def outcome(self, how: Pick, live: Sequence[Branch] = ()) -> Outcome:
+        """The choice among the whole replies; where there is none, the first of `live` is drawn to its end."""
+        if not self.complete:
+            for ends in await self.finish(list(live[:1]) or [self.root]):
+                await self.score(ends)
+                self.complete += ends
+        return await choose(self.problem, self.run, self.complete, how)
+
+
+async def choose(problem: Problem, run: Run, complete: Sequence[Branch], how: Pick) -> Outcome:
+    """The outcome of a vote, weighted by the scores or not, or of the best score, among whole replies.
+
+    Where none of them has a score they are only counted.
+    """
+    samples = [branch.sample for branch in complete if branch.sample is not None]
+    scores = [branch.score for branch in complete]
+    answers = await classes(problem, samples)
+    if how == "best" and any(score.value is not None for score in scores):
+        outcome = chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
+    else:
+        ballot = pick.weighted(answers, scores, run.rng) if how == "weighted" else None
+        if ballot is None or ballot.answer is None:
+            how, ballot = "majority", pick.majority(answers, run.rng)
+        outcome = elected(ballot, answers, samples, scores, run.stopped)
+    if outcome.best is not None:
+        run.note("selected", [outcome.best], how=how, answer=outcome.answer, confidence=outcome.confidence)
+    return outcome

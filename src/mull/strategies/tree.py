@@ -1,0 +1,231 @@
+"""Searches over steps that move forward level by level: beam, lookahead, DVTS, REBASE and best-of-n by steps.
+
+All of them end with at most `n` whole replies and choose among those; a reply that has ended counts as one of the n,
+and leaves the rest of its width to the branches that go on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mull.errors import UsageError
+from mull.run import Run
+from mull.strategies.parallel import check_at_least
+from mull.strategies.stepwise import (
+    Branch,
+    Pick,
+    Search,
+    check_divides,
+    check_options,
+    check_scores_steps,
+    flat,
+    rank,
+    shares,
+)
+from mull.types import Outcome, Problem
+
+
+@dataclass(frozen=True)
+class Beam:
+    """Beam search against a process reward model (BFS-V, Snell et al. 2024, arXiv 2408.03314, section 5).
+
+    n first steps; then, level by level, the best n / width branches are kept and each goes on in `width` ways.
+    `depth` levels at most.
+    """
+
+    n: int = 16
+    width: int = 4
+    depth: int = 40
+    pick: Pick = "weighted"
+    separator: str | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, width=self.width, depth=self.depth)
+        check_divides(self.n, self.width)
+        check_options(self.pick, self.separator)
+
+    async def value(self, search: Search, steps: Sequence[Branch]) -> None:
+        """Scores new steps."""
+        await search.score(steps)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        check_scores_steps(run)
+        search = await Search.start(problem, run, self.separator)
+        live, left = [search.root], self.n
+        with run.reserve(problem.prompt):
+            for _ in range(self.depth):
+                steps = flat(await search.grow(list(zip(live, shares(left, len(live)), strict=True))))
+                if not steps:
+                    break
+                await self.value(search, steps)
+                ranked = search.sift(steps)
+                left = self.n - len(search.complete)
+                live = search.keep(ranked, max(left // self.width, 1) if left else 0)
+                if not live:
+                    break
+        return await search.outcome(self.pick, live)
+
+
+@dataclass(frozen=True)
+class Lookahead(Beam):
+    """Beam search that scores a step by the end of a greedy roll-out of `k` more steps (Snell et al. 2024).
+
+    The roll-outs are thrown away; they make a level cost n (k + 1) draws. Equal steps share one roll-out.
+    """
+
+    k: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(0, k=self.k)
+
+    async def value(self, search: Search, steps: Sequence[Branch]) -> None:
+        """Scores the ends of the roll-outs."""
+        firsts: dict[tuple[object, ...], Branch] = {}
+        twin = {step: firsts.setdefault((step.prompt, step.is_over, step.n_tokens), step) for step in steps}
+        end_of = {step: step for step in firsts.values()}
+        for _ in range(self.k):
+            going = [step for step, end in end_of.items() if not end.is_over]
+            grown = await search.grow([(end_of[step], 1) for step in going], temperature=0.0)
+            for step, further in zip(going, grown, strict=True):
+                end_of[step] = further[0] if further else end_of[step]
+        await search.score(list(end_of.values()))
+        for step in steps:
+            end = end_of[twin[step]]
+            step.score = end.score
+            if end is not step:
+                search.decided("lookahead", [step], end=end.sample, value=end.value)
+
+
+@dataclass(frozen=True)
+class Dvts:
+    """Diverse verifier tree search: n / width greedy searches that never compete (Hugging Face, search-and-learn).
+
+    Each of them goes on in `width` ways from its one best branch. With n = width it is one greedy search.
+    """
+
+    n: int = 16
+    width: int = 4
+    depth: int = 40
+    pick: Pick = "weighted"
+    separator: str | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, width=self.width, depth=self.depth)
+        check_divides(self.n, self.width)
+        check_options(self.pick, self.separator)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        check_scores_steps(run)
+        search = await Search.start(problem, run, self.separator)
+        trees = [(search.root, self.width)] * (self.n // self.width)
+        with run.reserve(problem.prompt):
+            for _ in range(self.depth):
+                grown = await search.grow(trees)
+                if not any(grown):
+                    break
+                await search.score(flat(grown))
+                after: list[tuple[Branch, int]] = []
+                for (_, width), steps in zip(trees, grown, strict=True):
+                    ranked = search.sift(steps)
+                    left = width - (len(steps) - len(ranked))
+                    after += [(best, left) for best in search.keep(ranked, 1 if left else 0)]
+                if not after:
+                    break
+                trees = after
+        return await search.outcome(self.pick, sorted((branch for branch, _ in trees), key=rank))
+
+
+def balanced(values: Sequence[float | None], width: int, temperature: float) -> list[int]:
+    """How many continuations each branch gets: its softmax share of the width, rounded up from the best one down.
+
+    The sum is the width, always. A branch without a value gets nothing unless none has one: then all get the same.
+    """
+    known = sorted((i for i, v in enumerate(values) if v is not None), key=lambda i: -(values[i] or 0.0))
+    counts = [0] * len(values)
+    if not known:
+        return shares(width, len(values))
+    weights = [math.exp(((values[i] or 0.0) - (values[known[0]] or 0.0)) / temperature) for i in known]
+    left = width
+    for place, i in enumerate(known):
+        rest = math.fsum(weights[place:])
+        # Rounding errors must not give equals different shares.
+        counts[i] = min(left, math.ceil(left * weights[place] / rest - 1e-9)) if rest > 0 else 0
+        left -= counts[i]
+    counts[known[0]] += left
+    return counts
+
+
+@dataclass(frozen=True)
+class Rebase:
+    """Reward-balanced search (REBASE, Wu et al. 2024, arXiv 2408.00724): the better a branch, the more it goes on.
+
+    At each level the width that is left is shared out in proportion to exp(score / `balance`).
+    """
+
+    n: int = 16
+    balance: float = 0.2
+    depth: int = 25
+    pick: Pick = "weighted"
+    separator: str | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, depth=self.depth)
+        check_options(self.pick, self.separator)
+        if not self.balance > 0:
+            raise UsageError(f"balance is a temperature and must be above 0, not {self.balance}")
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        check_scores_steps(run)
+        search = await Search.start(problem, run, self.separator)
+        live, counts = [search.root], [self.n]
+        with run.reserve(problem.prompt):
+            for _ in range(self.depth):
+                steps = flat(await search.grow(list(zip(live, counts, strict=True))))
+                if not steps:
+                    break
+                await search.score(steps)
+                live, left = search.sift(steps), self.n - len(search.complete)
+                counts = balanced([b.value for b in live], left, self.balance) if live else []
+                search.decided(
+                    "kept", [b for b, n in zip(live, counts, strict=True) if n], counts=[n for n in counts if n]
+                )
+                search.decided("pruned", [b for b, n in zip(live, counts, strict=True) if not n])
+                if not live or not left:
+                    break
+        return await search.outcome(self.pick, live)
+
+
+@dataclass(frozen=True)
+class StepBon:
+    """Best-of-n at every step: n ways to go on, and the best scored one is taken, until it has ended.
+
+    Greedy search against the process reward model; one reply comes out.
+    """
+
+    n: int = 4
+    depth: int = 40
+    separator: str | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, depth=self.depth)
+        check_options("best", self.separator)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        check_scores_steps(run)
+        search = await Search.start(problem, run, self.separator)
+        path = search.root
+        with run.reserve(problem.prompt):
+            for _ in range(self.depth):
+                (steps,) = await search.grow([(path, self.n)])
+                if not steps:
+                    break
+                await search.score(steps)
+                (path,) = search.keep(sorted(steps, key=rank), 1)
+                if path.is_over:
+                    search.complete = [path]
+                    break
+                search.complete += [step for step in steps if step.is_over]
+        return await search.outcome("best", [path])

@@ -1,0 +1,268 @@
+"""The trace of a run: every draw, score, preference and decision, in order, as one documented JSON file.
+
+`docs/search.md` describes the format. Its version changes with every change that a reader would notice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mull.errors import FileFormatError
+from mull.types import Cost, Outcome, Pair, Params, Preference, Problem, Prompt, Sample, Score
+
+FORMAT = "mull-trace"
+VERSION = 1
+
+
+@dataclass(slots=True)
+class DrawEvent:
+    """One draw. `prompt` is the place of its messages in the file's `prompts`, `at` seconds from the start."""
+
+    id: int
+    at: float
+    prompt: int
+    prefix: str
+    text: str
+    finish: str
+    draw: int
+    seed: int | None
+    is_banked: bool
+    error: str | None
+    cost: Cost
+    event: Literal["draw"] = "draw"
+
+
+@dataclass(slots=True)
+class Scored:
+    """A verifier's verdict on the draw `id` (`None`: on a text that was not drawn in this run)."""
+
+    id: int | None
+    value: float | None
+    steps: list[float]
+    why: str
+    cost: Cost
+
+
+@dataclass(slots=True)
+class ScoreEvent:
+    """Verdicts that were asked for together."""
+
+    at: float
+    by: str
+    scores: list[Scored]
+    event: Literal["score"] = "score"
+
+
+@dataclass(slots=True)
+class Preferred:
+    """A judge's verdict: the probability that the first of a pair is better."""
+
+    first: int | None
+    second: int | None
+    value: float | None
+    why: str
+    cost: Cost
+
+
+@dataclass(slots=True)
+class PreferEvent:
+    """Comparisons that were asked for together."""
+
+    at: float
+    by: str
+    pairs: list[Preferred]
+    event: Literal["prefer"] = "prefer"
+
+
+@dataclass(slots=True)
+class NoteEvent:
+    """A decision of the strategy on draws, such as `kept` or `pruned`; `details` are its own."""
+
+    at: float
+    what: str
+    draws: list[int | None]
+    details: dict[str, Any] = field(default_factory=dict)
+    event: Literal["note"] = "note"
+
+
+Event = DrawEvent | ScoreEvent | PreferEvent | NoteEvent
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A candidate of the outcome: the draw that ended it, its answer and its score."""
+
+    id: int | None
+    answer: str | None
+    value: float | None
+
+
+@dataclass(slots=True)
+class TraceFile:
+    """A whole trace. `best` is a draw's id; `prompts` are conversations, the problem's own first."""
+
+    problem: str
+    kind: str
+    model: str
+    strategy: str
+    verifier: str | None
+    judge: str | None
+    seed: int
+    params: dict[str, Any]
+    budget: dict[str, Any]
+    prompts: list[list[dict[str, str]]]
+    events: list[Event]
+    answer: str | None
+    best: int | None
+    text: str | None
+    confidence: float | None
+    stopped: str
+    tally: list[tuple[str, float]]
+    candidates: list[Candidate]
+    spent: Cost
+    fresh: Cost
+    seconds: float
+    made_by: dict[str, str] = field(default_factory=dict)
+    format: str = FORMAT
+    version: int = VERSION
+
+
+class Trace:
+    """Listens to a run on one problem. Samples are told apart by identity, so equal texts stay different draws."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.events: list[Event] = []
+        self.prompts = [Prompt(problem.prompt.messages)]
+        self._samples: list[Sample] = []  # held, so that no identity is used twice
+        self._ids: dict[int, int] = {}
+        self._start = time.monotonic()
+
+    def _now(self) -> float:
+        return round(time.monotonic() - self._start, 6)
+
+    def _prompt(self, prompt: Prompt) -> int:
+        bare = Prompt(prompt.messages)
+        if bare not in self.prompts:
+            self.prompts.append(bare)
+        return self.prompts.index(bare)
+
+    def id_of(self, sample: Sample | None) -> int | None:
+        """The number of a draw in this trace."""
+        return self._ids.get(id(sample))
+
+    def draw(self, sample: Sample, is_banked: bool) -> None:
+        """A draw was handed to the strategy."""
+        number = len(self._samples)
+        self._samples.append(sample)
+        self._ids[id(sample)] = number
+        self.events.append(
+            DrawEvent(
+                number, self._now(), self._prompt(sample.prompt), sample.prompt.prefix, sample.text,
+                sample.finish.value, sample.draw, sample.seed, is_banked, sample.error, sample.cost,
+            )
+        )  # fmt: skip
+
+    def score(self, by: str, samples: Sequence[Sample], scores: Sequence[Score]) -> None:
+        """A verifier has spoken."""
+        verdicts = [
+            Scored(self.id_of(sample), score.value, list(score.steps), score.why, score.cost)
+            for sample, score in zip(samples, scores, strict=True)
+        ]
+        self.events.append(ScoreEvent(self._now(), by, verdicts))
+
+    def prefer(self, by: str, pairs: Sequence[Pair], preferences: Sequence[Preference]) -> None:
+        """A judge has spoken."""
+        verdicts = [
+            Preferred(self.id_of(pair.first), self.id_of(pair.second), p.first, p.why, p.cost)
+            for pair, p in zip(pairs, preferences, strict=True)
+        ]
+        self.events.append(PreferEvent(self._now(), by, verdicts))
+
+    def note(self, what: str, samples: Sequence[Sample], details: Mapping[str, Any]) -> None:
+        """The strategy has decided something."""
+        plain = {name: self.id_of(v) if isinstance(v, Sample) else v for name, v in details.items()}
+        self.events.append(NoteEvent(self._now(), what, [self.id_of(s) for s in samples], plain))
+
+    def file(
+        self,
+        outcome: Outcome,
+        *,
+        answers: Sequence[str | None],
+        model: str,
+        strategy: str,
+        verifier: str | None,
+        judge: str | None,
+        seed: int,
+        params: Params,
+        budget: Mapping[str, Any],
+        spent: Cost,
+        fresh: Cost,
+        made_by: Mapping[str, str],
+    ) -> TraceFile:
+        """The trace of a finished run; `answers` are the candidates'."""
+        scores = outcome.scores or (None,) * len(outcome.candidates)
+        candidates = [
+            Candidate(self.id_of(sample), answer, None if score is None else score.value)
+            for sample, answer, score in zip(outcome.candidates, answers, scores, strict=True)
+        ]
+        conversations = [[asdict(m) for m in prompt.messages] for prompt in self.prompts]
+        sampling = asdict(params) | {"stop": list(params.stop)}
+        best = outcome.best
+        return TraceFile(
+            self.problem.id, self.problem.kind.value, model, strategy, verifier, judge, seed, sampling,
+            dict(budget), conversations, self.events, outcome.answer, self.id_of(best), best.reply if best else None,
+            outcome.confidence, outcome.stopped.value, list(outcome.tally), candidates, spent, fresh, self._now(),
+            dict(made_by),
+        )  # fmt: skip
+
+
+def write(path: Path, trace: TraceFile) -> None:
+    """Writes a trace, whole or not at all; its format and version come first."""
+    fields = asdict(trace)
+    ordered = {"format": fields.pop("format"), "version": fields.pop("version"), **fields}
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(ordered, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def is_trace(path: Path) -> bool:
+    """Whether a file says that it is a trace, of whatever version."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return f'"{FORMAT}"'.encode() in file.read(200)
+
+
+def read(path: Path) -> TraceFile:
+    """A trace from its file; raises `FileFormatError` for one that is damaged or of another version."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileFormatError(path, None, f"cannot be read: {error}") from error
+    except json.JSONDecodeError as error:
+        raise FileFormatError(path, error.lineno, f"not JSON: {error.msg} at column {error.colno}") from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise FileFormatError(path, None, "not a trace: `mull solve ... --trace FILE` writes one")
+    if raw.get("version") != VERSION:
+        made_by = raw.get("made_by")
+        writer = made_by.get("mull") if isinstance(made_by, dict) else None
+        raise FileFormatError(
+            path, None,
+            f"a trace of version {raw.get('version')!r}, and this mull reads version {VERSION}: draw it with the mull "
+            f"that wrote it{f' ({writer})' if writer else ''}, or make it again with `mull solve ... --trace`",
+        )  # fmt: skip
+    try:
+        trace: TraceFile = TypeAdapter(TraceFile).validate_python(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise FileFormatError(path, None, f"a damaged trace: {where}: {first['msg']}") from error
+    return trace

@@ -1,0 +1,81 @@
+"""Whether a verifier or judge knows right from wrong: a solution that is right and one that is not, scored by it.
+
+A reward model served under the conventions of another, with its classes or its labels swapped, answers every request
+and ranks upside down. This is the cheapest way to see it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from mull.types import Finish, Judge, Pair, Problem, Prompt, Sample, Verifier
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A problem, a right solution of it and a wrong one."""
+
+    problem: Problem
+    good: str
+    bad: str
+
+    def samples(self) -> tuple[Sample, Sample]:
+        good, bad = (Sample(self.problem.prompt, text, Finish.STOP) for text in (self.good, self.bad))
+        return good, bad
+
+
+@runtime_checkable
+class Contracted(Protocol):
+    """A verifier that knows another kind of problem than one in words."""
+
+    @property
+    def contract(self) -> Contract: ...
+
+
+WORDS = Contract(
+    Problem(
+        "change",
+        Prompt.user("Tom buys 4 pens at 3 dollars each and pays with a 20 dollar note. How much change does he get?"),
+    ),
+    "The 4 pens cost 4 * 3 = 12 dollars.\n\nThe change is 20 - 12 = 8 dollars.\n\nThe answer is \\boxed{8}.",
+    "The 4 pens cost 4 + 3 = 7 dollars.\n\nThe change is 20 + 7 = 27 dollars.\n\nThe answer is \\boxed{27}.",
+)
+
+
+class Finding(NamedTuple):
+    """What a verifier said of the right and of the wrong solution; of a judge, its preference in both orders.
+
+    `is_right` is `None` where it could not tell, with `why`.
+    """
+
+    name: str
+    good: float | None
+    bad: float | None
+    is_right: bool | None
+    why: str
+
+
+async def check(verifier: Verifier) -> Finding:
+    """Has a verifier score a right and a wrong solution; it must give the right one more."""
+    contract = verifier.contract if isinstance(verifier, Contracted) else WORDS
+    good, bad = await verifier.score(contract.problem, contract.samples())
+    if good.value is None or bad.value is None:
+        return Finding(verifier.name, good.value, bad.value, None, good.why if good.value is None else bad.why)
+    if good.value > bad.value:
+        return Finding(verifier.name, good.value, bad.value, True, good.why)
+    how = "no higher than" if good.value == bad.value else "below"
+    why = f"it ranks a right solution ({good.value:.3g}) {how} a wrong one ({bad.value:.3g})"
+    return Finding(verifier.name, good.value, bad.value, False, why)
+
+
+async def check_judge(judge: Judge) -> Finding:
+    """Has a judge compare a right and a wrong solution, and once more the other way round."""
+    good, bad = WORDS.samples()
+    first, second = await judge.prefer(WORDS.problem, [Pair(good, bad), Pair(bad, good)])
+    if first.first is None or second.first is None:
+        return Finding(judge.name, first.first, second.first, None, first.why or second.why)
+    if first.first > 0.5 > second.first:
+        return Finding(judge.name, first.first, second.first, True, "")
+    why = f"it prefers a wrong solution or cannot decide ({first.first:.3g} and {second.first:.3g} for the first shown)"
+    return Finding(judge.name, first.first, second.first, False, why + (f": {first.why}" if first.why else ""))

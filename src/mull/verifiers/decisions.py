@@ -1,0 +1,172 @@
+"""Judging through `POST /v1/decisions`: vLLM 0.33 and SGLang 0.5.23 answer typed questions with probabilities.
+
+The two give the path different forms. Both read single-token labels without generating, so a verdict is one request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from mull.cost import Price, total
+from mull.types import Cost, Finish, Pair, Preference, Problem, Sample, Score
+from mull.verifiers.fence import RULES, code_of, fenced
+from mull.verifiers.judge import LEAST_MASS, Opinion, already, both_orders, spread
+from mull.verifiers.reading import Unscored
+from mull.verifiers.wire import Post, Server
+
+IS_CORRECT = "Is the quoted answer to the quoted problem correct?"
+WHICH = "Which of the quoted answers to the quoted problem is better? Their order means nothing."
+PROMPT_TOKENS = 512
+"""What a server writes around a question, at most."""
+
+
+@dataclass(frozen=True)
+class _Decisions:
+    """The options that both kinds of decision have."""
+
+    model: str
+    base_url: str
+    server: Literal["vllm", "sglang"] = "vllm"
+    api_key_env: str | None = None
+    seconds: float = 120.0
+    usd_per_mtok: float | None = None
+    active_params: float | None = None
+    seed: int = 0
+
+    question: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        _ = self._server  # an address or a key that is missing is said before anything is spent
+
+    @cached_property
+    def _server(self) -> Server:
+        return Server(self.base_url, self.api_key_env, self.seconds)
+
+    @property
+    def name(self) -> str:
+        return f"decisions {self.model}"
+
+    @property
+    def identity(self) -> str:
+        told = hashlib.blake2b(f"{self.question}{RULES}".encode(), digest_size=4).hexdigest()
+        return f"decisions {self.server} {self.model} seed={self.seed} {told}"
+
+    def _text(self, problem: Problem, answers: Sequence[str]) -> str:
+        asked = "\n\n".join(m.content for m in problem.prompt.messages if m.role == "user")
+        code = code_of(self.seed, asked, *answers)
+        names = ("answer",) if len(answers) == 1 else ("answer A", "answer B")
+        quoted = [fenced(name, answer, code) for name, answer in zip(names, answers, strict=True)]
+        return "\n\n".join([RULES.replace("{code}", code), fenced("problem", asked, code), *quoted])
+
+    def _cost(self, n_read: int | None, n_made: int, seconds: float | None) -> Cost:
+        price = Price(self.usd_per_mtok, self.usd_per_mtok, self.active_params)
+        cost = price.cost(n_read, n_made)
+        return Cost(1, n_read, 0, n_made, 0, cost.flops, cost.usd, seconds)
+
+    def _quote(self, texts: Sequence[str]) -> Cost:
+        return total(self._cost(len(text.encode()) + PROMPT_TOKENS, 1, None) for text in texts)
+
+    async def _opinion(self, post: Post, text: str) -> Opinion:
+        start, cost = time.monotonic(), Cost()
+        body = {"model": self.model, "input": text, "questions": [self._question()]}
+        try:
+            reply = await post("/v1/decisions", body)
+            try:
+                usage = reply["usage"]
+                n_read = usage.get("input_tokens", usage.get("prompt_tokens"))
+                n_made = usage.get("output_tokens") or 0
+                cost = self._cost(n_read, n_made, time.monotonic() - start)
+                p, mass = self._read(reply["answers"])
+            except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+                what = f"{type(error).__name__} {error}"
+                raise Unscored(f"the server's decision is not of the form of {self.server}: {what}") from None
+            if not 0 <= p <= 1:
+                raise Unscored(f"the server decided with a probability of {p:g}")
+            if mass is not None and mass < LEAST_MASS:
+                raise Unscored(f"the model would rather have said something else: its labels have only {mass:.2f}")
+        except Unscored as why:
+            return Opinion(None, cost, str(why))
+        return Opinion(p, cost)
+
+    def _question(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _read(self, answers: Any) -> tuple[float, float | None]:
+        """The probability of the first label, and that of all labels where it is told."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Decisions(_Decisions):
+    """A server's `/v1/decisions` as a verifier: the probability that an answer is correct."""
+
+    question: ClassVar[str] = IS_CORRECT
+
+    def _question(self) -> dict[str, Any]:
+        if self.server == "vllm":
+            return {"type": "predicate", "instructions": IS_CORRECT}
+        return {"id": "correct", "type": "yes_no", "question": IS_CORRECT}
+
+    def _read(self, answers: Any) -> tuple[float, float | None]:
+        if self.server == "vllm":
+            return float(answers[0]["probability"]), None
+        answer = answers["correct"]
+        return float(answer["probabilities"]["yes"]), float(answer["label_mass"])
+
+    def _texts(self, problem: Problem, samples: Sequence[Sample]) -> dict[str, str]:
+        told = (s for s in samples if s.finish is not Finish.ERROR and s.reply.strip())
+        return {s.reply: self._text(problem, [s.reply]) for s in told}
+
+    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
+        return self._quote(list(self._texts(problem, samples).values()))
+
+    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+        texts = self._texts(problem, samples)
+        async with self._server.opened() as post:
+            opinions = await asyncio.gather(*(self._opinion(post, text) for text in texts.values()))
+        return spread(samples, dict(zip(texts, opinions, strict=True)))
+
+
+@dataclass(frozen=True)
+class PairDecisions(_Decisions):
+    """A server's `/v1/decisions` as a judge: which of two answers is better, asked in both orders."""
+
+    question: ClassVar[str] = WHICH
+
+    def _question(self) -> dict[str, Any]:
+        if self.server == "vllm":
+            choices = [{"value": value, "description": f"answer {value}"} for value in "AB"]
+            return {"type": "choice", "instructions": WHICH, "choices": choices}
+        options = [{"name": name, "description": f"answer {name}"} for name in "AB"]
+        return {"id": "better", "type": "choice", "question": WHICH, "options": options}
+
+    def _read(self, answers: Any) -> tuple[float, float | None]:
+        if self.server == "vllm":
+            told = {row["value"]: float(row["probability"]) for row in answers[0]["probabilities"]}
+            return told["A"], float(answers[0]["confidence"]) / max(told.values())
+        answer = answers["better"]
+        return float(answer["probabilities"]["A"]), float(answer["label_mass"])
+
+    def _texts(self, problem: Problem, pair: Pair) -> tuple[str, str]:
+        first, second = pair.first.reply, pair.second.reply
+        return self._text(problem, [first, second]), self._text(problem, [second, first])
+
+    def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
+        return self._quote([text for pair in pairs if already(pair) is None for text in self._texts(problem, pair)])
+
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
+        async with self._server.opened() as post:
+            return await asyncio.gather(*(self._compare(post, problem, pair) for pair in pairs))
+
+    async def _compare(self, post: Post, problem: Problem, pair: Pair) -> Preference:
+        known = already(pair)
+        if known is not None:
+            return known
+        there, back = self._texts(problem, pair)
+        return both_orders(*await asyncio.gather(self._opinion(post, there), self._opinion(post, back)))

@@ -1,0 +1,210 @@
+"""Programs run: the tests that come with a problem as a verifier, and the executor that strategies use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mull.errors import NoSandboxError, SandboxError, UsageError
+from mull.programs import execute as bench
+from mull.programs.execute import Apart, Bench, Suite, Verdict
+from mull.programs.extract import Asked, asked, program_of
+from mull.sandbox import LevelName, Limits
+from mull.trials import Behaviour, Trial
+from mull.types import Cost, Problem, Sample, Score
+
+NO_TESTS = "the problem gives no tests"
+
+
+def check_seconds(seconds: float) -> None:
+    """Refuses a limit of nothing."""
+    if not seconds > 0:
+        raise UsageError(f"seconds must be above 0, not {seconds}")
+
+
+def wavering(verdicts: Mapping[str, Sequence[Sequence[Verdict]]]) -> set[int]:
+    """The places of flaky tests, from several runs of each program: those that waver for more than one program.
+
+    A test that wavers for a single program may be right and the program random: that program does not pass it.
+    """
+    n_wavers: dict[int, int] = {}
+    for runs in verdicts.values():
+        for place, seen in enumerate(zip(*runs, strict=True)):
+            if len({verdict.passed for verdict in seen}) > 1:
+                n_wavers[place] = n_wavers.get(place, 0) + 1
+    return {place for place, n in n_wavers.items() if n > 1}
+
+
+@dataclass(frozen=True)
+class GivenTests:
+    """Runs a reply's program on the tests that come with the problem: 1 if it passes them all, else 0.
+
+    `seconds` is processor time for one program on all tests. With `repeats` each program is run so often: a test
+    that wavers for several programs is flaky, is left out and named; a program passes a test that it passes every
+    time. With `partial` the score is the share of tests passed. `Score.steps` has 1 or 0 for each test that counts.
+
+    `isolation` is the least level of the sandbox.
+
+    A program that crashes, hangs or is not there scores 0. There is no score where the sandbox failed, where the
+    problem has no tests, or where none of them makes sense.
+    """
+
+    seconds: float = 4.0
+    repeats: int = 1
+    partial: bool = False
+    isolation: LevelName = "namespaces"
+
+    def __post_init__(self) -> None:
+        check_seconds(self.seconds)
+        if self.repeats < 1:
+            raise UsageError(f"repeats must be at least 1, not {self.repeats}")
+
+    @property
+    def name(self) -> str:
+        return "tests"
+
+    @property
+    def identity(self) -> str:
+        return f"tests@1/{self.seconds:g}s/{self.repeats}" + ("/partial" if self.partial else "")
+
+    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
+        """No tokens and no money: processor time of this machine."""
+        return Cost()
+
+    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+        what = asked(problem.given)
+        if not (what.tests or what.pairs):
+            return [Score(None, why=NO_TESTS)] * len(samples)
+        programs = [program_of(problem, sample) for sample in samples]
+        distinct = sorted({program for program in programs if program is not None})
+        found = await asyncio.gather(*(self._runs(what, program) for program in distinct))
+        runs = dict(zip(distinct, found, strict=True))
+        flaky = wavering({program: told for program, told in runs.items() if not isinstance(told, str)})
+        return [
+            Score(0.0, why="there is no program in the reply") if program is None else self._score(runs[program], flaky)
+            for program in programs
+        ]
+
+    async def _runs(self, what: Asked, program: str) -> list[list[Verdict]] | str:
+        """The verdicts of each run of a program, or why the sandbox could not tell."""
+        limits = bench.with_seconds(self.seconds)
+        try:
+            if not what.entry_point:
+                return [await bench.run_pairs(program, what.pairs, limits, self.isolation) for _ in range(self.repeats)]
+            return [await _bench(what, limits, seed, self.isolation).run(program) for seed in range(self.repeats)]
+        except NoSandboxError:
+            raise
+        except SandboxError as error:
+            return f"the sandbox failed: {error}"
+
+    def _score(self, runs: list[list[Verdict]] | str, flaky: set[int]) -> Score:
+        if isinstance(runs, str):
+            return Score(None, why=runs)
+        steps: list[float] = []
+        remarks: list[str] = []
+        for place, seen in enumerate(zip(*runs, strict=True)):
+            if seen[0].passed is None:
+                remarks.append(f"test {place + 1} is broken and does not count: {seen[0].why}")
+            elif place in flaky:
+                remarks.append(f"test {place + 1} is flaky and does not count")
+            else:
+                steps.append(float(all(verdict.passed for verdict in seen)))
+                first = next((verdict.why for verdict in seen if not verdict.passed), None)
+                remarks += [f"test {place + 1} failed: {first}"] if first is not None else []
+        if not steps:
+            return Score(None, why="; ".join(["no test can be counted", *remarks]))
+        value = sum(steps) / len(steps) if self.partial else float(all(steps))
+        return Score(value, tuple(steps), why="; ".join(remarks))
+
+
+_benches: dict[tuple[Asked, float, int, LevelName], Bench] = {}
+
+
+def _bench(what: Asked, limits: Limits, seed: int, isolation: LevelName) -> Bench:
+    """The bench of these tests, kept for the other programs on them."""
+    key = (what, limits.cpu_seconds, seed, isolation)
+    if key not in _benches:
+        if len(_benches) >= 256:
+            _benches.pop(next(iter(_benches)))
+        suite = Suite(what.entry_point, what.tests, what.prelude, what.setup)
+        _benches[key] = Bench(suite, limits, seed=seed, isolation=isolation)
+    return _benches[key]
+
+
+@dataclass(frozen=True)
+class PythonExecutor:
+    """Runs Python programs in the sandbox, with `seconds` of processor time for one program on all it is tried on.
+
+    One test or input may take `call_seconds` on the clock. The calls of one program share a process, so that a hundred
+    tests cost little more than one; after one that hangs or dies a new process goes on. With `isolated` each has its
+    own, for programs that keep state between calls. `isolation` is the least level of the sandbox.
+    """
+
+    seconds: float = 4.0
+    call_seconds: float = 2.0
+    isolated: bool = False
+    isolation: LevelName = "namespaces"
+
+    def __post_init__(self) -> None:
+        check_seconds(self.seconds)
+        check_seconds(self.call_seconds)
+
+    @property
+    def name(self) -> str:
+        return "python"
+
+    @property
+    def identity(self) -> str:
+        return f"python@1/{self.seconds:g}s/{self.call_seconds:g}s" + ("/isolated" if self.isolated else "")
+
+    @property
+    def _apart(self) -> Apart:
+        return "isolated" if self.isolated else "restarted"
+
+    def quote(self, problem: Problem, trials: Sequence[Trial]) -> Cost:
+        """No tokens and no money: processor time of this machine."""
+        return Cost()
+
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Behaviour]:
+        what = asked(problem.given)
+        distinct = list(dict.fromkeys(trials))
+        benches = {
+            tests: Bench(
+                Suite(what.entry_point, tests, what.prelude, what.setup),
+                bench.with_seconds(self.seconds),
+                self.call_seconds,
+                isolation=self.isolation,
+            )
+            for tests in dict.fromkeys(_texts(trial.tests) for trial in distinct)
+        }
+        found = await asyncio.gather(*(self._trace(what, trial, benches[_texts(trial.tests)]) for trial in distinct))
+        behaviours = dict(zip(distinct, found, strict=True))
+        return [behaviours[trial] for trial in trials]
+
+    async def _trace(self, what: Asked, trial: Trial, tests: Bench) -> Behaviour:
+        try:
+            limits, level = tests.limits, self.isolation
+            if what.entry_point:
+                verdicts = await tests.run(trial.program, self._apart) if trial.tests else []
+                outputs = await bench.outputs(
+                    trial.program, trial.inputs, what.setup, limits, self.call_seconds, self._apart, level
+                )
+            else:
+                pairs = [test for test in trial.tests if not isinstance(test, str)]
+                verdicts = await bench.run_pairs(trial.program, pairs, limits, level)
+                told = (bench.printed(trial.program, text, limits, level) for text in trial.inputs)
+                outputs = list(await asyncio.gather(*told))
+        except NoSandboxError:
+            raise
+        except SandboxError as error:
+            return Behaviour(is_known=False, why=f"the sandbox failed: {error}")
+        return Behaviour(
+            tuple(verdict.passed for verdict in verdicts),
+            tuple(output.text for output in outputs),
+            tuple(output.error for output in outputs),
+        )
+
+
+def _texts(tests: Sequence[str | tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(test for test in tests if isinstance(test, str))

@@ -1,0 +1,122 @@
+"""Reward models in this process, through transformers (`pip install 'mull[train]'`)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mull.errors import UsageError
+from mull.types import Message
+from mull.verifiers.reading import Asked, Reading, Rows, Unscored
+
+_lock = threading.Lock()
+_loaded: dict[tuple[str, str], tuple[Any, Any]] = {}
+
+
+def _load(model: str, kind: str) -> tuple[Any, Any]:
+    """A model and its tokenizer, one for each process. Code that comes with a model is never run."""
+    try:
+        import torch
+        import transformers
+    except ImportError:
+        raise UsageError("server=transformers needs torch and transformers: pip install 'mull[train]'") from None
+    if (model, kind) not in _loaded:
+        transformers.utils.logging.disable_progress_bar()
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = "auto" if device == "cuda" else torch.float32  # a processor's half precision is slow and coarse
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+            loaded, info = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(
+                model, dtype=dtype, output_loading_info=True
+            )
+        except (OSError, ValueError) as error:
+            raise UsageError(f"transformers cannot load {model} for {kind}: {str(error).splitlines()[0]}") from None
+        if missing := sorted(info["missing_keys"]):
+            # Its head would be random numbers, and score.
+            raise UsageError(
+                f"{model} is no {kind} that transformers knows: it has no {missing[0]}. "
+                "Code that comes with a model is not run here; serve it with vLLM or SGLang"
+            )
+        _loaded[model, kind] = tokenizer, loaded.eval().to(device)
+    return _loaded[model, kind]
+
+
+@dataclass(frozen=True)
+class Local:
+    """A reward model loaded by name or from a folder: a classifier of sequences or tokens, or a language model."""
+
+    model: str
+
+    async def rows(self, asked: Asked, reading: Reading) -> Rows:
+        """What the model says about a reply: raw logits, read as the reading says."""
+        return await asyncio.to_thread(self._rows, asked, reading)
+
+    def _rows(self, asked: Asked, reading: Reading) -> Rows:
+        import torch
+
+        is_sequence = reading.at == "end" and reading.form != "turns"
+        kind = (
+            "CausalLM"
+            if reading.readout == "pair"
+            else "SequenceClassification"
+            if is_sequence
+            else "TokenClassification"
+        )
+        with _lock:
+            tokenizer, model = _load(self.model, kind)
+            ids, ends = _places(tokenizer, asked, reading)
+            with torch.inference_mode():
+                logits = model(torch.tensor([ids], device=model.device)).logits[0].double().cpu()
+        if kind == "SequenceClassification":
+            return Rows([logits.tolist()], False, len(ids))
+        if reading.readout == "pair":
+            pair = reading.pair_ids or [_ids(tokenizer, token)[-1] for token in reading.pair]
+            logits = logits[:, list(pair)]
+        return Rows(logits[ends].tolist(), False, len(ids))
+
+
+def _places(tokenizer: Any, asked: Asked, reading: Reading) -> tuple[list[int], list[int]]:
+    """The token ids of what is asked, and the places at which values are read."""
+    if reading.form == "turns":
+        return _turns(tokenizer, asked.messages)
+    if reading.at == "piece":
+        ids = tokenizer(asked.pieces[0])["input_ids"]
+        ends = []
+        for i, piece in enumerate(asked.pieces[1:]):
+            ids = ids + (_ids(tokenizer, piece)[-1:] if i % 2 else _ids(tokenizer, piece))
+            ends += [len(ids) - 1] if i % 2 else []
+        return ids, ends
+    if reading.form == "plain":
+        ids = tokenizer(f"{asked.head}{asked.body}")["input_ids"]
+    else:
+        ids = _ids(tokenizer, _written(tokenizer, asked.messages, False))
+    if reading.at == "end":
+        return ids, [len(ids) - 1]
+    tag = reading.tag_id if reading.tag_id is not None else _ids(tokenizer, reading.tag)[-1]
+    return ids, [i for i, token in enumerate(ids) if token == tag]
+
+
+def _turns(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
+    ids = _ids(tokenizer, _written(tokenizer, messages, False))
+    ends = []
+    for i, message in enumerate(messages):
+        if message.role == "assistant":
+            before = _ids(tokenizer, _written(tokenizer, messages[:i], True))
+            if ids[: len(before)] != before:
+                raise Unscored("the model's chat template changes what it wrote before when a turn is added")
+            ends.append(len(before) - 1)
+    return ids, ends
+
+
+def _written(tokenizer: Any, messages: Sequence[Message], is_open: bool) -> str:
+    told = [{"role": m.role, "content": m.content} for m in messages]
+    text: str = tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=is_open)
+    return text
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids

@@ -1,0 +1,265 @@
+"""How a reward model is asked and how its answer is read: one frozen declaration, and what it does to a reply.
+
+Every reward model has conventions of its own: what stands before the question, where a step ends, which token says so,
+which number at that place is the score. Served with those of another it answers all the same, and wrongly. A `Reading`
+says all of it in one place; whatever runs the model (`servers.py`, `local.py`, an embedded one) follows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple, Protocol
+
+from mull.errors import UsageError
+from mull.steps import Fold, fold, split
+from mull.types import Message, Problem, Score
+
+Row = Sequence[float]
+
+
+class Unscored(Exception):
+    """Why something has no score; it is caught where scores are made and never seen outside."""
+
+
+class Rows(NamedTuple):
+    """What a model said: one row of numbers for each place where a value was to be read.
+
+    `is_activated`: they went through the activation already. `n_tokens` is what the model read (`None`: not told).
+    """
+
+    values: Sequence[Row]
+    is_activated: bool
+    n_tokens: int | None
+
+
+class Asked(NamedTuple):
+    """A question and a reply as a reward model takes them, in every form that something may run it with.
+
+    `messages` is the conversation; in a dialogue of turns a value is read in place of each assistant message. `head`
+    and `body` are the same as plain text, before the reply and from it on (`None`: the model's template is not known
+    here). `pieces` are the parts of that text where they are tokenized one by one: what comes before the reply, then
+    each step and its tag in turn.
+    """
+
+    messages: tuple[Message, ...]
+    head: str | None
+    body: str
+    pieces: tuple[str, ...]
+    n_values: int
+    n_steps: int
+
+
+class Backend(Protocol):
+    """Runs a reward model: a server, this process, the embedded runtime."""
+
+    @property
+    def model(self) -> str:
+        """The model's name, which its scores are kept under."""
+        ...
+
+    async def rows(self, asked: Asked, reading: Reading) -> Rows:
+        """The numbers of one reply; raises `Unscored` where there are none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The conventions of one reward model.
+
+    `form`: a conversation for the model's chat template, plain text, or a dialogue in which each step is a user turn
+    that the model answers. `split` is what ends a step (`None`: the reply is judged as a whole), `label` what is
+    written before a step that does not begin with it (`{i}` is its number), `tag` the token after each step where its
+    value is read, `joint` what stands between steps.
+    """
+
+    form: Literal["chat", "plain", "turns"]
+    readout: Literal["class", "pair", "value"]
+    """The numbers of a place: one for each class, the logits of two tokens of the vocabulary, or a single one."""
+    activation: Literal["none", "sigmoid", "softmax"]
+    split: str | None = None
+    system: str = ""
+    template: Literal["", "chatml", "llama3"] = ""
+    """How the conversation is written as text, for servers that apply no chat template themselves."""
+    start: str = ""
+    """Plain text: what comes before the reply; `{question}` stands for the question."""
+    label: str = ""
+    tag: str = ""
+    tag_id: int | None = None
+    joint: str = ""
+    index: int = 0
+    """Which number of a place is the good one."""
+    pair: tuple[str, str] = ("", "")
+    """The tokens whose logits are read, the good one first, as text ..."""
+    pair_ids: tuple[int, int] | None = None
+    """... and as ids, where a server wants those."""
+    at: Literal["end", "tag", "piece"] = "end"
+    """Where values are read: at the end, at each tag, or at the end of each piece, each tokenized by itself."""
+    low: float = 0.0
+    high: float = 1.0
+    """The range of what the activation gives; it is brought to [0, 1]."""
+    fold: Fold = "last"
+    reserved: tuple[str, ...] = ()
+    """Texts that are special tokens to the model: a reply that holds one could pretend to be something else."""
+    server: str = "pooling"
+    """The usual way to serve it; see `servers.SERVERS`."""
+
+    @property
+    def is_process(self) -> bool:
+        """Whether it scores steps."""
+        return self.split is not None
+
+    @property
+    def digest(self) -> str:
+        """Eight characters that stand for these conventions."""
+        told = "/".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "server")
+        return hashlib.blake2b(told.encode(), digest_size=4).hexdigest()
+
+    def asked(self, problem: Problem, reply: str) -> Asked:
+        """What to ask about a reply; raises `Unscored` where that cannot be asked."""
+        question = "\n\n".join(m.content for m in problem.prompt.messages if m.role == "user")
+        for where, text in (("question", question), ("reply", reply)):
+            for token in (*self.reserved, self.tag):
+                if token.strip() and token in text:
+                    raise Unscored(f"the {where} holds {token!r}, which is a token of the reward model's own")
+        whole = [reply.strip()] if self.split is None else [s.strip() for s in split(reply, self.split)]
+        steps = [self._labelled(i, step) for i, step in enumerate(whole, 1) if step]
+        if not steps:
+            raise Unscored("the reply is empty")
+        start = self.start.replace("{question}", question)
+        joined = self.joint.join(step + self.tag for step in steps)
+        if self.form == "turns":
+            messages = self._turns(start, steps)
+        else:
+            turns = [m for m in problem.prompt.messages if m.role != "system"]
+            system = [Message("system", self.system)] if self.system else []
+            messages = (*system, *turns, Message("assistant", joined))
+        head, body = (start, joined) if self.form == "plain" else self._written(messages)
+        pieces = [start]
+        for i, step in enumerate(steps):
+            pieces += [self.joint + step if i else step, self.tag]
+        n_values = len(steps) if self.is_process else 1
+        return Asked(messages, head, body, tuple(pieces), n_values, len(steps))
+
+    def _labelled(self, i: int, step: str) -> str:
+        label = self.label.replace("{i}", str(i))
+        return step if step.startswith(label) else label + step
+
+    def _turns(self, start: str, steps: Sequence[str]) -> tuple[Message, ...]:
+        messages = []
+        for i, step in enumerate(steps):
+            messages += [Message("user", step if i else start + step), Message("assistant", self.pair[0])]
+        return tuple(messages)
+
+    def _written(self, messages: Sequence[Message]) -> tuple[str | None, str]:
+        """A conversation as text: all before its last message, and that message."""
+        if not self.template:
+            return None, ""
+        begin, middle, end = _TEMPLATES[self.template]
+        turns = [f"{begin}{m.role}{middle}{m.content}{end}" for m in messages]
+        head = "".join(turns[:-1]) + f"{begin}assistant{middle}"
+        return head, messages[-1].content + end
+
+    def values(self, rows: Rows, n_values: int) -> tuple[float, ...]:
+        """The scores that rows of numbers mean, each in [0, 1]; raises `Unscored` where they make no sense."""
+        if len(rows.values) != n_values:
+            places = "place" if n_values == 1 else "places"
+            raise Unscored(
+                f"the reward model gave values for {len(rows.values)} places and was asked for {n_values} {places}: "
+                "its server reads steps elsewhere than the preset says"
+            )
+        return tuple(self._value(row, rows.is_activated) for row in rows.values)
+
+    def _value(self, row: Row, is_activated: bool) -> float:
+        if len(row) <= self.index or (self.readout == "pair" and len(row) != 2):
+            raise Unscored(f"the reward model gave {len(row)} numbers for a place, and the preset reads {self._what()}")
+        if not all(math.isfinite(x) for x in row):
+            raise Unscored("the reward model gave a number that is not finite")
+        value = row[self.index]
+        if self.activation == "softmax":
+            if is_activated and not (min(row) >= 0 and math.isclose(math.fsum(row), 1, abs_tol=1e-2)):
+                raise Unscored(f"the reward model gave {list(row)} where probabilities were asked for")
+            value = value if is_activated else softmax(row)[self.index]
+        elif self.activation == "sigmoid" and not is_activated:
+            value = sigmoid(value)
+        if not self.low <= value <= self.high:
+            raise Unscored(f"the reward model gave {value:g}, outside its range of {self.low:g} to {self.high:g}")
+        return (value - self.low) / (self.high - self.low)
+
+    def _what(self) -> str:
+        return "two" if self.readout == "pair" else f"number {self.index}"
+
+    def score(self, values: Sequence[float], how: Fold, n_steps: int) -> Score:
+        """One score from the values of a reply; it says so where there was nothing to split."""
+        if not self.is_process:
+            return Score(values[-1])
+        why = f"the reply is a single step: it has no {self.split!r}" if n_steps == 1 else ""
+        return Score(fold(values, how), tuple(values), why=why)
+
+
+def sigmoid(x: float) -> float:
+    """The logistic function, without overflow."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def softmax(row: Row) -> list[float]:
+    """Probabilities from logits or log-probabilities, without overflow."""
+    top = max(row)
+    powers = [math.exp(x - top) for x in row]
+    return [power / math.fsum(powers) for power in powers]
+
+
+_TEMPLATES = {
+    "chatml": ("<|im_start|>", "\n", "<|im_end|>\n"),
+    "llama3": ("<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>"),
+}
+_QWEN = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<extra_0>")
+_LLAMA = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+_MATH = "Please reason step by step, and put your final answer within \\boxed{}."
+
+PRESETS = {
+    "qwen-math-prm": Reading(
+        "chat", "class", "softmax", split="\n\n", system=_MATH, template="chatml", tag="<extra_0>", tag_id=151651,
+        index=1, at="tag", fold="prod", reserved=_QWEN,
+    ),
+    "qwen-math-rm": Reading(
+        "chat", "value", "sigmoid", system=_MATH, template="chatml", reserved=_QWEN, server="classify"
+    ),
+    "math-shepherd": Reading(
+        "plain", "pair", "softmax", split="\n", start="{question} ", label="Step {i}: ", tag=" ки", tag_id=12902,
+        joint="\n", pair=("+", "-"), pair_ids=(648, 387), at="tag", fold="min", reserved=("<s>", "</s>"),
+    ),
+    "skywork-prm": Reading(
+        "plain", "value", "sigmoid", split="\n", start="{question}\n", tag="\n", at="piece", reserved=_QWEN
+    ),
+    "skywork-reward": Reading(
+        "chat", "value", "sigmoid", reserved=(*_QWEN, *_LLAMA, "<start_of_turn>", "<end_of_turn>"), server="classify"
+    ),
+    "rlhflow-prm": Reading(
+        "turns", "pair", "softmax", split="\n\n", start="{question} ", template="llama3", pair=("+", "-"),
+        pair_ids=(10, 12), reserved=_LLAMA, server="chat",
+    ),
+    "rlhflow-orm": Reading(
+        "turns", "pair", "softmax", start="{question} ", template="llama3", pair=("+", "-"), pair_ids=(10, 12),
+        reserved=_LLAMA, server="chat",
+    ),
+    "bradley-terry": Reading("chat", "value", "sigmoid", server="classify"),
+    "cross-encoder": Reading("plain", "value", "sigmoid", start="{question}", server="score"),
+}  # fmt: skip
+"""Reward models by name. The fold is the one that a model was published with: Qwen2.5-Math-PRM the product,
+Math-Shepherd the least; the last step where none is named."""
+
+
+def preset(name: str, *, is_process: bool) -> Reading:
+    """The conventions of a known reward model; raises `UsageError` for one of the other kind."""
+    from mull.errors import UnknownNameError
+
+    known = {key: reading for key, reading in PRESETS.items() if reading.is_process == is_process}
+    if name in PRESETS and name not in known:
+        kinds = ("orm", "prm") if is_process else ("prm", "orm")
+        raise UsageError(f"{name} is not a preset of {kinds[1]}: write {kinds[0]}:preset={name},...")
+    if name not in known:
+        raise UnknownNameError("preset of a reward model", name, known)
+    return known[name]

@@ -1,0 +1,216 @@
+"""Reward models as verifiers: outcome (one score for a reply) and process (one for each step, folded to one)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import ClassVar, Protocol
+
+from mull.cost import Price, total
+from mull.errors import UsageError
+from mull.steps import Fold
+from mull.types import Cost, Finish, Problem, Sample, Score
+from mull.verifiers.reading import Asked, Backend, Reading, Unscored, preset
+from mull.verifiers.servers import OnServer, check_shape
+from mull.verifiers.wire import Server
+
+TEMPLATE_TOKENS = 256
+"""What a chat template may add to what it is given, at most."""
+
+
+class Source(Protocol):
+    """Where a reward model is run."""
+
+    def opened(self) -> AbstractAsyncContextManager[Backend]:
+        """The model, for as long as the block lasts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A reward model on a server."""
+
+    model: str
+    server: Server
+    shape: str
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Backend]:
+        async with self.server.opened() as post:
+            yield OnServer(self.model, self.shape, post)
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A reward model in this process: anything that is a `Backend`."""
+
+    backend: Backend
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Backend]:
+        yield self.backend
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """Scores replies as a `Reading` says, by whatever runs the model.
+
+    Where the model cannot be asked or its answer makes no sense, a reply has no score and says why. Replies that are
+    equal are scored once. `verifier_tokens` of a score's cost are the tokens that the model read.
+    """
+
+    model: str
+    reading: Reading
+    source: Source
+    fold: Fold | None = None
+    price: Price = field(default_factory=Price)
+
+    @property
+    def name(self) -> str:
+        return self.model
+
+    @property
+    def split(self) -> str | None:
+        """What ends a step; `None`: it scores whole replies only."""
+        return self.reading.split
+
+    @property
+    def identity(self) -> str:
+        """The model, its conventions and the fold; not the address at which it happens to be served."""
+        return f"reward {self.model} {self.reading.digest} {self.fold or self.reading.fold}"
+
+    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
+        """The most that scoring can cost: a token for each byte that the model is given, and its template."""
+        return total(self._cost(n, None) for n in map(self._most, self._asked(problem, samples).values()))
+
+    def _most(self, asked: Asked | str) -> int:
+        if isinstance(asked, str):
+            return 0
+        if self.reading.form == "turns":
+            sizes = [len(message.content.encode()) + TEMPLATE_TOKENS for message in asked.messages]
+            return sum(sum(sizes[: i + 1]) for i in range(0, len(sizes), 2))
+        text = (asked.head or "") + asked.body if self.reading.form == "plain" else ""
+        size = len(text.encode()) + sum(len(m.content.encode()) for m in asked.messages)
+        return size + TEMPLATE_TOKENS
+
+    def _cost(self, n_read: int | None, seconds: float | None) -> Cost:
+        cost = self.price.cost(n_read, None if n_read is None else 0)
+        return Cost(0, 0, 0, n_read, 0, cost.flops, cost.usd, seconds)
+
+    def _asked(self, problem: Problem, samples: Sequence[Sample]) -> dict[str, Asked | str]:
+        """By reply: what to ask about it, or why it cannot be asked."""
+        found: dict[str, Asked | str] = {}
+        for sample in samples:
+            if sample.finish is not Finish.ERROR and sample.reply not in found:
+                try:
+                    found[sample.reply] = self.reading.asked(problem, sample.reply)
+                except Unscored as why:
+                    found[sample.reply] = str(why)
+        return found
+
+    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+        asked = self._asked(problem, samples)
+        async with self.source.opened() as backend:
+            scores = await asyncio.gather(*(self._score(backend, one) for one in asked.values()))
+        fresh = dict(zip(asked, scores, strict=True))
+        given: list[Score] = []
+        seen: set[str] = set()
+        for sample in samples:
+            if sample.finish is Finish.ERROR:
+                given.append(Score(None, why="the draw failed"))
+                continue
+            score = fresh[sample.reply]
+            given.append(replace(score, cost=Cost()) if sample.reply in seen else score)
+            seen.add(sample.reply)
+        return given
+
+    async def _score(self, backend: Backend, asked: Asked | str) -> Score:
+        if isinstance(asked, str):
+            return Score(None, why=asked)
+        start, cost = time.monotonic(), Cost()
+        try:
+            rows = await backend.rows(asked, self.reading)
+            cost = self._cost(rows.n_tokens, time.monotonic() - start)
+            values = self.reading.values(rows, asked.n_values)
+        except Unscored as why:
+            return Score(None, cost=cost, why=str(why))
+        return replace(self.reading.score(values, self.fold or self.reading.fold, asked.n_steps), cost=cost)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """The options that a reward model has on a command line."""
+
+    model: str
+    preset: str
+    base_url: str | None = None
+    server: str | None = None
+    split: str | None = None
+    fold: Fold | None = None
+    api_key_env: str | None = None
+    seconds: float = 120.0
+    usd_per_mtok: float | None = None
+    active_params: float | None = None
+
+    is_process: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        _ = self._verifier  # whatever is wrong with the options is said before anything is spent
+
+    @cached_property
+    def _verifier(self) -> RewardModel:
+        reading = preset(self.preset, is_process=self.is_process)
+        if self.split is not None:
+            reading = replace(reading, split=self.split.replace("\\n", "\n"))
+        price = Price(self.usd_per_mtok, self.usd_per_mtok, self.active_params)
+        shape = self.server or reading.server
+        if shape == "transformers":
+            from mull.verifiers.local import Local
+
+            return RewardModel(self.model, reading, Inside(Local(self.model)), self.fold, price)
+        check_shape(shape, reading)
+        if self.base_url is None:
+            raise UsageError(
+                f"the reward model {self.model} needs base_url=http://..., where it is served, "
+                "or server=transformers, which runs it in this process"
+            )
+        server = Server(self.base_url, self.api_key_env, self.seconds)
+        return RewardModel(self.model, reading, Remote(self.model, server, shape), self.fold, price)
+
+    @property
+    def name(self) -> str:
+        return self._verifier.name
+
+    @property
+    def identity(self) -> str:
+        return self._verifier.identity
+
+    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
+        return self._verifier.quote(problem, samples)
+
+    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+        return await self._verifier.score(problem, samples)
+
+
+@dataclass(frozen=True)
+class ProcessReward(_Named):
+    """A process reward model (PRM): scores every step of a reply, and folds those scores to one."""
+
+    is_process = True
+
+
+@dataclass(frozen=True)
+class OutcomeReward(_Named):
+    """An outcome reward model (ORM): one score for a whole reply."""
+
+    is_process = False
+
+    def __post_init__(self) -> None:
+        for option in ("split", "fold"):
+            if getattr(self, option) is not None:
+                raise UsageError(f"an outcome reward model has no steps to {option}")
+        super().__post_init__()

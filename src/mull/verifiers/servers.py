@@ -1,0 +1,189 @@
+"""The ways in which servers give the numbers of a reward model: vLLM 0.33, SGLang 0.5, and any with log-probabilities.
+
+| name | request | read at |
+|---|---|---|
+| `pooling` | vLLM `POST /pooling`, task `token_classify` | step tags, the last token, or every token |
+| `classify` | vLLM `POST /classify` | the end |
+| `score` | vLLM `POST /score`, a cross-encoder | the end |
+| `sglang-score` | SGLang `POST /v1/score` with `score_extraction_token` | step tags |
+| `sglang-classify` | SGLang `POST /classify` | the end |
+| `chat` | `POST /v1/chat/completions`, one token with its likeliest alternatives | in place of each assistant turn |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mull.errors import UnknownNameError, UsageError
+from mull.types import Message
+from mull.verifiers.labels import log_masses
+from mull.verifiers.reading import Asked, Reading, Rows, Unscored
+from mull.verifiers.wire import Post
+
+N_ALTERNATIVES = 20
+"""Likeliest tokens that are asked for: as many as servers give."""
+
+
+@dataclass(frozen=True)
+class OnServer:
+    """A reward model on a server."""
+
+    model: str
+    shape: str
+    post: Post
+
+    async def rows(self, asked: Asked, reading: Reading) -> Rows:
+        """What the server says about a reply; raises `Unscored` where it says nothing of use."""
+        try:
+            return await SERVERS[self.shape](self.model, self.post, asked, reading)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise Unscored(
+                f"the server's answer is not of the form of {self.shape}: {type(error).__name__} {error}"
+            ) from None
+
+
+async def _pooling(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+    ends: list[int] = []
+    if reading.at == "piece":
+        ids, ends = await _tokenized(model, post, asked.pieces)
+        what: dict[str, Any] = {"input": ids}
+    else:
+        what = _input(asked, reading)
+    is_activated = reading.activation == "softmax" and reading.readout == "class"
+    reply = await post("/pooling", {"model": model, **what, "task": "token_classify", "use_activation": is_activated})
+    rows = [_row(row) for row in reply["data"][0]["data"]]
+    if reading.at == "end":
+        rows = rows[-1:]
+    elif reading.at == "piece":
+        if len(rows) <= ends[-1]:
+            raise Unscored(
+                f"the server gave values for {len(rows)} tokens of {ends[-1] + 1}: it must pool none of them"
+            )
+        rows = [rows[end] for end in ends]
+    return Rows(rows, is_activated, _read(reply))
+
+
+async def _tokenized(model: str, post: Post, pieces: Sequence[str]) -> tuple[list[int], list[int]]:
+    """The token ids of pieces, each tokenized by itself, and the places where each tag ends."""
+    bodies = [{"model": model, "prompt": piece, "add_special_tokens": i == 0} for i, piece in enumerate(pieces)]
+    replies = await asyncio.gather(*(post("/tokenize", body) for body in bodies))
+    ids: list[int] = []
+    ends = []
+    for i, reply in enumerate(replies):
+        ids += reply["tokens"][-1:] if i and i % 2 == 0 else reply["tokens"]
+        if i and i % 2 == 0:
+            ends.append(len(ids) - 1)
+    return ids, ends
+
+
+async def _classify(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+    # Raw logits where one number is read: what goes through the server's sigmoid in single precision is 1.0 from 17 on,
+    # and the best candidates tie there.
+    is_activated = reading.activation == "softmax"
+    reply = await post("/classify", {"model": model, **_input(asked, reading), "use_activation": is_activated})
+    return Rows([_row(reply["data"][0]["probs"])], is_activated, _read(reply))
+
+
+async def _score(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+    body = {"model": model, "queries": asked.head, "documents": asked.body, "use_activation": False}
+    reply = await post("/score", body)
+    return Rows([_row(reply["data"][0]["score"])], False, _read(reply))
+
+
+async def _sglang_score(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+    body: dict[str, Any] = {"model": model, "query": asked.head, "items": [asked.body]}
+    if reading.pair_ids is not None:
+        body["label_token_ids"] = list(reading.pair_ids)
+    if reading.at == "tag":
+        body["score_extraction_token"] = reading.tag.strip()
+    is_activated = reading.activation == "softmax"
+    reply = await post("/v1/score", {**body, "apply_softmax": is_activated})
+    rows = reply["scores"][0] if reading.at == "tag" else reply["scores"][:1]
+    return Rows([_row(row) for row in rows], is_activated, _read(reply))
+
+
+async def _sglang_classify(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+    reply = await post("/classify", {"model": model, "text": f"{asked.head}{asked.body}"})
+    return Rows([_row(reply["embedding"])], False, reply.get("meta_info", {}).get("prompt_tokens"))
+
+
+async def _chat(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+    ends = [i for i, message in enumerate(asked.messages) if message.role == "assistant"]
+    replies = await asyncio.gather(*(_next_token(model, post, asked.messages[:end]) for end in ends))
+    rows, read = [], 0
+    for tokens, n_tokens in replies:
+        masses = log_masses(tokens, [reading.pair[:1], reading.pair[1:]])
+        if masses is None:
+            raise Unscored(
+                f"the likeliest tokens leave {' and '.join(map(repr, reading.pair))} undecided: "
+                "is it a reward model of this preset?"
+            )
+        rows.append(masses)
+        read += n_tokens
+    return Rows(rows, False, read)
+
+
+async def _next_token(model: str, post: Post, messages: Sequence[Message]) -> tuple[Sequence[tuple[str, float]], int]:
+    """The likeliest tokens that answer a conversation, with their logarithms, and how many tokens were computed."""
+    body = {
+        "model": model,
+        "messages": _told(messages),
+        "max_tokens": 1,
+        "temperature": 0,
+        "logprobs": True,
+        "top_logprobs": N_ALTERNATIVES,
+    }
+    reply = await post("/v1/chat/completions", body)
+    logprobs = reply["choices"][0]["logprobs"]
+    if not logprobs or not logprobs["content"]:
+        raise Unscored("the server gives no log-probabilities")
+    usage = reply.get("usage") or {}
+    tokens = [(top["token"], float(top["logprob"])) for top in logprobs["content"][0]["top_logprobs"]]
+    return tokens, int(usage.get("prompt_tokens") or 0) + 1
+
+
+def _told(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"role": m.role, "content": m.content} for m in messages]
+
+
+def _input(asked: Asked, reading: Reading) -> dict[str, Any]:
+    if reading.form == "plain":
+        return {"input": f"{asked.head}{asked.body}"}
+    return {"messages": _told(asked.messages)}
+
+
+def _row(numbers: Any) -> list[float]:
+    """One place's numbers; a single one may come without its brackets."""
+    return [float(x) for x in numbers] if isinstance(numbers, list) else [float(numbers)]
+
+
+def _read(reply: Mapping[str, Any]) -> int | None:
+    tokens = (reply.get("usage") or {}).get("prompt_tokens")
+    return None if tokens is None else int(tokens)
+
+
+SERVERS: dict[str, Callable[[str, Post, Asked, Reading], Awaitable[Rows]]] = {
+    "pooling": _pooling,
+    "classify": _classify,
+    "score": _score,
+    "sglang-score": _sglang_score,
+    "sglang-classify": _sglang_classify,
+    "chat": _chat,
+}
+
+
+def check_shape(shape: str, reading: Reading) -> None:
+    """Refuses a way of serving that cannot give what a reading needs."""
+    if shape not in SERVERS:
+        raise UnknownNameError("way of serving a reward model", shape, [*SERVERS, "transformers"])
+    places = {"pooling": ("end", "tag", "piece"), "sglang-score": ("end", "tag")}.get(shape, ("end",))
+    wants = "turns" if reading.form == "turns" else reading.at
+    if (shape == "chat") != (wants == "turns") or (wants != "turns" and wants not in places):
+        raise UsageError(f"server={shape} cannot read this reward model's values: use server={reading.server}")
+    if shape.startswith("sglang") and reading.form == "chat" and not reading.template:
+        raise UsageError(
+            f"server={shape} applies no chat template and this reward model's is not known: use server={reading.server}"
+        )

@@ -1,0 +1,97 @@
+"""Verifiers and judges on the command line: checked before they are trusted, named in mull.toml, honest when down."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from score_server import Fake, serving
+
+
+async def mull(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    """Status, output and errors of a command, while this process serves what it asks."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "mull", *arguments, env=environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+def knows(told: list[str]) -> float:
+    """A model that knows how much change Tom gets."""
+    return 3.0 * told.count("8") - 3.0 * told.count("27")
+
+
+async def test_a_reward_model_with_swapped_labels_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    """The same weights behind two servers, one of which gives the good class first: mull.toml names both."""
+    straight, swapped = Fake(), Fake(n_labels=-2)
+    straight.goodness = swapped.goodness = knows
+    async with serving(straight) as one, serving(swapped) as two:
+        toml = tmp_path / "mull.toml"
+        spec = "prm:model=m,base_url={},preset=qwen-math-prm"
+        toml.write_text(f'[verifiers]\nstraight = "{spec.format(one)}"\nswapped = "{spec.format(two)}"\n')
+        config = ("--config", str(toml))
+        status, out, _ = await mull(environment, "list", "verifiers", "--check", "--verifier", "straight", *config)
+        assert status == 0
+        assert "m: right (right solution " in out
+        status, out, err = await mull(environment, "list", "verifiers", "--check", "--json", *config)
+    assert status == 1
+    found = json.loads(out)["verifiers"]
+    assert ("countdown", True) in [(finding["name"], finding["is_right"]) for finding in found]
+    assert [finding["is_right"] for finding in found if finding["name"] == "m"] == [True, False]
+    assert "is not to be used as it stands: it ranks a right solution" in err
+    assert err.count("\n") == 1
+
+
+async def test_solve_says_what_has_no_score(environment: dict[str, str]) -> None:
+    async with serving(Fake()) as url:
+        pass
+    status, out, err = await mull(
+        environment, "solve", "a:7;b:a*6;b?", "--strategy", "weighted:n=3", "--json",
+        "--verifier", f"prm:model=m,base_url={url},preset=qwen-math-prm",
+    )  # fmt: skip
+    solved = json.loads(out)
+    assert status == 1
+    assert solved["unscored"] == 3
+    assert [sample["score"] for sample in solved["samples"]] == [None] * 3
+    assert solved["answer"] is None
+    assert f"3 of 3 draws have no score: {url}/pooling cannot be reached" in err
+
+
+async def test_samples_are_no_ceiling_on_a_judge(environment: dict[str, str], tmp_path: Path) -> None:
+    """`-n 3` means three draws; the judge's own calls come on top, and are counted."""
+    fake = Fake()
+    fake.say = lambda messages: [("Yes", -0.2), ("No", -1.8)]
+    async with serving(fake) as url:
+        toml = tmp_path / "mull.toml"
+        toml.write_text(f'[models.judge]\nbase_url = "{url}/v1"\n[verifiers]\nyes = "genrm:judge"\n')
+        status, out, err = await mull(
+            environment, "solve", "a:7;b:a*6;b?", "-s", "best", "-n", "3", "--verifier", "yes", "--json",
+            "--config", str(toml),
+        )  # fmt: skip
+    assert status == 0, err
+    solved = json.loads(out)
+    assert solved["unscored"] == 0
+    n_replies = len({sample["text"] for sample in solved["samples"]})
+    assert solved["cost"]["calls"] == 3 + n_replies
+    assert solved["cost"]["verifier_tokens"] == n_replies
+    assert all(sample["score"] == pytest.approx(0.832, abs=1e-3) for sample in solved["samples"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("list", "models", "--check"), "--check is for verifiers and judges"),
+        (("list", "verifiers", "--check", "--verifier", "countdwon"), "did you mean 'countdown'"),
+        (("list", "judges", "--check", "--judge", "pairwise"), "needs model"),
+    ],
+)
+async def test_bad_input(environment: dict[str, str], arguments: tuple[str, ...], says: str) -> None:
+    status, _, err = await mull(environment, *arguments)
+    assert status == 2
+    assert says in err
+    assert err.count("\n") == 1

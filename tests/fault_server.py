@@ -1,0 +1,356 @@
+"""An OpenAI-compatible server that answers from seeds, and fails in every way on demand. Words are its tokens.
+
+In a test: `async with FaultServer(script=["429", "reset"]) as server`. As a process of its own:
+`python tests/fault_server.py --mixed 0.1`; it prints its URL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+WORDS = [
+    "add", "sub", "mul", "div", "take", "then", "so", "thus", "hence", "now", "first", "last",
+    "next", "left", "right", "top", "low", "mid", "odd", "even",
+]  # fmt: skip
+MIXED = (
+    "429", "429-after", "500", "503", "truncated", "not-json", "wrong-n", "duplicate", "empty", "reset", "no-finish",
+)  # fmt: skip
+"""Faults that come and go: what a mixture is drawn from."""
+
+
+def says(prompt: str, seed: int | None, prefix: str = "") -> str:
+    """The whole reply: the same for the same prompt and seed; it ends with an answer, `a` in half of all cases."""
+    rng = random.Random(f"{prompt}/{seed}" if seed is not None else None)
+    words = " ".join(rng.choices(WORDS, k=rng.randint(4, 12)))
+    text = f"{words} answer: {rng.choices('abc', [5, 3, 2])[0]}"
+    return text[len(prefix) :] if text.startswith(prefix) else "Hello! " + text
+
+
+@dataclass
+class FaultServer:
+    """What it can do, and what goes wrong. `script` are faults of the next requests, "ok" among them; `mixed` is the
+    share of requests that fail in ways that their prompt, seed and repetition decide, each draw twice at most.
+    """
+
+    script: Iterable[str] = ()
+    mixed: float = 0.0
+    models: tuple[str, ...] = ("words",)
+    owned_by: str = "vllm"
+    version: str = "1"
+    key: str | None = None
+    n: str = "yes"
+    """`yes`, `ignored`, `rejected` or `copies`."""
+    has_seed: bool = True
+    has_logprobs: bool = True
+    stop: str = "told"
+    """`told`, `kept`, `dropped` or `ignored`."""
+    continues: str | None = "flag"
+    """`flag`, `trailing`, `prefix` or `None`."""
+    template: str | None = None
+    """The chat template behind plain completions, told at `/props`."""
+    thinks_as: str | None = None
+    """The name of the field that a thought is in."""
+    latency: float = 0.0
+    capacity: int | None = None
+    """Requests at once; beyond that it answers 429."""
+    context: int | None = None
+    cached: int | None = None
+    rejects: frozenset[str] = frozenset()
+
+    url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    """Requests by what became of them; also `words` made, `peak` of requests at once, and `gone` clients."""
+    seen: Counter[tuple[str, int | None]] = field(default_factory=Counter)
+    """Replies that were made in full, by prompt and seed."""
+
+    async def __aenter__(self) -> FaultServer:
+        self._script = iter(self.script)
+        self._active = 0
+        self._never, self._went, self._asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_get("/v1/models", self._list)
+        app.router.add_get("/version", self._version)
+        app.router.add_get("/props", self._props)
+        app.router.add_post("/v1/chat/completions", self._post)
+        app.router.add_post("/v1/completions", self._post)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}/v1"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._never.set()
+        await self._runner.cleanup()
+
+    async def all_gone(self, n: int) -> None:
+        """Waits until `n` clients have left before their reply."""
+        while self.counts["gone"] < n:
+            self._went.clear()
+            await self._went.wait()
+
+    async def asked(self, n: int) -> None:
+        """Waits until there have been `n` requests."""
+        while len(self.bodies) < n:
+            self._asked.clear()
+            await self._asked.wait()
+
+    def _is_allowed(self, request: web.Request) -> bool:
+        return self.key is None or request.headers.get("Authorization") == f"Bearer {self.key}"
+
+    def _refuse_key(self, request: web.Request) -> web.Response:
+        return self._error(
+            401, f"Incorrect API key provided: {request.headers.get('Authorization')}", "invalid_api_key"
+        )
+
+    async def _list(self, request: web.Request) -> web.Response:
+        if not self._is_allowed(request):
+            return self._refuse_key(request)
+        rows = [{"id": name, "object": "model", "owned_by": self.owned_by} for name in self.models]
+        return web.json_response({"object": "list", "data": rows})
+
+    async def _version(self, request: web.Request) -> web.Response:
+        return web.json_response({"version": self.version}) if self.owned_by == "vllm" else web.Response(status=404)
+
+    async def _props(self, request: web.Request) -> web.Response:
+        if self.owned_by != "llamacpp":
+            return web.Response(status=404)
+        told = {"build_info": self.version, "chat_template": self.template, "bos_token": "<s>", "eos_token": "</s>"}
+        return web.json_response(told)
+
+    @staticmethod
+    def _error(status: int, words: str, code: str = "", headers: dict[str, str] | None = None) -> web.Response:
+        return web.json_response({"error": {"message": words, "code": code}}, status=status, headers=headers)
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        if not self._is_allowed(request):
+            return self._refuse_key(request)
+        self._active += 1
+        self.counts["peak"] = max(self.counts["peak"], self._active)
+        try:
+            return await self._answer(request, await request.json())
+        except asyncio.CancelledError:
+            self.counts["gone"] += 1
+            self._went.set()
+            raise
+        finally:
+            self._active -= 1
+
+    async def _answer(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        self.bodies.append(body)
+        self._asked.set()
+        if body.get("model") not in self.models:
+            return self._error(404, f"The model {body.get('model')!r} does not exist.", "model_not_found")
+        if self.capacity is not None and self._active > self.capacity:
+            self.counts["429"] += 1
+            return self._error(429, "too many requests")
+        if bad := sorted(self.rejects & set(body)) or (["n"] if self.n == "rejected" and body.get("n", 1) > 1 else []):
+            return self._error(400, f"Unexpected field: {bad[0]}")
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        fault = next(self._script, None) or self._drawn(request, body)
+        self.counts[fault] += 1
+        if fault != "ok" and (response := await self._fail(request, body, fault)) is not None:
+            return response
+        if self.context is not None and len(str(body.get("messages") or body["prompt"]).split()) > self.context:
+            return self._error(400, f"This model's maximum context length is {self.context} tokens.")
+        reply = self._reply(request, body, fault)
+        return await self._stream(request, reply) if body.get("stream") else web.json_response(reply)
+
+    def _drawn(self, request: web.Request, body: dict[str, Any]) -> str:
+        """A fault that depends on what is asked and how often it was, and on nothing else."""
+        if not self.mixed or (retry := int(request.headers.get("X-Retry-Count", "0"))) >= 2:
+            return "ok"
+        told_apart = body["seed"] if "seed" in body else len(self.bodies)
+        asked = json.dumps([body.get("messages"), told_apart, body.get("temperature"), retry])
+        rng = random.Random(hashlib.sha256(asked.encode()).digest())
+        if rng.random() >= self.mixed:
+            return "ok"
+        usable = [fault for fault in MIXED if body.get("n", 1) > 1 or fault not in ("wrong-n", "duplicate")]
+        return rng.choice(usable)
+
+    async def _fail(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse | None:
+        transport = request.transport
+        assert transport is not None
+        match fault:
+            case "429" | "503":
+                return self._error(int(fault), "busy")
+            case "429-after":
+                return self._error(429, "busy", headers={"Retry-After": "0.02"})
+            case "429-long":
+                return self._error(429, "busy", headers={"Retry-After": "86400"})
+            case "quota":
+                return self._error(429, "You exceeded your current quota", "insufficient_quota")
+            case "500" | "502" | "400" | "422":
+                return self._error(int(fault), f"it said {fault}")
+            case "redirect":
+                raise web.HTTPTemporaryRedirect("http://127.0.0.1:9/v1/elsewhere?token=secret")
+            case "html":
+                return web.Response(text="<html>hello</html>", content_type="text/html")
+            case "not-json":
+                return web.Response(text='{"choices": [{"mess', content_type="application/json")
+            case "no-choices":
+                return web.json_response({"object": "chat.completion"})
+            case "reset":
+                transport.abort()
+                return web.Response()
+            case "hang":
+                await self._never.wait()
+                return web.Response()
+            case "truncated" | "trickle" | "huge":
+                return await self._piecemeal(request, self._reply(request, body, fault), fault)
+        return None
+
+    async def _piecemeal(self, request: web.Request, reply: dict[str, Any], fault: str) -> web.StreamResponse:
+        raw = json.dumps(reply).encode()
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        if fault == "truncated":
+            response.content_length = len(raw)
+        await response.prepare(request)
+        if fault == "truncated":
+            await response.write(raw[: len(raw) // 2])
+            assert request.transport is not None
+            request.transport.close()
+        elif fault == "trickle":
+            for i in range(len(raw)):
+                await response.write(raw[i : i + 1])
+                await asyncio.sleep(0.01)
+        else:
+            for _ in range(100):
+                await response.write(b" " * (1 << 20))
+                self.counts["megabytes"] += 1
+        return response
+
+    def _reply(self, request: web.Request, body: dict[str, Any], fault: str) -> dict[str, Any]:
+        n = body.get("n", 1) if self.n in ("yes", "copies") else 1
+        choices = [self._choice(body, i) for i in range(n)]
+        if self.n == "copies":
+            choices = [{**choices[0], "index": i} for i in range(n)]
+        n_words = sum(choice.pop("n_words") for choice in choices)
+        self.counts["words"] += n_words
+        if fault == "wrong-n":
+            choices = choices[: n // 2]
+        if fault == "duplicate":
+            choices = [{**choice, "index": choice["index"] // 2} for choice in choices]
+        for choice in choices:
+            where = choice.get("message", choice)
+            name = "content" if "message" in choice else "text"
+            if fault in ("empty", "null"):
+                where[name] = "" if fault == "empty" else None
+            if fault == "no-finish":
+                choice["finish_reason"] = None
+            if fault == "filter":
+                choice["finish_reason"] = "content_filter"
+            if fault == "echo":
+                where[name] = f"you said {request.headers.get('Authorization')} answer: a"
+            if fault == "surrogate":
+                where[name] = "\ud800 and \0 answer: a"
+        n_prompt = len(json.dumps(body.get("messages") or body["prompt"]).split())
+        usage: dict[str, Any] = {"prompt_tokens": n_prompt, "completion_tokens": n_words}
+        if self.cached is not None:
+            usage["prompt_tokens_details"] = {"cached_tokens": self.cached}
+        if self.thinks_as:
+            usage["completion_tokens_details"] = {"reasoning_tokens": 2}
+        return {"id": "1", "model": body["model"], "choices": choices, "usage": usage}
+
+    def _choice(self, body: dict[str, Any], place: int) -> dict[str, Any]:
+        messages, prefix = body.get("messages"), ""
+        if messages is None:
+            prompt = str(body["prompt"])
+            if self.template is not None and "[/I]" in prompt:
+                prompt, _, prefix = prompt.removeprefix("<s>").removeprefix("[I]").partition("[/I]")
+        else:
+            prompt = "/".join(m["content"] for m in messages if m["role"] == "user")
+            if messages[-1]["role"] == "assistant" and self._may_continue(body, messages[-1]):
+                prefix = messages[-1]["content"]
+        seed = body.get("seed") if self.has_seed and place == 0 else None
+        if body.get("temperature") == 0:
+            seed = 0
+        self.seen[prompt, seed] += 1
+        words = re.findall(r"\s*\S+", says(prompt, seed, prefix))
+        limit = body.get("max_tokens") or body.get("max_completion_tokens") or 16
+        finish = "length" if len(words) > limit else "stop"
+        text, stopped_at = "".join(words[:limit]), None
+        found = [s for s in body.get("stop") or () if s in text] if self.stop != "ignored" else []
+        if found:
+            stopped_at, finish = min(found, key=text.index), "stop"
+            keeps = self.stop == "kept" or body.get("include_stop_str_in_output")
+            text = text[: text.index(stopped_at) + (len(stopped_at) if keeps else 0)]
+        words = re.findall(r"\s*\S+", text)
+        choice: dict[str, Any] = {"index": place, "finish_reason": finish, "n_words": len(words)}
+        if self.stop == "told":
+            choice["stop_reason"] = stopped_at
+        if messages is None:
+            choice["text"] = text
+        else:
+            choice["message"] = {"role": "assistant", "content": text}
+            if self.thinks_as:
+                choice["message"][self.thinks_as] = f"thinking of {prompt[:5]}"
+                choice["n_words"] += 2
+        if body.get("logprobs") not in (None, False) and self.has_logprobs:
+            choice["logprobs"] = self._logprobs(words, body, messages is not None)
+        return choice
+
+    def _may_continue(self, body: dict[str, Any], last: dict[str, Any]) -> bool:
+        told = {"flag": body.get("continue_final_message"), "prefix": last.get("prefix"), "trailing": True}
+        return bool(self.continues and told[self.continues])
+
+    @staticmethod
+    def _logprobs(words: list[str], body: dict[str, Any], is_chat: bool) -> dict[str, Any]:
+        if not is_chat:
+            return {"token_logprobs": [-0.25] * len(words), "top_logprobs": [{w: -0.25, "?": -2.0} for w in words]}
+        tops = [{"token": "?", "logprob": -2.0}] * body.get("top_logprobs", 0)
+        return {"content": [{"token": word, "logprob": -0.25, "top_logprobs": tops} for word in words]}
+
+    async def _stream(self, request: web.Request, reply: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b": a comment\n\n")
+        body = self.bodies[-1]
+        for choice in reply["choices"]:
+            message = choice.get("message")
+            text = choice["text"] if message is None else message["content"]
+            for word in re.findall(r"\s*\S+", text):
+                delta = {"text": word} if message is None else {"delta": {"content": word}}
+                await self._event(response, {"choices": [{"index": choice["index"], **delta}]})
+            last = {"text": ""} if message is None else {"delta": {}}
+            end = {name: choice[name] for name in ("finish_reason", "stop_reason") if name in choice}
+            await self._event(response, {"choices": [{"index": choice["index"], **last, **end}]})
+        if (body.get("stream_options") or {}).get("include_usage"):
+            await self._event(response, {"choices": [], "usage": reply["usage"]})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    @staticmethod
+    async def _event(response: web.StreamResponse, event: dict[str, Any]) -> None:
+        await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+
+
+async def _serve(server: FaultServer) -> None:
+    async with server:
+        print(server.url, flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mixed", type=float, default=0.0)
+    parser.add_argument("--latency", type=float, default=0.0)
+    parser.add_argument("--key")
+    parser.add_argument("--n", default="yes")
+    options = parser.parse_args()
+    asyncio.run(_serve(FaultServer(mixed=options.mixed, latency=options.latency, key=options.key, n=options.n)))

@@ -1,0 +1,147 @@
+"""A grid on a Ray cluster of several processes: the outcomes of a local run, whoever dies on the way."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mull import Params, spec
+from mull.bank import open_bank
+from mull.bank.sql import SqlBank
+from mull.cli import with_ray_address
+from mull.errors import ModelError, UsageError
+from mull.lab import cluster, grid
+from mull.testing import FakeModel, FakeVerifier
+
+pytest.importorskip("ray")
+# Ray's own sockets and pipes are closed when its processes end, not when its objects do.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with cluster.cluster(n_cpus=2):
+        yield
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[SqlBank]:
+    with open_bank(str(tmp_path / "b.db")) as opened:
+        yield opened
+
+
+def plan(model: Any, *strategies: str, task: str = "chain:ops=2", **options: Any) -> grid.Plan:
+    built = {text: spec.strategy(text) for text in strategies}
+    return grid.Plan(spec.build("task", spec.TASKS, task), model, built, **options)
+
+
+def locally(plan: grid.Plan, n_problems: int, bank: SqlBank | None = None) -> dict[str, list[grid.Cell]]:
+    return asyncio.run(grid.run_plan(plan, bank, n_problems=n_problems))
+
+
+def rows(plan: grid.Plan, cells: dict[str, list[grid.Cell]]) -> str:
+    table = grid.tabulate(plan.task, plan.model, cells)
+    return json.dumps([asdict(row) for row in table.rows] + [asdict(pair) for pair in table.pairs])
+
+
+def without_times(cells: dict[str, list[grid.Cell]]) -> dict[str, list[grid.Cell]]:
+    """Seconds are measured, and differ from run to run."""
+
+    def timeless(cell: grid.Cell) -> grid.Cell:
+        still = tuple(replace(s, cost=replace(s.cost, seconds=0.0)) for s in cell.outcome.candidates)
+        best = None if cell.outcome.best is None else replace(cell.outcome.best, cost=still[0].cost)
+        costs = {name: replace(getattr(cell, name), seconds=0.0) for name in ("spent", "fresh")}
+        return cell._replace(outcome=replace(cell.outcome, candidates=still, best=best), **costs)
+
+    return {name: list(map(timeless, column)) for name, column in cells.items()}
+
+
+@pytest.mark.usefixtures("ray")
+def test_the_embedded_model_gives_the_same_rows_as_on_one_machine(bank: SqlBank) -> None:
+    whole = plan(spec.build("model", spec.MODELS, "nano"), "single", "majority:n=4", params=Params(max_tokens=60))
+    there = asyncio.run(cluster.run_plan(whole, bank, n_problems=10))
+    here = locally(whole, 10)
+    assert rows(whole, without_times(there)) == rows(whole, without_times(here))
+    replayed = locally(whole, 10, bank)
+    assert rows(whole, replayed) == rows(whole, there), "with the times too, from the bank that the workers filled"
+    assert all(cell.fresh.calls == 0 for column in replayed.values() for cell in column)
+
+
+@dataclass
+class Logged(FakeModel):
+    """Writes down every draw that it makes, in whatever process."""
+
+    path: str = ""
+
+    def _draw(self, prompt, params, draw):  # type: ignore[no-untyped-def]
+        with Path(self.path).open("a") as file:
+            file.write(f"{os.getpid()} {prompt.messages[-1].content} {draw.number}\n")
+        return super()._draw(prompt, params, draw)
+
+
+@pytest.mark.usefixtures("ray")
+@pytest.mark.parametrize("n_killed", [1, 2])
+def test_a_killed_worker_costs_only_its_draws_under_way(bank: SqlBank, tmp_path: Path, n_killed: int) -> None:
+    n_problems, n = 80, 8
+    model = Logged(delay=0.01, is_shuffled=False, path=str(tmp_path / "log"))
+    whole = plan(model, f"best:n={n}", verifier=FakeVerifier())
+    pids: list[int] = []
+    n_done = 0
+
+    def tick() -> None:
+        nonlocal n_done
+        n_done += 1
+        if n_done == 3:
+            for pid in pids[:n_killed]:
+                os.kill(pid, signal.SIGKILL)
+
+    cells = asyncio.run(cluster.run_plan(whole, bank, n_problems=n_problems, tick=tick, seated=pids.extend))
+    assert len(pids) == 2
+    log = [line.split(" ", 1) for line in Path(model.path).read_text().splitlines()]
+    made = Counter(draw for _, draw in log)
+    assert len(made) == n_problems * n == sum(stat.draws for stat in bank.stat())
+    if n_killed == 2:
+        assert {pid for pid, _ in log} > {str(pid) for pid in pids}, "others took the places of the dead"
+    dead = {str(pid) for pid in pids[:n_killed]}
+    twice = {draw for draw, times in made.items() if times > 1}
+    assert twice <= {draw for pid, draw in log if pid in dead}
+    assert len(twice) <= n_killed * grid.N_AT_ONCE, "at most one draw of each problem under way"
+    alone = locally(replace(whole, model=FakeModel()), n_problems)
+    assert rows(whole, cells) == rows(whole, alone)
+
+
+@pytest.mark.usefixtures("ray")
+def test_what_goes_wrong_in_a_worker_is_raised_here_as_what_it_is(bank: SqlBank) -> None:
+    with pytest.raises(ModelError, match=r"^the fake model was told to fail here$"):
+        asyncio.run(cluster.run_plan(plan(FakeModel(dies_after=5), "majority:n=4"), bank, n_problems=9))
+    with pytest.raises(UsageError, match="needs a verifier"):
+        asyncio.run(cluster.run_plan(plan(FakeModel(), "best:n=4"), bank, n_problems=9))
+    assert not bank.is_shared(), "no worker is left"
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_bank_that_is_not_shared_is_refused() -> None:
+    with pytest.raises(UsageError, match="share nothing but a bank"):
+        cluster.shared(None)
+    with SqlBank("sqlite://") as private, pytest.raises(UsageError, match="share nothing but a bank"):
+        cluster.shared(private)
+
+
+def test_the_address_of_a_cluster_may_be_left_out() -> None:
+    assert with_ray_address(["sweep", "x", "--ray"]) == ["sweep", "x", "--ray", "local"]
+    assert with_ray_address(["sweep", "--ray", "chain:ops=4"]) == ["sweep", "--ray", "local", "chain:ops=4"]
+    assert with_ray_address(["sweep", "--ray", "-s", "single"]) == ["sweep", "--ray", "local", "-s", "single"]
+    for address in ("auto", "local", "ray://head:10001", "10.0.0.1:6379", "head.lan:6379"):
+        assert with_ray_address(["sweep", "--ray", address, "x"]) == ["sweep", "--ray", address, "x"]
+    assert with_ray_address(["solve", "--ray"]) == ["solve", "--ray"]

@@ -1,0 +1,192 @@
+"""Proofs count when the real Coq accepts them for the problem's own statement, and cheats do not."""
+
+import shutil
+
+import pytest
+
+from mull.errors import UsageError
+from mull.types import Finish, Problem, Prompt, Sample, Score
+from mull.verifiers.lean import LeanProof, candidate_source, foreign_axioms
+from mull.verifiers.proof import CoqProof, proof_text
+
+needs_coq = pytest.mark.skipif(
+    shutil.which("bwrap") is None or shutil.which("coqc") is None, reason="bubblewrap or Coq is not installed"
+)
+PROMPT = Prompt.user("Prove it.")
+COMMUTES = {"theorem": "forall n m : nat, n + m = m + n"}
+FALSE = {"theorem": "1 = 2"}
+DOUBLE = {
+    "preamble": "Require Import Arith.\n"
+    "Fixpoint double (n : nat) : nat := match n with O => O | S k => S (S (double k)) end.",
+    "theorem": "forall n, double n = 2 * n",
+}
+TRUE_PROOF = "Theorem goal : forall n m : nat, n + m = m + n.\nProof. intros; lia. Qed."
+INDUCTION = "induction n as [|n IH]; intro m; simpl; [now rewrite <- plus_n_O | now rewrite IH, plus_n_Sm]."
+
+
+async def scores(given: dict[str, str], *replies: str, **options: str) -> list[Score]:
+    problem = Problem("p", PROMPT, given=given)
+    return list(await CoqProof(**options).score(problem, [Sample(PROMPT, r, Finish.STOP) for r in replies]))
+
+
+@needs_coq
+async def test_true_proofs_are_accepted() -> None:
+    found = await scores(
+        COMMUTES,
+        f"Require Import Lia.\n{TRUE_PROOF}",
+        f"Here it is:\n```coq\nRequire Import Lia. (* no Admitted. (* or axioms *) here *)\n{TRUE_PROOF}\n```\nDone.",
+        INDUCTION,
+        f"Proof.\n  {INDUCTION}\nQed.",
+        f"Section S. Variable k : nat. Theorem goal : forall n m, n + m = m + n. {INDUCTION} Qed. End S.",
+    )
+    assert [score.value for score in found] == [1] * 5, [score.why for score in found]
+    [defined] = await scores(
+        DOUBLE, "induction n as [|n IH]; [reflexivity | simpl; rewrite IH; simpl; auto with arith]."
+    )
+    assert defined.value == 1, defined.why
+
+
+CHEATS = {
+    "admitted": ("Theorem goal : 1 = 2. Proof. Admitted.", "it rests on Candidate.goal"),
+    "admitted in tactics": ("Theorem goal : 1 = 2. Proof. admit. Qed.", "Coq does not accept it"),
+    "an axiom": ("Axiom lie : False. Theorem goal : 1 = 2. Proof. destruct lie. Qed.", "it rests on Candidate.lie"),
+    "a parameter": ("Parameter lie : 1 = 2. Definition goal := lie.", "it rests on Candidate.lie"),
+    "a module's parameter": (
+        "Module Type T. Parameter lie : 1 = 2. End T. Declare Module M : T. Theorem goal : 1 = 2. exact M.lie. Qed.",
+        "it rests on Candidate.M.lie",
+    ),
+    "another statement": ("Theorem goal : 1 = 1. Proof. reflexivity. Qed.", "it does not prove the statement"),
+    "a shadowed notation": (
+        'Notation "a = b" := (a <= b) : type_scope.\nTheorem goal : 1 = 2. Proof. auto. Qed.',
+        "it does not prove the statement",
+    ),
+    "a shadowed type": (
+        "Inductive nat := O | S (n : nat). Definition eq (a b : nat) := True.\n"
+        "Theorem goal : eq (S O) (S (S O)). Proof. exact I. Qed.",
+        "it does not prove the statement",
+    ),
+    "a redefined statement": (
+        "Definition mull_statement := True. Theorem goal : mull_statement. exact I. Qed.",
+        "it does not prove the statement",
+    ),
+    "a notation for the name": ("Notation goal := I. Definition goal := goal.", "Coq does not accept it"),
+    "unguarded recursion": (
+        "Unset Guard Checking. Fixpoint lie (n : nat) : 1 = 2 := lie n. Theorem goal : 1 = 2. exact (lie 0). Qed.",
+        "lie",
+    ),
+    "a type in itself": (
+        "Unset Universe Checking. Definition lie : Type := (fun t : Type => t) Type.\n"
+        "Theorem goal : 1 = 1. reflexivity. Qed.",
+        "it does not prove the statement",
+    ),
+    "a plugin": ('Declare (* hush *) ML (* hush *) Module "evil".\nTheorem goal : 1 = 2. Admitted.', "it holds 'ML'"),
+    "another file": ('Load "Check".', "it holds 'Load'"),
+    "writing files": ('Redirect "Check" Print nat. Theorem goal : 1 = 2. Admitted.', "it holds 'Redirect'"),
+    "another compiler": ("Theorem goal : 1 = 2. native_compute. Qed.", "it holds 'native_compute'"),
+    "a comment to hide in": (
+        "(* Theorem goal : 1 = 2. *) Theorem goal : 1 = 2. (* (* *) Qed. *) Admitted.",
+        "rests on",
+    ),
+    "an early end": ("reflexivity. Qed. Theorem other : 1 = 1. reflexivity.", "Coq does not accept it"),
+    "no proof": ("I am sure that it holds.", "Coq does not accept it"),
+    "nothing": ("", "Coq does not accept it"),
+    "a fake report": (
+        'Theorem goal : 1 = 2. Proof. idtac "Closed under the global context". Admitted.',
+        "it rests on Candidate.goal",
+    ),
+}
+
+
+@needs_coq
+async def test_cheats_are_refused() -> None:
+    found = dict(zip(CHEATS, await scores(FALSE, *[text for text, _ in CHEATS.values()]), strict=True))
+    for name, (_, why) in CHEATS.items():
+        assert found[name].value == 0, name
+        assert why in found[name].why, (name, found[name].why)
+
+
+@needs_coq
+async def test_axioms_that_are_not_used_or_not_allowed() -> None:
+    classic = "Require Import Classical. Theorem goal : forall P : Prop, P \\/ ~ P. exact classic. Qed."
+    middle = {"theorem": "forall P : Prop, P \\/ ~ P"}
+    [refused] = await scores(middle, classic)
+    assert (refused.value, refused.why) == (0, "it rests on Classical_Prop.classic")
+    [allowed] = await scores(middle, classic, axioms="classic")
+    assert allowed.value == 1
+    [own] = await scores(middle, classic.replace("Require", "Axiom classic : False. Require"), axioms="classic")
+    assert (own.value, own.why) == (0, "it assumes Candidate.classic")
+    [needed] = await scores({"preamble": "Axiom f : nat.", "theorem": "f = f"}, "reflexivity.")
+    assert needed.value == 1  # the statement itself speaks of it
+
+
+@needs_coq
+async def test_a_search_without_end_is_the_candidates_fault() -> None:
+    [score] = await scores(FALSE, "repeat (assert True by exact I).", seconds=2)
+    assert score.value == 0
+    assert "cpu" in score.why or "memory" in score.why or "wall" in score.why
+
+
+@needs_coq
+async def test_a_broken_statement_is_the_problems_fault() -> None:
+    with pytest.raises(UsageError, match=r"problem 'p': Coq does not accept the theorem"):
+        await scores({"theorem": "forall n, n ="}, TRUE_PROOF)
+    with pytest.raises(UsageError, match="must be one word, not 'a b'"):
+        await scores({**FALSE, "name": "a b"}, TRUE_PROOF)
+    [score] = await CoqProof().score(Problem("q", PROMPT), [Sample(PROMPT, TRUE_PROOF, Finish.STOP)])
+    assert score.value is None
+
+
+def test_the_last_block_counts() -> None:
+    assert proof_text("a\n```coq\nx.\n```\nb\n```\ny.\nz.\n```\n") == "y.\nz.\n"
+    assert proof_text("x.") == "x."
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        'macro "theorem" : command => `(#print Nat)',
+        'notation "1" => 2',
+        "#eval IO.println \"'mull_final' does not depend on any axioms\"",
+        "theorem goal : 2^64 > 0 := by native_decide",
+        "set_option debug.skipKernelTC true",
+        "import Lean\nopen Lean Elab",
+        "@[implemented_by lie] def truth := 1",
+        "namespace X def mull_statement := True end X export X (mull_statement)",
+    ],
+)
+async def test_what_changes_the_language_of_lean_is_refused(cheat: str) -> None:
+    problem = Problem("p", PROMPT, given={"theorem": "1 = 2"})
+    why = await LeanProof().check(None, problem, {}, cheat)  # type: ignore[arg-type]  # refused before any box
+    assert "a way past the checker" in why
+
+
+def test_leans_report_of_axioms_is_read_whole() -> None:
+    """In the words of Lean 4's `#print axioms`."""
+    standard = {"propext", "Classical.choice", "Quot.sound"}
+    none = "'mull_statement' does not depend on any axioms\n"
+    assert foreign_axioms(none + "'mull_final' does not depend on any axioms\n", standard) == ""
+    assert foreign_axioms(none + "'mull_final' depends on axioms: [propext,\n Quot.sound]\n", standard) == ""
+    assert (
+        foreign_axioms(none + "'mull_final' depends on axioms: [propext, sorryAx]", standard) == "it rests on sorryAx"
+    )
+    assert "cannot be told" in foreign_axioms(none, standard)
+    assert "cannot be told" in foreign_axioms(none + none + "'mull_final' does not depend on any axioms", standard)
+
+
+def test_tactics_alone_become_a_theorem_of_lean() -> None:
+    assert (
+        candidate_source("1 = 1", "goal", "by\n  rfl") == "import Given\n\ntheorem goal : (1 = 1) := by\n  \n    rfl\n"
+    )
+    whole = candidate_source("1 = 1", "goal", "import Mathlib\n\ntheorem goal : 1 = 1 := rfl")
+    assert whole.startswith("import Given\nimport Mathlib\n")
+    assert whole.count("theorem goal") == 1
+
+
+async def test_without_lean_it_says_so() -> None:
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    if shutil.which("lean", path="/usr/bin") is not None:
+        pytest.skip("Lean is installed")
+    problem = Problem("p", PROMPT, given={"theorem": "1 = 1"})
+    with pytest.raises(UsageError, match="the box cannot run /usr/bin/lean"):
+        await LeanProof().score(problem, [Sample(PROMPT, "by rfl", Finish.STOP)])
