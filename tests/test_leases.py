@@ -127,8 +127,9 @@ def test_a_killed_sweep_loses_only_draws_under_way(sweep, url: str) -> None:
     """The other takes its claims over at once: it sees that the process is gone."""
     one, two = sweep(url, delay=0.005, lease_seconds=3600), sweep(url, delay=0.005, lease_seconds=3600)
     one.begin()
-    two.begin()
     one.until(40)
+    two.begin()
+    two.until(4)
     one.process.kill()
     assert one.end() is None
     assert two.end() is not None

@@ -73,9 +73,10 @@ def test_bad_counts_are_told_plainly(mull, mull_json, tmp_path: Path, rows: list
     (group,) = mull_json("fit", path, "--predict", 50)["groups"]
     assert flag in group["flags"]
     assert any(says in note for note in group["notes"])
-    shown = mull("fit", path, "--predict", 50)
-    assert shown.returncode == 0, shown.stderr
-    assert says in " ".join(shown.stdout.split())
+    for command in (("fit", path, "--predict", 50), ("curves", path)):
+        shown = mull(*command)
+        assert shown.returncode == 0, shown.stderr
+        assert says in " ".join(shown.stdout.split())
 
 
 @pytest.mark.parametrize(

@@ -211,8 +211,20 @@ def test_rebase_conserves_the_width(scores: list[float | None], width: int, temp
 
 @given(st.floats(0, 1), st.integers(1, 20), st.integers(0, 50))
 def test_rebase_treats_equals_alike(score: float, k: int, width: int) -> None:
-    counts = balanced([score] * k, width, 0.2)
-    assert max(counts) - min(counts) <= 1
+    for counts in (balanced([score] * k, width, 0.2), balanced([1.0, *[score] * k], width, 0.2)[1:]):
+        assert max(counts) - min(counts) <= 1
+
+
+def test_rebase_shares_what_divides_evenly() -> None:
+    """45 that are left for 15 equals are three each: no rounding error of their weights gives one of them four."""
+    n_seen = 0
+    for hundredths in range(1, 100):
+        for width in range(46, 80):
+            best, *equals = balanced([1.0, *[1 - hundredths / 100] * 15], width, 0.2)
+            if width - best == 45:
+                assert equals == [3] * 15
+                n_seen += 1
+    assert n_seen > 40
 
 
 def test_rebase_goes_on_by_its_shares() -> None:
@@ -248,7 +260,7 @@ def test_speculative_rejection_stops_the_worst_half() -> None:
 
 
 def test_speculative_rejection_ranks_what_has_ended_with_the_rest() -> None:
-    """The short reply scores best when it ends: it survives every round, and wins."""
+    """The short reply scores best when it ends: it counts among the survivors, until it is the only one."""
 
     class Short(LineModel):
         def _draw(self, prompt, params, draw):  # type: ignore[no-untyped-def]
@@ -256,10 +268,10 @@ def test_speculative_rejection_ranks_what_has_ended_with_the_rest() -> None:
                 return Sample(prompt, "answer: short", Finish.STOP, self._cost(2), draw.number, draw.seed)
             return super()._draw(prompt, params, draw)
 
-    outcome, _ = search(
-        RejectEarly(n=4, chunk=4), Short(length=10), StubVerifier(lambda reply: 1.0 if "short" in reply else 0.5)
-    )
+    verifier = StubVerifier(lambda reply: 1.0 if "short" in reply else 0.5)
+    outcome, _ = search(RejectEarly(n=8, chunk=4), Short(length=10), verifier)
     assert outcome.answer == "short"
+    assert [len(call) for call in verifier.seen] == [8, 3, 1]
 
 
 # What all of them share
@@ -383,11 +395,12 @@ def test_a_separator_is_spelled_on_the_command_line() -> None:
 @pytest.mark.parametrize("text", SEARCHES)
 def test_a_reply_is_never_longer_than_max_tokens(text: str) -> None:
     """The tokens of all its steps together, not of each."""
-    run = Run(LineModel(length=50), verifier=StubVerifier(lambda reply: 0.5), params=Params(max_tokens=11))
+    model = LineModel(length=50, per_line=4)
+    run = Run(model, verifier=StubVerifier(lambda reply: 0.5), params=Params(max_tokens=11))
     outcome = solve(spec.strategy(text), run, PROBLEM)
     assert outcome.candidates
     for sample in outcome.candidates:
-        assert 2 * (sample.reply.count("\n")) <= 11
+        assert 4 * len(sample.reply.split()) <= 11
 
 
 def test_separators_in_a_row_end_one_step() -> None:

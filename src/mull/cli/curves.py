@@ -83,11 +83,14 @@ def curves(
         only = next(iter(groups.values())) if len(groups) == 1 else {}
         print_json({**only, "groups": groups})
         return
+    from mull.laws.counts import counts
+    from mull.laws.limits import SAYS, shortcomings
     from mull.report import table
 
-    for shown, one in zip(table.curves(measured), both.values(), strict=True):
+    for shown, (name, one) in zip(table.curves(measured), both.items(), strict=True):
         stdout().print(shown)
-        for line in table.limits(one.limits):
+        lacks = shortcomings(counts([pool.n for pool in pools[name]], [pool.n_correct for pool in pools[name]]))
+        for line in [SAYS[flag] for flag in lacks] + table.limits(one.limits):
             stdout().print(f"- {line}", style="dim", highlight=False)
     lengths = {name: one.limits.tokens.mean for name, one in both.items() if one.limits.tokens is not None}
     if (equal := table.equal_tokens(measured, lengths)) is not None:

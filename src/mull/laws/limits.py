@@ -72,6 +72,13 @@ def lawless(data: Counts) -> Flag | None:
     return Flag.ONE_PROBLEM if data.problems == 1 else None
 
 
+def shortcomings(data: Counts) -> list[Flag]:
+    """What these counts lack, whatever is asked of them: too little for a law, or unequal numbers of draws."""
+    reason = lawless(data)
+    found = [] if reason is None else [reason]
+    return [*found, Flag.UNEQUAL] if data.least < data.n.max() else found
+
+
 def bound(data: Counts, flag: Flag, k: int) -> Band:
     """Where coverage at k can lie when `lawless` says `flag`.
 

@@ -79,7 +79,7 @@ class Particles:
                 if not any(grown.values()):
                     break
                 await search.score(flat(grown.values()))
-                particles = [p if p.is_over or not grown[p] else grown[p].pop(0) for p in particles]
+                particles = [grown[p].pop(0) if grown.get(p) else p for p in particles]
                 if all(p.is_over for p in particles) or level + 1 == self.depth:
                     break
                 particles = self.resample(particles, search)
