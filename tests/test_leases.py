@@ -50,8 +50,8 @@ print(json.dumps([[cell.outcome.answer, cell.spent.calls] for cell in cells["maj
 class Sweep:
     """A sweep in a process of its own; it begins when told to."""
 
-    def __init__(self, url: str, *, delay: float, lease_seconds: float = 30.0) -> None:
-        arguments = [url, delay, N_PROBLEMS, N_DRAWS, lease_seconds]
+    def __init__(self, url: str, *, delay: float, lease_seconds: float = 30.0, n_problems: int = N_PROBLEMS) -> None:
+        arguments = [url, delay, n_problems, N_DRAWS, lease_seconds]
         self.process = subprocess.Popen(
             [sys.executable, "-c", SWEEP, *map(str, arguments)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -111,16 +111,17 @@ def draws_in(url: str) -> int:
 
 
 def test_two_sweeps_at_once_share_the_work_and_make_each_draw_once(sweep, url: str) -> None:
-    one, two = sweep(url, delay=0.005), sweep(url, delay=0.005)
+    n = 3 * N_PROBLEMS
+    one, two = (sweep(url, delay=0.1, n_problems=n) for _ in range(2))
     one.begin()
     two.begin()
     outcomes = one.end()
     assert two.end() == outcomes
-    assert [calls for _, calls in outcomes] == [N_DRAWS] * N_PROBLEMS, "both count all draws as spent"
+    assert [calls for _, calls in outcomes] == [N_DRAWS] * n, "both count all draws as spent"
     made = Counter(one.made + two.made)
     assert set(made.values()) == {1}
-    assert len(made) == N_PROBLEMS * N_DRAWS == draws_in(url)
-    assert min(len(one.made), len(two.made)) > N_PROBLEMS * N_DRAWS / 10, "neither only waited for the other"
+    assert len(made) == n * N_DRAWS == draws_in(url)
+    assert min(len(one.made), len(two.made)) > n * N_DRAWS / 10, "neither only waited for the other"
 
 
 def test_a_killed_sweep_loses_only_draws_under_way(sweep, url: str) -> None:

@@ -9,7 +9,21 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mull import AnswerKind, Cost, Finish, Message, Params, Preference, Problem, Prompt, Run, Sample, Score, spec
+from mull import (
+    AnswerKind,
+    Behaviour,
+    Cost,
+    Finish,
+    Message,
+    Params,
+    Preference,
+    Problem,
+    Prompt,
+    Run,
+    Sample,
+    Score,
+    spec,
+)
 from mull.bank import care, open_bank
 from mull.bank.sql import SqlBank, Stat
 from mull.errors import FileFormatError, UsageError
@@ -142,20 +156,22 @@ def full(bank: SqlBank) -> SqlBank:
         bank.put(digest(asked), asked, Sample(prompt, f"t{i}", Finish.STOP))
     bank.keep("v1", "judge\x00", Preference(None, Cost(usd=None), "tie", is_lasting=True))
     bank.keep("v2", "orm", Score(1 / 3, (0.5, 1 / 7), why="é"))
+    bank.keep("v3", "python", Behaviour((True, None), ("'\x00'", None), ("", "ValueError: \ud800"), why="é"))
     return bank
 
 
 def test_an_export_comes_in_again_without_loss(full: SqlBank, tmp_path: Path) -> None:
     out, verdicts = tmp_path / "out.jsonl", tmp_path / "verdicts.jsonl"
-    assert (shelf.write_draws(full, out), shelf.write_verdicts(full, verdicts)) == (602, 2)
+    assert (shelf.write_draws(full, out), shelf.write_verdicts(full, verdicts)) == (602, 3)
     with open_bank(str(tmp_path / "again.db")) as again:
         assert shelf.take_in(again, out, shelf.Filing()) == care.Taken(draws=602)
-        assert shelf.take_in(again, verdicts, shelf.Filing()) == care.Taken(verdicts=2)
+        assert shelf.take_in(again, verdicts, shelf.Filing()) == care.Taken(verdicts=3)
         assert shelf.take_in(again, out, shelf.Filing()) == care.Taken(already=602)
         key = digest(question(BankedModel("m"), PROMPT, PARAMS, 0))
         assert again.get(key, PROMPT, 0, 9) == full.get(key, PROMPT, 0, 9)
-        assert again.verdicts(["v1", "v2"]) == full.verdicts(["v1", "v2"])
-        assert care.merge(again, full) == care.Taken(already=604)
+        names = ["v1", "v2", "v3"]
+        assert again.verdicts(names) == full.verdicts(names)
+        assert care.merge(again, full) == care.Taken(already=605)
         assert care.verify(again) == []
 
 

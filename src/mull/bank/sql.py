@@ -160,6 +160,8 @@ class SqlBank:
             return False
 
         def work(connection: sa.Connection) -> bool:
+            if not self.database.is_sqlite:
+                lock(connection, "mull")  # of two that begin at once, one is to see the other
             self._worker.start(connection)
             return not self._worker.is_alone(connection)
 
