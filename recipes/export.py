@@ -13,7 +13,7 @@ from pathlib import Path
 from mull.runtime.session import BLOCK
 from mull.train.graph import decoder
 
-FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "reward.json"]
+FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "reward.json", "README.md"]
 PACKAGE = Path(__file__).parents[1] / "src" / "mull" / "weights"
 CURVES = Path(__file__).parents[1] / "docs" / "training"
 

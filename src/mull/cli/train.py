@@ -144,6 +144,10 @@ def prm(
     out: OutOption,
     base: BaseOption = "nano",
     target: Annotated[Literal["hard", "soft"], typer.Option(help="Any right completion, or their share.")] = "hard",
+    readout: Annotated[
+        Literal["class", "next"],
+        typer.Option(help="A classifier at the end of steps, or the base's own next tokens, which suits small models."),
+    ] = "class",
     epochs: EpochsOption = 3.0,
     rate: RateOption = 1e-4,
     any_model: AnyModelOption = False,
@@ -154,7 +158,7 @@ def prm(
 
     Example: mull train prm labels.jsonl --base nano --out my-prm
     """
-    _train("train_prm", labels, out, base, target, epochs, rate, any_model, seed, as_json)
+    _train("train_prm", labels, out, base, target, readout, epochs, rate, any_model, seed, as_json)
 
 
 @train_app.command()
@@ -172,12 +176,12 @@ def orm(
 
     Example: mull train orm labels.jsonl --base nano --out my-orm
     """
-    _train("train_orm", labels, out, base, "hard", epochs, rate, any_model, seed, as_json)
+    _train("train_orm", labels, out, base, "hard", "class", epochs, rate, any_model, seed, as_json)
 
 
 def _train(
-    how: str, paths: list[Path], out: Path, base: str, target: Any, epochs: float, rate: float, any_model: bool,
-    seed: int, as_json: bool,
+    how: str, paths: list[Path], out: Path, base: str, target: Any, readout: Any, epochs: float, rate: float,
+    any_model: bool, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     from mull.train import data
 
@@ -188,7 +192,7 @@ def _train(
     except ModuleNotFoundError as error:
         raise UsageError(f"training needs {error.name}: pip install 'mull[train]'") from None
     reward.check(file, base, tokenizer, any_model)
-    options = reward.Options(target=target, epochs=epochs, rate=rate, seed=seed)
+    options = reward.Options(target=target, readout=readout, epochs=epochs, rate=rate, seed=seed)
 
     def tick(done: float, loss: float) -> None:
         typer.echo(f"{done:5.0%}  held-out loss {loss:.4f}", err=True)
