@@ -334,8 +334,8 @@ def traces() -> dict[str, int]:
     }
 
 
-async def faults(box: Sandbox, programs: Iterable[Hostile] = PROGRAMS) -> dict[str, str]:
-    """What was wrong with each program: nothing is what should be."""
+async def faults(box: Sandbox, programs: Iterable[Hostile] = PROGRAMS, at_once: bool = True) -> dict[str, str]:
+    """What was wrong with each program, run side by side or one after the other: nothing is what should be."""
 
     async def fault(program: Hostile) -> str:
         result = await box.run(program.job)
@@ -343,7 +343,7 @@ async def faults(box: Sandbox, programs: Iterable[Hostile] = PROGRAMS) -> dict[s
         return "it told the secret" if told else program.fault(result)
 
     chosen = list(programs)
-    found = await asyncio.gather(*map(fault, chosen))
+    found = await asyncio.gather(*map(fault, chosen)) if at_once else [await fault(program) for program in chosen]
     all_well = {program.name: "" for program in chosen}
     return all_well | {program.name: why for program, why in zip(chosen, found, strict=True) if why}
 

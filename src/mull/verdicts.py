@@ -45,7 +45,7 @@ async def judged(
 ) -> tuple[list[V], Stopped | None]:
     """A verdict on each item, and why some are unknown: the first ones that the ceilings allow are asked about.
 
-    What the bank has, and what is here twice, is not asked again; its cost counts as spent all the same.
+    What is here twice is asked once. What the bank has is not asked again; its cost counts as spent all the same.
     """
     quote = asking.quote
     check_quoted(wallet.budget, quote(items), asking.name)
@@ -78,9 +78,9 @@ async def judged(
         verdicts[name] = verdict
         if bank is not None and name in keys and _is_lasting(verdict):
             bank.keep(name, str(asking.identity), verdict)
-    given = [verdicts[name] for name in names]
-    wallet.pay(total(v.cost for v in given), hold.quote, total(v.cost for v in new) if new else None)
-    return given + beyond, stopped
+    asked = {name: verdicts[name] for name in names}  # what is here twice was asked once, and costs once
+    wallet.pay(total(v.cost for v in asked.values()), hold.quote, total(v.cost for v in new) if new else None)
+    return [verdicts[name] for name in names] + beyond, stopped
 
 
 def _is_lasting(verdict: Verdict) -> bool:

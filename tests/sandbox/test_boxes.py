@@ -75,6 +75,16 @@ async def appearing() -> None:
         pass
 
 
+async def settled() -> dict[str, int]:
+    """What there is once nothing comes or goes any more: the boxes that are made ready ahead take a moment."""
+    found, n_alike = await asyncio.to_thread(hostile.traces), 0
+    async with asyncio.timeout(30):
+        while n_alike < 25:
+            now = await asyncio.to_thread(hostile.traces)
+            found, n_alike = now, n_alike + 1 if now == found else 0
+    return found
+
+
 DIFFERENT = {
     "landlock": {"fill /tmp", "fill /dev/shm", "inodes"},  # its folder is elsewhere, and nothing caps the sum
     "gVisor": {"memory", "fill /dev/shm", "attack process 1"},  # slow memory; no such folder; process 1 can be killed
@@ -89,7 +99,9 @@ async def test_other_boxes_contain_hostile_programs_too(
     monkeypatch.setenv("MULL_SECRET", hostile.SECRET)
     left_out = DIFFERENT.get(request.node.callspec.id, set()) | SLOW
     async with box:
-        found = await hostile.faults(box, [p for p in hostile.PROGRAMS if p.name not in left_out])
+        # Where there are no namespaces the limit on processes counts those of other boxes too, which may end meanwhile.
+        at_once = box.level is not Level.LANDLOCK
+        found = await hostile.faults(box, [p for p in hostile.PROGRAMS if p.name not in left_out], at_once)
     assert {name: why for name, why in found.items() if why} == {}
     assert hostile.left_over() == []
 
@@ -142,7 +154,7 @@ async def test_boxes_see_nothing_of_one_another() -> None:
 async def test_a_cancelled_run_leaves_nothing_behind() -> None:
     async with Bubblewrap() as box:
         await box.run(Script(""))
-        before = hostile.traces()
+        before = await settled()
         hang = Script(
             f"import subprocess; print(1); subprocess.run(['sleep', '{hostile.MARK}'])", limits=Limits(wall_seconds=60)
         )
@@ -152,7 +164,7 @@ async def test_a_cancelled_run_leaves_nothing_behind() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert hostile.traces() == before
+        assert await settled() == before
         assert hostile.left_over() == []
 
 

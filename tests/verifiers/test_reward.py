@@ -6,6 +6,7 @@ a value is read (see `score_server`), so the expected scores are worked out from
 
 import asyncio
 import gzip
+import itertools
 import json
 import math
 import os
@@ -221,8 +222,9 @@ def test_the_outcome_of_a_strategy_says_how_many_were_unscored() -> None:
 
     async def go() -> None:
         fake = Fake()
-        replies = iter([None, web.json_response({"error": {"message": "overloaded", "code": 503}}, status=503)] * 99)
-        fake.trouble = lambda path, body: next(replies)
+        asked = itertools.count()
+        overloaded = {"error": {"message": "overloaded", "code": 503}}
+        fake.trouble = lambda path, body: web.json_response(overloaded, status=503) if next(asked) % 2 else None
         async with serving(fake) as url:
             verifier = spec.build("verifier", spec.VERIFIERS, f"prm:model=m,base_url={url},preset=qwen-math-prm")
             run = Run(FakeModel(), verifier=verifier)
