@@ -158,7 +158,7 @@ def prm(
 
     Example: mull train prm labels.jsonl --base nano --out my-prm
     """
-    _train("train_prm", labels, out, base, target, readout, epochs, rate, any_model, seed, as_json)
+    _train("prm", labels, out, base, target, readout, epochs, rate, any_model, seed, as_json)
 
 
 @train_app.command()
@@ -176,7 +176,7 @@ def orm(
 
     Example: mull train orm labels.jsonl --base nano --out my-orm
     """
-    _train("train_orm", labels, out, base, "hard", "class", epochs, rate, any_model, seed, as_json)
+    _train("orm", labels, out, base, "hard", "class", epochs, rate, any_model, seed, as_json)
 
 
 def _train(
@@ -188,7 +188,7 @@ def _train(
     file = data.read_all(paths)
     folder, tokenizer = _base(base)
     try:
-        from mull.train import reward
+        from mull.train import outcome, reward
     except ModuleNotFoundError as error:
         raise UsageError(f"training needs {error.name}: pip install 'mull[train]'") from None
     reward.check(file, base, tokenizer, any_model)
@@ -197,7 +197,8 @@ def _train(
     def tick(done: float, loss: float) -> None:
         typer.echo(f"{done:5.0%}  held-out loss {loss:.4f}", err=True)
 
-    trained = getattr(reward, how)(folder, file, out, options, tick)
+    train = reward.train_prm if how == "prm" else outcome.train_orm
+    trained = train(folder, file, out, options, tick)
     if as_json:
         print_json(asdict(trained))
         return

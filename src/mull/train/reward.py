@@ -1,4 +1,4 @@
-"""Reward models trained on step labels: a process one by token classification, an outcome one on pairs.
+"""Process reward models trained on step labels.
 
 Any causal model in the format of transformers is a base; torch, transformers, accelerate and trl come with the
 extra `mull[train]`. What is left in the output folder is a checkpoint in the same format and a model card.
@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import random
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from mull.errors import UsageError
+from mull.train.calibration import auc, calibrated_loss, calibration_error, platt
 from mull.train.data import LabelFile
 from mull.train.label import Labelled
 
@@ -250,12 +250,12 @@ def train_prm(
         plain.load_state_dict(best_state)
     logits_out, values_out = predict(plain, measured, pad, accelerator.device)
     scale, shift = platt(logits_out, values_out)
-    trained = _measured(out, plain, len(encoded), seen, logits_out, values_out, scale, shift)
+    trained = measures(out, plain, len(encoded), seen, logits_out, values_out, scale, shift)
     if options.readout == "next":
         reading = {"slope": plain.slope.item(), "offset": plain.offset.item()}
     else:
         reading = {"bias": plain.model.score.bias.item()}
-    _save(plain.model, tokenizer, out, file, options, trained, "process", reading)
+    save(plain.model, tokenizer, out, file, options, trained, "process", reading)
     checkpoint.unlink(missing_ok=True)
     return trained
 
@@ -320,52 +320,7 @@ def predict(model: nn.Module, encoded: Sequence[Encoded], pad: int, device: torc
     return torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
 
 
-def platt(logits: Tensor, values: Tensor) -> tuple[float, float]:
-    """Scale and shift of logits that make them probabilities on these values (Platt scaling)."""
-    weights = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
-    wide, targets = logits.double(), values.double()
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = nn.functional.binary_cross_entropy_with_logits(weights[0] * wide + weights[1], targets)
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    scale, shift = weights.detach().tolist()
-    return float(scale), float(shift)
-
-
-def calibrated_loss(logits: Tensor, values: Tensor) -> float:
-    """The cross-entropy that is left once logits are calibrated."""
-    scale, shift = platt(logits, values)
-    return float(nn.functional.binary_cross_entropy_with_logits(scale * logits + shift, values))
-
-
-def auc(scores: Tensor, is_positive: Tensor) -> float | None:
-    """Area under the ROC curve; `None` where one class is missing. Ties count half."""
-    n_right, n_wrong = int(is_positive.sum()), int((~is_positive).sum())
-    if not n_right or not n_wrong:
-        return None
-    values, places = scores.double().unique(return_inverse=True)
-    counts = torch.bincount(places, minlength=len(values)).double()
-    mean_rank = counts.cumsum(0) - (counts - 1) / 2
-    return float((mean_rank[places][is_positive].sum() - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
-
-
-def calibration_error(chances: Tensor, values: Tensor, bins: int = 10) -> float:
-    """Expected calibration error over bins of equal width."""
-    places = (chances * bins).long().clamp(max=bins - 1)
-    total = 0.0
-    for place in range(bins):
-        mask = places == place
-        if mask.any():
-            total += float(mask.float().mean() * (chances[mask].mean() - values[mask].mean()).abs())
-    return total
-
-
-def _measured(
+def measures(
     out: Path, model: nn.Module, n: int, seen: int, logits: Tensor, values: Tensor, scale: float, shift: float
 ) -> Trained:
     adjusted = scale * logits + shift
@@ -393,7 +348,7 @@ _READ = {
 }
 
 
-def _save(
+def save(
     model: Any, tokenizer: Any, out: Path, file: LabelFile, options: Options, trained: Trained, kind: str,
     read: dict[str, float],
 ) -> None:  # fmt: skip
@@ -429,103 +384,3 @@ def _save(
         "Options: " + ", ".join(f"{k}={v}" for k, v in asdict(options).items()),
     ]
     (out / "README.md").write_text("\n".join(card) + "\n")
-
-
-def train_orm(
-    base: str, file: LabelFile, out: Path, options: Options, tick: Callable[[float, float], None] = lambda *_: None
-) -> Trained:
-    """Trains an outcome reward model on pairs of a right and a wrong solution of one problem (Bradley-Terry, by TRL).
-
-    The run checkpoints into `out` and goes on from there. Its logit is calibrated on held-out solutions. Raises
-    `UsageError` for labels that give no pair.
-    """
-    from datasets import Dataset
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, EarlyStoppingCallback
-    from transformers.trainer_utils import get_last_checkpoint
-    from trl import RewardConfig, RewardTrainer
-
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, dtype=torch.float32)
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id or 0
-    limit = model.config.max_position_embeddings
-    encoded = [encode(tokenizer, one, "hard") for one in balanced(file.labelled, 1.0, options.seed)]
-    encoded = [one for one in encoded if len(one.ids) <= limit]
-    learned, measured = pairs(encoded, options.seed)
-    if not learned or not measured:
-        raise UsageError(f"{len(learned)} pairs to learn from and {len(measured)} held out: label more problems")
-    length = sum(len(a.ids) + len(b.ids) for a, b in learned) / len(learned)
-    rows = max(1, round(options.batch_tokens / length))
-    n_steps = max(10, math.ceil(options.epochs * len(learned) / rows))
-    every = max(5, n_steps // 20)
-    arguments = RewardConfig(
-        str(out / "runs"), per_device_train_batch_size=rows, per_device_eval_batch_size=rows,
-        learning_rate=options.rate,
-        lr_scheduler_type="cosine", warmup_steps=n_steps // 10, max_steps=n_steps, eval_strategy="steps",
-        eval_steps=every, save_steps=every, save_total_limit=2, load_best_model_at_end=True, report_to=[],
-        metric_for_best_model="eval_loss", seed=options.seed, disable_tqdm=True, logging_steps=every, max_length=limit,
-        center_rewards_coefficient=0.01, bf16=False, gradient_checkpointing=False,
-    )  # fmt: skip
-    trainer = RewardTrainer(
-        model, arguments, train_dataset=_dataset(Dataset, learned), eval_dataset=_dataset(Dataset, measured),
-        processing_class=tokenizer,
-        callbacks=[EarlyStoppingCallback(options.patience), _ticker(n_steps, tick)],
-    )  # fmt: skip
-    (out / "runs").mkdir(parents=True, exist_ok=True)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "runs")))
-    held_out = [one for one in encoded if is_held_out(one.problem)]
-    whole = [one._replace(ends=[len(one.ids) - 1], targets=[float(one.correct)]) for one in held_out]
-    logits, values = _last_logits(trainer.model, whole)
-    scale, shift = platt(logits, values)
-    seen = int(trainer.state.num_input_tokens_seen or 0)
-    trained = _measured(out, trainer.model, len(encoded), seen, logits, values, scale, shift)
-    _save(trainer.model, tokenizer, out, file, options, trained, "outcome", {"bias": 0.0})
-    shutil.rmtree(out / "runs")
-    return trained
-
-
-def pairs(encoded: Sequence[Encoded], seed: int) -> tuple[list[tuple[Encoded, Encoded]], list[tuple[Encoded, Encoded]]]:
-    """A right and a wrong solution of one problem, every solution once at most: to learn from, and held out."""
-    rng = random.Random(seed)
-    by_problem: dict[str, tuple[list[Encoded], list[Encoded]]] = {}
-    for one in encoded:
-        by_problem.setdefault(one.problem, ([], []))[one.correct].append(one)
-    learned: list[tuple[Encoded, Encoded]] = []
-    measured: list[tuple[Encoded, Encoded]] = []
-    for problem, (wrong, right) in by_problem.items():
-        rng.shuffle(right)
-        (measured if is_held_out(problem) else learned).extend(zip(right, wrong, strict=False))
-    return learned, measured
-
-
-def _dataset(kind: Any, found: Sequence[tuple[Encoded, Encoded]]) -> Any:
-    return kind.from_dict({"chosen_ids": [a.ids for a, _ in found], "rejected_ids": [b.ids for _, b in found]})
-
-
-def _ticker(n_steps: int, tick: Callable[[float, float], None]) -> Any:
-    from transformers import TrainerCallback
-
-    class Ticker(TrainerCallback):  # type: ignore[misc]
-        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
-            if metrics and "eval_loss" in metrics:
-                tick(state.global_step / n_steps, float(metrics["eval_loss"]))
-
-    return Ticker()
-
-
-@torch.no_grad()  # type: ignore[untyped-decorator]
-def _last_logits(model: Any, encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
-    """The logit at the end of each solution, and whether it is right."""
-    model.eval()
-    device = next(model.parameters()).device
-    logits = [
-        model(input_ids=batch.ids.to(device), attention_mask=_mask(batch).to(device)).logits[:, 0].cpu()
-        for batch in batches(encoded, 16384, model.config.pad_token_id, None)
-    ]
-    values = [batch.values for batch in batches(encoded, 16384, model.config.pad_token_id, None)]
-    return torch.cat(logits), torch.cat(values)
-
-
-def _mask(batch: Batch) -> Tensor:
-    """Ones up to the labelled place of each row, which is its last token."""
-    return (torch.arange(batch.ids.size(1)) <= batch.places[:, None]).long()
