@@ -232,3 +232,14 @@ def test_labels_of_two_models_are_refused_with_both_names(tmp_path: Path) -> Non
     b = write(tmp_path / "b.jsonl", [data.header(origin(model="mini@2"))])
     with pytest.raises(UsageError, match=r"nano@1.*mini@2"):
         data.read_all([a, b])
+
+
+def test_labels_of_several_tasks_are_read_together_and_name_them_all(tmp_path: Path) -> None:
+    one = Labelled("p", "q", ("a",), (1,), (1,), (1,), True)
+    rows = [data.row("p", [one], Cost(output_tokens=5))]
+    a = write(tmp_path / "a.jsonl", [data.header(origin()), *rows])
+    b = write(tmp_path / "b.jsonl", [data.header(origin(task="chain:ops=3")), *rows])
+    file = data.read_all([a, b])
+    assert file.labelled == [one, one]
+    assert file.origin.task == "chain:ops=2; chain:ops=3"
+    assert file.cost.output_tokens == 10

@@ -14,7 +14,7 @@ from mull.runtime import WEIGHTS
 from mull.steps import split
 from mull.tasks.synthetic import ChainTask
 from mull.train.label import first_wrong
-from mull.verifiers.trained import NanoPRM, Scorer, Trained, all_right
+from mull.verifiers.trained import NanoORM, NanoPRM, Scorer, Trained, all_right
 
 PROBLEM = Problem("p", Prompt.user("a:7;b:a*6;c:b-10;d:c+5;d?"))
 RIGHT = "<think>\nd:c:b:a:7\nb:a*6=7*6=42\nc:b-10=42-10=32\nd:c+5=32+5=37\n</think>\nanswer: 37"
@@ -101,3 +101,12 @@ def test_the_read_out_is_the_chance_that_all_tokens_so_far_are_right() -> None:
 def test_a_folder_that_is_no_reward_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no reward\.json or no decoder\.onnx"):
         Trained(str(tmp_path))
+
+
+async def test_an_outcome_reward_model_has_one_score_for_a_reply() -> None:
+    right, wrong = await NanoORM().score(PROBLEM, [sample(RIGHT), sample(WRONG)])
+    assert right.steps == wrong.steps == ()
+    assert right.value is not None
+    assert wrong.value is not None
+    assert 0 < wrong.value < right.value < 1
+    assert NanoORM().split is None

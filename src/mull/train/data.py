@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,7 +100,8 @@ def read_all(paths: Iterable[Path]) -> LabelFile:
                 raise UsageError(f"labels of two kinds: the {part} of {first_path} is {a!r}, that of {path} is {b!r}")
         labelled += file.labelled
         cost = cost + file.cost
-    return LabelFile(first.origin, labelled, cost)
+    tasks = dict.fromkeys(file.origin.task for _, file in files)
+    return LabelFile(replace(first.origin, task="; ".join(tasks)), labelled, cost)
 
 
 def _labelled(line: Mapping[str, Any], one: Mapping[str, Any]) -> Labelled:

@@ -75,7 +75,7 @@ def train_orm(
     whole = [one._replace(ends=[len(one.ids) - 1], targets=[float(one.correct)]) for one in held_out]
     logits, values = _last_logits(trainer.model, whole)
     scale, shift = platt(logits, values)
-    seen = int(trainer.state.num_input_tokens_seen or 0)
+    seen = int(trainer.state.num_input_tokens_seen) or None
     trained = measures(out, trainer.model, len(encoded), seen, logits, values, scale, shift)
     save(trainer.model, tokenizer, out, file, options, trained, "outcome", {"bias": 0.0})
     shutil.rmtree(out / "runs")

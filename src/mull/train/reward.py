@@ -67,7 +67,8 @@ class Trained:
     folder: str
     parameters: int
     solutions: int
-    tokens: int
+    tokens: int | None
+    """Tokens learned from; `None` where nobody counted them."""
     loss: float
     auc: float | None
     calibration_error: float
@@ -321,7 +322,7 @@ def predict(model: nn.Module, encoded: Sequence[Encoded], pad: int, device: torc
 
 
 def measures(
-    out: Path, model: nn.Module, n: int, seen: int, logits: Tensor, values: Tensor, scale: float, shift: float
+    out: Path, model: nn.Module, n: int, seen: int | None, logits: Tensor, values: Tensor, scale: float, shift: float
 ) -> Trained:
     adjusted = scale * logits + shift
     loss = float(nn.functional.binary_cross_entropy_with_logits(adjusted, values))
