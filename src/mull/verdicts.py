@@ -55,7 +55,7 @@ async def judged(
     beyond = [asking.unknown("the budget is spent")] * (len(items) - n)
     if n == 0:
         return beyond, stopped
-    keys = [None if bank is None or asking.identity is None else asking.key_of(asking.identity, i) for i in items[:n]]
+    keys = [None if asking.identity is None else asking.key_of(asking.identity, item) for item in items[:n]]
     names = [str(i) if key is None else key for i, key in enumerate(keys)]
     hold = wallet.hold(quote(items[:n]))
     try:

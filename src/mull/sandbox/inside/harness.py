@@ -327,11 +327,14 @@ def _is_alive(pid: int) -> bool:
 
 
 def _mine() -> int:
-    """How many processes and threads of this user there are: the limit counts all of them where no namespace does."""
+    """How many processes and threads of this user there are: the limit counts all of them where no namespace does.
+
+    The dead that nobody has fetched yet are left out: what they take up for a moment is no room for the candidate.
+    """
     n = 0
     for name in os.listdir("/proc"):
         try:
-            if name.isdecimal() and os.stat(f"/proc/{name}").st_uid == os.getuid():
+            if name.isdecimal() and os.stat(f"/proc/{name}").st_uid == os.getuid() and _is_alive(int(name)):
                 n += len(os.listdir(f"/proc/{name}/task"))
         except OSError:
             continue
