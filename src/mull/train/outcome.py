@@ -62,7 +62,8 @@ def train_orm(
         lr_scheduler_type="cosine", warmup_steps=n_steps // 10, max_steps=n_steps, eval_strategy="steps",
         eval_steps=every, save_steps=every, save_total_limit=2, load_best_model_at_end=True, report_to=[],
         metric_for_best_model="eval_loss", seed=options.seed, disable_tqdm=True, logging_steps=every, max_length=limit,
-        center_rewards_coefficient=0.01, bf16=False, gradient_checkpointing=False,
+        center_rewards_coefficient=0.01, bf16=False, activation_checkpointing=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
     )  # fmt: skip
     trainer = RewardTrainer(
         model, arguments, train_dataset=_dataset(Dataset, learned), eval_dataset=_dataset(Dataset, measured),
