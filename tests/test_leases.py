@@ -126,7 +126,8 @@ def test_two_sweeps_at_once_share_the_work_and_make_each_draw_once(sweep, url: s
 
 def test_a_killed_sweep_loses_only_draws_under_way(sweep, url: str) -> None:
     """The other takes its claims over at once: it sees that the process is gone."""
-    one, two = sweep(url, delay=0.005, lease_seconds=3600), sweep(url, delay=0.005, lease_seconds=3600)
+    n = 3 * N_PROBLEMS
+    one, two = (sweep(url, delay=0.1, lease_seconds=3600, n_problems=n) for _ in range(2))
     one.begin()
     one.until(40)
     two.begin()
@@ -135,7 +136,7 @@ def test_a_killed_sweep_loses_only_draws_under_way(sweep, url: str) -> None:
     assert one.end() is None
     assert two.end() is not None
     made = Counter(one.made + two.made)
-    assert len(made) == N_PROBLEMS * N_DRAWS == draws_in(url)
+    assert len(made) == n * N_DRAWS == draws_in(url)
     twice = [draw for draw, n in made.items() if n > 1]
     assert set(twice) <= set(one.made)
     assert len(twice) <= 64, "only what it had drawn and not yet written: one draw of each problem under way"

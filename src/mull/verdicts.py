@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from mull.bank import Bank, Verdict
@@ -78,9 +78,13 @@ async def judged(
         verdicts[name] = verdict
         if bank is not None and name in keys and _is_lasting(verdict):
             bank.keep(name, str(asking.identity), verdict)
-    asked = {name: verdicts[name] for name in names}  # what is here twice was asked once, and costs once
-    wallet.pay(total(v.cost for v in asked.values()), hold.quote, total(v.cost for v in new) if new else None)
-    return [verdicts[name] for name in names] + beyond, stopped
+    given: list[V] = []
+    seen: set[str] = set()
+    for name in names:  # what is here twice was asked about once, and costs once
+        given.append(replace(verdicts[name], cost=Cost()) if name in seen else verdicts[name])
+        seen.add(name)
+    wallet.pay(total(v.cost for v in given), hold.quote, total(v.cost for v in new) if new else None)
+    return given + beyond, stopped
 
 
 def _is_lasting(verdict: Verdict) -> bool:
