@@ -17,11 +17,11 @@ $(VENV)/dev.stamp: $(VENV)/core.stamp
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
-# Programs that the tests use: a browser, the sandbox, a proof checker. Where one cannot be installed its tests are
-# skipped, and say so.
+# Programs that the tests use: a browser, the sandbox, a proof checker, a database, whose own folder Debian leaves out of
+# the path. Where one cannot be installed its tests are skipped, and say so.
 $(VENV)/system.stamp: $(VENV)/dev.stamp
-	@missing=""; \
-	for pair in chromium:chromium chromedriver:chromium-driver bwrap:bubblewrap coqc:coq; do \
+	@missing=""; PATH="$$PATH:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; \
+	for pair in initdb:postgresql chromium:chromium chromedriver:chromium-driver bwrap:bubblewrap coqc:coq; do \
 		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
 	done; \
 	if [ "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -31,14 +31,6 @@ $(VENV)/system.stamp: $(VENV)/dev.stamp
 				|| echo "$$package could not be installed: the tests that need it will be skipped"; \
 		done; \
 	elif [ "$$missing" ]; then echo "not installed, so that tests will be skipped:$$missing"; fi
-	@touch $@
-
-# For the tests of banks in PostgreSQL. Where it cannot be installed they are skipped, and say so.
-$(VENV)/postgres.stamp: $(VENV)/system.stamp
-	@if ! { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		{ apt-get update && apt-get install -y --no-install-recommends postgresql; } >/dev/null \
-			|| echo "PostgreSQL could not be installed: the tests of banks in it will be skipped"; \
-	fi
 	@touch $@
 
 $(VENV)/train.stamp: $(VENV)/dev.stamp
@@ -53,7 +45,7 @@ lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(VENV)/system.stamp $(VENV)/postgres.stamp  ## all that CI runs
+test: lint $(VENV)/system.stamp  ## all that CI runs
 	$(BIN)/pytest
 
 test-torch: $(VENV)/train.stamp  ## the tests that need torch, which `make test` skips

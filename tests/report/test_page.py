@@ -1,9 +1,6 @@
 """The page in a real browser: it runs without a network or an error, by keyboard, on a phone, in the dark."""
 
-import itertools
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +14,8 @@ from mull.report.figures import heat
 pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.keys import Keys
 
-import screenshots
+from browser import check_names, needs_browser, screen
 
-needs_browser = pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="no chromium and chromedriver on this machine: apt-get install chromium chromium-driver",
-)
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>\u2028<!-- ${`$x$`}"
 MADE_BY = {"command": f"mull report {HOSTILE}", "mull": "0", "python": "3", "numpy": "2"}
 
@@ -58,13 +51,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    driver = screenshots.chromium(tmp_path_factory.mktemp("profile"))
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
 def opened(chromium: Any, page: Path) -> Any:
     """The page as opened from a file, on a wide light screen."""
@@ -73,10 +59,6 @@ def opened(chromium: Any, page: Path) -> Any:
     screen(chromium, 1280, is_dark=False)
     chromium.get(page.as_uri())
     return chromium
-
-
-def screen(driver: Any, width: int, is_dark: bool) -> None:
-    screenshots.screen(driver, width, 800, is_dark)
 
 
 def rows(driver: Any) -> list[str]:
@@ -218,19 +200,7 @@ def test_contrast(opened: Any, is_dark: bool) -> None:
 
 @needs_browser
 def test_everything_has_a_name(opened: Any) -> None:
-    nameless = opened.execute_script(
-        "return [...document.querySelectorAll('button, a, input, select, summary, svg, [role=region]')]"
-        ".filter(n => !(n.textContent.trim() || n.ariaLabel || n.labels?.length)).map(n => n.outerHTML)"
-    )
-    assert nameless == []
-    twice = opened.execute_script(
-        "const ids = [...document.querySelectorAll('[id]')].map(n => n.id);"
-        "return ids.filter((id, i) => ids.indexOf(id) < i)"
-    )
-    assert twice == []
-    heads = opened.execute_script("return [...document.querySelectorAll('h1, h2, h3')].map(h => Number(h.tagName[1]))")
-    assert heads[0] == 1
-    assert all(b - a <= 1 for a, b in itertools.pairwise(heads))
+    check_names(opened, "button, a, input, select, summary, svg, [role=region]")
 
 
 def test_hostile_text_is_escaped_in_the_source(page: Path) -> None:

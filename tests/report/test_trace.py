@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import shutil
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,19 +15,11 @@ from mull.strategies.tree import Beam, Lookahead
 from mull.testing import LineModel, StubVerifier, solve
 from mull.trace import Trace, TraceFile
 
-webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
+pytest.importorskip("selenium.webdriver")
+from selenium.webdriver.common.keys import Keys
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-needs_browser = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER),
-    reason="no chromium and chromedriver on this machine: apt-get install chromium chromium-driver",
-)
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+from browser import check_names, needs_browser, screen
+
 HOSTILE = "</style></script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>\u2028<!--"
 PROBLEM = Problem("p", Prompt.user(f"q {HOSTILE}"), AnswerKind.TEXT)
 
@@ -166,18 +156,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
 def opened(chromium: Any, page: Path) -> Any:
     screen(chromium, 1280, is_dark=False)
@@ -186,13 +164,6 @@ def opened(chromium: Any, page: Path) -> Any:
         chromium.get_log(kind)
     chromium.get(page.as_uri())
     return chromium
-
-
-def screen(driver: Any, width: int, is_dark: bool) -> None:
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    scheme = [{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
 
 
 @needs_browser
@@ -285,16 +256,4 @@ def test_contrast(opened: Any, is_dark: bool) -> None:
 
 @needs_browser
 def test_everything_has_a_name(opened: Any) -> None:
-    nameless = opened.execute_script(
-        "return [...document.querySelectorAll('a, summary, svg, [role=region]')]"
-        ".filter(n => !(n.textContent.trim() || n.ariaLabel)).map(n => n.outerHTML)"
-    )
-    assert nameless == []
-    twice = opened.execute_script(
-        "const ids = [...document.querySelectorAll('[id]')].map(n => n.id);"
-        "return ids.filter((id, i) => ids.indexOf(id) < i)"
-    )
-    assert twice == []
-    heads = opened.execute_script("return [...document.querySelectorAll('h1, h2, h3')].map(h => Number(h.tagName[1]))")
-    assert heads[0] == 1
-    assert all(b - a <= 1 for a, b in itertools.pairwise(heads))
+    check_names(opened, "a, summary, svg, [role=region]")

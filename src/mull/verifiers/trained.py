@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -82,18 +82,17 @@ class Scorer:
             n_known, pieces = self._known.longest(ids)
             # A next token's probability is read one place before it, so that a block more is needed.
             n = max(0, min(n_known, len(ids) - 1) // BLOCK * BLOCK - BLOCK * self.reading.is_next)
-            known = np.concatenate(pieces, axis=2)[:, :, :n] if n else None
+            known = np.concatenate(pieces, axis=2) if n else None
             new = ids[n:]
             binding = Binding(self.session, self._scratch, 1, blocks(len(new)))
             if known is not None:
-                self._scratch[:, 0, :, :n] = known[:-1]
+                self._scratch[:, 0, :, :n] = known[:-1, :, :n]
             binding.ids[0, : len(new)] = new
             binding.last[0] = n + binding.ids.shape[1] - 1
             fresh = _values(binding.run()[0, : len(new)], new, self.reading.is_next)
-            values = fresh if known is None else np.concatenate((known[-1, 0, :, 0], fresh))
+            values = fresh if known is None else np.concatenate((known[-1, 0, :n, 0], fresh))
             if known is not None and self.reading.is_next:
-                # The first new token's probability lies before it: it was kept.
-                values[n] = np.concatenate(pieces, axis=2)[-1, 0, n, 0]
+                values[n] = known[-1, 0, n, 0]  # the first new token's probability lies before it: it was kept
             keys_values = self._scratch[:, 0, :, : len(ids)]
             plane = np.zeros_like(keys_values[:1])
             plane[0, 0, :, 0] = values
@@ -181,21 +180,23 @@ class Trained:
         for sample in samples:
             if sample.reply not in asked and sample.finish is not Finish.ERROR:
                 asked[sample.reply] = self._asked(head, sample.reply)
-        scores = []
-        paid: set[str] = set()
+        scores: list[Score] = []
+        known: dict[str, Score] = {}
         for sample in samples:
             value = "the draw failed" if sample.finish is Finish.ERROR else asked[sample.reply]
             if isinstance(value, str):
                 scores.append(Score(None, why=value))
-                continue
-            start = time.monotonic()
-            values = self._scorer.values(value[0])
-            n_begun = len(self._encode(sample.prompt.prefix)) if sample.prompt.prefix else 0
-            n = len(value[0]) - (len(head) if paid or n_begun else 0) - n_begun
-            cost = Cost() if sample.reply in paid else self._cost(n, time.monotonic() - start)
-            paid.add(sample.reply)
-            ends = value[1]
-            scores.append(self._score(values, len(head), ends, cost))
+            elif sample.reply in known:
+                scores.append(replace(known[sample.reply], cost=Cost()))
+            else:
+                ids, ends = value
+                start = time.monotonic()
+                values = self._scorer.values(ids)
+                n_begun = len(self._encode(sample.prompt.prefix)) if sample.prompt.prefix else 0
+                n = len(ids) - (len(head) if known or n_begun else 0) - n_begun
+                cost = self._cost(n, time.monotonic() - start)
+                known[sample.reply] = self._score(values, len(head), ends, cost)
+                scores.append(known[sample.reply])
         return scores
 
     def _head(self, problem: Problem) -> tuple[int, ...]:
