@@ -28,6 +28,7 @@ ROWS = [
         "records",
         "runtime",
         "asked",
+        "backoff",
         "trace",
         "config",
         "config_schema",

@@ -7,9 +7,10 @@ import pytest
 
 from fault_server import MIXED, FaultServer, says
 from mull import Budget, Cost, Finish, Params, Prompt, Run, UsageError
+from mull.backoff import retry_after
 from mull.cost import Price
 from mull.errors import ModelError
-from mull.models.endpoints import Endpoint, Limits, Pool, retry_after
+from mull.models.endpoints import Endpoint, Limits, Pool
 from mull.models.openai import OpenAIModel
 
 HELLO = Prompt.user("hello")

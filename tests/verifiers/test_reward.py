@@ -210,7 +210,7 @@ async def test_equal_replies_are_scored_once_and_paid_once() -> None:
 async def test_a_server_that_is_down_leaves_samples_unscored_with_the_reason() -> None:
     async with serving(Fake()) as url:
         pass
-    verifier = spec.build("verifier", spec.VERIFIERS, f"prm:model=m,base_url={url},preset=qwen-math-prm")
+    verifier = spec.build("verifier", spec.VERIFIERS, f"prm:model=m,base_url={url},preset=qwen-math-prm,patience=0.1")
     (one,) = await verifier.score(PROBLEM, [sample(GOOD)])
     assert one.value is None
     assert f"{url}/pooling cannot be reached" in one.why
@@ -226,7 +226,8 @@ def test_the_outcome_of_a_strategy_says_how_many_were_unscored() -> None:
         overloaded = {"error": {"message": "overloaded", "code": 503}}
         fake.trouble = lambda path, body: web.json_response(overloaded, status=503) if next(asked) % 2 else None
         async with serving(fake) as url:
-            verifier = spec.build("verifier", spec.VERIFIERS, f"prm:model=m,base_url={url},preset=qwen-math-prm")
+            named = f"prm:model=m,base_url={url},preset=qwen-math-prm,patience=0"
+            verifier = spec.build("verifier", spec.VERIFIERS, named)
             run = Run(FakeModel(), verifier=verifier)
             outcome = await spec.strategy("best:n=8")(Problem("q", Prompt.user("Which letter?")), run)
         unscored = [s for s in outcome.scores if s.value is None]
@@ -270,6 +271,25 @@ async def test_answers_that_make_no_sense_are_no_scores(status: int, text: str, 
     assert one.value is None
     assert says in one.why
     assert one.why.isprintable()
+
+
+async def test_a_server_that_refuses_at_first_is_asked_again() -> None:
+    """Nothing was computed for a refused request, so asking again costs nothing and changes nothing."""
+    fake, asked = Fake(), itertools.count()
+    busy = web.json_response({"message": "busy"}, status=429, headers={"Retry-After": "0"})
+    fake.trouble = lambda path, body: busy if next(asked) == 0 else None
+    (one,) = await score(GOOD, "prm:model=m,base_url=URL,preset=qwen-math-prm", fake)
+    (calm,) = await score(GOOD, "prm:model=m,base_url=URL,preset=qwen-math-prm", Fake())
+    assert next(asked) == 2
+    assert (one.value, one.steps) == (calm.value, calm.steps)
+
+
+async def test_what_may_have_been_computed_is_not_asked_twice() -> None:
+    fake, asked = Fake(), itertools.count()
+    fake.trouble = lambda path, body: web.json_response({"message": "broke"}, status=500) if next(asked) == 0 else None
+    (one,) = await score(GOOD, "prm:model=m,base_url=URL,preset=qwen-math-prm", fake)
+    assert one.value is None
+    assert next(asked) == 1
 
 
 async def test_a_server_that_hangs_is_given_up() -> None:

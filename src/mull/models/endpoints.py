@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import random
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from mull.backoff import full_jitter
 
 FLAT = 1.5
 """Latency counts as flat up to this many times the least that an endpoint has shown."""
@@ -37,24 +37,7 @@ class Limits:
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait before attempt number `attempt` (1 is the first repetition): full jitter."""
-        return random.random() * min(self.longest_backoff, self.backoff * float(2 ** min(attempt - 1, 30)))
-
-
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds that a refusal asks to wait for, in any of the forms in use; `None` where it does not say."""
-    for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        if (told := headers.get(name)) is None:
-            continue
-        try:
-            return max(0.0, float(told) * scale)
-        except ValueError:
-            pass
-        try:
-            when = email.utils.parsedate_to_datetime(told).timestamp()
-        except (TypeError, ValueError):
-            continue
-        return max(0.0, when - (time.time() if now is None else now))
-    return None
+        return full_jitter(attempt, self.backoff, self.longest_backoff)
 
 
 class Endpoint:

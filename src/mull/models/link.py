@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
-from mull.models.endpoints import Endpoint, Limits, Pool, retry_after
+from mull.backoff import retry_after
+from mull.models.endpoints import Endpoint, Limits, Pool
 from mull.models.wire import Malformed, Reply, Stream, error_of, is_overflow, read_reply
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from mull.types import Cost, Finish, Pair, Preference, Problem, Sample, Score
 from mull.verifiers.fence import RULES, code_of, fenced
 from mull.verifiers.judge import LEAST_MASS, Opinion, already, both_orders, spread
 from mull.verifiers.reading import Unscored
-from mull.verifiers.wire import Post, Server
+from mull.verifiers.wire import PATIENCE, Post, Server
 
 IS_CORRECT = "Is the quoted answer to the quoted problem correct?"
 WHICH = "Which of the quoted answers to the quoted problem is better? Their order means nothing."
@@ -35,6 +35,7 @@ class _Decisions:
     server: Literal["vllm", "sglang"] = "vllm"
     api_key_env: str | None = None
     seconds: float = 120.0
+    patience: float = PATIENCE
     usd_per_mtok: float | None = None
     active_params: float | None = None
     seed: int = 0
@@ -46,7 +47,7 @@ class _Decisions:
 
     @cached_property
     def _server(self) -> Server:
-        return Server(self.base_url, self.api_key_env, self.seconds)
+        return Server(self.base_url, self.api_key_env, self.seconds, self.patience)
 
     @property
     def name(self) -> str:

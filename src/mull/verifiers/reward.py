@@ -16,7 +16,7 @@ from mull.steps import Fold
 from mull.types import Cost, Finish, Problem, Sample, Score
 from mull.verifiers.reading import Asked, Backend, Reading, Unscored, preset
 from mull.verifiers.servers import OnServer, check_shape
-from mull.verifiers.wire import Server
+from mull.verifiers.wire import PATIENCE, Server
 
 TEMPLATE_TOKENS = 256
 """What a chat template may add to what it is given, at most."""
@@ -153,6 +153,7 @@ class _Named:
     fold: Fold | None = None
     api_key_env: str | None = None
     seconds: float = 120.0
+    patience: float = PATIENCE
     usd_per_mtok: float | None = None
     active_params: float | None = None
 
@@ -178,7 +179,7 @@ class _Named:
                 f"the reward model {self.model} needs base_url=http://..., where it is served, "
                 "or server=transformers, which runs it in this process"
             )
-        server = Server(self.base_url, self.api_key_env, self.seconds)
+        server = Server(self.base_url, self.api_key_env, self.seconds, self.patience)
         return RewardModel(self.model, reading, Remote(self.model, server, shape), self.fold, price)
 
     @property
