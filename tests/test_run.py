@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mull import Budget, Cost, Draw, MemoryBank, Params, Prompt, Run, Sample, Stopped, UsageError
+from mull.asked import Ask
 from mull.keys import digest, question, seed_of
 from mull.testing import PROBLEM, FakeModel, FakeVerifier, assert_within, fake_run
+from mull.trace import Trace
 
 
 def drawn(run: Run, n: int, prompt: Prompt = PROBLEM.prompt, params: Params | None = None) -> list[Sample]:
@@ -193,6 +196,129 @@ def test_unknown_costs_stay_unknown_and_count_as_the_most_they_can_be() -> None:
     samples = drawn(run, 50)
     assert run.spent.output_tokens is None
     assert run.spent.calls == len(samples) == 5  # four of 48, and one of the 8 that are left
+
+
+def test_a_second_model_spends_from_the_same_budget_and_stops_the_same_run() -> None:
+    run = fake_run(budget=Budget(calls=7))
+    other = run.on(FakeModel(label="other"))
+    assert len(drawn(run, 5)) == 5
+    assert len(drawn(other, 5)) == 2
+    assert run.stopped is other.stopped is Stopped.BUDGET
+    assert run.spent == other.spent
+    assert run.spent.calls == 7
+    assert_within(other)
+
+
+def test_ceilings_hold_over_two_models_that_draw_at_once() -> None:
+    run = fake_run(budget=Budget(tokens=300))
+    other = run.on(FakeModel(label="other"))
+
+    async def call() -> None:
+        await asyncio.gather(*(who.draw(Prompt.user(f"q{i}"), 4) for i in range(3) for who in (run, other)))
+
+    asyncio.run(call())
+    assert_within(run)
+    assert run.spent.tokens is not None
+    assert run.spent.tokens > 200
+
+
+def test_draws_of_a_second_model_have_numbers_and_seeds_of_their_own() -> None:
+    run = fake_run()
+    other = run.on(FakeModel(label="other"))
+    first, second = drawn(run, 3), drawn(other, 3)
+    assert [s.draw for s in second] == [0, 1, 2]
+    assert not {s.seed for s in first} & {s.seed for s in second}
+    assert [s.draw for s in drawn(run.on(), 2)] == [3, 4], "the same model goes on counting in a child run"
+    assert [s.draw for s in drawn(fake_run().on(FakeModel()), 2)] == [0, 1]
+
+
+def test_a_second_model_without_a_price_is_refused_before_it_draws() -> None:
+    model = FakeModel(usd_per_token=None, label="unpriced")
+    run = fake_run(budget=Budget(usd=1.0)).on(model)
+    with pytest.raises(UsageError, match="unpriced has no known price in usd"):
+        run.priced(PROBLEM.prompt)
+    with pytest.raises(UsageError, match="unpriced has no known price in usd"):
+        drawn(run, 3)
+    assert not model.seen
+    assert run.held == Cost()
+
+
+def test_a_run_on_another_verifier_keeps_the_model_and_the_accounts() -> None:
+    run, strict = fake_run(), FakeVerifier(usd=1.0)
+    other = run.on(verifier=strict)
+    assert (other.model, other.judge, other.executor) == (run.model, run.judge, run.executor)
+    asyncio.run(other.score(PROBLEM, drawn(run, 2)))
+    assert len(strict.seen) == 2
+    assert run.spent.usd is not None
+    assert run.spent.usd >= 2.0
+
+
+def test_the_deadline_is_one_and_leaves_time_for_a_verifier_that_came_later() -> None:
+    model = FakeModel(delay=0.02, is_shuffled=False)
+    run = Run(model, budget=Budget(seconds=0.3)).on(verifier=FakeVerifier())
+    samples = drawn(run, 1000)
+    assert run.stopped is Stopped.DEADLINE
+    assert run.seconds < 0.3
+    assert [score.value for score in asyncio.run(run.score(PROBLEM, samples[:3]))] != [None] * 3
+
+
+def test_draws_that_are_handed_back_come_first_for_nothing_and_once() -> None:
+    """What follows a pilot starts from the pilot's draws."""
+    run = fake_run(trace=Trace(PROBLEM))
+    pilot = drawn(run, 4)
+    spent = run.spent
+    assert run.hand_back(reversed(pilot)) == 4
+    again = drawn(run, 3)
+    assert [id(s) for s in again] == [id(s) for s in pilot[:3]]
+    assert run.spent == spent
+    assert [s.draw for s in drawn(run, 3)] == [3, 4, 5], "the fourth of the pilot, and two new ones"
+    assert len(run.model.seen) == 6  # type: ignore[attr-defined]
+    assert run.trace is not None
+    assert len(run.trace.events) == 6, "each is in the trace once"
+
+
+def test_draws_go_back_to_their_own_question_only() -> None:
+    run = fake_run()
+    pilot = drawn(run, 2)
+    other = run.on(FakeModel(label="other"))
+    run.hand_back(pilot)
+    assert [s.draw for s in drawn(run, 1, Prompt.user("another"))] == [0]
+    assert drawn(other, 2)[0] is not pilot[0]
+    assert drawn(run, 1, params=Params(max_tokens=47))[0] is not pilot[0]
+    assert drawn(run, 2) == pilot
+
+
+def test_handed_back_draws_are_dealt_out_to_questions_side_by_side() -> None:
+    run = fake_run(budget=Budget(calls=5))
+    pilot = drawn(run, 3)
+    run.hand_back(pilot)
+    ask = Ask(PROBLEM.prompt, 4, run.params)
+    got = asyncio.run(run.draw_each([ask, ask]))
+    assert [[s.draw for s in samples] for samples in got] == [[0, 1, 2, 3], [4]]
+
+
+def test_what_is_no_draw_of_the_run_cannot_be_handed_back() -> None:
+    """A reply that a search put together from steps must not pass for a draw."""
+    run, stranger = fake_run(), fake_run()
+    pilot = drawn(run, 2)
+    assert run.hand_back([replace(pilot[0]), *drawn(stranger, 2)]) == 0
+    assert [s.draw for s in drawn(run, 1)] == [2]
+    assert run.hand_back([pilot[0], pilot[0]]) == 2
+    assert [s.draw for s in drawn(run, 2)] == [0, 3]
+
+
+def test_leaving_early_keeps_what_was_handed_back_and_not_looked_at() -> None:
+    run = fake_run()
+    run.hand_back(drawn(run, 3))
+
+    async def first() -> int:
+        async with run.sample(PROBLEM.prompt, 3) as draws:
+            async for sample in draws:
+                return sample.draw
+        return -1
+
+    assert asyncio.run(first()) == 0
+    assert [s.draw for s in drawn(run, 3)] == [1, 2, 3]
 
 
 def test_verifier_calls_are_held_and_settled_under_the_same_ceilings() -> None:

@@ -10,7 +10,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from mull.asked import Ask, Hold, check_asked
+from mull.asked import Ask, Given, Hold, check_asked
 from mull.bank import Bank
 from mull.cost import affordable, check_quoted
 from mull.errors import UsageError
@@ -57,7 +57,7 @@ class Draws:
     """
 
     def __init__(
-        self, model: Model, budget: Budget, bank: Bank | None, params: Params, seed: int, drawing_share: float,
+        self, model: Model, budget: Budget, bank: Bank | None, params: Params, seed: int,
         watch: Callable[[Sample], None] | None, trace: Trace | None,
     ) -> None:  # fmt: skip
         self.model, self.budget, self.bank, self.params, self.seed, self.trace = (
@@ -68,14 +68,19 @@ class Draws:
             seed,
             trace,
         )
-        self.stopped = Stopped.COMPLETE
-        """Why the last short read was short; `COMPLETE` while there was none."""
         self._watch = watch
         self._wallet = Wallet(budget)
         self._drawn: Counter[str] = Counter()
-        self._draw_until: float | None = None
-        if budget.seconds is not None:
-            self._draw_until = time.monotonic() + drawing_share * budget.seconds
+        self._given = Given()
+
+    @property
+    def stopped(self) -> Stopped:
+        """Why the last short read was short; `COMPLETE` while there was none."""
+        return self._wallet.stopped
+
+    @stopped.setter
+    def stopped(self, why: Stopped) -> None:
+        self._wallet.stopped = why
 
     @property
     def spent(self) -> Cost:
@@ -102,27 +107,36 @@ class Draws:
         """What the ceilings still allow, calls under way taken as if they cost the most they can."""
         return self._wallet.left
 
+    def priced(self, prompt: Prompt, params: Params | None = None) -> Cost:
+        """The most that one such draw can cost.
+
+        Raises `UsageError` where a ceiling is on something that has no known price, before anything is spent.
+        """
+        quote = self.model.quote(prompt, params or self.params)
+        check_quoted(self.budget, quote, self.model.name)
+        return quote
+
+    def hand_back(self, samples: Iterable[Sample]) -> int:
+        """Gives draws of this run to the next strategy in it; returns how many of the samples are draws of this run.
+
+        The next request for a question gets those of its draws first, in draw order and for nothing. They stay the
+        draws that they were: paid, banked and traced once. Replies that a strategy put together are left out.
+        """
+        return self._given.hand_back(samples)
+
     @contextmanager
     def reserve(self, prompt: Prompt, params: Params | None = None) -> Iterator[None]:
         """Keeps the price of one such draw out of reach inside the block: a search cut short can still answer."""
-        quote = self.model.quote(prompt, params or self.params)
-        check_quoted(self.budget, quote, self.model.name)
-        hold = self._wallet.hold(quote)
+        hold = self._wallet.hold(self.priced(prompt, params or self.params))
         try:
             yield
         finally:
             self._wallet.drop(hold)
 
-    def _purse(self, hold: Hold) -> Purse:
-        def is_short() -> None:
-            self.stopped = Stopped.BUDGET
-
-        return Purse(self._wallet, hold, is_short)
-
     async def prepare(self) -> None:
         """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
         if isinstance(self.model, Served):
-            purse = self._purse(self._wallet.hold(Cost(), 0))
+            purse = Purse(self._wallet, self._wallet.hold(Cost(), 0))
             try:
                 await self.model.prepare(purse)
             finally:
@@ -159,10 +173,11 @@ class Draws:
         if prompt.prefix:
             await self.prepare()
             self.check_continues()
+        for sample in self._again(Ask(prompt, n, params)):
+            n -= 1
+            yield sample
         while n > 0:
-            quote = self.model.quote(prompt, params)
-            check_quoted(self.budget, quote, self.model.name)
-            k, params = affordable(self.left, quote, params, n)
+            k, params = affordable(self.left, self.priced(prompt, params), params, n)
             if k == 0 or self._late():
                 self.stopped = Stopped.DEADLINE if self._late() else Stopped.BUDGET
                 return
@@ -186,15 +201,13 @@ class Draws:
         if any(ask.prompt.prefix for ask in asks):
             await self.prepare()
             self.check_continues()
-        got: list[list[Sample]] = [[] for _ in asks]
-        wanted = {i: ask.n for i, ask in enumerate(asks)}
+        got = [list(self._again(ask)) for ask in asks]
+        wanted = {i: ask.n - len(got[i]) for i, ask in enumerate(asks) if ask.n > len(got[i])}
         while wanted:
             batches: list[tuple[int, _Batch]] = []
             for i, n in wanted.items():
                 prompt, _, params = asks[i]
-                quote = self.model.quote(prompt, params)
-                check_quoted(self.budget, quote, self.model.name)
-                k, params = affordable(self.left, quote, params, n)
+                k, params = affordable(self.left, self.priced(prompt, params), params, n)
                 if k and not self._late():
                     batches.append((i, self._begin(prompt, k, params)))
             if not batches:
@@ -226,6 +239,15 @@ class Draws:
             # A task that never came to run has not given its hold back.
             self._wallet.drop(*(batch.hold for batch in batches))
 
+    def _again(self, ask: Ask) -> Iterator[Sample]:
+        """As many of the draws asked for as were handed back."""
+        if self._given.n_back:
+            key = digest(question(self.model, ask.prompt, ask.params, self.seed))
+            for _ in range(ask.n):
+                if (sample := self._given.again(key)) is None:
+                    return
+                yield sample
+
     def _begin(self, prompt: Prompt, n: int, params: Params) -> _Batch:
         """Numbers the next `n` draws of a question and holds their cost."""
         asked = question(self.model, prompt, params, self.seed)
@@ -238,7 +260,7 @@ class Draws:
     async def _delivered(self, batch: _Batch, order: Order) -> AsyncGenerator[Sample, None]:
         """The draws of a batch, from the bank where it has them, each settled as it comes."""
         asked, key, prompt, params, numbers, hold = batch
-        bank, purse = self.bank, self._purse(hold)
+        bank, purse = self.bank, Purse(self._wallet, hold)
 
         def arrived(sample: Sample) -> None:
             if bank is not None and sample.finish is not Finish.ERROR:
@@ -261,21 +283,21 @@ class Draws:
             async with aclosing(coming):
                 if order == "arrival":
                     for sample in known.values():
-                        yield self._seen(replayed(sample), is_banked=True)
+                        yield self._seen(key, replayed(sample), is_banked=True)
                     async for sample in coming:
-                        yield self._seen(sample)
+                        yield self._seen(key, sample)
                     return
                 waiting: dict[int, Sample] = {}
                 for number in numbers:
                     if number in known:
-                        yield self._seen(replayed(known[number]), is_banked=True)
+                        yield self._seen(key, replayed(known[number]), is_banked=True)
                         continue
                     while number not in waiting:
                         sample_or_none = await anext(coming, None)
                         if sample_or_none is None:
                             return
                         waiting[sample_or_none.draw] = sample_or_none
-                    yield self._seen(waiting.pop(number))
+                    yield self._seen(key, waiting.pop(number))
         finally:
             purse.close()
 
@@ -314,7 +336,8 @@ class Draws:
                 await asyncio.sleep(pause)
                 pause = min(1.2 * pause, longest)
 
-    def _seen(self, sample: Sample, is_banked: bool = False) -> Sample:
+    def _seen(self, key: str, sample: Sample, is_banked: bool = False) -> Sample:
+        self._given.give(key, sample)
         if self._watch is not None:
             self._watch(sample)
         if self.trace is not None:
@@ -336,11 +359,9 @@ class Draws:
         async with aclosing(self.model.sample(prompt, params, draws, lost)) as stream:
             while True:
                 try:
-                    if self._draw_until is None:
+                    until = self._wallet.deadline(self._drawing_share)
+                    async with asyncio.timeout(None if until is None else max(0.0, until - time.monotonic())):
                         sample = await anext(stream)
-                    else:
-                        async with asyncio.timeout(max(0.0, self._draw_until - time.monotonic())):
-                            sample = await anext(stream)
                 except StopAsyncIteration:
                     break
                 except TimeoutError:
@@ -354,5 +375,11 @@ class Draws:
         if n_arrived < len(draws):
             self.stopped = Stopped.EXHAUSTED
 
+    @property
+    def _drawing_share(self) -> float:
+        """The share of `Budget.seconds` after which drawing stops."""
+        return 1.0
+
     def _late(self) -> bool:
-        return self._draw_until is not None and time.monotonic() >= self._draw_until
+        until = self._wallet.deadline(self._drawing_share)
+        return until is not None and time.monotonic() >= until

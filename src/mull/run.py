@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,10 +49,33 @@ class Run(Draws):
         watch: Callable[[Sample], None] | None = None,
         trace: Trace | None = None,
     ) -> None:
-        share = 1.0 if verifier is None and judge is None and executor is None else DRAWING_SHARE
-        super().__init__(model, budget or Budget(), bank, params or Params(), seed, share, watch, trace)
+        super().__init__(model, budget or Budget(), bank, params or Params(), seed, watch, trace)
         self.verifier, self.judge, self.executor = verifier, judge, executor
         self.rng = rng or random.Random(seed)
+
+    def on(
+        self,
+        model: Model | None = None,
+        *,
+        verifier: Verifier | None = None,
+        judge: Judge | None = None,
+        executor: Executor | None = None,
+    ) -> Run:
+        """This run with another model, verifier, judge or executor: `None` leaves what there is.
+
+        Everything else is the same thing in both: one budget and one deadline over all models, one bank, one trace,
+        one state of the random numbers, one `stopped`; draws are numbered by question, and so by model.
+        """
+        other = copy.copy(self)
+        other.model = model or self.model
+        other.verifier = verifier or self.verifier
+        other.judge = judge or self.judge
+        other.executor = executor or self.executor
+        return other
+
+    @property
+    def _drawing_share(self) -> float:
+        return 1.0 if self.verifier is None and self.judge is None and self.executor is None else DRAWING_SHARE
 
     def note(self, what: str, samples: Sequence[Sample] = (), **details: Any) -> None:
         """Tells the trace, where there is one, of a decision on samples of this run: plain values for JSON."""

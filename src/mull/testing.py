@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from mull.bank import Bank, MemoryBank
@@ -45,7 +45,7 @@ class FakeModel:
     Where it goes on from a prefix or is to stop at a string it writes a line a step, four before the answer at most.
     Draws arrive in an order that depends on their seeds, not in draw order, if `is_shuffled`. After `dies_after`
     draws it fails with `ModelError`. Asked for inputs in fences it writes its letter as one. `delay` seconds pass
-    before each draw. `seen` lists every draw that was made.
+    before each draw. `seen` lists every draw that was made. `label` is its name: with another it is another model.
     """
 
     dies_after: int | None = None
@@ -54,14 +54,15 @@ class FakeModel:
     usd_per_token: float | None = 1e-6
     seen: list[tuple[Prompt, Params, Draw]] = field(default_factory=list)
     n_cancelled: int = 0
+    label: str = "fake"
 
     @property
     def name(self) -> str:
-        return "fake"
+        return self.label
 
     @property
     def identity(self) -> str:
-        return "fake"
+        return self.label
 
     @property
     def can_continue(self) -> bool:
@@ -291,6 +292,20 @@ def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
     return asyncio.run(call())
 
 
+def like(value: Any, run: Run) -> Any:
+    """A strategy with the fakes inside it made like the run's: as alive, and with one list of what they have seen."""
+    if isinstance(value, FakeModel) and isinstance(run.model, FakeModel):
+        return replace(run.model, label=value.label)
+    for fake in (run.verifier, run.judge, run.executor):
+        if isinstance(fake, FakeVerifier | FakeJudge | FakeExecutor) and isinstance(value, type(fake)):
+            return fake
+    if isinstance(value, tuple):
+        return tuple(like(part, run) for part in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: like(getattr(value, f.name), run) for f in fields(value) if f.init})
+    return value
+
+
 def fake_run(
     model: Model | None = None,
     verifier: Verifier | None = None,
@@ -313,23 +328,28 @@ BUDGETS = (
 )
 
 
+def _solve(strategy: Strategy, run: Run) -> Outcome:
+    return solve(like(strategy, run), run)
+
+
 def check_deterministic(strategy: Strategy) -> None:
     """The same seed gives the same outcome and the same spend, whatever order the draws arrive in."""
     first, second = fake_run(), fake_run(FakeModel(is_shuffled=False))
-    assert solve(strategy, first) == solve(strategy, second)
+    assert _solve(strategy, first) == _solve(strategy, second)
     assert first.spent == second.spent
 
 
 def check_ceiling(strategy: Strategy, budget: Budget) -> None:
     """No ceiling is ever exceeded, and nothing stays held."""
     run = fake_run(budget=budget)
-    solve(strategy, run)
+    _solve(strategy, run)
     assert_within(run)
 
 
 def check_ceiling_of_five(strategy: Strategy, budget: Budget) -> None:
     """Five calls of the strategy at once on one run keep its ceilings too."""
     run = fake_run(budget=budget)
+    strategy = like(strategy, run)
 
     async def five() -> None:
         problems = [replace(PROBLEM, id=str(i), prompt=Prompt.user(f"Which letter? {i}")) for i in range(5)]
@@ -352,8 +372,8 @@ def assert_within(run: Run) -> None:
 def check_no_draw_twice(strategy: Strategy) -> None:
     """Inside a run no numbered draw of a question is made twice."""
     model = FakeModel()
-    solve(strategy, fake_run(model))
-    made = [(prompt, params, draw.number) for prompt, params, draw in model.seen]
+    _solve(strategy, fake_run(model))
+    made = [draw.seed for _, _, draw in model.seen]  # a seed tells the model, the question and the number
     assert made, "the strategy drew nothing"
     assert len(made) == len(set(made))
 
@@ -362,10 +382,10 @@ def check_replay(strategy: Strategy, bank: Bank | None = None) -> None:
     """Replayed from the bank where all else is dead: nothing is paid, outcome and spend are the same."""
     bank = bank or MemoryBank()
     first = fake_run(bank=bank)
-    outcome = solve(strategy, first)
+    outcome = _solve(strategy, first)
     dead = FakeVerifier(is_dead=True), FakeJudge(is_dead=True), FakeExecutor(is_dead=True)
     second = fake_run(FakeModel(dies_after=0), *dead, bank=bank)
-    assert solve(strategy, second) == outcome
+    assert _solve(strategy, second) == outcome
     assert second.spent == first.spent
     assert second.fresh == Cost()
 
@@ -374,17 +394,17 @@ def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
     """Killed half way and run again: the same outcome, no finished draw is made again, no verdict asked for twice."""
     bank = bank or MemoryBank()
     whole, verifier, judge, judged = FakeModel(), FakeVerifier(), FakeJudge(), FakeJudge()
-    outcome = solve(strategy, fake_run(whole, judge=judged))
+    outcome = _solve(strategy, fake_run(whole, judge=judged))
     first = FakeModel(dies_after=max(len(whole.seen) // 2, 1))
     if len(whole.seen) > len(first.seen) and len(whole.seen) > 1:
         try:
-            solve(strategy, fake_run(first, verifier, judge, bank=bank))
+            _solve(strategy, fake_run(first, verifier, judge, bank=bank))
         except ModelError:
             pass
         else:
             raise AssertionError("the model should have failed")
     second = FakeModel()
-    assert solve(strategy, fake_run(second, verifier, judge, bank=bank)) == outcome
+    assert _solve(strategy, fake_run(second, verifier, judge, bank=bank)) == outcome
     assert len(first.seen) + len(second.seen) == len(whole.seen)
     assert len(verifier.seen) == len(set(verifier.seen))
     assert sorted(judge.seen) == sorted(judged.seen)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from mull.asked import Hold
 from mull.cost import CEILINGS, Ledger, check_budget, fits, known_or, times, total
-from mull.types import Budget, Cost
+from mull.types import Budget, Cost, Stopped
 
 
 class Wallet:
@@ -16,6 +15,8 @@ class Wallet:
     def __init__(self, budget: Budget) -> None:
         check_budget(budget)
         self.budget = budget
+        self.stopped = Stopped.COMPLETE
+        """Why the last short read of the run was short; `COMPLETE` while there was none."""
         self._spent, self._fresh, self._charged = Ledger(), Ledger(), Ledger()
         self._holds: set[Hold] = set()
         self._start = time.monotonic()
@@ -47,6 +48,10 @@ class Wallet:
         seconds = None if self.budget.seconds is None else max(0.0, self.budget.seconds - self.seconds)
         return Budget(seconds=seconds, **gone)
 
+    def deadline(self, share: float) -> float | None:
+        """When this share of the seconds has passed, on the clock of `time.monotonic`; `None`: they have no ceiling."""
+        return None if self.budget.seconds is None else self._start + share * self.budget.seconds
+
     def hold(self, quote: Cost, n: int = 1) -> Hold:
         """Sets aside `n` times this much."""
         hold = Hold(quote, n)
@@ -74,8 +79,8 @@ class Wallet:
 class Purse:
     """What one call of the model spends from: the hold on its draws, and what it asks for beyond."""
 
-    def __init__(self, wallet: Wallet, hold: Hold, is_short: Callable[[], None]) -> None:
-        self._wallet, self._hold, self._is_short = wallet, hold, is_short
+    def __init__(self, wallet: Wallet, hold: Hold) -> None:
+        self._wallet, self._hold = wallet, hold
         self._more: list[Hold] = []
 
     def __call__(self, cost: Cost) -> None:
@@ -83,7 +88,7 @@ class Purse:
 
     def hold(self, cost: Cost) -> bool:
         if not fits(self._wallet.left, cost):
-            self._is_short()
+            self._wallet.stopped = Stopped.BUDGET
             return False
         self._more.append(self._wallet.hold(cost))
         return True
