@@ -11,7 +11,9 @@ from mull.config import find_line, parse, read
 from mull.config_schema import FIELDS
 from mull.cost import Price
 from mull.errors import FileFormatError
+from mull.flops import read_config
 from mull.models.configured import check_priced, configured
+from mull.runtime import WEIGHTS
 
 WHOLE = """
 [models.qwen]
@@ -105,6 +107,20 @@ def test_what_cannot_be_used_is_said_with_its_line(tmp_path: Path, text: str, li
     assert f"mull.toml, line {line}:" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("architecture = 'no.json'", "cannot be read as a config.json"),
+        ("architecture = { model_type = 'mamba' }", "give active_params instead"),
+        ("active_params = 1e9\narchitecture = { model_type = 'llama' }", "one of them is needed"),
+    ],
+)
+def test_an_architecture_that_cannot_be_used_is_said_with_its_line(tmp_path: Path, said: str, words: str) -> None:
+    config = parse(f"[models.m]\nbase_url = 'http://a/v1'\n{said}\n", tmp_path / "mull.toml")
+    with pytest.raises(FileFormatError, match=f"mull.toml, line .*{words}"):
+        configured(config, "m")
+
+
 @pytest.mark.parametrize("key", ["sk-abcdef", "sk_live_123", "Bearer abc"])
 def test_a_key_in_the_file_is_refused_and_not_repeated(key: str) -> None:
     for text in (f"api_key_env = '{key}'", f"api_key = '{key}'", f"base_url = 'http://u:{key}@a/v1'"):
@@ -121,6 +137,18 @@ def test_a_price_that_is_missing_is_named() -> None:
     with pytest.raises(FileFormatError, match="has no active_params"):
         check_priced(config, "m", Budget(flops=1.0))
     check_priced(config, "m", Budget(tokens=1))
+
+
+def test_an_architecture_prices_flops_exactly(tmp_path: Path) -> None:
+    """As a table in the file, or as the `config.json` that lies beside a model's weights."""
+    nano = WEIGHTS / "nano" / "config.json"
+    sizes = {k: v for k, v in json.loads(nano.read_text()).items() if isinstance(v, int | str) and v is not True}
+    table = ", ".join(f"{k} = {json.dumps(v)}" for k, v in sizes.items())
+    (tmp_path / "sizes.json").write_text(nano.read_text())
+    for told in (f"{{ {table} }}", "'sizes.json'"):
+        config = parse(f"[models.m]\nbase_url = 'http://a/v1'\narchitecture = {told}\n", tmp_path / "mull.toml")
+        check_priced(config, "m", Budget(flops=1.0))
+        assert configured(config, "m").price.architecture == read_config(nano)
 
 
 def test_a_file_that_is_asked_for_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

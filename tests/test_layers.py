@@ -15,6 +15,7 @@ ROWS = [
         "bank",
         "keys",
         "cost",
+        "flops",
         "answers",
         "estimators",
         "equal",
@@ -44,6 +45,7 @@ ROWS = [
     {"__main__"},
 ]
 ROW_1_ORDER = {
+    "cost": {"flops"},
     "answers": {"equal", "programs"},
     "programs": {"sandbox"},
     "run": {"bank", "draws", "keys", "trace", "trials", "verdicts"},

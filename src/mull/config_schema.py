@@ -23,7 +23,10 @@ class ModelTable(BaseModel):
     usd_per_mtok_out: Dollars | None = Field(None, description="Dollars for a million generated tokens.")
     usd_per_mtok_cached: Dollars | None = Field(None, description="The same for prompt tokens that a cache served.")
     active_params: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description="Parameters that work on a token, for FLOPs."
+        None, description="Parameters that work on a token: 2 FLOPs each, attention left out."
+    )
+    architecture: StrictStr | dict[str, Any] | None = Field(
+        None, description="For exact FLOPs instead: a `config.json`, or a table with its keys."
     )
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(64, description="Requests at once to an endpoint.")
     retries: Annotated[int, Field(ge=0, le=100)] = Field(4, description="Attempts at a draw after one that failed.")

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from mull.errors import UsageError
+from mull.flops import Architecture
 from mull.types import Budget, Cost, Params
 
 CEILINGS: dict[str, Callable[[Cost], float | None]] = {
@@ -18,14 +19,15 @@ CEILINGS: dict[str, Callable[[Cost], float | None]] = {
     "flops": lambda cost: cost.flops,
 }
 """What each ceiling of a `Budget` caps; `seconds` is time on the clock and not among them."""
-_PRICED_BY = {"usd": "usd_per_mtok_in and usd_per_mtok_out", "flops": "active_params"}
+_PRICED_BY = {"usd": "usd_per_mtok_in and usd_per_mtok_out", "flops": "active_params or architecture"}
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
     """What a model's tokens cost; `None` is unknown.
 
-    FLOPs are counted as 2 for each active parameter and token computed, which leaves attention out.
+    FLOPs are exact where `architecture` is known (`mull.flops`). Where only `active_params` are, they are 2 for each
+    of them and each token computed, which leaves attention out.
     """
 
     usd_per_mtok_in: float | None = None
@@ -33,6 +35,7 @@ class Price:
     active_params: float | None = None
     usd_per_mtok_cached: float | None = None
     """Of prompt tokens that a cache served; `None`: the same as of others."""
+    architecture: Architecture | None = None
 
     def cost(self, prompt_tokens: int | None, output_tokens: int | None, cached_tokens: int | None = 0) -> Cost:
         """The cost of one draw; cached prompt tokens are billed but not computed.
@@ -49,7 +52,9 @@ class Price:
                 cached = self.usd_per_mtok_in if self.usd_per_mtok_cached is None else self.usd_per_mtok_cached
                 paid = (prompt_tokens - n_cached) * self.usd_per_mtok_in + n_cached * cached
                 usd = (paid + output_tokens * self.usd_per_mtok_out) / 1e6
-            if self.active_params is not None:
+            if self.architecture is not None:
+                flops = float(self.architecture.draw(prompt_tokens, output_tokens, n_cached))
+            elif self.active_params is not None:
                 flops = 2.0 * self.active_params * (prompt_tokens - n_cached + output_tokens)
         return Cost(1, prompt_tokens, output_tokens, 0, cached_tokens, flops, usd, None)
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mull import Cost, Draw, Finish, Message, Params, Prompt, Run, Sample, UsageError
+from mull.flops import read_config
 from mull.models.embedded import EmbeddedModel, Mini, Nano
 from mull.runtime import WEIGHTS
 from mull.runtime.session import read_safetensors
@@ -273,9 +274,9 @@ def test_the_prompt_is_counted_as_computed_once() -> None:
     n = len(NANO._ids(PROMPT))
     assert [s.cost.prompt_tokens for s in samples] == [n, n, n]
     assert [s.cost.cached_tokens for s in samples] == [0, n, n]
-    n_parameters = NANO._model.engine.session.n_parameters
-    for sample, computed in zip(samples, (n, 0, 0), strict=True):
-        assert sample.cost.flops == 2.0 * n_parameters * (computed + (sample.cost.output_tokens or 0))
+    architecture = read_config(Path(NANO.folder, "config.json"))
+    for sample, cached in zip(samples, (0, n, n), strict=True):
+        assert sample.cost.flops == architecture.draw(n, sample.cost.output_tokens or 0, cached)
         assert sample.cost.usd == 0.0
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from mull.config import Config
 from mull.cost import Price
 from mull.errors import UsageError
+from mull.flops import Architecture, read_architecture, read_config
 from mull.models.endpoints import Limits
 from mull.models.openai import OpenAIModel
 from mull.models.template import ChatTemplate, read_template
 from mull.types import Budget
 
 PRICED_BY = {"usd": ("usd_per_mtok_in", "usd_per_mtok_out"), "flops": ("active_params",)}
+"""What a ceiling needs; for FLOPs an `architecture` does as well."""
 
 
 def configured(config: Config, name: str) -> OpenAIModel:
@@ -33,11 +35,29 @@ def configured(config: Config, name: str) -> OpenAIModel:
         table.concurrency, table.retries, table.patience, table.timeout, table.connect_timeout, table.idle_timeout,
         table.backoff,
     )  # fmt: skip
-    price = Price(table.usd_per_mtok_in, table.usd_per_mtok_out, table.active_params, table.usd_per_mtok_cached)
+    price = Price(
+        table.usd_per_mtok_in, table.usd_per_mtok_out, table.active_params, table.usd_per_mtok_cached,
+        _architecture(config, name),
+    )  # fmt: skip
     return replace(
         model, price=price, limits=limits, use_n=table.use_n, most_n=table.most_n, stream=table.stream,
         template=_template(config, name), bank_as=":".join(filter(None, (name, model.served, table.version))),
     )  # fmt: skip
+
+
+def _architecture(config: Config, name: str) -> Architecture | None:
+    told = config.models[name].architecture
+    if told is None:
+        return None
+    if config.models[name].active_params is not None:
+        raise config.refuse("active_params and architecture: one of them is needed", "models", name, "architecture")
+    try:
+        if isinstance(told, dict):
+            return read_architecture(told)
+        assert config.path is not None  # what has a table was read from a file
+        return read_config(config.path.parent / Path(told).expanduser())
+    except UsageError as error:
+        raise config.refuse(str(error), "models", name, "architecture") from error
 
 
 def _template(config: Config, name: str) -> ChatTemplate | None:
@@ -58,6 +78,8 @@ def check_priced(config: Config, name: str, budget: Budget) -> None:
     """Refuses a ceiling on what the table gives no price of. Raises `FileFormatError` naming field and line."""
     for ceiling, names in PRICED_BY.items():
         missing = [field for field in names if getattr(config.models[name], field) is None]
+        if ceiling == "flops" and config.models[name].architecture is not None:
+            continue
         if getattr(budget, ceiling) is not None and missing:
             raise config.refuse(
                 f"a ceiling on {ceiling} cannot be kept: [models.{name}] has no {' and no '.join(missing)}",

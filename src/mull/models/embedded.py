@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mull.cost import Price
 from mull.errors import ModelError, PromptError
+from mull.flops import read_config
 from mull.runtime import ASSISTANT, BOS, EOS, UNKNOWN, USER, WEIGHTS
 from mull.types import Cost, Draw, Finish, Message, Params, Prompt, Sample
 
@@ -78,7 +79,7 @@ class EmbeddedModel:
     Log-probabilities are those of the model itself, whatever the temperature. A prompt is computed once for all
     its draws and counted with draw 0; for the others all of it counts as cached. Where a partial reply is to be
     continued, what an earlier prompt began alike counts as cached too, so that this part of a cost depends on
-    what was asked before. FLOPs are 2 for each parameter and token computed.
+    what was asked before. FLOPs are those of the products and of attention (`mull.flops`).
     """
 
     folder: str
@@ -102,7 +103,7 @@ class EmbeddedModel:
 
     @cached_property
     def _price(self) -> Price:
-        return Price(0.0, 0.0, self._model.engine.session.n_parameters)
+        return Price(0.0, 0.0, architecture=read_config(Path(self.folder, "config.json")))
 
     def _ids(self, prompt: Prompt) -> list[int]:
         """The conversation in the form that the models were trained on."""

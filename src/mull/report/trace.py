@@ -312,7 +312,7 @@ def facts(trace: TraceFile) -> list[tuple[str, str, str]]:
         ("Draws", f"{len(draws):,}", f"{banked:,} of them from the bank" if banked else "all made in this run"),
         ("Tokens written", known(spent.output_tokens), f"{known(spent.verifier_tokens)} more by verifiers"),
         ("Tokens read", known(spent.prompt_tokens), f"prompts{cached}"),
-        ("FLOPs", known(spent.flops), "2 for each parameter and token computed"),
+        ("FLOPs", known(spent.flops), "products of matrices and attention, as far as the model's sizes are known"),
         ("Dollars", known(spent.usd), "as priced"),
         ("Seconds", f"{trace.seconds:.2f}", "on the clock"),
     ]

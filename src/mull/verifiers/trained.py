@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from mull.cost import Price
+from mull.cost import total
 from mull.errors import PromptError, UsageError
+from mull.flops import Architecture, read_config
 from mull.runtime import ASSISTANT, BOS, USER, WEIGHTS
 from mull.steps import Fold, fold, split
 from mull.types import Cost, Finish, Problem, Sample, Score
@@ -126,8 +127,8 @@ class Trained:
 
     A process reward model scores the end of every step and folds those scores; an outcome one has one score for
     the reply. What sequences share is computed once: a question is counted with the first reply of a call, and
-    the partial reply that a draw continued is not counted again. `verifier_tokens` are the tokens counted, FLOPs 2
-    for each of them and each parameter; what else was computed before does not change them.
+    the partial reply that a draw continued is not counted again. `verifier_tokens` are the tokens counted, FLOPs
+    those of computing them (`mull.flops`); what else was computed before does not change them.
     """
 
     folder: str
@@ -162,14 +163,18 @@ class Trained:
         """What ends a step; `None` for an outcome reward model."""
         return self._reading.separator if self._reading.is_process else None
 
-    def _cost(self, n: int, seconds: float | None) -> Cost:
-        flops = Price(active_params=self._scorer.session.n_parameters).cost(n, 0).flops
-        return Cost(0, 0, 0, n, 0, flops, 0.0, seconds)
+    @cached_property
+    def _architecture(self) -> Architecture:
+        return read_config(Path(self.folder, "config.json"))
+
+    def _cost(self, n: int, seconds: float | None, n_before: int = 0) -> Cost:
+        """Of `n` tokens that follow others which are known; a number is read at each of them."""
+        return Cost(0, 0, 0, n, 0, float(self._architecture.forward(n, n_before, n)), 0.0, seconds)
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         """As if no reply shared anything with another; a token for each character."""
         head = sum(len(m.content) + 3 for m in problem.prompt.messages)
-        return self._cost(sum(head + len(sample.reply) for sample in samples), None)
+        return total(self._cost(head + len(sample.reply), None) for sample in samples)
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
         return await asyncio.to_thread(self._scores, problem, samples)
@@ -193,8 +198,8 @@ class Trained:
                 start = time.monotonic()
                 values = self._scorer.values(ids)
                 n_begun = len(self._encode(sample.prompt.prefix)) if sample.prompt.prefix else 0
-                n = len(ids) - (len(head) if known or n_begun else 0) - n_begun
-                cost = self._cost(n, time.monotonic() - start)
+                n_before = (len(head) if known or n_begun else 0) + n_begun
+                cost = self._cost(len(ids) - n_before, time.monotonic() - start, n_before)
                 known[sample.reply] = self._score(values, len(head), ends, cost)
                 scores.append(known[sample.reply])
         return scores

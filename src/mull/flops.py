@@ -1,0 +1,171 @@
+"""FLOPs of a transformer's forward passes, counted from its sizes: products of matrices and attention, exactly.
+
+A product of matrices counts 2 for each multiplication; norms, rotations, softmax and activations are left out, as
+everywhere in the field (Kaplan et al. 2020, arXiv 2001.08361). The embedding is a lookup and counts nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mull.errors import UsageError
+
+DENSE = ("llama", "mistral", "qwen2", "qwen3")
+MIXTURES = ("mixtral", "qwen2_moe", "qwen3_moe")
+"""The `model_type`s of `config.json` whose sizes are known how to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The sizes of a decoder: dense layers, layers that are mixtures of experts, or both.
+
+    `outputs` is the width of the last product: a vocabulary, or 1 for a model of rewards. `window` is how far back
+    `windowed_layers` look; `None`: all layers see all that came before.
+    """
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head: int
+    hidden: int
+    """Width of a dense feed-forward, of which `layers - expert_layers` are."""
+    outputs: int
+    expert_layers: int = 0
+    experts: int = 0
+    active_experts: int = 0
+    expert_hidden: int = 0
+    shared_hidden: int = 0
+    """Width of an expert that every token goes through."""
+    window: int | None = None
+    windowed_layers: int = 0
+
+    @property
+    def body_params(self) -> int:
+        """Parameters in the products that each token goes through, without the last one into the vocabulary."""
+        attention = self.width * self.head * (2 * self.heads + 2 * self.kv_heads)
+        dense = 3 * self.width * self.hidden
+        mixture = self.width * (self.experts + 3 * self.active_experts * self.expert_hidden)
+        if self.shared_hidden:
+            mixture += self.width * (3 * self.shared_hidden + 1)  # the 1: a gate on the shared expert
+        return self.layers * attention + (self.layers - self.expert_layers) * dense + self.expert_layers * mixture
+
+    @property
+    def active_params(self) -> int:
+        """Parameters that work on a token which is followed by a drawn one: FLOPs are 2 for each, and attention."""
+        return self.body_params + self.width * self.outputs
+
+    def forward(self, n: int, n_before: int = 0, n_logits: int = 0) -> int:
+        """FLOPs of computing `n` tokens that follow `n_before` whose keys and values are there.
+
+        Causal: a token attends to itself and all before it, within the window. `n_logits`: of how many tokens the
+        last product is made.
+        """
+        seen = _seen(n, n_before, None) * (self.layers - self.windowed_layers)
+        if self.windowed_layers:
+            seen += _seen(n, n_before, self.window) * self.windowed_layers
+        # A query with each key, and each value by its weight; grouped queries share keys but are all multiplied.
+        attention = 4 * self.heads * self.head * seen
+        return 2 * self.body_params * n + attention + 2 * self.width * self.outputs * n_logits
+
+    def draw(self, n_prompt: int, n_output: int, n_cached: int = 0) -> int:
+        """FLOPs of one draw: its prompt, but for the cached tokens, and its output a token at a time.
+
+        Cached tokens are attended to and not computed. The last token drawn is not computed, for nothing follows
+        it. A token is drawn from the logits of the one before; where all of a prompt is cached, so are those.
+        """
+        n = max(0, n_prompt - n_cached + max(0, n_output - 1))
+        return self.forward(n, n_cached, min(n, n_output))
+
+
+def _seen(n: int, n_before: int, window: int | None) -> int:
+    """How many tokens are attended to, summed over `n` tokens after `n_before`."""
+    last = n_before + n
+    full = last * (last + 1) // 2 - n_before * (n_before + 1) // 2
+    if window is None or last <= window:
+        return full
+    n_inside = max(0, min(n, window - n_before))  # tokens that still see everything
+    return (_seen(n_inside, n_before, None) if n_inside else 0) + (n - n_inside) * window
+
+
+def read_architecture(config: Mapping[str, Any]) -> Architecture:
+    """The sizes that a Hugging Face `config.json` tells, of the kinds in `DENSE` and `MIXTURES`.
+
+    Raises `UsageError` naming the key that is missing or the kind that is not known.
+    """
+    told: Mapping[str, Any] = config.get("text_config") or config
+    kind = told.get("model_type")
+    if kind not in DENSE + MIXTURES:
+        raise UsageError(
+            f"model_type {kind!r} is not one whose FLOPs are counted: {', '.join(DENSE + MIXTURES)}; "
+            "give active_params instead"
+        )
+
+    def size(key: str, default: int | None = None) -> int:
+        value = told.get(key)
+        if value is None:
+            value = default
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            what = f"has no {key}" if value is None else f"has {key} = {value!r}, and a whole number from 1 is needed"
+            raise UsageError(f"the architecture {what}")
+        return value
+
+    layers, width, heads = size("num_hidden_layers"), size("hidden_size"), size("num_attention_heads")
+    window, windowed = _window(told, kind, layers)
+    rewards = any(not str(name).endswith("ForCausalLM") for name in told.get("architectures") or ())
+    sizes = {
+        "layers": layers,
+        "width": width,
+        "heads": heads,
+        "kv_heads": size("num_key_value_heads", heads),
+        "head": size("head_dim", width // heads),
+        "hidden": size("intermediate_size"),
+        "outputs": 1 if rewards else size("vocab_size"),
+        "window": window,
+        "windowed_layers": windowed,
+    }
+    if kind == "mixtral":
+        sizes |= {
+            "expert_layers": layers,
+            "experts": size("num_local_experts"),
+            "active_experts": size("num_experts_per_tok"),
+            "expert_hidden": size("intermediate_size"),
+        }
+    elif kind in MIXTURES:
+        dense = set(told.get("mlp_only_layers") or ())
+        step = size("decoder_sparse_step", 1)
+        sizes |= {
+            "expert_layers": sum(i not in dense and (i + 1) % step == 0 for i in range(layers)),
+            "experts": size("num_experts", told.get("num_local_experts")),
+            "active_experts": size("num_experts_per_tok"),
+            "expert_hidden": size("moe_intermediate_size"),
+            "shared_hidden": size("shared_expert_intermediate_size") if kind == "qwen2_moe" else 0,
+        }
+    return Architecture(**sizes)  # type: ignore[arg-type]
+
+
+def _window(told: Mapping[str, Any], kind: str, layers: int) -> tuple[int | None, int]:
+    """How far back windowed layers look, and how many such layers there are."""
+    window = told.get("sliding_window")
+    if not isinstance(window, int) or not told.get("use_sliding_window", not kind.startswith("qwen")):
+        return None, 0
+    kinds = told.get("layer_types")
+    if kinds:
+        return window, sum(name == "sliding_attention" for name in kinds)
+    first = told.get("max_window_layers", layers) if kind.startswith("qwen") else 0
+    return window, max(0, layers - first)
+
+
+def read_config(path: Path) -> Architecture:
+    """The sizes in a `config.json`. Raises `UsageError` where it cannot be read."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as a config.json: {error}") from error
+    if not isinstance(config, dict):
+        raise UsageError(f"{path} is not a config.json: it holds no object")
+    return read_architecture(config)
