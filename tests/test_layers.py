@@ -36,6 +36,7 @@ ROWS = [
         "wallet",
         "verdicts",
         "draws",
+        "thinking",
     },
     {"allocate"},
     {"models", "verifiers", "strategies", "tasks"},
