@@ -40,6 +40,9 @@ SPECS = [
     "particles:n=8",
     "particles:n=8,pick=weighted,temper=2",
     "reject-early:n=12,chunk=3",
+    "force:wait=2",
+    "force:at_most=6,at_least=4,n_answer=4",
+    "force:wait=3,string=,think=<a>...</a>,cue=so:",
 ]
 
 

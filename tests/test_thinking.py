@@ -68,6 +68,8 @@ def test_a_thought_is_closed_as_s1_does_it() -> None:
     assert closed("<think>\n24\n", THINK, is_cut=False) == "<think>\n24\n</think>"
     assert closed("<think>\n2", THINK, is_cut=True) == "<think>\n2\n</think>\nanswer:"
     assert closed("<think>\n", THINK, is_cut=True) == "<think>\n</think>\nanswer:"
+    assert closed("", THINK, is_cut=True) == "<think>\n</think>\nanswer:"
+    assert closed("", R1, is_cut=True) == "</think>\nFinal Answer:", "its template has opened it"
     assert closed("a", S1, is_cut=True) == "a\n<|im_start|>answer\nFinal Answer:"
     assert cued("<think>\n</think>\n", THINK) == "<think>\n</think>\nanswer:"
 

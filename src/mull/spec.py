@@ -38,6 +38,7 @@ STRATEGIES = {
     "ab-mcts": "mull.strategies.mcts:AbMcts",
     "particles": "mull.strategies.particles:Particles",
     "reject-early": "mull.strategies.reject:RejectEarly",
+    "force": "mull.strategies.force:Force",
 }
 VERIFIERS = {
     "countdown": "mull.verifiers.countdown:CountdownChecker",
@@ -103,6 +104,7 @@ def build(
     first = next(iter(options.values()), None)
     for place, part in enumerate(_split(rest)):
         option, equals, text = part.partition("=")
+        option = option.replace("-", "_")
         if place == 0 and option not in options and first is not None and _is_required(first):
             option, text = first.name, part
         elif not equals:

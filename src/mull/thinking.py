@@ -176,8 +176,11 @@ def again(thought: str, string: str) -> str:
 def closed(thought: str, marks: Delimiters, *, is_cut: bool) -> str:
     """A thought with its end: `close` where the model ended it, a new line and the cue as well where it was cut.
 
-    The model goes on from there with its answer (Muennighoff et al. 2025, arXiv 2501.19393).
+    The model goes on from there with its answer (Muennighoff et al. 2025, arXiv 2501.19393). Where there is no thought
+    at all an empty one is closed, which asks for an answer without thinking.
     """
+    if not thought and marks.opens != "template":
+        thought = marks.open + "\n"
     return _on_new_line(thought) + marks.close + "\n" + marks.cue if is_cut else thought + marks.close
 
 

@@ -17,7 +17,7 @@ import typer
 
 from mull import spec
 from mull.errors import UnknownNameError, UsageError
-from mull.types import Budget, Cost, Sample, Score, Served
+from mull.types import Budget, Cost, Outcome, Sample, Score, Served
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,6 +137,17 @@ def tell_failures(samples: Sequence[Sample], spent: Cost) -> None:
         typer.echo(f"{n:,} draws failed: {reason}", err=True)
     if len(failed) > 3:
         typer.echo(f"and draws failed for {len(failed) - 3} more reasons", err=True)
+
+
+def tell_warnings(outcomes: Sequence[Outcome]) -> None:
+    """Says on standard error what strategies warn of, as where a model does not do what an option takes for granted."""
+    from collections import Counter
+
+    warned = Counter(str(outcome.notes["warning"]) for outcome in outcomes if outcome.notes.get("warning"))
+    for words, n in warned.most_common():
+        typer.echo(
+            f"warning{f' ({n:,} of {len(outcomes):,} outcomes)' if len(outcomes) > 1 else ''}: {words}", err=True
+        )
 
 
 def verifier_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:

@@ -43,6 +43,7 @@ from mull.cli.options import (
     stdout,
     tell_failures,
     tell_scores,
+    tell_warnings,
     verifier_of,
 )
 from mull.errors import UnknownNameError, UsageError
@@ -120,6 +121,7 @@ def solve(
         write_trace(trace, _traced(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan)))
     tell_failures(outcome.candidates, run.spent)
     tell_scores(outcome.scores)
+    tell_warnings([outcome])
     if as_json:
         graded = {} if grade is None else {"correct": grade.correct, "graded": grade.why}
         print_json({**_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed), **graded})

@@ -39,6 +39,7 @@ from mull.cli.options import (
     progress,
     stdout,
     tell_failures,
+    tell_warnings,
     verifier_of,
 )
 from mull.errors import UsageError
@@ -131,6 +132,7 @@ def sweep(
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
     typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)
     tell_failures([s for cell in outcomes for s in cell.outcome.candidates], cost.total(c.spent for c in outcomes))
+    tell_warnings([cell.outcome for cell in outcomes])
     rows = [asdict(row) for table in tables for row in table.rows]
     pairs = [asdict(pair) for table in tables for pair in table.pairs]
     if as_json:

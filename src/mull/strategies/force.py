@@ -1,0 +1,73 @@
+"""Budget forcing: a thought is cut where it is long enough, and gone on with where it is too short."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mull import thinking
+from mull.errors import UsageError
+from mull.run import Run
+from mull.strategies.parallel import check_at_least
+from mull.strategies.thought import Thought, room_of
+from mull.types import Outcome, Params, Problem
+
+MOST_BLANK = 2
+"""Rounds in a row without a word after which no more is to be had from a model that is below `at_least`."""
+
+
+@dataclass(frozen=True)
+class Force:
+    """Budget forcing (s1: Muennighoff et al. 2025, arXiv 2501.19393) of one chain of thought.
+
+    A thought that would end is gone on with after `string`, `wait` times and as often as it has fewer than `at_least`
+    tokens; one that reaches `at_most` is cut, closed and asked for its answer. Every round has what the rounds before
+    left of `at_most`, not all of it anew. `n_answer` tokens of the reply are kept for the answer. `think` names the
+    delimiters, a family or `OPEN...CLOSE`, and `cue` replaces what its family puts before an answer.
+    """
+
+    wait: int = 0
+    at_most: int | None = None
+    at_least: int = 0
+    string: str = "Wait"
+    n_answer: int = 32
+    think: str = "think"
+    cue: str | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least(0, wait=self.wait, at_least=self.at_least)
+        marks = thinking.delimiters(self.think, self.cue)
+        if not marks.cue.strip():
+            raise UsageError("the cue must not be empty: without it an answer is not certain")
+        # No answer is shorter than the shortest cue would be: a token for every four letters.
+        check_at_least(1 + len(marks.cue) // 4, n_answer=self.n_answer)
+        if self.at_most is not None:
+            check_at_least(0, at_most=self.at_most)
+            if self.at_least > self.at_most:
+                raise UsageError(f"at_least={self.at_least} is more than at_most={self.at_most}")
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        most = self._most(run.params)
+        string = thinking.plain(self.string)
+        thought = await Thought.start(problem, run, thinking.delimiters(self.think, self.cue), self.n_answer, [string])
+        n_rounds = n_blank = 0
+        await thought.think(most)
+        while thought.is_ended and thought.n_tokens < most:
+            if n_rounds >= self.wait and (thought.n_tokens >= self.at_least or n_blank == MOST_BLANK):
+                break
+            thought.go_on(string)
+            piece = await thought.think(most - thought.n_tokens)
+            n_rounds += 1
+            n_blank = n_blank + 1 if piece is not None and not piece.text.strip() else 0
+        return thought.outcome(await thought.answer(), rounds=n_rounds)
+
+    def _most(self, params: Params) -> int:
+        """Tokens of the thought at most. Raises `UsageError` where `max_tokens` has no room for what was asked for."""
+        most = room_of(params, self.n_answer)
+        asked = max(self.at_most or 0, self.at_least)
+        if asked > most:
+            name = "at_most" if self.at_most is not None else "at_least"
+            raise UsageError(
+                f"{name}={asked} and {self.n_answer} tokens for the answer need max_tokens={asked + self.n_answer}, "
+                f"not {params.max_tokens} (--max-tokens)"
+            )
+        return most if self.at_most is None else self.at_most
