@@ -34,6 +34,23 @@ def test_folds_by_hand() -> None:
     assert fold([0.9, 0.0], "prod") == 0.0
 
 
+@pytest.mark.parametrize(
+    ("scores", "product", "least", "last", "mean"),
+    [
+        ((0.9, 0.8, 0.95, 0.7), 0.4788, 0.7, 0.7, 0.8375),
+        ((0.99, 0.95, 0.6, 0.97), 0.547371, 0.6, 0.97, 0.8775),
+        ((0.98,) * 10, 0.8171, 0.98, 0.98, 0.98),
+        ((0.98,) * 40, 0.4457, 0.98, 0.98, 0.98),
+        ((0.90 + 0.06, 0.60 + 0.30), 0.864, 0.9, 0.9, 0.93),  # Lightman et al.: a neutral step counted as right ...
+        ((0.90, 0.60), 0.54, 0.6, 0.6, 0.75),  # ... and as wrong
+    ],
+)
+def test_folds_of_the_papers(scores: tuple[float, ...], product: float, least: float, last: float, mean: float) -> None:
+    """The product punishes length: 40 steps that are as good as 10 count about half."""
+    found = [fold(scores, how) for how in ("prod", "min", "last", "mean")]
+    assert found == pytest.approx([product, least, last, mean], abs=5e-5)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_folds_are_scores_and_ordered(scores: list[float]) -> None:
     product, least, mean = (fold(scores, how) for how in ("prod", "min", "mean"))

@@ -102,6 +102,14 @@ def test_omega_finds_the_first_error_with_four_probes_of_sixteen_steps() -> None
     assert len([done for done in model.seen if done]) == 32
 
 
+def test_every_prefix_of_sixteen_steps_takes_almost_four_times_as_many_completions() -> None:
+    """15 prefixes of 8 completions, for the whole solution needs none, against 4 probes of 8."""
+    model = StepModel(n_steps=16, error=6)
+    (one,) = asyncio.run(math_shepherd(PROBLEM, run_of(model), right, solutions=1, k=8))
+    assert len([done for done in model.seen if done]) == 120
+    assert one.hard == (1,) * 5 + (0,) * 11
+
+
 def test_a_boundary_that_failed_by_chance_is_completed_again() -> None:
     # With completions right one time in ten, 8 of them all fail with a chance of .43: with 64 more, of .0005.
     found = {0: 0, 64: 0}
@@ -231,6 +239,13 @@ def test_labels_of_two_models_are_refused_with_both_names(tmp_path: Path) -> Non
     a = write(tmp_path / "a.jsonl", [data.header(origin())])
     b = write(tmp_path / "b.jsonl", [data.header(origin(model="mini@2"))])
     with pytest.raises(UsageError, match=r"nano@1.*mini@2"):
+        data.read_all([a, b])
+
+
+def test_labels_by_two_tokenizers_are_refused_with_both_names(tmp_path: Path) -> None:
+    a = write(tmp_path / "a.jsonl", [data.header(origin())])
+    b = write(tmp_path / "b.jsonl", [data.header(origin(tokenizer="b2:2"))])
+    with pytest.raises(UsageError, match=r"the tokenizer of .*a\.jsonl is 'b2:1', that of .*b\.jsonl is 'b2:2'"):
         data.read_all([a, b])
 
 

@@ -113,6 +113,8 @@ def test_labels_that_teach_nothing_or_are_anothers_are_refused() -> None:
         reward.check(one_sided, "nano", "b2:1", is_forced=False)
     with pytest.raises(UsageError, match=r"solutions of nano@1 .*and the base is mini"):
         reward.check(file, "mini", "b2:1", is_forced=False)
+    with pytest.raises(UsageError, match=r"\(tokenizer b2:1\), and the base is nano \(tokenizer b2:2\)"):
+        reward.check(file, "nano", "b2:2", is_forced=False)
     with pytest.raises(UsageError, match="0 steps are labelled right and 0 wrong"):
         reward.check(file._replace(labelled=[]), "nano", "b2:1", is_forced=False)
     reward.check(file, "mini", "b2:1", is_forced=True)

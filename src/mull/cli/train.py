@@ -67,6 +67,7 @@ def label(
     the_task, the_model = spec.build("task", spec.TASKS, task), model_of(model, seed)
     search = labels.OmegaPRM(k=k, searches=solutions, separator=separator, revision=revision)
     params = Params(temperature, max_tokens)
+    chosen = list(itertools.islice(the_task.problems(), problems))
     done: dict[str, tuple[list[labels.Labelled], Cost]] = {}
 
     async def one(problem: Problem, opened: Any, gate: asyncio.Semaphore, advance: Any) -> None:
@@ -88,7 +89,7 @@ def label(
     async def every(opened: Any, advance: Any) -> None:
         gate = asyncio.Semaphore(N_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            for problem in itertools.islice(the_task.problems(), problems):
+            for problem in chosen:
                 group.create_task(one(problem, opened, gate, advance))
 
     try:
@@ -96,6 +97,7 @@ def label(
             asyncio.run(every(opened, advance))
     except* UsageError as errors:
         raise errors.exceptions[0] from None
+    done = {problem.id: done[problem.id] for problem in chosen}  # in their order, whichever was ready first
     origin = data.Origin(the_model.identity, _tokenizer(the_model), method, the_task.name, separator, seed)
     with out.open("w", encoding="utf-8") as file:
         data.write_line(file, data.header(origin))

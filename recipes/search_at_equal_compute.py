@@ -1,0 +1,340 @@
+"""Every strategy by level at equal compute, on nano with nano-prm: `python recipes/search_at_equal_compute.py`.
+
+What is equal is the mean of all tokens that were written or that the verifier read. A budget is what `weighted` takes
+for 2, 4, 8 or 16 draws of a level; at each budget a strategy shows its dearest setting that takes no more, and nothing
+is interpolated. Settings were chosen on problems of the training split, which `--tune` shows; what is measured are held-out
+problems, others for every seed. Each row is kept in `docs/search-rows.jsonl` as soon as it is known: run it again to go on
+after an interruption. `--table` makes `docs/levels/search.md` and `docs/search-compute.png` from the rows alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mull import spec
+from mull.bank import MemoryBank
+from mull.cost import total
+from mull.lab import grid
+from mull.lab.compare import Paired, paired, wilson
+from mull.models.embedded import Nano
+from mull.report.table import percent, points, short
+from mull.run import Run
+from mull.tasks.synthetic import ChainTask
+from mull.types import Cost, Params
+from mull.verifiers.scores import ScoreJudge
+from mull.verifiers.trained import NanoPRM
+
+DOCS = Path(__file__).parents[1] / "docs"
+ROWS = DOCS / "search-rows.jsonl"
+LEVELS = (2, 7, 9, 11, 13, 15)
+"""Numbers of operations: an easy one, and those at which nano's pass@1 is between .6 and .05."""
+EASY = (2,)
+SEEDS = (0, 1, 2)
+N_PROBLEMS = 70
+N_ALONE = 4
+"""Problems of the first seed that are solved one at a time, for the seconds that one takes."""
+BUDGETS = (2, 4, 8, 16)
+"""Draws of `weighted` whose tokens are the budgets."""
+GREEDY = "single at temperature 0"
+PLANS: dict[str, tuple[str, ...]] = {
+    "single": ("single",),
+    "greedy": (GREEDY,),
+    "majority": ("majority:n=4", "majority:n=8", "majority:n=16", "majority:n=32"),
+    "adaptive": ("adaptive:n=8", "adaptive:n=16", "adaptive:n=32"),
+    "weighted": ("weighted:n=2", "weighted:n=4", "weighted:n=8", "weighted:n=16"),
+    "best": ("best:n=2", "best:n=4", "best:n=8", "best:n=16"),
+    "best-of-majority": ("best-of-majority:n=4", "best-of-majority:n=8", "best-of-majority:n=16"),
+    "until-pass": ("until-pass:n=4,wave=1,bar=0.9", "until-pass:n=16,wave=1,bar=0.9"),
+    "tournament": ("tournament:n=4", "tournament:n=8"),
+    "league": ("league:n=4", "league:n=8"),
+    "beam": ("beam:n=2,width=2", "beam:n=3,width=3", "beam:n=6,width=3", "beam:n=12,width=3"),
+    "particles": ("particles:n=6",),
+    "rebase": ("rebase:n=6",),
+    "step-bon": ("step-bon:n=6",),
+    "dvts": ("dvts:n=6,width=3",),
+    "lookahead": ("lookahead:n=4,width=2",),
+    "reject-early": ("reject-early:n=8,chunk=16",),
+    "mcts": ("mcts:n=4,width=2",),
+    "ab-mcts": ("ab-mcts:n=4",),
+}
+"""Settings by strategy, the cheapest first."""
+TREE = ("beam", "particles", "rebase", "step-bon", "dvts", "lookahead", "reject-early", "mcts", "ab-mcts")
+CHOSEN = "beam"
+"""The search that did best on the training split."""
+DRAWN = {"majority": "#2d6a8e", "weighted": "#7c3aed", "best": "#c8553d", CHOSEN: "#2a8f5b"}
+
+
+class Row(NamedTuple):
+    """One setting at one level: who was right on which problem, what a problem took, and seconds for one alone."""
+
+    correct: list[bool]
+    cost: Cost
+    seconds: float | None
+
+    @property
+    def accuracy(self) -> float:
+        return sum(self.correct) / len(self.correct)
+
+    def mean(self, part: str) -> float:
+        return float(getattr(self.cost, part)) / len(self.correct)
+
+
+def params_of(setting: str) -> tuple[Any, Params]:
+    """The strategy of a setting and how it samples."""
+    is_greedy = setting == GREEDY
+    return spec.strategy("single" if is_greedy else setting), Params(0.0 if is_greedy else 1.0, max_tokens=400)
+
+
+def measure(task: ChainTask, setting: str, n: int, bank: MemoryBank) -> tuple[list[bool], Cost]:
+    """Who was right on which of the first n problems, and what all of them took."""
+    strategy, params = params_of(setting)
+    verifier = NanoPRM()
+    cells = asyncio.run(
+        grid.run_grid(
+            task, Nano(), {setting: strategy}, n_problems=n, verifier=verifier, judge=ScoreJudge(verifier), bank=bank,
+            params=params, seed=task.seed,
+        )
+    )[setting]  # fmt: skip
+    return [cell.grade.correct is True for cell in cells], total(cell.spent for cell in cells)
+
+
+def alone(task: ChainTask, setting: str, n: int) -> float:
+    """Seconds on the clock for a problem, when one is solved after the other and nothing is known before."""
+    strategy, params = params_of(setting)
+    verifier = NanoPRM()
+    started = time.monotonic()
+    for problem in itertools.islice(task.problems(), n):
+        run = Run(Nano(), verifier=verifier, judge=ScoreJudge(verifier), params=params, seed=task.seed + 1000)
+        asyncio.run(strategy(problem, run))
+    return (time.monotonic() - started) / n
+
+
+def fill(path: Path, levels: Sequence[int], seeds: Sequence[int], n: int) -> None:
+    """Measures what is not in the file yet, each row written as soon as it is known."""
+    known = {(row["level"], row["seed"], row["setting"]) for row in lines(path)}
+    settings = list(itertools.chain.from_iterable(PLANS.values()))
+    for seed, level in itertools.product(seeds, levels):
+        task, bank = ChainTask(level, seed=seed), MemoryBank()
+        for setting in settings:
+            if (level, seed, setting) in known:
+                continue
+            seconds = alone(task, setting, N_ALONE) if seed == SEEDS[0] else None
+            correct, cost = measure(task, setting, n, bank)
+            row = {
+                "level": level, "seed": seed, "setting": setting, "correct": "".join("01"[c] for c in correct),
+                "seconds": seconds, "cost": asdict(cost),
+            }  # fmt: skip
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"seed {seed} {task.name} {setting}: {sum(correct)} of {n}", flush=True)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def load(path: Path) -> dict[int, dict[str, Row]]:
+    """By level and setting, all seeds together."""
+    found: dict[int, dict[str, Row]] = {}
+    for line in sorted(lines(path), key=lambda line: (line["level"], line["seed"])):
+        level, old = found.setdefault(line["level"], {}), None
+        old = level.get(line["setting"], Row([], Cost(), None))
+        seconds = line["seconds"] if old.seconds is None else old.seconds
+        correct = old.correct + [mark == "1" for mark in line["correct"]]
+        level[line["setting"]] = Row(correct, old.cost + Cost(**line["cost"]), seconds)
+    return found
+
+
+def tokens(row: Row) -> float:
+    return row.mean("tokens")
+
+
+def within(rows: Mapping[str, Row], strategy: str, top: float) -> str | None:
+    """The dearest setting of a strategy that takes no more than so many tokens."""
+    fitting = [s for s in PLANS[strategy] if s in rows and tokens(rows[s]) <= top]
+    return max(fitting, key=lambda s: tokens(rows[s])) if fitting else None
+
+
+def together(found: Mapping[int, Mapping[str, Row]], a: Mapping[int, str], b: Mapping[int, str]) -> Paired | None:
+    """The paired difference of two choices of settings by level, over all problems of those levels."""
+    columns: list[list[float]] = [[], []]
+    for level in a.keys() & b.keys():
+        for column, setting in zip(columns, (a[level], b[level]), strict=True):
+            column += map(float, found[level][setting].correct)
+    return paired("a", "b", *columns)
+
+
+def every(found: Mapping[int, Mapping[str, Row]]) -> list[str]:
+    """The table of all settings, level by level."""
+    out = []
+    for level, rows in found.items():
+        n = len(next(iter(rows.values())).correct)
+        out += [f"## `chain:ops={level}`", "", f"{n} problems.", ""]
+        out += ["| strategy | accuracy % [95 %] | tokens | of them read by the verifier | FLOP | seconds alone |"]
+        out += ["|---|---|---|---|---|---|"]
+        for setting, row in rows.items():
+            right = percent(row.accuracy, wilson(sum(row.correct), len(row.correct)))
+            told = "?" if row.seconds is None else f"{row.seconds:.2f}"
+            out.append(
+                f"| `{setting}` | {right} | {tokens(row):,.0f} | {row.mean('verifier_tokens'):,.0f} "
+                f"| {short(row.mean('flops'))} | {told} |"
+            )
+        out.append("")
+    return out
+
+
+def equal(found: Mapping[int, Mapping[str, Row]]) -> list[str]:
+    """What each strategy reaches within each budget, by level; the best of a level in bold."""
+    out = []
+    for n in BUDGETS:
+        top = {level: tokens(rows[f"weighted:n={n}"]) for level, rows in found.items()}
+        out += [f"### The tokens of {n} weighted draws", ""]
+        out += ["| strategy | " + " | ".join(f"{level} ops" for level in found) + " |", "|---" * (len(found) + 1) + "|"]
+        out.append("| *tokens a problem* | " + " | ".join(f"*{top[level]:,.0f}*" for level in found) + " |")
+        cells: dict[str, list[float | None]] = {}
+        for strategy in PLANS:
+            chosen = {level: within(rows, strategy, top[level]) for level, rows in found.items()}
+            cells[strategy] = [None if s is None else found[level][s].accuracy for level, s in chosen.items()]
+        best = [max(v for v in column if v is not None) for column in zip(*cells.values(), strict=True)]
+        for strategy, values in cells.items():
+            shown = [
+                "-" if v is None else f"**{100 * v:.1f}**" if v == most else f"{100 * v:.1f}"
+                for v, most in zip(values, best, strict=True)
+            ]
+            out.append(f"| {strategy} | {' | '.join(shown)} |")
+        out.append("")
+    return out
+
+
+def difference(found: Mapping[int, Mapping[str, Row]], a: Mapping[int, str], b: Mapping[int, str]) -> str:
+    pair = together(found, a, b)
+    if pair is None:
+        return "- | -"
+    return f"{points(pair.difference, pair.ci95)} | {pair.p_value:.2g}"
+
+
+def claims(found: Mapping[int, Mapping[str, Row]]) -> list[str]:
+    """Paired differences over all levels but the easy one."""
+    hard = {level: rows for level, rows in found.items() if level not in EASY}
+    n = sum(len(rows["single"].correct) for rows in hard.values())
+    out = [f"Paired over {n:,} problems of the levels {', '.join(map(str, hard))}:", ""]
+    out += ["| | difference in points [95 %] | p |", "|---|---|---|"]
+
+    def line(name: str, a: Mapping[int, str | None], b: Mapping[int, str | None]) -> None:
+        known = [{level: s for level, s in side.items() if s is not None} for side in (a, b)]
+        out.append(f"| {name} | {difference(found, known[0], known[1])} |")
+
+    def fixed(setting: str) -> dict[int, str | None]:
+        return dict.fromkeys(hard, setting)
+
+    line("weighted - majority, 16 draws each", fixed("weighted:n=16"), fixed("majority:n=16"))
+    for k in BUDGETS:
+        top = {level: tokens(rows[f"weighted:n={k}"]) for level, rows in hard.items()}
+
+        def at(strategy: str, top: Mapping[int, float] = top) -> dict[int, str | None]:
+            return {level: within(rows, strategy, top[level]) for level, rows in hard.items()}
+
+        line(f"weighted - majority, tokens of {k} weighted draws", at("weighted"), at("majority"))
+        for strategy in TREE:
+            if all(at(strategy).values()):
+                line(f"{strategy} - weighted, tokens of {k} weighted draws", at(strategy), at("weighted"))
+    line("weighted of 16 - single at temperature 0", fixed("weighted:n=16"), fixed(GREEDY))
+    return [*out, ""]
+
+
+def draw(found: Mapping[int, Mapping[str, Row]], path: Path) -> None:
+    """Accuracy over tokens, a panel for each level."""
+    n_columns = 3
+    n_rows = -(-len(found) // n_columns)
+    figure = Figure(figsize=(4.2 * n_columns, 3.3 * n_rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for axes, (level, rows) in zip(panels, found.items(), strict=False):
+        for strategy, colour in DRAWN.items():
+            shown = [rows[s] for s in PLANS[strategy] if s in rows]
+            ends = [wilson(sum(row.correct), len(row.correct)) for row in shown]
+            xs = [tokens(row) for row in shown]
+            axes.plot(xs, [100 * row.accuracy for row in shown], color=colour, label=strategy, marker="o", markersize=4)
+            low, high = [100 * end.low for end in ends], [100 * end.high for end in ends]
+            axes.fill_between(xs, low, high, color=colour, alpha=0.12, linewidth=0)
+        for setting, mark in (("single", "s"), (GREEDY, "*")):
+            row = rows[setting]
+            axes.plot([tokens(row)], [100 * row.accuracy], mark, color="0.25", markersize=7, label=setting)
+        axes.set_title(f"chain, {level} operations", fontsize=10)
+        axes.set_xscale("log")
+        axes.grid(alpha=0.25)
+    for axes in panels[len(found) :]:
+        axes.remove()
+    for axes in panels[::n_columns]:
+        axes.set_ylabel("problems solved, %")
+    for axes in panels[max(0, len(found) - n_columns) : len(found)]:
+        axes.set_xlabel("tokens a problem, written and read by the verifier")
+    panels[0].legend(fontsize=8, loc="lower right")
+    figure.savefig(path, dpi=130)
+
+
+def report(path: Path) -> None:
+    """The page of tables and the picture from the rows in hand."""
+    found = load(path)
+    head = [
+        "# Every strategy at equal compute", "",
+        "nano at temperature 1 with nano-prm on held-out problems; `python recipes/search_at_equal_compute.py` measures it.",
+        f"Seeds {', '.join(map(str, sorted({line['seed'] for line in lines(path)})))}, other problems and other draws for each.",
+        "Tokens are all that were written and all that the verifier read, the mean over problems. Seconds are those of one "
+        "problem alone, on a machine that does other things too.", "",
+    ]  # fmt: skip
+    text = [*head, "## Differences", "", *claims(found), "## At equal tokens", "", *equal(found), *every(found)]
+    (DOCS / "levels" / "search.md").write_text("\n".join(text).rstrip() + "\n")
+    draw(found, DOCS / "search-compute.png")
+    print("\n".join([*claims(found), *equal(found)]))
+
+
+TUNING = (
+    "weighted:n=2", "weighted:n=4", "beam:n=2,width=2", "beam:n=3,width=3", "beam:n=4,width=2", "beam:n=4,width=4",
+    "beam:n=6,width=2", "beam:n=6,width=3", "beam:n=6,width=3,pick=best", "particles:n=6", "particles:n=6,temper=2",
+    "particles:n=6,pick=weighted", "rebase:n=6", "rebase:n=6,balance=0.1", "rebase:n=6,balance=0.05", "step-bon:n=3",
+    "step-bon:n=6", "dvts:n=6,width=2", "dvts:n=6,width=3", "lookahead:n=2,width=2", "lookahead:n=4,width=2",
+    "reject-early:n=6,chunk=32", "reject-early:n=8,chunk=16", "mcts:n=4,width=2", "mcts:n=16,value=score,width=2",
+    "ab-mcts:n=4",
+)  # fmt: skip
+
+
+def tune(levels: Sequence[int], n: int) -> None:
+    """Settings on problems of the training split."""
+    for level in levels:
+        bank = MemoryBank()
+        for setting in TUNING:
+            correct, cost = measure(ChainTask(level, seed=1, split="train"), setting, n, bank)
+            print(f"{level:3} {setting:32} {sum(correct) / n:6.1%} {(cost.tokens or 0) / n:8,.0f} tokens", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Every strategy by level at equal compute.")
+    parser.add_argument("--levels", type=int, nargs="+", default=LEVELS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--problems", type=int, default=N_PROBLEMS)
+    parser.add_argument("--rows", type=Path, default=ROWS)
+    parser.add_argument("--table", action="store_true", help="tables and picture from the rows in hand, nothing is run")
+    parser.add_argument("--tune", action="store_true", help="settings on problems of the training split instead")
+    options = parser.parse_args()
+    if options.tune:
+        tune(options.levels, options.problems)
+        return
+    if not options.table:
+        fill(options.rows, options.levels, options.seeds, options.problems)
+    report(options.rows)
+
+
+if __name__ == "__main__":
+    main()
