@@ -2,9 +2,10 @@
 
 What is equal is the mean of all tokens that were written or that the verifier read. A budget is what `weighted` takes
 for 2, 4, 8 or 16 draws of a level; at each budget a strategy shows its dearest setting that takes no more, and nothing
-is interpolated. Settings were chosen on problems of the training split, which `--tune` shows; what is measured are held-out
-problems, others for every seed. Each row is kept in `docs/search-rows.jsonl` as soon as it is known: run it again to go on
-after an interruption. `--table` makes `docs/levels/search.md` and `docs/search-compute.png` from the rows alone.
+is interpolated. Settings were chosen on problems of the training split, which `--tune` shows; what is measured are
+held-out problems, others for every seed. Each row is kept in `docs/search-rows.jsonl` as soon as it is known: run it
+again to go on after an interruption. `--table` makes `docs/levels/search.md` and `docs/search-compute.png` from the
+rows alone.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from mull.bank import MemoryBank
 from mull.cost import total
 from mull.lab import grid
 from mull.lab.compare import Paired, paired, wilson
-from mull.models.embedded import Nano
 from mull.report.table import percent, points, short
 from mull.run import Run
 from mull.tasks.synthetic import ChainTask
 from mull.types import Cost, Params
 from mull.verifiers.scores import ScoreJudge
-from mull.verifiers.trained import NanoPRM
 
+NANO = spec.build("model", spec.MODELS, "nano")
+PRM = spec.build("verifier", spec.VERIFIERS, "nano-prm")
 DOCS = Path(__file__).parents[1] / "docs"
 ROWS = DOCS / "search-rows.jsonl"
 LEVELS = (2, 7, 9, 11, 13, 15)
@@ -46,48 +47,62 @@ N_ALONE = 4
 """Problems of the first seed that are solved one at a time, for the seconds that one takes."""
 BUDGETS = (2, 4, 8, 16)
 """Draws of `weighted` whose tokens are the budgets."""
+SPENT = 0.6
+"""The share of a budget that a search must use to be compared at it."""
 GREEDY = "single at temperature 0"
 PLANS: dict[str, tuple[str, ...]] = {
     "single": ("single",),
     "greedy": (GREEDY,),
-    "majority": ("majority:n=4", "majority:n=8", "majority:n=16", "majority:n=32"),
+    "majority": tuple(f"majority:n={n}" for n in (3, 6, 12, 16, 24, 32)),
     "adaptive": ("adaptive:n=8", "adaptive:n=16", "adaptive:n=32"),
     "weighted": ("weighted:n=2", "weighted:n=4", "weighted:n=8", "weighted:n=16"),
     "best": ("best:n=2", "best:n=4", "best:n=8", "best:n=16"),
     "best-of-majority": ("best-of-majority:n=4", "best-of-majority:n=8", "best-of-majority:n=16"),
-    "until-pass": ("until-pass:n=4,wave=1,bar=0.9", "until-pass:n=16,wave=1,bar=0.9"),
-    "tournament": ("tournament:n=4", "tournament:n=8"),
-    "league": ("league:n=4", "league:n=8"),
-    "beam": ("beam:n=2,width=2", "beam:n=3,width=3", "beam:n=6,width=3", "beam:n=12,width=3"),
-    "particles": ("particles:n=6",),
+    "until-pass": ("until-pass:n=16,wave=1,bar=0.9",),
+    "tournament": ("tournament:n=4",),
+    "league": ("league:n=4",),
+    "beam": ("beam:n=2,width=2", "beam:n=3,width=3", "beam:n=6,width=3", "beam:n=12,width=3", "beam:n=24,width=3"),
+    "dvts": ("dvts:n=6,width=3",),
+    "particles": ("particles:n=2,pick=weighted", "particles:n=6,pick=weighted"),
     "rebase": ("rebase:n=6",),
     "step-bon": ("step-bon:n=6",),
-    "dvts": ("dvts:n=6,width=3",),
     "lookahead": ("lookahead:n=4,width=2",),
-    "reject-early": ("reject-early:n=8,chunk=16",),
+    "reject-early": ("reject-early:n=8,chunk=16", "reject-early:n=16,chunk=16"),
     "mcts": ("mcts:n=4,width=2",),
     "ab-mcts": ("ab-mcts:n=4",),
 }
 """Settings by strategy, the cheapest first."""
-TREE = ("beam", "particles", "rebase", "step-bon", "dvts", "lookahead", "reject-early", "mcts", "ab-mcts")
+LATER = (
+    "beam:n=24", "rebase", "step-bon", "lookahead", "reject-early", "mcts", "ab-mcts", "tournament", "league",
+)  # fmt: skip
+"""How settings begin that are measured after all the others."""
+TREE = ("beam", "dvts", "particles", "rebase", "step-bon", "lookahead", "reject-early", "mcts", "ab-mcts")
 CHOSEN = "beam"
 """The search that did best on the training split."""
 DRAWN = {"majority": "#2d6a8e", "weighted": "#7c3aed", "best": "#c8553d", CHOSEN: "#2a8f5b"}
 
 
 class Row(NamedTuple):
-    """One setting at one level: who was right on which problem, what a problem took, and seconds for one alone."""
+    """One setting at one level: who was right on which problem of each seed, what all took, seconds for one alone."""
 
-    correct: list[bool]
+    correct: dict[int, list[bool]]
     cost: Cost
     seconds: float | None
 
     @property
+    def n(self) -> int:
+        return sum(map(len, self.correct.values()))
+
+    @property
+    def n_right(self) -> int:
+        return sum(map(sum, self.correct.values()))
+
+    @property
     def accuracy(self) -> float:
-        return sum(self.correct) / len(self.correct)
+        return self.n_right / self.n
 
     def mean(self, part: str) -> float:
-        return float(getattr(self.cost, part)) / len(self.correct)
+        return float(getattr(self.cost, part)) / self.n
 
 
 def params_of(setting: str) -> tuple[Any, Params]:
@@ -99,10 +114,9 @@ def params_of(setting: str) -> tuple[Any, Params]:
 def measure(task: ChainTask, setting: str, n: int, bank: MemoryBank) -> tuple[list[bool], Cost]:
     """Who was right on which of the first n problems, and what all of them took."""
     strategy, params = params_of(setting)
-    verifier = NanoPRM()
     cells = asyncio.run(
         grid.run_grid(
-            task, Nano(), {setting: strategy}, n_problems=n, verifier=verifier, judge=ScoreJudge(verifier), bank=bank,
+            task, NANO, {setting: strategy}, n_problems=n, verifier=PRM, judge=ScoreJudge(PRM), bank=bank,
             params=params, seed=task.seed,
         )
     )[setting]  # fmt: skip
@@ -112,10 +126,9 @@ def measure(task: ChainTask, setting: str, n: int, bank: MemoryBank) -> tuple[li
 def alone(task: ChainTask, setting: str, n: int) -> float:
     """Seconds on the clock for a problem, when one is solved after the other and nothing is known before."""
     strategy, params = params_of(setting)
-    verifier = NanoPRM()
     started = time.monotonic()
     for problem in itertools.islice(task.problems(), n):
-        run = Run(Nano(), verifier=verifier, judge=ScoreJudge(verifier), params=params, seed=task.seed + 1000)
+        run = Run(NANO, verifier=PRM, judge=ScoreJudge(PRM), params=params, seed=task.seed + 1000)
         asyncio.run(strategy(problem, run))
     return (time.monotonic() - started) / n
 
@@ -123,11 +136,11 @@ def alone(task: ChainTask, setting: str, n: int) -> float:
 def fill(path: Path, levels: Sequence[int], seeds: Sequence[int], n: int) -> None:
     """Measures what is not in the file yet, each row written as soon as it is known."""
     known = {(row["level"], row["seed"], row["setting"]) for row in lines(path)}
-    settings = list(itertools.chain.from_iterable(PLANS.values()))
-    for seed, level in itertools.product(seeds, levels):
+    for is_late, seed, level in itertools.product((False, True), seeds, levels):
         task, bank = ChainTask(level, seed=seed), MemoryBank()
-        for setting in settings:
-            if (level, seed, setting) in known:
+        # The dearest first: scores that it paid for together are then the same for the cheaper ones.
+        for setting in [setting for settings in PLANS.values() for setting in reversed(settings)]:
+            if setting.startswith(LATER) != is_late or (level, seed, setting) in known:
                 continue
             seconds = alone(task, setting, N_ALONE) if seed == SEEDS[0] else None
             correct, cost = measure(task, setting, n, bank)
@@ -145,14 +158,16 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def load(path: Path) -> dict[int, dict[str, Row]]:
-    """By level and setting, all seeds together."""
+    """By level and setting, in the order of the plans, all seeds together."""
     found: dict[int, dict[str, Row]] = {}
-    for line in sorted(lines(path), key=lambda line: (line["level"], line["seed"])):
-        level, old = found.setdefault(line["level"], {}), None
-        old = level.get(line["setting"], Row([], Cost(), None))
+    order = [setting for settings in PLANS.values() for setting in settings]
+    told = [line for line in lines(path) if line["setting"] in order]
+    for line in sorted(told, key=lambda line: (line["level"], order.index(line["setting"]), line["seed"])):
+        level = found.setdefault(line["level"], {})
+        old = level.get(line["setting"], Row({}, Cost(), None))
         seconds = line["seconds"] if old.seconds is None else old.seconds
-        correct = old.correct + [mark == "1" for mark in line["correct"]]
-        level[line["setting"]] = Row(correct, old.cost + Cost(**line["cost"]), seconds)
+        right = {**old.correct, line["seed"]: [mark == "1" for mark in line["correct"]]}
+        level[line["setting"]] = Row(right, old.cost + Cost(**line["cost"]), seconds)
     return found
 
 
@@ -167,27 +182,28 @@ def within(rows: Mapping[str, Row], strategy: str, top: float) -> str | None:
 
 
 def together(found: Mapping[int, Mapping[str, Row]], a: Mapping[int, str], b: Mapping[int, str]) -> Paired | None:
-    """The paired difference of two choices of settings by level, over all problems of those levels."""
+    """The paired difference of two choices of settings by level, over all problems that both were measured on."""
     columns: list[list[float]] = [[], []]
     for level in a.keys() & b.keys():
-        for column, setting in zip(columns, (a[level], b[level]), strict=True):
-            column += map(float, found[level][setting].correct)
-    return paired("a", "b", *columns)
+        sides = [found[level][setting].correct for setting in (a[level], b[level])]
+        for seed in sides[0].keys() & sides[1].keys():
+            for column, side in zip(columns, sides, strict=True):
+                column += map(float, side[seed])
+    return paired("a", "b", columns[0], columns[1])
 
 
 def every(found: Mapping[int, Mapping[str, Row]]) -> list[str]:
     """The table of all settings, level by level."""
     out = []
     for level, rows in found.items():
-        n = len(next(iter(rows.values())).correct)
-        out += [f"## `chain:ops={level}`", "", f"{n} problems.", ""]
-        out += ["| strategy | accuracy % [95 %] | tokens | of them read by the verifier | FLOP | seconds alone |"]
-        out += ["|---|---|---|---|---|---|"]
+        out += [f"## `chain:ops={level}`", ""]
+        out += ["| strategy | problems | accuracy % [95 %] | tokens | read by the verifier | FLOP | seconds alone |"]
+        out += ["|---|---|---|---|---|---|---|"]
         for setting, row in rows.items():
-            right = percent(row.accuracy, wilson(sum(row.correct), len(row.correct)))
+            right = percent(row.accuracy, wilson(row.n_right, row.n))
             told = "?" if row.seconds is None else f"{row.seconds:.2f}"
             out.append(
-                f"| `{setting}` | {right} | {tokens(row):,.0f} | {row.mean('verifier_tokens'):,.0f} "
+                f"| `{setting}` | {row.n} | {right} | {tokens(row):,.0f} | {row.mean('verifier_tokens'):,.0f} "
                 f"| {short(row.mean('flops'))} | {told} |"
             )
         out.append("")
@@ -227,7 +243,7 @@ def difference(found: Mapping[int, Mapping[str, Row]], a: Mapping[int, str], b: 
 def claims(found: Mapping[int, Mapping[str, Row]]) -> list[str]:
     """Paired differences over all levels but the easy one."""
     hard = {level: rows for level, rows in found.items() if level not in EASY}
-    n = sum(len(rows["single"].correct) for rows in hard.values())
+    n = sum(rows["single"].n for rows in hard.values())
     out = [f"Paired over {n:,} problems of the levels {', '.join(map(str, hard))}:", ""]
     out += ["| | difference in points [95 %] | p |", "|---|---|---|"]
 
@@ -247,7 +263,7 @@ def claims(found: Mapping[int, Mapping[str, Row]]) -> list[str]:
 
         line(f"weighted - majority, tokens of {k} weighted draws", at("weighted"), at("majority"))
         for strategy in TREE:
-            if all(at(strategy).values()):
+            if all(s is not None and tokens(hard[level][s]) > SPENT * top[level] for level, s in at(strategy).items()):
                 line(f"{strategy} - weighted, tokens of {k} weighted draws", at(strategy), at("weighted"))
     line("weighted of 16 - single at temperature 0", fixed("weighted:n=16"), fixed(GREEDY))
     return [*out, ""]
@@ -263,7 +279,7 @@ def draw(found: Mapping[int, Mapping[str, Row]], path: Path) -> None:
     for axes, (level, rows) in zip(panels, found.items(), strict=False):
         for strategy, colour in DRAWN.items():
             shown = [rows[s] for s in PLANS[strategy] if s in rows]
-            ends = [wilson(sum(row.correct), len(row.correct)) for row in shown]
+            ends = [wilson(row.n_right, row.n) for row in shown]
             xs = [tokens(row) for row in shown]
             axes.plot(xs, [100 * row.accuracy for row in shown], color=colour, label=strategy, marker="o", markersize=4)
             low, high = [100 * end.low for end in ends], [100 * end.high for end in ends]
@@ -287,13 +303,16 @@ def draw(found: Mapping[int, Mapping[str, Row]], path: Path) -> None:
 def report(path: Path) -> None:
     """The page of tables and the picture from the rows in hand."""
     found = load(path)
+    seeds = sorted({line["seed"] for line in lines(path)})
     head = [
-        "# Every strategy at equal compute", "",
-        "nano at temperature 1 with nano-prm on held-out problems; `python recipes/search_at_equal_compute.py` measures it.",
-        f"Seeds {', '.join(map(str, sorted({line['seed'] for line in lines(path)})))}, other problems and other draws for each.",
-        "Tokens are all that were written and all that the verifier read, the mean over problems. Seconds are those of one "
-        "problem alone, on a machine that does other things too.", "",
-    ]  # fmt: skip
+        "# Every strategy at equal compute",
+        "",
+        "nano at temperature 1 with nano-prm on held-out problems: `python recipes/search_at_equal_compute.py`. Seeds "
+        f"{', '.join(map(str, seeds))}, each with problems and draws of its own. Tokens are all that were",
+        "written and all that the verifier read, the mean over problems. Seconds are those of one problem alone, on a",
+        "core of a machine that does other things too.",
+        "",
+    ]
     text = [*head, "## Differences", "", *claims(found), "## At equal tokens", "", *equal(found), *every(found)]
     (DOCS / "levels" / "search.md").write_text("\n".join(text).rstrip() + "\n")
     draw(found, DOCS / "search-compute.png")
