@@ -39,6 +39,7 @@ STRATEGIES = {
     "particles": "mull.strategies.particles:Particles",
     "reject-early": "mull.strategies.reject:RejectEarly",
     "force": "mull.strategies.force:Force",
+    "length-reject": "mull.strategies.length:LengthReject",
 }
 VERIFIERS = {
     "countdown": "mull.verifiers.countdown:CountdownChecker",

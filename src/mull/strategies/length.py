@@ -1,0 +1,48 @@
+"""Rejection by length: the baseline that budget forcing is measured against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mull.answers import answer_of
+from mull.errors import UsageError
+from mull.run import Run
+from mull.strategies.parallel import check_at_least
+from mull.types import Finish, Outcome, Problem, Sample, Stopped
+
+
+@dataclass(frozen=True)
+class LengthReject:
+    """Draws until a whole reply has `tokens` tokens at most, `n` times at most (s1: arXiv 2501.19393, section 5.2).
+
+    Replies are cut where they exceed that, since they are rejected then whatever comes. It favours problems on which
+    the model was on track anyway, so that more tokens can look worse. Where no reply fits there is no answer.
+    """
+
+    tokens: int
+    n: int = 64
+    wave: int = 1
+
+    def __post_init__(self) -> None:
+        check_at_least(1, tokens=self.tokens, n=self.n, wave=self.wave)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        if run.params.temperature == 0:
+            raise UsageError("at temperature 0 all draws are the same: rejection needs a temperature above it")
+        params = replace(run.params, max_tokens=min(self.tokens, run.params.max_tokens))
+        samples: list[Sample] = []
+        while len(samples) < self.n:
+            wave = await run.draw(problem.prompt, min(self.wave, self.n - len(samples)), params)
+            if not wave:
+                break
+            samples += wave
+            fits = [s for s in wave if s.finish in (Finish.STOP, Finish.STOP_STRING)]
+            if fits:
+                answer = answer_of(problem, fits[0])
+                n_tries = samples.index(fits[0]) + 1
+                return Outcome(fits[0], answer, tuple(samples), stopped=Stopped.COMPLETE, notes={"tries": n_tries})
+        warning = f"no reply of {len(samples)} had {self.tokens} tokens at most"
+        notes: dict[str, float | str | None] = {"tries": len(samples)}
+        if samples:
+            notes["warning"] = warning
+        return Outcome(None, None, tuple(samples), stopped=run.stopped, notes=notes)
