@@ -1,4 +1,4 @@
-"""`mull curves`: coverage, majority and best-of-k over k."""
+"""`mull curves`: coverage, majority and best-of-k over k, or what thinking longer is worth."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from mull.cli.options import (
     verifier_of,
 )
 from mull.cli.source import GroupOption, KOption, ProblemsOption, SourceArgument, TaskOption, ks_of, source_at, wanted
+from mull.errors import UsageError
 from mull.types import Params
 
 if TYPE_CHECKING:
-    from mull.lab.cases import Group
+    from mull.lab.cases import Group, Source
     from mull.lab.metrics import Pool
     from mull.lab.verify import Worth
 
@@ -47,6 +48,10 @@ def curves(
     ] = None,
     config: ConfigOption = None,
     seed: SeedOption = 0,
+    thinking: Annotated[
+        bool,
+        typer.Option("--thinking", help="Of a sweep of several thinking budgets: what thinking longer is worth."),
+    ] = False,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the curves to a .png or .svg file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,6 +62,12 @@ def curves(
     from mull.lab import gap, sources
 
     ks = ks_of(k)
+    if thinking:
+        if k or verifier or plot:
+            raise UsageError("--thinking compares budgets, not numbers of draws: it takes no --k, --verifier or --plot")
+        found = wanted(source_at(source, task, model, problems, Params(temperature, max_tokens), seed), group)
+        _thinking(found, seed, as_json)
+        return
     if plot is not None:
         from mull.report import plot as plotting
 
@@ -99,6 +110,23 @@ def curves(
         stdout().print(table.worths(name, rows))
         for line in table.worth_lines(rows):
             stdout().print(f"- {line}", style="dim", highlight=False)
+
+
+def _thinking(source: Source, seed: int, as_json: bool) -> None:
+    from mull.lab.thinking import measure
+    from mull.report import thoughts
+
+    found = {name: measure(group, seed) for name, group in source.groups.items()}
+    if as_json:
+        groups = {name: {"methods": [asdict(method) for method in methods]} for name, methods in found.items()}
+        only = next(iter(groups.values())) if len(groups) == 1 else {}
+        print_json({**only, "groups": groups})
+        return
+    for name, methods in found.items():
+        for method in methods:
+            stdout().print(thoughts.table(name, method))
+            for line in thoughts.lines(method):
+                stdout().print(f"- {line}", style="dim", highlight=False)
 
 
 def _worths(

@@ -30,6 +30,7 @@ class Taken:
     draws: int
     stopped: str
     cost: Cost
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,15 @@ def _taken(path: Path, line: int, name: str, row: Any) -> Taken:
         cost = Cost(**{f.name: {"retries": 0, **row["cost"]}[f.name] for f in fields(Cost)})
         if not all(row[verdict] in (True, False, None) for verdict in ("correct", "covered")):
             raise ValueError("a verdict is true, false or null")
-        return Taken(row["answer"], row["correct"], row["covered"], int(row["draws"]), str(row["stopped"]), cost)
+        return Taken(
+            row["answer"],
+            row["correct"],
+            row["covered"],
+            int(row["draws"]),
+            str(row["stopped"]),
+            cost,
+            dict(row.get("notes", {})),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(path, line, f"the outcome of {name!r} is not as a sweep writes it: {error!r}") from error
 

@@ -1,0 +1,278 @@
+"""What thinking longer is worth: one chain of thought at several budgets, on the same problems.
+
+Control, Scaling and Performance are those of s1 (Muennighoff et al. 2025, arXiv 2501.19393, section 3.2).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from mull.errors import UsageError
+from mull.lab.cases import Case, Group, Taken
+from mull.lab.compare import SHARE, Interval, Paired, Spent, bootstrap, paired, resamples, wilson
+from mull.lab.metrics import Floats
+
+BUDGETS = ("wait", "at_least", "at_most")
+"""Options that say how long a chain of thought is to be."""
+FEWEST_RESAMPLED = 0.95
+"""Share of the resamples that have to have a slope for an interval to be made of them."""
+
+
+def control(lengths: Sequence[float], least: float | None = None, most: float | None = None) -> float:
+    """The share of thoughts whose length keeps to the bounds that were asked for."""
+    kept = sum((least is None or n >= least) and (most is None or n <= most) for n in lengths)
+    return kept / len(lengths)
+
+
+def scaling(points: Sequence[Spent]) -> float | None:
+    """Accuracy for each token more: the mean slope over all pairs of budgets, `None` where no two differ in cost.
+
+    A budget that came to just as many tokens as another one has no slope to it, and that pair is left out.
+    """
+    slopes = [(b.value - a.value) / (b.cost - a.cost) for a, b in itertools.combinations(points, 2) if a.cost != b.cost]
+    return sum(slopes) / len(slopes) if slopes else None
+
+
+def performance(points: Sequence[Spent]) -> float:
+    """The accuracy of the best budget."""
+    return max(point.value for point in points)
+
+
+class Round(NamedTuple):
+    """What a chain of thought had come to when it was this long."""
+
+    tokens: float
+    correct: bool
+
+
+def share_to_first_right(rounds: Sequence[Round]) -> float:
+    """The tokens up to the first right answer as a share of all, 1 where none was right; `rounds` go by length."""
+    found = next((r.tokens for r in rounds if r.correct), rounds[-1].tokens)
+    return found / rounds[-1].tokens if rounds[-1].tokens else 1.0
+
+
+def underthinking(chains: Sequence[Sequence[Round]]) -> float | None:
+    """What wrong chains wasted after they had been right once: the mean of 1 - `share_to_first_right`.
+
+    From Wang et al. 2025 (arXiv 2501.18585). `None` where no chain ended wrong.
+    """
+    wasted = [1 - share_to_first_right(rounds) for rounds in chains if not rounds[-1].correct]
+    return sum(wasted) / len(wasted) if wasted else None
+
+
+def outcome_efficiency(chains: Sequence[Sequence[Round]]) -> float | None:
+    """What right chains needed of what they spent: the mean of `share_to_first_right`; low is overthinking.
+
+    From Chen et al. 2024 (arXiv 2412.21187). `None` where no chain ended right.
+    """
+    needed = [share_to_first_right(rounds) for rounds in chains if rounds[-1].correct]
+    return sum(needed) / len(needed) if needed else None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A mean over `problems` problems; `value` is `None` where there are none."""
+
+    value: float | None
+    ci95: Interval | None
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One budget; `gain` is its accuracy minus that of the budget before it, on the same problems.
+
+    `mended` and `broken` are the problems that were wrong at the budget before and are right now, and the reverse; both
+    `None` where the two are not the same chain. `control` is `None` where nothing was asked for.
+    """
+
+    strategy: str
+    tokens: float
+    accuracy: float
+    ci95: Interval
+    problems: int
+    control: float | None
+    gain: Paired | None
+    mended: int | None
+    broken: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """One method at several budgets, the shortest first.
+
+    `unit` is `thinking tokens` or, where not all outcomes tell those, `output tokens`; `scaling` is accuracy a token.
+    `first_right` is the tokens to the first right answer, over the problems that ever were right, `overthinking` what
+    right chains spent after it, 1 - `outcome_efficiency`, and `underthinking` what wrong ones did: as shares, and of
+    the chains that were gone on with alone, since budgets with a token limit are other draws.
+    """
+
+    name: str
+    unit: str
+    budgets: list[Budget]
+    control: float | None
+    scaling: float | None
+    scaling_ci95: Interval | None
+    performance: float
+    performance_ci95: Interval
+    first_right: Share
+    overthinking: Share
+    underthinking: Share
+
+
+def measure(group: Group, seed: int = 0) -> list[Thinking]:
+    """Each method of a group that was run at several budgets. Raises `UsageError` where there is none."""
+    methods: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for case in group.cases for name in case.taken):
+        methods.setdefault(method_of(name), []).append(name)
+    found = [_thinking(method, names, group.cases, seed) for method, names in methods.items() if len(names) > 1]
+    if not found:
+        raise UsageError(
+            f"{group.name}: no method was run at two budgets or more. Make such a file with, for example, "
+            "mull sweep chain:ops=6 -m nano-think -s force:wait=0 -s force:wait=1 -s force:wait=2 --out FILE"
+        )
+    return found
+
+
+def method_of(strategy: str) -> str:
+    """A strategy without how much it may spend: its name, and the options that make it another method."""
+    name, options = _taken_apart(strategy)
+    kept = [f"{option}={value}" for option, value in options.items() if option not in (*BUDGETS, "n")]
+    return name + (":" + ",".join(kept) if kept else "")
+
+
+def is_of_one_chain(strategy: str) -> bool:
+    """Whether a budget goes on with the very draws of the smaller ones: forcing without a limit on tokens.
+
+    A limit on tokens is part of a question, and another question has draws of its own.
+    """
+    name, options = _taken_apart(strategy)
+    return name == "force" and "at_most" not in options
+
+
+def _taken_apart(strategy: str) -> tuple[str, dict[str, str]]:
+    name, _, rest = strategy.partition(":")
+    parts = (part.partition("=") for part in re.split(r",(?![^()]*\))", rest) if part)
+    return name, {option: value for option, _, value in parts}
+
+
+class _Run(NamedTuple):
+    """A budget on the problems that all budgets of its method were graded on."""
+
+    strategy: str
+    tokens: Floats
+    correct: Floats
+    taken: list[Taken]
+
+    @property
+    def point(self) -> Spent:
+        return Spent(float(self.tokens.mean()), float(self.correct.mean()))
+
+
+def _thinking(method: str, names: Sequence[str], cases: Sequence[Case], seed: int) -> Thinking:
+    graded = [c for c in cases if all(name in c.taken and c.taken[name].correct is not None for name in names)]
+    if not graded:
+        raise UsageError(f"no problem was graded at all budgets of {method}")
+    taken = {name: [case.taken[name] for case in graded] for name in names}
+    unit, lengths = _lengths(method, taken)
+    runs = [
+        _Run(name, np.array(lengths[name]), np.array([t.correct is True for t in rows], dtype=float), rows)
+        for name, rows in taken.items()
+    ]
+    runs.sort(key=lambda run: float(run.tokens.mean()))
+    points = [run.point for run in runs]
+    best = max(runs, key=lambda run: run.point.value)
+    budgets = [_budget(before, run, seed) for before, run in zip([None, *runs[:-1]], runs, strict=True)]
+    asked = [budget.control for budget in budgets if budget.control is not None]
+    chains = _chains(runs)
+    found = [[r.tokens for r in chain if r.correct] for chain in chains]
+    wasted = [1 - share_to_first_right(chain) for chain in chains]
+    is_right = [chain[-1].correct for chain in chains]
+    return Thinking(
+        method,
+        unit,
+        budgets,
+        sum(asked) / len(asked) if asked else None,
+        scaling(points),
+        _slopes(runs, seed),
+        performance(points),
+        wilson(int(best.correct.sum()), len(graded)),
+        _share([tokens[0] for tokens in found if tokens], seed),
+        _share(list(itertools.compress(wasted, is_right)), seed, SHARE),
+        _share([w for w, right in zip(wasted, is_right, strict=True) if not right], seed, SHARE),
+    )
+
+
+def _lengths(method: str, taken: Mapping[str, Sequence[Taken]]) -> tuple[str, dict[str, list[float]]]:
+    """Tokens of each outcome, of the thought alone where all of them tell those."""
+    thought = {name: [row.notes.get("thinking_tokens") for row in rows] for name, rows in taken.items()}
+    written = {name: [row.cost.output_tokens for row in rows] for name, rows in taken.items()}
+    for unit, found in (("thinking tokens", thought), ("output tokens", written)):
+        known = {name: [float(n) for n in row if n is not None] for name, row in found.items()}
+        if all(len(known[name]) == len(found[name]) for name in found):
+            return unit, known
+    raise UsageError(f"the outcomes of {method} do not say how many tokens they took")
+
+
+def _budget(before: _Run | None, run: _Run, seed: int) -> Budget:
+    n = len(run.correct)
+    gain = mended = broken = None
+    if before is not None:
+        gain = paired(run.strategy, before.strategy, run.correct.tolist(), before.correct.tolist(), seed)
+        if is_of_one_chain(before.strategy) and is_of_one_chain(run.strategy):
+            mended = int((run.correct > before.correct).sum())
+            broken = int((run.correct < before.correct).sum())
+    interval = wilson(int(run.correct.sum()), n)
+    return Budget(
+        run.strategy, run.point.cost, run.point.value, interval, n, _control(run), gain, mended, broken
+    )  # fmt: skip
+
+
+def _control(run: _Run) -> float | None:
+    """The share of outcomes that did all that the budget asks for: token limits, and rounds of thinking on."""
+    _, options = _taken_apart(run.strategy)
+    asked = {name: float(options[name]) for name in BUDGETS if name in options}
+    if not any(name in asked for name in BUDGETS):
+        return None
+    kept = [
+        row.notes.get("rounds", 0) >= asked.get("wait", 0) and control([n], asked.get("at_least"), asked.get("at_most"))
+        for n, row in zip(run.tokens, run.taken, strict=True)
+    ]
+    return sum(kept) / len(kept)
+
+
+def _chains(runs: Sequence[_Run]) -> list[list[Round]]:
+    """Each problem's chain, as it stood at each budget; none without two budgets of one chain."""
+    one = [run for run in runs if is_of_one_chain(run.strategy)]
+    if len(one) < 2:
+        return []
+    tokens, correct = np.array([run.tokens for run in one]).T, np.array([run.correct for run in one]).T
+    return [
+        sorted(map(Round, row.tolist(), (right > 0).tolist())) for row, right in zip(tokens, correct, strict=True)
+    ]  # fmt: skip
+
+
+def _slopes(runs: Sequence[_Run], seed: int) -> Interval | None:
+    """The interval of `scaling` over problems; `None` where too many resamples have no slope."""
+    tokens, correct = np.array([run.tokens for run in runs]).T, np.array([run.correct for run in runs]).T
+    found = []
+    for counts in resamples(len(tokens), seed):
+        points = map(Spent, (counts @ tokens / counts.sum()).tolist(), (counts @ correct / counts.sum()).tolist())
+        found.append(scaling(list(points)))
+    slopes = [slope for slope in found if slope is not None]
+    if len(slopes) < FEWEST_RESAMPLED * len(found):
+        return None
+    low, high = np.percentile(slopes, [2.5, 97.5])
+    return Interval(float(low), float(high))
+
+
+def _share(values: Sequence[float], seed: int, bounds: tuple[float, float] | None = None) -> Share:
+    if not values:
+        return Share(None, None, 0)
+    return Share(sum(values) / len(values), bootstrap(values, seed, bounds), len(values))

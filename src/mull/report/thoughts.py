@@ -1,0 +1,61 @@
+"""What thinking longer is worth, as a table for a terminal."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from mull.lab.thinking import Thinking
+from mull.report.table import ends, number, percent, points
+
+
+def table(name: str, found: Thinking) -> RichTable:
+    """The budgets of a method, the shortest first."""
+    n = found.budgets[0].problems
+    shown = RichTable(title=escape(f"{name}: {found.name} at {len(found.budgets)} budgets, {n:,} problems"))
+    for column in (
+        "budget", found.unit, "accuracy % [95 %]", "over the one before", "mended", "broken", "control %",
+    ):  # fmt: skip
+        shown.add_column(column, justify="left" if column == "budget" else "right")
+    for budget in found.budgets:
+        shown.add_row(
+            escape(budget.strategy),
+            number(budget.tokens),
+            percent(budget.accuracy, budget.ci95),
+            "" if budget.gain is None else points(budget.gain.difference, budget.gain.ci95),
+            "" if budget.mended is None else f"{budget.mended:,}",
+            "" if budget.broken is None else f"{budget.broken:,}",
+            "" if budget.control is None else percent(budget.control),
+        )
+    return shown
+
+
+def lines(found: Thinking) -> list[str]:
+    """What stands below the table."""
+    first, over, under = found.first_right, found.overthinking, found.underthinking
+    told = [
+        f"control {percent(found.control)} %: outcomes that kept to the budget they were given",
+        f"scaling {_slope(found)}, over all pairs of budgets",
+        f"performance {percent(found.performance, found.performance_ci95)} %: the best budget, chosen on these",
+    ]
+    if first.value is not None and first.ci95 is not None:
+        tokens = f"{first.value:.0f} [{first.ci95.low:.0f}, {first.ci95.high:.0f}]"
+        told.append(f"the first right answer of {first.problems:,} problems that had one came after {tokens} tokens")
+    if over.value is not None:
+        told.append(f"overthinking: right chains spent {percent(over.value, over.ci95)} % of their tokens after it")
+    if under.value is not None:
+        told.append(
+            f"underthinking: the {under.problems:,} wrong chains spent {percent(under.value, under.ci95)} % of theirs "
+            "after they had been right"
+        )
+    return told
+
+
+def _slope(found: Thinking) -> str:
+    if found.scaling is None:
+        return "unknown: all budgets came to the same number of tokens"
+    text = f"{100_000 * found.scaling:+.1f}"
+    if found.scaling_ci95 is not None:
+        low, high = found.scaling_ci95
+        text += f" {ends((1000 * low, 1000 * high), is_signed=True)}"
+    return f"{text} points for 1,000 tokens more"
