@@ -45,7 +45,29 @@ SPECS = [
     "length-reject:tokens=12,n=16,wave=3",
     "force:at_most=6,at_least=4,n_answer=4",
     "force:wait=3,string=,think=<a>...</a>,cue=so:",
+    "on:of=(majority:n=4),model=other",
+    "on:of=(beam:n=4,width=2),verifier=second",
+    "cascade:first=(majority:n=4),then=(majority:n=12),bar=1",
+    "cascade:first=(majority:n=4),then=(best:n=8),model=other,bar=0.6",
+    "cascade:first=single,then=(cascade:first=(best:n=3),then=(adaptive:n=16),bar=0.9),model=other",
+    "cascade:first=(beam:n=4,width=2),then=(distinguish:n=8,tests=2),bar=1",
+    "ensemble:members=((majority:n=4),(beam:n=8,width=4),(on:of=(best:n=4),model=other))",
+    "ensemble:members=((cascade:first=(majority:n=3),then=(majority:n=6),bar=1),(weighted:n=4)),weights=(1.5,0.5)",
+    "ensemble:members=((tournament:n=4),(agree:n=4,tests=2),single)",
+    "repeat:of=(cascade:first=(majority:n=2),then=single,model=other,bar=1),n=3",
+    "repeat:of=(adaptive:n=6),n=3,pick=weighted",
+    "repeat:of=(mcts:n=8,width=2),n=2,pick=best",
 ]
+
+
+def fake(label: str) -> testing.FakeModel:
+    """The model that a spec names inside: a fake of that name."""
+    return testing.FakeModel(label=label)
+
+
+def built(text: str) -> Strategy:
+    strategy: Strategy = spec.strategy(text, models=fake, verifiers=lambda name: testing.FakeVerifier(usd=2e-7))
+    return strategy
 
 
 def test_every_strategy_of_the_table_is_here() -> None:
@@ -54,8 +76,7 @@ def test_every_strategy_of_the_table_is_here() -> None:
 
 @pytest.fixture(params=SPECS)
 def strategy(request: pytest.FixtureRequest) -> Strategy:
-    built: Strategy = spec.strategy(request.param)
-    return built
+    return built(request.param)
 
 
 def test_the_same_seed_gives_the_same_outcome(strategy: Strategy) -> None:

@@ -72,6 +72,13 @@ class Given:
                 n += 1
         return n
 
+    def withdraw(self, samples: Iterable[Sample]) -> None:
+        """Those of them that were handed back and not given out again are no longer to be had."""
+        for sample in samples:
+            key, _ = self._out.get(id(sample), ("", None))
+            if self._back[key].get(sample.draw) is sample:
+                del self._back[key][sample.draw]
+
     def again(self, key: str) -> Sample | None:
         """The first draw of a question that was handed back, which is then given out again; `None`: there is none."""
         back = self._back.get(key)

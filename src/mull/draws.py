@@ -124,6 +124,10 @@ class Draws:
         """
         return self._given.hand_back(samples)
 
+    def withdraw(self, samples: Iterable[Sample]) -> None:
+        """Ends what `hand_back` began: draws that nobody asked for go to no later request."""
+        self._given.withdraw(samples)
+
     @contextmanager
     def reserve(self, prompt: Prompt, params: Params | None = None) -> Iterator[None]:
         """Keeps the price of one such draw out of reach inside the block: a search cut short can still answer."""

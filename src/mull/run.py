@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mull.bank import Bank
@@ -23,6 +24,7 @@ from mull.types import (
     Problem,
     Sample,
     Score,
+    Strategy,
     Verifier,
 )
 from mull.verdicts import Asking, V, judged
@@ -72,6 +74,16 @@ class Run(Draws):
         other.judge = judge or self.judge
         other.executor = executor or self.executor
         return other
+
+    async def rehearse(self, strategy: Strategy, problem: Problem) -> None:
+        """Has a strategy refuse now, before anything is spent, what it would refuse on its way: it runs on no budget.
+
+        A model without a price under a ceiling on it, a verifier that is missing: raises what the strategy raises.
+        """
+        if self.budget.calls != 0:
+            nothing = replace(self.budget, calls=0, seconds=None)
+            dry = Run(self.model, budget=nothing, params=self.params)
+            await strategy(problem, dry.on(verifier=self.verifier, judge=self.judge, executor=self.executor))
 
     @property
     def _drawing_share(self) -> float:

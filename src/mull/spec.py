@@ -1,19 +1,21 @@
 """Specs: `name:option=value,...` on a command line becomes the frozen value that it names, and back.
 
 The tables hold import paths, not classes, so that nothing is imported before it is used. A value in brackets
-is a spec of its own: `outer:inner=(majority:n=4)`.
+is a spec of its own, `outer:inner=(majority:n=4)`, and several are a list of them: `outer:all=((majority:n=4),single)`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
-from mull.types import Model, Verifier
+from mull.types import Judge, Model, Strategy, Verifier
 
 STRATEGIES = {
     "single": "mull.strategies.parallel:Single",
@@ -40,6 +42,10 @@ STRATEGIES = {
     "reject-early": "mull.strategies.reject:RejectEarly",
     "force": "mull.strategies.force:Force",
     "length-reject": "mull.strategies.length:LengthReject",
+    "on": "mull.strategies.compose:On",
+    "cascade": "mull.strategies.compose:Cascade",
+    "ensemble": "mull.strategies.compose:Ensemble",
+    "repeat": "mull.strategies.compose:Repeat",
 }
 VERIFIERS = {
     "countdown": "mull.verifiers.countdown:CountdownChecker",
@@ -80,6 +86,9 @@ TASKS = {
 NEWLINE = r"\n"
 """How a separator of steps spells a line's end on a command line."""
 
+Make = Callable[[str], Any]
+"""Makes the value that a spec inside another names."""
+
 
 def load(path: str) -> Any:
     """What an import path `module:name` points to."""
@@ -88,13 +97,32 @@ def load(path: str) -> Any:
 
 
 def build(
-    kind: str, table: dict[str, str], spec: str, *, models: Callable[[str], Any] | None = None, **defaults: Any
+    kind: str,
+    table: dict[str, str],
+    spec: str,
+    *,
+    models: Make | None = None,
+    verifiers: Make | None = None,
+    judges: Make | None = None,
+    **defaults: Any,
 ) -> Any:
     """The value that a spec names; `defaults` are given to those of its fields that the spec leaves out.
 
-    `models` makes the models that are named in it; without it those of `MODELS` can be named.
-    Raises `UnknownNameError` for a name or option that there is not, `UsageError` for a value of another type.
+    `models`, `verifiers` and `judges` make those that are named in it, however deep; without them those of the
+    tables can be named. Raises `UnknownNameError` for a name or option that there is not, `UsageError` for a value of
+    another type; what is wrong inside another spec is told with the option in which it stands.
     """
+
+    def inner(kind: str, table: dict[str, str], **defaults: Any) -> Make:
+        more = {"models": models, "verifiers": verifiers, "judges": judges, **defaults}
+        return lambda text: build(kind, table, text, **more)
+
+    makers = {
+        Model: models or inner("model", MODELS),
+        Verifier: verifiers or inner("verifier", VERIFIERS, **defaults),
+        Judge: judges or inner("judge", JUDGES, **defaults),
+        Strategy: inner("strategy", STRATEGIES),
+    }
     name, _, rest = spec.strip().partition(":")
     if name not in table:
         raise UnknownNameError(kind, name, table)
@@ -105,19 +133,16 @@ def build(
     first = next(iter(options.values()), None)
     for place, part in enumerate(_split(rest)):
         option, equals, text = part.partition("=")
-        option = option.replace("-", "_")
-        if place == 0 and option not in options and first is not None and _is_required(first):
-            option, text = first.name, part
-        elif not equals:
+        option = option.strip().replace("-", "_")
+        if place == 0 and first is not None and _is_required(first) and option not in options:
+            # A text may have an equals sign in it, and a nested spec has a colon before that.
+            is_option = equals and option.isidentifier() and hints[first.name] is not str
+            option, equals, text = (option, equals, text) if is_option else (first.name, "=", part)
+        if not equals:
             raise UsageError(f"{kind} {name!r}: {part!r} is not of the form option=value")
         if option not in options:
             raise UnknownNameError(f"option of {name}", option, options)
-        if hints[option] is Model:
-            given[option] = (models or _model)(_bare(text))
-        elif hints[option] is Verifier:
-            given[option] = build("verifier", VERIFIERS, _bare(text), models=models, **defaults)
-        else:
-            given[option] = _value(f"{name}:{option}", text, hints[option])
+        given[option] = _value(f"{name}:{option}", text, hints[option], makers)
     for option, value in defaults.items():
         if option in options:
             given.setdefault(option, value)
@@ -127,21 +152,49 @@ def build(
     return cls(**given)
 
 
-def strategy(spec: str) -> Any:
-    """The strategy that a spec names."""
-    return build("strategy", STRATEGIES, spec)
+def strategy(spec: str, **makers: Make) -> Any:
+    """The strategy that a spec names; `makers` as in `build`."""
+    return build("strategy", STRATEGIES, spec, **makers)
 
 
 def describe(table: dict[str, str], value: Any) -> str:
-    """The spec of a value: its name in the table, its `n`, and the options that differ from their defaults."""
-    path = f"{type(value).__module__}:{type(value).__qualname__}"
-    name = next(name for name, where in table.items() if where == path)
+    """The spec of a value: its name in the table, its `n`, and the options that differ from their defaults.
+
+    Building it gives the value again. Models that are in no table, such as those of `mull.toml`, are named.
+    """
+    name = _name_in(table, value)
+    if name is None:
+        raise UsageError(f"{type(value).__qualname__} is in no table, and so has no spec")
     options = []
     for f in fields(value):
         chosen = getattr(value, f.name)
-        if f.init and (chosen != f.default or f.name == "n"):
-            options.append(f"{f.name}={str(chosen).replace(chr(10), NEWLINE)}")
+        default = f.default if f.default_factory is MISSING else f.default_factory()
+        if f.init and (chosen != default or f.name == "n"):
+            options.append(f"{f.name}={_text(chosen)}")
     return name + (":" + ",".join(options) if options else "")
+
+
+def _name_in(table: Mapping[str, str], value: Any) -> str | None:
+    path = f"{type(value).__module__}:{type(value).__qualname__}"
+    return next((name for name, where in table.items() if where == path), None)
+
+
+def _text(value: Any) -> str:
+    """A value as it stands behind an option's name."""
+    if isinstance(value, str):
+        escaped = re.sub(r"([(),])", r"\\\1", value).replace("\n", NEWLINE)
+        return escaped if escaped == escaped.strip() else f"({escaped})"
+    if isinstance(value, tuple):
+        return f"({','.join(map(_text, value))})"
+    if value is None or isinstance(value, bool | int | float):
+        return str(value)
+    for table in (STRATEGIES, VERIFIERS, JUDGES, MODELS):
+        if _name_in(table, value) is not None:
+            text = describe(table, value)
+            break
+    else:
+        text = str(value.name)
+    return f"({text})" if re.search(r"[:,()]", text) else text
 
 
 def _is_required(f: Field[Any]) -> bool:
@@ -149,16 +202,16 @@ def _is_required(f: Field[Any]) -> bool:
 
 
 def _split(text: str) -> list[str]:
-    """The parts between the commas that are not inside brackets."""
+    """The parts between the commas that are not inside brackets; a backslash makes the next of these a letter."""
     parts, depth = [""], 0
-    for character in text:
-        depth += {"(": 1, ")": -1}.get(character, 0)
+    for piece in re.findall(r"\\[(),]|.", text, re.DOTALL):
+        depth += {"(": 1, ")": -1}.get(piece, 0)
         if depth < 0:
             raise UsageError(f"a bracket too many in {text!r}")
-        if character == "," and depth == 0:
+        if piece == "," and depth == 0:
             parts.append("")
         else:
-            parts[-1] += character
+            parts[-1] += piece
     if depth:
         raise UsageError(f"a bracket is not closed in {text!r}")
     return [part.strip() for part in parts if part.strip()]
@@ -166,19 +219,37 @@ def _split(text: str) -> list[str]:
 
 def _bare(text: str) -> str:
     """A spec without the brackets around it."""
-    return text[1:-1] if text.startswith("(") and text.endswith(")") else text
+    depth = 0
+    pieces = re.findall(r"\\[(),]|.", text, re.DOTALL)
+    for i, piece in enumerate(pieces):
+        depth += {"(": 1, ")": -1}.get(piece, 0)
+        if depth == 0:
+            return text[1:-1] if pieces[0] == "(" and i == len(pieces) - 1 else text
+    return text
 
 
-def _model(text: str) -> Any:
-    return build("model", MODELS, text)
+@contextmanager
+def _inside(place: str) -> Iterator[None]:
+    """Tells where the spec stands in which something is wrong."""
+    try:
+        yield
+    except UsageError as error:
+        error.args = (f"{place}: {error}",)
+        raise
 
 
-def _value(option: str, text: str, hint: Any) -> Any:
+def _value(option: str, text: str, hint: Any, makers: Mapping[Any, Make]) -> Any:
     """The text as a value of the option's type."""
     if get_origin(hint) in (Union, UnionType):
         if text.lower() == "none" and NoneType in get_args(hint):
             return None
         hint = next(h for h in get_args(hint) if h is not NoneType)
+    if get_origin(hint) is tuple:
+        items = _split(_bare(text))
+        for item in items if get_args(hint)[0] in makers else ():
+            if item.partition("=")[0].isidentifier() and "=" in item:
+                raise UsageError(f"{option}: {item!r} names nothing: put what has options in brackets, ((a:b=1,c=2),d)")
+        return tuple(_value(f"{option}[{i}]", item, get_args(hint)[0], makers) for i, item in enumerate(items, 1))
     if get_origin(hint) is Literal:
         if text not in get_args(hint):
             raise UnknownNameError(f"value of {option}", text, get_args(hint))
@@ -194,5 +265,7 @@ def _value(option: str, text: str, hint: Any) -> Any:
             what = "a whole number" if hint is int else "a number"
             raise UsageError(f"{option} must be {what}, not {text!r}") from None
     if hint is str:
-        return text.replace(NEWLINE, "\n") if option.endswith(":separator") else text
-    return strategy(_bare(text))
+        plain = re.sub(r"\\([(),])", r"\1", _bare(text))
+        return plain.replace(NEWLINE, "\n") if option.endswith(":separator") else plain
+    with _inside(option):
+        return makers[hint](_bare(text))

@@ -186,6 +186,35 @@ def tell_scores(scores: Sequence[Score]) -> None:
         typer.echo(f"{n:,} of {len(scores):,} draws: {why}", err=True)
 
 
+class Plans:
+    """Strategies by their specs, and the models that are named in them: each made once, whichever names it."""
+
+    def __init__(self, seed: int, config: Path | None, budget: Budget | None = None) -> None:
+        self._seed, self._config, self._budget = seed, config, budget
+        self._models: dict[str, Any] = {}
+
+    @property
+    def models(self) -> list[Any]:
+        """The models that were named inside so far."""
+        return list(self._models.values())
+
+    def _model(self, name: str) -> Any:
+        if name not in self._models:
+            self._models[name] = model_of(name, self._seed, self._config, budget=self._budget)
+        return self._models[name]
+
+    def build(self, text: str, **defaults: Any) -> Any:
+        """The strategy of a spec; models, verifiers and judges in it may be those of `mull.toml`."""
+
+        def named(kind: str, table: dict[str, str]) -> spec.Make:
+            return lambda text: _named(kind, table, text, self._seed, self._config)
+
+        return spec.build(
+            "strategy", spec.STRATEGIES, text, models=self._model, verifiers=named("verifier", spec.VERIFIERS),
+            judges=named("judge", spec.JUDGES), **defaults,
+        )  # fmt: skip
+
+
 def executor_of(text: str) -> Any:
     return spec.build("executor", spec.EXECUTORS, text)
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import random
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,7 @@ from mull.cli.options import (
     JudgeOption,
     MaxTokensOption,
     ModelOption,
+    Plans,
     SecondsOption,
     SeedOption,
     TemperatureOption,
@@ -46,10 +48,11 @@ from mull.cli.options import (
     tell_warnings,
     verifier_of,
 )
+from mull.cost import total
 from mull.errors import UnknownNameError, UsageError
 from mull.trace import Trace, TraceFile
 from mull.trace import write as write_trace
-from mull.types import AnswerKind, Budget, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Strategy, Task
+from mull.types import AnswerKind, Budget, Cost, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Strategy, Task
 
 if TYPE_CHECKING:
     from mull.run import Run
@@ -100,7 +103,8 @@ def solve(
         raise UsageError(f"a trace needs a file in a folder that is there, not {str(trace)!r}")
     text = sys.stdin.read() if prompt == "-" else prompt
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
-    plan = spec.build("strategy", spec.STRATEGIES, strategy, **defaults)
+    plans = Plans(seed, config, Budget(usd=usd, flops=flops))
+    plan = plans.build(strategy, **defaults)
     the_task = None if task is None else spec.build("task", spec.TASKS, task)
     problem = Problem("prompt", Prompt.user(text.strip()), kind) if the_task is None else _named(the_task, text.strip())
     the_verifier = verifier_of(verifier, seed, config)
@@ -110,7 +114,8 @@ def solve(
     the_model = model_of(model, seed, config, base_url, api_key_env, budget)
     tracer = None if trace is None else Trace(problem)
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
-        asyncio.run(prepared(the_model))
+        for each in (the_model, *plans.models):
+            asyncio.run(prepared(each))
         run = Run(
             the_model, verifier=the_verifier, judge=judge_of(judge, seed, config), executor=executor_of(executor),
             bank=opened, seed=seed, watch=live.draw, budget=budget, params=Params(temperature, max_tokens),
@@ -124,7 +129,8 @@ def solve(
     tell_warnings([outcome])
     if as_json:
         graded = {} if grade is None else {"correct": grade.correct, "graded": grade.why}
-        print_json({**_solved(problem, outcome, run, spec.describe(spec.STRATEGIES, plan), seed), **graded})
+        models = [the_model, *plans.models]
+        print_json({**_solved(problem, outcome, run, models, spec.describe(spec.STRATEGIES, plan), seed), **graded})
     else:
         _show(outcome, run, grade)
     if outcome.best is None:
@@ -172,22 +178,26 @@ def _traced(tracer: Trace, outcome: Outcome, run: Any, strategy: str) -> TraceFi
     )
 
 
-def _solved(problem: Problem, outcome: Outcome, run: Any, strategy: str, seed: int) -> dict[str, Any]:
+def _solved(
+    problem: Problem, outcome: Outcome, run: Any, models: Sequence[Any], strategy: str, seed: int
+) -> dict[str, Any]:
     from mull.answers import answer_of
 
+    probes = list(probe_costs(models).values())
     scores = outcome.scores or (None,) * len(outcome.candidates)
     return {
         "answer": outcome.answer,
         "text": outcome.best.reply if outcome.best else None,
         "confidence": outcome.confidence,
         "model": run.model.name,
+        "models": [model.name for model in models],
         "strategy": strategy,
         "stopped": outcome.stopped.value,
         "notes": dict(outcome.notes),
         "seed": seed,
         "unscored": outcome.n_unscored,
         "cost": asdict(run.spent),
-        "probe": probe_costs([run.model]).get(run.model.name),
+        "probe": asdict(total(Cost(**probe) for probe in probes)) if probes else None,
         "samples": [
             {
                 "text": sample.reply,

@@ -22,6 +22,7 @@ from mull.cli.options import (
     JsonOption,
     JudgeOption,
     MaxTokensOption,
+    Plans,
     SecondsOption,
     SeedOption,
     TemperatureOption,
@@ -98,7 +99,8 @@ def sweep(
     the_task = spec.build("task", spec.TASKS, task)
     if problems is None and task.partition(":")[0] in ("chain", "countdown"):
         problems = 100
-    plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategy)}
+    named = Plans(seed, config, Budget(usd=usd, flops=flops))
+    plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategy)}
     the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
     the_executor = executor_of(executor)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
@@ -107,6 +109,8 @@ def sweep(
     n_cells = None if problems is None else problems * len(plans) * len(models)
     try:
         with bank_at(bank) as opened, _cluster(ray), progress("outcomes", n_cells, as_json) as advance:
+            for each in named.models:
+                asyncio.run(prepared(each))
             for the_model in models:
                 asyncio.run(prepared(the_model))
                 plan = grid.Plan(
@@ -136,7 +140,7 @@ def sweep(
     rows = [asdict(row) for table in tables for row in table.rows]
     pairs = [asdict(pair) for table in tables for pair in table.pairs]
     if as_json:
-        print_json({"rows": rows, "pairs": pairs, "probes": probe_costs(models)})
+        print_json({"rows": rows, "pairs": pairs, "probes": probe_costs([*named.models, *models])})
         return
     _show_tables(tables)
 

@@ -44,12 +44,17 @@ def majority(answers: Sequence[str | None], rng: random.Random) -> Ballot:
 
 def weighted(answers: Sequence[str | None], scores: Sequence[Score], rng: random.Random) -> Ballot:
     """The answer with the greatest sum of scores, which must be in [0, 1]; no score is no vote (Snell et al. 2024)."""
-    weights: defaultdict[str, list[float]] = defaultdict(list)
-    for answer, score in zip(answers, scores, strict=True):
-        if answer is not None and score.value is not None:
-            weights[answer].append(score.value)
+    return heaviest(answers, [score.value for score in scores], rng)
+
+
+def heaviest(answers: Sequence[str | None], weights: Sequence[float | None], rng: random.Random) -> Ballot:
+    """The answer with the greatest sum of weights, each at least 0; no answer or no weight is no vote."""
+    cast: defaultdict[str, list[float]] = defaultdict(list)
+    for answer, weight in zip(answers, weights, strict=True):
+        if answer is not None and weight is not None:
+            cast[answer].append(weight)
     # A sum that does not depend on the order of its terms.
-    return _elect({answer: sum(sorted(values)) for answer, values in weights.items()}, rng)
+    return _elect({answer: sum(sorted(values)) for answer, values in cast.items()}, rng)
 
 
 def best(scores: Sequence[Score], rng: random.Random) -> int | None:

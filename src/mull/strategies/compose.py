@@ -1,0 +1,177 @@
+"""Strategies made of strategies: a cheap one first, several with one vote, one many times, one on another model.
+
+All of them run what they are made of one after the other, so that the same draws are made whatever arrives first, and
+where a ceiling ends it all they answer with what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from mull.answers import classes
+from mull.errors import UnknownNameError, UsageError
+from mull.run import Run
+from mull.strategies import pick
+from mull.strategies.parallel import check_at_least, turnout
+from mull.types import Judge, Model, Outcome, Problem, Sample, Score, Stopped, Strategy, Verifier
+
+Choice = Literal["majority", "weighted", "best"]
+
+UNSCORED = "it was not among those that were scored"
+
+
+def pooled(outcomes: Sequence[Outcome], scored: Mapping[int, Score] | None = None) -> Outcome:
+    """All draws of several outcomes, each once, with the scores that there are: by outcome, or by identity in `scored`.
+
+    Nothing is chosen yet.
+    """
+    found: dict[int, Sample] = {}
+    scores: dict[int, Score] = {}
+    for outcome in outcomes:
+        found.update((id(sample), sample) for sample in outcome.candidates)
+        scores.update((id(s), score) for s, score in zip(outcome.candidates, outcome.scores, strict=False))
+    scores.update(scored or {})
+    told = tuple(scores.get(name, Score(None, why=UNSCORED)) for name in found) if scores else ()
+    return Outcome(None, None, tuple(found.values()), told)
+
+
+def ended(outcomes: Sequence[Outcome], run: Run) -> Stopped:
+    """Why it ended: for want of draws, else because one of the parts had enough."""
+    early = any(outcome.stopped is Stopped.EARLY for outcome in outcomes)
+    return Stopped.EARLY if early and run.stopped is Stopped.COMPLETE else run.stopped
+
+
+@dataclass(frozen=True)
+class On:
+    """A strategy on another model than the run's, or with another verifier or judge, under the same budget."""
+
+    of: Strategy
+    model: Model | None = None
+    verifier: Verifier | None = None
+    judge: Judge | None = None
+
+    def __post_init__(self) -> None:
+        if self.model is None and self.verifier is None and self.judge is None:
+            raise UsageError("on needs a model, a verifier or a judge to run it on, as in on:of=single,model=mini")
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.rehearse(self, problem)
+        return await self.of(problem, run.on(self.model, verifier=self.verifier, judge=self.judge))
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """A cheap strategy first, and another, perhaps on another model, where the first is not sure.
+
+    Frugal routing (FrugalGPT, Chen et al. 2023, arXiv 2305.05176; by self-consistency, Yue et al. 2023, arXiv
+    2310.03094). It goes on unless the confidence of the first outcome is at least `bar`; where the first cannot tell
+    how sure it is, it goes on too and says so. Draws that the first has made are the first that the second gets, if it
+    asks the same model the same question. More stages are a cascade in `then`.
+    """
+
+    first: Strategy
+    then: Strategy
+    model: Model | None = None
+    bar: float = 0.7
+
+    def __post_init__(self) -> None:
+        if not 0 < self.bar <= 1:
+            raise UsageError(f"bar is a confidence, above 0 and at most 1, not {self.bar}")
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.rehearse(self, problem)
+        first = await self.first(problem, run)
+        sure = first.confidence
+        if sure is not None and sure >= self.bar:
+            return replace(first, notes={**first.notes, "stages": 1})
+        why = "the confidence is not known" if sure is None else f"confidence {sure:.2f} is below {self.bar:g}"
+        run.note("escalated", first.candidates, confidence=sure, bar=self.bar)
+        run.hand_back(first.candidates)
+        then = await self.then(problem, run.on(self.model))
+        run.withdraw(first.candidates)
+        pool = pooled([first, then])
+        told = then if then.best is not None else replace(first, stopped=then.stopped)
+        deeper = then.notes.get("stages", 1)
+        notes = {
+            **told.notes,
+            "stages": 1 + (deeper if isinstance(deeper, int | float) else 1),
+            "escalated": "; ".join([why, *filter(None, [str(then.notes.get("escalated") or "")])]),
+        }
+        return replace(told, candidates=pool.candidates, scores=pool.scores, notes=notes)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several strategies, perhaps on several models, each with one vote of a weight of its own.
+
+    `weights` are one for each member, all 1 without them; `mull.lab.weights` learns them from a labelled set as log
+    odds of each member's accuracy (Nitzan and Paroush 1982). A member without an answer does not vote.
+    """
+
+    members: tuple[Strategy, ...]
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_at_least(1, members=len(self.members))
+        if self.weights and len(self.weights) != len(self.members):
+            raise UsageError(f"an ensemble of {len(self.members)} needs as many weights, not {len(self.weights)}")
+        if self.weights and not (min(self.weights) >= 0 and max(self.weights) > 0):
+            raise UsageError(f"weights must be 0 or more, and one of them above 0, not {self.weights}")
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.rehearse(self, problem)
+        outcomes = [await member(problem, run) for member in self.members]
+        votes = [
+            (outcome.best, weight)
+            for outcome, weight in zip(outcomes, self.weights or (1.0,) * len(outcomes), strict=True)
+            if outcome.best is not None
+        ]
+        bests, weights = [best for best, _ in votes], [weight for _, weight in votes]
+        answers = await classes(problem, bests)
+        ballot = pick.heaviest(answers, weights, run.rng)
+        place = pick.representative(ballot.answer, answers, [Score(weight) for weight in weights])
+        return replace(
+            pooled(outcomes), best=None if place is None else bests[place], answer=ballot.answer, tally=ballot.tally,
+            confidence=ballot.share, stopped=ended(outcomes, run),
+            notes={**turnout(answers), "silent": len(outcomes) - len(votes)},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One strategy n times, as for several long thoughts, and a choice among what the attempts settle on.
+
+    `majority` votes, `weighted` votes with the verifier's scores, `best` takes the best scored. Each attempt draws
+    anew.
+    """
+
+    of: Strategy
+    n: int = 4
+    pick: Choice = "majority"
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n)
+        if self.pick not in get_args(Choice):
+            raise UnknownNameError("pick", self.pick, get_args(Choice))
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.rehearse(self, problem)
+        outcomes = [await self.of(problem, run) for _ in range(self.n)]
+        bests = [outcome.best for outcome in outcomes if outcome.best is not None]
+        scores = [] if self.pick == "majority" else await run.score(problem, bests)
+        answers = await classes(problem, bests)
+        found = replace(
+            pooled(outcomes, {id(best): score for best, score in zip(bests, scores, strict=False)}),
+            stopped=ended(outcomes, run), notes=turnout(answers),
+        )  # fmt: skip
+        if self.pick == "best":
+            place = pick.best(scores, run.rng)
+            if place is None:
+                return found
+            return replace(found, best=bests[place], answer=answers[place], confidence=scores[place].value)
+        elect = pick.majority(answers, run.rng) if self.pick == "majority" else pick.weighted(answers, scores, run.rng)
+        place = pick.representative(elect.answer, answers, scores)
+        best = None if place is None else bests[place]
+        return replace(found, best=best, answer=elect.answer, tally=elect.tally, confidence=elect.share)
