@@ -19,7 +19,7 @@ from mull.types import Judge, Model, Outcome, Problem, Sample, Score, Stopped, S
 
 Choice = Literal["majority", "weighted", "best"]
 
-UNSCORED = "it was not among those that were scored"
+UNSCORED = "no score was asked for"
 
 
 def pooled(outcomes: Sequence[Outcome], scored: Mapping[int, Score] | None = None) -> Outcome:
