@@ -67,6 +67,8 @@ class FaultServer:
     context: int | None = None
     cached: int | None = None
     rejects: frozenset[str] = frozenset()
+    biases: str | None = "ids"
+    """Goes by the numbers of tokens that `/tokenize` tells, or by `texts`; `None`: ignores logit_bias."""
 
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -85,6 +87,7 @@ class FaultServer:
         app.router.add_get("/props", self._props)
         app.router.add_post("/v1/chat/completions", self._post)
         app.router.add_post("/v1/completions", self._post)
+        app.router.add_post("/tokenize", self._tokenize)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -131,6 +134,20 @@ class FaultServer:
             return web.Response(status=404)
         told = {"build_info": self.version, "chat_template": self.template, "bos_token": "<s>", "eos_token": "</s>"}
         return web.json_response(told)
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        words = (await request.json())["prompt"].split()
+        if self.biases != "ids" or not set(words) <= set(WORDS):
+            return web.Response(status=404)
+        return web.json_response({"tokens": [WORDS.index(word) for word in words]})
+
+    def _biased(self, words: list[str], body: dict[str, Any]) -> list[str]:
+        """Words with those made unlikely left out, another in their place."""
+        told = body.get("logit_bias") or {}
+        if self.biases is None or (self.biases == "texts") != (body.get("logit_bias_type") == "tokens"):
+            return words
+        out = {WORDS[int(name)] if self.biases == "ids" else name for name, bias in told.items() if bias <= -50}
+        return [word.replace(word.strip(), "instead") if word.strip() in out else word for word in words]
 
     @staticmethod
     def _error(status: int, words: str, code: str = "", headers: dict[str, str] | None = None) -> web.Response:
@@ -281,7 +298,7 @@ class FaultServer:
         if body.get("temperature") == 0:
             seed = 0
         self.seen[prompt, seed] += 1
-        words = re.findall(r"\s*\S+", says(prompt, seed, prefix))
+        words = self._biased(re.findall(r"\s*\S+", says(prompt, seed, prefix)), body)
         limit = body.get("max_tokens") or body.get("max_completion_tokens") or 16
         finish = "length" if len(words) > limit else "stop"
         text, stopped_at = "".join(words[:limit]), None

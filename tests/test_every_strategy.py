@@ -41,6 +41,7 @@ SPECS = [
     "particles:n=8,pick=weighted,temper=2",
     "reject-early:n=12,chunk=3",
     "force:wait=2",
+    "tip:beta=4,n_answer=4",
     "length-reject:tokens=12,n=16",
     "length-reject:tokens=12,n=16,wave=3",
     "force:at_most=6,at_least=4,n_answer=4",

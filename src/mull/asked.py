@@ -25,6 +25,9 @@ def check_asked(prompt: Prompt, n: int, params: Params) -> None:
         raise UsageError(f"top_p must be above 0 and at most 1, not {params.top_p}")
     if params.top_k < 0:
         raise UsageError(f"top_k must be 0 (off) or more, not {params.top_k}")
+    for text, bias in params.logit_bias:
+        if not text or not -100 <= bias <= 100:
+            raise UsageError(f"a logit bias is a text and a number from -100 to 100, not {text!r} and {bias}")
 
 
 @dataclass(slots=True, eq=False)

@@ -152,6 +152,21 @@ class Draws:
             why = self.model.why_no_continuation if isinstance(self.model, Served) else "use one that can, such as nano"
             raise UsageError(f"{self.model.name} cannot continue a partial reply: {why}")
 
+    def check_biases(self) -> None:
+        """Refuses a model that takes no `Params.logit_bias`. Raises `UsageError` with the reason."""
+        if not getattr(self.model, "can_bias", False):
+            why = getattr(self.model, "why_no_bias", "") or "use one that can, such as nano"
+            raise UsageError(f"{self.model.name} takes no logit bias: {why}")
+
+    async def _check_able(self, prompt: Prompt, params: Params) -> None:
+        """Refuses what the model cannot do, before anything is spent on it."""
+        if prompt.prefix or params.logit_bias:
+            await self.prepare()
+        if prompt.prefix:
+            self.check_continues()
+        if params.logit_bias:
+            self.check_biases()
+
     @asynccontextmanager
     async def sample(
         self, prompt: Prompt, n: int = 1, params: Params | None = None, order: Order = "draw"
@@ -174,9 +189,7 @@ class Draws:
 
     async def _rounds(self, prompt: Prompt, n: int, params: Params, order: Order) -> AsyncGenerator[Sample, None]:
         """Draws as many as the ceilings allow at worst, and goes on with what those leave unspent."""
-        if prompt.prefix:
-            await self.prepare()
-            self.check_continues()
+        await self._check_able(prompt, params)
         for sample in self._again(Ask(prompt, n, params)):
             n -= 1
             yield sample
@@ -202,9 +215,8 @@ class Draws:
         """
         for ask in asks:
             check_asked(ask.prompt, ask.n, ask.params)
-        if any(ask.prompt.prefix for ask in asks):
-            await self.prepare()
-            self.check_continues()
+        for ask in asks:
+            await self._check_able(ask.prompt, ask.params)
         got = [list(self._again(ask)) for ask in asks]
         wanted = {i: ask.n - len(got[i]) for i, ask in enumerate(asks) if ask.n > len(got[i])}
         while wanted:

@@ -41,6 +41,7 @@ STRATEGIES = {
     "particles": "mull.strategies.particles:Particles",
     "reject-early": "mull.strategies.reject:RejectEarly",
     "force": "mull.strategies.force:Force",
+    "tip": "mull.strategies.force:Tip",
     "length-reject": "mull.strategies.length:LengthReject",
     "on": "mull.strategies.compose:On",
     "cascade": "mull.strategies.compose:Cascade",

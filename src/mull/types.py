@@ -150,6 +150,8 @@ class Params:
     top_k: int = 0
     logprobs: int | None = None
     """Ask for token log-probabilities and for this many of the likeliest tokens beside each; `None`: not needed."""
+    logit_bias: tuple[tuple[str, float], ...] = ()
+    """Added to the logit of the token that each of these texts begins with; refused where a model cannot do it."""
 
 
 class Draw(NamedTuple):

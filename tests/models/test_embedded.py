@@ -125,6 +125,34 @@ def test_sampled_log_probabilities_are_the_models_own_at_any_temperature() -> No
             assert got == pytest.approx(row[token], abs=1e-4)
 
 
+def test_a_logit_bias_shifts_the_odds_and_leaves_the_log_probabilities() -> None:
+    """Twelve thousand second tokens of a countdown: the odds of `7` against the rest fall by the factor e^-1.5 that the
+    bias says. The log odds have a standard error below .03; false alarm below 1e-4 at 4 of them.
+    """
+    prompt = Prompt.user("reach 21 with 3 7 2").extend("<think>\n")
+    chances = np.exp(Reference(Path(NANO.folder)).logprobs(NANO._ids(prompt))[-1])
+    seven = NANO._model.encode("7")[0]
+    samples = draw(prompt, tuple(range(12000)), Params(max_tokens=1, logit_bias=(("7", -1.5),)))
+    share = sum(s.text == "7" for s in samples) / len(samples)
+    expected = math.log(chances[seven] / (1 - chances[seven])) - 1.5
+    assert abs(math.log(share / (1 - share)) - expected) < 0.12
+    (sample,) = [s for s in samples if s.text == "7"][:1]
+    assert sample.logprobs is not None
+    assert sample.logprobs[0] == pytest.approx(math.log(chances[seven]), abs=1e-4)
+
+
+def test_a_greedy_reply_under_a_logit_bias_avoids_the_token() -> None:
+    params = Params(temperature=0.0, max_tokens=30)
+    (free,) = draw(PROMPT, (1,), params)
+    (held,) = draw(PROMPT, (1,), Params(0.0, 30, logit_bias=(("c:", -100.0),)))
+    assert free.text.startswith("<think>\nc:")
+    assert "c:" not in held.text.split("\n")[1]
+    with pytest.raises(UsageError, match="cannot read 'H'"):
+        asyncio.run(Run(NANO).draw(PROMPT, 1, Params(logit_bias=(("Hmm", -3.0),))))
+    with pytest.raises(UsageError, match="a logit bias is a text and a number"):
+        asyncio.run(Run(NANO).draw(PROMPT, 1, Params(logit_bias=(("", -3.0),))))
+
+
 def test_tokens_are_drawn_with_the_models_probabilities() -> None:
     """The second token of a countdown, 4,000 draws: a chi-square whose false-alarm rate is 0.001."""
     prompt = Prompt.user("reach 21 with 3 7 2").extend("<think>\n")

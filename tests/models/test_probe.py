@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fault_server import FaultServer, says
-from mull import Budget, Prompt, Run, UsageError
+from fault_server import WORDS, FaultServer, says
+from mull import Budget, Params, Prompt, Run, UsageError
 from mull.models import probe
 from mull.models.capabilities import _cuts, _goes_on
 from mull.models.template import ChatTemplate
@@ -41,8 +41,6 @@ async def test_a_template_is_rendered_where_there_is_no_other_way(served) -> Non
         await model.prepare()
         assert model.capabilities.continues == "template"
         greedy = says("hello", 0)
-        from mull import Params
-
         (rest,) = await Run(model, params=Params(temperature=0.0)).draw(HELLO.extend(greedy[:9]), 1)
         assert server.bodies[-1]["prompt"] == "<s>[I]hello[/I]" + greedy[:9]
     assert rest.reply == greedy
@@ -109,6 +107,32 @@ async def test_whether_a_seed_is_kept(served, has_seed: bool) -> None:
         (draw,) = await Run(model).draw(HELLO, 1)
     assert model.capabilities.seed is has_seed
     assert (draw.seed is not None) is has_seed
+
+
+@pytest.mark.parametrize("biases", ["ids", "texts"])
+async def test_a_logit_bias_is_sent_as_the_server_takes_it(served, biases: str) -> None:
+    async with FaultServer(biases=biases) as server:
+        model = served(server)
+        await model.prepare()
+        assert (model.capabilities.biases, model.can_bias) == (biases, True)
+        run = Run(model, params=Params(temperature=0.0))
+        (free,) = await run.draw(HELLO, 1)
+        word = free.text.split()[0]
+        (held,) = await run.draw(HELLO, 1, Params(temperature=0.0, logit_bias=((word, -100.0),)))
+        told = server.bodies[-1]["logit_bias"]
+    assert told == {word if biases == "texts" else str(WORDS.index(word)): -100.0}
+    assert held.text == free.text.replace(word, "instead")
+
+
+async def test_a_server_that_ignores_a_logit_bias_is_refused_before_anything_is_spent(served) -> None:
+    async with FaultServer(biases=None) as server:
+        model = served(server)
+        await model.prepare()
+        n_before = len(server.bodies)
+        run = Run(model)
+        with pytest.raises(UsageError, match="words takes no logit bias: its server ignores logit_bias"):
+            await run.draw(HELLO, 3, Params(logit_bias=(("so", -3.0),)))
+        assert len(server.bodies) == n_before
 
 
 async def test_fields_that_a_server_rejects_are_left_out(served) -> None:

@@ -9,7 +9,7 @@ import pytest
 from mull import Budget, Finish, Outcome, Params, Problem, Prompt, Run, Sample, UsageError, spec
 from mull.errors import PromptError
 from mull.models.embedded import Nano
-from mull.strategies.force import Force
+from mull.strategies.force import Force, Tip
 from mull.testing import PROBLEM, FakeModel, solve
 from mull.types import Cost, Draw
 
@@ -327,3 +327,38 @@ def test_nano_thinks_longer_and_shorter() -> None:
     assert outcome.notes["thought_ended_by"] == "context"
     with pytest.raises(PromptError, match="cannot read 'H'"):
         force(Nano(), "force:wait=1,string=Hmm", CHAIN, 200)
+
+
+def test_switching_thoughts_is_made_unlikely_at_first() -> None:
+    """nano tries a countdown again after `Wait`: with the penalty it does so less often, but not never."""
+    problem = Problem("countdown", Prompt.user("reach 88 with 3 4 7 25"))
+
+    def waits(plan: Tip) -> int:
+        outcomes = [solve(plan, Run(Nano(), params=Params(1.0, 300), seed=seed), problem) for seed in range(20)]
+        return sum(reply(outcome).count("Wait") for outcome in outcomes)
+
+    free, held = waits(Tip(alpha=0, words="Wait")), waits(Tip(alpha=100, words="Wait"))
+    assert free > 20
+    assert held == 0
+    late = waits(Tip(alpha=100, beta=60, words="Wait"))
+    assert 0 < late < free
+    outcome, _ = force(Nano(), "tip:beta=30,words=Wait", problem, 300)
+    assert outcome.notes["penalised_tokens"] == 30
+    assert outcome.notes["thinking_tokens"] > 30
+
+
+def test_a_model_without_logit_bias_is_refused_before_anything_is_spent() -> None:
+    class Stiff(Writer):
+        @property
+        def can_bias(self) -> bool:
+            return False
+
+    model = Stiff(says=WAITS)
+    with pytest.raises(UsageError, match="fake takes no logit bias"):
+        force(model, "tip")
+    assert not model.asked
+    with pytest.raises(PromptError, match="cannot read"):
+        force(Nano(), "tip", CHAIN, 200)
+    for bad, words in (("tip:alpha=-1", "alpha"), ("tip:words=a||b", "words"), ("tip:beta=0", "beta")):
+        with pytest.raises(UsageError, match=words):
+            spec.strategy(bad)

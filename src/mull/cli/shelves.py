@@ -130,6 +130,7 @@ def _served_entry(model: OpenAIModel) -> dict[str, Any]:
         "logprobs": can.logprobs,
         "stop": can.stop,
         "stream": can.stream,
+        "biases": can.biases,
         "continues": "no: " + can.why if not model.can_continue else can.continues,
     }
     found = {**asdict(can), "continues": can.continues, "template": can.template is not None}

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from mull.cost import total
 from mull.errors import ModelError, UsageError
-from mull.models import backends
+from mull.models import backends, probe
 from mull.models.endpoints import Unusable
 from mull.models.link import Broken, Link, Refused, Rejected
-from mull.models.requests import COMPLETIONS, Capabilities, ask, encode
+from mull.models.requests import COMPLETIONS, Capabilities, ask, bias_fields, encode
 from mull.models.wire import Choice, Reply
 from mull.types import Cost, Params, Prompt
 
@@ -56,6 +56,7 @@ class Prober:
         await self._find_logprobs(question)
         await self._find_stream(question)
         await self._find_stop(question, greedy.text)
+        await self._find_bias(question, greedy.text)
         await self._find_continuation(question, greedy)
         return replace(self._can, cost=self.cost)
 
@@ -194,6 +195,21 @@ class Prober:
             if reply is not None and reply.choices:
                 usage = options is not None and reply.usage.output is not None
                 self._can = replace(self._can, stream=True, stream_usage=usage)
+                return
+
+    async def _find_bias(self, question: Prompt, text: str) -> None:
+        """The first word of a greedy reply made all but impossible: does the reply begin with another?"""
+        words = text.split()
+        if not words or "logit_bias" in self._can.rejects:
+            return
+        word = words[0]
+        token = await probe.first_token(self._model, self._link, word)
+        ways = [("ids", {word: token})] if token is not None else []
+        for way, token_ids in [*ways, ("texts", {})]:
+            fields = bias_fields([(word, -100.0)], replace(self._can, biases=way), token_ids)
+            reply = await self._tries(question, fields=fields)
+            if reply is not None and _text(reply).strip() and not _text(reply).lstrip().startswith(word):
+                self._can = replace(self._can, biases=way)
                 return
 
     async def _find_stop(self, question: Prompt, text: str) -> None:

@@ -76,10 +76,10 @@ def _load(folder: Path) -> _Loaded:
 class EmbeddedModel:
     """A model whose weights lie in a folder: a checkpoint as `recipes/export.py` leaves it.
 
-    Log-probabilities are those of the model itself, whatever the temperature. A prompt is computed once for all
-    its draws and counted with draw 0; for the others all of it counts as cached. Where a partial reply is to be
-    continued, what an earlier prompt began alike counts as cached too, so that this part of a cost depends on
-    what was asked before. FLOPs are those of the products and of attention (`mull.flops`).
+    Log-probabilities are those of the model itself, whatever the temperature and the logit bias. A prompt is
+    computed once for all its draws and counted with draw 0; for the others all of it counts as cached. Where a
+    partial reply is to be continued, what an earlier prompt began alike counts as cached too, so that this part of
+    a cost depends on what was asked before. FLOPs are those of the products and of attention (`mull.flops`).
     """
 
     folder: str
@@ -95,6 +95,10 @@ class EmbeddedModel:
 
     @property
     def can_continue(self) -> bool:
+        return True
+
+    @property
+    def can_bias(self) -> bool:
         return True
 
     @cached_property
@@ -130,6 +134,7 @@ class EmbeddedModel:
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         n = len(self._ids(prompt))
+        self._bias(params.logit_bias)  # refused here, before anything is spent
         return self._price.cost(n, self._room(n, params))
 
     async def sample(
@@ -149,7 +154,7 @@ class EmbeddedModel:
         request = Request(
             tuple(ids), len(ids) - len(self._model.encode(prompt.prefix)), [draw.seed for draw in draws],
             self._room(len(ids), params), params.temperature, params.top_p, params.top_k, self._stops(params.stop),
-            hand_over, hand_over,
+            hand_over, hand_over, self._bias(params.logit_bias),
         )  # fmt: skip
         engine = self._model.engine
         engine.submit(request)
@@ -177,6 +182,17 @@ class EmbeddedModel:
                 ready.extend(item)
             for finished in ready:
                 lost(self._cost(prompt, draws[finished.place], len(ids), finished))
+
+    def _bias(self, logit_bias: tuple[tuple[str, float], ...]) -> Any:
+        """What is added to the logits of each token. Raises `PromptError` for texts that the model cannot write."""
+        if not logit_bias:
+            return None
+        import numpy as np
+
+        added = np.zeros(self._model.engine.session.config.outputs)
+        for text, bias in logit_bias:
+            added[self._model.encode(text)[0]] += bias
+        return added
 
     def _stops(self, stop: tuple[str, ...]) -> Callable[[list[int]], bool] | None:
         """Whether tokens end in a stop string, looked for only where the last token may have ended it."""

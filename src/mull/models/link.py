@@ -54,6 +54,8 @@ class Link:
         self.limits = limits
         self.lock = asyncio.Lock()
         self.can: Capabilities | None = None
+        self.token_ids: dict[str, int] = {}
+        """The first token of texts that were asked for."""
         self._key = key
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key is not None:
@@ -100,6 +102,16 @@ class Link:
         try:
             async with self._session.get(
                 url, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=self.limits.connect)
+            ) as response:
+                return response.status, self.scrub(await _read(response, MANY_BYTES))
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failure(error, self.limits) from error
+
+    async def post(self, url: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body of what is answered to a small request. Raises as `get` does."""
+        try:
+            async with self._session.post(
+                url, data=body, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=self.limits.connect)
             ) as response:
                 return response.status, self.scrub(await _read(response, MANY_BYTES))
         except (aiohttp.ClientError, OSError) as error:

@@ -89,6 +89,17 @@ class OpenAIModel:
             return "nobody has looked yet what its server can do: mull list models --probe, or await model.prepare()"
         return can.why
 
+    @property
+    def can_bias(self) -> bool:
+        """Whether it was found to add `Params.logit_bias`; `prepare` finds out."""
+        return (self.capabilities or Capabilities()).biases is not None
+
+    @property
+    def why_no_bias(self) -> str:
+        if self.capabilities is None:
+            return "nobody has looked yet what its server can do: mull list models --probe, or await model.prepare()"
+        return "its server ignores logit_bias, or tells no token's number (POST /tokenize)"
+
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         """The most that a draw can cost; a prompt has no more tokens than bytes, and what its template adds."""
         return self.price.cost(bound(prompt, self.capabilities), params.max_tokens)
@@ -138,7 +149,8 @@ class OpenAIModel:
         purse = lost if isinstance(lost, Purse) else None
         link = await self.link()
         can = link.can or await probe.greet(self, link, purse)
-        asked = ask(self, prompt, params, can)
+        token_ids = await probe.first_tokens(self, link, [text for text, _ in params.logit_bias], can)
+        asked = ask(self, prompt, params, can, token_ids)
         width = self.most_n if self.use_n and can.n and not asked.cut_at else 1
         arrived: asyncio.Queue[Sample | BaseException] = asyncio.Queue()
         batches = [

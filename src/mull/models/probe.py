@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from mull.types import Cost, Purse
 if TYPE_CHECKING:
     from mull.models.openai import OpenAIModel
 
-FORM = 1
+FORM = 2
 """Of the files; one of another form is as if it were not there."""
 MOST_CALLS, MOST_TOKENS = 30, 24
 """Requests that finding out takes at most, and tokens of each."""
@@ -168,6 +169,37 @@ async def _hello(model: OpenAIModel, link: Link, url: str) -> Capabilities:
     rows = await _listed(link, url)
     check_model(model, _ids(rows))
     return await _kind(model, link, url, rows)
+
+
+async def first_tokens(model: OpenAIModel, link: Link, texts: Sequence[str], can: Capabilities) -> dict[str, int]:
+    """The number of the token that each text begins with, where the server adds to logits by number.
+
+    Raises `ModelError` where it does not tell them any more.
+    """
+    if can.biases != "ids":
+        return {}
+    for text in texts:
+        if text not in link.token_ids:
+            found = await first_token(model, link, text)
+            if found is None:
+                raise ModelError(f"{model.name}: its server does not tell the tokens of {text!r} any more")
+            link.token_ids[text] = found
+    return link.token_ids
+
+
+async def first_token(model: OpenAIModel, link: Link, text: str) -> int | None:
+    """The number of a text's first token: vLLM, SGLang and llama.cpp tell it at `/tokenize`. `None`: it is not told."""
+    body = {
+        "model": model.served, "prompt": text, "content": text, "add_special_tokens": False, "add_special": False
+    }  # fmt: skip
+    root = model.urls[0].removesuffix("/v1")
+    try:
+        status, raw = await link.post(root + "/tokenize", json.dumps(body).encode())
+        tokens = read_object(raw).get("tokens") if status == 200 else None
+    except (Refused, Broken, Rejected, Malformed):
+        return None
+    first = tokens[0] if isinstance(tokens, list) and tokens else None
+    return first if isinstance(first, int) and not isinstance(first, bool) else None
 
 
 async def models_at(model: OpenAIModel, link: Link) -> list[str]:

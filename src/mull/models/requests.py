@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,8 @@ class Capabilities:
     off and does not say so) or `ignored`. `stream`, `stream_usage`: sends events, with token counts at their end.
     `continues`: how a partial reply is continued (`None`: not at all, and `why` says why). `length` is what it
     calls the most tokens of a reply, `rejects` are fields that it refuses, `overhead` tokens that it adds to a
-    short prompt at most. `cost` is what finding out took.
+    short prompt at most. `biases`: how logits are added to, by `ids` of tokens that the server tells, or by `texts`
+    (`None`: not at all). `cost` is what finding out took.
     """
 
     backend: str = "unknown"
@@ -49,6 +50,7 @@ class Capabilities:
     overhead: int | None = None
     template: ChatTemplate | None = None
     has_bos: bool = True
+    biases: str | None = None
     cost: Cost = field(default_factory=lambda: Cost(calls=0))
 
 
@@ -76,8 +78,13 @@ class Asked:
         return self.head + more + b"}"
 
 
-def ask(model: OpenAIModel, prompt: Prompt, params: Params, can: Capabilities) -> Asked:
-    """The request for a prompt. Raises `UsageError` for what the server cannot do."""
+def ask(
+    model: OpenAIModel, prompt: Prompt, params: Params, can: Capabilities, token_ids: Mapping[str, int] | None = None
+) -> Asked:
+    """The request for a prompt. Raises `UsageError` for what the server cannot do.
+
+    `token_ids` has the first token of each text of `Params.logit_bias`, where the server goes by numbers.
+    """
     backend = backends.named(can.backend)
     body: dict[str, Any] = {"model": model.served}
     path = _put_prompt(body, model, prompt, can)
@@ -96,6 +103,8 @@ def ask(model: OpenAIModel, prompt: Prompt, params: Params, can: Capabilities) -
             body["stop"] = list(params.stop)
             if can.stop == "kept":
                 body |= {name: value for name, value in backend.keeps_stop.items() if name not in can.rejects}
+    if params.logit_bias:
+        body |= bias_fields(params.logit_bias, can, token_ids or {})
     n_tops = 0
     if params.logprobs is not None:
         if not can.logprobs:
@@ -113,6 +122,19 @@ def ask(model: OpenAIModel, prompt: Prompt, params: Params, can: Capabilities) -
     body |= dict(model.extra_body)
     per_token = 64 + (0 if params.logprobs is None else 200 * (1 + n_tops)) + (400 if is_streamed else 0)
     return Asked(path, encode(body)[:-1], is_streamed, cut_at, params.max_tokens * per_token, can.stop)
+
+
+def bias_fields(
+    logit_bias: Sequence[tuple[str, float]], can: Capabilities, token_ids: Mapping[str, int]
+) -> dict[str, Any]:
+    """The fields of a request that add to logits. Raises `UsageError` where the server cannot."""
+    if can.biases is None:
+        raise UsageError("its server adds nothing to logits, and a logit bias was asked for")
+    added: dict[str, float] = {}
+    for text, bias in logit_bias:
+        name = text if can.biases == "texts" else str(token_ids[text])
+        added[name] = added.get(name, 0.0) + bias
+    return {"logit_bias": added, **({"logit_bias_type": "tokens"} if can.biases == "texts" else {})}
 
 
 def encode(body: Mapping[str, Any]) -> bytes:

@@ -58,6 +58,8 @@ class Request:
     deliver: Callable[[list[Finished]], None]
     """Called from a worker with what finished in a step."""
     fail: Callable[[BaseException], None]
+    bias: NDArray[np.float64] | None = None
+    """Added to the logits that are drawn from, one for each token of the vocabulary."""
     prefix: Prefix | None = None
     n_cached: int = 0
     """How many of the prompt's tokens were there already."""
@@ -226,7 +228,7 @@ class Worker:
         self.length[rows] = length
         self.made[rows] = 0
         self.limit[rows] = request.max_tokens
-        is_plain = request.temperature > 0 and request.top_p >= 1 and request.top_k == 0
+        is_plain = request.temperature > 0 and request.top_p >= 1 and request.top_k == 0 and request.bias is None
         self.is_plain[rows] = is_plain
         self.temperature[rows] = request.temperature if is_plain else 1.0
         self.n_watched += n if request.is_over is not None else 0
@@ -266,7 +268,7 @@ class Worker:
             chances = np.exp(logits / temperature[:, None])
         for j in np.flatnonzero(~self.is_plain[rows]):
             request = self.rows[first + j].request
-            wide = logits[j].astype(np.float64)
+            wide = logits[j].astype(np.float64) + (0.0 if request.bias is None else request.bias)
             chances[j] = filtered(wide, request.temperature, request.top_p, request.top_k)
         up_to = chances.cumsum(axis=1, dtype=np.float64)
         tokens = (up_to <= (self.random[rows][places, made] * up_to[:, -1])[:, None]).sum(axis=1)

@@ -1,8 +1,8 @@
-"""Budget forcing: a thought is cut where it is long enough, and gone on with where it is too short."""
+"""Budget forcing: a thought is cut where it is long enough, gone on with where it is too short, or held to its line."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mull import thinking
 from mull.errors import UsageError
@@ -13,6 +13,15 @@ from mull.types import Outcome, Params, Problem
 
 MOST_BLANK = 2
 """Rounds in a row without a word after which no more is to be had from a model that is below `at_least`."""
+
+
+def check_marks(think: str, cue: str | None, n_answer: int) -> None:
+    """Refuses delimiters that there are not, an empty cue, and fewer tokens for the answer than its cue has."""
+    marks = thinking.delimiters(think, cue)
+    if not marks.cue.strip():
+        raise UsageError("the cue must not be empty: without it an answer is not certain")
+    # A token for every four letters, as in most vocabularies.
+    check_at_least(1 + len(marks.cue) // 4, n_answer=n_answer)
 
 
 @dataclass(frozen=True)
@@ -35,11 +44,7 @@ class Force:
 
     def __post_init__(self) -> None:
         check_at_least(0, wait=self.wait, at_least=self.at_least)
-        marks = thinking.delimiters(self.think, self.cue)
-        if not marks.cue.strip():
-            raise UsageError("the cue must not be empty: without it an answer is not certain")
-        # No answer is shorter than the shortest cue would be: a token for every four letters.
-        check_at_least(1 + len(marks.cue) // 4, n_answer=self.n_answer)
+        check_marks(self.think, self.cue, self.n_answer)
         if self.at_most is not None:
             check_at_least(0, at_most=self.at_most)
             if self.at_least > self.at_most:
@@ -71,3 +76,41 @@ class Force:
                 f"not {params.max_tokens} (--max-tokens)"
             )
         return most if self.at_most is None else self.at_most
+
+
+@dataclass(frozen=True)
+class Tip:
+    """Thought-switch penalty (TIP: Wang et al. 2025, arXiv 2501.18585) on one chain of thought.
+
+    `alpha` is taken from the logits of the tokens that `words` begin with, for the first `beta` tokens of the thought:
+    a line of thought is followed before another is begun. Words are parted by `|`, and one with a space before it
+    is another token as a rule. Needs a model that takes a logit bias; built-in ones switch with `Wait`.
+    """
+
+    alpha: float = 3.0
+    beta: int = 600
+    words: str = "alternatively| alternatively|Alternatively| Alternatively"
+    n_answer: int = 32
+    think: str = "think"
+    cue: str | None = None
+
+    def __post_init__(self) -> None:
+        check_marks(self.think, self.cue, self.n_answer)
+        check_at_least(1, beta=self.beta)
+        if not 0 <= self.alpha <= 100:
+            raise UsageError(f"alpha is taken from a logit: from 0 to 100, not {self.alpha}")
+        if not all(self.words.split("|")):
+            raise UsageError(f"words are parted by one |, and none is empty: not {self.words!r}")
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        most = room_of(run.params, self.n_answer)
+        await run.prepare()
+        run.check_biases()
+        penalty = tuple((word, -self.alpha) for word in self.words.split("|"))
+        thought = await Thought.start(problem, run, thinking.delimiters(self.think, self.cue), self.n_answer)
+        run.priced(problem.prompt, replace(run.params, logit_bias=penalty))
+        await thought.think(min(self.beta, most), logit_bias=penalty)
+        n_penalised = thought.n_tokens
+        if thought.end == "length" and n_penalised < most:
+            await thought.think(most - n_penalised)
+        return thought.outcome(await thought.answer(), penalised_tokens=n_penalised)

@@ -83,7 +83,9 @@ class Thought:
     def _cut(self) -> Prompt:
         return replace(self.problem.prompt, prefix=thinking.closed(self.text, self.marks, is_cut=True))
 
-    async def think(self, most: int, stop: tuple[str, ...] = ()) -> Sample | None:
+    async def think(
+        self, most: int, stop: tuple[str, ...] = (), logit_bias: tuple[tuple[str, float], ...] = ()
+    ) -> Sample | None:
         """Goes on for `most` tokens at most; `stop` are further strings to stop before. `None`: nothing was drawn.
 
         What is in the way of more is in `end` afterwards.
@@ -95,7 +97,8 @@ class Thought:
         if n < 1:
             self.end = "length"
             return None
-        params = replace(run.params, max_tokens=n, stop=(*self.marks.until, *stop))
+        bias = (*run.params.logit_bias, *logit_bias)
+        params = replace(run.params, max_tokens=n, stop=(*self.marks.until, *stop), logit_bias=bias)
         with run.reserve(self._cut(), self._answer_params):
             allowed = run.left.tokens
             drawn = await run.draw(self.prompt, 1, params)
