@@ -19,6 +19,8 @@ SPECS = [
     "adaptive:n=16,rule=beta",
     "adaptive:n=16,rule=window,wave=3",
     "adaptive:n=16,rule=eprocess,classes=3",
+    "adaptive:n=16,rule=guarantee",
+    "adaptive:n=16,rule=learned",
     "tournament:n=16",
     "tournament:n=7,k=3",
     "league:n=9,opponents=3,k=1",

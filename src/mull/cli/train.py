@@ -24,10 +24,13 @@ from mull.cli.options import (
     print_json,
     progress,
 )
-from mull.errors import UsageError
+from mull.cli.source import GroupOption
+from mull.errors import UnknownNameError, UsageError
 from mull.types import Budget, Cost, Params, Problem
 
-train_app = typer.Typer(help="Train verifiers: label steps, then an outcome or a process reward model.")
+train_app = typer.Typer(help="Train verifiers, from labels of steps to reward models; learn when to stop.")
+PRICE = 0.006
+"""What a draw costs by default, as of `mull.strategies.adaptive.Adaptive`."""
 N_AT_ONCE = 48
 """Problems under way at the same time."""
 
@@ -179,6 +182,61 @@ def orm(
     Example: mull train orm labels.jsonl --base nano --out my-orm
     """
     _train("orm", labels, out, base, "hard", "class", epochs, rate, any_model, seed, as_json)
+
+
+@train_app.command()
+def stop(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Recorded samples (JSONL), a sweep's --out or a log: draws of other problems, no labels."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The file of the prior (TOML).")],
+    group: GroupOption = None,
+    n: Annotated[int, typer.Option("--n", "-n", help="The cap for which to say what to expect.")] = 40,
+    price: Annotated[float, typer.Option(help="The price of a draw for which to say what to expect.")] = PRICE,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn when a vote can stop, for `adaptive:rule=learned,prior=FILE`, from draws without labels.
+
+    Example: mull train stop draws.jsonl --out stop.toml
+    """
+    from datetime import date
+
+    from mull import __version__
+    from mull.allocate import optimal, prior
+    from mull.lab import sources as lab
+
+    if not 0 < price < 1 or n < 1:
+        raise UsageError("--n must be at least 1, and --price between 0 and 1")
+    tallies, told, known = [], [], set()
+    for path in sources:
+        for name, problems in lab.read_answers(path).items():
+            known.add(name)
+            if group is None or name in group:
+                tallies += [prior.tally(answers) for answers in problems]
+                told.append(f"{name}: {len(problems)} problems, {sum(map(len, problems))} draws ({path.name})")
+    for name in group or ():
+        if name not in known:
+            raise UnknownNameError("group", name, known)
+    about = {
+        "made": str(date.today()), "mull": __version__, "problems": len(tallies),
+        "draws": sum(tally.n for tally in tallies), "sources": told,
+    }  # fmt: skip
+    fitted = prior.fit(tallies, about)
+    out.write_text(prior.text_of(fitted), encoding="utf-8")
+    expected = optimal.policy(prior.read(out), n, price)
+    summary = {
+        "out": str(out), "problems": about["problems"], "draws": about["draws"], "kinds": len(fitted.atoms),
+        "expected": {"n": n, "price": price, "draws": expected.draws, "disagreement": expected.disagreement},
+    }  # fmt: skip
+    if as_json:
+        print_json(summary)
+        return
+    typer.echo(
+        f"{len(fitted.atoms)} kinds of problems from {len(tallies):,} problems and {about['draws']:,} draws in {out}; "
+        f"of at most {n} draws it expects to make {expected.draws:.1f}, and an answer that the full vote does not "
+        f"elect in {expected.disagreement:.1%}"
+    )
 
 
 def _train(

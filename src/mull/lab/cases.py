@@ -104,13 +104,17 @@ def case(path: Path, recording: Recording) -> Case:
     return Case(recording.id, recording.prompt, recording.gold, pool, recording.samples, taken, recording.line)
 
 
-def _pool(path: Path, recording: Recording) -> Pool:
+def answers_of(recording: Recording) -> tuple[AnswerKind, Sequence[str | None]]:
+    """The kind of a recording's answers, and the class of each sample's; whether any is right is not looked at."""
     given = [recording.gold, *(s.answer for s in recording.samples)]
     kind = AnswerKind.MATH if any(text is not None and is_latex(text) for text in given) else AnswerKind.TEXT
     answers: Sequence[str | None] = [None if s.answer is None else canonical(s.answer, kind) for s in recording.samples]
+    return kind, equal.classes_now(answers) if kind is AnswerKind.MATH else answers
+
+
+def _pool(path: Path, recording: Recording) -> Pool:
+    kind, answers = answers_of(recording)
     gold = None if recording.gold is None else canonical(recording.gold, kind)
-    if kind is AnswerKind.MATH:
-        answers = equal.classes_now(answers)
     if gold is None and any(sample.correct is None for sample in recording.samples):
         raise FileFormatError(
             path,

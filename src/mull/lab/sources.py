@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
 from mull.keys import digest, question
 from mull.lab import foreign
-from mull.lab.cases import Case, Group, Source, read_recorded
+from mull.lab.cases import Case, Group, Source, answers_of, read_recorded
 from mull.lab.grid import pool_of
 from mull.lab.metrics import Pool
-from mull.records import RecordedSample
+from mull.records import RecordedSample, read_recordings
 from mull.types import Model, Params, Task
 
 MOST_DRAWS = 1_000_000
@@ -36,6 +36,24 @@ def read_source(path: Path) -> Source:
 def read_pools(path: Path) -> dict[str, list[Pool]]:
     """The pools of a file by group. Raises `FileFormatError` where a problem has no samples."""
     return pools(read_source(path))
+
+
+def read_answers(path: Path) -> dict[str, list[Sequence[str | None]]]:
+    """The classes of each problem's draws by group; no label is needed, and none is read. Raises `FileFormatError`."""
+    if path.suffix in (".csv", ".db"):
+        raise FileFormatError(path, None, "answers are wanted: recorded samples, a sweep's --out or a log of draws")
+    reader = foreign.reader(path)
+    found: dict[str, list[Sequence[str | None]]] = {}
+    if reader is not None:
+        for name, group in reader(path).groups.items():
+            found[name] = [case.pool.answers for case in group.cases if case.pool is not None]
+    else:
+        for recording in read_recordings(path):
+            if recording.samples:
+                found.setdefault(recording.group or path.name, []).append(answers_of(recording)[1])
+    if not any(found.values()):
+        raise FileFormatError(path, None, "no samples in it")
+    return found
 
 
 def pools(source: Source) -> dict[str, list[Pool]]:
