@@ -35,7 +35,8 @@ from mull.types import (
     Verifier,
 )
 
-PROBLEM = Problem("fake", Prompt.user("Which letter?"), AnswerKind.TEXT)
+PROBLEM = Problem("fake", Prompt.user("Which letter?"), AnswerKind.TEXT, {"pairs": (("1", "2"), ("3", "4"))})
+"""What the laws ask; its `given` are tests for strategies that run programs."""
 
 
 @dataclass

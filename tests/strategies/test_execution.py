@@ -21,7 +21,8 @@ from mull import (
     Stopped,
     UsageError,
 )
-from mull.strategies.execution import Agree, Cluster, Distinguish, Mbr
+from mull.strategies.execution import Agree, Cluster, Mbr
+from mull.strategies.repair import Distinguish, Repair, Selection
 from mull.testing import FakeModel, fake_run, solve
 from mull.verifiers.execute import PythonExecutor
 
@@ -183,6 +184,53 @@ def test_programs_that_fail_public_tests_are_repaired_first() -> None:
     assert outcome.best is not None
     assert "max(xs)" in outcome.best.text
     assert outcome.answer == HEADER + GOOD[0]
+
+
+def test_the_model_sees_what_a_program_did_and_only_a_better_version_stays() -> None:
+    """Of two repairs the first is worse than what was there and is thrown away; the second starts from the best."""
+    public = problem("assert top([1, 2]) == 2", "assert top([5]) == 5")
+    worse, fixed = (f"```python\n{HEADER}{body}```" for body in (NOTHING, GOOD[0]))
+    script = Scripted({"This program was tried": [worse, fixed], HEADER: [FIRST]})
+    outcome = solve(Repair(n=1, rounds=2, pick="tests"), Run(script, executor=PythonExecutor()), public)
+    assert outcome.answer == HEADER + GOOD[0]
+    assert (outcome.confidence, outcome.notes["repairs"]) == (1.0, 2)
+    assert [score.value for score in outcome.scores] == [1.0, 0.0, 0.5], "the last version, and the two given up"
+    first, second = [text for text in script.seen if "This program was tried" in text]
+    assert "assert top([1, 2]) == 2\nbut top([1, 2]) gives 1" in first
+    assert "top([5])" not in first, "it passes that one"
+    assert first == second
+
+
+def test_a_program_that_reads_is_shown_what_it_printed() -> None:
+    given = {"pairs": [("1 1\n", "2\n")]}
+    asked = Problem("sum", Prompt.user("Print the sum."), AnswerKind.CODE, given)
+    wrong, crash = "```python\nprint(11)\n```", "```python\nprint(x)\n```"
+    good = "```python\nprint(sum(map(int, input().split())))\n```"
+    script = Scripted({"This program was tried": [good], "Print the sum.": [wrong, crash]})
+    outcome = solve(Repair(n=2, rounds=1, pick="tests"), Run(script, executor=PythonExecutor()), asked)
+    assert [score.value for score in outcome.scores] == [1.0, 1.0, 0.0, 0.0]
+    shown = "\n".join(script.seen)
+    assert "output:\n2\n\nbut it gives:\n11" in shown
+    assert "raises NameError" in shown
+
+
+@pytest.mark.parametrize("pick", ["distinguish", "cluster", "tests"])
+def test_repair_answers_with_what_there_is_when_the_budget_ends(pick: Selection) -> None:
+    fixed = f"```python\n{HEADER}{GOOD[0]}```"
+    for calls in range(1, 6):
+        script = Scripted({"Do not solve": ["assert top([2]) == 2"], "was tried": [fixed] * 9, HEADER: [FIRST] * 3})
+        model_run = Run(script, executor=PythonExecutor(), budget=Budget(calls=calls))
+        outcome = solve(Repair(n=3, pick=pick), model_run, problem("assert top([1, 2]) == 2"))
+        assert outcome.best is not None
+        assert model_run.spent.calls == calls
+        assert (outcome.answer == HEADER + GOOD[0]) == (calls > 3), "what was mended in time is chosen"
+
+
+def test_without_public_tests_nothing_is_repaired() -> None:
+    model_run = run([FIRST, GOOD[0]], RIGHT_TESTS)
+    outcome = solve(Repair(n=2, tests=1, pick="cluster"), model_run, problem())
+    assert outcome.notes["repairs"] == 0
+    assert model_run.spent.calls == 3
 
 
 def test_tests_that_the_model_writes_are_spent() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import get_args
 
-from mull.answers import answer_of, extract
+from mull.answers import answer_of
 from mull.errors import UnknownNameError
 from mull.programs import ask
 from mull.programs.extract import asked, assertions_of, calls_of, fingerprint, pairs_of, program_of
@@ -16,7 +15,7 @@ from mull.strategies import agreement
 from mull.strategies.agreement import Count, Loss, Output
 from mull.strategies.parallel import check_at_least
 from mull.trials import Behaviour, Trial
-from mull.types import AnswerKind, Outcome, Problem, Sample, Score
+from mull.types import Outcome, Problem, Sample, Score
 
 PER_DRAW = 5
 """Tests taken from one draw at most, as CodeT does."""
@@ -65,6 +64,17 @@ def inputs_of(problem: Problem, text: str) -> list[str]:
     return calls_of(text, entry_point, PER_DRAW) if entry_point else [pair[0] for pair in pairs_of(text)[:PER_DRAW]]
 
 
+def public_tests(problem: Problem) -> list[Test]:
+    """The tests that come with the problem, and that a strategy may see."""
+    what = asked(problem.given)
+    return list(what.tests) if what.entry_point else list(what.pairs)
+
+
+def tried_by(problem: Problem, test: Test) -> list[str]:
+    """The inputs on which a test tries a program."""
+    return inputs_of(problem, test) if isinstance(test, str) else [test[0]]
+
+
 async def tried(
     problem: Problem, run: Run, programs: Programs, tests: Sequence[Test] = (), inputs: Sequence[str] = ()
 ) -> list[Behaviour | None]:
@@ -91,7 +101,7 @@ def _raised(error: str) -> str | None:
     )
 
 
-def _scores(programs: Programs, behaviours: Sequence[Behaviour | None]) -> tuple[Score, ...]:
+def scores_of(programs: Programs, behaviours: Sequence[Behaviour | None]) -> tuple[Score, ...]:
     """The share of tests that each candidate passes."""
     found = []
     for text, behaviour in zip(programs.texts, behaviours, strict=True):
@@ -105,13 +115,13 @@ def _scores(programs: Programs, behaviours: Sequence[Behaviour | None]) -> tuple
     return tuple(found)
 
 
-def _one_of(places: Sequence[int], programs: Programs, run: Run) -> int:
+def one_of(places: Sequence[int], programs: Programs, run: Run) -> int:
     """One of these draws, whatever their order."""
     ranked = sorted(places, key=lambda i: (programs.names[i] or "", programs.samples[i].text, i))
     return run.rng.choice(ranked) if len(ranked) > 1 else ranked[0]
 
 
-def _outcome(
+def outcome_of(
     place: int | None,
     problem: Problem,
     programs: Programs,
@@ -125,7 +135,7 @@ def _outcome(
     return Outcome(best, answer, programs.samples, tuple(scores), tuple(tally), share, run.stopped)
 
 
-def _share(weights: Sequence[float]) -> float | None:
+def share_of(weights: Sequence[float]) -> float | None:
     return weights[0] / sum(weights) if weights and sum(weights) > 0 else None
 
 
@@ -151,14 +161,14 @@ class Agree:
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         programs = read(problem, await run.draw(problem.prompt, self.n))
         if not any(programs.texts):
-            return _outcome(None, problem, programs, (), (), None, run)
+            return outcome_of(None, problem, programs, (), (), None, run)
         tests = await written_tests(problem, run, self.tests)
         behaviours = await tried(problem, run, programs, tests)
         passes = [[passed is True for passed in behaviour.passed] if behaviour else [] for behaviour in behaviours]
         names = [name if behaviour else None for name, behaviour in zip(programs.names, behaviours, strict=True)]
         sets = agreement.consensus(passes, names, self.count)
         if not sets:
-            return _outcome(None, problem, programs, _scores(programs, behaviours), (), None, run)
+            return outcome_of(None, problem, programs, scores_of(programs, behaviours), (), None, run)
         tied = [one for one in sets if one.score == sets[0].score]
         chosen = run.rng.choice(tied) if len(tied) > 1 else tied[0]
         sets.sort(key=lambda one: (-one.score, one is not chosen))
@@ -166,9 +176,9 @@ class Agree:
             (f"{len(one.programs)} draws pass {len(one.tests)} tests ({i + 1})", one.score)
             for i, one in enumerate(sets)
         ]
-        place = _one_of(chosen.programs, programs, run)
-        return _outcome(
-            place, problem, programs, _scores(programs, behaviours), tally, _share([one.score for one in sets]), run
+        place = one_of(chosen.programs, programs, run)
+        return outcome_of(
+            place, problem, programs, scores_of(programs, behaviours), tally, share_of([one.score for one in sets]), run
         )
 
 
@@ -185,9 +195,8 @@ class Behaved:
 
 async def behaved(problem: Problem, run: Run, programs: Programs, n_draws: int) -> Behaved:
     """Runs programs on the public tests, and on the inputs of these and of tests that the model writes."""
-    what = asked(problem.given)
-    public: list[Test] = list(what.tests) if what.entry_point else list(what.pairs)
-    inputs = [source for test in what.tests for source in inputs_of(problem, test)] + [pair[0] for pair in what.pairs]
+    public = public_tests(problem)
+    inputs = [source for test in public for source in tried_by(problem, test)]
     inputs = list(dict.fromkeys([*inputs, *(await written_inputs(problem, run, n_draws))]))
     behaviours = await tried(problem, run, programs, public, inputs)
     return sifted(programs, behaviours, inputs)
@@ -229,19 +238,25 @@ class Cluster:
             raise UnknownNameError("count", self.count, get_args(Count))
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        programs = read(problem, await run.draw(problem.prompt, self.n))
+        return await self.among(problem, run, await run.draw(problem.prompt, self.n))
+
+    async def among(self, problem: Problem, run: Run, samples: Sequence[Sample]) -> Outcome:
+        """The choice among draws that are there."""
+        programs = read(problem, samples)
         if not any(programs.texts):
-            return _outcome(None, problem, programs, (), (), None, run)
+            return outcome_of(None, problem, programs, (), (), None, run)
         seen = await behaved(problem, run, programs, self.tests)
         groups = agreement.clusters(seen.outputs, seen.names, self.count)
-        scores = _scores(programs, seen.behaviours)
+        scores = scores_of(programs, seen.behaviours)
         if not groups:
-            return _outcome(None, problem, programs, scores, (), None, run)
+            return outcome_of(None, problem, programs, scores, (), None, run)
         tied = [one for one in groups if one.size == groups[0].size]
         chosen = run.rng.choice(tied) if len(tied) > 1 else tied[0]
         groups.sort(key=lambda one: (-one.size, one is not chosen))
-        place = _one_of(chosen.programs, programs, run)
-        return _outcome(place, problem, programs, scores, _labels(groups), _share([one.size for one in groups]), run)
+        place = one_of(chosen.programs, programs, run)
+        return outcome_of(
+            place, problem, programs, scores, _labels(groups), share_of([one.size for one in groups]), run
+        )
 
 
 def _labels(groups: Sequence[agreement.Cluster]) -> list[tuple[str, float]]:
@@ -268,99 +283,13 @@ class Mbr:
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         programs = read(problem, await run.draw(problem.prompt, self.n))
         if not any(programs.texts):
-            return _outcome(None, problem, programs, (), (), None, run)
+            return outcome_of(None, problem, programs, (), (), None, run)
         seen = await behaved(problem, run, programs, self.tests)
         losses = agreement.losses(seen.outputs, seen.names, self.loss)
         least = min((loss for loss in losses if loss is not None), default=None)
-        scores = _scores(programs, seen.behaviours)
+        scores = scores_of(programs, seen.behaviours)
         if least is None:
-            return _outcome(None, problem, programs, scores, (), None, run)
-        place = _one_of([i for i, loss in enumerate(losses) if loss == least], programs, run)
+            return outcome_of(None, problem, programs, scores, (), None, run)
+        place = one_of([i for i, loss in enumerate(losses) if loss == least], programs, run)
         others = max(len(losses) - 1, 1)
-        return _outcome(place, problem, programs, scores, (), 1 - least / others, run)
-
-
-@dataclass(frozen=True)
-class Distinguish:
-    """Clusters of n programs, and a tournament between them on inputs that tell them apart (S*, arXiv 2502.14382).
-
-    Programs that fail a public test are repaired up to `rounds` times. The `top` largest clusters meet in pairs: on
-    inputs that separate them, written by the model where none is known, the model sees what both did and says
-    which is right, in both orders; where it contradicts itself nobody wins. Equal wins go to the larger cluster.
-    """
-
-    n: int = 16
-    tests: int = 4
-    rounds: int = 1
-    top: int = 4
-    shown: int = 3
-
-    def __post_init__(self) -> None:
-        check_at_least(1, n=self.n, tests=self.tests, top=self.top, shown=self.shown)
-        check_at_least(0, rounds=self.rounds)
-
-    async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        programs = read(problem, await self._repaired(problem, run, await run.draw(problem.prompt, self.n)))
-        if not any(programs.texts):
-            return _outcome(None, problem, programs, (), (), None, run)
-        seen = await behaved(problem, run, programs, self.tests)
-        groups = agreement.clusters(seen.outputs, seen.names)[: self.top]
-        scores = _scores(programs, seen.behaviours)
-        if not groups:
-            return _outcome(None, problem, programs, scores, (), None, run)
-        heads = [_one_of(group.programs, programs, run) for group in groups]
-        wins = [0.0] * len(groups)
-        for a, b in itertools.combinations(range(len(groups)), 2):
-            share = await self._match(problem, run, seen, heads[a], heads[b])
-            wins[a] += share
-            wins[b] += 1 - share
-        ranked = sorted(range(len(groups)), key=lambda g: (-wins[g], -groups[g].size, g))
-        tally = [(f"behaviour {g + 1}: {groups[g].size} draws", wins[g]) for g in ranked]
-        confidence = wins[ranked[0]] / (len(groups) - 1) if len(groups) > 1 else None
-        return _outcome(heads[ranked[0]], problem, programs, scores, tally, confidence, run)
-
-    async def _repaired(self, problem: Problem, run: Run, samples: list[Sample]) -> list[Sample]:
-        """The draws, those that fail public tests replaced by what the model makes of them."""
-        what = asked(problem.given)
-        public: list[Test] = list(what.tests) if what.entry_point else list(what.pairs)
-        for _ in range(self.rounds if public else 0):
-            programs = read(problem, samples)
-            behaviours = await tried(problem, run, programs, public)
-            for i, behaviour in enumerate(behaviours):
-                text = programs.texts[i]
-                failed = [t for t, p in zip(public, behaviour.passed, strict=True) if p is False] if behaviour else []
-                if failed and text is not None:
-                    why = "\n".join(t if isinstance(t, str) else f"input:\n{t[0]}\noutput:\n{t[1]}" for t in failed)
-                    better = await run.draw(ask.repair(problem, text, why))
-                    # The original question, so that what continues its header is read as such.
-                    samples[i] = replace(better[0], prompt=samples[i].prompt) if better else samples[i]
-        return samples
-
-    async def _match(self, problem: Problem, run: Run, seen: Behaved, a: int, b: int) -> float:
-        """What the first program gets of one point."""
-        first, second = seen.programs.texts[a], seen.programs.texts[b]
-        assert first is not None
-        assert second is not None
-        places = agreement.separating(seen.outputs, a, b)[: self.shown] if seen.inputs else []
-        cases = [(seen.inputs[k], str(seen.outputs[a][k]), str(seen.outputs[b][k])) for k in places]
-        if not cases:
-            cases = await self._written(problem, run, first, second)
-        if not cases:
-            return 0.5
-        swapped = [(source, y, x) for source, x, y in cases]
-        one = await run.draw(ask.decide(problem, first, second, cases))
-        other = await run.draw(ask.decide(problem, second, first, swapped))
-        says = [extract(s.reply, AnswerKind.CHOICE) for s in (*one, *other)]
-        return {"A B": 1.0, "B A": 0.0}.get(" ".join(map(str, says)), 0.5)
-
-    async def _written(self, problem: Problem, run: Run, first: str, second: str) -> list[tuple[str, str, str]]:
-        """Inputs that the model writes to tell two programs apart, and that do."""
-        replies = await run.draw(ask.separate(problem, first, second, PER_DRAW))
-        inputs = [source for sample in replies for source in inputs_of(problem, sample.reply)]
-        if not inputs:
-            return []
-        behaviours = await run.execute(problem, [Trial(p, inputs=tuple(inputs)) for p in (first, second)])
-        if not all(behaviour.is_known for behaviour in behaviours):
-            return []
-        x, y = map(outputs_of, behaviours)
-        return [(inputs[k], str(x[k]), str(y[k])) for k in agreement.separating([x, y], 0, 1)][: self.shown]
+        return outcome_of(place, problem, programs, scores, (), 1 - least / others, run)

@@ -1,0 +1,230 @@
+"""Programs that are mended on what public tests say of them, and told apart by inputs on which they differ (S*)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, get_args
+
+from mull.answers import extract
+from mull.asked import Ask
+from mull.errors import UnknownNameError
+from mull.programs import ask
+from mull.run import Run
+from mull.strategies import agreement, pick
+from mull.strategies.execution import (
+    PER_DRAW,
+    Behaved,
+    Cluster,
+    Test,
+    behaved,
+    inputs_of,
+    one_of,
+    outcome_of,
+    outputs_of,
+    public_tests,
+    read,
+    scores_of,
+    tried,
+    tried_by,
+)
+from mull.strategies.parallel import check_at_least, chosen
+from mull.trials import Behaviour, Trial
+from mull.types import AnswerKind, Outcome, Problem, Sample, Score
+
+Selection = Literal["distinguish", "cluster", "tests"]
+
+
+class Version(NamedTuple):
+    """A program as it stood at some time, and how it did on the public tests."""
+
+    sample: Sample
+    text: str | None
+    behaviour: Behaviour | None
+    score: Score
+
+    @property
+    def fails(self) -> bool:
+        """Whether there is something to mend, and something to say of it."""
+        return self.text is not None and self.behaviour is not None and False in self.behaviour.passed
+
+    def is_as_good_as(self, other: Version) -> bool:
+        """Whether it passes at least the share of the public tests that another does; what is not known does not."""
+        return self.score.value is not None and self.score.value >= (other.score.value or 0.0)
+
+
+async def _versions(problem: Problem, run: Run, samples: Sequence[Sample]) -> list[Version]:
+    public = public_tests(problem)
+    programs = read(problem, samples)
+    inputs = list(dict.fromkeys(source for test in public for source in tried_by(problem, test)))
+    behaviours = await tried(problem, run, programs, public, inputs)
+    return list(map(Version, samples, programs.texts, behaviours, scores_of(programs, behaviours)))
+
+
+def what_failed(problem: Problem, behaviour: Behaviour) -> str:
+    """The public tests that a program fails, each with what it did there."""
+    public = public_tests(problem)
+    inputs = list(dict.fromkeys(source for test in public for source in tried_by(problem, test)))
+    did = {
+        source: f"raises {error}" if output is None else output
+        for source, output, error in zip(inputs, behaviour.outputs, behaviour.errors, strict=False)
+    }
+    return "\n\n".join(
+        _told(test, [(source, did[source]) for source in tried_by(problem, test) if source in did])
+        for test, passed in zip(public, behaviour.passed, strict=False)
+        if passed is False
+    )
+
+
+def _told(test: Test, did: Sequence[tuple[str, str]]) -> str:
+    if isinstance(test, str):
+        return "\n".join([test, *(f"but {source} gives {what}" for source, what in did)])
+    return "\n".join([f"input:\n{test[0]}\noutput:\n{test[1]}", *(f"but it gives:\n{what}" for _, what in did)])
+
+
+async def repaired(
+    problem: Problem, run: Run, samples: Sequence[Sample], rounds: int
+) -> tuple[list[Sample], list[Version]]:
+    """The draws, each mended up to `rounds` times on what the public tests say of it, and the versions given up.
+
+    The model sees the tests that a program fails and what it did there. A program that passes all of them is left
+    alone, and one that was mended takes the place of the one before only if it passes at least as many.
+    """
+    if not rounds or not samples or not public_tests(problem):
+        return list(samples), []
+    current, given_up = await _versions(problem, run, samples), list[Version]()
+    for _ in range(rounds):
+        places = [i for i, version in enumerate(current) if version.fails]
+        asks = [
+            Ask(ask.repair(problem, version.text or "", what_failed(problem, version.behaviour)), 1, run.params)
+            for version in (current[i] for i in places)
+            if version.behaviour is not None
+        ]
+        replies = await run.draw_each(asks) if asks else []
+        # The original question, so that what continues its header is read as such.
+        new = {
+            i: replace(drawn[0], prompt=current[i].sample.prompt)
+            for i, drawn in zip(places, replies, strict=True)
+            if drawn
+        }
+        if not new:
+            break
+        for i, version in zip(new, await _versions(problem, run, list(new.values())), strict=True):
+            better, worse = (version, current[i]) if version.is_as_good_as(current[i]) else (current[i], version)
+            run.note("repaired" if better is version else "not repaired", [version.sample], score=version.score.value)
+            current[i] = better
+            given_up.append(worse)
+    return [version.sample for version in current], given_up
+
+
+@dataclass(frozen=True)
+class Distinguish:
+    """Clusters of n programs, and a tournament between them on inputs that tell them apart (S*, arXiv 2502.14382).
+
+    Programs that fail a public test are repaired up to `rounds` times. The `top` largest clusters meet in pairs: on
+    inputs that separate them, written by the model where none is known, the model sees what both did and says
+    which is right, in both orders; where it contradicts itself nobody wins. Equal wins go to the larger cluster.
+    """
+
+    n: int = 16
+    tests: int = 4
+    rounds: int = 1
+    top: int = 4
+    shown: int = 3
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, tests=self.tests, top=self.top, shown=self.shown)
+        check_at_least(0, rounds=self.rounds)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        samples, _ = await repaired(problem, run, await run.draw(problem.prompt, self.n), self.rounds)
+        return await self.among(problem, run, samples)
+
+    async def among(self, problem: Problem, run: Run, samples: Sequence[Sample]) -> Outcome:
+        """The choice among draws that are there."""
+        programs = read(problem, samples)
+        if not any(programs.texts):
+            return outcome_of(None, problem, programs, (), (), None, run)
+        seen = await behaved(problem, run, programs, self.tests)
+        groups = agreement.clusters(seen.outputs, seen.names)[: self.top]
+        scores = scores_of(programs, seen.behaviours)
+        if not groups:
+            return outcome_of(None, problem, programs, scores, (), None, run)
+        heads = [one_of(group.programs, programs, run) for group in groups]
+        wins = [0.0] * len(groups)
+        for a, b in itertools.combinations(range(len(groups)), 2):
+            share = await self._match(problem, run, seen, heads[a], heads[b])
+            wins[a] += share
+            wins[b] += 1 - share
+        ranked = sorted(range(len(groups)), key=lambda g: (-wins[g], -groups[g].size, g))
+        tally = [(f"behaviour {g + 1}: {groups[g].size} draws", wins[g]) for g in ranked]
+        confidence = wins[ranked[0]] / (len(groups) - 1) if len(groups) > 1 else None
+        return outcome_of(heads[ranked[0]], problem, programs, scores, tally, confidence, run)
+
+    async def _match(self, problem: Problem, run: Run, seen: Behaved, a: int, b: int) -> float:
+        """What the first program gets of one point."""
+        first, second = seen.programs.texts[a], seen.programs.texts[b]
+        assert first is not None
+        assert second is not None
+        places = agreement.separating(seen.outputs, a, b)[: self.shown] if seen.inputs else []
+        cases = [(seen.inputs[k], str(seen.outputs[a][k]), str(seen.outputs[b][k])) for k in places]
+        if not cases:
+            cases = await self._written(problem, run, first, second)
+        if not cases:
+            return 0.5
+        swapped = [(source, y, x) for source, x, y in cases]
+        one = await run.draw(ask.decide(problem, first, second, cases))
+        other = await run.draw(ask.decide(problem, second, first, swapped))
+        says = [extract(s.reply, AnswerKind.CHOICE) for s in (*one, *other)]
+        return {"A B": 1.0, "B A": 0.0}.get(" ".join(map(str, says)), 0.5)
+
+    async def _written(self, problem: Problem, run: Run, first: str, second: str) -> list[tuple[str, str, str]]:
+        """Inputs that the model writes to tell two programs apart, and that do."""
+        replies = await run.draw(ask.separate(problem, first, second, PER_DRAW))
+        inputs = [source for sample in replies for source in inputs_of(problem, sample.reply)]
+        if not inputs:
+            return []
+        behaviours = await run.execute(problem, [Trial(p, inputs=tuple(inputs)) for p in (first, second)])
+        if not all(behaviour.is_known for behaviour in behaviours):
+            return []
+        x, y = map(outputs_of, behaviours)
+        return [(inputs[k], str(x[k]), str(y[k])) for k in agreement.separating([x, y], 0, 1)][: self.shown]
+
+
+@dataclass(frozen=True)
+class Repair:
+    """n programs, each mended up to `rounds` times on public tests, then a choice among them (S*, arXiv 2502.14382).
+
+    The model is shown its program, the public tests that it fails and what it did there; the better version is kept.
+    `distinguish` chooses by a tournament on inputs that tell programs apart, `cluster` by the largest group that
+    behaves alike, `tests` by the share of public tests passed. `tests` draws write inputs for the first two.
+    """
+
+    n: int = 8
+    rounds: int = 2
+    pick: Selection = "distinguish"
+    tests: int = 4
+    top: int = 4
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, rounds=self.rounds, tests=self.tests, top=self.top)
+        if self.pick not in get_args(Selection):
+            raise UnknownNameError("pick", self.pick, get_args(Selection))
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        samples, given_up = await repaired(problem, run, await run.draw(problem.prompt, self.n), self.rounds)
+        if self.pick == "distinguish":
+            outcome = await Distinguish(self.n, self.tests, 0, self.top).among(problem, run, samples)
+        elif self.pick == "cluster":
+            outcome = await Cluster(self.n, self.tests).among(problem, run, samples)
+        else:
+            scores = [version.score for version in await _versions(problem, run, samples)]
+            outcome = chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
+        more = [version.score for version in given_up] if outcome.scores else []
+        return replace(
+            outcome,
+            candidates=(*outcome.candidates, *(version.sample for version in given_up)),
+            scores=(*outcome.scores, *more),
+            notes={**outcome.notes, "repairs": len(given_up)},
+        )
