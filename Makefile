@@ -49,7 +49,8 @@ test: lint $(VENV)/system.stamp  ## all that CI runs
 	$(BIN)/pytest
 
 test-torch: $(VENV)/train.stamp  ## the tests that need torch, which `make test` skips
-	$(BIN)/pytest tests/verifiers/test_local.py tests/train/test_reward.py tests/test_flops_torch.py
+	$(BIN)/pytest tests/verifiers/test_local.py tests/train/test_reward.py tests/test_flops_torch.py tests/cli/test_train.py
+	$(BIN)/pytest tests/test_examples.py -k README
 
 # Servers that others wrote, each in an environment of its own; llama.cpp is compiled, which takes some minutes.
 $(SERVERS)/llama.stamp: recipes/gguf_file.py

@@ -38,7 +38,7 @@ NANO = spec.build("model", spec.MODELS, "nano")
 PRM = spec.build("verifier", spec.VERIFIERS, "nano-prm")
 DOCS = Path(__file__).parents[1] / "docs"
 ROWS = DOCS / "search-rows.jsonl"
-LEVELS = (2, 7, 9, 11, 13, 15)
+LEVELS = (2, 7, 11, 13, 15)
 """Numbers of operations: an easy one, and those at which nano's pass@1 is between .6 and .05."""
 EASY = (2,)
 SEEDS = (0, 1, 2)
@@ -73,7 +73,8 @@ PLANS: dict[str, tuple[str, ...]] = {
 }
 """Settings by strategy, the cheapest first."""
 LATER = (
-    "beam:n=24", "rebase", "step-bon", "lookahead", "reject-early", "mcts", "ab-mcts", "tournament", "league",
+    "majority:n=24", "majority:n=32", "adaptive:n=32", "beam:n=3", "beam:n=12", "beam:n=24", "particles:n=2", "dvts",
+    "rebase", "step-bon", "lookahead", "reject-early", "mcts", "ab-mcts", "tournament", "league",
 )  # fmt: skip
 """How settings begin that are measured after all the others."""
 TREE = ("beam", "dvts", "particles", "rebase", "step-bon", "lookahead", "reject-early", "mcts", "ab-mcts")

@@ -1,5 +1,6 @@
 """The examples of the documentation run as they stand."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -18,7 +19,9 @@ def blocks(language: str) -> list[object]:
     for page in PAGES:
         for i, text in enumerate(re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)):
             no_box = "import sandbox" in text and shutil.which("bwrap") is None
+            no_torch = "mull train prm" in text and importlib.util.find_spec("torch") is None
             marks = [pytest.mark.skip(reason="bubblewrap is not installed")] if no_box else []
+            marks += [pytest.mark.skip(reason="torch is not installed: make test-torch")] if no_torch else []
             found.append(pytest.param(text, id=f"{page.name}-{i}", marks=marks))
     return found
 

@@ -181,7 +181,9 @@ def train_prm(
         AutoTokenizer,
         get_cosine_schedule_with_warmup,
     )
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     torch.manual_seed(options.seed)
     accelerator = Accelerator()
     tokenizer = AutoTokenizer.from_pretrained(base)
