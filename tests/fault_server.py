@@ -67,6 +67,12 @@ class FaultServer:
     context: int | None = None
     cached: int | None = None
     rejects: frozenset[str] = frozenset()
+    thinks_for: int = 2
+    """Words of a thought."""
+    budget: str | None = None
+    """The field that it keeps them to; `None`: it takes any, and minds none."""
+    hides_thoughts: bool = False
+    """Only the count of reasoning tokens is told."""
     biases: str | None = "ids"
     """Goes by the numbers of tokens that `/tokenize` tells, or by `texts`; `None`: ignores logit_bias."""
 
@@ -258,6 +264,7 @@ class FaultServer:
         if self.n == "copies":
             choices = [{**choices[0], "index": i} for i in range(n)]
         n_words = sum(choice.pop("n_words") for choice in choices)
+        n_thought = sum(choice.pop("n_thought", 0) for choice in choices)
         self.counts["words"] += n_words
         if fault == "wrong-n":
             choices = choices[: n // 2]
@@ -281,7 +288,7 @@ class FaultServer:
         if self.cached is not None:
             usage["prompt_tokens_details"] = {"cached_tokens": self.cached}
         if self.thinks_as:
-            usage["completion_tokens_details"] = {"reasoning_tokens": 2}
+            usage["completion_tokens_details"] = {"reasoning_tokens": n_thought}
         return {"id": "1", "model": body["model"], "choices": choices, "usage": usage}
 
     def _choice(self, body: dict[str, Any], place: int) -> dict[str, Any]:
@@ -316,11 +323,31 @@ class FaultServer:
         else:
             choice["message"] = {"role": "assistant", "content": text}
             if self.thinks_as:
-                choice["message"][self.thinks_as] = f"thinking of {prompt[:5]}"
-                choice["n_words"] += 2
+                self._think(choice, body, prompt, limit)
         if body.get("logprobs") not in (None, False) and self.has_logprobs:
             choice["logprobs"] = self._logprobs(words, body, messages is not None)
         return choice
+
+    def _think(self, choice: dict[str, Any], body: dict[str, Any], prompt: str, limit: int) -> None:
+        """Puts a thought before the text, which has only what the thought leaves of the limit."""
+        message, name = choice["message"], str(self.thinks_as)
+        n = self.thinks_for
+        if self.budget in body:
+            told = body[self.budget]
+            n = min(n, told if isinstance(told, int) else next((v for v in told.values() if type(v) is int), n))
+        if self.thinks_for == 2:
+            message[name] = f"thinking of {prompt[:5]}"
+        else:
+            n = min(n, limit)
+            words = re.findall(r"\s*\S+", message["content"])[: limit - n]
+            message[name], message["content"] = " ".join(["hm"] * n), "".join(words)
+            choice["n_words"] = len(words)
+            if n == limit:
+                choice["finish_reason"] = "length"
+        choice["n_words"] += n
+        choice["n_thought"] = n
+        if self.hides_thoughts:
+            del message[name]
 
     def _may_continue(self, body: dict[str, Any], last: dict[str, Any]) -> bool:
         told = {"flag": body.get("continue_final_message"), "prefix": last.get("prefix"), "trailing": True}

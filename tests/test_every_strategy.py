@@ -47,6 +47,7 @@ SPECS = [
     "reject-early:n=12,chunk=3",
     "force:wait=2",
     "tip:beta=4,n_answer=4",
+    "thinking-budget:tokens=4",
     "length-reject:tokens=12,n=16",
     "length-reject:tokens=12,n=16,wave=3",
     "force:at_most=6,at_least=4,n_answer=4",

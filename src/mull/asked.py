@@ -25,6 +25,8 @@ def check_asked(prompt: Prompt, n: int, params: Params) -> None:
         raise UsageError(f"top_p must be above 0 and at most 1, not {params.top_p}")
     if params.top_k < 0:
         raise UsageError(f"top_k must be 0 (off) or more, not {params.top_k}")
+    if params.thinking_tokens is not None and (params.thinking_tokens < 0 or prompt.prefix):
+        raise UsageError("a server's thinking budget is 0 or more, and for whole replies, not for the rest of one")
     for text, bias in params.logit_bias:
         if not text or not -100 <= bias <= 100:
             raise UsageError(f"a logit bias is a text and a number from -100 to 100, not {text!r} and {bias}")

@@ -158,14 +158,23 @@ class Draws:
             why = getattr(self.model, "why_no_bias", "") or "use one that can, such as nano"
             raise UsageError(f"{self.model.name} takes no logit bias: {why}")
 
+    def check_thinking_budget(self) -> None:
+        """Refuses a model that keeps no `Params.thinking_tokens`. Raises `UsageError` with the reason and a remedy."""
+        if not getattr(self.model, "can_limit_thinking", False):
+            why = getattr(self.model, "why_no_thinking_budget", "") or "use force:at_most=..., which needs none"
+            raise UsageError(f"{self.model.name} keeps no thinking budget of its own: {why}")
+
     async def _check_able(self, prompt: Prompt, params: Params) -> None:
         """Refuses what the model cannot do, before anything is spent on it."""
-        if prompt.prefix or params.logit_bias:
+        limits_thinking = params.thinking_tokens is not None
+        if prompt.prefix or params.logit_bias or limits_thinking:
             await self.prepare()
         if prompt.prefix:
             self.check_continues()
         if params.logit_bias:
             self.check_biases()
+        if limits_thinking:
+            self.check_thinking_budget()
 
     @asynccontextmanager
     async def sample(

@@ -26,6 +26,8 @@ def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[st
     }
     if params.logprobs is not None:
         asked["logprobs"] = params.logprobs
+    if params.thinking_tokens is not None:
+        asked["thinking_tokens"] = params.thinking_tokens
     if params.logit_bias:
         asked["logit_bias"] = sorted([text, bias] for text, bias in params.logit_bias)
     return asked

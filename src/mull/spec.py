@@ -42,6 +42,7 @@ STRATEGIES = {
     "particles": "mull.strategies.particles:Particles",
     "reject-early": "mull.strategies.reject:RejectEarly",
     "force": "mull.strategies.force:Force",
+    "thinking-budget": "mull.strategies.thinking_budget:ThinkingBudget",
     "tip": "mull.strategies.force:Tip",
     "length-reject": "mull.strategies.length:LengthReject",
     "on": "mull.strategies.compose:On",

@@ -73,6 +73,10 @@ class FakeModel:
     def can_bias(self) -> bool:
         return True
 
+    @property
+    def can_limit_thinking(self) -> bool:
+        return True
+
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return self._cost(params.max_tokens)
 

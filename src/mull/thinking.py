@@ -135,6 +135,22 @@ def written(sample: Sample, marks: Delimiters) -> str:
     return _on_new_line(thought) + marks.close + "\n" + sample.text.lstrip() if sample.text.strip() else thought
 
 
+def thinking_tokens(sample: Sample, marks: Delimiters) -> int | None:
+    """About how many tokens of a whole reply were thought: the thought's share of its letters. `None`: nobody counted.
+
+    Where a server shows nothing of the thought it is what the answer cannot have taken, for no token is shorter than a
+    byte.
+    """
+    n = sample.cost.output_tokens
+    if n is None:
+        return None
+    whole = written(sample, marks)
+    parts = split(whole, marks)
+    if not parts.thought:
+        return max(0, n - len(parts.answer.encode(errors="replace")) - 1)
+    return round(n * (len(whole) - len(parts.answer)) / len(whole))
+
+
 def is_whole_thought(sample: Sample) -> bool:
     """Whether a draw inside a thought (its `stop` was `Delimiters.until`) ended because the model ended the thought.
 

@@ -152,6 +152,8 @@ class Params:
     """Ask for token log-probabilities and for this many of the likeliest tokens beside each; `None`: not needed."""
     logit_bias: tuple[tuple[str, float], ...] = ()
     """Added to the logit of the token that each of these texts begins with; refused where a model cannot do it."""
+    thinking_tokens: int | None = None
+    """The server's own limit on a whole reply's thought; refused where none was found to be kept. `None`: no limit."""
 
 
 class Draw(NamedTuple):

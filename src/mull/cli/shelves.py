@@ -131,6 +131,7 @@ def _served_entry(model: OpenAIModel) -> dict[str, Any]:
         "stop": can.stop,
         "stream": can.stream,
         "biases": can.biases,
+        "thinking budget": can.limits or (f"ignored: {', '.join(can.ignores)}" if can.ignores else None),
         "continues": "no: " + can.why if not model.can_continue else can.continues,
     }
     found = {**asdict(can), "continues": can.continues, "template": can.template is not None}

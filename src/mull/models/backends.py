@@ -15,7 +15,8 @@ class Backend:
     under which name; `openapi` is a word in the title or a path in the description that it gives of itself at
     `/openapi.json`. `plain` are fields without which it would not draw from the model itself: they switch off its
     own filters. `continues` are the ways in which a partial reply may be continued, the best first, `keeps_stop`
-    the fields that leave a stop string in the text, and `rejects` fields that it does not take.
+    the fields that leave a stop string in the text, `rejects` fields that it does not take, and `limits` the ways in
+    which a thought's length may be limited.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Backend:
     continues: tuple[str, ...] = ()
     keeps_stop: Mapping[str, Any] = field(default_factory=dict)
     rejects: frozenset[str] = frozenset()
+    limits: tuple[str, ...] = ()
 
 
 CONTINUES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
@@ -36,7 +38,25 @@ CONTINUES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
 }
 """A way to continue a partial reply in a chat: fields of the request, and fields of its last message."""
 
-UNKNOWN = Backend("unknown", continues=("flag", "prefix", "trailing", "template"))
+
+def thinking_fields(way: str, n: int) -> dict[str, Any]:
+    """The fields of a request that limit its thought to `n` tokens."""
+    ways: dict[str, dict[str, Any]] = {
+        "thinking_token_budget": {"thinking_token_budget": n},  # vLLM, where it was started with --reasoning-config
+        "thinking_budget_tokens": {"thinking_budget_tokens": n},  # llama.cpp
+        "thinking_budget": {"enable_thinking": True, "thinking_budget": n},  # Qwen's own service, and others like it
+        "chat_template_kwargs": {"chat_template_kwargs": {"thinking_budget": n}},  # SGLang, where the template minds it
+        "thinking": {"thinking": {"type": "enabled", "budget_tokens": n}},  # as Anthropic's
+        "reasoning": {"reasoning": {"max_tokens": n}},  # OpenRouter
+    }
+    return ways[way]
+
+
+UNKNOWN = Backend(
+    "unknown",
+    continues=("flag", "prefix", "trailing", "template"),
+    limits=("thinking_budget", "thinking", "reasoning", "thinking_token_budget", "thinking_budget_tokens"),
+)
 
 BACKENDS = (
     Backend(
@@ -46,6 +66,7 @@ BACKENDS = (
         plain={"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
         continues=("flag", "template"),
         keeps_stop={"include_stop_str_in_output": True},
+        limits=("thinking_token_budget",),
     ),
     Backend(
         "sglang",
@@ -54,6 +75,7 @@ BACKENDS = (
         plain={"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
         continues=("flag", "template"),
         keeps_stop={"no_stop_trim": True},
+        limits=("chat_template_kwargs",),
     ),
     Backend(
         "llama.cpp",
@@ -62,6 +84,7 @@ BACKENDS = (
         "build_info",
         plain={"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0},
         continues=("template", "trailing"),
+        limits=("thinking_budget_tokens",),
     ),
     Backend(
         "ollama",

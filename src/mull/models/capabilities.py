@@ -17,7 +17,7 @@ from mull.errors import ModelError, UsageError
 from mull.models import backends, probe
 from mull.models.endpoints import Unusable
 from mull.models.link import Broken, Link, Refused, Rejected
-from mull.models.requests import COMPLETIONS, Capabilities, ask, bias_fields, encode
+from mull.models.requests import COMPLETIONS, Capabilities, ask, bias_fields, encode, merged
 from mull.models.wire import Choice, Reply
 from mull.types import Cost, Params, Prompt
 
@@ -33,6 +33,8 @@ QUESTIONS = (
 TOKENS = 24
 SHORTEST = 6
 """Characters that a reply needs, to be cut in two."""
+SHORT_THOUGHT, SLACK = 4, 4
+"""Tokens to which a thought is to be limited, and how many more its end may take."""
 OTHER_SEEDS = (11, 12, 13)
 
 
@@ -42,6 +44,8 @@ class Prober:
     def __init__(self, model: OpenAIModel, link: Link, seen: Capabilities) -> None:
         self._model, self._link, self._can = model, link, seen
         self._costs: list[Cost] = []
+        self._thought: tuple[Prompt, float] | None = None
+        """A question over which it thought, and for how many tokens."""
 
     @property
     def cost(self) -> Cost:
@@ -57,6 +61,7 @@ class Prober:
         await self._find_stream(question)
         await self._find_stop(question, greedy.text)
         await self._find_bias(question, greedy.text)
+        await self._find_limit()
         await self._find_continuation(question, greedy)
         return replace(self._can, cost=self.cost)
 
@@ -66,7 +71,7 @@ class Prober:
     ) -> Reply:  # fmt: skip
         """One short reply. Raises `Rejected`, or `ModelError` where the server is of no use."""
         asked = ask(self._model, prompt, Params(temperature, TOKENS, stop), can or self._can)
-        told = {**json.loads(asked.body(1, None)), **(fields or {})}
+        told = merged(json.loads(asked.body(1, None)), fields or {})
         if raw is not None:
             told.pop("messages")
             told["prompt"] = raw
@@ -114,7 +119,10 @@ class Prober:
         best = Prompt.user(QUESTIONS[0]), Choice(0)
         for text in QUESTIONS:
             prompt = Prompt.user(text)
-            choice = _only(await self._plain(prompt))
+            reply = await self._plain(prompt)
+            choice = _only(reply)
+            if self._thought is None and (n_thought := _thought_tokens(reply)):
+                self._thought = prompt, n_thought
             if len(choice.text.strip()) > len(best[1].text.strip()):
                 best = prompt, choice
             if len(choice.text.strip()) >= SHORTEST and _cuts(choice.text):
@@ -211,6 +219,24 @@ class Prober:
             if reply is not None and _text(reply).strip() and not _text(reply).lstrip().startswith(word):
                 self._can = replace(self._can, biases=way)
                 return
+
+    async def _find_limit(self) -> None:
+        """Where it thinks: does a field that should make it think less do so?"""
+        if self._thought is None or self._model.api != "chat":
+            return
+        question, n_free = self._thought
+        if n_free < 2 * (SHORT_THOUGHT + SLACK):
+            return
+        ignores = []
+        for way in backends.named(self._can.backend).limits:
+            reply = await self._tries(question, fields=backends.thinking_fields(way, SHORT_THOUGHT))
+            if reply is None:
+                continue
+            if reply.choices and _thought_tokens(reply) <= SHORT_THOUGHT + SLACK:
+                self._can = replace(self._can, limits=way)
+                return
+            ignores.append(way)
+        self._can = replace(self._can, ignores=tuple(ignores))
 
     async def _find_stop(self, question: Prompt, text: str) -> None:
         """A piece from the middle of a greedy reply as a stop string: is the text cut there, and is it said?"""
@@ -324,6 +350,18 @@ def _both(choice: Choice) -> str:
 def _said(reply: Reply | None) -> str:
     """The text and the thought before it."""
     return _both(_only(reply))
+
+
+def _thought_tokens(reply: Reply) -> float:
+    """For how many tokens a reply thought, as the server tells, or by the thought's share of all that was said."""
+    if reply.usage.reasoning:
+        return reply.usage.reasoning
+    choice = _only(reply)
+    thought, answer = choice.reasoning or "", choice.text
+    if not thought and answer.lstrip().startswith("<think>"):
+        thought, _, answer = answer.partition("</think>")
+    whole = len(thought) + len(answer)
+    return (reply.usage.output or 0) * len(thought) / whole if whole else 0.0
 
 
 def _cuts(text: str) -> list[int]:

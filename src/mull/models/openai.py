@@ -100,6 +100,21 @@ class OpenAIModel:
             return "nobody has looked yet what its server can do: mull list models --probe, or await model.prepare()"
         return "its server ignores logit_bias, or tells no token's number (POST /tokenize)"
 
+    @property
+    def can_limit_thinking(self) -> bool:
+        """Whether it was found to keep to `Params.thinking_tokens`; `prepare` finds out."""
+        return (self.capabilities or Capabilities()).limits is not None
+
+    @property
+    def why_no_thinking_budget(self) -> str:
+        can = self.capabilities
+        if can is None:
+            return "nobody has looked yet what its server can do: mull list models --probe, or await model.prepare()"
+        remedy = "use force:at_most=..." if self.can_continue else "name a field that it keeps to in extra_body"
+        if can.ignores:
+            return f"its server takes {', '.join(can.ignores)} and thinks as long as without; {remedy}"
+        return f"no field was found that limits its thought, if it thinks at all; {remedy}"
+
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         """The most that a draw can cost; a prompt has no more tokens than bytes, and what its template adds."""
         return self.price.cost(bound(prompt, self.capabilities), params.max_tokens)

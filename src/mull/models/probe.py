@@ -67,7 +67,15 @@ def _load(path: Path) -> Capabilities | None:
         row.pop("url"), row.pop("model")
         cost, told = Cost(**row.pop("cost")), row.pop("template")
         read = None if told is None else template.ChatTemplate(**told)
-        return Capabilities(**{**row, "rejects": tuple(row["rejects"]), "cost": cost, "template": read})
+        return Capabilities(
+            **{
+                **row,
+                "rejects": tuple(row["rejects"]),
+                "ignores": tuple(row["ignores"]),
+                "cost": cost,
+                "template": read,
+            }
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # it is found out again
 

@@ -30,7 +30,8 @@ class Capabilities:
     `continues`: how a partial reply is continued (`None`: not at all, and `why` says why). `length` is what it
     calls the most tokens of a reply, `rejects` are fields that it refuses, `overhead` tokens that it adds to a
     short prompt at most. `biases`: how logits are added to, by `ids` of tokens that the server tells, or by `texts`
-    (`None`: not at all). `cost` is what finding out took.
+    (`None`: not at all). `limits`: the field that limits a thought and is kept to (`None`: none was found), `ignores`
+    such fields that it takes and does not keep to. `cost` is what finding out took.
     """
 
     backend: str = "unknown"
@@ -51,6 +52,8 @@ class Capabilities:
     template: ChatTemplate | None = None
     has_bos: bool = True
     biases: str | None = None
+    limits: str | None = None
+    ignores: tuple[str, ...] = ()
     cost: Cost = field(default_factory=lambda: Cost(calls=0))
 
 
@@ -105,6 +108,10 @@ def ask(
                 body |= {name: value for name, value in backend.keeps_stop.items() if name not in can.rejects}
     if params.logit_bias:
         body |= bias_fields(params.logit_bias, can, token_ids or {})
+    if params.thinking_tokens is not None:
+        if can.limits is None:
+            raise UsageError(f"{model.name}: its server keeps no thinking budget, and one was asked for")
+        body |= backends.thinking_fields(can.limits, params.thinking_tokens)
     n_tops = 0
     if params.logprobs is not None:
         if not can.logprobs:
@@ -119,9 +126,15 @@ def ask(
         body["stream"] = True
         if can.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    body |= dict(model.extra_body)
+    body = merged(body, model.extra_body)
     per_token = 64 + (0 if params.logprobs is None else 200 * (1 + n_tops)) + (400 if is_streamed else 0)
     return Asked(path, encode(body)[:-1], is_streamed, cut_at, params.max_tokens * per_token, can.stop)
+
+
+def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with further fields; objects that both have are put together, as `chat_template_kwargs` are."""
+    both = {name for name in more if isinstance(more[name], Mapping) and isinstance(body.get(name), Mapping)}
+    return {**body, **more, **{name: {**body[name], **more[name]} for name in both}}
 
 
 def bias_fields(

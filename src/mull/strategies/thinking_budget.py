@@ -1,0 +1,47 @@
+"""The thinking budget of a server's own, kept an eye on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mull import thinking
+from mull.answers import answer_of
+from mull.run import Run
+from mull.strategies.parallel import check_at_least
+from mull.types import Finish, Outcome, Problem
+
+TOLERANCE, SLACK = 1.25, 16
+"""A thought is over its budget where it has more tokens than the budget times the first and the second: its length is
+estimated, and a server may let it end its line.
+"""
+
+
+@dataclass(frozen=True)
+class ThinkingBudget:
+    """One draw whose thought the server itself limits to `tokens` tokens, with a parameter that it was found to keep.
+
+    It works where partial replies cannot be gone on with, as with hosted models. A server that was not found to keep
+    to such a parameter is refused before anything is spent, and a thought that is longer for all that is warned of.
+    `think` names the delimiters of a thought that stands in the text.
+    """
+
+    tokens: int
+    think: str = "think"
+
+    def __post_init__(self) -> None:
+        check_at_least(0, tokens=self.tokens)
+        thinking.delimiters(self.think)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        samples = await run.draw(problem.prompt, 1, replace(run.params, thinking_tokens=self.tokens))
+        if not samples:
+            return Outcome(None, None, stopped=run.stopped)
+        (sample,) = samples
+        n_thought = thinking.thinking_tokens(sample, thinking.delimiters(self.think))
+        notes: dict[str, float | str | None] = {"thinking_tokens": n_thought}
+        if sample.finish is not Finish.ERROR and (n_thought or 0) > TOLERANCE * self.tokens + SLACK:
+            notes["warning"] = (
+                f"{run.model.name} took a thinking budget of {self.tokens} tokens and thought for about {n_thought}: "
+                "its server does not keep to it"
+            )
+        return Outcome(sample, answer_of(problem, sample), (sample,), stopped=run.stopped, notes=notes)
