@@ -250,6 +250,53 @@ async def test_bad_input_is_one_line(mull: Mull, config, arguments: tuple[str, .
         assert done.out == ""
 
 
+async def test_models_of_mull_toml_stand_inside_strategies(mull: Mull, config) -> None:
+    """A cascade that begins on nano and goes on to a server, and an ensemble with a member there: one run, one bank."""
+    async with FaultServer() as server:
+        path = config(server)
+        plan = "cascade:first=(majority:n=2),then=(ensemble:members=((on:of=(majority:n=3),model=m),single)),bar=1"
+        asked = ("solve", "a:7;b:a*6;c:b-5;c?", "-s", plan, "--temperature", "3", "--json", "--config", path)
+        done = await mull(*asked)
+        assert done.code == 0, done.err
+        solved = json.loads(done.out)
+        assert (solved["model"], solved["models"]) == ("nano", ["nano", "m"])
+        assert solved["notes"]["stages"] == 2
+        assert solved["cost"]["calls"] == 2 + 3, "single is the first of the two of the first stage"
+        n_asked = len(server.bodies)
+        assert solved["probe"]["calls"] + 1 <= n_asked
+        again = await mull(*asked)
+        assert without_clock(json.loads(again.out)) == without_clock(solved)
+        assert len(server.bodies) == n_asked, "all of it is in the bank"
+
+
+def without_clock(solved: dict[str, Any]) -> dict[str, Any]:
+    return {**solved, "probe": None}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "more", "words"),
+    [
+        ("cascade:first=single,then=single,model=mm", (), "cascade:model: unknown model 'mm': did you mean 'm'?"),
+        (
+            "ensemble:members=(single,(on:of=single,model=m))",
+            ("--usd", "1"),
+            "ensemble:members[2]: on:model: ",
+        ),
+        ("repeat:of=(on:of=single,model=m)", ("--flops", "1"), "[models.m] has no active_params"),
+    ],
+)
+async def test_a_model_inside_a_strategy_is_refused_as_one_outside(
+    mull: Mull, config, strategy: str, more: tuple[str, ...], words: str
+) -> None:
+    async with FaultServer() as server:
+        for verb in (("solve", "a:7;a?"), ("sweep", "chain:ops=1", "-p", "1")):
+            done = await mull(*verb, "-s", strategy, *more, "--config", config(server))
+            assert (done.code, done.out) == (2, "")
+            assert words in done.err
+            assert len(done.err.splitlines()) == 1
+        assert not server.bodies
+
+
 async def test_a_server_with_several_models_wants_one_named(mull: Mull) -> None:
     async with FaultServer(models=("a", "b")) as server:
         done = await mull("solve", "hello", "--base-url", server.url)

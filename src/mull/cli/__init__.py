@@ -16,6 +16,7 @@ from mull.cli.shelves import list_
 from mull.cli.solve import solve
 from mull.cli.sweep import sweep
 from mull.cli.train import train_app
+from mull.cli.weights import weights
 from mull.errors import MullError, UsageError
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ bank_app.command("import")(import_)
 for verb in (export, merge, verify, stat):
     bank_app.command()(verb)
 app.add_typer(bank_app, name="bank")
+train_app.command()(weights)
 app.add_typer(train_app, name="train")
 app.command("list")(list_)
 
