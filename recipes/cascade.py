@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,12 +27,12 @@ from mull.types import Params
 
 DOCS = Path(__file__).parents[1] / "docs"
 SEEDS = (0, 1, 2)
-N_PROBLEMS = 40
+N_PROBLEMS = 25
 """Problems of each level and seed."""
 N = 8
 """Draws of the vote that mini is compared by."""
 BARS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-NANO = ("single", *(f"majority:n={n}" for n in (2, 4, 8, 16, 32)))
+NANO = ("single", *(f"majority:n={n}" for n in (2, 4, 8, 16)))
 MINI = ("single", *(f"majority:n={n}" for n in (2, 4, 8)))
 REFERENCE = ("mini", f"majority:n={N}")
 CASCADES = (
@@ -66,19 +68,20 @@ def tasks(seed: int) -> list[Any]:
     return [*(ChainTask(ops, seed=seed) for ops in range(1, 9)), *(CountdownTask(n, seed=seed) for n in (3, 4))]
 
 
-async def measure(model: str, strategies: Sequence[str], n: int, bank: Bank) -> list[Measured]:
+async def measure(seeds: Sequence[int], n: int, bank: Bank) -> list[Measured]:
     """All strategies on all problems of all seeds, in one order for all of them."""
-    the_model = spec.build("model", spec.MODELS, model)
-    plans = {text: spec.strategy(text) for text in strategies}
-    cells: dict[str, list[grid.Cell]] = {text: [] for text in strategies}
-    for seed in SEEDS:
+    cells: dict[tuple[str, str], list[grid.Cell]] = {}
+    for seed, (model, strategies) in itertools.product(seeds, (("nano", NANO), ("mini", MINI), ("nano", CASCADES))):
+        the_model = spec.build("model", spec.MODELS, model)
+        plans = {text: spec.strategy(text) for text in strategies}
         for task in tasks(seed):
             found = await grid.run_grid(
                 task, the_model, plans, n_problems=n, bank=bank, params=Params(max_tokens=400), seed=seed
             )
             for text, column in found.items():
-                cells[text] += column
-    return [_measured(model, text, column) for text, column in cells.items()]
+                cells.setdefault((model, text), []).extend(column)
+            print(f"seed {seed}: {model} on {task.name}", file=sys.stderr)
+    return [_measured(model, text, column) for (model, text), column in cells.items()]
 
 
 def _measured(model: str, text: str, cells: Sequence[grid.Cell]) -> Measured:
@@ -145,14 +148,13 @@ def draw(found: Sequence[Measured], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=N_PROBLEMS, help="of each level and seed")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--bank", default="build/cascade.db")
     options = parser.parse_args()
     Path(options.bank).parent.mkdir(parents=True, exist_ok=True)
     with open_bank(options.bank) as bank:
-        minis = asyncio.run(measure("mini", MINI, options.problems, bank))
-        nanos = asyncio.run(measure("nano", [*NANO, *CASCADES], options.problems, bank))
-    found = [*nanos[: len(NANO)], *minis, *nanos[len(NANO) :]]
-    reference = next(row for row in minis if (row.model, row.strategy) == REFERENCE)
+        found = asyncio.run(measure(options.seeds, options.problems, bank))
+    reference = next(row for row in found if (row.model, row.strategy) == REFERENCE)
     print(table(found, reference))
     enough = [row for row in found if row.escalated is not None and row.mflops <= TARGET * reference.mflops]
     best = max(enough, key=lambda row: row.accuracy)
