@@ -67,13 +67,16 @@ class Given:
         """A draw of the question with this key was handed to the strategy."""
         self._out[id(sample)] = key, sample
 
+    def has(self, sample: Sample) -> bool:
+        """Whether it is a draw that was given out."""
+        return self._out.get(id(sample), ("", None))[1] is sample
+
     def hand_back(self, samples: Iterable[Sample]) -> int:
         """Takes those back that were given out; returns how many that are."""
         n = 0
         for sample in samples:
-            key, known = self._out.get(id(sample), ("", None))
-            if known is sample:
-                self._back[key][sample.draw] = sample
+            if self.has(sample):
+                self._back[self._out[id(sample)][0]][sample.draw] = sample
                 n += 1
         return n
 

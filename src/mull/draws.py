@@ -366,7 +366,7 @@ class Draws:
         if self._watch is not None:
             self._watch(sample)
         if self.trace is not None:
-            self.trace.draw(sample, is_banked)
+            self.trace.draw(sample, is_banked, self.model.name)
         return sample
 
     async def _fresh(

@@ -16,6 +16,7 @@ from mull.trace import Trace
 from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
     Budget,
+    Cost,
     Judge,
     Model,
     Pair,
@@ -27,7 +28,7 @@ from mull.types import (
     Strategy,
     Verifier,
 )
-from mull.verdicts import Asking, V, judged
+from mull.verdicts import Asking, V, is_lasting, judged
 
 DRAWING_SHARE = 0.9
 """The share of `Budget.seconds` after which drawing stops where a verifier, a judge or an executor has yet to speak."""
@@ -54,6 +55,7 @@ class Run(Draws):
         super().__init__(model, budget or Budget(), bank, params or Params(), seed, watch, trace)
         self.verifier, self.judge, self.executor = verifier, judge, executor
         self.rng = rng or random.Random(seed)
+        self._told: dict[tuple[str | None, int], Score] = {}  # by verifier and draw, which `_given` holds
 
     def on(
         self,
@@ -95,7 +97,10 @@ class Run(Draws):
             self.trace.note(what, samples, details)
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> list[Score]:
-        """One score for each sample; those that no ceiling allows have no value and say so."""
+        """One score for each sample; those that no ceiling allows have no value and say so.
+
+        A draw that the verifier has scored in this run, as one that was handed back, costs nothing again.
+        """
         verifier = self.verifier
         if verifier is None:
             raise UsageError("this strategy needs a verifier: name one with --verifier or verifier=")
@@ -107,7 +112,13 @@ class Run(Draws):
             lambda why: Score(None, why=why),
             lambda identity, sample: score_key(identity, problem, sample),
         )
-        scores = await self._judged(samples, asking)
+        told = [self._told.get((verifier.identity, id(sample))) for sample in samples]
+        new = [sample for sample, score in zip(samples, told, strict=True) if score is None]
+        coming = iter(await self._judged(new, asking))
+        scores = [next(coming) if score is None else replace(score, cost=Cost()) for score in told]
+        for sample, score in zip(samples, scores, strict=True):
+            if verifier.identity is not None and self._given.has(sample) and is_lasting(score):
+                self._told[verifier.identity, id(sample)] = score
         if self.trace is not None:
             self.trace.score(verifier.name, samples, scores)
         return scores

@@ -34,6 +34,8 @@ class DrawEvent:
     is_banked: bool
     error: str | None
     cost: Cost
+    model: str | None = None
+    """`None` in files of before runs had several."""
     event: Literal["draw"] = "draw"
 
 
@@ -156,15 +158,15 @@ class Trace:
         """The number of a draw in this trace."""
         return self._ids.get(id(sample))
 
-    def draw(self, sample: Sample, is_banked: bool) -> None:
-        """A draw was handed to the strategy."""
+    def draw(self, sample: Sample, is_banked: bool, model: str | None = None) -> None:
+        """A draw of this model was handed to the strategy."""
         number = len(self._samples)
         self._samples.append(sample)
         self._ids[id(sample)] = number
         self.events.append(
             DrawEvent(
                 number, self._now(), self._prompt(sample.prompt), sample.prompt.prefix, sample.text,
-                sample.finish.value, sample.draw, sample.seed, is_banked, sample.error, sample.cost,
+                sample.finish.value, sample.draw, sample.seed, is_banked, sample.error, sample.cost, model,
             )
         )  # fmt: skip
 
@@ -212,7 +214,7 @@ class Trace:
             for sample, answer, score in zip(outcome.candidates, answers, scores, strict=True)
         ]
         conversations = [[asdict(m) for m in prompt.messages] for prompt in self.prompts]
-        sampling = asdict(params) | {"stop": list(params.stop)}
+        sampling = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(params).items()}
         best = outcome.best
         return TraceFile(
             self.problem.id, self.problem.kind.value, model, strategy, verifier, judge, seed, sampling,

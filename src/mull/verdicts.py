@@ -76,7 +76,7 @@ async def judged(
         wallet.drop(hold)
     for name, verdict in zip(missing, new, strict=True):
         verdicts[name] = verdict
-        if bank is not None and name in keys and _is_lasting(verdict):
+        if bank is not None and name in keys and is_lasting(verdict):
             bank.keep(name, str(asking.identity), verdict)
     given: list[V] = []
     seen: set[str] = set()
@@ -87,7 +87,7 @@ async def judged(
     return given + beyond, stopped
 
 
-def _is_lasting(verdict: Verdict) -> bool:
+def is_lasting(verdict: Verdict) -> bool:
     """Whether asking again would say the same."""
     if isinstance(verdict, Behaviour):
         return verdict.is_known

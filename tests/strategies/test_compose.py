@@ -27,6 +27,14 @@ class Sure:
         return Outcome(best, None if best is None else best.text, tuple(samples), confidence=self.confidence)
 
 
+class Strict(FakeVerifier):
+    """Another verifier than the run's."""
+
+    @property
+    def identity(self) -> str:
+        return "strict"
+
+
 @dataclass(frozen=True)
 class Says:
     """One draw, whose answer it gives out as this one."""
@@ -67,6 +75,18 @@ def test_on_one_model_the_second_stage_starts_from_the_draws_of_the_first() -> N
     outcome = solve(Cascade(Sure(None, n=3), twice, other(), bar=1), on_two)
     assert [s.draw for s in outcome.candidates] == [0, 1, 2, 0, 1, 2, 3, 4]
     assert on_two.spent.calls == 8
+
+
+def test_what_was_scored_for_the_first_stage_is_not_paid_for_again_in_the_second() -> None:
+    verifier, strict = FakeVerifier(), Strict()
+    run = fake_run(verifier=verifier, seed=3)
+    outcome = solve(Cascade(Best(4), Best(6), bar=1), run)
+    assert outcome.notes["stages"] == 2, "with this seed none of the first four has a score of 1"
+    assert run.spent.calls == 6 + 6
+    assert len(verifier.seen) == 6
+    run = fake_run(verifier=verifier, seed=3)
+    solve(Cascade(Best(4), On(Best(6), verifier=strict), bar=1), run)
+    assert run.spent.calls == 6 + 4 + 6, "another verifier has not seen them yet"
 
 
 def test_what_a_cascade_did_not_use_goes_to_nobody_else() -> None:

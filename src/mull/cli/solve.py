@@ -268,4 +268,6 @@ def _show(outcome: Outcome, run: Any, grade: Grade | None) -> None:
     if grade is not None:
         verdict = {True: "right", False: "wrong", None: "not graded"}[grade.correct]
         console.print(f"graded: {verdict}" + (f" ({escape(grade.why)})" if grade.why else ""))
+    if "escalated" in outcome.notes:
+        console.print(escape(f"went on to stage {outcome.notes['stages']}: {outcome.notes['escalated']}"), style="dim")
     console.print(f"{table.cost_line(run.spent, run.seconds)}; stopped: {outcome.stopped.value}", style="dim")

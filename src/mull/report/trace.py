@@ -27,6 +27,7 @@ LETTERS = 20
 WORDS = {
     "kept": "kept", "pruned": "pruned", "resampled": "resampled", "selected": "chosen", "step": "went on",
     "finish": "drawn to its end", "lookahead": "valued by a look ahead", "rollout": "valued by a roll-out",
+    "escalated": "not sure enough, went on",
 }  # fmt: skip
 
 
@@ -324,6 +325,7 @@ def timeline(events: Sequence[Event]) -> list[tuple[str, str, str]]:
     for event in events[:MOST_EVENTS]:
         if isinstance(event, DrawEvent):
             what, on = f"draw {event.draw} of its question", f"#{event.id}{' (banked)' if event.is_banked else ''}"
+            what += f" on {event.model}" if event.model else ""
             on += "" if event.cost.output_tokens is None else f", {event.cost.output_tokens} tokens"
         elif isinstance(event, ScoreEvent):
             what = f"scored by {event.by}"
