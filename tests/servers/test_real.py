@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mull import Finish, Params, Prompt, Run, Sample, UsageError
+from mull import Cost, Finish, Outcome, Params, Problem, Prompt, Run, Sample, UsageError, spec
 from mull.errors import ModelError
 from mull.models.embedded import Nano
 from mull.models.openai import OpenAIModel
@@ -96,6 +96,63 @@ def test_a_partial_reply_is_gone_on_from(model: OpenAIModel) -> None:
     for cut in (8, 20, whole.text.index("\n", 9) + 1):
         (rest,) = drawn(model, CHAIN.extend(whole.text[:cut]), 1, temperature=0.0, max_tokens=100)
         assert rest.reply == whole.text
+
+
+def thought(model: OpenAIModel | Nano, plan: str, prompt: Prompt) -> tuple[Outcome, Cost]:
+    """What a strategy of thoughts makes of a problem at temperature 0, and what that took beside the probe."""
+    drawn(model, CHAIN, 1, max_tokens=1)
+    run = Run(model, params=Params(0.0, 200))
+    outcome = asyncio.run(spec.strategy(plan)(Problem("it", prompt), run))
+    return outcome, run.spent
+
+
+@pytest.mark.parametrize("model", BOTH, indirect=True)
+@pytest.mark.parametrize("prompt", [CHAIN, HARD], ids=["easy", "hard"])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "force", "force:wait=1", "force:wait=2", "force:at_least=70", "force:at_most=0", "force:at_most=17",
+        "force:at_most=30,wait=3",
+    ],
+)  # fmt: skip
+def test_thinking_longer_and_shorter_is_the_embedded_models(model: OpenAIModel, plan: str, prompt: Prompt) -> None:
+    here, cost_here = thought(Nano(), plan, prompt)
+    there, cost_there = thought(model, plan, prompt)
+    assert here.best is not None
+    assert there.best is not None
+    assert there.best.reply == here.best.reply
+    assert there.answer == here.answer
+    assert there.notes == here.notes
+    assert (cost_there.calls, cost_there.prompt_tokens) == (cost_here.calls, cost_here.prompt_tokens)
+    # Some count the end of the answer as a token, and some do not; of the thought all count every one.
+    assert cost_here.output_tokens is not None
+    assert cost_there.output_tokens in (cost_here.output_tokens, cost_here.output_tokens - 1)
+
+
+def test_a_logit_bias_on_a_server_is_the_embedded_models(llama: OpenAIModel) -> None:
+    """llama-cpp-python takes texts, which stand for all their tokens there: this one is a single token."""
+    problem = Prompt.user("reach 88 with 3 4 7 25")
+    free, _ = thought(Nano(), "force", problem)
+    assert free.best is not None
+    assert "Wait" in free.best.reply
+    for plan, is_other in (("tip:alpha=100,words=Wait", True), ("tip:alpha=100,words=Wait,beta=20", False)):
+        here, _ = thought(Nano(), plan, problem)
+        there, _ = thought(llama, plan, problem)
+        assert here.best is not None
+        assert there.best is not None
+        assert there.best.reply == here.best.reply
+        assert (there.best.reply != free.best.reply) is is_other
+    assert llama.capabilities is not None
+    assert llama.capabilities.biases == "texts"
+
+
+def test_a_context_that_the_server_does_not_tell_is_not_thought_away(llama: OpenAIModel) -> None:
+    """Its 512 tokens are full before the rounds are over: what was thought is shortened, and answered."""
+    drawn(llama, CHAIN, 1, max_tokens=1)
+    run = Run(llama, params=Params(0.0, 900))
+    outcome = asyncio.run(spec.strategy("force:wait=400")(Problem("it", CHAIN), run))
+    assert outcome.notes["thought_ended_by"] in ("context", "error")
+    assert outcome.answer is not None
 
 
 def test_where_thoughts_are_hidden_a_partial_reply_is_refused_with_the_reason(mlx: OpenAIModel) -> None:

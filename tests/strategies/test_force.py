@@ -11,6 +11,7 @@ from mull.errors import PromptError
 from mull.models.embedded import Nano
 from mull.strategies.force import Force, Tip
 from mull.testing import PROBLEM, FakeModel, solve
+from mull.trace import NoteEvent, Trace
 from mull.types import Cost, Draw
 
 CHAIN = Problem("chain", Prompt.user("b:a+45;a:9;c:b-30;c?"))
@@ -128,6 +129,16 @@ def test_every_round_has_what_the_rounds_before_left() -> None:
     assert reply(outcome).endswith("Wait no, 5\n</think>\nanswer: 4"), (
         "cut in its last round, and so asked with the cue"
     )
+
+
+def test_a_trace_tells_where_a_thought_was_gone_on_with() -> None:
+    trace = Trace(PROBLEM)
+    force(Writer(says=WAITS), "force:wait=2", trace=trace)
+    told = [event for event in trace.events if isinstance(event, NoteEvent)]
+    assert [(event.what, event.draws, event.details["string"]) for event in told] == [
+        ("gone on", [0], "Wait"),
+        ("gone on", [1], "Wait"),
+    ]
 
 
 def test_a_thought_is_cut_closed_and_asked_for_its_answer() -> None:

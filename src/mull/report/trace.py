@@ -28,6 +28,7 @@ WORDS = {
     "kept": "kept", "pruned": "pruned", "resampled": "resampled", "selected": "chosen", "step": "went on",
     "finish": "drawn to its end", "lookahead": "valued by a look ahead", "rollout": "valued by a roll-out",
     "escalated": "not sure enough, went on",
+    "gone on": "its end taken back",
 }  # fmt: skip
 
 
@@ -285,7 +286,9 @@ def reason(trace: TraceFile, nodes: Sequence[Node]) -> list[str]:
     path = [node for node in nodes if node.is_winning]
     if len(path) > 1:
         values = " → ".join("?" if node.value is None else f"{node.value:.2f}" for node in path)
-        sentences.append(f"Its reply grew in {len(path)} draws; their scores along the way: {values}.")
+        is_scored = any(node.value is not None for node in path)
+        along = f"; their scores along the way: {values}" if is_scored else ""
+        sentences.append(f"Its reply grew in {len(path)} draws{along}.")
     pruned = sum(node.fate == "pruned" for node in nodes)
     if pruned:
         sentences.append(f"{pruned} of {len(nodes)} draws were pruned on the way.")
