@@ -70,6 +70,8 @@ class Draws:
         )
         self._watch = watch
         self._wallet = Wallet(budget)
+        self._looks = self._wallet
+        """What a look at a server is paid from: where a run only rehearses, the wallet of the run that it is for."""
         self._drawn: Counter[str] = Counter()
         self._given = Given()
 
@@ -140,7 +142,7 @@ class Draws:
     async def prepare(self) -> None:
         """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
         if isinstance(self.model, Served):
-            purse = Purse(self._wallet, self._wallet.hold(Cost(), 0))
+            purse = Purse(self._looks, self._looks.hold(Cost(), 0))
             try:
                 await self.model.prepare(purse)
             finally:

@@ -80,11 +80,13 @@ class Run(Draws):
     async def rehearse(self, strategy: Strategy, problem: Problem) -> None:
         """Has a strategy refuse now, before anything is spent, what it would refuse on its way: it runs on no budget.
 
-        A model without a price under a ceiling on it, a verifier that is missing: raises what the strategy raises.
+        A model without a price under a ceiling on it, a verifier that is missing: raises what the strategy raises. A
+        server that nobody has looked at is looked at for that, at this run's expense.
         """
         if self.budget.calls != 0:
             nothing = replace(self.budget, calls=0, seconds=None)
             dry = Run(self.model, budget=nothing, params=self.params)
+            dry._looks = self._looks
             await strategy(problem, dry.on(verifier=self.verifier, judge=self.judge, executor=self.executor))
 
     @property

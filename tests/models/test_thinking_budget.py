@@ -4,6 +4,7 @@ import pytest
 
 from fault_server import FaultServer
 from mull import AnswerKind, MemoryBank, Params, Problem, Prompt, Run, UsageError
+from mull.strategies.compose import Repeat
 from mull.strategies.force import Force
 from mull.strategies.thinking_budget import ThinkingBudget
 
@@ -109,4 +110,15 @@ async def test_force_on_a_server_that_continues_partial_replies(served) -> None:
         assert (first["max_tokens"], first["stop"]) == (3, ["</think>"])
         assert last["messages"][-1]["content"].endswith("\n</think>\nanswer:")
         assert last["max_tokens"] == 57
+        assert "did not begin its reply" in str(outcome.notes["warning"])
+
+
+async def test_several_forced_chains_on_a_server_that_nobody_has_looked_at(served) -> None:
+    """What a composition rehearses on no budget still finds out what the server can do, at the run's expense."""
+    async with FaultServer() as server:
+        run = Run(served(server), params=Params(1.0, 60))
+        outcome = await Repeat(Force(at_most=3, n_answer=8), n=3)(HELLO, run)
+        n_probes = run.model.capabilities.cost.calls
+        assert len(outcome.candidates) == 3
+        assert run.spent.calls == n_probes + 6
         assert "did not begin its reply" in str(outcome.notes["warning"])

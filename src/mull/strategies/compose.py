@@ -43,6 +43,12 @@ def ended(outcomes: Sequence[Outcome], run: Run) -> Stopped:
     return Stopped.EARLY if early and run.stopped is Stopped.COMPLETE else run.stopped
 
 
+def warned(outcomes: Sequence[Outcome]) -> dict[str, float | str | None]:
+    """What the parts warn of, each warning once, as a note."""
+    words = dict.fromkeys(str(outcome.notes["warning"]) for outcome in outcomes if outcome.notes.get("warning"))
+    return {"warning": "; ".join(words)} if words else {}
+
+
 @dataclass(frozen=True)
 class On:
     """A strategy on another model than the run's, or with another verifier or judge, under the same budget."""
@@ -96,6 +102,7 @@ class Cascade:
         deeper = then.notes.get("stages", 1)
         notes = {
             **told.notes,
+            **warned([first, then]),
             "stages": 1 + (deeper if isinstance(deeper, int | float) else 1),
             "escalated": "; ".join([why, *filter(None, [str(then.notes.get("escalated") or "")])]),
         }
@@ -135,7 +142,7 @@ class Ensemble:
         return replace(
             pooled(outcomes), best=None if place is None else bests[place], answer=ballot.answer, tally=ballot.tally,
             confidence=ballot.share, stopped=ended(outcomes, run),
-            notes={**turnout(answers), "silent": len(outcomes) - len(votes)},
+            notes={**turnout(answers), "silent": len(outcomes) - len(votes), **warned(outcomes)},
         )  # fmt: skip
 
 
@@ -164,7 +171,7 @@ class Repeat:
         answers = await classes(problem, bests)
         found = replace(
             pooled(outcomes, {id(best): score for best, score in zip(bests, scores, strict=False)}),
-            stopped=ended(outcomes, run), notes=turnout(answers),
+            stopped=ended(outcomes, run), notes={**turnout(answers), **warned(outcomes)},
         )  # fmt: skip
         if self.pick == "best":
             place = pick.best(scores, run.rng)
