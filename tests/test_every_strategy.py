@@ -7,6 +7,7 @@ import pytest
 from mull import Budget, Strategy, spec, testing
 from mull.bank import open_bank
 
+POLICY = Path(__file__).parent / "data" / "policy.toml"
 SPECS = [
     "single",
     "majority:n=16",
@@ -64,6 +65,9 @@ SPECS = [
     "repeat:of=(cascade:first=(majority:n=2),then=single,model=other,bar=1),n=3",
     "repeat:of=(adaptive:n=6),n=3,pick=weighted",
     "repeat:of=(mcts:n=8,width=2),n=2,pick=best",
+    "auto:n=16",
+    f"auto:policy={POLICY}",
+    f"auto:policy={POLICY},budget=60",
 ]
 
 

@@ -41,6 +41,8 @@ class RecordedSample:
     correct: bool | None
     score: float | None
     output_tokens: int | None = None
+    logprob: float | None = None
+    """The mean natural logarithm of a token's probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,9 @@ def _recorded_sample(path: Path, line: int, place: int, sample: Any) -> Recorded
     tokens = sample.get("output_tokens")
     if tokens is not None and (not isinstance(tokens, int) or tokens < 0):
         raise FileFormatError(path, line, f"sample {place}: `output_tokens` must be a whole number, not {tokens!r}")
+    logprob = sample.get("logprob")
+    if logprob is not None and not isinstance(logprob, (int, float)):
+        raise FileFormatError(path, line, f"sample {place}: `logprob` must be a number, not {logprob!r}")
     answer = _text(sample.get("final_answer"))
     text = sample.get("text")
     return RecordedSample(
@@ -136,6 +141,7 @@ def _recorded_sample(path: Path, line: int, place: int, sample: Any) -> Recorded
         correct=None if correct is None else bool(correct),
         score=None if score is None else float(score),
         output_tokens=tokens,
+        logprob=None if logprob is None else float(logprob),
     )
 
 

@@ -49,6 +49,7 @@ STRATEGIES = {
     "cascade": "mull.strategies.compose:Cascade",
     "ensemble": "mull.strategies.compose:Ensemble",
     "repeat": "mull.strategies.compose:Repeat",
+    "auto": "mull.strategies.auto:Auto",
 }
 VERIFIERS = {
     "countdown": "mull.verifiers.countdown:CountdownChecker",

@@ -1,1 +1,1 @@
-"""Where the next draw is worth most: stopping rules, and one budget over many problems."""
+"""Where compute goes: how hard a problem is, which strategy suits it, one budget over many, and when to stop."""

@@ -270,4 +270,6 @@ def _show(outcome: Outcome, run: Any, grade: Grade | None) -> None:
         console.print(f"graded: {verdict}" + (f" ({escape(grade.why)})" if grade.why else ""))
     if "escalated" in outcome.notes:
         console.print(escape(f"went on to stage {outcome.notes['stages']}: {outcome.notes['escalated']}"), style="dim")
+    if (advice := outcome.notes.get("advice")) is not None:
+        console.print(f"advice: {escape(str(advice))}")
     console.print(f"{table.cost_line(run.spent, run.seconds)}; stopped: {outcome.stopped.value}", style="dim")

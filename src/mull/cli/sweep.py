@@ -130,6 +130,9 @@ def sweep(
         about = {
             **made_by(), "task": the_task.name, "strategies": list(plans), "models": [m.name for m in models],
             "data_date": getattr(the_task, "data_date", None), "verifier": verifier, "judge": judge, "seed": seed,
+            "identities": {m.name: m.identity for m in models},
+            "verifier_identity": None if the_verifier is None else the_verifier.identity or the_verifier.name,
+            "kinds": sorted({cell.problem.kind.value for cell in outcomes}),
             "params": asdict(params), "budget": asdict(budget),
         }  # fmt: skip
         sources.write_lines(out, [{"sweep": about}, *lines])

@@ -1,4 +1,4 @@
-"""`mull train`: step labels, and reward models trained on them."""
+"""`mull train`: step labels, reward models trained on them, and policies that say where compute goes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from mull.cli.source import GroupOption
 from mull.errors import UnknownNameError, UsageError
 from mull.types import Budget, Cost, Params, Problem
 
-train_app = typer.Typer(help="Train verifiers, from labels of steps to reward models; learn when to stop.")
+train_app = typer.Typer(
+    help="Train verifiers, from labels of steps to reward models; learn when to stop and what to spend."
+)
 PRICE = 0.006
 """What a draw costs by default, as of `mull.strategies.adaptive.Adaptive`."""
 N_AT_ONCE = 48
@@ -237,6 +239,48 @@ def stop(
         f"of at most {n} draws it expects to make {expected.draws:.1f}, and an answer that the full vote does not "
         f"elect in {expected.disagreement:.1%}"
     )
+
+
+@train_app.command()
+def policy(
+    sweeps: Annotated[list[Path], typer.Argument(help="What `mull sweep --out` wrote, of one model and verifier.")],
+    out: Annotated[Path, typer.Option("--out", help="The policy file (TOML).")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Whose rows, where there are several.")] = None,
+    pilot: Annotated[
+        int | None, typer.Option(help="Draws that tell how hard a problem is. [default: what two folds favour]")
+    ] = None,
+    bins: Annotated[int, typer.Option(help="Bins of difficulty, of equal size.")] = 5,
+    unit: Annotated[Literal["tokens", "flops", "usd"], typer.Option(help="What strategies are priced in.")] = "tokens",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn which strategy suits which problem at which cost, for `--strategy auto:policy=FILE`.
+
+    Example: mull train policy sweep.jsonl --out policy.toml
+    """
+    from mull.allocate import policy_file
+    from mull.allocate.learn import learn
+    from mull.lab.lessons import read_lessons
+
+    lessons, origin = read_lessons(sweeps, model)
+    learned = learn(lessons, origin, pilot=pilot, bins=bins, unit=unit, seed=seed)
+    policy_file.write(out, learned)
+    if as_json:
+        print_json({"out": str(out), **asdict(learned)})
+        return
+    typer.echo(
+        f"{origin.problems} problems, {len(learned.plans)} plans in {out}; {learned.pilot} draws tell how hard one is"
+    )
+    for number, bin in enumerate(learned.bins, 1):
+        options = ", then ".join(f"{o.strategy} ({o.accuracy:.0%})" for o in bin.options)
+        typer.echo(f"bin {number}: pass@1 {bin.pass_at_1:.0%}: {options}")
+    if learned.calibration is not None:
+        typer.echo(f"predicted pass@1 is off by {learned.calibration.error:.3f} on problems it was not fitted on")
+    for row in learned.evidence:
+        typer.echo(
+            f"at {row.budget:,.0f} {unit} a problem: {row.accuracy:.1%} (cost {row.cost:,.0f}), "
+            f"one strategy for all {row.uniform_accuracy:.1%} (cost {row.uniform_cost:,.0f})"
+        )
 
 
 def _train(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -172,11 +173,12 @@ def _taken(path: Path, line: int, name: str, row: Any) -> Taken:
 def sweep_rows(model: Model, cells: Mapping[str, Sequence[Cell]]) -> Iterable[dict[str, Any]]:
     """A grid as lines, one for each problem: what each strategy made of it, and the draws of the widest.
 
-    Only strategies that draw the same number for every problem lend their draws: where the number depends on what
-    was drawn, averages over subsets would be biased. Where there is no such strategy `samples` is empty.
+    Only strategies that draw whole replies, the same number for every problem, lend their draws: where the number
+    depends on what was drawn, or a search chose how replies go on, averages over subsets would be biased. Where there
+    is no such strategy `samples` is empty. Of two that are as wide the one with scores lends them.
     """
-    steady = {n: c for n, c in cells.items() if all(x.outcome.stopped is not Stopped.EARLY for x in c)}
-    widest = max(steady, key=lambda n: sum(len(cell.outcome.candidates) for cell in steady[n]), default=None)
+    steady = {n: c for n, c in cells.items() if all(map(_lends, c))}
+    widest = max(steady, key=lambda n: _width(steady[n]), default=None)
     for i, cell in enumerate(next(iter(cells.values()), ())):
         yield {
             "problem_id": cell.problem.id,
@@ -186,6 +188,18 @@ def sweep_rows(model: Model, cells: Mapping[str, Sequence[Cell]]) -> Iterable[di
             "samples": [] if widest is None else _sample_rows(cells[widest][i]),
             "outcomes": {name: _outcome_row(column[i]) for name, column in cells.items()},
         }
+
+
+def _lends(cell: Cell) -> bool:
+    """Whether an outcome's candidates are independent draws, and their number was not of their own making."""
+    outcome = cell.outcome
+    return outcome.stopped is not Stopped.EARLY and all(s.prompt == cell.problem.prompt for s in outcome.candidates)
+
+
+def _width(cells: Sequence[Cell]) -> tuple[int, int]:
+    """How many draws a strategy has, and how many scores."""
+    outcomes = [cell.outcome for cell in cells]
+    return sum(len(o.candidates) for o in outcomes), sum(len(o.scores) for o in outcomes)
 
 
 def _sample_rows(cell: Cell) -> list[dict[str, Any]]:
@@ -198,6 +212,7 @@ def _sample_rows(cell: Cell) -> list[dict[str, Any]]:
             "correct": grade.correct,
             "score": None if score is None else score.value,
             "output_tokens": sample.cost.output_tokens,
+            "logprob": None if not sample.logprobs else round(math.fsum(sample.logprobs) / len(sample.logprobs), 5),
         }
         for sample, answer, grade, score in zip(cell.outcome.candidates, answers, cell.candidates, scores, strict=True)
     ]

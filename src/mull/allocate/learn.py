@@ -1,0 +1,272 @@
+"""Learning a policy from a sweep: difficulty, bins, the options of each, and two folds that say what it is worth."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mull.allocate.difficulty import (
+    Calibration,
+    Look,
+    bin_of,
+    calibration,
+    edges,
+    features,
+    fit,
+    logistic,
+    ordinal_bins,
+)
+from mull.allocate.policy import STOP, UNITS, Bin, Evidence, Option, Origin, Plan, Policy, Step, greedy, hull
+from mull.errors import UsageError
+
+Floats = NDArray[np.float64]
+
+WORTH = 0.01
+"""Of accuracy: an option that gains less over a cheaper one is left out."""
+LEAST_IN_BIN = 8
+"""Problems of each bin that there must be at least, in each of the two folds."""
+PILOTS = (0, 1, 2, 4)
+"""Draws to look at that are tried."""
+N_BUDGETS = 8
+"""Budgets at which the evidence compares."""
+SCORES = {"best", "weighted", "best-of-majority", "until-pass", "auto"}
+"""Strategies whose first draws are the question's own, each scored: the first look is among what they do."""
+COUNTS = {"single", "majority", "adaptive", "tournament", "league"}
+"""Those whose first draws are the question's own, not scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a strategy made of a problem, and what that cost in each of `UNITS`; `None` is unknown."""
+
+    correct: bool
+    cost: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A problem of a sweep: its draws in order, whether each is right, what one costs as looked at, and all tries."""
+
+    id: str
+    question: str
+    looks: tuple[Look, ...]
+    correct: tuple[bool, ...]
+    draw: Mapping[str, float | None]
+    tries: Mapping[str, Tried]
+
+    @property
+    def is_scored(self) -> bool:
+        return any(look.score is not None for look in self.looks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Problems by options: the first option is to stop after the look, where there is one.
+
+    `costs` are with the look, `alone` those of each strategy without it, `all_costs` as `costs` in every unit.
+    """
+
+    names: list[str]
+    has_look: bool
+    correct: Floats
+    costs: Floats
+    alone: Floats
+    all_costs: Mapping[str, Floats]
+    shares: Floats
+    """Right draws among those after the look."""
+    seen: list[dict[str, float | None]]
+
+    @property
+    def options(self) -> list[int]:
+        return list(range(0 if self.has_look else 1, len(self.names)))
+
+
+def learn(
+    lessons: Sequence[Lesson], origin: Origin, *, pilot: int | None = None, bins: int = 5, unit: str = "tokens",
+    seed: int = 0,
+) -> Policy:  # fmt: skip
+    """The policy that a sweep shows to be best, with what two folds say of it.
+
+    `pilot` draws are looked at; without it as many as the two folds favour, of `PILOTS`. `bins` are parts of equal size
+    by predicted pass@1. Raises `UsageError` where the sweep is too small, or does not say what things cost in `unit`.
+    """
+    _check(lessons, pilot or 0, bins, unit)
+    pilots = [k for k in PILOTS if all(len(one.looks) > k for one in lessons)] if pilot is None else [pilot]
+    tried = [(_table(lessons, k, unit), k) for k in pilots]
+    order = np.random.default_rng(seed).permutation(len(lessons))
+    halves = np.sort(order[::2]), np.sort(order[1::2])
+    found = []
+    for table, k in tried:
+        folds = [(_learned(table, here, origin, k, bins, unit), here, there) for here, there in (halves, halves[::-1])]
+        found.append((table, k, folds))
+    # All are compared at budgets that pay for each of them.
+    least = max(policy.plans[0].cost for _, _, folds in found for policy, _, _ in folds)
+    most = max(float(table.alone.mean(axis=0).max()) for table, _, _ in found)
+    budgets = [float(b) for b in np.geomspace(least, max(least, most), N_BUDGETS)]
+    told = [_evidence(table, folds, budgets) for table, _, folds in found]
+    best = max(range(len(found)), key=lambda i: sum(row.accuracy for row in told[i]))
+    table, k, folds = found[best]
+    policy = _learned(table, np.arange(len(lessons)), origin, k, bins, unit)
+    return replace(policy, calibration=_calibration(table, folds), evidence=tuple(told[best]))
+
+
+def _check(lessons: Sequence[Lesson], pilot: int, bins: int, unit: str) -> None:
+    if pilot < 0 or bins < 1:
+        raise UsageError(f"a policy looks at no fewer than 0 draws and has at least one bin, not {pilot} and {bins}")
+    if unit not in UNITS:
+        raise UsageError(f"a policy is priced in {', '.join(UNITS)}, not {unit!r}")
+    least = 2 * bins * LEAST_IN_BIN
+    if len(lessons) < least:
+        raise UsageError(
+            f"{len(lessons)} problems are too few to learn a policy from: {bins} bins of {LEAST_IN_BIN} problems in "
+            f"each of two folds need {least}; sweep more problems or take fewer bins"
+        )
+    short = [lesson for lesson in lessons if len(lesson.looks) <= pilot]
+    if short:
+        raise UsageError(
+            f"{len(short)} problems have no more than {pilot} draws: the look takes {pilot}, and the draws after them "
+            "tell how hard a problem is; add a strategy such as majority:n=16 to the sweep"
+        )
+    for name in lessons[0].tries:
+        unknown = sum(lesson.tries[name].cost.get(unit) is None for lesson in lessons)
+        if unknown:
+            needed = {"flops": "active_params", "usd": "usd_per_mtok_in and usd_per_mtok_out"}.get(unit)
+            remedy = f"give {needed} of the model in mull.toml and sweep again, or " if needed else ""
+            raise UsageError(
+                f"the sweep does not know what {name} cost in {unit} on {unknown} of {len(lessons)} problems: "
+                f"{remedy}take another --unit"
+            )
+
+
+def _table(lessons: Sequence[Lesson], pilot: int, unit: str) -> _Table:
+    names = list(lessons[0].tries)
+    all_costs = {}
+    for part in UNITS:
+        rows = [[_look_cost(one, pilot, part), *(_cost(one, name, pilot, part) for name in names)] for one in lessons]
+        all_costs[part] = np.array(rows)
+    right = [[_elected(one, pilot), *(one.tries[name].correct for name in names)] for one in lessons]
+    shares = np.array([np.mean(one.correct[pilot:]) for one in lessons])
+    seen = [features(one.question, one.looks[:pilot]) for one in lessons]
+    alone = [[_look_cost(one, pilot, unit), *(one.tries[name].cost[unit] for name in names)] for one in lessons]
+    correct = np.array(right, dtype=np.float64)
+    return _Table([STOP, *names], pilot > 0, correct, all_costs[unit], np.array(alone), all_costs, shares, seen)
+
+
+def _look_cost(lesson: Lesson, pilot: int, unit: str) -> float:
+    each = lesson.draw.get(unit)
+    return math.nan if each is None else pilot * each
+
+
+def _cost(lesson: Lesson, name: str, pilot: int, unit: str) -> float:
+    """What a strategy costs with the look: that is the first of what the strategy does, or comes on top."""
+    tried, look = lesson.tries[name], _look_cost(lesson, pilot, unit)
+    own = tried.cost.get(unit)
+    if own is None:
+        return math.nan
+    includes_look = SCORES if lesson.is_scored else SCORES | COUNTS
+    return max(own, look) if name.partition(":")[0] in includes_look else own + look
+
+
+def _elected(lesson: Lesson, pilot: int) -> bool:
+    """Whether the look alone gives the right answer: its best weighted answer, or the most frequent without scores."""
+    weights: defaultdict[str, float] = defaultdict(float)
+    looks = lesson.looks[:pilot]
+    any_score = any(look.score is not None for look in looks)
+    for look in looks:
+        if look.answer is not None:
+            weights[look.answer] += (look.score or 0.0) if any_score else 1.0
+    if not weights:
+        return False
+    winner = max(weights, key=lambda answer: weights[answer])
+    return next(c for look, c in zip(looks, lesson.correct, strict=False) if look.answer == winner)
+
+
+def _learned(table: _Table, rows: NDArray[np.intp], origin: Origin, pilot: int, bins: int, unit: str) -> Policy:
+    """The policy of some of the problems."""
+    difficulty = fit([table.seen[i] for i in rows], table.shares[rows])
+    chances = [difficulty.predict(table.seen[i]) for i in rows]
+    placed = np.array(ordinal_bins(chances, bins))
+    groups = [rows[placed == b] for b in range(bins)]
+    smooth = _smoothed(table, rows, chances)
+    fronts = [_front(table, group, smooth[placed == b].mean(axis=0)) for b, group in enumerate(groups)]
+    weights = [len(group) / len(rows) for group in groups]
+    plans = []
+    for at in greedy(fronts, weights):
+        steps = [front[k] for front, k in zip(fronts, at, strict=True)]
+        cost = sum(w * step.cost for w, step in zip(weights, steps, strict=True))
+        value = sum(w * step.value for w, step in zip(weights, steps, strict=True))
+        plans.append(Plan(cost, value, tuple(table.names[step.place] for step in steps)))
+    made = [_bin(table, group, front) for group, front in zip(groups, fronts, strict=True)]
+    return Policy(origin, unit, pilot, difficulty, edges(chances, bins), tuple(made), tuple(plans))
+
+
+def _smoothed(table: _Table, rows: NDArray[np.intp], chances: Sequence[float]) -> Floats:
+    """What each option reaches on each of the problems, smooth over their difficulty: a logistic curve.
+
+    Bins on their own would have a few dozen problems each, of which the best of twenty options looks better than it is.
+    """
+    x = np.log(np.clip(chances, 1e-3, 1 - 1e-3)) - np.log1p(-np.clip(chances, 1e-3, 1 - 1e-3))
+    x = (x - x.mean()) / max(1e-9, float(x.std()))
+    design = np.stack([np.ones(len(x)), x], axis=1)
+    columns = [1 / (1 + np.exp(-design @ logistic(design, table.correct[rows, k]))) for k in range(len(table.names))]
+    return np.stack(columns, axis=1)
+
+
+def _front(table: _Table, group: NDArray[np.intp], values: Floats) -> list[Step]:
+    """The options of a bin that some price makes the best, each better than the one before by more than `WORTH`."""
+    costs, places = table.costs[group].mean(axis=0), list(table.options)
+    while True:
+        front = [Step(s.cost, s.value, places[s.place]) for s in hull(costs[places].tolist(), values[places].tolist())]
+        small = [high.place for low, high in itertools.pairwise(front) if high.value - low.value < WORTH]
+        if not small:
+            return front
+        places.remove(small[-1])
+
+
+def _mean_costs(table: _Table, group: NDArray[np.intp], place: int) -> dict[str, float | None]:
+    means = {unit: float(costs[group, place].mean()) for unit, costs in table.all_costs.items()}
+    return {unit: None if math.isnan(mean) else mean for unit, mean in means.items()}
+
+
+def _bin(table: _Table, group: NDArray[np.intp], front: Sequence[Step]) -> Bin:
+    look, options = _mean_costs(table, group, 0), []
+    for step in front:
+        known = _mean_costs(table, group, step.place)
+        options.append(Option(table.names[step.place], step.value, known))
+    return Bin(len(group), float(table.shares[group].mean()), look, tuple(options))
+
+
+Fold = tuple[Policy, NDArray[np.intp], NDArray[np.intp]]
+"""A policy, the problems it was learned on, and those that it is measured on."""
+
+
+def _calibration(table: _Table, folds: Sequence[Fold]) -> Calibration:
+    predicted = np.full(len(table.shares), np.nan)
+    for policy, _, there in folds:
+        predicted[there] = [policy.difficulty.predict(table.seen[i]) for i in there]
+    return calibration(predicted, table.shares)
+
+
+def _evidence(table: _Table, folds: Sequence[Fold], budgets: Sequence[float]) -> list[Evidence]:
+    means, found = table.alone.mean(axis=0), []
+    for budget in budgets:
+        mine, uniform = [], []
+        for policy, here, there in folds:
+            chosen = {name: table.names.index(name) for name in policy.plan(budget).strategies}
+            for i in there:
+                bin = bin_of(policy.difficulty.predict(table.seen[i]), policy.edges)
+                place = chosen[policy.plan(budget).strategies[bin]]
+                mine.append((table.correct[i, place], table.costs[i, place]))
+            affordable = [k for k in table.options if table.alone[here, k].mean() <= budget]
+            cheapest = min(table.options, key=lambda k: means[k])
+            best = max(affordable, key=lambda k: table.correct[here, k].mean(), default=cheapest)
+            uniform += [(table.correct[i, best], table.alone[i, best]) for i in there]
+        (accuracy, cost), (flat, flat_cost) = np.mean(mine, axis=0), np.mean(uniform, axis=0)
+        found.append(Evidence(budget, float(accuracy), float(cost), float(flat), float(flat_cost)))
+    return found

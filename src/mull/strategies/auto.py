@@ -1,0 +1,166 @@
+"""The strategy that chooses a strategy: by a policy that was learned, or else by what the draws themselves say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mull import spec
+from mull.allocate import policy_file
+from mull.allocate.difficulty import Look, features
+from mull.allocate.policy import HOPELESS, STOP, Policy
+from mull.answers import classes
+from mull.equal import Answers
+from mull.errors import UsageError
+from mull.run import Run
+from mull.strategies import pick
+from mull.strategies.adaptive import Adaptive
+from mull.strategies.parallel import check_at_least, elected
+from mull.types import AnswerKind, Outcome, Problem, Sample, Score, Stopped, Strategy
+
+BIGGER = "a bigger model is the better buy"
+"""The advice of an outcome whose notes say that more draws buy little."""
+
+
+def look(answer: str | None, sample: Sample, score: Score | None) -> Look:
+    """What a draw looks like to a policy."""
+    logprobs = sample.logprobs
+    logprob = math.fsum(logprobs) / len(logprobs) if logprobs else None
+    return Look(answer, None if score is None else score.value, sample.cost.output_tokens, logprob)
+
+
+def doubt(answers: Sequence[str | None], scores: Sequence[Score], answer: str | None) -> float:
+    """The chance that no draw with this answer is right, its scores taken as independent chances."""
+    return math.prod(
+        1 - s.value for a, s in zip(answers, scores, strict=True) if a == answer is not None and s.value is not None
+    )
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Spends what the problem in hand is worth.
+
+    With a `policy` (`mull train policy`) a few draws tell how hard the problem is, and the policy has the strategy for
+    such problems: often none, since what is there is enough, or since more would not help. `budget` is what a problem
+    may cost on the mean, in the policy's unit; without it accuracy comes first, within the run's own ceilings. A
+    policy of another model, verifier or task is refused unless `force`.
+
+    Without a policy it draws until one answer is sure, n times at most: with a verifier until the scores of its draws,
+    taken as chances, leave a doubt of 1 - `level` and it outweighs all others together, which a checker that passes
+    one does at once; without one it is `adaptive:rule=beta`.
+    """
+
+    n: int = 64
+    level: float = 0.95
+    policy: str | None = None
+    budget: float | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n)
+        if not 0.5 < self.level < 1:
+            raise UsageError(f"level must be between 0.5 and 1, not {self.level}")
+        if self.policy is not None:
+            policy_file.read(self.policy).plan(self.budget)
+        elif self.budget is not None:
+            raise UsageError("a mean budget needs a policy: auto:policy=FILE,budget=...; ceilings need none")
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        if self.policy is not None:
+            return await self._learned(policy_file.read(self.policy), problem, run)
+        if run.verifier is None:
+            return _advised(await Adaptive(self.n, "beta", level=self.level)(problem, run))
+        return _advised(await self._until_sure(problem, run))
+
+    async def _until_sure(self, problem: Problem, run: Run) -> Outcome:
+        samples: list[Sample] = []
+        scores: list[Score] = []
+        while len(samples) < self.n:
+            # Waves grow with what is there: few round trips, and at most half as many draws as were needed.
+            wave = await run.draw(problem.prompt, min(max(1, len(samples) // 2), self.n - len(samples)))
+            if not wave:
+                break
+            samples += wave
+            scores += await run.score(problem, wave)
+            answers = await classes(problem, samples)
+            (answer, tally) = pick.weighted(answers, scores, run.rng)
+            outweighs = 2 * sum(weight for _, weight in tally[:1]) > sum(weight for _, weight in tally)
+            if outweighs and doubt(answers, scores, answer) <= 1 - self.level:
+                early = Stopped.EARLY if len(samples) < self.n else run.stopped
+                return _elected(answers, samples, scores, run, early)
+        return _elected(await classes(problem, samples), samples, scores, run, run.stopped)
+
+    async def _learned(self, policy: Policy, problem: Problem, run: Run) -> Outcome:
+        self._check(policy, problem, run)
+        samples = await run.draw(problem.prompt, policy.pilot) if policy.pilot else []
+        scores = await run.score(problem, samples) if samples and policy.origin.verifier is not None else []
+        answers = await classes(problem, samples)
+        looks = [
+            look(a, s, scores[i] if scores else None) for i, (a, s) in enumerate(zip(answers, samples, strict=True))
+        ]
+        chance, bin = policy.place(features(problem.prompt.messages[-1].content, looks))
+        option = policy.choose(bin, run.left, self.budget)
+        notes: dict[str, float | str | None] = {
+            "predicted_pass_at_1": chance, "bin": bin + 1.0, "option": option.strategy, "expected": option.accuracy,
+        }  # fmt: skip
+        if policy.best(bin) < HOPELESS:
+            notes["advice"] = BIGGER
+        run.note("allocated", samples, **notes)
+        first = _elected(answers, samples, scores, run, Stopped.EARLY)
+        if option.strategy == STOP or len(samples) < policy.pilot:
+            outcome = first if len(samples) == policy.pilot else replace(first, stopped=run.stopped)
+        else:
+            strategy: Strategy = spec.strategy(option.strategy)
+            run.hand_back(samples)
+            outcome = await strategy(problem, run)
+            if outcome.best is None:
+                outcome = replace(first, stopped=outcome.stopped)
+        return replace(outcome, notes={**outcome.notes, **notes})
+
+    def _check(self, policy: Policy, problem: Problem, run: Run) -> None:
+        """Refuses a policy that was learned on something else, before anything is spent."""
+        come = policy.origin
+        verifier = None if run.verifier is None else run.verifier.identity or run.verifier.name
+        task, kind, temperature = _family(problem.id), problem.kind, run.params.temperature
+        known = sorted({name.partition(":")[0] for name in come.tasks})
+        # Only the ids of generated problems tell their task, and text is what a prompt asks for of which nobody said.
+        is_other_task = task in spec.TASKS and task not in known
+        is_other_kind = kind is not AnswerKind.TEXT and kind.value not in come.kinds
+        differ = [
+            ("the model", come.model, run.model.identity, come.model != run.model.identity),
+            ("the verifier", come.verifier, verifier, come.verifier != verifier),
+            ("the temperature", come.temperature, temperature, come.temperature != temperature),
+            ("the task", ", ".join(known), task, is_other_task),
+            ("answers of kind", ", ".join(come.kinds), kind.value, is_other_kind),
+        ]
+        for what, theirs, ours, is_other in differ:
+            if is_other and not self.force:
+                raise UsageError(
+                    f"the policy {self.policy} was learned with {what} {theirs}, and this is {ours}: learn one with "
+                    "`mull train policy`, or say force=true"
+                )
+        if come.verifier is not None and run.verifier is None:
+            raise UsageError(f"the policy {self.policy} needs a verifier, as it was learned with {come.verifier}")
+
+
+def _family(id: str) -> str:
+    """The kind of task that a problem's id names, as `chain` in `chain:ops=4/0/7`."""
+    return id.partition("/")[0].partition(":")[0] if "/" in id else ""
+
+
+def _elected(
+    answers: Answers, samples: Sequence[Sample], scores: Sequence[Score], run: Run, stopped: Stopped
+) -> Outcome:
+    """A vote weighted by the scores; where no draw has one they are only counted."""
+    ballot = pick.weighted(answers, scores, run.rng) if scores else pick.majority(answers, run.rng)
+    if ballot.answer is None:
+        ballot = pick.majority(answers, run.rng)
+    return elected(ballot, answers, samples, scores, stopped)
+
+
+def _advised(outcome: Outcome) -> Outcome:
+    """Adds the advice to buy a bigger model where all draws were made and not even half speaks for an answer."""
+    if outcome.stopped is Stopped.COMPLETE and (outcome.confidence or 0.0) < 0.5:
+        return replace(outcome, notes={**outcome.notes, "advice": BIGGER})
+    return outcome
