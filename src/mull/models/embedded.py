@@ -43,8 +43,9 @@ class _Loaded:
         self.tokenizer.encode_special_tokens = True
         self.id_of: dict[str, int] = self.tokenizer.get_vocab()
         self.special = {self.id_of[token] for token in (UNKNOWN, BOS, EOS, USER, ASSISTANT, "<pad>")}
+        self.token_of = {i: token for token, i in self.id_of.items()}
         self._encode = lru_cache(N_TEXTS)(self._encoded)
-        self.text_of = {i: "" if i in self.special else token for token, i in self.id_of.items()}
+        self.text_of = {i: "" if i in self.special else token for i, token in self.token_of.items()}
 
     def encode(self, text: str) -> list[int]:
         """Token ids; raises `PromptError` for characters that the model has never seen."""
@@ -154,7 +155,7 @@ class EmbeddedModel:
         request = Request(
             tuple(ids), len(ids) - len(self._model.encode(prompt.prefix)), [draw.seed for draw in draws],
             self._room(len(ids), params), params.temperature, params.top_p, params.top_k, self._stops(params.stop),
-            hand_over, hand_over, self._bias(params.logit_bias),
+            hand_over, hand_over, self._bias(params.logit_bias), params.logprobs or 0,
         )  # fmt: skip
         engine = self._model.engine
         engine.submit(request)
@@ -222,7 +223,11 @@ class EmbeddedModel:
         elif cuts := [at for s in params.stop if (at := text.find(s)) >= 0]:
             text, finish = text[: min(cuts)], Finish.STOP_STRING
         cost = self._cost(prompt, draw, n_prompt, finished)
-        return Sample(prompt, text, finish, cost, draw.number, draw.seed, tuple(finished.logprobs))
+        told = [tuple((self._model.token_of[token], p) for token, p in place) for place in finished.tops]
+        alternatives = tuple(told) if params.logprobs else None
+        return Sample(
+            prompt, text, finish, cost, draw.number, draw.seed, tuple(finished.logprobs), alternatives=alternatives
+        )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mull.runtime.prefixes import Prefixes
+from mull.runtime.sampling import Top, filtered, likeliest
 from mull.runtime.session import BLOCK, Binding, Floats, Session, blocks
 
 ROWS = 64
@@ -60,6 +61,8 @@ class Request:
     fail: Callable[[BaseException], None]
     bias: NDArray[np.float64] | None = None
     """Added to the logits that are drawn from, one for each token of the vocabulary."""
+    n_tops: int = 0
+    """How many of the likeliest tokens to tell at each place."""
     prefix: Prefix | None = None
     n_cached: int = 0
     """How many of the prompt's tokens were there already."""
@@ -78,6 +81,8 @@ class Finished(NamedTuple):
     seconds: float
     n_cached: int
     is_cancelled: bool
+    tops: list[tuple[Top, ...]]
+    """The likeliest tokens at each place, where they were asked for."""
 
 
 class Row(NamedTuple):
@@ -86,6 +91,7 @@ class Row(NamedTuple):
     request: Request
     place: int
     started: float
+    tops: list[tuple[Top, ...]]
 
 
 class Worker:
@@ -224,7 +230,7 @@ class Worker:
         rows = slice(first, first + n)
         self.cache[:, rows, :, :length] = prefix.keys_values[:, None]
         now = time.monotonic()
-        self.rows += [Row(request, place, now) for place in places]
+        self.rows += [Row(request, place, now, []) for place in places]
         self.length[rows] = length
         self.made[rows] = 0
         self.limit[rows] = request.max_tokens
@@ -274,6 +280,9 @@ class Worker:
         tokens = (up_to <= (self.random[rows][places, made] * up_to[:, -1])[:, None]).sum(axis=1)
         self.tokens[rows][places, made] = tokens
         self.logprobs[rows][places, made] = logits[places, tokens] - np.log(total)
+        for row, line, whole in zip(self.rows[rows], logits, total, strict=True):
+            if row.request.n_tops:
+                row.tops.append(likeliest(line - np.log(whole), row.request.n_tops))
         made += 1
         is_done = (tokens == self.session.config.eos) | (made >= self.limit[rows])
         if self.n_watched:
@@ -290,9 +299,9 @@ class Worker:
         now = time.monotonic()
         for row in rows:
             n = int(self.made[row])
-            request, place, started = self.rows[row]
+            request, place, started, tops = self.rows[row]
             tokens, logprobs = self.tokens[row, :n].tolist(), self.logprobs[row, :n].tolist()
-            finished = Finished(place, tokens, logprobs, now - started, request.n_cached, is_cancelled)
+            finished = Finished(place, tokens, logprobs, now - started, request.n_cached, is_cancelled, tops)
             done.setdefault(request, []).append(finished)
             if not is_cancelled:
                 # What was written may be gone on with; its last token has not been through the model yet.
@@ -312,21 +321,6 @@ class Worker:
                 column[row] = column[last]
             self.rows[row] = self.rows[last]
         self.rows.pop()
-
-
-def filtered(wide: NDArray[np.float64], temperature: float, top_p: float, top_k: int) -> NDArray[np.float64]:
-    """Unnormalised probabilities of one row under greedy, top-k or nucleus sampling."""
-    if temperature == 0:
-        chances = np.zeros_like(wide)
-        chances[int(wide.argmax())] = 1.0
-        return chances
-    chances = np.exp(wide / temperature)
-    order = np.argsort(-chances, kind="stable")
-    keep = len(order) if top_k == 0 else min(top_k, len(order))
-    before = np.concatenate(([0.0], chances[order].cumsum()[:-1])) / chances.sum()
-    keep = min(keep, max(1, int((before < top_p).sum())))
-    chances[order[keep:]] = 0.0
-    return chances
 
 
 class Engine:
