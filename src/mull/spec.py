@@ -40,6 +40,8 @@ STRATEGIES = {
     "mcts": "mull.strategies.mcts:Mcts",
     "ab-mcts": "mull.strategies.mcts:AbMcts",
     "particles": "mull.strategies.particles:Particles",
+    "confidence-vote": "mull.strategies.confident:ConfidenceVote",
+    "confidence-stop": "mull.strategies.confident:ConfidenceStop",
     "reject-early": "mull.strategies.reject:RejectEarly",
     "force": "mull.strategies.force:Force",
     "thinking-budget": "mull.strategies.thinking_budget:ThinkingBudget",

@@ -153,6 +153,23 @@ def test_a_greedy_reply_under_a_logit_bias_avoids_the_token() -> None:
         asyncio.run(Run(NANO).draw(PROMPT, 1, Params(logit_bias=(("", -3.0),))))
 
 
+def test_the_likeliest_tokens_are_told_where_they_are_asked_for() -> None:
+    reference, names = Reference(Path(NANO.folder)), NANO._model.token_of
+    (plainly,) = draw(seeds=(3,))
+    for sample in draw(seeds=(3, 4), params=Params(max_tokens=60, logprobs=5)):
+        asked, told = ids_of(NANO, PROMPT, sample.text)
+        expected = reference.logprobs(asked + told)[len(asked) - 1 :]
+        assert sample.alternatives is not None
+        assert sample.logprobs is not None
+        assert len(sample.alternatives) == len(sample.logprobs)
+        for row, place in zip(expected, sample.alternatives, strict=False):
+            best = np.argsort(-row)[:5]
+            assert [name for name, _ in place] == [names[i] for i in best]
+            assert [p for _, p in place] == pytest.approx(row[best], abs=1e-3)
+        assert plainly.draw != sample.draw or (sample.text, sample.logprobs) == (plainly.text, plainly.logprobs)
+    assert plainly.alternatives is None
+
+
 def test_tokens_are_drawn_with_the_models_probabilities() -> None:
     """The second token of a countdown, 4,000 draws: a chi-square whose false-alarm rate is 0.001."""
     prompt = Prompt.user("reach 21 with 3 7 2").extend("<think>\n")

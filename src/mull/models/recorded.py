@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mull.errors import FileFormatError, PromptError
+from mull.errors import FileFormatError, PromptError, UsageError
 from mull.records import Recording, read_recordings
 from mull.types import Cost, Draw, Finish, Params, Prompt, Sample
 
@@ -56,6 +56,8 @@ class RecordedModel:
         return found
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
+        if params.logprobs is not None:
+            raise UsageError(f"{self.name}: recorded samples have no log-probabilities, and they were asked for")
         return DRAW_COST
 
     def _order(self, recording: Recording) -> list[int]:

@@ -1,0 +1,222 @@
+"""Votes weighted by confidence, and traces that are stopped where confidence falls (DeepConf, arXiv 2508.15260)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from mull import thinking
+from mull.answers import classes
+from mull.asked import Ask
+from mull.errors import UsageError
+from mull.run import Run
+from mull.strategies import confidence, pick
+from mull.strategies.confidence import Measure, Signal
+from mull.strategies.parallel import check_at_least, elected
+from mull.strategies.pick import Ballot
+from mull.thinking import Delimiters
+from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample, Score, Stopped
+
+WINDOW_SHARE = 16
+"""The window is this part of the longest reply where nobody names it: 2,048 of 32,768 tokens, as in the paper."""
+LEAST_WINDOW = 8
+
+
+@dataclass(slots=True, eq=False)
+class Trace:
+    """A reply under way: its last draw, where it goes on, and the confidence of its tokens."""
+
+    prompt: Prompt
+    sample: Sample | None = None
+    confidences: list[float] = field(default_factory=list)
+    is_whole: bool = False
+    is_stopped: bool = False
+    """Its confidence fell under the bar before its end."""
+    is_over: bool = False
+    """Nothing more of it is drawn."""
+
+    def value(self, window: int, measure: Measure) -> float:
+        """The confidence of the trace."""
+        return confidence.measured(self.confidences, window, measure)
+
+
+@dataclass(frozen=True)
+class ConfidenceVote:
+    """The answer with the greatest sum of confidence over n whole traces (DeepConf offline, arXiv 2508.15260).
+
+    Only the `eta` percent most confident traces vote. A trace's confidence is the `measure` of its tokens over a
+    sliding `window` (a sixteenth of the longest reply allowed where it is not given); a token's is minus the mean
+    log-probability of the `top` likeliest ones there (`signal=top`), or the log-probability of the token itself
+    (`signal=chosen`, which is not the paper's: it also sees that an unlikely token was drawn).
+    """
+
+    n: int = 16
+    eta: float = 90.0
+    measure: Measure = "bottom"
+    window: int | None = None
+    signal: Signal = "top"
+    top: int = 20
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, **_given(window=self.window))
+        confidence.check(self.signal, self.measure, self.eta, self.top)
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        tracing = Tracing(problem, run, _window(self.window, run.params), self.signal, self.top)
+        traces = await tracing.whole(self.n)
+        threshold = tracing.bar(traces, self.eta, self.measure)
+        return (await tracing.vote(traces, threshold, self.measure)).outcome(run.stopped)
+
+
+@dataclass(frozen=True)
+class ConfidenceStop:
+    """Confidence-weighted majority of n traces, the later of which stop where they are unsure (DeepConf online).
+
+    `warmup` whole traces set the bar: what the `eta` percent surest of them reach with their least confident group of
+    `window` tokens (10 keeps few traces, 90 most). Every later trace is drawn `chunk` tokens at a time (half a window
+    where it is not given) and stopped as soon as a full window is under the bar; what it cost is spent, and it does
+    not vote, nor does a whole trace that was under it. After the warm-up and after each `wave` of traces the vote ends
+    if the leader has the share `tau` of its weight (`none`: it never ends early). `signal`, `top` and the default
+    window as in `confidence-vote` (Fu et al. 2025, arXiv 2508.15260).
+    """
+
+    n: int = 32
+    warmup: int = 16
+    eta: float = 90.0
+    tau: float | None = 0.95
+    window: int | None = None
+    chunk: int | None = None
+    wave: int = 4
+    signal: Signal = "top"
+    top: int = 20
+    think: str = "think"
+
+    def __post_init__(self) -> None:
+        thinking.delimiters(self.think)
+        check_at_least(1, n=self.n, warmup=self.warmup, wave=self.wave, **_given(window=self.window, chunk=self.chunk))
+        confidence.check(self.signal, "lowest", self.eta, self.top)
+        if self.warmup > self.n:
+            raise UsageError(f"warmup={self.warmup} traces are more than n={self.n}: they are part of n")
+        if self.tau is not None and not 0 < self.tau <= 1:
+            raise UsageError(f"tau is a share of the votes, above 0 and at most 1, or none, not {self.tau:g}")
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        window, marks = _window(self.window, run.params), thinking.delimiters(self.think)
+        tracing = Tracing(problem, run, window, self.signal, self.top, marks)
+        if self.warmup < self.n:
+            await run.prepare()
+            run.check_continues()
+        traces = await tracing.whole(self.warmup)
+        threshold = tracing.bar(traces, self.eta, "lowest")
+        while True:
+            vote = await tracing.vote(traces, threshold, "lowest")
+            if self.tau is not None and (vote.ballot.share or 0.0) >= self.tau and len(traces) < self.n:
+                return vote.outcome(Stopped.EARLY)
+            # Draws that no ceiling allows, or that the model has not: fewer than asked for.
+            if threshold is None or len(traces) >= self.n or run.stopped is not Stopped.COMPLETE:
+                return vote.outcome(run.stopped)
+            n = min(self.wave, self.n - len(traces))
+            traces += await tracing.grown(n, threshold, self.chunk or max(1, tracing.window // 2))
+
+
+def _given(**options: int | None) -> dict[str, int]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _window(window: int | None, params: Params) -> int:
+    """The window that was given. Raises `UsageError` for one that no reply can fill."""
+    if window is None:
+        return max(LEAST_WINDOW, params.max_tokens // WINDOW_SHARE)
+    if window > params.max_tokens:
+        raise UsageError(
+            f"a window of {window} tokens is longer than any reply (max_tokens={params.max_tokens}): take a shorter "
+            "one, such as window=16 for the built-in models"
+        )
+    return window
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What traces came to."""
+
+    ballot: Ballot
+    elected: Outcome
+
+    def outcome(self, stopped: Stopped) -> Outcome:
+        return replace(self.elected, stopped=stopped)
+
+
+class Tracing:
+    """Traces of one problem, and their vote."""
+
+    def __init__(
+        self, problem: Problem, run: Run, window: int, signal: Signal, top: int, marks: Delimiters | None = None
+    ) -> None:
+        self.problem, self.run, self.window, self.signal, self.top = problem, run, window, signal, top
+        self.marks = marks or thinking.delimiters()
+        self.params = replace(run.params, logprobs=top if signal == "top" else 0)
+
+    async def whole(self, n: int) -> list[Trace]:
+        """Up to n whole traces."""
+        samples = await self.run.draw(self.problem.prompt, n, self.params)
+        return [self._told(Trace(self.problem.prompt), sample, self.params.max_tokens, True) for sample in samples]
+
+    async def grown(self, n: int, threshold: float, chunk: int) -> list[Trace]:
+        """n traces side by side, a chunk at a time, each to its end or to where it is under the threshold."""
+        traces = [Trace(self.problem.prompt) for _ in range(n)]
+        live = traces
+        while live:
+            asks = [Ask(t.prompt, 1, self._next(t, chunk)) for t in live]
+            for trace, ask, drawn in zip(live, asks, await self.run.draw_each(asks), strict=True):
+                n_seen = len(trace.confidences)
+                for sample in drawn:
+                    self._told(trace, sample, ask.params.max_tokens)
+                trace.is_over = trace.is_whole or not drawn
+                if not trace.is_over and confidence.is_under(trace.confidences, n_seen, self.window, threshold):
+                    trace.is_over = trace.is_stopped = True
+                    self.run.note("stopped", drawn, threshold=threshold, tokens=len(trace.confidences))
+            live = [trace for trace in live if not trace.is_over]
+        return traces
+
+    def _next(self, trace: Trace, chunk: int) -> Params:
+        return replace(self.params, max_tokens=min(chunk, self.params.max_tokens - len(trace.confidences)))
+
+    def _told(self, trace: Trace, sample: Sample, most: int, is_whole: bool = False) -> Trace:
+        """A trace after one more draw."""
+        trace.sample, trace.prompt = sample, trace.prompt.extend(thinking.written(sample, self.marks))
+        if sample.finish is not Finish.ERROR:
+            trace.confidences += confidence.of_tokens(sample, self.signal, self.top)
+        n_drawn = sample.cost.output_tokens
+        is_full = sample.finish is Finish.LENGTH and (n_drawn is None or n_drawn >= most)
+        trace.is_whole = is_whole or not is_full or len(trace.confidences) >= self.params.max_tokens
+        return trace
+
+    def bar(self, traces: Sequence[Trace], eta: float, measure: Measure) -> float | None:
+        """The confidence that the `eta` percent surest of these reach; `None` where none has any."""
+        values = [trace.value(self.window, measure) for trace in traces if trace.confidences]
+        return confidence.bar(values, eta) if values else None
+
+    async def vote(self, traces: Sequence[Trace], threshold: float | None, measure: Measure) -> Vote:
+        """The vote of the whole traces that reach the threshold; those that do not are candidates and no more."""
+        whole = [trace for trace in traces if trace.is_whole and trace.sample is not None]
+        samples = [trace.sample for trace in whole if trace.sample is not None]
+        answers = await classes(self.problem, samples)
+        scores = [self._weight(trace, threshold, measure) for trace in whole]
+        ballot = pick.weighted(answers, scores, self.run.rng)
+        outcome = elected(ballot, answers, samples, scores, self.run.stopped)
+        notes = {
+            **outcome.notes,
+            "threshold": threshold,
+            "stopped": sum(trace.is_stopped for trace in traces),
+            "filtered": sum(score.value is None for score in scores),
+        }
+        # Confidence is no verdict between 0 and 1: it weighs votes and is not handed on as a score.
+        return Vote(ballot, replace(outcome, scores=(), notes=notes))
+
+    def _weight(self, trace: Trace, threshold: float | None, measure: Measure) -> Score:
+        if threshold is None or not trace.confidences:
+            return Score(None, why="it has no confidence")
+        value = trace.value(self.window, measure)
+        if value < threshold:
+            return Score(None, why="its confidence is under the bar")
+        return Score(confidence.weight(value, self.signal))
