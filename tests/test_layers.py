@@ -25,6 +25,7 @@ ROWS = [
         "programs",
         "trials",
         "testing",
+        "faking",
         "expression",
         "records",
         "runtime",
@@ -55,7 +56,7 @@ ROW_1_ORDER = {
     "wallet": {"asked", "cost"},
     "bank": {"keys", "trials"},
     "keys": {"trials"},
-    "testing": {"bank", "run", "trials"},
+    "testing": {"bank", "faking", "run", "trials"},
     "config": {"config_schema"},
 }
 """Row 1 holds single files, not packages: these may use those."""

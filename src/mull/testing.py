@@ -13,6 +13,7 @@ from typing import Any
 
 from mull.bank import Bank, MemoryBank
 from mull.errors import ModelError
+from mull.faking import with_logprobs
 from mull.run import Run
 from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
@@ -98,18 +99,9 @@ class FakeModel:
                     raise ModelError("the fake model was told to fail here")
                 self.seen.append((prompt, params, draw))
                 n_made += 1
-                yield self._told(self._draw(prompt, params, draw), params)
+                yield with_logprobs(self._draw(prompt, params, draw), params.logprobs)
         finally:
             self.n_cancelled += len(order) - n_made
-
-    def _told(self, sample: Sample, params: Params) -> Sample:
-        """The draw with what was asked for beside each token: its log-probability, and the likeliest tokens there."""
-        if params.logprobs is None:
-            return sample
-        n, rng = sample.cost.output_tokens or 0, random.Random(f"logprobs/{sample.prompt}/{sample.seed}")
-        tops = tuple(tuple((str(j), -rng.expovariate(0.5)) for j in range(params.logprobs)) for _ in range(n))
-        chosen = tuple(-rng.expovariate(2.0) for _ in range(n))
-        return replace(sample, logprobs=chosen, alternatives=tops if params.logprobs else None)
 
     def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
         rng = random.Random(f"{prompt}/{draw.seed}")
