@@ -424,3 +424,14 @@ def test_banked_draws_are_spent_but_not_paid_again() -> None:
     assert second.spent.calls == 6
     assert second.fresh.calls == 2
     assert [draw.number for _, _, draw in second.model.seen] in ([4, 5], [5, 4])  # type: ignore[attr-defined]
+
+
+async def test_a_logit_bias_and_a_thinking_budget_are_part_of_what_is_asked() -> None:
+    """They change draws, and so are other draws; without them nothing is asked but what was asked before."""
+    run = Run(FakeModel(), params=Params(max_tokens=48))
+    others = [Params(max_tokens=48, logit_bias=(("a", -1.0),)), Params(max_tokens=48, logit_bias=(("a", -2.0),))]
+    others += [Params(max_tokens=48, thinking_tokens=n) for n in (0, 5)]
+    seeds = {(await run.draw(Prompt.user("?"), 1, params))[0].seed for params in (run.params, *others)}
+    assert len(seeds) == 5
+    asked = question(run.model, Prompt.user("?"), run.params, 0)
+    assert not {"logit_bias", "thinking_tokens"} & set(asked), "banks that are there stay of use"

@@ -336,8 +336,10 @@ def test_nano_thinks_longer_and_shorter() -> None:
     outcome, run = force(Nano(), "force:wait=400", CHAIN, 510)
     assert outcome.answer is not None
     assert outcome.notes["thought_ended_by"] == "context"
+    run = Run(Nano(), params=Params(0.0, 200))
     with pytest.raises(PromptError, match="cannot read 'H'"):
-        force(Nano(), "force:wait=1,string=Hmm", CHAIN, 200)
+        solve(spec.strategy("force:wait=1,string=Hmm"), run, CHAIN)
+    assert run.spent.calls == 0, "before anything is spent"
 
 
 def test_switching_thoughts_is_made_unlikely_at_first() -> None:

@@ -21,6 +21,16 @@ def test_the_first_reply_that_fits_is_taken_and_no_more_is_drawn() -> None:
     assert all(sample.finish == "length" for sample in outcome.candidates[:-1])
 
 
+def test_in_waves_the_first_that_fits_in_draw_order_is_taken() -> None:
+    for seed in range(20):
+        (one, by_one), (many, by_many) = (
+            (solve(LengthReject(tokens=12, wave=wave), run), run)
+            for wave, run in ((w, Run(FakeModel(), params=Params(max_tokens=48), seed=seed)) for w in (1, 5))
+        )
+        assert (one.best, one.notes) == (many.best, many.notes)
+        assert by_many.spent.calls == -(-by_one.spent.calls // 5) * 5, "whole waves"
+
+
 def test_the_share_of_replies_that_fit_decides_how_many_tries_it_takes() -> None:
     """Geometric: lengths are even in 1 to 40, so that 10 tokens fit a quarter and the mean is 4 tries. Over 400 seeds
     that has a standard error of .17; false alarm below 1e-4 at 4 of them.
