@@ -29,14 +29,14 @@ from mull.types import Cost
 from mull.verifiers.trained import Trained
 
 LEVELS = (6, 10)
-N_PROBLEMS = 250
+N_PROBLEMS = 160
 """Of each level."""
 N_COMPLETIONS = 4
 SOLUTIONS = {"math-shepherd": 1, "omega": 2}
 """Solutions of a problem, or searches."""
-BUDGETS = {"math-shepherd": (500_000, 1_000_000, 2_000_000), "omega": (250_000, 500_000, 1_000_000, 2_000_000)}
+BUDGETS = {"math-shepherd": (500_000, 1_000_000), "omega": (125_000, 250_000, 500_000)}
 """Label tokens after which a file is cut."""
-N_STEPS = 200
+N_STEPS = 100
 BATCH_TOKENS = 4096
 RATE = 1e-3
 BASE = str(WEIGHTS / "nano")
@@ -94,14 +94,14 @@ def truth(file: LabelFile) -> label.Agreement:
     return label.agreement(file.labelled, told)
 
 
-def trained(file: LabelFile, out: Path, **options: Any) -> Path:
-    """A process reward model of these labels, `N_STEPS` steps whatever their number; trained where it is not there."""
+def trained(file: LabelFile, out: Path, n_steps: int = N_STEPS, **options: Any) -> Path:
+    """A process reward model of these labels, as many steps whatever their number; trained where it is not there."""
     if not (out / "reward.json").exists():
         torch.set_num_threads(1)
         tokenizer = AutoTokenizer.from_pretrained(BASE)
         kept = [one for one in reward.balanced(file.labelled, 1.0, 0) if not reward.is_held_out(one.problem)]
         n_tokens = sum(len(reward.encode(tokenizer, one, "hard").ids) for one in kept)
-        epochs = N_STEPS * BATCH_TOKENS / n_tokens
+        epochs = n_steps * BATCH_TOKENS / n_tokens
         chosen = reward.Options(epochs=epochs, batch_tokens=BATCH_TOKENS, patience=20, **options)
         reward.train_prm(BASE, file, out, chosen)
     return out

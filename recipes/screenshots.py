@@ -39,16 +39,25 @@ SHOTS = {
     "report-phone.png": Shot(390, 1500, False),
     "report-dark.png": Shot(1200, 1500, True),
 }
-SEARCH = (
-    "reach 40 with 2 4 6 10",
-    "--kind",
-    "expression",
-    "-s",
-    "mcts:n=24,width=3,pick=best",
-    "--verifier",
-    "countdown",
-)
-TREE = {"search.png": Shot(1200, 820, False)}
+SEARCHES = {
+    "search.png": (
+        "reach 40 with 2 4 6 10",
+        "--kind",
+        "expression",
+        "-s",
+        "mcts:n=24,width=3,pick=best",
+        "--verifier",
+        "countdown",
+    ),
+    "search-steps.png": (
+        "n:e+15;x:b*7;c:z-24;e:90;b:n-30;f:o+37;o:x-16;z:85;f?",
+        "-s",
+        "beam:n=4,width=2",
+        "--verifier",
+        "nano-prm",
+    ),
+}  # fmt: skip
+HEIGHTS = {"search.png": 820, "search-steps.png": 430}
 
 
 def mull(*arguments: str) -> None:
@@ -99,9 +108,10 @@ def report(scratch: Path) -> None:
 
 def search(scratch: Path) -> None:
     trace, page = scratch / "trace.json", scratch / "search.html"
-    mull("solve", *SEARCH, "--bank", "none", "--trace", str(trace))
-    mull("report", str(trace), "--out", str(page))
-    shoot(page, DOCS, TREE, "#picture")
+    for name, asked in SEARCHES.items():
+        mull("solve", *asked, "--bank", "none", "--trace", str(trace))
+        mull("report", str(trace), "--out", str(page))
+        shoot(page, DOCS, {name: Shot(1200, HEIGHTS[name], False)}, "#picture")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import random
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from mull import spec
 from mull.answers import classes
@@ -28,12 +29,13 @@ from mull.types import Params, Problem, Score
 from mull.verifiers.trained import Trained
 from omega_against_brute import LEVELS, RATE, cut, trained
 
-BUDGET = 2_000_000
+BUDGET = 1_000_000
 MODELS = [(readout, target) for readout in ("class", "next") for target in ("hard", "soft")]
-RATES = {"class": RATE, "next": 1e-4}
-N_PROBLEMS, N_DRAWS, SEED = 100, 16, 77
-TOLD = (8, 12)
-"""Levels that are measured on."""
+LEARNING: dict[str, dict[str, Any]] = {"class": {"rate": RATE}, "next": {"rate": 1e-4, "n_steps": 20}}
+"""Next tokens have little to learn."""
+N_PROBLEMS, N_DRAWS, SEED = 60, 16, 77
+TOLD = (7, 11, 13)
+"""Levels that are measured on, and `N_PROBLEMS` of each."""
 Right = dict[tuple[str, str, str, str], list[float]]
 """Who was right on which problem, by read-out, target, fold and choice."""
 
@@ -75,11 +77,11 @@ def main() -> None:
     for readout, target in MODELS:
         # The classifier on hard targets is the one that `omega_against_brute.py` trained.
         name = f"math-shepherd-{BUDGET}" if (readout, target) == ("class", "hard") else f"{readout}-{target}"
-        prm = trained(file, folder / name, readout=readout, target=target, rate=RATES[readout])
+        prm = trained(file, folder / name, readout=readout, target=target, **LEARNING[readout])
         models[readout, target] = Trained(str(prm))
     right = asyncio.run(measured(models))
     vote = right["", "", "", "majority"]
-    told = f"{len(vote)} held-out problems of {' and '.join(map(str, TOLD))} operations, {N_DRAWS} draws each"
+    told = f"{len(vote)} held-out problems of {', '.join(map(str, TOLD))} operations, {N_DRAWS} draws each"
     print(f"{told}; labels of levels {LEVELS}, {n_tokens:,} tokens. Majority: {percent(sum(vote) / len(vote))} %.\n")
     print("| read-out | target | fold | weighted % [95 %] | minus `last` | best-of-n % [95 %] | minus `last` |")
     print("|---|---|---|---|---|---|---|")
