@@ -1,4 +1,4 @@
-"""The command line: `mull solve`, `sweep`, `curves`, `fit`, `report`, `bank`, `list`."""
+"""The command line: `mull solve`, `sweep`, `curves`, `fit`, `advise`, `report`, `bank`, `list`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mull.cli.advise import advise
 from mull.cli.bank import export, import_, merge, stat, verify
 from mull.cli.curves import curves
 from mull.cli.fit import fit
@@ -34,6 +35,7 @@ app.command()(solve)
 app.command()(sweep)
 app.command()(curves)
 app.command()(fit)
+app.command()(advise)
 app.command()(report)
 bank_app.command("import")(import_)
 for verb in (export, merge, verify, stat):

@@ -1,0 +1,260 @@
+"""`mull advise`: what to do with a model, from a pilot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mull import spec
+from mull.cli.options import (
+    DEFAULT_MODEL,
+    BankOption,
+    ConfigOption,
+    JsonOption,
+    MaxTokensOption,
+    SeedOption,
+    TemperatureOption,
+    VerifierOption,
+    bank_at,
+    model_of,
+    prepared,
+    print_json,
+    progress,
+    stdout,
+    verifier_of,
+)
+from mull.cli.source import SOURCES, GroupOption, TaskOption, source_at, wanted
+from mull.errors import UnknownNameError, UsageError
+from mull.types import Cost, Params
+
+if TYPE_CHECKING:
+    from mull.cli.pilots import Made, Size
+    from mull.laws.options import Advice, Given, Option
+
+BANK_PROBLEMS = 1000
+
+
+def advise(
+    source: Annotated[
+        list[str],
+        typer.Argument(help="A task to make a pilot of (chain:ops=6, file:PATH), or what there is already: " + SOURCES),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Of a pilot; the first is the one to advise on, others bigger ones."),
+    ] = None,
+    pilot: Annotated[str, typer.Option("--pilot", help="Problems x draws of a pilot that is made.")] = "50x8",
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", help="Ceiling on generated tokens of the whole pilot.")
+    ] = None,
+    verifier: VerifierOption = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--strategy", "-s", help="Run on the pilot too: what draws alone do not foretell, like force, beam, auto."
+        ),
+    ] = None,
+    bigger: Annotated[
+        str | None,
+        typer.Option(
+            "--bigger", help="A bigger model: piloted too, a group of the source, or given with its accuracy."
+        ),
+    ] = None,
+    bigger_accuracy: Annotated[
+        float | None, typer.Option("--bigger-accuracy", help="Its accuracy in one pass, where that is known.")
+    ] = None,
+    bigger_usd: Annotated[float | None, typer.Option("--bigger-usd", help="Dollars of one pass of it.")] = None,
+    accuracy: Annotated[
+        float | None, typer.Option("--accuracy", help="At least this share right, such as 0.9.")
+    ] = None,
+    usd: Annotated[float | None, typer.Option("--usd", help="At most so many dollars a question.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="At most so many seconds of computing a question.")
+    ] = None,
+    queries: Annotated[int | None, typer.Option("--queries", help="Questions a month.")] = None,
+    worth: Annotated[float | None, typer.Option("--worth", help="Dollars that a right answer is worth.")] = None,
+    outlay: Annotated[
+        float, typer.Option("--outlay", help="Dollars a month that a bigger model costs before it answers.")
+    ] = 0.0,
+    usd_per_draw: Annotated[
+        float | None, typer.Option("--usd-per-draw", help="Dollars of a draw, where the source does not tell.")
+    ] = None,
+    n: Annotated[str, typer.Option("--n", help="Draws to look at.")] = "4,8,16,32,64",
+    on: Annotated[
+        int | None,
+        typer.Option("--on", help="Intervals for so many new questions asked once. [default: in the long run]"),
+    ] = None,
+    checker: Annotated[
+        bool,
+        typer.Option(
+            "--checker", help="A checker that never errs is at hand: until-pass is foretold from right draws."
+        ),
+    ] = False,
+    group: GroupOption = None,
+    task: TaskOption = None,
+    temperature: TemperatureOption = 1.0,
+    max_tokens: MaxTokensOption = 400,
+    seed: SeedOption = 0,
+    bank: BankOption = None,
+    config: ConfigOption = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Draw it: .png, .svg, .pdf or a page, .html.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Whether more compute will help, which strategy and how many draws, or a bigger model; and what it will cost.
+
+    From a pilot that is made now, under a ceiling, or from draws that are there. Example:
+    mull advise chain:ops=6 --pilot 50x8 --tokens 60000
+    """
+    from mull.cli import pilots
+    from mull.laws import advise as laws
+    from mull.laws.options import Wish
+
+    wish = Wish(accuracy, usd, seconds, queries, worth, outlay)
+    ns, size, params = _ns(n), pilots.size_of(pilot), Params(temperature, max_tokens)
+    if on is not None and on < 1:
+        raise UsageError(f"--on takes a number of questions of at least 1, not {on}")
+    if out is not None:
+        from mull.report import advice as drawing
+
+        drawing.check_out(out)
+    given = _given(bigger, bigger_accuracy, bigger_usd)
+    named = None if given else bigger
+    tasks = [text for text in source if text.partition(":")[0] in spec.TASKS]
+    if tasks and len(source) > 1:
+        raise UsageError("a pilot is made of one task; several sources are files of draws")
+    if tasks:
+        models = [*(model or [DEFAULT_MODEL]), *([named] if named else [])]
+        made = _make(tasks[0], models, size, verifier, strategy, tokens, params, seed, bank, config, as_json)
+    else:
+        if strategy or verifier or tokens is not None:
+            raise UsageError("--strategy, --verifier and --tokens are for a pilot of a task; a file has what it has")
+        made = _read(source, group, named, task, model, params, seed, usd_per_draw)
+    if usd_per_draw is not None and tasks:
+        raise UsageError("--usd-per-draw is for files; a pilot's draws are priced by mull.toml")
+    measured = {one.pilot.model: one.measured for one in made}
+    advice = laws.advise(
+        [one.pilot for one in made], wish, measured=measured, given=given, ns=ns, on=on, oracle=checker, seed=seed
+    )
+    if out is not None:
+        drawing.write(advice, wish, out)
+    if as_json:
+        print_json(_object(advice, made))
+        return
+    from mull.report import advice as report
+
+    stdout().print(report.table(advice))
+    for line in report.sentences(advice, wish):
+        stdout().print(line, markup=False)
+
+
+def _ns(text: str) -> list[int]:
+    try:
+        ns = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        raise UsageError(f"--n takes whole numbers with commas between them, not {text!r}") from None
+    if ns[0] < 2 or ns[-1] > 1024:
+        raise UsageError(f"--n takes numbers of draws from 2 to 1024, not {text}")
+    return ns
+
+
+def _given(name: str | None, accuracy: float | None, usd: float | None) -> list[Given]:
+    from mull.laws.options import Given
+
+    if accuracy is None:
+        if usd is not None:
+            raise UsageError(
+                "--bigger-usd goes with --bigger-accuracy: what a pass costs says nothing without what it is worth"
+            )
+        return []
+    if name is None or not 0 <= accuracy <= 1:
+        raise UsageError("--bigger-accuracy is a share from 0 to 1, of the model that --bigger names")
+    return [Given(name, accuracy, Cost(1, None, None, 0, None, None, usd, None))]
+
+
+def _make(
+    text: str, models: Sequence[str], size: Size, verifier: str | None, strategies: list[str] | None,
+    tokens: int | None, params: Params, seed: int, bank: str | None, config: Path | None, as_json: bool,
+) -> list[Made]:  # fmt: skip
+    """A pilot of each model on one task."""
+    from mull.cli import pilots
+
+    the_task = spec.build("task", spec.TASKS, text)
+    plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategies or ())}
+    the_verifier = verifier_of(verifier, seed, config)
+    built = [model_of(name, seed, config) for name in models]
+    share = None if tokens is None else tokens // len(built)
+    most = size.problems * size.draws * params.max_tokens * len(built) if tokens is None else tokens
+    typer.echo(f"a pilot of {size.problems} problems x {size.draws} draws, at most {most:,} tokens", err=True)
+    made = []
+    runs = size.problems * (1 + len(plans)) * len(built)
+    with bank_at(bank) as opened, progress("problems", runs, as_json) as advance:
+        for one in built:
+            asyncio.run(prepared(one))
+            made.append(
+                pilots.make(
+                    the_task,
+                    one,
+                    size,
+                    verifier=the_verifier,
+                    strategies=plans,
+                    tokens=share,
+                    params=params,
+                    seed=seed,
+                    bank=opened,
+                    tick=advance,
+                )
+            )
+    return made
+
+
+def _read(
+    sources: Sequence[str], group: Sequence[str] | None, bigger: str | None, task: str | None,
+    model: Sequence[str] | None, params: Params, seed: int, usd: float | None,
+) -> list[Made]:  # fmt: skip
+    """Every group of the files as a pilot, the first the one to advise on."""
+    from mull.cli import pilots
+
+    made = []
+    for text in sources:
+        path = Path(text)
+        if not path.exists():
+            kinds = ", ".join(sorted(spec.TASKS))
+            raise UsageError(f"{text!r} is no file, and no task to make a pilot of ({kinds})")
+        found = source_at(path, task, (model or [DEFAULT_MODEL])[0], BANK_PROBLEMS, params, seed)
+        chosen = [*group, *([bigger] if bigger else [])] if group else None
+        if bigger is not None and bigger not in found.groups and len(sources) == 1:
+            raise UnknownNameError("group", bigger, found.groups)
+        made += [pilots.read(one, usd) for one in wanted(found, chosen).groups.values()]
+    return made
+
+
+def _object(advice: Advice, made: Sequence[Made]) -> dict[str, Any]:
+    from mull import cost
+
+    return {
+        "verdict": advice.verdict,
+        "route": advice.route,
+        "recommendation": _row(advice.recommendation),
+        "options": [_row(one) for one in advice.options],
+        "meets": advice.meets,
+        "unit": advice.unit,
+        "more_problems": advice.more,
+        "reasons": list(advice.reasons),
+        "facts": asdict(advice.facts),
+        "pilot": {
+            "problems": advice.facts.problems,
+            "draws": advice.facts.draws,
+            "spent": asdict(cost.total(one.spent for one in made)),
+        },
+    }
+
+
+def _row(one: Option) -> dict[str, Any]:
+    row = asdict(one)
+    names = ("strategy", "model", "accuracy", "ci90", "cost", "why", "known_by", "gain", "gain_ci90")
+    return {name: row[name] for name in names}

@@ -1,0 +1,155 @@
+"""What advice is made of: options with their accuracy and cost, wishes, and the advice itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from mull.errors import UsageError
+from mull.types import Cost
+
+HOPELESS = 0.05
+"""Where no larger share of problems is covered, they are out of reach."""
+
+
+class Interval90(NamedTuple):
+    """The ends of a 90 % interval."""
+
+    low: float
+    high: float
+
+
+class Verdict(StrEnum):
+    """The advice in a word."""
+
+    SCALE = "scale"
+    DO_NOT = "do not scale"
+    BIGGER = "bigger model"
+    MORE_DATA = "need more data"
+
+
+class Route(StrEnum):
+    """Where compute goes: the scenarios of test-time scaling."""
+
+    PARALLEL = "parallel"
+    SEQUENTIAL = "sequential"
+    BOTH = "both"
+    BIGGER = "bigger model"
+    NOTHING = "nothing"
+    BETTER = "better model"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One strategy on one model; `cost` is the mean a question, `None` in it unknown.
+
+    `known_by`: `predicted` from the pilot's draws, `measured` on its problems, or `given`. `gain` is the accuracy above
+    one draw of the first model, with its interval. `fixed` is an outlay in dollars before the first question.
+    """
+
+    strategy: str
+    model: str
+    accuracy: float
+    ci90: Interval90
+    cost: Cost
+    known_by: str
+    gain: float
+    gain_ci90: Interval90
+    fixed: float = 0.0
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.strategy} on {self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A strategy that was run on the pilot's problems: right or not on each (`None`: ungraded), and its mean cost."""
+
+    strategy: str
+    correct: tuple[bool | None, ...]
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One pass of a model whose accuracy is known from elsewhere."""
+
+    model: str
+    accuracy: float
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asks for; `None` is no such wish.
+
+    `accuracy` at the least; `usd` and `seconds` a question at the most; `queries` a month. `worth` is what a right
+    answer is worth in dollars. `outlay` is what it costs to switch to a bigger model, paid off within a month.
+    """
+
+    accuracy: float | None = None
+    usd: float | None = None
+    seconds: float | None = None
+    queries: int | None = None
+    worth: float | None = None
+    outlay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.accuracy is not None and not 0 < self.accuracy <= 1:
+            raise UsageError(f"an accuracy is a share above 0 and at most 1, not {self.accuracy:g}")
+        for name in ("usd", "seconds", "queries", "worth", "outlay"):
+            value = getattr(self, name)
+            if value is not None and (value < 0 or (name in ("seconds", "queries") and value == 0)):
+                raise UsageError(f"{name} cannot be {value:g}")
+        if self.outlay and self.queries is None:
+            raise UsageError("an outlay is paid off by queries: say how many there are a month")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the pilot of the first model says, predicted where it did not measure it.
+
+    `coverage` is the share of problems that some of the widest option's draws solves, which only an oracle can use,
+    `solved` that of the pilot's own problems with a right draw. `voted` and `scored` are what the best vote and the
+    best choice by scores make of it, `None` without either.
+    """
+
+    problems: int
+    draws: int
+    single: float
+    n: int
+    coverage: float
+    solved: float
+    voted: float | None
+    scored: float | None
+
+    @property
+    def headroom(self) -> float:
+        return self.coverage - self.single
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether hardly any problem is solved by any draw: more draws are no way then."""
+        return self.solved == 0 or self.coverage < HOPELESS
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The recommendation with all options, cheapest first, and what it rests on.
+
+    `more` is how many problems would settle it where data lack. `reasons` say why scaling does not help, if so.
+    """
+
+    verdict: Verdict
+    route: Route
+    recommendation: Option
+    base: Option
+    options: tuple[Option, ...]
+    unit: str
+    facts: Facts
+    meets: bool
+    more: int | None
+    reasons: tuple[str, ...] = field(default=())

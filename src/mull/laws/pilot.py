@@ -1,0 +1,196 @@
+"""A pilot: a few draws of each of some problems, and what they say of how answers are spread over such problems.
+
+How often draws are right differs by problem, and so does how wrong ones agree with each other. Both have a prior that
+is fitted to the pilot: the rate of right draws is beta-distributed, in part zero, or logit-normal; wrong answers follow
+a Pitman-Yor process, which holds the finite Dirichlet of a multiple choice as a special case (Pitman and Yor 1997).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mull.errors import UsageError
+from mull.types import Cost
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+UNKNOWN = Cost(1, None, None, 0, None, None, None, None)
+"""A draw of which nothing was recorded."""
+NOTHING = Cost()
+
+LOGITS = np.arange(-11.0, 11.01, 0.125)
+RATES = np.concatenate(([0.0], 1 / (1 + np.exp(-LOGITS))))
+"""The rates of right draws that are told apart; the first is that of problems which no draw solves."""
+ZERO_SHARES = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6)
+N_CLASSES = 16
+"""Wrong answers of one problem that are followed by name; rarer ones count as answers of their own."""
+SPLIT = 0.1
+"""The share of problems with several right answers above which votes are not foretold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The draws of one problem: what each answered, whether it was right, how it was scored, what it cost.
+
+    Where only counts are known `answers` is empty. `first` is the cost of the first draw with its prompt, `further`
+    that of each one more, `scoring` that of scoring one.
+    """
+
+    n: int
+    n_correct: int
+    answers: tuple[str | None, ...] = ()
+    correct: tuple[bool, ...] = ()
+    scores: tuple[float | None, ...] = ()
+    first: Cost = UNKNOWN
+    further: Cost = UNKNOWN
+    scoring: Cost = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """Draws of one model on some problems. Raises `UsageError` where there are none."""
+
+    model: str
+    problems: tuple[Drawn, ...]
+
+    def __post_init__(self) -> None:
+        if not self.problems:
+            raise UsageError(f"the pilot of {self.model} has no problems")
+        if any(one.n < 1 for one in self.problems):
+            raise UsageError(f"the pilot of {self.model} has a problem without draws")
+
+    @property
+    def has_answers(self) -> bool:
+        return all(one.answers for one in self.problems)
+
+    @property
+    def can_vote(self) -> bool:
+        """Whether answers are known and a problem has one right one: votes are split where many are right."""
+        if not self.has_answers:
+            return False
+        groups = [{a for a, r in zip(o.answers, o.correct, strict=True) if r} for o in self.problems if o.n_correct > 1]
+        return sum(len(group) > 1 for group in groups) <= SPLIT * len(groups)
+
+    @property
+    def has_scores(self) -> bool:
+        return all(any(s is not None for s in one.scores) for one in self.problems)
+
+    @property
+    def has_checker(self) -> bool:
+        """Whether scores are verdicts: each is 0 or 1."""
+        return self.has_scores and all(s in (None, 0.0, 1.0) for one in self.problems for s in one.scores)
+
+    @property
+    def draws(self) -> int:
+        return sum(one.n for one in self.problems)
+
+    @property
+    def accuracy(self) -> float:
+        """The mean over problems of the share of right draws."""
+        return float(np.mean([one.n_correct / one.n for one in self.problems]))
+
+
+class Wrong(NamedTuple):
+    """How often each wrong answer of a problem came, the most frequent first, and how many draws gave none."""
+
+    counts: tuple[int, ...]
+    unanswered: int
+
+
+def wrong_of(one: Drawn) -> Wrong:
+    """The wrong draws of a problem. Draws that nobody could vote with count as unanswered."""
+    wrong = [answer for answer, right in zip(one.answers, one.correct, strict=True) if not right]
+    counts = Counter(answer for answer in wrong if answer is not None)
+    n_named = sum(counts.values())
+    return Wrong(tuple(sorted(counts.values(), reverse=True)), one.n - one.n_correct - n_named)
+
+
+class Rates(NamedTuple):
+    """Priors of the rate of right draws [priors, rates] and each one's posterior weight."""
+
+    priors: Floats
+    weight: Floats
+
+
+def rate_priors(n: Ints, c: Ints) -> Rates:
+    """The laws that the rates of right draws may follow, weighed by how well each explains the counts."""
+    rate = RATES[1:]
+    rows, prior = [], []
+    means, sizes = 1 / (1 + np.exp(-np.linspace(-9, 5, 43))), np.exp(np.linspace(np.log(0.05), np.log(100), 14))
+    a, b = (means[:, None] * sizes).ravel(), ((1 - means)[:, None] * sizes).ravel()
+    beta = np.exp(a[:, None] * np.log(rate) + b[:, None] * np.log1p(-rate))
+    middle, spread = (x.ravel() for x in np.meshgrid(np.linspace(-9, 7, 33), [0.25, 0.5, 1, 1.5, 2, 3, 4]))
+    normal = np.exp(-0.5 * ((LOGITS - middle[:, None]) / spread[:, None]) ** 2)
+    for law, shares in ((beta, ZERO_SHARES), (normal, ZERO_SHARES[:1])):
+        law = law / np.maximum(law.sum(axis=1, keepdims=True), 1e-300)
+        for share in shares:
+            rows.append(np.concatenate([np.full((len(law), 1), share), (1 - share) * law], axis=1))
+            prior.append(np.full(len(law), (0.5 if share == 0 else 0.1) / len(law)))
+    priors = np.concatenate(rows)
+    pairs, seen = np.unique(np.stack([n, c]), axis=1, return_counts=True)
+    explained = np.log(np.maximum(priors @ likelihoods(pairs[0], pairs[1]).T, 1e-300)) @ seen
+    return Rates(priors, _weights(explained + np.log(np.concatenate(prior))))
+
+
+def likelihoods(n: Ints, c: Ints) -> Floats:
+    """How likely each rate makes c of n draws right, up to a factor of each problem's own; [problems, rates]."""
+    with np.errstate(divide="ignore"):
+        log = np.log(RATES), np.log1p(-RATES)
+    right, wrong = c[:, None], (n - c)[:, None]
+    logs = np.where(right > 0, np.maximum(right, 1) * log[0], 0.0) + np.where(wrong > 0, wrong * log[1], 0.0)
+    scaled: Floats = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return scaled
+
+
+class Crowding(NamedTuple):
+    """Laws of how wrong answers agree: discounts and concentrations of Pitman-Yor processes, and their weights."""
+
+    discount: Floats
+    concentration: Floats
+    weight: Floats
+
+
+def crowding(wrong: Sequence[Wrong]) -> Crowding:
+    """How wrong answers of one problem repeat each other, by the likelihood of the groups that they fall into."""
+    groups = [one.counts for one in wrong if one.counts]
+    most = max((len(counts) for counts in groups), default=1)
+    laws = [(d, a) for d in (0.0, 0.25, 0.5, 0.75) for a in (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)]
+    laws += [(-k, n * k) for n in range(max(2, most), max(2, most) + 4) for k in (0.1, 0.3, 1.0, 3.0, 10.0)]
+    explained = np.array([sum(_partition(counts, d, a) for counts in groups) for d, a in laws])
+    d, a = np.array(laws).T
+    return Crowding(d, a, _weights(explained))
+
+
+def _partition(counts: Sequence[int], discount: float, concentration: float) -> float:
+    """The log-likelihood of draws that fall into groups of these sizes (Pitman 1995)."""
+    n, k = sum(counts), len(counts)
+    new = np.log(np.maximum(concentration + discount * np.arange(1, k), 1e-300)).sum()
+    again = sum(float(np.log(np.arange(1, size) - discount).sum()) for size in counts)
+    return float(new + again - np.log(concentration + np.arange(1, n)).sum())
+
+
+def _weights(logs: Floats) -> Floats:
+    weight: Floats = np.exp(logs - logs.max())
+    weight /= weight.sum()
+    return weight
+
+
+def likeness(groups: Sequence[Sequence[float]]) -> float:
+    """How alike the scores of one problem are: the intraclass correlation, within .02 and .98 (Fisher 1925)."""
+    kept = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
+    n, k = sum(map(len, kept)), len(kept)
+    if k < 2 or n - k < 1:
+        return 0.5
+    mean = sum(group.sum() for group in kept) / n
+    between = sum(len(group) * (group.mean() - mean) ** 2 for group in kept) / (k - 1)
+    within = sum(((group - group.mean()) ** 2).sum() for group in kept) / (n - k)
+    size = (n - sum(len(group) ** 2 for group in kept) / n) / (k - 1)
+    total = between + (size - 1) * within
+    return float(np.clip((between - within) / total, 0.02, 0.98)) if total > 0 else 0.5
