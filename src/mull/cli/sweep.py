@@ -77,6 +77,14 @@ def sweep(
         Path | None,
         typer.Option("--out", help="Write draws and outcomes as JSONL, for `mull curves` and `mull report`."),
     ] = None,
+    share: Annotated[
+        int | None,
+        typer.Option(
+            "--share",
+            metavar="N",
+            help="Also: N draws a problem as one budget over all, for those that the --verifier has not passed yet.",
+        ),
+    ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -92,7 +100,7 @@ def sweep(
     Example: mull sweep chain:ops=4 -s single -s majority:n=16 --problems 200
     """
     from mull.lab import cases as recorded
-    from mull.lab import cluster, grid, sources
+    from mull.lab import cluster, grid, shared, sources
 
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
@@ -105,8 +113,10 @@ def sweep(
     the_executor = executor_of(executor)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
     models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in model or [DEFAULT_MODEL]]
+    if share is not None and (the_verifier is None or share < 1):
+        raise UsageError("--share is a number of draws a problem, and needs a --verifier that says what is solved")
     tables, lines, outcomes = [], [], []
-    n_cells = None if problems is None else problems * len(plans) * len(models)
+    n_cells = None if problems is None else problems * (len(plans) + (share is not None)) * len(models)
     try:
         with bank_at(bank) as opened, _cluster(ray), progress("outcomes", n_cells, as_json) as advance:
             for each in named.models:
@@ -120,6 +130,9 @@ def sweep(
                     cells = asyncio.run(grid.run_plan(plan, opened, n_problems=problems, tick=advance))
                 else:
                     cells = asyncio.run(cluster.run_plan(plan, opened, n_problems=problems, tick=advance))
+                if share is not None:
+                    together = shared.run_shared(plan, opened, share, n_problems=problems, tick=advance)
+                    cells[f"shared:n={share}"] = asyncio.run(together)
                 tables.append(grid.tabulate(the_task, the_model, cells, seed))
                 outcomes += [cell for column in cells.values() for cell in column]
                 lines += list(recorded.sweep_rows(the_model, cells)) if out else []

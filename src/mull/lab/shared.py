@@ -1,0 +1,85 @@
+"""One budget of draws over all problems of a task, given to those that no draw has solved yet."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from mull.allocate.batch import Belief, Shared
+from mull.bank import Bank
+from mull.errors import UsageError
+from mull.lab.grid import N_AT_ONCE, Cell, Plan, grade
+from mull.run import Run
+from mull.strategies import pick
+from mull.strategies.parallel import chosen
+from mull.types import Problem, Sample, Score, Stopped
+
+
+class _Open:
+    """A problem that is drawn on: its run, what was drawn, and what the checker said."""
+
+    def __init__(self, problem: Problem, run: Run) -> None:
+        self.problem, self.run = problem, run
+        self.samples: list[Sample] = []
+        self.scores: list[Score] = []
+
+    async def draw(self) -> bool | None:
+        """Whether one more draw passes; `None`: there is no more."""
+        drawn = await self.run.draw(self.problem.prompt)
+        if not drawn:
+            return None
+        self.samples += drawn
+        self.scores += await self.run.score(self.problem, drawn)
+        return self._passes(self.scores[-1])
+
+    @staticmethod
+    def _passes(score: Score) -> bool:
+        return score.value is not None and score.value >= 1
+
+    async def cell(self, plan: Plan) -> Cell:
+        passed = next((i for i, score in enumerate(self.scores) if self._passes(score)), None)
+        place = passed if passed is not None else pick.best(self.scores, self.run.rng)
+        stopped = Stopped.EARLY if passed is not None else Stopped.BUDGET
+        outcome = chosen(place, self.problem, self.samples, self.scores, stopped)
+        grades = [await plan.task.grade(self.problem.id, sample) for sample in self.samples]
+        verdict = await grade(plan.task, self.problem, outcome)
+        return Cell(self.problem, outcome, verdict, tuple(grades), self.run.spent, self.run.fresh)
+
+
+async def run_shared(
+    plan: Plan, bank: Bank | None, n: int, *, n_problems: int | None, tick: Callable[[], None] = lambda: None
+) -> list[Cell]:
+    """Each problem's outcome, where all together are drawn on n times a problem; `plan.strategies` are left out.
+
+    Draws are dealt out in rounds of one for each of up to `N_AT_ONCE` problems (`allocate.batch.Shared`), so that the
+    draws made do not depend on which arrive first. What a sound checker passes is solved and drawn on no more. The
+    plan's own budget holds for each problem. Raises `UsageError` without a verifier.
+    """
+    if plan.verifier is None:
+        raise UsageError("one budget over all problems needs a checker that says what is solved: name a --verifier")
+    if n < 1:
+        raise UsageError(f"a shared budget is at least one draw a problem, not {n}")
+    problems = plan.problems(n_problems)
+    states = [
+        _Open(
+            problem,
+            Run(
+                plan.model, verifier=plan.verifier, budget=plan.budget, bank=bank, params=plan.params, seed=plan.seed,
+                rng=random.Random(f"{plan.seed}/{problem.id}/shared"),
+            ),
+        )
+        for problem in problems
+    ]  # fmt: skip
+    shared = Shared([Belief()] * len(problems), n * len(problems))
+    while chosen_now := shared.next(N_AT_ONCE):
+        for i, is_solved in zip(chosen_now, await asyncio.gather(*(states[i].draw() for i in chosen_now)), strict=True):
+            if is_solved is None:
+                shared.drop(i)
+            else:
+                shared.tell(i, is_solved)
+    cells = []
+    for state in states:
+        cells.append(await state.cell(plan))
+        tick()
+    return cells
