@@ -125,13 +125,14 @@ def learned(policy: optimal.Policy) -> Rule:
 
 
 @lru_cache
-def fitted(names: tuple[str, ...], half: int | None, n: int, price: float) -> optimal.Policy:
+def fitted(names: tuple[str, ...], half: int | None) -> prior.Prior:
+    """The prior of sets, or of one half of each."""
     tallies = []
     for name in names:
         pools = recorded()[name][0]
         chosen = pools if half is None else [pools[i] for i in halves(len(pools))[half]]
         tallies += [prior.tally(pool.answers) for pool in chosen]
-    return optimal.policy(prior.fit(tallies), n, price)
+    return prior.fit(tallies)
 
 
 def halves(n: int) -> tuple[Ints, Ints]:
@@ -151,7 +152,7 @@ def trials(n_orders: int, price: float) -> dict[str, dict[str, Floats]]:
 
         both = np.zeros((len(pools), 4))
         for half, other in enumerate(reversed(halves(len(pools)))):
-            part = orders.stopped(learned(fitted((name,), half, n, price))(orders))
+            part = orders.stopped(learned(optimal.policy(fitted((name,), half), n, price))(orders))
             both[other] = part[other]
         others = tuple(other for other in sets if other != name)
         found[name] = {
@@ -160,7 +161,7 @@ def trials(n_orders: int, price: float) -> dict[str, dict[str, Floats]]:
             "beta .99 or decided": tried(with_curtailment(paper(0.99))),
             "decided": tried(decided),
             "learned, halves": both,
-            "learned, others": tried(learned(fitted(others, None, n, price))),
+            "learned, others": tried(learned(optimal.policy(fitted(others, None), n, price))),
         }
     return found
 
@@ -214,23 +215,26 @@ def frontier(n_orders: int) -> dict[str, list[tuple[float, float]]]:
     """Mean draws over the sets and how often the answer is not the full vote's, by rule and its setting."""
     sets = recorded()
     found: dict[str, list[tuple[float, float]]] = {}
-    orders = {name: Orders(pools, n, n_orders, seed) for seed, (name, (pools, n)) in enumerate(sets.items())}
+    many, few = (
+        {name: Orders(pools, n, size, seed) for seed, (name, (pools, n)) in enumerate(sets.items())}
+        for size in (n_orders, 2)
+    )
 
-    def add(label: str, rules: Callable[[str], Rule]) -> None:
+    def add(label: str, rules: Callable[[str], Rule], orders: dict[str, Orders] = many) -> None:
         rows = [orders[name].stopped(rules(name)(orders[name])).mean(0) for name in sets]
         found.setdefault(label, []).append((float(np.mean([r[0] for r in rows])), float(np.mean([r[3] for r in rows]))))
 
     def others(name: str, price: float) -> Rule:
-        return learned(fitted(tuple(o for o in sets if o != name), None, sets[name][1], price))
+        return learned(optimal.policy(fitted(tuple(o for o in sets if o != name), None), sets[name][1], price))
 
     for level in (0.8, 0.9, 0.95, 0.98, 0.99):
         add("beta", lambda _, level=level: with_curtailment(paper(level)))  # type: ignore[misc]
     for price in (0.016, 0.011, 0.008, 0.006, 0.004, 0.003, 0.002):
         add("learned, on other sets", lambda name, price=price: others(name, price))  # type: ignore[misc]
     for width in (3, 4, 5, 7):
-        add("window", lambda _, w=width: with_curtailment(one_by_one(lambda a, n: window(a, w))))  # type: ignore[misc]
-    for delta in (0.3, 0.1, 0.05, 0.01):
-        add("guarantee", lambda _, d=delta: with_curtailment(one_by_one(lambda a, n: certified(a, n, d))))  # type: ignore[misc]
+        add("window", lambda _, w=width: with_curtailment(one_by_one(lambda a, n: window(a, w))), few)  # type: ignore[misc]
+    for delta in (0.3, 0.1, 0.02):
+        add("guarantee", lambda _, d=delta: with_curtailment(one_by_one(lambda a, n: certified(a, n, d))), few)  # type: ignore[misc]
     for share in (0.1, 0.2, 0.3, 0.4, 0.5):
         add("a fixed number", lambda _, share=share: fixed(share))  # type: ignore[misc]
     add("decided", lambda _: decided)

@@ -114,6 +114,16 @@ def test_a_floor_is_given_to_what_is_believed_hopeless() -> None:
     assert spend(2) == [6, 2]
 
 
+def test_a_failure_makes_the_next_draw_of_a_problem_worth_less() -> None:
+    """2 of 4 against 1 of 4: the first is drawn on until it stands at 2 of 8, and then they take turns."""
+    shared = Shared([Belief(2, 2), Belief(1, 3)], 7)
+    order = []
+    while got := shared.next():
+        order += got
+        shared.tell(got[0], False)
+    assert order == [0, 0, 0, 0, 1, 0, 0]
+
+
 def test_problems_learn_from_each_other() -> None:
     """All problems near one chance: a single failure says little; a spread of chances: it says much."""
     alike = learn([(5, 10), (6, 10), (4, 10), (5, 10)] * 20 + [(0, 1), (0, 0)])

@@ -67,3 +67,15 @@ def test_a_prior_that_is_none_costs_nothing(mull, recording: Path) -> None:
     done = mull(*sweep, "adaptive:rule=beta,prior=no.toml")
     assert done.returncode == 2
     assert "rule=beta uses no prior" in done.stderr
+
+
+def test_one_budget_is_shared_by_the_problems_of_a_sweep(mull, mull_json) -> None:
+    sweep = "sweep", "countdown:numbers=3", "-s", "until-pass:n=3,wave=1", "--problems", 6, "--share", 3
+    rows = mull_json(*sweep, "--verifier", "countdown")["rows"]
+    assert [row["strategy"] for row in rows] == ["until-pass:n=3,wave=1", "shared:n=3"]
+    alone, together = rows
+    assert together["samples"] <= 3
+    assert together["accuracy"] >= alone["accuracy"]
+    done = mull(*sweep)
+    assert done.returncode == 2
+    assert "needs a --verifier" in done.stderr

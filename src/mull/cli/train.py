@@ -31,7 +31,7 @@ from mull.types import Budget, Cost, Params, Problem
 train_app = typer.Typer(
     help="Train verifiers, from labels of steps to reward models; learn when to stop and what to spend."
 )
-PRICE = 0.006
+PRICE = 0.0075
 """What a draw costs by default, as of `mull.strategies.adaptive.Adaptive`."""
 N_AT_ONCE = 48
 """Problems under way at the same time."""

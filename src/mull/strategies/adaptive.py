@@ -62,7 +62,7 @@ class Adaptive:
     delta: float = 0.05
     classes: int = 10
     evidence: Evidence = "mixture"
-    price: float = 0.006
+    price: float = 0.0075
     prior: str = SHIPPED
 
     def __post_init__(self) -> None:
