@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         converters.TransformersConverter(str(WEIGHTS / "nano")).convert(f"{folder}/theirs")
         model = endless("nano", Path(folder))
-        names = {i: token for token, i in model._model.id_of.items()}
+        names = {i: token for token, i in model._model.tokens.id_of.items()}
         for load, (prompts, n_draws) in LOADS.items():
             rows = [[names[i] for i in model._ids(prompt)] for prompt in prompts for _ in range(n_draws)]
             theirs, how = their_rate(module, f"{folder}/theirs", rows)

@@ -99,7 +99,7 @@ class Reference:
 
 
 def ids_of(model: EmbeddedModel, prompt: Prompt, text: str) -> tuple[list[int], list[int]]:
-    return model._ids(prompt), model._model.encode(text)
+    return model._ids(prompt), model._model.tokens.encode(text)
 
 
 @pytest.mark.parametrize("model", [Nano(), Mini()], ids=["nano", "mini"])
@@ -131,7 +131,7 @@ def test_a_logit_bias_shifts_the_odds_and_leaves_the_log_probabilities() -> None
     """
     prompt = Prompt.user("reach 21 with 3 7 2").extend("<think>\n")
     chances = np.exp(Reference(Path(NANO.folder)).logprobs(NANO._ids(prompt))[-1])
-    seven = NANO._model.encode("7")[0]
+    seven = NANO._model.tokens.encode("7")[0]
     samples = draw(prompt, tuple(range(12000)), Params(max_tokens=1, logit_bias=(("7", -1.5),)))
     share = sum(s.text == "7" for s in samples) / len(samples)
     expected = math.log(chances[seven] / (1 - chances[seven])) - 1.5
@@ -154,7 +154,7 @@ def test_a_greedy_reply_under_a_logit_bias_avoids_the_token() -> None:
 
 
 def test_the_likeliest_tokens_are_told_where_they_are_asked_for() -> None:
-    reference, names = Reference(Path(NANO.folder)), NANO._model.token_of
+    reference, names = Reference(Path(NANO.folder)), NANO._model.tokens.token_of
     (plainly,) = draw(seeds=(3,))
     for sample in draw(seeds=(3, 4), params=Params(max_tokens=60, logprobs=5)):
         asked, told = ids_of(NANO, PROMPT, sample.text)
@@ -175,7 +175,7 @@ def test_tokens_are_drawn_with_the_models_probabilities() -> None:
     prompt = Prompt.user("reach 21 with 3 7 2").extend("<think>\n")
     samples = draw(prompt, tuple(range(4000)), Params(max_tokens=1))
     expected = np.exp(Reference(Path(NANO.folder)).logprobs(NANO._ids(prompt))[-1])
-    counts = Counter(NANO._model.encode(s.text)[0] if s.text else 2 for s in samples)
+    counts = Counter(NANO._model.tokens.encode(s.text)[0] if s.text else 2 for s in samples)
     common = [i for i in range(len(expected)) if 4000 * expected[i] >= 5]
     rest = 1 - sum(expected[i] for i in common)
     observed = [counts[i] for i in common] + [4000 - sum(counts[i] for i in common)]
@@ -272,7 +272,7 @@ def test_greedy_goes_on_from_a_prefix_as_if_it_had_never_stopped() -> None:
         NANO._model.engine.forget()
         (rest,) = draw(PROMPT.extend(whole.text[:end]), params=greedy)
         assert rest.reply[: len(whole.text)] == whole.text
-        n = len(NANO._model.encode(whole.text[:end]))
+        n = len(NANO._model.tokens.encode(whole.text[:end]))
         assert (whole.logprobs or ())[n:] == (rest.logprobs or ())[: len(whole.logprobs or ()) - n]
 
 
@@ -299,7 +299,7 @@ def test_an_end_token_is_counted_but_not_told() -> None:
     assert done
     for sample in done:
         assert "<eos>" not in sample.text
-        assert sample.cost.output_tokens == len(NANO._model.encode(sample.text)) + 1
+        assert sample.cost.output_tokens == len(NANO._model.tokens.encode(sample.text)) + 1
 
 
 def test_top_k_and_top_p_keep_the_likely_tokens() -> None:
@@ -402,14 +402,14 @@ def test_prompts_that_it_cannot_take_are_refused_before_anything_runs(prompt: Pr
 
 
 def test_what_a_user_writes_is_never_a_special_token() -> None:
-    special = {NANO._model.id_of[token] for token in ("<bos>", "<eos>", "<user>", "<assistant>", "<pad>")}
-    assert not special & set(NANO._model.encode("<eos><bos>a:7;a?<assistant>"))
+    special = {NANO._model.tokens.id_of[token] for token in ("<bos>", "<eos>", "<user>", "<assistant>", "<pad>")}
+    assert not special & set(NANO._model.tokens.encode("<eos><bos>a:7;a?<assistant>"))
 
 
 def test_a_conversation_is_rendered_turn_by_turn() -> None:
     talk = Prompt((Message("user", "a:7;a?"), Message("assistant", "answer: 7"), Message("user", "b:8;b?")))
     ids = NANO._ids(talk)
-    of = NANO._model.id_of
+    of = NANO._model.tokens.id_of
     assert ids.count(of["<bos>"]) == 2
     assert ids.count(of["<eos>"]) == 1
     assert ids[-1] == of["<assistant>"]
@@ -448,7 +448,7 @@ def test_the_identity_is_that_of_the_weights(tmp_path: Path) -> None:
 )
 def test_text_survives_the_tokenizer(parts: list[str]) -> None:
     text = "".join(parts)
-    assert NANO._model.decode(NANO._model.encode(text)) == text
+    assert NANO._model.tokens.decode(NANO._model.tokens.encode(text)) == text
 
 
 def test_an_engine_that_breaks_tells_everybody_who_waits() -> None:

@@ -67,7 +67,7 @@ async def test_a_score_is_the_same_to_the_bit_whatever_was_scored_before() -> No
 async def test_a_question_costs_once_and_a_continued_reply_only_what_is_new() -> None:
     verifier = NanoPRM()
     first, second, twin = await verifier.score(PROBLEM, [sample(RIGHT), sample(WRONG), sample(RIGHT)])
-    n_reply = len(verifier._encode(RIGHT))
+    n_reply = len(verifier._scorer.tokens.encode(RIGHT))
     assert second.cost.verifier_tokens == n_reply
     assert first.cost.verifier_tokens == n_reply + len(verifier._head(PROBLEM))
     assert twin.cost == Cost()
@@ -93,6 +93,19 @@ async def test_what_cannot_be_scored_says_why() -> None:
     assert "reads at most 512" in long.why
     assert (empty.value, empty.why) == (None, "the reply is empty")
     assert (failed.value, failed.why) == (None, "the draw failed")
+
+
+async def test_what_the_models_cannot_read_is_not_scored_either() -> None:
+    """A character outside the vocabulary is refused by the models; the verifier must not score what is left of it."""
+    strange, fine = await NanoPRM().score(PROBLEM, [sample(RIGHT.replace("42", "4é")), sample(RIGHT)])
+    assert strange.value is None
+    assert "the built-in models cannot read 'é'" in strange.why
+    assert fine.value is not None
+    for verifier in (NanoPRM(), NanoORM()):
+        (score,) = await verifier.score(replace(PROBLEM, prompt=Prompt.user("What is ½ of 4?")), [sample(RIGHT)])
+        assert score.value is None
+        assert score.is_lasting
+        assert "cannot read" in score.why
 
 
 def test_the_read_out_is_the_chance_that_all_tokens_so_far_are_right() -> None:

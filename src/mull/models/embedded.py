@@ -4,73 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mull.cost import Price
 from mull.errors import ModelError, PromptError
 from mull.flops import read_config
-from mull.runtime import ASSISTANT, BOS, EOS, UNKNOWN, USER, WEIGHTS
-from mull.types import Cost, Draw, Finish, Message, Params, Prompt, Sample
+from mull.runtime import EOS, WEIGHTS
+from mull.runtime.tokens import Tokens, one_a_process
+from mull.types import Cost, Draw, Finish, Params, Prompt, Sample
 
 if TYPE_CHECKING:
     from mull.runtime.engine import Engine, Finished
 
-N_TEXTS = 2048
-"""Texts whose tokens are remembered: a prompt is looked at when it is quoted, held and drawn."""
-
-_lock = threading.Lock()
-_loaded: dict[Path, _Loaded] = {}
-
 
 class _Loaded:
-    """A model in memory, one for each process: its engine and its tokens."""
+    """A model in memory: its engine and its tokens."""
 
     def __init__(self, folder: Path) -> None:
-        from tokenizers import Tokenizer
-
         from mull.runtime.engine import Engine
 
         self.engine: Engine = Engine(folder)
-        self.tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        # What a user writes is never read as a special token.
-        self.tokenizer.encode_special_tokens = True
-        self.id_of: dict[str, int] = self.tokenizer.get_vocab()
-        self.special = {self.id_of[token] for token in (UNKNOWN, BOS, EOS, USER, ASSISTANT, "<pad>")}
-        self.token_of = {i: token for token, i in self.id_of.items()}
-        self._encode = lru_cache(N_TEXTS)(self._encoded)
-        self.text_of = {i: "" if i in self.special else token for i, token in self.token_of.items()}
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids; raises `PromptError` for characters that the model has never seen."""
-        return list(self._encode(text))
-
-    def _encoded(self, text: str) -> tuple[int, ...]:
-        encoded = self.tokenizer.encode(text, add_special_tokens=False)
-        ids: tuple[int, ...] = tuple(encoded.ids)
-        if self.id_of[UNKNOWN] in ids:
-            strange = {text[a:b] for i, (a, b) in zip(ids, encoded.offsets, strict=True) if i == self.id_of[UNKNOWN]}
-            raise PromptError(
-                f"the built-in models cannot read {', '.join(map(repr, sorted(strange)))}: they know chain problems, "
-                "such as 'a:7;b:a*6;b?', and countdowns, such as 'reach 88 with 3 4 7 25'"
-            )
-        return ids
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        return "".join(self.text_of[token] for token in tokens)
+        self.tokens = Tokens(folder)
 
 
-def _load(folder: Path) -> _Loaded:
-    with _lock:
-        if folder not in _loaded:
-            _loaded[folder] = _Loaded(folder)
-        return _loaded[folder]
+_load = one_a_process(_Loaded)
 
 
 @dataclass(frozen=True)
@@ -112,23 +75,12 @@ class EmbeddedModel:
 
     def _ids(self, prompt: Prompt) -> list[int]:
         """The conversation in the form that the models were trained on."""
-        encode, special = self._model.encode, self._model.id_of
-        ids: list[int] = []
-        for message in prompt.messages:
-            ids += self._turn(message, encode, special)
-        ids += encode(prompt.prefix)
+        tokens = self._model.tokens
+        ids = [*tokens.conversation(prompt.messages), *tokens.encode(prompt.prefix)]
         context = self._model.engine.session.config.context
         if len(ids) >= context:
             raise PromptError(f"the prompt has {len(ids)} tokens, and {self.name} reads at most {context - 1}")
         return ids
-
-    @staticmethod
-    def _turn(message: Message, encode: Callable[[str], list[int]], special: dict[str, int]) -> list[int]:
-        if message.role == "user":
-            return [special[BOS], special[USER], *encode(message.content), special[ASSISTANT]]
-        if message.role == "assistant":
-            return [*encode(message.content), special[EOS]]
-        raise PromptError(f"the built-in models know the roles user and assistant, not {message.role!r}")
 
     def _room(self, n_prompt: int, params: Params) -> int:
         return min(params.max_tokens, self._model.engine.session.config.context - n_prompt)
@@ -153,7 +105,7 @@ class EmbeddedModel:
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
 
         request = Request(
-            tuple(ids), len(ids) - len(self._model.encode(prompt.prefix)), [draw.seed for draw in draws],
+            tuple(ids), len(ids) - len(self._model.tokens.encode(prompt.prefix)), [draw.seed for draw in draws],
             self._room(len(ids), params), params.temperature, params.top_p, params.top_k, self._stops(params.stop),
             hand_over, hand_over, self._bias(params.logit_bias), params.logprobs or 0,
         )  # fmt: skip
@@ -192,7 +144,7 @@ class EmbeddedModel:
 
         added = np.zeros(self._model.engine.session.config.outputs)
         for text, bias in logit_bias:
-            added[self._model.encode(text)[0]] += bias
+            added[self._model.tokens.encode(text)[0]] += bias
         return added
 
     def _stops(self, stop: tuple[str, ...]) -> Callable[[list[int]], bool] | None:
@@ -200,7 +152,7 @@ class EmbeddedModel:
         if not stop:
             return None
         longest = max(map(len, stop))
-        decode = self._model.decode
+        decode = self._model.tokens.decode
 
         def is_over(tokens: list[int]) -> bool:
             tail = decode(tokens[-longest:])
@@ -216,14 +168,14 @@ class EmbeddedModel:
 
     def _sample(self, prompt: Prompt, params: Params, draw: Draw, n_prompt: int, finished: Finished) -> Sample:
         tokens = finished.tokens
-        text = self._model.decode(tokens)
+        text = self._model.tokens.decode(tokens)
         finish = Finish.LENGTH
-        if tokens[-1] == self._model.id_of[EOS]:
+        if tokens[-1] == self._model.tokens.id_of[EOS]:
             finish = Finish.STOP
         elif cuts := [at for s in params.stop if (at := text.find(s)) >= 0]:
             text, finish = text[: min(cuts)], Finish.STOP_STRING
         cost = self._cost(prompt, draw, n_prompt, finished)
-        told = [tuple((self._model.token_of[token], p) for token, p in place) for place in finished.tops]
+        told = [tuple((self._model.tokens.token_of[token], p) for token, p in place) for place in finished.tops]
         alternatives = tuple(told) if params.logprobs else None
         return Sample(
             prompt, text, finish, cost, draw.number, draw.seed, tuple(finished.logprobs), alternatives=alternatives

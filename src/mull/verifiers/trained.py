@@ -18,7 +18,8 @@ import numpy as np
 from mull.cost import total
 from mull.errors import PromptError, UsageError
 from mull.flops import Architecture, read_config
-from mull.runtime import ASSISTANT, BOS, USER, WEIGHTS
+from mull.runtime import WEIGHTS
+from mull.runtime.tokens import Tokens, one_a_process
 from mull.steps import Fold, fold, split
 from mull.types import Cost, Finish, Problem, Sample, Score
 
@@ -58,16 +59,12 @@ class Scorer:
     """What a reward model makes of each token of a sequence; what sequences share is computed once."""
 
     def __init__(self, folder: Path) -> None:
-        from tokenizers import Tokenizer
-
         from mull.runtime.prefixes import Prefixes
         from mull.runtime.session import BLOCK, Session
 
         self.session = Session(folder)
         self.reading = read_reading(folder)
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.encode_special_tokens = True
-        self.id_of: dict[str, int] = self.tokenizer.get_vocab()
+        self.tokens = Tokens(folder)
         self._known = Prefixes(CAPACITY)
         self._scratch = self.session.cache(1, self.session.config.context + BLOCK)
         self._lock = threading.Lock()
@@ -110,15 +107,7 @@ def _values(logits: Floats, ids: Sequence[int], is_next: bool) -> Floats:
     return np.concatenate(([0.0], log_p)).astype(np.float32)
 
 
-_lock = threading.Lock()
-_loaded: dict[Path, Scorer] = {}
-
-
-def _load(folder: Path) -> Scorer:
-    with _lock:
-        if folder not in _loaded:
-            _loaded[folder] = Scorer(folder)
-        return _loaded[folder]
+_load = one_a_process(Scorer)
 
 
 @dataclass(frozen=True)
@@ -181,6 +170,8 @@ class Trained:
 
     def _scores(self, problem: Problem, samples: Sequence[Sample]) -> list[Score]:
         head = self._head(problem)
+        if isinstance(head, str):
+            return [Score(None, why=head, is_lasting=True)] * len(samples)
         asked: dict[str, tuple[tuple[int, ...], list[int]] | str] = {}
         for sample in samples:
             if sample.reply not in asked and sample.finish is not Finish.ERROR:
@@ -197,25 +188,22 @@ class Trained:
                 ids, ends = value
                 start = time.monotonic()
                 values = self._scorer.values(ids)
-                n_begun = len(self._encode(sample.prompt.prefix)) if sample.prompt.prefix else 0
+                n_begun = len(self._scorer.tokens.encode(sample.prompt.prefix)) if sample.prompt.prefix else 0
                 n_before = (len(head) if known or n_begun else 0) + n_begun
                 cost = self._cost(len(ids) - n_before, time.monotonic() - start, n_before)
                 known[sample.reply] = self._score(values, len(head), ends, cost)
                 scores.append(known[sample.reply])
         return scores
 
-    def _head(self, problem: Problem) -> tuple[int, ...]:
-        special, encode = self._scorer.id_of, self._encode
-        ids: list[int] = []
+    def _head(self, problem: Problem) -> tuple[int, ...] | str:
+        """The question's tokens, or why it cannot be read."""
         for message in problem.prompt.messages:
             if message.role != "user":
                 raise PromptError(f"{self.name} reads one question of a user, not a turn of {message.role!r}")
-            ids += [special[BOS], special[USER], *encode(message.content), special[ASSISTANT]]
-        return tuple(ids)
-
-    def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._scorer.tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        try:
+            return tuple(self._scorer.tokens.conversation(problem.prompt.messages))
+        except PromptError as error:
+            return str(error)
 
     def _asked(self, head: tuple[int, ...], reply: str) -> tuple[tuple[int, ...], list[int]] | str:
         """The sequence to compute and the places to read; or why there is nothing to read."""
@@ -224,7 +212,10 @@ class Trained:
             return "the reply is empty"
         ids, ends = list(head), []
         for piece in pieces:
-            ids += self._encode(piece)
+            try:
+                ids += self._scorer.tokens.encode(piece)
+            except PromptError as error:
+                return str(error)
             ends.append(len(ids) - 1)
         if len(ids) > (limit := self._scorer.session.config.context):
             return f"question and reply have {len(ids)} tokens, and {self.name} reads at most {limit}"
