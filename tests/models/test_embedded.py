@@ -126,16 +126,16 @@ def test_sampled_log_probabilities_are_the_models_own_at_any_temperature() -> No
 
 
 def test_a_logit_bias_shifts_the_odds_and_leaves_the_log_probabilities() -> None:
-    """Twelve thousand second tokens of a countdown: the odds of `7` against the rest fall by the factor e^-1.5 that the
-    bias says. The log odds have a standard error below .03; false alarm below 1e-4 at 4 of them.
+    """Six thousand second tokens of a countdown: the odds of `7` against the rest fall by the factor e^-1.5 that the
+    bias says. The log odds have a standard error below .04; false alarm below 1e-4 at 4 of them.
     """
     prompt = Prompt.user("reach 21 with 3 7 2").extend("<think>\n")
     chances = np.exp(Reference(Path(NANO.folder)).logprobs(NANO._ids(prompt))[-1])
     seven = NANO._model.tokens.encode("7")[0]
-    samples = draw(prompt, tuple(range(12000)), Params(max_tokens=1, logit_bias=(("7", -1.5),)))
+    samples = draw(prompt, tuple(range(6000)), Params(max_tokens=1, logit_bias=(("7", -1.5),)))
     share = sum(s.text == "7" for s in samples) / len(samples)
     expected = math.log(chances[seven] / (1 - chances[seven])) - 1.5
-    assert abs(math.log(share / (1 - share)) - expected) < 0.12
+    assert abs(math.log(share / (1 - share)) - expected) < 0.16
     (sample,) = [s for s in samples if s.text == "7"][:1]
     assert sample.logprobs is not None
     assert sample.logprobs[0] == pytest.approx(math.log(chances[seven]), abs=1e-4)

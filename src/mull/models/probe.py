@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FORM = 2
 """Of the files; one of another form is as if it were not there."""
-MOST_CALLS, MOST_TOKENS = 30, 24
+MOST_CALLS, MOST_TOKENS = 42, 24
 """Requests that finding out takes at most, and tokens of each."""
 N_HELLOS = 3
 
