@@ -79,3 +79,18 @@ def test_no_text_makes_reading_fail_and_an_answer_is_its_own_form(reply: str, ki
 @given(st.fractions())
 def test_every_fraction_is_its_own_form(number: object) -> None:
     assert canonical(str(number), NUMBER) == str(number)
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("[THINK]answer: 3[/THINK]It is\n5", "5"),
+        ("<|im_start|>think\nanswer: 3\n<|im_start|>answer\n5", "5"),
+        ("[THINK]answer: 3", None),
+        ("<|im_start|>think\nanswer: 3", None),
+        ("answer: 3\n</think>\n5", "5"),
+    ],
+)
+def test_what_was_thought_is_no_answer_in_any_family(reply: str, answer: str | None) -> None:
+    """A thought says `answer:` as well, and is not asked."""
+    assert extract(reply, AnswerKind.NUMBER) == answer

@@ -48,8 +48,8 @@ ROWS = [
 ]
 ROW_1_ORDER = {
     "cost": {"flops"},
-    "answers": {"equal", "programs"},
-    "programs": {"sandbox"},
+    "answers": {"equal", "programs", "thinking"},
+    "programs": {"sandbox", "thinking"},
     "run": {"bank", "draws", "keys", "trace", "trials", "verdicts"},
     "draws": {"asked", "bank", "cost", "keys", "trace", "verdicts", "wallet"},
     "verdicts": {"bank", "cost", "trials", "wallet"},

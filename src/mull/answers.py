@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from mull import equal
+from mull import equal, thinking
 from mull.equal import Answers
 from mull.programs.extract import program_of
 from mull.types import AnswerKind, Finish, Problem, Sample
@@ -60,8 +60,8 @@ def extract(reply: str, kind: AnswerKind = AnswerKind.TEXT, *, is_whole: bool = 
     What stands inside a thought is not the answer, and a thought that never ended has none. Only a whole
     reply is read to its end: one that was cut off answers nothing unless it says so.
     """
-    _, ended, spoken = reply.rpartition("</think>")
-    if not ended and "<think>" in reply:
+    spoken = thinking.spoken(reply)
+    if spoken is None:
         return None
     boxed = _last_boxed(spoken)
     if boxed is not None:

@@ -113,6 +113,21 @@ def split(reply: str, marks: Delimiters) -> Parts:
     return Parts("", reply, True)
 
 
+def spoken(reply: str) -> str | None:
+    """What a reply says after its thought, whichever family of `FAMILIES` it is of; all of it where it has no thought.
+
+    `None` where a thought was begun and never ended: nothing was said.
+    """
+    ends = [at + len(close) for close in _CLOSES if (at := reply.rfind(close)) >= 0]
+    if ends:
+        return reply[max(ends) :]
+    return None if any(open in reply for open in _OPENS) else reply
+
+
+_OPENS = tuple({marks.open for marks in FAMILIES.values()})
+_CLOSES = tuple({marks.close for marks in FAMILIES.values()})
+
+
 def begins(reply: str, marks: Delimiters) -> bool:
     """Whether a reply begins with `open`."""
     return reply.lstrip().startswith(marks.open)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from mull import thinking
 from mull.types import Finish, Problem, Sample
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n```")
@@ -69,8 +70,8 @@ def program_of(problem: Problem, sample: Sample) -> str | None:
     if sample.finish is Finish.ERROR:
         return None
     what = asked(problem.given)
-    _, ended, spoken = sample.reply.rpartition("</think>")
-    if not ended and "<think>" in spoken:
+    spoken = thinking.spoken(sample.reply)
+    if spoken is None:
         return None
     code = fenced(spoken, what.entry_point)
     if code is not None and what.header and _goes_on(spoken) and not _definition(what.entry_point).search(code):
