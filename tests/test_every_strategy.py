@@ -68,6 +68,8 @@ SPECS = [
     "repeat:of=(cascade:first=(majority:n=2),then=single,model=other,bar=1),n=3",
     "repeat:of=(adaptive:n=6),n=3,pick=weighted",
     "repeat:of=(mcts:n=8,width=2),n=2,pick=best",
+    "repeat:of=(force:wait=1),n=3,pick=weighted",
+    "cascade:first=(auto:n=4),then=(ensemble:members=((force:at_most=6),(repair:n=3,tests=1,pick=cluster))),bar=1",
     "auto:n=16",
     f"auto:policy={POLICY}",
     f"auto:policy={POLICY},budget=60",

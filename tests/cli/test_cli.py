@@ -249,3 +249,26 @@ def test_what_verifiers_are_worth(mull_json, mull, recording: Path) -> None:
     assert "ROC area" in shown.stdout
     assert "countdown could not score 600 draws: the problem gives no numbers and target" in shown.stdout
     assert "verifiers" not in mull_json("curves", recording)
+
+
+def test_weights_of_an_ensemble_from_a_sweep(mull, mull_json, recording: Path, tmp_path: Path) -> None:
+    """A sweep's strategies become members, and what is printed can be run."""
+    out = tmp_path / "members.jsonl"
+    asked = ("sweep", f"file:{recording}", "-m", f"recorded:{recording}", "--out", out)
+    swept = mull_json(*asked, "-s", "single", "-s", "majority:n=5", "-s", "best:n=3", "--verifier", "nano-orm")
+    learnt = mull_json("train", "weights", out, "--member", "single", "--member", "majority:n=5")
+    assert [member["spec"] for member in learnt["members"]] == ["single", "majority:n=5"]
+    accuracy = {row["strategy"]: row["accuracy"] for row in swept["rows"]}
+    for member in learnt["members"]:
+        assert member["accuracy"] == pytest.approx(accuracy[member["spec"]])
+    again = mull("sweep", f"file:{recording}", "-m", f"recorded:{recording}", "-s", learnt["spec"])
+    assert again.returncode == 0, again.stderr
+    for arguments, words in (
+        (("--member", "singel"), "unknown strategy of the sweep 'singel': did you mean 'single'?"),
+        (("--member", "single"), "an ensemble needs at least two strategies of one sweep"),
+        (("--group", "x"), "unknown group 'x'"),
+    ):
+        done = mull("train", "weights", out, *arguments)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert len(done.stderr.splitlines()) == 1

@@ -17,6 +17,7 @@ from mull.cli.options import (
     ConfigOption,
     JsonOption,
     MaxTokensOption,
+    Plans,
     SeedOption,
     TemperatureOption,
     VerifierOption,
@@ -184,7 +185,8 @@ def _make(
     from mull.cli import pilots
 
     the_task = spec.build("task", spec.TASKS, text)
-    plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(spec.strategy, strategies or ())}
+    named = Plans(seed, config)
+    plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategies or ())}
     the_verifier = verifier_of(verifier, seed, config)
     built = [model_of(name, seed, config) for name in models]
     share = None if tokens is None else tokens // len(built)
@@ -193,6 +195,8 @@ def _make(
     made = []
     runs = size.problems * (1 + len(plans)) * len(built)
     with bank_at(bank) as opened, progress("problems", runs, as_json) as advance:
+        for one in named.models:
+            asyncio.run(prepared(one))
         for one in built:
             asyncio.run(prepared(one))
             made.append(
