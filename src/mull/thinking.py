@@ -118,9 +118,13 @@ def spoken(reply: str) -> str | None:
 
     `None` where a thought was begun and never ended: nothing was said.
     """
-    ends = [at + len(close) for close in _CLOSES if (at := reply.rfind(close)) >= 0]
-    if ends:
-        return reply[max(ends) :]
+    end = 0
+    for close in _CLOSES:
+        at = reply.rfind(close)
+        if at >= 0:
+            end = max(end, at + len(close))
+    if end:
+        return reply[end:]
     return None if any(open in reply for open in _OPENS) else reply
 
 
