@@ -23,7 +23,9 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import corpus
+import reviews
 import tokens
+from mull.runtime import WEIGHTS
 
 SIZES = {
     # 14 times the parameters of nano, on the same text: mini is what a bigger model buys.
@@ -44,10 +46,14 @@ SIZES = {
         "head_dim": 32,
     },
 }
-RATE = {"nano": 0.01, "mini": 0.01}
-CONTEXT = 512
+SIZES["nano-think"] = SIZES["nano"]
+RATE = {"nano": 0.01, "mini": 0.01, "nano-think": 0.004}
+CONTEXT = {"nano": 512, "mini": 512, "nano-think": 1024}
 POOL = 1024
-BATCH_TOKENS = {"nano": 2048, "mini": 4096}
+BATCH_TOKENS = {"nano": 2048, "mini": 4096, "nano-think": 2048}
+TEXT = {"nano": corpus.examples, "mini": corpus.examples, "nano-think": reviews.examples}
+START = {"nano-think": WEIGHTS / "nano"}
+"""Checkpoints that training goes on from; the others begin with random weights."""
 WARMUP = 100
 
 
@@ -74,9 +80,8 @@ def encode(tokenizer: Tokenizer, example: corpus.Example) -> tuple[list[int], li
     return ids, labels
 
 
-def batches(tokenizer: Tokenizer, seed: int, n_tokens: int) -> Iterator[Batch]:
+def batches(tokenizer: Tokenizer, source: Iterator[corpus.Example], seed: int, n_tokens: int) -> Iterator[Batch]:
     """Batches of about `n_tokens` tokens; rows of similar length lie together, so little is padding."""
-    source = corpus.examples(seed)
     shuffle = random.Random(seed)
     while True:
         pool = sorted((encode(tokenizer, e) for e in itertools.islice(source, POOL)), key=lambda e: len(e[0]))
@@ -148,17 +153,23 @@ def main() -> None:
 
     tokenizer = tokens.build()
     config = LlamaConfig(
-        **SIZES[options.size], vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=CONTEXT,
+        **SIZES[options.size], vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=CONTEXT[options.size],
         tie_word_embeddings=True, rms_norm_eps=1e-5, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     model = LlamaForCausalLM(config).to(device)
+    if options.size in START:
+        begun = LlamaForCausalLM.from_pretrained(START[options.size], dtype=torch.float32)
+        model.load_state_dict(begun.state_dict())
     n_parameters = sum(p.numel() for p in model.parameters())
     matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.dim() != 2 or "embed" in name]
     peak = options.lr or RATE[options.size]
     optimizers: list[torch.optim.Optimizer]
     if options.optimizer == "muon":
-        optimizers = [Muon(matrices, lr=peak), torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.95), weight_decay=0.0)]
+        optimizers = [
+            Muon(matrices, lr=peak),
+            torch.optim.AdamW(others, lr=0.3 * peak, betas=(0.9, 0.95), weight_decay=0.0),
+        ]
     else:
         optimizers = [torch.optim.AdamW(matrices + others, lr=options.lr or 3e-3, betas=(0.9, 0.95), weight_decay=0.01)]
     peaks = [o.param_groups[0]["lr"] for o in optimizers]
@@ -183,9 +194,10 @@ def main() -> None:
         torch.save(state, checkpoint.with_suffix(".part"))
         checkpoint.with_suffix(".part").replace(checkpoint)
 
+    source = TEXT[options.size](options.seed)
     recent: list[float] = []
     started = saved = time.monotonic()
-    for batch in itertools.islice(batches(tokenizer, options.seed, BATCH_TOKENS[options.size]), step, None):
+    for batch in itertools.islice(batches(tokenizer, source, options.seed, BATCH_TOKENS[options.size]), step, None):
         if n_tokens >= options.tokens:
             break
         factor = schedule(n_tokens / options.tokens) * min(1.0, (step + 1) / WARMUP)
@@ -229,7 +241,7 @@ def main() -> None:
                 "eos_token": "<eos>",
                 "pad_token": "<pad>",
                 "unk_token": "<unk>",
-                "model_max_length": CONTEXT,
+                "model_max_length": CONTEXT[options.size],
                 "chat_template": tokens.CHAT_TEMPLATE,
             },
             indent=1,

@@ -77,6 +77,7 @@ EXECUTORS = {"python": "mull.verifiers.execute:PythonExecutor"}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
+    "nano-think": "mull.models.embedded:NanoThink",
     "banked": "mull.models.banked:BankedModel",
     "recorded": "mull.models.recorded:RecordedModel",
 }

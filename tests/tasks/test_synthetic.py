@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chain_text import content_of_text, derive
 from corpus import CHAIN_OPS, COUNTDOWN_NUMBERS, Example, chain_example, countdown_example, examples
 from mull import AnswerKind, Finish, Prompt, Sample, UsageError
 from mull.expression import evaluate, misses
@@ -27,22 +28,6 @@ from mull.tasks.synthetic import (
 )
 
 seeds = st.integers(0, 10**9)
-
-
-def derive(text: str) -> int:
-    """The asked quantity, worked out from a chain's text alone."""
-    *facts, asked = text.split(";")
-    values: dict[str, str] = dict(fact.split(":") for fact in facts)
-
-    def value(name: str) -> int:
-        match = re.fullmatch(r"([a-z])([-+*])(\d+)", values[name])
-        if match is None:
-            return int(values[name])
-        result = apply(match[2], value(match[1]), int(match[3]))
-        assert result is not None
-        return result
-
-    return value(asked.removesuffix("?"))
 
 
 @settings(deadline=None)
@@ -78,16 +63,6 @@ def test_the_splits_are_a_tenth_and_the_rest() -> None:
 
 def told(example: Example) -> str:
     return "".join(piece.text for piece in example.reply)
-
-
-def content_of_text(text: str) -> str:
-    """The content of a chain, read back from its text: names, order and distractors do not count."""
-    facts = dict(fact.split(":") for fact in text.split(";")[:-1])
-    name, steps = text.split(";")[-1].removesuffix("?"), list[str]()
-    while match := re.fullmatch(r"([a-z])([-+*]\d+)", facts[name]):
-        steps.append(match[2])
-        name = match[1]
-    return f"chain {facts[name]}" + "".join(reversed(steps))
 
 
 def test_no_training_text_asks_a_held_out_problem() -> None:

@@ -194,3 +194,10 @@ class Mini(EmbeddedModel):
     """The larger built-in model, 14 times nano's parameters."""
 
     folder: ClassVar[str] = str(WEIGHTS / "mini")  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class NanoThink(EmbeddedModel):
+    """nano, trained further to go over its derivations again after `Wait`: thinking longer pays."""
+
+    folder: ClassVar[str] = str(WEIGHTS / "nano-think")  # type: ignore[misc]
