@@ -73,6 +73,10 @@ class FaultServer:
     """The field that it keeps them to; `None`: it takes any, and minds none."""
     hides_thoughts: bool = False
     """Only the count of reasoning tokens is told."""
+    title: str | None = None
+    """What it calls itself at `/openapi.json`."""
+    falls_over: frozenset[str] = frozenset()
+    """Fields at which it answers 500."""
     biases: str | None = "ids"
     """Goes by the numbers of tokens that `/tokenize` tells, or by `texts`; `None`: ignores logit_bias."""
 
@@ -94,6 +98,7 @@ class FaultServer:
         app.router.add_post("/v1/chat/completions", self._post)
         app.router.add_post("/v1/completions", self._post)
         app.router.add_post("/tokenize", self._tokenize)
+        app.router.add_get("/openapi.json", self._openapi)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -141,6 +146,9 @@ class FaultServer:
         told = {"build_info": self.version, "chat_template": self.template, "bos_token": "<s>", "eos_token": "</s>"}
         return web.json_response(told)
 
+    async def _openapi(self, request: web.Request) -> web.Response:
+        return web.json_response({"info": {"title": self.title}}) if self.title else web.Response(status=404)
+
     async def _tokenize(self, request: web.Request) -> web.Response:
         words = (await request.json())["prompt"].split()
         if self.biases != "ids" or not set(words) <= set(WORDS):
@@ -183,6 +191,8 @@ class FaultServer:
             return self._error(429, "too many requests")
         if bad := sorted(self.rejects & set(body)) or (["n"] if self.n == "rejected" and body.get("n", 1) > 1 else []):
             return self._error(400, f"Unexpected field: {bad[0]}")
+        if self.falls_over & set(body):
+            return self._error(500, "it fell over")
         if self.latency:
             await asyncio.sleep(self.latency)
         fault = next(self._script, None) or self._drawn(request, body)

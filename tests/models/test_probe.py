@@ -111,7 +111,8 @@ async def test_whether_a_seed_is_kept(served, has_seed: bool) -> None:
 
 @pytest.mark.parametrize("biases", ["ids", "texts"])
 async def test_a_logit_bias_is_sent_as_the_server_takes_it(served, biases: str) -> None:
-    async with FaultServer(biases=biases) as server:
+    python = {"owned_by": "someone", "title": "llama.cpp Python API"} if biases == "texts" else {}
+    async with FaultServer(biases=biases, **python) as server:
         model = served(server)
         await model.prepare()
         assert (model.capabilities.biases, model.can_bias) == (biases, True)
@@ -122,6 +123,16 @@ async def test_a_logit_bias_is_sent_as_the_server_takes_it(served, biases: str) 
         told = server.bodies[-1]["logit_bias"]
     assert told == {word if biases == "texts" else str(WORDS.index(word)): -100.0}
     assert held.text == free.text.replace(word, "instead")
+
+
+async def test_a_server_that_falls_over_a_field_that_few_know_is_of_use_without_it(served) -> None:
+    falls_over = frozenset({"logit_bias", "thinking_token_budget"})
+    async with FaultServer(falls_over=falls_over, thinks_as="reasoning", thinks_for=40) as server:
+        model = served(server)
+        await model.prepare()
+        assert (model.capabilities.biases, model.capabilities.limits) == (None, None)
+        (draw,) = await Run(model).draw(HELLO, 1)
+    assert draw.reasoning
 
 
 async def test_a_server_that_ignores_a_logit_bias_is_refused_before_anything_is_spent(served) -> None:

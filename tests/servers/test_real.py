@@ -52,13 +52,13 @@ def test_the_probe_finds_what_the_server_does(model: OpenAIModel) -> None:
     drawn(model, CHAIN, 1, max_tokens=4)
     can = model.capabilities
     assert can is not None
-    found = (can.backend, can.n, can.seed, can.varies, can.logprobs, can.stop, can.stream, can.continues)
+    found = (can.backend, can.n, can.seed, can.varies, can.logprobs, can.stop, can.stream, can.continues, can.biases)
     assert (
         found
         == {
-            "llama": ("llama-cpp-python", False, True, True, True, "dropped", True, "template"),
-            "transformers": ("transformers", False, True, True, False, "kept", True, "template"),
-            "mlx": ("unknown", False, True, True, True, "dropped", True, None),
+            "llama": ("llama-cpp-python", False, True, True, True, "dropped", True, "template", "texts"),
+            "transformers": ("transformers", False, True, True, False, "kept", True, "template", None),
+            "mlx": ("unknown", False, True, True, True, "dropped", True, None, None),
         }[model.name]
     )
 

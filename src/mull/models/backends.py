@@ -16,7 +16,8 @@ class Backend:
     `/openapi.json`. `plain` are fields without which it would not draw from the model itself: they switch off its
     own filters. `continues` are the ways in which a partial reply may be continued, the best first, `keeps_stop`
     the fields that leave a stop string in the text, `rejects` fields that it does not take, and `limits` the ways in
-    which a thought's length may be limited.
+    which a thought's length may be limited, and `biases` whether it names tokens by `ids`, which it tells at
+    `/tokenize`, or by `texts`.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Backend:
     keeps_stop: Mapping[str, Any] = field(default_factory=dict)
     rejects: frozenset[str] = frozenset()
     limits: tuple[str, ...] = ()
+    biases: str = "ids"
 
 
 CONTINUES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
@@ -101,6 +103,7 @@ BACKENDS = (
         plain={"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0},
         continues=("template", "trailing"),
         rejects=frozenset({"n"}),
+        biases="texts",
     ),
     Backend(
         "transformers",

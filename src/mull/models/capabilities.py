@@ -114,6 +114,13 @@ class Prober:
         except Rejected:
             return None
 
+    async def _may(self, prompt: Prompt, **options: Any) -> Reply | None:
+        """The same for what few servers know, and some fall over: `None` as well where it fails again and again."""
+        try:
+            return await self._tries(prompt, **options)
+        except ModelError:
+            return None
+
     async def _first(self) -> tuple[Prompt, Choice]:
         """A question with a greedy reply that is long enough to be cut; what the server rejects is left out."""
         best = Prompt.user(QUESTIONS[0]), Choice(0)
@@ -211,14 +218,16 @@ class Prober:
         if not words or "logit_bias" in self._can.rejects:
             return
         word = words[0]
-        token = await probe.first_token(self._model, self._link, word)
-        ways = [("ids", {word: token})] if token is not None else []
-        for way, token_ids in [*ways, ("texts", {})]:
-            fields = bias_fields([(word, -100.0)], replace(self._can, biases=way), token_ids)
-            reply = await self._tries(question, fields=fields)
-            if reply is not None and _text(reply).strip() and not _text(reply).lstrip().startswith(word):
-                self._can = replace(self._can, biases=way)
+        way, token_ids = backends.named(self._can.backend).biases, dict[str, int]()
+        if way == "ids":
+            token = await probe.first_token(self._model, self._link, word)
+            if token is None:
                 return
+            token_ids[word] = token
+        fields = bias_fields([(word, -100.0)], replace(self._can, biases=way), token_ids)
+        text = _text(await self._may(question, fields=fields)).strip()
+        if text and not text.startswith(word):
+            self._can = replace(self._can, biases=way)
 
     async def _find_limit(self) -> None:
         """Where it thinks: does a field that should make it think less do so?"""
@@ -229,7 +238,7 @@ class Prober:
             return
         ignores = []
         for way in backends.named(self._can.backend).limits:
-            reply = await self._tries(question, fields=backends.thinking_fields(way, SHORT_THOUGHT))
+            reply = await self._may(question, fields=backends.thinking_fields(way, SHORT_THOUGHT))
             if reply is None:
                 continue
             if reply.choices and _thought_tokens(reply) <= SHORT_THOUGHT + SLACK:
