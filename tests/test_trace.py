@@ -10,6 +10,9 @@ import pytest
 from mull import MemoryBank, Pair, Preference, spec
 from mull.answers import answer_of
 from mull.errors import FileFormatError
+from mull.report.trace import timeline
+from mull.strategies.compose import Cascade
+from mull.strategies.parallel import Majority, Single
 from mull.testing import PROBLEM, FakeModel, FakeVerifier, fake_run, solve
 from mull.trace import DrawEvent, NoteEvent, ScoreEvent, Trace, TraceFile, is_trace, read, write
 
@@ -46,6 +49,19 @@ def test_every_draw_and_score_is_there_once(strategy: str) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_trace_changes_nothing(strategy: str) -> None:
     assert solve(spec.strategy(strategy), fake_run(trace=Trace(PROBLEM))) == solve(spec.strategy(strategy), fake_run())
+
+
+def test_each_draw_names_its_model_and_the_page_says_where_it_is_another() -> None:
+    """A draw that a later stage reuses is there once, under the model that made it."""
+    trace = Trace(PROBLEM)
+    run = fake_run(trace=trace)
+    inner = Cascade(Majority(3), Majority(6), bar=1)
+    outcome = solve(Cascade(Single(), inner, FakeModel(label="other"), bar=1), run)
+    draws = [event for event in trace.events if isinstance(event, DrawEvent)]
+    assert Counter(event.model for event in draws) == {"fake": 1, "other": len(outcome.candidates) - 1}
+    shown = [what for _, what, _ in timeline(trace.events)]
+    assert "draw 0 of its question on fake" in shown
+    assert "draw 0 of its question on other" in shown
 
 
 def test_decisions_name_the_draws_they_are_about() -> None:
