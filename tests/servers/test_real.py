@@ -98,12 +98,15 @@ def test_a_partial_reply_is_gone_on_from(model: OpenAIModel) -> None:
         assert rest.reply == whole.text
 
 
-def thought(model: OpenAIModel | Nano, plan: str, prompt: Prompt) -> tuple[Outcome, Cost]:
-    """What a strategy of thoughts makes of a problem at temperature 0, and what that took beside the probe."""
+def thought(model: OpenAIModel | Nano, plan: str, prompt: Prompt) -> tuple[Outcome, Cost, int]:
+    """What a strategy of thoughts makes of a problem at temperature 0, what that took beside the probe, and how many of
+    its draws came to the end of a reply.
+    """
     drawn(model, CHAIN, 1, max_tokens=1)
-    run = Run(model, params=Params(0.0, 200))
+    seen: list[Sample] = []
+    run = Run(model, params=Params(0.0, 200), watch=seen.append)
     outcome = asyncio.run(spec.strategy(plan)(Problem("it", prompt), run))
-    return outcome, run.spent
+    return outcome, run.spent, sum(sample.finish is Finish.STOP for sample in seen)
 
 
 @pytest.mark.parametrize("model", BOTH, indirect=True)
@@ -116,28 +119,28 @@ def thought(model: OpenAIModel | Nano, plan: str, prompt: Prompt) -> tuple[Outco
     ],
 )  # fmt: skip
 def test_thinking_longer_and_shorter_is_the_embedded_models(model: OpenAIModel, plan: str, prompt: Prompt) -> None:
-    here, cost_here = thought(Nano(), plan, prompt)
-    there, cost_there = thought(model, plan, prompt)
+    here, cost_here, n_ended = thought(Nano(), plan, prompt)
+    there, cost_there, _ = thought(model, plan, prompt)
     assert here.best is not None
     assert there.best is not None
     assert there.best.reply == here.best.reply
     assert there.answer == here.answer
     assert there.notes == here.notes
     assert (cost_there.calls, cost_there.prompt_tokens) == (cost_here.calls, cost_here.prompt_tokens)
-    # Some count the end of the answer as a token, and some do not; of the thought all count every one.
+    # Some count the end of a reply as a token, and some do not; the end of a thought all count.
     assert cost_here.output_tokens is not None
-    assert cost_there.output_tokens in (cost_here.output_tokens, cost_here.output_tokens - 1)
+    assert cost_there.output_tokens in (cost_here.output_tokens, cost_here.output_tokens - n_ended)
 
 
 def test_a_logit_bias_on_a_server_is_the_embedded_models(llama: OpenAIModel) -> None:
     """llama-cpp-python takes texts, which stand for all their tokens there: this one is a single token."""
     problem = Prompt.user("reach 88 with 3 4 7 25")
-    free, _ = thought(Nano(), "force", problem)
+    free, *_ = thought(Nano(), "force", problem)
     assert free.best is not None
     assert "Wait" in free.best.reply
     for plan, is_other in (("tip:alpha=100,words=Wait", True), ("tip:alpha=100,words=Wait,beta=20", False)):
-        here, _ = thought(Nano(), plan, problem)
-        there, _ = thought(llama, plan, problem)
+        here, *_ = thought(Nano(), plan, problem)
+        there, *_ = thought(llama, plan, problem)
         assert here.best is not None
         assert there.best is not None
         assert there.best.reply == here.best.reply
