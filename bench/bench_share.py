@@ -52,7 +52,7 @@ def row(a: float, b: float, each: int, repetitions: int) -> tuple[np.ndarray, np
 
 
 if __name__ == "__main__":
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 150
     print(f"{repetitions} repetitions; coverage, and the share of the way from uniform to greedy with 95 % intervals")
     for a, b, each in ROWS:
         uniform, best, ours = row(a, b, each, repetitions)

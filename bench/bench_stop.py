@@ -5,7 +5,7 @@ tries it on the other half, both ways round; `others` fits it on all other sets 
 ships with mull would meet a new model. No label is read for either. Every figure is the mean over random orders of
 the recorded draws, with a 95 % interval over problems. Needs the recorded data (see tests/test_data.py).
 
-    python bench/bench_stop.py [ORDERS]
+    python bench/bench_stop.py [ORDERS [PRICE]]
     python bench/bench_stop.py figure        draws docs/stopping.png
 """
 
@@ -227,7 +227,7 @@ def frontier(n_orders: int) -> dict[str, list[tuple[float, float]]]:
     def others(name: str, price: float) -> Rule:
         return learned(optimal.policy(fitted(tuple(o for o in sets if o != name), None), sets[name][1], price))
 
-    for level in (0.8, 0.9, 0.95, 0.98, 0.99):
+    for level in (0.8, 0.85, 0.9, 0.93, 0.95, 0.98):
         add("beta", lambda _, level=level: with_curtailment(paper(level)))  # type: ignore[misc]
     for price in (0.016, 0.011, 0.008, 0.006, 0.004, 0.003, 0.002):
         add("learned, on other sets", lambda name, price=price: others(name, price))  # type: ignore[misc]
@@ -274,7 +274,7 @@ def draw_figure(found: dict[str, list[tuple[float, float]]], path: Path) -> None
     axes.set_xlabel("draws, mean over six recorded sets (cap 40, dates 10)")
     axes.set_ylabel("another answer than the full vote's (%)")
     axes.set_ylim(0, 8)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="center right", bbox_to_anchor=(1, 0.38))
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=160)
 
@@ -286,6 +286,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["figure"]:
         draw_figure(frontier(20), Path(__file__).parents[1] / "docs" / "stopping.png")
         sys.exit()
-    n_orders = int(sys.argv[1]) if len(sys.argv) > 1 else 400
-    print(f"{n_orders} orders of the draws of each problem; price {PRICE:g}")
-    show(trials(n_orders, PRICE))
+    n_orders = int(sys.argv[1]) if len(sys.argv) > 1 else 150
+    price = float(sys.argv[2]) if len(sys.argv) > 2 else PRICE
+    print(f"{n_orders} orders of the draws of each problem; price {price:g}")
+    show(trials(n_orders, price))

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import bench_stop
 import both_orders
 from mull import spec
+from mull.allocate import optimal
 from mull.lab import grid
 from mull.lab.metrics import Curves, curves
 from mull.lab.sources import read_pools
@@ -83,6 +85,22 @@ def test_adaptive_needs_a_third_of_forty_draws() -> None:
     assert draws["majority:n=40"] == 40
     assert draws["adaptive:n=40,rule=beta"] <= 40 / 3
     assert accuracy["adaptive:n=40,rule=beta"] == pytest.approx(accuracy["majority:n=40"], abs=0.5)
+
+
+def test_a_learned_stop_needs_a_quarter_fewer_draws_than_adaptive_consistency() -> None:
+    """Learned on half of the problems without their labels, tried on the other half, over 40 orders of the draws."""
+    draws, beta, gaps = 0.0, 0.0, []
+    for name in ("gemini-1.0-pro", "llama-2-7b-chat"):
+        pools, n = bench_stop.recorded()[name]
+        orders = bench_stop.Orders(pools, n, 40, 0)
+        beta += orders.stopped(bench_stop.paper(0.95)(orders))[:, 0].mean()
+        for half, other in enumerate(reversed(bench_stop.halves(len(pools)))):
+            policy = optimal.policy(bench_stop.fitted((name,), half), n, bench_stop.PRICE)
+            found = orders.stopped(bench_stop.learned(policy)(orders))[other]
+            draws += found[:, 0].mean() / 2
+            gaps.append(bench_stop.gap(found))
+    assert draws <= 0.76 * beta
+    assert sum(gaps) / len(gaps) > -0.8
 
 
 def test_comparing_in_both_orders_finds_where_a_judge_is_swayed_by_position() -> None:
