@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mull import thinking
-from mull.errors import UsageError
+from mull.errors import PromptError, UsageError
 from mull.run import Run
 from mull.strategies.parallel import check_at_least
 from mull.strategies.thought import Thought, room_of
@@ -108,7 +108,12 @@ class Tip:
         run.check_biases()
         penalty = tuple((word, -self.alpha) for word in self.words.split("|"))
         thought = await Thought.start(problem, run, thinking.delimiters(self.think, self.cue), self.n_answer)
-        run.priced(problem.prompt, replace(run.params, logit_bias=penalty))
+        try:
+            run.priced(problem.prompt, replace(run.params, logit_bias=penalty))
+        except PromptError as error:
+            raise PromptError(
+                f"words={self.words}: {error}; name words that the model writes, as words=Wait"
+            ) from error
         await thought.think(min(self.beta, most), logit_bias=penalty)
         n_penalised = thought.n_tokens
         if thought.end == "length" and n_penalised < most:

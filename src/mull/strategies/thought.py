@@ -28,7 +28,7 @@ def room_of(params: Params, n_answer: int) -> int:
     """Tokens that `max_tokens` leaves for the thought. Raises `UsageError` where it has no room for the answer."""
     if params.max_tokens < n_answer:
         raise UsageError(
-            f"max_tokens={params.max_tokens} leaves no room for an answer: {n_answer} tokens are kept for it"
+            f"max_tokens={params.max_tokens} leaves no room for an answer: n_answer={n_answer} tokens are kept"
         )
     return params.max_tokens - n_answer
 
@@ -63,7 +63,12 @@ class Thought:
         thought = cls(problem, run, marks, n_answer)
         for string in ("", *strings):
             put = thinking.closed(thinking.again(thought.text, string), marks, is_cut=True)
-            run.priced(replace(problem.prompt, prefix=put), thought._answer_params)
+            try:
+                run.priced(replace(problem.prompt, prefix=put), thought._answer_params)
+            except PromptError as error:
+                if not string:
+                    raise
+                raise PromptError(f"{string!r} cannot be put into a thought: {error}") from error
         return thought
 
     @property
