@@ -34,13 +34,13 @@ N_PROBLEMS = 160
 N_COMPLETIONS = 4
 SOLUTIONS = {"math-shepherd": 1, "omega": 2}
 """Solutions of a problem, or searches."""
-BUDGETS = {"math-shepherd": (500_000, 1_000_000), "omega": (125_000, 250_000, 500_000)}
+BUDGETS = {"math-shepherd": (500_000, 1_000_000), "omega": (250_000, 500_000)}
 """Label tokens after which a file is cut."""
 N_STEPS = 100
 BATCH_TOKENS = 4096
 RATE = 1e-3
 BASE = str(WEIGHTS / "nano")
-N_MEASURED, N_DRAWS = 60, 8
+N_MEASURED, N_DRAWS = 40, 8
 """Held-out problems of each level, and nano's solutions of each."""
 
 

@@ -54,7 +54,7 @@ GREEDY = f"single{AT}0"
 PLANS: dict[str, tuple[str, ...]] = {
     "single": ("single",),
     "greedy": (GREEDY,),
-    "majority": tuple(f"majority:n={n}" for n in (3, 6, 12, 16, 24, 32)),
+    "majority": tuple(f"majority:n={n}" for n in (3, 4, 6, 8, 12, 16, 24, 32)),
     "adaptive": ("adaptive:n=8", "adaptive:n=16", "adaptive:n=32"),
     "weighted": ("weighted:n=2", "weighted:n=4", "weighted:n=8", "weighted:n=16"),
     "best": ("best:n=2", "best:n=4", "best:n=8", "best:n=16"),
@@ -62,7 +62,7 @@ PLANS: dict[str, tuple[str, ...]] = {
     "until-pass": ("until-pass:n=16,wave=1,bar=0.9",),
     "tournament": ("tournament:n=4",),
     "league": ("league:n=4",),
-    "beam": ("beam:n=2,width=2", "beam:n=3,width=3", "beam:n=6,width=3", "beam:n=12,width=3", "beam:n=24,width=3"),
+    "beam": tuple(f"beam:n={n},width={w}" for n, w in ((2, 2), (3, 3), (5, 5), (6, 3), (12, 3), (24, 3))),
     "dvts": ("dvts:n=6,width=3",),
     "particles": ("particles:n=2,pick=weighted", "particles:n=6,pick=weighted"),
     "rebase": ("rebase:n=6",),
@@ -77,8 +77,9 @@ PLANS: dict[str, tuple[str, ...]] = {
 }
 """Settings by strategy, the cheapest first."""
 LATER = (
-    "majority:n=24", "majority:n=32", "adaptive:n=32", "beam:n=3", "beam:n=12", "beam:n=24", "particles:n=2", "dvts",
-    "rebase", "step-bon", "lookahead", "reject-early", "mcts", "ab-mcts", "tournament", "league",
+    "majority:n=24", "majority:n=32", "adaptive:n=32", "beam:n=3", "beam:n=5", "beam:n=12", "beam:n=24",
+    "particles:n=2", "dvts", "rebase", "step-bon", "lookahead", "reject-early", "mcts", "ab-mcts", "tournament",
+    "league",
 )  # fmt: skip
 """How settings begin that are measured after all the others, with those at another temperature."""
 TREE = ("beam", "dvts", "particles", "rebase", "step-bon", "lookahead", "reject-early", "mcts", "ab-mcts")
@@ -89,10 +90,10 @@ DRAWN = {"majority": "#2d6a8e", "weighted": "#7c3aed", "best": "#c8553d", CHOSEN
 
 
 class Row(NamedTuple):
-    """One setting at one level: who was right on which problem of each seed, what all took, seconds for one alone."""
+    """One setting at one level: who was right on which problem of each seed, what those took, seconds for one alone."""
 
     correct: dict[int, list[bool]]
-    cost: Cost
+    costs: dict[int, Cost]
     seconds: float | None
 
     @property
@@ -108,7 +109,7 @@ class Row(NamedTuple):
         return self.n_right / self.n
 
     def mean(self, part: str) -> float:
-        return float(getattr(self.cost, part)) / self.n
+        return float(getattr(total(self.costs.values()), part)) / self.n
 
 
 def params_of(setting: str) -> tuple[Any, Params]:
@@ -170,11 +171,21 @@ def load(path: Path) -> dict[int, dict[str, Row]]:
     told = [line for line in lines(path) if line["setting"] in order]
     for line in sorted(told, key=lambda line: (line["level"], order.index(line["setting"]), line["seed"])):
         level = found.setdefault(line["level"], {})
-        old = level.get(line["setting"], Row({}, Cost(), None))
+        old = level.get(line["setting"], Row({}, {}, None))
         seconds = line["seconds"] if old.seconds is None else old.seconds
         right = {**old.correct, line["seed"]: [mark == "1" for mark in line["correct"]]}
-        level[line["setting"]] = Row(right, old.cost + Cost(**line["cost"]), seconds)
+        costs = {**old.costs, line["seed"]: Cost(**line["cost"])}
+        level[line["setting"]] = Row(right, costs, seconds)
     return found
+
+
+def shared(rows: Mapping[str, Row]) -> dict[str, Row]:
+    """The rows of a level on the problems of those seeds that all of them were measured on."""
+    seeds = set.intersection(*(set(row.correct) for row in rows.values()))
+    return {
+        setting: Row({s: row.correct[s] for s in seeds}, {s: row.costs[s] for s in seeds}, row.seconds)
+        for setting, row in rows.items()
+    }
 
 
 def tokens(row: Row) -> float:
@@ -217,8 +228,10 @@ def every(found: Mapping[int, Mapping[str, Row]]) -> list[str]:
 
 
 def equal(found: Mapping[int, Mapping[str, Row]]) -> list[str]:
-    """What each strategy reaches within each budget, by level; the best of a level in bold."""
-    out = []
+    """What each strategy reaches within each budget, by level, all on the same problems; the best in bold."""
+    found = {level: shared(rows) for level, rows in found.items()}
+    counts = [f"{rows['single'].n} at {level}" for level, rows in found.items()]
+    out = [f"Problems that all strategies were measured on: {', '.join(counts)} operations.", ""]
     for n in BUDGETS:
         top = {level: tokens(rows[f"weighted:n={n}"]) for level, rows in found.items()}
         out += [f"### The tokens of {n} weighted draws", ""]
@@ -230,6 +243,8 @@ def equal(found: Mapping[int, Mapping[str, Row]]) -> list[str]:
             cells[strategy] = [None if s is None else found[level][s].accuracy for level, s in chosen.items()]
         best = [max(v for v in column if v is not None) for column in zip(*cells.values(), strict=True)]
         for strategy, values in cells.items():
+            if all(value is None for value in values):
+                continue
             shown = [
                 "-" if v is None else f"**{100 * v:.1f}**" if v == most else f"{100 * v:.1f}"
                 for v, most in zip(values, best, strict=True)

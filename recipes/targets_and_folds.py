@@ -33,7 +33,7 @@ BUDGET = 1_000_000
 MODELS = [(readout, target) for readout in ("class", "next") for target in ("hard", "soft")]
 LEARNING: dict[str, dict[str, Any]] = {"class": {"rate": RATE}, "next": {"rate": 1e-4, "n_steps": 20}}
 """Next tokens have little to learn."""
-N_PROBLEMS, N_DRAWS, SEED = 60, 16, 77
+N_PROBLEMS, N_DRAWS, SEED = 40, 16, 77
 TOLD = (7, 11, 13)
 """Levels that are measured on, and `N_PROBLEMS` of each."""
 Right = dict[tuple[str, str, str, str], list[float]]
@@ -94,6 +94,12 @@ def main() -> None:
                 pair = paired("fold", "last", column, last)
                 cells.append("" if how == "last" or pair is None else points(pair.difference, pair.ci95))
             print(f"| {readout} | {target} | {how} | {' | '.join(cells)} |")
+    print()
+    for readout, name in itertools.product(LEARNING, ("weighted", "best")):
+        soft, hard = (right[readout, target, "last", name] for target in ("soft", "hard"))
+        pair = paired("soft", "hard", soft, hard)
+        if pair is not None:
+            print(f"{readout}, {name}, last: soft - hard targets {points(pair.difference, pair.ci95)}")
 
 
 if __name__ == "__main__":
