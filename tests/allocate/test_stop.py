@@ -185,6 +185,20 @@ def test_the_full_vote_curtailed_saves_what_was_simulated_elsewhere() -> None:
         assert mean_draws(weights, 64, lambda answers: curtail(answers, 64)) == pytest.approx(draws, abs=0.7)
 
 
+@pytest.mark.parametrize(
+    ("weights", "paper", "careful", "windows"),
+    [((0.9, 0.06, 0.04), 5.38, 8.68, 8.48), ((0.6, 0.25, 0.15), 19.96, 34.59, 40.87)],
+)
+def test_rules_need_the_draws_that_were_simulated_elsewhere(
+    weights: tuple[float, ...], paper: float, careful: float, windows: float
+) -> None:
+    """With a cap of 64: Adaptive-Consistency at .95 and .99, windows of 5 (4,000 runs); 1,000 here, within about four
+    standard errors."""
+    assert mean_draws(weights, 64, lambda answers: beta(answers, 0.95)) == pytest.approx(paper, rel=0.02, abs=2.0)
+    assert mean_draws(weights, 64, lambda answers: beta(answers, 0.99)) == pytest.approx(careful, rel=0.02, abs=2.0)
+    assert mean_draws(weights, 64, lambda answers: window(answers, 5)) == pytest.approx(windows, rel=0.02, abs=2.5)
+
+
 def mean_draws(
     weights: tuple[float, ...], n: int, is_enough: Callable[[list[str | None]], bool], runs: int = 1000
 ) -> float:
