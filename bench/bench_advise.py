@@ -1,6 +1,6 @@
 """Back-test of `mull advise`: what a pilot predicts, beside what other problems then show at more draws.
 
-    python bench/bench_advise.py [--draws FOLDER] [--splits N] [--recorded-only]
+    python bench/bench_advise.py [--draws FOLDER] [--splits N] [--first N] [--sets recorded]
 
 A case is one set of problems with many draws of one model, and one strategy. In each of several random splits a pilot
 sees 50 problems (at most half of them) with 8 draws each and predicts a 90 % interval for the accuracy on the others,
@@ -74,18 +74,17 @@ class Case(NamedTuple):
     realised: float
 
 
-def sets(folder: Path | None) -> Iterator[Set]:
-    """All that there is to test on."""
-    data = Path(os.environ.get("MULL_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    for name in RECORDED:
+def sets(which: str, folder: Path) -> Iterator[Set]:
+    """All that there is to test on: `recorded` draws, `made` ones, or `all`."""
+    data = Path(os.environ.get("MULL_DATA") or Path(__file__).parent.parent.parent / "shared" / "data")
+    for name in RECORDED if which != "made" else ():
         if not (data / name).exists():
             print(f"left out, for it is not there: {data / name}")
             continue
         for group, pools in read_pools(data / name).items():
             label = f"{name.partition('/')[0]} {group}" if "jsonl" not in group else name.partition("/")[0]
             yield Set(label, pools, not all(p.answers for p in pools) or name.startswith("game24"))
-    for name, command in MADE.items() if folder is not None else ():
-        assert folder is not None
+    for name, command in MADE.items() if which != "recorded" else ():
         path = folder / f"{name}.jsonl"
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -200,13 +199,14 @@ def main() -> None:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mull" / "bench_advise"
     parser.add_argument("--draws", type=Path, default=cache, help="where the draws of the built-in models are kept")
     parser.add_argument("--splits", type=int, default=6)
-    parser.add_argument("--recorded-only", action="store_true")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first split")
+    parser.add_argument("--sets", choices=("all", "recorded", "made"), default="all")
     options = parser.parse_args()
     start = time.process_time()
     cases: list[Case] = []
     ratios: dict[str, list[float]] = defaultdict(list)
-    for one in sets(None if options.recorded_only else options.draws):
-        for seed in range(options.splits):
+    for one in sets(options.sets, options.draws):
+        for seed in range(options.first, options.first + options.splits):
             made, ratio, _ = split_cases(one, seed)
             cases += made
             ratios[one.name] += ratio

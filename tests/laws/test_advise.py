@@ -16,6 +16,7 @@ from mull.laws.forecast import forecasts
 from mull.laws.options import Advice, Given, Measured, Route, Verdict, Wish
 from mull.laws.pilot import Drawn, Pilot, Wrong, crowding, likeness, wrong_of
 from mull.laws.simulate import imagine
+from mull.report.advice import sentences
 from mull.types import Cost
 
 Law = Callable[[np.random.Generator], Sequence[float]]
@@ -232,6 +233,25 @@ def test_a_limit_in_dollars_is_kept() -> None:
     found = advise([pilot(beta_law(3, 2, 3))], Wish(usd=0.05))
     assert (found.recommendation.cost.usd or 0) <= 0.05
     assert found.recommendation.strategy != "single"
+
+
+def test_a_limit_that_nothing_keeps_is_said_with_what_comes_nearest() -> None:
+    wish = Wish(usd=1e-6)
+    found = advise([pilot(beta_law(3, 2, 3))], wish, ns=(4,))
+    assert not found.meets
+    assert found.recommendation.strategy == "single"
+    told = " ".join(sentences(found, wish))
+    assert "No option is expected to keep what was asked (at most $1e-06 a question); the nearest is single" in told
+
+
+def test_a_month_is_told_in_dollars_and_right_answers() -> None:
+    wish = Wish(queries=1000, outlay=50.0, accuracy=0.7)
+    big = Given("big", 0.99, replace(EACH, usd=0.02))
+    found = advise([pilot(beta_law(3, 2, 3))], wish, given=[big], ns=(4, 8))
+    told = " ".join(sentences(found, wish))
+    one = found.recommendation
+    assert f"1,000 questions a month take ${1000 * (one.cost.usd or 0):.4g}" in told
+    assert "single on big pays off its $50 against" in told
 
 
 def test_a_pilot_that_is_too_small_says_how_large_it_must_be() -> None:
