@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.special import betaln
 from scipy.stats import multinomial
 
 from mull.errors import UsageError
-from mull.laws.advise import advise
+from mull.laws import advise as laws
 from mull.laws.forecast import forecasts
 from mull.laws.options import Advice, Given, Measured, Route, Verdict, Wish
 from mull.laws.pilot import Drawn, Pilot, Wrong, crowding, likeness, wrong_of
@@ -19,6 +20,7 @@ from mull.laws.simulate import imagine
 from mull.report.advice import sentences
 from mull.types import Cost
 
+advise = partial(laws.advise, replicates=50)
 Law = Callable[[np.random.Generator], Sequence[float]]
 """How answers of a problem are spread: the first is right, the others are wrong ones."""
 EACH = Cost(1, 100, 50, 0, 0, 1e9, 0.01, 2.0)
@@ -201,6 +203,8 @@ def test_what_is_out_of_reach_needs_a_better_model() -> None:
     found = advise([pilot(flat(0.0, *[1 / 50] * 50), 60)])
     assert (found.verdict, found.route) == (Verdict.DO_NOT, Route.BETTER)
     assert "out of reach" in found.reasons[0]
+    rare = advise([pilot(flat(0.0002, *[0.9998 / 50] * 50), 60, 400)], oracle=True)
+    assert (rare.verdict, rare.route, rare.recommendation.strategy) == (Verdict.DO_NOT, Route.BETTER, "single")
 
 
 def test_a_verifier_that_knows_nothing_is_named() -> None:

@@ -17,7 +17,7 @@ from mull.laws.choice import choose
 from mull.laws.forecast import DEFAULT_NS, Forecast, forecasts
 from mull.laws.options import Advice, Facts, Given, Interval90, Measured, Option, Wish
 from mull.laws.pilot import Floats, Pilot
-from mull.laws.simulate import RIGHT, Imagined, imagine
+from mull.laws.simulate import REPLICATES, RIGHT, Imagined, imagine
 from mull.types import Cost
 
 LEVEL = 0.90
@@ -35,12 +35,14 @@ def advise(
     on: int | None = None,
     oracle: bool = False,
     seed: int = 0,
+    replicates: int = REPLICATES,
 ) -> Advice:
     """What the first pilot's model should do, among all strategies, pilots and models given.
 
     `measured` are strategies run on a pilot's problems, by its model's name. `on`: intervals are those of the accuracy
     on so many new problems, each asked once; without it of the accuracy in the long run. `oracle`: a checker that
-    never errs is at hand. Raises `UsageError` where a wish needs what nobody told.
+    never errs is at hand. `replicates`: fewer are faster, and their intervals rougher. Raises `UsageError` where a
+    wish needs what nobody told.
     """
     wish = wish or Wish()
     options: list[Option] = []
@@ -49,7 +51,7 @@ def advise(
     for pilot in pilots:
         reach = DECADE * pilot.draws // len(pilot.problems)
         within = [n for n in ns if n <= reach]
-        imagined = imagine(pilot, max(within, default=1), seed)
+        imagined = imagine(pilot, max(within, default=1), seed, replicates)
         checker = pilot.has_checker
         found = forecasts(imagined, ns, votes=pilot.can_vote, checker=checker, oracle=oracle and not pilot.has_scores)
         means = {name: imagined.means(one.right) for name, one in found.items()}

@@ -42,7 +42,7 @@ def choose(options: Sequence[Option], base_model: str, wish: Wish, facts: Facts)
         meets = bool(enough)
         taken = enough[0] if enough else _cheapest_of_the_best(ranked)
     else:
-        taken = _most_for_the_money(ranked, base, unit, wish)
+        taken = _most_for_the_money(ranked, base, facts, unit, wish)
     verdict, more = _verdict(taken, base, ranked, facts, is_target=wish.accuracy is not None and meets)
     shown = sorted(options, key=lambda one: (price(one, unit, wish), one.name))
     explained = [replace(one, why=why(one, base, unit)) for one in shown]
@@ -99,7 +99,7 @@ def _cheapest_of_the_best(ranked: Sequence[Option]) -> Option:
     return next(one for one in ranked if one.accuracy >= best - TOLERANCE)
 
 
-def _most_for_the_money(ranked: Sequence[Option], base: Option, unit: str, wish: Wish) -> Option:
+def _most_for_the_money(ranked: Sequence[Option], base: Option, facts: Facts, unit: str, wish: Wish) -> Option:
     """What to take where nothing is asked for: the first model's best, unless another model's is no dearer.
 
     Where more draws of the first model do not surely help, one pass of a model that surely does better is taken.
@@ -109,7 +109,7 @@ def _most_for_the_money(ranked: Sequence[Option], base: Option, unit: str, wish:
     if not own:
         return _cheapest_of_the_best(ranked)
     taken = _cheapest_of_the_best(own)
-    is_doubtful = taken.gain_ci90.low <= 0 or base.accuracy >= SOLVED
+    is_doubtful = taken.gain_ci90.low <= 0 or base.accuracy >= SOLVED or facts.is_hopeless
     if is_doubtful and base in ranked:
         taken = base
         better = [o for o in others if o.gain_ci90.low > 0 and o.gain >= MATTERS]

@@ -143,9 +143,7 @@ def table(advice: Advice) -> RichTable:
     """The options worth looking at, cheapest first; the recommended one is marked."""
     options = worthwhile(advice)
     left_out = len(advice.options) - len(options)
-    shown = RichTable(
-        caption=f"{left_out} options that cost more and are right less often: --json" if left_out else None
-    )
+    shown = RichTable(caption=f"{left_out} more cost more and are right no more often: --json" if left_out else None)
     for name in ("", "strategy", "model", "right % [90 %]", "gain [90 %]", UNITS[advice.unit], "known"):
         shown.add_column(name, justify="right" if "%" in name or name in UNITS.values() else "left")
     for one in options:
