@@ -52,7 +52,7 @@ async def test_solve_says_what_has_no_score(environment: dict[str, str]) -> None
         pass
     status, out, err = await mull(
         environment, "solve", "a:7;b:a*6;b?", "--strategy", "weighted:n=3", "--json",
-        "--verifier", f"prm:model=m,base_url={url},preset=qwen-math-prm",
+        "--verifier", f"prm:model=m,base_url={url},preset=qwen-math-prm,patience=0.1",
     )  # fmt: skip
     solved = json.loads(out)
     assert status == 1

@@ -87,8 +87,8 @@ class Server:
                 attempt += 1
                 wait = max(refusal.wait or 0.0, full_jitter(attempt, 0.5, 8.0))
                 if time.monotonic() + wait > give_up_at:
-                    times = f", {attempt} times in {self.patience:g} s" if attempt > 1 else ""
-                    raise Unscored(f"{refusal}{times}") from None
+                    # Not how often it was asked: replies without a score for one reason are told of together.
+                    raise Unscored(f"{refusal}, for {self.patience:g} s" if self.patience else str(refusal)) from None
                 await asyncio.sleep(wait)
 
     async def _attempt(self, session: aiohttp.ClientSession, path: str, body: Mapping[str, Any]) -> Any:
