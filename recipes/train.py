@@ -1,8 +1,9 @@
-"""Train a built-in model from scratch on generated text: `python recipes/train.py nano`.
+"""Train a built-in model on generated text: `python recipes/train.py nano`.
 
-Both models see the same mixture, from the same seed, for the same number of tokens. The run checkpoints and
-resumes; it prints its curve and keeps it in `curve.jsonl`, and leaves weights, tokenizer and configuration in
-the usual checkpoint format of transformers. A GPU is used where there is one.
+`nano` and `mini` begin from scratch and see the same mixture, from the same seed, for the same number of tokens;
+`nano-think` goes on from nano. The run checkpoints and resumes; it prints its curve and keeps it in `curve.jsonl`,
+and leaves weights, tokenizer and configuration in the usual checkpoint format of transformers. A GPU is used where
+there is one.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ SIZES = {
 }
 SIZES["nano-think"] = SIZES["nano"]
 RATE = {"nano": 0.01, "mini": 0.01, "nano-think": 0.004}
+TOKENS = {"nano": 8e6, "mini": 8e6, "nano-think": 3e6}
 CONTEXT = {"nano": 512, "mini": 512, "nano-think": 1024}
 POOL = 1024
 BATCH_TOKENS = {"nano": 2048, "mini": 4096, "nano-think": 2048}
@@ -138,13 +140,14 @@ def main() -> None:
     parser.add_argument(
         "size",
     )
-    parser.add_argument("--tokens", type=float, default=8e6, help="how many training tokens")
+    parser.add_argument("--tokens", type=float, default=None, help="how many training tokens")
     parser.add_argument("--out", type=Path, default=None, help="folder of the checkpoint (build/<size>)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--optimizer", default="muon")
     parser.add_argument("--lr", type=float, default=None)
     options = parser.parse_args()
+    n_wanted: float = options.tokens or TOKENS[options.size]
     out: Path = options.out or Path("build") / options.size
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
@@ -198,9 +201,9 @@ def main() -> None:
     recent: list[float] = []
     started = saved = time.monotonic()
     for batch in itertools.islice(batches(tokenizer, source, options.seed, BATCH_TOKENS[options.size]), step, None):
-        if n_tokens >= options.tokens:
+        if n_tokens >= n_wanted:
             break
-        factor = schedule(n_tokens / options.tokens) * min(1.0, (step + 1) / WARMUP)
+        factor = schedule(n_tokens / n_wanted) * min(1.0, (step + 1) / WARMUP)
         for optimizer, rate in zip(optimizers, peaks, strict=True):
             optimizer.param_groups[0]["lr"] = rate * factor
         ids, labels = batch.ids.to(device), batch.labels.to(device)

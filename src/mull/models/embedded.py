@@ -198,6 +198,6 @@ class Mini(EmbeddedModel):
 
 @dataclass(frozen=True)
 class NanoThink(EmbeddedModel):
-    """nano, trained further to go over its derivations again after `Wait`: thinking longer pays."""
+    """nano, trained further to derive again after `Wait` and to answer what most of its derivations came to."""
 
     folder: ClassVar[str] = str(WEIGHTS / "nano-think")  # type: ignore[misc]
