@@ -54,7 +54,7 @@ GREEDY = f"single{AT}0"
 PLANS: dict[str, tuple[str, ...]] = {
     "single": ("single",),
     "greedy": (GREEDY,),
-    "majority": tuple(f"majority:n={n}" for n in (3, 4, 6, 8, 12, 16, 24, 32)),
+    "majority": tuple(f"majority:n={n}" for n in (3, 4, 6, 7, 8, 12, 13, 16, 24, 32)),
     "adaptive": ("adaptive:n=8", "adaptive:n=16", "adaptive:n=32"),
     "weighted": ("weighted:n=2", "weighted:n=4", "weighted:n=8", "weighted:n=16"),
     "best": ("best:n=2", "best:n=4", "best:n=8", "best:n=16"),
