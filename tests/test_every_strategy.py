@@ -46,6 +46,8 @@ SPECS = [
     "particles:n=8",
     "particles:n=8,pick=weighted,temper=2",
     "reject-early:n=12,chunk=3",
+    "probe-stop:k=2,chunk=3,probe=6,n_answer=4",
+    "probe-stop:k=1,chunk=2,probe=4,n_answer=4,watch=both,hedges=so",
     "confidence-vote:n=12,eta=50,measure=tail,window=4",
     "confidence-stop:n=12,warmup=4,eta=50,tau=none,window=4,chunk=3,top=5",
     "confidence-stop:n=10,warmup=3,window=3,wave=2,signal=chosen",

@@ -69,6 +69,7 @@ class Thought:
                 if not string:
                     raise
                 raise PromptError(f"{string!r} cannot be put into a thought: {error}") from error
+            run.priced(replace(problem.prompt, prefix=put), thought.answer_params)
         return thought
 
     @property
@@ -82,10 +83,13 @@ class Thought:
         return self.end == "model"
 
     @property
-    def _answer_params(self) -> Params:
+    def answer_params(self) -> Params:
+        """With the tokens that are kept for an answer."""
         return replace(self.run.params, max_tokens=self.n_answer)
 
-    def _cut(self) -> Prompt:
+    @property
+    def cut(self) -> Prompt:
+        """What to ask for the answer of the thought as it stands: closed, with the cue."""
         return replace(self.problem.prompt, prefix=thinking.closed(self.text, self.marks, is_cut=True))
 
     async def think(
@@ -104,7 +108,7 @@ class Thought:
             return None
         bias = (*run.params.logit_bias, *logit_bias)
         params = replace(run.params, max_tokens=n, stop=(*self.marks.until, *stop), logit_bias=bias)
-        with run.reserve(self._cut(), self._answer_params):
+        with run.reserve(self.cut, self.answer_params):
             allowed = run.left.tokens
             drawn = await run.draw(self.prompt, 1, params)
         if not drawn:
@@ -129,8 +133,8 @@ class Thought:
         """So many tokens of `most` as the model's context has room for beside the answer, as far as that is known."""
         quote = self.run.model.quote
         try:
-            closing = quote(self._cut(), self._answer_params).prompt_tokens
-            begun = quote(self.prompt, self._answer_params).prompt_tokens
+            closing = quote(self.cut, self.answer_params).prompt_tokens
+            begun = quote(self.prompt, self.answer_params).prompt_tokens
             kept = self.n_answer + (0 if closing is None or begun is None else closing - begun)
             room = quote(self.prompt, replace(self.run.params, max_tokens=most + kept)).output_tokens
         except PromptError:
@@ -159,10 +163,10 @@ class Thought:
         drawn = await run.draw(closed, 1, params)
         if drawn and drawn[0].finish is Finish.ERROR and self.end == "context":
             self._shorten()
-            drawn = await run.draw(self._cut(), 1, self._answer_params) or drawn
+            drawn = await run.draw(self.cut, 1, self.answer_params) or drawn
         elif drawn and drawn[0].finish is not Finish.ERROR and self.is_ended and not drawn[0].text.strip():
             cued = replace(self.problem.prompt, prefix=thinking.cued(drawn[0].reply, self.marks))
-            drawn = await run.draw(cued, 1, self._answer_params) or drawn
+            drawn = await run.draw(cued, 1, self.answer_params) or drawn
         return drawn[0] if drawn else None
 
     def _shorten(self) -> None:

@@ -1,0 +1,113 @@
+"""Dynasor: a thought is asked for its answer as it goes, and ends when the answer no longer changes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from mull import thinking
+from mull.answers import classes
+from mull.errors import UnknownNameError, UsageError
+from mull.run import Run
+from mull.strategies.parallel import check_at_least
+from mull.strategies.thought import Thought, room_of
+from mull.types import Finish, Outcome, Problem, Sample, Stopped
+
+Watch = Literal["probe", "both"]
+HEDGES = "wait|hold|but|okay|no|hmm"
+"""Words that Dynasor takes for doubt."""
+
+
+def certaindex(answers: Sequence[str | None]) -> float | None:
+    """How alike answers are: 1 - H / H_max, their entropy against that of as many different ones; `None` for none.
+
+    Dynasor's measure of certainty (Fu et al. 2024, arXiv 2412.20993); no answer does not count.
+    """
+    counts = Counter(a for a in answers if a is not None)
+    n = sum(counts.values())
+    if n == 0:
+        return None
+    entropy = -math.fsum(c / n * math.log(c / n) for c in counts.values())
+    return 1 - entropy / math.log(n) if n > 1 else 1.0
+
+
+def hedged(text: str, words: str) -> bool:
+    """Whether one of the words, parted by `|`, is in a text as a word: `no` is not in `now` or `know`."""
+    found = [re.escape(word.strip()) for word in words.split("|") if word.strip()]
+    return bool(found) and re.search(rf"\b(?:{'|'.join(found)})\b", text, re.IGNORECASE) is not None
+
+
+def agree(answers: Sequence[str | None], k: int) -> bool:
+    """Whether the last `k` answers are there and the same."""
+    last = answers[-k:]
+    return len(last) == k and last[0] is not None and len(set(last)) == 1
+
+
+@dataclass(frozen=True)
+class ProbeStop:
+    """One chain of thought that ends when its answer no longer changes (Dynasor: Fu et al. 2024, arXiv 2412.20993).
+
+    After every `chunk` tokens a probe closes the thought, puts the cue there and draws `probe` tokens at
+    `temperature`; it is thrown away, but paid. The thought ends when the last `k` probes give the same answer, none of
+    them none and none with one of the `hedges` (`watch=both`: nor with one in the thought since the probe before).
+    The answer is then what the last probe said, drawn to its end if it was cut. The paper's levels are `k` 8, 5, 3
+    and 2 with chunks of 64 tokens, and 2 with 32. `n_answer`, `think` and `cue` as in `force`.
+    """
+
+    k: int = 3
+    chunk: int = 64
+    probe: int = 20
+    temperature: float = 0.6
+    hedges: str = HEDGES
+    watch: Watch = "probe"
+    n_answer: int = 32
+    think: str = "think"
+    cue: str | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least(1, k=self.k, chunk=self.chunk, probe=self.probe, n_answer=self.n_answer)
+        if not self.temperature >= 0:
+            raise UsageError(f"the temperature of probes must be 0 or more, not {self.temperature:g}")
+        if self.watch not in get_args(Watch):
+            raise UnknownNameError("watch", self.watch, get_args(Watch))
+        if not thinking.delimiters(self.think, self.cue).cue.strip():
+            raise UsageError("the cue must not be empty: a probe asks for the answer with it")
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        most = room_of(run.params, self.n_answer)
+        thought = await Thought.start(problem, run, thinking.delimiters(self.think, self.cue), self.n_answer)
+        probes: list[Sample] = []
+        doubts: list[bool] = []
+        answers: list[str | None] = []
+        while thought.n_tokens < most:
+            piece = await thought.think(min(self.chunk, most - thought.n_tokens))
+            if piece is None or thought.end != "length":
+                break
+            asked = replace(run.params, max_tokens=self.probe, temperature=self.temperature)
+            with run.reserve(thought.cut, thought.answer_params):
+                drawn = await run.draw(thought.cut, 1, asked)
+            if not drawn:
+                break
+            probes += drawn
+            doubts.append(self._is_doubtful(drawn[0], piece))
+            found = await classes(problem, probes)
+            answers = [None if doubt else a for a, doubt in zip(found, doubts, strict=True)]
+            run.note("probe", drawn, answer=answers[-1])
+            if agree(answers, self.k):
+                is_whole = drawn[0].finish is Finish.STOP
+                outcome = self._outcome(thought, drawn[0] if is_whole else await thought.answer(), answers)
+                return replace(outcome, stopped=Stopped.EARLY)
+        return self._outcome(thought, await thought.answer(), answers)
+
+    def _is_doubtful(self, probe: Sample, piece: Sample) -> bool:
+        """Whether a probe tells nothing: it hedges, or was cut before the line or box with its answer ended."""
+        is_cut = probe.finish is Finish.LENGTH and "\n" not in probe.text.strip() and "}" not in probe.text
+        return is_cut or hedged(probe.text, self.hedges) or (self.watch == "both" and hedged(piece.text, self.hedges))
+
+    @staticmethod
+    def _outcome(thought: Thought, sample: Sample | None, answers: Sequence[str | None]) -> Outcome:
+        return thought.outcome(sample, probes=len(answers), certaindex=certaindex(answers))
