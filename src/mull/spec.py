@@ -40,6 +40,7 @@ STRATEGIES = {
     "mcts": "mull.strategies.mcts:Mcts",
     "ab-mcts": "mull.strategies.mcts:AbMcts",
     "particles": "mull.strategies.particles:Particles",
+    "revise": "mull.strategies.revise:Revise",
     "probe-stop": "mull.strategies.probe:ProbeStop",
     "confidence-vote": "mull.strategies.confident:ConfidenceVote",
     "confidence-stop": "mull.strategies.confident:ConfidenceStop",

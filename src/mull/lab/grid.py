@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mull import cost
@@ -52,6 +52,7 @@ class Cell(NamedTuple):
 class Row:
     """One strategy's figures over a problem set; `oracle` is the share of problems with a correct candidate.
 
+    What was done with an oracle at hand has no accuracy: it is an upper bound and stands in `oracle` alone.
     Outcomes that could not be graded count in `ungraded` and in no share; an outcome without an answer is wrong.
     `retries` counts attempts at draws that were made again, `failed` draws that came to nothing for all that.
     """
@@ -127,6 +128,8 @@ class Plan:
                 bank=bank, params=self.params, seed=self.seed, rng=rng,
             )  # fmt: skip
             outcome = await strategy(problem, run)
+            if getattr(self.verifier, "is_oracle", False):
+                outcome = replace(outcome, notes={**outcome.notes, "oracle": 1.0})
             grades = [await self.task.grade(problem.id, sample) for sample in outcome.candidates]
             verdict = await grade(self.task, problem, outcome)
             found[name] = Cell(problem, outcome, verdict, tuple(grades), run.spent, run.fresh)
@@ -187,11 +190,15 @@ async def run_plan(
 def tabulate(task: Task, model: Model, cells: Mapping[str, Sequence[Cell]], seed: int = 0) -> Table:
     """The figures of a grid."""
     rows = [_row(task.name, model.name, name, column) for name, column in cells.items()]
-    pairs = compare({name: [cell.grade.correct for cell in column] for name, column in cells.items()}, seed)
+    # What gold was used for is no method, and compared with none.
+    methods = {name: column for name, column in cells.items() if not any(c.outcome.notes.get("oracle") for c in column)}
+    correct = {name: [cell.grade.correct for cell in column] for name, column in methods.items()}
+    pairs = compare(correct, seed) if correct else []
     return Table(rows, pairs)
 
 
 def _row(task: str, model: str, strategy: str, cells: Sequence[Cell]) -> Row:
+    is_bound = any(cell.outcome.notes.get("oracle") for cell in cells)
     graded = [cell for cell in cells if cell.grade.correct is not None]
     n_correct = sum(cell.grade.correct is True for cell in graded)
     covered = [any(g.correct is True for g in cell.candidates) for cell in graded]
@@ -202,8 +209,8 @@ def _row(task: str, model: str, strategy: str, cells: Sequence[Cell]) -> Row:
         strategy,
         len(cells),
         sum(len(cell.outcome.candidates) for cell in cells) / len(cells),
-        n_correct / len(graded) if graded else None,
-        wilson(n_correct, len(graded)) if graded else None,
+        n_correct / len(graded) if graded and not is_bound else None,
+        wilson(n_correct, len(graded)) if graded and not is_bound else None,
         sum(covered) / len(covered) if covered else None,
         cost.mean([cell.spent for cell in cells]),
         sum(cell.outcome.answer is None for cell in cells),

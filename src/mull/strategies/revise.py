@@ -1,0 +1,255 @@
+"""Revisions: chains of answers, each drawn with the ones before it in view (Snell et al. 2024, arXiv 2408.03314)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+from mull import thinking
+from mull.answers import classes
+from mull.asked import Ask
+from mull.equal import Answers
+from mull.errors import PromptError, UnknownNameError, UsageError
+from mull.programs.ask import fence
+from mull.run import Run
+from mull.strategies import pick
+from mull.strategies.parallel import check_at_least, elected
+from mull.thinking import Delimiters
+from mull.types import Finish, Message, Outcome, Problem, Prompt, Sample, Score, Stopped
+
+Feedback = Literal["none", "critique", "score", "tests", "oracle"]
+Show = Literal["auto", "turns", "text", "thought"]
+
+AGAIN = (
+    "Look at this answer again, step by step. If there is a mistake, say where it is and answer anew; if there is "
+    "none, give the same answer. End in the form that was asked for."
+)
+CRITIQUE = (
+    "Check this answer step by step, and say where its first mistake is, or that there is none. Do not answer anew."
+)
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One answer of a chain, what was said of it, and its score where there is one."""
+
+    sample: Sample
+    remark: str = ""
+    score: Score = field(default=Score(None, why="not scored"))
+
+
+@dataclass(frozen=True)
+class Revise:
+    """Chains of `chain` answers each, n in all, of which every one is drawn with the last `context` before it in view.
+
+    Between two answers comes `feedback`: `none`, a `critique` that the model writes, the verifier's `score`, what the
+    verifier says of `tests` (a chain ends when all pass), or an `oracle`'s word that the answer is wrong, which ends a
+    chain at the first right one: an upper bound, and marked as one. Earlier answers are shown as `turns` of the
+    conversation, as `text` in one message, or as a `thought` of the reply that goes on after `string`; `auto` is turns,
+    and the thought for a model that cannot read a request, as the built-in ones. The last answer is never simply
+    taken. With a verifier each chain's answer is elected by weight, and among their best solutions again; without one
+    all answers are pooled in one vote (Snell et al. 2024).
+    """
+
+    n: int = 16
+    chain: int = 4
+    context: int = 4
+    feedback: Feedback = "none"
+    show: Show = "auto"
+    string: str = "Wait"
+    think: str = "think"
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, chain=self.chain, context=self.context)
+        for name, kinds in (("feedback", Feedback), ("show", Show)):
+            if getattr(self, name) not in get_args(kinds):
+                raise UnknownNameError(name, getattr(self, name), get_args(kinds))
+        thinking.delimiters(self.think)
+        if self.n % self.chain:
+            near = max(self.chain, self.n // self.chain * self.chain)
+            raise UsageError(
+                f"n must be a multiple of chain={self.chain}, not {self.n}: take {near} or {near + self.chain}"
+            )
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        self._check_verifier(run)
+        asking = await Asking.start(problem, run, self)
+        chains = [[Attempt(s)] for s in await run.draw(problem.prompt, self.n // self.chain)]
+        live = chains
+        for _ in range(self.chain - 1):
+            live = await asking.go_on(live)
+        await asking.score([a for one in chains for a in one])
+        return await self._chosen(problem, run, chains)
+
+    def _check_verifier(self, run: Run) -> None:
+        """Refuses, before anything is spent, feedback that nobody can give and an oracle that was not asked for."""
+        is_oracle = bool(getattr(run.verifier, "is_oracle", False))
+        if self.feedback in ("score", "tests", "oracle") and run.verifier is None:
+            raise UsageError(f"feedback={self.feedback} needs a verifier: name one with --verifier or verifier=")
+        if is_oracle != (self.feedback == "oracle"):
+            raise UsageError("an oracle and feedback=oracle go together: gold is in no other feedback")
+
+    async def _chosen(self, problem: Problem, run: Run, chains: Sequence[Sequence[Attempt]]) -> Outcome:
+        attempts = [attempt for one in chains for attempt in one]
+        samples, scores = [a.sample for a in attempts], [a.score for a in attempts]
+        answers = await classes(problem, samples)
+        if run.verifier is not None and self.feedback != "oracle":
+            outcome = hierarchical([len(one) for one in chains], answers, samples, scores, run)
+        else:
+            ballot = pick.majority(answers, run.rng)
+            outcome = elected(ballot, answers, samples, scores if self.feedback == "oracle" else (), run.stopped)
+        right = next((i for i, score in enumerate(scores) if self.feedback == "oracle" and score.value == 1), None)
+        if right is not None:
+            outcome = replace(outcome, best=samples[right], answer=answers[right], stopped=Stopped.EARLY)
+        notes = {**outcome.notes, "chains": len(chains)}
+        return replace(outcome, notes={**notes, "oracle": 1.0} if self.feedback == "oracle" else notes)
+
+
+def hierarchical(
+    lengths: Sequence[int], answers: Answers, samples: Sequence[Sample], scores: Sequence[Score], run: Run
+) -> Outcome:
+    """Best-of-n weighted within each chain, then among the best solutions of their winners; chains lie in a row."""
+    heads: list[int] = []
+    start = 0
+    for n in lengths:
+        places = range(start, start + n)
+        ballot = pick.weighted([answers[i] for i in places], [scores[i] for i in places], run.rng)
+        best = pick.representative(ballot.answer, [answers[i] for i in places], [scores[i] for i in places])
+        heads += [] if best is None else [start + best]
+        start += n
+    # Where no chain has a score all answers are pooled.
+    if not heads:
+        return elected(pick.majority(answers, run.rng), answers, samples, scores, run.stopped)
+    ballot = pick.weighted([answers[i] for i in heads], [scores[i] for i in heads], run.rng)
+    place = pick.representative(ballot.answer, [answers[i] for i in heads], [scores[i] for i in heads])
+    outcome = elected(ballot, answers, samples, scores, run.stopped)
+    return outcome if place is None else replace(outcome, best=samples[heads[place]])
+
+
+class Asking:
+    """How the next answer of a chain is asked for."""
+
+    def __init__(self, problem: Problem, run: Run, revise: Revise, show: Show) -> None:
+        self.problem, self.run, self.revise, self.show = problem, run, revise, show
+        self.marks: Delimiters = thinking.delimiters(revise.think)
+
+    @classmethod
+    async def start(cls, problem: Problem, run: Run, revise: Revise) -> Asking:
+        """Settles how earlier answers are shown; refuses, before anything is spent, what the model cannot read."""
+        await run.prepare()
+        show: Show = revise.show
+        asking = cls(problem, run, revise, "turns" if show == "auto" else show)
+        if revise.chain == 1:
+            return asking
+        if not asking.can_read() and show == "auto":
+            asking.show = "thought"
+        if asking.show == "thought":
+            run.check_continues()
+            if not asking.can_read():
+                raise UsageError(
+                    f"{run.model.name} cannot read feedback={revise.feedback}: take feedback=none, or a model that can"
+                )
+        return asking
+
+    def can_read(self) -> bool:
+        """Whether the model can be asked for a revision at all, in this form and with this feedback."""
+        made = Attempt(Sample(self.problem.prompt, "", Finish.STOP))
+        made.remark = "" if self.revise.feedback in ("none", "oracle") else "It is checked: wrong."
+        try:
+            self.run.priced(self._prompt([made]))
+        except PromptError:
+            return False
+        return True
+
+    async def go_on(self, chains: Sequence[list[Attempt]]) -> list[list[Attempt]]:
+        """One more answer for each chain that is not at its end; the chains that got one."""
+        await self._comment([one[-1] for one in chains])
+        live = [one for one in chains if not self._is_over(one[-1])]
+        if not live:
+            return []
+        found = await self.run.draw_each([Ask(self._fitting(one), 1, self.run.params) for one in live])
+        for one, drawn in zip(live, found, strict=True):
+            one += [Attempt(sample) for sample in drawn]
+            self.run.note("revised", drawn, after=one[-1 - len(drawn)].sample.draw)
+        return [one for one, drawn in zip(live, found, strict=True) if drawn]
+
+    def _is_over(self, last: Attempt) -> bool:
+        is_done = self.revise.feedback in ("tests", "oracle") and last.score.value == 1
+        return is_done or last.sample.finish is Finish.ERROR
+
+    async def score(self, attempts: Sequence[Attempt]) -> None:
+        """Has those scored that are not, where there is a verifier."""
+        todo = [a for a in attempts if a.score.why == "not scored"]
+        if self.run.verifier is not None and todo:
+            for attempt, score in zip(todo, await self._scores(todo), strict=True):
+                attempt.score = score
+
+    async def _scores(self, attempts: Sequence[Attempt]) -> list[Score]:
+        return await self.run.score(self.problem, [a.sample for a in attempts])
+
+    async def _comment(self, attempts: Sequence[Attempt]) -> None:
+        """Has something said of answers, as the feedback wants it."""
+        feedback = self.revise.feedback
+        if feedback == "critique":
+            asks = [Ask(self._prompt([a], CRITIQUE), 1, self.run.params) for a in attempts]
+            for attempt, drawn in zip(attempts, await self.run.draw_each(asks), strict=True):
+                attempt.remark = drawn[0].text.strip() if drawn else ""
+        elif feedback != "none":
+            await self.score(attempts)
+            for attempt in attempts:
+                attempt.remark = self._said(attempt.score)
+
+    def _said(self, score: Score) -> str:
+        """What a verdict is put into words as; nothing where there is none."""
+        if score.value is None or self.revise.feedback == "oracle":
+            return ""
+        if self.revise.feedback == "tests":
+            return f"It was run on tests. {score.why}" if score.why else ""
+        return f"A checker gives it {score.value:.2f} of 1."
+
+    def _fitting(self, chain: Sequence[Attempt]) -> Prompt:
+        """The prompt with as many of the last answers as the model's context has room for beside a new one."""
+        longest = max(a.sample.cost.output_tokens or 0 for a in chain)
+        for first in range(max(0, len(chain) - self.revise.context), len(chain)):
+            prompt = self._prompt(chain[first:])
+            try:
+                room = self.run.model.quote(prompt, self.run.params).output_tokens
+            except PromptError:
+                continue
+            if room is None or room >= min(longest, self.run.params.max_tokens):
+                return prompt
+        return self.problem.prompt
+
+    def _prompt(self, shown: Sequence[Attempt], ask: str = AGAIN) -> Prompt:
+        """The problem with these answers in view."""
+        prompt = self.problem.prompt
+        if self.show == "thought" and ask is AGAIN:
+            return replace(prompt, prefix=self._thought(shown))
+        turns: list[Message] = []
+        for attempt in shown:
+            said = f"{attempt.remark}\n\n{ask}".strip() if ask is AGAIN else ask
+            turns += [Message("assistant", self._spoken(attempt.sample)), Message("user", said)]
+        if self.show == "turns":
+            return replace(prompt, messages=(*prompt.messages, *turns), prefix="")
+        *before, last = prompt.messages
+        parts = [last.content, *(f"An answer to this was:\n\n{fence(turn.content)}" if i % 2 == 0 else turn.content
+                                 for i, turn in enumerate(turns))]  # fmt: skip
+        return replace(prompt, messages=(*before, Message(last.role, "\n\n".join(parts))), prefix="")
+
+    def _spoken(self, sample: Sample) -> str:
+        """An answer without the thought before it."""
+        return thinking.split(sample.reply, self.marks).answer.strip() or sample.reply
+
+    def _thought(self, shown: Sequence[Attempt]) -> str:
+        text = self.marks.open + "\n"
+        for attempt in shown:
+            text += self._own(attempt.sample)
+            text = thinking.again(text, self.revise.string) + (f" {attempt.remark}" if attempt.remark else "") + "\n"
+        return text
+
+    def _own(self, sample: Sample) -> str:
+        """What an answer added to the thought."""
+        added = thinking.written(sample, self.marks)
+        own = added.partition(self.marks.close)[0]
+        return own.lstrip().removeprefix(self.marks.open).lstrip("\n")
