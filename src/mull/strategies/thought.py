@@ -64,7 +64,7 @@ class Thought:
         for string in ("", *strings):
             put = thinking.closed(thinking.again(thought.text, string), marks, is_cut=True)
             try:
-                run.priced(replace(problem.prompt, prefix=put), thought._answer_params)
+                run.priced(replace(problem.prompt, prefix=put), thought.answer_params)
             except PromptError as error:
                 if not string:
                     raise
