@@ -69,7 +69,6 @@ class Thought:
                 if not string:
                     raise
                 raise PromptError(f"{string!r} cannot be put into a thought: {error}") from error
-            run.priced(replace(problem.prompt, prefix=put), thought.answer_params)
         return thought
 
     @property
