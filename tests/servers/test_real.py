@@ -115,10 +115,10 @@ def thought(model: OpenAIModel | Nano, plan: str, prompt: Prompt) -> tuple[Outco
     "plan",
     [
         "force", "force:wait=1", "force:wait=2", "force:at_least=70", "force:at_most=0", "force:at_most=17",
-        "force:at_most=30,wait=3",
+        "force:at_most=30,wait=3", "probe-stop:k=2,chunk=12", "revise:n=3,chain=3,show=thought",
     ],
 )  # fmt: skip
-def test_thinking_longer_and_shorter_is_the_embedded_models(model: OpenAIModel, plan: str, prompt: Prompt) -> None:
+def test_what_is_thought_is_the_embedded_models(model: OpenAIModel, plan: str, prompt: Prompt) -> None:
     here, cost_here, n_ended = thought(Nano(), plan, prompt)
     there, cost_there, _ = thought(model, plan, prompt)
     assert here.best is not None
