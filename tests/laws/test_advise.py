@@ -109,7 +109,7 @@ def test_answers_that_repeat_are_told_from_answers_that_do_not() -> None:
     same, apart = crowding([Wrong((8,), 0)] * 20), crowding([Wrong((1,) * 8, 0)] * 20)
 
     def expected(laws: object) -> float:
-        d, a, w = laws  # type: ignore[misc]
+        d, a, w, _ = laws  # type: ignore[misc]
         return float(w @ ((1 - d) / (a + 1)))  # the chance that two wrong answers are one
 
     assert expected(same) > 0.9

@@ -1,8 +1,8 @@
 """A pilot: a few draws of each of some problems, and what they say of how answers are spread over such problems.
 
 How often draws are right differs by problem, and so does how wrong ones agree with each other. Both have a prior that
-is fitted to the pilot: the rate of right draws is beta-distributed, in part zero, or logit-normal; wrong answers follow
-a Pitman-Yor process, which holds the finite Dirichlet of a multiple choice as a special case (Pitman and Yor 1997).
+is fitted to the pilot: the rate of right draws is beta-distributed, in part zero or hard, or logit-normal; wrong
+answers follow a Pitman-Yor process, of which the finite Dirichlet of a multiple choice is a case (Pitman and Yor 1997).
 """
 
 from __future__ import annotations
@@ -29,8 +29,13 @@ LOGITS = np.arange(-11.0, 11.01, 0.125)
 RATES = np.concatenate(([0.0], 1 / (1 + np.exp(-LOGITS))))
 """The rates of right draws that are told apart; the first is that of problems which no draw solves."""
 ZERO_SHARES = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6)
+HARD = (0.7, 4.0)
+"""The beta law of problems of another kind than the rest, mostly failed."""
+HARD_SHARES = (0.05, 0.1, 0.2, 0.3)
 N_CLASSES = 16
 """Wrong answers of one problem that are followed by name; rarer ones count as answers of their own."""
+ROUNDS = 50
+"""Of expectation and maximisation."""
 SPLIT = 0.1
 """The share of problems with several right answers above which votes are not foretold."""
 
@@ -133,6 +138,13 @@ def rate_priors(n: Ints, c: Ints) -> Rates:
         for share in shares:
             rows.append(np.concatenate([np.full((len(law), 1), share), (1 - share) * law], axis=1))
             prior.append(np.full(len(law), (0.5 if share == 0 else 0.1) / len(law)))
+    # Some problems are of another kind, mostly failed, beside those that are well within reach.
+    low = np.exp(HARD[0] * np.log(rate) + HARD[1] * np.log1p(-rate))
+    low /= low.sum()
+    law = beta / np.maximum(beta.sum(axis=1, keepdims=True), 1e-300)
+    for share in HARD_SHARES:
+        rows.append(np.concatenate([np.zeros((len(law), 1)), (1 - share) * law + share * low], axis=1))
+        prior.append(np.full(len(law), 0.125 / len(law)))
     priors = np.concatenate(rows)
     pairs, seen = np.unique(np.stack([n, c]), axis=1, return_counts=True)
     explained = np.log(np.maximum(priors @ likelihoods(pairs[0], pairs[1]).T, 1e-300)) @ seen
@@ -150,22 +162,35 @@ def likelihoods(n: Ints, c: Ints) -> Floats:
 
 
 class Crowding(NamedTuple):
-    """Laws of how wrong answers agree: discounts and concentrations of Pitman-Yor processes, and their weights."""
+    """Laws of how wrong answers agree: discounts and concentrations of Pitman-Yor processes.
+
+    `weight` is the share of problems that follow each, `own` how likely each problem does [problems, laws].
+    """
 
     discount: Floats
     concentration: Floats
     weight: Floats
+    own: Floats
 
 
 def crowding(wrong: Sequence[Wrong]) -> Crowding:
-    """How wrong answers of one problem repeat each other, by the likelihood of the groups that they fall into."""
-    groups = [one.counts for one in wrong if one.counts]
-    most = max((len(counts) for counts in groups), default=1)
+    """How wrong answers of one problem repeat each other, by the likelihood of the groups that they fall into.
+
+    Problems differ in it: some have one mistake that is made again and again. The share of problems that follow each
+    law is found by expectation and maximisation (Laird 1978).
+    """
+    most = max((len(one.counts) for one in wrong), default=1)
     laws = [(d, a) for d in (0.0, 0.25, 0.5, 0.75) for a in (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)]
     laws += [(-k, n * k) for n in range(max(2, most), max(2, most) + 4) for k in (0.1, 0.3, 1.0, 3.0, 10.0)]
-    explained = np.array([sum(_partition(counts, d, a) for counts in groups) for d, a in laws])
+    logs = np.array([[_partition(one.counts, d, a) if one.counts else 0.0 for d, a in laws] for one in wrong])
+    chances = np.exp(logs - logs.max(axis=1, keepdims=True))
+    weight = np.full(len(laws), 1 / len(laws))
+    for _ in range(ROUNDS):
+        own = chances * weight
+        own /= own.sum(axis=1, keepdims=True)
+        weight = own.mean(axis=0)
     d, a = np.array(laws).T
-    return Crowding(d, a, _weights(explained))
+    return Crowding(d, a, weight, own)
 
 
 def _partition(counts: Sequence[int], discount: float, concentration: float) -> float:

@@ -98,7 +98,7 @@ def imagine(pilot: Pilot, draws: int, seed: int = 0, replicates: int = REPLICATE
     rate = _rates(rate_priors(n, c), n, c, law, problem, replicates, rng)
     if pilot.has_answers:
         wrong = [wrong_of(one) for one in pilot.problems]
-        shares = _shares(wrong, crowding(wrong), law, problem, replicates, rng)
+        shares = _shares(wrong, crowding(wrong), problem, rng)
     else:
         shares = np.zeros((len(problem), N_NAMES))
         shares[:, -1] = 1.0
@@ -127,11 +127,10 @@ def _rates(
     return drawn
 
 
-def _shares(
-    wrong: Sequence[Wrong], laws: Crowding, law: Ints, problem: Ints, replicates: int, rng: np.random.Generator
-) -> Floats:
+def _shares(wrong: Sequence[Wrong], laws: Crowding, problem: Ints, rng: np.random.Generator) -> Floats:
     """How the wrong draws of each sequence are spread: none, those seen, those not seen, and those that come once."""
-    which = rng.choice(len(laws.weight), replicates, p=laws.weight)[law]
+    up_to = laws.own.cumsum(axis=1)[problem][:, :-1]
+    which = (up_to < rng.random((len(problem), 1))).sum(axis=1)
     d, a = laws.discount[which], laws.concentration[which]
     seen = np.zeros((len(wrong), N_CLASSES))
     rare = np.zeros(len(wrong))
