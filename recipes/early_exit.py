@@ -1,8 +1,9 @@
 """What stopping by confidence saves against as many whole replies: `python recipes/early_exit.py`.
 
 On held-out chain problems of the built-in `nano`, with draws of several seeds: a majority of n whole replies,
-`confidence-stop` of n, and its two parts alone (replies are stopped, or the vote ends early). Prints accuracy, tokens,
-the share saved and the paired difference of accuracy, with 95 % intervals over problems. Options were chosen on seed 5.
+`adaptive` of n, `confidence-stop` of n, and its two parts alone (replies are stopped, or the vote ends early). Prints
+accuracy, tokens, the share saved and the paired difference of accuracy, with 95 % intervals over problems. Options were
+chosen on seed 5.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Floats = NDArray[np.float64]
 STOP = "confidence-stop:n=16,warmup=4,eta=50,signal=chosen,window=16"
 STRATEGIES = {
     "majority of 16 whole replies": "majority:n=16",
+    "adaptive": "adaptive:n=16",
     "confidence-stop": STOP,
     "- stopped replies only": f"{STOP},tau=none",
     "- end of the vote only": STOP.replace("eta=50", "eta=100"),

@@ -1,8 +1,9 @@
 """Sequential against parallel at a fixed number of answers (Snell et al. 2024).
 
 `python recipes/sequential_parallel.py` runs `revise:n=16,chain=1,2,4,8,16` on held-out chain problems of a built-in
-model, by difficulty and with several seeds. It prints accuracy, tokens and the paired difference to 16 answers side by
-side with its 95 % interval over problems, and draws the figure with `--figure FILE`.
+model, by difficulty and with several seeds. It prints accuracy, tokens and the paired differences, with their 95 %
+intervals over problems, to 16 answers side by side and to as many answers side by side as the same tokens buy, and
+draws the figure with `--figure FILE`.
 """
 
 from __future__ import annotations
@@ -23,17 +24,24 @@ from mull.types import Params
 Floats = NDArray[np.float64]
 
 
-def measure(level: int, seed: int, n: int, chains: list[int], n_problems: int, model_name: str) -> Floats:
-    """[chains, problems, 2]: whether it was right, and the tokens that it took."""
+def measure(level: int, seed: int, plans: list[str], n_problems: int, model_name: str) -> Floats:
+    """[plans, problems, 2]: whether it was right, and the tokens that it took."""
     task = spec.build("task", spec.TASKS, f"chain:ops={level}", seed=seed)
     model = spec.build("model", spec.MODELS, model_name)
-    plans = {str(chain): spec.strategy(f"revise:n={n},chain={chain}") for chain in chains}
+    built = {plan: spec.strategy(plan) for plan in plans}
     ran = grid.run_grid(
-        task, model, plans, n_problems=n_problems, bank=MemoryBank(), params=Params(max_tokens=400), seed=seed
+        task, model, built, n_problems=n_problems, bank=MemoryBank(), params=Params(max_tokens=400), seed=seed
     )
     cells = asyncio.run(ran)
-    rows = [[[float(c.grade.correct is True), float(c.spent.tokens or 0)] for c in cells[str(k)]] for k in chains]
+    rows = [[[float(c.grade.correct is True), float(c.spent.tokens or 0)] for c in cells[plan]] for plan in plans]
     return np.array(rows)
+
+
+def behind(row: Floats, other: Floats) -> str:
+    """The paired difference of accuracy in points, with its interval."""
+    differences = (row[:, 0] - other[:, 0]).tolist()
+    ci = bootstrap(differences, bounds=DIFFERENCE)
+    return f"{100 * float(np.mean(differences)):+.1f} [{100 * ci.low:+.1f}, {100 * ci.high:+.1f}]"
 
 
 def draw(path: Path, chains: list[int], found: dict[int, Floats]) -> None:
@@ -66,24 +74,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202, 203])
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
+    chained = [f"revise:n={options.n},chain={chain}" for chain in options.chains]
+    beside = [f"revise:n={n},chain=1" for n in range(1, options.n + 1)]
     print(
-        "| operations | chain | accuracy % | tokens | difference to the first, points [95 %] |\n|---|---|---|---|---|"
+        f"| operations | chain | accuracy % | tokens | minus {options.n} side by side, points [95 %] "
+        "| minus as many tokens' worth side by side |\n|---|---|---|---|---|---|"
     )
     found: dict[int, Floats] = {}
     for level in options.levels:
-        parts = [
-            measure(level, seed, options.n, options.chains, options.problems, options.model) for seed in options.seeds
-        ]
-        rows = found[level] = np.concatenate(parts, axis=1)
+        parts = [measure(level, seed, [*chained, *beside], options.problems, options.model) for seed in options.seeds]
+        every = np.concatenate(parts, axis=1)
+        rows = found[level] = every[: len(chained)]
+        parallel = every[len(chained) :]
         for chain, row in zip(options.chains, rows, strict=True):
-            head = f"| {level} | {chain} | {100 * row[:, 0].mean():.1f} | {row[:, 1].mean():,.0f} |"
-            if chain == options.chains[0]:
-                print(f"{head} - |", flush=True)
-                continue
-            behind = (row[:, 0] - rows[0, :, 0]).tolist()
-            ci = bootstrap(behind, bounds=DIFFERENCE)
-            difference = f"{100 * float(np.mean(behind)):+.1f} [{100 * ci.low:+.1f}, {100 * ci.high:+.1f}]"
-            print(f"{head} {difference} |", flush=True)
+            n = max(1, sum(one[:, 1].mean() <= row[:, 1].mean() for one in parallel))
+            told = "- | -" if chain == 1 else f"{behind(row, parallel[-1])} | n={n}: {behind(row, parallel[n - 1])}"
+            print(
+                f"| {level} | {chain} | {100 * row[:, 0].mean():.1f} | {row[:, 1].mean():,.0f} | {told} |", flush=True
+            )
     if options.figure:
         draw(options.figure, options.chains, found)
 
