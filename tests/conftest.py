@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: on a port and in a folder of its own, gone when they are over."""
+"""A PostgreSQL of the tests' own, gone when they are over; and examples of properties that are the same every time."""
 
 import os
 import shutil
@@ -12,6 +12,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
+
+# No deadline, since a busy machine is no fault of the code, and the same examples in every run.
+settings.load_profile("ci")
 
 
 def _programs() -> Path | None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mull import Budget, Cost, Draw, MemoryBank, Params, Prompt, Run, Sample, Stopped, UsageError
@@ -143,7 +143,6 @@ def test_cancelled_draws_are_spend() -> None:
     assert run.spent.output_tokens >= 21
 
 
-@settings(deadline=None)
 @given(
     st.builds(
         Budget,

@@ -106,14 +106,14 @@ COMMANDS = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.one_of(MATHS, COMMANDS, st.text(max_size=40)))
 def test_the_canonical_form_of_a_canonical_form_is_itself(text: str) -> None:
     form = canonical(text, AnswerKind.MATH)
     assert form is None or (form != "" and canonical(form, AnswerKind.MATH) == form)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.fractions(), st.fractions())
 def test_fractions_are_compared_exactly(a: Fraction, b: Fraction) -> None:
     assert compare_now(str(a), rf"\frac{{{a.numerator * 7}}}{{{a.denominator * 7}}}").is_equal is True

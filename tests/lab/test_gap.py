@@ -53,7 +53,7 @@ def test_each_cause_of_a_missed_best_is_told_apart() -> None:
 letters = st.text("abc-", min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(letters, min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_the_causes_add_up_to_coverage_minus_the_selectors_own_choice(rows: list[str], rng: random.Random) -> None:
     """Against the selection functions that strategies use, averaged over ties by many seeds."""

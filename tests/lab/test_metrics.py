@@ -54,7 +54,6 @@ def brute_force_best(scores: list[float | None], correct: list[bool], k: int) ->
     return statistics.fmean(values)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.none() | st.sampled_from([0.1, 0.5, 0.9]), st.booleans()), min_size=1, max_size=7))
 def test_best_at_k_is_exact(draws: list[tuple[float | None, bool]]) -> None:
     scores, correct = [s for s, _ in draws], [c for _, c in draws]
@@ -75,7 +74,7 @@ def brute_force_majority(answers: list[str | None], correct: list[bool], k: int)
     return statistics.fmean(values)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.none() | st.sampled_from("abc"), min_size=2, max_size=9))
 def test_majority_at_k_is_the_mean_over_subsets(answers: list[str | None]) -> None:
     """At least 400 subsets, all rotations of shuffles: within .1 of the exact mean, and exact at 1 and at n."""

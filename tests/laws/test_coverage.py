@@ -151,7 +151,7 @@ def test_a_clear_logit_normal_is_believed() -> None:
     assert said.estimate == pytest.approx(float(np.mean(1 - (1 - p) ** 10_000)), abs=0.02)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32), st.integers(3, 25), st.integers(4, 40))
 def test_any_counts_give_a_rising_curve_of_probabilities(seed: int, problems: int, n: int) -> None:
     rng = np.random.default_rng(seed)

@@ -136,7 +136,7 @@ def thetas(family: Family) -> st.SearchStrategy[np.ndarray]:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_every_law_rises_from_the_mean_rate_and_stays_a_probability(family: Family, data: st.DataObject) -> None:
     theta = data.draw(thetas(family))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mull.errors import UsageError
@@ -28,7 +28,6 @@ def test_the_second_stage_goes_to_the_unsolved_alone() -> None:
         second_stage(10, [0], -1)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 50), st.integers(0, 2)), min_size=1, max_size=12),
     st.integers(0, 400),

@@ -194,7 +194,7 @@ prompts = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     st.lists(st.tuples(prompts, st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=9)), min_size=1, max_size=5)
 )
@@ -440,7 +440,7 @@ def test_the_identity_is_that_of_the_weights(tmp_path: Path) -> None:
     assert EmbeddedModel(str(copy)).identity != NANO.identity
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.sampled_from(["a:7;", "b:a*3;", "Wait", "<think>", "\n", "reach 12 with 3 4", "left", "x?"]), max_size=8

@@ -295,13 +295,13 @@ def typed(value: Any) -> Any:
     return type(value), repr(value)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(ALL)
 def test_values_arrive_with_their_exact_types(value: Any) -> None:
     assert typed(values.decode(values.encode(value))) == typed(value)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.text() | st.binary())
 def test_no_text_does_more_than_fail(text: str | bytes) -> None:
     with contextlib.suppress(ValueError):

@@ -51,7 +51,7 @@ def test_adaptive_consistency_as_simulated_elsewhere(
     assert got[2] == pytest.approx(different, abs=0.036)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(votes, st.sampled_from(["curtail", "beta", "window", "eprocess", "guarantee", "learned"]))
 def test_a_wave_never_runs_past_the_first_place_where_the_rule_could_stop(answers: list[str | None], rule: str) -> None:
     strategy = Adaptive(n=48, rule=rule, classes=3)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chain_text import content_of_text, derive
@@ -34,7 +34,6 @@ def drafts(example: Example) -> list[str]:
     return [piece.text.removeprefix("answer: ").strip() for piece in example.reply if piece.text.startswith("answer: ")]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**9), st.sampled_from(OPS))
 def test_every_pass_derives_all_lines_and_no_wrong_result_is_learnt(seed: int, ops: int) -> None:
     example = chain_example(random.Random(seed), ops)
@@ -51,7 +50,6 @@ def test_every_pass_derives_all_lines_and_no_wrong_result_is_learnt(seed: int, o
         assert draft == before, "a draft is what its own pass came to"
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**9), st.sampled_from(OPS))
 def test_the_answer_is_what_most_drafts_say_and_learnt_where_that_is_right(seed: int, ops: int) -> None:
     example = chain_example(random.Random(seed), ops)

@@ -6,7 +6,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chain_text import content_of_text, derive
@@ -30,7 +30,6 @@ from mull.tasks.synthetic import (
 seeds = st.integers(0, 10**9)
 
 
-@settings(deadline=None)
 @given(seeds, st.integers(1, MAX_OPS), st.sampled_from(["train", "test"]))
 def test_a_chain_asks_what_its_facts_tell(seed: int, ops: int, split: str) -> None:
     problem = chain(random.Random(seed), ops, split)  # type: ignore[arg-type]
@@ -41,7 +40,6 @@ def test_a_chain_asks_what_its_facts_tell(seed: int, ops: int, split: str) -> No
     assert all(0 < line.value <= 999 for line in problem.lines)
 
 
-@settings(deadline=None)
 @given(seeds, st.integers(2, 6), st.sampled_from(["train", "test"]))
 def test_a_countdown_can_be_solved_with_all_its_numbers(seed: int, numbers: int, split: str) -> None:
     puzzle = countdown(random.Random(seed), numbers, split)  # type: ignore[arg-type]
@@ -88,7 +86,6 @@ def test_the_problems_of_a_task_are_held_out() -> None:
         assert split_of(f"countdown {sorted(problem.given['numbers'])} {problem.given['target']}") == "test"
 
 
-@settings(deadline=None)
 @given(seeds, st.sampled_from(CHAIN_OPS))
 def test_every_training_reply_to_a_chain_ends_right(seed: int, ops: int) -> None:
     example = chain_example(random.Random(seed), ops)
@@ -111,7 +108,6 @@ def test_slips_are_noticed_and_carry_no_loss() -> None:
     assert 40 < n_slips < 130, "about a fifth"
 
 
-@settings(deadline=None)
 @given(seeds, st.sampled_from(COUNTDOWN_NUMBERS))
 def test_every_training_reply_to_a_countdown_solves_it(seed: int, numbers: int) -> None:
     example = countdown_example(random.Random(seed), numbers)
