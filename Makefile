@@ -45,8 +45,8 @@ lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(VENV)/system.stamp  ## all that CI runs
-	$(BIN)/pytest
+test: lint $(VENV)/system.stamp  ## all that CI runs, a process for each processor
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 test-torch: $(VENV)/train.stamp  ## the tests that need torch, which `make test` skips
 	$(BIN)/pytest tests/verifiers/test_local.py tests/train/test_reward.py tests/test_flops_torch.py tests/cli/test_train.py
