@@ -22,6 +22,7 @@ from mull import spec
 from mull.bank import Bank, open_bank
 from mull.lab import grid
 from mull.lab.compare import Paired, paired, wilson
+from mull.report.table import percent, points
 from mull.tasks.synthetic import ChainTask, CountdownTask
 from mull.types import Params
 
@@ -104,12 +105,11 @@ def table(found: Sequence[Measured], reference: Measured) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in found:
-        low, high = wilson(sum(row.correct), len(row.correct))
         pair = against(row, reference)
         lines.append(
-            f"| {row.model} | `{row.strategy}` | {100 * row.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}] "
+            f"| {row.model} | `{row.strategy}` | {percent(row.accuracy, wilson(sum(row.correct), len(row.correct)))} "
             f"| {row.mflops:.0f} | {100 * row.mflops / reference.mflops:.0f} "
-            f"| {100 * pair.difference:+.1f} [{100 * pair.ci95.low:+.1f}, {100 * pair.ci95.high:+.1f}] "
+            f"| {points(pair.difference, pair.ci95)} "
             f"| {'' if row.escalated is None else f'{100 * row.escalated:.0f}'} |"
         )
     return "\n".join(lines)

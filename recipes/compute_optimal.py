@@ -28,6 +28,7 @@ from mull.allocate.learn import learn
 from mull.bank import Bank, open_bank
 from mull.lab import cases, grid, lessons, sources
 from mull.lab.compare import SHARE, bootstrap, paired, resamples
+from mull.report.table import points
 from mull.types import Params
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -228,7 +229,7 @@ def difference(a: Kept, b: Kept) -> str:
     """The paired difference of accuracy in points."""
     found = paired(a.name, b.name, a.correct.tolist(), b.correct.tolist())
     assert found is not None
-    return f"{100 * found.difference:+.1f} [{100 * found.ci95.low:+.1f}, {100 * found.ci95.high:+.1f}]"
+    return points(found.difference, found.ci95)
 
 
 def draw(autos: Sequence[Kept], uniform: Sequence[Kept], n: int) -> None:

@@ -21,6 +21,7 @@ from mull import spec
 from mull.bank import open_bank
 from mull.lab import grid
 from mull.lab.compare import DIFFERENCE, bootstrap, permutation_test, resamples
+from mull.report.table import points
 from mull.types import Params
 
 Floats = NDArray[np.float64]
@@ -71,8 +72,7 @@ def table(found: dict[int, dict[str, Floats]]) -> list[str]:
                 continue
             share, low, high = saved(column[:, 1], first[:, 1])
             behind: Sequence[float] = (column[:, 0] - first[:, 0]).tolist()
-            ci = bootstrap(behind, bounds=DIFFERENCE)
-            difference = f"{100 * float(np.mean(behind)):+.1f} [{100 * ci.low:+.1f}, {100 * ci.high:+.1f}]"
+            difference = points(float(np.mean(behind)), bootstrap(behind, bounds=DIFFERENCE))
             row += f" {100 * share:.1f} [{100 * low:.1f}, {100 * high:.1f}] | {difference} |"
             lines.append(f"{row} {permutation_test(behind):.2f} |")
     return lines

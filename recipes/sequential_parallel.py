@@ -19,6 +19,7 @@ from mull import spec
 from mull.bank import MemoryBank
 from mull.lab import grid
 from mull.lab.compare import DIFFERENCE, SHARE, bootstrap
+from mull.report.table import points
 from mull.types import Params
 
 Floats = NDArray[np.float64]
@@ -40,8 +41,7 @@ def measure(level: int, seed: int, plans: list[str], n_problems: int, model_name
 def behind(row: Floats, other: Floats) -> str:
     """The paired difference of accuracy in points, with its interval."""
     differences = (row[:, 0] - other[:, 0]).tolist()
-    ci = bootstrap(differences, bounds=DIFFERENCE)
-    return f"{100 * float(np.mean(differences)):+.1f} [{100 * ci.low:+.1f}, {100 * ci.high:+.1f}]"
+    return points(float(np.mean(differences)), bootstrap(differences, bounds=DIFFERENCE))
 
 
 def draw(path: Path, chains: list[int], found: dict[int, Floats]) -> None:

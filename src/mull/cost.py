@@ -19,7 +19,8 @@ CEILINGS: dict[str, Callable[[Cost], float | None]] = {
     "flops": lambda cost: cost.flops,
 }
 """What each ceiling of a `Budget` caps; `seconds` is time on the clock and not among them."""
-_PRICED_BY = {"usd": "usd_per_mtok_in and usd_per_mtok_out", "flops": "active_params or architecture"}
+PRICED_BY = {"usd": "usd_per_mtok_in and usd_per_mtok_out", "flops": "active_params or architecture"}
+"""What a table of `mull.toml` has to say of a model, for its cost to be known in these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def check_quoted(budget: Budget, quote: Cost, name: str) -> None:
     """Refuses a ceiling on something whose price nobody knows, since it could not be kept."""
     for ceiling, of in CEILINGS.items():
         if getattr(budget, ceiling) is not None and of(quote) is None:
-            needed = _PRICED_BY.get(ceiling)
+            needed = PRICED_BY.get(ceiling)
             remedy = f"give {needed} (of [models.{name}] in mull.toml), or " if needed else ""
             raise UsageError(
                 f"a ceiling on {ceiling} cannot be kept: {name} has no known price in {ceiling}; "

@@ -11,11 +11,12 @@ import pytest
 from scipy.special import betaln
 from scipy.stats import multinomial
 
+from mull.allocate.prior import Tally
 from mull.errors import UsageError
 from mull.laws import advise as laws
 from mull.laws.forecast import forecasts
 from mull.laws.options import Advice, Given, Measured, Route, Verdict, Wish
-from mull.laws.pilot import Drawn, Pilot, Wrong, crowding, likeness, wrong_of
+from mull.laws.pilot import Drawn, Pilot, crowding, likeness, wrong_of
 from mull.laws.simulate import imagine
 from mull.report.advice import sentences
 from mull.types import Cost
@@ -106,7 +107,7 @@ def test_adaptive_consistency_draws_as_few_as_it_does() -> None:
 
 
 def test_answers_that_repeat_are_told_from_answers_that_do_not() -> None:
-    same, apart = crowding([Wrong((8,), 0)] * 20), crowding([Wrong((1,) * 8, 0)] * 20)
+    same, apart = crowding([Tally((8,), 0)] * 20), crowding([Tally((1,) * 8, 0)] * 20)
 
     def expected(laws: object) -> float:
         d, a, w, _ = laws  # type: ignore[misc]
@@ -115,7 +116,7 @@ def test_answers_that_repeat_are_told_from_answers_that_do_not() -> None:
     assert expected(same) > 0.9
     assert expected(apart) < 0.02
     one = Drawn(4, 1, ("x", None, "y", "y"), (True, False, False, False))
-    assert wrong_of(one) == Wrong((2,), 1)
+    assert wrong_of(one) == Tally((2,), 1)
 
 
 def test_scores_are_alike_where_problems_decide_them() -> None:

@@ -23,6 +23,7 @@ from mull.allocate.difficulty import (
     ordinal_bins,
 )
 from mull.allocate.policy import STOP, UNITS, Bin, Evidence, Option, Origin, Plan, Policy, Step, greedy, hull
+from mull.cost import PRICED_BY
 from mull.errors import UsageError
 
 Floats = NDArray[np.float64]
@@ -136,7 +137,7 @@ def _check(lessons: Sequence[Lesson], pilot: int, bins: int, unit: str) -> None:
     for name in lessons[0].tries:
         unknown = sum(lesson.tries[name].cost.get(unit) is None for lesson in lessons)
         if unknown:
-            needed = {"flops": "active_params", "usd": "usd_per_mtok_in and usd_per_mtok_out"}.get(unit)
+            needed = PRICED_BY.get(unit)
             remedy = f"give {needed} of the model in mull.toml and sweep again, or " if needed else ""
             raise UsageError(
                 f"the sweep does not know what {name} cost in {unit} on {unknown} of {len(lessons)} problems: "

@@ -7,7 +7,6 @@ answers follow a Pitman-Yor process, of which the finite Dirichlet of a multiple
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mull.allocate.prior import Tally, log_chance, tally
 from mull.errors import UsageError
 from mull.types import Cost
 
@@ -102,19 +102,9 @@ class Pilot:
         return float(np.mean([one.n_correct / one.n for one in self.problems]))
 
 
-class Wrong(NamedTuple):
-    """How often each wrong answer of a problem came, the most frequent first, and how many draws gave none."""
-
-    counts: tuple[int, ...]
-    unanswered: int
-
-
-def wrong_of(one: Drawn) -> Wrong:
+def wrong_of(one: Drawn) -> Tally:
     """The wrong draws of a problem. Draws that nobody could vote with count as unanswered."""
-    wrong = [answer for answer, right in zip(one.answers, one.correct, strict=True) if not right]
-    counts = Counter(answer for answer in wrong if answer is not None)
-    n_named = sum(counts.values())
-    return Wrong(tuple(sorted(counts.values(), reverse=True)), one.n - one.n_correct - n_named)
+    return tally([answer for answer, right in zip(one.answers, one.correct, strict=True) if not right])
 
 
 class Rates(NamedTuple):
@@ -173,7 +163,7 @@ class Crowding(NamedTuple):
     own: Floats
 
 
-def crowding(wrong: Sequence[Wrong]) -> Crowding:
+def crowding(wrong: Sequence[Tally]) -> Crowding:
     """How wrong answers of one problem repeat each other, by the likelihood of the groups that they fall into.
 
     Problems differ in it: some have one mistake that is made again and again. The share of problems that follow each
@@ -182,7 +172,7 @@ def crowding(wrong: Sequence[Wrong]) -> Crowding:
     most = max((len(one.counts) for one in wrong), default=1)
     laws = [(d, a) for d in (0.0, 0.25, 0.5, 0.75) for a in (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)]
     laws += [(-k, n * k) for n in range(max(2, most), max(2, most) + 4) for k in (0.1, 0.3, 1.0, 3.0, 10.0)]
-    logs = np.array([[_partition(one.counts, d, a) if one.counts else 0.0 for d, a in laws] for one in wrong])
+    logs = log_chance(wrong, laws)
     chances = np.exp(logs - logs.max(axis=1, keepdims=True))
     weight = np.full(len(laws), 1 / len(laws))
     for _ in range(ROUNDS):
@@ -191,14 +181,6 @@ def crowding(wrong: Sequence[Wrong]) -> Crowding:
         weight = own.mean(axis=0)
     d, a = np.array(laws).T
     return Crowding(d, a, weight, own)
-
-
-def _partition(counts: Sequence[int], discount: float, concentration: float) -> float:
-    """The log-likelihood of draws that fall into groups of these sizes (Pitman 1995)."""
-    n, k = sum(counts), len(counts)
-    new = np.log(np.maximum(concentration + discount * np.arange(1, k), 1e-300)).sum()
-    again = sum(float(np.log(np.arange(1, size) - discount).sum()) for size in counts)
-    return float(new + again - np.log(concentration + np.arange(1, n)).sum())
 
 
 def _weights(logs: Floats) -> Floats:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mull.allocate.prior import Tally
 from mull.laws.pilot import (
     N_CLASSES,
     RATES,
@@ -17,7 +18,6 @@ from mull.laws.pilot import (
     Ints,
     Pilot,
     Rates,
-    Wrong,
     crowding,
     likelihoods,
     likeness,
@@ -127,7 +127,7 @@ def _rates(
     return drawn
 
 
-def _shares(wrong: Sequence[Wrong], laws: Crowding, problem: Ints, rng: np.random.Generator) -> Floats:
+def _shares(wrong: Sequence[Tally], laws: Crowding, problem: Ints, rng: np.random.Generator) -> Floats:
     """How the wrong draws of each sequence are spread: none, those seen, those not seen, and those that come once."""
     up_to = laws.own.cumsum(axis=1)[problem][:, :-1]
     which = (up_to < rng.random((len(problem), 1))).sum(axis=1)
@@ -151,8 +151,8 @@ def _shares(wrong: Sequence[Wrong], laws: Crowding, problem: Ints, rng: np.rando
         cut = np.where(rest > 0, rng.beta(1 - d, np.maximum(rest, 1e-9)), 1.0)
         sticks[:, i] = left * cut
         left = left * (1 - cut)
-    n_wrong = np.array([sum(one.counts) + one.unanswered for one in wrong])
-    unanswered = np.array([one.unanswered for one in wrong])
+    n_wrong = np.array([sum(one.counts) + one.no_answer for one in wrong])
+    unanswered = np.array([one.no_answer for one in wrong])
     usual = unanswered.sum() / max(1, n_wrong.sum())
     none = np.zeros(len(problem))
     if usual > 0:

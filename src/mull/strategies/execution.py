@@ -75,6 +75,11 @@ def tried_by(problem: Problem, test: Test) -> list[str]:
     return inputs_of(problem, test) if isinstance(test, str) else [test[0]]
 
 
+def public_inputs(problem: Problem) -> list[str]:
+    """The inputs of all public tests, each once."""
+    return list(dict.fromkeys(source for test in public_tests(problem) for source in tried_by(problem, test)))
+
+
 async def tried(
     problem: Problem, run: Run, programs: Programs, tests: Sequence[Test] = (), inputs: Sequence[str] = ()
 ) -> list[Behaviour | None]:
@@ -195,10 +200,8 @@ class Behaved:
 
 async def behaved(problem: Problem, run: Run, programs: Programs, n_draws: int) -> Behaved:
     """Runs programs on the public tests, and on the inputs of these and of tests that the model writes."""
-    public = public_tests(problem)
-    inputs = [source for test in public for source in tried_by(problem, test)]
-    inputs = list(dict.fromkeys([*inputs, *(await written_inputs(problem, run, n_draws))]))
-    behaviours = await tried(problem, run, programs, public, inputs)
+    inputs = list(dict.fromkeys([*public_inputs(problem), *(await written_inputs(problem, run, n_draws))]))
+    behaviours = await tried(problem, run, programs, public_tests(problem), inputs)
     return sifted(programs, behaviours, inputs)
 
 

@@ -23,6 +23,7 @@ from mull.strategies.execution import (
     one_of,
     outcome_of,
     outputs_of,
+    public_inputs,
     public_tests,
     read,
     scores_of,
@@ -55,24 +56,20 @@ class Version(NamedTuple):
 
 
 async def _versions(problem: Problem, run: Run, samples: Sequence[Sample]) -> list[Version]:
-    public = public_tests(problem)
     programs = read(problem, samples)
-    inputs = list(dict.fromkeys(source for test in public for source in tried_by(problem, test)))
-    behaviours = await tried(problem, run, programs, public, inputs)
+    behaviours = await tried(problem, run, programs, public_tests(problem), public_inputs(problem))
     return list(map(Version, samples, programs.texts, behaviours, scores_of(programs, behaviours)))
 
 
 def what_failed(problem: Problem, behaviour: Behaviour) -> str:
     """The public tests that a program fails, each with what it did there."""
-    public = public_tests(problem)
-    inputs = list(dict.fromkeys(source for test in public for source in tried_by(problem, test)))
     did = {
         source: f"raises {error}" if output is None else output
-        for source, output, error in zip(inputs, behaviour.outputs, behaviour.errors, strict=False)
+        for source, output, error in zip(public_inputs(problem), behaviour.outputs, behaviour.errors, strict=False)
     }
     return "\n\n".join(
         _told(test, [(source, did[source]) for source in tried_by(problem, test) if source in did])
-        for test, passed in zip(public, behaviour.passed, strict=False)
+        for test, passed in zip(public_tests(problem), behaviour.passed, strict=False)
         if passed is False
     )
 
