@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from mull.equal import polynomial as p
 from mull.equal.expressions import Expressions, split_word
 from mull.equal.forms import Form, number_form
+from mull.equal.lexer import Token
 from mull.equal.meaning import RELATIONS, as_set, ratio, related, with_unit
 from mull.equal.polynomial import Unreadable, poly
 from mull.equal.units import BARE_UNITS, unit_name
@@ -19,7 +21,11 @@ SHORT_WORDS = {
 
 
 class Reader(Expressions):
-    """A parser of whole answers."""
+    """A parser of whole answers; `read` reads the text inside a `\\text{}`, which is an answer of its own."""
+
+    def __init__(self, tokens: Sequence[Token], turn: int, read: Callable[[str], Form | None]) -> None:
+        super().__init__(tokens, turn)
+        self.read = read
 
     def answer(self) -> Form:
         """The whole answer. Raises `Unreadable` where anything is left."""
@@ -108,11 +114,9 @@ class Reader(Expressions):
 
     def words(self) -> Form:
         """What a `\\text{}` holds, read as an answer of its own."""
-        from mull.equal.reader import read
-
         content = self.peek().text.strip()
         self.at += 1
-        form = read(content)
+        form = self.read(content)
         if form is None or form.kind == "hard":
             raise Unreadable("no text in it")
         return form

@@ -130,11 +130,11 @@ def _is_settled(form: Form) -> bool:
 def _parsed(text: str) -> Form:
     found = tokens(text)
     if any(token.text in ("pm", "mp") and token.kind == "command" for token in found):
-        plus, minus = (Reader(found, turn).answer() for turn in (1, -1))
+        plus, minus = (Reader(found, turn, read).answer() for turn in (1, -1))
         if plus.kind == minus.kind == "named" and plus.head == minus.head:
             return Form("named", plus.head, (as_set((plus.parts[0], minus.parts[0])),))
         return as_set((plus, minus))
-    return Reader(found).answer()
+    return Reader(found, 1, read).answer()
 
 
 def _prose(text: str) -> Form | None:
