@@ -1,0 +1,73 @@
+"""A reply that repeats itself is read in time that grows with its length, by every reader of formal replies."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from mull.verifiers.claims import claimed
+from mull.verifiers.dimacs import assignment_of, dimacs, other_form, refutation_of, steps_of
+from mull.verifiers.refutation import hinted
+
+SHORT, LONG, MOST = 10_000, 200_000, 25
+"""Twenty times the text may take twenty-five times as long."""
+
+
+def read_sat(text: str) -> None:
+    """All that is done with a reply about a formula before anything is checked."""
+    claim = claimed(f"s SATISFIABLE\n{text}")
+    assert claim is not None
+    assignment_of(claim)
+    claim = claimed(f"s UNSATISFIABLE\n{text}")
+    assert claim is not None
+    other_form(claim)
+    words = refutation_of(claim)
+    hinted(words, 3)
+    quietly(lambda words: sum(1 for _ in steps_of(words)), words)
+
+
+def read_dimacs(text: str) -> None:
+    quietly(dimacs, text)
+    quietly(dimacs, f"p cnf 1 1\n{text}")
+
+
+def quietly(read: Callable[..., object], given: object) -> None:
+    try:
+        read(given)
+    except ValueError:
+        return
+
+
+FRAGMENTS = (
+    """
+⏎·  ⏎· ·(·[·{·<·|·"·'·;·\\·$·*·**·`·```·~·```⏎·```coq⏎·~~~⏎·(*·(* *)·*)·/-·/- -/·--·-- ⏎·""·"(·|a·#x·#b·_
+sat⏎·unsat⏎·s SATISFIABLE⏎·is not ·is ·if ·find ·no satisfying ·is satisfiable. ·the ·v 1 ·v 1 -2 3 0⏎·1 ·1⏎·0 ·0⏎
+d ·d 1 0 ·2 0⏎·5 2 0 1 2 0⏎·1. ·- ·-·x1 = ·x1 = True, ·c ·a 1 ·Step 1: ·A: ·0 c ·pseudo-Boolean ·p cnf 1 1⏎·12345678901
+(define-fun x () Int 5)⏎·(define-fun ·((x 5))·(let ((a 1)) ·(ite ·(- ·(model ·x = 5⏎·x = ·\\boxed{·(x 5) ·x ·5
+Proof.⏎·Proof ·Qed.⏎·Qed. ·Theorem goal : ·Theorem ·import A⏎·import ·by⏎·by ·:= by ·. ·.·Require Import ·Open Scope
+<think>·</think>·<answer>·def ·open Nat⏎·é
+""".strip("\n")
+    .replace("\n", "·")
+    .replace("⏎", "\n")
+    .split("·")
+)
+
+
+def seconds(read: Callable[[str], object], fragment: str, length: int) -> float:
+    """Processor time of one reading of a fragment that is repeated up to a length."""
+    text = fragment * (length // len(fragment))
+    started = time.process_time()
+    read(text)
+    return time.process_time() - started
+
+
+@pytest.mark.parametrize("read", [read_sat, read_dimacs])
+def test_reading_is_linear(read: Callable[[str], object]) -> None:
+    """What else the machine does adds to a time, so the least of several readings counts, of either length."""
+    for fragment in FRAGMENTS:
+        short = [seconds(read, fragment, SHORT) for _ in range(3)]
+        long: list[float] = []
+        while not long or min(long) > MOST * max(min(short), 0.001):
+            assert len(long) < 5, f"{fragment!r}: {min(short)} s, {min(long)} s"
+            short.append(seconds(read, fragment, SHORT))
+            long.append(seconds(read, fragment, LONG))
