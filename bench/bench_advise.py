@@ -28,11 +28,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mull.advice.advise import advise
+from mull.advice.options import Option, Wish
+from mull.advice.pilot import Drawn, Pilot
 from mull.lab.metrics import Pool
 from mull.lab.sources import read_pools
-from mull.laws.advise import advise
-from mull.laws.options import Option, Wish
-from mull.laws.pilot import Drawn, Pilot
 from mull.strategies import pick
 from mull.strategies.adaptive import Adaptive
 from mull.types import Cost, Score
@@ -187,8 +187,8 @@ def split_cases(one: Set, seed: int) -> tuple[list[Case], list[float], list[str]
 
 def worth_most(options: Sequence[Option], worth: float) -> str:
     """What the advice takes where a right answer is worth so many draws: each draw costs a dollar here."""
-    from mull.laws.choice import choose
-    from mull.laws.options import Facts
+    from mull.advice.choice import choose
+    from mull.advice.options import Facts
 
     facts = Facts(50, 400, 0.5, 64, 0.8, 0.8, None, None)
     return choose(options, "model", Wish(worth=worth), facts).recommendation.strategy

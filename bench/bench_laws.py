@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mull.estimators import pass_at_ks
-from mull.lab.compare import bootstraps
 from mull.laws import coverage
 from mull.laws.estimate import POWER_LAW, aic_weights
 from mull.laws.families import BETA_BINOMIAL, LOGIT_NORMAL, ZERO_INFLATED
+from mull.stats.estimators import pass_at_ks
+from mull.stats.paired import bootstraps
 
 Ints = np.ndarray
 DATA = Path(os.environ.get("MULL_DATA", Path(__file__).parents[2] / "shared" / "data"))

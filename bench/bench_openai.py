@@ -96,11 +96,11 @@ async def bare(url: str) -> float:
 
 async def mull(url: str, use_n: bool) -> float:
     from mull import AnswerKind, Problem, Prompt, Run
-    from mull.models import probe
-    from mull.models.endpoints import Limits
-    from mull.models.openai import OpenAIModel
-    from mull.models.requests import Capabilities
+    from mull.models.served import hello as probe
+    from mull.models.served.model import OpenAIModel
+    from mull.models.served.requests import Capabilities
     from mull.strategies.parallel import Majority
+    from mull.wire.endpoints import Limits
 
     model = OpenAIModel("m", (url,), "m", limits=Limits(concurrency=CONCURRENCY), use_n=use_n)
     probe.save(model, Capabilities(n=True, seed=True))

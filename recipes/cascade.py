@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from mull import spec
 from mull.bank import Bank, open_bank
 from mull.lab import grid
-from mull.lab.compare import Paired, paired, wilson
 from mull.report.table import percent, points
+from mull.stats.paired import Paired, paired, wilson
 from mull.tasks.synthetic import ChainTask, CountdownTask
 from mull.types import Params
 

@@ -27,8 +27,8 @@ from mull.allocate import policy_file
 from mull.allocate.learn import learn
 from mull.bank import Bank, open_bank
 from mull.lab import cases, grid, lessons, sources
-from mull.lab.compare import SHARE, bootstrap, paired, resamples
 from mull.report.table import points
+from mull.stats.paired import SHARE, bootstrap, paired, resamples
 from mull.types import Params
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from mull import spec
 from mull.bank import open_bank
 from mull.lab import grid
-from mull.lab.compare import DIFFERENCE, bootstrap, permutation_test, resamples
 from mull.report.table import points
+from mull.stats.paired import DIFFERENCE, bootstrap, permutation_test, resamples
 from mull.types import Params
 
 Floats = NDArray[np.float64]

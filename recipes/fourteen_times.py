@@ -23,11 +23,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mull import spec
+from mull.advice.spend import exchange
 from mull.bank import Bank, open_bank
-from mull.lab.compare import SHARE, bootstrap, paired
 from mull.lab.grid import grade
-from mull.laws.spend import exchange
 from mull.run import Run
+from mull.stats.paired import SHARE, bootstrap, paired
 from mull.strategies.auto import Auto
 from mull.types import Budget, Model, Params, Problem, Strategy, Task, Verifier
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mull import steps
 from mull.models.embedded import EmbeddedModel
+from mull.replies import steps
 from mull.run import Run
 from mull.runtime import WEIGHTS
 from mull.tasks.synthetic import ChainTask

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from mull import spec
-from mull.answers import classes
-from mull.lab.compare import paired, wilson
+from mull.replies.answers import classes
+from mull.replies.steps import FOLDS, fold
 from mull.report.table import percent, points
 from mull.run import Run
-from mull.steps import FOLDS, fold
+from mull.stats.paired import paired, wilson
 from mull.strategies import pick
 from mull.tasks.synthetic import ChainTask
 from mull.types import Params, Problem, Score

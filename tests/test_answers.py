@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mull import AnswerKind, Finish, Problem, Prompt, Sample
-from mull.answers import answer_of, canonical, extract
+from mull.replies.answers import answer_of, canonical, extract
 
 NUMBER, CHOICE, TEXT, EXPRESSION = AnswerKind.NUMBER, AnswerKind.CHOICE, AnswerKind.TEXT, AnswerKind.EXPRESSION
 

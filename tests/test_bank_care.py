@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mull import Cost, Finish, Preference, Prompt, Sample, Score
 from mull.bank import care, open_bank
+from mull.bank.keys import digest
 from mull.bank.schema import packed, unpacked
 from mull.bank.sql import SqlBank
-from mull.keys import digest
 
 PROMPT = Prompt.user("q")
 ASKED = {"model": "m", "messages": [["user", "q"]]}

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from mull import Budget
-from mull.config import find_line, parse, read
-from mull.config_schema import FIELDS
+from mull.config.schema import FIELDS
+from mull.config.settings import find_line, parse, read
 from mull.cost import Price
+from mull.cost.flops import read_config
 from mull.errors import FileFormatError
-from mull.flops import read_config
-from mull.models.configured import check_priced, configured
+from mull.models.served.configured import check_priced, configured
 from mull.runtime import WEIGHTS
 
 WHOLE = """

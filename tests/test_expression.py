@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mull.expression import ExpressionError, evaluate, misses
+from mull.replies.expression import ExpressionError, evaluate, misses
 
 
 @pytest.mark.parametrize(

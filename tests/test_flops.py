@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mull.cost import Price
+from mull.cost.flops import Architecture, read_architecture, read_config
 from mull.errors import UsageError
-from mull.flops import Architecture, read_architecture, read_config
 from mull.runtime import WEIGHTS
 from mull.runtime.session import graph_weights, read_safetensors
 from mull.runtime.session import read_config as sizes

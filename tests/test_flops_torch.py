@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mull.flops import Architecture, read_architecture, read_config
+from mull.cost.flops import Architecture, read_architecture, read_config
 from mull.runtime import WEIGHTS
 
 torch = pytest.importorskip("torch")

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mull import Budget, Cost, Draw, MemoryBank, Params, Prompt, Run, Sample, Stopped, UsageError
-from mull.asked import Ask
-from mull.keys import digest, question, seed_of
+from mull.bank.keys import digest, question, seed_of
+from mull.run.asks import Ask
+from mull.run.trace import Trace
 from mull.testing import PROBLEM, FakeModel, FakeVerifier, assert_within, fake_run
-from mull.trace import Trace
 
 
 def drawn(run: Run, n: int, prompt: Prompt = PROBLEM.prompt, params: Params | None = None) -> list[Sample]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mull.errors import UnknownNameError, UsageError
-from mull.steps import fold, split
+from mull.replies.steps import fold, split
 
 
 @given(st.text("ab \n", max_size=30), st.sampled_from(["\n", "\n\n"]))

@@ -4,7 +4,7 @@ import pytest
 
 from mull import Cost, Finish, Prompt, Sample, UsageError
 from mull.errors import UnknownNameError
-from mull.thinking import (
+from mull.replies.thinking import (
     FAMILIES,
     Delimiters,
     Parts,

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from mull import MemoryBank, Pair, Preference, spec
-from mull.answers import answer_of
 from mull.errors import FileFormatError
+from mull.replies.answers import answer_of
 from mull.report.trace import timeline
+from mull.run.trace import DrawEvent, NoteEvent, ScoreEvent, Trace, TraceFile, is_trace, read, write
 from mull.strategies.compose import Cascade
 from mull.strategies.parallel import Majority, Single
 from mull.testing import PROBLEM, FakeModel, FakeVerifier, fake_run, solve
-from mull.trace import DrawEvent, NoteEvent, ScoreEvent, Trace, TraceFile, is_trace, read, write
 
 
 def traced(strategy: str, **options: object) -> TraceFile:

@@ -25,8 +25,8 @@ from mull import (
     Trial,
 )
 from mull.bank import open_bank
+from mull.bank.keys import behaviour_key, preference_key, score_key
 from mull.errors import ModelError
-from mull.keys import behaviour_key, preference_key, score_key
 from mull.testing import PROBLEM, FakeExecutor, FakeJudge, FakeModel, FakeVerifier, fake_run
 
 COST = Cost(1, 0, 0, 5, 0, 0.0, 0.0, 0.0)

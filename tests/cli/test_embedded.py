@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mull.expression import misses
+from mull.replies.expression import misses
 
 CHAIN = "b:a+45;a:9;c:b-30;c?"
 SWEEP = ("sweep", "chain:ops=4", "-s", "single", "-s", "majority:n=16", "-s", "adaptive:n=64,rule=beta")

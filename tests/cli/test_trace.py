@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from mull.trace import read
+from mull.run.trace import read
 
 PROMPT = "reach 11 with 3 10 2"
 SEARCH = ("solve", PROMPT, "--kind", "expression", "-s", "mcts:n=6,width=3", "--verifier", "countdown")

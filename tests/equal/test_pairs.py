@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mull.answers import canonical, extract
 from mull.equal import compare_now, pool, read
 from mull.equal.reader import forget
 from mull.equal.votes import _quick
-from mull.records import read_jsonl
+from mull.files.records import read_jsonl
+from mull.replies.answers import canonical, extract
 from mull.types import AnswerKind
 
 DATA = Path(os.environ.get("MULL_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mull import AnswerKind, Finish, Problem, Prompt, Run, Sample
-from mull.answers import answer_of, classes
 from mull.equal import canonical, classes_now, pool
 from mull.models.recorded import RecordedModel
+from mull.replies.answers import answer_of, classes
 from mull.strategies.adaptive import Adaptive
 from mull.strategies.parallel import Majority
 from mull.tasks.files import FileTask

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import betaln
 
 from mull.errors import UsageError
-from mull.estimators import bootstrap_t, pass_at_ks
-from mull.lab.compare import (
+from mull.stats.estimators import bootstrap_t, pass_at_ks
+from mull.stats.paired import (
     DIFFERENCE,
     SHARE,
     Spent,

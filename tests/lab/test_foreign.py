@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mull.errors import FileFormatError
-from mull.estimators import pass_at_k
 from mull.lab import sources
 from mull.lab.cases import Case, Source
+from mull.stats.estimators import pass_at_k
 
 DATA = Path(__file__).parents[1] / "data"
 SAMPLES = next(DATA.glob("samples_sums_2*.jsonl"))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mull.estimators import none_in
 from mull.lab import gap
 from mull.lab.metrics import Pool, by_problem, majority_at_k
+from mull.stats.estimators import none_in
 from mull.strategies import pick
 from mull.types import Score
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mull.estimators import pass_at_k
 from mull.lab.metrics import Pool, best_at_k, curves, default_ks, majority_at_k
+from mull.stats.estimators import pass_at_k
 
 
 @pytest.mark.parametrize(

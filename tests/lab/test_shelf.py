@@ -25,12 +25,12 @@ from mull import (
     spec,
 )
 from mull.bank import care, open_bank
+from mull.bank.keys import digest, question
 from mull.bank.sql import SqlBank, Stat
 from mull.errors import FileFormatError, UsageError
-from mull.keys import digest, question
+from mull.files.records import read_recordings
 from mull.lab import shelf
 from mull.models.banked import BankedModel
-from mull.records import read_recordings
 
 DATA = Path(__file__).parents[1] / "data"
 PARAMS = Params(max_tokens=400)

@@ -12,8 +12,8 @@ from mull import spec
 from mull.errors import UsageError
 from mull.lab import cases, grid, thinking
 from mull.lab.cases import Case, Group, Taken
-from mull.lab.compare import Spent
 from mull.lab.thinking import Round, control, outcome_efficiency, performance, scaling, underthinking
+from mull.stats.paired import Spent
 from mull.types import Cost, Params
 
 

@@ -11,13 +11,13 @@ import pytest
 from scipy.special import betaln
 from scipy.stats import multinomial
 
+from mull.advice import advise as laws
+from mull.advice.forecast import forecasts
+from mull.advice.options import Advice, Given, Measured, Route, Verdict, Wish
+from mull.advice.pilot import Drawn, Pilot, crowding, likeness, wrong_of
+from mull.advice.simulate import imagine
 from mull.allocate.prior import Tally
 from mull.errors import UsageError
-from mull.laws import advise as laws
-from mull.laws.forecast import forecasts
-from mull.laws.options import Advice, Given, Measured, Route, Verdict, Wish
-from mull.laws.pilot import Drawn, Pilot, crowding, likeness, wrong_of
-from mull.laws.simulate import imagine
 from mull.report.advice import sentences
 from mull.types import Cost
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mull.advice.spend import exchange, growth, lifetime_flops, queries_until, spend, verified
 from mull.cost import Price
 from mull.errors import UsageError
-from mull.laws.spend import exchange, growth, lifetime_flops, queries_until, spend, verified
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [(0.16, 257.75), (0.79, 63.36709), (22, 15.77273)])

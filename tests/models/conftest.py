@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fault_server import FaultServer
-from mull.models.endpoints import Limits
-from mull.models.openai import OpenAIModel
+from mull.models.served.model import OpenAIModel
+from mull.wire.endpoints import Limits
 
 FAST = Limits(backoff=0.002, longest_backoff=0.01, timeout=5.0, idle=2.0, connect=2.0, patience=5.0)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mull import Cost, Draw, Finish, Message, Params, Prompt, Run, Sample, UsageError
-from mull.flops import read_config
+from mull.cost.flops import read_config
 from mull.models.embedded import EmbeddedModel, Mini, Nano, NanoThink
 from mull.runtime import WEIGHTS
 from mull.runtime.session import read_safetensors

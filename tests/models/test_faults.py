@@ -7,11 +7,11 @@ import pytest
 
 from fault_server import MIXED, FaultServer, says
 from mull import Budget, Cost, Finish, Params, Prompt, Run, UsageError
-from mull.backoff import retry_after
 from mull.cost import Price
 from mull.errors import ModelError
-from mull.models.endpoints import Endpoint, Limits, Pool
-from mull.models.openai import OpenAIModel
+from mull.models.served.model import OpenAIModel
+from mull.wire.backoff import retry_after
+from mull.wire.endpoints import Endpoint, Limits, Pool
 
 HELLO = Prompt.user("hello")
 

@@ -11,7 +11,7 @@ from fault_server import FaultServer, says
 from mull import Budget, Cost, Finish, Message, Params, Prompt, Run, UsageError
 from mull.bank import open_bank
 from mull.cost import Price
-from mull.models.openai import clean_url
+from mull.models.served.model import clean_url
 from mull.types import Draw
 
 HELLO = Prompt.user("hello")
@@ -310,7 +310,7 @@ def test_a_server_may_move_without_its_draws_being_paid_for_again(served) -> Non
 
 
 def test_bodies_are_json() -> None:
-    from mull.models.requests import Asked
+    from mull.models.served.requests import Asked
 
     asked = Asked("/x", b'{"model":"m"', False, (), 0, "told")
     assert json.loads(asked.body(3, 5)) == {"model": "m", "n": 3, "seed": 5}

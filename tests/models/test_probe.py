@@ -6,9 +6,9 @@ import pytest
 
 from fault_server import WORDS, FaultServer, says
 from mull import Budget, Params, Prompt, Run, UsageError
-from mull.models import probe
-from mull.models.capabilities import _cuts, _goes_on
-from mull.models.template import ChatTemplate
+from mull.models.served import hello as probe
+from mull.models.served.prober import _cuts, _goes_on
+from mull.models.served.template import ChatTemplate
 from mull.strategies.tree import Beam
 from mull.testing import PROBLEM, StubVerifier
 

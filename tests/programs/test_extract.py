@@ -7,16 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mull import AnswerKind, Finish, Problem, Prompt, Sample
-from mull.answers import answer_of
-from mull.programs.extract import (
-    assertions_of,
-    calls_of,
-    examples_of,
-    fenced,
-    fingerprint,
-    pairs_of,
-    program_of,
-)
+from mull.replies.answers import answer_of
+from mull.replies.programs import assertions_of, calls_of, examples_of, fenced, fingerprint, pairs_of, program_of
 
 HEADER = 'import math\n\ndef helper(x):\n    return x\n\ndef area(r):\n    """Area."""\n'
 PROBLEM = Problem("p", Prompt.user(HEADER), AnswerKind.CODE, {"entry_point": "area", "header": HEADER})

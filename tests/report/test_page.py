@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mull.lab.cases import read_recorded
-from mull.lab.study import Tile
+from mull.lab.measured import Tile
 from mull.report import page as pages
 from mull.report.figures import heat
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from mull import AnswerKind, Finish, Message, Params, Problem, Prompt, Run, Sample, Strategy, spec
-from mull.answers import answer_of
+from mull.replies.answers import answer_of
 from mull.report.trace import GAP, draw, grow, reason, render, vote
+from mull.run.trace import Trace, TraceFile
 from mull.strategies.tree import Beam, Lookahead
 from mull.testing import LineModel, StubVerifier, solve
-from mull.trace import Trace, TraceFile
 
 pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.keys import Keys

@@ -15,10 +15,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from mull.models.endpoints import Limits
-from mull.models.openai import OpenAIModel
-from mull.models.template import read_template
+from mull.models.served.model import OpenAIModel
+from mull.models.served.template import read_template
 from mull.runtime import WEIGHTS
+from mull.wire.endpoints import Limits
 
 SERVERS = Path(os.environ.get("MULL_SERVERS", Path(__file__).parents[2] / ".servers"))
 NANO = WEIGHTS / "nano"

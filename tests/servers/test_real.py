@@ -8,7 +8,7 @@ import pytest
 from mull import Cost, Finish, Outcome, Params, Problem, Prompt, Run, Sample, UsageError, spec
 from mull.errors import ModelError
 from mull.models.embedded import Nano
-from mull.models.openai import OpenAIModel
+from mull.models.served.model import OpenAIModel
 
 CHAIN = Prompt.user("b:a+45;a:9;c:b-30;c?")
 HARD = Prompt.user("d:c*3;b:a+45;a:9;e:d+17;c:b-30;f:e-8;f?")

@@ -8,9 +8,9 @@ import pytest
 from mull import spec, testing
 from mull.allocate import policy_file
 from mull.errors import UsageError
+from mull.run.trace import NoteEvent, ScoreEvent, Trace
 from mull.strategies.auto import BIGGER, Auto
 from mull.testing import PROBLEM, FakeModel, FakeVerifier, LineModel, StubVerifier, fake_run, solve
-from mull.trace import NoteEvent, ScoreEvent, Trace
 from mull.types import AnswerKind, Budget, Cost, Params, Problem, Stopped
 
 FAKE = Path(__file__).parents[1] / "data" / "policy.toml"

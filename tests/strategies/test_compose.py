@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from mull import Budget, Cost, Outcome, Problem, Run, Sample, Stopped, Strategy, UsageError, spec
+from mull.run.trace import Trace
 from mull.strategies.compose import Cascade, Ensemble, On, Repeat
 from mull.strategies.parallel import Best, Majority, Single
 from mull.testing import PROBLEM, FakeModel, FakeVerifier, StubVerifier, assert_within, fake_run, solve
-from mull.trace import Trace
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import pytest
 from mull import Budget, Finish, Outcome, Params, Problem, Prompt, Run, Sample, UsageError, spec
 from mull.errors import PromptError
 from mull.models.embedded import Nano
+from mull.run.trace import NoteEvent, Trace
 from mull.strategies.force import Force, Tip
 from mull.testing import PROBLEM, FakeModel, solve
-from mull.trace import NoteEvent, Trace
 from mull.types import Cost, Draw
 
 CHAIN = Problem("chain", Prompt.user("b:a+45;a:9;c:b-30;c?"))

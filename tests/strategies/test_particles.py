@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mull import AnswerKind, Finish, Params, Problem, Prompt, Run, Sample
+from mull.run.trace import NoteEvent, Trace
 from mull.strategies.particles import Particles, effective, odds, systematic
 from mull.testing import LineModel, StubVerifier, solve
-from mull.trace import NoteEvent, Trace
 
 PROBLEM = Problem("p", Prompt.user("q"), AnswerKind.TEXT)
 weights_lists = st.lists(st.floats(0, 1), min_size=1, max_size=40).filter(lambda ws: sum(ws) > 1e-6)

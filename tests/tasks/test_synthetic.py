@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chain_text import content_of_text, derive
 from corpus import CHAIN_OPS, COUNTDOWN_NUMBERS, Example, chain_example, countdown_example, examples
 from mull import AnswerKind, Finish, Prompt, Sample, UsageError
-from mull.expression import evaluate, misses
+from mull.replies.expression import evaluate, misses
 from mull.tasks.synthetic import (
     MAX_OPS,
     Chain,

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from mull import spec
 from mull.errors import ModelError, UsageError
 from mull.models.embedded import Nano
-from mull.models.endpoints import Limits
-from mull.models.openai import OpenAIModel
+from mull.models.served.model import OpenAIModel
 from mull.run import Run
 from mull.testing import FakeModel
 from mull.types import Budget, Cost, Draw, Finish, Message, Pair, Params, Preference, Problem, Prompt, Sample
@@ -25,6 +24,7 @@ from mull.verifiers import contract
 from mull.verifiers.fence import code_of, fenced, harmless
 from mull.verifiers.judge import GenRM, Opinion, Pairwise, both_orders
 from mull.verifiers.labels import log_masses
+from mull.wire.endpoints import Limits
 from score_server import Fake, serving
 
 DATA = Path(os.environ.get("MULL_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -10,8 +10,8 @@ import pytest
 from mull import Cost, Finish, Params, Problem, Prompt, Run, Sample
 from mull.errors import UsageError
 from mull.models.embedded import Nano
+from mull.replies.steps import split
 from mull.runtime import WEIGHTS
-from mull.steps import split
 from mull.tasks.synthetic import ChainTask
 from mull.train.label import first_wrong
 from mull.verifiers.trained import NanoORM, NanoPRM, Scorer, Trained, all_right

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mull.bank import Verdict
-from mull.keys import digest
+from mull.bank.keys import digest
 from mull.trials import Behaviour
 from mull.types import Cost, Finish, Preference, Prompt, Sample, Score
 

@@ -12,8 +12,8 @@ from mull.cli.advise import advise
 from mull.cli.bank import export, import_, merge, stat, verify
 from mull.cli.curves import curves
 from mull.cli.fit import fit
+from mull.cli.listing import list_
 from mull.cli.report import report
-from mull.cli.shelves import list_
 from mull.cli.solve import solve
 from mull.cli.sweep import sweep
 from mull.cli.train import train_app

@@ -34,8 +34,8 @@ from mull.errors import UnknownNameError, UsageError
 from mull.types import Cost, Params
 
 if TYPE_CHECKING:
-    from mull.cli.pilots import Made, Size
-    from mull.laws.options import Advice, Given, Option
+    from mull.advice.options import Advice, Given, Option
+    from mull.advice.pilots import Made, Size
 
 BANK_PROBLEMS = 1000
 
@@ -111,9 +111,9 @@ def advise(
     From a pilot that is made now, under a ceiling, or from draws that are there. Example:
     mull advise chain:ops=6 --pilot 50x8 --tokens 60000
     """
-    from mull.cli import pilots
-    from mull.laws import advise as laws
-    from mull.laws.options import Wish
+    from mull.advice import advise as laws
+    from mull.advice import pilots
+    from mull.advice.options import Wish
 
     wish = Wish(accuracy, usd, seconds, queries, worth, outlay)
     ns, size, params = _ns(n), pilots.size_of(pilot), Params(temperature, max_tokens)
@@ -164,7 +164,7 @@ def _ns(text: str) -> list[int]:
 
 
 def _given(name: str | None, accuracy: float | None, usd: float | None) -> list[Given]:
-    from mull.laws.options import Given
+    from mull.advice.options import Given
 
     if accuracy is None:
         if usd is not None:
@@ -182,7 +182,7 @@ def _make(
     tokens: int | None, params: Params, seed: int, bank: str | None, config: Path | None, as_json: bool,
 ) -> list[Made]:  # fmt: skip
     """A pilot of each model on one task."""
-    from mull.cli import pilots
+    from mull.advice import pilots
 
     the_task = spec.build("task", spec.TASKS, text)
     named = Plans(seed, config)
@@ -221,7 +221,7 @@ def _read(
     model: Sequence[str] | None, params: Params, seed: int, usd: float | None,
 ) -> list[Made]:  # fmt: skip
     """Every group of the files as a pilot, the first the one to advise on."""
-    from mull.cli import pilots
+    from mull.advice import pilots
 
     made = []
     for text in sources:

@@ -84,14 +84,14 @@ def model_of(
     name = text.strip().partition(":")[0]
     if name in spec.MODELS and config is None:
         return spec.build("model", spec.MODELS, text, seed=seed)
-    from mull import config as settings
+    from mull.config import settings
 
     known = settings.read(config)
     if name in spec.MODELS:
         return spec.build("model", spec.MODELS, text, seed=seed)
     if text not in known.models:
         raise UnknownNameError("model", text, [*spec.MODELS, *known.models])
-    from mull.models import configured
+    from mull.models.served import configured
 
     if budget is not None:
         configured.check_priced(known, text, budget)
@@ -101,7 +101,7 @@ def model_of(
 def _model_at(base_url: str, text: str, api_key_env: str | None) -> Any:
     import asyncio
 
-    from mull.models import configured
+    from mull.models.served import configured
 
     served = asyncio.run(configured.only_model(base_url, api_key_env)) if text == DEFAULT_MODEL else text
     return configured.at_url(base_url, served, api_key_env)
@@ -162,7 +162,7 @@ def judge_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any
 
 def _named(kind: str, table: dict[str, str], text: str, seed: int, config: Path | None) -> Any:
     if text.partition(":")[0].strip() not in table:
-        from mull import config as settings
+        from mull.config import settings
 
         known = settings.read(config)
         named = known.verifiers if kind == "verifier" else known.judges

@@ -18,8 +18,8 @@ from mull.cli.options import (
 )
 from mull.cli.source import SOURCES, KOption, ProblemsOption, TaskOption, ks_of, source_at
 from mull.errors import UsageError
-from mull.trace import is_trace
-from mull.trace import read as read_trace
+from mull.run.trace import is_trace
+from mull.run.trace import read as read_trace
 from mull.types import Params
 
 

@@ -50,8 +50,8 @@ from mull.cli.options import (
 )
 from mull.cost import total
 from mull.errors import UnknownNameError, UsageError
-from mull.trace import Trace, TraceFile
-from mull.trace import write as write_trace
+from mull.run.trace import Trace, TraceFile
+from mull.run.trace import write as write_trace
 from mull.types import AnswerKind, Budget, Cost, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Strategy, Task
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ async def _answered(plan: Strategy, problem: Problem, run: Run, task: Task | Non
 
 
 def _traced(tracer: Trace, outcome: Outcome, run: Any, strategy: str) -> TraceFile:
-    from mull.answers import answer_of
+    from mull.replies.answers import answer_of
 
     return tracer.file(
         outcome,
@@ -181,7 +181,7 @@ def _traced(tracer: Trace, outcome: Outcome, run: Any, strategy: str) -> TraceFi
 def _solved(
     problem: Problem, outcome: Outcome, run: Any, models: Sequence[Any], strategy: str, seed: int
 ) -> dict[str, Any]:
-    from mull.answers import answer_of
+    from mull.replies.answers import answer_of
 
     probes = list(probe_costs(models).values())
     scores = outcome.scores or (None,) * len(outcome.candidates)
@@ -240,7 +240,7 @@ class _Live:
         """Counts one more draw and shows it."""
         if self._live is None:
             return
-        from mull.answers import answer_of
+        from mull.replies.answers import answer_of
         from mull.strategies.pick import majority
 
         self._answers.append(answer_of(self._problem, sample))

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mull import equal
-from mull.answers import canonical, classes_now, is_latex
 from mull.errors import FileFormatError
+from mull.files.records import RecordedSample, Recording, read_recordings
 from mull.lab.grid import Cell
 from mull.lab.metrics import Pool
-from mull.records import RecordedSample, Recording, read_recordings
+from mull.replies.answers import canonical, classes_now, is_latex
 from mull.types import AnswerKind, Cost, Model, Stopped
 
 

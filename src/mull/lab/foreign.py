@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mull.answers import canonical, extract
 from mull.errors import FileFormatError
+from mull.files.records import RecordedSample, read_jsonl
 from mull.lab.cases import Case, Group, Source, pool_of_samples
-from mull.records import RecordedSample, read_jsonl
+from mull.replies.answers import canonical, extract
 
 INSPECT_VERSIONS = (2,)
 """Of the log's own `version`, as inspect_ai 0.3.285 writes it."""

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mull.estimators import none_in
-from mull.lab.compare import DIFFERENCE, SHARE, Interval, Power, bootstrap, power, resampled_means, wilson
 from mull.lab.metrics import SELECTORS, Curves, Floats, Point, Pool, by_problem, summarise, usable_ks
+from mull.stats.estimators import none_in
+from mull.stats.paired import DIFFERENCE, SHARE, Interval, Power, bootstrap, power, resampled_means, wilson
 
 N_BINS = 5
 """Bins of difficulty, as in Snell et al. 2024."""

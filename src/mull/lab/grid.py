@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mull import cost
-from mull.answers import classes_now
 from mull.bank import Bank
-from mull.lab.compare import Interval, Paired, compare, wilson
 from mull.lab.metrics import Pool
+from mull.replies.answers import classes_now
 from mull.run import Run
+from mull.stats.paired import Interval, Paired, compare, wilson
 from mull.trials import Executor
 from mull.types import (
     Budget,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mull.estimators import chance_all_within, pass_at_ks
-from mull.lab.compare import SHARE, Interval, bootstraps
+from mull.stats.estimators import chance_all_within, pass_at_ks
+from mull.stats.paired import SHARE, Interval, bootstraps
 
 Floats = NDArray[np.float64]
 

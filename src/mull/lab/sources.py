@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mull.answers import classes_now
+from mull.bank.keys import digest, question
 from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
-from mull.keys import digest, question
+from mull.files.records import RecordedSample, read_recordings
 from mull.lab import foreign
 from mull.lab.cases import Case, Group, Source, answers_of, read_recorded
 from mull.lab.grid import pool_of
 from mull.lab.metrics import Pool
-from mull.records import RecordedSample, read_recordings
+from mull.replies.answers import classes_now
 from mull.types import Model, Params, Task
 
 MOST_DRAWS = 1_000_000

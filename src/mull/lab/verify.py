@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mull.answers import is_latex
 from mull.errors import UsageError
 from mull.lab.cases import Case
-from mull.lab.compare import Interval
 from mull.lab.gap import PASSES, Ceiling, ceiling
 from mull.lab.metrics import Pool, by_problem
+from mull.replies.answers import is_latex
+from mull.stats.paired import Interval
 from mull.types import AnswerKind, Finish, Problem, Prompt, Sample, Verifier
 from mull.verifiers.combine import LEAST_VERIFIERS, fit_label_model, isotonic
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mull.errors import UsageError
-from mull.estimators import log_factorials, pass_at_ks
+from mull.stats.estimators import log_factorials, pass_at_ks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

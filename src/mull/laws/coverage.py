@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mull.errors import UsageError
-from mull.estimators import bootstrap_t
 from mull.laws.counts import Counts, Floats, counts, measured, measured_each
 from mull.laws.estimate import POWER_LAW, Trust, aic_weights, central
 from mull.laws.families import BETA_BINOMIAL, BOUNDS, LOGIT_NORMAL, ZERO_INFLATED, Likelihood, free, natural
 from mull.laws.limits import HARMLESS, Band, Flag, bound, lawless, least_solved
 from mull.laws.optima import PROTOCOLS, Optima, held, held_again, likeliest, trust
+from mull.stats.estimators import bootstrap_t
 
 N_RESAMPLES = 200
 DECADE = 10

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mull.estimators import chance_all_within
 from mull.laws.counts import Counts, Floats, Ints
 from mull.laws.families import BETA_BINOMIAL, LOGIT_NORMAL, ZERO_INFLATED
+from mull.stats.estimators import chance_all_within
 
 POWER_LAW = "exponentiated-power-law"
 

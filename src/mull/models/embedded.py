@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mull.cost import Price
+from mull.cost.flops import read_config
 from mull.errors import ModelError, PromptError
-from mull.flops import read_config
 from mull.runtime import EOS, WEIGHTS
 from mull.runtime.tokens import Tokens, one_a_process
 from mull.types import Cost, Draw, Finish, Params, Prompt, Sample
@@ -43,7 +43,7 @@ class EmbeddedModel:
     Log-probabilities are those of the model itself, whatever the temperature and the logit bias. A prompt is
     computed once for all its draws and counted with draw 0; for the others all of it counts as cached. Where a
     partial reply is to be continued, what an earlier prompt began alike counts as cached too, so that this part of
-    a cost depends on what was asked before. FLOPs are those of the products and of attention (`mull.flops`).
+    a cost depends on what was asked before. FLOPs are those of the products and of attention (`mull.cost.flops`).
     """
 
     folder: str

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mull.errors import FileFormatError, PromptError, UsageError
-from mull.records import Recording, read_recordings
+from mull.files.records import Recording, read_recordings
 from mull.types import Cost, Draw, Finish, Params, Prompt, Sample
 
 DRAW_COST = Cost(1, None, None, 0, None, None, None, None)

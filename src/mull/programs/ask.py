@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mull.programs.extract import Asked, asked
+from mull.replies.programs import Asked, asked
 from mull.types import Problem, Prompt
 
 MAX_SHOWN = 500

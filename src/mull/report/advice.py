@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from mull.advice.choice import UNITS, price
+from mull.advice.options import Advice, Option, Route, Verdict, Wish
+from mull.advice.spend import queries_until
 from mull.errors import UsageError
-from mull.laws.choice import UNITS, price
-from mull.laws.options import Advice, Option, Route, Verdict, Wish
-from mull.laws.spend import queries_until
 from mull.report.plot import FORMATS, check_format
 from mull.report.table import ends, short
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mull.lab.compare import Interval
-from mull.lab.study import UNITS, Choice, Study, amount
+from mull.lab.measured import UNITS, Choice, Study, amount
 from mull.report.table import ends, percent, points, short
+from mull.stats.paired import Interval
 
 
 def known(value: float | None, digits: int = 0) -> str:

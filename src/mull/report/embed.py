@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mull.lab.cases import Case, Taken
+from mull.lab.measured import Measured, Study
 from mull.lab.metrics import Pool
-from mull.lab.study import Measured, Study
 
 MOST_PROBLEMS = 5_000
 MOST_STRATEGIES = 8

@@ -14,8 +14,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mull.lab.measured import Measured, Tile, amount
 from mull.lab.metrics import Curves, Point
-from mull.lab.study import Measured, Tile, amount
 from mull.laws.coverage import Law, Prediction
 from mull.report.plot import law_parts
 from mull.report.table import percent, short

@@ -12,7 +12,7 @@ from typing import Any
 
 from mull.errors import UsageError
 from mull.lab.cases import Group, Source
-from mull.lab.study import choose, study, unit_of
+from mull.lab.measured import choose, study, unit_of
 from mull.report import embed
 from mull.report.answer import Answer, answer
 from mull.report.sections import (

@@ -8,24 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mull.lab.cases import Source
-from mull.lab.compare import paired
 from mull.lab.gap import difficulty_bins
-from mull.lab.study import (
-    UNITS,
-    Choice,
-    Measured,
-    Study,
-    amount,
-    at_equal_cost,
-    by_difficulty,
-    by_group,
-    pareto,
-)
+from mull.lab.measured import UNITS, Choice, Measured, Study, amount, at_equal_cost, by_difficulty, by_group, pareto
 from mull.laws import coverage
 from mull.report import figures
 from mull.report.answer import known
 from mull.report.figures import Figure
 from mull.report.table import law_lines, limits, percent, points, power, short
+from mull.stats.paired import paired
 
 MOST_GROUPS = 12
 """Groups that get figures of their own."""

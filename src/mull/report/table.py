@@ -9,13 +9,13 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from mull.bank.sql import Judged, Stat
-from mull.lab.compare import Interval, Power, Spent, at_equal_cost
 from mull.lab.gap import Limits, Plateau
 from mull.lab.grid import Table
 from mull.lab.metrics import Curves, Point
 from mull.lab.verify import Worth
 from mull.laws.coverage import Law, Prediction
 from mull.laws.limits import SAYS
+from mull.stats.paired import Interval, Power, Spent, at_equal_cost
 from mull.types import Cost, Outcome
 
 

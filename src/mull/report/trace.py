@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from mull.report.table import short
-from mull.trace import Candidate, DrawEvent, Event, NoteEvent, PreferEvent, ScoreEvent, TraceFile
+from mull.run.trace import Candidate, DrawEvent, Event, NoteEvent, PreferEvent, ScoreEvent, TraceFile
 
 MOST_DRAWS = 1_500
 """Draws in the picture and in the list of draws: the first ones, and the winner's."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mull.allocate.stop import Evidence, beta, certified, curtail, eprocess, top_two, window
-from mull.answers import classes
 from mull.equal import Answers
 from mull.errors import UnknownNameError, UsageError
+from mull.replies.answers import classes
 from mull.run import Run
 from mull.strategies import pick
 from mull.strategies.parallel import check_at_least, elected

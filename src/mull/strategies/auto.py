@@ -10,9 +10,9 @@ from mull import spec
 from mull.allocate import policy_file
 from mull.allocate.difficulty import Look, features
 from mull.allocate.policy import HOPELESS, STOP, Policy
-from mull.answers import classes
 from mull.equal import Answers
 from mull.errors import UsageError
+from mull.replies.answers import classes
 from mull.run import Run
 from mull.strategies import pick
 from mull.strategies.adaptive import Adaptive

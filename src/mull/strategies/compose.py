@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from mull.answers import classes
 from mull.errors import UnknownNameError, UsageError
+from mull.replies.answers import classes
 from mull.run import Run
 from mull.strategies import pick
 from mull.strategies.parallel import check_at_least, turnout

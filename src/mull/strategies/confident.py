@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from mull import thinking
-from mull.answers import classes
-from mull.asked import Ask
 from mull.errors import UsageError
+from mull.replies import thinking
+from mull.replies.answers import classes
+from mull.replies.thinking import Delimiters
 from mull.run import Run
+from mull.run.asks import Ask
 from mull.strategies import confidence, pick
 from mull.strategies.confidence import Measure, Signal
 from mull.strategies.parallel import check_at_least, elected
 from mull.strategies.pick import Ballot
-from mull.thinking import Delimiters
 from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample, Score, Stopped
 
 WINDOW_SHARE = 16

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from mull.answers import answer_of
 from mull.errors import UnknownNameError
 from mull.programs import ask
-from mull.programs.extract import asked, assertions_of, calls_of, fingerprint, pairs_of, program_of
+from mull.replies.answers import answer_of
+from mull.replies.programs import asked, assertions_of, calls_of, fingerprint, pairs_of, program_of
 from mull.run import Run
 from mull.strategies import agreement
 from mull.strategies.agreement import Count, Loss, Output

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mull import thinking
 from mull.errors import PromptError, UsageError
+from mull.replies import thinking
 from mull.run import Run
 from mull.strategies.parallel import check_at_least
 from mull.strategies.thought import Thought, room_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mull.answers import answer_of, classes
 from mull.equal import Answers
 from mull.errors import UsageError
+from mull.replies.answers import answer_of, classes
 from mull.run import Run
 from mull.strategies import pick
 from mull.types import Outcome, Problem, Sample, Score, Stopped

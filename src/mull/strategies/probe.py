@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from mull import thinking
-from mull.answers import classes
 from mull.errors import UnknownNameError, UsageError
+from mull.replies import thinking
+from mull.replies.answers import classes
 from mull.run import Run
 from mull.strategies.parallel import check_at_least
 from mull.strategies.thought import Thought, room_of

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
-from mull.answers import extract
-from mull.asked import Ask
 from mull.errors import UnknownNameError
 from mull.programs import ask
+from mull.replies.answers import extract
 from mull.run import Run
+from mull.run.asks import Ask
 from mull.strategies import agreement, pick
 from mull.strategies.execution import (
     PER_DRAW,

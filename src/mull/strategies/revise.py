@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from mull import thinking
-from mull.answers import classes
-from mull.asked import Ask
 from mull.equal import Answers
 from mull.errors import PromptError, UnknownNameError, UsageError
 from mull.programs.ask import fence
+from mull.replies import thinking
+from mull.replies.answers import classes
+from mull.replies.thinking import Delimiters
 from mull.run import Run
+from mull.run.asks import Ask
 from mull.strategies import pick
 from mull.strategies.parallel import check_at_least, elected
-from mull.thinking import Delimiters
 from mull.types import Finish, Message, Outcome, Problem, Prompt, Sample, Score, Stopped
 
 Feedback = Literal["none", "critique", "score", "tests", "oracle"]

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from mull.answers import classes
-from mull.asked import Ask
 from mull.errors import PromptError, UnknownNameError, UsageError
+from mull.replies.answers import classes
 from mull.run import Run
+from mull.run.asks import Ask
 from mull.strategies import pick
 from mull.strategies.parallel import chosen, elected
 from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample, Score

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mull import thinking
-from mull.answers import answer_of
+from mull.replies import thinking
+from mull.replies.answers import answer_of
 from mull.run import Run
 from mull.strategies.parallel import check_at_least
 from mull.types import Finish, Outcome, Problem

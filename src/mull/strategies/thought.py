@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from mull import thinking
-from mull.answers import answer_of
 from mull.errors import PromptError, UsageError
+from mull.replies import thinking
+from mull.replies.answers import answer_of
+from mull.replies.thinking import Delimiters
 from mull.run import Run
-from mull.thinking import Delimiters
 from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample
 
 End = Literal["model", "length", "context", "ceiling", "error"]

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mull.answers import classes
 from mull.equal import Answers
+from mull.replies.answers import classes
 from mull.run import Run
 from mull.strategies.parallel import check_at_least, turnout
 from mull.types import Outcome, Pair, Preference, Problem, Sample, Stopped

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError, NoSandboxError, SandboxError
+from mull.files.records import read_jsonl
 from mull.programs import execute
 from mull.programs.execute import Bench, Suite, Verdict
-from mull.programs.extract import asked, examples_of, program_of
-from mull.records import read_jsonl
+from mull.replies.programs import asked, examples_of, program_of
 from mull.sandbox import LevelName
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from mull import equal
-from mull.answers import answer_of, canonical, is_latex
 from mull.errors import FileFormatError, UnknownNameError
-from mull.records import Recording, read_recordings
+from mull.files.records import Recording, read_recordings
+from mull.replies.answers import answer_of, canonical, is_latex
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 
 KINDS = {

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from mull.answers import answer_of
 from mull.errors import UsageError
-from mull.expression import misses
+from mull.replies.answers import answer_of
+from mull.replies.expression import misses
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 
 Split = Literal["train", "test"]

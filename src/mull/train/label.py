@@ -11,8 +11,8 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mull import steps as steps_
 from mull.errors import UsageError
+from mull.replies import steps as steps_
 from mull.run import Run
 from mull.types import Cost, Finish, Problem, Sample
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mull.answers import answer_of
-from mull.expression import misses
+from mull.replies.answers import answer_of
+from mull.replies.expression import misses
 from mull.types import AnswerKind, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.contract import Contract
 

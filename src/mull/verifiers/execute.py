@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mull.errors import NoSandboxError, SandboxError, UsageError
 from mull.programs import execute as bench
 from mull.programs.execute import Apart, Bench, Suite, Verdict
-from mull.programs.extract import Asked, asked, program_of
+from mull.replies.programs import Asked, asked, program_of
 from mull.sandbox import LevelName, Limits
 from mull.trials import Behaviour, Trial
 from mull.types import Cost, Problem, Sample, Score

@@ -12,9 +12,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from mull.bank.keys import digest, question, seed_of
 from mull.cost import total
 from mull.errors import ModelError, UsageError
-from mull.keys import digest, question, seed_of
 from mull.types import Cost, Draw, Finish, Model, Pair, Params, Preference, Problem, Prompt, Sample, Score
 from mull.verifiers.fence import RULES, code_of, fenced, harmless
 from mull.verifiers.labels import log_masses, plain

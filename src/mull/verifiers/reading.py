@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, Protocol
 
 from mull.errors import UsageError
-from mull.steps import Fold, fold, split
+from mull.replies.steps import Fold, fold, split
 from mull.types import Message, Problem, Score
 
 Row = Sequence[float]

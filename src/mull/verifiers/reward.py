@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 
 from mull.cost import Price, total
 from mull.errors import UsageError
-from mull.steps import Fold
+from mull.replies.steps import Fold
 from mull.types import Cost, Finish, Problem, Sample, Score
 from mull.verifiers.reading import Asked, Backend, Reading, Unscored, preset
 from mull.verifiers.servers import OnServer, check_shape

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from mull.cost import total
+from mull.cost.flops import Architecture, read_config
 from mull.errors import PromptError, UsageError
-from mull.flops import Architecture, read_config
+from mull.replies.steps import Fold, fold, split
 from mull.runtime import WEIGHTS
 from mull.runtime.tokens import Tokens, one_a_process
-from mull.steps import Fold, fold, split
 from mull.types import Cost, Finish, Problem, Sample, Score
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Trained:
     A process reward model scores the end of every step and folds those scores; an outcome one has one score for
     the reply. What sequences share is computed once: a question is counted with the first reply of a call, and
     the partial reply that a draw continued is not counted again. `verifier_tokens` are the tokens counted, FLOPs
-    those of computing them (`mull.flops`); what else was computed before does not change them.
+    those of computing them (`mull.cost.flops`); what else was computed before does not change them.
     """
 
     folder: str

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from mull.backoff import full_jitter, retry_after
 from mull.errors import UsageError
 from mull.verifiers.reading import Unscored
+from mull.wire.backoff import full_jitter, retry_after
 
 if TYPE_CHECKING:
     import aiohttp

@@ -1,0 +1,1 @@
+"""Whether scaling will help, how much, and what it will cost."""

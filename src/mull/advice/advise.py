@@ -1,0 +1,145 @@
+"""What to do with a model, from a pilot: one draw, more of them, a bigger model, or nothing; and what it will cost.
+
+Predictions are of problems like the pilot's. An interval holds how much another sample of problems may differ and how
+little a few draws say of many; how often it held the truth is what `bench/bench_advise.py` prints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from mull.advice.choice import choose
+from mull.advice.forecast import DEFAULT_NS, Forecast, forecasts
+from mull.advice.options import Advice, Facts, Given, Interval90, Measured, Option, Wish
+from mull.advice.pilot import Floats, Pilot
+from mull.advice.simulate import REPLICATES, RIGHT, Imagined, imagine
+from mull.errors import UsageError
+from mull.types import Cost
+
+LEVEL = 0.90
+GAIN_ERROR = 0.2
+"""The relative error of a gain by votes or scores that is in its interval beside all else; set on back-tests."""
+DECADE = 10
+"""How many times a pilot's draws of a problem are foretold, and no further."""
+
+
+def advise(
+    pilots: Sequence[Pilot],
+    wish: Wish | None = None,
+    *,
+    measured: Mapping[str, Sequence[Measured]] | None = None,
+    given: Sequence[Given] = (),
+    ns: Sequence[int] = DEFAULT_NS,
+    on: int | None = None,
+    oracle: bool = False,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+) -> Advice:
+    """What the first pilot's model should do, among all strategies, pilots and models given.
+
+    `measured` are strategies run on a pilot's problems, by its model's name. `on`: intervals are those of the accuracy
+    on so many new problems, each asked once; without it of the accuracy in the long run. `oracle`: a checker that
+    never errs is at hand. `replicates`: fewer are faster, and their intervals rougher. Raises `UsageError` where a
+    wish needs what nobody told.
+    """
+    wish = wish or Wish()
+    options: list[Option] = []
+    base: Floats | None = None
+    facts: Facts | None = None
+    for pilot in pilots:
+        reach = DECADE * pilot.draws // len(pilot.problems)
+        within = [n for n in ns if n <= reach]
+        imagined = imagine(pilot, max(within, default=1), seed, replicates)
+        checker = pilot.has_checker
+        found = forecasts(imagined, ns, votes=pilot.can_vote, checker=checker, oracle=oracle and not pilot.has_scores)
+        means = {name: imagined.means(one.right) for name, one in found.items()}
+        # What no law of answers or scores holds: how far off foretold gains of votes and scores were in back-tests.
+        tilt = 1 + GAIN_ERROR * np.random.default_rng(seed).standard_normal(replicates)
+        for name in means:
+            if name.partition(":")[0] not in ("single", "until-pass"):
+                means[name] = np.clip(means["single"] + tilt * (means[name] - means["single"]), 0.0, 1.0)
+        if base is None or facts is None:
+            base, facts = means["single"], _facts(pilot, imagined, means)
+        if checker:
+            # With a checker that stops at a pass there is no reason to draw on.
+            found = {name: one for name, one in found.items() if name.partition(":")[0] not in ("best", "weighted")}
+        run = {one.strategy: one for one in (measured or {}).get(pilot.model, ())}
+        for name, one in found.items():
+            if name not in run:
+                cost = _cost(pilot, imagined, one, name)
+                options.append(option(name, pilot.model, means[name], base, cost, "predicted", on, seed))
+        for name, seen in run.items():
+            values = _measured(seen, pilot, imagined, seed)
+            options.append(option(name, pilot.model, values, base, seen.cost, "measured", on, seed))
+    if base is None or facts is None:
+        raise UsageError("advice needs at least one pilot")
+    for known in given:
+        values = np.full(len(base), known.accuracy)
+        options.append(option("single", known.model, values, base, known.cost, "given", on, seed))
+    return choose(options, pilots[0].model, wish, facts)
+
+
+def option(
+    name: str, model: str, means: Floats, base: Floats, cost: Cost, known_by: str, on: int | None, seed: int
+) -> Option:
+    """An option from its accuracy in each replicate and that of one draw."""
+    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    seen, gain = means, means - base
+    if on is not None:
+        rng = np.random.default_rng(seed)
+        seen = rng.binomial(on, np.clip(np.tile(means, 20), 0.0, 1.0)) / on
+    low, high = (float(end) for end in np.clip(np.quantile(seen, tails), 0, 1))
+    worse, better = (float(end) for end in np.quantile(gain, tails))
+    return Option(
+        name, model, float(np.clip(means.mean(), 0, 1)), Interval90(low, high), cost, known_by,
+        float(gain.mean()), Interval90(worse, better),
+    )  # fmt: skip
+
+
+def _cost(pilot: Pilot, imagined: Imagined, forecast: Forecast, name: str) -> Cost:
+    """The mean cost of a strategy: each problem's first draw, its further ones, and scores where it needs them."""
+    parts = {}
+    needs_scores = pilot.has_scores and name.partition(":")[0] in ("best", "weighted", "until-pass")
+    for part in (f.name for f in fields(Cost)):
+        columns = [
+            np.array([math.nan if (v := getattr(cost, part)) is None else v for cost in costs], dtype=np.float64)
+            for costs in zip(*((one.first, one.further, one.scoring) for one in pilot.problems), strict=True)
+        ]
+        first, further, scoring = (column[imagined.problem] for column in columns)
+        whole = first + (forecast.draws - 1) * further + (forecast.draws * scoring if needs_scores else 0.0)
+        mean = float(imagined.means(whole).mean()) if not np.isnan(whole).any() else math.nan
+        parts[part] = None if math.isnan(mean) else mean
+    return Cost(**parts)  # type: ignore[arg-type]
+
+
+def _measured(seen: Measured, pilot: Pilot, imagined: Imagined, seed: int) -> Floats:
+    """The accuracy of a strategy that was run, in each replicate: its problems weighed as the pilot's are."""
+    right = np.array([math.nan if c is None else float(c) for c in seen.correct])
+    graded = ~np.isnan(right)
+    if len(right) != len(pilot.problems) or not graded.any():
+        raise UsageError(f"{seen.strategy} was not graded on the problems of the pilot of {pilot.model}")
+    known = right[graded]
+    if np.all(known == known[0]):
+        # Where all are alike other problems are not known to be: Jeffreys' interval.
+        rng = np.random.default_rng(seed)
+        return rng.beta(known.sum() + 0.5, len(known) - known.sum() + 0.5, imagined.replicates)
+    weights = imagined.weights[:, graded]
+    means: Floats = weights @ known / weights.sum(axis=1)
+    return means
+
+
+def _facts(pilot: Pilot, imagined: Imagined, means: Mapping[str, Floats]) -> Facts:
+    def best(*kinds: str) -> float | None:
+        values = [float(value.mean()) for name, value in means.items() if name.partition(":")[0] in kinds]
+        return max(values, default=None)
+
+    solved = sum(one.n_correct > 0 for one in pilot.problems) / len(pilot.problems)
+    covered = float((imagined.answers == RIGHT).any(axis=1).mean())
+    return Facts(
+        len(pilot.problems), pilot.draws, float(means["single"].mean()), imagined.draws, covered, solved,
+        best("majority", "adaptive"), best("best", "weighted", "until-pass"),
+    )  # fmt: skip

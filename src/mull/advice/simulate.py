@@ -1,0 +1,196 @@
+"""More draws than a pilot made, as they may come: what each would answer and how it would be scored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mull.advice.pilot import (
+    N_CLASSES,
+    RATES,
+    Crowding,
+    Floats,
+    Ints,
+    Pilot,
+    Rates,
+    crowding,
+    likelihoods,
+    likeness,
+    rate_priors,
+    wrong_of,
+)
+from mull.allocate.prior import Tally
+
+REPLICATES = 200
+"""Draws of the laws and of the weights of problems: intervals are quantiles of these."""
+EACH = 160
+"""Problems that are imagined in each of them."""
+N_NEW = 12
+"""Wrong answers that the pilot did not see and that are followed by name."""
+RIGHT, UNANSWERED = 0, 1
+N_NAMES = 2 + N_CLASSES + N_NEW
+"""Names of answers: the right one, none, wrong ones that were seen, wrong ones that were not; then those seen once."""
+UNANSWERED_PULL = 2.0
+"""Draws' worth of the whole pilot's share of unanswered draws that each problem's own is weighed against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imagined:
+    """Sequences of draws, [replicates * each, draws], of problems like those of the pilot.
+
+    `answers` are names, `RIGHT` the right one and `N_NAMES` one that comes once. `scores` are empty without a verifier,
+    and nan where it could not tell. `problem` says which of the pilot's each sequence continues, `weights` how the
+    problems are weighed in each replicate [replicates, problems]. The draws are new ones, not those of the pilot.
+    """
+
+    weights: Floats
+    problem: Ints
+    answers: Ints
+    scores: Floats
+
+    @property
+    def draws(self) -> int:
+        return int(self.answers.shape[1])
+
+    @property
+    def replicates(self) -> int:
+        return len(self.weights)
+
+    def means(self, values: Floats) -> Floats:
+        """The mean of what came of each sequence, in each replicate, without the noise of imagining only so many.
+
+        How problems are weighed is computed exactly, by what came of each problem over all replicates. What the laws
+        of the replicates add to that is kept as far as it spreads more than chance would have it.
+        """
+        n = self.weights.shape[1]
+        seen = np.bincount(self.problem, minlength=n)
+        sums = np.bincount(self.problem, weights=values, minlength=n)
+        each = np.where(seen > 0, sums / np.maximum(seen, 1), values.mean())
+        rest = values - each[self.problem]
+        by_law = rest.reshape(self.replicates, -1)
+        shift = by_law.mean(axis=1)
+        noise, spread = float(rest.var() / by_law.shape[1]), float(shift.var())
+        kept = math.sqrt(max(0.0, 1 - noise / spread)) if spread > 0 else 0.0
+        told: Floats = self.weights @ each + kept * shift
+        return told
+
+
+def imagine(pilot: Pilot, draws: int, seed: int = 0, replicates: int = REPLICATES, each: int = EACH) -> Imagined:
+    """Draws that are likely after the pilot's.
+
+    In each replicate the problems of the pilot are weighed at random (the Bayesian bootstrap, Rubin 1981), which is how
+    much another sample of problems might differ, and the laws of rates and of wrong answers are drawn by how well they
+    explain the pilot, which is how little a few draws say of many.
+    """
+    rng = np.random.default_rng(seed)
+    n = np.array([one.n for one in pilot.problems])
+    c = np.array([one.n_correct for one in pilot.problems])
+    weights = rng.dirichlet(np.ones(len(n)), replicates)
+    # Evenly through each replicate's weights: what is left of chance is the problems', not the sampling's.
+    marks = (np.arange(each) + rng.random((replicates, 1))) / each
+    problem = np.array([np.searchsorted(np.cumsum(w)[:-1], mark) for w, mark in zip(weights, marks, strict=True)])
+    law = np.repeat(np.arange(replicates), each)
+    problem = problem.ravel()
+    rate = _rates(rate_priors(n, c), n, c, law, problem, replicates, rng)
+    if pilot.has_answers:
+        wrong = [wrong_of(one) for one in pilot.problems]
+        shares = _shares(wrong, crowding(wrong), problem, rng)
+    else:
+        shares = np.zeros((len(problem), N_NAMES))
+        shares[:, -1] = 1.0
+    chances = np.concatenate([rate[:, None], (1 - rate)[:, None] * shares], axis=1)
+    answers = np.empty((len(problem), draws), dtype=np.int64)
+    up_to = np.cumsum(chances, axis=1)[:, :-1]
+    for k in range(draws):
+        answers[:, k] = (up_to < rng.random((len(problem), 1))).sum(axis=1)
+    scores = _scores(pilot, problem, answers == RIGHT, rng) if pilot.has_scores else np.empty((len(problem), 0))
+    return Imagined(weights, problem, answers, scores)
+
+
+def _rates(
+    rates: Rates, n: Ints, c: Ints, law: Ints, problem: Ints, replicates: int, rng: np.random.Generator
+) -> Floats:
+    """A rate of right draws for each sequence: what its law and its problem's own draws allow."""
+    chosen = rates.priors[rng.choice(len(rates.weight), replicates, p=rates.weight)]
+    pairs, pair = np.unique(np.stack([n, c]), axis=1, return_inverse=True)
+    chances = np.cumsum(chosen[:, None, :] * likelihoods(pairs[0], pairs[1]), axis=2)
+    chances /= np.maximum(chances[:, :, -1:], 1e-300)
+    row = law * pairs.shape[1] + pair.ravel()[problem]
+    # All rows in one that rises, so that each sequence is looked up in its own.
+    rising = (chances.reshape(-1, len(RATES)) + np.arange(replicates * pairs.shape[1])[:, None]).ravel()
+    at = np.searchsorted(rising, row + rng.random(len(problem))) - row * len(RATES)
+    drawn: Floats = RATES[np.clip(at, 0, len(RATES) - 1)]
+    return drawn
+
+
+def _shares(wrong: Sequence[Tally], laws: Crowding, problem: Ints, rng: np.random.Generator) -> Floats:
+    """How the wrong draws of each sequence are spread: none, those seen, those not seen, and those that come once."""
+    up_to = laws.own.cumsum(axis=1)[problem][:, :-1]
+    which = (up_to < rng.random((len(problem), 1))).sum(axis=1)
+    d, a = laws.discount[which], laws.concentration[which]
+    seen = np.zeros((len(wrong), N_CLASSES))
+    rare = np.zeros(len(wrong))
+    for row, one in enumerate(wrong):
+        seen[row, : len(one.counts)] = one.counts[:N_CLASSES]
+        rare[row] = sum(one.counts[N_CLASSES:])
+    kinds = np.array([len(one.counts) for one in wrong])[problem]
+    here = seen[problem]
+    shapes = np.where(here > 0, here - d[:, None], 0.0)
+    new = np.maximum(a + d * kinds, 0.0) + np.maximum(rare[problem] - d * np.maximum(kinds - N_CLASSES, 0), 0.0)
+    parts = rng.standard_gamma(np.concatenate([shapes, new[:, None]], axis=1))
+    parts /= np.maximum(parts.sum(axis=1, keepdims=True), 1e-300)
+    left = parts[:, -1]
+    sticks = np.zeros((len(problem), N_NEW))
+    for i in range(N_NEW):
+        # Below zero a finite number of answers is used up, and the stick that is left is the last of them.
+        rest = a + d * (kinds + i + 1)
+        cut = np.where(rest > 0, rng.beta(1 - d, np.maximum(rest, 1e-9)), 1.0)
+        sticks[:, i] = left * cut
+        left = left * (1 - cut)
+    n_wrong = np.array([sum(one.counts) + one.no_answer for one in wrong])
+    unanswered = np.array([one.no_answer for one in wrong])
+    usual = unanswered.sum() / max(1, n_wrong.sum())
+    none = np.zeros(len(problem))
+    if usual > 0:
+        told = (n_wrong - unanswered)[problem] + UNANSWERED_PULL * (1 - usual)
+        none = rng.beta(unanswered[problem] + UNANSWERED_PULL * usual, np.maximum(told, 1e-9))
+    named = np.concatenate([parts[:, :-1], sticks, left[:, None]], axis=1) * (1 - none)[:, None]
+    return np.concatenate([none[:, None], named], axis=1)
+
+
+def _scores(pilot: Pilot, problem: Ints, right: NDArray[np.bool_], rng: np.random.Generator) -> Floats:
+    """A score for each draw: often one that the problem's own draws of this kind had, else that of any problem's.
+
+    How often is the intraclass correlation: a verifier that errs on one draw of a problem errs on others like it. A
+    kind is right or wrong. The urn is that of a Dirichlet process (Blackwell and MacQueen 1973).
+    """
+    n_rows, draws = right.shape
+    scores = np.empty((n_rows, draws))
+    width = max(one.n for one in pilot.problems) + draws
+    every = [s for one in pilot.problems for s in one.scores if s is not None]
+    for kind in (True, False):
+        own = [
+            [math.nan if s is None else s for s, r in zip(one.scores, one.correct, strict=True) if r is kind]
+            for one in pilot.problems
+        ]
+        told = [[s for s in group if not math.isnan(s)] for group in own]
+        pool = np.array([s for group in own for s in group] or every)
+        alike = likeness(told)
+        start = np.full((len(own), width), math.nan)
+        for row, group in enumerate(own):
+            start[row, : len(group)] = group
+        urn, size = start[problem], np.array([len(group) for group in own])[problem]
+        for k in range(draws):
+            rows = np.flatnonzero(right[:, k] == kind)
+            known = size[rows]
+            again = rng.random(len(rows)) * (known + (1 - alike) / alike) < known
+            pick = np.minimum((rng.random(len(rows)) * np.maximum(known, 1)).astype(np.int64), known - 1)
+            drawn = np.where(again, urn[rows, pick], pool[rng.integers(0, len(pool), len(rows))])
+            scores[rows, k] = drawn
+            urn[rows, known] = drawn
+            size[rows] += 1
+    return scores

@@ -1,0 +1,187 @@
+"""`mull list`: what there is to choose from."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mull import spec
+from mull.cli.options import (
+    DEFAULT_MODEL,
+    ApiKeyEnvOption,
+    BaseUrlOption,
+    ConfigOption,
+    JsonOption,
+    SeedOption,
+    is_served,
+    judge_of,
+    model_of,
+    print_json,
+    stdout,
+    verifier_of,
+)
+from mull.errors import UnknownNameError, UsageError, VerifierError
+
+if TYPE_CHECKING:
+    from mull.models.served.model import OpenAIModel
+
+
+def list_(
+    what: Annotated[str, typer.Argument(help="models, strategies, verifiers, judges, executors or tasks.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Have verifiers or judges score a right solution and a wrong one.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--verifier", "--judge", help="With --check: these. [default: those that need no options]"),
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Find out anew what the servers of models can do; it costs some 20 calls.")
+    ] = False,
+    config: ConfigOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: ApiKeyEnvOption = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", help="Of the models, only these. [default: all of mull.toml]")
+    ] = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """What there is to choose from, with every option and its default; of served models, what their servers can do.
+
+    Examples: mull list models --probe; mull list verifiers --check --verifier countdown
+    """
+    tables = {
+        "models": spec.MODELS, "strategies": spec.STRATEGIES, "verifiers": spec.VERIFIERS, "judges": spec.JUDGES,
+        "executors": spec.EXECUTORS, "tasks": spec.TASKS,
+    }  # fmt: skip
+    if what not in tables:
+        raise UnknownNameError("list", what, tables)
+    if check:
+        _check(what, only or _ready(what, tables[what], config), seed, config, as_json)
+        return
+    entries = [_entry(name, spec.load(path)) for name, path in tables[what].items()]
+    served = _served(model, config, base_url, api_key_env) if what == "models" else []
+    if probe:
+        for one in served:
+            asyncio.run(_probe(one))
+    entries += [_served_entry(one) for one in served]
+    boxes = _boxes() if what == "verifiers" else []
+    if as_json:
+        print_json({what: entries} | ({"sandboxes": boxes} if boxes else {}))
+        return
+    from rich.markup import escape
+
+    console = stdout()
+    for entry in entries:
+        options = ", ".join(f"{name}={default}" for name, default in entry["options"].items())
+        console.print(f"[bold]{escape(entry['name'])}[/bold]  {escape(entry['about'])}")
+        if options:
+            console.print(f"    {escape(options)}", style="dim")
+    for box in boxes:
+        state = "works" if box["works"] else f"does not work: {box['why']}"
+        console.print(f"sandbox {box['name']} (level {box['level']}) {escape(state)}")
+
+
+def _boxes() -> list[dict[str, Any]]:
+    """The kinds of sandboxes that verifiers run programs in, and which of them work here."""
+    from mull import sandbox
+
+    return [
+        {"name": box.name, "level": box.level.name.lower(), "works": box.works, "why": box.why}
+        for box in asyncio.run(sandbox.available())
+    ]
+
+
+def _served(
+    names: list[str] | None, config: Path | None, base_url: str | None, api_key_env: str | None
+) -> list[OpenAIModel]:
+    """The models behind servers that are meant."""
+    if base_url is None and names is None:
+        from mull.config import settings
+
+        names = list(settings.read(config).models)
+    wanted = [DEFAULT_MODEL] if names is None else names  # at a URL, where it stands for the only one there
+    built = [model_of(name, 0, config, base_url, api_key_env) for name in wanted]
+    return [one for one in built if is_served(one)]
+
+
+async def _probe(model: OpenAIModel) -> None:
+    from mull.models.served import hello as probe
+
+    probe.forget(model)
+    await model.prepare()
+
+
+def _served_entry(model: OpenAIModel) -> dict[str, Any]:
+    can = model.capabilities
+    entry: dict[str, Any] = {"name": model.name, "about": f"{model.served} at {', '.join(model.urls)}"}
+    if can is None:
+        return {**entry, "options": {"not probed yet": "mull list models --probe"}, "probe": None}
+    told = {
+        "server": f"{can.backend} {can.version}".strip(),
+        "n": can.n,
+        "seed": can.seed,
+        "varies": can.varies,
+        "logprobs": can.logprobs,
+        "stop": can.stop,
+        "stream": can.stream,
+        "biases": can.biases,
+        "thinking budget": can.limits or (f"ignored: {', '.join(can.ignores)}" if can.ignores else None),
+        "continues": "no: " + can.why if not model.can_continue else can.continues,
+    }
+    found = {**asdict(can), "continues": can.continues, "template": can.template is not None}
+    cost = f"{can.cost.calls} calls, {can.cost.tokens if can.cost.tokens is not None else '?'} tokens"
+    return {**entry, "options": {**told, "probe cost": cost}, "probe": found}
+
+
+def _entry(name: str, cls: Any) -> dict[str, Any]:
+    about = (cls.__doc__ or "").strip().splitlines()[0]
+    options = {f.name: "(required)" if f.default is MISSING else f.default for f in fields(cls) if f.init}
+    return {"name": name, "about": about, "options": options}
+
+
+def _ready(what: str, table: dict[str, str], config: Path | None) -> list[str]:
+    """What can be checked as it is: what knows a problem of its own, and what `mull.toml` names."""
+    from mull.config import settings
+
+    known = settings.read(config)
+    classes = {name: spec.load(path) for name, path in table.items()}
+    named = known.judges if what == "judges" else known.verifiers if what == "verifiers" else ()
+    return [*(name for name, cls in classes.items() if hasattr(cls, "contract")), *named]
+
+
+def _check(what: str, specs: list[str], seed: int, config: Path | None, as_json: bool) -> None:
+    """Has verifiers or judges score a right and a wrong solution; refuses those that rank them wrongly."""
+    if what not in ("verifiers", "judges"):
+        raise UsageError(f"--check is for verifiers and judges, not for {what}")
+    from mull.verifiers import contract
+
+    async def go() -> list[contract.Finding]:
+        if what == "judges":
+            return [await contract.check_judge(judge_of(text, seed, config)) for text in specs]
+        return [await contract.check(verifier_of(text, seed, config)) for text in specs]
+
+    findings = asyncio.run(go())
+    if as_json:
+        print_json({what: [finding._asdict() for finding in findings]})
+    else:
+        for finding in findings:
+            verdict = {True: "right", False: "WRONG", None: "cannot tell"}[finding.is_right]
+            good, bad = (_number(value) for value in (finding.good, finding.bad))
+            typer.echo(f"{finding.name}: {verdict} (right solution {good}, wrong one {bad})" + _because(finding.why))
+    refused = [finding for finding in findings if not finding.is_right]
+    if refused:
+        raise VerifierError(f"{refused[0].name} is not to be used as it stands: {refused[0].why}")
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"
+
+
+def _because(why: str) -> str:
+    return f": {why}" if why else ""

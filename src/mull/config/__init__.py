@@ -1,0 +1,1 @@
+"""What `mull.toml` says, and the schema that checks it."""

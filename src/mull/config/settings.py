@@ -1,0 +1,132 @@
+"""`mull.toml`: models, where they are served and what they cost; verifiers and judges. Errors name the line."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mull.errors import FileFormatError
+
+if TYPE_CHECKING:
+    from mull.config.schema import ModelTable
+
+NAME = "mull.toml"
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a file says; `path` is `None` where there is no file."""
+
+    path: Path | None
+    models: dict[str, ModelTable]
+    text: str = ""
+    verifiers: Mapping[str, str] = field(default_factory=dict)
+    judges: Mapping[str, str] = field(default_factory=dict)
+
+    def line(self, *keys: str) -> int | None:
+        """The line at which something is said, or its table begins."""
+        return find_line(self.text, keys)
+
+    def refuse(self, what: str, *keys: str) -> FileFormatError:
+        """An error about something that the file says."""
+        return FileFormatError(self.path, self.line(*keys), what)
+
+
+def find(path: Path | None = None) -> Path | None:
+    """The file: `path`, or `MULL_CONFIG`, or `mull.toml` here or in the user's folder of settings; `None`: none."""
+    if path is None and "MULL_CONFIG" in os.environ:
+        path = Path(os.environ["MULL_CONFIG"])
+    if path is not None:
+        if not path.is_file():
+            raise FileFormatError(path, None, "there is no such file")
+        return path
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return next((p for p in (Path(NAME), home / "mull" / NAME) if p.is_file()), None)
+
+
+def read(path: Path | None = None) -> Config:
+    """The settings, empty where there is no file. Raises `FileFormatError` with the line."""
+    found = find(path)
+    if found is None:
+        return Config(None, {})
+    try:
+        text = found.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileFormatError(found, None, f"cannot be read: {error}") from error
+    return parse(text, found)
+
+
+def parse(text: str, path: Path) -> Config:
+    """The settings in a text. Raises `FileFormatError` with the line."""
+    from pydantic import ValidationError
+
+    from mull.config.schema import File
+
+    try:
+        told = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileFormatError(path, _line_of(error), f"not TOML: {error}") from error
+    try:
+        file = File.model_validate(told)
+        return Config(path, file.models, text, file.verifiers, file.judges)
+    except ValidationError as error:
+        # What is misspelt is missing too, and of the two the first is what is wrong; what is deeper says more.
+        mistakes = error.errors(include_url=False, include_input=False)
+        first = max(mistakes, key=lambda e: (e["type"] != "missing", len(e["loc"])))
+        keys = [str(part) for part in first["loc"]]
+        raise FileFormatError(path, find_line(text, keys), _words(first, keys)) from None
+
+
+def _line_of(error: tomllib.TOMLDecodeError) -> int | None:
+    """Where the text is no TOML: Python says so in an attribute since 3.14, and in its message before."""
+    told = getattr(error, "lineno", None) or str(error).partition("at line ")[2].partition(",")[0]
+    return int(told) if str(told).isdigit() else None
+
+
+def _words(error: Any, keys: Sequence[str]) -> str:
+    from mull.config.schema import FIELDS, TABLES
+
+    where = ".".join(keys)
+    if error["type"] == "extra_forbidden":
+        known = FIELDS if len(keys) > 2 else TABLES
+        near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(sorted(known))
+        return f"unknown setting {where!r}: {hint}"
+    if error["type"] == "missing":
+        return f"[{'.'.join(keys[:-1])}] has no {keys[-1]}, which it needs"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def find_line(text: str, keys: Sequence[str]) -> int | None:
+    """The line by whose end a TOML text has said something: the least part of it that is TOML and has the keys.
+
+    Where the whole text does not have all of them, the line of those that it has.
+    """
+    lines = text.splitlines(keepends=True)
+    for n_keys in range(len(keys), 0, -1):
+        if not _has(text, keys[:n_keys]):
+            continue
+        for n in range(1, len(lines) + 1):
+            if _has("".join(lines[:n]), keys[:n_keys]):
+                return n
+    return None
+
+
+def _has(text: str, keys: Sequence[str]) -> bool:
+    try:
+        told: Any = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    for key in keys:
+        if isinstance(told, list) and key.isdigit() and int(key) < len(told):
+            told = told[int(key)]
+        elif isinstance(told, dict) and key in told:
+            told = told[key]
+        else:
+            return False
+    return True

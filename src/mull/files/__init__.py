@@ -1,0 +1,1 @@
+"""Files of lines that people keep and mull writes."""

@@ -1,0 +1,297 @@
+"""What goes into a bank from files and out of it: recorded samples, others' logs, the bank's own export, Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from mull.bank import Verdict, care
+from mull.bank.keys import digest, question
+from mull.bank.schema import asked_of, draw_row, meta, question_row, sample_of, unpacked, verdict_of, verdict_row
+from mull.bank.sql import SqlBank
+from mull.errors import FileFormatError, UsageError
+from mull.files.records import RecordedSample, read_jsonl, read_recordings
+from mull.lab import foreign
+from mull.models.banked import BankedModel
+from mull.trials import Behaviour
+from mull.types import Cost, Finish, Message, Model, Params, Preference, Prompt, Sample, Score
+
+Tick = Callable[[], None]
+N_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """Under what imported samples are filed: they count as draws of this model, asked in this way.
+
+    `model` is `None` where each sample belongs to the model that its file names.
+    """
+
+    model: Model | None = None
+    params: Params = field(default_factory=lambda: Params(max_tokens=400))
+    seed: int = 0
+
+
+def take_in(bank: SqlBank, path: Path, filing: Filing, tick: Tick = lambda: None) -> care.Taken:
+    """Imports a file: an export of a bank, recorded samples, an inspect_ai log or lm-evaluation-harness's samples.
+
+    An export comes in as another bank would (`care.merge`). Of all else each sample becomes the next draw of its
+    question; a file that was taken in before, under the same, is not taken in again. Raises `FileFormatError`.
+    """
+    if not path.is_file():
+        raise FileFormatError(path, None, "there is no such file")
+    if _is_export(path):
+        return _exported(bank, path, tick)
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "blake2b").hexdigest()[:40]
+    model = None if filing.model is None else filing.model.identity
+    name = f"import/{content}/{digest({'model': model, 'params': asdict(filing.params), 'seed': filing.seed})}"
+    rows = list(_filed(path, filing))
+
+    def work(connection: sa.Connection) -> care.Taken:
+        n = sum(len(samples) for _, _, samples in rows)
+        if connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar() is not None:
+            return care.Taken(already=n)
+        for key, asked, samples in rows:
+            first = care.next_number(connection, key)
+            numbered = [draw_row(key, replace(sample, draw=first + i)) for i, sample in enumerate(samples)]
+            bank.insert(connection, {"questions": [question_row(key, asked)], "draws": numbered})
+            tick()
+        connection.execute(bank.database.insert(meta).values(name=name, value=path.name))
+        return care.Taken(draws=n)
+
+    return bank.write(work)
+
+
+def _filed(path: Path, filing: Filing) -> Iterator[tuple[str, dict[str, Any], list[Sample]]]:
+    """The samples of a file by question. All of it is read before anything is written."""
+    for group, prompt, samples in _read(path):
+        if not prompt.strip():
+            raise FileFormatError(path, None, f"a question of {group} has no prompt to file its samples under")
+        asked_prompt = Prompt.user(prompt)
+        asked = question(filing.model or BankedModel(group), asked_prompt, filing.params, filing.seed)
+        yield digest(asked), asked, [_sample(asked_prompt, sample) for sample in samples]
+
+
+def _read(path: Path) -> Iterator[tuple[str, str, Sequence[RecordedSample]]]:
+    reader = foreign.reader(path)
+    if reader is None:
+        for recording in read_recordings(path):
+            yield recording.group or path.name, recording.prompt, recording.samples
+        return
+    for name, group in reader(path).groups.items():
+        for case in group.cases:
+            yield name, case.prompt or "", case.samples
+
+
+def _sample(prompt: Prompt, sample: RecordedSample) -> Sample:
+    cost = Cost(1, None, sample.output_tokens, 0, None, None, None, None)
+    return Sample(prompt, sample.text, Finish.STOP, cost, answer=sample.answer)
+
+
+def _is_export(path: Path) -> bool:
+    if path.suffix in (".eval", ".json"):
+        return False
+    first = next(read_jsonl(path), None)
+    return first is None or "asked" in first[1] or "verdict" in first[1]  # of nothing, nothing is exported
+
+
+def _exported(bank: SqlBank, path: Path, tick: Tick) -> care.Taken:
+    taken = care.Taken()
+    asked: list[dict[str, Any]] = []
+    drawn: list[dict[str, Any]] = []
+    judged: list[dict[str, Any]] = []
+
+    def put() -> None:
+        care.add(bank, asked, drawn, taken)
+        care.add_verdicts(bank, judged, taken)
+        for rows in (asked, drawn, judged):
+            rows.clear()
+        tick()
+
+    for line, row in read_jsonl(path):
+        try:
+            if "verdict" in row:
+                judged.append(verdict_row(row["verdict"], row["judged_by"], _verdict(row)))
+            else:
+                key = digest(row["asked"])
+                asked.append(question_row(key, row["asked"]))
+                drawn += [draw_row(key, _drawn(row["asked"], sample)) for sample in row["samples"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileFormatError(path, line, f"not as `mull bank export` writes it: {error!r}") from error
+        if len(asked) + len(judged) >= N_AT_ONCE:
+            put()
+    put()
+    return taken
+
+
+def _drawn(asked: Mapping[str, Any], row: Mapping[str, Any]) -> Sample:
+    logprobs, alternatives = row["logprobs"], row["alternatives"]
+    return Sample(
+        _prompt(asked),
+        row["text"],
+        Finish(row["finish"]),
+        Cost(**row["cost"]),
+        row["draw"],
+        row["seed"],
+        None if logprobs is None else tuple(logprobs),
+        row["final_answer"],
+        reasoning=row["reasoning"],
+        alternatives=None if alternatives is None else tuple(tuple((t, p) for t, p in place) for place in alternatives),
+        batch=row["batch"],
+    )
+
+
+def _steps(verdict: Verdict) -> list[Any]:
+    """The list in a line: step scores, or what a program passed, gave and raised."""
+    if isinstance(verdict, Behaviour):
+        return [verdict.passed, verdict.outputs, verdict.errors]
+    return list(verdict.steps) if isinstance(verdict, Score) else []
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    cost, is_lasting = Cost(**row["cost"]), row["value"] is None
+    if row["kind"] == "behaviour":
+        passed, outputs, errors = map(tuple, row["steps"])
+        return Behaviour(passed, outputs, errors, True, cost, row["why"])
+    if row["kind"] == "preference":
+        return Preference(row["value"], cost, row["why"], is_lasting)
+    return Score(row["value"], tuple(row["steps"]), cost, row["why"], is_lasting)
+
+
+def _prompt(asked: Mapping[str, Any]) -> Prompt:
+    return Prompt(tuple(Message(role, content) for role, content in asked["messages"]), asked.get("prefix", ""))
+
+
+def write_draws(bank: SqlBank, path: Path, model: str | None = None, tick: Tick = lambda: None) -> int:
+    """Writes the draws of a bank, or of one model in it: Parquet, one row a draw, or JSONL, one line a question.
+
+    Each line is a recording that `recorded:FILE`, `mull bank import` and others read. Gives the number of draws.
+    """
+    if path.suffix == ".parquet":
+        return _write_parquet(bank, path, model, tick)
+    if path.suffix != ".jsonl":
+        raise UsageError(f"an export is written as .jsonl or .parquet, not as {path.name}")
+    n = 0
+
+    def lines() -> Iterator[dict[str, Any]]:
+        nonlocal n
+        for questions in care.all_draws(bank, model):
+            for row, drawn in questions:
+                asked = asked_of(row)
+                samples = [_sample_line(sample_of(_prompt(asked), each)) for each in drawn]
+                n += len(samples)
+                prompt = asked["messages"][-1][1]
+                yield {
+                    "problem_id": row.key, "prompt": prompt, "model": asked["model"], "asked": asked,
+                    "samples": samples,
+                }  # fmt: skip
+            tick()
+
+    _write_lines(path, lines())
+    return n
+
+
+def write_verdicts(bank: SqlBank, path: Path, tick: Tick = lambda: None) -> int:
+    """Writes the scores and preferences of a bank as JSONL, one line each. Gives their number."""
+    n = 0
+
+    def lines() -> Iterator[dict[str, Any]]:
+        nonlocal n
+        for rows in care.all_verdicts(bank):
+            for row in rows:
+                verdict = verdict_of(row)
+                n += 1
+                yield {
+                    "verdict": row.key, "judged_by": unpacked(row.judged_by), "kind": row.kind,
+                    "value": row.value, "steps": _steps(verdict),
+                    "cost": asdict(verdict.cost), "why": verdict.why,
+                }  # fmt: skip
+            tick()
+
+    _write_lines(path, lines())
+    return n
+
+
+def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes JSONL, whole or not at all; escaped, since a reply may hold what UTF-8 cannot."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("w", encoding="ascii") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _sample_line(sample: Sample) -> dict[str, Any]:
+    return {
+        "draw": sample.draw,
+        "text": sample.text,
+        "final_answer": sample.answer,
+        "output_tokens": sample.cost.output_tokens,
+        "finish": sample.finish.value,
+        "cost": asdict(sample.cost),
+        "seed": sample.seed,
+        "logprobs": sample.logprobs,
+        "reasoning": sample.reasoning,
+        "alternatives": sample.alternatives,
+        "batch": sample.batch,
+    }
+
+
+def _write_parquet(bank: SqlBank, path: Path, model: str | None, tick: Tick) -> int:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise UsageError("Parquet needs pyarrow: pip install 'mull[lab]'") from None
+    text, whole = pa.string(), pa.int64()
+    costs = {name: whole if kind == "int | None" else pa.float64() for name, kind in Cost.__annotations__.items()}
+    columns = {
+        "key": text, "model": text, "prompt": text, "asked": text, "draw": whole, "text": text, "answer": text,
+        "finish": text, **costs, "seed": whole, "logprobs": pa.list_(pa.float64()), "reasoning": text,
+        "alternatives": text, "batch": whole,
+    }  # fmt: skip
+    schema = pa.schema(columns)
+    part = path.with_name(path.name + ".part")
+    n = 0
+    try:
+        with pq.ParquetWriter(part, schema) as writer:
+            for questions in care.all_draws(bank, model):
+                rows = [_flat(row.key, asked_of(row), each) for row, drawn in questions for each in drawn]
+                n += len(rows)
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                tick()
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    return n
+
+
+def _flat(key: str, asked: Mapping[str, Any], row: Any) -> dict[str, Any]:
+    sample = sample_of(_prompt(asked), row)
+    flat = {
+        "key": key,
+        "model": str(asked["model"]),
+        "prompt": asked["messages"][-1][1],
+        "asked": json.dumps(asked),
+        "draw": sample.draw,
+        "text": sample.text,
+        "answer": sample.answer,
+        "finish": sample.finish.value,
+        **asdict(sample.cost),
+        "seed": sample.seed,
+        "logprobs": sample.logprobs,
+        "reasoning": sample.reasoning,
+        "alternatives": None if sample.alternatives is None else json.dumps(sample.alternatives),
+        "batch": sample.batch,
+    }
+    # Parquet's text is UTF-8, which has no lone surrogates: they are written as \udXXX.
+    return {n: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for n, v in flat.items()}

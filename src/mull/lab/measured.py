@@ -1,0 +1,252 @@
+"""What a report says: strategies measured beside each other, which of them to use, and for which problems."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mull import cost
+from mull.lab.cases import Case, Group
+from mull.lab.gap import Limits, Measurement, measure
+from mull.lab.metrics import Curves, Floats
+from mull.stats import paired as compare
+from mull.stats.paired import SHARE, Interval, Paired, Power, Spent, bootstrap, paired, permutation_test, power, wilson
+from mull.types import Cost
+
+LEVEL = 0.05
+"""Of the paired test that tells strategies apart."""
+N_SPLITS = 50
+"""Random halvings of the problems that `Choice.held_out` averages over."""
+UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "seconds": "seconds", "calls": "draws"}
+"""What cost is compared in: the first of these that is known, and not nothing, for every strategy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One strategy on one group; `correct` is, a problem, the chance that it solves it (`None`: ungraded).
+
+    `is_replayed`: not run, but averaged over subsets of the recorded draws. `oracle` is the share of problems with
+    a correct draw among those it made, `None` where it was not recorded.
+    """
+
+    name: str
+    correct: tuple[float | None, ...]
+    accuracy: float | None
+    ci95: Interval | None
+    draws: float
+    cost: Cost
+    oracle: float | None
+    is_replayed: bool
+
+    @property
+    def ungraded(self) -> int:
+        return self.correct.count(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which strategy to use: the cheapest that the paired permutation test cannot tell from the most accurate one.
+
+    `verdict` is `scale`, `do not scale` or `need more data`. `gain` is `chosen` minus `base`, the cheapest;
+    `best_gain` the most accurate minus `base`; both `None` where there is nothing to compare. `held_out` is the
+    accuracy of this rule where it chooses on one half of the problems and is measured on the other.
+    `power` is what these problems can tell of the cheapest and the most accurate, `None` where those are one.
+    """
+
+    verdict: str
+    chosen: Measured
+    base: Measured
+    gain: Paired | None
+    best_gain: Paired | None
+    held_out: float | None
+    power: Power | None
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A group with all that is measured on it; `curves` and `limits` are `None` where some problem has no draws."""
+
+    group: Group
+    curves: Curves | None
+    limits: Limits | None
+    strategies: list[Measured]
+
+    @property
+    def n_draws(self) -> int:
+        return sum(case.pool.n for case in self.group.cases if case.pool is not None)
+
+
+def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study:
+    """Measures a group: the strategies that were run, or else those that its draws can be replayed as."""
+    pools = [case.pool for case in group.cases if case.pool is not None]
+    measured = measure(pools, ks, seed) if len(pools) == len(group.cases) else None
+    names = list(dict.fromkeys(name for case in group.cases for name in case.taken))
+    if names:
+        strategies = [_run(name, group.cases, seed) for name in names]
+    else:
+        assert measured is not None  # a case without outcomes has draws
+        strategies = _replayed(group.cases, measured, seed)
+    curves, limits = (None, None) if measured is None else (measured.curves, measured.limits.told(group.about))
+    return Study(group, curves, limits, strategies)
+
+
+def _run(name: str, cases: Sequence[Case], seed: int) -> Measured:
+    """A strategy's recorded outcomes; on a problem that it has none for it is ungraded."""
+    taken = [case.taken[name] for case in cases if name in case.taken]
+    correct = tuple(case.taken[name].correct if name in case.taken else None for case in cases)
+    graded = [c for c in correct if c is not None]
+    covered = [t.covered for t in taken]
+    return Measured(
+        name,
+        tuple(None if c is None else float(c) for c in correct),
+        sum(graded) / len(graded) if graded else None,
+        wilson(sum(graded), len(graded)) if graded else None,
+        sum(t.draws for t in taken) / len(taken),
+        cost.mean([t.cost for t in taken]),
+        None if None in covered else sum(c is True for c in covered) / len(covered),
+        False,
+    )
+
+
+def _replayed(cases: Sequence[Case], measurement: Measurement, seed: int) -> list[Measured]:
+    """One draw, a vote of k and the best scored of k, as far as the draws tell, each over subsets of the draws."""
+    pools = [case.pool for case in cases if case.pool is not None]
+    tokens = [[sample.output_tokens for sample in case.samples] for case in cases]
+    each = [None if not t or None in t else sum(n for n in t if n is not None) / len(t) for t in tokens]
+    mean = None if None in each else sum(n for n in each if n is not None) / len(each)
+
+    def measured(name: str, k: int, values: Iterable[float]) -> Measured:
+        values = tuple(values)
+        price = Cost(k, None, None if mean is None else round(k * mean), 0, None, None, None, None)
+        value = sum(values) / len(values)
+        return Measured(name, values, value, bootstrap(values, seed, SHARE), k, price, None, True)
+
+    found = [measured("single", 1, [pool.n_correct / pool.n for pool in pools])]
+    for name in ("majority", "best"):
+        if name in measurement.values:
+            columns = zip(measurement.ks, measurement.values[name].T, strict=True)
+            found += [measured(f"{name}:n={k}", k, column) for k, column in columns if k > 1]
+    return found
+
+
+def amount(spent: Cost, unit: str) -> float | None:
+    """A cost in one of the `UNITS`; `None` where it is unknown."""
+    return spent.tokens if unit == "tokens" else getattr(spent, unit)
+
+
+def unit_of(strategies: Sequence[Measured]) -> str:
+    """The unit that these can be compared in."""
+    return next(
+        (unit for unit in UNITS if all(amount(m.cost, unit) for m in strategies)),
+        "calls",
+    )
+
+
+def choose(strategies: Sequence[Measured], unit: str, seed: int = 0) -> Choice | None:
+    """The strategy to use. `None` where nothing was graded, or no two costs are known."""
+    known = [m for m in strategies if m.accuracy is not None and amount(m.cost, unit) is not None]
+    if not known:
+        return None
+    known.sort(key=lambda m: amount(m.cost, unit) or 0.0)
+    matrix = np.array([[np.nan if c is None else c for c in m.correct] for m in known])
+    best, chosen = _chosen(matrix, lambda behind: permutation_test(behind.tolist(), seed) <= LEVEL)
+    best_gain = paired(known[best].name, known[0].name, known[best].correct, known[0].correct, seed) if best else None
+    gain = paired(known[chosen].name, known[0].name, known[chosen].correct, known[0].correct, seed) if chosen else None
+    verdict = "do not scale"
+    if chosen:
+        verdict = "scale"
+    elif best_gain is not None and best_gain.ci95.high > 0.05:
+        verdict = "need more data"
+    can_tell = None if best_gain is None else power(best_gain.difference, best_gain.discordant, best_gain.problems)
+    held_out = _held_out(matrix, seed) if len(known) > 1 else None
+    return Choice(verdict, known[chosen], known[0], gain, best_gain, held_out, can_tell)
+
+
+def _chosen(matrix: Floats, are_apart: Callable[[Floats], bool]) -> tuple[int, int]:
+    """Rows of the most accurate strategy, and of the cheapest that cannot be told from it; rows go by cost."""
+    graded = np.isfinite(matrix)
+    sums, counts = np.where(graded, matrix, 0.0).sum(axis=1), graded.sum(axis=1)
+    means = np.divide(sums, counts, out=np.full(len(sums), -1.0), where=counts > 0)
+    best = int(np.argmax(means))
+    for row in range(best):
+        behind = matrix[best] - matrix[row]
+        behind = behind[np.isfinite(behind)]
+        if len(behind) > 1 and not are_apart(behind):
+            return best, row
+    return best, best
+
+
+def _are_roughly_apart(behind: Floats) -> bool:
+    """By the normal approximation: for many halvings, each of them few problems."""
+    return bool(behind.mean() > 1.96 * behind.std(ddof=1) / math.sqrt(len(behind)))
+
+
+def _held_out(matrix: Floats, seed: int) -> float | None:
+    """Accuracy of the rule on problems it did not choose on: two folds, averaged over random halvings."""
+    n = matrix.shape[1]
+    if n < 4:
+        return None
+    rng, values = np.random.default_rng(seed), []
+    for _ in range(N_SPLITS):
+        order = rng.permutation(n)
+        for here, there in ((order[: n // 2], order[n // 2 :]), (order[n // 2 :], order[: n // 2])):
+            row = matrix[_chosen(matrix[:, here], _are_roughly_apart)[1], there]
+            values.extend(row[np.isfinite(row)])
+    return float(np.mean(values)) if values else None
+
+
+def pareto(strategies: Sequence[Measured], unit: str) -> list[Measured]:
+    """Those that no other beats in accuracy at the same cost or less, cheapest first."""
+    by_name = {m.name: m for m in strategies}
+    points = {
+        m.name: Spent(spent, m.accuracy)
+        for m in strategies
+        if m.accuracy is not None and (spent := amount(m.cost, unit)) is not None
+    }
+    return [by_name[name] for name in compare.pareto(points)]
+
+
+def at_equal_cost(strategies: Sequence[Measured], unit: str, most: int) -> tuple[list[float], Mapping[str, list[Any]]]:
+    """Budgets, and what each kind of strategy reaches within each: its dearest that fits, `None` where none does.
+
+    A strategy at several widths is one kind. Budgets are what the strategies themselves cost, at most `most` of them,
+    the cheapest and the dearest among them.
+    """
+    kinds: dict[str, list[Spent]] = {}
+    for m in strategies:
+        spent = amount(m.cost, unit)
+        if m.accuracy is not None and spent is not None:
+            kinds.setdefault(m.name.partition(":")[0], []).append(Spent(spent, m.accuracy))
+    budgets = sorted({point.cost for points in kinds.values() for point in points})
+    if len(budgets) > most:
+        budgets = [budgets[round(i * (len(budgets) - 1) / (most - 1))] for i in range(most)]
+    return budgets, compare.at_equal_cost(kinds, budgets)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Accuracy in one place of a heat map; `value` is `None` where nothing was graded."""
+
+    value: float | None
+    problems: int
+
+
+def by_difficulty(study: Study, bins: Sequence[Sequence[int]]) -> Mapping[str, list[Tile]]:
+    """Each strategy's accuracy in each bin."""
+    return {m.name: [_tile([m.correct[i] for i in bin]) for bin in bins] for m in study.strategies}
+
+
+def by_group(studies: Sequence[Study]) -> Mapping[str, list[Tile]]:
+    """Each strategy's accuracy in each group; a group without it has an empty tile."""
+    names = dict.fromkeys(m.name for s in studies for m in s.strategies)
+    lookup = [{m.name: m for m in s.strategies} for s in studies]
+    return {n: [_tile(group[n].correct if n in group else ()) for group in lookup] for n in names}
+
+
+def _tile(correct: Sequence[float | None]) -> Tile:
+    graded = [c for c in correct if c is not None]
+    return Tile(sum(graded) / len(graded) if graded else None, len(graded))

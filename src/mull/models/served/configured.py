@@ -1,0 +1,104 @@
+"""Models as `mull.toml` or the command line names them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from mull.config.settings import Config
+from mull.cost import Price
+from mull.cost.flops import Architecture, read_architecture, read_config
+from mull.errors import UsageError
+from mull.models.served.model import OpenAIModel
+from mull.models.served.template import ChatTemplate, read_template
+from mull.types import Budget
+from mull.wire.endpoints import Limits
+
+PRICED_BY = {"usd": ("usd_per_mtok_in", "usd_per_mtok_out"), "flops": ("active_params",)}
+"""What a ceiling needs; for FLOPs an `architecture` does as well."""
+
+
+def configured(config: Config, name: str) -> OpenAIModel:
+    """The model of a table. Raises `FileFormatError` where what it says cannot be used."""
+    table = config.models[name]
+    urls = (table.base_url,) if isinstance(table.base_url, str) else tuple(table.base_url)
+    try:
+        extra = json.dumps(table.extra_body, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise config.refuse(f"what is not JSON cannot be sent: {error}", "models", name, "extra_body") from error
+    try:
+        model = OpenAIModel(name, urls, table.model or name, table.api, table.api_key_env, extra=extra)
+    except UsageError as error:
+        raise config.refuse(str(error), "models", name, "base_url") from error
+    limits = Limits(
+        table.concurrency, table.retries, table.patience, table.timeout, table.connect_timeout, table.idle_timeout,
+        table.backoff,
+    )  # fmt: skip
+    price = Price(
+        table.usd_per_mtok_in, table.usd_per_mtok_out, table.active_params, table.usd_per_mtok_cached,
+        _architecture(config, name),
+    )  # fmt: skip
+    return replace(
+        model, price=price, limits=limits, use_n=table.use_n, most_n=table.most_n, stream=table.stream,
+        template=_template(config, name), bank_as=":".join(filter(None, (name, model.served, table.version))),
+    )  # fmt: skip
+
+
+def _architecture(config: Config, name: str) -> Architecture | None:
+    told = config.models[name].architecture
+    if told is None:
+        return None
+    if config.models[name].active_params is not None:
+        raise config.refuse("active_params and architecture: one of them is needed", "models", name, "architecture")
+    try:
+        if isinstance(told, dict):
+            return read_architecture(told)
+        assert config.path is not None  # what has a table was read from a file
+        return read_config(config.path.parent / Path(told).expanduser())
+    except UsageError as error:
+        raise config.refuse(str(error), "models", name, "architecture") from error
+
+
+def _template(config: Config, name: str) -> ChatTemplate | None:
+    table = config.models[name]
+    if table.chat_template is None:
+        return None
+    assert config.path is not None  # what has a table was read from a file
+    path = config.path.parent / Path(table.chat_template).expanduser()
+    if not path.is_file():
+        raise config.refuse(f"there is no file {table.chat_template!r}", "models", name, "chat_template")
+    read = read_template(path)
+    bos = read.bos_token if table.bos_token is None else table.bos_token
+    eos = read.eos_token if table.eos_token is None else table.eos_token
+    return replace(read, bos_token=bos, eos_token=eos)
+
+
+def check_priced(config: Config, name: str, budget: Budget) -> None:
+    """Refuses a ceiling on what the table gives no price of. Raises `FileFormatError` naming field and line."""
+    for ceiling, names in PRICED_BY.items():
+        missing = [field for field in names if getattr(config.models[name], field) is None]
+        if ceiling == "flops" and config.models[name].architecture is not None:
+            continue
+        if getattr(budget, ceiling) is not None and missing:
+            raise config.refuse(
+                f"a ceiling on {ceiling} cannot be kept: [models.{name}] has no {' and no '.join(missing)}",
+                "models", name,
+            )  # fmt: skip
+
+
+def at_url(url: str, served: str, api_key_env: str | None) -> OpenAIModel:
+    """A model at a URL, with nothing else known of it."""
+    return OpenAIModel(served, (url,), served, api_key_env=api_key_env)
+
+
+async def only_model(url: str, api_key_env: str | None) -> str:
+    """The model of a server that has one. Raises `UsageError` where it has several, or none."""
+    from mull.models.served import hello as probe
+
+    model = at_url(url, "?", api_key_env)
+    ids = await probe.models_at(model, await model.link())
+    if len(ids) != 1:
+        what = "lists no models" if not ids else f"has several: {', '.join(ids[:20])}"
+        raise UsageError(f"{model.urls[0]} {what}; name one with --model")
+    return ids[0]

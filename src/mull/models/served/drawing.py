@@ -1,0 +1,221 @@
+"""Draws from a server: each request until its draws are had or given up, with all that it took counted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mull.cost import total
+from mull.errors import ModelError
+from mull.models.served.requests import Asked, Capabilities
+from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
+from mull.wire.endpoints import Endpoint, Unusable
+from mull.wire.link import Broken, Link, Refused, Rejected
+from mull.wire.replies import Choice, Reply, Usage, share
+
+if TYPE_CHECKING:
+    from mull.models.served.model import OpenAIModel
+
+ENDED = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_string"}
+CUT = {"length", "max_tokens", "max_output_tokens"}
+REFUSED_BY_MODEL = {
+    "content_filter": "the server's content filter held the reply back",
+    "tool_calls": "the model called a tool, and none was offered",
+    "function_call": "the model called a tool, and none was offered",
+}
+
+
+class Batch:
+    """Draws that share a request, one or several. `run` hands their samples to `deliver`, each as it is settled."""
+
+    def __init__(
+        self,
+        model: OpenAIModel,
+        link: Link,
+        asked: Asked,
+        prompt: Prompt,
+        params: Params,
+        draws: Sequence[Draw],
+        can: Capabilities,
+        purse: Purse | None,
+        deliver: Callable[[Sample], None],
+    ) -> None:
+        self._model, self._link, self._asked = model, link, asked
+        self._prompt, self._params, self._purse, self._deliver = prompt, params, purse, deliver
+        self._left = list(draws)
+        self._can = can
+        self._wasted: dict[int, list[Cost]] = {}
+        self._retries = 0
+
+    async def run(self) -> None:
+        """Makes the draws. Raises `ModelError` where no endpoint can be used any more."""
+        limits, pool = self._link.limits, self._link.pool
+        n_failed = n_refused = 0
+        give_up_at = time.monotonic() + limits.patience
+        endpoint: Endpoint | None = None
+        while self._left:
+            try:
+                endpoint = await pool.acquire(endpoint)
+            except Unusable as error:
+                raise ModelError(f"{self._model.name}: {error}") from error
+            why, pause = None, 0.0
+            started = time.monotonic()
+            try:
+                reply = await self._attempt(endpoint)
+                why = self._take(reply, time.monotonic() - started)
+            except Refused as error:
+                n_refused += 1
+                pause = limits.wait(n_refused) + (error.wait or 0.0)
+                if time.monotonic() + pause > give_up_at:
+                    raise ModelError(
+                        f"{self._model.name}: {endpoint.url} takes nothing, and mull waits at most "
+                        f"{limits.patience:g} s: {error}"
+                    ) from error
+            except Broken as error:
+                why = str(error)
+                self._waste_all(time.monotonic() - started)
+            except Rejected as error:
+                if endpoint.dead is None:
+                    self._give_up(str(error))
+            except asyncio.CancelledError:
+                self._waste_all(time.monotonic() - started)
+                raise
+            finally:
+                pool.release(endpoint)
+            if not self._left:
+                return
+            if why is not None:
+                n_failed += 1
+                if n_failed > limits.retries:
+                    self._give_up(f"{why}; tried {n_failed} times")
+                    return
+                if not self._may_retry():
+                    self._give_up(f"{why}; no ceiling leaves room to try again")
+                    return
+                pause = limits.wait(n_failed)
+            self._retries += 1
+            # Where there are others, one of them is asked at once.
+            if pause and (n_failed + n_refused) % len(pool.endpoints) == 0:
+                await asyncio.sleep(pause)
+
+    async def _attempt(self, endpoint: Endpoint) -> Reply:
+        asked, n = self._asked, len(self._left)
+        seed = self._seed(self._left[0]) if n == 1 else None
+        return await self._link.attempt(
+            endpoint, asked.path, asked.body(n, seed), retry=self._retries, most_bytes=n * asked.most_bytes,
+            stream=asked.is_streamed, cut_at=asked.cut_at,
+        )  # fmt: skip
+
+    def _seed(self, draw: Draw) -> int | None:
+        return None if self._can.seed is False else draw.seed % (1 << self._can.seed_bits)
+
+    def _take(self, reply: Reply, seconds: float) -> str | None:
+        """Delivers what is settled by a reply; returns what was wrong with the rest, if there is one."""
+        draws, n = self._left, len(self._left)
+        by_index = {choice.index: choice for choice in reply.choices}
+        choices = [by_index.get(i) for i in range(n)]
+        costs = [replace(cost, seconds=seconds) for cost in self._costs(choices, reply.usage)]
+        self._left, why = [], None
+        for draw, choice, cost in zip(draws, choices, costs, strict=True):
+            if choice is None:
+                fault: str | None = f"the server sent {sum(c is not None for c in choices)} of {n} replies"
+            elif choice.finish in REFUSED_BY_MODEL:
+                self._deliver(self._failed(draw, cost, REFUSED_BY_MODEL[choice.finish]))
+                continue
+            elif (fault := self._fault(choice)) is None:
+                self._deliver(self._sample(draw, choice, cost, n))
+                continue
+            why = fault
+            self._left.append(draw)
+            self._wasted.setdefault(draw.number, []).append(replace(cost, calls=0))
+        return why
+
+    def _costs(self, choices: Sequence[Choice | None], usage: Usage) -> list[Cost]:
+        """Each reply's share of what its request took.
+
+        The prompt is computed once and counted with the first. Of the output each has as many tokens as were told
+        with it, or where only the sum was told a part in proportion to its length.
+        """
+        n = len(choices)
+        if n == 1:
+            return [self._model.price.cost(usage.prompt, usage.output, usage.cached)]
+        outputs: list[int | None] = [None] * n
+        if usage.output is not None:
+            sizes = [0 if c is None else len(c.text) + len(c.reasoning or "") for c in choices]
+            outputs = [*share(usage.output, sizes)]
+            counts = [None if c is None or c.logprobs is None else len(c.logprobs) for c in choices]
+            known = [count for count in counts if count is not None]
+            if len(known) == n and sum(known) == usage.output:
+                outputs = list(counts)
+        prompts = [usage.prompt] + [None if usage.prompt is None else 0] * (n - 1)
+        cached = [usage.cached] + [None if usage.cached is None else 0] * (n - 1)
+        return [self._model.price.cost(*parts) for parts in zip(prompts, outputs, cached, strict=True)]
+
+    def _fault(self, choice: Choice) -> str | None:
+        """Why a reply cannot be used, if it cannot."""
+        finish = choice.finish
+        if finish is None:
+            return "the reply does not say why it ended: it may have been cut short"
+        if finish not in ENDED and finish not in CUT:
+            return f"the reply ended for a reason that is not known: {finish[:40]!r}"
+        if choice.text if self._prompt.prefix else choice.text.strip():
+            return None
+        if finish in CUT:
+            return None if choice.reasoning else "the reply is empty"
+        # Going on from a whole reply adds nothing, and a stop string may be the first thing that comes.
+        may_be_empty = self._prompt.prefix or choice.text or choice.stopped_at in self._params.stop
+        return None if may_be_empty else "the reply is empty"
+
+    def _sample(self, draw: Draw, choice: Choice, cost: Cost, n: int) -> Sample:
+        text, finish = choice.text, Finish.LENGTH if choice.finish in CUT else Finish.STOP
+        stops = self._params.stop
+        if stops:
+            if found := [at for s in stops if (at := text.find(s)) >= 0]:
+                text, finish = text[: min(found)], Finish.STOP_STRING
+            elif finish is Finish.STOP and (choice.stopped_at in stops or self._asked.stop == "dropped"):
+                # Where the server does not tell, a stop string is taken to have come: who goes on from the end of a
+                # whole reply is told so by the next draw, who stops before the end is not.
+                finish = Finish.STOP_STRING
+        return Sample(
+            self._prompt, text, finish, self._with_waste(draw, cost), draw.number,
+            self._seed(draw) if n == 1 and self._can.seed else None,
+            None if choice.logprobs is None else tuple(choice.logprobs),
+            reasoning=choice.reasoning,
+            alternatives=tuple(choice.alternatives) if choice.alternatives and any(choice.alternatives) else None,
+            batch=n if n > 1 else None,
+        )  # fmt: skip
+
+    def _with_waste(self, draw: Draw, cost: Cost) -> Cost:
+        wasted = self._wasted.pop(draw.number, None)
+        if wasted is None and not self._retries:
+            return cost
+        return replace(total([*(wasted or ()), cost]), retries=self._retries)
+
+    def _waste_all(self, seconds: float) -> None:
+        """An attempt at the draws that are left came to nothing, and nobody told what it cost."""
+        unknown = replace(self._model.price.cost(None, None, None), calls=0, seconds=seconds)
+        for draw in self._left:
+            self._wasted.setdefault(draw.number, []).append(unknown)
+
+    def _may_retry(self) -> bool:
+        if self._purse is None:
+            return True
+        quote = self._model.quote(self._prompt, self._params)
+        return all(self._purse.hold(quote) for _ in self._left)
+
+    def _failed(self, draw: Draw, cost: Cost, why: str) -> Sample:
+        return Sample(
+            self._prompt, "", Finish.ERROR, self._with_waste(draw, cost), draw.number, error=why[:400] or "failed"
+        )
+
+    def _give_up(self, why: str) -> None:
+        for draw in self._left:
+            self._deliver(self._failed(draw, Cost(calls=1), why))
+        self._left = []
+
+    def lost(self) -> list[Cost]:
+        """What was spent on draws that were begun and are not delivered."""
+        return [self._with_waste(draw, Cost(calls=1)) for draw in self._left if draw.number in self._wasted]

@@ -1,0 +1,401 @@
+"""The probe itself: short questions whose answers tell what a server can do, whatever its model knows.
+
+A greedy reply is known, so that a part of it can be given as begun: who then says the rest can continue, who
+begins anew or says something else cannot. Nothing here depends on the model understanding the question.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mull.cost import total
+from mull.errors import ModelError, UsageError
+from mull.models.served import backends
+from mull.models.served import hello as probe
+from mull.models.served.requests import COMPLETIONS, Capabilities, ask, bias_fields, encode, merged
+from mull.types import Cost, Params, Prompt
+from mull.wire.endpoints import Unusable
+from mull.wire.link import Broken, Link, Refused, Rejected
+from mull.wire.replies import Choice, Reply
+
+if TYPE_CHECKING:
+    from mull.models.served.model import OpenAIModel
+
+QUESTIONS = (
+    "Count from one to twenty in words, separated by spaces.",
+    "Say the letters of the alphabet in order, separated by spaces.",
+    "a:7;b:a*6;c:b-5;c?",
+)
+"""The last one is for models whose vocabulary is small."""
+TOKENS = 24
+SHORTEST = 6
+"""Characters that a reply needs, to be cut in two."""
+SHORT_THOUGHT, SLACK = 4, 4
+"""Tokens to which a thought is to be limited, and how many more its end may take."""
+OTHER_SEEDS = (11, 12, 13)
+
+
+class Prober:
+    """Finds out what a server can do with a model; `cost` is what that has taken so far."""
+
+    def __init__(self, model: OpenAIModel, link: Link, seen: Capabilities) -> None:
+        self._model, self._link, self._can = model, link, seen
+        self._costs: list[Cost] = []
+        self._thought: tuple[Prompt, float] | None = None
+        """A question over which it thought, and for how many tokens."""
+
+    @property
+    def cost(self) -> Cost:
+        return total(self._costs)
+
+    async def find_out(self) -> Capabilities:
+        """All of it. Raises `ModelError` where the server does not even answer a plain question."""
+        question, greedy = await self._first()
+        await self._find_seed(question)
+        await self._find_variety(question)
+        await self._find_n(question)
+        await self._find_logprobs(question)
+        await self._find_stream(question)
+        await self._find_stop(question, greedy.text)
+        await self._find_bias(question, greedy.text)
+        await self._find_limit()
+        await self._find_continuation(question, greedy)
+        return replace(self._can, cost=self.cost)
+
+    async def _say(
+        self, prompt: Prompt, *, temperature: float = 0.0, stop: tuple[str, ...] = (), raw: str | None = None,
+        fields: Mapping[str, Any] | None = None, can: Capabilities | None = None, stream: bool = False,
+    ) -> Reply:  # fmt: skip
+        """One short reply. Raises `Rejected`, or `ModelError` where the server is of no use."""
+        asked = ask(self._model, prompt, Params(temperature, TOKENS, stop), can or self._can)
+        told = merged(json.loads(asked.body(1, None)), fields or {})
+        if raw is not None:
+            told.pop("messages")
+            told["prompt"] = raw
+        body, path = encode(told), asked.path if raw is None else COMPLETIONS
+        limits = self._link.limits
+        for attempt in range(limits.retries + 1):
+            try:
+                endpoint = await self._link.pool.acquire()
+            except Unusable as error:
+                raise ModelError(f"{self._model.name}: {error}") from error
+            started = time.monotonic()
+            try:
+                reply = await self._link.attempt(endpoint, path, body, retry=attempt, most_bytes=1 << 20, stream=stream)
+            except Rejected as error:
+                if endpoint.dead is None:
+                    raise
+                last: Exception = error
+            except (Refused, Broken) as error:
+                last = error
+                if isinstance(error, Broken):
+                    seconds = time.monotonic() - started
+                    unknown = replace(self._model.price.cost(None, None, None), calls=0, seconds=seconds)
+                    self._costs.append(replace(unknown, retries=1))
+            else:
+                usage = reply.usage
+                cost = self._model.price.cost(usage.prompt, usage.output, usage.cached)
+                self._costs.append(replace(cost, seconds=time.monotonic() - started))
+                if raw is None and not prompt.prefix and usage.prompt is not None:
+                    self._can = replace(self._can, overhead=max(self._can.overhead or 0, usage.prompt))
+                return reply
+            finally:
+                self._link.pool.release(endpoint)
+            await self._link.pause(attempt + 1)
+        raise ModelError(f"{self._model.name}: {self._model.urls[0]} does not answer: {last}")
+
+    async def _tries(self, prompt: Prompt, **options: Any) -> Reply | None:
+        """The same, `None` where the server rejects it."""
+        try:
+            return await self._say(prompt, **options)
+        except Rejected:
+            return None
+
+    async def _may(self, prompt: Prompt, **options: Any) -> Reply | None:
+        """The same for what few servers know, and some fall over: `None` as well where it fails again and again."""
+        try:
+            return await self._tries(prompt, **options)
+        except ModelError:
+            return None
+
+    async def _first(self) -> tuple[Prompt, Choice]:
+        """A question with a greedy reply that is long enough to be cut; what the server rejects is left out."""
+        best = Prompt.user(QUESTIONS[0]), Choice(0)
+        for text in QUESTIONS:
+            prompt = Prompt.user(text)
+            reply = await self._plain(prompt)
+            choice = _only(reply)
+            if self._thought is None and (n_thought := _thought_tokens(reply)):
+                self._thought = prompt, n_thought
+            if len(choice.text.strip()) > len(best[1].text.strip()):
+                best = prompt, choice
+            if len(choice.text.strip()) >= SHORTEST and _cuts(choice.text):
+                break
+        return best
+
+    async def _plain(self, prompt: Prompt) -> Reply:
+        """A reply to a plain question, with the fields left out that the server complains of."""
+        extra = backends.named(self._can.backend).plain
+        said = ""
+        for _ in range(len(extra) + 2):
+            try:
+                return await self._say(prompt)
+            except Rejected as error:
+                said = str(error)
+                named = [name for name in extra if name in said and name not in self._can.rejects]
+                if "max_completion_tokens" in said and self._can.length == "max_tokens":
+                    self._can = replace(self._can, length="max_completion_tokens")
+                elif named:
+                    self._can = replace(self._can, rejects=(*self._can.rejects, *named))
+                elif set(extra) - set(self._can.rejects):
+                    self._can = replace(self._can, rejects=tuple({*self._can.rejects, *extra}))
+                else:
+                    break
+        raise ModelError(f"{self._model.name}: {self._model.urls[0]} rejects a plain question: {said}")
+
+    async def _find_seed(self, question: Prompt) -> None:
+        """Twice the same seed, then others: the first two are alike and some other is not."""
+        for bits in (53, 31):
+            fields = {"seed": (1 << bits) - 9}
+            reply = await self._tries(question, temperature=1.0, fields=fields)
+            if reply is not None:
+                break
+        else:
+            self._can = replace(self._can, seed=False)
+            return
+        is_same = _said(await self._tries(question, temperature=1.0, fields=fields)) == _said(reply)
+        varies = False
+        for seed in OTHER_SEEDS:
+            other = await self._tries(question, temperature=1.0, fields={"seed": seed})
+            varies = varies or _said(other) != _said(reply)
+        self._can = replace(self._can, seed=is_same and (True if varies else None), seed_bits=bits, varies=varies)
+
+    async def _find_variety(self, question: Prompt) -> None:
+        """Whether replies differ at all, at a high temperature if need be: a server may not sample."""
+        if not self._can.varies:
+            texts = {_said(await self._tries(question, temperature=2.0)) for _ in range(3)}
+            self._can = replace(self._can, varies=len(texts) > 1)
+
+    async def _find_n(self, question: Prompt) -> None:
+        """Two replies to one request, and not one reply twice where two requests give two."""
+        if "n" in self._can.rejects:
+            return
+        for n in (2, 4):
+            reply = await self._tries(question, temperature=1.0, fields={"n": n})
+            if reply is None or len(reply.choices) != n:
+                return
+            if len({_both(choice) for choice in reply.choices}) > 1:
+                self._can = replace(self._can, n=True)
+                return
+        singles = {_said(await self._tries(question, temperature=1.0)) for _ in range(2)}
+        self._can = replace(self._can, n=len(singles) == 1)
+
+    async def _find_logprobs(self, question: Prompt) -> None:
+        if "logprobs" in self._can.rejects:
+            return
+        is_chat = self._model.api == "chat"
+        fields = {"logprobs": True, "top_logprobs": 2} if is_chat else {"logprobs": 2}
+        reply = await self._tries(question, fields=fields)
+        self._can = replace(self._can, logprobs=reply is not None and bool(_only(reply).logprobs))
+
+    async def _find_stream(self, question: Prompt) -> None:
+        for options in ({"include_usage": True}, None):
+            if options and "stream_options" in self._can.rejects:
+                continue
+            fields = {"stream": True} | ({"stream_options": options} if options else {})
+            reply = await self._tries(question, fields=fields, stream=True)
+            if reply is not None and reply.choices:
+                usage = options is not None and reply.usage.output is not None
+                self._can = replace(self._can, stream=True, stream_usage=usage)
+                return
+
+    async def _find_bias(self, question: Prompt, text: str) -> None:
+        """The first word of a greedy reply made all but impossible: does the reply begin with another?"""
+        words = text.split()
+        if not words or "logit_bias" in self._can.rejects:
+            return
+        word = words[0]
+        way, token_ids = backends.named(self._can.backend).biases, dict[str, int]()
+        if way == "ids":
+            token = await probe.first_token(self._model, self._link, word)
+            if token is None:
+                return
+            token_ids[word] = token
+        fields = bias_fields([(word, -100.0)], replace(self._can, biases=way), token_ids)
+        text = _text(await self._may(question, fields=fields)).strip()
+        if text and not text.startswith(word):
+            self._can = replace(self._can, biases=way)
+
+    async def _find_limit(self) -> None:
+        """Where it thinks: does a field that should make it think less do so?"""
+        if self._thought is None or self._model.api != "chat":
+            return
+        question, n_free = self._thought
+        if n_free < 2 * (SHORT_THOUGHT + SLACK):
+            return
+        ignores = []
+        for way in backends.named(self._can.backend).limits:
+            reply = await self._may(question, fields=backends.thinking_fields(way, SHORT_THOUGHT))
+            if reply is None:
+                continue
+            if reply.choices and _thought_tokens(reply) <= SHORT_THOUGHT + SLACK:
+                self._can = replace(self._can, limits=way)
+                return
+            ignores.append(way)
+        self._can = replace(self._can, ignores=tuple(ignores))
+
+    async def _find_stop(self, question: Prompt, text: str) -> None:
+        """A piece from the middle of a greedy reply as a stop string: is the text cut there, and is it said?"""
+        stop = _piece(text)
+        if stop is None:
+            return
+        reply = await self._tries(question, stop=(stop,), can=replace(self._can, stop="dropped"))
+        if reply is None:
+            self._can = replace(self._can, stop="ignored")
+            return
+        choice = _only(reply)
+        keeps = backends.named(self._can.backend).keeps_stop
+        if choice.text.endswith(stop):
+            found = "kept"
+        elif stop in choice.text:
+            # Its last token may go on a little after the stop string.
+            found = "kept" if len(choice.text) < len(text) else "ignored"
+        elif choice.stopped_at == stop:
+            found = "told"
+        elif keeps and _text(await self._tries(question, stop=(stop,), fields=keeps)).endswith(stop):
+            found = "kept"
+        else:
+            found = "dropped"
+        self._can = replace(self._can, stop=found)
+
+    async def _find_continuation(self, question: Prompt, greedy: Choice) -> None:
+        """Each way to continue that is worth trying, until one goes on where the greedy reply was cut."""
+        if self._model.api == "completions":
+            self._can = replace(self._can, continues="trailing")
+            return
+        backend = backends.named(self._can.backend)
+        reasons = []
+        for way in backend.continues:
+            if way == "template":
+                reason = await self._try_template(question, greedy)
+            else:
+                reason = await self._try_way(question, greedy, replace(self._can, continues=way))
+            if reason is None:
+                return
+            reasons.append(reason)
+        why = "; ".join(dict.fromkeys(reasons)) or f"{backend.name} has no way to"
+        if self._can.template is None and "template" in backend.continues:
+            why += "; give chat_template (a file) in mull.toml, and mull renders it for plain completions"
+        self._can = replace(self._can, continues=None, why=why)
+
+    async def _try_template(self, question: Prompt, greedy: Choice) -> str | None:
+        if self._can.template is None:
+            return "the server does not tell its chat template"
+        reasons = []
+        for has_bos in (True, False):
+            can = replace(self._can, continues="template", has_bos=has_bos)
+            try:
+                if not _cuts(greedy.text):
+                    reason = await self._try_rendered(question, can)
+                else:
+                    reason = await self._try_way(question, greedy, can)
+            except UsageError as error:
+                return str(error)
+            except ImportError:
+                return "rendering a chat template needs jinja2: pip install 'mull[lab]'"
+            if reason is None:
+                return None
+            reasons.append(reason)
+            if not self._can.template.bos_token:
+                break
+        return reasons[0]
+
+    async def _try_rendered(self, question: Prompt, can: Capabilities) -> str | None:
+        """The same where the chat hides what was said, as the thoughts of a reasoning model.
+
+        Nothing of a chat's reply can be given as begun. The rendered prompt has the right form if it has as many
+        tokens as the chat's had, and its own greedy reply must go on where it is cut.
+        """
+        assert can.template is not None  # it is what is tried
+        text = can.template.render(question)
+        reply = await self._tries(question, raw=text if can.has_bos else can.template.without_bos(text))
+        if reply is None:
+            return "the server takes no plain completions"
+        in_chat = await self._say(question)
+        if reply.usage.prompt != in_chat.usage.prompt:
+            return "the server puts prompts into another form than its chat template says"
+        return await self._try_way(question, _only(reply), can)
+
+    async def _try_way(self, question: Prompt, greedy: Choice, can: Capabilities) -> str | None:
+        """Why this way does not work; `None` where it does."""
+        cuts = _cuts(greedy.text)
+        if not cuts:
+            return "its replies to the probe were too short to tell"
+        for cut in cuts:
+            reply = await self._tries(question.extend(greedy.text[:cut]), can=can)
+            if reply is None:
+                return f"the server rejects a partial reply ({can.continues})"
+            if _goes_on(_text(reply), greedy.text, cut):
+                self._can = can
+                return None
+        return f"the server begins its reply anew or strays from it ({can.continues})"
+
+
+def _only(reply: Reply | None) -> Choice:
+    return reply.choices[0] if reply is not None and reply.choices else Choice(0)
+
+
+def _text(reply: Reply | None) -> str:
+    return _only(reply).text
+
+
+def _both(choice: Choice) -> str:
+    return (choice.reasoning or "") + choice.text
+
+
+def _said(reply: Reply | None) -> str:
+    """The text and the thought before it."""
+    return _both(_only(reply))
+
+
+def _thought_tokens(reply: Reply) -> float:
+    """For how many tokens a reply thought, as the server tells, or by the thought's share of all that was said."""
+    if reply.usage.reasoning:
+        return reply.usage.reasoning
+    choice = _only(reply)
+    thought, answer = choice.reasoning or "", choice.text
+    if not thought and answer.lstrip().startswith("<think>"):
+        thought, _, answer = answer.partition("</think>")
+    whole = len(thought) + len(answer)
+    return (reply.usage.output or 0) * len(thought) / whole if whole else 0.0
+
+
+def _cuts(text: str) -> list[int]:
+    """Two places at which a greedy reply can be cut so that its rest tells going on from beginning anew.
+
+    Before a space if there is one, for that is where most tokens begin.
+    """
+    places = range(max(len(text) // 4, 2), len(text) - 2)
+    fit = [i for i in places if not text.startswith(text[i:].lstrip()[:8]) and not text[i - 1].isspace()]
+    fit.sort(key=lambda i: (not text[i].isspace(), abs(i - len(text) // 2)))
+    return fit[:2]
+
+
+def _goes_on(said: str, greedy: str, cut: int) -> bool:
+    """Whether what was said goes on where the greedy reply was cut; it may go further than that did."""
+    rest = greedy[cut:]
+    n = min(len(said), len(rest))
+    return n >= min(3, len(rest)) and said[:n] == rest[:n]
+
+
+def _piece(text: str) -> str | None:
+    """A piece of a greedy reply that comes up in it for the first time in its middle."""
+    for i in range(len(text) // 3, len(text) - 3):
+        piece = text[i : i + 3]
+        if text.find(piece) == i and piece.strip() == piece and i > 0:
+            return piece
+    return None

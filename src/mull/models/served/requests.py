@@ -1,0 +1,184 @@
+"""What is asked of a server: the body of a request for a prompt, by what the server can do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mull.errors import UsageError
+from mull.models.served import backends
+from mull.models.served.template import ChatTemplate
+from mull.types import Cost, Params, Prompt
+
+if TYPE_CHECKING:
+    from mull.models.served.model import OpenAIModel
+
+CHAT, COMPLETIONS = "/chat/completions", "/completions"
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a server can do with a model, as it was found out.
+
+    `n`: several independent replies to one request. `seed`: the same seed gives the same text (`None`: the model's
+    replies do not vary enough to tell), which has `seed_bits` bits at most. `varies`: replies differ at all.
+    `logprobs`: tells log-probabilities.
+    `stop`: what it does at a stop string: `told` (says which), `kept` (leaves it in the text), `dropped` (cuts it
+    off and does not say so) or `ignored`. `stream`, `stream_usage`: sends events, with token counts at their end.
+    `continues`: how a partial reply is continued (`None`: not at all, and `why` says why). `length` is what it
+    calls the most tokens of a reply, `rejects` are fields that it refuses, `overhead` tokens that it adds to a
+    short prompt at most. `biases`: how logits are added to, by `ids` of tokens that the server tells, or by `texts`
+    (`None`: not at all). `limits`: the field that limits a thought and is kept to (`None`: none was found), `ignores`
+    such fields that it takes and does not keep to. `cost` is what finding out took.
+    """
+
+    backend: str = "unknown"
+    version: str = ""
+    n: bool = False
+    seed: bool | None = False
+    seed_bits: int = 53
+    varies: bool = True
+    logprobs: bool = False
+    stop: str = "dropped"
+    stream: bool = False
+    stream_usage: bool = False
+    continues: str | None = None
+    why: str = ""
+    length: str = "max_tokens"
+    rejects: tuple[str, ...] = ()
+    overhead: int | None = None
+    template: ChatTemplate | None = None
+    has_bos: bool = True
+    biases: str | None = None
+    limits: str | None = None
+    ignores: tuple[str, ...] = ()
+    cost: Cost = field(default_factory=lambda: Cost(calls=0))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request without its seed and number of replies, ready to be sent many times.
+
+    `head` is the JSON of the body up to its closing brace. `cut_at` are stop strings that only the client minds.
+    """
+
+    path: str
+    head: bytes
+    is_streamed: bool
+    cut_at: tuple[str, ...]
+    most_bytes: int
+    stop: str
+
+    def body(self, n: int, seed: int | None) -> bytes:
+        """The body for `n` replies."""
+        more = b""
+        if n > 1:
+            more += b',"n":%d' % n
+        if seed is not None:
+            more += b',"seed":%d' % seed
+        return self.head + more + b"}"
+
+
+def ask(
+    model: OpenAIModel, prompt: Prompt, params: Params, can: Capabilities, token_ids: Mapping[str, int] | None = None
+) -> Asked:
+    """The request for a prompt. Raises `UsageError` for what the server cannot do.
+
+    `token_ids` has the first token of each text of `Params.logit_bias`, where the server goes by numbers.
+    """
+    backend = backends.named(can.backend)
+    body: dict[str, Any] = {"model": model.served}
+    path = _put_prompt(body, model, prompt, can)
+    # What is asked for is said even where it is the usual, for servers have defaults of their own.
+    body |= {"temperature": params.temperature, "top_p": params.top_p, can.length: params.max_tokens}
+    body |= {name: value for name, value in backend.plain.items() if name not in can.rejects}
+    if params.top_k:
+        if "top_k" in can.rejects:
+            raise UsageError(f"{model.name}: its server does not take top_k")
+        body["top_k"] = params.top_k
+    cut_at: tuple[str, ...] = ()
+    if params.stop:
+        if can.stop == "ignored":
+            cut_at = params.stop
+        else:
+            body["stop"] = list(params.stop)
+            if can.stop == "kept":
+                body |= {name: value for name, value in backend.keeps_stop.items() if name not in can.rejects}
+    if params.logit_bias:
+        body |= bias_fields(params.logit_bias, can, token_ids or {})
+    if params.thinking_tokens is not None:
+        if can.limits is None:
+            raise UsageError(f"{model.name}: its server keeps no thinking budget, and one was asked for")
+        body |= backends.thinking_fields(can.limits, params.thinking_tokens)
+    n_tops = 0
+    if params.logprobs is not None:
+        if not can.logprobs:
+            raise UsageError(f"{model.name}: its server tells no log-probabilities, and they were asked for")
+        n_tops = params.logprobs
+        if path == CHAT:
+            body |= {"logprobs": True} | ({"top_logprobs": n_tops} if n_tops else {})
+        else:
+            body["logprobs"] = n_tops
+    is_streamed = can.stream and (model.stream is True or (model.stream is None and bool(cut_at)))
+    if is_streamed:
+        body["stream"] = True
+        if can.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+    body = merged(body, model.extra_body)
+    per_token = 64 + (0 if params.logprobs is None else 200 * (1 + n_tops)) + (400 if is_streamed else 0)
+    return Asked(path, encode(body)[:-1], is_streamed, cut_at, params.max_tokens * per_token, can.stop)
+
+
+def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with further fields; objects that both have are put together, as `chat_template_kwargs` are."""
+    both = {name for name in more if isinstance(more[name], Mapping) and isinstance(body.get(name), Mapping)}
+    return {**body, **more, **{name: {**body[name], **more[name]} for name in both}}
+
+
+def bias_fields(
+    logit_bias: Sequence[tuple[str, float]], can: Capabilities, token_ids: Mapping[str, int]
+) -> dict[str, Any]:
+    """The fields of a request that add to logits. Raises `UsageError` where the server cannot."""
+    if can.biases is None:
+        raise UsageError("its server adds nothing to logits, and a logit bias was asked for")
+    added: dict[str, float] = {}
+    for text, bias in logit_bias:
+        name = text if can.biases == "texts" else str(token_ids[text])
+        added[name] = added.get(name, 0.0) + bias
+    return {"logit_bias": added, **({"logit_bias_type": "tokens"} if can.biases == "texts" else {})}
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """JSON as it is sent. Lone halves of a surrogate pair, which no JSON may hold, become question marks."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+
+
+def _put_prompt(body: dict[str, Any], model: OpenAIModel, prompt: Prompt, can: Capabilities) -> str:
+    """Adds the prompt to a body in the form that the server takes; returns the path that it is for."""
+    if model.api == "completions":
+        body["prompt"] = "\n\n".join(message.content for message in prompt.messages) + prompt.prefix
+        return COMPLETIONS
+    messages: list[dict[str, Any]] = [{"role": m.role, "content": m.content} for m in prompt.messages]
+    if not prompt.prefix:
+        body["messages"] = messages
+        return CHAT
+    if can.continues is None:
+        raise UsageError(f"{model.name} cannot continue a partial reply: {can.why}")
+    if can.continues == "template":
+        assert can.template is not None  # without one this way is not found
+        text = can.template.render(prompt)
+        body["prompt"] = text if can.has_bos else can.template.without_bos(text)
+        return COMPLETIONS
+    of_request, of_message = backends.CONTINUES[can.continues]
+    body["messages"] = [*messages, {"role": "assistant", "content": prompt.prefix, **of_message}]
+    body |= of_request
+    return CHAT
+
+
+def bound(prompt: Prompt, can: Capabilities | None) -> int:
+    """The most tokens that a prompt can have: none is shorter than a byte, and templates add some to each message."""
+    known = None if can is None else can.overhead
+    n_bytes = sum(len(m.content.encode(errors="replace")) for m in prompt.messages) + len(prompt.prefix.encode())
+    return n_bytes + (64 if known is None else known) + 16 * len(prompt.messages)

@@ -1,0 +1,1 @@
+"""What a reply says: its thought, its steps, its answer, its program."""

@@ -1,0 +1,412 @@
+"""The draws of a run: numbered by question, held against the budget before they are made, and kept in the bank."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+from mull.bank import Bank
+from mull.bank.keys import digest, question, seed_of
+from mull.cost import affordable, check_quoted
+from mull.errors import UsageError
+from mull.run.asks import Ask, Given, Hold, check_asked
+from mull.run.judging import patient
+from mull.run.trace import Trace
+from mull.run.wallet import Purse, Wallet
+from mull.types import (
+    Budget,
+    Cost,
+    Draw,
+    Finish,
+    Model,
+    Params,
+    Prompt,
+    Sample,
+    Served,
+    Stopped,
+)
+
+Order = Literal["draw", "arrival"]
+
+POLL_SECONDS = 0.05, 1.0
+"""How often the bank is asked for draws that another process makes: at first, and after a while."""
+
+
+class _Batch(NamedTuple):
+    """Draws of a question that are numbered, and whose cost is held."""
+
+    asked: Mapping[str, Any]
+    key: str
+    prompt: Prompt
+    params: Params
+    numbers: range
+    hold: Hold
+
+
+class Draws:
+    """What a run can draw from its model.
+
+    Every ceiling of the budget is held before a call and settled after it, so `spent` never exceeds it.
+    Draws are numbered by question, inside a run none is used twice, and what the bank holds is not drawn
+    again: `spent` counts it as if it had been, `fresh` counts only what was paid now.
+    """
+
+    def __init__(
+        self, model: Model, budget: Budget, bank: Bank | None, params: Params, seed: int,
+        watch: Callable[[Sample], None] | None, trace: Trace | None,
+    ) -> None:  # fmt: skip
+        self.model, self.budget, self.bank, self.params, self.seed, self.trace = (
+            model,
+            budget,
+            bank,
+            params,
+            seed,
+            trace,
+        )
+        self._watch = watch
+        self._wallet = Wallet(budget)
+        self._looks = self._wallet
+        """What a look at a server is paid from: where a run only rehearses, the wallet of the run that it is for."""
+        self._drawn: Counter[str] = Counter()
+        self._given = Given()
+
+    @property
+    def stopped(self) -> Stopped:
+        """Why the last short read was short; `COMPLETE` while there was none."""
+        return self._wallet.stopped
+
+    @stopped.setter
+    def stopped(self, why: Stopped) -> None:
+        self._wallet.stopped = why
+
+    @property
+    def spent(self) -> Cost:
+        """What the run has cost, draws that came from the bank counted as if they had been made."""
+        return self._wallet.spent
+
+    @property
+    def fresh(self) -> Cost:
+        """What was paid now."""
+        return self._wallet.fresh
+
+    @property
+    def held(self) -> Cost:
+        """What calls under way may still cost."""
+        return self._wallet.held
+
+    @property
+    def seconds(self) -> float:
+        """Time on the clock since the run began."""
+        return self._wallet.seconds
+
+    @property
+    def left(self) -> Budget:
+        """What the ceilings still allow, calls under way taken as if they cost the most they can."""
+        return self._wallet.left
+
+    def priced(self, prompt: Prompt, params: Params | None = None) -> Cost:
+        """The most that one such draw can cost.
+
+        Raises `UsageError` where a ceiling is on something that has no known price, before anything is spent.
+        """
+        quote = self.model.quote(prompt, params or self.params)
+        check_quoted(self.budget, quote, self.model.name)
+        return quote
+
+    def hand_back(self, samples: Iterable[Sample]) -> int:
+        """Gives draws of this run to the next strategy in it; returns how many of the samples are draws of this run.
+
+        The next request for a question gets those of its draws first, in draw order and for nothing. They stay the
+        draws that they were: paid, banked and traced once. Replies that a strategy put together are left out.
+        """
+        return self._given.hand_back(samples)
+
+    def withdraw(self, samples: Iterable[Sample]) -> None:
+        """Ends what `hand_back` began: draws that nobody asked for go to no later request."""
+        self._given.withdraw(samples)
+
+    @contextmanager
+    def reserve(self, prompt: Prompt, params: Params | None = None) -> Iterator[None]:
+        """Keeps the price of one such draw out of reach inside the block: a search cut short can still answer."""
+        hold = self._wallet.hold(self.priced(prompt, params or self.params))
+        try:
+            yield
+        finally:
+            self._wallet.drop(hold)
+
+    async def prepare(self) -> None:
+        """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
+        if isinstance(self.model, Served):
+            purse = Purse(self._looks, self._looks.hold(Cost(), 0))
+            try:
+                await self.model.prepare(purse)
+            finally:
+                purse.close()
+
+    def check_continues(self) -> None:
+        """Refuses a model that cannot go on from a partial reply. Raises `UsageError` with the reason and a remedy."""
+        if not self.model.can_continue:
+            why = self.model.why_no_continuation if isinstance(self.model, Served) else "use one that can, such as nano"
+            raise UsageError(f"{self.model.name} cannot continue a partial reply: {why}")
+
+    def check_biases(self) -> None:
+        """Refuses a model that takes no `Params.logit_bias`. Raises `UsageError` with the reason."""
+        if not getattr(self.model, "can_bias", False):
+            why = getattr(self.model, "why_no_bias", "") or "use one that can, such as nano"
+            raise UsageError(f"{self.model.name} takes no logit bias: {why}")
+
+    def check_thinking_budget(self) -> None:
+        """Refuses a model that keeps no `Params.thinking_tokens`. Raises `UsageError` with the reason and a remedy."""
+        if not getattr(self.model, "can_limit_thinking", False):
+            why = getattr(self.model, "why_no_thinking_budget", "") or "use force:at_most=..., which needs none"
+            raise UsageError(f"{self.model.name} keeps no thinking budget of its own: {why}")
+
+    async def _check_able(self, prompt: Prompt, params: Params) -> None:
+        """Refuses what the model cannot do, before anything is spent on it."""
+        limits_thinking = params.thinking_tokens is not None
+        if prompt.prefix or params.logit_bias or limits_thinking:
+            await self.prepare()
+        if prompt.prefix:
+            self.check_continues()
+        if params.logit_bias:
+            self.check_biases()
+        if limits_thinking:
+            self.check_thinking_budget()
+
+    @asynccontextmanager
+    async def sample(
+        self, prompt: Prompt, n: int = 1, params: Params | None = None, order: Order = "draw"
+    ) -> AsyncIterator[AsyncIterator[Sample]]:
+        """Up to `n` draws, as an asynchronous iterator that lives as long as the `async with` block.
+
+        Fewer than `n` mean that a ceiling was reached or the model has no more; `stopped` says which. Leaving
+        the block early cancels what is under way and gives the held budget back. Draws come in draw order,
+        or as they arrive if `order` says so: stopping on arrivals favours short replies.
+        """
+        params = params or self.params
+        check_asked(prompt, n, params)
+        async with aclosing(self._rounds(prompt, n, params, order)) as draws:
+            yield draws
+
+    async def draw(self, prompt: Prompt, n: int = 1, params: Params | None = None) -> list[Sample]:
+        """Up to `n` draws, all at once, in draw order."""
+        async with self.sample(prompt, n, params) as draws:
+            return [sample async for sample in draws]
+
+    async def _rounds(self, prompt: Prompt, n: int, params: Params, order: Order) -> AsyncGenerator[Sample, None]:
+        """Draws as many as the ceilings allow at worst, and goes on with what those leave unspent."""
+        await self._check_able(prompt, params)
+        for sample in self._again(Ask(prompt, n, params)):
+            n -= 1
+            yield sample
+        while n > 0:
+            k, params = affordable(self.left, self.priced(prompt, params), params, n)
+            if k == 0 or self._late():
+                self.stopped = Stopped.DEADLINE if self._late() else Stopped.BUDGET
+                return
+            n_delivered = 0
+            async with aclosing(self._delivered(self._begin(prompt, k, params), order)) as draws:
+                async for sample in draws:
+                    n_delivered += 1
+                    yield sample
+            if n_delivered < k:
+                return
+            n -= k
+
+    async def draw_each(self, asks: Sequence[Ask]) -> list[list[Sample]]:
+        """Draws of several questions side by side, each in draw order.
+
+        What the ceilings allow is dealt out in the order of the asks, and what that leaves unspent is dealt out
+        again, so that the draws made do not depend on which of them arrive first.
+        """
+        for ask in asks:
+            check_asked(ask.prompt, ask.n, ask.params)
+        for ask in asks:
+            await self._check_able(ask.prompt, ask.params)
+        got = [list(self._again(ask)) for ask in asks]
+        wanted = {i: ask.n - len(got[i]) for i, ask in enumerate(asks) if ask.n > len(got[i])}
+        while wanted:
+            batches: list[tuple[int, _Batch]] = []
+            for i, n in wanted.items():
+                prompt, _, params = asks[i]
+                k, params = affordable(self.left, self.priced(prompt, params), params, n)
+                if k and not self._late():
+                    batches.append((i, self._begin(prompt, k, params)))
+            if not batches:
+                self.stopped = Stopped.DEADLINE if self._late() else Stopped.BUDGET
+                break
+            for (i, batch), samples in zip(batches, await self._gather([b for _, b in batches]), strict=True):
+                got[i] += samples
+                wanted[i] -= len(samples)
+                if wanted[i] == 0 or len(samples) < len(batch.numbers):
+                    del wanted[i]
+        return got
+
+    async def _gather(self, batches: Sequence[_Batch]) -> list[list[Sample]]:
+        """All draws of batches that were begun; if one fails none stays under way."""
+
+        async def collect(batch: _Batch) -> list[Sample]:
+            async with aclosing(self._delivered(batch, "draw")) as draws:
+                return [sample async for sample in draws]
+
+        if len(batches) == 1:
+            return [await collect(batches[0])]
+        tasks = [asyncio.ensure_future(collect(batch)) for batch in batches]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            # A task that never came to run has not given its hold back.
+            self._wallet.drop(*(batch.hold for batch in batches))
+
+    def _again(self, ask: Ask) -> Iterator[Sample]:
+        """As many of the draws asked for as were handed back."""
+        if self._given.n_back:
+            key = digest(question(self.model, ask.prompt, ask.params, self.seed))
+            for _ in range(ask.n):
+                if (sample := self._given.again(key)) is None:
+                    return
+                yield sample
+
+    def _begin(self, prompt: Prompt, n: int, params: Params) -> _Batch:
+        """Numbers the next `n` draws of a question and holds their cost."""
+        asked = question(self.model, prompt, params, self.seed)
+        key = digest(asked)
+        first = self._drawn[key]
+        self._drawn[key] += n
+        hold = self._wallet.hold(self.model.quote(prompt, params), n)
+        return _Batch(asked, key, prompt, params, range(first, first + n), hold)
+
+    async def _delivered(self, batch: _Batch, order: Order) -> AsyncGenerator[Sample, None]:
+        """The draws of a batch, from the bank where it has them, each settled as it comes."""
+        asked, key, prompt, params, numbers, hold = batch
+        bank, purse = self.bank, Purse(self._wallet, hold)
+
+        def arrived(sample: Sample) -> None:
+            if bank is not None and sample.finish is not Finish.ERROR:
+                bank.put(key, asked, sample)
+            purse(sample.cost)
+
+        def replayed(sample: Sample) -> Sample:
+            self._wallet.settle(sample.cost, hold, is_fresh=False)
+            return sample
+
+        def draw(numbers: Iterable[int]) -> AsyncGenerator[Sample, None]:
+            return self._fresh(prompt, params, [Draw(i, seed_of(key, i)) for i in numbers], arrived, purse)
+
+        known: dict[int, Sample] = {}
+        coming = draw(numbers)
+        if bank is not None:
+            known = await patient(partial(bank.get, key, prompt, numbers.start, len(numbers)))
+            coming = self._shared(bank, key, prompt, [i for i in numbers if i not in known], draw, replayed)
+        try:
+            async with aclosing(coming):
+                if order == "arrival":
+                    for sample in known.values():
+                        yield self._seen(key, replayed(sample), is_banked=True)
+                    async for sample in coming:
+                        yield self._seen(key, sample)
+                    return
+                waiting: dict[int, Sample] = {}
+                for number in numbers:
+                    if number in known:
+                        yield self._seen(key, replayed(known[number]), is_banked=True)
+                        continue
+                    while number not in waiting:
+                        sample_or_none = await anext(coming, None)
+                        if sample_or_none is None:
+                            return
+                        waiting[sample_or_none.draw] = sample_or_none
+                    yield self._seen(key, waiting.pop(number))
+        finally:
+            purse.close()
+
+    async def _shared(
+        self,
+        bank: Bank,
+        key: str,
+        prompt: Prompt,
+        numbers: Sequence[int],
+        draw: Callable[[Iterable[int]], AsyncGenerator[Sample, None]],
+        replayed: Callable[[Sample], Sample],
+    ) -> AsyncGenerator[Sample, None]:
+        """Makes those of the draws that nobody else is making, and waits for the others to be in the bank."""
+        missing = list(numbers)
+        pause, longest = POLL_SECONDS
+        while missing:
+            claim = await patient(partial(bank.claim, key, missing))
+            try:
+                async with aclosing(draw(sorted(claim.numbers))) as fresh:
+                    async for sample in fresh:
+                        yield sample
+            finally:
+                claim.release()
+            missing = [number for number in missing if number not in claim.numbers]
+            if not missing:
+                return
+            found = await patient(partial(bank.get, key, prompt, missing[0], missing[-1] + 1 - missing[0]))
+            for number in missing:
+                if number in found:
+                    yield replayed(found[number])
+            n_missing, missing = len(missing), [number for number in missing if number not in found]
+            if n_missing == len(missing) and not claim.numbers:
+                if self._late():
+                    self.stopped = Stopped.DEADLINE
+                    return
+                await asyncio.sleep(pause)
+                pause = min(1.2 * pause, longest)
+
+    def _seen(self, key: str, sample: Sample, is_banked: bool = False) -> Sample:
+        self._given.give(key, sample)
+        if self._watch is not None:
+            self._watch(sample)
+        if self.trace is not None:
+            self.trace.draw(sample, is_banked, self.model.name)
+        return sample
+
+    async def _fresh(
+        self,
+        prompt: Prompt,
+        params: Params,
+        draws: list[Draw],
+        arrived: Callable[[Sample], None],
+        lost: Callable[[Cost], None],
+    ) -> AsyncGenerator[Sample, None]:
+        """The missing draws from the model as they arrive, each banked and counted before anybody sees it."""
+        if not draws:
+            return
+        n_arrived = 0
+        async with aclosing(self.model.sample(prompt, params, draws, lost)) as stream:
+            while True:
+                try:
+                    until = self._wallet.deadline(self._drawing_share)
+                    async with asyncio.timeout(None if until is None else max(0.0, until - time.monotonic())):
+                        sample = await anext(stream)
+                except StopAsyncIteration:
+                    break
+                except TimeoutError:
+                    if not self._late():
+                        raise
+                    self.stopped = Stopped.DEADLINE
+                    return
+                n_arrived += 1
+                arrived(sample)
+                yield sample
+        if n_arrived < len(draws):
+            self.stopped = Stopped.EXHAUSTED
+
+    @property
+    def _drawing_share(self) -> float:
+        """The share of `Budget.seconds` after which drawing stops."""
+        return 1.0
+
+    def _late(self) -> bool:
+        until = self._wallet.deadline(self._drawing_share)
+        return until is not None and time.monotonic() >= until

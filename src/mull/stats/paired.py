@@ -1,0 +1,231 @@
+"""Comparing on the same problems: intervals, paired tests, how many problems it takes, and equal budgets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mull.errors import UsageError
+from mull.stats.estimators import bootstrap_t
+
+N_RESAMPLES = 2000
+N_PERMUTATIONS = 20_000
+PERMUTATION_BLOCK = 500
+
+
+class Interval(NamedTuple):
+    """The ends of a 95 % interval."""
+
+    low: float
+    high: float
+
+
+SHARE = (0.0, 1.0)
+DIFFERENCE = (-1.0, 1.0)
+
+
+def bootstrap(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None) -> Interval:
+    """A bootstrap interval for the mean, resampling problems; `bootstraps` for one column."""
+    return bootstraps(np.asarray(values, dtype=np.float64)[:, None], seed, bounds)[0]
+
+
+def bootstraps(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None) -> list[Interval]:
+    """The interval of each column's mean, by `estimators.bootstrap_t`; `values` are [problems, columns].
+
+    All columns see the same resamples. `bounds` are the ends of what a value can be, such as `SHARE`.
+    """
+    matrix = np.asarray(values, dtype=np.float64)
+    ends = bootstrap_t(matrix, resamples(len(matrix), seed), bounds=bounds)
+    return [Interval(float(low), float(high)) for low, high in ends]
+
+
+def resamples(n: int, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Iterator[NDArray[np.float64]]:
+    """How often each of n problems came when n were drawn with replacement, once for each resample."""
+    rng = np.random.default_rng(seed)
+    for _ in range(n_resamples):
+        yield np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
+
+
+def resampled_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+    """Means of the columns over problems drawn with replacement, [resamples, columns]."""
+    return np.array([row @ values for row in resamples(len(values), seed)]) / len(values)
+
+
+def wilson(n_correct: int, n: int) -> Interval:
+    """Wilson's score interval for a share of n problems."""
+    z = 1.959963984540054
+    p, z2 = n_correct / n, z * z
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = z * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """How much better `a` does than `b` on the same problems; `problems` are those that both were graded on.
+
+    `discordant` is the mean squared difference: where both are right or wrong, the share of problems on which exactly
+    one of them is right. `p_value` is two-sided; `p_adjusted` holds for all the comparisons made together (Holm 1979).
+    """
+
+    a: str
+    b: str
+    difference: float
+    ci95: Interval
+    problems: int
+    discordant: float
+    p_value: float
+    p_adjusted: float
+
+
+def paired(
+    a: str, b: str, a_correct: Sequence[float | None], b_correct: Sequence[float | None], seed: int = 0
+) -> Paired | None:
+    """The paired difference of accuracy with its bootstrap interval; `None` where no problem was graded for both.
+
+    A problem counts as right, wrong, or anything between: the chance that it is solved.
+    """
+    differences = [
+        float(x) - float(y) for x, y in zip(a_correct, b_correct, strict=True) if x is not None and y is not None
+    ]
+    if not differences:
+        return None
+    p = permutation_test(differences, seed)
+    n = len(differences)
+    mean, discordant = math.fsum(differences) / n, math.fsum(d * d for d in differences) / n
+    return Paired(a, b, mean, bootstrap(differences, seed, DIFFERENCE), n, discordant, p, p)
+
+
+def compare(columns: Mapping[str, Sequence[float | None]], seed: int = 0) -> list[Paired]:
+    """Each column against the first, with p-values adjusted for their number.
+
+    A column holds how correct a strategy was on each problem, from 0 to 1, or `None` where that is unknown.
+    """
+    first, *others = columns
+    found = [paired(name, first, columns[name], columns[first], seed) for name in others]
+    pairs = [pair for pair in found if pair is not None]
+    adjusted = holm([pair.p_value for pair in pairs])
+    return [replace(pair, p_adjusted=p) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def permutation_test(differences: Sequence[float], seed: int = 0) -> float:
+    """The two-sided p-value of paired differences under random signs.
+
+    Exact where all that differ do so by the same amount (McNemar's test), else from `N_PERMUTATIONS` random
+    sign vectors, the observed one counted among them (Phipson and Smyth 2010).
+    """
+    sizes = [d for d in differences if d != 0]
+    if not sizes:
+        return 1.0
+    if len({abs(d) for d in sizes}) == 1:
+        n, least = len(sizes), min(sum(d > 0 for d in sizes), sum(d < 0 for d in sizes))
+        return float(min(1.0, 2 * sum(math.comb(n, i) for i in range(least + 1)) / 2**n))
+    values = np.asarray(sizes)
+    rng = np.random.default_rng(seed)
+    observed = abs(values.sum()) * (1 - 1e-12)
+    n_beyond = 0
+    for _ in range(N_PERMUTATIONS // PERMUTATION_BLOCK):
+        signs = rng.choice((-1.0, 1.0), (PERMUTATION_BLOCK, len(values)))
+        n_beyond += int((abs(signs @ values) >= observed).sum())
+    return (1 + n_beyond) / (1 + N_PERMUTATIONS)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted so that the chance of any false alarm among them keeps its level (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, most = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        most = max(most, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = most
+    return adjusted
+
+
+def problems_needed(difference: float, discordant: float, power: float = 0.8, level: float = 0.05) -> int:
+    """How many problems show a paired difference of accuracy with this power (Connor 1987, McNemar's test).
+
+    `discordant` is the share of problems on which exactly one of the two is right: at least `difference`.
+    """
+    d = abs(difference)
+    if not 0 < d <= discordant <= 1:
+        raise UsageError(f"a difference of {difference:g} with {discordant:g} of the problems discordant cannot be")
+    return _needed(d, discordant, power, level)
+
+
+def _needed(d: float, discordant: float, power: float, level: float) -> int:
+    z = NormalDist().inv_cdf
+    root = z(1 - level / 2) * math.sqrt(discordant) + z(power) * math.sqrt(max(0.0, discordant - d * d))
+    return math.ceil((root / d) ** 2)
+
+
+def difference_shown(n: int, discordant: float, power: float = 0.8, level: float = 0.05) -> float | None:
+    """The smallest difference that `n` problems show with this power; `None` where they show none at all."""
+    return _shown(n, discordant, discordant, power, level)
+
+
+def _shown(n: int, discordant: float, high: float, power: float, level: float) -> float | None:
+    low = 0.0
+    if discordant <= 0 or _needed(high, discordant, power, level) > n:
+        return None
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        enough = _needed(middle, discordant, power, level) <= n
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What these problems can tell: the smallest difference they show, and how many show the one that was seen.
+
+    Both with a chance of 80 % at the level of .05. `None`: no problem tells the two apart, or no number would.
+    """
+
+    problems: int
+    discordant: float
+    shown: float | None
+    needed: int | None
+
+
+def power(difference: float, discordant: float, problems: int, chance: float = 0.8, level: float = 0.05) -> Power:
+    """The power of a paired comparison with this mean difference and mean squared difference.
+
+    Chances of being solved differ by less than 1 on a problem, so that squares may sum to less than differences do.
+    """
+    needed = _needed(abs(difference), discordant, chance, level) if difference else None
+    return Power(problems, discordant, _shown(problems, discordant, math.sqrt(discordant), chance, level), needed)
+
+
+class Spent(NamedTuple):
+    """What a strategy reached at a mean cost for each problem, in whatever unit."""
+
+    cost: float
+    value: float
+
+
+def at_equal_cost(curves: Mapping[str, Sequence[Spent]], budgets: Sequence[float]) -> dict[str, list[float | None]]:
+    """What each strategy reaches within each budget: its dearest measured point that is not above it.
+
+    Nothing is interpolated; `None` where not even the cheapest point fits.
+    """
+    reached: dict[str, list[float | None]] = {}
+    for name, points in curves.items():
+        ranked = sorted(points)
+        reached[name] = [next((p.value for p in reversed(ranked) if p.cost <= top), None) for top in budgets]
+    return reached
+
+
+def pareto(points: Mapping[str, Spent]) -> list[str]:
+    """The names that nobody beats: none is at least as good for at most the cost and better in one, cheapest first."""
+    front: list[str] = []
+    most = -math.inf
+    for name, point in sorted(points.items(), key=lambda item: (item[1].cost, -item[1].value, item[0])):
+        if point.value > most:
+            front.append(name)
+            most = point.value
+    return front

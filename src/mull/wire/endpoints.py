@@ -1,0 +1,176 @@
+"""Where requests go: how many at once, to which of several servers, and when to hold back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mull.wire.backoff import full_jitter
+
+FLAT = 1.5
+"""Latency counts as flat up to this many times the least that an endpoint has shown."""
+FORGET = 1.02
+"""The least latency rises by this factor with every window, so that one lucky reply does not bind for ever."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How hard a server may be pressed, and for how long anything may take.
+
+    `concurrency`: requests at once to each endpoint, at most. `retries`: attempts at a draw after the first that
+    failed; refusals (429, 503, no connection) are not among them but end after `patience` seconds. `timeout`:
+    seconds for one request; `connect`: to reach the server; `idle`: between two pieces of a stream. `backoff`:
+    seconds of the first wait, on average half of that; each next one is twice as long, up to `longest_backoff`.
+    """
+
+    concurrency: int = 64
+    retries: int = 4
+    patience: float = 300.0
+    timeout: float = 600.0
+    connect: float = 10.0
+    idle: float = 120.0
+    backoff: float = 0.5
+    longest_backoff: float = 30.0
+
+    def wait(self, attempt: int) -> float:
+        """Seconds to wait before attempt number `attempt` (1 is the first repetition): full jitter."""
+        return full_jitter(attempt, self.backoff, self.longest_backoff)
+
+
+class Endpoint:
+    """One server: how many requests it takes at once by what it has shown (additive rise, halving), and its health."""
+
+    def __init__(self, url: str, most: int) -> None:
+        self.url = url
+        self.most = most
+        self.limit = float(min(most, 16))
+        self.n_active = 0
+        self.resume_at = 0.0
+        self.dead: str | None = None
+        """Why it cannot be used at all."""
+        self.n_failed = 0
+        """Failures in a row."""
+        self._is_probing = True  # the fast rise of the beginning, over at the first refusal
+        self._least: float | None = None
+        self._mean: float | None = None
+        self._halved_at = 0.0
+
+    def is_free(self, now: float) -> bool:
+        return self.dead is None and self.n_active < int(self.limit) and now >= self.resume_at
+
+    @property
+    def load(self) -> float:
+        """What balancing goes by: the share of its limit in use, more where it has failed of late."""
+        return (self.n_active + 1) / self.limit + self.n_failed
+
+    def succeeded(self, seconds: float, tokens: int | None) -> None:
+        """Takes note of a reply; the limit rises while latency (a token, where counted) stays flat."""
+        self.n_failed = 0
+        latency = seconds / max(tokens or 1, 1)
+        self._mean = latency if self._mean is None else self._mean + (latency - self._mean) / 8
+        self._least = self._mean if self._least is None else min(self._least * FORGET ** (1 / self.limit), self._mean)
+        if self.n_active + 1 >= int(self.limit) and self._mean <= FLAT * self._least:
+            self.limit = min(float(self.most), self.limit + (1.0 if self._is_probing else 1.0 / self.limit))
+
+    def refused(self, started: float, now: float, wait: float | None) -> None:
+        """Takes note of a refusal: half as many at once, though not twice for requests that were under way together."""
+        if started >= self._halved_at:
+            self.limit = max(1.0, self.limit / 2)
+            self._halved_at = now
+        self._is_probing = False
+        if wait is not None:
+            self.resume_at = max(self.resume_at, now + wait)
+
+    def failed(self, now: float, wait: float) -> None:
+        """Takes note of a failure of the server itself; it is left alone for a while if it goes on failing."""
+        self.n_failed += 1
+        if self.n_failed >= 3:
+            self.resume_at = max(self.resume_at, now + wait)
+
+
+class Unusable(Exception):
+    """No endpoint can be used; says why of each."""
+
+
+class Pool:
+    """The endpoints of one model. Requests wait in line for the first one that is free."""
+
+    def __init__(self, urls: Sequence[str], limits: Limits) -> None:
+        self.endpoints = [Endpoint(url, limits.concurrency) for url in urls]
+        self._waiting: deque[tuple[asyncio.Future[Endpoint], Endpoint | None]] = deque()
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def _free(self, avoid: Endpoint | None) -> Endpoint | None:
+        if len(self.endpoints) == 1:
+            only = self.endpoints[0]
+            return only if only.is_free(time.monotonic()) else None
+        now = time.monotonic()
+        free = [one for one in self.endpoints if one.is_free(now)]
+        return min(free, key=lambda one: (one is avoid, one.load), default=None)
+
+    async def acquire(self, avoid: Endpoint | None = None) -> Endpoint:
+        """A place at an endpoint, another one than `avoid` if it can be. Raises `Unusable`."""
+        self.check()
+        endpoint = None if self._waiting else self._free(avoid)
+        if endpoint is not None:
+            endpoint.n_active += 1
+            return endpoint
+        future: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, avoid))
+        self._wake()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.release(future.result())
+            raise
+
+    def release(self, endpoint: Endpoint) -> None:
+        """Gives a place back."""
+        endpoint.n_active -= 1
+        if self._waiting:
+            self._wake()
+
+    def check(self) -> None:
+        """Raises `Unusable` where no endpoint is left."""
+        for one in self.endpoints:
+            if one.dead is None:
+                return
+        raise Unusable("; ".join(dict.fromkeys(one.dead or "" for one in self.endpoints)))
+
+    def _wake(self) -> None:
+        """Hands free places to those who wait, in order; sets an alarm where all that are free are to be left alone."""
+        while self._waiting:
+            future, avoid = self._waiting[0]
+            if future.done():
+                self._waiting.popleft()
+                continue
+            try:
+                self.check()
+            except Unusable as error:
+                self._waiting.popleft()
+                future.set_exception(error)
+                continue
+            endpoint = self._free(avoid)
+            if endpoint is None:
+                self._set_alarm()
+                return
+            self._waiting.popleft()
+            endpoint.n_active += 1
+            future.set_result(endpoint)
+
+    def _set_alarm(self) -> None:
+        now = time.monotonic()
+        times = [one.resume_at for one in self.endpoints if one.dead is None and one.resume_at > now]
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if times:
+            self._alarm = asyncio.get_running_loop().call_later(min(times) - now + 1e-3, self._wake)
+
+    def close(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
