@@ -16,7 +16,7 @@ from pathlib import Path
 from mull.equal import compare_now
 from mull.equal.reader import forget
 from mull.equal.votes import _quick
-from mull.files.records import read_jsonl
+from mull.files.lines import read_jsonl
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("MULL_DATA", ROOT.parent / "shared" / "data"))

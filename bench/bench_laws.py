@@ -17,7 +17,7 @@ from mull.laws import coverage
 from mull.laws.estimate import POWER_LAW, aic_weights
 from mull.laws.families import BETA_BINOMIAL, LOGIT_NORMAL, ZERO_INFLATED
 from mull.stats.estimators import pass_at_ks
-from mull.stats.paired import bootstraps
+from mull.stats.intervals import bootstraps
 
 Ints = np.ndarray
 DATA = Path(os.environ.get("MULL_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -97,8 +97,8 @@ async def bare(url: str) -> float:
 async def mull(url: str, use_n: bool) -> float:
     from mull import AnswerKind, Problem, Prompt, Run
     from mull.models.served import hello as probe
+    from mull.models.served.capabilities import Capabilities
     from mull.models.served.model import OpenAIModel
-    from mull.models.served.requests import Capabilities
     from mull.strategies.parallel import Majority
     from mull.wire.endpoints import Limits
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mull.files.records import read_jsonl
+from mull.files.lines import read_jsonl
 from mull.strategies.tournament import Match, result
 from mull.types import Preference
 

@@ -21,8 +21,9 @@ from matplotlib.figure import Figure
 from mull import spec
 from mull.bank import Bank, open_bank
 from mull.lab import grid
-from mull.report.table import percent, points
-from mull.stats.paired import Paired, paired, wilson
+from mull.report.words import percent, points
+from mull.stats.intervals import wilson
+from mull.stats.paired import Paired, paired
 from mull.tasks.synthetic import ChainTask, CountdownTask
 from mull.types import Params
 

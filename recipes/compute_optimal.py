@@ -27,8 +27,9 @@ from mull.allocate import policy_file
 from mull.allocate.learn import learn
 from mull.bank import Bank, open_bank
 from mull.lab import cases, grid, lessons, sources
-from mull.report.table import points
-from mull.stats.paired import SHARE, bootstrap, paired, resamples
+from mull.report.words import points
+from mull.stats.intervals import SHARE, bootstrap, resamples
+from mull.stats.paired import paired
 from mull.types import Params
 
 DOCS = Path(__file__).parents[1] / "docs"

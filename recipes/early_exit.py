@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from mull import spec
 from mull.bank import open_bank
 from mull.lab import grid
-from mull.report.table import points
-from mull.stats.paired import DIFFERENCE, bootstrap, permutation_test, resamples
+from mull.report.words import points
+from mull.stats.intervals import DIFFERENCE, bootstrap, resamples
+from mull.stats.paired import permutation_test
 from mull.types import Params
 
 Floats = NDArray[np.float64]

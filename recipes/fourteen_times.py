@@ -26,10 +26,11 @@ from mull import spec
 from mull.advice.spend import exchange
 from mull.bank import Bank, open_bank
 from mull.lab.grid import grade
-from mull.run import Run
-from mull.stats.paired import SHARE, bootstrap, paired
+from mull.run import Run, Strategy
+from mull.stats.intervals import SHARE, bootstrap
+from mull.stats.paired import paired
 from mull.strategies.auto import Auto
-from mull.types import Budget, Model, Params, Problem, Strategy, Task, Verifier
+from mull.types import Budget, Model, Params, Problem, Task, Verifier
 
 DOCS = Path(__file__).parents[1] / "docs"
 HOME = DOCS / "compute-optimal"

@@ -14,7 +14,7 @@ from typing import Any
 from mull import spec
 from mull.lab import grid
 from mull.lab.metrics import Pool, curves
-from mull.report.table import percent
+from mull.report.words import percent
 from mull.strategies.parallel import Majority
 from mull.types import Params
 

@@ -27,9 +27,10 @@ from mull import spec
 from mull.bank import MemoryBank
 from mull.cost import total
 from mull.lab import grid
-from mull.report.table import percent, points, short
+from mull.report.words import percent, points, short
 from mull.run import Run
-from mull.stats.paired import Paired, holm, paired, wilson
+from mull.stats.intervals import wilson
+from mull.stats.paired import Paired, holm, paired
 from mull.tasks.synthetic import ChainTask
 from mull.types import Cost, Params
 from mull.verifiers.scores import ScoreJudge

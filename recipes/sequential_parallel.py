@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mull import spec
 from mull.bank import MemoryBank
 from mull.lab import grid
-from mull.report.table import points
-from mull.stats.paired import DIFFERENCE, SHARE, bootstrap
+from mull.report.words import points
+from mull.stats.intervals import DIFFERENCE, SHARE, bootstrap
 from mull.types import Params
 
 Floats = NDArray[np.float64]

@@ -20,9 +20,10 @@ from typing import Any
 from mull import spec
 from mull.replies.answers import classes
 from mull.replies.steps import FOLDS, fold
-from mull.report.table import percent, points
+from mull.report.words import percent, points
 from mull.run import Run
-from mull.stats.paired import paired, wilson
+from mull.stats.intervals import wilson
+from mull.stats.paired import paired
 from mull.strategies import pick
 from mull.tasks.synthetic import ChainTask
 from mull.types import Params, Problem, Score

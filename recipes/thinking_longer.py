@@ -24,9 +24,10 @@ from mull.bank import MemoryBank
 from mull.lab import grid
 from mull.lab.cases import Case, Group, Taken
 from mull.lab.thinking import Thinking, measure
-from mull.report.table import percent, points
 from mull.report.thoughts import lines
-from mull.stats.paired import paired, wilson
+from mull.report.words import percent, points
+from mull.stats.intervals import wilson
+from mull.stats.paired import paired
 from mull.tasks.synthetic import ChainTask
 from mull.types import Cost, Params
 

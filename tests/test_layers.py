@@ -9,57 +9,17 @@ import mull
 
 SOURCE = Path(mull.__file__).parent
 ROWS = [
-    {"types", "errors"},
-    {
-        "run",
-        "bank",
-        "keys",
-        "cost",
-        "flops",
-        "answers",
-        "estimators",
-        "equal",
-        "steps",
-        "spec",
-        "sandbox",
-        "programs",
-        "trials",
-        "testing",
-        "faking",
-        "expression",
-        "records",
-        "runtime",
-        "asked",
-        "backoff",
-        "trace",
-        "config",
-        "config_schema",
-        "wallet",
-        "verdicts",
-        "draws",
-        "thinking",
-    },
-    {"allocate"},
-    {"models", "verifiers", "strategies", "tasks"},
-    {"lab", "laws", "train"},
-    {"serve", "report"},
+    {"types", "errors", "equal"},
+    {"cost", "stats", "files", "config", "replies", "wire", "bank", "sandbox", "runtime"},
+    {"run", "programs", "allocate", "laws", "models"},
+    {"spec", "tasks", "verifiers", "train", "testing"},
+    {"strategies", "catalog"},
+    {"lab", "serve"},
+    {"advice"},
+    {"report"},
     {"cli"},
     {"__main__"},
 ]
-ROW_1_ORDER = {
-    "cost": {"flops"},
-    "answers": {"equal", "programs", "thinking"},
-    "programs": {"sandbox", "thinking"},
-    "run": {"bank", "draws", "keys", "trace", "trials", "verdicts"},
-    "draws": {"asked", "bank", "cost", "keys", "trace", "verdicts", "wallet"},
-    "verdicts": {"bank", "cost", "trials", "wallet"},
-    "wallet": {"asked", "cost"},
-    "bank": {"keys", "trials"},
-    "keys": {"trials"},
-    "testing": {"bank", "faking", "run", "trials"},
-    "config": {"config_schema"},
-}
-"""Row 1 holds single files, not packages: these may use those."""
 
 
 def row_of(name: str) -> int:
@@ -85,12 +45,7 @@ def test_imports_go_down_only() -> None:
         if part == "__init__":
             continue
         for used in imports(path) - {part, "__version__"}:
-            if row_of(part) == row_of(used) == 1:
-                assert used in ROW_1_ORDER.get(part, set()), f"{path}: row 1, {part} may not import {used}"
-            elif part == "types" and used == "run":
-                continue  # for type checkers only: a strategy is called with a run
-            else:
-                assert row_of(used) < row_of(part), f"{path}: {part} may not import {used}"
+            assert row_of(used) < row_of(part), f"{path}: {part} may not import {used}"
 
 
 def test_gold_is_out_of_reach_of_what_chooses() -> None:

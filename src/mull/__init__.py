@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from mull.errors import MullError as MullError
     from mull.errors import UsageError as UsageError
     from mull.run import Run as Run
-    from mull.trials import Behaviour as Behaviour
-    from mull.trials import Executor as Executor
-    from mull.trials import Trial as Trial
+    from mull.run import Strategy as Strategy
     from mull.types import AnswerKind as AnswerKind
+    from mull.types import Behaviour as Behaviour
     from mull.types import Budget as Budget
     from mull.types import Cost as Cost
     from mull.types import Draw as Draw
+    from mull.types import Executor as Executor
     from mull.types import Finish as Finish
     from mull.types import Grade as Grade
     from mull.types import Judge as Judge
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mull.types import Sample as Sample
     from mull.types import Score as Score
     from mull.types import Stopped as Stopped
-    from mull.types import Strategy as Strategy
     from mull.types import Task as Task
+    from mull.types import Trial as Trial
     from mull.types import Verifier as Verifier
 
 __version__ = "0.1.0"
@@ -39,12 +39,11 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "mull.bank": ["Bank", "MemoryBank"],
     "mull.errors": ["MullError", "UsageError"],
-    "mull.run": ["Run"],
-    "mull.trials": ["Behaviour", "Executor", "Trial"],
+    "mull.run": ["Run", "Strategy"],
     "mull.types": [
-        "AnswerKind", "Budget", "Cost", "Draw", "Finish", "Grade", "Judge", "Message", "Model", "Outcome",
-        "Pair", "Params", "Preference", "Problem", "Prompt", "Sample", "Score", "Stopped", "Strategy", "Task",
-        "Verifier",
+        "AnswerKind", "Behaviour", "Budget", "Cost", "Draw", "Executor", "Finish", "Grade", "Judge", "Message",
+        "Model", "Outcome", "Pair", "Params", "Preference", "Problem", "Prompt", "Sample", "Score", "Stopped", "Task",
+        "Trial", "Verifier",
     ],
 }  # fmt: skip
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -15,7 +15,8 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
-from mull.types import Judge, Model, Strategy, Verifier
+from mull.run import Strategy
+from mull.types import Judge, Model, Verifier
 
 STRATEGIES = {
     "single": "mull.strategies.parallel:Single",
@@ -75,7 +76,7 @@ JUDGES = {
     "pairwise": "mull.verifiers.judge:Pairwise",
     "decisions": "mull.verifiers.decisions:PairDecisions",
 }
-EXECUTORS = {"python": "mull.verifiers.execute:PythonExecutor"}
+EXECUTORS = {"python": "mull.programs.executor:PythonExecutor"}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mull.equal import compare_now, pool, read
 from mull.equal.reader import forget
 from mull.equal.votes import _quick
-from mull.files.records import read_jsonl
+from mull.files.lines import read_jsonl
 from mull.replies.answers import canonical, extract
 from mull.types import AnswerKind
 

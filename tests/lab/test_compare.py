@@ -10,23 +10,9 @@ from scipy.special import betaln
 
 from mull.errors import UsageError
 from mull.stats.estimators import bootstrap_t, pass_at_ks
-from mull.stats.paired import (
-    DIFFERENCE,
-    SHARE,
-    Spent,
-    at_equal_cost,
-    bootstrap,
-    compare,
-    difference_shown,
-    holm,
-    paired,
-    pareto,
-    permutation_test,
-    power,
-    problems_needed,
-    resamples,
-    wilson,
-)
+from mull.stats.frontier import Spent, at_equal_cost, pareto
+from mull.stats.intervals import DIFFERENCE, SHARE, bootstrap, resamples, wilson
+from mull.stats.paired import compare, difference_shown, holm, paired, permutation_test, power, problems_needed
 
 
 def test_wilson_against_known_values() -> None:

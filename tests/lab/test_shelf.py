@@ -29,7 +29,7 @@ from mull.bank.keys import digest, question
 from mull.bank.sql import SqlBank, Stat
 from mull.errors import FileFormatError, UsageError
 from mull.files.records import read_recordings
-from mull.lab import shelf
+from mull.lab import exchange
 from mull.models.banked import BankedModel
 
 DATA = Path(__file__).parents[1] / "data"
@@ -63,7 +63,7 @@ def drawn(bank: SqlBank, model: str, n: int, prompt: str = "question 1") -> list
 
 
 def test_imported_samples_are_the_draws_of_their_question(bank: SqlBank, recorded: Path) -> None:
-    taken = shelf.take_in(bank, recorded, shelf.Filing())
+    taken = exchange.take_in(bank, recorded, exchange.Filing())
     assert taken == care.Taken(draws=24)
     samples = drawn(bank, "big", 10)
     assert [s.text for s in samples] == ["big 1 0", "big 1 1", "big 1 0", "big 1 1"], (
@@ -79,13 +79,13 @@ def test_imported_samples_are_the_draws_of_their_question(bank: SqlBank, recorde
 
 def test_a_file_is_taken_in_once_and_another_after_it(bank: SqlBank, recorded: Path, tmp_path: Path) -> None:
     """Two files of one model are eight draws, though some of them say the same."""
-    assert shelf.take_in(bank, recorded, shelf.Filing()).draws == 24
+    assert exchange.take_in(bank, recorded, exchange.Filing()).draws == 24
     again = tmp_path / "another name.jsonl"
     again.write_bytes(recorded.read_bytes())
-    assert shelf.take_in(bank, again, shelf.Filing()) == care.Taken(already=24)
+    assert exchange.take_in(bank, again, exchange.Filing()) == care.Taken(already=24)
     other = tmp_path / "more.jsonl"
     other.write_text(recorded.read_text() + "\n")
-    assert shelf.take_in(bank, other, shelf.Filing()) == care.Taken(draws=24)
+    assert exchange.take_in(bank, other, exchange.Filing()) == care.Taken(draws=24)
     assert [s.text[-1] for s in drawn(bank, "big", 10)] == list("01010101")
     assert care.verify(bank) == []
 
@@ -95,20 +95,20 @@ def test_samples_may_be_filed_under_a_model_and_parameters(bank: SqlBank, tmp_pa
     path.write_text(json.dumps({"prompt": "question 1", "samples": [{"text": "x"}]}))
     params = Params(temperature=0.5, max_tokens=9)
     model = spec.build("model", spec.MODELS, "banked:gpt-4")
-    shelf.take_in(bank, path, shelf.Filing(model, params, seed=3))
+    exchange.take_in(bank, path, exchange.Filing(model, params, seed=3))
     asked = question(BankedModel("gpt-4"), Prompt.user("question 1"), params, 3)
     assert bank.get(digest(asked), Prompt.user("question 1"), 0, 9)[0].text == "x"
 
 
 @pytest.mark.parametrize("name", ["inspect.eval", "inspect.json"])
 def test_inspect_logs_are_taken_in(bank: SqlBank, name: str) -> None:
-    assert shelf.take_in(bank, DATA / name, shelf.Filing()).draws == 15
+    assert exchange.take_in(bank, DATA / name, exchange.Filing()).draws == 15
     assert len(drawn(bank, "mockllm/model", 9, "2+2?")) == 5
 
 
 def test_harness_samples_are_taken_in(bank: SqlBank) -> None:
     path = next(DATA.glob("samples_sums_2*.jsonl"))
-    n = shelf.take_in(bank, path, shelf.Filing()).draws
+    n = exchange.take_in(bank, path, exchange.Filing()).draws
     (stat,) = bank.stat()
     assert n == stat.draws > 0
 
@@ -127,13 +127,13 @@ def test_a_malformed_file_is_refused_whole(bank: SqlBank, tmp_path: Path, conten
     path = tmp_path / "r.jsonl"
     path.write_text(content)
     with pytest.raises(FileFormatError, match=message):
-        shelf.take_in(bank, path, shelf.Filing())
+        exchange.take_in(bank, path, exchange.Filing())
     assert bank.stat() == []
 
 
 def test_a_file_that_is_not_there_is_said(bank: SqlBank, tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="no such file"):
-        shelf.take_in(bank, tmp_path / "nowhere.jsonl", shelf.Filing())
+        exchange.take_in(bank, tmp_path / "nowhere.jsonl", exchange.Filing())
 
 
 PROMPT = Prompt((Message("system", "be brief"), Message("user", "why\x00?")), "beca")
@@ -162,11 +162,11 @@ def full(bank: SqlBank) -> SqlBank:
 
 def test_an_export_comes_in_again_without_loss(full: SqlBank, tmp_path: Path) -> None:
     out, verdicts = tmp_path / "out.jsonl", tmp_path / "verdicts.jsonl"
-    assert (shelf.write_draws(full, out), shelf.write_verdicts(full, verdicts)) == (602, 3)
+    assert (exchange.write_draws(full, out), exchange.write_verdicts(full, verdicts)) == (602, 3)
     with open_bank(str(tmp_path / "again.db")) as again:
-        assert shelf.take_in(again, out, shelf.Filing()) == care.Taken(draws=602)
-        assert shelf.take_in(again, verdicts, shelf.Filing()) == care.Taken(verdicts=3)
-        assert shelf.take_in(again, out, shelf.Filing()) == care.Taken(already=602)
+        assert exchange.take_in(again, out, exchange.Filing()) == care.Taken(draws=602)
+        assert exchange.take_in(again, verdicts, exchange.Filing()) == care.Taken(verdicts=3)
+        assert exchange.take_in(again, out, exchange.Filing()) == care.Taken(already=602)
         key = digest(question(BankedModel("m"), PROMPT, PARAMS, 0))
         assert again.get(key, PROMPT, 0, 9) == full.get(key, PROMPT, 0, 9)
         names = ["v1", "v2", "v3"]
@@ -177,7 +177,7 @@ def test_an_export_comes_in_again_without_loss(full: SqlBank, tmp_path: Path) ->
 
 def test_an_export_is_a_file_of_recorded_samples(full: SqlBank, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
-    assert shelf.write_draws(full, out, "m") == 2
+    assert exchange.write_draws(full, out, "m") == 2
     (recording,) = read_recordings(out)
     assert (recording.prompt, recording.group, len(recording.samples)) == ("why\x00?", "m", 2)
     assert recording.samples[1].answer == "\x1a"
@@ -185,7 +185,7 @@ def test_an_export_is_a_file_of_recorded_samples(full: SqlBank, tmp_path: Path) 
 
 def test_parquet_has_one_row_a_draw(full: SqlBank, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
-    assert shelf.write_draws(full, out) == 602
+    assert exchange.write_draws(full, out) == 602
     rows = pq.read_table(out).to_pylist()
     (first, told) = sorted((row for row in rows if row["model"] == "m"), key=lambda row: row["draw"])
     assert first["text"] == "use\x00 \\ud800é", "what Parquet cannot hold is escaped"
@@ -196,18 +196,18 @@ def test_parquet_has_one_row_a_draw(full: SqlBank, tmp_path: Path) -> None:
 
 def test_an_export_that_cannot_be_written_is_said(full: SqlBank, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"written as \.jsonl or \.parquet"):
-        shelf.write_draws(full, tmp_path / "out.csv")
+        exchange.write_draws(full, tmp_path / "out.csv")
     for name in ("out.jsonl", "out.parquet"):
         with pytest.raises(UsageError, match="cannot be written"):
-            shelf.write_draws(full, tmp_path / "nowhere" / name)
+            exchange.write_draws(full, tmp_path / "nowhere" / name)
 
 
 def test_a_bank_in_postgres_is_filled_and_emptied_alike(full: SqlBank, postgres_url: str, tmp_path: Path) -> None:
     here, there = tmp_path / "here.jsonl", tmp_path / "there.jsonl"
-    shelf.write_draws(full, here)
+    exchange.write_draws(full, here)
     with open_bank(postgres_url) as other:
-        assert shelf.take_in(other, here, shelf.Filing()).draws == 602
-        shelf.write_draws(other, there)
+        assert exchange.take_in(other, here, exchange.Filing()).draws == 602
+        exchange.write_draws(other, there)
         assert other.stat() == full.stat() == [Stat("m", 1, 2, 6), Stat("n", 600, 600, 0)]
-        assert shelf.take_in(other, DATA / "inspect.json", shelf.Filing()).draws == 15
+        assert exchange.take_in(other, DATA / "inspect.json", exchange.Filing()).draws == 15
     assert sorted(there.read_text().splitlines()) == sorted(here.read_text().splitlines())

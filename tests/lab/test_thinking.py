@@ -13,7 +13,7 @@ from mull.errors import UsageError
 from mull.lab import cases, grid, thinking
 from mull.lab.cases import Case, Group, Taken
 from mull.lab.thinking import Round, control, outcome_efficiency, performance, scaling, underthinking
-from mull.stats.paired import Spent
+from mull.stats.frontier import Spent
 from mull.types import Cost, Params
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from mull.lab.cases import read_recorded
 from mull.lab.metrics import Pool
-from mull.lab.verify import accuracy, auc, calibration_error, combined, score_cases, worth
+from mull.lab.verify import accuracy, combined, score_cases, worth
+from mull.stats.ranking import auc, calibration_error
 from mull.verifiers.countdown import CountdownChecker
 
 

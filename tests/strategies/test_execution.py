@@ -21,10 +21,10 @@ from mull import (
     Stopped,
     UsageError,
 )
+from mull.programs.executor import PythonExecutor
 from mull.strategies.execution import Agree, Cluster, Mbr
 from mull.strategies.repair import Distinguish, Repair, Selection
 from mull.testing import FakeModel, fake_run, solve
-from mull.verifiers.execute import PythonExecutor
 
 pytestmark = pytest.mark.skipif(not Path("/usr/bin/bwrap").exists(), reason="no bubblewrap on this machine")
 

@@ -8,7 +8,8 @@ from mull import AnswerKind, Finish, Problem, Prompt, Sample, Trial, UsageError
 from mull.errors import NoSandboxError, SandboxError
 from mull.programs import execute
 from mull.programs.execute import Verdict
-from mull.verifiers.execute import NO_TESTS, GivenTests, PythonExecutor, wavering
+from mull.programs.executor import PythonExecutor
+from mull.verifiers.execute import NO_TESTS, GivenTests, wavering
 
 pytestmark = pytest.mark.skipif(not Path("/usr/bin/bwrap").exists(), reason="no bubblewrap on this machine")
 

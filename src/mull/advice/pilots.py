@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
     from mull.lab.cases import Case, Group
     from mull.lab.grid import Cell
-    from mull.types import Model, Strategy, Task, Verifier
+    from mull.run import Strategy
+    from mull.types import Model, Task, Verifier
 
 
 class Made(NamedTuple):

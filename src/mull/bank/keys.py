@@ -7,8 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mull.trials import Trial
-from mull.types import Model, Pair, Params, Problem, Prompt, Sample
+from mull.types import Model, Pair, Params, Problem, Prompt, Sample, Trial
 
 
 def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[str, Any]:

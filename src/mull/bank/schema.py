@@ -16,10 +16,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mull.bank import Verdict
 from mull.bank.keys import digest
-from mull.trials import Behaviour
-from mull.types import Cost, Finish, Preference, Prompt, Sample, Score
+from mull.types import Behaviour, Cost, Finish, Preference, Prompt, Sample, Score, Verdict
 
 SCHEMA_VERSION = 3
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from mull.bank import Claim, Verdict
+from mull.bank.base import Claim
 from mull.bank.database import Database, lock
 from mull.bank.leases import Worker, expel
 from mull.bank.schema import (
@@ -32,7 +32,7 @@ from mull.bank.schema import (
     verdicts,
 )
 from mull.errors import BankAwayError, BankError
-from mull.types import Prompt, Sample
+from mull.types import Prompt, Sample, Verdict
 
 T = TypeVar("T")
 

@@ -11,23 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mull import spec
+from mull.catalog import DEFAULT_MODEL, Plans, model_of, verifier_of
 from mull.cli.options import (
-    DEFAULT_MODEL,
     BankOption,
     ConfigOption,
     JsonOption,
     MaxTokensOption,
-    Plans,
     SeedOption,
     TemperatureOption,
     VerifierOption,
     bank_at,
-    model_of,
     prepared,
     print_json,
     progress,
     stdout,
-    verifier_of,
 )
 from mull.cli.source import SOURCES, GroupOption, TaskOption, source_at, wanted
 from mull.errors import UnknownNameError, UsageError

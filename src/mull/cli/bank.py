@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mull.catalog import model_of
 from mull.cli.options import (
     BankOption,
     JsonOption,
@@ -17,7 +18,6 @@ from mull.cli.options import (
     SeedOption,
     TemperatureOption,
     bank_at,
-    model_of,
     print_json,
     progress,
     stdout,
@@ -130,12 +130,12 @@ def import_(
 
     Example: mull bank import samples.jsonl --model banked:gpt-4
     """
-    from mull.lab import shelf
+    from mull.lab import exchange
 
     the_model = None if model is None else model_of(model, seed)
-    filing = shelf.Filing(the_model, Params(temperature, max_tokens), seed)
+    filing = exchange.Filing(the_model, Params(temperature, max_tokens), seed)
     with _target(bank) as target, progress("questions", None, as_json) as advance:
-        taken = {str(path): shelf.take_in(target, path, filing, advance) for path in files}
+        taken = {str(path): exchange.take_in(target, path, filing, advance) for path in files}
     _say(taken, as_json)
 
 
@@ -166,16 +166,16 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Hand on what the bank holds; `import` takes the JSONL in again without loss."""
-    from mull.lab import shelf
+    from mull.lab import exchange
 
     with _there(bank) as source, progress("hundreds of questions", None, as_json) as advance:
         if model is not None:
             known = [s.model for s in source.stat()]
             if model not in known:
                 raise UnknownNameError("model of this bank", model, known)
-        told: dict[str, Any] = {"draws": shelf.write_draws(source, out, model, advance), "out": str(out)}
+        told: dict[str, Any] = {"draws": exchange.write_draws(source, out, model, advance), "out": str(out)}
         if verdicts is not None:
-            told |= {"verdicts": shelf.write_verdicts(source, verdicts, advance)}
+            told |= {"verdicts": exchange.write_verdicts(source, verdicts, advance)}
     if as_json:
         print_json(told)
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mull.catalog import verifier_of
 from mull.cli.options import (
     ConfigOption,
     JsonOption,
@@ -19,7 +20,6 @@ from mull.cli.options import (
     TemperatureOption,
     print_json,
     stdout,
-    verifier_of,
 )
 from mull.cli.source import GroupOption, KOption, ProblemsOption, SourceArgument, TaskOption, ks_of, source_at, wanted
 from mull.errors import UsageError

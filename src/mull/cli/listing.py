@@ -10,20 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mull import spec
-from mull.cli.options import (
-    DEFAULT_MODEL,
-    ApiKeyEnvOption,
-    BaseUrlOption,
-    ConfigOption,
-    JsonOption,
-    SeedOption,
-    is_served,
-    judge_of,
-    model_of,
-    print_json,
-    stdout,
-    verifier_of,
-)
+from mull.catalog import DEFAULT_MODEL, is_served, judge_of, model_of, verifier_of
+from mull.cli.options import ApiKeyEnvOption, BaseUrlOption, ConfigOption, JsonOption, SeedOption, print_json, stdout
 from mull.errors import UnknownNameError, UsageError, VerifierError
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mull import spec
+from mull.catalog import DEFAULT_MODEL, Plans, executor_of, judge_of, model_of, verifier_of
 from mull.cli.options import (
-    DEFAULT_MODEL,
     ApiKeyEnvOption,
     BankOption,
     BaseUrlOption,
@@ -26,7 +26,6 @@ from mull.cli.options import (
     JudgeOption,
     MaxTokensOption,
     ModelOption,
-    Plans,
     SecondsOption,
     SeedOption,
     TemperatureOption,
@@ -34,10 +33,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
-    executor_of,
-    judge_of,
     made_by,
-    model_of,
     prepared,
     print_json,
     probe_costs,
@@ -46,13 +42,13 @@ from mull.cli.options import (
     tell_failures,
     tell_scores,
     tell_warnings,
-    verifier_of,
 )
 from mull.cost import total
 from mull.errors import UnknownNameError, UsageError
+from mull.run import Strategy
 from mull.run.trace import Trace, TraceFile
 from mull.run.trace import write as write_trace
-from mull.types import AnswerKind, Budget, Cost, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Strategy, Task
+from mull.types import AnswerKind, Budget, Cost, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Task
 
 if TYPE_CHECKING:
     from mull.run import Run
@@ -256,11 +252,11 @@ class _Live:
 def _show(outcome: Outcome, run: Any, grade: Grade | None) -> None:
     from rich.markup import escape
 
-    from mull.report import table
+    from mull.report import words
 
     console = stdout()
     if outcome.tally:
-        console.print(table.tally(outcome))
+        console.print(words.tally(outcome))
         console.print()
     answer = "no answer" if outcome.answer is None else escape(outcome.answer)
     confidence = "" if outcome.confidence is None else f"   (confidence {outcome.confidence:.2f})"
@@ -272,4 +268,4 @@ def _show(outcome: Outcome, run: Any, grade: Grade | None) -> None:
         console.print(escape(f"went on to stage {outcome.notes['stages']}: {outcome.notes['escalated']}"), style="dim")
     if (advice := outcome.notes.get("advice")) is not None:
         console.print(f"advice: {escape(str(advice))}")
-    console.print(f"{table.cost_line(run.spent, run.seconds)}; stopped: {outcome.stopped.value}", style="dim")
+    console.print(f"{words.cost_line(run.spent, run.seconds)}; stopped: {outcome.stopped.value}", style="dim")

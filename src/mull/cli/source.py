@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from mull import spec
-from mull.cli.options import bank_at, model_of
+from mull.catalog import model_of
+from mull.cli.options import bank_at
 from mull.errors import UnknownNameError, UsageError
 from mull.types import Params
 

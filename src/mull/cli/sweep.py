@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from mull import cost, spec
+from mull.catalog import DEFAULT_MODEL, Plans, executor_of, judge_of, model_of, verifier_of
 from mull.cli.options import (
-    DEFAULT_MODEL,
     ApiKeyEnvOption,
     BankOption,
     BaseUrlOption,
@@ -22,7 +22,6 @@ from mull.cli.options import (
     JsonOption,
     JudgeOption,
     MaxTokensOption,
-    Plans,
     SecondsOption,
     SeedOption,
     TemperatureOption,
@@ -30,10 +29,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
-    executor_of,
-    judge_of,
     made_by,
-    model_of,
     prepared,
     print_json,
     probe_costs,
@@ -41,7 +37,6 @@ from mull.cli.options import (
     stdout,
     tell_failures,
     tell_warnings,
-    verifier_of,
 )
 from mull.errors import UsageError
 from mull.types import Budget, Params

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mull import spec
+from mull.catalog import model_of
 from mull.cli.options import (
     BankOption,
     JsonOption,
@@ -20,7 +21,6 @@ from mull.cli.options import (
     TemperatureOption,
     TokensOption,
     bank_at,
-    model_of,
     print_json,
     progress,
 )

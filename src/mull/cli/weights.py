@@ -45,7 +45,7 @@ def weights(
     from rich.markup import escape
     from rich.table import Table
 
-    from mull.report.table import percent
+    from mull.report.words import percent
 
     shown = Table(title=f"{learnt.problems} problems, {learnt.wrong:.1f} wrong answers to choose among")
     for column in ("member", "answered", "accuracy %", "weight"):

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
-
-
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a JSONL file (`.gz` too) with their line numbers; empty lines are left out."""
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise FileFormatError(path, number, f"not JSON: {error.msg} at column {error.colno}") from error
-                if not isinstance(row, dict):
-                    raise FileFormatError(path, number, f"a JSON object was expected, not {type(row).__name__}")
-                yield number, row
-    except UnicodeDecodeError as error:
-        raise FileFormatError(path, None, f"not UTF-8 text: {error.reason}") from error
-    except (OSError, EOFError) as error:
-        raise FileFormatError(path, None, f"cannot be read: {error}") from error
+from mull.files.lines import read_jsonl
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mull.bank import Verdict, care
+from mull.bank import care
 from mull.bank.keys import digest, question
 from mull.bank.schema import asked_of, draw_row, meta, question_row, sample_of, unpacked, verdict_of, verdict_row
 from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
-from mull.files.records import RecordedSample, read_jsonl, read_recordings
+from mull.files.lines import read_jsonl
+from mull.files.records import RecordedSample, read_recordings
 from mull.lab import foreign
 from mull.models.banked import BankedModel
-from mull.trials import Behaviour
-from mull.types import Cost, Finish, Message, Model, Params, Preference, Prompt, Sample, Score
+from mull.types import Behaviour, Cost, Finish, Message, Model, Params, Preference, Prompt, Sample, Score, Verdict
 
 Tick = Callable[[], None]
 N_AT_ONCE = 500

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
-from mull.files.records import RecordedSample, read_jsonl
+from mull.files.lines import read_jsonl
+from mull.files.records import RecordedSample
 from mull.lab.cases import Case, Group, Source, pool_of_samples
 from mull.replies.answers import canonical, extract
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mull.lab.metrics import SELECTORS, Curves, Floats, Point, Pool, by_problem, summarise, usable_ks
 from mull.stats.estimators import none_in
-from mull.stats.paired import DIFFERENCE, SHARE, Interval, Power, bootstrap, power, resampled_means, wilson
+from mull.stats.intervals import DIFFERENCE, SHARE, Interval, bootstrap, resampled_means, wilson
+from mull.stats.paired import Power, power
 
 N_BINS = 5
 """Bins of difficulty, as in Snell et al. 2024."""

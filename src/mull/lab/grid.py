@@ -13,12 +13,13 @@ from mull import cost
 from mull.bank import Bank
 from mull.lab.metrics import Pool
 from mull.replies.answers import classes_now
-from mull.run import Run
-from mull.stats.paired import Interval, Paired, compare, wilson
-from mull.trials import Executor
+from mull.run import Run, Strategy
+from mull.stats.intervals import Interval, wilson
+from mull.stats.paired import Paired, compare
 from mull.types import (
     Budget,
     Cost,
+    Executor,
     Grade,
     Judge,
     Model,
@@ -28,7 +29,6 @@ from mull.types import (
     Sample,
     Score,
     Stopped,
-    Strategy,
     Task,
     Verifier,
 )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mull.stats.estimators import chance_all_within, pass_at_ks
-from mull.stats.paired import SHARE, Interval, bootstraps
+from mull.stats.intervals import SHARE, Interval, bootstraps
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from mull.errors import UsageError
 from mull.lab.grid import N_AT_ONCE, Cell, Plan, grade
 from mull.run import Run
 from mull.strategies import pick
-from mull.strategies.parallel import chosen
+from mull.strategies.outcomes import chosen
 from mull.types import Problem, Sample, Score, Stopped
 
 

@@ -16,7 +16,9 @@ import numpy as np
 from mull.errors import UsageError
 from mull.lab.cases import Case, Group, Taken
 from mull.lab.metrics import Floats
-from mull.stats.paired import SHARE, Interval, Paired, Spent, bootstrap, paired, resamples, wilson
+from mull.stats.frontier import Spent
+from mull.stats.intervals import SHARE, Interval, bootstrap, resamples, wilson
+from mull.stats.paired import Paired, paired
 
 BUDGETS = ("wait", "at_least", "at_most")
 """Options that say how long a chain of thought is to be."""

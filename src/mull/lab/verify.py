@@ -7,23 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mull.errors import UsageError
 from mull.lab.cases import Case
 from mull.lab.gap import PASSES, Ceiling, ceiling
 from mull.lab.metrics import Pool, by_problem
 from mull.replies.answers import is_latex
-from mull.stats.paired import Interval
+from mull.stats.intervals import Interval
+from mull.stats.ranking import Floats, auc, calibration_error
 from mull.types import AnswerKind, Finish, Problem, Prompt, Sample, Verifier
 from mull.verifiers.combine import LEAST_VERIFIERS, fit_label_model, isotonic
-
-Floats = NDArray[np.float64]
 
 RECORDED = "recorded"
 """The name of the scores that came with the draws."""
 COMBINED = "combined without gold"
-N_BINS = 10
 N_RESAMPLES = 300
 
 
@@ -110,28 +107,6 @@ def worth(name: str, pools: Sequence[Pool], why: str = "", seed: int = 0) -> Wor
 def accuracy(rows: Floats) -> float | None:
     """The share of rows (score, correct) whose verdict is right."""
     return float(np.mean((rows[:, 0] >= PASSES) == (rows[:, 1] > 0))) if len(rows) else None
-
-
-def auc(rows: Floats) -> float | None:
-    """The area under the ROC curve of rows (score, correct), ties in equal parts; `None` without both kinds."""
-    right = np.sort(rows[rows[:, 1] > 0, 0])
-    wrong = np.sort(rows[rows[:, 1] == 0, 0])
-    if not len(right) or not len(wrong):
-        return None
-    below, up_to = np.searchsorted(wrong, right, "left"), np.searchsorted(wrong, right, "right")
-    return float((below + up_to).sum() / 2 / len(right) / len(wrong))
-
-
-def calibration_error(rows: Floats) -> float | None:
-    """The expected calibration error of rows (score, correct) in ten bins of equal width.
-
-    `None` without scores, or where one of them is no probability.
-    """
-    if not len(rows) or rows[:, 0].min() < 0 or rows[:, 0].max() > 1:
-        return None
-    bins = np.clip((rows[:, 0] * N_BINS).astype(np.int64), 0, N_BINS - 1)
-    off = np.bincount(bins, weights=rows[:, 0] - rows[:, 1], minlength=N_BINS)
-    return float(np.abs(off).sum() / len(rows))
 
 
 def calibrated_error(parts: Sequence[Floats]) -> float | None:

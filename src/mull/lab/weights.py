@@ -18,7 +18,7 @@ import numpy as np
 
 from mull.errors import UsageError
 from mull.lab.cases import Case, Taken
-from mull.stats.paired import SHARE, Interval, bootstrap
+from mull.stats.intervals import SHARE, Interval, bootstrap
 
 N_FOLDS = 5
 

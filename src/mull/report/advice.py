@@ -17,7 +17,7 @@ from mull.advice.options import Advice, Option, Route, Verdict, Wish
 from mull.advice.spend import queries_until
 from mull.errors import UsageError
 from mull.report.plot import FORMATS, check_format
-from mull.report.table import ends, short
+from mull.report.words import ends, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

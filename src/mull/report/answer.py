@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mull.lab.measured import UNITS, Choice, Study, amount
-from mull.report.table import ends, percent, points, short
-from mull.stats.paired import Interval
+from mull.advice.among import Choice
+from mull.lab.measured import UNITS, Study, amount
+from mull.report.words import ends, percent, points, short
+from mull.stats.intervals import Interval
 
 
 def known(value: float | None, digits: int = 0) -> str:

@@ -18,7 +18,7 @@ from mull.lab.measured import Measured, Tile, amount
 from mull.lab.metrics import Curves, Point
 from mull.laws.coverage import Law, Prediction
 from mull.report.plot import law_parts
-from mull.report.table import percent, short
+from mull.report.words import percent, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mull.advice.among import choose
 from mull.errors import UsageError
 from mull.lab.cases import Group, Source
-from mull.lab.measured import choose, study, unit_of
+from mull.lab.measured import study, unit_of
 from mull.report import embed
 from mull.report.answer import Answer, answer
 from mull.report.sections import (

@@ -7,14 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mull.advice.among import Choice
 from mull.lab.cases import Source
 from mull.lab.gap import difficulty_bins
-from mull.lab.measured import UNITS, Choice, Measured, Study, amount, at_equal_cost, by_difficulty, by_group, pareto
+from mull.lab.measured import UNITS, Measured, Study, amount, at_equal_cost, by_difficulty, by_group, pareto
 from mull.laws import coverage
 from mull.report import figures
 from mull.report.answer import known
 from mull.report.figures import Figure
-from mull.report.table import law_lines, limits, percent, points, power, short
+from mull.report.table import law_lines, limits, power
+from mull.report.words import percent, points, short
 from mull.stats.paired import paired
 
 MOST_GROUPS = 12

@@ -15,71 +15,9 @@ from mull.lab.metrics import Curves, Point
 from mull.lab.verify import Worth
 from mull.laws.coverage import Law, Prediction
 from mull.laws.limits import SAYS
-from mull.stats.paired import Interval, Power, Spent, at_equal_cost
-from mull.types import Cost, Outcome
-
-
-def number(value: float | None, digits: int = 0) -> str:
-    """A number for people; `?` for an unknown one."""
-    return "?" if value is None else f"{value:,.{digits}f}"
-
-
-def short(value: float | None) -> str:
-    """A large number with its SI prefix."""
-    if value is None:
-        return "?"
-    for size, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g} {prefix}"
-    return f"{value:.3g}"
-
-
-def percent(value: float | None, interval: Interval | None = None) -> str:
-    if value is None:
-        return "?"
-    return f"{100 * value:.1f}" + (f" {ends(interval)}" if interval else "")
-
-
-def points(value: float, interval: Interval | None = None) -> str:
-    """A difference in percentage points."""
-    return f"{100 * value:+.1f}" + (f" {ends(interval, is_signed=True)}" if interval else "")
-
-
-def ends(interval: tuple[float, float], *, is_signed: bool = False) -> str:
-    """The ends of an interval in per cent."""
-    sign = "+" if is_signed else ""
-    return f"[{100 * interval[0]:{sign}.1f}, {100 * interval[1]:{sign}.1f}]"
-
-
-def cost_line(cost: Cost, clock: float) -> str:
-    """What something took, in one line."""
-    parts = [
-        f"{number(cost.calls)} draws",
-        f"{number(cost.output_tokens)} tokens",
-        f"{short(cost.flops)}FLOP" if cost.flops is not None else "FLOPs unknown",
-        f"${cost.usd:.4f}" if cost.usd else ("free" if cost.usd == 0 else "price unknown"),
-        f"{clock:.1f} s",
-    ]
-    return ", ".join(parts)
-
-
-def tally(outcome: Outcome, most: int = 8) -> RichTable:
-    """The votes for each answer as bars."""
-    table = RichTable(box=None, pad_edge=False)
-    table.add_column("answer")
-    table.add_column("votes", justify="right")
-    table.add_column("share", justify="right")
-    table.add_column("")
-    total = sum(weight for _, weight in outcome.tally)
-    for answer, weight in outcome.tally[:most]:
-        share = weight / total if total else 0.0
-        table.add_row(escape(answer), f"{weight:g}", f"{100 * share:.0f} %", "█" * round(30 * share))
-    if len(outcome.tally) > most:
-        rest = sum(weight for _, weight in outcome.tally[most:])
-        table.add_row(
-            f"{len(outcome.tally) - most} more", f"{rest:g}", f"{100 * rest / total if total else 0:.0f} %", ""
-        )
-    return table
+from mull.report.words import ends, number, percent, points, short
+from mull.stats.frontier import Spent, at_equal_cost
+from mull.stats.paired import Power
 
 
 def sweep(table: Table) -> RichTable:

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from mull.lab.thinking import Thinking
-from mull.report.table import ends, number, percent, points
+from mull.report.words import ends, number, percent, points
 
 
 def table(name: str, found: Thinking) -> RichTable:

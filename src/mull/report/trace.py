@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from mull.report.table import short
+from mull.report.words import short
 from mull.run.trace import Candidate, DrawEvent, Event, NoteEvent, PreferEvent, ScoreEvent, TraceFile
 
 MOST_DRAWS = 1_500

@@ -10,14 +10,14 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from mull.bank import Bank
+from mull.bank import Bank, patient
 from mull.bank.keys import digest, question, seed_of
 from mull.cost import affordable, check_quoted
 from mull.errors import UsageError
-from mull.run.asks import Ask, Given, Hold, check_asked
-from mull.run.judging import patient
+from mull.run.asks import Ask, check_asked
+from mull.run.handed import Given
 from mull.run.trace import Trace
-from mull.run.wallet import Purse, Wallet
+from mull.run.wallet import Hold, Purse, Wallet
 from mull.types import (
     Budget,
     Cost,

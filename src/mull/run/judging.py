@@ -8,14 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from mull.bank import Bank, Verdict
+from mull.bank import Bank, patient
 from mull.cost import check_quoted, fits, total
-from mull.errors import BankAwayError
 from mull.run.wallet import Wallet
-from mull.trials import Behaviour
-from mull.types import Cost, Preference, Score, Stopped
+from mull.types import Behaviour, Cost, Preference, Score, Stopped, Verdict
 
-T = TypeVar("T")
 V = TypeVar("V", Score, Preference, Behaviour)
 
 
@@ -29,15 +26,6 @@ class Asking(Generic[V]):
     call: Callable[[Sequence[Any]], Awaitable[Sequence[V]]]
     unknown: Callable[[str], V]
     key_of: Callable[[str, Any], str | None]
-
-
-async def patient(call: Callable[[], T]) -> T:
-    """What the bank says, waited for while its database is away."""
-    while True:
-        try:
-            return call()
-        except BankAwayError as error:
-            await asyncio.sleep(error.pause)
 
 
 async def judged(

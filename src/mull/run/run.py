@@ -6,7 +6,7 @@ import copy
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from mull.bank import Bank
 from mull.bank.keys import behaviour_key, preference_key, score_key
@@ -14,19 +14,21 @@ from mull.errors import UsageError
 from mull.run.draws import Draws
 from mull.run.judging import Asking, V, is_lasting, judged
 from mull.run.trace import Trace
-from mull.trials import Behaviour, Executor, Trial
 from mull.types import (
+    Behaviour,
     Budget,
     Cost,
+    Executor,
     Judge,
     Model,
+    Outcome,
     Pair,
     Params,
     Preference,
     Problem,
     Sample,
     Score,
-    Strategy,
+    Trial,
     Verifier,
 )
 
@@ -175,3 +177,9 @@ class Run(Draws):
         if stopped is not None:
             self.stopped = stopped
         return verdicts
+
+
+class Strategy(Protocol):
+    """A frozen value: its fields are its options and its call is the algorithm."""
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome: ...

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from mull.cost import CEILINGS, Ledger, check_budget, fits, known_or, times, total
-from mull.run.asks import Hold
 from mull.types import Budget, Cost, Stopped
 
 
@@ -99,3 +99,11 @@ class Purse:
     def close(self) -> None:
         """Gives back what is still held."""
         self._wallet.drop(self._hold, *self._more)
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """Budget set aside for `n` calls that cost at most `quote` each."""
+
+    quote: Cost
+    n: int

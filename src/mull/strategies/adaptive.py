@@ -16,7 +16,7 @@ from mull.errors import UnknownNameError, UsageError
 from mull.replies.answers import classes
 from mull.run import Run
 from mull.strategies import pick
-from mull.strategies.parallel import check_at_least, elected
+from mull.strategies.outcomes import check_at_least, elected
 from mull.types import Outcome, Problem, Sample, Stopped
 
 if TYPE_CHECKING:

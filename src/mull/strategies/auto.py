@@ -13,11 +13,11 @@ from mull.allocate.policy import HOPELESS, STOP, Policy
 from mull.equal import Answers
 from mull.errors import UsageError
 from mull.replies.answers import classes
-from mull.run import Run
+from mull.run import Run, Strategy
 from mull.strategies import pick
 from mull.strategies.adaptive import Adaptive
-from mull.strategies.parallel import check_at_least, elected
-from mull.types import AnswerKind, Outcome, Problem, Sample, Score, Stopped, Strategy
+from mull.strategies.outcomes import check_at_least, elected
+from mull.types import AnswerKind, Outcome, Problem, Sample, Score, Stopped
 
 BIGGER = "a bigger model is the better buy"
 """The advice of an outcome whose notes say that more draws buy little."""

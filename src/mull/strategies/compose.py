@@ -12,10 +12,10 @@ from typing import Literal, get_args
 
 from mull.errors import UnknownNameError, UsageError
 from mull.replies.answers import classes
-from mull.run import Run
+from mull.run import Run, Strategy
 from mull.strategies import pick
-from mull.strategies.parallel import check_at_least, turnout
-from mull.types import Judge, Model, Outcome, Problem, Sample, Score, Stopped, Strategy, Verifier
+from mull.strategies.outcomes import check_at_least, turnout
+from mull.types import Judge, Model, Outcome, Problem, Sample, Score, Stopped, Verifier
 
 Choice = Literal["majority", "weighted", "best"]
 

@@ -13,7 +13,7 @@ from mull.run import Run
 from mull.run.asks import Ask
 from mull.strategies import confidence, pick
 from mull.strategies.confidence import Measure, Signal
-from mull.strategies.parallel import check_at_least, elected
+from mull.strategies.outcomes import check_at_least, elected
 from mull.strategies.pick import Ballot
 from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample, Score, Stopped
 

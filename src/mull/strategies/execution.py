@@ -13,9 +13,8 @@ from mull.replies.programs import asked, assertions_of, calls_of, fingerprint, p
 from mull.run import Run
 from mull.strategies import agreement
 from mull.strategies.agreement import Count, Loss, Output
-from mull.strategies.parallel import check_at_least
-from mull.trials import Behaviour, Trial
-from mull.types import Outcome, Problem, Sample, Score
+from mull.strategies.outcomes import check_at_least
+from mull.types import Behaviour, Outcome, Problem, Sample, Score, Trial
 
 PER_DRAW = 5
 """Tests taken from one draw at most, as CodeT does."""

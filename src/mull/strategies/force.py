@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from mull.errors import PromptError, UsageError
 from mull.replies import thinking
 from mull.run import Run
-from mull.strategies.parallel import check_at_least
+from mull.strategies.outcomes import check_at_least
 from mull.strategies.thought import Thought, room_of
 from mull.types import Outcome, Params, Problem
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from mull.errors import UsageError
 from mull.replies.answers import answer_of
 from mull.run import Run
-from mull.strategies.parallel import check_at_least
+from mull.strategies.outcomes import check_at_least
 from mull.types import Finish, Outcome, Problem, Sample, Stopped
 
 

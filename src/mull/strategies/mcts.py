@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from mull.errors import UnknownNameError, UsageError
 from mull.run import Run
-from mull.strategies.parallel import check_at_least
+from mull.strategies.outcomes import check_at_least
 from mull.strategies.stepwise import (
     Branch,
     Pick,

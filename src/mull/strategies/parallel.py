@@ -2,51 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mull.equal import Answers
 from mull.errors import UsageError
 from mull.replies.answers import answer_of, classes
 from mull.run import Run
 from mull.strategies import pick
+from mull.strategies.outcomes import check_at_least, chosen, elected, turnout
 from mull.types import Outcome, Problem, Sample, Score, Stopped
-
-
-def check_at_least(least: int, **options: int) -> None:
-    """Refuses an option below `least`."""
-    for name, value in options.items():
-        if value < least:
-            raise UsageError(f"{name} must be at least {least}, not {value}")
-
-
-def elected(
-    ballot: pick.Ballot,
-    answers: Answers,
-    samples: Sequence[Sample],
-    scores: Sequence[Score],
-    stopped: Stopped,
-) -> Outcome:
-    """The outcome of a vote."""
-    place = pick.representative(ballot.answer, answers, scores)
-    best = None if place is None else samples[place]
-    notes = turnout(answers)
-    return Outcome(best, ballot.answer, tuple(samples), tuple(scores), ballot.tally, ballot.share, stopped, notes)
-
-
-def turnout(answers: Answers) -> dict[str, float | str | None]:
-    """What the outcome of a vote says of those that did not vote, or may have voted for another class than theirs."""
-    return {"no_answer": answers.count(None), "undecided": answers.undecided}
-
-
-def chosen(
-    place: int | None, problem: Problem, samples: Sequence[Sample], scores: Sequence[Score], stopped: Stopped
-) -> Outcome:
-    """The outcome of choosing one candidate by its score."""
-    if place is None:
-        return Outcome(None, None, tuple(samples), tuple(scores), stopped=stopped)
-    best = samples[place]
-    return Outcome(best, answer_of(problem, best), tuple(samples), tuple(scores), (), scores[place].value, stopped)
 
 
 @dataclass(frozen=True)

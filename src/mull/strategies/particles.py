@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mull.errors import UsageError
 from mull.run import Run
-from mull.strategies.parallel import check_at_least
+from mull.strategies.outcomes import check_at_least
 from mull.strategies.stepwise import Branch, Pick, Search, check_options, check_scores_steps, flat, rank
 from mull.types import Outcome, Problem
 

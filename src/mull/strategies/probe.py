@@ -13,7 +13,7 @@ from mull.errors import UnknownNameError, UsageError
 from mull.replies import thinking
 from mull.replies.answers import classes
 from mull.run import Run
-from mull.strategies.parallel import check_at_least
+from mull.strategies.outcomes import check_at_least
 from mull.strategies.thought import Thought, room_of
 from mull.types import Finish, Outcome, Problem, Sample, Stopped
 

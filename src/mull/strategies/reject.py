@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mull.errors import UsageError
 from mull.run import Run
-from mull.strategies.parallel import check_at_least
+from mull.strategies.outcomes import check_at_least
 from mull.strategies.stepwise import Branch, Pick, Search, check_has_verifier, check_options, flat, rank, shares
 from mull.types import Outcome, Problem
 

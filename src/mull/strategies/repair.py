@@ -30,9 +30,8 @@ from mull.strategies.execution import (
     tried,
     tried_by,
 )
-from mull.strategies.parallel import check_at_least, chosen
-from mull.trials import Behaviour, Trial
-from mull.types import AnswerKind, Outcome, Problem, Sample, Score
+from mull.strategies.outcomes import check_at_least, chosen
+from mull.types import AnswerKind, Behaviour, Outcome, Problem, Sample, Score, Trial
 
 Selection = Literal["distinguish", "cluster", "tests"]
 

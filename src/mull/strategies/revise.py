@@ -15,7 +15,7 @@ from mull.replies.thinking import Delimiters
 from mull.run import Run
 from mull.run.asks import Ask
 from mull.strategies import pick
-from mull.strategies.parallel import check_at_least, elected
+from mull.strategies.outcomes import check_at_least, elected
 from mull.types import Finish, Message, Outcome, Problem, Prompt, Sample, Score, Stopped
 
 Feedback = Literal["none", "critique", "score", "tests", "oracle"]

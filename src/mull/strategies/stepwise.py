@@ -11,7 +11,7 @@ from mull.replies.answers import classes
 from mull.run import Run
 from mull.run.asks import Ask
 from mull.strategies import pick
-from mull.strategies.parallel import chosen, elected
+from mull.strategies.outcomes import chosen, elected
 from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample, Score
 
 Pick = Literal["weighted", "majority", "best"]

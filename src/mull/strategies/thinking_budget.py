@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from mull.replies import thinking
 from mull.replies.answers import answer_of
 from mull.run import Run
-from mull.strategies.parallel import check_at_least
+from mull.strategies.outcomes import check_at_least
 from mull.types import Finish, Outcome, Problem
 
 TOLERANCE, SLACK = 1.25, 16

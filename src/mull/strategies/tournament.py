@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mull.equal import Answers
 from mull.replies.answers import classes
 from mull.run import Run
-from mull.strategies.parallel import check_at_least, turnout
+from mull.strategies.outcomes import check_at_least, turnout
 from mull.types import Outcome, Pair, Preference, Problem, Sample, Stopped
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mull.errors import UsageError
 from mull.run import Run
-from mull.strategies.parallel import check_at_least
+from mull.strategies.outcomes import check_at_least
 from mull.strategies.stepwise import (
     Branch,
     Pick,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError, NoSandboxError, SandboxError
-from mull.files.records import read_jsonl
+from mull.files.lines import read_jsonl
 from mull.programs import execute
 from mull.programs.execute import Bench, Suite, Verdict
 from mull.replies.programs import asked, examples_of, program_of

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mull.errors import FileFormatError, UsageError
-from mull.files.records import read_jsonl
+from mull.files.lines import read_jsonl
 from mull.train.label import Labelled
 from mull.types import Cost
 

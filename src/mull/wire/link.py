@@ -16,8 +16,6 @@ from mull.wire.replies import Malformed, Reply, Stream, error_of, is_overflow, r
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mull.models.served.requests import Capabilities
-
 KEEP_ALIVE = 4.0
 """Seconds that a connection may lie idle: less than servers wait, who drop a request that arrives as they close."""
 MANY_BYTES = 16 << 20
@@ -52,10 +50,6 @@ class Link:
     def __init__(self, urls: Sequence[str], key: str | None, limits: Limits) -> None:
         self.pool = Pool(urls, limits)
         self.limits = limits
-        self.lock = asyncio.Lock()
-        self.can: Capabilities | None = None
-        self.token_ids: dict[str, int] = {}
-        """The first token of texts that were asked for."""
         self._key = key
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key is not None:

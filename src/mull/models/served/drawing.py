@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from mull.cost import total
 from mull.errors import ModelError
-from mull.models.served.requests import Asked, Capabilities
+from mull.models.served.capabilities import Capabilities
+from mull.models.served.requests import Asked
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.wire.endpoints import Endpoint, Unusable
 from mull.wire.link import Broken, Link, Refused, Rejected

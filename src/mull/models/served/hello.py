@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mull.errors import ModelError, UnknownNameError, UsageError
 from mull.models.served import backends, template
-from mull.models.served.requests import Capabilities
+from mull.models.served.capabilities import Capabilities
+from mull.models.served.connection import Connection
 from mull.types import Cost, Purse
 from mull.wire.endpoints import Unusable
 from mull.wire.link import Broken, Link, Refused, Rejected
@@ -101,7 +102,7 @@ def forget(model: OpenAIModel) -> None:
     path.unlink(missing_ok=True)
 
 
-async def greet(model: OpenAIModel, link: Link, purse: Purse | None) -> Capabilities:
+async def greet(model: OpenAIModel, link: Connection, purse: Purse | None) -> Capabilities:
     """Looks whether the server is there and has the model, and finds out what it can do where that is not known.
 
     Raises `UsageError` for a server that is none of the kind or lacks the model, `ModelError` where it cannot be
@@ -179,7 +180,7 @@ async def _hello(model: OpenAIModel, link: Link, url: str) -> Capabilities:
     return await _kind(model, link, url, rows)
 
 
-async def first_tokens(model: OpenAIModel, link: Link, texts: Sequence[str], can: Capabilities) -> dict[str, int]:
+async def first_tokens(model: OpenAIModel, link: Connection, texts: Sequence[str], can: Capabilities) -> dict[str, int]:
     """The number of the token that each text begins with, where the server adds to logits by number.
 
     Raises `ModelError` where it does not tell them any more.

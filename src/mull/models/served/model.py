@@ -15,17 +15,18 @@ from weakref import WeakKeyDictionary
 
 from mull.cost import Price
 from mull.errors import UsageError
-from mull.models.served.requests import Capabilities, ask, bound
+from mull.models.served.capabilities import Capabilities
+from mull.models.served.requests import ask, bound
 from mull.models.served.template import ChatTemplate
 from mull.types import Cost, Draw, Params, Prompt, Purse, Sample
 from mull.wire.endpoints import Limits
 
 if TYPE_CHECKING:
-    from mull.wire.link import Link
+    from mull.models.served.connection import Connection
 
-_links: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[OpenAIModel, tuple[AsyncGenerator[Link, None], Link]]] = (
-    WeakKeyDictionary()
-)
+_links: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, dict[OpenAIModel, tuple[AsyncGenerator[Connection, None], Connection]]
+] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class OpenAIModel:
         if self.capabilities is None:
             await probe.greet(self, await self.link(), purse)
 
-    async def link(self) -> Link:
+    async def link(self) -> Connection:
         """The connections of this event loop; they are closed when it shuts down its asynchronous generators."""
         loop = asyncio.get_running_loop()
         links = _links.setdefault(loop, {})
@@ -135,10 +136,10 @@ class OpenAIModel:
             links[self] = keeper, await anext(keeper)
         return links[self][1]
 
-    async def _keep(self) -> AsyncGenerator[Link, None]:
-        from mull.wire.link import Link
+    async def _keep(self) -> AsyncGenerator[Connection, None]:
+        from mull.models.served.connection import Connection
 
-        link = Link(self.urls, self._key(), self.limits)
+        link = Connection(self.urls, self._key(), self.limits)
         try:
             yield link
         finally:

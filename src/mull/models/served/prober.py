@@ -16,7 +16,8 @@ from mull.cost import total
 from mull.errors import ModelError, UsageError
 from mull.models.served import backends
 from mull.models.served import hello as probe
-from mull.models.served.requests import COMPLETIONS, Capabilities, ask, bias_fields, encode, merged
+from mull.models.served.capabilities import Capabilities
+from mull.models.served.requests import COMPLETIONS, ask, bias_fields, encode, merged
 from mull.types import Cost, Params, Prompt
 from mull.wire.endpoints import Unusable
 from mull.wire.link import Broken, Link, Refused, Rejected

@@ -1,0 +1,107 @@
+"""What names stand for: models, verifiers, judges and strategies by their specs, or as `mull.toml` gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mull import spec
+from mull.errors import UnknownNameError, UsageError
+from mull.types import Budget, Served
+
+DEFAULT_MODEL = "nano"
+
+
+def model_of(
+    text: str, seed: int, config: Path | None = None, base_url: str | None = None, api_key_env: str | None = None,
+    budget: Budget | None = None,
+) -> Any:  # fmt: skip
+    """The model of a name: at a URL, in `mull.toml`, or built in. A budget is checked against the prices there."""
+    if base_url is not None:
+        return _model_at(base_url, text, api_key_env)
+    if api_key_env is not None:
+        raise UsageError("--api-key-env goes with --base-url; for a model of mull.toml, api_key_env goes there")
+    name = text.strip().partition(":")[0]
+    if name in spec.MODELS and config is None:
+        return spec.build("model", spec.MODELS, text, seed=seed)
+    from mull.config import settings
+
+    known = settings.read(config)
+    if name in spec.MODELS:
+        return spec.build("model", spec.MODELS, text, seed=seed)
+    if text not in known.models:
+        raise UnknownNameError("model", text, [*spec.MODELS, *known.models])
+    from mull.models.served import configured
+
+    if budget is not None:
+        configured.check_priced(known, text, budget)
+    return configured.configured(known, text)
+
+
+def _model_at(base_url: str, text: str, api_key_env: str | None) -> Any:
+    import asyncio
+
+    from mull.models.served import configured
+
+    served = asyncio.run(configured.only_model(base_url, api_key_env)) if text == DEFAULT_MODEL else text
+    return configured.at_url(base_url, served, api_key_env)
+
+
+def is_served(model: Any) -> bool:
+    """Whether a model is behind a server."""
+    return isinstance(model, Served)
+
+
+def verifier_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
+    """The verifier of a spec, or of a name that `mull.toml` gives to one."""
+    return None if text is None else _named("verifier", spec.VERIFIERS, text, seed, config)
+
+
+def judge_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
+    """The judge of a spec, or of a name that `mull.toml` gives to one."""
+    return None if text is None else _named("judge", spec.JUDGES, text, seed, config)
+
+
+def _named(kind: str, table: dict[str, str], text: str, seed: int, config: Path | None) -> Any:
+    if text.partition(":")[0].strip() not in table:
+        from mull.config import settings
+
+        known = settings.read(config)
+        named = known.verifiers if kind == "verifier" else known.judges
+        if text not in named:
+            raise UnknownNameError(kind, text.partition(":")[0], [*table, *named])
+        text = named[text]
+    return spec.build(kind, table, text, models=lambda name: model_of(name, seed, config), seed=seed)
+
+
+class Plans:
+    """Strategies by their specs, and the models that are named in them: each made once, whichever names it."""
+
+    def __init__(self, seed: int, config: Path | None, budget: Budget | None = None) -> None:
+        self._seed, self._config, self._budget = seed, config, budget
+        self._models: dict[str, Any] = {}
+
+    @property
+    def models(self) -> list[Any]:
+        """The models that were named inside so far."""
+        return list(self._models.values())
+
+    def _model(self, name: str) -> Any:
+        if name not in self._models:
+            self._models[name] = model_of(name, self._seed, self._config, budget=self._budget)
+        return self._models[name]
+
+    def build(self, text: str, **defaults: Any) -> Any:
+        """The strategy of a spec; models, verifiers and judges in it may be those of `mull.toml`."""
+
+        def named(kind: str, table: dict[str, str]) -> spec.Make:
+            return lambda text: _named(kind, table, text, self._seed, self._config)
+
+        return spec.build(
+            "strategy", spec.STRATEGIES, text, models=self._model, verifiers=named("verifier", spec.VERIFIERS),
+            judges=named("judge", spec.JUDGES), **defaults,
+        )  # fmt: skip
+
+
+def executor_of(text: str) -> Any:
+    return spec.build("executor", spec.EXECUTORS, text)

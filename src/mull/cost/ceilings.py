@@ -1,0 +1,63 @@
+"""Whether something is within what ceilings leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+from mull.cost.price import PRICED_BY
+from mull.errors import UsageError
+from mull.types import Budget, Cost, Params
+
+CEILINGS: dict[str, Callable[[Cost], float | None]] = {
+    "calls": lambda cost: cost.calls,
+    "tokens": lambda cost: cost.tokens,
+    "usd": lambda cost: cost.usd,
+    "flops": lambda cost: cost.flops,
+}
+"""What each ceiling of a `Budget` caps; `seconds` is time on the clock and not among them."""
+
+
+def check_budget(budget: Budget) -> None:
+    """Refuses a ceiling below zero."""
+    for f in fields(budget):
+        value = getattr(budget, f.name)
+        if value is not None and value < 0:
+            raise UsageError(f"a budget cannot be negative: {f.name} = {value}")
+
+
+def check_quoted(budget: Budget, quote: Cost, name: str) -> None:
+    """Refuses a ceiling on something whose price nobody knows, since it could not be kept."""
+    for ceiling, of in CEILINGS.items():
+        if getattr(budget, ceiling) is not None and of(quote) is None:
+            needed = PRICED_BY.get(ceiling)
+            remedy = f"give {needed} (of [models.{name}] in mull.toml), or " if needed else ""
+            raise UsageError(
+                f"a ceiling on {ceiling} cannot be kept: {name} has no known price in {ceiling}; "
+                f"{remedy}leave the ceiling out"
+            )
+
+
+def fits(left: Budget, quote: Cost) -> bool:
+    """Whether something of this cost is within what is left."""
+    for ceiling, of in CEILINGS.items():
+        top, most = getattr(left, ceiling), of(quote)
+        if top is not None and most is not None and most > top:
+            return False
+    return True
+
+
+def affordable(left: Budget, quote: Cost, params: Params, n: int) -> tuple[int, Params]:
+    """How many of `n` draws at this price each are within what is left, and how long each may be.
+
+    Only a last draw that the ceiling on tokens leaves too little room for is shortened.
+    """
+    for ceiling, of in CEILINGS.items():
+        top, each = getattr(left, ceiling), of(quote)
+        if top is None or each is None:
+            continue
+        if ceiling == "tokens" and 0 < top < params.max_tokens:
+            n, params = min(n, 1), replace(params, max_tokens=int(top))
+        elif each > 0:
+            n = min(n, int(max(top, 0) // each))
+    return n, params

@@ -1,0 +1,87 @@
+"""Arithmetic of costs, exact whatever their order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
+
+from mull.types import Cost
+
+
+def times(cost: Cost, n: int) -> Cost:
+    """The cost of doing the same `n` times."""
+    parts = {f.name: getattr(cost, f.name) for f in fields(cost)}
+    return Cost(**{name: None if value is None else value * n for name, value in parts.items()})
+
+
+_NAMES = [f.name for f in fields(Cost)]
+
+
+_parts = attrgetter(*_NAMES)
+
+
+_REALS = {"flops", "usd", "seconds"}
+"""The parts of a `Cost` that are no whole numbers."""
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum of costs, the same to the last bit whatever their order; `None` where one is unknown."""
+    columns = list(zip(*map(_parts, costs), strict=True))
+    if not columns:
+        return Cost()
+    sums = (math.fsum if name in _REALS else sum for name in _NAMES)
+    parts: list[Any] = [None if None in column else add(column) for add, column in zip(sums, columns, strict=True)]
+    return Cost(*parts)
+
+
+class Ledger:
+    """A running `total` in constant time: exact, so the same to the last bit whatever the order of the costs."""
+
+    def __init__(self) -> None:
+        self._sums: list[int | list[float] | None] = [[] if name in _REALS else 0 for name in _NAMES]
+
+    def add(self, cost: Cost) -> None:
+        for i, value in enumerate(_parts(cost)):
+            before = self._sums[i]
+            if value is None or before is None:
+                self._sums[i] = None
+            elif isinstance(before, list):
+                _add_exactly(before, value)
+            else:
+                self._sums[i] = before + value
+
+    @property
+    def total(self) -> Cost:
+        """The sum of all that was added; `None` where one was unknown."""
+        parts: list[Any] = [math.fsum(part) if isinstance(part, list) else part for part in self._sums]
+        return Cost(*parts)
+
+
+def _add_exactly(partials: list[float], value: float) -> None:
+    """Keeps numbers whose exact sum is that of all values so far (Shewchuk 1997)."""
+    n = 0
+    for other in partials:
+        high = value + other
+        big, small = (value, other) if abs(value) >= abs(other) else (other, value)
+        low = small - (high - big)
+        if low:
+            partials[n] = low
+            n += 1
+        value = high
+    partials[n:] = [value]
+
+
+def mean(costs: Sequence[Cost]) -> Cost:
+    """The mean of each part; `None` where one is unknown."""
+    whole = total(costs)
+    parts = {f.name: getattr(whole, f.name) for f in fields(whole)}
+    return Cost(**{name: None if value is None or not costs else value / len(costs) for name, value in parts.items()})
+
+
+def known_or(cost: Cost, limit: Cost) -> Cost:
+    """`cost` with its unknown parts taken as if they had reached `limit`."""
+    parts = {f.name: getattr(limit if getattr(cost, f.name) is None else cost, f.name) for f in fields(cost)}
+    return Cost(**parts)

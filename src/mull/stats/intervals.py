@@ -1,0 +1,63 @@
+"""Intervals: bootstrap over problems, and Wilson's for a share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mull.stats.estimators import bootstrap_t
+
+N_RESAMPLES = 2000
+
+
+class Interval(NamedTuple):
+    """The ends of a 95 % interval."""
+
+    low: float
+    high: float
+
+
+SHARE = (0.0, 1.0)
+
+
+DIFFERENCE = (-1.0, 1.0)
+
+
+def bootstrap(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None) -> Interval:
+    """A bootstrap interval for the mean, resampling problems; `bootstraps` for one column."""
+    return bootstraps(np.asarray(values, dtype=np.float64)[:, None], seed, bounds)[0]
+
+
+def bootstraps(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None) -> list[Interval]:
+    """The interval of each column's mean, by `estimators.bootstrap_t`; `values` are [problems, columns].
+
+    All columns see the same resamples. `bounds` are the ends of what a value can be, such as `SHARE`.
+    """
+    matrix = np.asarray(values, dtype=np.float64)
+    ends = bootstrap_t(matrix, resamples(len(matrix), seed), bounds=bounds)
+    return [Interval(float(low), float(high)) for low, high in ends]
+
+
+def resamples(n: int, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Iterator[NDArray[np.float64]]:
+    """How often each of n problems came when n were drawn with replacement, once for each resample."""
+    rng = np.random.default_rng(seed)
+    for _ in range(n_resamples):
+        yield np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
+
+
+def resampled_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+    """Means of the columns over problems drawn with replacement, [resamples, columns]."""
+    return np.array([row @ values for row in resamples(len(values), seed)]) / len(values)
+
+
+def wilson(n_correct: int, n: int) -> Interval:
+    """Wilson's score interval for a share of n problems."""
+    z = 1.959963984540054
+    p, z2 = n_correct / n, z * z
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = z * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return Interval(max(0.0, centre - half), min(1.0, centre + half))

@@ -1,0 +1,102 @@
+"""Conversations, how to sample from them, and the numbered draws that come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from mull.types.costs import Cost
+
+
+class Finish(StrEnum):
+    """Why a draw ended."""
+
+    STOP = "stop"
+    """The model ended its reply."""
+    STOP_STRING = "stop_string"
+    """One of `Params.stop` came up; it is not part of the text."""
+    LENGTH = "length"
+    """`Params.max_tokens` or the model's context was used up."""
+    ERROR = "error"
+    """The reply could not be used; it never votes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation, and the start of the reply that the model is to continue."""
+
+    messages: tuple[Message, ...]
+    prefix: str = ""
+
+    @classmethod
+    def user(cls, content: str) -> Prompt:
+        """A conversation of one user message."""
+        return cls((Message("user", content),))
+
+    def extend(self, text: str) -> Prompt:
+        """The same conversation with `text` added to the partial reply."""
+        return replace(self, prefix=self.prefix + text)
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """How to sample. `top_p=1` and `top_k=0` switch those filters off; temperature 0 is greedy."""
+
+    temperature: float = 1.0
+    max_tokens: int = 512
+    stop: tuple[str, ...] = ()
+    top_p: float = 1.0
+    top_k: int = 0
+    logprobs: int | None = None
+    """Ask for token log-probabilities and for this many of the likeliest tokens beside each; `None`: not needed."""
+    logit_bias: tuple[tuple[str, float], ...] = ()
+    """Added to the logit of the token that each of these texts begins with; refused where a model cannot do it."""
+    thinking_tokens: int | None = None
+    """The server's own limit on a whole reply's thought; refused where none was found to be kept. `None`: no limit."""
+
+
+class Draw(NamedTuple):
+    """One draw to be made: its number among the draws of its question, and the seed that belongs to it."""
+
+    number: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One numbered draw.
+
+    `text` continues `prompt.prefix`. `draw` is its number among the draws of this question, `seed` what it
+    was drawn with (`None`: the server took none), `logprobs` one natural logarithm a token (`None`: not
+    told), `answer` an answer that came beside the text, as recordings have (`None`: read it from the text).
+    `reasoning` is the thought that a server tells apart from the text, `alternatives` the likeliest tokens at
+    each place with their logarithms, and `batch` how many draws shared its request (`None`: no such thing);
+    its cost is then its share of what the request cost.
+    """
+
+    prompt: Prompt
+    text: str
+    finish: Finish
+    cost: Cost = Cost(calls=1)
+    draw: int = 0
+    seed: int | None = None
+    logprobs: tuple[float, ...] | None = None
+    answer: str | None = None
+    error: str | None = None
+    reasoning: str | None = None
+    alternatives: tuple[tuple[tuple[str, float], ...], ...] | None = None
+    batch: int | None = None
+
+    @property
+    def reply(self) -> str:
+        """The whole reply: what the prompt had begun and what the model added."""
+        return self.prompt.prefix + self.text

@@ -1,0 +1,149 @@
+"""What a model, a verifier, a judge and an executor must offer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from mull.types.conversation import Draw, Params, Prompt, Sample
+from mull.types.costs import Cost
+from mull.types.problems import Problem
+from mull.types.verdicts import Behaviour, Pair, Preference, Score, Trial
+
+
+@runtime_checkable
+class Purse(Protocol):
+    """What a call of `Model.sample` spends from: told what was lost, asked before more is spent than was quoted."""
+
+    def __call__(self, cost: Cost) -> None:
+        """A draw was begun, cost this and was not delivered."""
+        ...
+
+    def hold(self, cost: Cost) -> bool:
+        """Sets so much aside until the call ends, as for a second attempt at a draw; `False`: no ceiling allows it."""
+        ...
+
+    def pay(self, cost: Cost) -> None:
+        """Something beside draws was paid for, as a look at what a server can do."""
+        ...
+
+
+class Model(Protocol):
+    """Remote, embedded, recorded, fake or wrapped: all the same to a strategy."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str:
+        """What its draws are banked under: the name and all else that changes them, such as the weights."""
+        ...
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether it can go on from `Prompt.prefix`; asked before anything is spent."""
+        ...
+
+    def quote(self, prompt: Prompt, params: Params) -> Cost:
+        """The most that one draw can cost, held before it is made. `None` where that is unknown."""
+        ...
+
+    def sample(
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+    ) -> AsyncGenerator[Sample, None]:
+        """The draws asked for, as they finish; `Sample.draw` is `Draw.number`.
+
+        Fewer draws mean that there are no more. Closing the generator cancels what is under way, and `lost`
+        is then told the cost of every draw that was begun and not delivered. A run gives a `Purse` as `lost`.
+        """
+        ...
+
+
+@runtime_checkable
+class Served(Protocol):
+    """What a model behind a server has beside `Model`: it must find out what the server can do."""
+
+    @property
+    def why_no_continuation(self) -> str:
+        """Why `can_continue` is false, and what would help."""
+        ...
+
+    async def prepare(self, purse: Purse | None = None) -> None:
+        """Finds out what the server can do, unless that is known; `purse` pays for it."""
+        ...
+
+
+class Verifier(Protocol):
+    """Outcome reward, process reward, tests, a proof: what tells good replies from bad ones."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str | None:
+        """What its scores are banked under: the name and all else that changes them.
+
+        `None`: they are not kept, because they are too cheap or because they depend on more than the problem and
+        the reply, such as the other samples.
+        """
+        ...
+
+    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
+        """The most that scoring these samples can cost."""
+        ...
+
+    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+        """One score for each sample, in order."""
+        ...
+
+
+class ProcessVerifier(Verifier, Protocol):
+    """A verifier whose scores have `Score.steps`, and whose value of a reply's beginning tells what it promises.
+
+    Tree searches ask for `split` before they spend anything; a verifier that has none scores whole replies only.
+    """
+
+    @property
+    def split(self) -> str | None:
+        """What ends a step; `None`: it scores whole replies only."""
+        ...
+
+
+class Judge(Protocol):
+    """Says which of two replies is better."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str | None:
+        """What its preferences are banked under: the name and all else that changes them. `None`: too cheap to keep."""
+        ...
+
+    def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
+        """The most that these comparisons can cost."""
+        ...
+
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
+        """One preference for each pair, in order."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs programs that a model wrote, kept apart from the machine, and says what they did."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str | None:
+        """What what it tells is banked under: the name and all else that changes them. `None`: not to be kept."""
+        ...
+
+    def quote(self, problem: Problem, trials: Sequence[Trial]) -> Cost:
+        """The most that these trials can cost."""
+        ...
+
+    async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Behaviour]:
+        """What each program did, in order."""
+        ...
