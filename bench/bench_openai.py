@@ -96,14 +96,16 @@ async def bare(url: str) -> float:
 
 async def mull(url: str, use_n: bool) -> float:
     from mull import AnswerKind, Problem, Prompt, Run
-    from mull.models.served import hello as probe
+    from mull.models.served import known
     from mull.models.served.capabilities import Capabilities
+    from mull.models.served.deployment import Deployment
     from mull.models.served.model import OpenAIModel
     from mull.strategies.parallel import Majority
     from mull.wire.endpoints import Limits
 
-    model = OpenAIModel("m", (url,), "m", limits=Limits(concurrency=CONCURRENCY), use_n=use_n)
-    probe.save(model, Capabilities(n=True, seed=True))
+    deployment = Deployment("m", (url,), "m", limits=Limits(concurrency=CONCURRENCY), use_n=use_n)
+    model = OpenAIModel(deployment)
+    known.save(deployment, Capabilities(n=True, seed=True))
     problem = Problem("p", Prompt.user(str(MESSAGE["content"])), AnswerKind.NUMBER)
     await Majority(64)(problem, Run(model))
     run = Run(model)

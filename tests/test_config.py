@@ -45,24 +45,25 @@ def test_a_whole_file(tmp_path: Path) -> None:
     config = read(tmp_path / "mull.toml")
     model = configured(config, "qwen")
     assert model.name == "qwen"
-    assert model.urls == ("http://localhost:8000/v1", "http://localhost:8001/v1")
-    assert model.served == "Qwen/Qwen3-8B"
-    assert model.price == Price(0.1, 0.4, 8e9, 0.01)
-    assert (model.limits.concurrency, model.limits.retries, model.limits.timeout) == (32, 2, 90.0)
-    assert not model.use_n
-    assert model.template is not None
-    assert model.template.text == "{{ bos_token }}x"
-    assert model.template.bos_token == "<s>"
-    assert model.extra_body == {"reasoning_effort": "low"}
+    served = model.deployment
+    assert served.urls == ("http://localhost:8000/v1", "http://localhost:8001/v1")
+    assert served.served == "Qwen/Qwen3-8B"
+    assert served.price == Price(0.1, 0.4, 8e9, 0.01)
+    assert (served.limits.concurrency, served.limits.retries, served.limits.timeout) == (32, 2, 90.0)
+    assert not served.use_n
+    assert served.template is not None
+    assert served.template.text == "{{ bos_token }}x"
+    assert served.template.bos_token == "<s>"
+    assert served.extra_body == {"reasoning_effort": "low"}
     assert model.identity.startswith("qwen:Qwen/Qwen3-8B:awq/")
-    assert configured(config, "words").served == "words"
+    assert configured(config, "words").deployment.served == "words"
 
 
 def test_a_template_out_of_a_tokenizers_settings(tmp_path: Path) -> None:
     told = {"chat_template": [{"name": "default", "template": "x"}], "bos_token": {"content": "<s>"}, "eos_token": None}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(told))
     text = '[models.m]\nbase_url = "http://a/v1"\nchat_template = "tokenizer_config.json"'
-    template = configured(parse(text, tmp_path / "mull.toml"), "m").template
+    template = configured(parse(text, tmp_path / "mull.toml"), "m").deployment.template
     assert template is not None
     assert (template.text, template.bos_token, template.eos_token) == ("x", "<s>", "")
 
@@ -148,7 +149,7 @@ def test_an_architecture_prices_flops_exactly(tmp_path: Path) -> None:
     for told in (f"{{ {table} }}", "'sizes.json'"):
         config = parse(f"[models.m]\nbase_url = 'http://a/v1'\narchitecture = {told}\n", tmp_path / "mull.toml")
         check_priced(config, "m", Budget(flops=1.0))
-        assert configured(config, "m").price.architecture == read_config(nano)
+        assert configured(config, "m").deployment.price.architecture == read_config(nano)
 
 
 def test_a_file_that_is_asked_for_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,4 +190,4 @@ def test_the_example_of_the_documentation_is_read() -> None:
     page = (Path(__file__).parents[1] / "docs" / "servers.md").read_text()
     example = page.partition("```toml\n")[2].partition("```")[0]
     model = configured(parse(example, Path("mull.toml")), "qwen")
-    assert model.price == Price(0.05, 0.2, 8.2e9)
+    assert model.deployment.price == Price(0.05, 0.2, 8.2e9)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import mull
@@ -37,6 +38,41 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.Import):
             found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("mull.")}
     return found
+
+
+def named(path: Path) -> str:
+    """The name that a file of the source is imported by."""
+    return ".".join(("mull", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def files_used(path: Path, files: Mapping[str, Path]) -> set[str]:
+    """The files that a file imports, wherever in it: late and under TYPE_CHECKING too. Names are absolute."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports by a relative name"
+            parts = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [part if part in files else str(node.module) for part in parts]
+        else:
+            continue
+        found |= {name for name in names if name in files}
+    return found
+
+
+def test_no_two_files_import_each_other_in_a_circle() -> None:
+    """Files that import nothing which is left are taken away in turn; what stays is in a circle or above one.
+
+    A package's face hands on what its files have, so it is no file of its own here.
+    """
+    files = {named(path): path for path in SOURCE.rglob("*.py") if path.name != "__init__.py"}
+    left = {name: files_used(path, files) - {name} for name, path in files.items()}
+    while free := {name for name, used in left.items() if not used & left.keys()}:
+        left = {name: used for name, used in left.items() if name not in free}
+    while tops := left.keys() - set().union(*left.values()):
+        left = {name: used for name, used in left.items() if name not in tops}
+    assert sorted(left) == [], "these files import each other in a circle"
 
 
 def test_imports_go_down_only() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fault_server import FaultServer
+from mull.models.served.deployment import Deployment
 from mull.models.served.model import OpenAIModel
 from mull.wire.endpoints import Limits
 
@@ -25,6 +26,6 @@ def served() -> Callable[..., OpenAIModel]:
     def build(*servers: FaultServer, served: str = "words", **options: object) -> OpenAIModel:
         names = {name: options.pop(name) for name in list(options) if name in Limits.__dataclass_fields__}
         urls = tuple(server.url for server in servers)
-        return OpenAIModel("words", urls, served, limits=replace(FAST, **names), **options)
+        return OpenAIModel(Deployment("words", urls, served, limits=replace(FAST, **names), **options))
 
     return build

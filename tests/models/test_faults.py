@@ -10,6 +10,7 @@ from mull import Budget, Cost, Finish, Params, Prompt, Run, UsageError
 from mull.cost import Price
 from mull.errors import ModelError
 from mull.models.served.model import OpenAIModel
+from mull.models.served.opened import opened
 from mull.wire.backoff import retry_after
 from mull.wire.endpoints import Endpoint, Limits, Pool
 
@@ -314,7 +315,7 @@ async def test_a_server_that_takes_only_so_many_at_once_is_not_pressed(served) -
     async with FaultServer(n="rejected", capacity=5, latency=0.005) as server:
         model = served(server, patience=60.0)
         draws = await Run(model).draw(HELLO, 400)
-        endpoint = (await model.link()).pool.endpoints[0]
+        endpoint = (await opened(model.deployment)).link.pool.endpoints[0]
         assert endpoint.limit <= 12
         assert server.counts["429"] < 150
     assert all(draw.finish is Finish.STOP for draw in draws)

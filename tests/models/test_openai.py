@@ -11,8 +11,8 @@ from fault_server import FaultServer, says
 from mull import Budget, Cost, Finish, Message, Params, Prompt, Run, UsageError
 from mull.bank import open_bank
 from mull.cost import Price
-from mull.models.served.model import clean_url
 from mull.types import Draw
+from mull.wire.address import clean_url
 
 HELLO = Prompt.user("hello")
 

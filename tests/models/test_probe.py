@@ -6,7 +6,8 @@ import pytest
 
 from fault_server import WORDS, FaultServer, says
 from mull import Budget, Params, Prompt, Run, UsageError
-from mull.models.served import hello as probe
+from mull.models.served import known
+from mull.models.served.opened import opened
 from mull.models.served.prober import _cuts, _goes_on
 from mull.models.served.template import ChatTemplate
 from mull.strategies.tree import Beam
@@ -197,17 +198,17 @@ async def test_what_was_found_is_kept_on_disk_until_the_server_is_another(served
     async with FaultServer() as server:
         model = served(server)
         await model.prepare()
-        (file,) = probe.folder().glob("*.json")
-        assert file == probe.place(model)
+        (file,) = known.folder().glob("*.json")
+        assert file == known.place(model.deployment)
         n_probes = len(server.bodies)
-        monkeypatch.setattr(probe, "_known", {})
+        monkeypatch.setattr(known, "_known", {})
         assert model.capabilities is not None
         assert model.can_continue
-        links = await model.link()
-        links.can = None
+        here = await opened(model.deployment)
+        here.can = None
         await Run(model).draw(HELLO, 1)
         assert len(server.bodies) == n_probes + 1, "of the same version: known"
-        server.version, links.can = "2", None
+        server.version, here.can = "2", None
         await Run(model).draw(HELLO, 1)
         assert len(server.bodies) > n_probes + 5, "of another version: found out anew"
         assert model.capabilities.version == "2"
@@ -216,8 +217,8 @@ async def test_what_was_found_is_kept_on_disk_until_the_server_is_another(served
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"form": 1}', '{"form": 0}', "\xff"])
 def test_a_damaged_file_is_as_if_it_were_not_there(served, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = served(FaultServer(url="http://127.0.0.1:9/v1"))
-    monkeypatch.setattr(probe, "_known", {})
-    place: Path = probe.place(model)
+    monkeypatch.setattr(known, "_known", {})
+    place: Path = known.place(model.deployment)
     place.parent.mkdir(parents=True)
     place.write_text(text, encoding="latin-1")
     assert model.capabilities is None

@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from mull.models.served.deployment import Deployment
 from mull.models.served.model import OpenAIModel
 from mull.models.served.template import read_template
 from mull.runtime import WEIGHTS
@@ -99,7 +100,7 @@ def llama_url(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def llama(llama_url: str) -> OpenAIModel:
-    return OpenAIModel("llama", (llama_url,), "nano", limits=PATIENT, template=TEMPLATE)
+    return OpenAIModel(Deployment("llama", (llama_url,), "nano", limits=PATIENT, template=TEMPLATE))
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +110,7 @@ def transformers(folder: Path) -> Iterator[OpenAIModel]:
         "transformers", "transformers", "serve", folder / "nano", "--host", "127.0.0.1", "--port", "PORT",
         "--device", "cpu", folder=folder,
     ) as url:  # fmt: skip
-        yield OpenAIModel("transformers", (url,), str(folder / "nano"), limits=PATIENT, template=TEMPLATE)
+        yield OpenAIModel(Deployment("transformers", (url,), str(folder / "nano"), limits=PATIENT, template=TEMPLATE))
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +119,7 @@ def mlx(folder: Path) -> Iterator[OpenAIModel]:
     with running(
         "mlx", "mlx_lm.server", "--model", folder / "nano", "--host", "127.0.0.1", "--port", "PORT", folder=folder
     ) as url:
-        yield OpenAIModel("mlx", (url,), str(folder / "nano"), limits=PATIENT, template=TEMPLATE)
+        yield OpenAIModel(Deployment("mlx", (url,), str(folder / "nano"), limits=PATIENT, template=TEMPLATE))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pytest
 from mull import Cost, Finish, Outcome, Params, Problem, Prompt, Run, Sample, UsageError, spec
 from mull.errors import ModelError
 from mull.models.embedded import Nano
+from mull.models.served.deployment import Deployment
 from mull.models.served.model import OpenAIModel
 
 CHAIN = Prompt.user("b:a+45;a:9;c:b-30;c?")
@@ -65,8 +66,10 @@ def test_the_probe_finds_what_the_server_does(model: OpenAIModel) -> None:
 
 @pytest.mark.parametrize("model", ALL, indirect=True)
 def test_draws_have_their_seeds_and_come_again(model: OpenAIModel) -> None:
-    first = drawn(replace(model, limits=replace(model.limits, concurrency=1)), HARD, 4, max_tokens=30)
-    again = drawn(replace(model, limits=replace(model.limits, concurrency=1)), HARD, 4, max_tokens=30)
+    limits = replace(model.deployment.limits, concurrency=1)
+    alone = OpenAIModel(replace(model.deployment, limits=limits))
+    first = drawn(alone, HARD, 4, max_tokens=30)
+    again = drawn(alone, HARD, 4, max_tokens=30)
     assert [said(s) for s in first] == [said(s) for s in again]
     assert all(s.seed is not None for s in first)
 
@@ -197,7 +200,7 @@ def test_a_context_overflow_is_that_draws_error(llama: OpenAIModel) -> None:
 
 def test_a_proxy_before_a_server(litellm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRONT_KEY", "sk-front")
-    model = OpenAIModel("front", (litellm,), "front", api_key_env="FRONT_KEY")
+    model = OpenAIModel(Deployment("front", (litellm,), "front", api_key_env="FRONT_KEY"))
     (here,) = drawn(Nano(), CHAIN, 1, temperature=0.0, max_tokens=100)
     (there,) = drawn(model, CHAIN, 1, temperature=0.0, max_tokens=100)
     assert "".join(said(there).split()) == "".join(here.text.split())

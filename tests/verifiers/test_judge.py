@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mull import spec
 from mull.errors import ModelError, UsageError
 from mull.models.embedded import Nano
+from mull.models.served.deployment import Deployment
 from mull.models.served.model import OpenAIModel
 from mull.run import Run
 from mull.testing import FakeModel
@@ -490,11 +491,12 @@ async def test_a_judge_behind_a_server(tmp_path: Path, monkeypatch: pytest.Monke
 
     fake.say = say
     async with serving(fake) as url:
-        model = OpenAIModel("judge", (url + "/v1",), "judge", limits=HASTY)
+        model = OpenAIModel(Deployment("judge", (url + "/v1",), "judge", limits=HASTY))
         right, wrong = await GenRM(model).score(PROBLEM, [sample("14"), sample("20")])
         assert right.value == pytest.approx(0.8)
         assert wrong.value == pytest.approx(0.3)
-    (gone,) = await GenRM(OpenAIModel("judge", (url + "/v1",), "gone", limits=HASTY)).score(PROBLEM, [sample("14")])
+    gone_model = OpenAIModel(Deployment("judge", (url + "/v1",), "gone", limits=HASTY))
+    (gone,) = await GenRM(gone_model).score(PROBLEM, [sample("14")])
     assert gone.value is None
     assert "the judge failed" in gone.why
 

@@ -99,15 +99,18 @@ def _served(
 
 
 async def _probe(model: OpenAIModel) -> None:
-    from mull.models.served import hello as probe
+    from mull.models.served.known import forget
 
-    probe.forget(model)
+    forget(model.deployment)
     await model.prepare()
 
 
 def _served_entry(model: OpenAIModel) -> dict[str, Any]:
     can = model.capabilities
-    entry: dict[str, Any] = {"name": model.name, "about": f"{model.served} at {', '.join(model.urls)}"}
+    entry: dict[str, Any] = {
+        "name": model.name,
+        "about": f"{model.deployment.served} at {', '.join(model.deployment.urls)}",
+    }
     if can is None:
         return {**entry, "options": {"not probed yet": "mull list models --probe"}, "probe": None}
     told = {

@@ -10,6 +10,7 @@ from mull.config.settings import Config
 from mull.cost import Price
 from mull.cost.flops import Architecture, read_architecture, read_config
 from mull.errors import UsageError
+from mull.models.served.deployment import Deployment
 from mull.models.served.model import OpenAIModel
 from mull.models.served.template import ChatTemplate, read_template
 from mull.types import Budget
@@ -28,7 +29,7 @@ def configured(config: Config, name: str) -> OpenAIModel:
     except (TypeError, ValueError) as error:
         raise config.refuse(f"what is not JSON cannot be sent: {error}", "models", name, "extra_body") from error
     try:
-        model = OpenAIModel(name, urls, table.model or name, table.api, table.api_key_env, extra=extra)
+        deployment = Deployment(name, urls, table.model or name, table.api, table.api_key_env, extra=extra)
     except UsageError as error:
         raise config.refuse(str(error), "models", name, "base_url") from error
     limits = Limits(
@@ -39,9 +40,12 @@ def configured(config: Config, name: str) -> OpenAIModel:
         table.usd_per_mtok_in, table.usd_per_mtok_out, table.active_params, table.usd_per_mtok_cached,
         _architecture(config, name),
     )  # fmt: skip
-    return replace(
-        model, price=price, limits=limits, use_n=table.use_n, most_n=table.most_n, stream=table.stream,
-        template=_template(config, name), bank_as=":".join(filter(None, (name, model.served, table.version))),
+    bank_as = ":".join(filter(None, (name, deployment.served, table.version)))
+    return OpenAIModel(
+        replace(
+            deployment, price=price, limits=limits, use_n=table.use_n, most_n=table.most_n, stream=table.stream,
+            template=_template(config, name), bank_as=bank_as,
+        )
     )  # fmt: skip
 
 
@@ -89,16 +93,17 @@ def check_priced(config: Config, name: str, budget: Budget) -> None:
 
 def at_url(url: str, served: str, api_key_env: str | None) -> OpenAIModel:
     """A model at a URL, with nothing else known of it."""
-    return OpenAIModel(served, (url,), served, api_key_env=api_key_env)
+    return OpenAIModel(Deployment(served, (url,), served, api_key_env=api_key_env))
 
 
 async def only_model(url: str, api_key_env: str | None) -> str:
     """The model of a server that has one. Raises `UsageError` where it has several, or none."""
-    from mull.models.served import hello as probe
+    from mull.models.served.hello import models_at
+    from mull.models.served.opened import opened
 
-    model = at_url(url, "?", api_key_env)
-    ids = await probe.models_at(model, await model.link())
+    deployment = Deployment("?", (url,), "?", api_key_env=api_key_env)
+    ids = await models_at(deployment, (await opened(deployment)).link)
     if len(ids) != 1:
         what = "lists no models" if not ids else f"has several: {', '.join(ids[:20])}"
-        raise UsageError(f"{model.urls[0]} {what}; name one with --model")
+        raise UsageError(f"{deployment.urls[0]} {what}; name one with --model")
     return ids[0]

@@ -6,19 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mull.cost import total
 from mull.errors import ModelError
 from mull.models.served.capabilities import Capabilities
+from mull.models.served.deployment import Deployment
 from mull.models.served.requests import Asked
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.wire.endpoints import Endpoint, Unusable
 from mull.wire.link import Broken, Link, Refused, Rejected
 from mull.wire.replies import Choice, Reply, Usage, share
-
-if TYPE_CHECKING:
-    from mull.models.served.model import OpenAIModel
 
 ENDED = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_string"}
 CUT = {"length", "max_tokens", "max_output_tokens"}
@@ -34,7 +31,7 @@ class Batch:
 
     def __init__(
         self,
-        model: OpenAIModel,
+        deployment: Deployment,
         link: Link,
         asked: Asked,
         prompt: Prompt,
@@ -44,7 +41,7 @@ class Batch:
         purse: Purse | None,
         deliver: Callable[[Sample], None],
     ) -> None:
-        self._model, self._link, self._asked = model, link, asked
+        self._deployment, self._link, self._asked = deployment, link, asked
         self._prompt, self._params, self._purse, self._deliver = prompt, params, purse, deliver
         self._left = list(draws)
         self._can = can
@@ -61,7 +58,7 @@ class Batch:
             try:
                 endpoint = await pool.acquire(endpoint)
             except Unusable as error:
-                raise ModelError(f"{self._model.name}: {error}") from error
+                raise ModelError(f"{self._deployment.name}: {error}") from error
             why, pause = None, 0.0
             started = time.monotonic()
             try:
@@ -72,7 +69,7 @@ class Batch:
                 pause = limits.wait(n_refused) + (error.wait or 0.0)
                 if time.monotonic() + pause > give_up_at:
                     raise ModelError(
-                        f"{self._model.name}: {endpoint.url} takes nothing, and mull waits at most "
+                        f"{self._deployment.name}: {endpoint.url} takes nothing, and mull waits at most "
                         f"{limits.patience:g} s: {error}"
                     ) from error
             except Broken as error:
@@ -142,7 +139,7 @@ class Batch:
         """
         n = len(choices)
         if n == 1:
-            return [self._model.price.cost(usage.prompt, usage.output, usage.cached)]
+            return [self._deployment.price.cost(usage.prompt, usage.output, usage.cached)]
         outputs: list[int | None] = [None] * n
         if usage.output is not None:
             sizes = [0 if c is None else len(c.text) + len(c.reasoning or "") for c in choices]
@@ -153,7 +150,7 @@ class Batch:
                 outputs = list(counts)
         prompts = [usage.prompt] + [None if usage.prompt is None else 0] * (n - 1)
         cached = [usage.cached] + [None if usage.cached is None else 0] * (n - 1)
-        return [self._model.price.cost(*parts) for parts in zip(prompts, outputs, cached, strict=True)]
+        return [self._deployment.price.cost(*parts) for parts in zip(prompts, outputs, cached, strict=True)]
 
     def _fault(self, choice: Choice) -> str | None:
         """Why a reply cannot be used, if it cannot."""
@@ -197,14 +194,14 @@ class Batch:
 
     def _waste_all(self, seconds: float) -> None:
         """An attempt at the draws that are left came to nothing, and nobody told what it cost."""
-        unknown = replace(self._model.price.cost(None, None, None), calls=0, seconds=seconds)
+        unknown = replace(self._deployment.price.cost(None, None, None), calls=0, seconds=seconds)
         for draw in self._left:
             self._wasted.setdefault(draw.number, []).append(unknown)
 
     def _may_retry(self) -> bool:
         if self._purse is None:
             return True
-        quote = self._model.quote(self._prompt, self._params)
+        quote = self._deployment.quote(self._prompt, self._params, self._can)
         return all(self._purse.hold(quote) for _ in self._left)
 
     def _failed(self, draw: Draw, cost: Cost, why: str) -> Sample:

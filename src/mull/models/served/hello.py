@@ -2,143 +2,62 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from mull.errors import ModelError, UnknownNameError, UsageError
 from mull.models.served import backends, template
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.connection import Connection
-from mull.types import Cost, Purse
+from mull.models.served.deployment import Deployment
+from mull.models.served.known import known, save
+from mull.models.served.opened import Opened
+from mull.models.served.prober import Prober
+from mull.types import Purse
 from mull.wire.endpoints import Unusable
 from mull.wire.link import Broken, Link, Refused, Rejected
 from mull.wire.replies import Malformed, read_object
 
-if TYPE_CHECKING:
-    from mull.models.served.model import OpenAIModel
-
-FORM = 2
-"""Of the files; one of another form is as if it were not there."""
 MOST_CALLS, MOST_TOKENS = 42, 24
 """Requests that finding out takes at most, and tokens of each."""
 N_HELLOS = 3
 
-_known: dict[Path, Capabilities | None] = {}
 
-
-def folder() -> Path:
-    """Where it is kept: beside the bank's file, or in the user's data folder."""
-    bank = os.environ.get("MULL_BANK", "")
-    if bank and "://" not in bank:
-        return Path(bank).parent / "probes"
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return data / "mull" / "probes"
-
-
-def place(model: OpenAIModel) -> Path:
-    """The file of one model on one server."""
-    told = [
-        model.urls[0],
-        model.served,
-        model.api,
-        model.extra,
-        None if model.template is None else model.template.text,
-    ]
-    return folder() / (hashlib.blake2b(json.dumps(told).encode(), digest_size=12).hexdigest() + ".json")
-
-
-def known(model: OpenAIModel) -> Capabilities | None:
-    """What was found out of a model before, by this process or an earlier one."""
-    path = place(model)
-    if path not in _known:
-        _known[path] = _load(path)
-    return _known[path]
-
-
-def _load(path: Path) -> Capabilities | None:
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-        if row.pop("form") != FORM:
-            return None
-        row.pop("url"), row.pop("model")
-        cost, told = Cost(**row.pop("cost")), row.pop("template")
-        read = None if told is None else template.ChatTemplate(**told)
-        return Capabilities(
-            **{
-                **row,
-                "rejects": tuple(row["rejects"]),
-                "ignores": tuple(row["ignores"]),
-                "cost": cost,
-                "template": read,
-            }
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # it is found out again
-
-
-def save(model: OpenAIModel, can: Capabilities) -> None:
-    """Keeps what was found out. Where the disk does not let it, this process knows it all the same."""
-    path = place(model)
-    _known[path] = can
-    row = {"form": FORM, "url": model.urls[0], "model": model.served, **asdict(can)}
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(row, indent=1), encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        return
-
-
-def forget(model: OpenAIModel) -> None:
-    """Lets it be found out anew."""
-    path = place(model)
-    _known[path] = None
-    path.unlink(missing_ok=True)
-
-
-async def greet(model: OpenAIModel, link: Connection, purse: Purse | None) -> Capabilities:
+async def greet(here: Opened, purse: Purse | None) -> Capabilities:
     """Looks whether the server is there and has the model, and finds out what it can do where that is not known.
 
     Raises `UsageError` for a server that is none of the kind or lacks the model, `ModelError` where it cannot be
     reached. Where no ceiling leaves room for finding out, the least is taken for granted, and only by this process.
     """
-    from mull.models.served.prober import Prober
-
-    async with link.lock:
-        if link.can is not None:
-            return link.can
-        seen = await look(model, link)
-        can = known(model)
+    async with here.lock:
+        if here.can is not None:
+            return here.can
+        deployment = here.deployment
+        seen = await look(deployment, here.link)
+        can = known(deployment)
         if can is None or (can.backend, can.version) != (seen.backend, seen.version):
-            quote = replace(model.price.cost(MOST_CALLS * 100, MOST_CALLS * MOST_TOKENS), calls=MOST_CALLS)
+            quote = replace(deployment.price.cost(MOST_CALLS * 100, MOST_CALLS * MOST_TOKENS), calls=MOST_CALLS)
             if purse is not None and not purse.hold(quote):
                 why = "no ceiling left room to find out; mull list models --probe does"
-                link.can = replace(seen, why=why)
-                return link.can
-            prober = Prober(model, link, seen)
+                here.can = replace(seen, why=why)
+                return here.can
+            prober = Prober(deployment, here.link, seen)
             try:
                 can = await prober.find_out()
             finally:
                 if purse is not None:
                     purse.pay(prober.cost)
-            save(model, can)
-        link.can = can
+            save(deployment, can)
+        here.can = can
         return can
 
 
-async def look(model: OpenAIModel, link: Link) -> Capabilities:
+async def look(deployment: Deployment, link: Link) -> Capabilities:
     """What a server says of itself, for nothing: its kind, version and chat template."""
     seen: Capabilities | None = None
     reasons = []
     for endpoint in link.pool.endpoints:
         try:
-            told = await _hello(model, link, endpoint.url)
+            told = await _hello(deployment, link, endpoint.url)
         except Refused as error:
             reasons.append(f"{endpoint.url}: {error}")
             endpoint.n_failed = 3
@@ -152,8 +71,8 @@ async def look(model: OpenAIModel, link: Link) -> Capabilities:
         try:
             link.pool.check()
         except Unusable as error:
-            raise ModelError(f"{model.name}: {error}") from error
-        raise ModelError(f"{model.name}: {'; '.join(reasons)}; is the server running?")
+            raise ModelError(f"{deployment.name}: {error}") from error
+        raise ModelError(f"{deployment.name}: {'; '.join(reasons)}; is the server running?")
     return seen
 
 
@@ -173,50 +92,19 @@ async def _get(link: Link, url: str) -> tuple[int, bytes]:
     raise AssertionError
 
 
-async def _hello(model: OpenAIModel, link: Link, url: str) -> Capabilities:
+async def _hello(deployment: Deployment, link: Link, url: str) -> Capabilities:
     """Of one endpoint. Raises `UsageError`, `Refused` or `Rejected`."""
     rows = await _listed(link, url)
-    check_model(model, _ids(rows))
-    return await _kind(model, link, url, rows)
+    check_model(deployment, _ids(rows))
+    return await _kind(deployment, link, url, rows)
 
 
-async def first_tokens(model: OpenAIModel, link: Connection, texts: Sequence[str], can: Capabilities) -> dict[str, int]:
-    """The number of the token that each text begins with, where the server adds to logits by number.
-
-    Raises `ModelError` where it does not tell them any more.
-    """
-    if can.biases != "ids":
-        return {}
-    for text in texts:
-        if text not in link.token_ids:
-            found = await first_token(model, link, text)
-            if found is None:
-                raise ModelError(f"{model.name}: its server does not tell the tokens of {text!r} any more")
-            link.token_ids[text] = found
-    return link.token_ids
-
-
-async def first_token(model: OpenAIModel, link: Link, text: str) -> int | None:
-    """The number of a text's first token: vLLM, SGLang and llama.cpp tell it at `/tokenize`. `None`: it is not told."""
-    body = {
-        "model": model.served, "prompt": text, "content": text, "add_special_tokens": False, "add_special": False
-    }  # fmt: skip
-    root = model.urls[0].removesuffix("/v1")
-    try:
-        status, raw = await link.post(root + "/tokenize", json.dumps(body).encode())
-        tokens = read_object(raw).get("tokens") if status == 200 else None
-    except (Refused, Broken, Rejected, Malformed):
-        return None
-    first = tokens[0] if isinstance(tokens, list) and tokens else None
-    return first if isinstance(first, int) and not isinstance(first, bool) else None
-
-
-async def models_at(model: OpenAIModel, link: Link) -> list[str]:
+async def models_at(deployment: Deployment, link: Link) -> list[str]:
     """What the first endpoint lists. Raises `UsageError` or `ModelError`."""
     try:
-        return _ids(await _listed(link, model.urls[0]))
+        return _ids(await _listed(link, deployment.urls[0]))
     except (Refused, Rejected) as error:
-        raise ModelError(f"{model.urls[0]}: {error}") from error
+        raise ModelError(f"{deployment.urls[0]}: {error}") from error
 
 
 def _ids(rows: list[dict[str, Any]]) -> list[str]:
@@ -245,12 +133,14 @@ async def _listed(link: Link, url: str) -> list[dict[str, Any]]:
     return []  # not every server has such a list
 
 
-def check_model(model: OpenAIModel, ids: list[str]) -> None:
+def check_model(deployment: Deployment, ids: list[str]) -> None:
     """Refuses a model that a server does not list, where it lists any. Raises `UsageError`."""
-    if not ids or model.served in ids or f"{model.served}:latest" in ids:
+    if not ids or deployment.served in ids or f"{deployment.served}:latest" in ids:
         return
     shown = ", ".join(ids[:20]) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
-    raise UsageError(f"{UnknownNameError('model', model.served, ids)} The server {model.urls[0]} has: {shown}")
+    raise UsageError(
+        f"{UnknownNameError('model', deployment.served, ids)} The server {deployment.urls[0]} has: {shown}"
+    )
 
 
 async def _no_server(link: Link, url: str) -> str:
@@ -264,7 +154,7 @@ async def _no_server(link: Link, url: str) -> str:
     return words
 
 
-async def _kind(model: OpenAIModel, link: Link, url: str, rows: list[dict[str, Any]]) -> Capabilities:
+async def _kind(deployment: Deployment, link: Link, url: str, rows: list[dict[str, Any]]) -> Capabilities:
     """The kind of server, by what it says of its models, or by the pages that only such a server has."""
     owners = {row.get("owned_by") for row in rows}
     root = url.removesuffix("/v1")
@@ -274,7 +164,7 @@ async def _kind(model: OpenAIModel, link: Link, url: str, rows: list[dict[str, A
         page = await _page(link, root + backend.version_path) if backend.version_path else {}
         version = page.get(backend.version_field)
         if by_owner is not None or version is not None:
-            told = model.template or template.told(page)
+            told = deployment.template or template.told(page)
             return _seen(backend, "" if version is None else str(version), told)
     page = await _page(link, root + "/openapi.json")
     info = page.get("info")
@@ -282,8 +172,8 @@ async def _kind(model: OpenAIModel, link: Link, url: str, rows: list[dict[str, A
     for backend in backends.BACKENDS:
         if backend.openapi and (backend.openapi in str(info.get("title")) or backend.openapi in paths):
             version = "" if info.get("title") == "FastAPI" else str(info.get("version", ""))
-            return _seen(backend, version, model.template)
-    return _seen(backends.UNKNOWN, "", model.template)
+            return _seen(backend, version, deployment.template)
+    return _seen(backends.UNKNOWN, "", deployment.template)
 
 
 def _seen(backend: backends.Backend, version: str, told: template.ChatTemplate | None) -> Capabilities:

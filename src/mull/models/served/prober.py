@@ -10,21 +10,19 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mull.cost import total
 from mull.errors import ModelError, UsageError
 from mull.models.served import backends
-from mull.models.served import hello as probe
 from mull.models.served.capabilities import Capabilities
+from mull.models.served.deployment import Deployment
 from mull.models.served.requests import COMPLETIONS, ask, bias_fields, encode, merged
+from mull.models.served.tokens import first_token
 from mull.types import Cost, Params, Prompt
 from mull.wire.endpoints import Unusable
 from mull.wire.link import Broken, Link, Refused, Rejected
 from mull.wire.replies import Choice, Reply
-
-if TYPE_CHECKING:
-    from mull.models.served.model import OpenAIModel
 
 QUESTIONS = (
     "Count from one to twenty in words, separated by spaces.",
@@ -43,8 +41,8 @@ OTHER_SEEDS = (11, 12, 13)
 class Prober:
     """Finds out what a server can do with a model; `cost` is what that has taken so far."""
 
-    def __init__(self, model: OpenAIModel, link: Link, seen: Capabilities) -> None:
-        self._model, self._link, self._can = model, link, seen
+    def __init__(self, deployment: Deployment, link: Link, seen: Capabilities) -> None:
+        self._deployment, self._link, self._can = deployment, link, seen
         self._costs: list[Cost] = []
         self._thought: tuple[Prompt, float] | None = None
         """A question over which it thought, and for how many tokens."""
@@ -72,7 +70,7 @@ class Prober:
         fields: Mapping[str, Any] | None = None, can: Capabilities | None = None, stream: bool = False,
     ) -> Reply:  # fmt: skip
         """One short reply. Raises `Rejected`, or `ModelError` where the server is of no use."""
-        asked = ask(self._model, prompt, Params(temperature, TOKENS, stop), can or self._can)
+        asked = ask(self._deployment, prompt, Params(temperature, TOKENS, stop), can or self._can)
         told = merged(json.loads(asked.body(1, None)), fields or {})
         if raw is not None:
             told.pop("messages")
@@ -83,7 +81,7 @@ class Prober:
             try:
                 endpoint = await self._link.pool.acquire()
             except Unusable as error:
-                raise ModelError(f"{self._model.name}: {error}") from error
+                raise ModelError(f"{self._deployment.name}: {error}") from error
             started = time.monotonic()
             try:
                 reply = await self._link.attempt(endpoint, path, body, retry=attempt, most_bytes=1 << 20, stream=stream)
@@ -95,11 +93,11 @@ class Prober:
                 last = error
                 if isinstance(error, Broken):
                     seconds = time.monotonic() - started
-                    unknown = replace(self._model.price.cost(None, None, None), calls=0, seconds=seconds)
+                    unknown = replace(self._deployment.price.cost(None, None, None), calls=0, seconds=seconds)
                     self._costs.append(replace(unknown, retries=1))
             else:
                 usage = reply.usage
-                cost = self._model.price.cost(usage.prompt, usage.output, usage.cached)
+                cost = self._deployment.price.cost(usage.prompt, usage.output, usage.cached)
                 self._costs.append(replace(cost, seconds=time.monotonic() - started))
                 if raw is None and not prompt.prefix and usage.prompt is not None:
                     self._can = replace(self._can, overhead=max(self._can.overhead or 0, usage.prompt))
@@ -107,7 +105,7 @@ class Prober:
             finally:
                 self._link.pool.release(endpoint)
             await self._link.pause(attempt + 1)
-        raise ModelError(f"{self._model.name}: {self._model.urls[0]} does not answer: {last}")
+        raise ModelError(f"{self._deployment.name}: {self._deployment.urls[0]} does not answer: {last}")
 
     async def _tries(self, prompt: Prompt, **options: Any) -> Reply | None:
         """The same, `None` where the server rejects it."""
@@ -156,7 +154,7 @@ class Prober:
                     self._can = replace(self._can, rejects=tuple({*self._can.rejects, *extra}))
                 else:
                     break
-        raise ModelError(f"{self._model.name}: {self._model.urls[0]} rejects a plain question: {said}")
+        raise ModelError(f"{self._deployment.name}: {self._deployment.urls[0]} rejects a plain question: {said}")
 
     async def _find_seed(self, question: Prompt) -> None:
         """Twice the same seed, then others: the first two are alike and some other is not."""
@@ -198,7 +196,7 @@ class Prober:
     async def _find_logprobs(self, question: Prompt) -> None:
         if "logprobs" in self._can.rejects:
             return
-        is_chat = self._model.api == "chat"
+        is_chat = self._deployment.api == "chat"
         fields = {"logprobs": True, "top_logprobs": 2} if is_chat else {"logprobs": 2}
         reply = await self._tries(question, fields=fields)
         self._can = replace(self._can, logprobs=reply is not None and bool(_only(reply).logprobs))
@@ -222,7 +220,7 @@ class Prober:
         word = words[0]
         way, token_ids = backends.named(self._can.backend).biases, dict[str, int]()
         if way == "ids":
-            token = await probe.first_token(self._model, self._link, word)
+            token = await first_token(self._deployment, self._link, word)
             if token is None:
                 return
             token_ids[word] = token
@@ -233,7 +231,7 @@ class Prober:
 
     async def _find_limit(self) -> None:
         """Where it thinks: does a field that should make it think less do so?"""
-        if self._thought is None or self._model.api != "chat":
+        if self._thought is None or self._deployment.api != "chat":
             return
         question, n_free = self._thought
         if n_free < 2 * (SHORT_THOUGHT + SLACK):
@@ -275,7 +273,7 @@ class Prober:
 
     async def _find_continuation(self, question: Prompt, greedy: Choice) -> None:
         """Each way to continue that is worth trying, until one goes on where the greedy reply was cut."""
-        if self._model.api == "completions":
+        if self._deployment.api == "completions":
             self._can = replace(self._can, continues="trailing")
             return
         backend = backends.named(self._can.backend)

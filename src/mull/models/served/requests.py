@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mull.errors import UsageError
 from mull.models.served import backends
-from mull.types import Params, Prompt
-
-if TYPE_CHECKING:
-    from mull.models.served.model import OpenAIModel
-
 from mull.models.served.capabilities import Capabilities
+from mull.models.served.deployment import Deployment
+from mull.types import Params, Prompt
 
 CHAT, COMPLETIONS = "/chat/completions", "/completions"
 
@@ -44,21 +41,25 @@ class Asked:
 
 
 def ask(
-    model: OpenAIModel, prompt: Prompt, params: Params, can: Capabilities, token_ids: Mapping[str, int] | None = None
+    deployment: Deployment,
+    prompt: Prompt,
+    params: Params,
+    can: Capabilities,
+    token_ids: Mapping[str, int] | None = None,
 ) -> Asked:
     """The request for a prompt. Raises `UsageError` for what the server cannot do.
 
     `token_ids` has the first token of each text of `Params.logit_bias`, where the server goes by numbers.
     """
     backend = backends.named(can.backend)
-    body: dict[str, Any] = {"model": model.served}
-    path = _put_prompt(body, model, prompt, can)
+    body: dict[str, Any] = {"model": deployment.served}
+    path = _put_prompt(body, deployment, prompt, can)
     # What is asked for is said even where it is the usual, for servers have defaults of their own.
     body |= {"temperature": params.temperature, "top_p": params.top_p, can.length: params.max_tokens}
     body |= {name: value for name, value in backend.plain.items() if name not in can.rejects}
     if params.top_k:
         if "top_k" in can.rejects:
-            raise UsageError(f"{model.name}: its server does not take top_k")
+            raise UsageError(f"{deployment.name}: its server does not take top_k")
         body["top_k"] = params.top_k
     cut_at: tuple[str, ...] = ()
     if params.stop:
@@ -72,23 +73,23 @@ def ask(
         body |= bias_fields(params.logit_bias, can, token_ids or {})
     if params.thinking_tokens is not None:
         if can.limits is None:
-            raise UsageError(f"{model.name}: its server keeps no thinking budget, and one was asked for")
+            raise UsageError(f"{deployment.name}: its server keeps no thinking budget, and one was asked for")
         body |= backends.thinking_fields(can.limits, params.thinking_tokens)
     n_tops = 0
     if params.logprobs is not None:
         if not can.logprobs:
-            raise UsageError(f"{model.name}: its server tells no log-probabilities, and they were asked for")
+            raise UsageError(f"{deployment.name}: its server tells no log-probabilities, and they were asked for")
         n_tops = params.logprobs
         if path == CHAT:
             body |= {"logprobs": True} | ({"top_logprobs": n_tops} if n_tops else {})
         else:
             body["logprobs"] = n_tops
-    is_streamed = can.stream and (model.stream is True or (model.stream is None and bool(cut_at)))
+    is_streamed = can.stream and (deployment.stream is True or (deployment.stream is None and bool(cut_at)))
     if is_streamed:
         body["stream"] = True
         if can.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    body = merged(body, model.extra_body)
+    body = merged(body, deployment.extra_body)
     per_token = 64 + (0 if params.logprobs is None else 200 * (1 + n_tops)) + (400 if is_streamed else 0)
     return Asked(path, encode(body)[:-1], is_streamed, cut_at, params.max_tokens * per_token, can.stop)
 
@@ -117,9 +118,9 @@ def encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
-def _put_prompt(body: dict[str, Any], model: OpenAIModel, prompt: Prompt, can: Capabilities) -> str:
+def _put_prompt(body: dict[str, Any], deployment: Deployment, prompt: Prompt, can: Capabilities) -> str:
     """Adds the prompt to a body in the form that the server takes; returns the path that it is for."""
-    if model.api == "completions":
+    if deployment.api == "completions":
         body["prompt"] = "\n\n".join(message.content for message in prompt.messages) + prompt.prefix
         return COMPLETIONS
     messages: list[dict[str, Any]] = [{"role": m.role, "content": m.content} for m in prompt.messages]
@@ -127,7 +128,7 @@ def _put_prompt(body: dict[str, Any], model: OpenAIModel, prompt: Prompt, can: C
         body["messages"] = messages
         return CHAT
     if can.continues is None:
-        raise UsageError(f"{model.name} cannot continue a partial reply: {can.why}")
+        raise UsageError(f"{deployment.name} cannot continue a partial reply: {can.why}")
     if can.continues == "template":
         assert can.template is not None  # without one this way is not found
         text = can.template.render(prompt)
@@ -137,10 +138,3 @@ def _put_prompt(body: dict[str, Any], model: OpenAIModel, prompt: Prompt, can: C
     body["messages"] = [*messages, {"role": "assistant", "content": prompt.prefix, **of_message}]
     body |= of_request
     return CHAT
-
-
-def bound(prompt: Prompt, can: Capabilities | None) -> int:
-    """The most tokens that a prompt can have: none is shorter than a byte, and templates add some to each message."""
-    known = None if can is None else can.overhead
-    n_bytes = sum(len(m.content.encode(errors="replace")) for m in prompt.messages) + len(prompt.prefix.encode())
-    return n_bytes + (64 if known is None else known) + 16 * len(prompt.messages)

@@ -1,0 +1,78 @@
+"""Where and how a model is served: a value that knows nothing of drawing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from mull.cost import Price
+from mull.errors import UsageError
+from mull.models.served.capabilities import Capabilities
+from mull.models.served.template import ChatTemplate
+from mull.types import Cost, Params, Prompt
+from mull.wire.address import clean_url, read_key
+from mull.wire.endpoints import Limits
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model behind one or several OpenAI-compatible endpoints (`urls`, which end in `/v1` as a rule).
+
+    `served` is the server's name for it. `most_n` draws at most share a request where the server can (`use_n`): their
+    prompt is paid for once, and they have no seed of their own. `stream`: `None` streams where that lets a reply be
+    stopped early. `extra` is a JSON object whose fields go into every request. Draws are banked under `bank_as`, so
+    that a server may move. The key is read from the environment variable `api_key_env` when it is needed.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    served: str
+    api: Literal["chat", "completions"] = "chat"
+    api_key_env: str | None = None
+    price: Price = field(default_factory=Price)
+    limits: Limits = field(default_factory=Limits)
+    use_n: bool = True
+    most_n: int = 16
+    stream: bool | None = None
+    template: ChatTemplate | None = None
+    extra: str = "{}"
+    bank_as: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.urls:
+            raise UsageError(f"{self.name}: no base_url")
+        object.__setattr__(self, "urls", tuple(map(clean_url, self.urls)))
+
+    @cached_property
+    def identity(self) -> str:
+        """Key under which its draws are banked."""
+        name = self.bank_as or f"{self.served}@{self.urls[0]}"
+        odd: list[str] = [] if self.api == "chat" else [self.api]
+        if self.extra_body:
+            odd.append(hashlib.blake2b(self.extra.encode(), digest_size=6).hexdigest())
+        return "/".join([name, *odd])
+
+    @cached_property
+    def extra_body(self) -> Mapping[str, Any]:
+        """The fields of `extra`."""
+        body: Mapping[str, Any] = json.loads(self.extra)
+        return body
+
+    def key(self) -> str | None:
+        """The API key. Raises `UsageError` if its variable is not set or its value cannot be sent."""
+        return read_key(self.name, self.api_key_env)
+
+    def quote(self, prompt: Prompt, params: Params, can: Capabilities | None) -> Cost:
+        """The most that a draw can cost, by what the server was found to add to a prompt."""
+        return self.price.cost(bound(prompt, can), params.max_tokens)
+
+
+def bound(prompt: Prompt, can: Capabilities | None) -> int:
+    """The most tokens that a prompt can have: one for each byte, and what chat templates add to each message."""
+    known = None if can is None else can.overhead
+    n_bytes = sum(len(m.content.encode(errors="replace")) for m in prompt.messages) + len(prompt.prefix.encode())
+    return n_bytes + (64 if known is None else known) + 16 * len(prompt.messages)

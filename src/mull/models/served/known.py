@@ -1,0 +1,90 @@
+"""What was found out of servers, kept on disk: one file for each model on one server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from mull.models.served.capabilities import Capabilities
+from mull.models.served.deployment import Deployment
+from mull.models.served.template import ChatTemplate
+from mull.types import Cost
+
+FORM = 2
+"""Of the files; one of another form is as if it were not there."""
+
+_known: dict[Path, Capabilities | None] = {}
+
+
+def folder() -> Path:
+    """The folder of these files: beside the bank's file, or in the user's data folder."""
+    bank = os.environ.get("MULL_BANK", "")
+    if bank and "://" not in bank:
+        return Path(bank).parent / "probes"
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return data / "mull" / "probes"
+
+
+def place(deployment: Deployment) -> Path:
+    """The file of one model on one server."""
+    told = [
+        deployment.urls[0],
+        deployment.served,
+        deployment.api,
+        deployment.extra,
+        None if deployment.template is None else deployment.template.text,
+    ]
+    return folder() / (hashlib.blake2b(json.dumps(told).encode(), digest_size=12).hexdigest() + ".json")
+
+
+def known(deployment: Deployment) -> Capabilities | None:
+    """What this process or an earlier one found out; `None`: nothing yet."""
+    path = place(deployment)
+    if path not in _known:
+        _known[path] = _load(path)
+    return _known[path]
+
+
+def _load(path: Path) -> Capabilities | None:
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if row.pop("form") != FORM:
+            return None
+        row.pop("url"), row.pop("model")
+        cost, told = Cost(**row.pop("cost")), row.pop("template")
+        read = None if told is None else ChatTemplate(**told)
+        return Capabilities(
+            **{
+                **row,
+                "rejects": tuple(row["rejects"]),
+                "ignores": tuple(row["ignores"]),
+                "cost": cost,
+                "template": read,
+            }
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # it is found out again
+
+
+def save(deployment: Deployment, can: Capabilities) -> None:
+    """Keeps what was found out. Where the disk does not let it, this process knows it all the same."""
+    path = place(deployment)
+    _known[path] = can
+    row = {"form": FORM, "url": deployment.urls[0], "model": deployment.served, **asdict(can)}
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(row, indent=1), encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        return
+
+
+def forget(deployment: Deployment) -> None:
+    """Lets it be found out anew."""
+    path = place(deployment)
+    _known[path] = None
+    path.unlink(missing_ok=True)

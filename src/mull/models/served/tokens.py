@@ -1,0 +1,44 @@
+"""The numbers of tokens, which a server tells at `/tokenize`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from mull.errors import ModelError
+from mull.models.served.capabilities import Capabilities
+from mull.models.served.deployment import Deployment
+from mull.models.served.opened import Opened
+from mull.wire.link import Broken, Link, Refused, Rejected
+from mull.wire.replies import Malformed, read_object
+
+
+async def first_tokens(here: Opened, texts: Sequence[str], can: Capabilities) -> dict[str, int]:
+    """The number of the token that each text begins with, where the server adds to logits by number.
+
+    Raises `ModelError` where it does not tell them any more.
+    """
+    if can.biases != "ids":
+        return {}
+    for text in texts:
+        if text not in here.token_ids:
+            found = await first_token(here.deployment, here.link, text)
+            if found is None:
+                raise ModelError(f"{here.deployment.name}: its server does not tell the tokens of {text!r} any more")
+            here.token_ids[text] = found
+    return here.token_ids
+
+
+async def first_token(deployment: Deployment, link: Link, text: str) -> int | None:
+    """The number of a text's first token: vLLM, SGLang and llama.cpp tell it at `/tokenize`. `None`: it is not told."""
+    body = {
+        "model": deployment.served, "prompt": text, "content": text, "add_special_tokens": False, "add_special": False
+    }  # fmt: skip
+    root = deployment.urls[0].removesuffix("/v1")
+    try:
+        status, raw = await link.post(root + "/tokenize", json.dumps(body).encode())
+        tokens = read_object(raw).get("tokens") if status == 200 else None
+    except (Refused, Broken, Rejected, Malformed):
+        return None
+    first = tokens[0] if isinstance(tokens, list) and tokens else None
+    return first if isinstance(first, int) and not isinstance(first, bool) else None

@@ -1,0 +1,47 @@
+"""Where a server listens and which key it takes, read from what a user wrote."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import urlsplit
+
+from mull.errors import UsageError
+
+
+def clean_url(url: str) -> str:
+    """The normalised base URL. Raises `UsageError` if it is not a URL or contains credentials."""
+    text = url.strip().rstrip("/")
+    try:
+        parts = urlsplit(text)
+        port_is_right = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_right = False
+    if not port_is_right or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"base_url must be like http://localhost:8000/v1, not {_shown(text)!r}")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise UsageError(
+            "base_url contains more than an address: name the environment variable of the key with api_key_env"
+        )
+    for end in ("/chat/completions", "/completions"):
+        text = text.removesuffix(end)
+    return text
+
+
+def _shown(url: str) -> str:
+    """A URL for an error, without what may be a key in it."""
+    return url.partition("?")[0].partition("#")[0].rpartition("@")[2][:80]
+
+
+def read_key(whose: str, variable: str | None) -> str | None:
+    """The API key in an environment variable; `None` where none is named. Raises `UsageError` if there is none in it.
+
+    `whose` begins the message of the error. The key itself is in no message.
+    """
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise UsageError(f"{whose}: the environment variable {variable} (api_key_env) is not set")
+    if not key.isascii() or not key.isprintable():
+        raise UsageError(f"{whose}: the environment variable {variable} (api_key_env) holds no key: it cannot be sent")
+    return key

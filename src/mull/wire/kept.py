@@ -1,0 +1,39 @@
+"""What an event loop keeps open until it ends: one link to a server, however often it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Hashable
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
+
+
+class Closable(Protocol):
+    """Anything that is closed at the end."""
+
+    async def close(self) -> None: ...
+
+
+T = TypeVar("T", bound=Closable)
+
+_kept: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, tuple[AsyncGenerator[Any, None], Any]]] = (
+    WeakKeyDictionary()
+)
+
+
+async def kept(what: Hashable, make: Callable[[], T]) -> T:
+    """What `make` makes, once for each event loop; it is closed when the loop shuts down its async generators."""
+    here = _kept.setdefault(asyncio.get_running_loop(), {})
+    if what not in here:
+        keeper = _keep(what, make())
+        here[what] = keeper, await anext(keeper)
+    made: T = here[what][1]
+    return made
+
+
+async def _keep(what: Hashable, made: T) -> AsyncGenerator[T, None]:
+    try:
+        yield made
+    finally:
+        _kept.get(asyncio.get_running_loop(), {}).pop(what, None)
+        await made.close()
