@@ -30,9 +30,9 @@ import numpy as np
 
 from mull.advice.advise import advise
 from mull.advice.options import Option, Wish
-from mull.advice.pilot import Drawn, Pilot
-from mull.lab.metrics import Pool
-from mull.lab.sources import read_pools
+from mull.advice.pilot import Pilot, Price
+from mull.files.recording import Recording, of_columns, of_counts
+from mull.lab.sources import read_draws
 from mull.strategies import pick
 from mull.strategies.adaptive import Adaptive
 from mull.types import Cost, Score
@@ -59,7 +59,7 @@ class Set(NamedTuple):
     """Problems with draws of one model; `oracle`: only an oracle can choose among them."""
 
     name: str
-    pools: list[Pool]
+    pools: list[Recording]
     oracle: bool
 
 
@@ -81,7 +81,7 @@ def sets(which: str, folder: Path) -> Iterator[Set]:
         if not (data / name).exists():
             print(f"left out, for it is not there: {data / name}")
             continue
-        for group, pools in read_pools(data / name).items():
+        for group, pools in read_draws(data / name).items():
             label = f"{name.partition('/')[0]} {group}" if "jsonl" not in group else name.partition("/")[0]
             yield Set(label, pools, not all(p.answers for p in pools) or name.startswith("game24"))
     for name, command in MADE.items() if which != "recorded" else ():
@@ -90,29 +90,30 @@ def sets(which: str, folder: Path) -> Iterator[Set]:
             folder.mkdir(parents=True, exist_ok=True)
             words = [sys.executable, "-m", "mull", "sweep", *command.split(), "--bank", "none", "--out", str(path)]
             subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-        for pools in read_pools(path).values():
+        for pools in read_draws(path).values():
             yield Set(name, pools, False)
 
 
-def piloted(pools: Sequence[Pool], rng: random.Random) -> Pilot:
+def piloted(pools: Sequence[Recording], rng: random.Random) -> Pilot:
     """A pilot: some draws of each of these problems, each of them at the cost of one."""
     problems = []
     for pool in pools:
         if not pool.correct:
             right = sum(rng.sample(range(pool.n), DRAWS)[i] < pool.n_correct for i in range(DRAWS))
-            problems.append(Drawn(DRAWS, right, first=COST, further=COST))
+            problems.append(of_counts(pool.id, DRAWS, right))
             continue
         taken = rng.sample(range(pool.n), min(DRAWS, pool.n))
-        correct = tuple(pool.correct[i] for i in taken)
-        answers, scores = tuple(pool.answers[i] for i in taken), tuple(pool.scores[i] for i in taken)
-        problems.append(Drawn(len(taken), sum(correct), answers, correct, scores, COST, COST))
-    return Pilot("model", tuple(problems))
+        correct, answers = [pool.correct[i] for i in taken], [pool.answers[i] for i in taken]
+        problems.append(of_columns(pool.id, correct, answers, [pool.scores[i] for i in taken]))
+    return Pilot("model", tuple(problems), (Price(COST, COST),) * len(problems))
 
 
 COST = Cost(1, 0, 0, 0, 0, 0.0, 1.0, 0.0)
 
 
-def realised(strategy: str, pool: Pool, order: Sequence[int], rng: random.Random, *, oracle: bool) -> tuple[float, int]:
+def realised(
+    strategy: str, pool: Recording, order: Sequence[int], rng: random.Random, *, oracle: bool
+) -> tuple[float, int]:
     """Whether a strategy is right on a problem whose draws come in this order, and how many it takes."""
     name, _, rest = strategy.partition(":n=")
     n = int(rest or 1)
@@ -148,13 +149,13 @@ def realised(strategy: str, pool: Pool, order: Sequence[int], rng: random.Random
     return float(np.mean([r for a, r in zip(answers, right, strict=True) if a == winner])), n
 
 
-def expanded(pool: Pool, most: int, rng: random.Random) -> Pool:
+def expanded(pool: Recording, most: int, rng: random.Random) -> Recording:
     """A problem of which only counts are known, as single draws, so many of them."""
     if pool.correct:
         return pool
     drawn = rng.sample(range(pool.n), most)
     correct = tuple(i < pool.n_correct for i in drawn)
-    return Pool(pool.problem, most, sum(correct), (), correct, (None,) * most)
+    return of_columns(pool.id, correct)
 
 
 def split_cases(one: Set, seed: int) -> tuple[list[Case], list[float], list[str]]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mull.files.recording import Recording, of_columns, of_counts
 from mull.lab.gap import measure
-from mull.lab.metrics import Pool, curves, default_ks, majority_at_k, orders
+from mull.lab.metrics import curves, default_ks, majority_at_k, orders
 
 N_LOOPED = 2
 """Problems for the plain loop, which is slow."""
@@ -19,18 +20,18 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def pools(n_problems: int, n: int) -> list[Pool]:
+def pools(n_problems: int, n: int) -> list[Recording]:
     rng = np.random.default_rng(0)
     made = []
     for i in range(n_problems):
         answers = np.where(rng.random(n) < rng.beta(0.5, 2), 0, rng.integers(1, 30, n))
         correct = tuple((answers == 0).tolist())
         scores = tuple(rng.random(n).tolist())
-        made.append(Pool(str(i), n, sum(correct), tuple(map(str, answers.tolist())), correct, scores))
+        made.append(of_columns(str(i), correct, tuple(map(str, answers.tolist())), scores))
     return made
 
 
-def looped(pool: Pool, ks: list[int]) -> list[float]:
+def looped(pool: Recording, ks: list[int]) -> list[float]:
     """Majority@k by counting each subset anew."""
     values, subsets = [], orders(pool.n, 0)
     for k in ks:
@@ -47,7 +48,9 @@ def main() -> None:
     large = pools(1000, 1000)
     print(f"all curves over 1,000 problems x 1,000 draws: {seconds(lambda: curves(large)):.1f} s (target 60 s)")
     print(f"with the limits of scaling: {seconds(lambda: measure(large)):.1f} s")
-    counts = [Pool(str(i), 10_000, int(c)) for i, c in enumerate(np.random.default_rng(0).integers(0, 10_000, 10_000))]
+    counts = [
+        of_counts(str(i), 10_000, int(c)) for i, c in enumerate(np.random.default_rng(0).integers(0, 10_000, 10_000))
+    ]
     print(f"coverage over 10,000 problems x 10,000 draws of counts: {seconds(lambda: curves(counts)):.1f} s (30 s)")
     some, ks = large[:N_LOOPED], default_ks(1000)
     ours = seconds(lambda: [majority_at_k(p.answers, p.correct, ks) for p in some])

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from mull.allocate import optimal, prior
 from mull.allocate.stop import beta_lead, certified, window
-from mull.lab.metrics import Pool
-from mull.lab.sources import read_pools
+from mull.files.recording import Recording
+from mull.lab.sources import read_draws
 from mull.strategies.adaptive import Adaptive
 
 DATA = Path(os.environ.get("MULL_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -40,16 +40,16 @@ Rule = Callable[["Orders"], Bools]
 
 
 @lru_cache
-def recorded() -> dict[str, tuple[list[Pool], int]]:
+def recorded() -> dict[str, tuple[list[Recording], int]]:
     """The sets by name, each with the cap: 40 draws, or all that there are."""
-    sets = {name: (pools, 40) for name, pools in read_pools(CHOICE).items()}
-    return sets | {"chatgpt dates": (next(iter(read_pools(DATES).values())), 10)}
+    sets = {name: (pools, 40) for name, pools in read_draws(CHOICE).items()}
+    return sets | {"chatgpt dates": (next(iter(read_draws(DATES).values())), 10)}
 
 
 class Orders:
     """Random orders of each problem's draws: counts of its answers after every draw, and what they are worth."""
 
-    def __init__(self, pools: list[Pool], n: int, n_orders: int, seed: int) -> None:
+    def __init__(self, pools: list[Recording], n: int, n_orders: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self.n, self.n_problems, self.n_orders = n, len(pools), n_orders
         width = max(2, max(len(set(pool.answers) - {None}) for pool in pools))

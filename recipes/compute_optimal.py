@@ -26,7 +26,8 @@ from mull import spec
 from mull.allocate import policy_file
 from mull.allocate.learn import learn
 from mull.bank import Bank, open_bank
-from mull.lab import cases, grid, lessons, sources
+from mull.files.records import row_of
+from mull.lab import grid, lessons, sources
 from mull.report.words import points
 from mull.stats.intervals import SHARE, bootstrap, resamples
 from mull.stats.paired import paired
@@ -79,7 +80,7 @@ def train(bank: Bank, folder: Path) -> list[Path]:
                 "task": f"chain:ops={ops},split=train", "identities": {model.name: model.identity},
                 "verifier_identity": verifier.identity, "kinds": ["number"], "params": {"temperature": 1.0},
             }  # fmt: skip
-            sources.write_lines(path, [{"sweep": about}, *cases.sweep_rows(model, cells)])
+            sources.write_lines(path, [{"sweep": about}, *map(row_of, grid.recordings(model, cells))])
             print(f"swept {ops} operations", flush=True)
         paths.append(path)
     return paths

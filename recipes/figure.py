@@ -37,7 +37,7 @@ def measured(task_spec: str, strategy: str, verifier: str | None) -> Curves:
     cells = asyncio.run(
         grid.run_grid(task, model, plans, n_problems=N_PROBLEMS, verifier=checker, params=params)
     )  # fmt: skip
-    return curves([grid.pool(cell) for cell in cells[strategy]])
+    return curves([grid.draws(cell) for cell in cells[strategy]])
 
 
 def draw_training(path: Path) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mull import spec
+from mull.files.recording import Recording
 from mull.lab import grid
-from mull.lab.metrics import Pool, curves
+from mull.lab.metrics import curves
 from mull.report.words import percent
 from mull.strategies.parallel import Majority
 from mull.types import Params
@@ -22,12 +23,12 @@ TASKS = [f"chain:ops={ops}" for ops in range(1, 17)] + [f"countdown:numbers={n}"
 DOCS = Path(__file__).parents[1] / "docs" / "levels"
 
 
-def pools_of(task: Any, model: Any, n_problems: int, n_draws: int, seed: int) -> list[Pool]:
+def draws_of(task: Any, model: Any, n_problems: int, n_draws: int, seed: int) -> list[Recording]:
     """The graded draws of a task's first problems."""
     plans = {"all": Majority(n_draws)}
     params = Params(max_tokens=400)
     cells = asyncio.run(grid.run_grid(task, model, plans, n_problems=n_problems, params=params, seed=seed))["all"]
-    return [grid.pool(cell) for cell in cells]
+    return [grid.draws(cell) for cell in cells]
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
     ]
     for name in TASKS:
         task = spec.build("task", spec.TASKS, name)
-        measured = curves(pools_of(task, model, options.problems, options.draws, options.seed), ks)
+        measured = curves(draws_of(task, model, options.problems, options.draws, options.seed), ks)
         one, most = measured.coverage[0], measured.coverage[-1]
         vote = next(point for point in measured.majority if point.k == 16)
         ratio = f"{most.value / one.value:.1f}" if one.value else "-"

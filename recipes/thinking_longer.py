@@ -21,8 +21,9 @@ from matplotlib.figure import Figure
 
 from mull import spec
 from mull.bank import MemoryBank
+from mull.files.recording import Recording, Result
 from mull.lab import grid
-from mull.lab.cases import Case, Group, Taken
+from mull.lab.recorded import Group
 from mull.lab.thinking import Thinking, measure
 from mull.report.thoughts import lines
 from mull.report.words import percent, points
@@ -46,7 +47,7 @@ VOTES = tuple(f"majority:n={n}" for n in (1, 3, 5))
 PARAMS = Params(1.0, max_tokens=1000)
 COLOURS = {"nano": "#c8553d", "nano-think": "#2d6a8e"}
 
-Told = dict[str, dict[str, Taken]]
+Told = dict[str, dict[str, Result]]
 """Outcomes by problem and strategy."""
 
 
@@ -92,15 +93,15 @@ def told(rows: Sequence[Mapping[str, Any]], model: str, levels: Sequence[int]) -
         for text, outcomes in row["outcomes"].items():
             for i, (correct, tokens, thought, rounds) in enumerate(outcomes):
                 notes = {} if thought is None else {"thinking_tokens": thought, "rounds": rounds}
-                taken = Taken(None, correct, None, 1, "complete", Cost(output_tokens=tokens), notes)
-                found.setdefault(f"{row['level']}/{row['seed']}/{i}", {})[text] = taken
+                result = Result(None, correct, None, 1, "complete", Cost(output_tokens=tokens), notes)
+                found.setdefault(f"{row['level']}/{row['seed']}/{i}", {})[text] = result
     return found
 
 
 def only(outcomes: Told, texts: Sequence[str]) -> Thinking:
     """What `mull curves --thinking` makes of some strategies."""
-    cases = [Case(id, taken={text: row[text] for text in texts}) for id, row in outcomes.items()]
-    return measure(Group("", cases))[0]
+    recordings = [Recording(id, results={text: row[text] for text in texts}) for id, row in outcomes.items()]
+    return measure(Group("", recordings))[0]
 
 
 def right(outcomes: Told, text: str) -> list[float]:

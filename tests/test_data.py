@@ -16,7 +16,7 @@ from mull import spec
 from mull.allocate import optimal
 from mull.lab import grid
 from mull.lab.metrics import Curves, curves
-from mull.lab.sources import read_pools
+from mull.lab.sources import read_draws
 
 DATA = Path(os.environ.get("MULL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded data in {DATA}")
@@ -26,7 +26,7 @@ JHU_MODELS = ["claude-3-opus-20240229", "gemini-1.0-pro", "gpt-35-turbo", "llama
 
 
 def measured(path: str, ks: list[int], group: str | None = None) -> Curves:
-    pools = read_pools(DATA / path)
+    pools = read_draws(DATA / path)
     return curves(pools[group] if group else next(iter(pools.values())), ks)
 
 

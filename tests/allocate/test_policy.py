@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from mull.allocate import policy_file
-from mull.allocate.difficulty import Look
-from mull.allocate.learn import Lesson, Tried, learn
+from mull.allocate.learn import learn
 from mull.allocate.policy import STOP, Origin, Policy, Step, greedy, hull
 from mull.errors import FileFormatError, UsageError
-from mull.types import Budget
+from mull.files.recording import RecordedSample, Recording, Result
+from mull.types import Budget, Cost
 
 ORIGIN = Origin("fake", "fake-verifier", ("fake",), ("text",), 1.0, 200, 3200, "2026-11-25")
 FAKE = Path(__file__).parents[1] / "data" / "policy.toml"
@@ -35,7 +35,7 @@ def test_the_hull_leaves_out_what_no_price_makes_the_best() -> None:
     assert [step.place for step in hull([3, 1, 2], [0.5, 0.5, 0.4])] == [1], "the cheapest of equals"
 
 
-def lessons(m: int, seed: int) -> list[Lesson]:
+def lessons(m: int, seed: int) -> list[Recording]:
     """A sweep with a perfect checker: a third of the problems easy, a third middling, a third hopeless.
 
     A draw costs 10 tokens. Beside the best of 4 and of 16 draws there is `rebase`, no better than a draw.
@@ -45,17 +45,17 @@ def lessons(m: int, seed: int) -> list[Lesson]:
     for i in range(m):
         p = (0.97, 0.35, 0.0)[i % 3]
         right = rng.random(16) < p
-        looks = tuple(Look("yes" if r else f"no{rng.integers(9)}", float(r), 10) for r in right)
-        tries = {}
-        for n in (4, 16):
-            tries[f"best:n={n}"] = Tried(bool(right[:n].any()), cost(10 * n))
-        tries["rebase:n=4"] = Tried(bool(rng.random() < p), cost(40))
-        made.append(Lesson(str(i), "?", looks, tuple(map(bool, right)), cost(10), tries))
+        answers = tuple("yes" if r else f"no{rng.integers(9)}" for r in right)
+        samples = tuple(RecordedSample("", None, bool(r), float(r), 10) for r in right)
+        results = {f"best:n={n}": result(bool(right[:n].any()), 10 * n, draws=n) for n in (4, 16)}
+        results["rebase:n=4"] = result(bool(rng.random() < p), 40)
+        made.append(Recording(str(i), "?", samples=samples, answers=answers, results=results))
     return made
 
 
-def cost(tokens: float) -> dict[str, float | None]:
-    return {"tokens": tokens, "flops": 100 * tokens, "usd": None}
+def result(correct: bool, tokens: int, draws: int = 4, flops: float | None = 100.0) -> Result:
+    cost = Cost(1, None, tokens, 0, None, None if flops is None else flops * tokens, None)
+    return Result(None, correct, None, draws, "complete", cost)
 
 
 def test_it_spends_where_draws_buy_something() -> None:
@@ -88,7 +88,9 @@ def test_the_look_is_paid_for_in_every_option() -> None:
     stop = policy.bins[0].options[0]
     assert stop.strategy == STOP
     assert stop.cost == {"tokens": 20.0, "flops": 2000.0, "usd": None}
-    only_search = [replace(one, tries={"rebase:n=4": Tried(True, cost(40))}) for one in lessons(240, 2)]
+    only_search = [
+        replace(one, results={"rebase:n=4": result(True, 40), "all": result(True, 160, 16)}) for one in lessons(240, 2)
+    ]
     costs = {o.strategy: o.cost["tokens"] for o in learn(only_search, ORIGIN, bins=3, pilot=2).bins[2].options}
     assert costs == {STOP: 20.0, "rebase:n=4": 60.0}
 
@@ -100,11 +102,11 @@ def test_chance_gains_are_small() -> None:
         rng = np.random.default_rng(seed)
         same = []
         for one in lessons(200, seed):
-            tries = {f"search{k}": Tried(bool(rng.random() < 0.5), cost(10.0 + k)) for k in range(20)}
-            same.append(replace(one, tries=tries, question="?" * int(rng.integers(1, 99))))
+            tries = {f"search{k}": result(bool(rng.random() < 0.5), 10 + k, draws=16) for k in range(20)}
+            same.append(replace(one, results=tries, prompt="?" * int(rng.integers(1, 99))))
         policy = learn(same, ORIGIN, pilot=0)
         gains.append(policy.plans[-1].accuracy - 0.5)
-        right = np.array([[t.correct for t in one.tries.values()] for one in same]).reshape(5, 40, 20)
+        right = np.array([[t.correct for t in one.results.values()] for one in same]).reshape(5, 40, 20)
         alone.append(right.mean(axis=1).max(axis=1).mean() - 0.5)
     assert np.mean(gains) < 0.1
     assert np.mean(alone) > 0.14
@@ -112,8 +114,15 @@ def test_chance_gains_are_small() -> None:
 
 def test_as_many_draws_are_looked_at_as_pay() -> None:
     """Where the question itself tells how hard a problem is, and draws tell nothing, none is spent on looking."""
-    nothing = (Look("same", None, 10),) * 16
-    told = [replace(one, question="?" * (10, 100, 1000)[i % 3], looks=nothing) for i, one in enumerate(lessons(240, 6))]
+    told = [
+        replace(
+            one,
+            prompt="?" * (10, 100, 1000)[i % 3],
+            answers=("same",) * 16,
+            samples=tuple(replace(sample, score=None) for sample in one.samples),
+        )
+        for i, one in enumerate(lessons(240, 6))
+    ]
     assert learn(told, ORIGIN, bins=3).pilot == 0
     policy = learn(told, ORIGIN, bins=3, pilot=0)
     assert all(option.strategy != STOP for bin in policy.bins for option in bin.options)
@@ -142,7 +151,7 @@ def test_a_mean_budget_takes_the_plan_it_pays_for() -> None:
     ("change", "says"),
     [
         (lambda ls: ls[:50], r"50 problems are too few .* 3 bins of 8 problems in each of two folds need 48|too few"),
-        (lambda ls: [replace(one, looks=one.looks[:2], correct=one.correct[:2]) for one in ls], "no more than 2 draws"),
+        (lambda ls: [one.only(slice(2)) for one in ls], "no more than 2 draws"),
         (lambda ls: [], "0 problems are too few"),
     ],
 )
@@ -153,7 +162,7 @@ def test_a_sweep_too_small_says_how_many_it_takes(change, says: str) -> None:  #
 
 def test_a_budget_in_what_nobody_priced_says_what_is_missing() -> None:
     unknown = [
-        replace(one, tries={n: Tried(t.correct, {**t.cost, "flops": None}) for n, t in one.tries.items()})
+        replace(one, results={n: replace(r, cost=replace(r.cost, flops=None)) for n, r in one.results.items()})
         for one in lessons(240, 4)
     ]
     with pytest.raises(UsageError, match=r"best:n=4 cost in flops on 240 of 240 problems: give active_params"):

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from mull.errors import FileFormatError
+from mull.files.recording import Recording
 from mull.lab import sources
-from mull.lab.cases import Case, Source
+from mull.lab.recorded import Source
 from mull.stats.estimators import pass_at_k
 
 DATA = Path(__file__).parents[1] / "data"
@@ -19,9 +20,9 @@ ONCE = next(DATA.glob("samples_sums_once_*.jsonl"))
 CHOICE = next(DATA.glob("samples_sums_choice_*.jsonl"))
 
 
-def only(source: Source) -> list[Case]:
+def only(source: Source) -> list[Recording]:
     (group,) = source.groups.values()
-    return group.cases
+    return group.recordings
 
 
 @pytest.mark.parametrize("name", ["inspect.eval", "inspect.json"])
@@ -34,16 +35,15 @@ def test_inspect_epochs_are_draws(name: str) -> None:
     assert [case.prompt for case in cases] == ["2+2?", "2+3?", "</script><b>1+3?"]
     for case, gold in zip(cases, ("4", "5", "4"), strict=True):
         assert case.gold == gold
-        assert case.pool is not None
-        assert case.pool.correct == (True, False, True, False, False)
+        assert case.correct == (True, False, True, False, False)
         wrong = str(int(gold) + 1), str(int(gold) + 2)
-        assert case.pool.answers == (gold, wrong[0], gold, "i do not know", wrong[1])
+        assert case.answers == (gold, wrong[0], gold, "i do not know", wrong[1])
         assert case.samples[2].text == f"<img src=x onerror=alert(1)>\nANSWER: {gold}"
         assert case.samples[0].output_tokens == len(f"I count.\nANSWER: {gold}")
 
 
 def test_curves_take_them() -> None:
-    (pools,) = sources.read_pools(DATA / "inspect.eval").values()
+    (pools,) = sources.read_draws(DATA / "inspect.eval").values()
     assert [pass_at_k(pool.n, pool.n_correct, 2) for pool in pools] == [pytest.approx(0.7)] * 3
 
 
@@ -77,7 +77,7 @@ def test_failed_samples_are_left_out_and_counted(tmp_path: Path) -> None:
         log["samples"][0]["scores"] = {}
 
     source = sources.read_source(altered(tmp_path, fail))
-    assert sorted(case.pool.n for case in only(source) if case.pool) == [4, 5, 5]
+    assert sorted(case.n for case in only(source)) == [4, 5, 5]
     assert source.notes == ["log.json: 1 samples were not graded (they failed) and are left out"]
 
 
@@ -113,25 +113,24 @@ def test_harness_repeats_are_draws() -> None:
     source = sources.read_source(SAMPLES)
     (group,) = source.groups.values()
     assert group.task == "sums"
-    for case, gold in zip(group.cases, ("4", "5", "4"), strict=True):
+    for case, gold in zip(group.recordings, ("4", "5", "4"), strict=True):
         assert case.gold == gold
-        assert case.pool is not None
-        assert case.pool.correct == (True, False, True, False, False)
-        assert case.pool.answers == (gold, str(int(gold) + 1), gold, None, str(int(gold) + 2))
+        assert case.correct == (True, False, True, False, False)
+        assert case.answers == (gold, str(int(gold) + 1), gold, None, str(int(gold) + 2))
         assert case.samples[2].text == f"<img src=x onerror=alert(1)>\nANSWER: {gold}"
-    assert group.cases[2].prompt == "</script><b>1+3?"
+    assert group.recordings[2].prompt == "</script><b>1+3?"
     assert any("compared with its target" in note for note in source.notes)
 
 
 def test_one_reply_a_question_is_graded_by_the_logs_own_metric(tmp_path: Path) -> None:
     source = sources.read_source(ONCE)
-    assert [case.pool.correct for case in only(source) if case.pool] == [(True,)] * 3
+    assert [case.correct for case in only(source)] == [(True,)] * 3
     assert any("the filter read reads them; not used: raw" in note for note in source.notes)
     copy = tmp_path / ONCE.name
     copy.write_text(ONCE.read_text().replace('"exact_match": 1.0', '"exact_match": 0.0'))
     for results in DATA.glob("results_*.json"):
         shutil.copy(results, tmp_path)
-    assert [case.pool.correct for case in only(sources.read_source(copy)) if case.pool] == [(False,)] * 3
+    assert [case.correct for case in only(sources.read_source(copy))] == [(False,)] * 3
 
 
 def test_a_task_that_draws_nothing_is_refused() -> None:

@@ -1,6 +1,5 @@
 """The gap is taken apart without a rest, and each limit of scaling is a number that can be checked by hand."""
 
-import dataclasses
 import math
 import random
 
@@ -9,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mull.files.recording import Recording, of_columns, of_counts
 from mull.lab import gap
-from mull.lab.metrics import Pool, by_problem, majority_at_k
+from mull.lab.metrics import by_problem, majority_at_k
 from mull.stats.estimators import none_in
 from mull.strategies import pick
 from mull.types import Score
@@ -18,21 +18,19 @@ from mull.types import Score
 
 def pool(
     answers: str, right: str = "a", scores: list[float | None] | None = None, tokens: list[int] | None = None
-) -> Pool:
+) -> Recording:
     """A problem whose draws answered with these letters, `-` for no answer."""
     given = tuple(None if letter == "-" else letter for letter in answers)
     correct = tuple(letter == right for letter in answers)
-    return Pool(
-        "p", len(given), sum(correct), given, correct, tuple(scores or [None] * len(given)), tuple(tokens or ())
-    )
+    return of_columns("p", correct, given, scores or (), tokens or ())
 
 
-def causes(pools: list[Pool], selector: str) -> dict[str, float]:
+def causes(pools: list[Recording], selector: str) -> dict[str, float]:
     return dict(gap.loss(pools, selector, None).causes)
 
 
 def test_each_cause_of_a_lost_vote_is_told_apart() -> None:
-    unread = dataclasses.replace(pool("bb-"), correct=(False, False, True), n_correct=1)
+    unread = of_columns("p", (False, False, True), ("b", "b", None))
     assert causes([pool("aab"), pool("ab"), pool("abb"), unread], "majority") == pytest.approx(
         {gap.TIE: 1 / 8, gap.WRONG_MODE: 1 / 4, gap.NO_ANSWER: 1 / 4}
     )
@@ -113,12 +111,12 @@ def test_a_level_curve_is_level_from_the_beginning() -> None:
 def test_an_imperfect_verifier_has_a_ceiling() -> None:
     """t = 1, f = .05: p = .1 gives .68966 and p = .01 gives .16807, not 1."""
     scores: list[float | None] = [1.0] * 100 + [1.0] * 45 + [0.0] * 855
-    tenth = Pool("p", 1000, 100, (), (True,) * 100 + (False,) * 900, tuple(scores))
+    tenth = of_columns("p", (True,) * 100 + (False,) * 900, (), scores)
     found = gap.ceiling([tenth])
     assert found is not None
     assert (found.t, found.f) == (1.0, 0.05)
     assert found.value == pytest.approx(0.68966, abs=5e-6)
-    rare = Pool("p", 10000, 100, (), (True,) * 100 + (False,) * 9900, (1.0,) * 100 + (1.0,) * 495 + (0.0,) * 9405)
+    rare = of_columns("p", (True,) * 100 + (False,) * 9900, (), (1.0,) * 100 + (1.0,) * 495 + (0.0,) * 9405)
     assert gap.ceiling([rare]).value == pytest.approx(0.16807, abs=5e-6)  # type: ignore[union-attr]
     assert gap.ceiling([pool("ab")]) is None
     blind = gap.ceiling([pool("bb", scores=[1.0, None])])
@@ -132,7 +130,7 @@ def test_no_success_in_256_draws_bounds_the_rate() -> None:
 
 def test_best_average_worst_and_majority_of_five() -> None:
     """p = .6 of 10,000 draws: best .98976, average .6, worst .07776, a vote between two answers .68256."""
-    big = Pool("p", 10000, 6000, (), (True,) * 6000 + (False,) * 4000)
+    big = of_columns("p", (True,) * 6000 + (False,) * 4000)
     values = by_problem([big], [1, 5])
     assert values["coverage"][0] == pytest.approx([0.6, 0.98976], abs=2e-4)
     assert values["worst"][0] == pytest.approx([0.6, 0.07776], abs=2e-4)
@@ -165,7 +163,7 @@ def test_difficulty_has_five_bins_also_where_most_problems_are_alike() -> None:
     assert sorted(i for part in bins for i in part) == list(range(22))
     assert set(bins[0]) == set(range(17, 22)), "the easiest come first"
     assert gap.difficulty_bins(pools, seed=2)[-1] != bins[-1], "which of the alike is hardest is the seed's choice"
-    counts = [Pool(str(c), 10, c) for c in range(10)]
+    counts = [of_counts(str(c), 10, c) for c in range(10)]
     assert gap.difficulty_bins(counts) == [[9, 8], [7, 6], [5, 4], [3, 2], [1, 0]]
 
 
@@ -181,7 +179,7 @@ def test_lengths_of_replies_to_one_prompt() -> None:
 
 
 def test_limits_of_counts_alone() -> None:
-    found = gap.measure([Pool("a", 100, 30), Pool("b", 100, 0)])[1]
+    found = gap.measure([of_counts("a", 100, 30), of_counts("b", 100, 0)])[1]
     assert found.accuracy == pytest.approx(0.15)
     assert found.never_solved == 1
     assert found.p_bound == pytest.approx(1 - 0.05**0.01)

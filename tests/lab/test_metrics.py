@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mull.lab.metrics import Pool, best_at_k, curves, default_ks, majority_at_k
+from mull.files.recording import Recording, of_columns, of_counts
+from mull.lab.metrics import best_at_k, curves, default_ks, majority_at_k
 from mull.stats.estimators import pass_at_k
 
 
@@ -97,14 +98,14 @@ def test_a_majority_converges_to_the_mode_and_not_to_the_truth() -> None:
     assert whole == 0.0
 
 
-def pools(n_problems: int = 30, n: int = 16) -> list[Pool]:
+def pools(n_problems: int = 30, n: int = 16) -> list[Recording]:
     rng = np.random.default_rng(1)
     made = []
     for i in range(n_problems):
         right = rng.random(n) < rng.beta(1, 2)
         answers = tuple("a" if r else rng.choice(list("bcd")) for r in right)
         scores = tuple(float(x) for x in rng.random(n) * 0.5 + right * 0.3)
-        made.append(Pool(str(i), n, int(right.sum()), answers, tuple(map(bool, right)), scores))
+        made.append(of_columns(str(i), tuple(map(bool, right)), answers, scores))
     return made
 
 
@@ -123,7 +124,7 @@ def test_curves_have_intervals_around_their_values() -> None:
 
 
 def test_curves_of_counts_have_coverage_alone() -> None:
-    measured = curves([Pool("a", 100, 3), Pool("b", 50, 0)])
+    measured = curves([of_counts("a", 100, 3), of_counts("b", 50, 0)])
     assert measured.coverage[-1].k == 50
     assert measured.majority == measured.best == measured.gap == []
 

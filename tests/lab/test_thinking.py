@@ -10,8 +10,10 @@ import pytest
 
 from mull import spec
 from mull.errors import UsageError
-from mull.lab import cases, grid, thinking
-from mull.lab.cases import Case, Group, Taken
+from mull.files.recording import Recording, Result
+from mull.files.records import row_of
+from mull.lab import grid, thinking
+from mull.lab.recorded import Group
 from mull.lab.thinking import Round, control, outcome_efficiency, performance, scaling, underthinking
 from mull.stats.frontier import Spent
 from mull.types import Cost, Params
@@ -48,16 +50,16 @@ def test_underthinking_is_what_wrong_chains_spent_after_they_had_been_right() ->
     assert outcome_efficiency([wasted, never]) is None
 
 
-def taken(tokens: int, *, correct: bool | None, **notes: float) -> Taken:
+def taken(tokens: int, *, correct: bool | None, **notes: float) -> Result:
     spent = Cost(1, 10, tokens + 5, 0, 0, None, None, None)
-    return Taken("1", correct, correct, 1, "complete", spent, {"thinking_tokens": tokens, **notes})
+    return Result("1", correct, correct, 1, "complete", spent, {"thinking_tokens": tokens, **notes})
 
 
-def group(*problems: dict[str, Taken]) -> Group:
-    return Group("m", [Case(str(i), taken=row) for i, row in enumerate(problems)])
+def group(*problems: dict[str, Result]) -> Group:
+    return Group("m", [Recording(str(i), results=row) for i, row in enumerate(problems)])
 
 
-def forced(*rights: bool | None) -> dict[str, Taken]:
+def forced(*rights: bool | None) -> dict[str, Result]:
     """A chain gone on with: 100 tokens, and 50 more each time."""
     names = ["force", *(f"force:wait={i}" for i in range(1, len(rights)))]
     return {
@@ -117,7 +119,7 @@ def test_what_is_another_method_is_measured_on_its_own_and_ungraded_problems_are
 
 
 def test_tokens_are_those_of_the_whole_outcome_where_not_all_tell_of_thoughts() -> None:
-    rows = {f"majority:n={n}": Taken("1", True, True, n, "complete", taken(50 * n, correct=True).cost) for n in (1, 4)}
+    rows = {f"majority:n={n}": Result("1", True, True, n, "complete", taken(50 * n, correct=True).cost) for n in (1, 4)}
     (found,) = thinking.measure(group(rows))
     assert (found.unit, [budget.tokens for budget in found.budgets]) == ("output tokens", [55, 205])
     assert found.first_right.value is None
@@ -134,7 +136,7 @@ def test_a_sweep_of_budgets_is_measured_from_its_file(tmp_path: Path) -> None:
     plans = {s: spec.strategy(s) for s in ("force", "force:wait=1", "force:at_most=20")}
     cells = asyncio.run(grid.run_grid(task, model, plans, n_problems=12, params=Params(max_tokens=200)))
     file = tmp_path / "draws.jsonl"
-    rows = list(cases.sweep_rows(model, cells))
+    rows = list(map(row_of, grid.recordings(model, cells)))
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     told = json.loads(
         subprocess.run(

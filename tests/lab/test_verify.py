@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mull.lab.cases import read_recorded
-from mull.lab.metrics import Pool
-from mull.lab.verify import accuracy, combined, score_cases, worth
+from mull.files.recording import Recording, of_columns
+from mull.lab.recorded import read_recorded
+from mull.lab.verify import accuracy, combined, scored, worth
 from mull.stats.ranking import auc, calibration_error
 from mull.verifiers.countdown import CountdownChecker
 
 
-def pool(scores: list[float | None], correct: list[bool], name: str = "p") -> Pool:
-    return Pool(name, len(scores), sum(correct), ("a",) * len(scores), tuple(correct), tuple(scores))
+def pool(scores: list[float | None], correct: list[bool], name: str = "p") -> Recording:
+    return of_columns(name, correct, ("a",) * len(scores), scores)
 
 
 def test_figures_by_hand() -> None:
@@ -82,6 +82,6 @@ def test_a_checker_scores_the_texts_of_a_file(tmp_path: Path) -> None:
     samples = [{"text": text, "correct": correct} for text, correct in texts.items()]
     path.write_text(json.dumps({"problem_id": "a", "prompt": "reach 11 with 3 10 2", "samples": samples}) + "\n")
     (group,) = read_recorded(path).groups.values()
-    pools, why = asyncio.run(score_cases(group.cases, CountdownChecker()))
+    pools, why = asyncio.run(scored(group.recordings, CountdownChecker()))
     assert (pools[0].scores, why) == ((1.0, 0.0), "")
     assert worth("countdown", pools).accuracy == 1.0

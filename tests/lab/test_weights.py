@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from mull import UsageError, spec
+from mull.files.recording import Result
 from mull.lab import sources, weights
-from mull.lab.cases import Taken
 from mull.lab.weights import Row, learn, log_odds, members_of, vote, wrong_answers
 from mull.types import Cost
 
 
-def taken(answer: str | None, gold: str = "1") -> Taken:
-    return Taken(answer, answer == gold, None, 1, "complete", Cost())
+def taken(answer: str | None, gold: str = "1") -> Result:
+    return Result(answer, answer == gold, None, 1, "complete", Cost())
 
 
 def row(**answers: str | None) -> Row:
@@ -91,14 +91,14 @@ def test_a_sweep_becomes_an_ensemble_that_can_be_built(tmp_path: Path) -> None:
         lines.append({"problem_id": str(i), "prompt": f"q{i}", "model": "nano", "samples": [], "outcomes": outcomes})
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     (group,) = sources.read_source(path).groups.values()
-    found = learn(weights.rows_of(group.cases, names))
+    found = learn(weights.rows_of(group.recordings, names))
     built = spec.strategy(found.spec)
     assert [spec.describe(spec.STRATEGIES, member) for member in built.members] == names
     assert built.weights == pytest.approx([member.weight for member in found.members], rel=0.01)
     with pytest.raises(UsageError, match="at least two strategies"):
-        weights.rows_of(group.cases, names[:1])
+        weights.rows_of(group.recordings, names[:1])
     with pytest.raises(UsageError, match="9 problems with a verdict on every member: at least 10"):
-        weights.rows_of(group.cases[:9], names)
+        weights.rows_of(group.recordings[:9], names)
 
 
 def test_members_that_only_guess_are_refused() -> None:

@@ -14,10 +14,11 @@ from scipy.stats import multinomial
 from mull.advice import advise as laws
 from mull.advice.forecast import forecasts
 from mull.advice.options import Advice, Given, Measured, Route, Verdict, Wish
-from mull.advice.pilot import Drawn, Pilot, crowding, likeness, wrong_of
+from mull.advice.pilot import Pilot, Price, crowding, likeness, wrong_of
 from mull.advice.simulate import imagine
 from mull.allocate.prior import Tally
 from mull.errors import UsageError
+from mull.files.recording import of_columns
 from mull.report.advice import sentences
 from mull.types import Cost
 
@@ -40,8 +41,8 @@ def pilot(
         correct = tuple(bool(i == 0) for i in ids)
         scores = () if accepts is None else tuple(float(rng.random() < accepts[not right]) for right in correct)
         answers = tuple("right" if i == 0 else f"wrong {i}" for i in ids)
-        made.append(Drawn(draws, sum(correct), answers, correct, scores, each, each))
-    return Pilot(model, tuple(made))
+        made.append(of_columns(str(len(made)), correct, answers, scores))
+    return Pilot(model, tuple(made), (Price(each, each),) * problems)
 
 
 def beta_law(a: float, b: float, wrong: int = 40) -> Law:
@@ -115,7 +116,7 @@ def test_answers_that_repeat_are_told_from_answers_that_do_not() -> None:
 
     assert expected(same) > 0.9
     assert expected(apart) < 0.02
-    one = Drawn(4, 1, ("x", None, "y", "y"), (True, False, False, False))
+    one = of_columns("p", (True, False, False, False), ("x", None, "y", "y"))
     assert wrong_of(one) == Tally((2,), 1)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mull.lab.cases import read_recorded
 from mull.lab.measured import Tile
+from mull.lab.recorded import read_recorded
 from mull.report import page as pages
 from mull.report.figures import heat
 

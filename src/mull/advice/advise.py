@@ -107,7 +107,7 @@ def _cost(pilot: Pilot, imagined: Imagined, forecast: Forecast, name: str) -> Co
     for part in (f.name for f in fields(Cost)):
         columns = [
             np.array([math.nan if (v := getattr(cost, part)) is None else v for cost in costs], dtype=np.float64)
-            for costs in zip(*((one.first, one.further, one.scoring) for one in pilot.problems), strict=True)
+            for costs in zip(*pilot.prices, strict=True)
         ]
         first, further, scoring = (column[imagined.problem] for column in columns)
         whole = first + (forecast.draws - 1) * further + (forecast.draws * scoring if needs_scores else 0.0)

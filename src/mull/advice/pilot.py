@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mull.allocate.prior import Tally, log_chance, tally
 from mull.errors import UsageError
+from mull.files.recording import Recording
 from mull.types import Cost
 
 Floats = NDArray[np.float64]
@@ -40,19 +41,9 @@ SPLIT = 0.1
 """The share of problems with several right answers above which votes are not foretold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """The draws of one problem: what each answered, whether it was right, how it was scored, what it cost.
+class Price(NamedTuple):
+    """What the draws of a problem cost: the first with its prompt, each one more, and scoring one."""
 
-    Where only counts are known `answers` is empty. `first` is the cost of the first draw with its prompt, `further`
-    that of each one more, `scoring` that of scoring one.
-    """
-
-    n: int
-    n_correct: int
-    answers: tuple[str | None, ...] = ()
-    correct: tuple[bool, ...] = ()
-    scores: tuple[float | None, ...] = ()
     first: Cost = UNKNOWN
     further: Cost = UNKNOWN
     scoring: Cost = NOTHING
@@ -60,10 +51,11 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """Draws of one model on some problems. Raises `UsageError` where there are none."""
+    """Draws of one model on some problems, and what they cost. Raises `UsageError` where there are none."""
 
     model: str
-    problems: tuple[Drawn, ...]
+    problems: tuple[Recording, ...]
+    prices: tuple[Price, ...]
 
     def __post_init__(self) -> None:
         if not self.problems:
@@ -102,7 +94,7 @@ class Pilot:
         return float(np.mean([one.n_correct / one.n for one in self.problems]))
 
 
-def wrong_of(one: Drawn) -> Tally:
+def wrong_of(one: Recording) -> Tally:
     """The wrong draws of a problem. Draws that nobody could vote with count as unanswered."""
     return tally([answer for answer, right in zip(one.answers, one.correct, strict=True) if not right])
 

@@ -13,10 +13,11 @@ from mull.types import Budget, Cost, Finish, Params, Stopped
 
 if TYPE_CHECKING:
     from mull.advice.options import Measured
-    from mull.advice.pilot import Drawn, Pilot
+    from mull.advice.pilot import Pilot, Price
     from mull.bank.sql import SqlBank
-    from mull.lab.cases import Case, Group
+    from mull.files.recording import Recording
     from mull.lab.grid import Cell
+    from mull.lab.recorded import Group
     from mull.run import Strategy
     from mull.types import Model, Task, Verifier
 
@@ -68,11 +69,11 @@ def make(
         raise UsageError(f"{tokens:,} tokens are not one for each of {size.problems * len(plans):,} runs of this pilot")
     plan = grid.Plan(task, model, plans, verifier, budget=Budget(tokens=share), params=params, seed=seed)
     cells = asyncio.run(grid.run_plan(plan, bank, n_problems=size.problems, tick=tick))
-    problems = [one for cell in cells["draws"] if (one := drawn_of(cell)) is not None]
+    whole = [(i, cell) for cell in cells["draws"] if (i := _whole(cell))]
     spent = cost.total(cell.spent for column in cells.values() for cell in column)
-    if len(problems) < len(cells["draws"]):
+    if len(whole) < len(cells["draws"]):
         raise UsageError(
-            f"{len(cells['draws']) - len(problems)} of {len(cells['draws'])} problems have no whole draw: raise "
+            f"{len(cells['draws']) - len(whole)} of {len(cells['draws'])} problems have no whole draw: raise "
             "--tokens, make the pilot smaller, or see why draws failed"
         )
     from mull.advice.options import Measured
@@ -82,29 +83,29 @@ def make(
         Measured(name, tuple(c.grade.correct for c in cells[name]), cost.mean([c.spent for c in cells[name]]))
         for name in strategies
     ]
-    return Made(Pilot(model.name, tuple(problems)), measured, spent)
+    problems, prices = zip(*(_drawn(cell, places) for places, cell in whole), strict=True)
+    return Made(Pilot(model.name, problems, prices), measured, spent)
 
 
-def drawn_of(cell: Cell) -> Drawn | None:
-    """The draws of one problem with their costs; those that the ceiling cut short are left out."""
-    from mull.advice.pilot import NOTHING, Drawn
-    from mull.lab.grid import pool_of
-
+def _whole(cell: Cell) -> list[int]:
+    """The places of the draws that came whole: not of those that failed or that the ceiling cut short."""
     drawn = cell.outcome.candidates
     whole = [i for i, sample in enumerate(drawn) if sample.error is None]
     if cell.outcome.stopped is Stopped.BUDGET and drawn and drawn[-1].finish is Finish.LENGTH:
         whole = [i for i in whole if i < len(drawn) - 1]  # only a last draw is shortened
-    if not whole:
-        return None
-    samples, grades = [drawn[i] for i in whole], [cell.candidates[i] for i in whole]
-    scores = [cell.outcome.scores[i] for i in whole] if cell.outcome.scores else []
-    pool = pool_of(cell.problem, samples, grades, scores)
+    return whole
+
+
+def _drawn(cell: Cell, places: list[int]) -> tuple[Recording, Price]:
+    """The draws of one problem at these places, and what they cost."""
+    from mull.advice.pilot import NOTHING, Price
+    from mull.lab.grid import recorded
+
+    samples, grades = [cell.outcome.candidates[i] for i in places], [cell.candidates[i] for i in places]
+    scores = [cell.outcome.scores[i] for i in places] if cell.outcome.scores else []
     further = cost.mean([s.cost for s in samples[1:]]) if len(samples) > 1 else samples[0].cost
     scoring = cost.mean([score.cost for score in scores]) if scores else NOTHING
-    return Drawn(
-        pool.n, pool.n_correct, pool.answers, pool.correct, pool.scores if scores else (), samples[0].cost, further,
-        scoring,
-    )  # fmt: skip
+    return recorded(cell.problem, samples, grades, scores), Price(samples[0].cost, further, scoring)
 
 
 def read(group: Group, usd: float | None) -> Made:
@@ -113,39 +114,36 @@ def read(group: Group, usd: float | None) -> Made:
     from mull.advice.options import Measured
     from mull.advice.pilot import Pilot
 
-    problems = tuple(_recorded(case, usd) for case in group.cases)
-    ran = dict.fromkeys(name for case in group.cases for name in case.taken)
+    problems = tuple(group.recordings)
+    prices = tuple(_price(one, usd) for one in problems)
+    ran = dict.fromkeys(name for one in problems for name in one.results)
     # What draws alone foretell is foretold: that is surer than one run of it.
     names = [name for name in ran if name.partition(":")[0] not in PARALLEL]
     measured = [
         Measured(
-            name, tuple(case.taken[name].correct for case in group.cases),
-            cost.mean([case.taken[name].cost for case in group.cases]),
+            name, tuple(one.results[name].correct for one in problems),
+            cost.mean([one.results[name].cost for one in problems]),
         )
         for name in names
-        if all(name in case.taken for case in group.cases)
+        if all(name in one.results for one in problems)
     ]  # fmt: skip
-    return Made(Pilot(group.name, problems), measured, cost.total(_cost_of(one) for one in problems))
+    spent = (price.first + cost.times(price.further, one.n - 1) for one, price in zip(problems, prices, strict=True))
+    return Made(Pilot(group.name, problems, prices), measured, cost.total(spent))
 
 
-def _cost_of(one: Drawn) -> Cost:
-    return one.first + cost.times(one.further, one.n - 1)
+def _price(one: Recording, usd: float | None) -> Price:
+    """What a recorded draw of a problem cost, as far as the file tells."""
+    from mull.advice.pilot import NOTHING, Price
 
-
-def _recorded(case: Case, usd: float | None) -> Drawn:
-    from mull.advice.pilot import NOTHING, Drawn
-
-    pool = case.pool
-    if pool is None:
-        raise UsageError(f"problem {case.id} has no samples: advice needs draws")
-    known = [t for t in pool.tokens if t is not None]
-    tokens: Any = math.fsum(known) / len(known) if known and len(known) == pool.n else None
+    if not one.n:
+        raise UsageError(f"problem {one.id} has no samples: advice needs draws")
+    known = [t for t in one.tokens if t is not None]
+    tokens: Any = math.fsum(known) / len(known) if known and len(known) == one.n else None
     each = Cost(1, None, tokens, 0, None, None, usd, None)
     # A sweep tells what all draws of a strategy cost; where they were scored too, the two cannot be told apart.
-    for taken in case.taken.values():
-        if taken.draws == pool.n and taken.cost.verifier_tokens == 0 and usd is None:
-            paid = cost.mean([taken.cost, *[NOTHING] * (pool.n - 1)])
+    for result in one.results.values():
+        if result.draws == one.n and result.cost.verifier_tokens == 0 and usd is None:
+            paid = cost.mean([result.cost, *[NOTHING] * (one.n - 1)])
             each = Cost(1, paid.prompt_tokens, tokens, 0, paid.cached_tokens, paid.flops, paid.usd, paid.seconds)
             break
-    scores = pool.scores if any(s is not None for s in pool.scores) else ()
-    return Drawn(pool.n, pool.n_correct, pool.answers, pool.correct, scores, each, each)
+    return Price(each, each)

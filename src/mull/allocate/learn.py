@@ -25,6 +25,8 @@ from mull.allocate.difficulty import (
 from mull.allocate.policy import STOP, UNITS, Bin, Evidence, Option, Origin, Plan, Policy, Step, greedy, hull
 from mull.cost import PRICED_BY
 from mull.errors import UsageError
+from mull.files.recording import Recording
+from mull.types import Cost
 
 Floats = NDArray[np.float64]
 
@@ -40,30 +42,6 @@ SCORES = {"best", "weighted", "best-of-majority", "until-pass", "auto"}
 """Strategies whose first draws are the question's own, each scored: the first look is among what they do."""
 COUNTS = {"single", "majority", "adaptive", "tournament", "league"}
 """Those whose first draws are the question's own, not scored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """What a strategy made of a problem, and what that cost in each of `UNITS`; `None` is unknown."""
-
-    correct: bool
-    cost: Mapping[str, float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A problem of a sweep: its draws in order, whether each is right, what one costs as looked at, and all tries."""
-
-    id: str
-    question: str
-    looks: tuple[Look, ...]
-    correct: tuple[bool, ...]
-    draw: Mapping[str, float | None]
-    tries: Mapping[str, Tried]
-
-    @property
-    def is_scored(self) -> bool:
-        return any(look.score is not None for look in self.looks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +67,7 @@ class _Table:
 
 
 def learn(
-    lessons: Sequence[Lesson], origin: Origin, *, pilot: int | None = None, bins: int = 5, unit: str = "tokens",
+    lessons: Sequence[Recording], origin: Origin, *, pilot: int | None = None, bins: int = 5, unit: str = "tokens",
     seed: int = 0,
 ) -> Policy:  # fmt: skip
     """The policy that a sweep shows to be best, with what two folds say of it.
@@ -97,9 +75,10 @@ def learn(
     `pilot` draws are looked at; without it as many as the two folds favour, of `PILOTS`. `bins` are parts of equal size
     by predicted pass@1. Raises `UsageError` where the sweep is too small, or does not say what things cost in `unit`.
     """
-    _check(lessons, pilot or 0, bins, unit)
-    pilots = [k for k in PILOTS if all(len(one.looks) > k for one in lessons)] if pilot is None else [pilot]
-    tried = [(_table(lessons, k, unit), k) for k in pilots]
+    names = [name for name in lessons[0].results if all(name in one.results for one in lessons)] if lessons else []
+    _check(lessons, names, pilot or 0, bins, unit)
+    pilots = [k for k in PILOTS if all(len(one.samples) > k for one in lessons)] if pilot is None else [pilot]
+    tried = [(_table(lessons, names, k, unit), k) for k in pilots]
     order = np.random.default_rng(seed).permutation(len(lessons))
     halves = np.sort(order[::2]), np.sort(order[1::2])
     found = []
@@ -117,7 +96,7 @@ def learn(
     return replace(policy, calibration=_calibration(table, folds), evidence=tuple(told[best]))
 
 
-def _check(lessons: Sequence[Lesson], pilot: int, bins: int, unit: str) -> None:
+def _check(lessons: Sequence[Recording], names: Sequence[str], pilot: int, bins: int, unit: str) -> None:
     if pilot < 0 or bins < 1:
         raise UsageError(f"a policy looks at no fewer than 0 draws and has at least one bin, not {pilot} and {bins}")
     if unit not in UNITS:
@@ -128,14 +107,14 @@ def _check(lessons: Sequence[Lesson], pilot: int, bins: int, unit: str) -> None:
             f"{len(lessons)} problems are too few to learn a policy from: {bins} bins of {LEAST_IN_BIN} problems in "
             f"each of two folds need {least}; sweep more problems or take fewer bins"
         )
-    short = [lesson for lesson in lessons if len(lesson.looks) <= pilot]
+    short = [lesson for lesson in lessons if len(lesson.samples) <= pilot]
     if short:
         raise UsageError(
             f"{len(short)} problems have no more than {pilot} draws: the look takes {pilot}, and the draws after them "
             "tell how hard a problem is; add a strategy such as majority:n=16 to the sweep"
         )
-    for name in lessons[0].tries:
-        unknown = sum(lesson.tries[name].cost.get(unit) is None for lesson in lessons)
+    for name in names:
+        unknown = sum(_spent(lesson.results[name].cost, unit) is None for lesson in lessons)
         if unknown:
             needed = PRICED_BY.get(unit)
             remedy = f"give {needed} of the model in mull.toml and sweep again, or " if needed else ""
@@ -145,47 +124,62 @@ def _check(lessons: Sequence[Lesson], pilot: int, bins: int, unit: str) -> None:
             )
 
 
-def _table(lessons: Sequence[Lesson], pilot: int, unit: str) -> _Table:
-    names = list(lessons[0].tries)
+def _table(lessons: Sequence[Recording], names: Sequence[str], pilot: int, unit: str) -> _Table:
     all_costs = {}
     for part in UNITS:
         rows = [[_look_cost(one, pilot, part), *(_cost(one, name, pilot, part) for name in names)] for one in lessons]
         all_costs[part] = np.array(rows)
-    right = [[_elected(one, pilot), *(one.tries[name].correct for name in names)] for one in lessons]
+    right = [[_elected(one, pilot), *(one.results[name].correct is True for name in names)] for one in lessons]
     shares = np.array([np.mean(one.correct[pilot:]) for one in lessons])
-    seen = [features(one.question, one.looks[:pilot]) for one in lessons]
-    alone = [[_look_cost(one, pilot, unit), *(one.tries[name].cost[unit] for name in names)] for one in lessons]
+    seen = [features(one.prompt or "", looks(one, pilot)) for one in lessons]
+    costs = [[_spent(one.results[name].cost, unit) for name in names] for one in lessons]
+    alone = [[_look_cost(one, pilot, unit), *row] for one, row in zip(lessons, costs, strict=True)]
     correct = np.array(right, dtype=np.float64)
     return _Table([STOP, *names], pilot > 0, correct, all_costs[unit], np.array(alone), all_costs, shares, seen)
 
 
-def _look_cost(lesson: Lesson, pilot: int, unit: str) -> float:
-    each = lesson.draw.get(unit)
-    return math.nan if each is None else pilot * each
+def looks(lesson: Recording, n: int) -> list[Look]:
+    """What is seen of the first n draws of a problem."""
+    return [
+        Look(answer, sample.score, sample.output_tokens, sample.logprob)
+        for answer, sample in zip(lesson.answers[:n], lesson.samples, strict=False)
+    ]
 
 
-def _cost(lesson: Lesson, name: str, pilot: int, unit: str) -> float:
+def _spent(cost: Cost, unit: str) -> float | None:
+    """A cost in one of `UNITS`; `None` is unknown."""
+    return {"tokens": cost.tokens, "flops": cost.flops, "usd": cost.usd}[unit]
+
+
+def _look_cost(lesson: Recording, pilot: int, unit: str) -> float:
+    """The cost of the first draws with their scores: by the dearest strategy that made just the problem's draws."""
+    same = [result.cost for result in lesson.results.values() if result.draws == lesson.n and lesson.n]
+    dearest = max(same, key=lambda cost: cost.tokens or 0, default=None)
+    spent = None if dearest is None else _spent(dearest, unit)
+    return math.nan if spent is None else pilot * (spent / lesson.n)
+
+
+def _cost(lesson: Recording, name: str, pilot: int, unit: str) -> float:
     """What a strategy costs with the look: that is the first of what the strategy does, or comes on top."""
-    tried, look = lesson.tries[name], _look_cost(lesson, pilot, unit)
-    own = tried.cost.get(unit)
+    own, look = _spent(lesson.results[name].cost, unit), _look_cost(lesson, pilot, unit)
     if own is None:
         return math.nan
-    includes_look = SCORES if lesson.is_scored else SCORES | COUNTS
+    includes_look = SCORES if any(score is not None for score in lesson.scores) else SCORES | COUNTS
     return max(own, look) if name.partition(":")[0] in includes_look else own + look
 
 
-def _elected(lesson: Lesson, pilot: int) -> bool:
+def _elected(lesson: Recording, pilot: int) -> bool:
     """Whether the look alone gives the right answer: its best weighted answer, or the most frequent without scores."""
     weights: defaultdict[str, float] = defaultdict(float)
-    looks = lesson.looks[:pilot]
-    any_score = any(look.score is not None for look in looks)
-    for look in looks:
+    seen = looks(lesson, pilot)
+    any_score = any(look.score is not None for look in seen)
+    for look in seen:
         if look.answer is not None:
             weights[look.answer] += (look.score or 0.0) if any_score else 1.0
     if not weights:
         return False
     winner = max(weights, key=lambda answer: weights[answer])
-    return next(c for look, c in zip(looks, lesson.correct, strict=False) if look.answer == winner)
+    return next(c for look, c in zip(seen, lesson.correct, strict=False) if look.answer == winner)
 
 
 def _learned(table: _Table, rows: NDArray[np.intp], origin: Origin, pilot: int, bins: int, unit: str) -> Policy:

@@ -26,8 +26,8 @@ from mull.errors import UsageError
 from mull.types import Params
 
 if TYPE_CHECKING:
-    from mull.lab.cases import Group, Source
-    from mull.lab.metrics import Pool
+    from mull.files.recording import Recording
+    from mull.lab.recorded import Source
     from mull.lab.verify import Worth
 
 
@@ -73,11 +73,11 @@ def curves(
 
         plotting.check_format(plot)
     found = wanted(source_at(source, task, model, problems, Params(temperature, max_tokens), seed), group)
-    pools = sources.pools(found)
-    worths = {name: _worths(found.groups[name], pools[name], verifier, seed, config) for name in pools if verifier}
+    drawn = sources.draws(found)
+    worths = {name: _worths(drawn[name], verifier, seed, config) for name in drawn if verifier}
     both = {}
-    for name, pool in pools.items():
-        one = gap.measure(pool, ks, seed)
+    for name, recordings in drawn.items():
+        one = gap.measure(recordings, ks, seed)
         both[name] = one._replace(limits=one.limits.told(found.groups[name].about))
     measured = {name: one.curves for name, one in both.items()}
     if plot is not None:
@@ -100,7 +100,7 @@ def curves(
 
     for shown, (name, one) in zip(table.curves(measured), both.items(), strict=True):
         stdout().print(shown)
-        lacks = shortcomings(counts([pool.n for pool in pools[name]], [pool.n_correct for pool in pools[name]]))
+        lacks = shortcomings(counts([r.n for r in drawn[name]], [r.n_correct for r in drawn[name]]))
         for line in [SAYS[flag] for flag in lacks] + table.limits(one.limits):
             stdout().print(f"- {line}", style="dim", highlight=False)
     lengths = {name: one.limits.tokens.mean for name, one in both.items() if one.limits.tokens is not None}
@@ -129,18 +129,16 @@ def _thinking(source: Source, seed: int, as_json: bool) -> None:
                 stdout().print(f"- {line}", style="dim", highlight=False)
 
 
-def _worths(
-    group: Group, pools: Sequence[Pool], verifiers: Sequence[str], seed: int, config: Path | None
-) -> list[Worth]:
-    """What each verifier is worth on the draws of a group, and all of them together where there are enough."""
+def _worths(recordings: Sequence[Recording], verifiers: Sequence[str], seed: int, config: Path | None) -> list[Worth]:
+    """What each verifier is worth on these draws, and all of them together where there are enough."""
     from mull.lab import verify
 
     columns, rows = {}, []
     for text in verifiers:
         if text == verify.RECORDED:
-            scored, why = list(pools), "not recorded"
+            scored, why = list(recordings), "not recorded"
         else:
-            scored, why = asyncio.run(verify.score_cases(group.cases, verifier_of(text, seed, config)))
+            scored, why = asyncio.run(verify.scored(recordings, verifier_of(text, seed, config)))
         columns[text] = scored
         rows.append(verify.worth(text, scored, why, seed))
     together = verify.combined(columns)

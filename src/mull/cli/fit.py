@@ -25,7 +25,7 @@ from mull.errors import UsageError
 from mull.types import Params
 
 if TYPE_CHECKING:
-    from mull.lab.metrics import Pool
+    from mull.files.recording import Recording
     from mull.laws.backtest import BackTest
     from mull.laws.coverage import Law
 
@@ -61,21 +61,21 @@ def fit(
     if draws is not None and draws < 1:
         raise UsageError(f"--draws takes a number of draws of at least 1, not {draws}")
     found = draws_of(source, group, task, model, problems, Params(temperature, max_tokens), seed)
-    pools = {name: one.pools for name, one in found.items()}
+    drawn = {name: one.recordings for name, one in found.items()}
     from mull.laws import backtest, coverage
 
     laws: dict[str, Law] = {}
     tests: dict[str, BackTest | None] = {}
-    with progress("resamples", coverage.N_RESAMPLES * len(pools), as_json) as advance:
-        for name, pool in pools.items():
-            n, c = [one.n for one in pool], [one.n_correct for one in pool]
+    with progress("resamples", coverage.N_RESAMPLES * len(drawn), as_json) as advance:
+        for name, recordings in drawn.items():
+            n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
             laws[name] = coverage.fit(n, c, seed=seed, tick=advance)
             tests[name] = backtest.back_test(n, c, seed=seed)
     if plot is not None:
         plotting.laws(laws, predict, plot)
     if as_json:
         rows = [
-            _row(name, law, predict, tests[name]) | {"plan": _plan(pools[name], draws)} for name, law in laws.items()
+            _row(name, law, predict, tests[name]) | {"plan": _plan(drawn[name], draws)} for name, law in laws.items()
         ]
         print_json({"groups": rows})
         return
@@ -89,19 +89,19 @@ def fit(
             stdout().print(f"{name}: {law.data.problems} problems, {law.data.draws:,} draws", markup=False)
         for line in table.law_lines(law, prediction, law.is_identified(predict)) + _told(tests[name]):
             stdout().print(f"- {line}", markup=False)
-        if (plan := _plan(pools[name], draws)) is not None:
+        if (plan := _plan(drawn[name], draws)) is not None:
             stdout().print(f"- {_planned(plan)}", markup=False)
 
 
-def _plan(pools: Sequence[Pool], draws: int | None) -> dict[str, Any] | None:
+def _plan(recordings: Sequence[Recording], draws: int | None) -> dict[str, Any] | None:
     """The next draws, on problems without a success, by problem; `None` where all have one."""
     from mull.laws.plan import rest_of, second_stage
 
-    n, c = [pool.n for pool in pools], [pool.n_correct for pool in pools]
+    n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
     if all(c):
         return None
     plan = second_stage(n, c, rest_of(sum(n)) if draws is None else draws)
-    wanted = {pool.problem: int(more) for pool, more in zip(pools, plan.draws, strict=True) if more}
+    wanted = {one.id: int(more) for one, more in zip(recordings, plan.draws, strict=True) if more}
     return {"draws": sum(wanted.values()), "unsolved": c.count(0), "problems": wanted}
 
 

@@ -1,4 +1,4 @@
-"""SOURCE, as `curves`, `fit` and `report` take it: a file or a bank, and the pools of draws in it by group."""
+"""SOURCE, as `curves`, `fit` and `report` take it: a file or a bank, and the draws in it by group."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mull.errors import UnknownNameError, UsageError
 from mull.types import Params
 
 if TYPE_CHECKING:
-    from mull.lab.cases import Source
-    from mull.lab.metrics import Pool
+    from mull.files.recording import Recording
+    from mull.lab.recorded import Source
 
 SOURCES = (
     "Recorded samples (JSONL), a sweep's --out, a table of counts (CSV), a bank (.db), an inspect_ai log (.eval or "
@@ -54,7 +54,7 @@ def source_at(path: Path, task: str | None, model: str, problems: int, params: P
 class Draws(NamedTuple):
     """The draws of a group by problem, and what the source says of where they are from."""
 
-    pools: Sequence[Pool]
+    recordings: Sequence[Recording]
     about: Mapping[str, str]
 
 
@@ -65,7 +65,7 @@ def draws_of(
     from mull.lab import sources
 
     found = wanted(source_at(source, task, model, problems, params, seed), group)
-    return {name: Draws(pool, found.groups[name].about) for name, pool in sources.pools(found).items()}
+    return {name: Draws(drawn, found.groups[name].about) for name, drawn in sources.draws(found).items()}
 
 
 def wanted(source: Source, group: Sequence[str] | None) -> Source:

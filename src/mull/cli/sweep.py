@@ -94,7 +94,7 @@ def sweep(
 
     Example: mull sweep chain:ops=4 -s single -s majority:n=16 --problems 200
     """
-    from mull.lab import cases as recorded
+    from mull.files.records import row_of
     from mull.lab import cluster, grid, shared, sources
 
     if problems is not None and problems < 1:
@@ -130,7 +130,7 @@ def sweep(
                     cells[f"shared:n={share}"] = asyncio.run(together)
                 tables.append(grid.tabulate(the_task, the_model, cells, seed))
                 outcomes += [cell for column in cells.values() for cell in column]
-                lines += list(recorded.sweep_rows(the_model, cells)) if out else []
+                lines += list(map(row_of, grid.recordings(the_model, cells))) if out else []
     except KeyboardInterrupt:
         typer.echo("interrupted; what was drawn is kept: run the same command again to go on", err=True)
         raise typer.Exit(130) from None

@@ -34,11 +34,11 @@ def weights(
     if len(groups) != 1:
         raise UsageError(f"{source} has several groups: name one with --group ({', '.join(groups)})")
     (found,) = groups.values()
-    known = list(dict.fromkeys(name for case in found.cases for name in case.taken))
+    known = list(dict.fromkeys(name for one in found.recordings for name in one.results))
     for name in member or ():
         if name not in known:
             raise UnknownNameError("strategy of the sweep", name, known)
-    learnt = lab.learn(lab.rows_of(found.cases, member or known), seed)
+    learnt = lab.learn(lab.rows_of(found.recordings, member or known), seed)
     if as_json:
         print_json({**asdict(learnt), "spec": learnt.spec})
         return

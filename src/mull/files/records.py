@@ -1,45 +1,16 @@
-"""Files of lines of JSON, among them recorded samples; whatever is wrong with a line is said with its number."""
+"""Recordings as lines of JSON: the one reader of such rows, and their one writer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
 from mull.files.lines import read_jsonl
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedSample:
-    """One recorded sample; all but its text is `None` where it was not recorded."""
-
-    text: str
-    answer: str | None
-    correct: bool | None
-    score: float | None
-    output_tokens: int | None = None
-    logprob: float | None = None
-    """The mean natural logarithm of a token's probability."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A problem with its gold answer (if told) and its recorded samples (if any).
-
-    `sweep` is what the file says of the sweep that wrote the row, empty where it says nothing.
-    """
-
-    line: int
-    id: str
-    prompt: str
-    gold: str | None
-    group: str | None
-    samples: tuple[RecordedSample, ...]
-    row: Mapping[str, Any]
-    sweep: Mapping[str, Any] = field(default_factory=dict)
-
+from mull.files.recording import ABOUT, RecordedSample, Recording, Result
+from mull.types import Cost
 
 SCORE_FIELDS = ("score", "rm_score")
 
@@ -85,19 +56,33 @@ def _recording(path: Path, line: int, row: dict[str, Any], sweep: Mapping[str, A
     samples = row.get("samples", [])
     if not isinstance(samples, list):
         raise FileFormatError(path, line, "`samples` must be a list")
+    outcomes = row.get("outcomes", {})
+    if not isinstance(outcomes, dict):
+        raise FileFormatError(path, line, "`outcomes` must be an object with one entry a strategy")
     return Recording(
-        line,
         str(row.get("problem_id", row.get("id", f"line {line}"))),
         str(prompt),
         _text(row.get("answer")),
-        _text(row.get("model")),
-        tuple(_recorded_sample(path, line, i, sample) for i, sample in enumerate(samples)),
-        row,
-        sweep,
+        tuple(_sample(path, line, i, sample) for i, sample in enumerate(samples)),
+        results={name: _result(path, line, name, outcome) for name, outcome in outcomes.items()},
+        group=_text(row.get("model")),
+        strategy=_text(row.get("strategy")),
+        line=line,
+        about=_about(path, line, row, sweep),
+        sweep=sweep,
     )
 
 
-def _recorded_sample(path: Path, line: int, place: int, sample: Any) -> RecordedSample:
+def _about(path: Path, line: int, row: Mapping[str, Any], sweep: Mapping[str, Any]) -> Mapping[str, str]:
+    """What a row, or else the sweep that wrote it, says under the names of `ABOUT`."""
+    told = {name: row.get(name, sweep.get(name)) for name in ABOUT}
+    for name, value in told.items():
+        if not isinstance(value, str | None):
+            raise FileFormatError(path, line, f"`{name}` must be text, not {value!r}")
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _sample(path: Path, line: int, place: int, sample: Any) -> RecordedSample:
     if not isinstance(sample, dict) or not ("text" in sample or "final_answer" in sample):
         raise FileFormatError(path, line, f"sample {place} has neither `text` nor `final_answer`")
     correct = sample.get("correct")
@@ -124,9 +109,45 @@ def _recorded_sample(path: Path, line: int, place: int, sample: Any) -> Recorded
     )
 
 
+def _result(path: Path, line: int, name: str, row: Any) -> Result:
+    try:
+        # Files of before retries were counted have none.
+        cost = Cost(**{f.name: {"retries": 0, **row["cost"]}[f.name] for f in fields(Cost)})
+        if not all(row[verdict] in (True, False, None) for verdict in ("correct", "covered")):
+            raise ValueError("a verdict is true, false or null")
+        notes = dict(row.get("notes", {}))
+        draws, stopped = int(row["draws"]), str(row["stopped"])
+        return Result(row["answer"], row["correct"], row["covered"], draws, stopped, cost, notes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(path, line, f"the outcome of {name!r} is not as a sweep writes it: {error!r}") from error
+
+
 def _text(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def row_of(recording: Recording) -> dict[str, Any]:
+    """A graded recording as a row that `read_recordings` reads again."""
+    return {
+        "problem_id": recording.id,
+        "prompt": recording.prompt,
+        "model": recording.group,
+        "strategy": recording.strategy,
+        **({} if recording.gold is None else {"answer": recording.gold}),
+        "samples": [
+            {
+                "text": sample.text,
+                "final_answer": answer,
+                "correct": sample.correct,
+                "score": sample.score,
+                "output_tokens": sample.output_tokens,
+                "logprob": None if sample.logprob is None else round(sample.logprob, 5),
+            }
+            for sample, answer in zip(recording.samples, recording.answers, strict=True)
+        ],
+        "outcomes": {name: asdict(result) for name, result in recording.results.items()},
+    }

@@ -17,7 +17,8 @@ from mull.bank.schema import asked_of, draw_row, meta, question_row, sample_of, 
 from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
 from mull.files.lines import read_jsonl
-from mull.files.records import RecordedSample, read_recordings
+from mull.files.recording import RecordedSample
+from mull.files.records import read_recordings
 from mull.lab import foreign
 from mull.models.banked import BankedModel
 from mull.types import Behaviour, Cost, Finish, Message, Model, Params, Preference, Prompt, Sample, Score, Verdict
@@ -83,11 +84,11 @@ def _read(path: Path) -> Iterator[tuple[str, str, Sequence[RecordedSample]]]:
     reader = foreign.reader(path)
     if reader is None:
         for recording in read_recordings(path):
-            yield recording.group or path.name, recording.prompt, recording.samples
+            yield recording.group or path.name, recording.prompt or "", recording.samples
         return
     for name, group in reader(path).groups.items():
-        for case in group.cases:
-            yield name, case.prompt or "", case.samples
+        for one in group.recordings:
+            yield name, one.prompt or "", one.samples
 
 
 def _sample(prompt: Prompt, sample: RecordedSample) -> Sample:

@@ -1,4 +1,4 @@
-"""Logs that others write: inspect_ai's eval logs and lm-evaluation-harness's samples, as cases.
+"""Logs that others write: inspect_ai's eval logs and lm-evaluation-harness's samples, as recordings.
 
 A question's epochs (inspect_ai) or repeats (lm-evaluation-harness) are its draws. What was not sampled, or was never
 graded, is left out and counted in `Source.notes`.
@@ -17,8 +17,8 @@ from typing import Any
 
 from mull.errors import FileFormatError
 from mull.files.lines import read_jsonl
-from mull.files.records import RecordedSample
-from mull.lab.cases import Case, Group, Source, pool_of_samples
+from mull.files.recording import RecordedSample, Recording
+from mull.lab.recorded import Group, Source
 from mull.replies.answers import canonical, extract
 
 INSPECT_VERSIONS = (2,)
@@ -121,14 +121,14 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
     return json.loads(pa.CompressedInputStream(pa.BufferReader(packed), "zstd").read())
 
 
-def _inspect_case(path: Path, id: str, scorer: str, samples: list[Mapping[str, Any]]) -> Case:
+def _inspect_case(path: Path, id: str, scorer: str, samples: list[Mapping[str, Any]]) -> Recording:
     first = samples[0]
     target = first.get("target")
     draws = [_inspect_draw(path, id, scorer, sample) for sample in samples if scorer in sample["scores"]]
     if not draws:
         raise FileFormatError(path, None, f"sample {id!r} has no score by {scorer!r}")
     gold = ", ".join(map(str, target)) if isinstance(target, list) else None if target is None else str(target)
-    return Case(id, _inspect_prompt(first), gold, pool_of_samples(id, draws), tuple(draws))
+    return _drawn(id, _inspect_prompt(first), gold, draws)
 
 
 def _inspect_draw(path: Path, id: str, scorer: str, sample: Mapping[str, Any]) -> RecordedSample:
@@ -176,7 +176,7 @@ def read_harness(path: Path) -> Source:
     output_type = ((results.get("configs") or {}).get(task) or {}).get("output_type", DRAWN)
     if output_type != DRAWN:
         raise FileFormatError(path, None, f"a {output_type} task draws no samples; only {DRAWN} does")
-    cases: dict[str, Case] = {}
+    cases: dict[str, Recording] = {}
     filters: dict[str, None] = {}
     for line, row in read_jsonl(path):
         chosen = str(row.get("filter", "none"))
@@ -191,7 +191,7 @@ def read_harness(path: Path) -> Source:
             cases[case.id] = case
     first, *others = filters
     notes = [f"{path.name}: answers as the filter {first} reads them; not used: {', '.join(others)}"] if others else []
-    if any(case.pool is not None and case.pool.n > 1 for case in cases.values()):
+    if any(case.n > 1 for case in cases.values()):
         notes.append(f"{path.name}: the log has one verdict a question, so each reply was compared with its target")
     return Source(path, {name: Group(name, list(cases.values()), task)}, notes=notes)
 
@@ -210,7 +210,7 @@ def _harness_results(path: Path) -> Mapping[str, Any]:
     return dict(results)
 
 
-def _harness_case(path: Path, line: int, row: Mapping[str, Any]) -> Case:
+def _harness_case(path: Path, line: int, row: Mapping[str, Any]) -> Recording:
     target = row["target"]
     target = str(target[0] if isinstance(target, list) and len(target) == 1 else target)
     replies, filtered = _flat(row["resps"]), _flat(row.get("filtered_resps"))
@@ -233,7 +233,12 @@ def _harness_case(path: Path, line: int, row: Mapping[str, Any]) -> Case:
     arguments = row.get("arguments") or {}
     prompt = next((str(a["arg_0"]) for a in arguments.values() if "arg_0" in a), "") if arguments else ""
     id = str(row["doc_id"])
-    return Case(id, prompt, target, pool_of_samples(id, draws), tuple(draws), {}, line)
+    return _drawn(id, prompt, target, draws, line)
+
+
+def _drawn(id: str, prompt: str, gold: str | None, draws: list[RecordedSample], line: int | None = None) -> Recording:
+    """A problem with its graded draws, whose answers are taken as they are."""
+    return Recording(id, prompt, gold, tuple(draws), tuple(one.answer for one in draws), line=line)
 
 
 def _flat(nested: Any) -> list[Any]:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mull.lab.metrics import SELECTORS, Curves, Floats, Point, Pool, by_problem, summarise, usable_ks
+from mull.files.recording import Recording
+from mull.lab.metrics import SELECTORS, Curves, Floats, Point, by_problem, summarise, usable_ks
 from mull.stats.estimators import none_in
 from mull.stats.intervals import DIFFERENCE, SHARE, Interval, bootstrap, resampled_means, wilson
 from mull.stats.paired import Power, power
@@ -142,29 +143,29 @@ class Measurement(NamedTuple):
     values: dict[str, Floats]
 
 
-def measure(pools: Sequence[Pool], ks: Sequence[int] | None = None, seed: int = 0) -> Measurement:
+def measure(recordings: Sequence[Recording], ks: Sequence[int] | None = None, seed: int = 0) -> Measurement:
     """The curves of a group of problems and what they say about the limits of scaling, from one pass over the draws."""
-    ks = usable_ks(pools, ks)
-    values = by_problem(pools, ks, seed)
-    return Measurement(summarise(pools, ks, values, seed), limits(pools, ks, values, seed), ks, values)
+    ks = usable_ks(recordings, ks)
+    values = by_problem(recordings, ks, seed)
+    return Measurement(summarise(recordings, ks, values, seed), limits(recordings, ks, values, seed), ks, values)
 
 
-def limits(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0) -> Limits:
+def limits(recordings: Sequence[Recording], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0) -> Limits:
     """All that draws say about what scaling cannot do; `values` are those of `by_problem`."""
-    rates = np.array([pool.n_correct / pool.n for pool in pools])
-    failed = [pool for pool in pools if pool.n_correct == 0]
-    modes = [wrong for pool in pools if (wrong := mode_is_wrong(pool)) is not None]
-    answers = {a for pool in pools for a in pool.answers if a is not None}
+    rates = np.array([one.n_correct / one.n for one in recordings])
+    failed = [one for one in recordings if one.n_correct == 0]
+    modes = [wrong for one in recordings if (wrong := mode_is_wrong(one)) is not None]
+    answers = {a for one in recordings for a in one.answers if a is not None}
     worst = values["worst"][:, -1]
     return Limits(
         float(rates.mean()),
         bootstrap(rates, seed, SHARE),
-        bins(pools, seed),
-        tokens(pools, seed),
-        tuple(loss(pools, name, plateau(values[name], ks, seed)) for name in SELECTORS if name in values),
-        ceiling(pools),
+        bins(recordings, seed),
+        tokens(recordings, seed),
+        tuple(loss(recordings, name, plateau(values[name], ks, seed)) for name in SELECTORS if name in values),
+        ceiling(recordings),
         len(failed),
-        max((none_in(pool.n) for pool in failed), default=None),
+        max((none_in(one.n) for one in failed), default=None),
         sum(modes) / len(modes) if modes else None,
         wilson(sum(modes), len(modes)) if modes else None,
         Point(ks[-1], float(worst.mean()), bootstrap(worst, seed, SHARE)),
@@ -203,21 +204,21 @@ def plateau(values: Floats, ks: Sequence[int], seed: int = 0) -> Plateau | None:
     return Plateau(k, Interval(float(low), float(high)), bool(high < ks[-1]))
 
 
-def loss(pools: Sequence[Pool], selector: str, turn: Plateau | None) -> Loss:
+def loss(recordings: Sequence[Recording], selector: str, turn: Plateau | None) -> Loss:
     """What a selector loses of the coverage of all draws, by cause."""
     causes: defaultdict[str, float] = defaultdict(float)
-    for pool in pools:
-        if pool.n_correct:
-            cause, lost = _lost(pool, selector)
+    for one in recordings:
+        if one.n_correct:
+            cause, lost = _lost(one, selector)
             causes[cause] += lost
-    shares = {cause: lost / len(pools) for cause, lost in sorted(causes.items()) if lost > 0}
+    shares = {cause: lost / len(recordings) for cause, lost in sorted(causes.items()) if lost > 0}
     return Loss(selector, math.fsum(shares.values()), shares, turn)
 
 
-def _lost(pool: Pool, selector: str) -> tuple[str, float]:
+def _lost(one: Recording, selector: str) -> tuple[str, float]:
     """Why and how likely a selector misses the correct draw that all draws of a problem hold."""
-    n = len(pool.correct)
-    draws = list(zip(pool.answers or [None] * n, pool.scores or [None] * n, pool.correct, strict=True))
+    n = len(one.correct)
+    draws = list(zip(one.answers or [None] * n, one.scores or [None] * n, one.correct, strict=True))
     if selector != "best":
         draws = [draw for draw in draws if draw[0] is not None]
         if not any(right for _, _, right in draws):
@@ -241,20 +242,20 @@ def _lost(pool: Pool, selector: str) -> tuple[str, float]:
     return (TIE if len(leads) > 1 or selector == "best" else MIXED), 1 - share
 
 
-def mode_is_wrong(pool: Pool) -> bool | None:
+def mode_is_wrong(one: Recording) -> bool | None:
     """Whether the most frequent answer is wrong; `None` without an answer, or where right and wrong ones tie."""
-    counts = Counter(a for a in pool.answers if a is not None)
+    counts = Counter(a for a in one.answers if a is not None)
     if not counts:
         return None
     leads = [a for a, n in counts.items() if n == max(counts.values())]
-    rights = [any(c for a, c in zip(pool.answers, pool.correct, strict=True) if a == lead) for lead in leads]
+    rights = [any(c for a, c in zip(one.answers, one.correct, strict=True) if a == lead) for lead in leads]
     return None if len(set(rights)) > 1 else not rights[0]
 
 
-def ceiling(pools: Sequence[Pool]) -> Ceiling | None:
+def ceiling(recordings: Sequence[Recording]) -> Ceiling | None:
     """The ceiling of an imperfect verifier (arXiv 2411.17501); `None` where nothing was scored."""
     verdicts = [
-        (s >= PASSES, c) for p in pools for s, c in zip(p.scores, p.correct or (), strict=True) if s is not None
+        (s >= PASSES, c) for p in recordings for s, c in zip(p.scores, p.correct or (), strict=True) if s is not None
     ]
     if not verdicts:
         return None
@@ -262,33 +263,33 @@ def ceiling(pools: Sequence[Pool]) -> Ceiling | None:
     t, f = (sum(a) / len(a) if a else None for a in (accepted[True], accepted[False]))
     value = None
     if t is not None and f is not None:
-        rates = [p.n_correct / p.n for p in pools]
+        rates = [p.n_correct / p.n for p in recordings]
         value = float(np.mean([p * t / total if (total := p * t + (1 - p) * f) else 0.0 for p in rates]))
-    return Ceiling(t, f, value, len(verdicts), sum(p.n for p in pools) - len(verdicts))
+    return Ceiling(t, f, value, len(verdicts), sum(p.n for p in recordings) - len(verdicts))
 
 
-def difficulty_bins(pools: Sequence[Pool], seed: int = 0) -> list[list[int]]:
+def difficulty_bins(recordings: Sequence[Recording], seed: int = 0) -> list[list[int]]:
     """Problems in five bins of difficulty, easiest first, as equal as can be: by rank of the share of right draws.
 
     Judged by the even-numbered draws, so that what is measured on the odd ones is free of the luck that sorted them;
     by all draws where only counts are known. Ties are broken by the seed, since quantile edges would collapse where
     many problems were never solved (Snell et al. 2024, arXiv 2408.03314, bin by quantiles). Empty for too few problems.
     """
-    if len(pools) < N_BINS:
+    if len(recordings) < N_BINS:
         return []
     rng = random.Random(seed)
-    ease = [p.n_correct / p.n if len(p.correct) < 2 else float(np.mean(p.correct[::2])) for p in pools]
+    ease = [p.n_correct / p.n if len(p.correct) < 2 else float(np.mean(p.correct[::2])) for p in recordings]
     order = [i for *_, i in sorted((-share, rng.random(), i) for i, share in enumerate(ease))]
     return [part.tolist() for part in np.array_split(np.array(order), N_BINS)]
 
 
-def bins(pools: Sequence[Pool], seed: int = 0) -> tuple[Bin, ...]:
+def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[Bin, ...]:
     """What the odd-numbered draws show in each bin of difficulty. Empty without single draws or with fewer than two."""
-    if any(len(p.correct) < 2 for p in pools):
+    if any(len(p.correct) < 2 for p in recordings):
         return ()
     made = []
-    for part in difficulty_bins(pools, seed):
-        odd = [_half(pools[i]) for i in part]
+    for part in difficulty_bins(recordings, seed):
+        odd = [recordings[i].only(slice(1, None, 2)) for i in part]
         n = min(p.n for p in odd)
         values = by_problem(odd, [n], seed)
         votes = values.get("majority")
@@ -303,16 +304,11 @@ def bins(pools: Sequence[Pool], seed: int = 0) -> tuple[Bin, ...]:
     return tuple(made)
 
 
-def _half(pool: Pool) -> Pool:
-    correct = pool.correct[1::2]
-    return Pool(pool.problem, len(correct), sum(correct), pool.answers[1::2], correct, pool.scores[1::2])
-
-
-def tokens(pools: Iterable[Pool], seed: int = 0) -> Tokens | None:
+def tokens(recordings: Iterable[Recording], seed: int = 0) -> Tokens | None:
     """How costs vary for one prompt; `None` where the draws of no problem have known lengths."""
     known = []
-    for pool in pools:
-        pairs = [(t, c) for t, c in zip(pool.tokens, pool.correct, strict=True) if t is not None] if pool.tokens else []
+    for one in recordings:
+        pairs = [(t, c) for t, c in zip(one.tokens, one.correct, strict=True) if t is not None] if one.tokens else []
         if len(pairs) > 1:
             known.append((np.array([t for t, _ in pairs], dtype=np.float64), np.array([c for _, c in pairs])))
     if not known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from mull import cost
 from mull.bank import Bank
-from mull.lab.metrics import Pool
+from mull.files.recording import RecordedSample, Recording, Result
 from mull.replies.answers import classes_now
 from mull.run import Run, Strategy
 from mull.stats.intervals import Interval, wilson
@@ -81,18 +82,72 @@ class Table:
     pairs: list[Paired]
 
 
-def pool(cell: Cell) -> Pool:
-    """The draws behind an outcome, for curves."""
-    return pool_of(cell.problem, cell.outcome.candidates, cell.candidates, cell.outcome.scores)
+def recorded(
+    problem: Problem, samples: Sequence[Sample], grades: Sequence[Grade], scores: Sequence[Score] = ()
+) -> Recording:
+    """Graded draws of a problem as a recording; `scores` may be empty."""
+    values = [score.value for score in scores] or [None] * len(samples)
+    drawn = zip(samples, grades, values, strict=True)
+    return Recording(
+        problem.id,
+        problem.prompt.messages[-1].content,
+        samples=tuple(_recorded(sample, grade, value) for sample, grade, value in drawn),
+        answers=tuple(classes_now(problem, samples)),
+        kind=problem.kind,
+    )
 
 
-def pool_of(problem: Problem, samples: Sequence[Sample], grades: Sequence[Grade], scores: Sequence[Score]) -> Pool:
-    """Graded draws of a problem, for curves; `scores` may be empty."""
-    correct = tuple(grade.correct is True for grade in grades)
-    answers = tuple(classes_now(problem, samples))
-    values = tuple(score.value for score in scores) or (None,) * len(samples)
-    tokens = tuple(sample.cost.output_tokens for sample in samples)
-    return Pool(problem.id, len(samples), sum(correct), answers, correct, values, tokens)
+def _recorded(sample: Sample, grade: Grade, score: float | None) -> RecordedSample:
+    logprob = math.fsum(sample.logprobs) / len(sample.logprobs) if sample.logprobs else None
+    return RecordedSample(sample.reply, sample.answer, grade.correct, score, sample.cost.output_tokens, logprob)
+
+
+def draws(cell: Cell) -> Recording:
+    """The draws behind an outcome."""
+    return recorded(cell.problem, cell.outcome.candidates, cell.candidates, cell.outcome.scores)
+
+
+def recordings(model: Model, cells: Mapping[str, Sequence[Cell]]) -> list[Recording]:
+    """A grid as recordings: each problem with what every strategy made of it, and the draws of the widest.
+
+    Only strategies that draw whole replies, the same number for every problem, lend their draws: where the number
+    depends on what was drawn, or a search chose how replies go on, averages over subsets would be biased. Where there
+    is no such strategy there are no samples. Of two that are as wide the one with scores lends them.
+    """
+    steady = {name: column for name, column in cells.items() if all(map(_lends, column))}
+    widest = max(steady, key=lambda name: _width(steady[name]), default=None)
+    found = []
+    for i, cell in enumerate(next(iter(cells.values()), ())):
+        drawn = recorded(cell.problem, (), ()) if widest is None else draws(cells[widest][i])
+        results = {name: result(column[i]) for name, column in cells.items()}
+        found.append(replace(drawn, results=results, group=model.name, strategy=widest))
+    return found
+
+
+def _lends(cell: Cell) -> bool:
+    """Whether an outcome's candidates are independent draws, and their number was not of their own making."""
+    outcome = cell.outcome
+    return outcome.stopped is not Stopped.EARLY and all(s.prompt == cell.problem.prompt for s in outcome.candidates)
+
+
+def _width(cells: Sequence[Cell]) -> tuple[int, int]:
+    """How many draws a strategy has, and how many scores."""
+    outcomes = [cell.outcome for cell in cells]
+    return sum(len(o.candidates) for o in outcomes), sum(len(o.scores) for o in outcomes)
+
+
+def result(cell: Cell) -> Result:
+    """What is recorded of an outcome."""
+    grades = [grade.correct for grade in cell.candidates]
+    return Result(
+        cell.outcome.answer,
+        cell.grade.correct,
+        True if True in grades else (None if None in grades else False),
+        len(cell.outcome.candidates),
+        cell.outcome.stopped.value,
+        cell.spent,
+        dict(cell.outcome.notes),
+    )
 
 
 async def grade(task: Task, problem: Problem, outcome: Outcome) -> Grade:

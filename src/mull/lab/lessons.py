@@ -1,4 +1,4 @@
-"""Sweeps as lessons that a policy is learned from."""
+"""The sweeps that a policy is learned from."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mull.allocate.difficulty import Look
-from mull.allocate.learn import Lesson, Tried
-from mull.allocate.policy import UNITS, Origin
+from mull.allocate.policy import Origin
 from mull.errors import FileFormatError, UsageError
-from mull.lab.cases import Case, Taken, read_recorded
-from mull.types import Cost
+from mull.files.recording import Recording
+from mull.lab.recorded import read_recorded
 
 REMEDY = "sweep with `mull sweep ... --out FILE` of this version"
 
 
-def read_lessons(paths: Sequence[Path], model: str | None = None) -> tuple[list[Lesson], Origin]:
-    """The problems of sweeps of one model with one verifier, tried by all strategies that every sweep has.
+def read_lessons(paths: Sequence[Path], model: str | None = None) -> tuple[list[Recording], Origin]:
+    """The problems of sweeps of one model with one verifier, with the results of the strategies that every sweep has.
 
-    Problems with an outcome that could not be graded are left out. Raises `FileFormatError` for what is no sweep, and
+    Problems with a result that could not be graded are left out. Raises `FileFormatError` for what is no sweep, and
     `UsageError` where two sweeps are of different models or verifiers, naming both.
     """
-    lessons: list[Lesson] = []
     found: list[tuple[Path, Mapping[str, Any]]] = []
     names: list[str] | None = None
-    cases: list[Case] = []
+    recordings: list[Recording] = []
     for path in paths:
         source = read_recorded(path)
         if model is None and len(source.groups) > 1:
@@ -37,8 +34,8 @@ def read_lessons(paths: Sequence[Path], model: str | None = None) -> tuple[list[
         if not source.sweeps or "identities" not in source.sweeps[0]:
             raise FileFormatError(path, None, f"it does not say which model and verifier it is of: {REMEDY}")
         found += [(path, about) for about in source.sweeps]
-        cases += group.cases
-        here = list(group.cases[0].taken)
+        recordings += group.recordings
+        here = list(group.recordings[0].results)
         names = here if names is None else [name for name in names if name in here]
         model = group.name
     assert model is not None  # there is a path
@@ -47,11 +44,8 @@ def read_lessons(paths: Sequence[Path], model: str | None = None) -> tuple[list[
         raise UsageError(
             "no strategy is in every sweep: a policy chooses among strategies that all problems were tried by"
         )
-    for case in cases:
-        lesson = _lesson(case, names)
-        if lesson is not None:
-            lessons.append(lesson)
-    drawn = sum(case.pool.n for case in cases if case.pool is not None)
+    lessons = [one for one in recordings if _is_graded(one, names)]
+    drawn = sum(one.n for one in recordings)
     return lessons, Origin(*origin, len(lessons), drawn, datetime.now(UTC).date().isoformat())
 
 
@@ -77,31 +71,6 @@ def _origin(
     return told[0][0], told[0][1], tasks, kinds, told[0][2]
 
 
-def _lesson(case: Case, names: Sequence[str]) -> Lesson | None:
-    taken = {name: case.taken[name] for name in names if name in case.taken}
-    if len(taken) < len(names) or any(one.correct is None for one in taken.values()):
-        return None
-    pool = case.pool
-    looks: tuple[Look, ...] = ()
-    if pool is not None:
-        looks = tuple(
-            Look(answer, sample.score, sample.output_tokens, sample.logprob)
-            for answer, sample in zip(pool.answers, case.samples, strict=True)
-        )
-    tries = {name: Tried(one.correct is True, _costs(one.cost)) for name, one in taken.items()}
-    return Lesson(
-        case.id, case.prompt or "", looks, () if pool is None else pool.correct, _each(looks, case.taken), tries
-    )
-
-
-def _costs(cost: Cost) -> dict[str, float | None]:
-    return {"tokens": cost.tokens, "flops": cost.flops, "usd": cost.usd}
-
-
-def _each(looks: Sequence[Look], taken: Mapping[str, Taken]) -> dict[str, float | None]:
-    """The mean cost of one of the draws looked at, with its score: of a strategy that made just these draws."""
-    same = [one.cost for one in taken.values() if one.draws == len(looks) and looks]
-    if not same:
-        return dict.fromkeys(UNITS)
-    dearest = max(same, key=lambda cost: cost.tokens or 0)
-    return {unit: None if cost is None else cost / len(looks) for unit, cost in _costs(dearest).items()}
+def _is_graded(recording: Recording, names: Sequence[str]) -> bool:
+    """Whether each of these strategies has a graded result here."""
+    return all(name in recording.results and recording.results[name].correct is not None for name in names)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mull import cost
-from mull.lab.cases import Case, Group
+from mull.files.recording import Recording
 from mull.lab.gap import Limits, Measurement, measure
 from mull.lab.metrics import Curves
+from mull.lab.recorded import Group
 from mull.stats import frontier
 from mull.stats.frontier import Spent
 from mull.stats.intervals import SHARE, Interval, bootstrap, wilson
@@ -52,45 +53,44 @@ class Study:
 
     @property
     def n_draws(self) -> int:
-        return sum(case.pool.n for case in self.group.cases if case.pool is not None)
+        return sum(one.n for one in self.group.recordings)
 
 
 def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study:
     """Measures a group: the strategies that were run, or else those that its draws can be replayed as."""
-    pools = [case.pool for case in group.cases if case.pool is not None]
-    measured = measure(pools, ks, seed) if len(pools) == len(group.cases) else None
-    names = list(dict.fromkeys(name for case in group.cases for name in case.taken))
+    recordings = group.recordings
+    measured = measure(recordings, ks, seed) if all(one.n for one in recordings) else None
+    names = list(dict.fromkeys(name for one in recordings for name in one.results))
     if names:
-        strategies = [_run(name, group.cases, seed) for name in names]
+        strategies = [_run(name, recordings, seed) for name in names]
     else:
-        assert measured is not None  # a case without outcomes has draws
-        strategies = _replayed(group.cases, measured, seed)
+        assert measured is not None  # a problem without results has draws
+        strategies = _replayed(recordings, measured, seed)
     curves, limits = (None, None) if measured is None else (measured.curves, measured.limits.told(group.about))
     return Study(group, curves, limits, strategies)
 
 
-def _run(name: str, cases: Sequence[Case], seed: int) -> Measured:
-    """A strategy's recorded outcomes; on a problem that it has none for it is ungraded."""
-    taken = [case.taken[name] for case in cases if name in case.taken]
-    correct = tuple(case.taken[name].correct if name in case.taken else None for case in cases)
+def _run(name: str, recordings: Sequence[Recording], seed: int) -> Measured:
+    """A strategy's recorded results; on a problem that it has none for it is ungraded."""
+    results = [one.results[name] for one in recordings if name in one.results]
+    correct = tuple(one.results[name].correct if name in one.results else None for one in recordings)
     graded = [c for c in correct if c is not None]
-    covered = [t.covered for t in taken]
+    covered = [result.covered for result in results]
     return Measured(
         name,
         tuple(None if c is None else float(c) for c in correct),
         sum(graded) / len(graded) if graded else None,
         wilson(sum(graded), len(graded)) if graded else None,
-        sum(t.draws for t in taken) / len(taken),
-        cost.mean([t.cost for t in taken]),
+        sum(result.draws for result in results) / len(results),
+        cost.mean([result.cost for result in results]),
         None if None in covered else sum(c is True for c in covered) / len(covered),
         False,
     )
 
 
-def _replayed(cases: Sequence[Case], measurement: Measurement, seed: int) -> list[Measured]:
+def _replayed(recordings: Sequence[Recording], measurement: Measurement, seed: int) -> list[Measured]:
     """One draw, a vote of k and the best scored of k, as far as the draws tell, each over subsets of the draws."""
-    pools = [case.pool for case in cases if case.pool is not None]
-    tokens = [[sample.output_tokens for sample in case.samples] for case in cases]
+    tokens = [one.tokens for one in recordings]
     each = [None if not t or None in t else sum(n for n in t if n is not None) / len(t) for t in tokens]
     mean = None if None in each else sum(n for n in each if n is not None) / len(each)
 
@@ -100,7 +100,7 @@ def _replayed(cases: Sequence[Case], measurement: Measurement, seed: int) -> lis
         value = sum(values) / len(values)
         return Measured(name, values, value, bootstrap(values, seed, SHARE), k, price, None, True)
 
-    found = [measured("single", 1, [pool.n_correct / pool.n for pool in pools])]
+    found = [measured("single", 1, [one.n_correct / one.n for one in recordings])]
     for name in ("majority", "best"):
         if name in measurement.values:
             columns = zip(measurement.ks, measurement.values[name].T, strict=True)

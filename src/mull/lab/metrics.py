@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mull.files.recording import Recording
 from mull.stats.estimators import chance_all_within, pass_at_ks
 from mull.stats.intervals import SHARE, Interval, bootstraps
 
@@ -19,22 +20,6 @@ SELECTORS = ("best", "weighted", "majority")
 
 N_ORDERS = 400
 """Orders of a problem's draws for votes, about: the exact mean over all subsets is out of reach."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """The draws of one problem: what each answered, whether it was right, how it was scored, how long it is.
-
-    Where only counts are known `answers` is empty and `n` and `n_correct` stand alone.
-    """
-
-    problem: str
-    n: int
-    n_correct: int
-    answers: tuple[str | None, ...] = ()
-    correct: tuple[bool, ...] = ()
-    scores: tuple[float | None, ...] = ()
-    tokens: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +142,21 @@ def default_ks(n: int) -> list[int]:
     return sorted(k for k in powers if k <= n)
 
 
-def usable_ks(pools: Sequence[Pool], ks: Sequence[int] | None = None) -> list[int]:
+def usable_ks(recordings: Sequence[Recording], ks: Sequence[int] | None = None) -> list[int]:
     """The ks, rising, that every problem has draws for; without any asked for, the usual ones."""
-    n = min(pool.n for pool in pools)
+    n = min(one.n for one in recordings)
     return [k for k in sorted(set(ks)) if k <= n] if ks else default_ks(n)
 
 
-def curves(pools: Sequence[Pool], ks: Sequence[int] | None = None, seed: int = 0) -> Curves:
+def curves(recordings: Sequence[Recording], ks: Sequence[int] | None = None, seed: int = 0) -> Curves:
     """The curves of a set of problems, up to the smallest number of draws that any of them has."""
-    ks = usable_ks(pools, ks)
-    return summarise(pools, ks, by_problem(pools, ks, seed), seed)
+    ks = usable_ks(recordings, ks)
+    return summarise(recordings, ks, by_problem(recordings, ks, seed), seed)
 
 
-def summarise(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0) -> Curves:
+def summarise(
+    recordings: Sequence[Recording], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0
+) -> Curves:
     """The means over problems of `by_problem`, with their intervals."""
     gaps = {name: values["coverage"] - values[name] for name in SELECTORS if name in values}
 
@@ -180,24 +167,26 @@ def summarise(pools: Sequence[Pool], ks: Sequence[int], values: Mapping[str, Flo
         return [Point(k, float(matrix[:, i].mean()), ends[i]) for i, k in enumerate(ks)]
 
     return Curves(
-        len(pools),
-        sum(pool.n for pool in pools),
+        len(recordings),
+        sum(one.n for one in recordings),
         **{name: points(values.get(name)) for name in ("coverage", *SELECTORS, "worst")},
         gap=points(next(iter(gaps.values()), None), None),
         gaps={name: points(gap, None) for name, gap in gaps.items()},
     )
 
 
-def by_problem(pools: Sequence[Pool], ks: Sequence[int], seed: int = 0) -> dict[str, Floats]:
+def by_problem(recordings: Sequence[Recording], ks: Sequence[int], seed: int = 0) -> dict[str, Floats]:
     """Each curve that the data can give as [problems, ks]: coverage, worst, and the selectors."""
-    n, c = [p.n for p in pools], [p.n_correct for p in pools]
+    n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
     values = {"coverage": pass_at_ks(n, c, ks), "worst": chance_all_within(n, c, ks)}
-    has_answers = all(pool.answers for pool in pools)
-    has_scores = all(any(s is not None for s in pool.scores) for pool in pools)
+    has_answers = all(one.answers for one in recordings)
+    has_scores = all(any(s is not None for s in one.scores) for one in recordings)
     if has_scores:
-        values["best"] = np.array([best_at_k(p.scores, p.correct, ks) for p in pools])
+        values["best"] = np.array([best_at_k(one.scores, one.correct, ks) for one in recordings])
     if has_scores and has_answers:
-        values["weighted"] = np.array([majority_at_k(p.answers, p.correct, ks, seed, p.scores) for p in pools])
+        values["weighted"] = np.array(
+            [majority_at_k(one.answers, one.correct, ks, seed, one.scores) for one in recordings]
+        )
     if has_answers:
-        values["majority"] = np.array([majority_at_k(p.answers, p.correct, ks, seed) for p in pools])
+        values["majority"] = np.array([majority_at_k(one.answers, one.correct, ks, seed) for one in recordings])
     return values

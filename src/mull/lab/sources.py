@@ -6,18 +6,18 @@ import csv
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mull.bank.keys import digest, question
 from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
-from mull.files.records import RecordedSample, read_recordings
+from mull.files.recording import Recording, of_counts
+from mull.files.records import read_recordings
 from mull.lab import foreign
-from mull.lab.cases import Case, Group, Source, answers_of, read_recorded
-from mull.lab.grid import pool_of
-from mull.lab.metrics import Pool
-from mull.replies.answers import classes_now
+from mull.lab.grid import recorded
+from mull.lab.recorded import Group, Source, answers_of, read_recorded
 from mull.types import Model, Params, Task
 
 MOST_DRAWS = 1_000_000
@@ -33,9 +33,9 @@ def read_source(path: Path) -> Source:
     return read_recorded(path) if reader is None else reader(path)
 
 
-def read_pools(path: Path) -> dict[str, list[Pool]]:
-    """The pools of a file by group. Raises `FileFormatError` where a problem has no samples."""
-    return pools(read_source(path))
+def read_draws(path: Path) -> dict[str, list[Recording]]:
+    """The graded draws of a file by group. Raises `FileFormatError` where a problem has no samples."""
+    return draws(read_source(path))
 
 
 def read_answers(path: Path) -> dict[str, list[Sequence[str | None]]]:
@@ -46,7 +46,7 @@ def read_answers(path: Path) -> dict[str, list[Sequence[str | None]]]:
     found: dict[str, list[Sequence[str | None]]] = {}
     if reader is not None:
         for name, group in reader(path).groups.items():
-            found[name] = [case.pool.answers for case in group.cases if case.pool is not None]
+            found[name] = [one.answers for one in group.recordings if one.n]
     else:
         for recording in read_recordings(path):
             if recording.samples:
@@ -56,15 +56,13 @@ def read_answers(path: Path) -> dict[str, list[Sequence[str | None]]]:
     return found
 
 
-def pools(source: Source) -> dict[str, list[Pool]]:
-    """The pools of each group. Raises `FileFormatError` where a problem has no samples."""
-    return {name: [_pool(source.path, case) for case in group.cases] for name, group in source.groups.items()}
-
-
-def _pool(path: Path, case: Case) -> Pool:
-    if case.pool is None:
-        raise FileFormatError(path, case.line, "no samples: curves need recorded samples")
-    return case.pool
+def draws(source: Source) -> dict[str, list[Recording]]:
+    """The graded draws of each group. Raises `FileFormatError` where a problem has no samples."""
+    for group in source.groups.values():
+        for one in group.recordings:
+            if not one.n:
+                raise FileFormatError(source.path, one.line, "no samples: curves need recorded samples")
+    return {name: group.recordings for name, group in source.groups.items()}
 
 
 def _counts(path: Path) -> Source:
@@ -87,8 +85,8 @@ def _counts(path: Path) -> Source:
                     raise FileFormatError(path, reader.line_num, f"{n_correct} correct of {n} samples cannot be")
                 name = row.get("model") or path.name
                 id = f"line {reader.line_num}"
-                case = Case(id, pool=Pool(id, n, n_correct), line=reader.line_num)
-                groups.setdefault(name, Group(name, [])).cases.append(case)
+                one = replace(of_counts(id, n, n_correct), line=reader.line_num)
+                groups.setdefault(name, Group(name, [])).recordings.append(one)
     except OSError as error:
         raise FileFormatError(path, None, f"cannot be read: {error.strerror}") from error
     if not groups:
@@ -98,22 +96,15 @@ def _counts(path: Path) -> Source:
 
 async def bank_source(bank: SqlBank, task: Task, model: Model, params: Params, seed: int, n_problems: int) -> Source:
     """The draws that a bank holds for a task, graded by it; problems without draws are left out."""
-    cases = []
+    found = []
     for problem in itertools.islice(task.problems(), n_problems):
         key = digest(question(model, problem.prompt, params, seed))
         samples = list(bank.get(key, problem.prompt, 0, MOST_DRAWS).values())
         if samples:
-            grades = [await task.grade(problem.id, sample) for sample in samples]
-            answers = classes_now(problem, samples)
-            texts = [
-                RecordedSample(s.text, answer, g.correct, None, s.cost.output_tokens)
-                for s, answer, g in zip(samples, answers, grades, strict=True)
-            ]
-            prompt = problem.prompt.messages[-1].content
-            cases.append(Case(problem.id, prompt, None, pool_of(problem, samples, grades, ()), tuple(texts)))
-    if not cases:
+            found.append(recorded(problem, samples, [await task.grade(problem.id, sample) for sample in samples]))
+    if not found:
         raise UsageError(f"the bank {bank.url} has no draws of {model.name} for {task.name} with these parameters")
-    return Source(Path(bank.url), {f"{model.name} {task.name}": Group(model.name, cases, task.name)})
+    return Source(Path(bank.url), {f"{model.name} {task.name}": Group(model.name, found, task.name)})
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mull.errors import UsageError
-from mull.lab.cases import Case, Group, Taken
+from mull.files.recording import Recording, Result
 from mull.lab.metrics import Floats
+from mull.lab.recorded import Group
 from mull.stats.frontier import Spent
 from mull.stats.intervals import SHARE, Interval, bootstrap, resamples, wilson
 from mull.stats.paired import Paired, paired
@@ -131,9 +132,9 @@ class Thinking:
 def measure(group: Group, seed: int = 0) -> list[Thinking]:
     """Each method of a group that was run at several budgets. Raises `UsageError` where there is none."""
     methods: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for case in group.cases for name in case.taken):
+    for name in dict.fromkeys(name for one in group.recordings for name in one.results):
         methods.setdefault(method_of(name), []).append(name)
-    found = [_thinking(method, names, group.cases, seed) for method, names in methods.items() if len(names) > 1]
+    found = [_thinking(method, names, group.recordings, seed) for method, names in methods.items() if len(names) > 1]
     if not found:
         raise UsageError(
             f"{group.name}: no method was run at two budgets or more. Make such a file with, for example, "
@@ -170,22 +171,26 @@ class _Run(NamedTuple):
     strategy: str
     tokens: Floats
     correct: Floats
-    taken: list[Taken]
+    results: list[Result]
 
     @property
     def point(self) -> Spent:
         return Spent(float(self.tokens.mean()), float(self.correct.mean()))
 
 
-def _thinking(method: str, names: Sequence[str], cases: Sequence[Case], seed: int) -> Thinking:
-    graded = [c for c in cases if all(name in c.taken and c.taken[name].correct is not None for name in names)]
+def _thinking(method: str, names: Sequence[str], recordings: Sequence[Recording], seed: int) -> Thinking:
+    graded = [
+        one
+        for one in recordings
+        if all(name in one.results and one.results[name].correct is not None for name in names)
+    ]
     if not graded:
         raise UsageError(f"no problem was graded at all budgets of {method}")
-    taken = {name: [case.taken[name] for case in graded] for name in names}
-    unit, lengths = _lengths(method, taken)
+    results = {name: [one.results[name] for one in graded] for name in names}
+    unit, lengths = _lengths(method, results)
     runs = [
         _Run(name, np.array(lengths[name]), np.array([t.correct is True for t in rows], dtype=float), rows)
-        for name, rows in taken.items()
+        for name, rows in results.items()
     ]
     runs.sort(key=lambda run: float(run.tokens.mean()))
     points = [run.point for run in runs]
@@ -211,10 +216,10 @@ def _thinking(method: str, names: Sequence[str], cases: Sequence[Case], seed: in
     )
 
 
-def _lengths(method: str, taken: Mapping[str, Sequence[Taken]]) -> tuple[str, dict[str, list[float]]]:
+def _lengths(method: str, results: Mapping[str, Sequence[Result]]) -> tuple[str, dict[str, list[float]]]:
     """Tokens of each outcome, of the thought alone where all of them tell those."""
-    thought = {name: [row.notes.get("thinking_tokens") for row in rows] for name, rows in taken.items()}
-    written = {name: [row.cost.output_tokens for row in rows] for name, rows in taken.items()}
+    thought = {name: [row.notes.get("thinking_tokens") for row in rows] for name, rows in results.items()}
+    written = {name: [row.cost.output_tokens for row in rows] for name, rows in results.items()}
     for unit, found in (("thinking tokens", thought), ("output tokens", written)):
         known = {name: [float(n) for n in row if n is not None] for name, row in found.items()}
         if all(len(known[name]) == len(found[name]) for name in found):
@@ -244,7 +249,7 @@ def _control(run: _Run) -> float | None:
         return None
     kept = [
         row.notes.get("rounds", 0) >= asked.get("wait", 0) and control([n], asked.get("at_least"), asked.get("at_most"))
-        for n, row in zip(run.tokens, run.taken, strict=True)
+        for n, row in zip(run.tokens, run.results, strict=True)
     ]
     return sum(kept) / len(kept)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from mull.errors import UsageError
-from mull.lab.cases import Case
+from mull.files.recording import Recording
 from mull.lab.gap import PASSES, Ceiling, ceiling
-from mull.lab.metrics import Pool, by_problem
+from mull.lab.metrics import by_problem
 from mull.replies.answers import is_latex
 from mull.stats.intervals import Interval
 from mull.stats.ranking import Floats, auc, calibration_error
@@ -54,52 +54,53 @@ class Worth:
     gap: float | None
 
 
-async def score_cases(cases: Sequence[Case], verifier: Verifier) -> tuple[list[Pool], str]:
-    """The pools of cases with the scores of a verifier in place of theirs, and why it could not score the first it
-    could not. Raises `UsageError` where the draws have no texts.
+async def scored(recordings: Sequence[Recording], verifier: Verifier) -> tuple[list[Recording], str]:
+    """Recordings with the scores of a verifier in place of theirs, and why it could not score the first it could not.
+
+    Raises `UsageError` where the draws have no texts.
     """
-    pools, why = [], ""
-    for case in cases:
-        pool = case.pool
-        if pool is None or not case.samples:
-            raise UsageError(f"{case.id}: a verifier needs the texts of draws, and their verdicts or a gold answer")
-        text = case.prompt or ""
-        kind = AnswerKind.MATH if case.gold is not None and is_latex(case.gold) else AnswerKind.TEXT
-        problem = Problem(case.id, Prompt.user(text), kind)
+    found, why = [], ""
+    for one in recordings:
+        if not one.samples:
+            raise UsageError(f"{one.id}: a verifier needs the texts of draws, and their verdicts or a gold answer")
+        kind = AnswerKind.MATH if one.gold is not None and is_latex(one.gold) else AnswerKind.TEXT
+        problem = Problem(one.id, Prompt.user(one.prompt or ""), kind)
         samples = [
-            Sample(problem.prompt, s.text, Finish.STOP, draw=i, answer=s.answer) for i, s in enumerate(case.samples)
+            Sample(problem.prompt, s.text, Finish.STOP, draw=i, answer=s.answer) for i, s in enumerate(one.samples)
         ]
         scores = await verifier.score(problem, samples)
         why = why or next((s.why for s in scores if s.value is None and s.why), "")
-        pools.append(replace(pool, scores=tuple(score.value for score in scores)))
-    return pools, why
+        found.append(one.with_scores([score.value for score in scores]))
+    return found, why
 
 
-def combined(columns: Mapping[str, Sequence[Pool]]) -> list[Pool] | None:
-    """The pools with the scores of a label model over all verifiers, fitted without gold; `None` for too few."""
+def combined(columns: Mapping[str, Sequence[Recording]]) -> list[Recording] | None:
+    """The draws with the scores of a label model over all verifiers, fitted without gold; `None` for too few."""
     if len(columns) < LEAST_VERIFIERS:
         return None
-    scores = np.array([[math.nan if s is None else s for p in pools for s in p.scores] for pools in columns.values()]).T
+    scores = np.array(
+        [[math.nan if s is None else s for one in column for s in one.scores] for column in columns.values()]
+    ).T
     chances = iter(fit_label_model(scores).probability(scores).tolist())
-    return [replace(p, scores=tuple(next(chances) for _ in p.scores)) for p in next(iter(columns.values()))]
+    return [one.with_scores([next(chances) for _ in one.scores]) for one in next(iter(columns.values()))]
 
 
-def worth(name: str, pools: Sequence[Pool], why: str = "", seed: int = 0) -> Worth:
+def worth(name: str, recordings: Sequence[Recording], why: str = "", seed: int = 0) -> Worth:
     """What a verifier is worth on these draws."""
     parts = [
-        np.array([(s, c) for s, c in zip(p.scores, p.correct, strict=True) if s is not None]).reshape(-1, 2)
-        for p in pools
+        np.array([(s, c) for s, c in zip(one.scores, one.correct, strict=True) if s is not None]).reshape(-1, 2)
+        for one in recordings
     ]
     whole = np.concatenate(parts) if parts else np.zeros((0, 2))
-    n = sum(pool.n for pool in pools)
-    k = min(pool.n for pool in pools)
-    curves = by_problem(pools, [k], seed)
+    n = sum(one.n for one in recordings)
+    k = min(one.n for one in recordings)
+    curves = by_problem(recordings, [k], seed)
     best = float(curves["best"].mean()) if "best" in curves else None
     coverage = float(curves["coverage"].mean())
     return Worth(
-        name, len(pools), len(whole), n - len(whole), why,
+        name, len(recordings), len(whole), n - len(whole), why,
         accuracy(whole), resampled(accuracy, parts, seed), auc(whole), resampled(auc, parts, seed),
-        calibration_error(whole), calibrated_error(parts), ceiling(pools), k, best, coverage,
+        calibration_error(whole), calibrated_error(parts), ceiling(recordings), k, best, coverage,
         None if best is None else coverage - best,
     )  # fmt: skip
 

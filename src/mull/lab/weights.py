@@ -17,12 +17,12 @@ from itertools import combinations
 import numpy as np
 
 from mull.errors import UsageError
-from mull.lab.cases import Case, Taken
+from mull.files.recording import Recording, Result
 from mull.stats.intervals import SHARE, Interval, bootstrap
 
 N_FOLDS = 5
 
-Row = Mapping[str, Taken]
+Row = Mapping[str, Result]
 """What each member made of one problem."""
 
 
@@ -66,12 +66,12 @@ class Weights:
         return f"ensemble:members=({members}),weights=({','.join(f'{m.weight:.3g}' for m in self.members)})"
 
 
-def rows_of(cases: Sequence[Case], names: Sequence[str]) -> list[Row]:
+def rows_of(recordings: Sequence[Recording], names: Sequence[str]) -> list[Row]:
     """What these members made of the problems that all of them were graded on. Raises `UsageError`."""
     rows: list[Row] = [
-        {name: case.taken[name] for name in names} for case in cases if all(n in case.taken for n in names)
+        {name: one.results[name] for name in names} for one in recordings if all(n in one.results for n in names)
     ]
-    graded = [row for row in rows if all(taken.correct is not None for taken in row.values())]
+    graded = [row for row in rows if all(result.correct is not None for result in row.values())]
     if len(names) < 2:
         raise UsageError("an ensemble needs at least two strategies of one sweep: give it several with --strategy")
     if len(graded) < 2 * N_FOLDS:
@@ -86,7 +86,7 @@ def wrong_answers(rows: Sequence[Row]) -> float:
     """
     agreed, pairs = 1, 2
     for row in rows:
-        wrong = [taken.answer for taken in row.values() if taken.answer is not None and not taken.correct]
+        wrong = [result.answer for result in row.values() if result.answer is not None and not result.correct]
         agreed += sum(a == b for a, b in combinations(wrong, 2))
         pairs += len(wrong) * (len(wrong) - 1) // 2
     return pairs / agreed
@@ -103,7 +103,7 @@ def members_of(rows: Sequence[Row]) -> tuple[Member, ...]:
     found = []
     for name in rows[0]:
         answered = [row[name] for row in rows if row[name].answer is not None]
-        n_right = sum(taken.correct is True for taken in answered)
+        n_right = sum(result.correct is True for result in answered)
         accuracy = n_right / len(answered) if answered else 0.0
         found.append(
             Member(name, len(answered), accuracy, log_odds(n_right, len(answered), wrong) if answered else 0.0)
@@ -115,10 +115,10 @@ def vote(row: Row, weights: Mapping[str, float]) -> float:
     """The chance that a weighted vote on a problem is right, ties broken by lot."""
     cast: defaultdict[str, float] = defaultdict(float)
     right: dict[str, bool] = {}
-    for name, taken in row.items():
-        if taken.answer is not None:
-            cast[taken.answer] += weights[name]
-            right[taken.answer] = taken.correct is True
+    for name, result in row.items():
+        if result.answer is not None:
+            cast[result.answer] += weights[name]
+            right[result.answer] = result.correct is True
     most = max(cast.values(), default=0.0)
     tied = [right[answer] for answer, weight in cast.items() if math.isclose(weight, most)]
     return sum(tied) / len(tied) if tied else 0.0

@@ -46,7 +46,7 @@ def answer(study: Study, choice: Choice | None, unit: str) -> Answer:
             (),
         )
     chosen, base = choice.chosen, choice.base
-    n = len(study.group.cases)
+    n = len(study.group.recordings)
     sizes = f"{n:,} problems"
     facts = [Fact("Accuracy", f"{percent(chosen.accuracy)} %", f"95 % interval {_ends(chosen.ci95)} over {sizes}")]
     if choice.verdict == "scale" and choice.gain is not None:

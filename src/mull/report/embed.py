@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mull.lab.cases import Case, Taken
+from mull.files.recording import Recording, Result
 from mull.lab.measured import Measured, Study
-from mull.lab.metrics import Pool
 
 MOST_PROBLEMS = 5_000
 MOST_STRATEGIES = 8
@@ -54,27 +53,26 @@ class Embedded:
 def embed(studies: Sequence[Study]) -> Embedded:
     """The problems of all groups, the groups one after the other; texts are dealt out evenly, a draw at a time."""
     page = Embedded()
-    cases: list[tuple[Case, dict[str, Any]]] = []
+    recordings: list[tuple[Recording, dict[str, Any]]] = []
     for g, study in enumerate(studies):
         shown = columns(study)
         page.groups.append({"name": study.group.name, "strategies": [m.name for m in shown]})
-        page.n_problems += len(study.group.cases)
-        for i, case in enumerate(study.group.cases):
-            page.n_texts += len(case.samples)
-            if len(cases) < MOST_PROBLEMS:
-                cases.append((case, _problem(g, i, case, shown)))
-    page.problems = [row for _, row in cases]
+        page.n_problems += len(study.group.recordings)
+        for i, one in enumerate(study.group.recordings):
+            page.n_texts += len(one.samples)
+            if len(recordings) < MOST_PROBLEMS:
+                recordings.append((one, _problem(g, i, one, shown)))
+    page.problems = [row for _, row in recordings]
     left = TEXT_BUDGET
-    for case, row in cases:
-        left -= _add(page, row, "prompt", case.prompt or "", left)
+    for one, row in recordings:
+        left -= _add(page, row, "prompt", one.prompt or "", left)
     for k in range(MOST_SAMPLES):
-        for case, row in cases:
-            if k < len(case.samples) and left > 0:
-                sample = case.samples[k]
-                correct = case.pool.correct[k] if case.pool and case.pool.correct else sample.correct
+        for one, row in recordings:
+            if k < len(one.samples) and left > 0:
+                sample = one.samples[k]
                 entry = {
                     "answer": sample.answer,
-                    "correct": correct,
+                    "correct": sample.correct,
                     "score": sample.score,
                     "tokens": sample.output_tokens,
                 }
@@ -103,34 +101,33 @@ def _add(page: Embedded, entry: dict[str, Any], name: str, text: str, left: int)
     return min(len(text), most)
 
 
-def _problem(g: int, i: int, case: Case, shown: Sequence[Measured]) -> dict[str, Any]:
-    pool = case.pool
+def _problem(g: int, i: int, one: Recording, shown: Sequence[Measured]) -> dict[str, Any]:
     return {
         "g": g,
-        "id": case.id,
-        "gold": case.gold,
-        "n": None if pool is None else pool.n,
-        "right": None if pool is None else pool.n_correct,
+        "id": one.id,
+        "gold": one.gold,
+        "n": one.n or None,
+        "right": one.n_correct if one.n else None,
         "solved": [m.correct[i] for m in shown],
-        "taken": [_taken(case.taken[m.name]) if m.name in case.taken else None for m in shown],
-        "tally": [] if pool is None else _tally(pool),
+        "taken": [_result(one.results[m.name]) if m.name in one.results else None for m in shown],
+        "tally": _tally(one),
         "samples": [],
     }
 
 
-def _taken(taken: Taken) -> list[Any]:
-    return [taken.answer, taken.correct, taken.draws, taken.stopped, taken.cost.tokens]
+def _result(result: Result) -> list[Any]:
+    return [result.answer, result.correct, result.draws, result.stopped, result.cost.tokens]
 
 
-def _tally(pool: Pool) -> list[list[Any]]:
+def _tally(one: Recording) -> list[list[Any]]:
     """Answers with their counts and the share of each that was right, the most frequent first; the rest as one."""
-    counts = Counter(pool.answers)
-    right = Counter(a for a, c in zip(pool.answers, pool.correct, strict=False) if c)
+    counts = Counter(one.answers)
+    right = Counter(a for a, c in zip(one.answers, one.correct, strict=False) if c)
     rows: list[list[Any]] = [
         [a if a is None else a[:200], n, right[a] / n] for a, n in counts.most_common(MOST_ANSWERS)
     ]
     n_rest = len(counts) - len(rows)
-    return [*rows, [f"{n_rest} more answers", pool.n - sum(row[1] for row in rows), None]] if n_rest else rows
+    return [*rows, [f"{n_rest} more answers", one.n - sum(row[1] for row in rows), None]] if n_rest else rows
 
 
 def to_json(value: Any) -> str:

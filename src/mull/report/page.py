@@ -12,8 +12,8 @@ from typing import Any
 
 from mull.advice.among import choose
 from mull.errors import UsageError
-from mull.lab.cases import Group, Source
 from mull.lab.measured import study, unit_of
+from mull.lab.recorded import Group, Source
 from mull.report import embed
 from mull.report.answer import Answer, answer
 from mull.report.sections import (
@@ -67,7 +67,7 @@ def _named(sources: Sequence[Source]) -> list[Group]:
     ]
     seen = [name for name, *_ in named]
     return [
-        Group(f"{name} ({file})" if seen.count(name) > 1 and file not in name else name, group.cases, group.task)
+        Group(f"{name} ({file})" if seen.count(name) > 1 and file not in name else name, group.recordings, group.task)
         for name, file, group in named
     ]
 
@@ -89,7 +89,7 @@ def render(report: Report, sections: Sequence[Section]) -> str:
             answers=answers(report),
             sections=sections,
             studies=report.studies,
-            n_problems=sum(len(s.group.cases) for s in report.studies),
+            n_problems=sum(len(s.group.recordings) for s in report.studies),
             n_draws=sum(s.n_draws for s in report.studies),
             data=embed.to_json({"groups": page.groups, "problems": page.problems}),
             left_out=page.left_out(),

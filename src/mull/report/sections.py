@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mull.advice.among import Choice
-from mull.lab.cases import Source
 from mull.lab.gap import difficulty_bins
 from mull.lab.measured import UNITS, Measured, Study, amount, at_equal_cost, by_difficulty, by_group, pareto
+from mull.lab.recorded import Source
 from mull.laws import coverage
 from mull.report import figures
 from mull.report.answer import known
@@ -121,8 +121,8 @@ def law_section(report: Report) -> Section | None:
     """Coverage beyond the draws, one decade on, by the laws fitted to their counts."""
     told, drawn = [], []
     for study, slug in _with_curves(report):
-        pools = [case.pool for case in study.group.cases if case.pool]
-        counts = [pool.n for pool in pools], [pool.n_correct for pool in pools]
+        recordings = study.group.recordings
+        counts = [one.n for one in recordings], [one.n_correct for one in recordings]
         law = coverage.fit(*counts, resamples=N_RESAMPLES, seed=report.seed)
         k = 10 * law.data.least
         drawn.append(figures.law(slug, study.group.name, law, k))
@@ -183,8 +183,8 @@ def heat_section(report: Report) -> Section | None:
         lead = ["What works in one place need not work in another: one number for all groups would hide it."]
         return Section("where", "Where it works", tuple(lead), tuple(drawn))
     only = report.studies[0]
-    pools = [case.pool for case in only.group.cases if case.pool]
-    bins = difficulty_bins(pools, report.seed) if len(pools) == len(only.group.cases) else []
+    recordings = only.group.recordings
+    bins = difficulty_bins(recordings, report.seed) if all(one.n for one in recordings) else []
     if not bins:
         return None
     by_bin = by_difficulty(only, bins)
@@ -273,6 +273,6 @@ def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
     return Table(
         tuple(columns[i] for i in told),
         cells,
-        f"{study.group.name}: {len(study.group.cases):,} problems, {study.n_draws:,} recorded draws",
+        f"{study.group.name}: {len(study.group.recordings):,} problems, {study.n_draws:,} recorded draws",
         mark,
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mull import equal
 from mull.errors import FileFormatError, UnknownNameError
-from mull.files.records import Recording, read_recordings
+from mull.files.recording import Recording
+from mull.files.records import read_recordings
 from mull.replies.answers import answer_of, canonical, is_latex
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 
@@ -58,8 +59,8 @@ class FileTask:
     @property
     def data_date(self) -> str | None:
         """When the problems were published, where the rows say so and agree."""
-        told = {recording.row.get("data_date") for recording in self._recordings}
-        return str(told.pop()) if len(told) == 1 and None not in told else None
+        told = {recording.about.get("data_date") for recording in self._recordings}
+        return told.pop() if len(told) == 1 else None
 
     @cached_property
     def _recordings(self) -> list[Recording]:
@@ -75,7 +76,7 @@ class FileTask:
 
     def problems(self) -> Iterator[Problem]:
         for recording in self._recordings:
-            yield Problem(recording.id, Prompt.user(recording.prompt), self._kind)
+            yield Problem(recording.id, Prompt.user(recording.prompt or ""), self._kind)
 
     async def grade(self, problem_id: str, sample: Sample) -> Grade:
         recording = self._by_id[problem_id]

@@ -1,0 +1,128 @@
+"""A problem with its draws and what strategies made of it: what sweeps, banks, logs and people's files all become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from mull.types import AnswerKind, Cost
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSample:
+    """One recorded draw; all but its text is `None` where it was not recorded."""
+
+    text: str
+    answer: str | None = None
+    correct: bool | None = None
+    score: float | None = None
+    output_tokens: int | None = None
+    logprob: float | None = None
+    """The mean natural logarithm of a token's probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one strategy made of one problem.
+
+    `correct` is `None` where that could not be decided; `covered` says whether any of its draws was right, which only
+    an oracle knows.
+    """
+
+    answer: str | None
+    correct: bool | None
+    covered: bool | None
+    draws: int
+    stopped: str
+    cost: Cost
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Counts(NamedTuple):
+    """How many draws there are and how many of them are right, where nothing else is known of them."""
+
+    n: int
+    n_correct: int
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A problem: its gold answer, its draws and the result of each strategy by name.
+
+    `answers` has, for each sample, what a vote counts it as; it is empty until the draws are graded, and where answers
+    are unknown. `kind` is how they were read. Where only `counts` are known there are no samples. `group` is the model
+    that made the draws, `strategy` what it was asked by; `line` is where a file tells of the problem; `about` what the
+    file says of its origin, under the names of `ABOUT`; `sweep` what it says of the sweep that wrote it.
+    """
+
+    id: str
+    prompt: str | None = None
+    gold: str | None = None
+    samples: tuple[RecordedSample, ...] = ()
+    answers: tuple[str | None, ...] = ()
+    kind: AnswerKind = AnswerKind.TEXT
+    results: Mapping[str, Result] = field(default_factory=dict)
+    counts: Counts | None = None
+    group: str | None = None
+    strategy: str | None = None
+    line: int | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+    sweep: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """How many draws there are."""
+        return len(self.samples) if self.counts is None else self.counts.n
+
+    @cached_property
+    def n_correct(self) -> int:
+        """How many draws are known to be right."""
+        return sum(self.correct) if self.counts is None else self.counts.n_correct
+
+    @cached_property
+    def correct(self) -> tuple[bool, ...]:
+        """Whether each sample is known to be right; empty where only counts are known."""
+        return tuple(sample.correct is True for sample in self.samples)
+
+    @cached_property
+    def scores(self) -> tuple[float | None, ...]:
+        return tuple(sample.score for sample in self.samples)
+
+    @cached_property
+    def tokens(self) -> tuple[int | None, ...]:
+        """How many tokens each sample has."""
+        return tuple(sample.output_tokens for sample in self.samples)
+
+    def with_scores(self, scores: Sequence[float | None]) -> Recording:
+        """The same draws with these scores in place of theirs."""
+        scored = (replace(sample, score=score) for sample, score in zip(self.samples, scores, strict=True))
+        return replace(self, samples=tuple(scored))
+
+    def only(self, places: slice) -> Recording:
+        """The problem with some of its draws."""
+        return replace(self, samples=self.samples[places], answers=self.answers[places])
+
+
+ABOUT = ("feedback", "data_date", "model_cutoff")
+"""What corrected the replies in between, when the problems were published, and up to when the model read."""
+
+
+def of_counts(id: str, n: int, n_correct: int) -> Recording:
+    """A problem of whose draws only the number is known, and how many of them are right."""
+    return Recording(id, counts=Counts(n, n_correct))
+
+
+def of_columns(
+    id: str,
+    correct: Sequence[bool],
+    answers: Sequence[str | None] = (),
+    scores: Sequence[float | None] = (),
+    tokens: Sequence[int | None] = (),
+) -> Recording:
+    """A problem with graded draws given column by column; a column that is left out is unknown."""
+    unknown = (None,) * len(correct)
+    rows = zip(correct, scores or unknown, tokens or unknown, strict=True)
+    samples = tuple(RecordedSample("", None, bool(right), score, length) for right, score, length in rows)
+    return Recording(id, samples=samples, answers=tuple(answers))
