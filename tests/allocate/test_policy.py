@@ -53,8 +53,8 @@ def lessons(m: int, seed: int) -> list[Recording]:
     return made
 
 
-def result(correct: bool, tokens: int, draws: int = 4, flops: float | None = 100.0) -> Result:
-    cost = Cost(1, None, tokens, 0, None, None if flops is None else flops * tokens, None)
+def result(correct: bool, tokens: int, draws: int = 4) -> Result:
+    cost = Cost(1, None, tokens, 0, None, 100.0 * tokens, None)
     return Result(None, correct, None, draws, "complete", cost)
 
 
