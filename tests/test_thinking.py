@@ -13,7 +13,9 @@ from mull.replies.thinking import (
     cued,
     delimiters,
     opened,
+    said,
     split,
+    spoken,
     strip_end,
     written,
 )
@@ -32,6 +34,7 @@ THINK, R1, S1 = FAMILIES["think"], FAMILIES["deepseek"], FAMILIES["s1"]
         ("1+1", R1, Parts("1+1", "", False)),
         ("<think>a</think>b<think>c</think>d", THINK, Parts("a</think>b<think>c", "d", True)),
         ("<|im_start|>think\nso\n<|im_start|>answer\n2", S1, Parts("\nso\n", "\n2", True)),
+        ("<think>a</think>2\n</think>\n", THINK, Parts("a", "2\n", True)),
     ],
 )
 def test_a_reply_is_taken_apart(reply: str, marks: Delimiters, parts: Parts) -> None:
@@ -103,3 +106,46 @@ def test_a_thought_that_the_server_tells_apart_is_put_back() -> None:
     assert written(sample("", "so"), THINK) == "<think>\nso"
     assert written(sample("7", "so"), R1) == "so\n</think>\n7"
     assert written(sample("7", "so", "<think>\nand"), THINK) == "so\n</think>\n7"
+
+
+TAGS = ["think", "thinking", "thought", "reasoning", "seed:think", "Thought", "REASONING", "reflection"]
+PAIRS = [(f"<{tag}>", f"</{tag}>") for tag in TAGS] + [
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|channel>thought", "<channel|>"),
+    ("<|im_start|>think", "<|im_start|>answer"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+]
+
+
+@pytest.mark.parametrize(("open", "close"), PAIRS)
+def test_what_is_said_outside_a_thought_of_any_family(open: str, close: str) -> None:
+    assert spoken(f"{open}so 5{close}it is 6") == "it is 6"
+    assert spoken(f"{open}so 5") is None, "it never ended"
+    if "message" not in open:
+        assert spoken(f"so 5{close}it is 6") == "it is 6", "the template opened it"
+        assert spoken(f"{open}so 5{close}it is 6\n{close}\n") == "it is 6\n", "a stray closer"
+        assert spoken(f"{open}so {open}5{close} so{close}it is 6") == "it is 6", "one inside another"
+        assert said(f"{open}5{close}it is 6{open}or 7") == ("it is 6", True)
+        assert spoken(f"{open}5{close}it is 6{open}or 7{close}") == "it is 6"
+        assert spoken(f"it is 6{open}or 7") == "it is 6"
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        ("analysis<|message|>12<|end|><|start|>assistant<|channel|>final<|message|>15<|return|>", "15"),
+        ("<|channel|>commentary<|message|>I look.<|end|><|start|>assistant<|channel|>final<|message|>15", "15"),
+        ("<|channel|>final <|constrain|>json<|message|>{}<|return|>", "{}"),
+        ("<|channel|>analysis<|message|>the final word", None),
+        ("analysisSo 12.assistantfinalIt is 15.", "It is 15."),
+        ("analysisWe need to see", None),
+        ("analysis of variance: 3", "analysis of variance: 3"),
+        ("Close it with `</think>` as told. 7", "Close it with `</think>` as told. 7"),
+        ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2"),
+    ],
+)
+def test_channels_and_what_only_looks_like_a_thought(reply: str, text: str | None) -> None:
+    assert spoken(reply) == text

@@ -37,7 +37,7 @@ def test_inspect_epochs_are_draws(name: str) -> None:
         assert case.gold == gold
         assert case.correct == (True, False, True, False, False)
         wrong = str(int(gold) + 1), str(int(gold) + 2)
-        assert case.answers == (gold, wrong[0], gold, "i do not know", wrong[1])
+        assert case.answers == (gold, wrong[0], gold, None, wrong[1])
         assert case.samples[2].text == f"<img src=x onerror=alert(1)>\nANSWER: {gold}"
         assert case.samples[0].output_tokens == len(f"I count.\nANSWER: {gold}")
 

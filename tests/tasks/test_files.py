@@ -113,3 +113,44 @@ def test_rows_of_several_models_are_told_apart(tmp_path: Path) -> None:
 def test_an_unknown_grading_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'numeric'"):
         FileTask(written(tmp_path / "t.jsonl", ROWS), "numerical")
+
+
+def test_a_gold_that_cannot_be_read_is_named_with_its_line(tmp_path: Path) -> None:
+    """It would be equal to every reply without an answer, or to none."""
+    rows: list[object] = [{"prompt": "1+1?", "answer": "2"}, {"prompt": "2+?", "answer": "N/A"}]
+    path = written(tmp_path / "t.jsonl", rows)
+    with pytest.raises(FileFormatError, match=r"line 2: the answer 'N/A' is not a number: .*grading=exact"):
+        FileTask(path, "numeric")
+    with pytest.raises(FileFormatError, match=r"line 1: the answer '2' is not a letter"):
+        FileTask(path, "choice")
+    with pytest.raises(FileFormatError, match=r"line 1: the `answer` is empty"):
+        FileTask(written(tmp_path / "e.jsonl", [{"prompt": "?", "answer": " "}]))
+
+
+def test_no_answer_is_never_the_gold(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.jsonl", [{"prompt": "1+1?", "answer": "2"}, {"prompt": "2+?", "answer": "N/A"}])
+    task = FileTask(path)
+    assert [p.kind for p in task.problems()] == [AnswerKind.TEXT] * 2, "auto: not all are numbers, so they are text"
+    assert grade(task, 1, "I cannot tell.") is False
+    assert grade(task, 1, "Answer: N/A") is True
+    numbers = FileTask(written(tmp_path / "n.jsonl", ROWS))
+    assert grade(numbers, 0, "I cannot tell.") is False
+
+
+def test_golds_that_are_whole_solutions_are_read_and_that_is_said(tmp_path: Path) -> None:
+    rows: list[object] = [
+        {"question": "eggs?", "answer": "16 - 7 = <<16-7=9>>9 eggs\nShe makes 9 * 2 = $18.\n#### 18"},
+        {"question": "thousands?", "answer": "It is\n#### 1,250"},
+        {"question": "plain?", "answer": "7"},
+    ]
+    task = FileTask(written(tmp_path / "t.jsonl", rows))
+    assert [p.kind for p in task.problems()] == [AnswerKind.NUMBER] * 3
+    assert grade(task, 0, "The answer is $18.") is True
+    assert grade(task, 0, "The answer is 9.") is False
+    assert grade(task, 1, "1250") is True
+    (note,) = task.notes
+    assert "2 answers are whole solutions" in note
+    math = FileTask(written(tmp_path / "m.jsonl", [{"prompt": "?", "answer": r"So $x = \boxed{\frac{1}{2}}$."}]))
+    assert [p.kind for p in math.problems()] == [AnswerKind.MATH]
+    assert grade(math, 0, r"\boxed{0.5}") is True
+    assert FileTask(written(tmp_path / "p.jsonl", ROWS)).notes == ()

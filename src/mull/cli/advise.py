@@ -25,6 +25,7 @@ from mull.cli.options import (
     print_json,
     progress,
     stdout,
+    task_of,
 )
 from mull.cli.source import SOURCES, GroupOption, TaskOption, source_at, wanted
 from mull.errors import UnknownNameError, UsageError
@@ -181,7 +182,7 @@ def _make(
     """A pilot of each model on one task."""
     from mull.advice import pilots
 
-    the_task = spec.build("task", spec.TASKS, text)
+    the_task = task_of(text)
     named = Plans(seed, config)
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategies or ())}
     the_verifier = verifier_of(verifier, seed, config)

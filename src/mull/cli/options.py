@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mull import spec
 from mull.types import Cost, Outcome, Sample, Score
 
 if TYPE_CHECKING:
@@ -94,6 +95,14 @@ def tell_failures(samples: Sequence[Sample], spent: Cost) -> None:
         typer.echo(f"{n:,} draws failed: {reason}", err=True)
     if len(failed) > 3:
         typer.echo(f"and draws failed for {len(failed) - 3} more reasons", err=True)
+
+
+def task_of(text: str) -> Any:
+    """The task that a command line names; says on standard error what was made of its file."""
+    task = spec.build("task", spec.TASKS, text)
+    for note in getattr(task, "notes", ()):
+        typer.echo(note, err=True)
+    return task
 
 
 def tell_warnings(outcomes: Sequence[Outcome]) -> None:

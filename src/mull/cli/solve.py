@@ -39,6 +39,7 @@ from mull.cli.options import (
     probe_costs,
     stderr,
     stdout,
+    task_of,
     tell_failures,
     tell_scores,
     tell_warnings,
@@ -101,7 +102,7 @@ def solve(
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plans = Plans(seed, config, Budget(usd=usd, flops=flops))
     plan = plans.build(strategy, **defaults)
-    the_task = None if task is None else spec.build("task", spec.TASKS, task)
+    the_task = None if task is None else task_of(task)
     problem = Problem("prompt", Prompt.user(text.strip()), kind) if the_task is None else _named(the_task, text.strip())
     the_verifier = verifier_of(verifier, seed, config)
     is_more = judge is not None or _makes_calls(the_verifier, problem)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from mull import spec
 from mull.catalog import model_of
-from mull.cli.options import bank_at
+from mull.cli.options import bank_at, task_of
 from mull.errors import UnknownNameError, UsageError
 from mull.types import Params
 
@@ -44,7 +43,7 @@ def source_at(path: Path, task: str | None, model: str, problems: int, params: P
         return found
     if task is None:
         raise UsageError("a bank holds draws but no answers: name the task with --task")
-    the_task = spec.build("task", spec.TASKS, task)
+    the_task = task_of(task)
     with bank_at(str(path)) as bank:
         if bank is None:
             raise UsageError("there is no bank to read")

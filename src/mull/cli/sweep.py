@@ -35,6 +35,7 @@ from mull.cli.options import (
     probe_costs,
     progress,
     stdout,
+    task_of,
     tell_failures,
     tell_warnings,
 )
@@ -99,7 +100,7 @@ def sweep(
 
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
-    the_task = spec.build("task", spec.TASKS, task)
+    the_task = task_of(task)
     if problems is None and task.partition(":")[0] in ("chain", "countdown"):
         problems = 100
     named = Plans(seed, config, Budget(usd=usd, flops=flops))

@@ -23,6 +23,7 @@ from mull.cli.options import (
     bank_at,
     print_json,
     progress,
+    task_of,
 )
 from mull.cli.source import GroupOption
 from mull.errors import UnknownNameError, UsageError
@@ -69,7 +70,7 @@ def label(
     from mull.train import label as labels
 
     separator = separator.encode().decode("unicode_escape")
-    the_task, the_model = spec.build("task", spec.TASKS, task), model_of(model, seed)
+    the_task, the_model = task_of(task), model_of(model, seed)
     search = labels.OmegaPRM(k=k, searches=solutions, separator=separator, revision=revision)
     params = Params(temperature, max_tokens)
     chosen = list(itertools.islice(the_task.problems(), problems))

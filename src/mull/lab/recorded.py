@@ -11,7 +11,7 @@ from mull import equal
 from mull.errors import FileFormatError
 from mull.files.recording import ABOUT, Recording
 from mull.files.records import read_recordings
-from mull.replies.answers import canonical, is_latex
+from mull.replies.answers import canonical, is_latex, solution_answer
 from mull.types import AnswerKind
 
 
@@ -55,15 +55,24 @@ def source_of(path: Path, recordings: Sequence[Recording]) -> Source:
         group.recordings.append(graded(path, recording))
         if recording.sweep and recording.sweep not in sweeps:
             sweeps.append(recording.sweep)
-    return Source(path, groups, sweeps)
+    n = sum(_gold(recording) != recording.gold for recording in recordings)
+    notes = (
+        [f"{path}: {n} answers are whole solutions; what follows `####` or is in their last box is taken"] if n else []
+    )
+    return Source(path, groups, sweeps, notes)
 
 
 def answers_of(recording: Recording) -> tuple[AnswerKind, Sequence[str | None]]:
     """The kind of a recording's answers, and the class of each sample's; whether any is right is not looked at."""
-    given = [recording.gold, *(s.answer for s in recording.samples)]
+    given = [_gold(recording), *(s.answer for s in recording.samples)]
     kind = AnswerKind.MATH if any(text is not None and is_latex(text) for text in given) else AnswerKind.TEXT
     answers: Sequence[str | None] = [None if s.answer is None else canonical(s.answer, kind) for s in recording.samples]
     return kind, equal.classes_now(answers) if kind is AnswerKind.MATH else answers
+
+
+def _gold(recording: Recording) -> str | None:
+    """The gold answer; where that is a whole solution, the answer in it."""
+    return None if recording.gold is None else solution_answer(recording.gold) or recording.gold
 
 
 def graded(path: Path, recording: Recording) -> Recording:
@@ -74,8 +83,13 @@ def graded(path: Path, recording: Recording) -> Recording:
     if not recording.samples:
         return recording
     kind, answers = answers_of(recording)
-    gold = None if recording.gold is None else canonical(recording.gold, kind)
+    told = _gold(recording)
+    gold = None if told is None else canonical(told, kind)
     if gold is None and any(sample.correct is None for sample in recording.samples):
+        if told is not None:
+            raise FileFormatError(
+                path, recording.line, f"the answer {told[:60]!r} cannot be read: leave it out or mend it"
+            )
         raise FileFormatError(
             path,
             recording.line,
@@ -90,7 +104,9 @@ def graded(path: Path, recording: Recording) -> Recording:
 
 
 def _is_right(kind: AnswerKind, answer: str | None, gold: str | None) -> bool:
-    """Whether an answer is the gold; what nobody could decide is not right."""
-    if kind is not AnswerKind.MATH or answer is None or gold is None:
+    """Whether an answer is the gold; no answer is not right, nor is what nobody could decide."""
+    if answer is None or gold is None:
+        return False
+    if kind is not AnswerKind.MATH:
         return answer == gold
     return equal.compare_now(gold, answer).is_equal is True

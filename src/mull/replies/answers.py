@@ -1,27 +1,47 @@
-"""Reading the answer out of a reply, and when two answers are the same."""
+"""Reading the answer out of a reply, and when two answers are the same.
+
+One reader for all kinds: `regions` says where a reply gives its answer, and the whole of what stands there is read as
+a value of the kind. A part of it never stands for it: what cannot be read so is no answer.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from fractions import Fraction
+from enum import Enum
+from typing import Literal
 
 from mull import equal
 from mull.equal import Answers
-from mull.replies import thinking
+from mull.replies import choices, numbers, regions, thinking
+from mull.replies.marks import Region
 from mull.replies.programs import program_of
+from mull.replies.text import (
+    MAX_REGION,
+    bare,
+    clause,
+    flat,
+    is_refusal,
+    is_unknowable,
+    sentences_backwards,
+    signs,
+    worded,
+)
 from mull.types import AnswerKind, Finish, Problem, Sample
 
-_MARKED = re.compile(r"(?:####|\b(?:final\s+)?answer\s*(?:is\s*:?|:|=))\s*(.+)", re.IGNORECASE)
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|/\d+)?")
-_NUMBERS = re.compile(r"[-+]?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?")
-_CHOICE = re.compile(r"\(?\b([A-Z])\b\)?")
-_IN_DOLLARS = re.compile(r"\$([^$]+)\$")
-_LATEX = re.compile(r"\\[a-zA-Z]{2}|\\[{$%]|\^")
 MAX_WORDS = 6
-"""A last line of more words than that is no mathematical answer."""
-MAX_DIGITS = 400
-"""Longer numbers are compared as text: exact arithmetic on them costs more than it tells."""
+"""A line of more words than that is no mathematical answer."""
+_LATEX = re.compile(r"\\[a-zA-Z]{2}|\\[{$%]|\^")
+
+
+class _Other(Enum):
+    """What stands in a region is of another kind than was asked for, so that the region is passed over."""
+
+    OTHER = 0
+
+
+OTHER: Literal[_Other.OTHER] = _Other.OTHER
+Reading = str | None | Literal[_Other.OTHER]
 
 
 def answer_of(problem: Problem, sample: Sample) -> str | None:
@@ -56,79 +76,275 @@ def is_latex(text: str) -> bool:
 
 
 def extract(reply: str, kind: AnswerKind = AnswerKind.TEXT, *, is_whole: bool = True) -> str | None:
-    r"""The canonical answer that a reply gives: the last `\boxed{}`, else the last `answer: ...`, else its end.
+    r"""The canonical answer that a reply gives, `None` where it gives none.
 
-    What stands inside a thought is not the answer, and a thought that never ended has none. Only a whole
-    reply is read to its end: one that was cut off answers nothing unless it says so.
+    It stands in the last box, answer tags or answer line outside the thought, else in the last phrase that says what
+    the answer is, else at the reply's end. Only a whole reply is read to its end: one that was cut off answers nothing
+    unless it says so.
     """
-    spoken = thinking.spoken(reply)
-    if spoken is None:
+    said = thinking.said(reply)
+    if said is None:
         return None
-    boxed = _last_boxed(spoken)
-    if boxed is not None:
-        return canonical(boxed, kind)
-    marked = _MARKED.findall(spoken)
-    if marked:
-        return canonical(_in_dollars(marked[-1]) if kind is AnswerKind.MATH else marked[-1], kind)
-    if not is_whole:
-        return None
-    if kind is AnswerKind.NUMBER:
-        numbers = _NUMBERS.findall(spoken)
-        return canonical(numbers[-1], kind) if numbers else None
+    return _read(regions.own(said.text), kind, is_whole=is_whole and not said.is_open)
+
+
+def solution_answer(text: str) -> str | None:
+    """The answer as it stands in a whole solution, after its last `####` or in its last box; `None` without these."""
+    for region in regions.regions(text):
+        if region.sort in ("box", "heading"):
+            return ", ".join(region.parts) or region.text.strip() or None
+    return None
+
+
+def _read(text: str, kind: AnswerKind, *, is_whole: bool) -> str | None:
+    has_end = is_whole
+    for region in regions.regions(text):
+        after = text[region.end : region.end + regions.REACH]
+        read = _region(region, kind, after)
+        if read is OTHER:
+            has_end = has_end and not _is_mark(region)
+            continue
+        at = regions.taken_back(text, region.end)
+        return read if at is None else _read(text[at:], kind, is_whole=is_whole)
     if kind is AnswerKind.CHOICE:
-        letters = _CHOICE.findall(spoken)
-        return letters[-1] if letters else None
-    lines = spoken.strip().splitlines()
-    if kind is AnswerKind.MATH and lines:
-        last = _in_dollars(lines[-1])
-        return canonical(last, kind) if len(last.split()) <= MAX_WORDS or "\\" in last else None
-    return canonical(lines[-1], kind) if lines else None
+        return choices.stated(text) if is_whole else None
+    return _end(text, kind) if has_end else None
 
 
-def _in_dollars(line: str) -> str:
-    """What a line has last between dollar signs; the whole line where it has nothing there."""
-    found = _IN_DOLLARS.findall(line)
-    return found[-1] if found else line
+def _is_mark(region: Region) -> bool:
+    """Whether a region of another kind shows that nothing else is the answer: a box does, a label of prose does not."""
+    return region.sort in ("box", "tag") or (region.sort == "line" and len(region.text.split()) <= MAX_WORDS)
+
+
+def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
+    """What a region says, read whole; `after` is what the reply goes on with."""
+    text = region.text
+    if region.parts:
+        return _parts(region.parts, kind)
+    if region.sort == "box" and not text:
+        return None
+    if region.sort == "tag":
+        return _tag(text, kind)
+    is_last = not after.strip(" \t\r\n.*`")
+    match kind:
+        case AnswerKind.NUMBER:
+            is_derivation = region.sort == "line" and _DERIVATION.match(text) is not None and numbers.has_number(after)
+            return OTHER if is_derivation else _number(region)
+        case AnswerKind.CHOICE:
+            return _choice(text)
+        case AnswerKind.MATH if region.sort != "box":
+            read = mathematics(text)
+            return OTHER if region.sort == "heading" and not is_last and _is_prose(read) else read
+        case AnswerKind.EXPRESSION:
+            return _expression(text)
+        case AnswerKind.TEXT if region.sort != "box":
+            is_remark = _REMARK.fullmatch(text) is not None or (region.sort == "heading" and not is_last)
+            return OTHER if is_remark else None if is_refusal(text) else canonical(text, kind)
+        case _:
+            return canonical(text, kind)
+
+
+_REMARK = re.compile(
+    r"\W*(?:indeed\s|in\s|also\s)?(?:correct|right|wrong|incorrect|as follows|below|above|found|given)\b.*",
+    re.IGNORECASE | re.DOTALL,
+)
+_DERIVATION = re.compile(r"\W*(?:[^\W\d_][^\s=]*\s+){3}|[^=]{0,200}=(?!\s*$)", re.DOTALL)
+_VALUE_FIRST = re.compile(
+    r"\W*(?:(?:about|approximately|roughly|exactly|only|just|around|[A-Za-z]|not|at (?:least|most)|either|both|between"
+    r"|from|over|under|up to|one of|(?:more|less|greater|fewer) than|USD|a total of)\b\W*)*\d",
+    re.IGNORECASE,
+)
+
+
+def _number(region: Region) -> Reading:
+    text = region.text
+    value = numbers.number(text, is_continental=region.is_continental)
+    if value is not None:
+        return value
+    if not numbers.has_number(text):
+        return None if is_unknowable(text) else OTHER
+    return None if _is_mark(region) or _VALUE_FIRST.match(text) or is_unknowable(text) else OTHER
+
+
+def _choice(text: str) -> Reading:
+    letter = choices.choice(text)
+    if letter is not None:
+        return letter
+    return None if is_unknowable(text) or choices.speaks_of_letters(text) else OTHER
+
+
+def _parts(parts: Sequence[str], kind: AnswerKind) -> Reading:
+    """Several boxes that are one answer: for one that is a single value they must all say the same."""
+    values = list(dict.fromkeys(canonical(part, kind) for part in parts))
+    if len(values) == 1:
+        return OTHER if values[0] is None and kind is AnswerKind.CHOICE else values[0]
+    return canonical(", ".join(parts), kind) if kind in (AnswerKind.MATH, AnswerKind.TEXT) else None
+
+
+def _tag(text: str, kind: AnswerKind) -> Reading:
+    """What stands between answer tags: an answer, or a text that says one."""
+    if next(regions.regions(text), None) is not None:
+        return _read(text, kind, is_whole=True)
+    match kind:
+        case AnswerKind.NUMBER:
+            value = numbers.number(text)
+            return value if value is not None or numbers.has_number(text) else OTHER
+        case AnswerKind.CHOICE:
+            return _choice(text)
+        case AnswerKind.MATH:
+            return mathematics(text)
+        case AnswerKind.EXPRESSION:
+            return _expression(text)
+        case _:
+            return None if is_refusal(text) else canonical(text, kind)
+
+
+_SPAN = re.compile(
+    r"\$\$(?P<a>[^$]{1,900})\$\$|\$(?![\s$])(?P<b>[^$\n]{1,400}?)(?<![\s\\])\$(?!\d)|\\\((?P<c>.{1,600}?)\\\)|\\\[(?P<d>.{1,900}?)\\\]",
+    re.DOTALL,
+)
+_BETWEEN = re.compile(r"\s*(?:,|;|,?\s*\b(?:and|or|und|oder|et|ou|y|o)\b|和|或)\s*")
+_COPULA = re.compile(r"(?:\b(?:is|are|equals|ist|est|es|be)\s|=|是|为)")
+
+
+def mathematics(text: str) -> Reading:
+    """The mathematics that a sentence gives as its answer: all that its signs mark as such, or the whole of it."""
+    if is_unknowable(text):
+        return None
+    spans = list(_SPAN.finditer(text))
+    if spans:
+        return _in_spans(text, spans)
+    main = clause(text) if "\\begin" not in text else text
+    if not _is_prose(read := equal.canonical(main)):
+        return read
+    copula = list(_COPULA.finditer(main))
+    if copula and not _is_prose(told := equal.canonical(main[copula[-1].end() :])):
+        return told
+    if (value := numbers.number(main)) is not None:
+        return equal.canonical(value)
+    return read if len(main.split()) <= MAX_WORDS or "\\" in main else OTHER
+
+
+def _in_spans(text: str, spans: list[re.Match[str]]) -> Reading:
+    """Mathematics between its signs, with the unit after it; several of them where they are one list."""
+    last = next((i for i, span in enumerate(spans) if not _goes_on(text, span, spans[i + 1 : i + 2])), 0)
+    inner = ", ".join(next(group for group in span.groups() if group is not None) for span in spans[: last + 1])
+    rest = clause(text[spans[last].end() :])
+    if numbers.has_number(text[: spans[0].start()]) or _SPAN.search(rest) or re.search(r"\d", rest):
+        return OTHER
+    unit = rest.strip(" .,;:!?*")
+    if not last and 1 <= len(unit.split()) <= 3 and rest[:1] == " " and is_latex(unit) is False:
+        form = equal.read(f"{inner} \\text{{{unit}}}")
+        if form is not None and form.kind == "quantity":
+            return form.key
+    return equal.canonical(inner)
+
+
+def _goes_on(text: str, span: re.Match[str], following: list[re.Match[str]]) -> bool:
+    """Whether a list goes on from one span of mathematics to the next."""
+    return bool(following) and _BETWEEN.fullmatch(text, span.end(), following[0].start()) is not None
+
+
+def _is_prose(read: Reading) -> bool:
+    """Whether mathematics was read as words, or not at all."""
+    form = equal.read(read) if isinstance(read, str) else None
+    return form is None or form.kind in ("text", "hard")
+
+
+_SIGNS_OF = str.maketrans({"·": "*"})
+_LATEX_SIGNS = re.compile(r"\\(times|cdot|div)(?![a-z])\s?")
+_FRAC = re.compile(r"\\[dt]?frac\{([^{}]{1,100})\}\{([^{}]{1,100})\}")
+_ARITHMETIC = re.compile(r"[\d+\-*/().=]{1,400}")
+_RUN = re.compile(r"[(\d][\d+\-*/().= ]{1,400}[\d)]")
+
+
+def _expression(text: str) -> Reading:
+    """Arithmetic, compared as it is written."""
+    found = canonical(clause(text), AnswerKind.EXPRESSION)
+    return found if found is not None and _ARITHMETIC.fullmatch(found) and re.search(r"\d", found) else OTHER
+
+
+def _arithmetic(text: str) -> str:
+    """Arithmetic in plain signs and without spaces."""
+    text = signs(text).translate(_SIGNS_OF)
+    if "\\" in text:
+        text = _FRAC.sub(r"((\1)/(\2))", text)
+        text = _LATEX_SIGNS.sub(lambda m: "/" if m[1] == "div" else "*", text)
+        text = flat(text)
+    return re.sub(r"\s+", "", bare(text.strip().strip("$"))).rstrip(".")
+
+
+N_SENTENCES = 12
+"""So many of the last sentences of a reply are looked at for its answer."""
+
+
+def _end(text: str, kind: AnswerKind) -> str | None:
+    """The answer that a reply ends with where nothing marks it."""
+    if kind is AnswerKind.NUMBER:
+        return _last_number(text)
+    line = text.strip().rpartition("\n")[2]
+    if len(line) > MAX_REGION and kind is not AnswerKind.MATH:
+        return None
+    if not line or is_refusal(next(sentences_backwards(line), "")):
+        return None
+    if kind is AnswerKind.MATH:
+        return _last_mathematics(line)
+    if kind is AnswerKind.EXPRESSION:
+        whole = _expression(line)
+        runs = [run[0] for run in _RUN.finditer(signs(line)) if re.search(r"[+\-*/]", run[0])]
+        return whole if whole is not OTHER else canonical(runs[0], kind) if len(runs) == 1 else None
+    return canonical(_IT_IS.sub("", line), kind)
+
+
+_IT_IS = re.compile(
+    r"^\W{0,4}(?:(?:so|thus|therefore|hence),?\s)?(?:it|this|that)(?:\s(?:is|was)|['’]s)\s(?!not\b)", re.IGNORECASE
+)
+
+
+def _last_number(text: str) -> str | None:
+    if not numbers.has_number(text):
+        return None
+    for i, sentence in enumerate(sentences_backwards(text)):
+        if is_unknowable(sentence) or i >= N_SENTENCES:
+            return None
+        if sentence.rstrip().endswith(("?", "？")):
+            continue
+        if re.search(r"\d", signs(sentence)):
+            return numbers.last_number(sentence)
+        if i < 2 and (value := numbers.number(sentence)) is not None:
+            return value
+    return None
+
+
+def _last_mathematics(line: str) -> str | None:
+    """The mathematics that the last line of a reply comes to."""
+    spans = list(_SPAN.finditer(line[-4 * MAX_REGION :]))
+    line = line[-4 * MAX_REGION :]
+    if spans:
+        first = len(spans) - 1
+        while first and _goes_on(line, spans[first - 1], spans[first : first + 1]):
+            first -= 1
+        before = line[: spans[first].start()].rstrip(" *_")
+        if first and not _COPULA.search(before[-24:] + " "):
+            return None
+        read = _in_spans(line[spans[first].start() :], list(_SPAN.finditer(line[spans[first].start() :])))
+    else:
+        read = mathematics(line)
+    return None if read is OTHER else read
 
 
 def canonical(text: str, kind: AnswerKind = AnswerKind.TEXT) -> str | None:
     """The form in which two answers are the same if and only if they are equal; `None` for no answer at all."""
-    if kind is AnswerKind.MATH:
-        return equal.canonical(text)
-    text = text.strip().strip("*`").strip()
-    if kind is AnswerKind.EXPRESSION:
-        return re.sub(r"\s+", "", text).rstrip(".") or None
-    if kind is AnswerKind.CHOICE:
-        letter = re.fullmatch(r"\(?([A-Za-z])\)?[.:)]?(?:\s.*)?", text, re.DOTALL)
-        return letter[1].upper() if letter else None
-    number = _number(text)
-    if number is not None:
-        return number
-    if kind is AnswerKind.NUMBER:
-        numbers = _NUMBERS.findall(text)
-        return _number(numbers[0]) if numbers else None
-    return re.sub(r"\s+", " ", text).rstrip(".").strip().casefold() or None
-
-
-def _number(text: str) -> str | None:
-    """An exact number as a reduced fraction, or `None` if the text is not just a number."""
-    plain = text.rstrip(".").replace("$", "").replace(",", "").strip()
-    if not plain or len(plain) > MAX_DIGITS or not plain.isascii() or not _NUMBER.fullmatch(plain):
-        return None
-    try:
-        return str(Fraction(plain))
-    except (ValueError, ZeroDivisionError):
-        return None
-
-
-def _last_boxed(text: str) -> str | None:
-    r"""What stands in the last `\boxed{...}` that is closed."""
-    start = text.rfind("\\boxed{")
-    while start >= 0:
-        depth = 0
-        for i in range(start + 6, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[i], 0)
-            if depth == 0:
-                return text[start + 7 : i]
-        start = text.rfind("\\boxed{", 0, start)
-    return None
+    match kind:
+        case AnswerKind.MATH:
+            return equal.canonical(text)
+        case AnswerKind.EXPRESSION:
+            return _arithmetic(text) or None
+        case AnswerKind.CHOICE:
+            return choices.choice(text)
+        case AnswerKind.NUMBER:
+            return numbers.number(text)
+    before, text = "", re.sub(r"\s+", " ", text).casefold()
+    while before != text:
+        before, text = text, bare(worded(text)).rstrip(".").strip()
+    return numbers.plain(text) or text or None

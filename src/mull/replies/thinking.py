@@ -10,6 +10,7 @@ closes it (`closed`) and asks the model to go on. Nothing here draws; `mull.stra
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -57,7 +58,19 @@ FAMILIES = {
     "think": Delimiters("<think>", "</think>"),
     "qwen": Delimiters("<think>", "</think>", "Final Answer:"),
     "deepseek": Delimiters("<think>", "</think>", "Final Answer:", "template"),
+    "thinking": Delimiters("<thinking>", "</thinking>", "Final Answer:"),
+    "thought": Delimiters("<thought>", "</thought>", "Final Answer:"),
+    "reasoning": Delimiters("<reasoning>", "</reasoning>", "Final Answer:"),
+    "seed": Delimiters("<seed:think>", "</seed:think>", "Final Answer:"),
     "magistral": Delimiters("[THINK]", "[/THINK]", "Final Answer:"),
+    "kimi": Delimiters("◁think▷", "◁/think▷", "Final Answer:"),
+    "open-thoughts": Delimiters("<|begin_of_thought|>", "<|end_of_thought|>", "Final Answer:"),
+    "gpt-oss": Delimiters(
+        "<|channel|>analysis<|message|>",
+        "<|end|><|start|>assistant<|channel|>final<|message|>",
+        "Final Answer:",
+        stops=("<|end|>", "<|return|>"),
+    ),
     "s1": Delimiters(
         "<|im_start|>think", "<|im_start|>answer", "Final Answer:", "caller", ("<|im_start|>", "<|im_end|>")
     ),
@@ -103,9 +116,12 @@ def split(reply: str, marks: Delimiters) -> Parts:
     """Takes a whole reply apart: what stands before the last `close` is thought, what comes after it the answer.
 
     Without `close` it is an open thought if it begins with `open` or the template has written that; else there is
-    none. Where thoughts are written between answers, all up to the last is thought.
+    none. Where thoughts are written between answers, all up to the last is thought; a `close` that comes once more at
+    the very end is a stray one.
     """
     before, ended, after = reply.rpartition(marks.close)
+    if ended and not after.strip() and marks.close in before:
+        before, _, after = before.rpartition(marks.close)
     if ended:
         return Parts(_without_open(before, marks), after, True)
     if marks.opens == "template" or begins(reply, marks):
@@ -113,23 +129,101 @@ def split(reply: str, marks: Delimiters) -> Parts:
     return Parts("", reply, True)
 
 
-def spoken(reply: str) -> str | None:
-    """What a reply says after its thought, whichever family of `FAMILIES` it is of; all of it where it has no thought.
+class Said(NamedTuple):
+    """What a reply says outside its thoughts; `is_open`: its last thought never ended."""
 
-    `None` where a thought was begun and never ended: nothing was said.
+    text: str
+    is_open: bool
+
+
+def said(reply: str) -> Said | None:
+    """What a reply says outside its thoughts, in whichever way they are written; all of it where it has none.
+
+    What stands before a closing delimiter that nothing opened was thought as well (a chat template opened it), unless
+    nothing but space comes after it: then the delimiter is a stray one. `None` where nothing was said: a thought that
+    never ended, or channels without a final one.
     """
-    end = 0
-    for close in _CLOSES:
-        at = reply.rfind(close)
-        if at >= 0:
-            end = max(end, at + len(close))
-    if end:
-        return reply[end:]
-    return None if any(open in reply for open in _OPENS) else reply
+    if "<|message|>" in reply or reply.startswith("analysis"):
+        return _final(reply)
+    pattern = _TAGGED if "THINK]" not in reply and "◁" not in reply else _MARK
+    pieces: list[str] = []
+    before: list[str] = []
+    is_open, at, is_first = False, 0, True
+    for mark in pattern.finditer(reply):
+        start = mark.start()
+        if reply[start - 1 : start] == "`":
+            continue
+        if not is_open and (piece := reply[at:start]).strip():
+            pieces.append(piece)
+        if mark.lastgroup == "open":
+            is_open = True
+        else:
+            if not is_open and (pieces or is_first):
+                before, pieces = [] if is_first else pieces, []
+            is_open = False
+        is_first, at = False, mark.end()
+    if is_first:
+        return Said(reply, False)
+    if not is_open and reply[at:].strip():
+        pieces.append(reply[at:])
+    text = "\n".join(pieces or before)
+    return None if is_open and not text else Said(text, is_open)
 
 
-_OPENS = tuple({marks.open for marks in FAMILIES.values()})
-_CLOSES = tuple({marks.close for marks in FAMILIES.values()})
+def spoken(reply: str) -> str | None:
+    """The text of `said`."""
+    found = said(reply)
+    return None if found is None else found.text
+
+
+_TAGS = "think|thinking|thought|thoughts|reasoning|reason|reflection|analysis|scratchpad|seed:think|internal_monologue"
+_OPENS = (
+    "[THINK]", "◁think▷", "<|begin_of_thought|>", "<|START_THINKING|>", "<|inner_prefix|>", "<|channel>thought",
+    "<unused94>thought", "<|im_start|>think",
+)  # fmt: skip
+_CLOSES = (
+    "[/THINK]", "◁/think▷", "<|end_of_thought|>", "<|END_THINKING|>", "<|inner_suffix|>", "<channel|>", "<unused95>",
+    "<|im_start|>answer",
+)  # fmt: skip
+
+
+def _either(marks: tuple[str, ...]) -> str:
+    """A pattern of these marks without their first letters, which is looked at first."""
+    return "|".join(re.escape(mark[1:]) for mark in marks)
+
+
+_BEHIND = rf"(?:(?P<open>(?i:{_TAGS})>|{_either(_OPENS)})|(?P<close>/(?i:{_TAGS})>|{_either(_CLOSES)}))"
+_TAGGED = re.compile("<" + _BEHIND)
+_MARK = re.compile(r"[<\[◁]" + _BEHIND)
+_CHANNEL = re.compile(
+    r"(?:^|<\|channel\|>|<\|start\|>|\s)\s{0,3}(?:assistant\s{0,3}<\|channel\|>)?(\w{1,40})[^<>\n]{0,40}$"
+)
+_CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel|endoftext)\|>")
+N_MESSAGES = 64
+"""So many of a reply's last messages are looked at for one of the final channel."""
+_PLAIN_FINAL = "assistantfinal"
+_PLAIN_ANALYSIS = re.compile(r"analysis(?=[A-Z])")
+
+
+def _final(reply: str) -> Said | None:
+    """The last message of the final channel; also where a server has hidden the special tokens of its channels."""
+    at = len(reply)
+    for _ in range(N_MESSAGES):
+        at = reply.rfind("<|message|>", 0, at)
+        if at < 0:
+            break
+        head = reply[max(0, at - 120) : at].replace("<|constrain|>", " ")
+        channel = _CHANNEL.search(head)
+        if channel is not None and channel[1] == "final":
+            start = at + len("<|message|>")
+            end = _CHANNEL_END.search(reply, start)
+            return Said(reply[start : end.start() if end else len(reply)], False)
+    if "<|message|>" in reply:
+        return None
+    _, ended, after = reply.rpartition(_PLAIN_FINAL)
+    if ended:
+        return Said(after, False)
+    return None if _PLAIN_ANALYSIS.match(reply) else Said(reply, False)
 
 
 def begins(reply: str, marks: Delimiters) -> bool:

@@ -11,7 +11,7 @@ from mull import equal
 from mull.errors import FileFormatError, UnknownNameError
 from mull.files.recording import Recording
 from mull.files.records import read_recordings
-from mull.replies.answers import answer_of, canonical, is_latex
+from mull.replies.answers import answer_of, canonical, is_latex, solution_answer
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 
 KINDS = {
@@ -34,6 +34,8 @@ class FileTask:
     """Rows of `prompt` and `answer` in a JSONL file (`.gz` too), in the order of the file.
 
     `grading` says how answers are compared: `exact`, `numeric`, `choice`, `math`, or `auto`, which looks at the golds.
+    A gold that is a whole solution stands for what follows `####` in it, or is in its last box. One that cannot be read
+    as what it is compared as raises `FileFormatError` with its line.
     `model` picks the rows of one model in a file of recordings. A sample whose text was recorded with a
     verdict is graded by that verdict.
     """
@@ -51,6 +53,18 @@ class FileTask:
             raise FileFormatError(
                 self.path, None, f"rows of several models: pick one with model=, of {', '.join(models)}"
             )
+        for recording in self._recordings:
+            gold = self._golds[recording.id]
+            if gold is not None and canonical(gold, self._kind) is None:
+                raise FileFormatError(self.path, recording.line, _unreadable(gold, self._kind))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was made of the file that its user should know."""
+        n = sum(self._golds[recording.id] != recording.gold for recording in self._recordings)
+        if not n:
+            return ()
+        return (f"{self.path}: {n} answers are whole solutions; what follows `####` or is in their last box is taken",)
 
     @property
     def name(self) -> str:
@@ -71,8 +85,13 @@ class FileTask:
         return {recording.id: recording for recording in self._recordings}
 
     @cached_property
+    def _golds(self) -> dict[str, str | None]:
+        """The answers by id; those of whole solutions are read as those of replies are."""
+        return {r.id: None if r.gold is None else solution_answer(r.gold) or r.gold for r in self._recordings}
+
+    @cached_property
     def _kind(self) -> AnswerKind:
-        return KINDS[self.grading] or kind_of([r.gold for r in self._recordings if r.gold is not None])
+        return KINDS[self.grading] or kind_of([gold for gold in self._golds.values() if gold is not None])
 
     def problems(self) -> Iterator[Problem]:
         for recording in self._recordings:
@@ -83,10 +102,25 @@ class FileTask:
         for recorded in recording.samples:
             if recorded.correct is not None and recorded.text == sample.text and recorded.answer == sample.answer:
                 return Grade(recorded.correct, "as recorded")
-        if recording.gold is None:
+        gold = self._golds[problem_id]
+        if gold is None:
             return Grade(None, f"line {recording.line} has no answer to compare with")
         problem = Problem(problem_id, sample.prompt, self._kind)
         answer = answer_of(problem, sample)
-        if answer is None or self._kind is not AnswerKind.MATH:
-            return Grade(answer == canonical(recording.gold, self._kind))
-        return Grade(*await equal.compare(recording.gold, answer))
+        if answer is None:
+            return Grade(False, "no answer")
+        if self._kind is not AnswerKind.MATH:
+            return Grade(answer == canonical(gold, self._kind))
+        return Grade(*await equal.compare(gold, answer))
+
+
+_NAMES = {AnswerKind.NUMBER: "a number", AnswerKind.CHOICE: "a letter of a choice", AnswerKind.MATH: "mathematics"}
+
+
+def _unreadable(gold: str, kind: AnswerKind) -> str:
+    """What to say of an answer that no reply could ever equal."""
+    if not gold.strip():
+        return "the `answer` is empty: leave it out where there is none"
+    shown = gold if len(gold) <= 60 else gold[:57] + "..."
+    what = f"the answer {shown!r} is not {_NAMES.get(kind, 'text')}"
+    return f"{what}: mend it, leave it out, or compare as text (grading=exact)"

@@ -1,0 +1,156 @@
+"""Letters of a multiple choice out of answers and prose; a pronoun, an article or one letter of two is none."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+
+from mull.replies.text import bare, clause, flat, is_unknowable, sentences_backwards
+
+N_SENTENCES, N_NEAR = 12, 3
+"""How many of a reply's last sentences are looked at for a choice, and in how many a letter alone is one."""
+
+_NOUN = r"(?:options?|choices?|letters?|answers?|alternatives?|antwort|option|opción|réponse|respuesta|选项|选择|选)"
+_LEAD = re.compile(
+    rf"(?:(?:the|die|la)\s)?(?:(?:correct|right|best|final|richtige|bonne)\s)?{_NOUN}\s?[:*]?\s?(?:is\s)?",
+    re.IGNORECASE,
+)
+_BRACKETED = re.compile(r"[\[(<{\"']{1,3}\s?([A-Za-z])\s?[\])>}\"']{1,3}(?![A-Za-z0-9])")
+_FIRST = re.compile(r"([A-Z])(?![A-Za-z0-9_'])|([a-z])(?=\s?(?:$|[.:)\]]))|([b-h])(?=\s(?:because|since|as|is)\b)")
+_ALONE = re.compile(r"(?<![A-Za-z0-9_'.^\\-])([A-J])(?![A-Za-z0-9_'^])")
+_ALONE_BRACKETED = re.compile(r"(?<![A-Za-z0-9])[\[(]\s?([A-Ja-j])\s?[\])]")
+_SECOND = re.compile(
+    r"\s*(?:,|;|/|&|\+|,?\s?\b(?:and|or|und|oder|et|ou|y|o)\b|和|或|与)\s*"
+    rf"(?:{_NOUN}\s|both\s|also\s|maybe\s)?[\[(]?([A-Z])[\])]?(?![A-Za-z0-9'])",
+    re.IGNORECASE,
+)
+_ANOTHER = re.compile(r"(?:\b(?:and|or|und|oder|et|ou|y|o)|[,/&])\s*[\[(]([A-J])[\])]")
+_WORD_AFTER = re.compile(r"\s+([a-z]+)")
+_VERBS = {
+    "is", "was", "are", "because", "since", "and", "or", "as", "with", "which", "it", "seems", "must", "would", "looks",
+    "has", "fits", "und", "ist", "weil", "est", "y", "es",
+}  # fmt: skip
+_BUT = re.compile(r"\bnot\s(?:option\s|choice\s)?[\[(]?[A-Z][\])]?,?\s(?:but|it\sis)\s(?:rather\s)?", re.IGNORECASE)
+_NOT_THAT = re.compile(r",?\s(?:(?:and|und)\s)?(?:not|nicht|rather\sthan|instead\sof)\s[^,;]{1,60}$", re.IGNORECASE)
+_DENIED = re.compile(
+    r"\b(?:not|never|neither|nor|except|nicht)\b|n't\b|不是|不选|\b(?:in)?correct\sis\snot\b", re.IGNORECASE
+)
+
+
+def choice(text: str) -> str | None:
+    """The letter that an answer gives, as a capital; `None` where it gives none, or more than one."""
+    text = bare(clause_of(flat(text)))
+    if not text:
+        return None
+    first = _at_start(text)
+    if first is not None:
+        return first or None
+    text = _NOT_THAT.sub("", _BUT.sub("", text))
+    lead = _LEAD.match(text)
+    if lead is not None and (first := _at_start(bare(text[lead.end() :]))) is not None:
+        return first or None
+    if _DENIED.search(text) or is_unknowable(text):
+        return None
+    letters = _letters(text)
+    return letters.pop() if len(letters) == 1 else None
+
+
+def speaks_of_letters(text: str) -> bool:
+    """Whether an answer has letters of a choice in it, though maybe not one."""
+    text = bare(flat(text))
+    return bool(_letters(text)) or _at_start(text) is not None
+
+
+def clause_of(text: str) -> str:
+    """The text up to another clause, where a letter comes before that."""
+    main = clause(text)
+    return main if _ALONE.search(main) or _ALONE_BRACKETED.search(main) or _FIRST.match(bare(main)) else text
+
+
+def _at_start(text: str) -> str | None:
+    """The letter that a text begins with: empty where another comes beside it, `None` where it begins otherwise."""
+    match = _BRACKETED.match(text) or _FIRST.match(text)
+    if match is None:
+        return None
+    found = next(group for group in match.groups() if group)
+    if match.re is _FIRST and found in "AI" and not _is_letter(text, match.end()):
+        return None
+    second = _SECOND.match(text, match.end())
+    if second is not None and second[1].upper() != found.upper() and (second[1].isupper() or "(" in second[0]):
+        is_another = second[1] not in "AI" or "(" in second[0] or _is_letter(text, second.end())
+        return "" if is_another else found.upper()
+    others = {other[1].upper() for other in _ANOTHER.finditer(text, match.end())}
+    return "" if others - {found.upper()} else found.upper()
+
+
+def _is_letter(text: str, end: int) -> bool:
+    """Whether an A or I that ends here is a letter: an article or a pronoun has a word of its own behind it."""
+    after = _WORD_AFTER.match(text, end)
+    return after is None or after[1] in _VERBS
+
+
+def _letters(text: str) -> set[str]:
+    """The letters that stand by themselves in a text, as capitals."""
+    found = {match[1].upper() for match in _ALONE_BRACKETED.finditer(text)}
+    for match in _ALONE.finditer(text):
+        if match[1] != "I" and (match[1] != "A" or _is_letter(text, match.end())):
+            found.add(match[1])
+    return found
+
+
+_CORRECT = re.compile(
+    r"(?<![A-Za-z0-9_'.])[\[(]?([A-J])[\])]?(?:\s[^.;]{0,40}?)?\s(?:is|must\sbe|has\sto\sbe|would\sbe|seems|ist|est|es)\s"
+    r"(?:(?:the|clearly|most|likely|only|also|probably|my|die|la|therefore|thus)\s){0,3}"
+    r"(?:correct|right|best|true|final|answer|option|choice|richtig|korrekt|correcta?|juste)\b"
+    r"|(?<![A-Za-z0-9])([A-J])\s?(?:选项)?(?:是|为)?(?:最)?(?:正确|对的)"
+)
+_CHOSEN = re.compile(
+    r"(?:\b(?:choose|choosing|chose|pick|select|selected|go\swith|going\swith|went\swith|options?|choice|say|prefer|guess|opt\sfor"
+    r"|vote\sfor|wähle|choisis|elijo)|选(?:择|项)?)[\s:*\"'(\[]{0,4}(?:(?:is|option|letter|answer|choice|with|for)[\s:*\"'(\[]{1,4}){0,2}"
+    r"([A-J])(?![A-Za-z0-9_'])",
+)
+_LEFT = re.compile(
+    r"\b(?:so|hence|thus|therefore|leaving|leaves|then|also)[\s,:(\[]{1,4}(?:it(?:'s|\sis|\smust\sbe)\s)?([A-J])[\])]?\W*$"
+)
+_LISTED = re.compile(r"[\s*_\-]*[\[(]?([A-Ja-j])(?:[\])]|[.:](?=\s|$)|[*_]*\s*$)")
+
+
+def stated(text: str) -> str | None:
+    """The letter that the last sentences of a reply state as their choice."""
+    following: str | None = None
+    for i, sentence in enumerate(islice(sentences_backwards(text), N_SENTENCES)):
+        plain = bare(flat(sentence))
+        listed = _LISTED.match(plain)
+        if listed is not None:
+            # Several in a row are the options that were asked about.
+            if following is not None and following != listed[1].upper():
+                return None
+            following = listed[1].upper()
+            continue
+        if following is not None:
+            return following
+        if is_unknowable(plain):
+            return None
+        found = _stated(plain, is_near=i < N_NEAR)
+        if found is not None:
+            return found or None
+    return following
+
+
+def _stated(sentence: str, *, is_near: bool) -> str | None:
+    """The letter that a sentence states: empty where that is none for sure, `None` where it speaks of none."""
+    sentence = _NOT_THAT.sub("", _BUT.sub("", sentence))
+    for pattern in (_CORRECT, _CHOSEN, _LEFT):
+        matches = list(pattern.finditer(sentence))
+        if matches and not _DENIED.search(matches[-1][0]):
+            last = matches[-1]
+            found = last[1] or last[2] if pattern is _CORRECT else last[1]
+            if found != "A" or _is_letter(sentence, last.end(1)) or pattern is _CORRECT:
+                return found
+    letters = _letters(sentence)
+    if not letters or not is_near:
+        return None
+    is_one = (
+        len(letters) == 1 and not _DENIED.search(sentence) and "incorrect" not in sentence and "wrong" not in sentence
+    )
+    return letters.pop() if is_one else ""

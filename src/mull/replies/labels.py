@@ -1,0 +1,144 @@
+"""The labels and phrases that announce an answer, in several languages: `Answer: 5`, `the answer is 5`, `答案是5`."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from mull.replies.marks import Region, Sort, backwards
+from mull.replies.text import MAX_REGION, sentence_end
+
+ENGLISH = ("answer", "solution is", "result")
+LATIN = (
+    "antwort", "réponse", "reponse", "respuesta", "resposta", "risposta", "lösung", "loesung", "solución es",
+    "solution est", "ergebnis", "resultado", "résultat",
+)  # fmt: skip
+"""German, French, Spanish, Portuguese and Italian, which write the decimal point as a comma."""
+OTHERS = ("答案", "正解", "答え", "正确选项", "正确的选项", "正确的是", "정답", "답", "ответ", "答", "选", "選")
+"""Chinese, Japanese, Korean, Russian."""
+_WORDS = (*ENGLISH, *LATIN, *OTHERS)
+_STEPS = ("result", "resultado", "résultat")
+"""Words that label an answer in a line of their own, and within a sentence a step on the way, as a rule."""
+
+_SURE = r"(?:therefore|thus|hence|indeed|clearly|simply|also|actually|most likely|likely|probably|definitely|certainly)"
+_MARKUP = r"[\s*_`\"')\]}」】]{0,12}"
+_COLON = r"(?P<colon>[:：=]|-{1,2}>|→|⇒)"
+_COPULA = (
+    r"(?:is|are|was|be|would be|will be|should be|must be|has to be|equals|comes (?:out )?to|becomes|remains"
+    r"|ist|lautet|beträgt|wäre|sind|est|sont|es|son|sería|è|é)"
+)
+_AFTER = re.compile(
+    r"(?:s|['’]s)?(?:\s(?:choice|option|key|letter|value|line|correcte?a?|finale?))?"
+    r"(?:\s(?:to|for|of|in|as|from|with|rounded|auf|à|a|de|der)\s[^:：=\n.?!]{1,80}?)?"
+    rf"(?:{_MARKUP}(?:\([^()\n]{{1,40}}\)[\s*_]{{0,4}})?{_COLON}"
+    rf"|[\s*_]{{1,6}}{_COPULA}\b[\s*_`\"]{{0,4}}(?P<is_colon>[:：])?"
+    r"|['’]s\s)",
+    re.IGNORECASE,
+)
+_AFTER_IS = re.compile(r"(?P<colon>[:：])?\s{0,4}")
+_AFTER_CJK = re.compile(
+    r"[\s*_】」\]]{0,6}(?:应该|应当|应|就|只能)?(?:(?P<colon>[:：=])|(?:是|为|選|选|等于|は|은|는|이|—|-))[\s*_]{0,4}(?P<is_colon>[:：])?"
+    r"|(?P<bracket>】|\])"
+)
+_AFTER_CHOOSE = re.compile(r"(?:择|项)?\s?[:：]?\s?(?=[(（\[【*]{0,4}[A-Za-zＡ-Ｊ](?![A-Za-z]))")
+_FILLER = re.compile(
+    rf"(?:[\s*_,:：`]{{0,6}}(?:{_SURE}|given by|as follows|equal to|daher|donc|por lo tanto"
+    r"|(?:(?:the|my|our) )?(?:(?:final|correct|right|best) )?(?:answer|option|choice) ?(?:is|would be|must be|:))"
+    r"(?![a-z])[\s*_,:：]{0,4}){1,4}",
+    re.IGNORECASE,
+)
+_LINE_END = re.compile(r"[\s*_:：#`)】\]}=\\]{0,12}\n")
+_LINE_BEFORE = re.compile(
+    r"[\s*_#>`{\"'\-\d.)(\[【\\]{0,16}(?:(?:the|my|so|and|thus|therefore|hence|die|la|le|el|your|finale?|endgültige|richtige"
+    r"|correct|right|bonne|最终|正确|所以|因此|textbf|text|boxed)[\s*_,{]{0,4}){0,4}",
+    re.IGNORECASE,
+)
+_NOT_OURS = re.compile(
+    r"(?:[a-z_]|\b(?:this|your|any|another|each|every|wrong|incorrect|no|possible|previous|first|whose"
+    r"|student'?s?|what|which) "
+    r"|\b(?:if|whether|when|suppose|assuming|unless|(?:check|verify)(?:ing)?(?: that)?|confirm|validate|simplify"
+    r"|interpret|write(?: down)?|express|give|state|enter|put|provide) (?:the|that|my|our|your)"
+    r" (?:(?:final|correct|right) )?)$",
+    re.IGNORECASE,
+)
+_FINAL_NAME = re.compile(r"(?:^|[\s*_])final_$", re.IGNORECASE)
+_SHORT = re.compile(r"\n[ \t*_]{0,6}(?:A[*_]{0,3} ?[:：]|(?:Ans|ANS|ans)[*_]{0,3} ?[:.：=])[ \t*_]{0,4}(?=\S)")
+_OPTION = re.compile(r"\n[ \t*_]{0,6}B[*_]{0,3} ?[:.]")
+
+
+def labels(text: str) -> list[Region]:
+    """What comes after the labels of an answer, the last first: lines and phrases."""
+    lowered = text.lower() if text.isascii() else text.replace("İ", "I").lower()
+    # Other languages are looked for only where English says nothing: each look takes its time.
+    for words in (ENGLISH, LATIN if text.isascii() else (*LATIN, *OTHERS)):
+        found = [region for at in backwards(lowered, words) if (region := _labelled(text, lowered, at)) is not None]
+        if found:
+            return found
+    return _shortly(text)
+
+
+def _shortly(text: str) -> list[Region]:
+    """What comes after the last `A:` or `Ans.` that begins a line, unless it is the first of several options."""
+    begin = max(0, len(text) - MAX_REGION)
+    tail = text[begin:] if begin else "\n" + text
+    starts = [match.end() for match in _SHORT.finditer(tail)]
+    if not starts or _OPTION.search(tail) is not None:
+        return []
+    start = starts[-1] + (begin or -1)
+    end = sentence_end(text, start)
+    return [Region("line", start, end, text[start:end])]
+
+
+def _labelled(text: str, lowered: str, at: int) -> Region | None:
+    """The region after a label whose word ends here; `None` where it labels nothing."""
+    word_at = next(at - len(word) for word in _WORDS if lowered.endswith(word, 0, at))
+    word = lowered[word_at:at]
+    is_cjk = word[-1] > "\u2e7f"
+    is_another = not is_cjk and _NOT_OURS.search(lowered, max(0, word_at - 40), word_at) is not None
+    if is_another and _FINAL_NAME.search(lowered, max(0, word_at - 8), word_at) is None:
+        return None
+    line_at = lowered.rfind("\n", 0, word_at) + 1
+    begins = _LINE_BEFORE.fullmatch(lowered, max(line_at, word_at - 60), word_at) is not None
+    after = _announced(word, lowered, at)
+    alone = _LINE_END.match(lowered, at) if begins else None
+    if alone is not None:
+        start, sort = alone.end(), "line"
+    elif after is None:
+        return None
+    else:
+        start, sort = after.end(), "line" if any(after.groups()) and (begins or is_cjk) else "phrase"
+    if after is not None and '"' in (text[word_at - 1 : word_at], text[at : at + 1]):
+        value = _JSON_VALUE.match(text, start)
+        if value is not None:
+            return Region("line", word_at, value.end(), _unescaped(value[0].strip()))
+    if sort == "phrase" and word in _STEPS and "final" not in lowered[word_at - 7 : start]:
+        return None
+    filler = _FILLER.match(text, start)
+    start = start if filler is None else filler.end()
+    while start < len(text) and text[start] in " \t\r\n*_:：`>":
+        start += 1
+    end = sentence_end(text, start)
+    if not text[start:end].strip(" \t\r*_`.\"'"):
+        return None
+    told: Sort = "line" if sort == "line" else "phrase"
+    return Region(told, word_at, end, text[start:end], (), word in LATIN or word == "ответ")
+
+
+def _announced(word: str, lowered: str, at: int) -> re.Match[str] | None:
+    """What follows a label's word before the answer itself: a colon, a verb."""
+    if word in ("选", "選"):
+        return _AFTER_CHOOSE.match(lowered, at) or _AFTER_CJK.match(lowered, at)
+    if word[-1] > "\u2e7f":
+        return _AFTER_CJK.match(lowered, at)
+    return (_AFTER_IS if " " in word else _AFTER).match(lowered, at)
+
+
+_JSON_VALUE = re.compile(r'\s{0,3}(?:"(?:[^"\\\n]|\\.){0,900}"|[^,}\]\n"]{1,300})')
+
+
+def _unescaped(value: str) -> str:
+    """A value of JSON as text: what a string says, anything else as it stands."""
+    try:
+        return str(json.loads(value)) if value[:1] == '"' else value
+    except ValueError:
+        return value

@@ -1,0 +1,182 @@
+r"""The marks that replies put around their answers: boxes, tags, and the line after `####`."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from mull.replies.text import MAX_REGION, sentence_end
+
+N_REGIONS = 24
+"""How many places of each sort are looked at, from the last back: a reply that repeats itself costs no more."""
+
+Sort = Literal["box", "tag", "heading", "line", "phrase"]
+
+
+class Region(NamedTuple):
+    """What a reply says at one place. `parts` are the contents of several boxes that are one answer together.
+
+    `is_continental`: its label is of a language that writes the decimal point as a comma.
+
+    `heading`: what comes after `####`. `line`: after a label, as in `Answer: 5`. `phrase`: after the words of a
+    sentence, as in `the answer is 5`, which say less for sure.
+    """
+
+    sort: Sort
+    start: int
+    end: int
+    text: str
+    parts: tuple[str, ...] = ()
+    is_continental: bool = False
+
+
+# --- boxes
+
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_UNBRACED = re.compile(
+    r"\s{0,3}(\\[dtc]?frac\s?(?:\{[^{}]{1,100}\}|\d)\s?(?:\{[^{}]{1,100}\}|\d)|\\(?:text|mathrm|mathbf)\{[^{}]{1,100}\}"
+    r"|[-+−]?\\?\$?\d[\d,./]*\d|[-+−]?\d|\([^()\n]{1,60}\)|\[[^\[\]\n]{1,60}\]|[A-Za-z](?![A-Za-z]))"
+)
+_SEPARATOR = re.compile(
+    r"(?:\s?\([^()]{1,24}\))?(?:\s?[a-zà-ÿ]{1,15}){0,2}\s?(?:[,;、，]\s?(?:and|or|und|oder|et|ou|y|o|和|或)?|\b(?:and|or|und|oder|et|ou|y|o)\b|和|或|及)"
+    r"\s?(?:[a-z](?:_?\{?\w\}?)?\s?=)?\s?",
+    re.IGNORECASE,
+)
+_NO_SEPARATOR = re.compile(
+    r"\b(?:so|hence|thus|therefore|then|which|because|since|but|not|is|are|i\.e|gives|wait|no)\b|\.\s", re.IGNORECASE
+)
+_DRESS = re.compile(r"\\(?:text|mathrm)\s?\{([^{}]*)\}|\\[()\[\],;:! ]|\\q?quad|\$|\s+|~")
+_DENIED = re.compile(r"(?:\bnot|rather than|instead of|n't)\s{1,2}(?:\$|\\\()?\s?\\?$", re.IGNORECASE)
+_GOES_ON = re.compile(r"\s{0,2}(?:\\(?:sqrt|pi|times|cdot|frac|dfrac|div|pm)(?![a-z])|\^)")
+_MINUS = re.compile(r"(?:^|[=$\s(\[:])[-−]\s?$")
+
+
+def boxes(text: str) -> list[Region]:
+    """The boxes of a text from the last back, those of one sentence as one; an empty box is none."""
+    if text.rfind("box") < 0 and text.rfind("\x08oxed") < 0:
+        return []
+    found: list[Region] = []
+    for at in backwards(text, _BOX_WORDS):
+        box = _box(text, at)
+        if box is not None:
+            while found and found[-1].end <= box.end:
+                found.pop()
+            found.append(box)
+    found = [box for box in found if not _DENIED.search(text, max(0, box.start - 24), box.start)]
+    joined: list[Region] = []
+    for box in found:
+        if joined and _is_list(text[box.end : joined[-1].start]):
+            last = joined[-1]
+            joined[-1] = Region("box", box.start, last.end, "", (box.text, *(last.parts or (last.text,))))
+        else:
+            joined.append(box)
+    return joined
+
+
+_BOX_WORDS = ("boxed", "fbox", "\x08oxed", "framebox")
+
+
+def backwards(text: str, words: tuple[str, ...]) -> list[int]:
+    """Where these words end in a text, the last first."""
+    ends = []
+    for word in words:
+        at = text.rfind(word)
+        for _ in range(N_REGIONS):
+            if at < 0:
+                break
+            ends.append(at + len(word))
+            at = text.rfind(word, 0, at)
+    return sorted(ends, reverse=True)
+
+
+def _box(text: str, at: int) -> Region | None:
+    """The box whose command ends here; `None` where it is empty or no box. One that is not closed has no text."""
+    start = max(text.rfind("\\", max(0, at - 10), at), text.rfind("\x08", max(0, at - 6), at))
+    brace = at
+    while brace < min(at + 4, len(text)) and text[brace] in " \t":
+        brace += 1
+    if text[brace : brace + 1] != "{":
+        if start < 0:
+            return None
+        loose = _UNBRACED.match(text, at)
+        return None if loose is None else Region("box", start, loose.end(), loose[1])
+    if start < 0:
+        start = at - 5
+    depth = 0
+    for match in _BRACE.finditer(text, brace, brace + 2 * MAX_REGION):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            inner = text[brace + 1 : match.start()]
+            return _whole_box(text, start, match.end(), inner) if inner.strip(" .…\\") else None
+    return Region("box", start, brace + 1, "")
+
+
+def _whole_box(text: str, start: int, end: int, inner: str) -> Region:
+    """A box with the sign before it and the factor after it that a careless writer left outside."""
+    if _MINUS.search(text, max(0, start - 3), start) is not None:
+        inner = "-" + inner if inner.strip()[:1].isdigit() else f"-({inner})"
+    if _GOES_ON.match(text, end) is not None:
+        stop = min(
+            (at for mark in ("$", "\\)", "\\]", "\n") if (at := text.find(mark, end, end + 200)) >= 0), default=end
+        )
+        inner, end = inner + text[end:stop], stop
+    return Region("box", start, end, inner)
+
+
+def _is_list(between: str) -> bool:
+    """Whether what stands between two boxes makes them parts of one answer."""
+    if len(between) > 80:
+        return False
+    plain = _DRESS.sub(lambda m: f" {m[1]} " if m[1] else " ", between).strip()
+    plain = re.sub(r"\s+", " ", plain)
+    return _SEPARATOR.fullmatch(plain) is not None and _NO_SEPARATOR.search(plain) is None
+
+
+# --- tags
+
+_TAG_NAMES = r"answer|final[_\- ]?answer|ans|final|solution|result|output|response"
+_TAG = re.compile(
+    rf"<(?i:(?P<open>(?:{_TAG_NAMES})(?:\s[^<>\n]{{0,80}})?>|\|begin_of_(?:box|solution)\|>|\|start_response\|>)"
+    rf"|(?P<close>/\s?(?:{_TAG_NAMES})>|\|end_of_(?:box|solution)\|>|\|end_response\|>))"
+)
+_SQUARE_TAG = re.compile(r"\[(?:(?P<open>ANSWER\])|(?P<close>/ANSWER\]))")
+
+
+def tags(text: str) -> list[Region]:
+    """What stands between answer tags, the last first.
+
+    It reaches to the end where nothing closes them, and begins with the line where nothing opens them.
+    """
+    pattern = _TAG if "[/ANSWER]" not in text else _SQUARE_TAG
+    found: list[Region] = []
+    opened: re.Match[str] | None = None
+    for tag in pattern.finditer(text):
+        if tag["open"]:
+            opened = tag
+        elif opened is not None:
+            found.append(Region("tag", opened.start(), tag.end(), text[opened.end() : tag.start()]))
+            opened = None
+        elif not found:
+            line_at = text.rfind("\n", 0, len(text[: tag.start()].rstrip())) + 1
+            found.append(Region("tag", line_at, tag.end(), text[line_at : tag.start()]))
+    if opened is not None:
+        found.append(Region("tag", opened.start(), len(text), text[opened.end() :]))
+    return [region for region in reversed(found[-N_REGIONS:]) if region.text.strip()]
+
+
+# --- headings
+
+HEADING = re.compile(r"^[ \t]{0,4}####[ \t]{0,4}(?=\S)", re.MULTILINE)
+
+
+def headings(text: str) -> list[Region]:
+    """Lines after `####`."""
+    found = []
+    for at in backwards(text, ("####",)):
+        line_at = text.rfind("\n", 0, at) + 1
+        if text[line_at : at - 4].strip() or text[at : at + 1] == "#":
+            continue
+        end = sentence_end(text, at)
+        if text[at:end].strip():
+            found.append(Region("heading", line_at, end, text[at:end]))
+    return found

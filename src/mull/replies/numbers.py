@@ -1,0 +1,370 @@
+r"""Rational numbers out of answers: the whole of an answer is one number with its unit, or none.
+
+Read are signs of every kind, thousands (`1,250`, `12 500`, `1{,}250`), money, per cent, fractions, powers, scientific
+notation, English number words, and the last side of a chain (`3 * 4 = 12`). A root, a letter or a second number beside
+it makes it something else. Sums of LaTeX are computed by `mull.equal`, which evaluates nothing but arithmetic.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from mull import equal
+from mull.replies.text import MAX_REGION, bare, clause, flat, signs, without_reason
+
+MAX_DIGITS = 400
+"""Longer numbers are compared as text: exact arithmetic on them costs more than it tells."""
+
+_WHOLE = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|/\d+)?")
+_SIMPLE = re.compile(r"-?\d{1,400}(?:\.\d{1,400})?")
+
+
+def plain(text: str) -> str | None:
+    """A text that is nothing but a number, money included, as a reduced fraction; `None` for any other."""
+    text = text.rstrip(".").replace("$", "").strip()
+    if not text or len(text) > MAX_DIGITS or not text.isascii() or not _WHOLE.fullmatch(text):
+        return None
+    return _fraction(text.replace(",", ""))
+
+
+def number(text: str, *, is_continental: bool = False) -> str | None:
+    """The number that a whole answer is, as a reduced fraction; `None` where it is no one rational number.
+
+    `is_continental`: a comma is taken for the decimal point and full stops for marks of thousands, as in German, French
+    and Spanish. Where a text has words of those it is so in any case.
+    """
+    text = text.strip()
+    if _SIMPLE.fullmatch(text) and text.isascii():
+        return _fraction(text)
+    if len(text) > MAX_REGION:
+        return None
+    text = _normal(text, is_continental)
+    main = clause(text)
+    return _chain(_affirmed(main if _DIGIT.search(main) else text))
+
+
+def last_number(sentence: str) -> str | None:
+    """The number that a sentence comes to: the whole of it, or its last where it is no list and no part of one.
+
+    For sentences that are not marked as the answer.
+    """
+    if len(sentence) > MAX_REGION:
+        return None
+    text = _affirmed(without_reason(_normal(sentence.rstrip(" .!?"))))
+    value = _chain(text)
+    if value is not None:
+        return value
+    if _REFUSING.search(text):
+        return None
+    side = _SPLIT.split(text)[-1]
+    value = _side(side)
+    if value is not None:
+        return value
+    runs = _runs(side)
+    counted = [i for i, (_, run) in enumerate(runs) if _DIGIT.search(run)]
+    if not counted:
+        return None
+    before, run = runs[counted[-1]]
+    joint = f"{runs[counted[-1] - 1][1] if counted[-1] else ''} {before}"
+    return None if len(counted) > 1 and _JOINT.search(joint) else _value(run)
+
+
+def has_number(text: str) -> bool:
+    """Whether an answer speaks of a number at all."""
+    return _DIGIT.search(text) is not None or any(word in _NAMES for word in _LETTERS.findall(text.lower()))
+
+
+def _fraction(text: str) -> str | None:
+    try:
+        return str(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+_DIGIT = re.compile(r"[0-9]")
+_LETTERS = re.compile(r"[a-z]+")
+_GROUP = r"(,|\{,\}|,\\!|\\[,!:; ]|\\thinspace |[ ~'_])"
+_GROUPED = re.compile(
+    rf"(?<![\d.,])(\d{{1,3}})(?:{_GROUP}\d{{3}}(?:\2\d{{3}})*|(?:,\d\d)+,\d{{3}})(?!\d|,\d|\{{?,\}}?\d)"
+)
+_DOTTED = re.compile(r"(?<![\d.,])(\d{1,3}(?:[. ]\d{3})+)(?:,(\d+))?(?![\d.,]*\d)")
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![\d.,]*\d)")
+_BOTH = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d.,]*\d)")
+_CONTINENTAL = re.compile(
+    r"\b(?:antwort|ergebnis|lösung|das|der|ist|sind|ergibt|beträgt|und|insgesamt|euro|réponse|résultat|la|le|les|est|donc|soit"
+    r"|respuesta|resultado|el|es|son|los|entonces|total\sde)\b|€",
+    re.IGNORECASE,
+)
+_MINUS = re.compile(r"\b(?:minus|negative|moins|menos)\s+(?=[\d$.\\])", re.IGNORECASE)
+_MONEY = re.compile(
+    r"[€£¥₹₩₽]|\b(?:US|A|C|NZ|HK)(?=\s?\d|\s\d)|\b(?:USD|EUR|GBP|CNY|INR|Rs\.?)(?=[\s\d])|\bRs(?=\s?\d)"
+)
+_PERCENT = re.compile(r"\s?%|\s?\\%|\b(?:percent|per\scent|pct|Prozent|pour\scent|por\sciento)\b", re.IGNORECASE)
+_DEGREES = re.compile(r"\s?(?:\^\s?\{?\s?\\?circ\s?\}?|\\degree|°)\s?[CF]?\b|\s?(?:\^\s?\{?\s?\\circ\s?\}?|°)")
+_ASIDE = re.compile(r"\s*\((?=[^()\\]{0,200}[^\W\d_]|[^()\\]{0,200}=)[^()\\]{1,200}\)")
+_POWER_WRITTEN = re.compile(r"(?<=\d)\s?\*\*\s?(?=[\d{(-])")
+_TIMES_TEN = re.compile(r"(?<=\d)\s?(?:[xX·]|\\times|\\cdot)\s?(?=10\s?\^)")
+_TIMES = re.compile(r"(?<=[\d)])\s?·\s?(?=[\d(])")
+_OVER = re.compile(r"\{\s*([^{}]{1,100})\s*\\over\s+([^{}]{1,100})\s*\}")
+
+
+def _normal(text: str, is_continental: bool = False) -> str:
+    """The text with plain signs, numbers without their groups, and no asides."""
+    text = _POWER_WRITTEN.sub("^", signs(text))
+    if "," in text and _BOTH.search(text):
+        text = _BOTH.sub(lambda m: m[1].replace(".", "") + "." + m[2], text)
+    if ("," in text or "." in text) and (is_continental or _CONTINENTAL.search(text) is not None):
+        text = _DOTTED.sub(lambda m: re.sub(r"[. ]", "", m[1]) + (f".{m[2]}" if m[2] else ""), text)
+        text = _DECIMAL_COMMA.sub(lambda m: f"{m[1]}.{m[2]}" if len(m[2]) != 3 or m[1] == "0" else m[0], text)
+    text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), text)
+    if "\\over" in text:
+        text = _OVER.sub(r"\\frac{\1}{\2}", text)
+    text = _TIMES_TEN.sub("*", text)
+    text = _MINUS.sub("-", _DEGREES.sub(" ", flat(text)))
+    text = _TIMES.sub("*", text)
+    return _ASIDE.sub(" ", _PERCENT.sub(" ", _MONEY.sub(" ", text)))
+
+
+_BUT = re.compile(r"\b(?:not|nicht|pas|no)\s[^,;.]{1,60}?,?\s(?:but|sondern|mais|sino)\s(?:rather\s)?", re.IGNORECASE)
+_NOT_THAT = re.compile(
+    r",?\s(?:(?:and|und|et|y)\s)?(?:not|nicht|pas|rather\sthan|instead\sof)\s(?!equal)[^,;]{1,60}$", re.IGNORECASE
+)
+_DENIED = re.compile(r"\b(?:not|never|neither|nor|cannot|nicht|kein|keine)\b|n't\b|\bno\s(?=\d)|不是", re.IGNORECASE)
+_CHINESE_BUT = re.compile(r"不是[^,，。]{1,40}[,，]?而?是")
+
+
+def _affirmed(text: str) -> str:
+    """The text without what it denies; empty where nothing is left."""
+    if "不是" in text:
+        text = _CHINESE_BUT.sub("", text)
+    text = _NOT_THAT.sub("", _BUT.sub("", text))
+    return "" if _DENIED.search(text) else text
+
+
+_ABOUT = r"≈|\\approx(?![a-z])|\\simeq(?![a-z])"
+_EQUAL = (
+    r":?=|→|⇒|->|=>|\\(?:Rightarrow|rightarrow|implies|iff|equiv|to)(?![a-z])|\bequals\b|\bis\sequal\sto\b|\bergibt\b"
+)
+_SPLIT = re.compile(f"(?:{_ABOUT}|{_EQUAL})")
+_SIGNED = re.compile(f"({_ABOUT})|{_EQUAL}")
+_COMPARED = re.compile(
+    r"[<>≤≥≠±]|\\(?:leq?|geq?|neq?|lt|gt|pm|mp|in|mid|cup|pmod|equiv)(?![a-z])"
+    r"|\b(?:at\s(?:least|most)|(?:less|more|greater|fewer|larger|smaller)\sthan|up\sto|between|either)\b",
+    re.IGNORECASE,
+)
+_REFUSING = re.compile(r"[≠±]|\\(?:neq?|pm|mp)(?![a-z])|\b(?:between|either)\b", re.IGNORECASE)
+_NAMED = re.compile(r"(?:[,;]|\b(?:and|or|und|oder|et|ou|y|o)\b)\s*\\?[a-zA-Z]\w{0,2}\s*$")
+_NAME = re.compile(r"\s*\\?[a-zA-Z]+\s*")
+
+
+def _chain(text: str) -> str | None:
+    """The last side of a chain of equations; the one before it where the last is but an approximation of it."""
+    if _COMPARED.search(text):
+        return None
+    sides: list[str] = []
+    approximates: list[bool] = [False]
+    at = 0
+    for match in _SIGNED.finditer(text):
+        sides.append(text[at : match.start()])
+        approximates.append(match[1] is not None)
+        at = match.end()
+    sides.append(text[at:])
+    if any(_NAMED.search(side) for side in sides[:-1]):
+        return None
+    if len(sides) > 1 and _NAME.fullmatch(sides[-1]) and not approximates[-1]:
+        sides.pop()
+        approximates.pop()
+    if approximates[-1]:
+        exact = _side(sides[-2])
+        if exact is not None:
+            return exact
+    return _side(sides[-1])
+
+
+_UNIT = (
+    r"(?:mm|cm|dm|km|mg|kg|ml|mL|dl|cl|ft|in|yd|yds|mi|mph|lbs?|oz|hrs?|mins?|secs?|ms|GB|MB|KB|TB|Hz|kHz|MHz|kW|kWh|MW|mW|kJ|eV"
+    r"|kN|Pa|kPa|gal|pts?|qts?|am|pm|th|st|nd|rd|units?|rad|mol|sq)"
+)
+_LETTER_UNIT = r"(?:[msghLlNJWVAKCFtm])"
+_UNITS = re.compile(
+    rf"(?<=[\d}})])(?:\s{{0,3}}{_UNIT}|\s{{1,3}}{_LETTER_UNIT}|\s{{0,3}}{_LETTER_UNIT}(?=\s?[/^]))"
+    rf"(?:\s?\^\s?\{{?-?\d\}}?)?(?:\s?(?:/|\\cdot|·|\*)\s?(?:{_UNIT}|{_LETTER_UNIT})(?:\s?\^\s?\{{?-?\d\}}?)?)*(?![a-zA-Z])"
+)
+_WORD = re.compile(
+    r"(?<!\\)(?<![a-zA-Z])(?:[^\W\d_]{2,}(?:['\-][^\W\d_]+)*|(?<![\d}])\b[aAI]\b(?=\s)|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)\.?"
+)
+_TAIL = re.compile(r"^[\s\-]*((?:[^\W\d_]|')+)")
+_SCALES = {
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "dozens": 12,
+    "hundreds": 100, "thousands": 1000, "millions": 10**6, "mio": 10**6, "millionen": 10**6, "mille": 1000, "mil": 1000,
+    "millones": 10**6, "tausend": 1000,
+}  # fmt: skip
+_CJK_SCALES = {"百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "万亿": 10**12, "百万": 10**6}
+_CJK_SCALE = re.compile(r"^(万亿|百万|[百千万萬亿億])")
+_PARTS = {"half", "twice", "double", "triple", "third", "quarter", "hälfte", "moitié", "mitad"}
+_AND_A_HALF = re.compile(r"(?<=\d) and a half\b")
+
+
+def _runs(side: str) -> list[tuple[str, str]]:
+    """A side cut at its words: each run of what is no word, with the words right before it."""
+    runs = []
+    at, before = 0, ""
+    for match in _WORD.finditer(side):
+        between = side[at : match.start()]
+        if between.strip(" .,:;!?-'\"()[]/&+*"):
+            runs.append((before, between))
+            before = match[0]
+        else:
+            before = f"{before}{between}{match[0]}"
+        at = match.end()
+    runs.append((before, side[at:]))
+    return runs
+
+
+def _side(side: str) -> str | None:
+    """The number that one side of an equation is, with its unit and the words around it."""
+    side = bare(side).strip(" ,:;?")
+    side = side if side.endswith("..") else side.rstrip(".")
+    if not side:
+        return None
+    value = _value(side)
+    if value is not None or not any(map(str.isalpha, side)):
+        return value
+    if not _DIGIT.search(side):
+        return _spelled(side)
+    side = _UNITS.sub(" ", _AND_A_HALF.sub(" 1/2", side))
+    runs = _runs(side)
+    mathy = [i for i, (_, run) in enumerate(runs) if run.strip(" .,:;!?-'\"()[]/&+*_")]
+    if len(mathy) != 1:
+        return None
+    before, run = runs[mathy[0]]
+    if not _DIGIT.search(run) or any(word in _PARTS for word in _LETTERS.findall(before.lower())):
+        return None
+    if before and before[-1:].isalpha() and before[-1:].isascii() and run[:1].isdigit():
+        return None  # a letter that is glued to the number is a name of something
+    after = runs[mathy[0] + 1][0] if mathy[0] + 1 < len(runs) else ""
+    value = _value(run)
+    return value if value is None else _scaled(value, run, after)
+
+
+def _scaled(value: str, run: str, after: str) -> str | None:
+    """The number times the word after it: `5 million`; `None` where a letter is glued to it: `5xy` is a product."""
+    told = _TAIL.match(after)
+    word = told[1] if told else ""
+    if (
+        word
+        and word.isascii()
+        and run[-1:].isdigit()
+        and after[:1].isalpha()
+        and len(word) < 3
+        and word.lower() != "or"
+    ):
+        return None
+    cjk = _CJK_SCALE.match(after.lstrip())
+    scale = _CJK_SCALES[cjk[1]] if cjk else _SCALES.get(word.lower(), 1)
+    if _LETTERS.findall(after.lower())[1:2] == ["of"] and word.lower() in _PARTS:
+        return None
+    return str(Fraction(value) * scale)
+
+
+_ARITHMETIC = re.compile(
+    r"(?:[\d\s.+\-*/^(){}!\[\]]|\\(?:[dtc]?frac|times|cdot|div|sqrt|d?binom)(?![a-z])|(?<=\d)[eE][-+]?\d)+"
+)
+_RANGE = re.compile(
+    r"\d\s?-\d|\d\s*:\s*\d|\.\.|/[^/]*/|\d\s+\d+(?!\d*\s?/\s?\d)|\d\s+\\[dtc]?frac\s?\D*-|\d\s+\(|[)}]\s+\d|[-+]\s*[-+]|\d\.\d+\."
+)
+_DIFFERENCE = re.compile(r"[\d)}]\s-\s?[\d(\\]|[*/+^({]\s?-")
+_REPEATING = re.compile(r"(-?)\s?(\d{0,30})\.(\d{0,30})(?:\\overline\s?\{?(\d{1,30})\}?|\((\d{1,30})\))")
+_MIXED = re.compile(r"(-?)\s?(\d{1,30})\s+(\d{1,30})\s?/\s?(\d{1,30})")
+_SIGN = re.compile(r"^([-+])\s+(?=[\d.\\])")
+_SLASHED = re.compile(r"(-?\d{1,30})\s?/\s?(\d{1,30})")
+
+
+def _value(run: str) -> str | None:
+    """The value of arithmetic that is one rational number."""
+    run = _SIGN.sub(r"\1", run.strip(" ,;:?'\"_"))
+    while run and (run[0] + run[-1]) in ("()", "[]", "{}") and not set("()[]{}") & set(run[1:-1]):
+        run = run[1:-1].strip()
+    if _SIMPLE.fullmatch(run):
+        return _fraction(run)
+    if not run or len(run) > MAX_DIGITS or not run.isascii():
+        return None
+    if repeating := _REPEATING.fullmatch(run):
+        return _repeating(repeating)
+    if mixed := _MIXED.fullmatch(run):
+        whole, part = int(mixed[2]), _fraction(f"{mixed[3]}/{mixed[4]}")
+        return None if part is None else str((-1 if mixed[1] else 1) * (whole + Fraction(part)))
+    if slashed := _SLASHED.fullmatch(run):
+        return _fraction(f"{slashed[1]}/{slashed[2]}")
+    if not _ARITHMETIC.fullmatch(run) or _is_more_than_one(run):
+        return None
+    form = equal.read(run)
+    found = form.value.number if form is not None and form.kind == "value" else None
+    value = None if found is None else str(Fraction(found))
+    return value if value is not None and len(value) <= 2 * MAX_DIGITS else None
+
+
+def _is_more_than_one(run: str) -> bool:
+    """Whether it is a range, a date, a time or several numbers beside each other rather than one."""
+    found = _RANGE.search(run)
+    if found is None:
+        return False
+    is_minus = "-" in found[0] and ":" not in found[0] and "\\" in run
+    return not is_minus
+
+
+def _repeating(match: re.Match[str]) -> str:
+    """A decimal whose last digits repeat without end."""
+    sign, whole, fixed, repeated, bracketed = match.groups()
+    period = repeated or bracketed
+    value = Fraction(int(whole or 0)) + Fraction(int(fixed or 0), 10 ** len(fixed))
+    value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(fixed))
+    return str(-value if sign else value)
+
+
+_ONES = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_NAMES = {name: i for i, name in enumerate(_ONES)} | {name: 10 * i for i, name in enumerate(_TENS, 2)}
+_BESIDE = {
+    "a", "an", "about", "exactly", "only", "just", "approximately", "total", "of", "there", "are", "is", "it", "she",
+    "he", "they", "has", "have", "the", "number", "and",
+}  # fmt: skip
+MAX_WORDS = 8
+
+
+def _spelled(side: str) -> str | None:
+    """The number that English words name, with at most a few words of what is counted after them."""
+    words = _LETTERS.findall(side.lower())
+    if len(words) > 2 * MAX_WORDS or any(c in side for c in "\\^_"):
+        return None
+    start = next((i for i, word in enumerate(words) if word in _NAMES), None)
+    if start is None or not set(words[:start]) <= _BESIDE | {"negative", "minus"}:
+        return None
+    total, part, at = 0, 0, start
+    while at < len(words) and (words[at] in _NAMES or words[at] in _SCALES or words[at] == "and"):
+        word = words[at]
+        if word == "and" and not (at + 1 < len(words) and words[at + 1] in _NAMES):
+            break
+        if word in _NAMES:
+            part += _NAMES[word]
+        elif word != "and":
+            scale = _SCALES[word]
+            total, part = (
+                (total + part * scale, 0) if scale >= 1000 or word.startswith("dozen") else (total, part * scale)
+            )
+        at += 1
+    rest = words[at:]
+    if len(rest) > 4 or any(word in _NAMES or word in _PARTS or word in ("or", "thirds", "and", "of") for word in rest):
+        return None
+    is_negative = bool({"negative", "minus"} & set(words[:start]))
+    return str(-(total + part) if is_negative else total + part)
+
+
+_JOINT = re.compile(
+    r"(?:\b(?:and|or|of|to|than|und|oder|et|ou|y|o|times|von|de)\s*(?:\b(?:the|all|a|its|her|his|these)\s*)?|[,:/x×*-]\s*)$",
+    re.IGNORECASE,
+)

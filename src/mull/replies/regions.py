@@ -1,0 +1,136 @@
+r"""Where a reply says its answer: boxes, tags, answer lines and phrases in several languages, the last one first.
+
+A region is the whole of what was said there; whether that is an answer of some kind is for others to read. What a
+reply takes back ("wait, that is wrong") is told by `taken_back`, and what comes after a new question is not the
+reply's own (`own`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mull.replies.labels import labels
+from mull.replies.marks import HEADING, Region, boxes, headings, tags
+from mull.replies.text import MAX_REGION, sentence_end
+
+_FIRST = re.compile(r"\s*(?:<\|im_start\|>\s?assistant\s?|<\|start_header_id\|>assistant<\|end_header_id\|>\s?|<s>\s?)")
+_LAST = re.compile(
+    r"<\|(?:im_end|endoftext|eot_id|end_of_text|eom_id|end|return|end_of_turn|im_start|start_header_id|user)\|>"
+    r"|</s>|<end_of_turn>|<eos>|<｜end▁of▁sentence｜>"
+)
+_QUESTION = re.compile(
+    r"\n[ \t]{0,4}(?=[*_#qpeiuhfanQPEIUHFAN问题用質])(?i:(?:#{1,4} )?[*_]{0,3}"
+    r"(?:(?:(?:new |next |another )?(?:question|problem|exercise|instruction|input|user|human|example)|q"
+    r"|frage|aufgabe|pregunta|problema|problème|exercice)\b|问题|题目|问|用户|問題|質問)"
+    r"[*_]{0,3} {0,2}\(?#?\d{0,4}\)?[.)]? {0,2}[*_]{0,3}[:：])"
+)
+_INTERROGATIVE = re.compile(
+    r"\b(?:how (?:many|much|long|far|old|often)|what (?:is|are|was)|which)\b[^?\n]{0,300}\?", re.IGNORECASE
+)
+
+
+def own(text: str) -> str:
+    """The text without what a model wrote after its reply: special tokens, and further questions and their answers."""
+    if "<" in text:
+        begun = _FIRST.match(text)
+        text = text[begun.end() :] if begun is not None else text
+        last = _LAST.search(text)
+        text = text if last is None or not text[: last.start()].strip() else text[: last.start()]
+    at = 0
+    for match in _QUESTION.finditer(text):
+        if _is_answered(text[at : match.start()], is_first=not at):
+            return text[: match.start()]
+        at = match.start()
+    return text if "####" not in text else _first_of_several(text)
+
+
+def _is_answered(before: str, *, is_first: bool) -> bool:
+    """Whether a question may follow: an answer was given, or what stands here is no more than one."""
+    lines = before.strip().splitlines() if is_first else []
+    is_short = len(lines) == 1 and len(lines[0].split()) <= 12 and not lines[0].rstrip(" *").endswith((":", "："))
+    return is_short or next(regions(before), None) is not None
+
+
+def _first_of_several(text: str) -> str:
+    """The text up to a further question that nothing announces, between two answers after `####`."""
+    first = HEADING.search(text)
+    while first is not None:
+        second = HEADING.search(text, first.end())
+        if second is None:
+            return text
+        end = text.find("\n", first.end())
+        if _INTERROGATIVE.search(text, end, min(second.start(), end + 2 * MAX_REGION)) is not None:
+            return text[:end]
+        first = second
+    return text
+
+
+def regions(text: str) -> Iterator[Region]:
+    """Where a text says its answer: boxes, tags and answer lines, the last one first, and after them phrases."""
+    boxed, tagged = boxes(text), tags(text)
+    last = boxed[0] if boxed and not tagged and not text[boxed[0].end :].strip(_AROUND) else None
+    if last is not None:
+        yield last  # nothing can come after it
+    labelled = labels(text)
+    found = [*boxed, *headings(text), *(label for label in labelled if label.sort == "line")]
+    found = [r for r in found if not any(tag.start <= r.start and r.end <= tag.end for tag in tagged)] + tagged
+    # A label whose line has a box comes right after that box.
+    found.sort(key=lambda region: -_place(region, boxed))
+    yield from (region for region in found if region is not last)
+    yield from (label for label in labelled if label.sort == "phrase")
+
+
+_AROUND = " \t\r\n.$)]}\\*_`"
+
+
+def _place(region: Region, boxed: list[Region]) -> int:
+    """Where a region counts as being: one that shares its place with a box, right before that box's start."""
+    shared = [box.start for box in boxed if region.sort != "box" and (_holds(region, box) or _holds(box, region))]
+    return min(shared, default=region.end + 1) - 1
+
+
+def _holds(region: Region, other: Region) -> bool:
+    return region.start <= other.start and other.end <= region.end
+
+
+_FALSE = r"(?:wrong|incorrect|false|impossible|not (?:right|correct|possible)|a mistake|an error)"
+_SURELY = r"(?:clearly |actually |also |definitely |obviously )?"
+_TAKEN_BACK = re.compile(
+    rf"\b(?:wait|no|oops|hmm+|sorry|hold on|actually)\b[^\n]{{0,60}}?"
+    rf"\b(?:{_FALSE}|n['’]t (?:right|correct)|mistake|error)\b"
+    rf"|\b(?:that|this|it|which|the above|(?:my|that|this) (?:answer|result))"
+    rf"(?:['’]s| (?:is|was|looks|seems|can(?:no|'|’)t be|must be|would be)) {_SURELY}{_FALSE}\b"
+    r"|\b(?:that|this|it) (?:is|was)n['’]t (?:right|correct)\b|\bscratch that\b|\bcorrection ?:|\bi was wrong\b"
+    r"|\bi (?:have |['’]ve )?made (?:a|an|some) (?:\w+ )?(?:mistake|error)\b"
+    r"|\blet me (?:redo|correct|fix|start over|try again)\b"
+    r"|不对|错了|有误|\bdas (?:ist|war) falsch\b|\bc['’]est faux\b|\b(?:eso|esto) (?:es|está) (?:incorrecto|mal)\b",
+    re.IGNORECASE,
+)
+_WRONG = re.compile(
+    rf"[\s$)\\*_]{{0,6}}(?:is|was|would be|can(?:no|'|’)t be) {_SURELY}{_FALSE}\b",
+    re.IGNORECASE,
+)
+_UPHELD = re.compile(
+    r"\b(?:is|was|that['’]s|it['’]s|indeed|yes,?(?: \w+){0,3}) (?:indeed |in fact |actually )?(?:correct|right|fine)\b"
+    r"|\bcorrect after all\b",
+    re.IGNORECASE,
+)
+REACH = 240
+"""So far after an answer is looked for what takes it back."""
+
+
+def taken_back(text: str, end: int) -> int | None:
+    """Where a reply goes on after it has taken back what it said up to `end`; `None` where that stands."""
+    if not text[end : end + 40].strip(_AROUND):
+        return None
+    wrong = _WRONG.match(text, end)
+    if wrong is not None:
+        return wrong.end()
+    stop = min(len(text), end + REACH)
+    first = sentence_end(text, end, stop)
+    second = sentence_end(text, min(first + 1, stop), stop)
+    match = _TAKEN_BACK.search(text, end, min(second + 1, stop))
+    if match is None:
+        return None
+    return None if _UPHELD.search(text, match.end(), min(len(text), match.end() + REACH)) else match.end()

@@ -1,0 +1,195 @@
+"""A reply as plain text: one sign for each meaning, no markup, and where sentences and clauses end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+MAX_REGION = 1000
+"""No answer is longer; nor is any sentence looked at further than this."""
+
+_MEANT = {
+    "-": "−‒–﹣⁃", " ": "\u00a0\u2007\u2008\u2009\u200a\u202f\u2002\u2003\u3000",
+    "": "\u200b\u200c\u200d\u2060\ufeff\u2061\u2062",
+    "*": "×✕∗⋅∙", "≈": "≅≃", "/": "∕⁄÷", '"': "“”„«»「」『』", "'": "‘’", "[": "【", "]": "】", ",": "、",
+}  # fmt: skip
+_SIGNS = str.maketrans(
+    {chr(0xFF01 + i): chr(0x21 + i) for i in range(0x5E)}
+    | {sign: plain for plain, signs in _MEANT.items() for sign in signs}
+)
+_POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_POWER = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
+_VULGAR = {
+    "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
+    "⅙": "1/6", "⅚": "5/6", "⅐": "1/7", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅑": "1/9", "⅒": "1/10",
+}  # fmt: skip
+_FRACTION = re.compile("[" + "".join(_VULGAR) + "]")
+_WORDED = re.compile(
+    r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|boldsymbol|bm|mbox|emph|operatorname|underline|f?boxed|fbox)"
+    r"\s{0,3}\{([^{}]*)\}"
+)
+_LOOKS = re.compile(
+    r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits|q?quad|thinspace|hspace\{[^{}]*\})(?![a-zA-Z])"
+    r"|(?<!\\)\\[!,;: ]|~|<<[^<>\n]{0,200}>>"
+)
+_MATHS = re.compile(r"\\[()\[\]]|\$\$?")
+_ESCAPED = re.compile(r"\\([%$&#_])")
+
+
+def signs(text: str) -> str:
+    """The text with one sign for each meaning: minus, spaces, full-width letters and digits, powers, fractions."""
+    if text.isascii():
+        return text
+    text = text.translate(_SIGNS)
+    text = _POWER.sub(lambda m: "^{" + m[0].translate(_POWERS) + "}", text)
+    return _FRACTION.sub(lambda m: f" {_VULGAR[m[0]]} ", text)
+
+
+def worded(text: str) -> str:
+    r"""The text with `\text{}` and its like taken off what they hold."""
+    for _ in range(4):
+        if "\\" not in text or (plain := _WORDED.sub(r" \1 ", text)) == text:
+            break
+        text = plain
+    return text
+
+
+def flat(text: str) -> str:
+    """The text without what only its looks need, and without the signs that set mathematics apart from prose."""
+    text = worded(signs(text))
+    if "\\" in text or "~" in text or "<<" in text:
+        text = _ESCAPED.sub(r" \1" if "\\$" in text else r"\1", _LOOKS.sub(" ", text))
+        text = _MATHS.sub(" ", text)
+    return text.replace("$", " ").replace("**", "").replace("`", "").replace("__", "")
+
+
+_EDGES = " \t\r\n*_`\"'"
+
+
+def bare(text: str) -> str:
+    """The text without markup, quotes and spaces around it."""
+    return text.strip(_EDGES)
+
+
+_ABBREVIATIONS = {
+    "dr", "mr", "mrs", "ms", "st", "jr", "sr", "prof", "vs", "no", "nr", "fig", "eq", "ca", "approx", "etc", "e.g",
+    "i.e", "u.s", "u.k", "mt", "ft", "inc", "co", "gen", "sen", "rep", "rev", "hon", "lt", "col", "capt", "z.b", "d.h",
+}  # fmt: skip
+_END = re.compile(
+    r"\$\$(?:[^$]|\\\$){0,900}?\$\$|\\\[.{0,900}?\\\]|\\\(.{0,900}?\\\)"
+    r"|\$(?![\s$])[^$\n]{0,300}?(?<![\s\\])\$(?!\d)"
+    r"|(?P<end>\n|[.!?]+(?=[\s*_)\"'\]}$]|</|$)|[。！？；])",
+    re.DOTALL,
+)
+_NEXT = re.compile(r"[*_)\"'\]}$\s]*([^\s*_)\"'\]}$]|$)")
+
+
+def sentence_end(text: str, start: int, stop: int | None = None, *, lines: bool = True) -> int:
+    """Where the sentence that begins at `start` ends, before its full stop; `lines`: a line's end ends it too.
+
+    A full stop inside mathematics, a number or an abbreviation ends none.
+    """
+    stop = min(len(text), start + MAX_REGION) if stop is None else min(stop, start + MAX_REGION)
+    at = start
+    while (match := _END.search(text, at, stop)) is not None:
+        at = match.end()
+        if match["end"] is None or (match["end"] == "\n" and not lines):
+            continue
+        if match["end"][0] != "." or match["end"] != "." or _is_stop(text, match.start(), stop):
+            return match.start()
+    return stop
+
+
+def _is_stop(text: str, at: int, stop: int) -> bool:
+    """Whether the full stop at this place ends a sentence."""
+    word_at = max(text.rfind(" ", 0, at), text.rfind("\n", 0, at), text.rfind("(", max(0, at - 20), at)) + 1
+    word = text[max(word_at, at - 12) : at].lower()
+    if word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha() and text[at - 1].isupper() and _initial(text, at)):
+        return False
+    following = _NEXT.match(text, at + 1, min(stop + 1, at + 40))
+    if following is None or not following[1]:
+        return True
+    return not following[1].islower() or (at > 0 and not text[at - 1].isalpha())
+
+
+def _initial(text: str, at: int) -> bool:
+    """Whether a capital and its full stop are the initial of a name, which another capital comes after."""
+    before = text[max(0, at - 3) : at - 1]
+    return text[at + 1 : at + 2] == " " and text[at + 2 : at + 3].isupper() and (at < 2 or before[-2:] == ". ")
+
+
+def sentences_backwards(text: str) -> Iterator[str]:
+    """The sentences of a text, the last one first; lines end sentences."""
+    end = len(text)
+    while end > 0:
+        line_at = text.rfind("\n", 0, end) + 1
+        line = text[line_at:end]
+        if line.strip():
+            yield from reversed(_sentences(line[-4 * MAX_REGION :]))
+        end = line_at - 1
+
+
+def _sentences(line: str) -> list[str]:
+    found = []
+    at = 0
+    while at < len(line):
+        end = sentence_end(line, at)
+        end = end + 1 if end < len(line) else end
+        if line[at:end].strip(_EDGES + ".)"):
+            found.append(line[at:end])
+        at = end
+    return found
+
+
+_REASON = re.compile(
+    r"(?:,?\s|,)\(?(?:because|since|weil|denn|puisque|car|parce\sque?|porque|ya\sque)\s", re.IGNORECASE
+)
+_CLAUSE = re.compile(
+    r"(?:,?\s|,)\(?(?:(?:which|where|whereas|given|therefore|thus|meaning|as(?!\sfollows)|so|after|when|if|wobei|da)\s"
+    r"|i\.e\.|e\.g\.|for\s(?:each|every|the|all)\s)"
+    r"|,\s(?:found|obtained|computed|calculated|derived|using|by|making|giving|namely|rounded)\s",
+    re.IGNORECASE,
+)
+_CJK_CLAUSE = re.compile(r"[,，]?(?:因为|其中|由于)")
+
+
+def without_reason(text: str) -> str:
+    """The text up to where a reason for it begins."""
+    match = _REASON.search(text)
+    if match is not None:
+        text = text[: match.start()]
+    if not text.isascii() and (match := _CJK_CLAUSE.search(text)) is not None:
+        text = text[: match.start()]
+    return text
+
+
+def clause(text: str) -> str:
+    """The text up to where a reason or another clause begins."""
+    text = without_reason(text)
+    match = _CLAUSE.search(text)
+    return text if match is None else text[: match.start()]
+
+
+_UNKNOWING = re.compile(
+    r"\b(?:i|we)(?:\s(?:really|honestly|simply|just))?"
+    r"(?:\s(?:do\snot|cannot|can\snot|could\snot|am\snot\sable\sto)|\s?(?:don'?t|can'?t|couldn'?t))\s(?:\w+\s)?"
+    r"(?:know|tell|say|determine|answer|decide|solve|be\ssure|be\scertain|provide|give|help|assist|choose|select|find|figure)\b"
+    r"|\bi(?:\sam|'m)\s(?:not\s(?:sure|certain|able)|unsure|unable|sorry)\b|\bno\sidea\b"
+    r"|\bich\sweiß\s(?:es\s)?nicht\b|\bje\sne\s(?:sais|peux)\spas\b|\bno\s(?:lo\s)?sé\b|不知道|我(?:无法|不能)",
+    re.IGNORECASE,
+)
+_UNKNOWABLE = re.compile(
+    r"\b(?:cannot|can\snot|can'?t|could\snot)\sbe\s(?:determined|known|answered|said|found|computed|calculated)\b"
+    r"|\bimpossible\sto\s(?:tell|say|know|determine)\b|\bnot\senough\sinformation\b|无法(?:确定|回答|判断)|不能确定",
+    re.IGNORECASE,
+)
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a sentence says that its writer has no answer."""
+    return _UNKNOWING.search(text.replace("’", "'")) is not None
+
+
+def is_unknowable(text: str) -> bool:
+    """Whether a sentence says that there is no answer, or that its writer has none."""
+    return is_refusal(text) or _UNKNOWABLE.search(text.replace("’", "'")) is not None

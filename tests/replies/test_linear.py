@@ -1,0 +1,152 @@
+"""Reading takes time in proportion to the length of a reply, whatever it repeats: a model in a loop stops nothing."""
+
+import time
+
+import pytest
+
+from mull import AnswerKind
+from mull.replies.answers import extract
+
+FRAGMENTS: list[str] = [
+    "\n",
+    " ",
+    "\t",
+    "{",
+    "}",
+    "(",
+    "$",
+    "\\(",
+    "\\[",
+    "\\boxed{",
+    "\\boxed",
+    "\\boxed{5} ",
+    "\\boxed{5}, ",
+    "answer",
+    "answer ",
+    "answer is ",
+    "the answer is 5. ",
+    "Answer: 5\n",
+    "Answer:\n",
+    "answer:",
+    "####",
+    "#### ",
+    "#### 5\n",
+    "<answer>",
+    "</answer>",
+    "<answer>5</answer>",
+    "<think>",
+    "</think>",
+    "<think>a</think>",
+    "<|channel|>final<|message|>",
+    "<|message|>",
+    "<|im_end|>",
+    "final ",
+    "assistantfinal",
+    "[THINK]",
+    "◁think▷",
+    "Question: ",
+    "\nQuestion: x",
+    "\nQuestion: how many?\nAnswer: 5\n",
+    "#### 5\nhow many x?\n",
+    "5 ",
+    "5",
+    "5,",
+    "1,",
+    "1,234",
+    "-",
+    "--",
+    "=",
+    "3 = ",
+    "a = ",
+    "\\frac{",
+    "\\frac12",
+    "\\text{",
+    "\\text{a}",
+    "**",
+    "_",
+    "A",
+    "A ",
+    "A B ",
+    "(A) ",
+    "C is ",
+    "not ",
+    "not A but ",
+    "wait, ",
+    "wrong ",
+    "\\boxed{5} wait, that is wrong. ",
+    "I cannot ",
+    "答案",
+    "答案是",
+    "选",
+    "选B",
+    "。",
+    "、",
+    "x\n\n",
+    "1. ",
+    "Dr. ",
+    "...",
+    "<",
+    "<a",
+    "|",
+    "'",
+    '"',
+    '"answer": ',
+    "\\",
+    "\\\\",
+    "$$",
+    "$5$ ",
+    "$x$, ",
+    "of the ",
+    "and ",
+    "so ",
+    "because ",
+    "is ",
+    "the ",
+    "½",
+    "²",
+    "٣",
+    "−",
+    "\u2009",
+    "12 500 ",
+    "1 ",
+    "ten ",
+    "hundred ",
+    "\nA: 5",
+    "\nB: 5",
+    "\x00",
+    "<<",
+    "<<1>>",
+    "[",
+    "[[A]] ",
+    " is correct. ",
+    "A is correct. ",
+    "option ",
+    "choose ",
+]
+KINDS = (AnswerKind.NUMBER, AnswerKind.CHOICE, AnswerKind.TEXT, AnswerKind.EXPRESSION, AnswerKind.MATH)
+SHORT, LONG, RATIO = 10_000, 200_000, 25
+FLOOR = 2e-3
+"""Seconds of the processor under which a reply of 10,000 characters counts as this much: clocks are coarse there."""
+
+
+def seconds(text: str, kind: AnswerKind) -> float:
+    """The least time of the processor in three tries, so that other work on the machine does not count."""
+    tries = []
+    for _ in range(3):
+        start = time.thread_time()
+        extract(text, kind)
+        tries.append(time.thread_time() - start)
+    return min(tries)
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS, ids=[str(i) for i in range(len(FRAGMENTS))])
+def test_no_repeated_fragment_is_slow(fragment: str) -> None:
+    def repeated(length: int) -> str:
+        return (fragment * (length // len(fragment) + 1))[:length]
+
+    def is_linear(kind: AnswerKind) -> bool:
+        return seconds(repeated(LONG), kind) <= RATIO * max(seconds(repeated(SHORT), kind), FLOOR)
+
+    for kind in KINDS:
+        # A busy machine may spoil one look; what takes quadratic time is 400 times slower in all of them.
+        assert any(is_linear(kind) for _ in range(4)), kind
