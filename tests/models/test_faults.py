@@ -226,7 +226,7 @@ async def test_a_wait_longer_than_mulls_patience_is_said(served) -> None:
     async with FaultServer() as server:
         run = await ready(served(server), server, "429-long")
         started = time.monotonic()
-        with pytest.raises(ModelError, match=r"takes nothing, and mull waits at most 5 s: HTTP 429: busy"):
+        with pytest.raises(ModelError, match=r"asks to be left alone for 86400 s, and patience is 5 s: HTTP 429: busy"):
             await run.draw(HELLO, 1)
         assert time.monotonic() - started < 2
 

@@ -213,7 +213,7 @@ async def test_a_server_that_is_down_leaves_samples_unscored_with_the_reason() -
     verifier = spec.build("verifier", spec.VERIFIERS, f"prm:model=m,base_url={url},preset=qwen-math-prm,patience=0.1")
     (one,) = await verifier.score(PROBLEM, [sample(GOOD)])
     assert one.value is None
-    assert f"{url}/pooling cannot be reached" in one.why
+    assert f"{url}/pooling: it refused every request for 0.1 s: cannot connect" in one.why
     assert one.cost == Cost()
 
 
@@ -233,7 +233,7 @@ def test_the_outcome_of_a_strategy_says_how_many_were_unscored() -> None:
         unscored = [s for s in outcome.scores if s.value is None]
         assert 0 < len(unscored) < 8
         assert outcome.n_unscored == len(unscored)
-        assert all("answered 503: overloaded" in s.why or "empty" in s.why for s in unscored)
+        assert all("HTTP 503: overloaded" in s.why or "empty" in s.why for s in unscored)
         assert outcome.best is not None
 
     asyncio.run(go())
@@ -252,8 +252,8 @@ def test_the_outcome_of_a_strategy_says_how_many_were_unscored() -> None:
             '{"object": "error", "message": "too long", "type": "BadRequest", "param": null, "code": 400}',
             "too long",
         ),
-        (404, '{"detail": "Not Found"}', "answered 404: Not Found"),
-        (500, "Internal \x1b[31mServer Error", "answered 500: Internal  [31mServer Error"),
+        (404, '{"detail": "Not Found"}', "HTTP 404: Not Found"),
+        (500, "Internal \x1b[31mServer Error", "HTTP 500: Internal [31mServer Error"),
         (200, "<html>", "not JSON: <html>"),
         (200, '{"data": []}', "not of the form of pooling: IndexError"),
         (200, '{"data": [{"data": [["a", "b"], [0, 1]]}]}', "not of the form of pooling: ValueError"),
@@ -303,7 +303,7 @@ async def test_a_server_that_hangs_is_given_up() -> None:
     fake.pooling = hang  # type: ignore[method-assign]
     (one,) = await score(GOOD, "prm:model=m,base_url=URL,preset=qwen-math-prm,seconds=0.05", fake)
     assert one.value is None
-    assert "did not answer within 0.05 seconds" in one.why
+    assert "no whole reply within 0.05 s" in one.why
 
 
 async def test_values_at_every_token_instead_of_the_tags_are_noticed() -> None:
@@ -386,7 +386,7 @@ async def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch: pytest.M
         verifier = spec.build("verifier", spec.VERIFIERS, option + ",api_key_env=REWARD_KEY")
         (one,) = await verifier.score(PROBLEM, [sample(GOOD)])
     assert refused.value is None
-    assert "answered 401: Unauthorized" in refused.why
+    assert "no key was sent; name its variable with api_key_env (HTTP 401: Unauthorized)" in refused.why
     assert one.value is not None
     assert "s3cret" not in f"{verifier!r} {verifier.identity} {one}"
 
@@ -403,7 +403,7 @@ async def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch: pytest.M
         ("prm:model=m,preset=skywork-reward,base_url=http://x", "not a preset of prm: write orm:preset=skywork-reward"),
         ("orm:model=m,preset=math-shepherd,base_url=http://x", "not a preset of orm: write prm:"),
         ("orm:model=m,preset=skywork-reward,base_url=http://x,fold=min", "no steps to fold"),
-        ("prm:model=m,preset=qwen-math-prm,base_url=localhost:8000", "must be the address of a server"),
+        ("prm:model=m,preset=qwen-math-prm,base_url=localhost:8000", "base_url must be like http://localhost:8000"),
         ("prm:model=m,preset=qwen-math-prm,base_url=http://x,fold=least", "fold"),
         ("prm:model=m,preset=qwen-math-prm,base_url=http://x,server=vllm", "way of serving"),
         ("prm:model=m,preset=qwen-math-prm,base_url=http://x,server=classify", "use server=pooling"),
@@ -412,7 +412,7 @@ async def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch: pytest.M
         ("orm:model=m,preset=skywork-reward,base_url=http://x,server=sglang-classify", "applies no chat template"),
         (
             "prm:model=m,preset=qwen-math-prm,base_url=http://x,api_key_env=NO_SUCH_KEY",
-            "$NO_SUCH_KEY, which is not set",
+            "the environment variable NO_SUCH_KEY (api_key_env) is not set",
         ),
     ],
 )

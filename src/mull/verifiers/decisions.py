@@ -18,12 +18,18 @@ from mull.types import Cost, Finish, Pair, Preference, Problem, Sample, Score
 from mull.verifiers.fence import RULES, code_of, fenced
 from mull.verifiers.judge import LEAST_MASS, Opinion, already, both_orders, spread
 from mull.verifiers.reading import Unscored
-from mull.verifiers.wire import PATIENCE, Post, Server
+from mull.verifiers.servers import NONSENSE, PATIENCE, Server, limits, nonsense
+from mull.wire.replies import read_usage
 
 IS_CORRECT = "Is the quoted answer to the quoted problem correct?"
 WHICH = "Which of the quoted answers to the quoted problem is better? Their order means nothing."
 PROMPT_TOKENS = 512
 """What a server writes around a question, at most."""
+
+
+def _most(text: str) -> int:
+    """The most tokens that a server reads of a text."""
+    return len(text.encode()) + PROMPT_TOKENS
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class _Decisions:
 
     @cached_property
     def _server(self) -> Server:
-        return Server(self.base_url, self.api_key_env, self.seconds, self.patience)
+        return Server(self.base_url, self.api_key_env, limits(self.seconds, self.patience))
 
     @property
     def name(self) -> str:
@@ -65,33 +71,33 @@ class _Decisions:
         quoted = [fenced(name, answer, code) for name, answer in zip(names, answers, strict=True)]
         return "\n\n".join([RULES.replace("{code}", code), fenced("problem", asked, code), *quoted])
 
-    def _cost(self, n_read: int | None, n_made: int, seconds: float | None) -> Cost:
+    def _cost(self, n_read: int | None, n_made: int | None, seconds: float | None) -> Cost:
         price = Price(self.usd_per_mtok, self.usd_per_mtok, self.active_params)
         cost = price.cost(n_read, n_made)
         return Cost(1, n_read, 0, n_made, 0, cost.flops, cost.usd, seconds)
 
     def _quote(self, texts: Sequence[str]) -> Cost:
-        return total(self._cost(len(text.encode()) + PROMPT_TOKENS, 1, None) for text in texts)
+        return total(self._cost(_most(text), 1, None) for text in texts)
 
-    async def _opinion(self, post: Post, text: str) -> Opinion:
-        start, cost = time.monotonic(), Cost()
+    async def _opinion(self, text: str) -> Opinion:
+        start, cost, is_told = time.monotonic(), Cost(), False
         body = {"model": self.model, "input": text, "questions": [self._question()]}
         try:
-            reply = await post("/v1/decisions", body)
+            reply = await self._server.post("/v1/decisions", body)
             try:
-                usage = reply["usage"]
-                n_read = usage.get("input_tokens", usage.get("prompt_tokens"))
-                n_made = usage.get("output_tokens") or 0
-                cost = self._cost(n_read, n_made, time.monotonic() - start)
+                usage = read_usage(reply.get("usage")).within(_most(text), 1)
+                cost, is_told = self._cost(usage.prompt, usage.output, time.monotonic() - start), True
                 p, mass = self._read(reply["answers"])
-            except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-                what = f"{type(error).__name__} {error}"
-                raise Unscored(f"the server's decision is not of the form of {self.server}: {what}") from None
+            except NONSENSE as error:
+                what = f"the server's decision is not of the form of {self.server}: {nonsense(error)}"
+                raise Unscored(what, may_be_paid=True) from None
             if not 0 <= p <= 1:
                 raise Unscored(f"the server decided with a probability of {p:g}")
-            if mass is not None and mass < LEAST_MASS:
+            if mass is not None and not mass >= LEAST_MASS:
                 raise Unscored(f"the model would rather have said something else: its labels have only {mass:.2f}")
         except Unscored as why:
+            if why.may_be_paid and not is_told:
+                cost = self._cost(None, None, time.monotonic() - start)
             return Opinion(None, cost, str(why))
         return Opinion(p, cost)
 
@@ -129,8 +135,7 @@ class Decisions(_Decisions):
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
         texts = self._texts(problem, samples)
-        async with self._server.opened() as post:
-            opinions = await asyncio.gather(*(self._opinion(post, text) for text in texts.values()))
+        opinions = await asyncio.gather(*map(self._opinion, texts.values()))
         return spread(samples, dict(zip(texts, opinions, strict=True)))
 
 
@@ -162,12 +167,11 @@ class PairDecisions(_Decisions):
         return self._quote([text for pair in pairs if already(pair) is None for text in self._texts(problem, pair)])
 
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
-        async with self._server.opened() as post:
-            return await asyncio.gather(*(self._compare(post, problem, pair) for pair in pairs))
+        return await asyncio.gather(*(self._compare(problem, pair) for pair in pairs))
 
-    async def _compare(self, post: Post, problem: Problem, pair: Pair) -> Preference:
+    async def _compare(self, problem: Problem, pair: Pair) -> Preference:
         known = already(pair)
         if known is not None:
             return known
         there, back = self._texts(problem, pair)
-        return both_orders(*await asyncio.gather(self._opinion(post, there), self._opinion(post, back)))
+        return both_orders(*await asyncio.gather(self._opinion(there), self._opinion(back)))

@@ -21,7 +21,14 @@ Row = Sequence[float]
 
 
 class Unscored(Exception):
-    """Why something has no score; it is caught where scores are made and never seen outside."""
+    """Why something has no score; it is caught where scores are made and never seen outside.
+
+    `may_be_paid`: it may have been computed, and nobody told what that cost.
+    """
+
+    def __init__(self, why: str, may_be_paid: bool = False) -> None:
+        super().__init__(why)
+        self.may_be_paid = may_be_paid
 
 
 class Rows(NamedTuple):

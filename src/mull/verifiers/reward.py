@@ -15,8 +15,8 @@ from mull.errors import UsageError
 from mull.replies.steps import Fold
 from mull.types import Cost, Finish, Problem, Sample, Score
 from mull.verifiers.reading import Asked, Backend, Reading, Unscored, preset
-from mull.verifiers.servers import OnServer, check_shape
-from mull.verifiers.wire import PATIENCE, Server
+from mull.verifiers.servers import PATIENCE, OnServer, Server, check_shape, limits
+from mull.wire.replies import Usage
 
 TEMPLATE_TOKENS = 256
 """What a chat template may add to what it is given, at most."""
@@ -40,8 +40,7 @@ class Remote:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Backend]:
-        async with self.server.opened() as post:
-            yield OnServer(self.model, self.shape, post)
+        yield OnServer(self.model, self.shape, self.server.post)
 
 
 @dataclass(frozen=True)
@@ -134,10 +133,12 @@ class RewardModel:
         start, cost = time.monotonic(), Cost()
         try:
             rows = await backend.rows(asked, self.reading)
-            cost = self._cost(rows.n_tokens, time.monotonic() - start)
+            n_read = Usage(rows.n_tokens).within(self._most(asked), 0).prompt
+            cost = self._cost(n_read, time.monotonic() - start)
             values = self.reading.values(rows, asked.n_values)
         except Unscored as why:
-            return Score(None, cost=cost, why=str(why))
+            unknown = self._cost(None, time.monotonic() - start)
+            return Score(None, cost=unknown if why.may_be_paid else cost, why=str(why))
         return replace(self.reading.score(values, self.fold or self.reading.fold, asked.n_steps), cost=cost)
 
 
@@ -179,7 +180,7 @@ class _Named:
                 f"the reward model {self.model} needs base_url=http://..., where it is served, "
                 "or server=transformers, which runs it in this process"
             )
-        server = Server(self.base_url, self.api_key_env, self.seconds, self.patience)
+        server = Server(self.base_url, self.api_key_env, limits(self.seconds, self.patience))
         return RewardModel(self.model, reading, Remote(self.model, server, shape), self.fold, price)
 
     @property

@@ -13,18 +13,79 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from mull.errors import UnknownNameError, UsageError
 from mull.types import Message
 from mull.verifiers.labels import log_masses
 from mull.verifiers.reading import Asked, Reading, Rows, Unscored
-from mull.verifiers.wire import Post
+from mull.wire.address import clean_url, read_key
+from mull.wire.body import printable
+from mull.wire.endpoints import Limits, Unusable
+from mull.wire.kept import kept
+from mull.wire.link import Broken, Link, Refused, Rejected
+from mull.wire.replies import Usage, read_usage
 
 N_ALTERNATIVES = 20
 """Likeliest tokens that are asked for: as many as servers give."""
+MANY_BYTES = 64 << 20
+"""Bytes of a reply that are read at most: one with numbers for every token is long."""
+PATIENCE = 30.0
+"""Seconds for which a server that refuses or cannot be reached is asked again."""
+
+
+NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What an answer of another form than expected leads to."""
+
+
+def nonsense(error: Exception) -> str:
+    """What was wrong with such an answer, in few words."""
+    return f"{type(error).__name__} {printable(str(error))[:200]}"
+
+
+class Post(Protocol):
+    """Sends a JSON object to a path and returns the JSON that comes back. Raises `Unscored`."""
+
+    async def __call__(self, path: str, body: dict[str, Any]) -> Any: ...
+
+
+def limits(seconds: float, patience: float) -> Limits:
+    """Of a server that scores. What may have been computed, and perhaps paid for, is not asked for twice."""
+    return Limits(
+        concurrency=32, retries=0, patience=patience, timeout=seconds, connect=min(seconds, 30.0), longest_backoff=8.0
+    )
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that scores, at `base_url` with or without `/v1` at its end.
+
+    Raises `UsageError` if that is no URL or holds a key, or if the environment variable `api_key_env` is not set. An
+    event loop has one link to it, whatever verifiers ask there.
+    """
+
+    base_url: str
+    api_key_env: str | None = None
+    limits: Limits = field(default_factory=lambda: limits(120.0, PATIENCE))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base_url", clean_url(self.base_url).removesuffix("/v1"))
+        read_key(self.base_url, self.api_key_env)
+
+    async def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The JSON that is answered to a JSON object. Raises `Unscored` with the reason where there is none."""
+        link = await kept(self, self._link)
+        try:
+            return await link.ask(path, body, MANY_BYTES)
+        except Unusable as error:
+            raise Unscored(str(error)) from None
+        except (Refused, Broken, Rejected) as error:
+            raise Unscored(f"{self.base_url}{path}: {error}", isinstance(error, Broken)) from None
+
+    def _link(self) -> Link:
+        return Link((self.base_url,), read_key(self.base_url, self.api_key_env), self.limits)
 
 
 @dataclass(frozen=True)
@@ -39,10 +100,9 @@ class OnServer:
         """What the server says about a reply; raises `Unscored` where it says nothing of use."""
         try:
             return await SERVERS[self.shape](self.model, self.post, asked, reading)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise Unscored(
-                f"the server's answer is not of the form of {self.shape}: {type(error).__name__} {error}"
-            ) from None
+        except NONSENSE as error:
+            what = f"the server's answer is not of the form of {self.shape}: {nonsense(error)}"
+            raise Unscored(what, may_be_paid=True) from None
 
 
 async def _pooling(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
@@ -107,14 +167,14 @@ async def _sglang_score(model: str, post: Post, asked: Asked, reading: Reading) 
 
 async def _sglang_classify(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
     reply = await post("/classify", {"model": model, "text": f"{asked.head}{asked.body}"})
-    return Rows([_row(reply["embedding"])], False, reply.get("meta_info", {}).get("prompt_tokens"))
+    return Rows([_row(reply["embedding"])], False, read_usage(reply.get("meta_info")).prompt)
 
 
 async def _chat(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
     ends = [i for i, message in enumerate(asked.messages) if message.role == "assistant"]
     replies = await asyncio.gather(*(_next_token(model, post, asked.messages[:end]) for end in ends))
-    rows, read = [], 0
-    for tokens, n_tokens in replies:
+    rows = []
+    for tokens, _ in replies:
         masses = log_masses(tokens, [reading.pair[:1], reading.pair[1:]])
         if masses is None:
             raise Unscored(
@@ -122,12 +182,13 @@ async def _chat(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
                 "is it a reward model of this preset?"
             )
         rows.append(masses)
-        read += n_tokens
-    return Rows(rows, False, read)
+    counts = [usage.prompt for _, usage in replies]
+    known = [count + 1 for count in counts if count is not None]  # each reply is one token more
+    return Rows(rows, False, sum(known) if len(known) == len(counts) else None)
 
 
-async def _next_token(model: str, post: Post, messages: Sequence[Message]) -> tuple[Sequence[tuple[str, float]], int]:
-    """The likeliest tokens that answer a conversation, with their logarithms, and how many tokens were computed."""
+async def _next_token(model: str, post: Post, messages: Sequence[Message]) -> tuple[list[tuple[str, float]], Usage]:
+    """The likeliest tokens that answer a conversation, with their logarithms, and how many tokens were read."""
     body = {
         "model": model,
         "messages": _told(messages),
@@ -140,9 +201,8 @@ async def _next_token(model: str, post: Post, messages: Sequence[Message]) -> tu
     logprobs = reply["choices"][0]["logprobs"]
     if not logprobs or not logprobs["content"]:
         raise Unscored("the server gives no log-probabilities")
-    usage = reply.get("usage") or {}
     tokens = [(top["token"], float(top["logprob"])) for top in logprobs["content"][0]["top_logprobs"]]
-    return tokens, int(usage.get("prompt_tokens") or 0) + 1
+    return tokens, read_usage(reply.get("usage"))
 
 
 def _told(messages: Sequence[Message]) -> list[dict[str, str]]:
@@ -160,9 +220,9 @@ def _row(numbers: Any) -> list[float]:
     return [float(x) for x in numbers] if isinstance(numbers, list) else [float(numbers)]
 
 
-def _read(reply: Mapping[str, Any]) -> int | None:
-    tokens = (reply.get("usage") or {}).get("prompt_tokens")
-    return None if tokens is None else int(tokens)
+def _read(reply: dict[str, Any]) -> int | None:
+    """The tokens that a reward model read; `None`: its server does not tell, or tells what is no count."""
+    return read_usage(reply.get("usage")).prompt
 
 
 SERVERS: dict[str, Callable[[str, Post, Asked, Reading], Awaitable[Rows]]] = {

@@ -24,7 +24,7 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
             pass
         try:
             when = email.utils.parsedate_to_datetime(told).timestamp()
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             continue
         return max(0.0, when - (time.time() if now is None else now))
     return None

@@ -49,6 +49,8 @@ class Endpoint:
         self.limit = float(min(most, 16))
         self.n_active = 0
         self.resume_at = 0.0
+        self.away_until = 0.0
+        """When it asked to be left alone until."""
         self.dead: str | None = None
         """Why it cannot be used at all."""
         self.n_failed = 0
@@ -83,6 +85,7 @@ class Endpoint:
         self._is_probing = False
         if wait is not None:
             self.resume_at = max(self.resume_at, now + wait)
+            self.away_until = max(self.away_until, now + wait)
 
     def failed(self, now: float, wait: float) -> None:
         """Takes note of a failure of the server itself; it is left alone for a while if it goes on failing."""
@@ -100,6 +103,7 @@ class Pool:
 
     def __init__(self, urls: Sequence[str], limits: Limits) -> None:
         self.endpoints = [Endpoint(url, limits.concurrency) for url in urls]
+        self._patience = limits.patience
         self._waiting: deque[tuple[asyncio.Future[Endpoint], Endpoint | None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -135,11 +139,12 @@ class Pool:
             self._wake()
 
     def check(self) -> None:
-        """Raises `Unusable` where no endpoint is left."""
-        for one in self.endpoints:
-            if one.dead is None:
-                return
-        raise Unusable("; ".join(dict.fromkeys(one.dead or "" for one in self.endpoints)))
+        """Raises `Unusable` where no endpoint is left, or none before patience is over."""
+        last = time.monotonic() + self._patience
+        if any(one.dead is None and one.away_until <= last for one in self.endpoints):
+            return
+        away = f"asks to be left alone for longer than patience ({self._patience:g} s)"
+        raise Unusable("; ".join(dict.fromkeys(one.dead or f"{one.url} {away}" for one in self.endpoints)))
 
     def _wake(self) -> None:
         """Hands free places to those who wait, in order; sets an alarm where all that are free are to be left alone."""

@@ -1,20 +1,24 @@
-"""One attempt at a request: what is sent, what is read back, and what kind of failure a failure is."""
+"""The one HTTP client: what is sent, what is read back, and what kind of failure a failure is."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from mull.wire.backoff import retry_after
+from mull.wire.body import Malformed, encode, printable, read_json
 from mull.wire.endpoints import Endpoint, Limits, Pool
-from mull.wire.replies import Malformed, Reply, Stream, error_of, is_overflow, read_reply
+from mull.wire.replies import Reply, Stream, error_of, is_overflow, read_reply
+from mull.wire.retries import Attempts
+from mull.wire.secret import Secret
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+T = TypeVar("T")
 
 KEEP_ALIVE = 4.0
 """Seconds that a connection may lie idle: less than servers wait, who drop a request that arrives as they close."""
@@ -45,12 +49,15 @@ class Rejected(Exception):
 
 
 class Link:
-    """A model's endpoints, and the connections to them that one event loop has."""
+    """The endpoints of one server, and the connections to them that one event loop has.
+
+    The key is sent with every request and taken out of all that comes back: replies, errors, addresses.
+    """
 
     def __init__(self, urls: Sequence[str], key: str | None, limits: Limits) -> None:
         self.pool = Pool(urls, limits)
         self.limits = limits
-        self._key = key
+        self._has_key, self._secret = key is not None, Secret(key)
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
@@ -81,35 +88,27 @@ class Link:
     def about_key(self, status: int, raw: bytes) -> str:
         """What to say where the key is not taken."""
         words, _ = error_of(raw)
-        what = "no key was sent; name its variable with api_key_env" if self._key is None else "the key is refused"
+        what = "the key is refused" if self._has_key else "no key was sent; name its variable with api_key_env"
         return f"{what} (HTTP {status}" + (f": {words})" if words else ")")
 
-    def scrub(self, raw: bytes) -> bytes:
-        """What a server said, without the key, should it send it back."""
-        if self._key is None:
-            return raw
-        key = self._key.encode()
-        return raw.replace(key, b"***") if key in raw else raw
-
     async def get(self, url: str) -> tuple[int, bytes]:
-        """Status and body of a page. Raises `Refused`, `Broken` or, for a server that cannot be trusted, `Rejected`."""
-        try:
-            async with self._session.get(
-                url, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=self.limits.connect)
-            ) as response:
-                return response.status, self.scrub(await _read(response, MANY_BYTES))
-        except (aiohttp.ClientError, OSError) as error:
-            raise _failure(error, self.limits) from error
+        """Status and body of a page. Raises `Refused`, `Broken`, `Rejected` or `Malformed`."""
+        return await self._page("GET", url, None)
 
     async def post(self, url: str, body: bytes) -> tuple[int, bytes]:
         """Status and body of what is answered to a small request. Raises as `get` does."""
+        return await self._page("POST", url, body)
+
+    async def _page(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
         try:
-            async with self._session.post(
-                url, data=body, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=self.limits.connect)
-            ) as response:
-                return response.status, self.scrub(await _read(response, MANY_BYTES))
+            async with self._session.request(
+                method, url, data=body, allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self.limits.connect),
+            ) as response:  # fmt: skip
+                return response.status, await self._read(response, MANY_BYTES)
         except (aiohttp.ClientError, OSError) as error:
-            raise _failure(error, self.limits) from error
+            failure = self._failure(error)
+        raise failure
 
     async def attempt(
         self, endpoint: Endpoint, path: str, body: bytes, *, retry: int = 0, most_bytes: int = 0, stream: bool = False,
@@ -119,30 +118,84 @@ class Link:
 
         A streamed reply is broken off where one of `cut_at` comes up. Raises `Refused`, `Broken` or `Rejected`.
         """
+
+        async def read(response: aiohttp.ClientResponse) -> Reply:
+            if stream:
+                return await self._stream(response, MANY_BYTES + most_bytes, cut_at)
+            return read_reply(await self._read(response, MANY_BYTES + most_bytes))
+
+        return await self._attempt(endpoint, path, body, retry, read)
+
+    async def ask(self, path: str, body: Mapping[str, Any], most_bytes: int = 0) -> Any:
+        """The JSON that is answered to a request, which is repeated as the limits allow.
+
+        Raises `Refused`, `Broken` or `Rejected`; `Unusable` where no endpoint is left.
+        """
+        raw = encode(body)
+
+        async def read(response: aiohttp.ClientResponse) -> Any:
+            return read_json(await self._read(response, MANY_BYTES + most_bytes))
+
+        return await self.repeat(lambda endpoint, retry: self._attempt(endpoint, path, raw, retry, read))
+
+    async def repeat(
+        self, one: Callable[[Endpoint, int], Awaitable[T]], broke: Callable[[float], None] = lambda seconds: None
+    ) -> T:
+        """What `one` gives at an endpoint, after so many attempts in vain as it is told. Raises as `ask` does.
+
+        `broke` is told for how many seconds an attempt was under way that may have been paid for.
+        """
+        attempts = Attempts(self.limits, len(self.pool.endpoints))
+        endpoint: Endpoint | None = None
+        while True:
+            endpoint = await self.pool.acquire(endpoint)
+            started = time.monotonic()
+            try:
+                return await one(endpoint, attempts.n)
+            except Refused as error:
+                pause = attempts.refused(error.wait)
+                if pause is None:
+                    raise Refused(attempts.last_refusal(str(error), error.wait), error.wait) from None
+            except Broken as error:
+                broke(time.monotonic() - started)
+                pause = attempts.failed()
+                if pause is None:
+                    raise Broken(attempts.last_failure(str(error))) from None
+            except Rejected:
+                if endpoint.dead is None:
+                    raise
+                pause = 0.0  # another endpoint may take it
+            finally:
+                self.pool.release(endpoint)
+            await attempts.wait(pause)
+
+    async def _attempt(
+        self, endpoint: Endpoint, path: str, body: bytes, retry: int,
+        read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+    ) -> T:  # fmt: skip
         started = time.monotonic()
         try:
             async with self._session.post(
                 self._url(endpoint, path), data=body, allow_redirects=False,
                 headers={"X-Retry-Count": str(retry)} if retry else None,
             ) as response:  # fmt: skip
-                if response.status != 200:
-                    raw = self.scrub(await _read(response, 1 << 20))
-                    raise self._refusal(endpoint, response.status, response.headers, raw, started)
-                if stream:
-                    reply = await self._stream(response, MANY_BYTES + most_bytes, cut_at)
-                else:
-                    reply = read_reply(self.scrub(await _read(response, MANY_BYTES + most_bytes)))
+                if response.status == 200:
+                    reply = await read(response)
+                    tokens = reply.usage.output if isinstance(reply, Reply) else None
+                    endpoint.succeeded(time.monotonic() - started, tokens)
+                    return reply
+                raw = await self._read(response, 1 << 20)
+            failure = self._refusal(endpoint, response.status, response.headers, raw, started)
         except (aiohttp.ClientError, OSError) as error:
-            failure = _failure(error, self.limits)
+            failure = self._failure(error)
             if isinstance(failure, Rejected):
                 endpoint.dead = f"{endpoint.url}: {failure}"
             endpoint.failed(time.monotonic(), self.limits.wait(endpoint.n_failed))
-            raise failure from error
         except Malformed as error:
+            failure = Broken(str(error))
             endpoint.failed(time.monotonic(), self.limits.wait(endpoint.n_failed))
-            raise Broken(str(error)) from error
-        endpoint.succeeded(time.monotonic() - started, reply.usage.output)
-        return reply
+        # Raised here, it has no other error behind it whose words nobody has scrubbed.
+        raise failure
 
     def _refusal(
         self, endpoint: Endpoint, status: int, headers: Mapping[str, str], raw: bytes, started: float
@@ -161,7 +214,7 @@ class Link:
         if status in (401, 403):
             endpoint.dead = f"{endpoint.url}: {self.about_key(status, raw)}"
         elif 300 <= status < 400:
-            where = URL(headers.get("location", "")).with_query(None)
+            where = self._place(headers.get("location", ""))
             endpoint.dead = (
                 f"{endpoint.url} redirects to {where}, which is not followed: set base_url to where it leads"
             )
@@ -170,6 +223,16 @@ class Link:
         elif is_overflow(words, code):
             return Rejected(f"prompt and reply do not fit the model's context ({told})", status)
         return Rejected(told, status)
+
+    def _place(self, location: str) -> str:
+        """The address of a redirect, without what may be a key in it."""
+        try:
+            parts = urlsplit(location)
+        except ValueError:
+            return "what is no URL"
+        host = parts.netloc.rpartition("@")[2]
+        place = f"{parts.scheme}://{host}{parts.path}" if host else parts.path
+        return printable(self._secret.scrub_text(place))[:200] or "another place"
 
     async def _stream(self, response: aiohttp.ClientResponse, most: int, cut_at: tuple[str, ...]) -> Reply:
         stream = Stream()
@@ -185,60 +248,66 @@ class Link:
                 raise
             if not chunk:
                 if rest:
-                    stream.feed(self.scrub(rest))
+                    stream.feed(self._secret.scrub(rest))
                 break
             n_bytes += len(chunk)
             if n_bytes > most:
                 raise Malformed(f"the reply is larger than {most:,} bytes")
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                choice = stream.feed(self.scrub(line))
+                choice = stream.feed(self._secret.scrub(line))
                 if choice is not None and cut_at and (found := [s for s in cut_at if s in choice.text]):
                     choice.stopped_at = min(found, key=choice.text.index)
                     choice.finish = "stop"
                     response.close()  # what would still come is not wanted, and the server hears so
-                    return stream.reply()
+                    return self._scrubbed(stream.reply())
         reply = stream.reply()
         if not stream.is_done and not all(choice.finish for choice in reply.choices):
             raise Malformed("the stream ended in the middle")
+        return self._scrubbed(reply)
+
+    def _scrubbed(self, reply: Reply) -> Reply:
+        """A streamed reply without the key, whose pieces may have come in events of their own."""
+        for choice in reply.choices:
+            choice.text = self._secret.scrub_text(choice.text)
+            choice.reasoning = choice.reasoning and self._secret.scrub_text(choice.reasoning)
         return reply
 
+    async def _read(self, response: aiohttp.ClientResponse, most: int) -> bytes:
+        """The whole body, without the key. Raises `Malformed` where it is larger than `most` bytes, however packed."""
+        length = response.content_length
+        if length is not None and length <= most and "content-encoding" not in response.headers:
+            return self._secret.scrub(await response.read())
+        parts, n_bytes = [], 0
+        while chunk := await response.content.readany():
+            n_bytes += len(chunk)
+            if n_bytes > most:
+                response.close()
+                raise Malformed(f"the reply is larger than {most:,} bytes")
+            parts.append(chunk)
+        return self._secret.scrub(b"".join(parts))
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body. Raises `Malformed` where it is larger than `most` bytes, however it was packed."""
-    length = response.content_length
-    if length is not None and length <= most and "content-encoding" not in response.headers:
-        return await response.read()
-    parts, n_bytes = [], 0
-    while chunk := await response.content.readany():
-        n_bytes += len(chunk)
-        if n_bytes > most:
-            response.close()
-            raise Malformed(f"the reply is larger than {most:,} bytes")
-        parts.append(chunk)
-    return b"".join(parts)
+    def _failure(self, error: Exception) -> Exception:
+        """What an error on the way to or from a server means."""
+        if isinstance(error, aiohttp.ClientSSLError):
+            return Rejected(f"no secure connection: {self._words(error.os_error)}", 0)
+        if isinstance(error, aiohttp.InvalidURL):
+            return Rejected("that is no URL", 0)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return Refused(f"cannot connect: {self._words(error.os_error)}")
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return Refused(f"cannot connect within {self.limits.connect:g} s")
+        if isinstance(error, TimeoutError):
+            return Broken(f"no whole reply within {self.limits.timeout:g} s")
+        if isinstance(error, aiohttp.ServerDisconnectedError):
+            return Broken("the server closed the connection without a reply")
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return Broken("the reply broke off in the middle")
+        if isinstance(error, aiohttp.ClientResponseError):
+            return Broken(f"the reply is not HTTP: {self._words(error)}")
+        return Broken(f"the connection broke: {self._words(error)}")
 
-
-def _failure(error: Exception, limits: Limits) -> Exception:
-    """What an error on the way to or from a server means."""
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Rejected(f"no secure connection: {_words(error.os_error)}", 0)
-    if isinstance(error, aiohttp.InvalidURL):
-        return Rejected("that is no URL", 0)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Refused(f"cannot connect: {_words(error.os_error)}")
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return Refused(f"cannot connect within {limits.connect:g} s")
-    if isinstance(error, TimeoutError):
-        return Broken(f"no whole reply within {limits.timeout:g} s")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return Broken("the server closed the connection without a reply")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return Broken("the reply broke off in the middle")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return Broken(f"the reply is not HTTP: {error.message}")
-    return Broken(f"the connection broke: {_words(error)}")
-
-
-def _words(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+    def _words(self, error: BaseException) -> str:
+        """An error's own words, which may be the server's."""
+        words = getattr(error, "message", None) or getattr(error, "strerror", None) or error
+        return printable(self._secret.scrub_text(str(words)))[:300] or type(error).__name__

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from mull.wire.body import Malformed, printable, read_json, read_object, word
 
 REASONING = ("reasoning", "reasoning_content", "thinking")
 """What servers call the thought that they tell apart from the text."""
 
 
-class Malformed(Exception):
-    """A reply that cannot be used; its text says why."""
+MOST_TOKENS = 1 << 30
+"""A count above this is none."""
+SLACK = 1 << 15
+"""Tokens that a server may add by itself to what it is given, such as a prompt of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,17 @@ class Usage:
     output: int | None = None
     cached: int | None = None
     reasoning: int | None = None
+
+    def within(self, prompt: int, output: int) -> Usage:
+        """The counts that can be true of so many tokens at most; one that is far above is unknown."""
+        if (self.prompt or 0) <= prompt + SLACK and (self.output or 0) <= output + SLACK:
+            return self
+        is_prompt = self.prompt is not None and self.prompt <= prompt + SLACK
+        is_output = self.output is not None and self.output <= output + SLACK
+        return Usage(
+            self.prompt if is_prompt else None, self.output if is_output else None, self.cached if is_prompt else None,
+            self.reasoning if is_output else None,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -50,7 +64,7 @@ def read_reply(raw: bytes) -> Reply:
     """A whole reply. Raises `Malformed`; broken choices are left out, of two with one index the second."""
     body = read_object(raw)
     if (error := body.get("error")) and not body.get("choices"):
-        raise Malformed(f"the server answered with an error: {error_text(error)}")
+        raise Malformed(f"the server answered with an error: {error_text(error) or 'no words'}")
     listed = body.get("choices")
     if not isinstance(listed, list):
         raise Malformed("the reply has no list of choices")
@@ -59,17 +73,6 @@ def read_reply(raw: bytes) -> Reply:
         if isinstance(row, dict) and (choice := _choice(row, place)) is not None:
             found.setdefault(choice.index, choice)
     return Reply(list(found.values()), read_usage(body.get("usage")))
-
-
-def read_object(raw: bytes) -> dict[str, Any]:
-    """A JSON object. Raises `Malformed`."""
-    try:
-        body = json.loads(raw.decode())
-    except (ValueError, RecursionError) as error:
-        raise Malformed(f"the reply is not JSON ({len(raw)} bytes)") from error
-    if not isinstance(body, dict):
-        raise Malformed("the reply is not a JSON object")
-    return body
 
 
 def _choice(row: Mapping[str, Any], place: int) -> Choice | None:
@@ -126,30 +129,34 @@ def _read_logprobs(choice: Choice, told: Any) -> None:
             ]
         else:
             return
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return
     choice.logprobs = (choice.logprobs or []) + values
     choice.alternatives = (choice.alternatives or []) + tops
 
 
 def read_usage(told: Any) -> Usage:
-    """Token counts; what is missing or no count is unknown."""
-    if not isinstance(told, dict):
-        return Usage()
-    prompt_details, output_details = told.get("prompt_tokens_details"), told.get("completion_tokens_details")
-    cached = _count(prompt_details, "cached_tokens")
-    reasoning = _count(output_details, "reasoning_tokens")
-    return Usage(
-        _count(told, "prompt_tokens"),
-        _count(told, "completion_tokens"),
-        cached if cached is not None else _count(told, "prompt_cache_hit_tokens"),
-        reasoning if reasoning is not None else _count(told, "reasoning_tokens"),
-    )
+    """Token counts, under the names of chats or those of responses; what is missing or no count is unknown."""
+    prompt = _count(told, "prompt_tokens", "input_tokens")
+    cached = _count(_part(told, "prompt_tokens_details", "input_tokens_details"), "cached_tokens")
+    if cached is None:
+        cached = _count(told, "prompt_cache_hit_tokens")
+    if cached is not None and prompt is not None and cached > prompt:
+        cached = None
+    reasoning = _count(_part(told, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
+    if reasoning is None:
+        reasoning = _count(told, "reasoning_tokens")
+    return Usage(prompt, _count(told, "completion_tokens", "output_tokens"), cached, reasoning)
 
 
-def _count(told: Any, name: str) -> int | None:
-    value = told.get(name) if isinstance(told, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+def _part(told: Any, *names: str) -> Any:
+    """What an object has under the first of these names that it has."""
+    return next((told[name] for name in names if name in told), None) if isinstance(told, dict) else None
+
+
+def _count(told: Any, *names: str) -> int | None:
+    value = _part(told, *names)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
 
 
 class Stream:
@@ -171,11 +178,12 @@ class Stream:
             return None
         body = read_object(data)
         if body.get("error"):
-            raise Malformed(f"the server broke off with an error: {error_text(body['error'])}")
+            raise Malformed(f"the server broke off with an error: {error_text(body['error']) or 'no words'}")
         if isinstance(body.get("usage"), dict):
             self._usage = read_usage(body["usage"])
         changed = None
-        for place, row in enumerate(body.get("choices") or ()):
+        rows = body.get("choices")
+        for place, row in enumerate(rows if isinstance(rows, list) else ()):
             if isinstance(row, dict):
                 changed = self._add(row, place)
         return changed
@@ -204,27 +212,28 @@ class Stream:
 
 
 def error_text(told: Any) -> str:
-    """The words of an error, whatever form a server gives it, on one line."""
+    """The words of an error, whatever form a server gives it, on one line; empty where it has none."""
     for _ in range(4):
         if isinstance(told, dict):
-            told = next((told[name] for name in ("message", "error", "detail", "msg") if told.get(name)), str(told))
+            told = next((told[name] for name in ("message", "error", "detail", "msg") if told.get(name)), None)
         elif isinstance(told, list) and told:
             told = told[0]
         else:
             break
-    return " ".join(str(told).split())[:300]
+    return printable(word(told)[:1000])[:300]
 
 
 def error_of(raw: bytes) -> tuple[str, str]:
     """What a reply that is an error says: its words and its code, empty where it has none."""
+    begun = printable(raw[:200].decode(errors="replace"))
     try:
-        body = read_object(raw)
+        body = read_json(raw)
     except Malformed:
-        return " ".join(raw[:200].decode(errors="replace").split()), ""
-    error = body.get("error")
+        return begun, ""
+    error = body.get("error") if isinstance(body, dict) else None
     inner = error if isinstance(error, dict) else body
-    code = inner.get("code") or inner.get("type") or ""
-    return error_text(body), str(code)
+    code = word(inner.get("code") or inner.get("type")) if isinstance(inner, dict) else ""
+    return error_text(body) or begun, code
 
 
 OVERFLOW = (

@@ -10,12 +10,13 @@ from dataclasses import replace
 from mull.cost import total
 from mull.errors import ModelError
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.deployment import Deployment
+from mull.models.served.deployment import Deployment, bound
 from mull.models.served.requests import Asked
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.wire.endpoints import Endpoint, Unusable
 from mull.wire.link import Broken, Link, Refused, Rejected
 from mull.wire.replies import Choice, Reply, Usage, share
+from mull.wire.retries import Attempts
 
 ENDED = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_string"}
 CUT = {"length", "max_tokens", "max_output_tokens"}
@@ -50,9 +51,8 @@ class Batch:
 
     async def run(self) -> None:
         """Makes the draws. Raises `ModelError` where no endpoint can be used any more."""
-        limits, pool = self._link.limits, self._link.pool
-        n_failed = n_refused = 0
-        give_up_at = time.monotonic() + limits.patience
+        pool = self._link.pool
+        attempts = Attempts(self._link.limits, len(pool.endpoints))
         endpoint: Endpoint | None = None
         while self._left:
             try:
@@ -65,13 +65,11 @@ class Batch:
                 reply = await self._attempt(endpoint)
                 why = self._take(reply, time.monotonic() - started)
             except Refused as error:
-                n_refused += 1
-                pause = limits.wait(n_refused) + (error.wait or 0.0)
-                if time.monotonic() + pause > give_up_at:
-                    raise ModelError(
-                        f"{self._deployment.name}: {endpoint.url} takes nothing, and mull waits at most "
-                        f"{limits.patience:g} s: {error}"
-                    ) from error
+                wait = attempts.refused(error.wait)
+                if wait is None:
+                    last = attempts.last_refusal(str(error), error.wait)
+                    raise ModelError(f"{self._deployment.name}: {endpoint.url}: {last}") from error
+                pause = wait
             except Broken as error:
                 why = str(error)
                 self._waste_all(time.monotonic() - started)
@@ -86,18 +84,16 @@ class Batch:
             if not self._left:
                 return
             if why is not None:
-                n_failed += 1
-                if n_failed > limits.retries:
-                    self._give_up(f"{why}; tried {n_failed} times")
+                wait = attempts.failed()
+                if wait is None:
+                    self._give_up(attempts.last_failure(why))
                     return
+                pause = wait
                 if not self._may_retry():
                     self._give_up(f"{why}; no ceiling leaves room to try again")
                     return
-                pause = limits.wait(n_failed)
             self._retries += 1
-            # Where there are others, one of them is asked at once.
-            if pause and (n_failed + n_refused) % len(pool.endpoints) == 0:
-                await asyncio.sleep(pause)
+            await attempts.wait(pause)
 
     async def _attempt(self, endpoint: Endpoint) -> Reply:
         asked, n = self._asked, len(self._left)
@@ -115,7 +111,8 @@ class Batch:
         draws, n = self._left, len(self._left)
         by_index = {choice.index: choice for choice in reply.choices}
         choices = [by_index.get(i) for i in range(n)]
-        costs = [replace(cost, seconds=seconds) for cost in self._costs(choices, reply.usage)]
+        usage = reply.usage.within(bound(self._prompt, self._can), n * self._params.max_tokens)
+        costs = [replace(cost, seconds=seconds) for cost in self._costs(choices, usage)]
         self._left, why = [], None
         for draw, choice, cost in zip(draws, choices, costs, strict=True):
             if choice is None:

@@ -13,9 +13,9 @@ from mull.models.served.known import known, save
 from mull.models.served.opened import Opened
 from mull.models.served.prober import Prober
 from mull.types import Purse
+from mull.wire.body import Malformed, read_object, word
 from mull.wire.endpoints import Unusable
 from mull.wire.link import Broken, Link, Refused, Rejected
-from mull.wire.replies import Malformed, read_object
 
 MOST_CALLS, MOST_TOKENS = 42, 24
 """Requests that finding out takes at most, and tokens of each."""
@@ -108,7 +108,7 @@ async def models_at(deployment: Deployment, link: Link) -> list[str]:
 
 
 def _ids(rows: list[dict[str, Any]]) -> list[str]:
-    return [str(row["id"]) for row in rows if row.get("id")]
+    return [name for row in rows if (name := word(row.get("id")))]
 
 
 async def _listed(link: Link, url: str) -> list[dict[str, Any]]:
@@ -156,7 +156,7 @@ async def _no_server(link: Link, url: str) -> str:
 
 async def _kind(deployment: Deployment, link: Link, url: str, rows: list[dict[str, Any]]) -> Capabilities:
     """The kind of server, by what it says of its models, or by the pages that only such a server has."""
-    owners = {row.get("owned_by") for row in rows}
+    owners = {word(row.get("owned_by")) for row in rows}
     root = url.removesuffix("/v1")
     by_owner = next((b for b in backends.BACKENDS if owners & set(b.owned_by)), None)
     asked = [by_owner] if by_owner else list(backends.BACKENDS)
@@ -164,14 +164,14 @@ async def _kind(deployment: Deployment, link: Link, url: str, rows: list[dict[st
         page = await _page(link, root + backend.version_path) if backend.version_path else {}
         version = page.get(backend.version_field)
         if by_owner is not None or version is not None:
-            told = deployment.template or template.told(page)
-            return _seen(backend, "" if version is None else str(version), told)
+            return _seen(backend, word(version), deployment.template or template.told(page))
     page = await _page(link, root + "/openapi.json")
-    info = page.get("info")
-    info, paths = info if isinstance(info, dict) else {}, page.get("paths") or ()
+    info, paths = page.get("info"), page.get("paths")
+    info, paths = info if isinstance(info, dict) else {}, paths if isinstance(paths, dict) else {}
+    title = word(info.get("title"))
     for backend in backends.BACKENDS:
-        if backend.openapi and (backend.openapi in str(info.get("title")) or backend.openapi in paths):
-            version = "" if info.get("title") == "FastAPI" else str(info.get("version", ""))
+        if backend.openapi and (backend.openapi in title or backend.openapi in paths):
+            version = "" if title == "FastAPI" else word(info.get("version"))
             return _seen(backend, version, deployment.template)
     return _seen(backends.UNKNOWN, "", deployment.template)
 

@@ -16,11 +16,12 @@ from mull.cost import total
 from mull.errors import ModelError, UsageError
 from mull.models.served import backends
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.deployment import Deployment
-from mull.models.served.requests import COMPLETIONS, ask, bias_fields, encode, merged
+from mull.models.served.deployment import Deployment, bound
+from mull.models.served.requests import COMPLETIONS, ask, bias_fields, merged
 from mull.models.served.tokens import first_token
 from mull.types import Cost, Params, Prompt
-from mull.wire.endpoints import Unusable
+from mull.wire.body import encode
+from mull.wire.endpoints import Endpoint, Unusable
 from mull.wire.link import Broken, Link, Refused, Rejected
 from mull.wire.replies import Choice, Reply
 
@@ -76,36 +77,28 @@ class Prober:
             told.pop("messages")
             told["prompt"] = raw
         body, path = encode(told), asked.path if raw is None else COMPLETIONS
-        limits = self._link.limits
-        for attempt in range(limits.retries + 1):
-            try:
-                endpoint = await self._link.pool.acquire()
-            except Unusable as error:
-                raise ModelError(f"{self._deployment.name}: {error}") from error
+
+        async def one(endpoint: Endpoint, retry: int) -> Reply:
             started = time.monotonic()
-            try:
-                reply = await self._link.attempt(endpoint, path, body, retry=attempt, most_bytes=1 << 20, stream=stream)
-            except Rejected as error:
-                if endpoint.dead is None:
-                    raise
-                last: Exception = error
-            except (Refused, Broken) as error:
-                last = error
-                if isinstance(error, Broken):
-                    seconds = time.monotonic() - started
-                    unknown = replace(self._deployment.price.cost(None, None, None), calls=0, seconds=seconds)
-                    self._costs.append(replace(unknown, retries=1))
-            else:
-                usage = reply.usage
-                cost = self._deployment.price.cost(usage.prompt, usage.output, usage.cached)
-                self._costs.append(replace(cost, seconds=time.monotonic() - started))
-                if raw is None and not prompt.prefix and usage.prompt is not None:
-                    self._can = replace(self._can, overhead=max(self._can.overhead or 0, usage.prompt))
-                return reply
-            finally:
-                self._link.pool.release(endpoint)
-            await self._link.pause(attempt + 1)
-        raise ModelError(f"{self._deployment.name}: {self._deployment.urls[0]} does not answer: {last}")
+            reply = await self._link.attempt(endpoint, path, body, retry=retry, most_bytes=1 << 20, stream=stream)
+            reply.usage = usage = reply.usage.within(bound(prompt, None), TOKENS)
+            cost = self._deployment.price.cost(usage.prompt, usage.output, usage.cached)
+            self._costs.append(replace(cost, seconds=time.monotonic() - started))
+            return reply
+
+        try:
+            reply = await self._link.repeat(one, self._broke)
+        except Unusable as error:
+            raise ModelError(f"{self._deployment.name}: {error}") from error
+        except (Refused, Broken) as error:
+            raise ModelError(f"{self._deployment.name}: {self._deployment.urls[0]} does not answer: {error}") from error
+        if raw is None and not prompt.prefix and reply.usage.prompt is not None:
+            self._can = replace(self._can, overhead=max(self._can.overhead or 0, reply.usage.prompt))
+        return reply
+
+    def _broke(self, seconds: float) -> None:
+        unknown = replace(self._deployment.price.cost(None, None, None), calls=0, seconds=seconds)
+        self._costs.append(replace(unknown, retries=1))
 
     async def _tries(self, prompt: Prompt, **options: Any) -> Reply | None:
         """The same, `None` where the server rejects it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from mull.models.served import backends
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment
 from mull.types import Params, Prompt
+from mull.wire.body import encode
 
 CHAT, COMPLETIONS = "/chat/completions", "/completions"
 
@@ -111,11 +111,6 @@ def bias_fields(
         name = text if can.biases == "texts" else str(token_ids[text])
         added[name] = added.get(name, 0.0) + bias
     return {"logit_bias": added, **({"logit_bias_type": "tokens"} if can.biases == "texts" else {})}
-
-
-def encode(body: Mapping[str, Any]) -> bytes:
-    """JSON as it is sent. Lone halves of a surrogate pair, which no JSON may hold, become question marks."""
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
 def _put_prompt(body: dict[str, Any], deployment: Deployment, prompt: Prompt, can: Capabilities) -> str:

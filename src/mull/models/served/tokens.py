@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from mull.errors import ModelError
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment
 from mull.models.served.opened import Opened
+from mull.wire.body import Malformed, encode, read_object
 from mull.wire.link import Broken, Link, Refused, Rejected
-from mull.wire.replies import Malformed, read_object
 
 
 async def first_tokens(here: Opened, texts: Sequence[str], can: Capabilities) -> dict[str, int]:
@@ -36,7 +35,7 @@ async def first_token(deployment: Deployment, link: Link, text: str) -> int | No
     }  # fmt: skip
     root = deployment.urls[0].removesuffix("/v1")
     try:
-        status, raw = await link.post(root + "/tokenize", json.dumps(body).encode())
+        status, raw = await link.post(root + "/tokenize", encode(body))
         tokens = read_object(raw).get("tokens") if status == 200 else None
     except (Refused, Broken, Rejected, Malformed):
         return None
