@@ -29,7 +29,9 @@ def blocks(language: str) -> list[object]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all: later examples use the files of earlier ones."""
-    return tmp_path_factory.mktemp("examples")
+    made = tmp_path_factory.mktemp("examples")
+    shutil.copytree(ROOT / "tests" / "data" / "logs", made / "logs")
+    return made
 
 
 def run(command: list[str], folder: Path) -> None:

@@ -14,9 +14,7 @@ from mull.catalog import model_of
 from mull.cli.options import (
     BankOption,
     JsonOption,
-    MaxTokensOption,
     SeedOption,
-    TemperatureOption,
     bank_at,
     print_json,
     progress,
@@ -115,13 +113,18 @@ def merge(
 def import_(
     files: Annotated[
         list[Path],
-        typer.Argument(help="A bank's export, recorded samples (JSONL), inspect_ai logs, the harness's samples."),
+        typer.Argument(help="A bank's export, recorded samples (JSONL), or other tools' logs: mull list formats."),
     ],
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="File them as draws of this model. [default: as the file says]")
     ] = None,
-    temperature: TemperatureOption = 1.0,
-    max_tokens: MaxTokensOption = 400,
+    temperature: Annotated[
+        float | None,
+        typer.Option("--temperature", "-t", help="File them under this. [default: as the log says, else 1]"),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", help="File them under this. [default: as the log says, else 400]")
+    ] = None,
     seed: SeedOption = 0,
     bank: BankOption = None,
     as_json: JsonOption = False,
@@ -133,9 +136,14 @@ def import_(
     from mull.lab import exchange
 
     the_model = None if model is None else model_of(model, seed)
-    filing = exchange.Filing(the_model, Params(temperature, max_tokens), seed)
+    given = [name for name, value in (("temperature", temperature), ("max_tokens", max_tokens)) if value is not None]
+    params = Params(1.0 if temperature is None else temperature, 400 if max_tokens is None else max_tokens)
+    filing = exchange.Filing(the_model, params, seed, frozenset(given))
+    notes: list[str] = []
     with _target(bank) as target, progress("questions", None, as_json) as advance:
-        taken = {str(path): exchange.take_in(target, path, filing, advance) for path in files}
+        taken = {str(path): exchange.take_in(target, path, filing, advance, notes.append) for path in files}
+    for note in notes:
+        typer.echo(note, err=True)
     _say(taken, as_json)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="models, strategies, verifiers, judges, executors or tasks.")],
+    what: Annotated[str, typer.Argument(help="models, strategies, verifiers, judges, executors, tasks or formats.")],
     check: Annotated[
         bool, typer.Option("--check", help="Have verifiers or judges score a right solution and a wrong one.")
     ] = False,
@@ -47,8 +47,11 @@ def list_(
         "models": spec.MODELS, "strategies": spec.STRATEGIES, "verifiers": spec.VERIFIERS, "judges": spec.JUDGES,
         "executors": spec.EXECUTORS, "tasks": spec.TASKS,
     }  # fmt: skip
+    if what == "formats":
+        _print_formats(as_json)
+        return
     if what not in tables:
-        raise UnknownNameError("list", what, tables)
+        raise UnknownNameError("list", what, [*tables, "formats"])
     if check:
         _check(what, only or _ready(what, tables[what], config), seed, config, as_json)
         return
@@ -73,6 +76,21 @@ def list_(
     for box in boxes:
         state = "works" if box["works"] else f"does not work: {box['why']}"
         console.print(f"sandbox {box['name']} (level {box['level']}) {escape(state)}")
+
+
+def _print_formats(as_json: bool) -> None:
+    """The logs of other tools that can be read, and what is taken from where."""
+    from mull.files.logs.formats import FORMATS
+
+    if as_json:
+        print_json({"formats": [{"tool": f.tool, "files": f.files, "taken": f.taken} for f in FORMATS]})
+        return
+    from rich.markup import escape
+
+    console = stdout()
+    for one in FORMATS:
+        console.print(f"[bold]{escape(one.tool)}[/bold]  {escape(one.files)}")
+        console.print(f"    {escape(one.taken)}", style="dim")
 
 
 def _boxes() -> list[dict[str, Any]]:

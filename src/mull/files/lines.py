@@ -22,6 +22,8 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     row = json.loads(line)
                 except json.JSONDecodeError as error:
                     raise FileFormatError(path, number, f"not JSON: {error.msg} at column {error.colno}") from error
+                except (ValueError, RecursionError) as error:  # numbers or nesting that Python does not take
+                    raise FileFormatError(path, number, f"not JSON: {error}") from error
                 if not isinstance(row, dict):
                     raise FileFormatError(path, number, f"a JSON object was expected, not {type(row).__name__}")
                 yield number, row

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from mull.types import AnswerKind, Cost
+from mull.types import AnswerKind, Cost, Finish, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,21 @@ class RecordedSample:
     output_tokens: int | None = None
     logprob: float | None = None
     """The mean natural logarithm of a token's probability."""
+    finish: Finish | None = None
+    """Why the reply ended."""
+    reasoning: str | None = None
+    """The thought that was recorded apart from the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How samples were asked for, as far as a file says; `None` is not told."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +69,9 @@ class Recording:
     `answers` has, for each sample, what a vote counts it as; it is empty until the draws are graded, and where answers
     are unknown. `kind` is how they were read. Where only `counts` are known there are no samples. `group` is the model
     that made the draws, `strategy` what it was asked by; `line` is where a file tells of the problem; `about` what the
-    file says of its origin, under the names of `ABOUT`; `sweep` what it says of the sweep that wrote it.
+    file says of its origin, under the names of `ABOUT`; `sweep` what it says of the sweep that wrote it; `messages` the
+    whole conversation that was asked, where a file tells more of it than `prompt`, and `settings` how; `n_right` how
+    many samples are right, where a file does not say which.
     """
 
     id: str
@@ -70,6 +87,9 @@ class Recording:
     line: int | None = None
     about: Mapping[str, str] = field(default_factory=dict)
     sweep: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
+    settings: Settings = Settings()
+    n_right: int | None = None
 
     @property
     def n(self) -> int:

@@ -17,9 +17,9 @@ from mull.bank.schema import asked_of, draw_row, meta, question_row, sample_of, 
 from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
 from mull.files.lines import read_jsonl
-from mull.files.recording import RecordedSample
+from mull.files.logs import formats
+from mull.files.recording import RecordedSample, Recording, Settings
 from mull.files.records import read_recordings
-from mull.lab import foreign
 from mull.models.banked import BankedModel
 from mull.types import Behaviour, Cost, Finish, Message, Model, Params, Preference, Prompt, Sample, Score, Verdict
 
@@ -31,29 +31,42 @@ N_AT_ONCE = 500
 class Filing:
     """Under what imported samples are filed: they count as draws of this model, asked in this way.
 
-    `model` is `None` where each sample belongs to the model that its file names.
+    `model` is `None` where each sample belongs to the model that its file names. `params` hold for what a file does
+    not tell of how its samples were drawn, and those named in `given` whatever it tells.
     """
 
     model: Model | None = None
     params: Params = field(default_factory=lambda: Params(max_tokens=400))
     seed: int = 0
+    given: frozenset[str] = frozenset()
+
+    def params_of(self, told: Settings) -> Params:
+        """The parameters under which samples that were drawn with these settings are filed."""
+        known = {name: value for name, value in asdict(told).items() if value is not None and name not in self.given}
+        return replace(self.params, **known)
 
 
-def take_in(bank: SqlBank, path: Path, filing: Filing, tick: Tick = lambda: None) -> care.Taken:
-    """Imports a file: an export of a bank, recorded samples, an inspect_ai log or lm-evaluation-harness's samples.
+def take_in(
+    bank: SqlBank, path: Path, filing: Filing, tick: Tick = lambda: None, say: Callable[[str], None] = lambda _: None
+) -> care.Taken:
+    """Imports a file: an export of a bank, recorded samples or another tool's log.
 
     An export comes in as another bank would (`care.merge`). Of all else each sample becomes the next draw of its
-    question; a file that was taken in before, under the same, is not taken in again. Raises `FileFormatError`.
+    question, as the file tells that it was asked; a file that was taken in before, under the same, is not taken in
+    again. `say` is told what a log left out and what it was filed under. Raises `FileFormatError`.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileFormatError(path, None, "there is no such file")
     if _is_export(path):
         return _exported(bank, path, tick)
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "blake2b").hexdigest()[:40]
+    recordings, is_log = _recordings(path, say)
+    rows = list(_filed(path, recordings, filing))
     model = None if filing.model is None else filing.model.identity
-    name = f"import/{content}/{digest({'model': model, 'params': asdict(filing.params), 'seed': filing.seed})}"
-    rows = list(_filed(path, filing))
+    under: dict[str, Any] = {"model": model, "params": asdict(filing.params), "seed": filing.seed}
+    if is_log:
+        say(f"{path.name}: filed under {_told(recordings, filing)}")
+        under |= {"questions": [key for key, _, _ in rows]}
+    name = f"import/{_content(path)}/{digest(under)}"
 
     def work(connection: sa.Connection) -> care.Taken:
         n = sum(len(samples) for _, _, samples in rows)
@@ -70,34 +83,63 @@ def take_in(bank: SqlBank, path: Path, filing: Filing, tick: Tick = lambda: None
     return bank.write(work)
 
 
-def _filed(path: Path, filing: Filing) -> Iterator[tuple[str, dict[str, Any], list[Sample]]]:
+def _content(path: Path) -> str:
+    """A digest of a file, or of all files of a folder."""
+    if path.is_dir():
+        return digest({part.name: _content(part) for part in path.iterdir() if part.is_file()})
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:40]
+
+
+def _recordings(path: Path, say: Callable[[str], None]) -> tuple[list[Recording], bool]:
+    """All of a file, and whether it is another tool's log."""
+    log = formats.read(path)
+    if log is None:
+        return read_recordings(path), False
+    for note in log.notes:
+        say(note)
+    return log.recordings, True
+
+
+def _filed(
+    path: Path, recordings: Iterable[Recording], filing: Filing
+) -> Iterator[tuple[str, dict[str, Any], list[Sample]]]:
     """The samples of a file by question. All of it is read before anything is written."""
-    for group, prompt, samples in _read(path):
-        if not prompt.strip():
+    for recording in recordings:
+        group = recording.group or path.name
+        prompt = Prompt(recording.messages) if recording.messages else Prompt.user(recording.prompt or "")
+        if not any(message.content.strip() for message in prompt.messages):
             raise FileFormatError(path, None, f"a question of {group} has no prompt to file its samples under")
-        asked_prompt = Prompt.user(prompt)
-        asked = question(filing.model or BankedModel(group), asked_prompt, filing.params, filing.seed)
-        yield digest(asked), asked, [_sample(asked_prompt, sample) for sample in samples]
+        params = filing.params_of(recording.settings)
+        asked = question(filing.model or BankedModel(group), prompt, params, filing.seed)
+        yield digest(asked), asked, [_sample(prompt, sample) for sample in recording.samples]
 
 
-def _read(path: Path) -> Iterator[tuple[str, str, Sequence[RecordedSample]]]:
-    reader = foreign.reader(path)
-    if reader is None:
-        for recording in read_recordings(path):
-            yield recording.group or path.name, recording.prompt or "", recording.samples
-        return
-    for name, group in reader(path).groups.items():
-        for one in group.recordings:
-            yield name, one.prompt or "", one.samples
+TOLD = ("temperature", "max_tokens", "top_p", "top_k", "stop")
+"""The parameters that logs tell; the first two are always said, since no log need tell them."""
+
+
+def _told(recordings: Sequence[Recording], filing: Filing) -> str:
+    """What samples are filed under, and where it is from."""
+    parts = []
+    for name in TOLD:
+        of = "the log" if any(getattr(one.settings, name) is not None for one in recordings) else "default"
+        of = "given" if name in filing.given else of
+        values = dict.fromkeys(repr(getattr(filing.params_of(one.settings), name)) for one in recordings)
+        if of != "default" or name in TOLD[:2]:
+            parts.append(f"{name} {' or '.join(values)} ({of})")
+    systems = {m.content for one in recordings for m in one.messages if m.role == "system"}
+    return ", ".join([*parts, *(["the log's system message"] if systems else [])])
 
 
 def _sample(prompt: Prompt, sample: RecordedSample) -> Sample:
     cost = Cost(1, None, sample.output_tokens, 0, None, None, None, None)
-    return Sample(prompt, sample.text, Finish.STOP, cost, answer=sample.answer)
+    finish = sample.finish or Finish.STOP
+    return Sample(prompt, sample.text, finish, cost, answer=sample.answer, reasoning=sample.reasoning)
 
 
 def _is_export(path: Path) -> bool:
-    if path.suffix in (".eval", ".json"):
+    if path.is_dir() or not path.name.endswith((".jsonl", ".gz")):
         return False
     first = next(read_jsonl(path), None)
     return first is None or "asked" in first[1] or "verdict" in first[1]  # of nothing, nothing is exported

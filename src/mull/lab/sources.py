@@ -13,10 +13,11 @@ from typing import Any
 from mull.bank.keys import digest, question
 from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
+from mull.files.logs import formats
 from mull.files.recording import Recording, of_counts
 from mull.files.records import read_recordings
-from mull.lab import foreign
 from mull.lab.grid import recorded
+from mull.lab.logged import source_of_log, with_answers
 from mull.lab.recorded import Group, Source, answers_of, read_recorded
 from mull.types import Model, Params, Task
 
@@ -24,13 +25,13 @@ MOST_DRAWS = 1_000_000
 
 
 def read_source(path: Path) -> Source:
-    """What a file tells: `.csv` is a table of counts, `.eval` and `.json` an inspect_ai log, `.jsonl` (`.gz` too)
-    recorded samples, a sweep's output or lm-evaluation-harness's samples. Raises `FileFormatError`.
+    """What a file tells: a table of counts (`.csv`), another tool's log (`formats.FORMATS`), recorded samples or a
+    sweep's output. Raises `FileFormatError`.
     """
     if path.suffix == ".csv":
         return _counts(path)
-    reader = foreign.reader(path)
-    return read_recorded(path) if reader is None else reader(path)
+    log = formats.read(path)
+    return read_recorded(path) if log is None else source_of_log(path, log)
 
 
 def read_draws(path: Path) -> dict[str, list[Recording]]:
@@ -42,15 +43,11 @@ def read_answers(path: Path) -> dict[str, list[Sequence[str | None]]]:
     """The classes of each problem's draws by group; no label is needed, and none is read. Raises `FileFormatError`."""
     if path.suffix in (".csv", ".db"):
         raise FileFormatError(path, None, "answers are wanted: recorded samples, a sweep's --out or a log of draws")
-    reader = foreign.reader(path)
+    log = formats.read(path)
     found: dict[str, list[Sequence[str | None]]] = {}
-    if reader is not None:
-        for name, group in reader(path).groups.items():
-            found[name] = [one.answers for one in group.recordings if one.n]
-    else:
-        for recording in read_recordings(path):
-            if recording.samples:
-                found.setdefault(recording.group or path.name, []).append(answers_of(recording)[1])
+    for recording in read_recordings(path) if log is None else map(with_answers, log.recordings):
+        if recording.samples:
+            found.setdefault(recording.group or path.name, []).append(answers_of(recording)[1])
     if not any(found.values()):
         raise FileFormatError(path, None, "no samples in it")
     return found

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from mull.errors import FileFormatError, PromptError, UsageError
+from mull.files.logs import formats
 from mull.files.recording import Recording
-from mull.files.records import read_recordings
 from mull.types import Cost, Draw, Finish, Params, Prompt, Sample
 
 DRAW_COST = Cost(1, None, None, 0, None, None, None, None)
@@ -48,7 +48,7 @@ class RecordedModel:
     @cached_property
     def _by_prompt(self) -> dict[str, Recording]:
         found: dict[str, Recording] = {}
-        for recording in read_recordings(Path(self.path), self.model):
+        for recording in formats.recordings(Path(self.path), self.model):
             twin = found.setdefault(recording.prompt or "", recording)
             if twin is not recording:
                 raise FileFormatError(

@@ -1,0 +1,1 @@
+"""Logs that other tools write, read as recorded samples: one file a tool."""

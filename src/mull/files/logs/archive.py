@@ -1,0 +1,96 @@
+"""Zip archives that others packed: members are unpacked one at a time, and never to more than they may hold."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mull.errors import FileFormatError
+
+MOST_BYTES = 512 << 20
+"""A member that unpacks to more is refused."""
+FREE_BYTES = 64 << 20
+MOST_RATIO = 250
+"""An archive may unpack to `FREE_BYTES` whatever its size, and beyond that to this many times its own size."""
+ZSTD = 93
+LOCAL_HEADER = struct.Struct("<26xHH")
+"""Of a zip member's own header: the lengths of its name and its extra field, after which its bytes begin."""
+
+
+class Archive:
+    """An open zip archive; every fault in it is said with the member's name."""
+
+    def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
+        self.path = path
+        self._file = file
+        self._infos: dict[str, zipfile.ZipInfo] = {}
+        self.n_repeated = 0
+        for info in file.infolist():
+            self.n_repeated += info.filename in self._infos
+            self._infos[info.filename] = info
+        size = path.stat().st_size
+        packed = sum(info.compress_size for info in self._infos.values())
+        unpacked = sum(info.file_size for info in self._infos.values())
+        if packed > size:
+            raise FileFormatError(path, None, f"its members claim {packed:,} bytes of a file of {size:,}: they overlap")
+        if unpacked > max(FREE_BYTES, MOST_RATIO * size):
+            raise FileFormatError(
+                path, None, f"{size:,} bytes that unpack to {unpacked:,} are no log: over {MOST_RATIO} times as much"
+            )
+
+    def names(self) -> Iterator[str]:
+        """The names of all members, in the order in which they were written."""
+        return iter(self._infos)
+
+    def read(self, name: str) -> bytes:
+        """A member's bytes. Raises `FileFormatError` that names it where it is broken, or larger than it says."""
+        info = self._infos[name]
+        if info.file_size > MOST_BYTES:
+            raise FileFormatError(self.path, None, f"{name} unpacks to {info.file_size:,} bytes: over {MOST_BYTES:,}")
+        try:
+            content = self._unzstd(info) if info.compress_type == ZSTD else self._file.read(info)
+        except NotImplementedError as error:
+            raise FileFormatError(self.path, None, f"{name} is packed in an unknown way: {error}") from error
+        except (zipfile.BadZipFile, OSError, EOFError, zlib.error, RuntimeError, struct.error) as error:
+            raise FileFormatError(self.path, None, f"{name} is broken: {error}") from error
+        if len(content) != info.file_size:
+            what = "more" if len(content) > info.file_size else f"{len(content):,}"
+            raise FileFormatError(self.path, None, f"{name} unpacks to {what}, not to the {info.file_size:,} it says")
+        if zlib.crc32(content) != info.CRC:
+            raise FileFormatError(self.path, None, f"{name} is broken: its checksum is wrong")
+        return content
+
+    def _unzstd(self, info: zipfile.ZipInfo) -> bytes:
+        """A member that is packed by Zstandard, which zipfile reads from Python 3.14 on, and pyarrow before."""
+        try:
+            import pyarrow as pa
+        except ImportError:
+            raise FileFormatError(self.path, None, "Zstandard needs pyarrow: pip install 'mull[lab]'") from None
+        assert self._file.fp is not None
+        self._file.fp.seek(info.header_offset)
+        n_name, n_extra = LOCAL_HEADER.unpack(self._file.fp.read(LOCAL_HEADER.size))
+        self._file.fp.seek(n_name + n_extra, io.SEEK_CUR)
+        packed = self._file.fp.read(info.compress_size)
+        try:
+            with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
+                return bytes(stream.read(info.file_size + 1))
+        except pa.ArrowException as error:
+            raise FileFormatError(self.path, None, f"{info.filename} is broken: {error}") from error
+
+
+@contextmanager
+def opened(path: Path, what: str) -> Iterator[Archive]:
+    """A zip archive for reading, which is to be `what`.
+
+    Raises `FileFormatError` for what is none, or unpacks to more than it should.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            yield Archive(path, file)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise FileFormatError(path, None, f"cannot be read as {what}: {error}") from error

@@ -1,0 +1,187 @@
+"""What the readers of other tools' logs share: the parts of a log, and how its JSON is taken apart and refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mull.errors import FileFormatError
+from mull.files.recording import RecordedSample, Recording, Settings
+from mull.types import Finish, Message
+
+CONVERT = (
+    'convert it to lines of {"problem_id", "prompt", "answer", "samples": [{"text", "correct", "output_tokens"}]}, '
+    "one line a problem"
+)
+"""What to do with a log that cannot be read."""
+
+FINISHES: Mapping[str, Finish] = {
+    "stop": Finish.STOP,
+    "eos": Finish.STOP,
+    "endoftext": Finish.STOP,
+    "length": Finish.LENGTH,
+    "max_tokens": Finish.LENGTH,
+    "model_length": Finish.LENGTH,
+}
+"""The names that servers and tools have for why a reply ended; any other name tells nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A tool's log: its problems with their draws, and what was left out or had to be chosen.
+
+    A sample without an answer is to be read from its text; an empty answer says that the tool found none.
+    `votes` is `False` where replies have no answers to compare, as programs have none.
+    """
+
+    tool: str
+    recordings: list[Recording]
+    notes: list[str] = field(default_factory=list)
+    votes: bool = True
+
+
+@dataclass(slots=True)
+class Problem:
+    """A problem of a log while its draws are collected."""
+
+    id: str
+    prompt: str
+    gold: str | None = None
+    group: str = "unknown model"
+    task: str | None = None
+    line: int | None = None
+    messages: tuple[Message, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    samples: list[RecordedSample] = field(default_factory=list)
+    n_correct: int | None = None
+
+    def recording(self) -> Recording:
+        """The problem with its draws, as any other file of recorded samples gives it."""
+        sweep = {} if self.task is None else {"task": self.task}
+        return Recording(
+            self.id,
+            self.prompt,
+            self.gold,
+            tuple(self.samples),
+            group=self.group,
+            line=self.line,
+            sweep=sweep,
+            messages=self.messages,
+            settings=self.settings,
+            n_right=self.n_correct,
+        )
+
+
+def log_of(path: Path, tool: str, problems: Iterable[Problem], notes: Sequence[str] = (), *, votes: bool = True) -> Log:
+    """A log of problems that have draws. Raises `FileFormatError` where none has."""
+    recordings = [problem.recording() for problem in problems if problem.samples]
+    if not recordings:
+        raise FileFormatError(path, None, f"no samples in this {tool} log" + "".join(f"; {note}" for note in notes))
+    return Log(tool, recordings, [f"{path.name}: {note}" for note in notes], votes)
+
+
+def half(path: Path, line: int | None, tool: str, missing: str) -> FileFormatError:
+    """The refusal of a log that lacks what is needed: what is missing, and how to convert it."""
+    return FileFormatError(path, line, f"looks like a log of {tool}, but {missing}; {CONVERT}")
+
+
+def parsed(path: Path, text: str | bytes, what: str) -> Any:
+    """Text as JSON. Raises `FileFormatError` that names `what` the text is, for text that is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(path, None, f"{what} is not JSON: {error}") from error
+
+
+def loaded(path: Path) -> Any:
+    """A file's JSON. Raises `FileFormatError`."""
+    try:
+        return parsed(path, path.read_bytes(), "its content")
+    except OSError as error:
+        raise FileFormatError(path, None, f"cannot be read: {error.strerror}") from error
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """An object as it is, and anything else as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: Any) -> list[Any]:
+    """A list as it is, and anything else as an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def whole(value: Any) -> int | None:
+    """A count as a tool tells it, or `None` where it tells none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return None
+    return int(value)
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or `None` for anything else; `true` and `false` are 1 and 0."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def as_text(value: Any) -> str | None:
+    """A gold answer or a told one as text: numbers without a needless fraction, lists and objects as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def content_text(content: Any) -> str:
+    """The text of a message: its content, or the text parts of it."""
+    if isinstance(content, str):
+        return content
+    parts = []
+    for part in items(content):
+        kind = mapping(part).get("type")
+        if isinstance(part, str):
+            parts.append(part)
+        elif isinstance(text := mapping(part).get("text"), str):
+            parts.append(text)
+        elif kind not in ("reasoning", "thinking"):
+            parts.append(f"[{kind}]")
+    return "\n".join(parts)
+
+
+def messages_of(turns: Any) -> tuple[Message, ...]:
+    """A conversation in the form of the chat APIs; a `developer` message is the system's."""
+    found = []
+    for turn in items(turns):
+        role = str(mapping(turn).get("role", ""))
+        found.append(Message("system" if role == "developer" else role, content_text(mapping(turn).get("content"))))
+    return tuple(found)
+
+
+def last_user(messages: Sequence[Message]) -> str:
+    """What was asked: the last message of the user."""
+    return next((m.content for m in reversed(messages) if m.role == "user"), "")
+
+
+def settings_of(options: Mapping[str, Any]) -> Settings:
+    """How a model was asked to sample, under the names that the OpenAI API and most tools have for it."""
+    stop = options.get("stop", options.get("stop_seqs", options.get("stop_sequences", options.get("until"))))
+    stops = (stop,) if isinstance(stop, str) else tuple(s for s in items(stop) if isinstance(s, str))
+    most = next((options[name] for name in MOST_TOKENS if options.get(name) is not None), None)
+    temperature = number(options.get("temperature"))
+    if options.get("do_sample") is False:
+        temperature = 0.0
+    return Settings(temperature, whole(most), number(options.get("top_p")), whole(options.get("top_k")), stops or None)
+
+
+MOST_TOKENS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "max_gen_toks", "tokens_to_generate")
+
+
+def verdict_note(n_partial: int, name: str) -> list[str]:
+    """What is said of draws that were given a part of the credit."""
+    if not n_partial:
+        return []
+    return [f"{n_partial} draws have a part of the credit by {name}, and count as wrong: only full credit is right"]

@@ -1,0 +1,201 @@
+"""The logs of other tools that mull reads, and the one way in to all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mull.errors import FileFormatError
+from mull.files.lines import read_jsonl
+from mull.files.logs import (
+    base,
+    batches,
+    evalplus,
+    harness,
+    helm,
+    inspect_ai,
+    lighteval,
+    nemo_skills,
+    promptfoo,
+    tables,
+    trl,
+    verifiers,
+)
+from mull.files.logs.base import CONVERT, Log
+from mull.files.recording import Recording
+from mull.files.records import read_recordings
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A tool's log: its files, what each part of it becomes, and what marks it.
+
+    `fields` are those that a JSON object, the first line or a table's columns must have; one of `one_of` too, where
+    there are any.
+    """
+
+    tool: str
+    files: str
+    taken: str
+    reader: Callable[[Path, Any], Log]
+    suffixes: tuple[str, ...]
+    fields: frozenset[str]
+    one_of: frozenset[str] = frozenset()
+
+    def is_marked(self, names: frozenset[str]) -> bool:
+        """Whether a log with these fields at its top, in its first line or as its columns is of this tool."""
+        return self.fields <= names and (not self.one_of or bool(self.one_of & names))
+
+
+LINES = (".jsonl", ".gz")
+FORMATS = (
+    Format(
+        "inspect_ai",
+        "*.eval, *.json (since 0.3.41)",
+        "epochs are draws; the first scorer's values are verdicts and its answers vote; usage tells tokens",
+        inspect_ai.read,
+        (".eval", ".json"),
+        frozenset({"version", "eval"}),
+    ),
+    Format(
+        "lm-evaluation-harness",
+        "samples_*.jsonl beside results_*.json (0.4)",
+        "repeats are draws; the first filter's answers vote; the metric is the verdict on one, the target on several",
+        harness.read,
+        LINES,
+        frozenset({"doc_id", "resps"}),
+    ),
+    Format(
+        "evalplus",
+        "*_eval_results.json (0.3)",
+        "a task's programs are draws; base and extra tests are the verdict; no votes, no prompts",
+        evalplus.read,
+        (".json",),
+        frozenset({"eval", "hash", "date"}),
+    ),
+    Format(
+        "lighteval",
+        "details_*.parquet (since 0.11)",
+        "texts are draws; the metric is the verdict on one text, the gold on several; output_tokens are counted",
+        lighteval.read,
+        (".parquet",),
+        frozenset({"doc", "metric", "model_response"}),
+    ),
+    Format(
+        "verifiers",
+        "results.jsonl beside metadata.json (to 0.3)",
+        "rollouts of an example are draws; a reward of at least pass_threshold is right; token_usage tells tokens",
+        verifiers.read,
+        LINES,
+        frozenset({"prompt", "completion", "reward"}),
+    ),
+    Format(
+        "verifiers",
+        "traces.jsonl (since 0.4)",
+        "episodes of a task are draws; the weighted sum of rewards, 0 or 1, is the verdict",
+        verifiers.read_traces,
+        LINES,
+        frozenset({"env", "task", "traces"}),
+    ),
+    Format(
+        "TRL",
+        "completions_*.parquet (log_completions=True)",
+        "completions of a prompt in a step are draws; the reward that says what is right is the verdict",
+        trl.read,
+        (".parquet",),
+        frozenset({"step", "prompt", "completion"}),
+    ),
+    Format(
+        "HELM",
+        "scenario_state.json beside per_instance_stats.json (0.5)",
+        "completions are draws; the run's metric is the verdict on one, the correct references on several",
+        helm.read,
+        (".json",),
+        frozenset({"adapter_spec", "request_states"}),
+    ),
+    Format(
+        "NeMo-Skills",
+        "output.jsonl, output-rs*.jsonl, or their folder",
+        "generations of a problem are draws; predicted_answer votes; symbolic_correct or the judgement is the verdict",
+        nemo_skills.read,
+        LINES,
+        frozenset({"generation"}),
+        frozenset({"expected_answer", "predicted_answer", "symbolic_correct", "is_correct"}),
+    ),
+    Format(
+        "promptfoo",
+        "results as .json or .jsonl (since 0.100)",
+        "repeats of a test are draws; the assertions are the verdict; tokenUsage tells tokens",
+        promptfoo.read,
+        (".json",),
+        frozenset({"evalId", "results"}),
+    ),
+    Format(
+        "promptfoo",
+        "results as .jsonl",
+        "as above; how replies were sampled is not told",
+        promptfoo.read,
+        LINES,
+        frozenset({"testIdx", "promptIdx", "success"}),
+    ),
+    Format(
+        "OpenAI or vLLM batches",
+        "a batch's output.jsonl beside its input.jsonl",
+        "the choices of a request are draws; no verdicts: for mull bank import and recorded:",
+        batches.read,
+        LINES,
+        frozenset({"custom_id", "response"}),
+    ),
+)
+"""In the order in which they are tried."""
+
+
+def read(path: Path) -> Log | None:
+    """The log that a file or folder is, or `None` where it is no other tool's. Raises `FileFormatError`."""
+    if path.is_dir():
+        return nemo_skills.read(path) if any(path.glob(nemo_skills.PARTS)) else None
+    if path.suffix == ".eval":
+        return inspect_ai.read(path)
+    if path.suffix == ".json":
+        content = base.loaded(path)
+        if not isinstance(content, dict):
+            return None
+        found = _marked(path, frozenset(content))
+        if found is None:
+            raise FileFormatError(path, None, _unknown(content))
+        return found.reader(path, content)
+    if path.suffix == ".parquet":
+        found = _marked(path, tables.columns(path))
+        return None if found is None else found.reader(path, None)
+    if path.suffix == ".jsonl" or path.name.endswith(".jsonl.gz"):
+        first = next(read_jsonl(path), None)
+        found = None if first is None else _marked(path, frozenset(first[1]))
+        return None if found is None else found.reader(path, None)
+    return None
+
+
+def recordings(path: Path, group: str | None = None) -> list[Recording]:
+    """The problems of a file of recorded samples or of another tool's log, only those of one `group` if it is named.
+
+    Raises `FileFormatError` as `read` and `read_recordings` do.
+    """
+    log = read(path)
+    if log is None:
+        return read_recordings(path, group)
+    found = [one for one in log.recordings if group is None or one.group == group]
+    if not found:
+        groups = sorted({str(one.group) for one in log.recordings})
+        raise FileFormatError(path, None, f"no samples of the model {group!r}; it has {', '.join(groups)}")
+    return found
+
+
+def _marked(path: Path, names: frozenset[str]) -> Format | None:
+    return next((f for f in FORMATS if path.suffix in f.suffixes and f.is_marked(names)), None)
+
+
+def _unknown(content: Mapping[str, Any]) -> str:
+    has = ", ".join(list(content)[:8]) or "nothing"
+    tools = ", ".join(dict.fromkeys(f.tool for f in FORMATS if ".json" in f.suffixes))
+    return f"is no log that is known (it has {has}; known as JSON: {tools}); see `mull list formats`, or {CONVERT}"
