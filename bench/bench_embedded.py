@@ -22,6 +22,7 @@ from mull import Draw, Params, Prompt
 from mull.models.embedded import EmbeddedModel
 from mull.runtime import WEIGHTS, engine, session
 from mull.tasks.synthetic import ChainTask
+from mull.testing import FakePurse
 
 N_TOKENS = 100
 BATCHES = (16, 32, 64, 128, 256)
@@ -64,7 +65,7 @@ async def draw_all(model: EmbeddedModel, prompts: list[Prompt], n_draws: int, fi
     async def one(prompt: Prompt) -> int:
         draws = [Draw(i, first_seed + i) for i in range(n_draws)]
         params = Params(max_tokens=N_TOKENS)
-        return sum([s.cost.output_tokens or 0 async for s in model.sample(prompt, params, draws, lambda cost: None)])
+        return sum([s.cost.output_tokens or 0 async for s in model.sample(prompt, params, draws, FakePurse())])
 
     return sum(await asyncio.gather(*map(one, prompts)))
 

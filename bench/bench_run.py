@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from mull import AnswerKind, Cost, Draw, Finish, Params, Problem, Prompt, Run, Sample
 from mull.strategies.parallel import Majority
+from mull.testing import FakePurse
+from mull.types import Purse
 
 N = 256
 N_PROBLEMS = 40
@@ -26,7 +28,7 @@ class Instant:
         return self._cost
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         for draw in draws:
             text = f"<think>one two three</think>\nanswer: {draw.seed % 7}"
@@ -44,7 +46,7 @@ async def model_alone() -> None:
     for i in range(N_PROBLEMS):
         prompt = Prompt.user(f"question {i}")
         draws = [Draw(k, k) for k in range(N)]
-        async for _ in Instant().sample(prompt, Params(), draws, lambda cost: None):
+        async for _ in Instant().sample(prompt, Params(), draws, FakePurse()):
             pass
 
 

@@ -22,6 +22,7 @@ from mull.replies.answers import classes
 from mull.replies.steps import FOLDS, fold
 from mull.report.words import percent, points
 from mull.run import Run
+from mull.run.calls import MeteredCalls
 from mull.stats.intervals import wilson
 from mull.stats.paired import paired
 from mull.strategies import pick
@@ -52,7 +53,7 @@ async def problem_of(task: ChainTask, problem: Problem, models: dict[tuple[str, 
     place = pick.representative(ballot.answer, answers)
     right["", "", "", "majority"].append(0.0 if place is None else correct[place])
     for (readout, target), model in models.items():
-        steps = [score.steps for score in await model.score(problem, samples)]
+        steps = [score.steps for score in await MeteredCalls().score(model, problem, samples)]
         for how in FOLDS:
             scores = [Score(fold(values, how) if values else None) for values in steps]  # type: ignore[arg-type]
             vote = pick.weighted(answers, scores, random.Random(problem.id))

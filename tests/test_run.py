@@ -1,7 +1,7 @@
 """The run: numbered draws, ceilings that are held, leaving early, deadlines, unknown costs."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from mull import Budget, Cost, Draw, MemoryBank, Params, Prompt, Run, Sample, Stopped, UsageError
 from mull.bank.keys import digest, question, seed_of
-from mull.run.asks import Ask
 from mull.run.trace import Trace
 from mull.testing import PROBLEM, FakeModel, FakeVerifier, assert_within, fake_run
+from mull.types import Ask, Purse
 
 
 def drawn(run: Run, n: int, prompt: Prompt = PROBLEM.prompt, params: Params | None = None) -> list[Sample]:
@@ -117,16 +117,16 @@ class Forgetful(FakeModel):
     """A model that tells what its cancelled draws had cost."""
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         n_left = len(draws)
         try:
-            async for sample in super().sample(prompt, params, draws, lost):
+            async for sample in super().sample(prompt, params, draws, purse):
                 n_left -= 1
                 yield sample
         finally:
             for _ in range(n_left):
-                lost(Cost(1, 5, 7))
+                purse.lost(Cost(1, 5, 7))
 
 
 def test_cancelled_draws_are_spend() -> None:
@@ -184,9 +184,9 @@ class Untold(FakeModel):
     """A server that does not say how many tokens a reply had."""
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
-        async for s in super().sample(prompt, params, draws, lost):
+        async for s in super().sample(prompt, params, draws, purse):
             yield Sample(s.prompt, s.text, s.finish, Cost(1, None, None, 0, None, None, None, None), s.draw, s.seed)
 
 
@@ -363,7 +363,7 @@ def test_a_deadline_ends_the_drawing_and_keeps_what_there_is() -> None:
 
 
 class Slow(FakeVerifier):
-    async def score(self, problem, samples):
+    async def score(self, problem, samples, calls):
         await asyncio.sleep(60)
 
 
@@ -381,7 +381,7 @@ def test_a_deadline_ends_the_scoring_too() -> None:
 
 class Timid(FakeModel):
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         raise TimeoutError("mine")
         yield  # a generator, as the protocol says

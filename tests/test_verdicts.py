@@ -28,6 +28,7 @@ from mull.bank import open_bank
 from mull.bank.keys import behaviour_key, preference_key, score_key
 from mull.errors import ModelError
 from mull.testing import PROBLEM, FakeExecutor, FakeJudge, FakeModel, FakeVerifier, fake_run
+from mull.types import Calls
 
 COST = Cost(1, 0, 0, 5, 0, 0.0, 0.0, 0.0)
 
@@ -72,7 +73,7 @@ class Verifier:
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         return replace(COST, calls=len(samples), verifier_tokens=5 * len(samples))
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         await asyncio.sleep(self.delay)
         self.seen += [sample.text for sample in samples]
         return [self.scores[sample.text].pop(0) for sample in samples]

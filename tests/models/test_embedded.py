@@ -22,6 +22,7 @@ from mull.models.embedded import EmbeddedModel, Mini, Nano, NanoThink
 from mull.runtime import WEIGHTS
 from mull.runtime.session import read_safetensors
 from mull.tasks.synthetic import ChainTask, CountdownTask
+from mull.testing import FakePurse
 
 NANO = Nano()
 PROMPT = Prompt.user("b:a+45;a:9;c:b-30;c?")
@@ -38,7 +39,7 @@ async def draw_async(
     prompt: Prompt, seeds: tuple[int, ...], params: Params | None = None, model: EmbeddedModel = NANO
 ) -> list[Sample]:
     draws = [Draw(i, seed) for i, seed in enumerate(seeds)]
-    samples = [s async for s in model.sample(prompt, params or Params(max_tokens=60), draws, lambda cost: None)]
+    samples = [s async for s in model.sample(prompt, params or Params(max_tokens=60), draws, FakePurse())]
     return sorted(samples, key=lambda s: s.draw)
 
 
@@ -334,32 +335,32 @@ def test_a_quote_is_never_exceeded() -> None:
 
 
 def test_draws_that_finished_together_with_the_last_one_taken_are_told_as_lost() -> None:
-    lost: list[Cost] = []
+    purse = FakePurse()
 
     async def first() -> None:
         draws = [Draw(i, i) for i in range(20)]
-        async with aclosing(NANO.sample(PROMPT, Params(max_tokens=1), draws, lost.append)) as stream:
+        async with aclosing(NANO.sample(PROMPT, Params(max_tokens=1), draws, purse)) as stream:
             await anext(stream)
 
     asyncio.run(first())
     # A worker begins with its share, half of them, and all of a share end after their one token.
-    assert len(lost) >= 9
+    assert len(purse.losses) >= 9
 
 
 def test_leaving_early_frees_the_rows_and_tells_what_was_lost() -> None:
-    lost: list[Cost] = []
+    purse = FakePurse()
     draws = [Draw(i, i) for i in range(300)]
 
     async def leave() -> int:
-        stream = NANO.sample(PROMPT, Params(max_tokens=400), draws, lost.append)
+        stream = NANO.sample(PROMPT, Params(max_tokens=400), draws, purse)
         async for _ in stream:
             break
         await stream.aclose()
         return 1
 
     asyncio.run(leave())
-    assert 0 < len(lost) < 300
-    assert all(cost.calls == 1 and cost.output_tokens is not None for cost in lost)
+    assert 0 < len(purse.losses) < 300
+    assert all(cost.calls == 1 and cost.output_tokens is not None for cost in purse.losses)
     engine = NANO._model.engine
     assert not engine._waiting
     assert len(draw(seeds=(1,))) == 1
@@ -461,7 +462,7 @@ def test_an_engine_that_breaks_tells_everybody_who_waits() -> None:
     bad_draws = [Draw(0, -1)]
 
     async def ask() -> None:
-        async for _ in model.sample(PROMPT, broken, bad_draws, lambda cost: None):
+        async for _ in model.sample(PROMPT, broken, bad_draws, FakePurse()):
             pass
 
     with pytest.raises(ModelError, match="nano failed"):

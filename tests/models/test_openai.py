@@ -11,6 +11,7 @@ from fault_server import FaultServer, says
 from mull import Budget, Cost, Finish, Message, Params, Prompt, Run, UsageError
 from mull.bank import open_bank
 from mull.cost import Price
+from mull.testing import FakePurse
 from mull.types import Draw
 from mull.wire.address import clean_url
 
@@ -226,15 +227,15 @@ async def test_leaving_early_closes_the_requests_and_what_they_cost_is_not_nothi
         model = served(server)
         await model.prepare()
         server.latency = 30.0
-        lost: list[Cost] = []
+        purse = FakePurse()
         draws = [Draw(i, i) for i in range(4)]
-        async with aclosing(model.sample(HELLO, Params(), draws, lost.append)) as stream:
+        async with aclosing(model.sample(HELLO, Params(), draws, purse)) as stream:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):
                     await anext(stream)
         await server.all_gone(4)
-    assert len(lost) == 4
-    assert all(cost.calls == 1 and cost.output_tokens is None and cost.seconds > 0.1 for cost in lost)
+    assert len(purse.losses) == 4
+    assert all(cost.calls == 1 and cost.output_tokens is None and cost.seconds > 0.1 for cost in purse.losses)
 
 
 async def test_draws_that_wait_in_line_when_a_strategy_leaves_cost_nothing(served) -> None:
@@ -242,12 +243,12 @@ async def test_draws_that_wait_in_line_when_a_strategy_leaves_cost_nothing(serve
         model = served(server, concurrency=2)
         await model.prepare()
         server.latency = 30.0
-        lost: list[Cost] = []
-        async with aclosing(model.sample(HELLO, Params(), [Draw(i, i) for i in range(9)], lost.append)) as stream:
+        purse = FakePurse()
+        async with aclosing(model.sample(HELLO, Params(), [Draw(i, i) for i in range(9)], purse)) as stream:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):
                     await anext(stream)
-    assert len(lost) == 2
+    assert len(purse.losses) == 2
 
 
 async def test_a_deadline_ends_draws_under_way(served) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import math
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from mull.strategies import confidence
 from mull.strategies.confident import ConfidenceStop, ConfidenceVote
 from mull.tasks.synthetic import ChainTask
 from mull.testing import PROBLEM, FakeModel, fake_run, solve
-from mull.types import Cost, Draw
+from mull.types import Cost, Draw, Purse
 
 CHAIN = Problem("chain", Prompt.user("b:a+45;a:9;c:b-30;c?"))
 
@@ -92,7 +92,7 @@ class Scripted(FakeModel):
     script: list[tuple[str, float]] = field(default_factory=list)
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         for draw in draws:
             self.seen.append((prompt, params, draw))

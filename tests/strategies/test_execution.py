@@ -1,6 +1,6 @@
 """Strategies that run programs, on scripted models and in the real sandbox."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from mull.programs.executor import PythonExecutor
 from mull.strategies.execution import Agree, Cluster, Mbr
 from mull.strategies.repair import Distinguish, Repair, Selection
 from mull.testing import FakeModel, fake_run, solve
+from mull.types import Purse
 
 pytestmark = pytest.mark.skipif(not Path("/usr/bin/bwrap").exists(), reason="no bubblewrap on this machine")
 
@@ -52,7 +53,7 @@ class Scripted:
         return Cost(1, 1, 1)
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         asked = prompt.messages[-1].content
         self.seen.append(asked)
@@ -158,13 +159,13 @@ def test_a_tournament_on_inputs_that_separate() -> None:
         """Names the program that calls `max` or `sorted`."""
 
         async def sample(
-            self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+            self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
         ) -> AsyncGenerator[Sample, None]:
             asked = prompt.messages[-1].content
             if "Which program does what" in asked:
                 first = asked.partition("\nB:\n")[0]
                 self.replies["Which program does what"] = ["answer: B" if "xs[0]" in first else "answer: A"]
-            async for sample in super().sample(prompt, params, draws, lost):
+            async for sample in super().sample(prompt, params, draws, purse):
                 yield sample
 
     script = Knowing({"Do not solve this": ["assert top([1, 2]) == 2"], HEADER: [FIRST, FIRST, FIRST, *GOOD[:2]]})

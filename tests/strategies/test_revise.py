@@ -14,7 +14,7 @@ from mull.models.embedded import Nano
 from mull.strategies.revise import AGAIN, Revise
 from mull.tasks.synthetic import ChainTask
 from mull.testing import FakeModel, StubVerifier, solve
-from mull.types import Cost, Draw, Verifier
+from mull.types import Calls, Cost, Draw, Verifier
 
 PROBLEM = Problem("p", Prompt.user("Which letter?"), AnswerKind.TEXT)
 
@@ -80,7 +80,7 @@ def test_a_critique_is_written_by_the_model_and_shown() -> None:
 def test_what_tests_say_is_shown_and_a_chain_that_passes_ends() -> None:
     @dataclass
     class Tests(StubVerifier):
-        async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+        async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
             return [
                 Score(float(s.reply[-1] == "b"), why="" if s.reply[-1] == "b" else "test 1 failed") for s in samples
             ]

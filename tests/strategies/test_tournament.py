@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ from mull.strategies.tournament import (
     schedule,
     winner,
 )
+from mull.types import Calls, Purse
 
 PROBLEM = Problem("p", Prompt.user("q"))
 N_SIMULATED = 200_000
@@ -111,7 +112,7 @@ class Coins:
         return Cost(1)
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         for draw in draws:
             is_right = random.Random(draw.seed).random() < self.p_gen
@@ -133,7 +134,7 @@ class Referee:
     def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
         return Cost(len(pairs))
 
-    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair], calls: Calls) -> Sequence[Preference]:
         rng = random.Random(self.seed + self.asked)
         self.asked += len(pairs)
         verdicts = []
@@ -191,9 +192,9 @@ def test_a_round_is_one_request_to_the_judge() -> None:
     requests: list[int] = []
 
     class Counting(Referee):
-        async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
+        async def prefer(self, problem: Problem, pairs: Sequence[Pair], calls: Calls) -> Sequence[Preference]:
             requests.append(len(pairs))
-            return await super().prefer(problem, pairs)
+            return await super().prefer(problem, pairs, calls)
 
     played(Tournament(8, 2), 0.0, Counting())
     assert requests == [8, 4, 2]

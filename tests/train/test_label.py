@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from mull.run import Run
 from mull.tasks.synthetic import ChainTask
 from mull.train import data
 from mull.train.label import Labelled, OmegaPRM, agreement, first_wrong, labels_per_million, math_shepherd
-from mull.types import Draw
+from mull.types import Draw, Purse
 
 PROBLEM = Problem("p", Prompt.user("q"))
 
@@ -44,7 +44,7 @@ class StepModel:
         return Cost(1, 1, self.n_steps, 0, 0, 0.0, 0.0, 0.0)
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         for draw in draws:
             if self.is_dead:

@@ -11,6 +11,7 @@ import pytest
 
 from mull import Finish, Problem, Prompt, Sample
 from mull.errors import UsageError
+from mull.run.calls import MeteredCalls
 from mull.runtime import WEIGHTS
 from mull.train import data
 from mull.train.label import Labelled
@@ -73,7 +74,9 @@ def test_a_process_reward_model_is_trained_and_the_runtime_says_what_torch_says(
     one = solution(999, False)
     problem = Problem("p", Prompt.user(one.prompt))
     verifier = Trained(str(tmp_path / "prm"))
-    (score,) = asyncio.run(verifier.score(problem, [Sample(problem.prompt, "".join(one.steps), Finish.STOP)]))
+    (score,) = asyncio.run(
+        verifier.score(problem, [Sample(problem.prompt, "".join(one.steps), Finish.STOP)], MeteredCalls())
+    )
     assert len(score.steps) == 6
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "prm")
     encoded = reward.encode(tokenizer, one, "hard")
@@ -99,7 +102,9 @@ def test_an_outcome_reward_model_is_trained_on_pairs(tmp_path: Path) -> None:
     one = solution(999, True)
     problem = Problem("p", Prompt.user(one.prompt))
     (score,) = asyncio.run(
-        Trained(str(tmp_path / "orm")).score(problem, [Sample(problem.prompt, "".join(one.steps), Finish.STOP)])
+        Trained(str(tmp_path / "orm")).score(
+            problem, [Sample(problem.prompt, "".join(one.steps), Finish.STOP)], MeteredCalls()
+        )
     )
     assert score.steps == ()
     assert score.value is not None

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 
 from mull import Cost, Finish, Problem, Prompt, Sample, Score, UsageError
+from mull.run.calls import MeteredCalls
+from mull.types import Calls
 from mull.verifiers.combine import Calibrated, Combined, Isotonic, fit_label_model, isotonic, naive_bayes
 
 N = 3000
@@ -109,7 +111,7 @@ class Fixed:
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         return Cost(len(samples))
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         found = dict(self.table)
         return [Score(found[s.text], cost=Cost(1), why="" if found[s.text] is not None else "down") for s in samples]
 
@@ -121,14 +123,14 @@ def test_combined_and_calibrated_verifiers_are_verifiers() -> None:
     verifiers = tuple(Fixed(name, tuple(zip("abc", row, strict=True))) for name, row in rows.items())
     _, scores = simulated([0.9, 0.8, 0.8], [0.1, 0.2, 0.2])
     both = Combined(verifiers, fit_label_model(scores))
-    high, low, none = asyncio.run(both.score(problem, samples))
+    high, low, none = asyncio.run(both.score(problem, samples, MeteredCalls()))
     assert high.value is not None
     assert low.value is not None
     assert high.value > 0.9
     assert low.value < 0.2
-    assert (none.value, none.why, none.cost.calls) == (None, "down", 3)
-    assert both.quote(problem, samples).calls == 9
+    assert (none.value, none.why, none.drawn.calls) == (None, "down", 3)
+    assert both.quote(problem, samples) == Cost(), "its verifiers are held for by themselves"
     assert both.name == "x+y+z"
     calm = Calibrated(verifiers[0], Isotonic((0.0, 0.5), (0.25, 0.75)))
-    assert [s.value for s in asyncio.run(calm.score(problem, samples))] == [0.75, 0.25, None]
+    assert [s.value for s in asyncio.run(calm.score(problem, samples, MeteredCalls()))] == [0.75, 0.25, None]
     assert calm.identity != verifiers[0].identity

@@ -12,6 +12,7 @@ import pytest
 import mull
 from mull import spec
 from mull.errors import UsageError
+from mull.run.calls import MeteredCalls
 from mull.runtime.session import Binding, Session
 from mull.types import Finish, Problem, Prompt, Sample
 from mull.verifiers.reading import Asked, Reading, Rows, sigmoid, softmax
@@ -63,20 +64,20 @@ async def test_nano_read_by_transformers_and_by_the_embedded_runtime_agrees() ->
     problem = Problem("p", Prompt.user("a:7,b:a*6,b?"))
     local = RewardModel(str(NANO), PLAIN, Inside(Local(str(NANO))), "min")
     embedded = RewardModel("nano", PLAIN, Inside(Embedded()), "min")
-    (one,) = await local.score(problem, [sample()])
-    (two,) = await embedded.score(problem, [sample()])
+    (one,) = await local.score(problem, [sample()], MeteredCalls())
+    (two,) = await embedded.score(problem, [sample()], MeteredCalls())
     assert len(one.steps) == 3
     assert one.steps == pytest.approx(two.steps, abs=1e-5)
     assert one.value == min(one.steps)
     assert one.cost.verifier_tokens == two.cost.verifier_tokens
-    (refused,) = await local.score(PROBLEM, [sample()])
+    (refused,) = await local.score(PROBLEM, [sample()], MeteredCalls())
     assert refused.value is None
     assert "the question holds ';'" in refused.why
 
 
 async def test_turns_are_read_before_each_answer() -> None:
     reading = Reading("turns", "pair", "softmax", split="\n", start="{question}\n", pair=("+", "-"))
-    (one,) = await RewardModel(str(NANO), reading, Inside(Local(str(NANO)))).score(PROBLEM, [sample()])
+    (one,) = await RewardModel(str(NANO), reading, Inside(Local(str(NANO)))).score(PROBLEM, [sample()], MeteredCalls())
     model = transformers.AutoModelForCausalLM.from_pretrained(NANO, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(NANO)
     steps = ["a:7;b:a*6;b?\nb:a", "b:a*6=7*6=42", "answer: 42"]
@@ -107,7 +108,9 @@ def classifiers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 async def test_a_sequence_classifier_is_an_outcome_model(classifiers: dict[str, Path]) -> None:
     folder = classifiers["SequenceClassification"]
     option = f"orm:model={folder},preset=bradley-terry,server=transformers"
-    scores = await spec.build("verifier", spec.VERIFIERS, option).score(PROBLEM, [sample(), sample("b:a")])
+    scores = await spec.build("verifier", spec.VERIFIERS, option).score(
+        PROBLEM, [sample(), sample("b:a")], MeteredCalls()
+    )
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     for one, reply in zip(scores, (REPLY, "b:a"), strict=True):
@@ -120,7 +123,7 @@ async def test_a_sequence_classifier_is_an_outcome_model(classifiers: dict[str, 
 async def test_a_token_classifier_is_a_process_model(classifiers: dict[str, Path]) -> None:
     folder = classifiers["TokenClassification"]
     reading = Reading("chat", "class", "softmax", split="\n", tag="<", index=1, at="tag", fold="prod")
-    (one,) = await RewardModel("m", reading, Inside(Local(str(folder)))).score(PROBLEM, [sample()])
+    (one,) = await RewardModel("m", reading, Inside(Local(str(folder)))).score(PROBLEM, [sample()], MeteredCalls())
     model = transformers.AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     text = "<bos><user>a:7;b:a*6;b?<assistant>b:a<b:a*6=7*6=42<answer: 42<<eos>"
@@ -136,7 +139,7 @@ async def test_pieces_are_tokenized_one_by_one(classifiers: dict[str, Path]) -> 
     reading = Reading(
         "plain", "class", "softmax", split="\n", start="{question}\n", tag="\n", index=1, at="piece", fold="mean"
     )
-    (one,) = await RewardModel("m", reading, Inside(Local(str(folder)))).score(PROBLEM, [sample()])
+    (one,) = await RewardModel("m", reading, Inside(Local(str(folder)))).score(PROBLEM, [sample()], MeteredCalls())
     model = transformers.AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     ids = tokenizer("a:7;b:a*6;b?\n" + REPLY + "\n", add_special_tokens=False, return_tensors="pt")["input_ids"]
@@ -149,10 +152,10 @@ async def test_a_head_that_was_never_trained_is_refused() -> None:
     """transformers makes up the weights that a checkpoint lacks, and only warns: such a model would score at random."""
     verifier = spec.build("verifier", spec.VERIFIERS, f"orm:model={NANO},preset=bradley-terry,server=transformers")
     with pytest.raises(UsageError, match=r"it has no score\.weight"):
-        await verifier.score(PROBLEM, [sample()])
+        await verifier.score(PROBLEM, [sample()], MeteredCalls())
 
 
 async def test_a_model_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     verifier = spec.build("verifier", spec.VERIFIERS, f"orm:model={tmp_path},preset=bradley-terry,server=transformers")
     with pytest.raises(UsageError, match="transformers cannot load"):
-        await verifier.score(PROBLEM, [sample()])
+        await verifier.score(PROBLEM, [sample()], MeteredCalls())

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from mull.errors import UsageError
+from mull.run.calls import MeteredCalls
 from mull.types import Finish, Problem, Prompt, Sample, Score
 from mull.verifiers.lean import LeanProof, candidate_source, foreign_axioms
 from mull.verifiers.proof import CoqProof, proof_text
@@ -26,7 +27,9 @@ INDUCTION = "induction n as [|n IH]; intro m; simpl; [now rewrite <- plus_n_O | 
 
 async def scores(given: dict[str, str], *replies: str, **options: str) -> list[Score]:
     problem = Problem("p", PROMPT, given=given)
-    return list(await CoqProof(**options).score(problem, [Sample(PROMPT, r, Finish.STOP) for r in replies]))
+    return list(
+        await CoqProof(**options).score(problem, [Sample(PROMPT, r, Finish.STOP) for r in replies], MeteredCalls())
+    )
 
 
 @needs_coq
@@ -132,7 +135,7 @@ async def test_a_broken_statement_is_the_problems_fault() -> None:
         await scores({"theorem": "forall n, n ="}, TRUE_PROOF)
     with pytest.raises(UsageError, match="must be one word, not 'a b'"):
         await scores({**FALSE, "name": "a b"}, TRUE_PROOF)
-    [score] = await CoqProof().score(Problem("q", PROMPT), [Sample(PROMPT, TRUE_PROOF, Finish.STOP)])
+    [score] = await CoqProof().score(Problem("q", PROMPT), [Sample(PROMPT, TRUE_PROOF, Finish.STOP)], MeteredCalls())
     assert score.value is None
 
 
@@ -189,4 +192,4 @@ async def test_without_lean_it_says_so() -> None:
         pytest.skip("Lean is installed")
     problem = Problem("p", PROMPT, given={"theorem": "1 = 1"})
     with pytest.raises(UsageError, match="the box cannot run /usr/bin/lean"):
-        await LeanProof().score(problem, [Sample(PROMPT, "by rfl", Finish.STOP)])
+        await LeanProof().score(problem, [Sample(PROMPT, "by rfl", Finish.STOP)], MeteredCalls())

@@ -20,6 +20,7 @@ from aiohttp import web
 from mull import spec
 from mull.errors import UnknownNameError, UsageError
 from mull.run import Run
+from mull.run.calls import MeteredCalls
 from mull.strategies import pick
 from mull.testing import FakeModel, solve
 from mull.types import Budget, Cost, Finish, Message, Problem, Prompt, Sample, Score
@@ -42,7 +43,7 @@ async def score(text_or_texts: str | Sequence[str], option: str, fake: Fake, pro
     texts = [text_or_texts] if isinstance(text_or_texts, str) else text_or_texts
     async with serving(fake) as url:
         verifier = spec.build("verifier", spec.VERIFIERS, option.replace("URL", url))
-        return list(await verifier.score(problem, [sample(text) for text in texts]))
+        return list(await verifier.score(problem, [sample(text) for text in texts], MeteredCalls()))
 
 
 def qwen(steps: Sequence[str]) -> list[dict[str, str]]:
@@ -211,7 +212,7 @@ async def test_a_server_that_is_down_leaves_samples_unscored_with_the_reason() -
     async with serving(Fake()) as url:
         pass
     verifier = spec.build("verifier", spec.VERIFIERS, f"prm:model=m,base_url={url},preset=qwen-math-prm,patience=0.1")
-    (one,) = await verifier.score(PROBLEM, [sample(GOOD)])
+    (one,) = await verifier.score(PROBLEM, [sample(GOOD)], MeteredCalls())
     assert one.value is None
     assert f"{url}/pooling: it refused every request for 0.1 s: cannot connect" in one.why
     assert one.cost == Cost()
@@ -373,7 +374,7 @@ async def test_a_failed_draw_has_no_score() -> None:
     async with serving(fake) as url:
         verifier = spec.build("verifier", spec.VERIFIERS, f"prm:model=m,base_url={url},preset=qwen-math-prm")
         failed = Sample(PROBLEM.prompt, "", Finish.ERROR, error="gone")
-        bad, good = await verifier.score(PROBLEM, [failed, sample(GOOD)])
+        bad, good = await verifier.score(PROBLEM, [failed, sample(GOOD)], MeteredCalls())
     assert (bad.value, bad.why) == (None, "the draw failed")
     assert good.value is not None
 
@@ -381,10 +382,10 @@ async def test_a_failed_draw_has_no_score() -> None:
 async def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(Fake(), key="s3cret") as url:
         option = f"prm:model=m,base_url={url}/v1/,preset=qwen-math-prm"
-        (refused,) = await spec.build("verifier", spec.VERIFIERS, option).score(PROBLEM, [sample(GOOD)])
+        (refused,) = await spec.build("verifier", spec.VERIFIERS, option).score(PROBLEM, [sample(GOOD)], MeteredCalls())
         monkeypatch.setenv("REWARD_KEY", "s3cret")
         verifier = spec.build("verifier", spec.VERIFIERS, option + ",api_key_env=REWARD_KEY")
-        (one,) = await verifier.score(PROBLEM, [sample(GOOD)])
+        (one,) = await verifier.score(PROBLEM, [sample(GOOD)], MeteredCalls())
     assert refused.value is None
     assert "no key was sent; name its variable with api_key_env (HTTP 401: Unauthorized)" in refused.why
     assert one.value is not None
@@ -439,7 +440,7 @@ async def test_the_quote_is_never_exceeded_and_a_ceiling_needs_a_price() -> None
         verifier = spec.build("verifier", spec.VERIFIERS, option.replace("URL", url))
         samples = [sample(text) for text in texts]
         for part in (samples[:1], samples):
-            scores = await verifier.score(PROBLEM, part)
+            scores = await verifier.score(PROBLEM, part, MeteredCalls())
             quote = verifier.quote(PROBLEM, part)
             spent = [s.cost for s in scores]
             assert sum(c.verifier_tokens for c in spent) <= quote.verifier_tokens
@@ -504,7 +505,7 @@ async def test_anything_that_gives_rows_is_a_reward_model() -> None:
 
     reading = Reading("turns", "value", "sigmoid", split="\n", pair=("+", "-"))
     verifier = RewardModel("embedded", reading, Inside(Steps()), "min")
-    (one,) = await verifier.score(PROBLEM, [sample("a\nb")])
+    (one,) = await verifier.score(PROBLEM, [sample("a\nb")], MeteredCalls())
     assert one.steps == pytest.approx((sigmoid(0.5), sigmoid(2.0)))
     assert one.value == pytest.approx(sigmoid(0.5))
     assert one.cost.verifier_tokens == 7
@@ -553,7 +554,7 @@ async def test_recorded_rewards_give_the_recorded_figures() -> None:
         for row in rows:
             problem = Problem(row["problem_id"], Prompt.user(row["prompt"]))
             samples = [Sample(problem.prompt, s["text"], Finish.STOP, draw=i) for i, s in enumerate(row["samples"])]
-            scores = await verifier.score(problem, samples)
+            scores = await verifier.score(problem, samples, MeteredCalls())
             told = [logits[row["prompt"], s["text"].strip()] for s in row["samples"]]
             worst = max(worst, *(abs(s.value - sigmoid(x)) for s, x in zip(scores, told, strict=True)))
             place = pick.best(scores, random.Random(0))

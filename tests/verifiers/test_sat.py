@@ -11,6 +11,7 @@ from pysat.formula import CNF
 from pysat.solvers import Solver
 
 from mull.errors import UsageError
+from mull.run.calls import MeteredCalls
 from mull.types import Finish, Problem, Prompt, Sample, Score
 from mull.verifiers.claims import claimed
 from mull.verifiers.dimacs import Clause, dimacs
@@ -45,7 +46,7 @@ def satisfiable(clauses: list[Clause]) -> bool:
 
 async def verdict(clauses: list[Clause], reply: str, steps: int = 2_000_000) -> Score:
     problem = Problem("p", PROMPT, given={"cnf": CNF(from_clauses=clauses).to_dimacs()})
-    [score] = await SatChecker(steps=steps).score(problem, [Sample(PROMPT, reply, Finish.STOP)])
+    [score] = await SatChecker(steps=steps).score(problem, [Sample(PROMPT, reply, Finish.STOP)], MeteredCalls())
     return score
 
 
@@ -133,8 +134,10 @@ async def test_a_refutation_too_long_to_check_has_no_score() -> None:
 async def test_a_broken_formula_is_the_problems_fault() -> None:
     problem = Problem("p7", PROMPT, given={"cnf": "p cnf 2 1\n1 x 0\n"})
     with pytest.raises(UsageError, match=r"'p7'.*line 2: 'x', an exclusive or, is not a literal"):
-        await SatChecker().score(problem, [])
-    [score] = await SatChecker().score(Problem("q", PROMPT), [Sample(PROMPT, "s SATISFIABLE", Finish.STOP)])
+        await SatChecker().score(problem, [], MeteredCalls())
+    [score] = await SatChecker().score(
+        Problem("q", PROMPT), [Sample(PROMPT, "s SATISFIABLE", Finish.STOP)], MeteredCalls()
+    )
     assert score.value is None
     assert dimacs("c old\np cnf 2 2\n1 2 0 -1\n0\n%\n0\n") == [(1, 2), (-1,)]
 
@@ -153,7 +156,7 @@ async def test_shared_cases() -> None:
 async def outcome(cnf: str, reply: str) -> float | str | None:
     try:
         problem = Problem("p", PROMPT, given={"cnf": cnf})
-        [score] = await SatChecker().score(problem, [Sample(PROMPT, reply, Finish.STOP)])
+        [score] = await SatChecker().score(problem, [Sample(PROMPT, reply, Finish.STOP)], MeteredCalls())
     except UsageError:
         return "error"
     return score.value

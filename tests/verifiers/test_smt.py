@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from mull.errors import UsageError
+from mull.run.calls import MeteredCalls
 from mull.types import Finish, Problem, Prompt, Sample, Score
 from mull.verifiers.smt import SmtChecker
 
@@ -23,7 +24,7 @@ FORMULA = """(declare-const x Int)
 async def verdicts(replies: list[str], formula: str = FORMULA, **options: bool) -> list[Score]:
     problem = Problem("p", PROMPT, given={"smtlib": formula})
     samples = [Sample(PROMPT, reply, Finish.STOP) for reply in replies]
-    return list(await SmtChecker(**options).score(problem, samples))
+    return list(await SmtChecker(**options).score(problem, samples, MeteredCalls()))
 
 
 def model(x: str, y: str, b: str) -> str:

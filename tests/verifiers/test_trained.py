@@ -11,6 +11,7 @@ from mull import Cost, Finish, Params, Problem, Prompt, Run, Sample
 from mull.errors import UsageError
 from mull.models.embedded import Nano
 from mull.replies.steps import split
+from mull.run.calls import MeteredCalls
 from mull.runtime import WEIGHTS
 from mull.tasks.synthetic import ChainTask
 from mull.train.label import first_wrong
@@ -26,7 +27,7 @@ def sample(text: str, prompt: Prompt = PROBLEM.prompt) -> Sample:
 
 
 async def test_every_step_is_scored_and_the_first_wrong_one_brings_the_score_down() -> None:
-    right, wrong = await NanoPRM().score(PROBLEM, [sample(RIGHT), sample(WRONG)])
+    right, wrong = await NanoPRM().score(PROBLEM, [sample(RIGHT), sample(WRONG)], MeteredCalls())
     assert len(right.steps) == len(split(RIGHT, "\n")) == 7
     assert right.value is not None
     assert wrong.value is not None
@@ -66,7 +67,7 @@ async def test_a_score_is_the_same_to_the_bit_whatever_was_scored_before() -> No
 
 async def test_a_question_costs_once_and_a_continued_reply_only_what_is_new() -> None:
     verifier = NanoPRM()
-    first, second, twin = await verifier.score(PROBLEM, [sample(RIGHT), sample(WRONG), sample(RIGHT)])
+    first, second, twin = await verifier.score(PROBLEM, [sample(RIGHT), sample(WRONG), sample(RIGHT)], MeteredCalls())
     n_reply = len(verifier._scorer.tokens.encode(RIGHT))
     assert second.cost.verifier_tokens == n_reply
     assert first.cost.verifier_tokens == n_reply + len(verifier._head(PROBLEM))
@@ -78,7 +79,7 @@ async def test_a_question_costs_once_and_a_continued_reply_only_what_is_new() ->
     assert first.cost.flops == 2 * (body + last) * n + wide * n * (n + 1) // 2
     assert second.cost.flops == 2 * (body + last) * n_reply + wide * sum(range(head + 1, n + 1))
     begun = PROBLEM.prompt.extend(RIGHT[:-2])
-    (more,) = await verifier.score(PROBLEM, [sample(RIGHT[-2:], begun)])
+    (more,) = await verifier.score(PROBLEM, [sample(RIGHT[-2:], begun)], MeteredCalls())
     assert more.cost.verifier_tokens == 2
     assert more.value == first.value
     quote = verifier.quote(PROBLEM, [sample(RIGHT), sample(WRONG)])
@@ -87,7 +88,9 @@ async def test_a_question_costs_once_and_a_continued_reply_only_what_is_new() ->
 
 async def test_what_cannot_be_scored_says_why() -> None:
     long, empty, failed = await NanoPRM().score(
-        PROBLEM, [sample("b:a*6=7*6=42\n" * 60), sample(" \n"), replace(sample(RIGHT), finish=Finish.ERROR)]
+        PROBLEM,
+        [sample("b:a*6=7*6=42\n" * 60), sample(" \n"), replace(sample(RIGHT), finish=Finish.ERROR)],
+        MeteredCalls(),
     )
     assert long.value is None
     assert "reads at most 512" in long.why
@@ -97,12 +100,14 @@ async def test_what_cannot_be_scored_says_why() -> None:
 
 async def test_what_the_models_cannot_read_is_not_scored_either() -> None:
     """A character outside the vocabulary is refused by the models; the verifier must not score what is left of it."""
-    strange, fine = await NanoPRM().score(PROBLEM, [sample(RIGHT.replace("42", "4é")), sample(RIGHT)])
+    strange, fine = await NanoPRM().score(PROBLEM, [sample(RIGHT.replace("42", "4é")), sample(RIGHT)], MeteredCalls())
     assert strange.value is None
     assert "the built-in models cannot read 'é'" in strange.why
     assert fine.value is not None
     for verifier in (NanoPRM(), NanoORM()):
-        (score,) = await verifier.score(replace(PROBLEM, prompt=Prompt.user("What is ½ of 4?")), [sample(RIGHT)])
+        (score,) = await verifier.score(
+            replace(PROBLEM, prompt=Prompt.user("What is ½ of 4?")), [sample(RIGHT)], MeteredCalls()
+        )
         assert score.value is None
         assert score.is_lasting
         assert "cannot read" in score.why
@@ -122,7 +127,7 @@ def test_a_folder_that_is_no_reward_model_is_refused(tmp_path: Path) -> None:
 
 
 async def test_an_outcome_reward_model_has_one_score_for_a_reply() -> None:
-    right, wrong = await NanoORM().score(PROBLEM, [sample(RIGHT), sample(WRONG)])
+    right, wrong = await NanoORM().score(PROBLEM, [sample(RIGHT), sample(WRONG)], MeteredCalls())
     assert right.steps == wrong.steps == ()
     assert right.value is not None
     assert wrong.value is not None

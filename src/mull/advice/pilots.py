@@ -104,7 +104,7 @@ def _drawn(cell: Cell, places: list[int]) -> tuple[Recording, Price]:
     samples, grades = [cell.outcome.candidates[i] for i in places], [cell.candidates[i] for i in places]
     scores = [cell.outcome.scores[i] for i in places] if cell.outcome.scores else []
     further = cost.mean([s.cost for s in samples[1:]]) if len(samples) > 1 else samples[0].cost
-    scoring = cost.mean([score.cost for score in scores]) if scores else NOTHING
+    scoring = cost.mean([score.cost + score.drawn for score in scores]) if scores else NOTHING
     return recorded(cell.problem, samples, grades, scores), Price(samples[0].cost, further, scoring)
 
 

@@ -49,7 +49,7 @@ from mull.errors import UnknownNameError, UsageError
 from mull.run import Strategy
 from mull.run.trace import Trace, TraceFile
 from mull.run.trace import write as write_trace
-from mull.types import AnswerKind, Budget, Cost, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Task
+from mull.types import AnswerKind, Budget, Cost, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Stopped, Task
 
 if TYPE_CHECKING:
     from mull.run import Run
@@ -105,8 +105,9 @@ def solve(
     the_task = None if task is None else task_of(task)
     problem = Problem("prompt", Prompt.user(text.strip()), kind) if the_task is None else _named(the_task, text.strip())
     the_verifier = verifier_of(verifier, seed, config)
-    is_more = judge is not None or _makes_calls(the_verifier, problem)
-    calls = None if is_more and getattr(plan, "n", None) == samples else samples
+    is_capped = samples is not None and getattr(plan, "n", None) == samples
+    is_more = is_capped and (judge is not None or _makes_calls(the_verifier, problem))
+    calls = None if is_more else samples
     budget = Budget(calls, tokens, usd, flops, seconds)
     the_model = model_of(model, seed, config, base_url, api_key_env, budget)
     tracer = None if trace is None else Trace(problem)
@@ -136,8 +137,14 @@ def solve(
 
 def _makes_calls(verifier: Any, problem: Problem) -> bool:
     """Whether scoring makes calls of its own, as a judge's does: --samples is no ceiling on those."""
-    sample = Sample(problem.prompt, "answer: 0", Finish.STOP)
-    return verifier is not None and verifier.quote(problem, [sample]).calls != 0
+    from mull.run.calls import MeteredCalls
+    from mull.run.wallet import Wallet
+
+    if verifier is None:
+        return False
+    wallet = Wallet(Budget(calls=0))
+    asyncio.run(MeteredCalls(wallet).score(verifier, problem, [Sample(problem.prompt, "answer: 0", Finish.STOP)]))
+    return wallet.stopped is Stopped.BUDGET
 
 
 def _named(task: Task, name: str) -> Problem:

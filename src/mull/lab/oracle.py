@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mull.types import Cost, Problem, Sample, Score, Task
+from mull.types import Calls, Cost, Problem, Sample, Score, Task
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,6 @@ class Oracle:
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         return Cost()
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> list[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> list[Score]:
         grades = [await self.task.grade(problem.id, sample) for sample in samples]
         return [Score(None if g.correct is None else float(g.correct), why=g.why) for g in grades]

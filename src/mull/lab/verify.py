@@ -13,6 +13,7 @@ from mull.files.recording import Recording
 from mull.lab.gap import PASSES, Ceiling, ceiling
 from mull.lab.metrics import by_problem
 from mull.replies.answers import is_latex
+from mull.run.calls import MeteredCalls
 from mull.stats.intervals import Interval
 from mull.stats.ranking import Floats, auc, calibration_error
 from mull.types import AnswerKind, Finish, Problem, Prompt, Sample, Verifier
@@ -59,7 +60,7 @@ async def scored(recordings: Sequence[Recording], verifier: Verifier) -> tuple[l
 
     Raises `UsageError` where the draws have no texts.
     """
-    found, why = [], ""
+    found, why, calls = [], "", MeteredCalls()
     for one in recordings:
         if not one.samples:
             raise UsageError(f"{one.id}: a verifier needs the texts of draws, and their verdicts or a gold answer")
@@ -68,7 +69,7 @@ async def scored(recordings: Sequence[Recording], verifier: Verifier) -> tuple[l
         samples = [
             Sample(problem.prompt, s.text, Finish.STOP, draw=i, answer=s.answer) for i, s in enumerate(one.samples)
         ]
-        scores = await verifier.score(problem, samples)
+        scores = await calls.score(verifier, problem, samples)
         why = why or next((s.why for s in scores if s.value is None and s.why), "")
         found.append(one.with_scores([score.value for score in scores]))
     return found, why

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from mull.types import Cost, Draw, Params, Prompt, Sample
+from mull.types import Cost, Draw, Params, Prompt, Purse, Sample
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BankedModel:
         return Cost(1, None, params.max_tokens, 0, None, None, None, None)
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         if False:
             yield  # an asynchronous iterator over nothing

@@ -17,7 +17,7 @@ from mull.cost.flops import read_config
 from mull.errors import ModelError, PromptError
 from mull.runtime import EOS, WEIGHTS
 from mull.runtime.tokens import Tokens, one_a_process
-from mull.types import Cost, Draw, Finish, Params, Prompt, Sample
+from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 
 if TYPE_CHECKING:
     from mull.runtime.engine import Engine, Finished
@@ -91,7 +91,7 @@ class EmbeddedModel:
         return self._price.cost(n, self._room(n, params))
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         from mull.runtime.engine import Request
 
@@ -134,7 +134,7 @@ class EmbeddedModel:
                 n_left -= len(item)
                 ready.extend(item)
             for finished in ready:
-                lost(self._cost(prompt, draws[finished.place], len(ids), finished))
+                purse.lost(self._cost(prompt, draws[finished.place], len(ids), finished))
 
     def _bias(self, logit_bias: tuple[tuple[str, float], ...]) -> Any:
         """What is added to the logits of each token. Raises `PromptError` for texts that the model cannot write."""

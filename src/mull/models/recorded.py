@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from mull.errors import FileFormatError, PromptError, UsageError
 from mull.files.logs import formats
 from mull.files.recording import Recording
-from mull.types import Cost, Draw, Finish, Params, Prompt, Sample
+from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 
 DRAW_COST = Cost(1, None, None, 0, None, None, None, None)
 """A recorded draw counts as a call; what its tokens were was not recorded."""
@@ -67,7 +67,7 @@ class RecordedModel:
         return order
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         asked = prompt.messages[-1].content
         recording = self._by_prompt.get(asked)

@@ -1,8 +1,6 @@
-"""What is asked of a model, and the budget held for it."""
+"""What no model could answer is refused before anything is spent."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 from mull.errors import UsageError
 from mull.types import Params, Prompt
@@ -27,11 +25,3 @@ def check_asked(prompt: Prompt, n: int, params: Params) -> None:
     for text, bias in params.logit_bias:
         if not text or not -100 <= bias <= 100:
             raise UsageError(f"a logit bias is a text and a number from -100 to 100, not {text!r} and {bias}")
-
-
-class Ask(NamedTuple):
-    """So many draws of one question."""
-
-    prompt: Prompt
-    n: int
-    params: Params

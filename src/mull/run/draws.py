@@ -5,47 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from functools import partial
-from typing import Any, Literal, NamedTuple
 
-from mull.bank import Bank, patient
-from mull.bank.keys import digest, question, seed_of
+from mull.bank import Bank
 from mull.cost import affordable, check_quoted
 from mull.errors import UsageError
-from mull.run.asks import Ask, check_asked
+from mull.run.asks import check_asked
+from mull.run.delivery import Delivery, Order, Question
 from mull.run.handed import Given
 from mull.run.trace import Trace
-from mull.run.wallet import Hold, Purse, Wallet
-from mull.types import (
-    Budget,
-    Cost,
-    Draw,
-    Finish,
-    Model,
-    Params,
-    Prompt,
-    Sample,
-    Served,
-    Stopped,
-)
-
-Order = Literal["draw", "arrival"]
-
-POLL_SECONDS = 0.05, 1.0
-"""How often the bank is asked for draws that another process makes: at first, and after a while."""
-
-
-class _Batch(NamedTuple):
-    """Draws of a question that are numbered, and whose cost is held."""
-
-    asked: Mapping[str, Any]
-    key: str
-    prompt: Prompt
-    params: Params
-    numbers: range
-    hold: Hold
+from mull.run.wallet import Purse, Wallet
+from mull.types import Ask, Budget, Cost, Model, Params, Prompt, Sample, Served, Stopped
 
 
 class Draws:
@@ -57,19 +28,19 @@ class Draws:
     """
 
     def __init__(
-        self, model: Model, budget: Budget, bank: Bank | None, params: Params, seed: int,
-        watch: Callable[[Sample], None] | None, trace: Trace | None,
-    ) -> None:  # fmt: skip
-        self.model, self.budget, self.bank, self.params, self.seed, self.trace = (
-            model,
-            budget,
-            bank,
-            params,
-            seed,
-            trace,
-        )
+        self,
+        model: Model,
+        wallet: Wallet,
+        bank: Bank | None,
+        params: Params,
+        seed: int,
+        watch: Callable[[Sample], None] | None,
+        trace: Trace | None,
+    ) -> None:
+        self.model, self.bank, self.params, self.seed, self.trace = model, bank, params, seed, trace
+        self.budget = wallet.budget
         self._watch = watch
-        self._wallet = Wallet(budget)
+        self._wallet = wallet
         self._looks = self._wallet
         """What a look at a server is paid from: where a run only rehearses, the wallet of the run that it is for."""
         self._drawn: Counter[str] = Counter()
@@ -115,7 +86,7 @@ class Draws:
         Raises `UsageError` where a ceiling is on something that has no known price, before anything is spent.
         """
         quote = self.model.quote(prompt, params or self.params)
-        check_quoted(self.budget, quote, self.model.name)
+        check_quoted(self._wallet.ceilings, quote, self.model.name)
         return quote
 
     def hand_back(self, samples: Iterable[Sample]) -> int:
@@ -210,7 +181,7 @@ class Draws:
                 self.stopped = Stopped.DEADLINE if self._late() else Stopped.BUDGET
                 return
             n_delivered = 0
-            async with aclosing(self._delivered(self._begin(prompt, k, params), order)) as draws:
+            async with self._begin(prompt, k, params) as delivery, aclosing(delivery.draws(order)) as draws:
                 async for sample in draws:
                     n_delivered += 1
                     yield sample
@@ -231,32 +202,32 @@ class Draws:
         got = [list(self._again(ask)) for ask in asks]
         wanted = {i: ask.n - len(got[i]) for i, ask in enumerate(asks) if ask.n > len(got[i])}
         while wanted:
-            batches: list[tuple[int, _Batch]] = []
+            batches: list[tuple[int, Delivery]] = []
             for i, n in wanted.items():
-                prompt, _, params = asks[i]
+                prompt, params = asks[i].prompt, asks[i].params
                 k, params = affordable(self.left, self.priced(prompt, params), params, n)
                 if k and not self._late():
                     batches.append((i, self._begin(prompt, k, params)))
             if not batches:
                 self.stopped = Stopped.DEADLINE if self._late() else Stopped.BUDGET
                 break
-            for (i, batch), samples in zip(batches, await self._gather([b for _, b in batches]), strict=True):
+            for (i, begun), samples in zip(batches, await self._gather([b for _, b in batches]), strict=True):
                 got[i] += samples
                 wanted[i] -= len(samples)
-                if wanted[i] == 0 or len(samples) < len(batch.numbers):
+                if wanted[i] == 0 or len(samples) < len(begun.numbers):
                     del wanted[i]
         return got
 
-    async def _gather(self, batches: Sequence[_Batch]) -> list[list[Sample]]:
-        """All draws of batches that were begun; if one fails none stays under way."""
+    async def _gather(self, begun: Sequence[Delivery]) -> list[list[Sample]]:
+        """All draws of deliveries that were begun; if one fails none stays under way."""
 
-        async def collect(batch: _Batch) -> list[Sample]:
-            async with aclosing(self._delivered(batch, "draw")) as draws:
+        async def collect(delivery: Delivery) -> list[Sample]:
+            async with delivery, aclosing(delivery.draws()) as draws:
                 return [sample async for sample in draws]
 
-        if len(batches) == 1:
-            return [await collect(batches[0])]
-        tasks = [asyncio.ensure_future(collect(batch)) for batch in batches]
+        if len(begun) == 1:
+            return [await collect(begun[0])]
+        tasks = [asyncio.ensure_future(collect(delivery)) for delivery in begun]
         try:
             return await asyncio.gather(*tasks)
         finally:
@@ -264,143 +235,32 @@ class Draws:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             # A task that never came to run has not given its hold back.
-            self._wallet.drop(*(batch.hold for batch in batches))
+            self._wallet.drop(*(delivery.hold for delivery in begun))
 
     def _again(self, ask: Ask) -> Iterator[Sample]:
         """As many of the draws asked for as were handed back."""
         if self._given.n_back:
-            key = digest(question(self.model, ask.prompt, ask.params, self.seed))
+            key = Question.of(self.model, ask.prompt, ask.params, self.seed).key
             for _ in range(ask.n):
                 if (sample := self._given.again(key)) is None:
                     return
                 yield sample
 
-    def _begin(self, prompt: Prompt, n: int, params: Params) -> _Batch:
+    def _begin(self, prompt: Prompt, n: int, params: Params) -> Delivery:
         """Numbers the next `n` draws of a question and holds their cost."""
-        asked = question(self.model, prompt, params, self.seed)
-        key = digest(asked)
-        first = self._drawn[key]
-        self._drawn[key] += n
+        asked = Question.of(self.model, prompt, params, self.seed)
+        first = self._drawn[asked.key]
+        self._drawn[asked.key] += n
         hold = self._wallet.hold(self.model.quote(prompt, params), n)
-        return _Batch(asked, key, prompt, params, range(first, first + n), hold)
+        until = self._wallet.deadline(self._drawing_share)
+        return Delivery(asked, range(first, first + n), hold, self._wallet, self.bank, until, self._seen)
 
-    async def _delivered(self, batch: _Batch, order: Order) -> AsyncGenerator[Sample, None]:
-        """The draws of a batch, from the bank where it has them, each settled as it comes."""
-        asked, key, prompt, params, numbers, hold = batch
-        bank, purse = self.bank, Purse(self._wallet, hold)
-
-        def arrived(sample: Sample) -> None:
-            if bank is not None and sample.finish is not Finish.ERROR:
-                bank.put(key, asked, sample)
-            purse(sample.cost)
-
-        def replayed(sample: Sample) -> Sample:
-            self._wallet.settle(sample.cost, hold, is_fresh=False)
-            return sample
-
-        def draw(numbers: Iterable[int]) -> AsyncGenerator[Sample, None]:
-            return self._fresh(prompt, params, [Draw(i, seed_of(key, i)) for i in numbers], arrived, purse)
-
-        known: dict[int, Sample] = {}
-        coming = draw(numbers)
-        if bank is not None:
-            known = await patient(partial(bank.get, key, prompt, numbers.start, len(numbers)))
-            coming = self._shared(bank, key, prompt, [i for i in numbers if i not in known], draw, replayed)
-        try:
-            async with aclosing(coming):
-                if order == "arrival":
-                    for sample in known.values():
-                        yield self._seen(key, replayed(sample), is_banked=True)
-                    async for sample in coming:
-                        yield self._seen(key, sample)
-                    return
-                waiting: dict[int, Sample] = {}
-                for number in numbers:
-                    if number in known:
-                        yield self._seen(key, replayed(known[number]), is_banked=True)
-                        continue
-                    while number not in waiting:
-                        sample_or_none = await anext(coming, None)
-                        if sample_or_none is None:
-                            return
-                        waiting[sample_or_none.draw] = sample_or_none
-                    yield self._seen(key, waiting.pop(number))
-        finally:
-            purse.close()
-
-    async def _shared(
-        self,
-        bank: Bank,
-        key: str,
-        prompt: Prompt,
-        numbers: Sequence[int],
-        draw: Callable[[Iterable[int]], AsyncGenerator[Sample, None]],
-        replayed: Callable[[Sample], Sample],
-    ) -> AsyncGenerator[Sample, None]:
-        """Makes those of the draws that nobody else is making, and waits for the others to be in the bank."""
-        missing = list(numbers)
-        pause, longest = POLL_SECONDS
-        while missing:
-            claim = await patient(partial(bank.claim, key, missing))
-            try:
-                async with aclosing(draw(sorted(claim.numbers))) as fresh:
-                    async for sample in fresh:
-                        yield sample
-            finally:
-                claim.release()
-            missing = [number for number in missing if number not in claim.numbers]
-            if not missing:
-                return
-            found = await patient(partial(bank.get, key, prompt, missing[0], missing[-1] + 1 - missing[0]))
-            for number in missing:
-                if number in found:
-                    yield replayed(found[number])
-            n_missing, missing = len(missing), [number for number in missing if number not in found]
-            if n_missing == len(missing) and not claim.numbers:
-                if self._late():
-                    self.stopped = Stopped.DEADLINE
-                    return
-                await asyncio.sleep(pause)
-                pause = min(1.2 * pause, longest)
-
-    def _seen(self, key: str, sample: Sample, is_banked: bool = False) -> Sample:
+    def _seen(self, key: str, sample: Sample, is_banked: bool) -> None:
         self._given.give(key, sample)
         if self._watch is not None:
             self._watch(sample)
         if self.trace is not None:
             self.trace.draw(sample, is_banked, self.model.name)
-        return sample
-
-    async def _fresh(
-        self,
-        prompt: Prompt,
-        params: Params,
-        draws: list[Draw],
-        arrived: Callable[[Sample], None],
-        lost: Callable[[Cost], None],
-    ) -> AsyncGenerator[Sample, None]:
-        """The missing draws from the model as they arrive, each banked and counted before anybody sees it."""
-        if not draws:
-            return
-        n_arrived = 0
-        async with aclosing(self.model.sample(prompt, params, draws, lost)) as stream:
-            while True:
-                try:
-                    until = self._wallet.deadline(self._drawing_share)
-                    async with asyncio.timeout(None if until is None else max(0.0, until - time.monotonic())):
-                        sample = await anext(stream)
-                except StopAsyncIteration:
-                    break
-                except TimeoutError:
-                    if not self._late():
-                        raise
-                    self.stopped = Stopped.DEADLINE
-                    return
-                n_arrived += 1
-                arrived(sample)
-                yield sample
-        if n_arrived < len(draws):
-            self.stopped = Stopped.EXHAUSTED
 
     @property
     def _drawing_share(self) -> float:

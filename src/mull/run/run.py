@@ -9,15 +9,16 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from mull.bank import Bank
-from mull.bank.keys import behaviour_key, preference_key, score_key
+from mull.bank.keys import behaviour_key, preference_key
 from mull.errors import UsageError
+from mull.run.calls import MeteredCalls, free
 from mull.run.draws import Draws
-from mull.run.judging import Asking, V, is_lasting, judged
+from mull.run.judging import Asking, is_lasting
 from mull.run.trace import Trace
+from mull.run.wallet import Wallet
 from mull.types import (
     Behaviour,
     Budget,
-    Cost,
     Executor,
     Judge,
     Model,
@@ -53,10 +54,14 @@ class Run(Draws):
         rng: random.Random | None = None,
         watch: Callable[[Sample], None] | None = None,
         trace: Trace | None = None,
+        within: Wallet | None = None,
     ) -> None:
-        super().__init__(model, budget or Budget(), bank, params or Params(), seed, watch, trace)
+        wallet = Wallet(budget or Budget(), within)
+        super().__init__(model, wallet, bank, params or Params(), seed, watch, trace)
         self.verifier, self.judge, self.executor = verifier, judge, executor
         self.rng = rng or random.Random(seed)
+        self.calls = MeteredCalls(wallet, bank)
+        """What the run's verifier and judge may call."""
         self._told: dict[tuple[str | None, int], Score] = {}  # by verifier and draw, which `_given` holds
 
     def on(
@@ -108,18 +113,10 @@ class Run(Draws):
         verifier = self.verifier
         if verifier is None:
             raise UsageError("this strategy needs a verifier: name one with --verifier or verifier=")
-        asking = Asking(
-            verifier.name,
-            verifier.identity,
-            lambda part: verifier.quote(problem, part),
-            lambda part: verifier.score(problem, part),
-            lambda why: Score(None, why=why),
-            lambda identity, sample: score_key(identity, problem, sample),
-        )
         told = [self._told.get((verifier.identity, id(sample))) for sample in samples]
         new = [sample for sample, score in zip(samples, told, strict=True) if score is None]
-        coming = iter(await self._judged(new, asking))
-        scores = [next(coming) if score is None else replace(score, cost=Cost()) for score in told]
+        coming = iter(await self.calls.score(verifier, problem, new))
+        scores = [next(coming) if score is None else free(score) for score in told]
         for sample, score in zip(samples, scores, strict=True):
             if verifier.identity is not None and self._given.has(sample) and is_lasting(score):
                 self._told[verifier.identity, id(sample)] = score
@@ -140,11 +137,11 @@ class Run(Draws):
             judge.name,
             judge.identity,
             lambda part: judge.quote(problem, part),
-            lambda part: judge.prefer(problem, part),
+            lambda part: judge.prefer(problem, part, self.calls),
             lambda why: Preference(None, why=why),
             lambda identity, pair: self._numbered(preference_key(identity, problem, pair)),
         )
-        preferences = await self._judged(pairs, asking)
+        preferences = await self.calls.judge(pairs, asking)
         if self.trace is not None:
             self.trace.prefer(judge.name, pairs, preferences)
         return preferences
@@ -153,8 +150,7 @@ class Run(Draws):
         """The key of a comparison, told apart from those of the same pair that this run has asked for before."""
         if key is None:
             return None
-        n = self._drawn[key]
-        self._drawn[key] += 1
+        n = self.calls.times_asked(key)
         return f"{key}/{n}" if n else key
 
     async def execute(self, problem: Problem, trials: Sequence[Trial]) -> list[Behaviour]:
@@ -170,13 +166,7 @@ class Run(Draws):
             lambda why: Behaviour(is_known=False, why=why),
             lambda identity, trial: behaviour_key(identity, problem, trial),
         )
-        return await self._judged(trials, asking)
-
-    async def _judged(self, items: Sequence[Any], asking: Asking[V]) -> list[V]:
-        verdicts, stopped = await judged(items, asking, self._wallet, self.bank)
-        if stopped is not None:
-            self.stopped = stopped
-        return verdicts
+        return await self.calls.judge(trials, asking)
 
 
 class Strategy(Protocol):

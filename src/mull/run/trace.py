@@ -173,7 +173,7 @@ class Trace:
     def score(self, by: str, samples: Sequence[Sample], scores: Sequence[Score]) -> None:
         """A verifier has spoken."""
         verdicts = [
-            Scored(self.id_of(sample), score.value, list(score.steps), score.why, score.cost)
+            Scored(self.id_of(sample), score.value, list(score.steps), score.why, score.cost + score.drawn)
             for sample, score in zip(samples, scores, strict=True)
         ]
         self.events.append(ScoreEvent(self._now(), by, verdicts))

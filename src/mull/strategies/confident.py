@@ -10,12 +10,11 @@ from mull.replies import thinking
 from mull.replies.answers import classes
 from mull.replies.thinking import Delimiters
 from mull.run import Run
-from mull.run.asks import Ask
 from mull.strategies import confidence, pick
 from mull.strategies.confidence import Measure, Signal
 from mull.strategies.outcomes import check_at_least, elected
 from mull.strategies.pick import Ballot
-from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample, Score, Stopped
+from mull.types import Ask, Finish, Outcome, Params, Problem, Prompt, Sample, Score, Stopped
 
 WINDOW_SHARE = 16
 """The window is this part of the longest reply where nobody names it: 2,048 of 32,768 tokens, as in the paper."""

@@ -11,7 +11,6 @@ from mull.errors import UnknownNameError
 from mull.programs import ask
 from mull.replies.answers import extract
 from mull.run import Run
-from mull.run.asks import Ask
 from mull.strategies import agreement, pick
 from mull.strategies.execution import (
     PER_DRAW,
@@ -31,7 +30,7 @@ from mull.strategies.execution import (
     tried_by,
 )
 from mull.strategies.outcomes import check_at_least, chosen
-from mull.types import AnswerKind, Behaviour, Outcome, Problem, Sample, Score, Trial
+from mull.types import AnswerKind, Ask, Behaviour, Outcome, Problem, Sample, Score, Trial
 
 Selection = Literal["distinguish", "cluster", "tests"]
 

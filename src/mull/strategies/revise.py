@@ -13,10 +13,9 @@ from mull.replies import thinking
 from mull.replies.answers import classes
 from mull.replies.thinking import Delimiters
 from mull.run import Run
-from mull.run.asks import Ask
 from mull.strategies import pick
 from mull.strategies.outcomes import check_at_least, elected
-from mull.types import Finish, Message, Outcome, Problem, Prompt, Sample, Score, Stopped
+from mull.types import Ask, Finish, Message, Outcome, Problem, Prompt, Sample, Score, Stopped
 
 Feedback = Literal["none", "critique", "score", "tests", "oracle"]
 Show = Literal["auto", "turns", "text", "thought"]

@@ -9,10 +9,9 @@ from typing import Literal, get_args
 from mull.errors import PromptError, UnknownNameError, UsageError
 from mull.replies.answers import classes
 from mull.run import Run
-from mull.run.asks import Ask
 from mull.strategies import pick
 from mull.strategies.outcomes import chosen, elected
-from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample, Score
+from mull.types import Ask, Finish, Outcome, Params, Problem, Prompt, Sample, Score
 
 Pick = Literal["weighted", "majority", "best"]
 UNSCORED = Score(None, why="not scored")

@@ -4,6 +4,7 @@ from mull.testing.fakes import PROBLEM as PROBLEM
 from mull.testing.fakes import FakeExecutor as FakeExecutor
 from mull.testing.fakes import FakeJudge as FakeJudge
 from mull.testing.fakes import FakeModel as FakeModel
+from mull.testing.fakes import FakePurse as FakePurse
 from mull.testing.fakes import FakeVerifier as FakeVerifier
 from mull.testing.fakes import LineModel as LineModel
 from mull.testing.fakes import StubVerifier as StubVerifier

@@ -11,6 +11,7 @@ from mull.errors import ModelError
 from mull.types import (
     AnswerKind,
     Behaviour,
+    Calls,
     Cost,
     Draw,
     Finish,
@@ -19,6 +20,7 @@ from mull.types import (
     Preference,
     Problem,
     Prompt,
+    Purse,
     Sample,
     Score,
     Trial,
@@ -26,6 +28,23 @@ from mull.types import (
 
 PROBLEM = Problem("fake", Prompt.user("Which letter?"), AnswerKind.TEXT, {"pairs": (("1", "2"), ("3", "4"))})
 """What the laws ask; its `given` are tests for strategies that run programs."""
+
+
+@dataclass
+class FakePurse:
+    """A purse without a ceiling, for calling a model outside a run; `losses` and `paid` are what was reported to it."""
+
+    losses: list[Cost] = field(default_factory=list)
+    paid: list[Cost] = field(default_factory=list)
+
+    def lost(self, cost: Cost) -> None:
+        self.losses.append(cost)
+
+    def hold(self, cost: Cost) -> bool:
+        return True
+
+    def pay(self, cost: Cost) -> None:
+        self.paid.append(cost)
 
 
 @dataclass
@@ -74,7 +93,7 @@ class FakeModel:
         return Cost(1, 5, n_tokens, 0, 0, 2.0 * n_tokens, usd, 0.001 * n_tokens)
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         order = list(draws)
         if self.is_shuffled:
@@ -134,7 +153,7 @@ class FakeVerifier:
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         return Cost(len(samples), 0, 0, 3 * len(samples), 0, 6.0 * len(samples), self.usd * len(samples), 0.0)
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         await asyncio.sleep(0)
         if self.is_dead:
             raise ModelError("the fake verifier was told to be dead")
@@ -196,7 +215,7 @@ class StubVerifier:
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         return Cost()
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         self.seen.append([s.reply for s in samples])
         return [Score(value, () if value is None else (value,)) for value in map(self.value, self.seen[-1])]
 
@@ -225,7 +244,7 @@ class FakeJudge:
     def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
         return Cost(len(pairs), 0, 0, 2 * len(pairs), 0, 4.0 * len(pairs), self.usd * len(pairs), 0.0)
 
-    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair], calls: Calls) -> Sequence[Preference]:
         await asyncio.sleep(0)
         if self.is_dead:
             raise ModelError("the fake judge was told to be dead")

@@ -1,5 +1,6 @@
 """The nouns: frozen values and the protocols between them. Nothing here does I/O."""
 
+from mull.types.conversation import Ask as Ask
 from mull.types.conversation import Draw as Draw
 from mull.types.conversation import Finish as Finish
 from mull.types.conversation import Message as Message
@@ -14,6 +15,7 @@ from mull.types.problems import Outcome as Outcome
 from mull.types.problems import Problem as Problem
 from mull.types.problems import Stopped as Stopped
 from mull.types.problems import Task as Task
+from mull.types.protocols import Calls as Calls
 from mull.types.protocols import Executor as Executor
 from mull.types.protocols import Judge as Judge
 from mull.types.protocols import Model as Model
@@ -24,6 +26,7 @@ from mull.types.protocols import Verifier as Verifier
 from mull.types.verdicts import Behaviour as Behaviour
 from mull.types.verdicts import Pair as Pair
 from mull.types.verdicts import Preference as Preference
+from mull.types.verdicts import Said as Said
 from mull.types.verdicts import Score as Score
 from mull.types.verdicts import Trial as Trial
 from mull.types.verdicts import Verdict as Verdict

@@ -100,3 +100,12 @@ class Sample:
     def reply(self) -> str:
         """The whole reply: what the prompt had begun and what the model added."""
         return self.prompt.prefix + self.text
+
+
+class Ask(NamedTuple):
+    """So many draws of one question; `first` is the number of the first of them (`None`: the next unused ones)."""
+
+    prompt: Prompt
+    n: int
+    params: Params
+    first: int | None = None

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol, runtime_checkable
 
-from mull.types.conversation import Draw, Params, Prompt, Sample
+from mull.types.conversation import Ask, Draw, Params, Prompt, Sample
 from mull.types.costs import Cost
 from mull.types.problems import Problem
-from mull.types.verdicts import Behaviour, Pair, Preference, Score, Trial
+from mull.types.verdicts import Behaviour, Pair, Preference, Said, Score, Trial
 
 
-@runtime_checkable
 class Purse(Protocol):
-    """What a call of `Model.sample` spends from: told what was lost, asked before more is spent than was quoted."""
+    """The budget of one `Model.sample` call: report lost draws to it, and ask before exceeding the quote."""
 
-    def __call__(self, cost: Cost) -> None:
-        """A draw was begun, cost this and was not delivered."""
+    def lost(self, cost: Cost) -> None:
+        """Reports a draw that was begun, cost this and was not delivered."""
         ...
 
     def hold(self, cost: Cost) -> bool:
@@ -24,7 +23,7 @@ class Purse(Protocol):
         ...
 
     def pay(self, cost: Cost) -> None:
-        """Something beside draws was paid for, as a look at what a server can do."""
+        """Reports something paid for beside draws, as a look at what a server can do."""
         ...
 
 
@@ -49,12 +48,12 @@ class Model(Protocol):
         ...
 
     def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         """The draws asked for, as they finish; `Sample.draw` is `Draw.number`.
 
-        Fewer draws mean that there are no more. Closing the generator cancels what is under way, and `lost`
-        is then told the cost of every draw that was begun and not delivered. A run gives a `Purse` as `lost`.
+        Fewer draws mean that there are no more. Closing the generator cancels what is under way; the cost of every
+        draw that was begun and not delivered is then reported to `purse.lost`.
         """
         ...
 
@@ -70,6 +69,26 @@ class Served(Protocol):
 
     async def prepare(self, purse: Purse | None = None) -> None:
         """Finds out what the server can do, unless that is known; `purse` pays for it."""
+        ...
+
+
+class Calls(Protocol):
+    """What a verifier or a judge may call: models, held to the run's ceilings, banked, and booked as verification."""
+
+    async def draw(self, model: Model, groups: Sequence[Sequence[Ask]], seed: int = 0) -> list[list[Said]]:
+        """What the model says to each ask. Groups are dealt with in order: all asks of one fit the ceilings or none is
+        made. An error on one ask is its missing samples and ends nothing else; a deadline leaves what came before it.
+
+        A numbered draw that was made in this run is given again, for nothing.
+        """
+        ...
+
+    async def score(self, verifier: Verifier, problem: Problem, samples: Sequence[Sample]) -> list[Score]:
+        """The scores of another verifier: held, banked and paid for as the run's own."""
+        ...
+
+    def times_asked(self, what: str) -> int:
+        """How often this was asked for in this run before now; counts this time."""
         ...
 
 
@@ -89,11 +108,11 @@ class Verifier(Protocol):
         ...
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """The most that scoring these samples can cost."""
+        """The most that scoring these samples can cost, beside what is asked through `calls`."""
         ...
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
-        """One score for each sample, in order."""
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
+        """One score for each sample, in order. Models and other verifiers are asked through `calls`."""
         ...
 
 
@@ -121,11 +140,11 @@ class Judge(Protocol):
         ...
 
     def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
-        """The most that these comparisons can cost."""
+        """The most that these comparisons can cost, beside what is asked through `calls`."""
         ...
 
-    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
-        """One preference for each pair, in order."""
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair], calls: Calls) -> Sequence[Preference]:
+        """One preference for each pair, in order. Models and verifiers are asked through `calls`."""
         ...
 
 

@@ -12,8 +12,10 @@ from mull.types.costs import Cost
 class Score:
     """A verifier's verdict in [0, 1], or `None` when it could not tell, with the reason in `why`.
 
-    `steps` has one value a step where the verifier scores the process. `is_lasting` says of a score without a
-    value that asking again would say the same, as it is not where something failed: only then is it banked.
+    `steps` has one value a step where the verifier scores the process. `cost` is what the verifier spent itself, and
+    `drawn` what the draws cost that it made through `Calls`, which has paid for them: a score made of draws is not
+    banked, since its draws are. `is_lasting` says of a score without a value that asking again would say the same, as
+    it is not where something failed: only then is it banked.
     """
 
     value: float | None
@@ -21,6 +23,7 @@ class Score:
     cost: Cost = Cost()
     why: str = ""
     is_lasting: bool = False
+    drawn: Cost = Cost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,24 @@ class Pair:
 class Preference:
     """Probability that the first of a pair is better; `None` when the judge could not tell, with `why`.
 
-    `is_lasting` says of a preference without a value that asking again would say the same: only then is it banked.
+    `cost`, `drawn` and `is_lasting` are as in `Score`.
     """
 
     first: float | None
     cost: Cost = Cost()
     why: str = ""
     is_lasting: bool = False
+    drawn: Cost = Cost()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model said to one `Ask` of a verifier or a judge, in draw order, and why it is not all that was asked."""
+
+    samples: tuple[Sample, ...] = ()
+    why: str = ""
+    cost: Cost = Cost()
+    """What the draws cost, as verification; nothing for draws that this run has paid for before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mull.cost import total
 from mull.errors import UsageError
-from mull.types import Cost, Problem, Sample, Score, Verifier
+from mull.types import Calls, Cost, Problem, Sample, Score, Verifier
 
 Floats = NDArray[np.float64]
 
@@ -220,11 +220,17 @@ class Calibrated:
         return None if inner is None else f"calibrated({inner}, {self.curve})"
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        return self.verifier.quote(problem, samples)
+        """Nothing beside what its verifier is held for."""
+        return Cost()
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
-        scores = await self.verifier.score(problem, samples)
-        return [s if s.value is None else Score(float(self.curve(s.value)), s.steps, s.cost, s.why) for s in scores]
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
+        scores = await calls.score(self.verifier, problem, samples)
+        return [
+            replace(
+                s, value=None if s.value is None else float(self.curve(s.value)), cost=Cost(), drawn=s.cost + s.drawn
+            )
+            for s in scores
+        ]
 
 
 @dataclass(frozen=True)
@@ -248,18 +254,19 @@ class Combined:
         return None if None in inner else f"combined({inner}, {self.model})"
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        return total(verifier.quote(problem, samples) for verifier in self.verifiers)
+        """Nothing beside what its verifiers are held for."""
+        return Cost()
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
-        columns = await asyncio.gather(*(verifier.score(problem, samples) for verifier in self.verifiers))
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
+        columns = await asyncio.gather(*(calls.score(verifier, problem, samples) for verifier in self.verifiers))
         values = np.array([[math.nan if s.value is None else s.value for s in column] for column in columns]).T
         chances = self.model.probability(values)
         scores = []
         for row, chance, given in zip(values, chances, zip(*columns, strict=True), strict=True):
-            cost = total(score.cost for score in given)
+            drawn = total(score.cost + score.drawn for score in given)
             if np.isnan(row).all():
                 why = next((s.why for s in given if s.why), "no verifier scored it")
-                scores.append(Score(None, cost=cost, why=why))
+                scores.append(Score(None, why=why, drawn=drawn))
             else:
-                scores.append(Score(float(chance), cost=cost))
+                scores.append(Score(float(chance), drawn=drawn))
         return scores

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from mull.run.calls import MeteredCalls
 from mull.types import Finish, Judge, Pair, Problem, Prompt, Sample, Verifier
 
 
@@ -59,7 +60,7 @@ class Finding(NamedTuple):
 async def check(verifier: Verifier) -> Finding:
     """Has a verifier score a right and a wrong solution; it must give the right one more."""
     contract = verifier.contract if isinstance(verifier, Contracted) else WORDS
-    good, bad = await verifier.score(contract.problem, contract.samples())
+    good, bad = await MeteredCalls().score(verifier, contract.problem, contract.samples())
     if good.value is None or bad.value is None:
         return Finding(verifier.name, good.value, bad.value, None, good.why if good.value is None else bad.why)
     if good.value > bad.value:
@@ -72,7 +73,7 @@ async def check(verifier: Verifier) -> Finding:
 async def check_judge(judge: Judge) -> Finding:
     """Has a judge compare a right and a wrong solution, and once more the other way round."""
     good, bad = WORDS.samples()
-    first, second = await judge.prefer(WORDS.problem, [Pair(good, bad), Pair(bad, good)])
+    first, second = await judge.prefer(WORDS.problem, [Pair(good, bad), Pair(bad, good)], MeteredCalls())
     if first.first is None or second.first is None:
         return Finding(judge.name, first.first, second.first, None, first.why or second.why)
     if first.first > 0.5 > second.first:

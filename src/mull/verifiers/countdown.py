@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mull.replies.answers import answer_of
 from mull.replies.expression import misses
-from mull.types import AnswerKind, Cost, Problem, Prompt, Sample, Score
+from mull.types import AnswerKind, Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.contract import Contract
 
 _PROMPT = re.compile(r"\s*reach ([0-9]{1,9}) with ((?:[0-9]{1,9} ?)+)\s*")
@@ -42,7 +42,7 @@ class CountdownChecker:
         """Nothing: it is a few microseconds of arithmetic."""
         return Cost()
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         asked = _asked(problem)
         if asked is None:
             return [Score(None, why="the problem gives no numbers and target to check against")] * len(samples)

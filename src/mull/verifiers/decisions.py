@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from mull.cost import Price, total
-from mull.types import Cost, Finish, Pair, Preference, Problem, Sample, Score
+from mull.types import Calls, Cost, Finish, Pair, Preference, Problem, Sample, Score
 from mull.verifiers.fence import RULES, code_of, fenced
 from mull.verifiers.judge import LEAST_MASS, Opinion, already, both_orders, spread
 from mull.verifiers.reading import Unscored
@@ -133,7 +133,7 @@ class Decisions(_Decisions):
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         return self._quote(list(self._texts(problem, samples).values()))
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         texts = self._texts(problem, samples)
         opinions = await asyncio.gather(*map(self._opinion, texts.values()))
         return spread(samples, dict(zip(texts, opinions, strict=True)))
@@ -166,7 +166,7 @@ class PairDecisions(_Decisions):
     def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
         return self._quote([text for pair in pairs if already(pair) is None for text in self._texts(problem, pair)])
 
-    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair], calls: Calls) -> Sequence[Preference]:
         return await asyncio.gather(*(self._compare(problem, pair) for pair in pairs))
 
     async def _compare(self, problem: Problem, pair: Pair) -> Preference:

@@ -12,7 +12,7 @@ from mull.programs.execute import Bench, Suite, Verdict
 from mull.programs.executor import check_seconds
 from mull.replies.programs import Asked, asked, program_of
 from mull.sandbox import LevelName, Limits
-from mull.types import Cost, Problem, Sample, Score
+from mull.types import Calls, Cost, Problem, Sample, Score
 
 NO_TESTS = "the problem gives no tests"
 
@@ -66,7 +66,7 @@ class GivenTests:
         """No tokens and no money: processor time of this machine."""
         return Cost()
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         what = asked(problem.given)
         if not (what.tests or what.pairs):
             return [Score(None, why=NO_TESTS)] * len(samples)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mull.bank.keys import digest, question, seed_of
 from mull.cost import total
-from mull.errors import ModelError, UsageError
-from mull.types import Cost, Draw, Finish, Model, Pair, Params, Preference, Problem, Prompt, Sample, Score
+from mull.errors import UsageError
+from mull.run.judging import LATE, SPENT
+from mull.types import Ask, Calls, Cost, Finish, Model, Pair, Params, Preference, Problem, Prompt, Said, Sample, Score
 from mull.verifiers.fence import RULES, code_of, fenced, harmless
 from mull.verifiers.labels import log_masses, plain
 from mull.verifiers.reading import Unscored, softmax
@@ -107,6 +104,10 @@ class _Speaker:
     def _template(self, is_thought: bool) -> str:
         raise NotImplementedError
 
+    def quote(self, problem: Problem, items: Sequence[Sample] | Sequence[Pair]) -> Cost:
+        """Nothing beside its draws, which are held one by one."""
+        return Cost()
+
     @property
     def _params(self) -> Params:
         if self.k:
@@ -130,39 +131,24 @@ class _Speaker:
         template = self.template or self._template(self.k > 0)
         return Prompt.user(re.sub(r"\{(\w+)\}", lambda m: parts.get(m[1], m[0]), template))
 
-    def _quote(self, prompts: Sequence[Prompt]) -> Cost:
-        return total(cost for prompt in prompts for cost in [self._most(prompt)] * self._n)
+    def _ask(self, prompt: Prompt, first: int = 0) -> Ask:
+        return Ask(prompt, self._n, self._params, first)
 
-    def _most(self, prompt: Prompt) -> Cost:
-        try:
-            return _judging(self.model.quote(prompt, self._params))
-        except UsageError:
-            return Cost()  # it will not be asked
-
-    async def _opinions(self, prompt: Prompt, first: int, labels: Sequence[Sequence[str]]) -> Opinion:
-        """What the judge says to a prompt: draws `first` and on, averaged over those that have a verdict."""
-        key = digest(question(self.model, prompt, self._params, self.seed))
-        draws = [Draw(i, seed_of(key, i)) for i in range(first, first + self._n)]
-        samples: list[Sample] = []
-        try:
-            async with aclosing(self.model.sample(prompt, self._params, draws, lambda cost: None)) as stream:
-                async for sample in stream:
-                    samples.append(sample)
-        except (ModelError, UsageError) as error:
-            return Opinion(None, total(_judging(s.cost) for s in samples), f"the judge failed: {error}")
-        samples.sort(key=lambda sample: sample.draw)
+    def _opinion(self, said: Said, labels: Sequence[Sequence[str]]) -> Opinion:
+        """What the judge makes of what it said: an average over those of its draws that have a verdict."""
         found: list[float] = []
         whys: list[str] = []
-        for sample in samples:
+        for sample in said.samples:
             try:
                 found.append(_read_thought(sample, labels) if self.k else _read_word(sample, labels))
             except Unscored as reason:
                 whys.append(str(reason))
-        cost = total(_judging(sample.cost) for sample in samples)
         if not found:
-            return Opinion(None, cost, whys[0] if whys else "the judge has nothing more to say")
-        why = f"{len(whys)} of {len(samples)} rationales had no verdict: {whys[0]}" if whys else ""
-        return Opinion(math.fsum(found) / len(found), cost, why)
+            failed = f"the judge failed: {said.why}" if said.why not in (SPENT, LATE) else said.why
+            return Opinion(None, said.cost, whys[0] if whys else failed)
+        n_missing = self._n - len(found)
+        why = f"{n_missing} of {self._n} rationales had no verdict: {[*whys, said.why][0]}" if n_missing else ""
+        return Opinion(math.fsum(found) / len(found), said.cost, why)
 
 
 def spread(samples: Sequence[Sample], said: Mapping[str, Opinion]) -> list[Score]:
@@ -179,11 +165,6 @@ def spread(samples: Sequence[Sample], said: Mapping[str, Opinion]) -> list[Score
             scores.append(Score(opinion.p, cost=Cost() if sample.reply in paid else opinion.cost, why=opinion.why))
             paid.add(sample.reply)
     return scores
-
-
-def _judging(cost: Cost) -> Cost:
-    """A draw's cost as a verifier's: what was generated are verifier tokens."""
-    return replace(cost, output_tokens=0, verifier_tokens=cost.tokens)
 
 
 def _read_word(sample: Sample, labels: Sequence[Sequence[str]]) -> float:
@@ -235,8 +216,6 @@ def _read_thought(sample: Sample, labels: Sequence[Sequence[str]]) -> float:
 
 YES_NO = (("yes",), ("no",))
 A_B_TIE = (("a",), ("b",), ("tie", "equal"))
-_Ask = tuple[Prompt, int]
-"""A prompt and the number of its first draw."""
 
 
 @dataclass(frozen=True)
@@ -256,13 +235,12 @@ class GenRM(_Speaker):
         told = (s for s in samples if s.finish is not Finish.ERROR and s.reply.strip())
         return {s.reply: self._prompt(problem, [s.reply]) for s in told}
 
-    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        return self._quote(list(self._prompts(problem, samples).values()))
-
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         prompts = self._prompts(problem, samples)
-        opinions = await asyncio.gather(*(self._opinions(prompt, 0, YES_NO) for prompt in prompts.values()))
-        return spread(samples, dict(zip(prompts, opinions, strict=True)))
+        said = await calls.draw(self.model, [[self._ask(prompt)] for prompt in prompts.values()], self.seed)
+        opinions = [self._opinion(one, YES_NO) for (one,) in said]
+        scores = spread(samples, dict(zip(prompts, opinions, strict=True)))
+        return [replace(score, cost=Cost(), drawn=score.cost) for score in scores]
 
 
 @dataclass(frozen=True)
@@ -280,42 +258,36 @@ class Pairwise(_Speaker):
         first, second = pair.first.reply, pair.second.reply
         return self._prompt(problem, [first, second]), self._prompt(problem, [second, first])
 
-    def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
-        asks = {both for both in self._asks(problem, pairs) if isinstance(both, tuple)}
-        return self._quote([prompt for there, back in asks for prompt, _ in (there, back)])
-
-    def _asks(self, problem: Problem, pairs: Sequence[Pair]) -> list[tuple[_Ask, _Ask] | Preference]:
-        """What to ask about each pair, in both orders, or what is to be said without asking.
+    def _asks(self, problem: Problem, pair: Pair, calls: Calls) -> tuple[Ask, Ask]:
+        """What to ask about a pair, in both orders.
 
         Without rationales a verdict is the same every time, so equal pairs share it. With them a pair and its reverse
         have draws of their own, whichever of the two is asked first or alone.
         """
-        n_asked: Counter[Prompt] = Counter()
-        asks: list[tuple[_Ask, _Ask] | Preference] = []
-        for pair in pairs:
-            known = already(pair)
-            if known is None:
-                there, back = self._orders(problem, pair)
-                first = self.k * (2 * n_asked[there] + (pair.first.reply > pair.second.reply))
-                asks.append(((there, first), (back, first)))
-                n_asked[there] += 1
-            else:
-                asks.append(known)
-        return asks
+        there, back = self._orders(problem, pair)
+        if not self.k:
+            return self._ask(there), self._ask(back)
+        n_before = calls.times_asked(f"{self.identity}/{there}")
+        first = self.k * (2 * n_before + (pair.first.reply > pair.second.reply))
+        return self._ask(there, first), self._ask(back, first)
 
-    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
-        asks = self._asks(problem, pairs)
-        distinct = list(dict.fromkeys(ask for both in asks if isinstance(both, tuple) for ask in both))
-        opinions = await asyncio.gather(*(self._opinions(prompt, first, A_B_TIE) for prompt, first in distinct))
-        said = dict(zip(distinct, opinions, strict=True))
-        unpaid = dict(said)
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair], calls: Calls) -> Sequence[Preference]:
+        known = [already(pair) for pair in pairs]
+        asked = [self._asks(problem, p, calls) if k is None else None for p, k in zip(pairs, known, strict=True)]
+        distinct = list(dict.fromkeys(tuple(sorted(both, key=str)) for both in asked if both is not None))
+        said: dict[Ask, Opinion] = {}
+        for group, heard in zip(distinct, await calls.draw(self.model, distinct, self.seed), strict=True):
+            said.update(zip(group, (self._opinion(one, A_B_TIE) for one in heard), strict=True))
         preferences: list[Preference] = []
-        for both in asks:
-            if isinstance(both, Preference):
-                preferences.append(both)
+        paid: set[Ask] = set()
+        for both, preference in zip(asked, known, strict=True):
+            if both is None:
+                assert preference is not None  # it is known, or it was asked
+                preferences.append(preference)
                 continue
-            cost = total(opinion.cost for ask in both if (opinion := unpaid.pop(ask, None)) is not None)
-            preferences.append(replace(both_orders(*(said[ask] for ask in both)), cost=cost))
+            drawn = total(said[ask].cost for ask in both if ask not in paid)
+            preferences.append(replace(both_orders(*(said[ask] for ask in both)), cost=Cost(), drawn=drawn))
+            paid.update(both)
         return preferences
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from mull import sandbox
 from mull.errors import UsageError
 from mull.sandbox import Command, LevelName
-from mull.types import Cost, Problem, Sample, Score
+from mull.types import Calls, Cost, Problem, Sample, Score
 from mull.verifiers.proof import failure, limits_of, names_of, said, score_proofs
 
 # A file that imports another takes its syntax along. So what changes the language, or runs code in the checker, is
@@ -58,7 +58,7 @@ class LeanProof:
         """Nothing that is priced."""
         return Cost()
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         readable = tuple(folder for folder in (self.toolchain, *self.libraries.split(":")) if folder)
         return await score_proofs(self, problem, samples, readable)
 

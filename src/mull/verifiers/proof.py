@@ -17,7 +17,7 @@ from typing import Protocol
 from mull import sandbox
 from mull.errors import UsageError
 from mull.sandbox import Command, Level, LevelName, Limits, Result, Status
-from mull.types import Cost, Problem, Sample, Score
+from mull.types import Calls, Cost, Problem, Sample, Score
 
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 
@@ -127,7 +127,7 @@ class CoqProof:
         """Nothing that is priced."""
         return Cost()
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         return await score_proofs(self, problem, samples, ())
 
     async def prepare(self, box: sandbox.Sandbox, problem: Problem) -> Mapping[str, bytes]:

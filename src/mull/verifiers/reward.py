@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 from mull.cost import Price, total
 from mull.errors import UsageError
 from mull.replies.steps import Fold
-from mull.types import Cost, Finish, Problem, Sample, Score
+from mull.types import Calls, Cost, Finish, Problem, Sample, Score
 from mull.verifiers.reading import Asked, Backend, Reading, Unscored, preset
 from mull.verifiers.servers import PATIENCE, OnServer, Server, check_shape, limits
 from mull.wire.replies import Usage
@@ -111,7 +111,7 @@ class RewardModel:
                     found[sample.reply] = str(why)
         return found
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         asked = self._asked(problem, samples)
         async with self.source.opened() as backend:
             scores = await asyncio.gather(*(self._score(backend, one) for one in asked.values()))
@@ -194,8 +194,8 @@ class _Named:
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         return self._verifier.quote(problem, samples)
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
-        return await self._verifier.score(problem, samples)
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
+        return await self._verifier.score(problem, samples, calls)
 
 
 @dataclass(frozen=True)

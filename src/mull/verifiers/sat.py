@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mull.errors import UsageError
-from mull.types import Cost, Problem, Prompt, Sample, Score
+from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.claims import Claimed, claimed
 from mull.verifiers.contract import Contract
 from mull.verifiers.dimacs import Clause, assignment_of, dimacs, other_form, refutation_of, steps_of
@@ -47,7 +47,7 @@ class SatChecker:
         """Nothing that is priced."""
         return Cost()
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         cnf = problem.given.get("cnf")
         if not isinstance(cnf, str):
             return [Score(None, why="the problem gives no formula in DIMACS")] * len(samples)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mull.cost import total
-from mull.types import Cost, Pair, Preference, Problem, Verifier
+from mull.types import Calls, Cost, Pair, Preference, Problem, Verifier
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,22 @@ class ScoreJudge:
         return None if inner is None else f"scores:{inner}"
 
     def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
-        """The verifier's quote for both sides, and one call a comparison at least."""
-        quote = self.verifier.quote(problem, [side for pair in pairs for side in (pair.first, pair.second)])
-        return replace(quote, calls=None if quote.calls is None else max(quote.calls, len(pairs)))
+        """One call a comparison where the verifier counts none; else nothing beside what it is held for."""
+        return Cost(calls=len(pairs) if self._counts(problem, pairs) else 0)
 
-    async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> Sequence[Preference]:
-        scores = await self.verifier.score(problem, [side for pair in pairs for side in (pair.first, pair.second)])
+    def _counts(self, problem: Problem, pairs: Sequence[Pair]) -> bool:
+        return self.verifier.quote(problem, [side for pair in pairs for side in (pair.first, pair.second)]).calls == 0
+
+    async def prefer(self, problem: Problem, pairs: Sequence[Pair], calls: Calls) -> Sequence[Preference]:
+        sides = [side for pair in pairs for side in (pair.first, pair.second)]
+        scores = await calls.score(self.verifier, problem, sides)
+        cost = Cost(calls=int(self._counts(problem, pairs)))
         found = []
         for first, second in zip(scores[::2], scores[1::2], strict=True):
-            cost = total([first.cost, second.cost])
-            cost = replace(cost, calls=None if cost.calls is None else max(cost.calls, 1))
+            drawn = total([first.cost, first.drawn, second.cost, second.drawn])
             if first.value is None or second.value is None:
-                found.append(Preference(None, cost, first.why or second.why))
+                found.append(Preference(None, cost, first.why or second.why, drawn=drawn))
             else:
                 share = 0.5 if first.value == second.value else float(first.value > second.value)
-                found.append(Preference(share, cost))
+                found.append(Preference(share, cost, drawn=drawn))
         return found

@@ -13,7 +13,7 @@ from typing import Any
 from mull import sandbox
 from mull.errors import UsageError
 from mull.sandbox import Command, Level, LevelName, Status
-from mull.types import Cost, Problem, Sample, Score
+from mull.types import Calls, Cost, Problem, Sample, Score
 from mull.verifiers.proof import limits_of, proof_text
 
 _CLAIM = re.compile(r"^\s*(unsat|sat)\s*$", re.MULTILINE)
@@ -51,7 +51,7 @@ class SmtChecker:
         """Nothing that is priced."""
         return Cost()
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         formula = problem.given.get("smtlib")
         if not isinstance(formula, str):
             return [Score(None, why="the problem gives no formula in SMT-LIB")] * len(samples)

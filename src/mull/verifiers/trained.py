@@ -21,7 +21,7 @@ from mull.errors import PromptError, UsageError
 from mull.replies.steps import Fold, fold, split
 from mull.runtime import WEIGHTS
 from mull.runtime.tokens import Tokens, one_a_process
-from mull.types import Cost, Finish, Problem, Sample, Score
+from mull.types import Calls, Cost, Finish, Problem, Sample, Score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -165,7 +165,7 @@ class Trained:
         head = sum(len(m.content) + 3 for m in problem.prompt.messages)
         return total(self._cost(head + len(sample.reply), None) for sample in samples)
 
-    async def score(self, problem: Problem, samples: Sequence[Sample]) -> Sequence[Score]:
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         return await asyncio.to_thread(self._scores, problem, samples)
 
     def _scores(self, problem: Problem, samples: Sequence[Sample]) -> list[Score]:

@@ -39,7 +39,7 @@ class Batch:
         params: Params,
         draws: Sequence[Draw],
         can: Capabilities,
-        purse: Purse | None,
+        purse: Purse,
         deliver: Callable[[Sample], None],
     ) -> None:
         self._deployment, self._link, self._asked = deployment, link, asked
@@ -196,8 +196,6 @@ class Batch:
             self._wasted.setdefault(draw.number, []).append(unknown)
 
     def _may_retry(self) -> bool:
-        if self._purse is None:
-            return True
         quote = self._deployment.quote(self._prompt, self._params, self._can)
         return all(self._purse.hold(quote) for _ in self._left)
 

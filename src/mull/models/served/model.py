@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 
 from mull.models.served.capabilities import Capabilities
@@ -84,7 +84,7 @@ class OpenAIModel:
             await greet(await opened(self.deployment), purse)
 
     async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], lost: Callable[[Cost], None]
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         # What needs an HTTP client is imported where there is something to draw: a bank may have it all.
         from mull.models.served.drawing import Batch
@@ -93,7 +93,6 @@ class OpenAIModel:
         from mull.models.served.requests import ask
         from mull.models.served.tokens import first_tokens
 
-        purse = lost if isinstance(lost, Purse) else None
         deployment = self.deployment
         here = await opened(deployment)
         can = here.can or await greet(here, purse)
@@ -134,10 +133,10 @@ class OpenAIModel:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for unseen in _taken(arrived):
-                lost(unseen.cost)
+                purse.lost(unseen.cost)
             for batch in batches:
                 for cost in batch.lost():
-                    lost(cost)
+                    purse.lost(cost)
 
 
 def _taken(arrived: asyncio.Queue[Sample | BaseException]) -> Iterator[Sample]:

@@ -1,0 +1,204 @@
+"""One batch of numbered draws on its way: from the bank, from the model, or from another process that makes them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, Self
+
+from mull.bank import Bank, Claim, patient
+from mull.bank.keys import digest, question, seed_of
+from mull.run.wallet import Hold, Purse, Wallet, as_drawn
+from mull.types import Cost, Draw, Finish, Model, Params, Prompt, Sample, Stopped
+
+Order = Literal["draw", "arrival"]
+
+POLL_SECONDS = 0.05, 1.0
+"""How often the bank is asked for draws that another process makes: at first, and after a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a model, and the key that its draws are banked under."""
+
+    model: Model
+    prompt: Prompt
+    params: Params
+    asked: Mapping[str, Any]
+    key: str
+
+    @classmethod
+    def of(cls, model: Model, prompt: Prompt, params: Params, seed: int) -> Question:
+        asked = question(model, prompt, params, seed)
+        return cls(model, prompt, params, asked, digest(asked))
+
+
+class Delivery:
+    """Delivers the draws of a question with these numbers, each banked and paid for before anybody sees it.
+
+    `hold` is what is held for them; `until` is when drawing stops, on the clock of `time.monotonic`; `booked` as in
+    `Purse`. Leaving the `async with` block cancels what is under way and gives back what is still held.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        numbers: Sequence[int],
+        hold: Hold,
+        wallet: Wallet,
+        bank: Bank | None,
+        until: float | None,
+        on_seen: Callable[[str, Sample, bool], None] | None = None,
+        booked: Callable[[Cost], Cost] = as_drawn,
+    ) -> None:
+        self.question, self.numbers, self.hold = question, numbers, hold
+        self._wallet, self._bank, self._until, self._on_seen = wallet, bank, until, on_seen
+        self._purse = Purse(wallet, hold, booked)
+        self._known: dict[int, Sample] = {}
+        self._missing = list(numbers)
+        self._stream: AsyncGenerator[Sample, None] | None = None
+        self._claim: Claim | None = None
+        self._n_coming = 0
+        self._found: list[Sample] = []
+        self._pause, self._longest = POLL_SECONDS
+
+    async def __aenter__(self) -> Self:
+        try:
+            if self._bank is not None and self.numbers:
+                first, last = self.numbers[0], self.numbers[-1]
+                banked = await patient(partial(self._bank.get, self._key, self._prompt, first, last + 1 - first))
+                self._known = {number: banked[number] for number in self.numbers if number in banked}
+                self._missing = [number for number in self.numbers if number not in banked]
+        except BaseException:
+            self._purse.close()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        try:
+            await self._end_stream()
+        finally:
+            self._purse.close()
+
+    @property
+    def _key(self) -> str:
+        return self.question.key
+
+    @property
+    def _prompt(self) -> Prompt:
+        return self.question.prompt
+
+    async def draws(self, order: Order = "draw") -> AsyncGenerator[Sample, None]:
+        """The draws by number, or those that are banked and then the others as they arrive.
+
+        Nothing is asked of the model before a draw that it must make is due.
+        """
+        waiting: dict[int, Sample] = {}
+        for number in self.numbers:
+            if number in self._known:
+                yield self._seen(self._replayed(self._known[number]), is_banked=True)
+                continue
+            if order == "arrival":
+                continue
+            while number not in waiting:
+                arrived = await self._arrival()
+                if arrived is None:
+                    return
+                waiting[arrived.draw] = arrived
+            yield self._seen(waiting.pop(number))
+        if order == "arrival":
+            while (arrived := await self._arrival()) is not None:
+                yield self._seen(arrived)
+
+    async def _arrival(self) -> Sample | None:
+        """The next draw that is not in the bank yet, whoever makes it; `None`: no more will come."""
+        while True:
+            if self._found:
+                return self._replayed(self._found.pop(0))
+            if self._stream is not None:
+                sample = await self._from_model()
+                if sample is not None:
+                    return sample
+                await self._end_stream()
+            elif not self._missing or not await self._take():
+                return None
+
+    async def _take(self) -> bool:
+        """Begins those draws that nobody else is making, or finds in the bank what others have made since.
+
+        `False`: others are still making them, and time is over.
+        """
+        if self._bank is None:
+            self._begin(self._missing)
+            return True
+        self._claim = await patient(partial(self._bank.claim, self._key, self._missing))
+        if self._claim.numbers:
+            self._begin(sorted(self._claim.numbers))
+            return True
+        self._claim.release()
+        self._claim = None
+        first, last = self._missing[0], self._missing[-1]
+        found = await patient(partial(self._bank.get, self._key, self._prompt, first, last + 1 - first))
+        self._found = [found[number] for number in self._missing if number in found]
+        self._missing = [number for number in self._missing if number not in found]
+        if not self._found:
+            if self._is_late():
+                self._wallet.stopped = Stopped.DEADLINE
+                return False
+            await asyncio.sleep(self._pause)
+            self._pause = min(1.2 * self._pause, self._longest)
+        return True
+
+    def _begin(self, numbers: Sequence[int]) -> None:
+        """Asks the model for these draws."""
+        draws = [Draw(number, seed_of(self._key, number)) for number in numbers]
+        self._missing = [number for number in self._missing if number not in set(numbers)]
+        self._n_coming = len(draws)
+        self._stream = self.question.model.sample(self._prompt, self.question.params, draws, self._purse)
+
+    async def _from_model(self) -> Sample | None:
+        """The next draw of the model, banked and paid for; `None`: it has no more, or time is over."""
+        assert self._stream is not None  # it was begun
+        try:
+            async with asyncio.timeout(None if self._until is None else max(0.0, self._until - time.monotonic())):
+                sample = await anext(self._stream)
+        except StopAsyncIteration:
+            if self._n_coming:
+                self._wallet.stopped = Stopped.EXHAUSTED
+            return None
+        except TimeoutError:
+            if not self._is_late():
+                raise
+            self._wallet.stopped = Stopped.DEADLINE
+            return None
+        self._n_coming -= 1
+        if self._bank is not None and sample.finish is not Finish.ERROR:
+            self._bank.put(self._key, self.question.asked, sample)
+        self._purse.settle(sample.cost)
+        return sample
+
+    async def _end_stream(self) -> None:
+        """Cancels what the model still has under way, and lets other processes make what was claimed."""
+        stream, claim, self._stream, self._claim = self._stream, self._claim, None, None
+        try:
+            if stream is not None:
+                await stream.aclose()
+        finally:
+            if claim is not None:
+                claim.release()
+
+    def _replayed(self, sample: Sample) -> Sample:
+        """A draw that is in the bank counts as spent, not as paid now."""
+        self._purse.settle(sample.cost, is_fresh=False)
+        return sample
+
+    def _seen(self, sample: Sample, is_banked: bool = False) -> Sample:
+        if self._on_seen is not None:
+            self._on_seen(self._key, sample, is_banked)
+        return sample
+
+    def _is_late(self) -> bool:
+        return self._until is not None and time.monotonic() >= self._until
