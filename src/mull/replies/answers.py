@@ -17,6 +17,7 @@ from mull.replies import choices, numbers, regions, thinking
 from mull.replies.marks import Region
 from mull.replies.programs import program_of
 from mull.replies.text import (
+    HTML,
     MAX_REGION,
     bare,
     clause,
@@ -203,6 +204,7 @@ _SPAN = re.compile(
     r"\$\$(?P<a>[^$]{1,900})\$\$|\$(?![\s$])(?P<b>[^$\n]{1,400}?)(?<![\s\\])\$(?!\d)|\\\((?P<c>.{1,600}?)\\\)|\\\[(?P<d>.{1,900}?)\\\]",
     re.DOTALL,
 )
+_UNIT = re.compile(r"[A-Za-z][A-Za-z /]*")
 _BETWEEN = re.compile(r"\s*(?:,|;|,?\s*\b(?:and|or|und|oder|et|ou|y|o)\b|和|或)\s*")
 _COPULA = re.compile(r"(?:\b(?:is|are|equals|ist|est|es|be)\s|=|是|为)")
 
@@ -233,7 +235,7 @@ def _in_spans(text: str, spans: list[re.Match[str]]) -> Reading:
     if numbers.has_number(text[: spans[0].start()]) or _SPAN.search(rest) or re.search(r"\d", rest):
         return OTHER
     unit = rest.strip(" .,;:!?*")
-    if not last and 1 <= len(unit.split()) <= 3 and rest[:1] == " " and is_latex(unit) is False:
+    if not last and 1 <= len(unit.split()) <= 3 and rest[:1] == " " and _UNIT.fullmatch(unit):
         form = equal.read(f"{inner} \\text{{{unit}}}")
         if form is not None and form.kind == "quantity":
             return form.key
@@ -346,5 +348,5 @@ def canonical(text: str, kind: AnswerKind = AnswerKind.TEXT) -> str | None:
             return numbers.number(text)
     before, text = "", re.sub(r"\s+", " ", text).casefold()
     while before != text:
-        before, text = text, bare(worded(text)).rstrip(".").strip()
+        before, text = text, bare(worded(HTML.sub("", text))).rstrip(".").strip()
     return numbers.plain(text) or text or None

@@ -31,7 +31,11 @@ _VERBS = {
     "has", "fits", "und", "ist", "weil", "est", "y", "es",
 }  # fmt: skip
 _BUT = re.compile(r"\bnot\s(?:option\s|choice\s)?[\[(]?[A-Z][\])]?,?\s(?:but|it\sis)\s(?:rather\s)?", re.IGNORECASE)
-_NOT_THAT = re.compile(r",?\s(?:(?:and|und)\s)?(?:not|nicht|rather\sthan|instead\sof)\s[^,;]{1,60}$", re.IGNORECASE)
+_NOT_THAT = re.compile(
+    r",?\s(?:(?:and|und)\s)?(?:not|nicht|non|rather\sthan|instead\sof)\s[^,;]{1,60}$|[,，。]?\s?不是[^,;]{1,60}$",
+    re.IGNORECASE,
+)
+_BESIDE = re.compile(r"[,;]\s(?:it|that|this|but|while|though|although|and\sit|so\sit)\b", re.IGNORECASE)
 _DENIED = re.compile(
     r"\b(?:not|never|neither|nor|except|nicht)\b|n't\b|不是|不选|\b(?:in)?correct\sis\snot\b", re.IGNORECASE
 )
@@ -64,6 +68,8 @@ def speaks_of_letters(text: str) -> bool:
 def clause_of(text: str) -> str:
     """The text up to another clause, where a letter comes before that."""
     main = clause(text)
+    if (beside := _BESIDE.search(main)) is not None and not _DENIED.search(main[: beside.start()]):
+        main = main[: beside.start()]
     return main if _ALONE.search(main) or _ALONE_BRACKETED.search(main) or _FIRST.match(bare(main)) else text
 
 
@@ -110,7 +116,8 @@ _CHOSEN = re.compile(
     r"([A-J])(?![A-Za-z0-9_'])",
 )
 _LEFT = re.compile(
-    r"\b(?:so|hence|thus|therefore|leaving|leaves|then|also)[\s,:(\[]{1,4}(?:it(?:'s|\sis|\smust\sbe)\s)?([A-J])[\])]?\W*$"
+    r"\b(?:so|hence|thus|therefore|leaving|leaves|then|also|it's|(?:it|answer)\s(?:is|must\sbe|has\sto\sbe)|think|believe)"
+    r"[\s,:(\[]{1,4}(?:it(?:'s|\sis|\smust\sbe)\s)?([A-J])[\])]?\W*$"
 )
 _LISTED = re.compile(r"[\s*_\-]*[\[(]?([A-Ja-j])(?:[\])]|[.:](?=\s|$)|[*_]*\s*$)")
 
@@ -148,9 +155,6 @@ def _stated(sentence: str, *, is_near: bool) -> str | None:
             if found != "A" or _is_letter(sentence, last.end(1)) or pattern is _CORRECT:
                 return found
     letters = _letters(sentence)
-    if not letters or not is_near:
+    if not letters or not is_near or _DENIED.search(sentence) or "incorrect" in sentence or "wrong" in sentence:
         return None
-    is_one = (
-        len(letters) == 1 and not _DENIED.search(sentence) and "incorrect" not in sentence and "wrong" not in sentence
-    )
-    return letters.pop() if is_one else ""
+    return letters.pop() if len(letters) == 1 else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from mull.replies.marks import Region, Sort, backwards
+from mull.replies.marks import N_REGIONS, Region, Sort, backwards
 from mull.replies.text import MAX_REGION, sentence_end
 
 ENGLISH = ("answer", "solution is", "result")
@@ -22,7 +22,7 @@ _STEPS = ("result", "resultado", "résultat")
 
 _SURE = r"(?:therefore|thus|hence|indeed|clearly|simply|also|actually|most likely|likely|probably|definitely|certainly)"
 _MARKUP = r"[\s*_`\"')\]}」】]{0,12}"
-_COLON = r"(?P<colon>[:：=]|-{1,2}>|→|⇒)"
+_COLON = r"(?P<colon>[:：=]|-{1,2}>|→|⇒|(?<=\s)[-–—](?=\s))"
 _COPULA = (
     r"(?:is|are|was|be|would be|will be|should be|must be|has to be|equals|comes (?:out )?to|becomes|remains"
     r"|ist|lautet|beträgt|wäre|sind|est|sont|es|son|sería|è|é)"
@@ -42,26 +42,31 @@ _AFTER_CJK = re.compile(
 )
 _AFTER_CHOOSE = re.compile(r"(?:择|项)?\s?[:：]?\s?(?=[(（\[【*]{0,4}[A-Za-zＡ-Ｊ](?![A-Za-z]))")
 _FILLER = re.compile(
-    rf"(?:[\s*_,:：`]{{0,6}}(?:{_SURE}|given by|as follows|equal to|daher|donc|por lo tanto"
+    rf"(?:[\s*_,:：`]{{0,6}}(?:{_SURE}|for sure|given by|as follows|equal to|daher|donc|por lo tanto"
     r"|(?:(?:the|my|our) )?(?:(?:final|correct|right|best) )?(?:answer|option|choice) ?(?:is|would be|must be|:))"
     r"(?![a-z])[\s*_,:：]{0,4}){1,4}",
     re.IGNORECASE,
 )
-_LINE_END = re.compile(r"[\s*_:：#`)】\]}=\\]{0,12}\n")
+_LINE_END = re.compile(r"[\s*_:：#`)】\]}=\\]{0,12}\n(?:[-=]{3,40} *\n)?")
+_DRESS = re.compile(r"(?:[\s*_:：`>]|</?(?:b|strong|i|em|u|p|br|span)\s?/?>)*")
+_BULLET = re.compile(r"[-*•]\s{1,3}(?=\S)|\n\s{0,8}[-*•]\s{1,3}(?=\S)")
 _LINE_BEFORE = re.compile(
     r"[\s*_#>`{\"'\-\d.)(\[【\\]{0,16}(?:(?:the|my|so|and|thus|therefore|hence|die|la|le|el|your|finale?|endgültige|richtige"
     r"|correct|right|bonne|最终|正确|所以|因此|textbf|text|boxed)[\s*_,{]{0,4}){0,4}",
     re.IGNORECASE,
 )
-_NOT_OURS = re.compile(
-    r"(?:[a-z_]|\b(?:this|your|any|another|each|every|wrong|incorrect|no|possible|previous|first|whose"
-    r"|student'?s?|what|which) "
-    r"|\b(?:if|whether|when|suppose|assuming|unless|(?:check|verify)(?:ing)?(?: that)?|confirm|validate|simplify"
-    r"|interpret|write(?: down)?|express|give|state|enter|put|provide) (?:the|that|my|our|your)"
-    r" (?:(?:final|correct|right) )?)$",
-    re.IGNORECASE,
-)
-_FINAL_NAME = re.compile(r"(?:^|[\s*_])final_$", re.IGNORECASE)
+_ANOTHERS = {
+    "this", "your", "any", "another", "each", "every", "wrong", "incorrect", "no", "possible", "previous", "first",
+    "whose", "student's", "students", "what", "which",
+}  # fmt: skip
+"""Words before a label that is of another answer than the reply's own."""
+_OURS = {"the", "that", "my", "our", "your"}
+_ADJECTIVES = {"final", "correct", "right"}
+_ASIDES = {
+    "if", "whether", "when", "suppose", "assuming", "unless", "check", "checking", "verify", "verifying", "confirm",
+    "validate", "simplify", "interpret", "write", "down", "express", "give", "state", "enter", "put", "provide",
+}  # fmt: skip
+"""Words before `the answer` that speak of it without giving it."""
 _SHORT = re.compile(r"\n[ \t*_]{0,6}(?:A[*_]{0,3} ?[:：]|(?:Ans|ANS|ans)[*_]{0,3} ?[:.：=])[ \t*_]{0,4}(?=\S)")
 _OPTION = re.compile(r"\n[ \t*_]{0,6}B[*_]{0,3} ?[:.]")
 
@@ -94,8 +99,7 @@ def _labelled(text: str, lowered: str, at: int) -> Region | None:
     word_at = next(at - len(word) for word in _WORDS if lowered.endswith(word, 0, at))
     word = lowered[word_at:at]
     is_cjk = word[-1] > "\u2e7f"
-    is_another = not is_cjk and _NOT_OURS.search(lowered, max(0, word_at - 40), word_at) is not None
-    if is_another and _FINAL_NAME.search(lowered, max(0, word_at - 8), word_at) is None:
+    if not is_cjk and _is_another(lowered, word_at):
         return None
     line_at = lowered.rfind("\n", 0, word_at) + 1
     begins = _LINE_BEFORE.fullmatch(lowered, max(line_at, word_at - 60), word_at) is not None
@@ -115,13 +119,47 @@ def _labelled(text: str, lowered: str, at: int) -> Region | None:
         return None
     filler = _FILLER.match(text, start)
     start = start if filler is None else filler.end()
-    while start < len(text) and text[start] in " \t\r\n*_:：`>":
-        start += 1
+    dress = _DRESS.match(text, start)
+    bullet = _BULLET.match(text, dress.end()) if dress is not None else None
+    if bullet is not None and "\n" in text[at : bullet.start()]:
+        return _bullets(text, word_at, bullet.end())
+    start = start if dress is None else dress.end()
     end = sentence_end(text, start)
     if not text[start:end].strip(" \t\r*_`.\"'"):
         return None
     told: Sort = "line" if sort == "line" else "phrase"
     return Region(told, word_at, end, text[start:end], (), word in LATIN or word == "ответ")
+
+
+def _is_another(lowered: str, word_at: int) -> bool:
+    """Whether the label that begins here is part of another word, or of another answer than the reply's own."""
+    before = lowered[max(0, word_at - 40) : word_at]
+    if before[-1:] == "_" and before[-2:-1].isalpha():
+        return not before.endswith("final_")
+    if before[-1:].isalpha():
+        return True
+    if "\n" in before:
+        before = before[before.rindex("\n") :]
+    words = before.split()
+    if words and words[-1] in _ADJECTIVES:
+        words.pop()
+    if not words or words[-1] in _ANOTHERS:
+        return bool(words)
+    if words[-1] not in _OURS or len(words) < 2:
+        return False
+    return words[-2] in _ASIDES or (words[-2] == "that" and words[-3:-2] in (["check"], ["verify"]))
+
+
+def _bullets(text: str, word_at: int, start: int) -> Region:
+    """A list of items as one answer: those of lines that follow each other."""
+    items = []
+    while True:
+        end = sentence_end(text, start)
+        items.append(text[start:end].strip())
+        following = _BULLET.match(text, text.find("\n", end)) if "\n" in text[end : end + 3] else None
+        if following is None or len(items) >= N_REGIONS:
+            return Region("line", word_at, end, ", ".join(items))
+        start = following.end()
 
 
 def _announced(word: str, lowered: str, at: int) -> re.Match[str] | None:

@@ -98,7 +98,7 @@ _CONTINENTAL = re.compile(
 )
 _MINUS = re.compile(r"\b(?:minus|negative|moins|menos)\s+(?=[\d$.\\])", re.IGNORECASE)
 _MONEY = re.compile(
-    r"[€£¥₹₩₽]|\b(?:US|A|C|NZ|HK)(?=\s?\d|\s\d)|\b(?:USD|EUR|GBP|CNY|INR|Rs\.?)(?=[\s\d])|\bRs(?=\s?\d)"
+    r"[€£¥₹₩₽]|\\(?:pounds|euro|yen|textdollar|texteuro)(?![a-z])\s?|\b(?:US|A|C|NZ|HK)(?=\s?\d|\s\d)|\b(?:USD|EUR|GBP|CNY|INR|Rs\.?)(?=[\s\d])|\bRs(?=\s?\d)"
 )
 _PERCENT = re.compile(r"\s?%|\s?\\%|\b(?:percent|per\scent|pct|Prozent|pour\scent|por\sciento)\b", re.IGNORECASE)
 _DEGREES = re.compile(r"\s?(?:\^\s?\{?\s?\\?circ\s?\}?|\\degree|°)\s?[CF]?\b|\s?(?:\^\s?\{?\s?\\circ\s?\}?|°)")
@@ -126,7 +126,11 @@ def _normal(text: str, is_continental: bool = False) -> str:
     return _ASIDE.sub(" ", _PERCENT.sub(" ", _MONEY.sub(" ", text)))
 
 
-_BUT = re.compile(r"\b(?:not|nicht|pas|no)\s[^,;.]{1,60}?,?\s(?:but|sondern|mais|sino)\s(?:rather\s)?", re.IGNORECASE)
+_BUT = re.compile(
+    r"(?:\b(?:not|nicht|pas|no)|n't)\s[^,;]{1,60}?(?:,?\s(?:but|sondern|mais|sino)\s(?:rather\s)?"
+    r"|[,;]\s?(?:(?:it|that)(?:\sis|'s)|rather|instead)\s)",
+    re.IGNORECASE,
+)
 _NOT_THAT = re.compile(
     r",?\s(?:(?:and|und|et|y)\s)?(?:not|nicht|pas|rather\sthan|instead\sof)\s(?!equal)[^,;]{1,60}$", re.IGNORECASE
 )

@@ -24,6 +24,8 @@ _QUESTION = re.compile(
     r"(?:(?:(?:new |next |another )?(?:question|problem|exercise|instruction|input|user|human|example)|q"
     r"|frage|aufgabe|pregunta|problema|problème|exercice)\b|问题|题目|问|用户|問題|質問)"
     r"[*_]{0,3} {0,2}\(?#?\d{0,4}\)?[.)]? {0,2}[*_]{0,3}[:：])"
+    r"|\n(?i:#{1,4} (?:question|problem|exercise|instruction|input|user|human|example)\b *\d{0,4} *\n"
+    r"|(?:question|problem|exercise|example) \d{1,4}[.)] )"
 )
 _INTERROGATIVE = re.compile(
     r"\b(?:how (?:many|much|long|far|old|often)|what (?:is|are|was)|which)\b[^?\n]{0,300}\?", re.IGNORECASE

@@ -45,6 +45,10 @@ def signs(text: str) -> str:
     return _FRACTION.sub(lambda m: f" {_VULGAR[m[0]]} ", text)
 
 
+HTML = re.compile(r"</?(?:b|strong|i|em|u|p|br|span|sub|sup)\s?/?>")
+"""Markup of HTML that changes nothing but looks."""
+
+
 def worded(text: str) -> str:
     r"""The text with `\text{}` and its like taken off what they hold."""
     for _ in range(4):
@@ -60,6 +64,8 @@ def flat(text: str) -> str:
     if "\\" in text or "~" in text or "<<" in text:
         text = _ESCAPED.sub(r" \1" if "\\$" in text else r"\1", _LOOKS.sub(" ", text))
         text = _MATHS.sub(" ", text)
+    if "<" in text:
+        text = HTML.sub("", text)
     return text.replace("$", " ").replace("**", "").replace("`", "").replace("__", "")
 
 
@@ -113,9 +119,12 @@ def _is_stop(text: str, at: int, stop: int) -> bool:
 
 
 def _initial(text: str, at: int) -> bool:
-    """Whether a capital and its full stop are the initial of a name, which another capital comes after."""
-    before = text[max(0, at - 3) : at - 1]
-    return text[at + 1 : at + 2] == " " and text[at + 2 : at + 3].isupper() and (at < 2 or before[-2:] == ". ")
+    """Whether a capital and its full stop are the initial of a name, beside which another stands."""
+    return _INITIAL.match(text, at + 1) is not None or _INITIAL_BEFORE.search(text, max(0, at - 5), at - 1) is not None
+
+
+_INITIAL = re.compile(r" [A-Z]\.")
+_INITIAL_BEFORE = re.compile(r"\b[A-Z]\. $")
 
 
 def sentences_backwards(text: str) -> Iterator[str]:
