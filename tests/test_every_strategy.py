@@ -135,3 +135,15 @@ def test_a_killed_run_resumes(strategy: Strategy) -> None:
 def test_a_killed_run_resumes_from_a_file(strategy: Strategy, tmp_path: Path) -> None:
     with open_bank(str(tmp_path / "bank.db")) as bank:
         testing.check_resume(strategy, bank)
+
+
+def test_it_runs_with_what_it_says_it_needs_and_on_nothing_less(strategy: Strategy) -> None:
+    testing.check_needs(strategy)
+
+
+def test_it_draws_as_it_says(strategy: Strategy) -> None:
+    testing.check_draws(strategy)
+
+
+def test_it_selects_as_it_says(strategy: Strategy) -> None:
+    testing.check_selects(strategy)

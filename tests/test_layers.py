@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import mull
+from mull import spec
 
 SOURCE = Path(mull.__file__).parent
 ROWS = [
     {"types", "errors", "equal"},
     {"cost", "stats", "files", "config", "replies", "wire", "bank", "sandbox", "runtime"},
-    {"run", "programs", "allocate", "laws", "models"},
+    {"run", "programs", "laws", "models"},
     {"spec", "tasks", "verifiers", "train", "testing"},
+    {"allocate"},
     {"strategies", "catalog"},
     {"lab", "serve"},
     {"advice"},
@@ -111,3 +113,16 @@ def test_importing_mull_pulls_in_nothing_heavy() -> None:
 def test_no_file_is_long() -> None:
     for path in SOURCE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 420, f"{path} should be two files"
+
+
+def test_no_list_of_strategies_is_kept_beside_the_table() -> None:
+    """Strategies say themselves what they are. `best`, `majority` and `weighted` are also names of ways to choose."""
+    table = set(spec.STRATEGIES)
+    ways = {"best", "majority", "weighted"}
+    for path in SOURCE.rglob("*.py"):
+        if path.name in ("spec.py", "repair.py"):  # the table, and a strategy whose option names two others
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            keys = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
+            named = {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)} & table
+            assert len(named) < 2 or named <= ways, f"{path}:{node.lineno} lists strategies: {sorted(named)}"

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
+from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
 from mull.run import Strategy
@@ -165,6 +166,25 @@ def build(
 def strategy(spec: str, **makers: Make) -> Any:
     """The strategy that a spec names; `makers` as in `build`."""
     return build("strategy", STRATEGIES, spec, **makers)
+
+
+class Placeholder(NamedTuple):
+    """A model, a verifier or a judge that is named in a spec, where it does not matter what it is."""
+
+    name: str
+
+
+@lru_cache(maxsize=256)
+def named(text: str) -> Any:
+    """The strategy of a spec, to read what it says of itself: models, verifiers and judges in it are placeholders.
+
+    Where its options are not those of this version it is the strategy's class; `None`: no strategy has this name.
+    """
+    try:
+        return strategy(text, models=Placeholder, verifiers=Placeholder, judges=Placeholder)
+    except UsageError:
+        name = text.strip().partition(":")[0]
+        return load(STRATEGIES[name]) if name in STRATEGIES else None
 
 
 def describe(table: dict[str, str], value: Any) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mull.allocate import policy_file
-from mull.allocate.learn import learn
+from mull.allocate.learn import includes_look, learn
 from mull.allocate.policy import STOP, Origin, Policy, Step, greedy, hull
 from mull.errors import FileFormatError, UsageError
 from mull.files.recording import RecordedSample, Recording, Result
@@ -224,3 +224,25 @@ def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
 def test_the_policy_of_the_fakes_has_every_kind_of_option() -> None:
     policy: Policy = policy_file.read(FAKE)
     assert [bin.options[-1].strategy for bin in policy.bins] == [STOP, "weighted:n=8", "rebase:n=4", "until-pass:n=16"]
+
+
+@pytest.mark.parametrize(
+    ("name", "unscored", "scored"),
+    [
+        ("single", True, False),
+        ("majority:n=8", True, False),
+        ("best:n=8", True, True),
+        ("auto:n=8", True, True),
+        ("agree:n=8", True, False),
+        ("repeat:of=(best:n=3),n=2,pick=best", True, True),
+        ("on:of=(best:n=8),model=other", False, False),
+        ("on:of=(best:n=8),verifier=other", True, True),
+        ("length-reject:tokens=9", False, False),
+        ("confidence-vote:n=8", False, False),
+        ("rebase:n=8", False, False),
+        ("no strategy", False, False),
+    ],
+)
+def test_what_begins_with_the_look(name: str, unscored: bool, scored: bool) -> None:
+    """A strategy whose first draws are the question's own has the look among them; scored draws must be scored."""
+    assert (includes_look(name, is_scored=False), includes_look(name, is_scored=True)) == (unscored, scored)

@@ -181,6 +181,36 @@ def test_without_a_verifier_and_votes_that_fail_a_longer_reply_is_the_way() -> N
     assert found.recommendation.known_by == "measured"
 
 
+def test_what_was_measured_is_routed_by_what_it_says_of_itself() -> None:
+    """Votes on these draws fail; what was run beside them won, and nothing is said to choose badly."""
+    small = pilot(mostly_wrong_mode)
+    won = partial(Measured, correct=(True,) * 30 + (False,) * 20, cost=replace(EACH, output_tokens=150, usd=0.03))
+    for name, route in {
+        "repeat:of=single,n=3": Route.PARALLEL,
+        "tournament:n=4": Route.PARALLEL,
+        "on:of=(best:n=4),verifier=(genrm:model=big)": Route.PARALLEL,
+        "repeat:of=(force:wait=1),n=3": Route.SEQUENTIAL,
+        "ensemble:members=((majority:n=4),(beam:n=8,width=4))": Route.TREE,
+        "a method of somebody else": Route.UNKNOWN,
+    }.items():
+        found = advise([small], measured={"small": [won(name)]})
+        assert (found.recommendation.strategy, found.route) == (name, route)
+        assert not any("othing here chooses" in line for line in sentences(found, Wish()))
+
+
+def test_a_forecast_takes_the_place_of_a_run_of_its_kind_alone() -> None:
+    """What is read from a file yields to what draws foretell; what they do not foretell is kept as measured."""
+    small = pilot(beta_law(3, 2, 3))
+    ran = [
+        Measured(name, (True,) * 30 + (False,) * 20, EACH, yields=True)
+        for name in ("single", "majority:n=8", "majority:n=5", "adaptive:n=8,rule=window", "best-of-majority:n=8")
+    ]
+    found = {o.strategy: o.known_by for o in advise([small], measured={"small": ran}).options}
+    assert found["majority:n=8"] == found["single"] == "predicted"
+    assert "majority:n=5" not in found
+    assert found["adaptive:n=8,rule=window"] == found["best-of-majority:n=8"] == "measured"
+
+
 def test_rare_and_valuable_answers_are_worth_both() -> None:
     found = advise([pilot(beta_law(0.3, 4), accepts=(1.0, 0.0))], Wish(queries=100, worth=1000.0))
     assert (found.verdict, found.route) == (Verdict.SCALE, Route.BOTH)

@@ -8,6 +8,7 @@ import pytest
 from mull import spec, testing
 from mull.allocate import policy_file
 from mull.errors import UsageError
+from mull.run import Run
 from mull.run.trace import NoteEvent, ScoreEvent, Trace
 from mull.strategies.auto import BIGGER, Auto
 from mull.testing import PROBLEM, FakeModel, FakeVerifier, LineModel, StubVerifier, fake_run, solve
@@ -125,7 +126,7 @@ def test_a_policy_of_another_task_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_policy_learned_with_a_verifier_needs_one_even_if_forced() -> None:
-    run = testing.Run(FakeModel(), params=Params(max_tokens=48))
+    run = Run(FakeModel(), params=Params(max_tokens=48))
     with pytest.raises(UsageError, match="needs a verifier"):
         solve(Auto(policy=str(FAKE), force=True), run)
 
@@ -142,11 +143,11 @@ def test_bad_options_are_refused_when_it_is_made() -> None:
             Auto(**options)  # type: ignore[arg-type]
 
 
-def untrained(value: dict[str, float], budget: Budget | None = None) -> tuple[testing.Run, object]:
+def untrained(value: dict[str, float], budget: Budget | None = None) -> tuple[Run, object]:
     """`auto` without a policy on replies `0`, `1`, `2`, ..., scored as told; others 0.1."""
     model = LineModel(line=lambda i, prefix, draw: f"answer: {draw.number}", length=1)
     verifier = StubVerifier(lambda reply: value.get(reply.removeprefix("answer: "), 0.1))
-    run = testing.Run(model, verifier=verifier, params=Params(max_tokens=8), budget=budget)
+    run = Run(model, verifier=verifier, params=Params(max_tokens=8), budget=budget)
     return run, solve(Auto(n=12), run, Problem("letters", PROBLEM.prompt, AnswerKind.TEXT))
 
 
@@ -172,14 +173,14 @@ def test_where_nothing_passes_it_makes_all_draws_and_advises_a_bigger_model() ->
 def test_doubts_of_draws_that_agree_multiply() -> None:
     """Two draws of .8 leave a doubt of .04: with one draw it goes on, with two it stops."""
     model = LineModel(line=lambda i, prefix, draw: "answer: same", length=1)
-    run = testing.Run(model, verifier=StubVerifier(lambda reply: 0.8), params=Params(max_tokens=8))
+    run = Run(model, verifier=StubVerifier(lambda reply: 0.8), params=Params(max_tokens=8))
     assert solve(Auto(), run).answer == "same"
     assert run.spent.calls == 2
 
 
 def test_without_a_verifier_it_votes_until_the_leader_leads() -> None:
-    with_policy_of_none = testing.Run(FakeModel(), params=Params(max_tokens=48))
-    plain = testing.Run(FakeModel(), params=Params(max_tokens=48))
+    with_policy_of_none = Run(FakeModel(), params=Params(max_tokens=48))
+    plain = Run(FakeModel(), params=Params(max_tokens=48))
     auto, adaptive = solve(Auto(n=32), with_policy_of_none), solve(spec.strategy("adaptive:n=32,rule=beta"), plain)
     assert auto.answer == adaptive.answer
     assert auto.tally == adaptive.tally
@@ -187,7 +188,7 @@ def test_without_a_verifier_it_votes_until_the_leader_leads() -> None:
 
 
 def test_a_verifier_that_cannot_tell_leaves_a_plain_vote() -> None:
-    run = testing.Run(FakeModel(), verifier=StubVerifier(lambda reply: None), params=Params(max_tokens=48))
+    run = Run(FakeModel(), verifier=StubVerifier(lambda reply: None), params=Params(max_tokens=48))
     outcome = solve(Auto(n=16), run)
-    votes = solve(spec.strategy("majority:n=16"), testing.Run(FakeModel(), params=Params(max_tokens=48)))
+    votes = solve(spec.strategy("majority:n=16"), Run(FakeModel(), params=Params(max_tokens=48)))
     assert outcome.tally == votes.tally

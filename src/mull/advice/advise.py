@@ -13,14 +13,16 @@ from dataclasses import fields
 import numpy as np
 
 from mull.advice.choice import choose
-from mull.advice.forecast import DEFAULT_NS, Forecast, forecasts
-from mull.advice.options import Advice, Facts, Given, Interval90, Measured, Option, Wish
+from mull.advice.forecast import DEFAULT_NS, Forecast, forecasts, is_foretold
+from mull.advice.options import BASE, Advice, Facts, Given, Interval90, Measured, Option, Wish
 from mull.advice.pilot import Floats, Pilot
 from mull.advice.simulate import REPLICATES, RIGHT, Imagined, imagine
 from mull.errors import UsageError
-from mull.types import Cost
+from mull.run.needs import selects_of
+from mull.types import Cost, Selection
 
 LEVEL = 0.90
+SCORES = Selection.SCORES
 GAIN_ERROR = 0.2
 """The relative error of a gain by votes or scores that is in its interval beside all else; set on back-tests."""
 DECADE = 10
@@ -54,23 +56,24 @@ def advise(
         reach = DECADE * pilot.draws // len(pilot.problems)
         within = [n for n in ns if n <= reach]
         imagined = imagine(pilot, max(within, default=1), seed, replicates)
-        checker = pilot.has_checker
+        checker, ran = pilot.has_checker, (measured or {}).get(pilot.model, ())
         found = forecasts(imagined, ns, votes=pilot.can_vote, checker=checker, oracle=oracle and not pilot.has_scores)
+        foretold = {one.strategy for one in ran if one.yields and is_foretold(one.strategy, found)}
         means = {name: imagined.means(one.right) for name, one in found.items()}
         # What no law of answers or scores holds: how far off foretold gains of votes and scores were in back-tests.
         tilt = 1 + GAIN_ERROR * np.random.default_rng(seed).standard_normal(replicates)
-        for name in means:
-            if name.partition(":")[0] not in ("single", "until-pass"):
-                means[name] = np.clip(means["single"] + tilt * (means[name] - means["single"]), 0.0, 1.0)
+        for name, one in found.items():
+            if not one.is_checked:
+                means[name] = np.clip(means[BASE] + tilt * (means[name] - means[BASE]), 0.0, 1.0)
         if base is None or facts is None:
-            base, facts = means["single"], _facts(pilot, imagined, means)
+            base, facts = means[BASE], _facts(pilot, imagined, found, means)
         if checker:
             # With a checker that stops at a pass there is no reason to draw on.
-            found = {name: one for name, one in found.items() if name.partition(":")[0] not in ("best", "weighted")}
-        run = {one.strategy: one for one in (measured or {}).get(pilot.model, ())}
+            found = {name: one for name, one in found.items() if one.is_checked or selects_of(one.strategy) != SCORES}
+        run = {one.strategy: one for one in ran if one.strategy not in foretold}
         for name, one in found.items():
             if name not in run:
-                cost = _cost(pilot, imagined, one, name)
+                cost = _cost(pilot, imagined, one)
                 options.append(option(name, pilot.model, means[name], base, cost, "predicted", on, seed))
         for name, seen in run.items():
             values = _measured(seen, pilot, imagined, seed)
@@ -79,7 +82,7 @@ def advise(
         raise UsageError("advice needs at least one pilot")
     for known in given:
         values = np.full(len(base), known.accuracy)
-        options.append(option("single", known.model, values, base, known.cost, "given", on, seed))
+        options.append(option(BASE, known.model, values, base, known.cost, "given", on, seed))
     return choose(options, pilots[0].model, wish, facts)
 
 
@@ -100,10 +103,10 @@ def option(
     )  # fmt: skip
 
 
-def _cost(pilot: Pilot, imagined: Imagined, forecast: Forecast, name: str) -> Cost:
+def _cost(pilot: Pilot, imagined: Imagined, forecast: Forecast) -> Cost:
     """The mean cost of a strategy: each problem's first draw, its further ones, and scores where it needs them."""
     parts = {}
-    needs_scores = pilot.has_scores and name.partition(":")[0] in ("best", "weighted", "until-pass")
+    needs_scores = pilot.has_scores and selects_of(forecast.strategy) == SCORES
     for part in (f.name for f in fields(Cost)):
         columns = [
             np.array([math.nan if (v := getattr(cost, part)) is None else v for cost in costs], dtype=np.float64)
@@ -132,14 +135,16 @@ def _measured(seen: Measured, pilot: Pilot, imagined: Imagined, seed: int) -> Fl
     return means
 
 
-def _facts(pilot: Pilot, imagined: Imagined, means: Mapping[str, Floats]) -> Facts:
-    def best(*kinds: str) -> float | None:
-        values = [float(value.mean()) for name, value in means.items() if name.partition(":")[0] in kinds]
+def _facts(
+    pilot: Pilot, imagined: Imagined, found: Mapping[str, Forecast], means: Mapping[str, Floats]
+) -> Facts:  # fmt: skip
+    def best(how: Selection) -> float | None:
+        values = [float(means[name].mean()) for name, one in found.items() if selects_of(one.strategy) == how]
         return max(values, default=None)
 
     solved = sum(one.n_correct > 0 for one in pilot.problems) / len(pilot.problems)
     covered = float((imagined.answers == RIGHT).any(axis=1).mean())
     return Facts(
-        len(pilot.problems), pilot.draws, float(means["single"].mean()), imagined.draws, covered, solved,
-        best("majority", "adaptive"), best("best", "weighted", "until-pass"),
+        len(pilot.problems), pilot.draws, float(means[BASE].mean()), imagined.draws, covered, solved,
+        best(Selection.VOTES), best(SCORES),
     )  # fmt: skip

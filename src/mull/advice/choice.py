@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mull import spec
 from mull.advice.options import Advice, Facts, Option, Route, Verdict, Wish
 from mull.errors import UsageError
+from mull.run.needs import draws_of
+from mull.types import Scaling
 
 TOLERANCE = 0.01
 """Accuracies nearer than this are taken for one: the cheaper is recommended."""
@@ -19,15 +22,15 @@ SOLVED = 0.97
 """From this accuracy of one draw on there is nothing to gain."""
 UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}
 """What costs are compared in: the first of these that is known, and not nothing, for every option."""
-PARALLEL = {"single", "majority", "adaptive", "best", "weighted", "until-pass", "best-of-majority"}
-"""Strategies that draw independently; what else was run works on a reply one step after the other, or on a tree."""
+ROUTES = {Scaling.SEQUENTIAL: Route.SEQUENTIAL, Scaling.TREE: Route.TREE, None: Route.UNKNOWN}
+"""Where compute goes with a strategy that does not draw in parallel."""
 
 
 def choose(options: Sequence[Option], base_model: str, wish: Wish, facts: Facts) -> Advice:
     """The advice. Raises `UsageError` where a wish is for what nobody told of."""
     unit = unit_of(options)
     _check(options, wish, unit)
-    base = next(one for one in options if one.strategy == "single" and one.model == base_model)
+    base = next(one for one in options if one.is_base and one.model == base_model)
     options = [_with_outlay(one, base_model, wish) for one in options]
     affordable = [one for one in options if _within(one, wish)]
     ranked = sorted(affordable or options, key=lambda one: (price(one, unit, wish), -one.accuracy))
@@ -129,7 +132,7 @@ def _verdict(
         return Verdict.MORE_DATA, facts.problems
     if taken.model != base.model:
         return Verdict.BIGGER, None
-    if taken.strategy != "single":
+    if not taken.is_base:
         return Verdict.SCALE, None
     best = max(ranked, key=lambda one: one.gain)
     low, high = best.gain_ci90
@@ -152,18 +155,20 @@ def route(
         return Route.BIGGER
     if not meets or facts.is_hopeless:
         return Route.BETTER
-    if taken.strategy == "single" and (facts.single >= SOLVED or facts.headroom < TOLERANCE):
+    if taken.is_base and (facts.single >= SOLVED or facts.headroom < TOLERANCE):
         return Route.NOTHING
-    if taken.strategy.partition(":")[0] not in PARALLEL:
-        return Route.SEQUENTIAL
-    used = max(facts.voted or 0.0, facts.scored or 0.0) - facts.single
+    draws = draws_of(spec.named(taken.strategy))
+    if draws != Scaling.PARALLEL:
+        return ROUTES[draws]
+    reached = [facts.voted, facts.scored, None if taken.is_base else taken.accuracy]
+    used = max((one for one in reached if one is not None), default=0.0) - facts.single
     widest = max((one.cost.calls or 0 for one in ranked if one.model == base.model), default=0)
     still_pays = (taken.cost.calls or 0) >= widest / 2  # where the grid of options ends
-    if wish.worth is not None and facts.scored is not None and taken.strategy != "single" and still_pays:
+    if wish.worth is not None and facts.scored is not None and not taken.is_base and still_pays:
         return Route.BOTH
     if facts.scored is None and used < min(facts.headroom / 2, MATTERS) and facts.headroom >= MATTERS:
         return Route.SEQUENTIAL
-    return Route.NOTHING if taken.strategy == "single" and facts.headroom < MATTERS else Route.PARALLEL
+    return Route.NOTHING if taken.is_base and facts.headroom < MATTERS else Route.PARALLEL
 
 
 def why(one: Option, base: Option, unit: str) -> str:

@@ -5,25 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mull import spec
 from mull.advice.pilot import Floats, Ints
 from mull.advice.simulate import N_NAMES, RIGHT, UNANSWERED, Imagined
 from mull.allocate.stop import beta_lead
+from mull.run import Strategy
 from mull.strategies.adaptive import Adaptive
-from mull.strategies.parallel import UntilPass
+from mull.strategies.parallel import Best, Majority, Single, UntilPass, Weighted
 
 DEFAULT_NS = (4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """One strategy on imagined problems: how right its outcome is and how many draws it took, [sequences] each."""
+    """One strategy on imagined problems: how right its outcome is and how many draws it took, [sequences] each.
 
+    `is_checked`: a checker says which draw is right, so that no law of answers or scores stands between.
+    """
+
+    strategy: Strategy
     right: Floats
     draws: Floats
+    is_checked: bool = False
 
 
 def forecasts(
@@ -37,19 +45,29 @@ def forecasts(
     ns = sorted({n for n in ns if 1 < n <= imagined.draws})
     size = len(imagined.problem)
     is_right = imagined.answers == RIGHT
-    found = {"single": Forecast(is_right[:, 0].astype(np.float64), np.ones(size))}
+    found = [Forecast(Single(), is_right[:, 0].astype(np.float64), np.ones(size), is_checked=True)]
     if votes:
-        found |= _votes(imagined, ns)
-    if imagined.scores.size:
-        found |= _chosen(imagined, ns, votes=votes)
+        found += _votes(imagined, ns)
+    best = _best(imagined, ns) if imagined.scores.size else {}
+    weighted = _weighted(imagined, ns) if imagined.scores.size and votes else {}
+    found += [by_n[n] for n in ns for by_n in (best, weighted) if n in by_n]
     if checker or oracle:
         passes = is_right if oracle else imagined.scores >= UntilPass().bar
-        found |= _until(imagined, passes, ns, found)
-    return found
+        found += _until(imagined, passes, ns, best)
+    return {spec.describe(spec.STRATEGIES, one.strategy): one for one in found}
 
 
-def _fixed(right: Floats, n: int) -> Forecast:
-    return Forecast(right, np.full(len(right), float(n)))
+def is_foretold(text: str, found: Mapping[str, Forecast]) -> bool:
+    """Whether strategies of this kind, at any n and with no other options, are among these forecasts."""
+    strategy: Any = spec.named(text)
+    kind: Any = type(strategy)
+    if kind not in {type(one.strategy) for one in found.values()}:
+        return False
+    return bool(strategy == (kind(strategy.n) if hasattr(strategy, "n") else kind()))
+
+
+def _fixed(strategy: Strategy, right: Floats, n: int) -> Forecast:
+    return Forecast(strategy, right, np.full(len(right), float(n)))
 
 
 class _Tally:
@@ -81,9 +99,10 @@ class _Tally:
         return np.where(top > 0, leads[:, RIGHT] / np.maximum(n_leads, 1), 0.0)
 
 
-def _votes(imagined: Imagined, ns: Sequence[int]) -> dict[str, Forecast]:
+def _votes(imagined: Imagined, ns: Sequence[int]) -> list[Forecast]:
     """Majority votes, and those that stop when the vote is as good as decided."""
-    rows, found, ones = len(imagined.problem), {}, np.ones(len(imagined.problem))
+    rows, ones = len(imagined.problem), np.ones(len(imagined.problem))
+    found: list[Forecast] = []
     tally = _Tally(rows)
     first, second, leader = np.zeros(rows), np.zeros(rows), np.full(rows, -1)
     at = {n: np.zeros(rows) for n in ns}
@@ -107,10 +126,8 @@ def _votes(imagined: Imagined, ns: Sequence[int]) -> dict[str, Forecast]:
             went_right[n] = np.where(stops, leader == RIGHT, went_right[n])
         if k + 1 in ns:
             n, right = k + 1, tally.right()
-            found[f"majority:n={n}"] = _fixed(right, n)
-            found[f"adaptive:n={n}"] = Forecast(
-                np.where(at[n] > 0, went_right[n], right), np.where(at[n] > 0, at[n], float(n))
-            )
+            stopped = np.where(at[n] > 0, went_right[n], right), np.where(at[n] > 0, at[n], float(n))
+            found += [_fixed(Majority(n), right, n), Forecast(Adaptive(n), *stopped)]
     return found
 
 
@@ -123,10 +140,19 @@ def _sure(n: int, level: float) -> NDArray[np.bool_]:
     return table
 
 
-def _chosen(imagined: Imagined, ns: Sequence[int], *, votes: bool) -> dict[str, Forecast]:
-    """The best scored draw, and votes weighed by scores."""
+def _weighted(imagined: Imagined, ns: Sequence[int]) -> dict[int, Forecast]:
+    """Votes of n draws weighed by scores, by n."""
+    tally, found = _Tally(len(imagined.problem)), {}
+    for k in range(max(ns, default=0)):
+        tally.add(imagined.answers[:, k], imagined.scores[:, k])
+        if k + 1 in ns:
+            found[k + 1] = _fixed(Weighted(k + 1), tally.right(), k + 1)
+    return found
+
+
+def _best(imagined: Imagined, ns: Sequence[int]) -> dict[int, Forecast]:
+    """The best scored of n draws, by n."""
     rows, found = len(imagined.problem), {}
-    tally = _Tally(rows)
     top, n_top, n_right = np.full(rows, -math.inf), np.zeros(rows), np.zeros(rows)
     for k in range(max(ns, default=0)):
         score, right = imagined.scores[:, k], imagined.answers[:, k] == RIGHT
@@ -134,25 +160,22 @@ def _chosen(imagined: Imagined, ns: Sequence[int], *, votes: bool) -> dict[str, 
         n_top = np.where(better, 1, n_top + equal)
         n_right = np.where(better, right, n_right + (equal & right))
         top = np.where(better, score, top)
-        if votes:
-            tally.add(imagined.answers[:, k], score)
         if k + 1 in ns:
-            found[f"best:n={k + 1}"] = _fixed(n_right / np.maximum(n_top, 1), k + 1)
-            if votes:
-                found[f"weighted:n={k + 1}"] = _fixed(tally.right(), k + 1)
+            found[k + 1] = _fixed(Best(k + 1), n_right / np.maximum(n_top, 1), k + 1)
     return found
 
 
 def _until(
-    imagined: Imagined, passes: NDArray[np.bool_], ns: Sequence[int], found: Mapping[str, Forecast]
-) -> dict[str, Forecast]:
+    imagined: Imagined, passes: NDArray[np.bool_], ns: Sequence[int], best: Mapping[int, Forecast]
+) -> list[Forecast]:
     """Draws in waves until one passes; without a pass the best scored one."""
-    wave, until = UntilPass().wave, {}
+    wave, until = UntilPass().wave, []
     first = np.where(passes.any(axis=1), passes.argmax(axis=1), imagined.draws)
     right = imagined.answers[np.arange(len(first)), np.minimum(first, imagined.draws - 1)] == RIGHT
     for n in ns:
         passed = first < n
         used = np.where(passed, np.minimum((first // wave + 1) * wave, n), n)
-        rest = found[f"best:n={n}"].right if f"best:n={n}" in found else np.zeros(len(first))
-        until[f"until-pass:n={n}"] = Forecast(np.where(passed, right, rest), used.astype(np.float64))
+        rest = best[n].right if n in best else np.zeros(len(first))
+        right_of_n = np.where(passed, right, rest)
+        until.append(Forecast(UntilPass(n), right_of_n, used.astype(np.float64), is_checked=True))
     return until

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from mull.errors import UsageError
 from mull.types import Cost
 
+BASE = "single"
+"""The spec of the baseline: one draw."""
 HOPELESS = 0.05
 """Where no larger share of problems is covered, they are out of reach."""
 
@@ -34,10 +36,13 @@ class Route(StrEnum):
 
     PARALLEL = "parallel"
     SEQUENTIAL = "sequential"
+    TREE = "tree"
     BOTH = "both"
     BIGGER = "bigger model"
     NOTHING = "nothing"
     BETTER = "better model"
+    UNKNOWN = "unknown"
+    """What was measured is best, and nobody says how it spends draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +68,23 @@ class Option:
     def name(self) -> str:
         return f"{self.strategy} on {self.model}"
 
+    @property
+    def is_base(self) -> bool:
+        """Whether it is one draw."""
+        return self.strategy == BASE
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A strategy that was run on the pilot's problems: right or not on each (`None`: ungraded), and its mean cost."""
+    """A strategy that was run on the pilot's problems: right or not on each (`None`: ungraded), and its mean cost.
+
+    `yields`: where the pilot's draws foretell strategies of its kind, the forecast takes its place, which is surer.
+    """
 
     strategy: str
     correct: tuple[bool | None, ...]
     cost: Cost
+    yields: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,21 +110,18 @@ def _drawn(cell: Cell, places: list[int]) -> tuple[Recording, Price]:
 
 def read(group: Group, usd: float | None) -> Made:
     """A pilot out of a file's group; `usd` is what one of its draws cost."""
-    from mull.advice.choice import PARALLEL
     from mull.advice.options import Measured
     from mull.advice.pilot import Pilot
 
     problems = tuple(group.recordings)
     prices = tuple(_price(one, usd) for one in problems)
     ran = dict.fromkeys(name for one in problems for name in one.results)
-    # What draws alone foretell is foretold: that is surer than one run of it.
-    names = [name for name in ran if name.partition(":")[0] not in PARALLEL]
     measured = [
         Measured(
             name, tuple(one.results[name].correct for one in problems),
-            cost.mean([one.results[name].cost for one in problems]),
+            cost.mean([one.results[name].cost for one in problems]), yields=True,
         )
-        for name in names
+        for name in ran
         if all(name in one.results for one in problems)
     ]  # fmt: skip
     spent = (price.first + cost.times(price.further, one.n - 1) for one, price in zip(problems, prices, strict=True))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mull import spec
 from mull.allocate.difficulty import (
     Calibration,
     Look,
@@ -26,7 +27,8 @@ from mull.allocate.policy import STOP, UNITS, Bin, Evidence, Option, Origin, Pla
 from mull.cost import PRICED_BY
 from mull.errors import UsageError
 from mull.files.recording import Recording
-from mull.types import Cost
+from mull.run.needs import reuses, selects_of
+from mull.types import Cost, Selection
 
 Floats = NDArray[np.float64]
 
@@ -38,10 +40,6 @@ PILOTS = (0, 1, 2, 4)
 """Draws to look at that are tried."""
 N_BUDGETS = 8
 """Budgets at which the evidence compares."""
-SCORES = {"best", "weighted", "best-of-majority", "until-pass", "auto"}
-"""Strategies whose first draws are the question's own, each scored: the first look is among what they do."""
-COUNTS = {"single", "majority", "adaptive", "tournament", "league"}
-"""Those whose first draws are the question's own, not scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +162,14 @@ def _cost(lesson: Recording, name: str, pilot: int, unit: str) -> float:
     own, look = _spent(lesson.results[name].cost, unit), _look_cost(lesson, pilot, unit)
     if own is None:
         return math.nan
-    includes_look = SCORES if any(score is not None for score in lesson.scores) else SCORES | COUNTS
-    return max(own, look) if name.partition(":")[0] in includes_look else own + look
+    is_scored = any(score is not None for score in lesson.scores)
+    return max(own, look) if includes_look(name, is_scored=is_scored) else own + look
+
+
+def includes_look(name: str, *, is_scored: bool) -> bool:
+    """Whether a strategy begins with the draws looked at, and scores them where they were scored."""
+    strategy = spec.named(name)
+    return reuses(strategy) and (not is_scored or selects_of(strategy) == Selection.SCORES)
 
 
 def _elected(lesson: Recording, pilot: int) -> bool:

@@ -13,6 +13,7 @@ from mull import spec
 from mull.catalog import DEFAULT_MODEL, is_served, judge_of, model_of, verifier_of
 from mull.cli.options import ApiKeyEnvOption, BaseUrlOption, ConfigOption, JsonOption, SeedOption, print_json, stdout
 from mull.errors import UnknownNameError, UsageError, VerifierError
+from mull.run.needs import draws_of, needs_of, selects_of
 
 if TYPE_CHECKING:
     from mull.models.served.model import OpenAIModel
@@ -55,7 +56,10 @@ def list_(
     if check:
         _check(what, only or _ready(what, tables[what], config), seed, config, as_json)
         return
-    entries = [_entry(name, spec.load(path)) for name, path in tables[what].items()]
+    classes = {name: spec.load(path) for name, path in tables[what].items()}
+    entries = [_entry(name, cls) for name, cls in classes.items()]
+    if what == "strategies":
+        entries = [{**one, **_said(cls)} for one, cls in zip(entries, classes.values(), strict=True)]
     served = _served(model, config, base_url, api_key_env) if what == "models" else []
     if probe:
         for one in served:
@@ -73,6 +77,8 @@ def list_(
         console.print(f"[bold]{escape(entry['name'])}[/bold]  {escape(entry['about'])}")
         if options:
             console.print(f"    {escape(options)}", style="dim")
+        if what == "strategies":
+            console.print(f"    {escape(_in_words(entry))}", style="dim")
     for box in boxes:
         state = "works" if box["works"] else f"does not work: {box['why']}"
         console.print(f"sandbox {box['name']} (level {box['level']}) {escape(state)}")
@@ -152,6 +158,24 @@ def _entry(name: str, cls: Any) -> dict[str, Any]:
     about = (cls.__doc__ or "").strip().splitlines()[0]
     options = {f.name: "(required)" if f.default is MISSING else f.default for f in fields(cls) if f.init}
     return {"name": name, "about": about, "options": options}
+
+
+def _said(cls: Any) -> dict[str, Any]:
+    """What a strategy says of itself with its defaults; `null`: that depends on the strategies it is made of."""
+    is_whole = all(f.default is not MISSING or f.default_factory is not MISSING for f in fields(cls) if f.init)
+    one = cls() if is_whole else cls
+    needs = None if isinstance(getattr(one, "needs", None), property) else sorted(needs_of(one))
+    return {"needs": needs, "draws": draws_of(one), "selects": selects_of(one)}
+
+
+def _in_words(said: dict[str, Any]) -> str:
+    needs, draws, selects = said["needs"], said["draws"], said["selects"]
+    parts = [
+        "" if draws is None else f"draws: {draws}",
+        "" if selects is None else f"selects by: {selects}",
+        "needs: what it is made of" if needs is None else f"needs: {', '.join(needs) or 'nothing'}",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def _ready(what: str, table: dict[str, str], config: Path | None) -> list[str]:

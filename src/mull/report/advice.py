@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from mull import spec
 from mull.advice.choice import UNITS, price
-from mull.advice.options import Advice, Option, Route, Verdict, Wish
+from mull.advice.options import BASE, Advice, Option, Route, Verdict, Wish
 from mull.advice.spend import queries_until
 from mull.errors import UsageError
 from mull.report.plot import FORMATS, check_format
 from mull.report.words import ends, short
+from mull.run.needs import draws_of
+from mull.types import Scaling
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,17 +28,21 @@ if TYPE_CHECKING:
 PAGES = (".html", ".htm")
 ROUTES = {
     Route.PARALLEL: "Draw in parallel: several replies, and choose among them.",
-    Route.SEQUENTIAL: "Nothing here chooses well among draws, so that more compute belongs into one longer reply: let "
-    "the model think longer or revise, and give such strategies with --strategy to have them measured.",
+    Route.SEQUENTIAL: "One longer reply: let the model think longer or revise.",
+    Route.TREE: "Search: let replies branch, and go on with those that the verifier finds promising.",
     Route.BOTH: "A right answer is worth more than even the widest option costs: draw in parallel, and make each reply "
     "longer as well.",
     Route.BIGGER: "Another model gives more for the money here than more draws do.",
     Route.NOTHING: "One draw is enough.",
+    Route.UNKNOWN: "What did best was measured; how it spends its draws is not known here.",
     Route.BETTER: "No number of draws gets there: it takes a better model.",
 }
-COLOURS = {
-    "majority": "#2d6a8e", "adaptive": "#0f766e", "best": "#c8553d", "weighted": "#7c3aed", "until-pass": "#b45309",
-}  # fmt: skip
+UNCHOSEN = (
+    "Nothing here chooses well among draws, so that more compute belongs into one longer reply: let the model think "
+    "longer or revise, and give such strategies with --strategy to have them measured."
+)
+COLOURS = ("#2d6a8e", "#c8553d", "#7c3aed", "#b45309", "#0f766e", "#9d174d", "#4d7c0f", "#1e3a8a")
+"""Of kinds of strategies that are drawn beside one draw, in the order of the table of strategies."""
 
 
 def sentences(advice: Advice, wish: Wish) -> list[str]:
@@ -55,7 +62,8 @@ def sentences(advice: Advice, wish: Wish) -> list[str]:
         )
     told += [reason[0].upper() + reason[1:] + "." for reason in advice.reasons]
     if advice.verdict is not Verdict.MORE_DATA:
-        told.append(ROUTES[advice.route])
+        is_measured = advice.route is not Route.SEQUENTIAL or draws_of(spec.named(one.strategy)) == Scaling.SEQUENTIAL
+        told.append(ROUTES[advice.route] if is_measured else UNCHOSEN)
     if wish.queries is not None:
         told.append(_month(advice, wish))
     if (pays := _pays_off(advice, wish)) is not None:
@@ -133,7 +141,7 @@ def worthwhile(advice: Advice) -> list[Option]:
     """Options that no cheaper one matches, one draw of each model, and the recommended one."""
     kept, most = [], -1.0
     for one in advice.options:
-        if one.accuracy > most or one.strategy == "single" or one.name == advice.recommendation.name:
+        if one.accuracy > most or one.is_base or one.name == advice.recommendation.name:
             kept.append(one)
         most = max(most, one.accuracy)
     return kept
@@ -196,9 +204,12 @@ def figure(advice: Advice) -> Figure:
         if getattr(one.cost, advice.unit):
             lines[one.strategy.partition(":")[0], one.model].append(one)
     models = list(dict.fromkeys(one.model for one in advice.options))
+    places = {kind: place for place, kind in enumerate(spec.STRATEGIES)}
+    kinds = sorted({kind for kind, _ in lines} - {BASE}, key=lambda kind: (places.get(kind, len(places)), kind))
+    colours = {BASE: "#444444", **{kind: COLOURS[i % len(COLOURS)] for i, kind in enumerate(kinds)}}
     for (kind, model), options in lines.items():
         xs = [getattr(one.cost, advice.unit) for one in options]
-        colour, line = COLOURS.get(kind, "#444444"), ("-", "--", ":", "-.")[models.index(model) % 4]
+        colour, line = colours[kind], ("-", "--", ":", "-.")[models.index(model) % 4]
         label = kind if len(models) == 1 else f"{kind} on {model}"
         axes.plot(
             xs, [100 * one.accuracy for one in options], line, color=colour, marker="os^D"[models.index(model) % 4],

@@ -14,21 +14,26 @@ from mull.errors import UsageError
 from mull.run.calls import MeteredCalls, free
 from mull.run.draws import Draws
 from mull.run.judging import Asking, is_lasting
+from mull.run.needs import NEEDED, check_given, needs_of
 from mull.run.trace import Trace
 from mull.run.wallet import Wallet
 from mull.types import (
+    OF_MODEL,
     Behaviour,
     Budget,
     Executor,
     Judge,
     Model,
+    Need,
     Outcome,
     Pair,
     Params,
     Preference,
     Problem,
     Sample,
+    Scaling,
     Score,
+    Selection,
     Trial,
     Verifier,
 )
@@ -90,11 +95,25 @@ class Run(Draws):
         A model without a price under a ceiling on it, a verifier that is missing: raises what the strategy raises. A
         server that nobody has looked at is looked at for that, at this run's expense.
         """
+        await self.check(strategy)
         if self.budget.calls != 0:
             nothing = replace(self.budget, calls=0, seconds=None)
             dry = Run(self.model, budget=nothing, params=self.params)
             dry._looks = self._looks
             await strategy(problem, dry.on(verifier=self.verifier, judge=self.judge, executor=self.executor))
+
+    async def check(self, strategy: Strategy) -> None:
+        """Raises `UsageError` for what the strategy says it needs and this run lacks, before anything is spent."""
+        needs = needs_of(strategy)
+        check_given(needs, self.verifier, self.judge, self.executor)
+        if needs & OF_MODEL:
+            await self.prepare()
+        if Need.CONTINUATION in needs:
+            self.check_continues()
+        if Need.BIAS in needs:
+            self.check_biases()
+        if Need.THINKING_BUDGET in needs:
+            self.check_thinking_budget()
 
     @property
     def _drawing_share(self) -> float:
@@ -112,7 +131,7 @@ class Run(Draws):
         """
         verifier = self.verifier
         if verifier is None:
-            raise UsageError("this strategy needs a verifier: name one with --verifier or verifier=")
+            raise UsageError(NEEDED[Need.VERIFIER])
         told = [self._told.get((verifier.identity, id(sample))) for sample in samples]
         new = [sample for sample, score in zip(samples, told, strict=True) if score is None]
         coming = iter(await self.calls.score(verifier, problem, new))
@@ -124,15 +143,11 @@ class Run(Draws):
             self.trace.score(verifier.name, samples, scores)
         return scores
 
-    def needed_judge(self) -> Judge:
-        """The judge; asked for before anything is spent by strategies that can do nothing without one."""
-        if self.judge is None:
-            raise UsageError("this strategy needs a judge: name one with --judge or judge=")
-        return self.judge
-
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> list[Preference]:
         """One preference for each pair; those that no ceiling allows have no value and say so."""
-        judge = self.needed_judge()
+        judge = self.judge
+        if judge is None:
+            raise UsageError(NEEDED[Need.JUDGE])
         asking = Asking(
             judge.name,
             judge.identity,
@@ -157,7 +172,7 @@ class Run(Draws):
         """What each program did; trials that no ceiling allows are not known and say so."""
         executor = self.executor
         if executor is None:
-            raise UsageError("this strategy runs programs and needs an executor: name one with executor=")
+            raise UsageError(NEEDED[Need.EXECUTOR])
         asking = Asking(
             executor.name,
             executor.identity,
@@ -170,6 +185,26 @@ class Run(Draws):
 
 
 class Strategy(Protocol):
-    """A frozen value: its fields are its options and its call is the algorithm."""
+    """A frozen value: its fields are its options and its call is the algorithm.
+
+    `needs`, `draws` and `selects` are class attributes, or properties where they depend on the options. A strategy
+    whose first draws are the question's own, asked as the run asks it, may say `reuses = True`: draws that were handed
+    back to the run are then the first of its own. One that does not say so is taken not to.
+    """
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What it cannot do without."""
+        ...
+
+    @property
+    def draws(self) -> Scaling | None:
+        """How it spends draws; `None`: a composition that holds one which does not say."""
+        ...
+
+    @property
+    def selects(self) -> Selection | None:
+        """How it selects among them; `None` as for `draws`."""
+        ...
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome: ...

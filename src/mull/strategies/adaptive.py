@@ -17,7 +17,7 @@ from mull.replies.answers import classes
 from mull.run import Run
 from mull.strategies import pick
 from mull.strategies.outcomes import check_at_least, elected
-from mull.types import Outcome, Problem, Sample, Stopped
+from mull.types import NO_NEEDS, Outcome, Problem, Sample, Scaling, Selection, Stopped
 
 if TYPE_CHECKING:
     from mull.allocate.optimal import Policy
@@ -53,6 +53,11 @@ class Adaptive:
     A wave is as large as it must be for the rule to stop at all, were all its draws for the leader, so none is
     drawn in vain; `wave` makes it at least that large where round trips cost more than draws.
     """
+
+    needs = NO_NEEDS
+    draws = Scaling.PARALLEL
+    selects = Selection.VOTES
+    reuses = True
 
     n: int = 64
     rule: Rule = "beta"

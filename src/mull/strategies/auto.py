@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from mull import spec
 from mull.allocate import policy_file
@@ -14,10 +15,11 @@ from mull.equal import Answers
 from mull.errors import UsageError
 from mull.replies.answers import classes
 from mull.run import Run, Strategy
+from mull.run.needs import deepest, needs_of
 from mull.strategies import pick
 from mull.strategies.adaptive import Adaptive
 from mull.strategies.outcomes import check_at_least, elected
-from mull.types import AnswerKind, Outcome, Problem, Sample, Score, Stopped
+from mull.types import NO_NEEDS, AnswerKind, Need, Outcome, Problem, Sample, Scaling, Score, Selection, Stopped
 
 BIGGER = "a bigger model is the better buy"
 """The advice of an outcome whose notes say that more draws buy little."""
@@ -66,6 +68,33 @@ class Auto:
         elif self.budget is not None:
             raise UsageError("a mean budget needs a policy: auto:policy=FILE,budget=...; ceilings need none")
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        """All that the options of its policy need, for any of them may be taken."""
+        if self.policy is None:
+            return NO_NEEDS
+        verifier = NO_NEEDS if policy_file.read(self.policy).origin.verifier is None else {Need.VERIFIER}
+        return frozenset(verifier.union(*(needs_of(option) for option in self._options())))
+
+    @property
+    def draws(self) -> Scaling | None:
+        return deepest(self._options())
+
+    @property
+    def selects(self) -> Selection:
+        return Selection.SCORES
+
+    @property
+    def reuses(self) -> bool:
+        """Its look, or else its first draws, are the question's own."""
+        return self.policy is None or policy_file.read(self.policy).pilot > 0
+
+    def _options(self) -> list[Strategy]:
+        if self.policy is None:
+            return []
+        bins = policy_file.read(self.policy).bins
+        return [_option(one.strategy) for bin in bins for one in bin.options if one.strategy != STOP]
+
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         if self.policy is not None:
             return await self._learned(policy_file.read(self.policy), problem, run)
@@ -93,6 +122,7 @@ class Auto:
 
     async def _learned(self, policy: Policy, problem: Problem, run: Run) -> Outcome:
         self._check(policy, problem, run)
+        await run.check(self)
         samples = await run.draw(problem.prompt, policy.pilot) if policy.pilot else []
         scores = await run.score(problem, samples) if samples and policy.origin.verifier is not None else []
         answers = await classes(problem, samples)
@@ -111,7 +141,7 @@ class Auto:
         if option.strategy == STOP or len(samples) < policy.pilot:
             outcome = first if len(samples) == policy.pilot else replace(first, stopped=run.stopped)
         else:
-            strategy: Strategy = spec.strategy(option.strategy)
+            strategy = _option(option.strategy)
             run.hand_back(samples)
             outcome = await strategy(problem, run)
             if outcome.best is None:
@@ -142,6 +172,12 @@ class Auto:
                 )
         if come.verifier is not None and run.verifier is None:
             raise UsageError(f"the policy {self.policy} needs a verifier, as it was learned with {come.verifier}")
+
+
+@lru_cache(maxsize=256)
+def _option(text: str) -> Strategy:
+    strategy: Strategy = spec.strategy(text)
+    return strategy
 
 
 def _family(id: str) -> str:

@@ -13,9 +13,24 @@ from typing import Literal, get_args
 from mull.errors import UnknownNameError, UsageError
 from mull.replies.answers import classes
 from mull.run import Run, Strategy
+from mull.run.needs import deepest, draws_of, needs_of, reuses, selects_of
 from mull.strategies import pick
 from mull.strategies.outcomes import check_at_least, turnout
-from mull.types import Judge, Model, Outcome, Problem, Sample, Score, Stopped, Verifier
+from mull.types import (
+    NO_NEEDS,
+    OF_MODEL,
+    Judge,
+    Model,
+    Need,
+    Outcome,
+    Problem,
+    Sample,
+    Scaling,
+    Score,
+    Selection,
+    Stopped,
+    Verifier,
+)
 
 Choice = Literal["majority", "weighted", "best"]
 
@@ -62,6 +77,28 @@ class On:
         if self.model is None and self.verifier is None and self.judge is None:
             raise UsageError("on needs a model, a verifier or a judge to run it on, as in on:of=single,model=mini")
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the strategy needs beside what it is given here, which is checked when it is run on that."""
+        given = (
+            OF_MODEL if self.model is not None else NO_NEEDS,
+            {Need.VERIFIER, Need.STEPS} if self.verifier is not None else NO_NEEDS,
+            {Need.JUDGE} if self.judge is not None else NO_NEEDS,
+        )
+        return needs_of(self.of).difference(*given)
+
+    @property
+    def draws(self) -> Scaling | None:
+        return draws_of(self.of)
+
+    @property
+    def selects(self) -> Selection | None:
+        return selects_of(self.of)
+
+    @property
+    def reuses(self) -> bool:
+        return self.model is None and reuses(self.of)
+
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.rehearse(self, problem)
         return await self.of(problem, run.on(self.model, verifier=self.verifier, judge=self.judge))
@@ -85,6 +122,23 @@ class Cascade:
     def __post_init__(self) -> None:
         if not 0 < self.bar <= 1:
             raise UsageError(f"bar is a confidence, above 0 and at most 1, not {self.bar}")
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        return needs_of(self.first) | (needs_of(self.then) - (OF_MODEL if self.model is not None else NO_NEEDS))
+
+    @property
+    def draws(self) -> Scaling | None:
+        return deepest([self.first, self.then])
+
+    @property
+    def selects(self) -> Selection | None:
+        """As the strategy does whose word is last."""
+        return selects_of(self.then)
+
+    @property
+    def reuses(self) -> bool:
+        return reuses(self.first)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.rehearse(self, problem)
@@ -117,6 +171,8 @@ class Ensemble:
     odds of each member's accuracy (Nitzan and Paroush 1982). A member without an answer does not vote.
     """
 
+    selects = Selection.VOTES
+
     members: tuple[Strategy, ...]
     weights: tuple[float, ...] = ()
 
@@ -126,6 +182,18 @@ class Ensemble:
             raise UsageError(f"an ensemble of {len(self.members)} needs as many weights, not {len(self.weights)}")
         if self.weights and not (min(self.weights) >= 0 and max(self.weights) > 0):
             raise UsageError(f"weights must be 0 or more, and one of them above 0, not {self.weights}")
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        return NO_NEEDS.union(*(needs_of(member) for member in self.members))
+
+    @property
+    def draws(self) -> Scaling | None:
+        return deepest(self.members)
+
+    @property
+    def reuses(self) -> bool:
+        return reuses(self.members[0])
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.rehearse(self, problem)
@@ -162,6 +230,22 @@ class Repeat:
         check_at_least(1, n=self.n)
         if self.pick not in get_args(Choice):
             raise UnknownNameError("pick", self.pick, get_args(Choice))
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        return needs_of(self.of) | (NO_NEEDS if self.pick == "majority" else {Need.VERIFIER})
+
+    @property
+    def draws(self) -> Scaling | None:
+        return draws_of(self.of)
+
+    @property
+    def selects(self) -> Selection:
+        return Selection.VOTES if self.pick == "majority" else Selection.SCORES
+
+    @property
+    def reuses(self) -> bool:
+        return reuses(self.of)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.rehearse(self, problem)

@@ -14,7 +14,21 @@ from mull.strategies import confidence, pick
 from mull.strategies.confidence import Measure, Signal
 from mull.strategies.outcomes import check_at_least, elected
 from mull.strategies.pick import Ballot
-from mull.types import Ask, Finish, Outcome, Params, Problem, Prompt, Sample, Score, Stopped
+from mull.types import (
+    NO_NEEDS,
+    Ask,
+    Finish,
+    Need,
+    Outcome,
+    Params,
+    Problem,
+    Prompt,
+    Sample,
+    Scaling,
+    Score,
+    Selection,
+    Stopped,
+)
 
 WINDOW_SHARE = 16
 """The window is this part of the longest reply where nobody names it: 2,048 of 32,768 tokens, as in the paper."""
@@ -49,6 +63,10 @@ class ConfidenceVote:
     (`signal=chosen`, which is not the paper's: it also sees that an unlikely token was drawn).
     """
 
+    needs = NO_NEEDS
+    draws = Scaling.PARALLEL
+    selects = Selection.VOTES
+
     n: int = 16
     eta: float = 90.0
     measure: Measure = "bottom"
@@ -79,6 +97,9 @@ class ConfidenceStop:
     window as in `confidence-vote` (Fu et al. 2025, arXiv 2508.15260).
     """
 
+    draws = Scaling.PARALLEL
+    selects = Selection.VOTES
+
     n: int = 32
     warmup: int = 16
     eta: float = 90.0
@@ -99,7 +120,12 @@ class ConfidenceStop:
         if self.tau is not None and not 0 < self.tau <= 1:
             raise UsageError(f"tau is a share of the votes, above 0 and at most 1, or none, not {self.tau:g}")
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        return frozenset({Need.CONTINUATION}) if self.warmup < self.n else NO_NEEDS
+
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         window, marks = _window(self.window, run.params), thinking.delimiters(self.think)
         tracing = Tracing(problem, run, window, self.signal, self.top, marks)
         if self.warmup < self.n:

@@ -14,7 +14,7 @@ from mull.run import Run
 from mull.strategies import agreement
 from mull.strategies.agreement import Count, Loss, Output
 from mull.strategies.outcomes import check_at_least
-from mull.types import Behaviour, Outcome, Problem, Sample, Score, Trial
+from mull.types import Behaviour, Need, Outcome, Problem, Sample, Scaling, Score, Selection, Trial
 
 PER_DRAW = 5
 """Tests taken from one draw at most, as CodeT does."""
@@ -153,6 +153,11 @@ class Agree:
     trivial ones that models like agree with trivial tests; `count=samples` counts draws.
     """
 
+    needs = frozenset({Need.EXECUTOR})
+    draws = Scaling.PARALLEL
+    selects = Selection.VOTES
+    reuses = True
+
     n: int = 16
     tests: int = 8
     count: Count = "distinct"
@@ -163,6 +168,7 @@ class Agree:
             raise UnknownNameError("count", self.count, get_args(Count))
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         programs = read(problem, await run.draw(problem.prompt, self.n))
         if not any(programs.texts):
             return outcome_of(None, problem, programs, (), (), None, run)
@@ -230,6 +236,11 @@ class Cluster:
     tests that the model writes in `tests` further draws; what those expect does not matter.
     """
 
+    needs = frozenset({Need.EXECUTOR})
+    draws = Scaling.PARALLEL
+    selects = Selection.VOTES
+    reuses = True
+
     n: int = 16
     tests: int = 4
     count: Count = "samples"
@@ -240,6 +251,7 @@ class Cluster:
             raise UnknownNameError("count", self.count, get_args(Count))
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         return await self.among(problem, run, await run.draw(problem.prompt, self.n))
 
     async def among(self, problem: Problem, run: Run, samples: Sequence[Sample]) -> Outcome:
@@ -273,6 +285,11 @@ class Mbr:
     public tests are used as in `cluster`.
     """
 
+    needs = frozenset({Need.EXECUTOR})
+    draws = Scaling.PARALLEL
+    selects = Selection.VOTES
+    reuses = True
+
     n: int = 16
     tests: int = 4
     loss: Loss = "hard"
@@ -283,6 +300,7 @@ class Mbr:
             raise UnknownNameError("loss", self.loss, get_args(Loss))
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         programs = read(problem, await run.draw(problem.prompt, self.n))
         if not any(programs.texts):
             return outcome_of(None, problem, programs, (), (), None, run)

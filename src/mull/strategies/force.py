@@ -9,7 +9,7 @@ from mull.replies import thinking
 from mull.run import Run
 from mull.strategies.outcomes import check_at_least
 from mull.strategies.thought import Thought, room_of
-from mull.types import Outcome, Params, Problem
+from mull.types import Need, Outcome, Params, Problem, Scaling, Selection
 
 MOST_BLANK = 2
 """Rounds in a row without a word after which no more is to be had from a model that is below `at_least`."""
@@ -34,6 +34,10 @@ class Force:
     delimiters, a family or `OPEN...CLOSE`, and `cue` replaces what its family puts before an answer.
     """
 
+    needs = frozenset({Need.CONTINUATION})
+    draws = Scaling.SEQUENTIAL
+    selects = Selection.NONE
+
     wait: int = 0
     at_most: int | None = None
     at_least: int = 0
@@ -51,6 +55,7 @@ class Force:
                 raise UsageError(f"at_least={self.at_least} is more than at_most={self.at_most}")
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         most = self._most(run.params)
         string = thinking.plain(self.string)
         thought = await Thought.start(problem, run, thinking.delimiters(self.think, self.cue), self.n_answer, [string])
@@ -87,6 +92,10 @@ class Tip:
     is another token as a rule. Needs a model that takes a logit bias; built-in ones switch with `Wait`.
     """
 
+    needs = frozenset({Need.CONTINUATION, Need.BIAS})
+    draws = Scaling.SEQUENTIAL
+    selects = Selection.NONE
+
     alpha: float = 3.0
     beta: int = 600
     words: str = "alternatively| alternatively|Alternatively| Alternatively"
@@ -103,6 +112,7 @@ class Tip:
             raise UsageError(f"words are parted by one |, and none is empty: not {self.words!r}")
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         most = room_of(run.params, self.n_answer)
         await run.prepare()
         run.check_biases()

@@ -8,7 +8,7 @@ from mull.errors import UsageError
 from mull.replies.answers import answer_of
 from mull.run import Run
 from mull.strategies.outcomes import check_at_least
-from mull.types import Finish, Outcome, Problem, Sample, Stopped
+from mull.types import NO_NEEDS, Finish, Outcome, Problem, Sample, Scaling, Selection, Stopped
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,10 @@ class LengthReject:
     Replies are cut where they exceed that, since they are rejected then whatever comes. It favours problems on which
     the model was on track anyway, so that more tokens can look worse. Where no reply fits there is no answer.
     """
+
+    needs = NO_NEEDS
+    draws = Scaling.PARALLEL
+    selects = Selection.NONE
 
     tokens: int
     n: int = 64

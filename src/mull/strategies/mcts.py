@@ -16,13 +16,12 @@ from mull.strategies.stepwise import (
     Branch,
     Pick,
     Search,
-    check_has_verifier,
     check_options,
-    check_scores_steps,
     flat,
     rank,
+    selection_of,
 )
-from mull.types import Outcome, Problem
+from mull.types import Need, Outcome, Problem, Scaling, Selection
 
 Value = Literal["score", "rollout"]
 
@@ -76,11 +75,10 @@ def check_is_value(value: str) -> None:
         raise UnknownNameError("value", value, get_args(Value))
 
 
-def check_value(value: Value, run: Run) -> None:
+def needs_of(value: Value) -> frozenset[Need]:
     """Roll-outs are whole replies, which any verifier can score; steps are not."""
-    if value == "score":
-        check_scores_steps(run)
-    check_has_verifier(run)
+    whole = frozenset({Need.VERIFIER, Need.CONTINUATION})
+    return whole | {Need.STEPS} if value == "score" else whole
 
 
 async def judge(search: Search, branches: Sequence[Branch], value: Value) -> None:
@@ -109,6 +107,8 @@ class Mcts:
     `batch` leaves are expanded side by side; those on their way count as visited without a reward.
     """
 
+    draws = Scaling.TREE
+
     n: int = 16
     width: int = 4
     explore: float = 1.0
@@ -125,8 +125,16 @@ class Mcts:
         if not self.explore >= 0:
             raise UsageError(f"explore must be 0 or more, not {self.explore}")
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        return needs_of(self.value)
+
+    @property
+    def selects(self) -> Selection:
+        return selection_of(self.pick)
+
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        check_value(self.value, run)
+        await run.check(self)
         search = await Search.start(problem, run, self.separator)
         root, left = Node(search.root), self.n
         leaves: list[Branch] = [search.root]
@@ -219,6 +227,8 @@ class AbMcts:
     most, `batch` of them side by side; `value` as in `Mcts`, but where steps are scored nothing draws this search down.
     """
 
+    draws = Scaling.TREE
+
     n: int = 16
     value: Value = "rollout"
     batch: int = 1
@@ -231,8 +241,16 @@ class AbMcts:
         check_options(self.pick, self.separator)
         check_is_value(self.value)
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        return needs_of(self.value)
+
+    @property
+    def selects(self) -> Selection:
+        return selection_of(self.pick)
+
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        check_value(self.value, run)
+        await run.check(self)
         search = await Search.start(problem, run, self.separator)
         root, left = Arm(search.root), self.n
         leaves: list[Branch] = []

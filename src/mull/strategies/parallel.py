@@ -9,12 +9,17 @@ from mull.replies.answers import answer_of, classes
 from mull.run import Run
 from mull.strategies import pick
 from mull.strategies.outcomes import check_at_least, chosen, elected, turnout
-from mull.types import Outcome, Problem, Sample, Score, Stopped
+from mull.types import NO_NEEDS, Need, Outcome, Problem, Sample, Scaling, Score, Selection, Stopped
 
 
 @dataclass(frozen=True)
 class Single:
     """One draw, the baseline of everything."""
+
+    needs = NO_NEEDS
+    draws = Scaling.PARALLEL
+    selects = Selection.NONE
+    reuses = True
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         samples = await run.draw(problem.prompt)
@@ -26,6 +31,11 @@ class Single:
 @dataclass(frozen=True)
 class Majority:
     """The most frequent answer of n draws (self-consistency, Wang et al. 2022, arXiv 2203.11171)."""
+
+    needs = NO_NEEDS
+    draws = Scaling.PARALLEL
+    selects = Selection.VOTES
+    reuses = True
 
     n: int = 16
 
@@ -42,12 +52,18 @@ class Majority:
 class Best:
     """The best scored of n draws (best-of-n)."""
 
+    needs = frozenset({Need.VERIFIER})
+    draws = Scaling.PARALLEL
+    selects = Selection.SCORES
+    reuses = True
+
     n: int = 16
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         samples = await run.draw(problem.prompt, self.n)
         scores = await run.score(problem, samples)
         return chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
@@ -57,12 +73,18 @@ class Best:
 class Weighted:
     """The answer with the greatest sum of scores over n draws (best-of-n weighted, Snell et al. 2024)."""
 
+    needs = frozenset({Need.VERIFIER})
+    draws = Scaling.PARALLEL
+    selects = Selection.SCORES
+    reuses = True
+
     n: int = 16
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         samples = await run.draw(problem.prompt, self.n)
         scores = await run.score(problem, samples)
         answers = await classes(problem, samples)
@@ -73,6 +95,11 @@ class Weighted:
 class BestOfMajority:
     """The best scored among the answers that at least a share `alpha` of n draws gave (arXiv 2510.03199)."""
 
+    needs = frozenset({Need.VERIFIER})
+    draws = Scaling.PARALLEL
+    selects = Selection.SCORES
+    reuses = True
+
     n: int = 16
     alpha: float = 0.1
 
@@ -82,6 +109,7 @@ class BestOfMajority:
             raise UsageError(f"alpha is a share of the draws, between 0 and 1, not {self.alpha}")
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         samples = await run.draw(problem.prompt, self.n)
         scores = await run.score(problem, samples)
         answers = await classes(problem, samples)
@@ -102,6 +130,11 @@ class UntilPass:
     precision, not to 1 (arXiv 2411.17501).
     """
 
+    needs = frozenset({Need.VERIFIER})
+    draws = Scaling.PARALLEL
+    selects = Selection.SCORES
+    reuses = True
+
     n: int = 64
     wave: int = 4
     bar: float = 1.0
@@ -110,6 +143,7 @@ class UntilPass:
         check_at_least(1, n=self.n, wave=self.wave)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         samples: list[Sample] = []
         scores: list[Score] = []
         while len(samples) < self.n:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from mull.errors import UsageError
 from mull.run import Run
 from mull.strategies.outcomes import check_at_least
-from mull.strategies.stepwise import Branch, Pick, Search, check_options, check_scores_steps, flat, rank
-from mull.types import Outcome, Problem
+from mull.strategies.stepwise import Branch, Pick, Search, check_options, flat, rank, selection_of
+from mull.types import Need, Outcome, Problem, Scaling, Selection
 
 CLIP = 1e-7
 """Scores are kept this far from 0 and 1, where odds end."""
@@ -56,6 +56,9 @@ class Particles:
     `temper` above 1 flattens the weights, which keeps more particles different.
     """
 
+    needs = frozenset({Need.VERIFIER, Need.STEPS, Need.CONTINUATION})
+    draws = Scaling.TREE
+
     n: int = 16
     temper: float = 1.0
     depth: int = 40
@@ -68,8 +71,12 @@ class Particles:
         if not self.temper > 0:
             raise UsageError(f"temper must be above 0, not {self.temper}")
 
+    @property
+    def selects(self) -> Selection:
+        return selection_of(self.pick)
+
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        check_scores_steps(run)
+        await run.check(self)
         search = await Search.start(problem, run, self.separator)
         particles = [search.root] * self.n
         with run.reserve(problem.prompt):

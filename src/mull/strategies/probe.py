@@ -15,7 +15,7 @@ from mull.replies.answers import classes
 from mull.run import Run
 from mull.strategies.outcomes import check_at_least
 from mull.strategies.thought import Thought, room_of
-from mull.types import Finish, Outcome, Problem, Sample, Stopped
+from mull.types import Finish, Need, Outcome, Problem, Sample, Scaling, Selection, Stopped
 
 Watch = Literal["probe", "both"]
 HEDGES = "wait|hold|but|okay|no|hmm"
@@ -58,6 +58,10 @@ class ProbeStop:
     and 2 with chunks of 64 tokens, and 2 with 32. `n_answer`, `think` and `cue` as in `force`.
     """
 
+    needs = frozenset({Need.CONTINUATION})
+    draws = Scaling.SEQUENTIAL
+    selects = Selection.NONE
+
     k: int = 3
     chunk: int = 64
     probe: int = 20
@@ -78,6 +82,7 @@ class ProbeStop:
             raise UsageError("the cue must not be empty: a probe asks for the answer with it")
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         most = room_of(run.params, self.n_answer)
         thought = await Thought.start(problem, run, thinking.delimiters(self.think, self.cue), self.n_answer)
         probes: list[Sample] = []

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from mull.errors import UsageError
 from mull.run import Run
 from mull.strategies.outcomes import check_at_least
-from mull.strategies.stepwise import Branch, Pick, Search, check_has_verifier, check_options, flat, rank, shares
-from mull.types import Outcome, Problem
+from mull.strategies.stepwise import Branch, Pick, Search, check_options, flat, rank, selection_of, shares
+from mull.types import Need, Outcome, Problem, Scaling, Selection
 
 
 def survivors(n: int, alpha: float) -> int:
@@ -24,6 +24,9 @@ class RejectEarly:
     stop. It needs a verifier that tells something of half a reply; the best scored of all that ended wins.
     """
 
+    needs = frozenset({Need.VERIFIER, Need.CONTINUATION})
+    draws = Scaling.PARALLEL
+
     n: int = 16
     alpha: float = 0.5
     chunk: int = 64
@@ -35,8 +38,12 @@ class RejectEarly:
         if not 0 < self.alpha < 1:
             raise UsageError(f"alpha is the share that stops in each round, between 0 and 1, not {self.alpha}")
 
+    @property
+    def selects(self) -> Selection:
+        return selection_of(self.pick)
+
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        check_has_verifier(run)
+        await run.check(self)
         search = await Search.start(problem, run, chunk=self.chunk)
         live, wanted, ended = [search.root], self.n, list[Branch]()
         with run.reserve(problem.prompt):

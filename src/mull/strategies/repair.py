@@ -30,9 +30,9 @@ from mull.strategies.execution import (
     tried_by,
 )
 from mull.strategies.outcomes import check_at_least, chosen
-from mull.types import AnswerKind, Ask, Behaviour, Outcome, Problem, Sample, Score, Trial
+from mull.types import AnswerKind, Ask, Behaviour, Need, Outcome, Problem, Sample, Scaling, Score, Selection, Trial
 
-Selection = Literal["distinguish", "cluster", "tests"]
+Pick = Literal["distinguish", "cluster", "tests"]
 
 
 class Version(NamedTuple):
@@ -122,6 +122,11 @@ class Distinguish:
     which is right, in both orders; where it contradicts itself nobody wins. Equal wins go to the larger cluster.
     """
 
+    needs = frozenset({Need.EXECUTOR})
+    draws = Scaling.SEQUENTIAL
+    selects = Selection.VOTES
+    reuses = True
+
     n: int = 16
     tests: int = 4
     rounds: int = 1
@@ -133,6 +138,7 @@ class Distinguish:
         check_at_least(0, rounds=self.rounds)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         samples, _ = await repaired(problem, run, await run.draw(problem.prompt, self.n), self.rounds)
         return await self.among(problem, run, samples)
 
@@ -196,18 +202,27 @@ class Repair:
     behaves alike, `tests` by the share of public tests passed. `tests` draws write inputs for the first two.
     """
 
+    needs = frozenset({Need.EXECUTOR})
+    draws = Scaling.SEQUENTIAL
+    reuses = True
+
     n: int = 8
     rounds: int = 2
-    pick: Selection = "distinguish"
+    pick: Pick = "distinguish"
     tests: int = 4
     top: int = 4
 
     def __post_init__(self) -> None:
         check_at_least(1, n=self.n, rounds=self.rounds, tests=self.tests, top=self.top)
-        if self.pick not in get_args(Selection):
-            raise UnknownNameError("pick", self.pick, get_args(Selection))
+        if self.pick not in get_args(Pick):
+            raise UnknownNameError("pick", self.pick, get_args(Pick))
+
+    @property
+    def selects(self) -> Selection:
+        return Selection.SCORES if self.pick == "tests" else Selection.VOTES
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         samples, given_up = await repaired(problem, run, await run.draw(problem.prompt, self.n), self.rounds)
         if self.pick == "distinguish":
             outcome = await Distinguish(self.n, self.tests, 0, self.top).among(problem, run, samples)

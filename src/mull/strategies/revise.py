@@ -15,7 +15,7 @@ from mull.replies.thinking import Delimiters
 from mull.run import Run
 from mull.strategies import pick
 from mull.strategies.outcomes import check_at_least, elected
-from mull.types import Ask, Finish, Message, Outcome, Problem, Prompt, Sample, Score, Stopped
+from mull.types import Ask, Finish, Message, Need, Outcome, Problem, Prompt, Sample, Scaling, Score, Selection, Stopped
 
 Feedback = Literal["none", "critique", "score", "tests", "oracle"]
 Show = Literal["auto", "turns", "text", "thought"]
@@ -51,6 +51,9 @@ class Revise:
     all answers are pooled in one vote (Snell et al. 2024).
     """
 
+    draws = Scaling.SEQUENTIAL
+    selects = Selection.SCORES
+
     n: int = 16
     chain: int = 4
     context: int = 4
@@ -70,6 +73,11 @@ class Revise:
             raise UsageError(
                 f"n must be a multiple of chain={self.chain}, not {self.n}: take {near} or {near + self.chain}"
             )
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        verifier = {Need.VERIFIER} if self.feedback in ("score", "tests", "oracle") else set()
+        return frozenset(verifier | ({Need.CONTINUATION} if self.show == "thought" and self.chain > 1 else set()))
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         self._check_verifier(run)

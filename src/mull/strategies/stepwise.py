@@ -11,7 +11,7 @@ from mull.replies.answers import classes
 from mull.run import Run
 from mull.strategies import pick
 from mull.strategies.outcomes import chosen, elected
-from mull.types import Ask, Finish, Outcome, Params, Problem, Prompt, Sample, Score
+from mull.types import Ask, Finish, Outcome, Params, Problem, Prompt, Sample, Score, Selection
 
 Pick = Literal["weighted", "majority", "best"]
 UNSCORED = Score(None, why="not scored")
@@ -72,21 +72,9 @@ def check_divides(n: int, width: int) -> None:
         raise UsageError(f"n must be a multiple of the width {width}, not {n}: take {near} or {near + width}")
 
 
-def check_has_verifier(run: Run) -> None:
-    """Refuses a run without a verifier, before anything is spent."""
-    if run.verifier is None:
-        raise UsageError("a search needs a verifier: name one with --verifier")
-
-
-def check_scores_steps(run: Run) -> None:
-    """Refuses a run without a verifier of steps, before anything is spent."""
-    check_has_verifier(run)
-    assert run.verifier is not None
-    if getattr(run.verifier, "split", None) is None:
-        raise UsageError(
-            f"a search needs a verifier that scores steps, and {run.verifier.name} scores whole replies only: use a "
-            "process reward model, or a strategy of whole replies such as weighted:n=16"
-        )
+def selection_of(how: Pick) -> Selection:
+    """How whole replies are chosen among."""
+    return Selection.VOTES if how == "majority" else Selection.SCORES
 
 
 class Search:

@@ -8,7 +8,7 @@ from mull.replies import thinking
 from mull.replies.answers import answer_of
 from mull.run import Run
 from mull.strategies.outcomes import check_at_least
-from mull.types import Finish, Outcome, Problem
+from mull.types import Finish, Need, Outcome, Problem, Scaling, Selection
 
 TOLERANCE, SLACK = 1.25, 16
 """A thought is over its budget where it has more tokens than the budget times the first and the second: its length is
@@ -25,6 +25,10 @@ class ThinkingBudget:
     `think` names the delimiters of a thought that stands in the text.
     """
 
+    needs = frozenset({Need.THINKING_BUDGET})
+    draws = Scaling.SEQUENTIAL
+    selects = Selection.NONE
+
     tokens: int
     think: str = "think"
 
@@ -33,6 +37,7 @@ class ThinkingBudget:
         thinking.delimiters(self.think)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
         samples = await run.draw(problem.prompt, 1, replace(run.params, thinking_tokens=self.tokens))
         if not samples:
             return Outcome(None, None, stopped=run.stopped)

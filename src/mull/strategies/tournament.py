@@ -13,7 +13,7 @@ from mull.equal import Answers
 from mull.replies.answers import classes
 from mull.run import Run
 from mull.strategies.outcomes import check_at_least, turnout
-from mull.types import Outcome, Pair, Preference, Problem, Sample, Stopped
+from mull.types import Need, Outcome, Pair, Preference, Problem, Sample, Scaling, Selection, Stopped
 
 
 class Match(NamedTuple):
@@ -78,6 +78,11 @@ class Tournament:
     Needs a judge. Where the budget ends it, the most frequent answer of those still in it is taken.
     """
 
+    needs = frozenset({Need.JUDGE})
+    draws = Scaling.PARALLEL
+    selects = Selection.VOTES
+    reuses = True
+
     n: int = 16
     k: int = 2
 
@@ -85,7 +90,7 @@ class Tournament:
         check_at_least(1, n=self.n, k=self.k)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        run.needed_judge()
+        await run.check(self)
         samples = await run.draw(problem.prompt, self.n)
         answers = await classes(problem, samples)
         field = entrants(answers, run.rng)
@@ -121,6 +126,11 @@ class League:
     are made at once and no pair meets twice. Equal answers are not compared, and leave each other's mean alone.
     """
 
+    needs = frozenset({Need.JUDGE})
+    draws = Scaling.PARALLEL
+    selects = Selection.VOTES
+    reuses = True
+
     n: int = 16
     opponents: int = 4
     k: int = 2
@@ -129,7 +139,7 @@ class League:
         check_at_least(1, n=self.n, opponents=self.opponents, k=self.k)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        run.needed_judge()
+        await run.check(self)
         samples = await run.draw(problem.prompt, self.n)
         answers = await classes(problem, samples)
         field = entrants(answers, run.rng)

@@ -19,12 +19,12 @@ from mull.strategies.stepwise import (
     Search,
     check_divides,
     check_options,
-    check_scores_steps,
     flat,
     rank,
+    selection_of,
     shares,
 )
-from mull.types import Outcome, Problem
+from mull.types import Need, Outcome, Problem, Scaling, Selection
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class Beam:
     n first steps; then, level by level, the best n / width branches are kept and each goes on in `width` ways.
     `depth` levels at most.
     """
+
+    needs = frozenset({Need.VERIFIER, Need.STEPS, Need.CONTINUATION})
+    draws = Scaling.TREE
 
     n: int = 16
     width: int = 4
@@ -50,8 +53,12 @@ class Beam:
         """Scores new steps."""
         await search.score(steps)
 
+    @property
+    def selects(self) -> Selection:
+        return selection_of(self.pick)
+
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        check_scores_steps(run)
+        await run.check(self)
         search = await Search.start(problem, run, self.separator)
         live, left = [search.root], self.n
         with run.reserve(problem.prompt):
@@ -106,6 +113,9 @@ class Dvts:
     Each of them goes on in `width` ways from its one best branch. With n = width it is one greedy search.
     """
 
+    needs = frozenset({Need.VERIFIER, Need.STEPS, Need.CONTINUATION})
+    draws = Scaling.TREE
+
     n: int = 16
     width: int = 4
     depth: int = 40
@@ -117,8 +127,12 @@ class Dvts:
         check_divides(self.n, self.width)
         check_options(self.pick, self.separator)
 
+    @property
+    def selects(self) -> Selection:
+        return selection_of(self.pick)
+
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        check_scores_steps(run)
+        await run.check(self)
         search = await Search.start(problem, run, self.separator)
         trees = [(search.root, self.width)] * (self.n // self.width)
         with run.reserve(problem.prompt):
@@ -165,6 +179,9 @@ class Rebase:
     At each level the width that is left is shared out in proportion to exp(score / `balance`).
     """
 
+    needs = frozenset({Need.VERIFIER, Need.STEPS, Need.CONTINUATION})
+    draws = Scaling.TREE
+
     n: int = 16
     balance: float = 0.2
     depth: int = 25
@@ -177,8 +194,12 @@ class Rebase:
         if not self.balance > 0:
             raise UsageError(f"balance is a temperature and must be above 0, not {self.balance}")
 
+    @property
+    def selects(self) -> Selection:
+        return selection_of(self.pick)
+
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        check_scores_steps(run)
+        await run.check(self)
         search = await Search.start(problem, run, self.separator)
         live, counts = [search.root], [self.n]
         with run.reserve(problem.prompt):
@@ -205,6 +226,10 @@ class StepBon:
     Greedy search against the process reward model; one reply comes out.
     """
 
+    needs = frozenset({Need.VERIFIER, Need.STEPS, Need.CONTINUATION})
+    draws = Scaling.TREE
+    selects = Selection.SCORES
+
     n: int = 4
     depth: int = 40
     separator: str | None = None
@@ -214,7 +239,7 @@ class StepBon:
         check_options("best", self.separator)
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
-        check_scores_steps(run)
+        await run.check(self)
         search = await Search.start(problem, run, self.separator)
         path = search.root
         with run.reserve(problem.prompt):

@@ -14,9 +14,12 @@ from mull.testing.strategies import assert_within as assert_within
 from mull.testing.strategies import check_ceiling as check_ceiling
 from mull.testing.strategies import check_ceiling_of_five as check_ceiling_of_five
 from mull.testing.strategies import check_deterministic as check_deterministic
+from mull.testing.strategies import check_draws as check_draws
+from mull.testing.strategies import check_needs as check_needs
 from mull.testing.strategies import check_no_draw_twice as check_no_draw_twice
 from mull.testing.strategies import check_replay as check_replay
 from mull.testing.strategies import check_resume as check_resume
+from mull.testing.strategies import check_selects as check_selects
 from mull.testing.strategies import fake_run as fake_run
 from mull.testing.strategies import like as like
 from mull.testing.strategies import solve as solve

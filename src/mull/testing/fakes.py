@@ -64,6 +64,10 @@ class FakeModel:
     seen: list[tuple[Prompt, Params, Draw]] = field(default_factory=list)
     n_cancelled: int = 0
     label: str = "fake"
+    continues: bool = True
+    biases: bool = True
+    limits: bool = True
+    """Whether it keeps a thinking budget."""
 
     @property
     def name(self) -> str:
@@ -75,15 +79,15 @@ class FakeModel:
 
     @property
     def can_continue(self) -> bool:
-        return True
+        return self.continues
 
     @property
     def can_bias(self) -> bool:
-        return True
+        return self.biases
 
     @property
     def can_limit_thinking(self) -> bool:
-        return True
+        return self.limits
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return self._cost(params.max_tokens)

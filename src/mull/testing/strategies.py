@@ -7,10 +7,25 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from mull.bank import Bank, MemoryBank
-from mull.errors import ModelError
+from mull.errors import ModelError, UsageError
 from mull.run import Run, Strategy
 from mull.testing.fakes import PROBLEM, FakeExecutor, FakeJudge, FakeModel, FakeVerifier
-from mull.types import Budget, Cost, Executor, Judge, Model, Outcome, Params, Problem, Prompt, Verifier
+from mull.types import (
+    Budget,
+    Cost,
+    Executor,
+    Judge,
+    Model,
+    Need,
+    Outcome,
+    Params,
+    Problem,
+    Prompt,
+    Sample,
+    Scaling,
+    Selection,
+    Verifier,
+)
 
 
 def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
@@ -138,3 +153,74 @@ def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
     assert len(first.seen) + len(second.seen) == len(whole.seen)
     assert len(verifier.seen) == len(set(verifier.seen))
     assert sorted(judge.seen) == sorted(judged.seen)
+
+
+def only(needs: frozenset[Need]) -> Run:
+    """A run on fakes that has what these needs ask for, and nothing else."""
+    continues, biases, limits = (need in needs for need in (Need.CONTINUATION, Need.BIAS, Need.THINKING_BUDGET))
+    model = FakeModel(continues=continues, biases=biases, limits=limits)
+    verifier = FakeVerifier(split="\n" if Need.STEPS in needs else None) if Need.VERIFIER in needs else None
+    judge = FakeJudge() if Need.JUDGE in needs else None
+    executor = FakeExecutor() if Need.EXECUTOR in needs else None
+    params = Params(max_tokens=48)
+    return Run(model, verifier=verifier, judge=judge, executor=executor, params=params)
+
+
+def check_needs(strategy: Strategy) -> None:
+    """It runs with what it says it needs and nothing else, and without any of that it refuses to spend anything."""
+    run = only(strategy.needs)
+    solve(strategy, run)
+    assert run.spent.calls, "the strategy drew nothing"
+    for need in strategy.needs:
+        without = only(strategy.needs - {need})
+        try:
+            solve(strategy, without)
+        except UsageError:
+            assert without.spent == Cost(), f"it spent {without.spent} before it missed what it needs: {need}"
+        else:
+            raise AssertionError(f"it runs without what it says it needs: {need}")
+
+
+def check_draws(strategy: Strategy) -> None:
+    """Where it says that it draws in parallel, no draw is shown what another said; where it says that it reuses draws,
+    one that was handed back is not made again.
+    """
+    samples: list[Sample] = []
+    model = FakeModel()
+    _solve(strategy, fake_run(model, watch=samples.append))
+    if strategy.draws == Scaling.PARALLEL:
+        said = {sample.text for sample in samples if len(sample.text) > len("answer: d")}
+        for prompt, _, _ in model.seen:
+            shown = "\n".join(message.content for message in prompt.messages)
+            assert not any(text in shown for text in said), f"a draw is shown what another said: {shown!r}"
+    if getattr(strategy, "reuses", False):
+        handed = FakeModel()
+        run = fake_run(handed)
+
+        async def again() -> None:
+            run.hand_back(await run.draw(PROBLEM.prompt))
+            await like(strategy, run)(PROBLEM, run)
+
+        asyncio.run(again())
+        assert len(handed.seen) == len(model.seen), "a draw that was handed back was not the first of its own"
+
+
+def _parts(value: Any) -> list[Strategy]:
+    """The strategies that a strategy is made of."""
+    if isinstance(value, tuple):
+        return [part for one in value for part in ([one] if hasattr(one, "selects") else []) + _parts(one)]
+    return _parts(tuple(getattr(value, f.name) for f in fields(value))) if hasattr(value, "selects") else []
+
+
+def check_selects(strategy: Strategy) -> None:
+    """It has scores where it says that it selects by them; else it asks no verifier, unless it needs one to draw."""
+    run = fake_run()
+    outcome = _solve(strategy, run)
+    verifier = run.verifier
+    assert isinstance(verifier, FakeVerifier)
+    if strategy.selects == Selection.SCORES:
+        assert outcome.scores, "it says that it selects by scores, and has none"
+    elif Need.VERIFIER not in strategy.needs and not any(one.selects == Selection.SCORES for one in _parts(strategy)):
+        assert not verifier.seen, f"it says that it selects by {strategy.selects}, and asks the verifier"
+    if strategy.selects == Selection.NONE:
+        assert not outcome.tally, "it says that it does not select, and has votes"

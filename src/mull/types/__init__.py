@@ -9,6 +9,11 @@ from mull.types.conversation import Prompt as Prompt
 from mull.types.conversation import Sample as Sample
 from mull.types.costs import Budget as Budget
 from mull.types.costs import Cost as Cost
+from mull.types.declared import NO_NEEDS as NO_NEEDS
+from mull.types.declared import OF_MODEL as OF_MODEL
+from mull.types.declared import Need as Need
+from mull.types.declared import Scaling as Scaling
+from mull.types.declared import Selection as Selection
 from mull.types.problems import AnswerKind as AnswerKind
 from mull.types.problems import Grade as Grade
 from mull.types.problems import Outcome as Outcome

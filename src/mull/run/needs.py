@@ -1,0 +1,72 @@
+"""What strategies say they need, and what a run says where it lacks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import partial
+from typing import Any, TypeVar
+
+from mull.errors import UsageError
+from mull.types import NO_NEEDS, Executor, Judge, Need, Scaling, Selection, Verifier
+
+E = TypeVar("E", bound=StrEnum)
+
+NEEDED: Mapping[Need, str] = {
+    Need.VERIFIER: "this strategy needs a verifier: name one with --verifier or verifier=",
+    Need.JUDGE: "this strategy needs a judge: name one with --judge or judge=",
+    Need.EXECUTOR: "this strategy runs programs and needs an executor: name one with executor=",
+}
+
+
+def needs_of(strategy: Any) -> frozenset[Need]:
+    """What a strategy says it needs: nothing where it does not say, which leaves it to find out when it runs."""
+    said = getattr(strategy, "needs", NO_NEEDS)
+    if not isinstance(said, set | frozenset):
+        return NO_NEEDS
+    return frozenset(need for need in map(partial(_one_of, Need), said) if need is not None)
+
+
+def draws_of(strategy: Any) -> Scaling | None:
+    """How a strategy says it spends draws; `None` where it does not say."""
+    return _one_of(Scaling, getattr(strategy, "draws", None))
+
+
+def selects_of(strategy: Any) -> Selection | None:
+    """How a strategy says it selects; `None` where it does not say."""
+    return _one_of(Selection, getattr(strategy, "selects", None))
+
+
+def reuses(strategy: Any) -> bool:
+    """Whether a strategy says that draws handed back to the run are its first."""
+    return getattr(strategy, "reuses", False) is True
+
+
+def deepest(parts: Iterable[Any]) -> Scaling | None:
+    """How a composition spends draws: as the one of its parts that is furthest from parallel; `None`: one is silent."""
+    said = [draws_of(part) for part in parts]
+    known = [draws for draws in said if draws is not None]
+    return max(known, key=list(Scaling).index, default=Scaling.PARALLEL) if len(known) == len(said) else None
+
+
+def _one_of(kind: type[E], value: Any) -> E | None:
+    """A member of an enumeration, or the string that stands for it; `None` for anything else."""
+    return kind(value) if isinstance(value, str) and value in set(kind) else None
+
+
+def check_given(
+    needs: frozenset[Need], verifier: Verifier | None, judge: Judge | None, executor: Executor | None
+) -> None:
+    """Raises `UsageError` for a verifier, a judge or an executor that is needed and not there."""
+    scoring = {Need.VERIFIER, Need.STEPS}
+    if needs & scoring and verifier is None:
+        raise UsageError(NEEDED[Need.VERIFIER])
+    if Need.STEPS in needs and getattr(verifier, "split", None) is None:
+        raise UsageError(
+            f"this strategy needs a verifier that scores steps, and {verifier.name if verifier else 'none'} scores "
+            "whole replies only: use a process reward model, or a strategy of whole replies such as weighted:n=16"
+        )
+    if Need.JUDGE in needs and judge is None:
+        raise UsageError(NEEDED[Need.JUDGE])
+    if Need.EXECUTOR in needs and executor is None:
+        raise UsageError(NEEDED[Need.EXECUTOR])
