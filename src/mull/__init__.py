@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mull.types import Judge as Judge
     from mull.types import Message as Message
     from mull.types import Model as Model
-    from mull.types import Need as Need
     from mull.types import Outcome as Outcome
     from mull.types import Pair as Pair
     from mull.types import Params as Params
@@ -29,9 +28,7 @@ if TYPE_CHECKING:
     from mull.types import Problem as Problem
     from mull.types import Prompt as Prompt
     from mull.types import Sample as Sample
-    from mull.types import Scaling as Scaling
     from mull.types import Score as Score
-    from mull.types import Selection as Selection
     from mull.types import Stopped as Stopped
     from mull.types import Task as Task
     from mull.types import Trial as Trial
@@ -45,8 +42,8 @@ _EXPORTS = {
     "mull.run": ["Run", "Strategy"],
     "mull.types": [
         "AnswerKind", "Behaviour", "Budget", "Cost", "Draw", "Executor", "Finish", "Grade", "Judge", "Message",
-        "Model", "Need", "Outcome", "Pair", "Params", "Preference", "Problem", "Prompt", "Sample", "Scaling", "Score",
-        "Selection", "Stopped", "Task", "Trial", "Verifier",
+        "Model", "Outcome", "Pair", "Params", "Preference", "Problem", "Prompt", "Sample", "Score", "Stopped", "Task",
+        "Trial", "Verifier",
     ],
 }  # fmt: skip
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
