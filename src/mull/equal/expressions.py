@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 
 from mull.equal import numeric
 from mull.equal import polynomial as p
+from mull.equal.functions import (
+    FUNCTIONS,
+    apply,
+    axis,
+    binomial,
+    factorial,
+    in_radians,
+    repeating,
+    rounded,
+    split_word,
+)
 from mull.equal.lexer import Token
 from mull.equal.polynomial import Poly, Unreadable, poly
-from mull.equal.units import BARE_UNITS, is_unit
+from mull.equal.units import is_unit
 
 MAX_DEPTH = 30
-FUNCTIONS = {
-    "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "arcsin": "asin",
-    "arccos": "acos", "arctan": "atan", "asin": "asin", "acos": "acos", "atan": "atan", "sinh": "sinh", "cosh": "cosh",
-    "tanh": "tanh", "ln": "log", "log": "log", "exp": "exp", "abs": "abs", "floor": "floor", "ceil": "ceil",
-    "factorial": "factorial", "binom": "binom",
-}  # fmt: skip
 GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "kappa", "lambda",
     "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "varphi", "chi", "psi", "omega", "Gamma", "Delta", "Theta",
@@ -26,8 +30,17 @@ GREEK = {
 }  # fmt: skip
 STARTS = {
     "frac", "dfrac", "tfrac", "cfrac", "sqrt", "binom", "dbinom", "tbinom", "pi", "infty", "lvert", "lfloor", "lceil",
+    "imath", "jmath",
 }  # fmt: skip
-_KNOWN = ("sqrt", "infinity", "infty", "inf", "pi", "oo", *FUNCTIONS)
+FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
+ARROWS = ("vec", "overrightarrow", "hat", "mathbf", "underline")
+MARKS = {*ARROWS, "bar", "overline", "widehat", "tilde", "angle", "measuredangle", "triangle"}
+"""Marks over or before letters, which together are a name."""
+MAX_LETTERS = 4
+"""More letters in a row are a word and no product."""
+
+
+END = Token("end", "")
 
 
 class Expressions:
@@ -44,14 +57,19 @@ class Expressions:
 
     def peek(self, ahead: int = 0) -> Token:
         place = self.at + ahead
-        return self.tokens[place] if place < len(self.tokens) else Token("end", "")
+        return self.tokens[place] if place < len(self.tokens) else END
 
     def is_next(self, *texts: str, kind: str = "sign") -> bool:
-        token = self.peek()
+        if self.at >= len(self.tokens):
+            return False
+        token = self.tokens[self.at]
         return token.kind == kind and token.text in texts
 
     def take(self, *texts: str, kind: str = "sign") -> bool:
-        if self.is_next(*texts, kind=kind):
+        if self.at >= len(self.tokens):
+            return False
+        token = self.tokens[self.at]
+        if token.kind == kind and token.text in texts:
             self.at += 1
             return True
         return False
@@ -86,8 +104,12 @@ class Expressions:
     def product(self) -> Poly:
         result = self.factor()
         while True:
+            if self.is_vector(1):
+                return result
             if self.take("*") or self.take("times", "cdot", "ast", kind="command"):
                 result = p.multiply(result, self.signed_factor())
+            elif self.is_next("/") and self.is_unit_next(1):
+                return result
             elif self.take("/") or self.take("div", kind="command"):
                 result = p.multiply(result, p.invert(self.signed_factor()))
             elif self.starts_factor():
@@ -97,6 +119,10 @@ class Expressions:
                 result = p.multiply(result, self.factor())
             else:
                 return result
+
+    def is_vector(self, ahead: int) -> bool:
+        """Whether a vector begins a number of tokens ahead."""
+        return False
 
     def signed_factor(self) -> Poly:
         sign = 1
@@ -109,12 +135,24 @@ class Expressions:
         token = self.peek()
         if token.kind == "sign":
             return token.text in ("(", "{", "[") or (token.text == "|" and not self.n_bars)
-        if token.kind == "word":
-            if token.text.lower() in ("and", "or"):
+        if token.kind in ("word", "text"):
+            if token.text.lower() in ("and", "or") or (token.text in ("a", "an") and self.is_unit_next(1)):
                 return False
-            return bool(split_word(token.text)) or (self.at > 0 and not token.spaced and not is_unit(token.text))
+            if token.kind == "text":
+                return token.text in ("e", "i")
+            is_glued = self.at > 0 and not token.spaced and len(token.text) <= MAX_LETTERS
+            return bool(split_word(token.text)) or (is_glued and not is_unit(token.text))
+        if token.kind == "bold":
+            return True
         # No number: what stands behind another factor without a sign is no product (`2 3` is not 6).
-        return token.kind == "command" and (token.text in FUNCTIONS or token.text in GREEK or token.text in STARTS)
+        if token.kind != "command" or (token.text in FRACTIONS and self.is_unit_next(2)):
+            return False
+        return token.text in FUNCTIONS or token.text in GREEK or token.text in STARTS or token.text in MARKS
+
+    def is_unit_next(self, ahead: int = 0) -> bool:
+        """Whether a unit stands a number of tokens ahead."""
+        token = self.peek(ahead)
+        return (token.kind == "text" and len(token.text) > 0) or (token.kind == "word" and is_unit(token.text))
 
     def factor(self) -> Poly:
         base = self.primary()
@@ -161,8 +199,14 @@ class Expressions:
         self.at += 1
         if token.kind == "number":
             return self.number(token)
+        if token.kind == "repeating":
+            return repeating(token.text)
         if token.kind == "word":
+            if token.text == "m" and self.is_next("angle", "measuredangle", kind="command"):  # the measure of it
+                return self.primary()
             return self.letters(token)
+        if token.kind == "bold":
+            return p.letter(axis(token.text))
         if token.kind == "command":
             return self.command(token.text)
         if token.kind == "text":
@@ -171,6 +215,8 @@ class Expressions:
                 return p.letter(name)
             if name in FUNCTIONS:
                 return self.function(name)
+            if name in ("constant", "const"):  # of integration
+                return p.letter("C")
             raise Unreadable("text in an expression")
         if token.text in ("(", "[", "{"):
             inner = self.sum()
@@ -231,7 +277,7 @@ class Expressions:
         """A word as a function, a constant, or the product of its letters."""
         parts = split_word(token.text)
         if not parts and (self.at > 1 or self.peek().text in ("^", "+", "-", "*", "/", "_", "(")):
-            parts = list(token.text) if not is_unit(token.text) else []
+            parts = list(token.text) if not is_unit(token.text) and len(token.text) <= MAX_LETTERS else []
         if not parts:
             raise Unreadable(f"{token.text!r} is no expression")
         result = poly(1)
@@ -258,6 +304,11 @@ class Expressions:
             return p.square_root(self.argument(is_whole=True))
         if name in FUNCTIONS:
             return self.function(name)
+        if name in ("f", "g", "h") and self.is_next("(") and self.is_application(name):
+            self.at += 1
+            inner = self.sum()
+            self.expect(")")
+            return p.letter(f"{name}({p.render(inner)})")
         constant = self.constant(name)
         if constant is not None:
             return constant
@@ -277,8 +328,42 @@ class Expressions:
             return p.letter(f"{name}_{{{index}}}")
         return p.letter(name)
 
+    def is_application(self, name: str) -> bool:
+        """Whether what stands in brackets behind a letter is what a function is applied to; `h(a + b)` is a product."""
+        inside = self.peek(1)
+        is_short = self.peek(2).text == ")" and (
+            inside.kind == "number" or (inside.kind == "word" and len(inside.text) == 1)
+        )
+        is_short = is_short or (inside.text == "-" and self.peek(2).kind == "number" and self.peek(3).text == ")")
+        return is_short or name == "f"
+
+    def marked(self, name: str) -> Poly:
+        """A name with a mark: an angle by its letters, a segment, a vector, a unit vector."""
+        if name in ("angle", "measuredangle", "triangle"):
+            token = self.peek()
+            if token.kind not in ("word", "text", "number", "command") or (
+                token.kind == "command" and token.text not in GREEK
+            ):
+                raise Unreadable("a mark of nothing")
+            self.at += 1
+            word = min(token.text, token.text[::-1]) if name != "triangle" else token.text
+            return p.letter(rf"\{name.replace('measured', '')} " + ("\\" if token.kind == "command" else "") + word)
+        is_group = self.take("{")
+        token = self.peek()
+        self.at += 1
+        if token.kind not in ("word", "text", "bold", "number") and token.text not in ("imath", "jmath", *GREEK):
+            raise Unreadable("a mark of nothing")
+        if is_group:
+            self.expect("}")
+        if name in ARROWS:
+            letter = token.text[0] if token.text in ("imath", "jmath") else token.text
+            return p.letter(axis(letter) if len(letter) == 1 else rf"\vec{{{letter}}}")
+        return p.letter(rf"\{name}{{{token.text}}}")
+
     def command(self, name: str) -> Poly:
-        if name in ("frac", "dfrac", "tfrac", "cfrac"):
+        if name in MARKS:
+            return self.marked(name)
+        if name in FRACTIONS:
             above = self.argument()
             return p.multiply(above, p.invert(self.argument()))
         if name == "sqrt":
@@ -333,55 +418,3 @@ class Expressions:
         while self.starts_factor() and self.peek().text not in FUNCTIONS and self.peek().text not in ("(", "["):
             result = p.multiply(result, self.factor())
         return result
-
-
-def split_word(word: str) -> list[str]:
-    """A word as the names it is made of: `xy`, `pi`, `sqrt`, `xsin`; empty where it is a word of a language."""
-    if len(word) < 3 or word in _KNOWN:
-        return [word] if len(word) == 1 or word in _KNOWN else ([] if word.lower() in BARE_UNITS else list(word))
-    for known in _KNOWN:
-        if word.endswith(known) and len(word) - len(known) < 3:
-            return [*word[: -len(known)], known]
-    return ["pi", word[2]] if word.startswith("pi") and len(word) == 3 else []
-
-
-def factorial(n: Poly) -> Poly:
-    whole = n.whole
-    return poly(math.factorial(whole)) if whole is not None and 0 <= whole <= 170 else p.call("factorial", n)
-
-
-def binomial(n: Poly, k: Poly) -> Poly:
-    a, b = n.whole, k.whole
-    if a is not None and b is not None and 0 <= b <= a <= 400:
-        return poly(math.comb(a, b))
-    return p.call("binom", n, k)
-
-
-def rounded(name: str, inner: Poly) -> Poly:
-    number = inner.number
-    if number is None:
-        return p.call(name, inner)
-    return poly(math.floor(number) if name == "floor" else math.ceil(number))
-
-
-def apply(kind: str, arguments: list[Poly]) -> Poly:
-    """A function of polynomials, worked out where it is a matter of whole numbers."""
-    one = arguments[0]
-    if len(arguments) != {"binom": 2}.get(kind, 1) and not (kind == "log" and len(arguments) == 2):
-        raise Unreadable(f"{kind} of {len(arguments)} things")
-    if kind == "exp":
-        return p.power(p.letter("e"), one)
-    if kind == "factorial":
-        return factorial(one)
-    if kind == "binom":
-        return binomial(*arguments)
-    if kind in ("floor", "ceil"):
-        return rounded(kind, one)
-    if kind == "abs" and one.number is not None:
-        return poly(p.magnitude(one.number))
-    return p.call(kind, *arguments)
-
-
-def in_radians(a: Poly) -> Poly:
-    """The polynomial with degrees as what they are."""
-    return p.replaced(a, "degree", p.multiply(p.letter("pi"), poly(Fraction(1, 180))))

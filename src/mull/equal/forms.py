@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
 from mull.equal.numeric import value
-from mull.equal.polynomial import CONSTANTS, Gen, Mono, Poly, add, magnitude, multiply, poly, render
-from mull.equal.units import UNITS
+from mull.equal.polynomial import Gen, Mono, Poly, poly, render
+from mull.equal.units import is_known
 
 Kind = Literal[
-    "value", "seq", "set", "union", "matrix", "named", "relation", "quantity", "ratio", "numeral", "text", "hard"
+    "value",
+    "seq",
+    "set",
+    "union",
+    "matrix",
+    "named",
+    "range",
+    "relation",
+    "quantity",
+    "ratio",
+    "numeral",
+    "text",
+    "hard",
 ]
-Ask = Callable[[str, str], bool | None]
 CLOSE_DIGITS = 6
 """A decimal of so many significant digits stands for an exact number that it is the rounding of."""
-FLOAT_DIGITS = range(15, 18)
-"""A decimal of so many significant digits is a machine number: its last digits mean nothing."""
 DIFFERS = 1e-9
 """Relative difference in floating point from which two values are taken to differ."""
 
 
-PARTS = {"degree": Poly({Mono(1, ((Gen("pi"), 1),)): Fraction(1, 180)}), "percent": poly(Fraction(1, 100))}
+PARTS = {
+    "degree": Poly({Mono(1, ((Gen("pi"), 1),)): Fraction(1, 180)}),
+    "percent": poly(Fraction(1, 100)),
+    "radian": poly(1),
+}
 """Units that are numbers."""
 
 
@@ -33,8 +45,10 @@ class Form:
     """An answer as it was understood: `head` and `parts` mean what `kind` says.
 
     `value`: `poly`. `seq`: brackets and items. `set`, `union`: items in order. `matrix`: rows as sequences.
-    `named`: a name and what it is. `relation`: an operator and the polynomial beside 0. `quantity`: a unit and its
-    number. `numeral`: digits in a base. `text`, `hard`: the text itself, `hard` where it was not understood.
+    `named`: a name, or a tuple of names, and what it is; the letter of a choice and what stands behind it. `range`,
+    only while a text is read: what an inequality says of a name. `relation`: an operator and the polynomial beside 0.
+    `quantity`: a unit and its number. `numeral`: digits in a base. `text`: words, and whatever else was not understood.
+    `hard`: a calculation that only a computer algebra system does.
     """
 
     kind: Kind
@@ -58,12 +72,12 @@ class Form:
             case "matrix":
                 rows = (" & ".join(item.key for item in row.parts) for row in self.parts)
                 return r"\begin{pmatrix}" + r" \\ ".join(rows) + r"\end{pmatrix}"
-            case "named":
-                return f"{self.head} = {inner[0]}"
+            case "named" | "range":
+                return f"{self.head} {inner[0]}" if self.is_choice else f"{self.head} = {inner[0]}"
             case "relation":
                 return f"{render(self.value)} {self.head} 0"
             case "quantity":
-                is_word = len(self.head) > 1 and (self.head in UNITS or self.head in PARTS)
+                is_word = len(self.head) > 1 and is_known(self.head) and self.head.islower()
                 return f"{inner[0]} " + (self.head if is_word else rf"\text{{{self.head}}}")
             case "ratio":
                 return ":".join(inner)
@@ -74,6 +88,11 @@ class Form:
     def value(self) -> Poly:
         assert self.poly is not None
         return self.poly
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether it is what stands behind the letter of a choice: `(B) 2.5`."""
+        return self.kind == "named" and len(self.head) == 3 and self.head[0] == "("
 
     @cached_property
     def is_exact(self) -> bool:
@@ -139,181 +158,3 @@ def decimals(number: Fraction | int) -> tuple[int, int] | None:
         return None
     places = max(twos, fives)
     return len(str(abs(number.numerator * 10**places // number.denominator))), places
-
-
-def is_rounding(a: Poly, b: Poly) -> bool:
-    """Whether `a` is a decimal of many digits and `b` an exact number, not such a decimal, that rounds to it.
-
-    Or both are the same number to the precision of a float, and one is written with all the digits of one.
-    """
-    short = a.number
-    if short is None or not b.is_constant:
-        return False
-    digits = decimals(short)
-    if digits is None or digits[0] < CLOSE_DIGITS:
-        return False
-    exact = b.number
-    if exact is None:
-        size = evaluated(b, 0)
-        if size is None or size.imag or digits[0] >= FLOAT_DIGITS.start:
-            return False
-        return bool(abs(float(short) - size.real) <= 0.5 * 10 ** -digits[1] * (1 + 1e-6))
-    off = magnitude(short - exact)
-    if digits[0] in FLOAT_DIGITS:
-        return off <= Fraction(1, 10**12) * magnitude(exact)
-    return exact.denominator != 1 and decimals(exact) is None and off * 2 * 10 ** digits[1] <= 1
-
-
-def same(a: Form, b: Form, ask: Ask) -> bool | None:
-    """Whether two answers are the same; `None` where that was not decided.
-
-    A name or a unit that only one of them has is left out: `x = 5` is 5 and `3 cm` is 3, but not `y = 5` or `3 m`.
-    Degrees and per cent are such units, and numbers too: `50%` is 50 and 0.5, which are not each other.
-    `ask` decides on two texts what this cannot.
-    """
-    if a.key == b.key:
-        return True
-    if a.kind > b.kind:
-        a, b = b, a
-    if "hard" in (a.kind, b.kind):
-        return ask(a.key, b.key)
-    if a.kind == b.kind:
-        return _alike(a, b, ask)
-    if a.kind == "named":
-        if b.kind == "relation":
-            return b.head == "=" and a.parts[0].kind == "value" and _same_relation(_equation(a), b, ask)
-        return same(a.parts[0], b, ask)
-    if b.kind == "named":
-        return same(a, b.parts[0], ask)
-    if (a.kind, b.kind) == ("quantity", "value"):
-        is_letter = len(a.head) == 1 and a.parts[0].kind == "value"
-        if is_letter and multiply(a.parts[0].value, Poly({Mono(1, ((Gen(a.head), 1),)): 1})) == b.value:
-            return True
-        if a.head in PARTS and a.parts[0].kind == "value":
-            worth = multiply(a.parts[0].value, PARTS[a.head])
-            if worth == b.value or is_rounding(worth, b.value) or is_rounding(b.value, worth):
-                return True
-        return same(a.parts[0], b, ask)
-    return False
-
-
-def _alike(a: Form, b: Form, ask: Ask) -> bool | None:
-    """`same` for two of one kind."""
-    match a.kind:
-        case "value":
-            return _same_value(a.value, b.value, ask)
-        case "seq":
-            return (a.head == b.head) and _all_same(a.parts, b.parts, ask)
-        case "ratio" | "matrix":
-            return _all_same(a.parts, b.parts, ask)
-        case "set" | "union":
-            return _same_items(a.parts, b.parts, ask)
-        case "named":
-            if a.head == b.head:
-                return same(a.parts[0], b.parts[0], ask)
-            both = a.parts[0].kind == b.parts[0].kind == "value"
-            return both and _same_relation(_equation(a), _equation(b), ask)
-        case "relation":
-            return a.head == b.head and _same_relation(a, b, ask)
-        case "quantity":
-            if a.head == b.head:
-                return same(a.parts[0], b.parts[0], ask)
-            one, other = UNITS.get(a.head), UNITS.get(b.head)
-            if one is None or other is None or one[0] != other[0]:
-                return False
-            return same(_scaled(a, one[1]), _scaled(b, other[1]), ask)
-        case _:
-            return False
-
-
-def _scaled(a: Form, factor: Fraction | int) -> Form:
-    return number_form(multiply(a.parts[0].value, poly(factor))) if a.parts[0].kind == "value" else a
-
-
-def _equation(a: Form) -> Form:
-    left = a.parts[0].value
-    name = Poly({Mono(1, tuple((Gen(part), 1) for part in sorted(a.head.split("*")))): 1})
-    return Form("relation", "=", poly=monic(add(name, left, -1)))
-
-
-def monic(p: Poly) -> Poly:
-    """The polynomial over its leading coefficient."""
-    lead = max(p.terms.items(), key=lambda term: term[0])[1]
-    return multiply(p, poly(Fraction(1) / lead))
-
-
-def _same_relation(a: Form, b: Form, ask: Ask) -> bool | None:
-    if a.value == b.value:
-        return True
-    if a.is_exact and b.is_exact:
-        return False
-    return None if differ(a.value, b.value) is False else ask(a.key, b.key)
-
-
-def _same_value(a: Poly, b: Poly, ask: Ask) -> bool | None:
-    if is_rounding(a, b) or is_rounding(b, a):
-        return True
-    if (a.is_exact and b.is_exact) or differ(a, b):
-        return False
-    return ask(render(a), render(b))
-
-
-def _all_same(a: tuple[Form, ...], b: tuple[Form, ...], ask: Ask) -> bool | None:
-    if len(a) != len(b):
-        return False
-    is_sure: bool | None = True
-    for x, y in zip(a, b, strict=True):
-        found = same(x, y, ask)
-        if found is False:
-            return False
-        is_sure = is_sure and found
-    return is_sure
-
-
-def _same_items(a: tuple[Form, ...], b: tuple[Form, ...], ask: Ask) -> bool | None:
-    """Whether the items can be paired off, whatever their order."""
-    if len(a) != len(b):
-        return False
-    keys = {item.key for item in a} & {item.key for item in b}
-    left = [item for item in a if item.key not in keys]
-    right = [item for item in b if item.key not in keys]
-    is_sure: bool | None = True
-    for item in left:
-        verdicts = [same(item, other, ask) for other in right]
-        if True in verdicts:
-            right.pop(verdicts.index(True))
-        elif None in verdicts:
-            is_sure = None
-            right.pop(verdicts.index(None))
-        else:
-            return False
-    return is_sure
-
-
-def fingerprints(a: Form) -> list[float]:
-    """Numbers that two equal answers share one of, up to rounding; empty for what only equals itself."""
-    match a.kind:
-        case "value":
-            size = evaluated(a.value, 0)
-            if size is None:
-                return [-1.0]
-            return [abs(size)]
-        case "named":
-            inner = fingerprints(a.parts[0])
-            return inner + (fingerprints(_equation(a)) if a.parts[0].kind == "value" else [])
-        case "relation":
-            size = evaluated(a.value, 0)
-            return [-1.0 if size is None else abs(size)]
-        case "quantity":
-            inner = fingerprints(a.parts[0])
-            factor = UNITS.get(a.head, ("", 1))[1]
-            worth = [x * CONSTANTS[a.head] for x in inner] if a.head in PARTS else []
-            at_letter = [x * abs(sign_at(a.head, 0)) for x in inner] if len(a.head) == 1 else []
-            return inner + [x * float(factor) for x in inner if factor != 1] + worth + at_letter
-        case "numeral" | "text":
-            return []
-        case "hard":
-            return [-1.0]
-        case _:
-            firsts = [fingerprints(part)[:1] or [0.0] for part in a.parts]
-            return [-1.0 if any(f[0] < 0 for f in firsts) else sum(f[0] for f in firsts)]

@@ -1,242 +1,186 @@
-"""The grammar of answers: lists, relations, sets, intervals, matrices and quantities, made of expressions."""
+"""The grammar of whole answers: lists, relations, and unions of sets, made of structures and quantities."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from fractions import Fraction
+import re
+from collections.abc import Sequence
 
-from mull.equal import polynomial as p
-from mull.equal.expressions import Expressions, split_word
-from mull.equal.forms import Form, number_form
+from mull.equal import spans
+from mull.equal.expressions import FRACTIONS
+from mull.equal.forms import Form
+from mull.equal.functions import FUNCTIONS
 from mull.equal.lexer import Token
-from mull.equal.meaning import RELATIONS, as_set, ratio, related, with_unit
-from mull.equal.polynomial import Unreadable, poly
-from mull.equal.units import BARE_UNITS, unit_name
+from mull.equal.meaning import RELATIONS, listed, ratio, ray, related, settled
+from mull.equal.polynomial import Unreadable
+from mull.equal.structures import Structures
 
-SHORT_WORDS = {
-    "no", "on", "so", "up", "us", "we", "he", "me", "if", "do", "go", "to", "of", "at", "as", "my", "by", "be", "it",
-    "is", "an", "am",
-}  # fmt: skip
-"""Words that are no products of letters."""
+MINUS_SETS = ("setminus", "smallsetminus", "backslash")
+CONNECTIVES = {"land": "and", "wedge": "and", "lor": "or", "vee": "or"}
+_SEGMENT = re.compile(r"[A-Z]{2,3}")
+GIVEN_OF = frozenset("PEfghFGHV")
+"""Letters that stand before a bracket as functions, and are no factors: `P(A \\cap B)`."""
 
 
-class Reader(Expressions):
-    """A parser of whole answers; `read` reads the text inside a `\\text{}`, which is an answer of its own."""
+class Reader(Structures):
+    """A parser of whole answers; with `turn` -1 a plus-minus is read as a minus."""
 
-    def __init__(self, tokens: Sequence[Token], turn: int, read: Callable[[str], Form | None]) -> None:
+    def __init__(self, tokens: Sequence[Token], turn: int = 1) -> None:
         super().__init__(tokens, turn)
-        self.read = read
+        self.may_have_vectors = any(token.text in (",", ";", "begin") for token in self.tokens)
 
     def answer(self) -> Form:
         """The whole answer. Raises `Unreadable` where anything is left."""
-        items = self.items()
+        items, joints = self.items()
         if self.at < len(self.tokens):
             raise Unreadable(f"{self.tokens[self.at].text!r} is out of place")
-        return items[0] if len(items) == 1 else as_set(items)
+        return settled(listed(items, joints))
 
-    # Answers
-
-    def items(self) -> list[Form]:
-        """Items with commas, semicolons, `and` or `or` between them."""
-        found = [self.item()]
-        while True:
-            took = self.take(",", ";")
-            token = self.peek()
-            if token.kind in ("word", "text") and token.text.strip().lower() in ("and", "or"):
-                self.at, took = self.at + 1, True
-            if not took:
-                return found
+    def items(self) -> tuple[list[Form], list[str]]:
+        """Items, and the commas, semicolons, `and` and `or` between them."""
+        found, joints = [self.item()], []
+        while joint := self.joint():
+            joints.append(joint)
             found.append(self.item())
+        return found, joints
+
+    def joint(self) -> str:
+        token, joint = self.peek(), ""
+        if self.take(",", ";"):
+            joint, token = token.text, self.peek()
+        if token.kind in ("word", "text") and token.text.lower() in ("and", "or"):
+            self.at, joint = self.at + 1, token.text.lower()
+        elif token.kind == "command" and token.text in CONNECTIVES:
+            self.at, joint = self.at + 1, CONNECTIVES[token.text]
+        return joint
 
     def item(self) -> Form:
         """A relation, or what one may stand for: a name and its value, an interval, an equation."""
-        if function := self.function_name():
-            return Form("named", function, (self.union(),))
-        sides, signs = [self.union()], []
+        if self.is_choice():
+            head = self.peek(1).text
+            self.at += 3
+            return Form("named", f"({head})", (self.union(),))
+        if self.peek().kind == "command" and RELATIONS.get(self.peek().text) == "~":  # about so much
+            self.at += 1
+            return self.item()
+        sign = RELATIONS.get(self.peek().text, "") if self.peek().kind in ("sign", "command") else ""
+        if sign and sign[0] in "<>!":
+            return self.bare_range(sign)
+        if label := self.label():
+            return Form("named", label, (self.side(),))
+        sides, signs = [self.side()], []
         while self.peek().kind in ("sign", "command") and self.peek().text in RELATIONS:
             signs.append(RELATIONS[self.peek().text])
             self.at += 1
-            sides.append(self.union())
-        if self.is_next(":") and not signs:
-            while self.take(":"):
-                sides.append(self.union())
-            return ratio(sides)
+            sides.append(self.side())
         return related(sides, signs) if signs else sides[0]
 
-    def function_name(self) -> str:
-        """The `f(x)` of a definition `f(x) = ...`, which is left behind; empty where there is none."""
-        letters = [self.peek(i) for i in (0, 2)]
-        signs = [self.peek(i).text for i in (1, 3, 4)]
-        if signs != ["(", ")", "="] or any(x.kind != "word" or len(x.text) != 1 for x in letters):
+    def bare_range(self, sign: str) -> Form:
+        """`\\ge 5`, which is what `at least 5` says of a name that is not told."""
+        self.at += 1
+        side = self.side()
+        if side.kind != "value" or not spans.is_end(side.value):
+            raise Unreadable("a relation of nothing to something else than a number")
+        return Form("range", "", (ray(sign, side.value),))
+
+    def is_choice(self) -> bool:
+        """Whether the letter of a choice comes next, with what stands behind it: `(B) 2.5`."""
+        letter = self.peek(1)
+        if self.peek().text != "(" or self.peek(2).text != ")" or letter.kind not in ("word", "text", "bold"):
+            return False
+        if len(letter.text) != 1 or not "A" <= letter.text <= "J":
+            return False
+        after = self.peek(3)
+        is_marked = letter.kind != "word" and (after.kind in ("command", "word", "text") or after.text in ("(", "["))
+        return after.kind in ("number", "repeating") or after.text == "$" or (is_marked and not self.is_end(3))
+
+    def label(self) -> str:
+        """The `f(x)` or `|AB|` of which a value is given, left behind with its sign; empty where there is none."""
+        start, first = self.at, self.peek()
+        if (
+            first.text == "|"
+            and self.peek(1).kind == "word"
+            and self.peek(2).text == "|"
+            and self.peek(1).text.isupper()
+        ):
+            after = 3
+        elif self.peek(1).text in ("(", "[") and first.kind in ("word", "text", "command") and self.is_given(first):
+            after = self.closing(1)
+        elif first.text in FRACTIONS and [self.peek(n).text for n in (1, 3, 4, 6)] == ["{", "}", "{", "}"]:
+            is_of_segments = all(self.peek(n).kind == "word" and _SEGMENT.fullmatch(self.peek(n).text) for n in (2, 5))
+            after = 7 if is_of_segments else 0
+        elif first.text == "mathbb" and self.peek(1).text == "{" and self.peek(4).text in ("(", "["):
+            after = self.closing(4)
+        else:
             return ""
-        self.at += 5
-        return f"{letters[0].text}({letters[1].text})"
+        sign = self.peek(after)
+        if not after or sign.kind not in ("sign", "command") or RELATIONS.get(sign.text) not in ("=", "~"):
+            return ""
+        self.at += after + 1
+        parts = [f"\\{t.text} " if t.kind == "command" else t.text for t in self.tokens[start : start + after]]
+        return "".join(parts)
+
+    def is_given(self, token: Token) -> bool:
+        """Whether a word before a bracket is applied to what stands in it."""
+        if token.kind == "command":
+            return token.text == "Pr"
+        if len(token.text) == 1:
+            is_single = self.peek(2).kind == "word" and len(self.peek(2).text) == 1 and self.peek(3).text == ")"
+            return token.text in GIVEN_OF or is_single
+        return token.text not in FUNCTIONS and token.text != "sqrt" and len(token.text) > 1
+
+    def closing(self, ahead: int) -> int:
+        """How far ahead the bracket that opens there is closed, and one more; 0 where it is not."""
+        depth = 0
+        for n in range(ahead, len(self.tokens) - self.at):
+            token = self.peek(n)
+            depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
+            if depth == 0:
+                return n + 1
+        return 0
+
+    def side(self) -> Form:
+        """A set, a quantity, or a ratio of such."""
+        sides = [self.union()]
+        while self.take(":") or self.take("colon", kind="command"):
+            sides.append(self.union())
+        return ratio(sides) if len(sides) > 1 else sides[0]
 
     def union(self) -> Form:
-        parts = [self.quantity()]
+        parts = [self.difference()]
         while self.take("cup", kind="command"):
-            parts.append(self.quantity())
-        if len(parts) == 1:
-            return parts[0]
-        flat = [q for part in parts for q in (part.parts if part.kind == "union" else (part,))]
-        unique = sorted({q.key: q for q in flat}.values(), key=lambda q: q.key)
-        return Form("union", parts=tuple(unique)) if len(unique) > 1 else unique[0]
+            parts.append(self.difference())
+        return parts[0] if len(parts) == 1 else spans.union(parts)
 
-    def quantity(self) -> Form:
-        """An expression with its unit, or a text that stands alone."""
-        token = self.peek()
-        if token.kind == "text" and self.is_alone():
-            return self.words()
-        if token.kind == "word" and self.is_alone() and is_prose(token.text) and is_prose(token.text.casefold()):
-            self.at += 1
-            return Form("text", token.text.casefold())
-        if self.take("$", kind="command") or self.take("$"):
-            return Form("quantity", "dollar", (number_form(self.sum()),))
-        if self.is_next("-") and self.peek(1).text == "$":
-            self.at += 2
-            return Form("quantity", "dollar", (number_form(p.multiply(poly(-1), self.sum())),))
-        if token.kind == "number" and self.peek(1).text == "_":
-            return self.numeral("")
-        if token.text == "-" and self.peek(1).kind == "number" and self.peek(2).text == "_":
-            self.at += 1
-            return self.numeral("-")
-        form = self.structure() or number_form(self.sum())
-        if form.kind != "value":
-            return form
-        return with_unit(form.value, self.unit())
-
-    def is_alone(self) -> bool:
-        """Whether the next token is a whole item."""
-        after = self.peek(1)
-        return after.kind == "end" or after.text in (",", ";", "}", ")", "=", "&", "\\", ":") or (
-            after.kind in ("word", "text") and after.text.strip().lower() in ("and", "or")
-        )  # fmt: skip
-
-    def words(self) -> Form:
-        """What a `\\text{}` holds, read as an answer of its own."""
-        content = self.peek().text.strip()
-        self.at += 1
-        form = self.read(content)
-        if form is None or form.kind == "hard":
-            raise Unreadable("no text in it")
-        return form
-
-    def unit(self) -> str:
-        """The unit behind an expression: words and texts, perhaps with a power; empty if there is none."""
-        words: list[str] = []
-        while self.peek().kind in ("word", "text"):
-            token = self.peek()
-            if token.text.strip().lower() in ("and", "or"):
-                break
-            if token.kind == "word" and len(token.text) < 3 and token.text.lower() not in BARE_UNITS and not words:
-                break
-            self.at += 1
-            words += token.text.split()
-        if words and self.take("^"):
-            words.append("^" + p.render(self.argument()))
-        if words and self.peek().kind == "sign" and self.peek().text == "/" and self.peek(1).kind in ("word", "text"):
-            self.at += 1
-            words += ["/", *self.peek().text.split()]
-            self.at += 1
-        return unit_name(words)
-
-    def numeral(self, sign: str) -> Form:
-        """Digits in a base, `52_8`: the same as nothing but the same digits in the same base."""
-        digits = self.peek().text.lstrip("0") or "0"
-        self.at += 2
-        base = self.argument(is_whole=True).whole
-        if base is None or not 2 <= base <= 36:
-            raise Unreadable("a base that is none")
-        digits = "0" + digits if digits.startswith(".") else digits
-        return number_form(poly(Fraction(sign + digits))) if base == 10 else Form("numeral", f"{sign}{digits}_{base}")
-
-    # Things with brackets
-
-    def structure(self) -> Form | None:
-        """A tuple, an interval, a set or a matrix; `None`, with nothing read, where an expression stands."""
-        token = self.peek()
-        if token.kind == "command" and token.text in ("{", "lbrace"):
-            self.at += 1
-            items = [] if self.is_next("}", kind="command") else self.nested_items()
-            if not (self.take("}", kind="command") or self.take("rbrace", kind="command")):
-                raise Unreadable("a set is not closed")
-            return as_set(items)
-        if token.kind == "command" and token.text in ("emptyset", "varnothing"):
-            self.at += 1
-            return Form("set")
-        if token.kind == "command" and token.text == "mathbb":
-            self.at += 1
-            if self.argument() != p.letter("R"):
-                raise Unreadable("a set of numbers other than the reals")
-            return Form("seq", "()", (number_form(p.multiply(poly(-1), p.letter("oo"))), number_form(p.letter("oo"))))
-        if token.kind == "command" and token.text == "begin":
-            return self.matrix()
-        if token.text in ("(", "[") and self.peek(1).kind == "command" and self.peek(1).text == "begin":
-            self.at += 1
-            matrix = self.matrix()
-            self.expect({"(": ")", "[": "]"}[token.text])
-            return matrix
-        if token.kind == "sign" and token.text in ("(", "[", "{") and self.holds_items():
-            self.at += 1
-            items = [] if self.is_next("}") else self.nested_items()
-            closing = self.peek().text
-            if token.text == "{" and self.take("}"):
-                return as_set(items)
-            if token.text == "{" or len(items) < 2 or not self.take(")", "]"):
-                raise Unreadable("brackets do not match")
-            return Form("seq", token.text + closing, tuple(items))
-        return None
-
-    def holds_items(self) -> bool:
-        """Whether the bracket that comes next holds items, or nothing, and no single expression."""
-        depth = 0
-        for place in range(self.at, len(self.tokens)):
-            token = self.tokens[place]
-            if token.text in ("(", "[", "{"):
-                depth += 1
-            elif token.text in (")", "]", "}"):
-                depth -= 1
-                if depth == 0:
-                    return place == self.at + 1
-            elif depth == 1 and token.text in (",", ";"):
-                return True
-        return False
-
-    def nested_items(self) -> list[Form]:
-        self.deeper()
-        items = self.items()
-        self.depth -= 1
-        return items
-
-    def matrix(self) -> Form:
-        self.expect("begin", kind="command")
-        name = self.environment()
-        if name not in ("pmatrix", "bmatrix", "matrix", "array"):
-            raise Unreadable(f"unknown environment {name}")
-        if name == "array" and self.take("{"):
-            while not self.take("}"):
+    def difference(self) -> Form:
+        """A set, with what it shares with others or lacks of them."""
+        form = self.quantity()
+        while True:
+            if self.take("cap", kind="command"):
+                other = self.quantity()
+            elif self.is_next(*MINUS_SETS, kind="command") or (form.kind == "seq" and self.is_next("-", "\\")):
                 self.at += 1
-                if self.peek().kind == "end":
-                    raise Unreadable("an array is not closed")
-        rows: list[list[Form]] = [[]]
-        while not self.take("end", kind="command"):
-            rows[-1].append(self.item())
-            if self.take("\\", kind="command"):
-                if not self.is_next("end", kind="command"):
-                    rows.append([])
-            elif not self.is_next("end", kind="command"):
-                self.expect("&")
-        if self.environment() != name or len({len(row) for row in rows}) != 1:
-            raise Unreadable("a matrix of uneven rows")
-        return Form("matrix", parts=tuple(Form("seq", "()", tuple(row)) for row in rows))
+                other = self.lacking(self.quantity())
+            elif form.kind == "seq" and self.peek().kind in ("word", "text") and self.peek().text in ("except", "but"):
+                self.at += 1
+                items, _ = self.items()
+                other = self.lacking(Form("set", parts=tuple(unnamed(x) for item in items for x in flat(item))))
+            else:
+                return form
+            mine, theirs = spans.spans(form), spans.spans(other)
+            if mine is None or theirs is None:
+                raise Unreadable("sets of something else than numbers")
+            form = spans.as_form(spans.intersection([mine, theirs]))
 
-    def environment(self) -> str:
-        self.expect("{")
-        name = self.peek().text
-        self.at += 1
-        self.expect("}")
-        return name
+    def lacking(self, form: Form) -> Form:
+        found = spans.spans(form)
+        if found is None:
+            raise Unreadable("a set of something else than numbers")
+        return spans.as_form(spans.complement(found))
 
 
-def is_prose(word: str) -> bool:
-    return word.lower() in SHORT_WORDS or (len(word) > 2 and not split_word(word))
+def unnamed(form: Form) -> Form:
+    return form.parts[0] if form.kind == "named" else form
+
+
+def flat(form: Form) -> tuple[Form, ...]:
+    return form.parts if form.kind == "set" else (form,)

@@ -1,4 +1,4 @@
-"""What relations, sets, ratios and units mean: each as the simplest form that says the same."""
+"""What relations, lists, ratios and units mean: each as the simplest form that says the same."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from mull.equal import polynomial as p
-from mull.equal.forms import Form, monic, number_form, same
+from mull.equal import spans
+from mull.equal.forms import Form, number_form
+from mull.equal.numeric import FUNCTIONS
 from mull.equal.polynomial import Poly, Unreadable, poly
+from mull.equal.sameness import letters, monic, same
 
 RELATIONS = {
     "=": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "le": "<=", "leq": "<=", "ge": ">=", "geq": ">=",
     "leqslant": "<=", "geqslant": ">=", "lt": "<", "gt": ">", "ne": "!=", "neq": "!=", "in": "in", "approx": "~",
+    "simeq": "~", "sim": "~", "thickapprox": "~", "approxeq": "~",
 }  # fmt: skip
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+_NAMING = set(FUNCTIONS) - {"abs", "pow", "sum", "floor", "ceil"}
+"""Functions a value of which is given as if it were a name: `\\sin A = 3/5`."""
 
 
 def with_unit(value: Poly, unit: str) -> Form:
@@ -22,10 +28,13 @@ def with_unit(value: Poly, unit: str) -> Form:
     for name in ("degree", "percent"):
         if name not in value.gens:
             continue
-        if all((name, 1) in mono.gens for mono in value.terms):
-            if unit:
+        if (name == "degree" or not letters(value)) and all((name, 1) in mono.gens for mono in value.terms):
+            value = p.multiply(value, p.invert(p.letter(name)))
+            if name == "degree" and unit in ("celsius", "fahrenheit"):
+                continue
+            if unit and not unit.startswith("per "):
                 raise Unreadable("two units")
-            value, unit = p.multiply(value, p.invert(p.letter(name))), name
+            unit = name + ("/" + unit[4:].replace(" per ", "/") if unit else "")
         elif name == "degree":
             raise Unreadable("degrees beside numbers")
         else:
@@ -35,8 +44,15 @@ def with_unit(value: Poly, unit: str) -> Form:
 
 def as_set(items: Sequence[Form]) -> Form:
     """A set of items; sets among them are joined to it."""
-    flat = [x for item in items for x in (item.parts if item.kind == "set" else (item,))]
+    flat = [x for item in map(settled, items) for x in (item.parts if item.kind == "set" else (item,))]
     return Form("set", parts=tuple(sorted({item.key: item for item in flat}.values(), key=lambda item: item.key)))
+
+
+def settled(item: Form) -> Form:
+    """What an inequality says, as a set that its name lies in; anything else as it is."""
+    if item.kind != "range":
+        return item
+    return Form("named", item.head, item.parts) if item.head else item.parts[0]
 
 
 def ratio(sides: Sequence[Form]) -> Form:
@@ -50,44 +66,62 @@ def ratio(sides: Sequence[Form]) -> Form:
     return Form("ratio", parts=tuple(sides))
 
 
+# Relations
+
+
 def related(sides: list[Form], signs: list[str]) -> Form:
-    """A relation as the shortest thing that says the same."""
+    """A relation as the shortest thing that says the same; of an approximation, the side that says more."""
     left, right = sides[0], sides[-1]
+    while len(signs) > 1 and signs[-1] == "~":  # what is known exactly is not replaced by its rounding
+        sides, signs = sides[:-1], signs[:-1]
+        right = sides[-1]
     if signs == ["~"]:
-        return left
-    name = name_of(left)
-    if signs == ["in"] and name:
+        name = label_of(left)
+        if not name and left.kind == "value" and not left.value.is_constant:
+            return equation(left, right, "=")
+        return Form("named", name, (right,)) if name else left
+    if "~" in signs:
+        raise Unreadable("an approximation inside a chain")
+    if signs == ["in"] and (name := label_of(left)):
         return Form("named", name, (right,))
-    chain = [side for side, sign in zip(sides[1:], signs, strict=True) if sign == "="]
-    if chain and set(signs) <= {"=", "~"}:
-        for other in chain[1:]:
-            if same(chain[0], other, lambda a, b: None) is not True:
-                raise Unreadable("a chain of things not seen to be equal")
-        last = chain[-1]
-        if name and (last.kind != "value" or not left.value.gens & last.value.gens):
-            return Form("named", name, (last,))
-        if left.kind == "text":
-            return Form("named", left.head, (last,))
-        if left.kind == "value" and left.value.is_constant and same(left, last, lambda a, b: None):
-            return last
-        return equation(left, last, "=")
-    if "in" in signs or "~" in signs or any(side.kind != "value" for side in sides):
+    if set(signs) == {"="}:
+        return equal(left, sides[1:])
+    if "in" in signs or any(side.kind != "value" for side in sides):
         raise Unreadable("a relation between other things than expressions")
-    if len(signs) == 1 and signs[0] in FLIPPED:
-        if not name and name_of(right) and left.value.is_constant:
-            left, right, signs, name = right, left, [FLIPPED[signs[0]]], name_of(right)
-        if name and right.value.is_constant:
-            return Form("named", name, (ray(signs[0], right),))
-    if len(signs) == 2 and {signs[0][0], signs[1][0]} in ({"<"}, {">"}):
-        low, middle, high = sides if signs[0][0] == "<" else sides[::-1]
-        opening, closing = signs if signs[0][0] == "<" else signs[::-1]
-        name = name_of(middle)
-        if name and low.value.is_constant and high.value.is_constant:
-            brackets = ("[" if "=" in opening else "(") + ("]" if "=" in closing else ")")
-            return Form("named", name, (Form("seq", brackets, (low, high)),))
-    if len(signs) > 1:
-        raise Unreadable("a chain of relations")
-    return equation(left, right, signs[0])
+    found = [compared(x, sign, y) for x, sign, y in zip(sides, signs, sides[1:], strict=False)]
+    if len(found) == 1:
+        return found[0]
+    if {sign[0] for sign in signs} not in ({"<"}, {">"}):
+        raise Unreadable("a chain of relations that turns")
+    heads = {x.head for x in found}
+    if all(x.kind == "range" for x in found) and len(heads) == 1:
+        return Form("range", found[0].head, (meet([x.parts[0] for x in found]),))
+    return as_set(found)
+
+
+def equal(left: Form, others: Sequence[Form]) -> Form:
+    """What `a = b = c` says: what the name `a` is, or an equation. The last side is the simplest."""
+    last = others[-1]
+    name = name_of(left)
+    is_worked_out = name and all(x.kind == "value" and x.value.is_constant for x in others)  # the last side is meant
+    if not is_worked_out and any(same(others[0], x, lambda a, b: None) is not True for x in others[1:]):
+        raise Unreadable("a chain of things not seen to be equal")
+    if name and (last.kind != "value" or not left.value.gens & last.value.gens):
+        return Form("named", name, (last,))
+    if not name and (label := label_of(left)):
+        return Form("named", label, (last,))
+    if left.kind == "value" and left.value.is_constant and same(left, last, lambda a, b: None):
+        return last
+    return equation(left, last, "=")
+
+
+def label_of(side: Form) -> str:
+    """What a value is given of: a name, a tuple or a ratio of names, or words; empty if there is something else."""
+    if side.kind == "text":
+        return side.head
+    if (side.kind == "seq" and side.head == "()") or side.kind == "ratio":
+        return side.key if all(map(name_of, side.parts)) else ""
+    return name_of(side)
 
 
 def name_of(side: Form) -> str:
@@ -95,17 +129,63 @@ def name_of(side: Form) -> str:
     if side.kind != "value" or len(side.value.terms) != 1:
         return ""
     ((mono, c),) = side.value.terms.items()
+    if c != 1 or mono.radicand != 1:
+        return ""
+    if len(mono.gens) == 1 and mono.gens[0][0].function in _NAMING and mono.gens[0][1] == 1 and letters(side.value):
+        return mono.gens[0][0]
     are_letters = all(x == 1 and not g.function and g not in p.CONSTANTS and g != "i" for g, x in mono.gens)
-    return "*".join(g for g, _ in mono.gens) if c == 1 and mono.radicand == 1 and are_letters else ""
+    return "*".join(g for g, _ in mono.gens) if are_letters else ""
 
 
-def ray(sign: str, end: Form) -> Form:
-    """The interval of what stands in this relation to a number."""
-    if sign[0] == "<":
-        return Form(
-            "seq", "(" + ("]" if "=" in sign else ")"), (number_form(p.multiply(poly(-1), p.letter("oo"))), end)
-        )
-    return Form("seq", ("[" if "=" in sign else "(") + ")", (end, number_form(p.letter("oo"))))
+def compared(left: Form, sign: str, right: Form) -> Form:
+    """An inequality as the numbers that satisfy it, where it is one of a single name, or else as a relation."""
+    beside = p.add(left.value, right.value, -1)
+    return solved(beside, sign) or equation(left, right, sign)
+
+
+def solved(beside: Poly, sign: str) -> Form | None:
+    """The range of the one name in what stands in a relation to 0; `None` where that is not linear or no such thing."""
+    names = [mono for mono in beside.terms if any(g not in p.CONSTANTS or g == "i" for g, _ in mono.gens)]
+    if len(names) != 1:
+        return None
+    (mono,) = names
+    rest = Poly({m: c for m, c in beside.terms.items() if m != mono})
+    end = p.multiply(rest, poly(-Fraction(1) / beside.terms[mono]))
+    sign = FLIPPED.get(sign, sign) if beside.terms[mono] < 0 else sign
+    if mono.radicand != 1 or not spans.is_end(end):
+        return None
+    if len(mono.gens) == 1 and mono.gens[0][0].function == "abs" and mono.gens[0][1] == 1:
+        return within(mono.gens[0][0].args[0], sign, end)
+    name = name_of(number_form(Poly({mono: 1})))
+    return Form("range", name, (ray(sign, end),)) if name else None
+
+
+def within(inner: Poly, sign: str, end: Poly) -> Form | None:
+    """The range of a name the absolute value of which is compared: `|x - 1| < 2`."""
+    if sign == "!=" or spans.order(end, poly(0)) < 0:
+        return None
+    upper = solved(p.add(inner, end, -1), sign)
+    lower = solved(p.add(inner, end), FLIPPED[sign])
+    if upper is None or lower is None:
+        return None
+    both = [upper.parts[0], lower.parts[0]]
+    return Form("range", upper.head, (meet(both) if sign[0] == "<" else spans.union(both),))
+
+
+def ray(sign: str, end: Poly) -> Form:
+    """The numbers that stand in this relation to a number."""
+    has_end = "=" in sign and sign != "!="
+    below = spans.Span(spans.MINUS_INFINITY, False, end, has_end)
+    above = spans.Span(end, has_end, spans.INFINITY, False)
+    return spans.as_form([below, above] if sign == "!=" else [below if sign[0] == "<" else above])
+
+
+def meet(sets: Sequence[Form]) -> Form:
+    """What lies in every one of some sets of real numbers."""
+    parts = [spans.spans(x) for x in sets]
+    if None in parts:
+        raise Unreadable("what is no set of real numbers")
+    return spans.as_form(spans.intersection(part for part in parts if part is not None))
 
 
 def equation(left: Form, right: Form, sign: str) -> Form:
@@ -120,7 +200,78 @@ def equation(left: Form, right: Form, sign: str) -> Form:
     scaled = monic(beside)
     rest = Poly({mono: c for mono, c in scaled.terms.items() if mono == p.ONE})
     name = name_of(number_form(p.add(scaled, rest, -1)))
-    if name and sign != "!=":
-        end = number_form(p.multiply(poly(-1), rest))
-        return Form("named", name, (end if sign == "=" else ray(sign, end),))
+    if name and sign == "=":
+        return Form("named", name, (number_form(p.multiply(poly(-1), rest)),))
     return Form("relation", sign, poly=scaled)
+
+
+# Lists
+
+
+def listed(items: list[Form], joints: list[str]) -> Form:
+    """A list as what it says: values of one name, of several, a set that inequalities give, or a set of items.
+
+    `joints` are the commas, semicolons, `and` and `or` between the items.
+    """
+    if len(items) == 1:
+        return items[0]
+    for joint in (";", "or"):
+        if joint in joints and len(set(joints)) > 1:
+            groups, left = [[items[0]]], [[]]  # type: list[list[Form]], list[list[str]]
+            for item, sign in zip(items[1:], joints, strict=True):
+                if sign == joint:
+                    groups.append([item])
+                    left.append([])
+                else:
+                    groups[-1].append(item)
+                    left[-1].append(sign)
+            parts = [listed(group, inner) for group, inner in zip(groups, left, strict=True)]
+            if all(part.kind in ("range", "named") for part in parts):
+                return listed(parts, [joint] * (len(parts) - 1))
+    return _of_one_name(items, joints) or _of_many_names(items) or as_set(items)
+
+
+def _of_one_name(items: list[Form], joints: list[str]) -> Form | None:
+    """What items say that are all of the first one's name, or have none."""
+    first = items[0]
+    if first.kind not in ("range", "named") or first.is_choice:
+        return None
+    own = [item for item in items if item.kind in ("range", "named") and item.head == first.head]
+    bare = [item for item in items[1:] if item.kind in ("value", "seq", "quantity")]
+    if len(own) + len(bare) != len(items) or (bare and len(own) > 1 and first.kind == "range"):
+        return None
+    if all(item.kind == "named" for item in own):
+        if bare and not first.head.startswith("(") and any(item.kind == "seq" for item in (first.parts[0], *bare)):
+            return None
+        return Form("named", first.head, (as_set([item.parts[0] for item in own] + bare),))
+    if bare and (len(own) > 1 or any(item.kind != "value" for item in bare)):
+        return None
+    sets = [item.parts[0] if item.parts[0].kind in ("seq", "union", "set") else as_set([item.parts[0]]) for item in own]
+    sets = [
+        Form("set", parts=(item.parts[0],)) if item.parts[0].kind == "value" else x
+        for item, x in zip(own, sets, strict=True)
+    ]
+    if bare:  # x is neither 1 nor 2
+        if spans.spans(sets[0]) is None or any(s.low != s.high for s in spans.complement(spans.spans(sets[0]) or [])):
+            return None
+        sets += [ray("!=", item.value) for item in bare]
+        return Form("range", first.head, (meet(sets),))
+    if "or" in joints and len(set(joints)) == 1:
+        return Form("range", first.head, (spans.union(sets),))
+    shared = meet(sets)
+    is_empty = shared.kind == "set" and not shared.parts
+    return Form("range", first.head, (spans.union(sets) if is_empty and "and" not in joints else shared,))
+
+
+def _of_many_names(items: list[Form]) -> Form | None:
+    """`x = 1, y = 2` as the pair that x and y are."""
+    if any(item.kind != "named" or item.is_choice or item.head.startswith("(") for item in items):
+        return None
+    if any(item.parts[0].kind not in ("value", "quantity") for item in items) or len({x.head for x in items}) < len(
+        items
+    ):
+        return None
+    ordered = sorted(items, key=lambda item: (item.head.strip("\\").casefold(), item.head))
+    return Form(
+        "named", f"({', '.join(x.head for x in ordered)})", (Form("seq", "()", tuple(x.parts[0] for x in ordered)),)
+    )

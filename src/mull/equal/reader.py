@@ -5,35 +5,39 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from mull.equal.expressions import GREEK, STARTS
 from mull.equal.forms import Form, number_form
+from mull.equal.functions import FUNCTIONS
 from mull.equal.grammar import Reader
-from mull.equal.lexer import tokens
-from mull.equal.meaning import as_set
+from mull.equal.lexer import Token, tokens
+from mull.equal.meaning import as_set, meet
 from mull.equal.polynomial import Unreadable, poly
+from mull.equal.tidying import tidy, words_of
+from mull.equal.words import NOTHING, said
 
 MAX_LENGTH = 1000
 """Longer texts are no answers."""
 _PLAIN = re.compile(r"[-+]?(?:\d{1,400}|\d{1,3}(?:,\d{3}){1,100})(?:\.\d{0,300})?|[-+]?\.\d{1,300}")
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,300})\}\{(\d{1,300})\}|([-+]?\d{1,300})/(\d{1,300})")
-_SPACES = re.compile(r"\s+")
-_NOISE = re.compile(
-    r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])|\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])|(?<!\\)\\[!,;: ]|~"
-    r"|\\q?quad(?![a-zA-Z])"
-)
-_THOUSANDS = re.compile(r"(?<=\d)(?:,\s*\\!\s*|\{,\}\s*)(?=\d{3})")
-_WRAPPED = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
-_SIGNS = str.maketrans(
-    {
-        "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "π": r"\pi ",
-        "∞": r"\infty ",
-        "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∈": r"\in ", "±": r"\pm ",
-        "√": r"\sqrt ", "²": "^2", "³": "^3", "½": r"\frac12 ", "∅": r"\emptyset ", "≈": r"\approx ", "θ": r"\theta ",
-        "\u00a0": " ", "\u2009": " ", "“": '"', "”": '"', "’": "'",
-    }
-)  # fmt: skip
-_COMMAND = re.compile(r"\\(?!text|mathrm|mbox|textbf|mathbf)[a-zA-Z]+|[\^_{}]")
-_PROSE = re.compile(r"[^\w\s:/'+&()-]+")
-
+_COMMAND = re.compile(r"\\([a-zA-Z]+)")
+_CALCULATION = re.compile(r"[\w\\{}()\[\]^+\-*/.|! ]+", re.ASCII)
+_CALCULATED = {
+    *FUNCTIONS,
+    *GREEK,
+    *STARTS,
+    "sum",
+    "prod",
+    "int",
+    "iint",
+    "lim",
+    "to",
+    "cdot",
+    "times",
+    "mathrm",
+    "operatorname",
+}
+_FROM = re.compile(r"_\s*\{\s*[A-Za-z]\s*=")
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 
 _known: dict[str, Form | None] = {}
 MAX_KNOWN = 65536
@@ -82,28 +86,6 @@ def _plain(text: str) -> Form | None:
     return number_form(poly(Fraction(int(n if m is None else m), int(d or e)) * (-1 if sign else 1)))
 
 
-def tidy(text: str) -> str:
-    """The text without what only its looks need: spacing, sizes, dollar signs around it, a full stop."""
-    before = ""
-    while text != before:
-        before = text
-        if not text.isascii():
-            text = text.translate(_SIGNS)
-        if "\\" in text or "{," in text:
-            text = _NOISE.sub(" ", _THOUSANDS.sub("", text))
-        text = _SPACES.sub(" ", text).strip(" *`")
-        if text.endswith((".", ",", ";")):
-            text = text[:-1]
-        for left, right in _WRAPPED:
-            inner = text[len(left) : -len(right)]
-            is_wrapped = text.startswith(left) and text.endswith(right) and len(text) > len(left) + len(right)
-            if is_wrapped and left not in inner:
-                text = inner
-        if text.startswith(r"\boxed{") and text.endswith("}") and text.count("{") == text.count("}"):
-            text = text[7:-1]
-    return text
-
-
 def _read(text: str) -> Form | None:
     if len(text) > MAX_LENGTH:
         return None
@@ -113,9 +95,9 @@ def _read(text: str) -> Form | None:
         form = None
     if form is not None and (form.is_plain or _is_settled(form)) and len(form.key) <= MAX_LENGTH:
         return form
-    if _COMMAND.search(text):
-        return Form("hard", text) if text.count("{") == text.count("}") else None
-    return _prose(text)
+    if _is_calculation(text):
+        return Form("hard", text)
+    return _text(text)
 
 
 def _is_settled(form: Form) -> bool:
@@ -123,28 +105,54 @@ def _is_settled(form: Form) -> bool:
     try:
         again: Form | None = _parsed(form.key)
     except Unreadable:
-        again = _prose(form.key) if form.kind == "text" else None
+        again = _text(form.key) if form.kind == "text" else None
     return again is not None and again.key == form.key
 
 
 def _parsed(text: str) -> Form:
-    found = tokens(text)
+    found = tokens(said(text))
     if any(token.text in ("pm", "mp") and token.kind == "command" for token in found):
-        plus, minus = (Reader(found, turn, read).answer() for turn in (1, -1))
-        if plus.kind == minus.kind == "named" and plus.head == minus.head:
-            return Form("named", plus.head, (as_set((plus.parts[0], minus.parts[0])),))
+        return _both(found)
+    return Reader(found).answer()
+
+
+def _both(found: list[Token]) -> Form:
+    """What a plus-minus says: either of two answers, or, behind a sign for unequal, neither."""
+    plus, minus = (Reader(found, turn).answer() for turn in (1, -1))
+    if plus.kind != "named" or minus.kind != "named" or plus.head != minus.head:
         return as_set((plus, minus))
-    return Reader(found, 1, read).answer()
+    inner = (plus.parts[0], minus.parts[0])
+    is_unequal = any(token.text in ("ne", "neq", "!=") for token in found)
+    return Form("named", plus.head, (meet(inner) if is_unequal else as_set(inner),))
 
 
-def _prose(text: str) -> Form | None:
-    """Words, compared without regard to case and punctuation."""
-    words = re.sub(r"\\(?:text|mathrm|mbox|textbf|mathbf)\s*\{([^{}]*)\}", r"\1", text)
-    words = _SPACES.sub(" ", _PROSE.sub("", words)).strip().casefold()
-    if not words:
+def _is_calculation(text: str) -> bool:
+    """Whether a text is a sum, an integral or the like, of nothing but mathematics."""
+    if (
+        not _CALCULATION.fullmatch(_FROM.sub("_{", text))
+        or not ("\\" in text or "^" in text)
+        or text.count("{") != text.count("}")
+    ):
+        return False
+    is_mathematics = all(name in _CALCULATED for name in _COMMAND.findall(text))
+    return is_mathematics and all(word in FUNCTIONS or word == "sqrt" for word in _WORD.findall(text))
+
+
+def _text(text: str) -> Form | None:
+    """What is no mathematics, compared as text; `None` for LaTeX that breaks off."""
+    if "\\" in text and text.count("{") != text.count("}"):
         return None
-    try:
-        form = _parsed(words)
-    except Unreadable:
-        return Form("text", words)
-    return form if form.is_plain or _is_settled(form) else Form("text", words)
+    words, before = text, ""
+    while words != before:
+        before, words = words, tidy(words_of(words))
+    if not any(x.isalnum() for x in words):
+        return None
+    if NOTHING.fullmatch(words):
+        return Form("set")
+    if words != text:
+        try:
+            _parsed(words)
+        except Unreadable:
+            return Form("text", words)
+        return Form("text", text)
+    return Form("text", words)

@@ -8,9 +8,10 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from mull.equal.forms import CLOSE_DIGITS, Form, decimals, fingerprints, same
+from mull.equal.forms import CLOSE_DIGITS, Form, decimals
 from mull.equal.pool import POOL, Verdict, is_installed
 from mull.equal.reader import canonical, read
+from mull.equal.sameness import fingerprints, integral, same, with_letters
 
 VOTE_SECONDS = 4.0
 """The most that one vote waits for workers; what is not decided by then is undecided."""
@@ -131,7 +132,7 @@ class _Grouping:
 
 def is_plain(form: Form) -> bool:
     """Whether it is equal to no other of its like: an exact number or polynomial that is no long decimal."""
-    if form.kind != "value" or not form.is_exact:
+    if form.kind != "value" or not form.is_exact or integral(form.value) is not None or with_letters(form.value):
         return False
     number = form.value.number
     digits = None if number is None else decimals(number)

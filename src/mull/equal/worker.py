@@ -14,10 +14,11 @@ import resource
 import sys
 from typing import Any
 
-from mull.equal.forms import same, sign_at
+from mull.equal.forms import sign_at
 from mull.equal.numeric import constant_size
 from mull.equal.polynomial import Gen, Poly
 from mull.equal.reader import read
+from mull.equal.sameness import same
 
 MEMORY = 1 << 30
 DIGITS = (50, 500)

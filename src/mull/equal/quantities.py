@@ -1,0 +1,364 @@
+"""Quantities: numbers in digits or words with their units, money, numerals in a base, and words that stand alone."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from mull.equal import polynomial as p
+from mull.equal.expressions import FRACTIONS, Expressions
+from mull.equal.forms import Form, number_form
+from mull.equal.functions import FUNCTIONS, split_word
+from mull.equal.meaning import with_unit
+from mull.equal.polynomial import Poly, Unreadable, poly
+from mull.equal.sameness import with_letters
+from mull.equal.units import BARE, LETTERS, OFFSETS, Factors, Number, is_known, measure, powers_of, unit_name, unit_text
+from mull.equal.words import NOTHING, ORDINALS, SMALL, multiplier, spelled, starts_number
+
+SHORT_WORDS = {
+    "no", "on", "so", "up", "us", "we", "he", "me", "if", "do", "go", "to", "of", "at", "as", "my", "by", "be",
+    "it", "is", "an", "am",
+}  # fmt: skip
+"""Words that are no products of letters."""
+CURRENCIES = {"$": "dollar", "euro": "euro", "pounds": "gbp", "yen": "yen", "rupee": "rupee", "textdollar": "dollar"}
+CODES = {"usd": "dollar", "us": "", "eur": "euro", "gbp": "gbp", "inr": "rupee", "jpy": "yen", "rmb": "yuan"}
+LETTERED = {"k": 1000, "K": 1000, "M": 10**6, "m": 10**6, "B": 10**9, "b": 10**9}
+"""Letters that multiply an amount of money."""
+DESCRIPTIONS = {"old", "tall", "long", "wide", "high", "deep", "away", "ago", "altogether", "total"}
+"""Words behind a known unit that say what is measured and not in what."""
+JOINTS = ("and", "or")
+RATES = ("per", "a", "an", "each", "every")
+CUSTOMARY = {("foot", "inch"), ("yard", "foot"), ("pound", "ounce"), ("dollar", "cent")}
+"""Units that make one quantity even with a comma between them: `6 feet, 2 inches`."""
+MAX_UNITS = 12
+_HEX = re.compile(r"[0-9A-F]{2,}|[0-9a-f]{2,}")
+
+
+class Quantities(Expressions):
+    """A parser of what has a unit, or is made of words."""
+
+    def structure(self) -> Form | None:
+        raise NotImplementedError
+
+    def is_word(self, ahead: int = 0) -> bool:
+        return self.peek(ahead).kind in ("word", "text")
+
+    def is_end(self, ahead: int = 0) -> bool:
+        """Whether an item ends before a token."""
+        token = self.peek(ahead)
+        if token.kind in ("word", "text"):
+            return token.text.lower() in JOINTS
+        return token.kind == "end" or token.text in (",", ";", "}", ")", "]", "=", "&", "\\", ":", "approx")
+
+    def quantity(self) -> Form:
+        """An expression with its unit, or words that stand alone."""
+        form = self.spelled_out() or self.money() or self.numeral() or self.structure() or number_form(self.sum())
+        if form.kind != "value":
+            return form
+        form = self.measured(form.value)
+        if form.kind == "value" and self.peek().kind == "number":  # the hour of `2 h 30 min`
+            form = with_letters(form.value) or form
+        return self.compound(form) if form.kind == "quantity" else form
+
+    # Words
+
+    def spelled_out(self) -> Form | None:
+        """A number in words, or prose."""
+        if not self.is_word():
+            return None
+        text = self.peek().text
+        if self.peek().kind == "text" and self.is_end(1):  # `\\text{AB}` alone is AB
+            self.tokens[self.at] = self.peek()._replace(kind="word")
+        if starts_number(text):
+            words: list[str] = []
+            for ahead in range(MAX_UNITS):
+                token = self.peek(ahead)
+                if not (self.is_word(ahead) or (token.text == "-" and words)):
+                    break
+                words.append(token.text)
+            found = spelled(words)
+            if found is not None and (
+                text.casefold() not in ORDINALS or text.casefold() in SMALL or self.is_end(found[1])
+            ):
+                self.at += found[1]
+                return number_form(poly(found[0]))
+        if not (is_prose(text) and is_prose(text.casefold())):
+            return None
+        n = next(n for n in range(1, len(self.tokens) + 1) if not self.is_word(n) or self.is_end(n))
+        if not self.is_end(n):
+            return None
+        said = " ".join(self.peek(ahead).text for ahead in range(n)).casefold()
+        self.at += n
+        return Form("set") if NOTHING.fullmatch(said) else Form("text", said)
+
+    # Money and numerals
+
+    def money(self) -> Form | None:
+        """An amount behind the sign of its currency, with what it is paid for."""
+        start, sign = self.at, 1
+        if self.take("-"):
+            sign = -1
+        if (
+            self.is_word()
+            and self.peek().text.lower() in (*CODES, "rs")
+            and self.peek(1).kind in ("sign", "command", "number")
+        ):
+            code = self.peek().text.lower()
+            name = "rupee" if code == "rs" else CODES[code]
+            self.at += 1
+        else:
+            name = ""
+        if self.peek().kind in ("command", "sign") and self.peek().text in CURRENCIES:
+            name = CURRENCIES[self.peek().text]
+            self.at += 1
+        if not name:
+            self.at = start
+            return None
+        sign = -sign if self.take("-") else sign
+        value = p.multiply(poly(sign), self.factor())
+        while self.starts_factor() and not (self.is_word() and self.peek().text in LETTERED):
+            value = p.multiply(value, self.factor())
+        if self.is_word() and self.peek().text in LETTERED and self.is_end(1):
+            value = p.multiply(value, poly(LETTERED[self.peek().text]))
+            self.at += 1
+        factor, units = self.units(is_money=True)
+        value = p.multiply(value, poly(factor))
+        units = [(x, n) for x, n in units if x != name or n < 0]
+        if any(n > 0 for _, n in units):
+            raise Unreadable("two units")
+        if self.peek().text in ("+", "-", "*", "/"):
+            raise Unreadable("a calculation with money")
+        return Form("quantity", unit_text([(name, 1), *units]), (number_form(value),))
+
+    def numeral(self) -> Form | None:
+        """Digits in a base, `52_8`, `(101)_2`, `0xFF`, `52 base 8`: the same as nothing but they in the same base."""
+        start = self.at
+        sign = "-" if self.take("-") else ""
+        is_grouped = self.peek(2).text == ")" and self.peek(3).text == "_" and self.take("(")
+        token = self.peek()
+        digits = token.text
+        is_number = token.kind == "number" or (
+            token.kind in ("word", "text", "numeral") and _HEX.fullmatch(digits) is not None
+        )
+        if token.kind == "numeral" and digits[:2] in ("0x", "0X"):
+            self.at += 1
+            return numeral_form(sign, digits[2:], 16)
+        if is_number and self.peek(2 if is_grouped else 1).text == "_":
+            self.at += 3 if is_grouped else 2
+            return numeral_form(sign, digits, self.base())
+        if is_number and token.kind != "text" and (base := self.said_base()):
+            return numeral_form(sign, digits, base)
+        if token.kind == "numeral":
+            raise Unreadable("digits of no base")
+        self.at = start
+        return None
+
+    def base(self) -> int:
+        """The index behind digits: a number, in digits or in a word."""
+        if self.is_next("{") and self.peek(1).text == "base":
+            self.at += 2
+            digits = self.peek().text
+            self.at += 1
+            self.expect("}")
+            return int(digits) if digits.isdigit() and len(digits) < 3 else 0
+        words = [
+            token.text.casefold() for token in self.tokens[self.at : self.at + 4] if token.kind in ("word", "text")
+        ]
+        named = next((SMALL[word] for word in words if word in SMALL), None)
+        if named is not None and self.take("{"):
+            while not self.take("}"):
+                self.at += 1
+                if self.peek().kind == "end":
+                    raise Unreadable("an index is not closed")
+            return named
+        if named is not None:
+            self.at += 1
+            return named
+        whole = self.argument(is_whole=True).whole
+        return 0 if whole is None else whole
+
+    def said_base(self) -> int:
+        """The base that words behind digits say, which are left behind; 0 where they say none."""
+        ahead = 1
+        is_open = self.peek(ahead).text == "("
+        ahead += is_open
+        ahead += self.peek(ahead).text.lower() == "in"
+        if not self.is_word(ahead) or self.peek(ahead).text.lower() != "base":
+            return 0
+        token = self.peek(ahead + 1)
+        base = int(token.text) if token.kind == "number" and token.text.isdigit() else SMALL.get(token.text.lower(), 0)
+        if base:
+            self.at += ahead + 2 + is_open
+        return base
+
+    # Units
+
+    def measured(self, value: Poly) -> Form:
+        """A value with the unit that follows it."""
+        before = self.at
+        if before >= len(self.tokens) and "degree" not in value.gens:
+            return with_unit(value, "")
+        factor, units = self.units()
+        value = p.multiply(value, poly(factor)) if factor != 1 else value
+        scale = next((x for x in ("C", "F") if x in value.gens), "") if "degree" in value.gens and not units else ""
+        if scale:
+            value, units = p.multiply(value, p.invert(p.letter(scale))), [(scale, 1)]
+        if len(units) == 2 and units[0] == ("degree", 1) and units[1][0] in OFFSETS:
+            units = units[1:]
+        if "degree" in value.gens and len(units) == 1:
+            units = [({"c": "celsius", "f": "fahrenheit"}.get(units[0][0].lower(), units[0][0]), 1)]
+        if units and units[0][1] < 0 and (lettered := with_letters(value)) is not None:
+            value, units = lettered.parts[0].value, [*powers_of(lettered.head), *units]
+        if self.is_next("$") or self.is_next(
+            "$", "euro", "pounds", "yen", kind="command"
+        ):  # the sign behind the amount
+            if units or self.at != before:
+                raise Unreadable("two units")
+            units = [(CURRENCIES[self.peek().text], 1)]
+            self.at += 1
+        return with_unit(value, unit_text(units))
+
+    def units(self, is_money: bool = False) -> tuple[Number, Factors]:
+        """What words behind a number multiply it by, and the units with their exponents."""
+        factor: Number = 1
+        while self.is_word() and (times := multiplier(self.peek().text)) is not None:
+            factor *= times
+            self.at += 1
+        found: Factors = []
+        sign, power = 1, 0
+        for _ in range(MAX_UNITS):
+            token = self.peek()
+            lower = token.text.lower()
+            if self.is_next("/") and (self.is_word(1) or self.peek(1).text in FRACTIONS):
+                self.at, sign = self.at + 1, -1
+                continue
+            if self.is_next(*FRACTIONS, kind="command") and self.is_unit_next(2):
+                found += self.unit_fraction()
+                continue
+            if found and (self.is_next("*") or self.is_next("cdot", "times", kind="command")) and self.is_unit_next(1):
+                self.at += 1
+                continue
+            if (
+                not self.is_word()
+                or self.is_end()
+                or (token.kind == "word" and not self.is_unit_here(bool(found) or is_money, sign))
+            ):
+                break
+            self.at += 1
+            if lower == "per" and self.is_word() and self.peek().text.lower() == "cent":
+                self.at += 1
+                found.append(("percent", 1))
+            elif lower in RATES and (lower == "per" or found or is_money):
+                sign = -1
+            elif lower in ("square", "sq", "cubic", "cu"):
+                power = 2 if lower.startswith("sq") else 3
+            elif lower in ("squared", "cubed") and found:
+                found[-1] = (found[-1][0], found[-1][1] * (2 if lower == "squared" else 3))
+            elif lower in DESCRIPTIONS and found and is_known(found[-1][0]):
+                continue
+            elif lower == "of" and found:
+                found.append((self.rest_of_words("of"), 1))
+            else:
+                name = unit_name(token.text) if is_known(token.text) else self.rest_of_words(unit_name(token.text))
+                found.append((name, sign * self.exponent_of_unit(power or 1)))
+                sign, power = 1, 0
+        if power or sign < 0:
+            raise Unreadable("a unit is not complete")
+        return factor, found
+
+    def is_unit_here(self, has_unit: bool, sign: int) -> bool:
+        """Whether letters outside of a `\\text{}` are a unit and no product."""
+        text = self.peek().text
+        if text in ("a", "an"):
+            return has_unit and self.is_unit_next(1)
+        if has_unit or sign < 0:
+            return len(text) > 1 or text in LETTERS
+        return text in BARE or (len(text) > 2 and not split_word(text))
+
+    def rest_of_words(self, word: str) -> str:
+        """A unit that is no known one, with the words that follow it: `red balls`, `of flour`."""
+        words = [word]
+        while self.is_word() and not self.is_end() and len(words) < MAX_UNITS:
+            text = self.peek().text
+            if (
+                text.lower() in ("per", "of")
+                or (word != "of" and is_known(text))
+                or (self.peek().kind == "word" and len(text) < 2)
+            ):
+                break
+            words.append(unit_name(text) if not is_known(text) else text.lower())
+            self.at += 1
+        return " ".join(words)
+
+    def exponent_of_unit(self, power: int) -> int:
+        if not self.take("^"):
+            return power
+        is_group = self.take("{")
+        sign = -1 if self.take("-") else 1
+        token = self.peek()
+        if token.kind != "number" or not token.text.isdigit() or len(token.text) > 1:
+            raise Unreadable("a power of a unit that is none")
+        self.at += 1
+        if is_group:
+            self.expect("}")
+        return sign * int(token.text)
+
+    def unit_fraction(self) -> Factors:
+        """`\\frac{\\text{km}}{\\text{h}}`."""
+        self.at += 1
+        found: Factors = []
+        for sign in (1, -1):
+            self.expect("{")
+            factor, units = self.units()
+            if factor != 1 or not units:
+                raise Unreadable("a fraction of a unit and something else")
+            self.expect("}")
+            found += [(name, sign * n) for name, n in units]
+        return found
+
+    def compound(self, form: Form) -> Form:
+        """`2 hours 30 minutes` as one quantity, in the smallest of its units."""
+        while True:
+            start = self.at
+            has_comma = self.take(",")
+            if self.is_word() and self.peek().text.lower() == "and":
+                self.at += 1
+            value = form.parts[0].value
+            worth, dims = measure(form.head)
+            if self.peek().kind not in ("number", "command"):
+                self.at = start
+                return form
+            try:
+                small = self.measured(self.product())
+            except Unreadable:
+                self.at = start
+                return form
+            if small.kind == "value":
+                small = with_letters(small.value) or small
+            if small.kind == "value" or measure(small.head)[1] != dims or form.head == small.head:
+                self.at = start
+                return form
+            part, number = measure(small.head)[0], small.parts[0].value.number
+            if has_comma and dims != (("second", 1),) and (form.head, small.head) not in CUSTOMARY:
+                self.at = start
+                return form
+            if number is None or number < 0 or part >= worth or number * part >= worth or value.number is None:
+                self.at = start
+                return form
+            total = value.number * Fraction(worth) / part + number
+            form = Form("quantity", small.head, (number_form(poly(total)),))
+
+
+def numeral_form(sign: str, digits: str, base: int) -> Form:
+    """Digits in a base; those of base 10 are the number. Raises `Unreadable` for digits that the base lacks."""
+    digits = digits.upper().lstrip("0") or "0"
+    digits = "0" + digits if digits.startswith(".") else digits
+    if not 2 <= base <= 36 or any(int(x, 36) >= base for x in digits.replace(".", "")):
+        raise Unreadable("a base that is none")
+    if base == 10:
+        return number_form(poly(Fraction(sign + digits)))
+    return Form("numeral", f"{sign}{digits}_{{{base}}}" if base > 9 else f"{sign}{digits}_{base}")
+
+
+def is_prose(word: str) -> bool:
+    return word.lower() in SHORT_WORDS or (len(word) > 2 and not split_word(word) and word not in FUNCTIONS)

@@ -1,0 +1,391 @@
+"""Which forms are the same answer, and numbers by which those that may be are found in a vote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from mull.equal.forms import CLOSE_DIGITS, PARTS, Form, decimals, differ, evaluated, number_form, sign_at
+from mull.equal.polynomial import CONSTANTS, ONE, Gen, Mono, Number, Poly, add, magnitude, multiply, poly, render
+from mull.equal.units import LETTERS, OFFSETS, Dims, measure, unit_name, unit_text
+
+Ask = Callable[[str, str], bool | None]
+FLOAT_DIGITS = range(15, 18)
+"""A decimal of so many significant digits is a machine number: its last digits mean nothing."""
+AXES = (r"\hat{i}", r"\hat{j}", r"\hat{k}")
+"""The unit vectors."""
+
+
+def is_rounding(a: Poly, b: Poly) -> bool:
+    """Whether `a` is a decimal of many digits and `b` an exact number, not such a decimal, that rounds to it.
+
+    Or both are the same number to the precision of a float, and one is written with all the digits of one.
+    """
+    short = a.number
+    if short is None or not b.is_constant:
+        return False
+    digits = decimals(short)
+    if digits is None or digits[0] < CLOSE_DIGITS:
+        return False
+    exact = b.number
+    if exact is None:
+        size = evaluated(b, 0)
+        if size is None or size.imag or digits[0] >= FLOAT_DIGITS.start:
+            return False
+        return bool(abs(float(short) - size.real) <= 0.5 * 10 ** -digits[1] * (1 + 1e-6))
+    off = magnitude(short - exact)
+    if digits[0] in FLOAT_DIGITS:
+        return off <= Fraction(1, 10**12) * magnitude(exact)
+    return exact.denominator != 1 and decimals(exact) is None and off * 2 * 10 ** digits[1] <= 1
+
+
+def same(a: Form, b: Form, ask: Ask) -> bool | None:
+    """Whether two answers are the same; `None` where that was not decided.
+
+    A name or a unit that only one of them has is left out: `x = 5` is 5 and `3 cm` is 3, but not `y = 5` or `3 m`.
+    Degrees and per cent are such units, and numbers too: `50%` is 50 and 0.5, which are not each other.
+    `ask` decides on two texts what this cannot.
+    """
+    if a.key == b.key:
+        return True
+    if a.kind == b.kind:
+        return _alike(a, b, ask)
+    if a.kind > b.kind:
+        a, b = b, a
+    match a.kind, b.kind:
+        case ("hard", "named") if not b.is_choice:
+            return same(a, b.parts[0], ask)
+        case ("hard", _) | (_, "hard"):
+            return ask(a.key, b.key) if {a.kind, b.kind} <= {"hard", "value"} else False
+        case ("named", "relation") if not a.is_choice:
+            return b.head == "=" and a.parts[0].kind == "value" and _same_relation(_equation(a), b, ask)
+        case ("named", _):
+            return _unnamed(a, b, ask)
+        case (_, "named"):
+            return _unnamed(b, a, ask)
+        case ("quantity", "value"):
+            return _without_unit(a, b, ask)
+        case ("matrix", "seq"):
+            is_column = b.head == "()" and all(len(row.parts) == 1 for row in a.parts)
+            return is_column and _all_same(tuple(row.parts[0] for row in a.parts), b.parts, ask)
+        case ("seq" | "matrix", "value"):
+            vector = along_axes(b.value)
+            return False if vector is None else same(a, vector, ask)
+    return False
+
+
+def _unnamed(a: Form, b: Form, ask: Ask) -> bool | None:
+    """`same` for a form with a name and one of another kind, which has none."""
+    if a.is_choice and b.key == a.head[1]:
+        return True
+    inner = a.parts[0]
+    if a.head.startswith("(") and inner.kind == "seq" and b.kind == "set":
+        inner = Form("set", parts=inner.parts)
+    return same(inner, b, ask)
+
+
+def _without_unit(a: Form, b: Form, ask: Ask) -> bool | None:
+    """`same` for a quantity and a value, the unit of which may be letters."""
+    measured = with_letters(b.value)
+    if measured is not None and measure(measured.head)[1] == measure(a.head)[1] and same(a, measured, ask):
+        return True
+    if a.head in PARTS and a.parts[0].kind == "value":
+        worth = multiply(a.parts[0].value, PARTS[a.head])
+        if worth == b.value or is_rounding(worth, b.value) or is_rounding(b.value, worth):
+            return True
+    return same(a.parts[0], b, ask)
+
+
+def with_letters(a: Poly) -> Form | None:
+    """A product with letters that are units (`10 m/s`) as a quantity; `None` for anything else."""
+    if len(a.terms) != 1:
+        return None
+    ((mono, c),) = a.terms.items()
+    units = [(unit_name(gen), int(x)) for gen, x in mono.gens if gen in LETTERS and x.denominator == 1]
+    if not units or len(units) > 3:
+        return None
+    rest = tuple((gen, x) for gen, x in mono.gens if gen not in LETTERS)
+    return Form("quantity", unit_text(units), (number_form(Poly({Mono(mono.radicand, rest): c})),))
+
+
+def _same_letters(a: Poly, b: Poly) -> bool:
+    """Whether two numbers with letters that are units are the same quantity in different ones: `2 m^3`, `2000 L`."""
+    one, other = with_letters(a), with_letters(b)
+    if one is None or other is None or one.head == other.head:
+        return False
+    numbers = [x.parts[0].value.number for x in (one, other)]
+    if None in numbers or set(numbers) == {1}:  # letters alone are letters
+        return False
+    (factor, dims), (scale, others) = measure(one.head), measure(other.head)
+    return dims == others and _in_base(one, factor).value == _in_base(other, scale).value
+
+
+def along_axes(a: Poly) -> Form | None:
+    """A sum along the unit vectors as a tuple; `None` for anything else."""
+    parts = [poly(0)] * 3
+    for mono, c in a.terms.items():
+        axes = [gen for gen, x in mono.gens if gen in AXES and x == 1]
+        if len(axes) != 1:
+            return None
+        rest = Poly({Mono(mono.radicand, tuple(pair for pair in mono.gens if pair[0] != axes[0])): c})
+        parts[AXES.index(axes[0])] = add(parts[AXES.index(axes[0])], rest)
+    if not a.terms:
+        return None
+    return Form("seq", "()", tuple(map(number_form, parts if parts[2].terms else parts[:2])))
+
+
+def _alike(a: Form, b: Form, ask: Ask) -> bool | None:
+    """`same` for two of one kind."""
+    match a.kind:
+        case "value":
+            return _same_value(a.value, b.value, ask)
+        case "seq":
+            return (a.head == b.head) and _all_same(a.parts, b.parts, ask)
+        case "ratio" | "matrix":
+            return _all_same(a.parts, b.parts, ask)
+        case "set" | "union":
+            return _same_items(a.parts, b.parts, ask)
+        case "named":
+            return _same_named(a, b, ask)
+        case "relation":
+            return a.head == b.head and _same_relation(a, b, ask)
+        case "quantity":
+            return _same_quantity(a, b, ask)
+        case "hard":
+            return ask(a.key, b.key)
+        case _:
+            return False
+
+
+def _same_named(a: Form, b: Form, ask: Ask) -> bool | None:
+    one, other = a.parts[0], b.parts[0]
+    if a.head == b.head:
+        return same(one, other, ask)
+    if a.is_choice or b.is_choice:
+        return False
+    names, wanted = names_in(a.head), names_in(b.head)
+    if len(names) > 1 and len(set(names)) == len(names) and sorted(names) == sorted(wanted):
+        places = [names.index(name) for name in wanted]
+        return same(_reordered(one, places), other, ask)
+    if len(names) != len(wanted) and {name.partition("_")[0] for name in names + wanted} == {
+        min(names + wanted, key=len)
+    }:  # x_1 and x_2 are values of x
+        items = [Form("set", parts=x.parts) if x.kind == "seq" else x for x in (one, other)]
+        return same(items[0], items[1], ask)
+    both = len(names) == len(wanted) == 1 and one.kind == other.kind == "value"
+    return both and _same_relation(_equation(a), _equation(b), ask)
+
+
+def names_in(head: str) -> list[str]:
+    """The names of a tuple of names, or the one name."""
+    return head[1:-1].split(", ") if head.startswith("(") and head.endswith(")") else [head]
+
+
+def _reordered(a: Form, places: list[int]) -> Form:
+    """A tuple, or a set of them, with its items in another order."""
+    if a.kind == "set":
+        return Form("set", parts=tuple(sorted((_reordered(x, places) for x in a.parts), key=lambda x: x.key)))
+    if a.kind != "seq" or len(a.parts) != len(places):
+        return a
+    return Form("seq", a.head, tuple(a.parts[place] for place in places))
+
+
+def _same_quantity(a: Form, b: Form, ask: Ask) -> bool | None:
+    one, other = a.parts[0], b.parts[0]
+    if a.head == b.head:
+        return same(one, other, ask)
+    if one.kind != "value" or other.kind != "value":
+        return False
+    if {a.head, b.head} == {"degree", "radian"}:
+        angles = [number_form(multiply(x.parts[0].value, PARTS[x.head])) for x in (a, b)]
+        return same(angles[0], angles[1], ask)
+    (factor, dims), (scale, others) = measure(a.head), measure(b.head)
+    if dims == others:
+        return same(_in_base(a, factor), _in_base(b, scale), ask)
+    return _differs_by_what_is_said(dims, others) and same(one, other, ask)
+
+
+def _differs_by_what_is_said(a: Dims, b: Dims) -> bool:
+    """Whether only one of two units says of what (`cups of flour`), what a rate counts, or that money is one."""
+    few, many = sorted((set(a), set(b)), key=len)
+    if not few < many:
+        return False
+    more = many - few
+    if all(name.startswith("of ") for name, _ in more):
+        return True
+    is_rate = all(n < 0 for _, n in more) and {name for name, n in few if n > 0} <= {"cent", "percent", "euro", "gbp"}
+    return is_rate or (len(more) == 1 and all(n > 0 for _, n in more) and all(n < 0 for _, n in few))
+
+
+def _in_base(a: Form, factor: Fraction | int) -> Form:
+    """The number of base units in a quantity; for a temperature, kelvins."""
+    return number_form(add(multiply(a.parts[0].value, poly(factor)), poly(OFFSETS.get(a.head, 0))))
+
+
+def _equation(a: Form) -> Form:
+    left = a.parts[0].value
+    name = Poly({Mono(1, tuple((Gen(part), 1) for part in sorted(a.head.split("*")))): 1})
+    return Form("relation", "=", poly=monic(add(name, left, -1)))
+
+
+def monic(p: Poly) -> Poly:
+    """The polynomial over its leading coefficient."""
+    lead = max(p.terms.items(), key=lambda term: term[0])[1]
+    return multiply(p, poly(Fraction(1) / lead))
+
+
+def _same_relation(a: Form, b: Form, ask: Ask) -> bool | None:
+    if a.value == b.value:
+        return True
+    if a.is_exact and b.is_exact:
+        return False
+    return None if differ(a.value, b.value) is False else ask(a.key, b.key)
+
+
+def _same_value(a: Poly, b: Poly, ask: Ask) -> bool | None:
+    if is_rounding(a, b) or is_rounding(b, a):
+        return True
+    if a.number is not None and b.number is not None:
+        return False
+    if len(a.terms) == len(b.terms) == 1 and _same_letters(a, b):
+        return True
+    one, other = integral(a), integral(b)
+    if one is not None and other is not None:
+        return _same_integral(one, other, ask)
+    if (a.is_exact and b.is_exact) or differ(a, b):
+        return False
+    return ask(render(a), render(b))
+
+
+def integral(a: Poly) -> Poly | None:
+    """What an antiderivative is without its constant: `e^x` of `e^x + C`; `None` where no constant of integration is.
+
+    That is a letter which stands alone, with no factor, beside what holds another letter.
+    """
+    if len(a.terms) < 2:
+        return None
+    lone = [mono for mono, c in a.terms.items() if c in (1, -1) and mono.radicand == 1 and _is_constant(mono.gens)]
+    if len(lone) != 1:
+        return None
+    name = lone[0].gens[0][0]
+    rest = Poly({mono: c for mono, c in a.terms.items() if mono != lone[0] and mono != ONE})
+    found = letters(rest)
+    return rest if found and name not in found else None
+
+
+def _is_constant(gens: tuple[tuple[Gen, Number], ...]) -> bool:
+    """Whether a product is a letter that may be a constant of integration."""
+    if len(gens) != 1 or gens[0][1] != 1 or gens[0][0].function:
+        return False
+    base, _, index = gens[0][0].partition("_")
+    return base in ("C", "c", "K", "k") or (len(base) == 1 and base.isupper() and not index)
+
+
+def letters(a: Poly) -> set[str]:
+    """The letters in a polynomial and in the functions it holds."""
+    found: set[str] = set()
+    for gen in a.gens:
+        if gen.function:
+            found.update(*map(letters, gen.args))
+        elif gen not in CONSTANTS and gen != "i":
+            found.add(gen)
+    return found
+
+
+def _same_integral(a: Poly, b: Poly, ask: Ask) -> bool | None:
+    """Whether two antiderivatives differ by nothing but a constant."""
+    if a == b:
+        return True
+    if a.is_exact and b.is_exact:
+        return False
+    gaps = []
+    for point in (0, 1):
+        x, y = evaluated(a, point), evaluated(b, point)
+        if x is None or y is None:
+            return None
+        gaps.append((x - y, max(abs(x), abs(y))))
+    if abs(gaps[0][0] - gaps[1][0]) > 1e-9 * max(size for _, size in gaps):
+        return False
+    return ask(render(a), render(b)) or None
+
+
+def _all_same(a: tuple[Form, ...], b: tuple[Form, ...], ask: Ask) -> bool | None:
+    if len(a) != len(b):
+        return False
+    is_sure: bool | None = True
+    for x, y in zip(a, b, strict=True):
+        found = same(x, y, ask)
+        if found is False:
+            return False
+        is_sure = is_sure and found
+    return is_sure
+
+
+def _same_items(a: tuple[Form, ...], b: tuple[Form, ...], ask: Ask) -> bool | None:
+    """Whether the items can be paired off, whatever their order."""
+    if len(a) != len(b):
+        return False
+    keys = {item.key for item in a} & {item.key for item in b}
+    left = [item for item in a if item.key not in keys]
+    right = [item for item in b if item.key not in keys]
+    verdicts = [[same(item, other, ask) for other in right] for item in left]
+    if _pairs_off([[v is True for v in row] for row in verdicts]):
+        return True
+    return None if _pairs_off([[v is not False for v in row] for row in verdicts]) else False
+
+
+def _pairs_off(may: list[list[bool]]) -> bool:
+    """Whether every row can have a column of its own that it may have: a perfect matching, by augmenting paths."""
+    owner: dict[int, int] = {}
+
+    def place(row: int, seen: set[int]) -> bool:
+        for column, fits in enumerate(may[row]):
+            if fits and column not in seen:
+                seen.add(column)
+                if column not in owner or place(owner[column], seen):
+                    owner[column] = row
+                    return True
+        return False
+
+    return all(place(row, set()) for row in range(len(may)))
+
+
+def fingerprints(a: Form) -> list[float]:
+    """Numbers that two equal answers share one of, up to rounding; empty for what only equals itself."""
+    match a.kind:
+        case "value":
+            return _of_value(a.value)
+        case "named":
+            inner = fingerprints(a.parts[0])
+            if a.is_choice:
+                return [*inner, abs(sign_at(a.head[1], 0))]
+            return inner + (fingerprints(_equation(a)) if a.parts[0].kind == "value" else [])
+        case "relation":
+            size = evaluated(a.value, 0)
+            return [-1.0 if size is None else abs(size)]
+        case "quantity":
+            inner = fingerprints(a.parts[0])
+            factor = float(measure(a.head)[0])
+            worth = [x * CONSTANTS.get(a.head, 1.0) for x in inner] if a.head in PARTS else []
+            zero = float(OFFSETS.get(a.head, 0))
+            return inner + [x * factor + zero for x in inner if factor != 1 or zero] + worth
+        case "numeral" | "text":
+            return []
+        case "hard":
+            return [-1.0]
+        case _:
+            firsts = [fingerprints(part)[:1] or [0.0] for part in a.parts]
+            return [-1.0 if any(f[0] < 0 for f in firsts) else sum(f[0] for f in firsts)]
+
+
+def _of_value(a: Poly) -> list[float]:
+    size = evaluated(a, 0)
+    found = [-1.0 if size is None else abs(size)]
+    if len(a.terms) > 1 and (rest := integral(a)) is not None:
+        found += _of_value(rest)
+    if a.terms and not a.is_constant:
+        if (measured := with_letters(a)) is not None:
+            found += fingerprints(measured)
+        if (vector := along_axes(a)) is not None:
+            found += fingerprints(vector)
+    return found

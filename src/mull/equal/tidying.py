@@ -1,0 +1,131 @@
+"""Tidying: an answer without what only its looks need, and words as text is compared."""
+
+from __future__ import annotations
+
+import re
+
+from mull.equal.quantities import SHORT_WORDS
+
+_SPACES = re.compile(r"\s+")
+_NOISE = re.compile(
+    r"\\(?:left|right|[bB]igg?[lr]?|middle)(?![a-zA-Z])|\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"
+    r"|(?<!\\)\\[!,;: ]|\\q?quad"
+)
+_INLINE = re.compile(r"(?<!\\)\$(?=\S)([^$]*[^$\s\\])\$(?!\d)")
+_ESCAPED = re.compile(r"\\\\[a-zA-Z]{2}")
+_SINGLE = re.compile(r"(?<!\\)\\(?:\\\\)*(?!\\)")
+_TIES = re.compile(r"(^|\s)~|~(?=\s)")
+_THOUSANDS = re.compile(r"(?<=\d)(?:,\s*\\!\s*(?=\d)|\{,\}\s*(?=\d{3}))")
+_DECIMAL_COMMA = re.compile(r"(?<![\d,}])(\d+)\{,\}(?=\d)")
+_POINTED = re.compile(r"^<([^<>=]*,[^<>=]*)>$")
+_SUPERSCRIPTS = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_SUBSCRIPTS = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉", "0123456789+-0123456789")
+_REPEATED = re.compile("((?:\\d[\u0305\u0304])+)")
+_WRAPPED = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("*", "*"), ("`", "`"), ('"', '"'))
+_SIGNS = str.maketrans(
+    {
+        "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "π": r"\pi ",
+        "∞": r"\infty ", "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ",
+        "∈": r"\in ", "±": r"\pm ", "∓": r"\mp ", "√": r"\sqrt ", "½": r"\frac12 ", "⅓": r"\frac13 ", "⅔": r"\frac23 ",
+        "¼": r"\frac14 ", "¾": r"\frac34 ", "⅛": r"\frac18 ", "⅜": r"\frac38 ", "⅝": r"\frac58 ", "⅞": r"\frac78 ",
+        "∅": r"\emptyset ", "≈": r"\approx ", "∼": r"\sim ", "∠": r"\angle ", "⟨": r"\langle ", "⟩": r"\rangle ",
+        "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
+        "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "θ": r"\theta ", "λ": r"\lambda ",
+        "μ": r"\mu ", "ρ": r"\rho ", "σ": r"\sigma ", "τ": r"\tau ", "φ": r"\phi ", "ω": r"\omega ",
+        "€": r"\euro ", "£": r"\pounds ", "¥": r"\yen ", "₹": r"\rupee ", "¢": r"\text{ cents}", "…": "...",
+        "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2008": " ", "\u200a": " ", "\u200b": "",
+        "“": '"', "”": '"', "’": "'", "‘": "'", "′": "'",
+    }
+)  # fmt: skip
+_STYLES = re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf|textit|textrm|textnormal|operatorname)\s*\{([^{}]*)\}")
+_ABBREVIATED = re.compile(r"(?<=[A-Za-z])\.(?![\d\w]{2})")
+_INNER_SPACE = re.compile(r" ?([^\w ]) ?")
+_GROUPED = re.compile(r"\{(\w)\}")
+_WORDS = re.compile(r"[A-Za-z\s',.?!-]+")
+_LONG = re.compile(r"[A-Za-z]{2,}")
+
+
+def tidy(text: str) -> str:
+    """The text without what only its looks need: spacing, sizes, signs around the whole of it, a full stop."""
+    before = ""
+    while text != before:
+        before = text
+        if _ESCAPED.search(text) and not _SINGLE.search(text) and "begin" not in text:  # escaped twice
+            text = text.replace("\\\\", "\\")
+        if not text.isascii():
+            text = _plain_signs(text)
+        if "\\" in text or "{," in text or "~" in text:
+            text = _DECIMAL_COMMA.sub(_decimal, _THOUSANDS.sub("", text))
+            text = _TIES.sub(r"\1\\approx ", _NOISE.sub(" ", text)).replace("~", " ")
+        text = _SPACES.sub(" ", text).strip()
+        if text.endswith((".", ",", ";")) and not text.endswith("..."):
+            text = text[:-1]
+        if text[:1] in '$\\*`"<':
+            text = _unwrapped(text)
+        if text.count("$") > 1:
+            text = _inline(text)
+        if r"\boxed" in text:
+            text = _unboxed(text)
+    return text
+
+
+def _inline(text: str) -> str:
+    """The text without dollar signs around parts of it: `$3$ and $4$`, but not `$3 and $4`, which is money."""
+    bare = _INLINE.sub(r"\1", text)
+    return text if "$" in bare.replace(r"\$", "") else bare
+
+
+def _unboxed(text: str) -> str:
+    """The text without boxes around parts of it; two boxes side by side are two items."""
+    found, place = [], 0
+    while (start := text.find(r"\boxed{", place)) >= 0:
+        depth, end = 1, start + 7
+        while end < len(text) and depth:
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            end += 1
+        if depth:
+            return text
+        between = text[place:start]
+        found.append(", " if place and not between.strip() else between)
+        found.append(text[start + 7 : end - 1])
+        place = end
+    return "".join([*found, text[place:]])
+
+
+def _decimal(match: re.Match[str]) -> str:
+    return f"{match[1]}."
+
+
+def _plain_signs(text: str) -> str:
+    text = _REPEATED.sub(lambda m: r"\overline{" + re.sub(r"\D", "", m[1]) + "}", text)
+    text = _SUPERSCRIPTS.sub(lambda m: "^{" + m[0].translate(_RAISED) + "}", text)
+    return _SUBSCRIPTS.sub(lambda m: "_{" + m[0].translate(_RAISED) + "}", text).translate(_SIGNS)
+
+
+def _unwrapped(text: str) -> str:
+    for left, right in _WRAPPED:
+        inner = text[len(left) : -len(right)]
+        is_wrapped = text.startswith(left) and text.endswith(right) and len(text) > len(left) + len(right)
+        if is_wrapped and left not in inner:
+            text = inner
+    return _POINTED.sub(r"\\langle \1\\rangle ", text)
+
+
+def words_of(text: str) -> str:
+    """A text as it is compared: no styles, one space between words, words in lower case, abbreviations without stops.
+
+    No sign is left out: what differs in one is another text.
+    """
+    text = _SPACES.sub(" ", _STYLES.sub(r" \1 ", _STYLES.sub(r" \1 ", text)))
+    if "\\" in text:
+        return _INNER_SPACE.sub(r"\1", _GROUPED.sub(r" \1", text)).strip()
+    text = (_ABBREVIATED.sub("", text) if "." in text else text).strip()
+    return text.casefold() if _WORDS.fullmatch(text) else _LONG.sub(_lower, text)
+
+
+def _lower(match: re.Match[str]) -> str:
+    """A word of a language in lower case; two letters may be names of points."""
+    word = match[0]
+    is_word = len(word) > 2 or word.lower() in SHORT_WORDS or word.lower() == "pm"
+    return word.casefold() if is_word else word

@@ -1,0 +1,143 @@
+"""Words that are numbers, multiply them, or say a relation: `two dozen`, `half a million`, `x is at least 5`."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from mull.equal.units import Number
+
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+SMALL: dict[str, int] = {
+    **{word: n for n, word in enumerate(f"{_ONES} eighteen nineteen".split())},
+    **{word: 10 * n for n, word in enumerate(_TENS.split(), start=2)},
+}
+_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth"
+ORDINALS: dict[str, int] = {word: n for n, word in enumerate(_ORDINALS.split(), start=1)} | {"twentieth": 20}
+MULTIPLIERS: dict[str, Number] = {
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "gross": 144,
+    "lakh": 10**5, "crore": 10**7, "mn": 10**6, "bn": 10**9,
+}  # fmt: skip
+"""Words that multiply the number before them."""
+PLURALS = {
+    f"{word}s": word for word in ("hundred", "thousand", "million", "billion", "trillion", "dozen", "lakh", "crore")
+}
+FRACTIONS: dict[str, Fraction] = {
+    "half": Fraction(1, 2), "halves": Fraction(1, 2), "quarter": Fraction(1, 4), "quarters": Fraction(1, 4),
+    **{word + s: Fraction(1, n) for word, n in ORDINALS.items() if n > 2 for s in ("", "s")},
+}  # fmt: skip
+"""Words that stand for a part of one where a number is before them."""
+
+
+def multiplier(word: str) -> Number | None:
+    """What a word multiplies the number before it by; `None` for a word that does not."""
+    lower = word.casefold()
+    return MULTIPLIERS.get(PLURALS.get(lower, lower))
+
+
+def starts_number(word: str) -> bool:
+    """Whether a number in words may begin with a word."""
+    lower = word.casefold()
+    return lower in SMALL or lower in FRACTIONS or lower in ORDINALS or lower in ("a", "an", "dozen", "hundred")
+
+
+def spelled(words: list[str]) -> tuple[Number, int] | None:
+    """The number at the beginning of a list of words, and how many words it takes; `None` where there is none."""
+    total: Number = 0
+    current: Number | None = None
+    best: tuple[Number, int] | None = None
+    for at, raw in enumerate(words):
+        word, before = raw.casefold(), words[at - 1].casefold() if at else ""
+        if word in ("a", "an"):
+            if before not in ("", *FRACTIONS):
+                break
+            current = 1 if current is None else current
+            continue
+        if word in ("and", "-") and at and best is not None and before not in ("and", "-"):
+            part = spelled(words[at + 1 :]) if word == "and" and best[0].denominator == 1 else None
+            if part is not None and 0 < part[0] < 1:  # two and a half
+                return best[0] + part[0], at + 1 + part[1]
+            continue
+        factor = multiplier(word)
+        if word in SMALL:
+            if current is not None and not _has_room(SMALL[word], words[:at]):
+                break
+            current = (current or 0) + SMALL[word]
+        elif factor is not None:
+            current = (1 if current is None else current) * factor
+            if factor >= 1000:
+                total, current = total + current, None
+        elif word in FRACTIONS and (before or FRACTIONS[word] in (Fraction(1, 2), Fraction(1, 4))):
+            if total:
+                break
+            current = (1 if current is None else current) * FRACTIONS[word]
+        elif word in ORDINALS and not at:
+            current = ORDINALS[word]
+        else:
+            break
+        best = (total + (current or 0), at + 1)
+    return best
+
+
+def _has_room(n: int, words: list[str]) -> bool:
+    """Whether a small number may follow: behind a ten (`twenty-five`) or a hundred (`two hundred and fifty`)."""
+    last = next((w.casefold() for w in reversed(words) if w.casefold() not in ("and", "-")), "")
+    return last == "hundred" or (SMALL.get(last, 0) >= 20 and 0 < n < 10)
+
+
+_ANY = re.compile(r"(?<=[A-Za-z] )(?:is|can be|may be) (?:any|a|all) real(?: numbers?)?(?= ?$)", re.IGNORECASE)
+_RELATIONS: tuple[tuple[str, str], ...] = (
+    (r"(?:is |are |must be )?(?:strictly )?(?:greater|more|larger) than or equal to|(?:is |be )?at least"
+     r"|(?:is )?(?:no|not) (?:less|fewer|smaller) than", r"\\ge "),
+    (r"(?:is |are |must be )?(?:strictly )?(?:less|fewer|smaller) than or equal to|(?:is |be )?at most"
+     r"|(?:is )?(?:no|not) (?:more|greater|larger) than", r"\\le "),
+    (r"(?:is |are |must be )?(?:strictly )?(?:greater|more|larger) than", r"\\gt "),
+    (r"(?:is |are |must be )?(?:strictly )?(?:less|fewer|smaller) than", r"\\lt "),
+    (r"(?:is )?(?:not equal to|different from)|does not equal|cannot be", r"\\ne "),
+    (r"(?:is )?equal to|equals", "="),
+    (r"(?:is |are )?(?:about|approximately|approx\.|approx|roughly|around|circa)", r"\\approx "),
+)  # fmt: skip
+_SAID = [(re.compile(rf"(?<![\\\w])(?:{pattern})(?!\w)", re.IGNORECASE), sign) for pattern, sign in _RELATIONS]
+_REALS = re.compile(
+    r"(?<![\\\w])(?:the set of )?(?:all|any) reals?(?: numbers?| values?)?(?: (?:of )?[a-z](?= ?$))?"
+    r"(?= ?$| ?(?:except|other|but)\b)",
+    re.IGNORECASE,
+)
+_SUCH_THAT = re.compile(
+    r"^(?P<name>[A-Za-z])(?: \\in \\mathbb ?\{?R\}?)? ?(?:such that|with|where|satisfying|:) ?(?=(?P=name)\b)"
+)
+_QUANTIFIER = re.compile(
+    r"^(?:for )?(?:all|every|any|each) (?:reals? )?(?:numbers? |values? of )?"
+    r"(?=\\?[A-Za-z] ?(?:[<>=!\\]|such|with|where|is\b))",
+    re.IGNORECASE,
+)
+_EXACTLY = re.compile(r"^(?:exactly|the) (?=[\\\d])", re.IGNORECASE)
+_HAS_WORDS = re.compile(
+    r"(?<![\\A-Za-z])(?:all|any|every|each|for|than|at (?:least|most)|equals?|about|approx|roughly|around|circa|cannot"
+    r"|such that|different from|real|exactly|the) ?|approximately|(?:greater|less|more|fewer) than|equal to",
+    re.IGNORECASE,
+)
+_TEXT = re.compile(
+    r"\\(?:text|mathrm|mbox|textrm|textnormal)\s*\{\s*([A-Za-z ]*(?:than|equal to|equals|about|least|most|approximately"
+    r"|roughly|around|all|every|any|such that|with|where|from|be|except|real numbers?|reals?)[A-Za-z ]*)\}"
+)
+NOTHING = re.compile(
+    r"(?:there (?:is|are) |it has |has )?no (?:(?:real|integer|such|positive|valid|possible|real-valued) )*"
+    r"(?:solutions?|roots?|values?(?: of [a-z])?|[a-z])(?: exists?| at all)?|(?:the )?empty set"
+)
+"""Ways to say that nothing solves a problem."""
+
+
+def said(text: str) -> str:
+    """The text with relations and sets that are said in words as their signs: `x is at least 5` is `x \\ge 5`."""
+    if not _HAS_WORDS.search(text):
+        return text
+    text = re.sub(r" {2,}", " ", _TEXT.sub(r" \1 ", text)).strip()
+    text = _REALS.sub(r"\\mathbb{R}", _ANY.sub(r"\\in \\mathbb{R}", text))
+    text = _SUCH_THAT.sub("", _QUANTIFIER.sub("", text))
+    for pattern, sign in _SAID:
+        text = pattern.sub(sign, text)
+    return _EXACTLY.sub("", text)
