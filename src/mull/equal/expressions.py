@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 from mull.equal import numeric
 from mull.equal import polynomial as p
+from mull.equal.cursor import Cursor
 from mull.equal.functions import (
     FUNCTIONS,
     apply,
@@ -22,7 +22,6 @@ from mull.equal.lexer import Token
 from mull.equal.polynomial import Poly, Unreadable, poly
 from mull.equal.units import is_unit
 
-MAX_DEPTH = 30
 GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "kappa", "lambda",
     "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "varphi", "chi", "psi", "omega", "Gamma", "Delta", "Theta",
@@ -40,50 +39,8 @@ MAX_LETTERS = 4
 """More letters in a row are a word and no product."""
 
 
-END = Token("end", "")
-
-
-class Expressions:
-    """Tokens and a place among them; `turn` is the sign that a plus-minus is read with."""
-
-    def __init__(self, tokens: Sequence[Token], turn: int = 1) -> None:
-        self.tokens = list(tokens)
-        self.turn = turn
-        self.at = 0
-        self.depth = 0
-        self.n_bars = 0
-
-    # Tokens
-
-    def peek(self, ahead: int = 0) -> Token:
-        place = self.at + ahead
-        return self.tokens[place] if place < len(self.tokens) else END
-
-    def is_next(self, *texts: str, kind: str = "sign") -> bool:
-        if self.at >= len(self.tokens):
-            return False
-        token = self.tokens[self.at]
-        return token.kind == kind and token.text in texts
-
-    def take(self, *texts: str, kind: str = "sign") -> bool:
-        if self.at >= len(self.tokens):
-            return False
-        token = self.tokens[self.at]
-        if token.kind == kind and token.text in texts:
-            self.at += 1
-            return True
-        return False
-
-    def expect(self, text: str, kind: str = "sign") -> None:
-        if not self.take(text, kind=kind):
-            raise Unreadable(f"{text!r} is missing")
-
-    def deeper(self) -> None:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise Unreadable("nested too deeply")
-
-    # Expressions
+class Expressions(Cursor):
+    """A parser of expressions."""
 
     def sum(self) -> Poly:
         self.deeper()
@@ -148,11 +105,6 @@ class Expressions:
         if token.kind != "command" or (token.text in FRACTIONS and self.is_unit_next(2)):
             return False
         return token.text in FUNCTIONS or token.text in GREEK or token.text in STARTS or token.text in MARKS
-
-    def is_unit_next(self, ahead: int = 0) -> bool:
-        """Whether a unit stands a number of tokens ahead."""
-        token = self.peek(ahead)
-        return (token.kind == "text" and len(token.text) > 0) or (token.kind == "word" and is_unit(token.text))
 
     def factor(self) -> Poly:
         base = self.primary()
@@ -391,6 +343,7 @@ class Expressions:
 
     def function(self, name: str) -> Poly:
         """A function applied to a bracket, or to the product that follows it."""
+        self.deeper()
         exponent: Poly | None = None
         base: Poly | None = None
         if self.take("_"):
@@ -409,6 +362,7 @@ class Expressions:
             arguments.append(base)
         if exponent is not None and exponent.number == -1 and "a" + kind in numeric.FUNCTIONS:
             kind, exponent = "a" + kind, None
+        self.depth -= 1
         applied = apply(kind, [in_radians(a) for a in arguments])
         return applied if exponent is None else p.power(applied, exponent)
 

@@ -59,9 +59,8 @@ class Reader(Structures):
             head = self.peek(1).text
             self.at += 3
             return Form("named", f"({head})", (self.union(),))
-        if self.peek().kind == "command" and RELATIONS.get(self.peek().text) == "~":  # about so much
+        while self.peek().kind == "command" and RELATIONS.get(self.peek().text) == "~":  # about so much
             self.at += 1
-            return self.item()
         sign = RELATIONS.get(self.peek().text, "") if self.peek().kind in ("sign", "command") else ""
         if sign and sign[0] in "<>!":
             return self.bare_range(sign)

@@ -134,8 +134,10 @@ def _is_calculation(text: str) -> bool:
         or text.count("{") != text.count("}")
     ):
         return False
-    is_mathematics = all(name in _CALCULATED for name in _COMMAND.findall(text))
-    return is_mathematics and all(word in FUNCTIONS or word == "sqrt" for word in _WORD.findall(text))
+    names = set(_COMMAND.findall(text))
+    if not names <= _CALCULATED or ("to" in names and "lim" not in names):
+        return False
+    return all(word in FUNCTIONS or word == "sqrt" for word in _WORD.findall(text))
 
 
 def _text(text: str) -> Form | None:

@@ -74,7 +74,9 @@ class Structures(Quantities):
         place = next((n for n in places if self.peek(n).text in SUCH_THAT), 0)
         if place and len(name) == 1 and self.peek().kind == "word":
             self.at += place + 1
+            self.deeper()
             found = listed(*self.items())
+            self.depth -= 1
             if found.kind not in ("range", "named") or found.head != name:
                 raise Unreadable("a set of something else")
             self.close_set()

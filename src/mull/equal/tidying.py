@@ -45,11 +45,15 @@ _GROUPED = re.compile(r"\{(\w)\}")
 _WORDS = re.compile(r"[A-Za-z\s',.?!-]+")
 _LONG = re.compile(r"[A-Za-z]{2,}")
 
+MAX_PASSES = 12
+
 
 def tidy(text: str) -> str:
-    """The text without what only its looks need: spacing, sizes, signs around the whole of it, a full stop."""
-    before = ""
-    while text != before:
+    """The text without what only its looks need: spacing, sizes, signs around the whole of it, a full stop.
+
+    Empty for what is wrapped more often than any answer is.
+    """
+    for _ in range(MAX_PASSES):
         before = text
         if _ESCAPED.search(text) and not _SINGLE.search(text) and "begin" not in text:  # escaped twice
             text = text.replace("\\\\", "\\")
@@ -67,7 +71,9 @@ def tidy(text: str) -> str:
             text = _inline(text)
         if r"\boxed" in text:
             text = _unboxed(text)
-    return text
+        if text == before:
+            return text
+    return ""
 
 
 def _inline(text: str) -> str:
