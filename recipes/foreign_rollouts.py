@@ -328,7 +328,11 @@ def batch_input(folder: Path, model: str) -> Path:
 
 
 def vllm_logs(folder: Path) -> None:
-    """What `vllm run-batch` writes, by a tiny model with random weights."""
+    """What `vllm run-batch` writes, by a tiny model with random weights.
+
+    The CPU package is not called `vllm`: it needs a `vllm` entry in the environment's metadata of version 0.32.0+cpu,
+    no torchvision, torchaudio and torchcodec, and VLLM_CPU_KVCACHE_SPACE=1, VLLM_ENABLE_V1_MULTIPROCESSING=0.
+    """
     import subprocess
 
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers

@@ -207,8 +207,22 @@ def test_the_harness_own_metric_wins_over_the_target() -> None:
     assert coverage(source, 1) == results(path, "capitals_folded", "exact_match,read") == 1.0
 
 
-def test_repeats_that_only_the_metric_can_grade_are_counted_and_do_not_vote() -> None:
+def test_repeats_are_compared_with_the_target_as_the_metric_does() -> None:
     path = one("harness", "samples_capitals_repeats_*.jsonl")
+    source = sources.read_source(path)
+    assert [case.correct for case in cases_of(source)] == [(True, True, False, True)] * 2
+    assert [case.answers[:3] for case in cases_of(source)] == [
+        ("paris!", "paris!", "berlin"),
+        ("lima!", "lima!", "berlin"),
+    ]
+    assert coverage(source, 1) == results(path, "capitals_repeats", "exact_match,read") == 0.75
+
+
+def test_repeats_that_only_the_metric_can_grade_are_counted_and_do_not_vote(tmp_path: Path) -> None:
+    for path in (LOGS / "harness").iterdir():
+        text = path.read_text().replace('"ignore_punctuation": true', '"regexes_to_ignore": ["!"]')
+        (tmp_path / path.name).write_text(text)
+    path = next(tmp_path.glob("samples_capitals_repeats_*.jsonl"))
     source = sources.read_source(path)
     pools = cases_of(source)
     assert [(pool.n, pool.n_correct, pool.answers) for pool in pools] == [(4, 3, ()), (4, 3, ())]
@@ -240,7 +254,29 @@ def test_several_targets_that_the_harness_wrote_as_a_list(tmp_path: Path) -> Non
     copy = tmp_path / path.name
     copy.write_text(path.read_text().replace('"target": "Paris!"', '''"target": "['Paris', 'paris']"'''))
     first = cases_of(sources.read_source(copy))[0]
-    assert first.n_correct == 3  # as the log's own mean of 0.75 says
+    assert first.correct == (True, True, False, True)
+
+
+def test_a_metric_over_several_targets_is_no_share_of_right_repeats(tmp_path: Path) -> None:
+    path = one("harness", "samples_capitals_repeats_*.jsonl")
+    for beside in path.parent.glob("results_*.json"):
+        shutil.copy(beside, tmp_path)
+    copy = tmp_path / path.name
+    text = path.read_text().replace('"target": "Paris!"', '''"target": "['Paris']"''')
+    copy.write_text(text.replace('"exact_match": 0.75', '"exact_match": 1.0'))
+    assert cases_of(sources.read_source(copy))[0].correct == (True, True, False, True)
+
+
+def test_of_several_targets_a_scorer_of_whole_replies_met_the_one_that_is_there(tmp_path: Path) -> None:
+    log = json.loads((LOGS / "inspect_0.3.41.json").read_text())
+    for sample in log["samples"]:
+        sample["target"] = [sample["target"], "Nowhere"]
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps(log))
+    assert [case.answers for case in cases_of(sources.read_source(path))] == [
+        ("paris", "paris", "berlin", "paris"),
+        ("lima", "lima", "berlin", "lima"),
+    ]
 
 
 def sums_are_right(source: Source, *, has_answers: bool = True) -> None:
@@ -361,7 +397,7 @@ def test_promptfoo_repeats_are_draws(name: str) -> None:
     assert len(cases_of(source)) == 2
 
 
-@pytest.mark.parametrize("tool", ["openai"])
+@pytest.mark.parametrize("tool", ["openai", "vllm"])
 def test_batches_are_draws_without_verdicts(tool: str) -> None:
     path = LOGS / tool / "batch_output.jsonl"
     log = formats.read(path)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mull.lab.recorded import Source
 
 SOURCES = (
-    "Recorded samples (JSONL), a sweep's --out, a table of counts (CSV), a bank (.db), an inspect_ai log (.eval or "
-    ".json) or lm-evaluation-harness's samples_*.jsonl."
+    "Recorded samples (JSONL), a sweep's --out, a table of counts (CSV), a bank (.db), or a log of another tool: "
+    "mull list formats."
 )
 SourceArgument = Annotated[Path, typer.Argument(help=SOURCES)]
 GroupOption = Annotated[list[str] | None, typer.Option("--group", help="Only these groups (a source's models).")]

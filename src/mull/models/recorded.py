@@ -42,7 +42,9 @@ class RecordedModel:
 
     @cached_property
     def identity(self) -> str:
-        content = hashlib.blake2b(Path(self.path).read_bytes(), digest_size=10).hexdigest()
+        path = Path(self.path)
+        parts = sorted(part for part in path.iterdir() if part.is_file()) if path.is_dir() else [path]
+        content = hashlib.blake2b(b"".join(part.read_bytes() for part in parts), digest_size=10).hexdigest()
         return f"{self.name}@{content}/{self.seed}"
 
     @cached_property
@@ -78,5 +80,11 @@ class RecordedModel:
             if draw.number < len(order):
                 recorded = recording.samples[order[draw.number]]
                 yield Sample(
-                    prompt, recorded.text, Finish.STOP, DRAW_COST, draw.number, draw.seed, answer=recorded.answer
+                    prompt,
+                    recorded.text,
+                    recorded.finish or Finish.STOP,
+                    DRAW_COST,
+                    draw.number,
+                    draw.seed,
+                    answer=recorded.answer,
                 )

@@ -25,8 +25,10 @@ def read(path: Path, content: Any) -> Log:
     problems = []
     n_base_only = n_base = 0
     for id, rows in tasks.items():
+        if not isinstance(rows, list):
+            raise base.half(path, None, TOOL, f"{id} has no list of programs: evalplus wrote it before 0.3")
         problem = Problem(str(id), "", group=name, task=str(id).partition("/")[0])
-        for place, row in enumerate(base.items(rows)):
+        for place, row in enumerate(rows):
             row = base.mapping(row)
             solution, first, extra = (row.get(part) for part in ("solution", "base_status", "plus_status"))
             if not isinstance(solution, str) or not isinstance(first, str):

@@ -84,6 +84,14 @@ FORMATS = (
         frozenset({"doc", "metric", "model_response"}),
     ),
     Format(
+        "lighteval",
+        "details_*.parquet (before 0.11)",
+        "refused: run it again with a release since 0.11",
+        lighteval.read_old,
+        (".parquet",),
+        frozenset({"predictions", "metrics", "full_prompt"}),
+    ),
+    Format(
         "verifiers",
         "results.jsonl beside metadata.json (to 0.3)",
         "rollouts of an example are draws; a reward of at least pass_threshold is right; token_usage tells tokens",

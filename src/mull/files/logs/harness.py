@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ OLD_RESULTS = {"results", "configs", "n-shot", "git_hash"}
 """What tells results of releases before 0.4.7, which do not tell their version."""
 LESS_IS_BETTER = ("wer", "cer", "ter", "mer", "perplexity", "brier_score", "mse", "mae")
 """Metrics that are errors, for results that do not tell `higher_is_better`."""
+EXACT = "exact_match"
 MEANS_SINCE = (0, 4, 8)
 """Since then `exact_match` of repeats is their mean; releases before compared them with the target's letters."""
 OWN = ("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "doc_hash", "prompt_hash", "target_hash")
@@ -79,10 +81,16 @@ class _Reader:
     metric: str | None = None
     n_own: int = 0
     n_partial: int = 0
+    n_exact: int = 0
 
     def __post_init__(self) -> None:
+        configs = base.mapping(self.results.get("configs"))
         self.task = self.task.removeprefix("samples_")
-        self.config = base.mapping(base.mapping(self.results.get("configs")).get(self.task))
+        if self.task not in configs:  # Before 0.4.3 the file's name began with the model's.
+            self.task = max((name for name in configs if self.task.endswith(f"_{name}")), key=len, default=self.task)
+        self.config = base.mapping(configs.get(self.task))
+        self.metrics = base.items(self.config.get("metric_list"))
+        self.is_own = "process_results" in self.config
         model = base.mapping(self.results.get("config")).get("model")
         self.group = str(self.results.get("model_name") or model or "unknown model")
         version = str(self.results.get("lm_eval_version"))
@@ -101,6 +109,8 @@ class _Reader:
             notes.append(note)
         elif not self.n_own:
             notes.append(f"the log's {self.metric} is one value for all replies of a question, not a verdict on each")
+            if self.n_exact:
+                notes[-1] += ": each was compared with its target as exact_match does"
         elif note != self.metric:
             notes.append(f"graded by the log's own {note}")
         notes += base.verdict_note(self.n_partial, str(self.metric))
@@ -155,7 +165,7 @@ class _Reader:
         for name in ("target", "resps"):
             if name not in row:
                 raise FileFormatError(self.path, line, f"no field {name!r}")
-        targets = _targets(row["target"])
+        targets, listed = _targets(row["target"])
         gold = targets[0] if len(targets) == 1 else base.as_text(row["target"])
         replies, filtered = _flat(row["resps"]), _flat(row.get("filtered_resps"))
         if not replies or not all(isinstance(reply, str) for reply in replies):
@@ -175,11 +185,13 @@ class _Reader:
             right = [is_right]
             if is_right and len(targets) == 1:
                 answers = [gold]  # What its metric holds equal is one answer, however it was written.
-        elif value is not None and self._is_mean(len(replies), len(filtered), value):
+        elif value is not None and not listed and self._is_mean(len(replies), len(filtered), value):
             n_correct = round(value * len(replies))
-        if len(replies) > 1 and len(targets) > 1:
-            said = [reply if answer is None else answer for reply, answer in zip(replies, answers, strict=True)]
-            right = [text.strip() in targets for text in said]
+        if len(replies) > 1 and len(filtered) == len(replies) and (listed or self.is_exact):
+            right = [self._is_exact(str(said), targets) for said in filtered]
+            self.n_exact += len(right)
+            if len(targets) == 1:
+                answers = [gold if is_right else a for a, is_right in zip(answers, right, strict=True)]
         samples = [RecordedSample(r, a, c, None) for r, a, c in zip(replies, answers, right, strict=True)]
         arguments = list(base.mapping(row.get("arguments")).values()) or base.items(row.get("arguments"))
         asked, settings = _asked(arguments[0] if arguments else {})
@@ -188,10 +200,27 @@ class _Reader:
             str(row["doc_id"]), prompt, gold, self.group, self.task, line, asked, settings, samples, n_correct
         )
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the metric is the harness's `exact_match`, and not one of the same name that the task computes."""
+        return self.metric == EXACT and not self.is_own
+
+    def _is_exact(self, said: str, targets: Sequence[str]) -> bool:
+        """Whether the harness's `exact_match` holds these equal; patterns that a log wants ignored are not run."""
+        options = next((o for o in map(base.mapping, self.metrics) if o.get("metric") == EXACT), {})
+
+        def plain(text: str) -> str:
+            text = text.lower() if options.get("ignore_case") else text
+            without = string.punctuation if options.get("ignore_punctuation") else ""
+            without += string.digits if options.get("ignore_numbers") else ""
+            return text.translate(str.maketrans("", "", without))
+
+        return plain(said) in map(plain, targets)
+
     def _is_mean(self, n: int, n_filtered: int, value: float) -> bool:
         """Whether a metric's value is the share of right ones among all replies."""
         whole = abs(value * n - round(value * n)) < 1e-6 * n
-        means = self.metric == "exact_match" and self.version >= MEANS_SINCE
+        means = self.is_exact and self.version >= MEANS_SINCE
         return n == n_filtered and whole and (means or (self.metric or "").startswith("pass@1"))
 
 
@@ -211,12 +240,12 @@ def _asked(arguments: Any) -> tuple[tuple[Message, ...], Settings]:
     return (Message("user", chat if isinstance(chat, str) else json.dumps(asked)),), options
 
 
-def _targets(target: Any) -> list[str]:
-    """The answers that are right; the harness writes several as the text of a Python list."""
+def _targets(target: Any) -> tuple[list[str], bool]:
+    """The answers that are right, and whether they are a list, which the harness writes as the text of a Python one."""
     if isinstance(target, str) and (listed := _LIST.fullmatch(target)):
-        return [quoted[1:-1] for quoted in _QUOTED.findall(listed[1])]
+        return [quoted[1:-1] for quoted in _QUOTED.findall(listed[1])], True
     texts = map(base.as_text, target if isinstance(target, list) else [target])
-    return [text for text in texts if text is not None]
+    return [text for text in texts if text is not None], isinstance(target, list)
 
 
 def _flat(nested: Any) -> list[Any]:

@@ -32,7 +32,7 @@ def read(path: Path, content: Any) -> Log:
     model, task = str(spec.get("model") or "unknown model"), path.parent.name
     problems: dict[str, Problem] = {}
     metric: str | None = None
-    n_failed = n_partial = n_perturbed = n_own = 0
+    n_failed = n_partial = n_perturbed = n_trials = n_own = 0
     for place, state in enumerate(base.items(content["request_states"])):
         state = base.mapping(state)
         instance, request = base.mapping(state.get("instance")), base.mapping(state.get("request"))
@@ -41,6 +41,9 @@ def read(path: Path, content: Any) -> Log:
             raise base.half(path, None, TOOL, f"{id} asks for the likelihood of a reference: no replies were sampled")
         if instance.get("perturbation"):
             n_perturbed += 1
+            continue
+        if trial > 0:
+            n_trials += 1
             continue
         if "result" not in state:
             raise base.half(path, None, TOOL, f"{id} has no `result`: the run was not executed")
@@ -81,8 +84,12 @@ def read(path: Path, content: Any) -> Log:
             f"the run has no verdict on each of {n} completions: they were compared with the correct references"
         )
     notes += base.verdict_note(n_partial, str(metric))
-    for n, what in ((n_failed, "requests failed"), (n_perturbed, "requests have perturbed input")):
-        notes += [f"{n} {what} and are left out"] if n else []
+    left_out = (
+        (n_failed, "requests failed"),
+        (n_perturbed, "requests have perturbed input"),
+        (n_trials, "requests have other examples in their prompts (trials after the first)"),
+    )
+    notes += [f"{n} {what} and are left out" for n, what in left_out if n]
     return base.log_of(path, TOOL, problems.values(), notes)
 
 

@@ -113,6 +113,8 @@ class _Reader:
                 problem.messages = self._asked(one.row, prompt)
             if one.draw is not None:
                 problem.samples.append(one.draw)
+        if not kept and base.items(self.header.get("reductions")):
+            raise base.half(self.path, None, TOOL, "it was saved without samples (log_samples=False)")
         return base.log_of(self.path, TOOL, problems.values(), self._notes(kept))
 
     def _first_scorer(self) -> str | None:
@@ -190,9 +192,8 @@ class _Reader:
         if answer is not None and answer.strip().casefold() == text.strip().casefold():
             answer = None  # Some scorers record the whole reply: a vote needs what it answers.
             self.told["whole"] += 1
-        targets = base.items(sample.get("target")) or [sample.get("target")]
-        if is_right and (met := _met(targets, text if answer is None else answer)) is not None:
-            answer = met  # What the scorer holds equal is one answer, however it was written.
+        if is_right:
+            answer = _met(sample.get("target"), text, answer)
         tokens = base.whole(base.mapping(output.get("usage")).get("output_tokens"))
         finish = base.FINISHES.get(str(choice.get("stop_reason")))
         return RecordedSample(text, answer, is_right, None, tokens, None, finish, _reasoning(content))
@@ -244,13 +245,17 @@ class _Reader:
         return notes
 
 
-def _met(targets: list[Any], found: str) -> str | None:
-    """The target that a right reply met: the only one, or of several the one that it holds."""
-    texts = [text for text in map(base.as_text, targets) if text is not None]
-    if len(texts) == 1:
-        return texts[0]
-    held = [text for text in texts if text.strip() and text.strip().casefold() in found.casefold()]
-    return max(held, key=len, default=None)
+def _met(target: Any, text: str, answer: str | None) -> str | None:
+    """What a right reply answers: what the scorer holds equal is one answer, however it was written.
+
+    That is the only target there is; of several it is what the scorer read, or else the one that the reply holds.
+    """
+    found = map(base.as_text, target if isinstance(target, list) else [target])
+    targets = [one for one in found if one is not None]
+    if len(targets) == 1:
+        return targets[0]
+    held = [one for one in targets if one.strip() and one.strip().casefold() in text.casefold()]
+    return max(held, key=len, default=None) if answer is None else answer
 
 
 def _gold(sample: Mapping[str, Any]) -> str | None:

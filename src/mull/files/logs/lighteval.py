@@ -16,6 +16,11 @@ SHARES = re.compile(r"(?:pass@k:k=1&n=\d+|avg@n:n=\d+|avg@k:k=\d+)")
 """Metrics that are the share of right ones among all of a question's replies."""
 
 
+def read_old(path: Path, content: Any = None) -> Log:
+    """Raises `FileFormatError` for details of before 0.11, which hold no sampled texts as the present ones do."""
+    raise base.half(path, None, TOOL, "its columns are those of releases before 0.11")
+
+
 def read(path: Path, content: Any = None) -> Log:
     """lighteval's details: a question's sampled texts are its draws.
 
