@@ -13,6 +13,7 @@ pytestmark = pytest.mark.skipif(not Path("/usr/bin/bwrap").exists(), reason="no 
 
 DATA = Path(os.environ.get("MULL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
+SUITE = Suite("f", ())
 DOUBLE = "def f(x):\n    return x * 2\n"
 
 
@@ -194,7 +195,7 @@ async def test_state_is_kept_between_calls_only_where_they_share_a_process() -> 
 
 async def test_outputs_are_equal_where_values_are() -> None:
     program = "def f(x):\n    return {3, 1, 2} if x else {'b': 1, 'a': [2.0, True]}\n"
-    found = await execute.outputs(program, ["f(1)", "f(0)", "f", "g(1)"])
+    found = await execute.outputs(SUITE, program, ["f(1)", "f(0)", "f", "g(1)"])
     assert [o.text for o in found] == [
         "set(1, 2, 3)",
         "{'a': [2.0, True], 'b': 1}",
@@ -206,11 +207,11 @@ async def test_outputs_are_equal_where_values_are() -> None:
 
 async def test_values_that_are_deep_or_long_or_many_are_only_values() -> None:
     deep = "def f(x):\n    y = []\n    for _ in range(x): y = [y]\n    return y\n"
-    found = await execute.outputs(deep, ["f(3)", "f(400)", "f(100000)"])
+    found = await execute.outputs(SUITE, deep, ["f(3)", "f(400)", "f(100000)"])
     assert found[0].text == "[[[[]]]]"
     assert found[2].text is None
     long = "def f(x):\n    return 10 ** x\n"
-    assert (await execute.outputs(long, ["f(5000)"]))[0].text == hex(10**5000)
+    assert (await execute.outputs(SUITE, long, ["f(5000)"]))[0].text == hex(10**5000)
     assert await verdicts(long, "assert f(5000) == 10 ** 5000", "assert f(f(0)) == 10") == [True, True]
     assert await verdicts(deep, "assert f(100000) == []", "assert f(0) == []") == [False, True]
 

@@ -1,14 +1,13 @@
 """Programs, tests and inputs as models write them, read out of replies."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mull import AnswerKind, Finish, Problem, Prompt, Sample
 from mull.replies.answers import answer_of
-from mull.replies.programs import assertions_of, calls_of, examples_of, fenced, fingerprint, pairs_of, program_of
+from mull.replies.programs import fingerprint, program_of
+from mull.replies.tests import assertions_of, calls_of, examples_of, pairs_of
 
 HEADER = 'import math\n\ndef helper(x):\n    return x\n\ndef area(r):\n    """Area."""\n'
 PROBLEM = Problem("p", Prompt.user(HEADER), AnswerKind.CODE, {"entry_point": "area", "header": HEADER})
@@ -36,11 +35,12 @@ def test_a_function_in_fences_stands_behind_the_helpers_of_the_header() -> None:
 def test_the_last_fence_that_defines_the_function_counts() -> None:
     reply = "```python\ndef area(r):\n    return 1\n```\nWait.\n```python\ndef area(r):\n    return 2\n```\n"
     assert (program(reply) or "").endswith("return 2\n")
-    assert fenced("no fence at all") is None
 
 
-def test_a_fence_that_never_closes_reaches_to_the_end() -> None:
-    assert fenced("```python\nx = 1\ny = 2") == "x = 1\ny = 2"
+def test_a_fence_that_never_closes_reaches_as_far_as_its_code() -> None:
+    code = "x = int(input())\nprint(x)\n"
+    assert program("```python\n" + code, WHOLE) == code
+    assert program("```python\n" + code + "\nThis prints x.", WHOLE) == code
 
 
 def test_a_first_indent_that_was_lost_comes_back() -> None:
@@ -61,9 +61,40 @@ def test_nothing_is_no_program() -> None:
     assert program_of(PROBLEM, Sample(PROBLEM.prompt, "    return 1", Finish.ERROR)) is None
 
 
-def test_a_program_that_reads_is_the_longest_fence_or_all() -> None:
-    assert program("```\na\n```\n```python\nprint(input())\n```", WHOLE) == "print(input())\n"
-    assert program("print(1)\n", WHOLE) == "print(1)\n"
+READS = "n = int(input())\nprint(n + 1)\n"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        READS,
+        f"It adds one.\n\n{READS}\nThat is all.\n",
+        f"```\n5\n```\n```python\n{READS}```\n```text\n{'6 ' * 99}\n```\n",
+        f"```python\nprint(int(input()) + 2)\n```\nNo:\n```python\n{READS}```\n1.\n```python\nn = int(input())\n```",
+        f"```python\n{READS}```\nSome values:\n```python\nfor n in range(100):\n    print(n, n + 1)  # {'x' * 99}\n```",
+        f"```cpp\n{'int main() {}' * 9}\n```\n```python\n{READS}```\n",
+        f"Run it:\n```bash\npython add.py < input.txt && echo it printed all of it\n```\n~~~py\n{READS}~~~",
+    ],
+)
+def test_a_program_that_reads_is_the_last_piece_that_reads_and_prints(reply: str) -> None:
+    assert program(reply, WHOLE) == READS
+
+
+def test_a_program_that_reads_has_its_helpers_in_front() -> None:
+    reply = "```python\nprint(add(int(input())))\n```\nwith\n```python\ndef add(n):\n    return n + 1\n```\n"
+    assert program(reply, WHOLE) == "def add(n):\n    return n + 1\n\nprint(add(int(input())))\n"
+
+
+def test_a_method_stands_behind_the_imports_of_its_header() -> None:
+    header = "from typing import List\n\nclass Solution:\n    def area(self, xs: List[int]) -> int:\n        "
+    asked = Problem("m", Prompt.user("Area."), AnswerKind.CODE, {"entry_point": "area", "header": header})
+    code = "class Solution:\n    def area(self, xs: List[int]) -> int:\n        return xs[0]\n"
+    assert program(f"```python\n{code}```", asked) == "from typing import List\n\n" + code
+
+
+def test_imports_of_the_future_stay_in_front() -> None:
+    reply = "```python\nfrom __future__ import annotations\ndef area(r: R):\n    return r\n```"
+    assert (program(reply) or "").startswith("from __future__ import annotations\nimport math\n")
 
 
 def test_the_answer_of_a_programming_problem_is_the_program() -> None:
@@ -131,16 +162,3 @@ def test_no_text_breaks_the_reading(text: str) -> None:
     for call in calls_of(text, "f"):
         assert call.startswith("f")
         assert call.endswith(")")
-
-
-@pytest.mark.parametrize("piece", ["assert f(", "f(", "assert f('", 'f("""', "```\n", "((", "x = '"])
-def test_a_hostile_reply_is_read_in_no_time(piece: str) -> None:
-    """100,000 characters within ten seconds of processor time; to read from each start to the end takes minutes."""
-    text = piece * (100_000 // len(piece)) + "\n"
-    started = time.process_time()
-    program(text)
-    fingerprint(text)
-    pairs_of(text)
-    assertions_of(text.replace("assert", "\nassert"), "f")
-    calls_of(text, "f")
-    assert time.process_time() - started < 10

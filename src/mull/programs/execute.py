@@ -182,9 +182,7 @@ class Bench:
         missing = [s for s, n in wanted.items() for _ in range(n - len(answers.get(s, ())))]
         if not missing:
             return
-        values = await evaluate(
-            program, missing, self.suite.setup, self.limits, self.call_seconds, apart, self.isolation
-        )
+        values = await evaluate(self.suite, program, missing, self.limits, self.call_seconds, apart, self.isolation)
         for source, value in zip(missing, values, strict=True):
             answers.setdefault(source, []).append(_told(value))
 
@@ -297,19 +295,22 @@ def _summary(results: Sequence[tuple[int, bool, str]]) -> Verdict:
 
 
 async def evaluate(
+    suite: Suite,
     program: str,
     expressions: Sequence[str],
-    setup: str = "",
     limits: Limits = LIMITS,
     call_seconds: float = 5.0,
     apart: Apart = "isolated",
     isolation: LevelName = "namespaces",
 ) -> list[Return]:
-    """The values of expressions behind a program, of built-in types as far as they can be.
+    """The values of expressions behind a program and the suite's `setup`, of built-in types as far as they can be.
 
-    A program that does not even start gives no value for any. Raises `SandboxError` where the box failed.
+    Of the program only what defines something is run behind the definition of `suite.entry_point`. A program that
+    fails before gives no value for any. Raises `SandboxError` where the box failed.
     """
-    source = f"{program}\n{setup}\n{_source('plain.py')}"
+    names = sorted({name for text in (suite.setup, *expressions) for name in _WORD.findall(text)})
+    load = f"__mull_load({program!r}, {suite.entry_point!r}, set({names!r}), globals())\ndel __mull_load"
+    source = f"{_source('load.py')}\n{load}\n{suite.setup}\n{_source('plain.py')}"
     found: list[Return] = []
     left, least = limits.wall_seconds, call_seconds / 8
     while len(found) < len(expressions) and left > 0:
@@ -332,6 +333,7 @@ async def evaluate(
     return found + [Return(Status.WALL)] * (len(expressions) - len(found))
 
 
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _REPLIES = (Status.OK, Status.FAILED)
 
 
@@ -341,17 +343,16 @@ def _last_line(result: Result) -> str:
 
 
 async def outputs(
+    suite: Suite,
     program: str,
     expressions: Sequence[str],
-    setup: str = "",
     limits: Limits = LIMITS,
     call_seconds: float = 5.0,
     apart: Apart = "isolated",
     isolation: LevelName = "namespaces",
 ) -> list[Output]:
     """The values of expressions behind a program, as text that is equal where the values are."""
-    found = await evaluate(program, expressions, setup, limits, call_seconds, apart, isolation)
-    return [_output(r) for r in found]
+    return [_output(r) for r in await evaluate(suite, program, expressions, limits, call_seconds, apart, isolation)]
 
 
 def _output(value: Return) -> Output:

@@ -76,7 +76,7 @@ class PythonExecutor:
             if what.entry_point:
                 verdicts = await tests.run(trial.program, self._apart) if trial.tests else []
                 outputs = await bench.outputs(
-                    trial.program, trial.inputs, what.setup, limits, self.call_seconds, self._apart, level
+                    tests.suite, trial.program, trial.inputs, limits, self.call_seconds, self._apart, level
                 )
             else:
                 pairs = [test for test in trial.tests if not isinstance(test, str)]

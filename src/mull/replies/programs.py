@@ -1,38 +1,53 @@
-"""Reading programs, tests and inputs out of replies. What a model wrote is cut up as text, not run and not parsed."""
+"""Reading programs out of replies. What a model wrote is cut up as text, not run and not parsed."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import io
 import re
-import token
-import tokenize
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import takewhile
+from typing import Any, TypeVar
 
 from mull.replies import thinking
+from mull.replies.blocks import Block, blocks
 from mull.types import Finish, Problem, Sample
+
+T = TypeVar("T")
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n```")
 """Where the body of a function that a model was to complete has ended: the five of HumanEval, and a fence."""
-
-MAX_STARTS, MAX_LENGTH = 200, 2000
-"""How many places of a reply are looked at for a test, and how long one may be: a hostile reply costs no more."""
-_OPENING = {")": "(", "]": "[", "}": "{"}
-
-_FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
-_LAYOUT = {token.NEWLINE, token.INDENT, token.DEDENT}
+_TOKEN = re.compile(
+    r"#[^\n]*|(?P<line>\n)|\\\n|[^\S\n]+"
+    r"|(?P<string>[A-Za-z]{0,2}(?:\"\"\"(?:[^\"\\]|\\.|\"(?!\"\"))*+(?:\"\"\"|\Z)|'''(?:[^'\\]|\\.|'(?!''))*+(?:'''|\Z)"
+    r"|\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?))|(?P<word>\w+)|(?P<sign>.)",
+    re.DOTALL,
+)
+_IN_LINE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]+)\1(?!`)")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_FUTURE = re.compile(r"^from[ \t]+__future__[ \t]+import[ \t][^\n]*\n", re.MULTILINE)
+_DEFINED = re.compile(
+    r"^(?:(?:async[ \t]+)?def[ \t]+(\w+)|class[ \t]+(\w+)|([A-Z][A-Z0-9_]*)[ \t]*=(?!=)|(\w+)[ \t]*=[ \t]*lambda\b"
+    r"|(?:import|from)[ \t]+([^\n]*))",
+    re.MULTILINE,
+)
+_READS = re.compile(r"(?<![\w.])input[ \t]*\(|\bstdin\b|(?<![\w.])open[ \t]*\([ \t]*0|\bfileinput\b|/dev/stdin")
+_PRINTS = re.compile(r"(?<![\w.])print[ \t]*\(|\bstdout\b")
+MAX_IN_LOOP = 10_000
+"""Characters of replies that are read in the event loop, which takes 20 ms at most."""
+MAX_SIGNATURE = 2000
+"""Characters behind a name in which it is seen whether a body follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What kind of program a problem asks for, and what may be checked at run time: `Problem.given`, read.
 
-    `entry_point` names the function that is tested; without it the program reads standard input. `header` is the
-    code that a reply completes. `setup` runs after the program and before the tests. `tests` are assertions,
-    `pairs` inputs and outputs: the public ones.
+    `entry_point` names the function that is tested, or the method; without it the program reads standard input.
+    `header` is the code that a reply completes. `setup` runs after the program and before the tests. `tests` are
+    assertions, `pairs` inputs and outputs: the public ones.
     """
 
     entry_point: str = ""
@@ -43,8 +58,10 @@ class Asked:
 
     @property
     def prelude(self) -> str:
-        """What the header says before the function to be written: imports and helpers."""
+        """What the header says before the function to be written, or the class of the method: imports and helpers."""
         found = _definition(self.entry_point).search(self.header) if self.entry_point else None
+        if found is None and self.entry_point and _method(self.entry_point).search(self.header):
+            found = re.search(r"^class\b", self.header, re.MULTILINE)
         return self.header[: found.start()] if found else ""
 
 
@@ -62,56 +79,173 @@ def asked(given: Mapping[str, Any]) -> Asked:
 def program_of(problem: Problem, sample: Sample) -> str | None:
     """The program that a sample gives, whole and ready to run; `None` where there is none in it.
 
-    A reply in fences gives what stands in the last fence that defines the function asked for, else in the longest; one
-    that begins with an indented line goes on with the header instead.
-    What defines the function is a program of its own, behind the header's imports; anything else is the function's
-    body, which continues the header and ends where `STOPS` say.
+    A program for a function is the last piece of code that defines it: in a fence, else bare among prose, else in a
+    line of prose. Where it calls what only another piece defines, that piece comes along. It stands behind the header's
+    imports. A reply without a definition is the function's body, which continues the header and ends where `STOPS` say.
+
+    A program that reads standard input is the last piece that reads and prints, else the last that prints; where there
+    is no piece of code, the whole reply is tried.
     """
     if sample.finish is Finish.ERROR:
         return None
-    what = asked(problem.given)
     spoken = thinking.spoken(sample.reply)
-    if spoken is None:
+    if spoken is None or not spoken.strip():
         return None
-    code = fenced(spoken, what.entry_point)
-    if code is not None and what.header and _goes_on(spoken) and not _definition(what.entry_point).search(code):
-        code = None  # the fence closes the body rather than opens a program
-    is_bare = code is None
-    code = spoken if code is None else code
-    if not code.strip():
-        return None
+    return _program(asked(problem.given), spoken)
+
+
+async def programs_of(problem: Problem, samples: Sequence[Sample]) -> list[str | None]:
+    """The program that each sample gives, as `program_of` reads it; beside the event loop where replies are long."""
+    size = sum(len(sample.reply) for sample in samples)
+    return await aside(lambda: [program_of(problem, sample) for sample in samples], size)
+
+
+async def aside(work: Callable[[], T], size: int) -> T:
+    """What reading gives, of texts of `size` characters together: read in a thread if that may take over 20 ms."""
+    return work() if size <= MAX_IN_LOOP else await asyncio.to_thread(work)
+
+
+@lru_cache(maxsize=512)
+def _program(what: Asked, spoken: str) -> str | None:
+    found = [block for block in blocks(spoken) if block.code.strip()]
     if not what.entry_point:
-        return code
-    if _definition(what.entry_point).search(code):
-        return what.prelude + code
-    if not what.header:
-        return code
-    return what.header + _body(code, is_bare)
+        return _reader(found) or spoken
+    goes_on = bool(what.header) and _goes_on(spoken)
+    found = [_at_margin(block, what.entry_point) for block in found]
+    place = _defining(found, what.entry_point, only_fenced=goes_on)
+    if place is not None:
+        return _whole(what.prelude, _with_helpers(found, place, what.entry_point))
+    named = None if goes_on else _in_line(spoken, what.entry_point)
+    if named is not None:
+        return _whole(what.prelude, named)
+    fenced = [block.code for block in found if block.is_fenced and block.is_python]
+    if what.header:
+        is_bare = goes_on or not fenced
+        return what.header + _body(spoken if is_bare else max(fenced, key=len), is_bare)
+    return max(fenced or (block.code for block in found), key=len, default=None)
 
 
 def _goes_on(text: str) -> bool:
     """Whether a reply begins with an indented line of code."""
     line = next((line for line in text.split("\n") if line.strip()), "")
-    return line[:1].isspace() and not line.lstrip().startswith("```")
+    is_indented = line.startswith(("  ", "\t"))
+    return is_indented and not line.lstrip().startswith(("```", "~~~", "def ", "async def ", "class ", "@", ">"))
 
 
-def fenced(text: str, entry_point: str = "") -> str | None:
-    """What stands in the fence that counts: the last that defines `entry_point`, else the longest; `None` without any.
-
-    A fence that was never closed reaches to the end.
-    """
-    blocks = [match[2] for match in _FENCE.finditer(text)]
-    if not blocks:
-        return None
-    if entry_point:
-        defining = [block for block in blocks if _definition(entry_point).search(block)]
-        if defining:
-            return defining[-1]
-    return max(blocks, key=len)
+def _at_margin(block: Block, name: str) -> Block:
+    """A piece whose first line and whose definition of a function are indented alike, without that indent."""
+    first = re.search(r"^([ \t]*)\S", block.code, re.MULTILINE)
+    if first is None or not first[1] or not re.search(rf"^{first[1]}(?:async )?def {name}\b", block.code, re.MULTILINE):
+        return block
+    return replace(block, code="\n".join(line.removeprefix(first[1]) for line in block.code.split("\n")))
 
 
 def _definition(name: str) -> re.Pattern[str]:
-    return re.compile(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}[ \t]*\(", re.MULTILINE)
+    """Where a line at the margin binds a name: as a function, a class, or by `=`."""
+    word = re.escape(name)
+    return re.compile(
+        rf"^(?:(?:async[ \t]+)?def[ \t]+{word}[ \t]*[(\[]|class[ \t]+{word}\b|{word}[ \t]*(?::[^=\n]{{1,200}})?=(?!=))",
+        re.MULTILINE,
+    )
+
+
+def _method(name: str) -> re.Pattern[str]:
+    return re.compile(rf"^[ \t]+(?:async[ \t]+)?def[ \t]+{re.escape(name)}[ \t]*\(", re.MULTILINE)
+
+
+def _defining(found: Sequence[Block], name: str, only_fenced: bool) -> int | None:
+    """The place of the last piece that defines a function; one that has its body before one that only names it."""
+    kept = [i for i, block in enumerate(found) if block.is_fenced or not only_fenced]
+    for pattern in (_definition(name), _method(name)):
+        places = [i for i in kept if pattern.search(found[i].code)]
+        for is_fenced in (True, False):
+            some = [i for i in places if found[i].is_fenced is is_fenced]
+            whole = [i for i in some if not _is_named_only(found[i].code, pattern)]
+            if whole or (some and some == places):
+                return (whole or some)[-1]
+        if places:
+            return places[-1]
+    return None
+
+
+def _is_named_only(code: str, pattern: re.Pattern[str]) -> bool:
+    """Whether the last definition in a piece has no body, or none but a docstring, `...` or `pass`."""
+    *_, last = pattern.finditer(code)
+    end = code.find(")", last.end(), last.end() + MAX_SIGNATURE) if last[0].endswith("(") else -1
+    if end < 0 or end + MAX_SIGNATURE < len(code):
+        return False
+    first, *lines = code[end + 1 :].split("\n")
+    body = [first.partition(":")[2], *takewhile(lambda line: not line or line[0].isspace(), lines)]
+    said = re.sub(r"\"\"\".*?\"\"\"|'''.*?'''|#[^\n]*", "", "\n".join(body), flags=re.DOTALL)
+    return said.split() in ([], ["..."], ["pass"])
+
+
+def _in_line(text: str, name: str) -> str | None:
+    """The last definition of a function between single bars, in a line of prose."""
+    pattern = _definition(name)
+    found = [match[2].strip() for match in _IN_LINE.finditer(text)]
+    return next((code + "\n" for code in reversed(found) if pattern.match(code)), None)
+
+
+def _names(code: str) -> set[str]:
+    """The names that a piece defines at its margin."""
+    names: set[str] = set()
+    for match in _DEFINED.finditer(code):
+        if match[5] is None:
+            names.add(match[1] or match[2] or match[3] or match[4])
+        else:
+            names.update(_WORD.findall(match[5]))
+    return names - {"import", "as"}
+
+
+def _with_helpers(found: Sequence[Block], place: int, name: str) -> str:
+    """A piece with those that define what it uses and does not define itself, in their order in the reply.
+
+    Of several pieces that define a thing the last one counts, and those that are not older versions first.
+    """
+    if len(found) == 1:
+        return found[place].code
+    pattern = _definition(name) if name else None
+    sources: dict[str, int] = {}
+    defines: dict[int, set[str]] = {}
+    ranked = sorted(range(len(found)), key=lambda i: (not (pattern and pattern.search(found[i].code)), i))
+    for i in ranked:
+        is_later_version = i > place and pattern is not None and pattern.search(found[i].code) is not None
+        if found[i].is_python and not is_later_version:
+            defines[i] = _names(found[i].code)
+            sources.update(dict.fromkeys(defines[i], i))
+    taken, waiting, known = {place}, [place], _names(found[place].code)
+    while waiting:
+        for word in set(_WORD.findall(found[waiting.pop()].code)) & sources.keys() - known:
+            i = sources[word]
+            known |= defines[i]
+            if i not in taken:
+                taken.add(i)
+                waiting.append(i)
+    # A program that is run from top to bottom needs them in front; a function is called when all is there.
+    order = sorted(taken) if name else [*sorted(taken - {place}), place]
+    return "\n".join(found[i].code for i in order)
+
+
+def _whole(*parts: str) -> str:
+    """Code put together, with what has to stand first in front."""
+    code = "".join(parts)
+    first = [match[0] for match in _FUTURE.finditer(code)]
+    return "".join(dict.fromkeys(first)) + _FUTURE.sub("", code) if first else code
+
+
+def _reader(found: Sequence[Block]) -> str | None:
+    """The program among pieces of code that reads standard input and prints."""
+    pieces = [block for block in found if block.is_fenced] or list(found)
+    pieces = [block for block in pieces if block.is_python] or pieces
+    if not pieces:
+        return None
+    reads = [bool(_READS.search(block.code)) for block in pieces]
+    prints = [bool(_PRINTS.search(block.code)) for block in pieces]
+    both = [i for i in range(len(pieces)) if reads[i] and prints[i]]
+    some = both or [i for i in range(len(pieces)) if prints[i]] or [i for i in range(len(pieces)) if reads[i]]
+    place = some[-1] if some else max(range(len(pieces)), key=lambda i: len(pieces[i].code))
+    return _whole(_with_helpers(pieces, place, ""))
 
 
 def _body(code: str, is_bare: bool) -> str:
@@ -130,171 +264,36 @@ def _body(code: str, is_bare: bool) -> str:
 
 def fingerprint(program: str) -> str:
     """The same for programs that differ only in comments, blank lines and layout."""
-    try:
-        parts = [
-            (token.tok_name[one.type], "" if one.type in _LAYOUT else one.string)
-            for one in tokenize.generate_tokens(io.StringIO(program).readline)
-            if one.type not in (token.COMMENT, token.NL)
-        ]
-    except (tokenize.TokenError, SyntaxError, ValueError):
-        parts = [("text", line.rstrip()) for line in program.split("\n")]
-    return hashlib.blake2b(repr(parts).encode("utf-8", "replace"), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(digest_size=16)
+    for part in _tokens(program):
+        digest.update(part.encode("utf-8", "replace") + b"\0")
+    return digest.hexdigest()
 
 
-def assertions_of(text: str, entry_point: str = "", most: int | None = None) -> list[str]:
-    """The assertions about `entry_point` in a reply, in order, each once; `most` of them at most.
-
-    An assertion begins a line and reaches as far as its brackets do.
-    """
-    found: list[str] = []
-    for start in islice(re.finditer(r"^[ \t]*(assert\b)", text, re.MULTILINE), MAX_STARTS):
-        statement = _statement(text, start.start(1))
-        if statement and (not entry_point or re.search(rf"\b{re.escape(entry_point)}\s*\(", statement)):
-            found.append(statement)
-    return list(dict.fromkeys(found))[:most]
-
-
-def calls_of(text: str, entry_point: str, most: int | None = None) -> list[str]:
-    """The calls of `entry_point` in a reply, in order, each once: those that assertions make, and bare ones."""
-    found: list[str] = []
-    for start in islice(re.finditer(rf"(?<![\w.]){re.escape(entry_point)}\s*\(", text), MAX_STARTS):
-        if text[: start.start()].rstrip().endswith("def"):
+def _tokens(program: str) -> Iterator[str]:
+    """The words, signs and strings of a program, and where its lines and blocks begin and end."""
+    depth, indents = 0, [0]
+    is_fresh = True
+    for match in _TOKEN.finditer(program):
+        kind, text = match.lastgroup, match[0]
+        if kind == "line":
+            is_fresh = is_fresh or not depth
             continue
-        end = _closing(text, start.end() - 1)
-        if end is not None:
-            found.append(text[start.start() : end + 1])
-    return list(dict.fromkeys(found))[:most]
-
-
-def pairs_of(text: str) -> list[tuple[str, str]]:
-    """The inputs in a reply and the outputs that it expects: fences marked `input`, each with the `output` after it.
-
-    An input without an output has the output "".
-    """
-    found: list[tuple[str, str]] = []
-    for match in _FENCE.finditer(text):
-        if match[1].lower() == "input":
-            found.append((match[2], ""))
-        elif match[1].lower() == "output" and found and not found[-1][1]:
-            found[-1] = (found[-1][0], match[2])
-    return list(dict.fromkeys(found))
-
-
-def _statement(text: str, start: int) -> str:
-    """The statement that begins at `start`: up to the end of the line, or to where its brackets and strings close."""
-    brackets, at, stop = "", start, min(len(text), start + MAX_LENGTH)
-    while at < stop:
-        character = text[at]
-        if character in "\"'":
-            end = _string_end(text, at)
-            if end is None:
-                return ""
-            at = end
+        if kind is None:
             continue
-        if character == "#":
-            line_end = text.find("\n", at)
-            if not brackets:
-                return text[start:at].rstrip()
-            at = len(text) if line_end < 0 else line_end
-            continue
-        if character in "([{":
-            brackets += character
-        elif character in ")]}":
-            if brackets[-1:] != _OPENING[character]:
-                return ""
-            brackets = brackets[:-1]
-        elif character == "\\" and text[at + 1 : at + 2] == "\n":
-            at += 1
-        elif character == "\n" and not brackets:
-            break
-        at += 1
-    return text[start:at].rstrip() if not brackets and (at < stop or at == len(text)) else ""
-
-
-def _closing(text: str, start: int) -> int | None:
-    """The place of the bracket that closes the one at `start`; `None` where none does."""
-    brackets, at = "", start
-    while at < min(len(text), start + MAX_LENGTH):
-        character = text[at]
-        if character in "\"'":
-            end = _string_end(text, at)
-            if end is None:
-                return None
-            at = end
-            continue
-        if character in "([{":
-            brackets += character
-        elif character in ")]}":
-            if brackets[-1:] != _OPENING[character]:
-                return None
-            brackets = brackets[:-1]
-            if not brackets:
-                return at
-        at += 1
-    return None
-
-
-def _string_end(text: str, start: int) -> int | None:
-    """The place behind the string literal that begins at `start`; `None` where it does not end."""
-    quote = text[start : start + 3] if text[start : start + 3] in ('"""', "'''") else text[start]
-    at = start + len(quote)
-    while at < min(len(text), start + MAX_LENGTH):
-        if text[at] == "\\":
-            at += 2
-        elif text.startswith(quote, at):
-            return at + len(quote)
-        elif text[at] == "\n" and len(quote) == 1:
-            return None
-        else:
-            at += 1
-    return None
-
-
-_EXAMPLE = re.compile(r"^[ \t]*>>>[ \t]*(.+)\n[ \t]*(?!>>>)(\S.*)", re.MULTILINE)
-_EQUALS = re.compile(r"[ \t]*(?:#[ \t]*)?(?:==>|==|=>|➞|->|(?:should )?returns?|=)[ \t]*(.+)")
-_PLAIN = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?|True\b|False\b|None\b|true\b|false\b")
-
-
-def examples_of(header: str, entry_point: str) -> list[str]:
-    """The examples of a docstring as assertions: `>>> f(x)` with its value below, and `f(x) == y` in its text.
-
-    `=>`, `==>`, `➞`, `->`, `=`, `returns` and `should return` are read as `==`. Examples with variables or without a
-    literal value are left out.
-    """
-    found: list[str] = []
-    for match in _EXAMPLE.finditer(header):
-        expression, value = _statement(match[1], 0), _value(match[2].strip())
-        if value and calls_of(expression, entry_point) and _is_constant(expression, entry_point):
-            found.append(f"assert {expression} == {value}")
-    for start in re.finditer(rf"(?<![\w.>]){re.escape(entry_point)}\s*\(", header):
-        end = _closing(header, start.end() - 1)
-        if end is None or header[: start.start()].rstrip().endswith("def"):
-            continue
-        call = header[start.start() : end + 1]
-        told = _EQUALS.match(header, end + 1)
-        value = _value(told[1].strip()) if told else ""
-        if value and _is_constant(call, entry_point):
-            found.append(f"assert {call} == {value}")
-    return list(dict.fromkeys(found))
-
-
-def _value(text: str) -> str:
-    """The literal that a line gives, if nothing but a remark comes after it."""
-    if text[:1] in tuple("([{"):
-        end = _closing(text, 0)
-        stop = None if end is None else end + 1
-    elif text[:1] in ("'", '"'):
-        stop = _string_end(text, 0)
-    else:
-        word = _PLAIN.match(text)
-        stop = word.end() if word else None
-    if stop is None or not re.match(r"\s*(?:$|#|\.\s|\.$|,\s|;|\(|since\b|because\b|for\b)", text[stop:]):
-        return ""
-    return {"true": "True", "false": "False"}.get(text[:stop], text[:stop])
-
-
-def _is_constant(expression: str, entry_point: str) -> bool:
-    """Whether an expression names nothing but functions that it calls, keywords and constants."""
-    bare = re.sub(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"", "''", expression)
-    names = re.findall(r"(?<![\w.])[A-Za-z_]\w*(?!\w)(?!\s*[(=])", bare)
-    return not set(names) - {"True", "False", "None", entry_point}
+        if is_fresh:
+            # How far a line is indented counts only as deeper than the lines before it, or as deep as which of them.
+            column = match.start() - program.rfind("\n", 0, match.start()) - 1
+            yield "\n"
+            while indents[-1] > column:
+                indents.pop()
+                yield "<"
+            if indents[-1] < column:
+                indents.append(column)
+                yield ">"
+            is_fresh = False
+        if text in "([{":
+            depth += 1
+        elif text in ")]}":
+            depth = max(0, depth - 1)
+        yield text

@@ -9,7 +9,8 @@ from typing import get_args
 from mull.errors import UnknownNameError
 from mull.programs import ask
 from mull.replies.answers import answer_of
-from mull.replies.programs import asked, assertions_of, calls_of, fingerprint, pairs_of, program_of
+from mull.replies.programs import aside, asked, fingerprint, programs_of
+from mull.replies.tests import assertions_of, calls_of, pairs_of
 from mull.run import Run
 from mull.strategies import agreement
 from mull.strategies.agreement import Count, Loss, Output
@@ -31,30 +32,35 @@ class Programs:
     names: tuple[str | None, ...]
 
 
-def read(problem: Problem, samples: Sequence[Sample]) -> Programs:
+async def read(problem: Problem, samples: Sequence[Sample]) -> Programs:
     """The programs in these draws."""
-    texts = tuple(program_of(problem, sample) for sample in samples)
-    return Programs(tuple(samples), texts, tuple(None if text is None else fingerprint(text) for text in texts))
+    texts = tuple(await programs_of(problem, samples))
+    size = sum(map(len, filter(None, texts)))
+    names = await aside(lambda: tuple(None if text is None else fingerprint(text) for text in texts), size)
+    return Programs(tuple(samples), texts, names)
 
 
 async def written_tests(problem: Problem, run: Run, n: int) -> list[Test]:
     """Tests that the model writes in `n` draws, each test once."""
     what = asked(problem.given)
-    replies = await run.draw(ask.tests(problem, PER_DRAW), n)
-    found: list[Test] = []
-    for sample in replies:
-        found += (
-            assertions_of(sample.reply, what.entry_point, PER_DRAW)
-            if what.entry_point
-            else pairs_of(sample.reply)[:PER_DRAW]
-        )
-    return list(dict.fromkeys(found))
+    replies = [sample.reply for sample in await run.draw(ask.tests(problem, PER_DRAW), n)]
+
+    def read_all() -> list[Test]:
+        if what.entry_point:
+            return [test for text in replies for test in assertions_of(text, what.entry_point, PER_DRAW)]
+        return [pair for text in replies for pair in pairs_of(text)[:PER_DRAW]]
+
+    return list(dict.fromkeys(await aside(read_all, sum(map(len, replies)))))
 
 
 async def written_inputs(problem: Problem, run: Run, n: int) -> list[str]:
     """The inputs in tests that the model writes in `n` draws, whatever these expect of them, each once."""
-    replies = await run.draw(ask.tests(problem, PER_DRAW), n)
-    return list(dict.fromkeys(source for sample in replies for source in inputs_of(problem, sample.reply)))
+    replies = [sample.reply for sample in await run.draw(ask.tests(problem, PER_DRAW), n)]
+
+    def read_all() -> list[str]:
+        return [source for text in replies for source in inputs_of(problem, text)]
+
+    return list(dict.fromkeys(await aside(read_all, sum(map(len, replies)))))
 
 
 def inputs_of(problem: Problem, text: str) -> list[str]:
@@ -169,7 +175,7 @@ class Agree:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.check(self)
-        programs = read(problem, await run.draw(problem.prompt, self.n))
+        programs = await read(problem, await run.draw(problem.prompt, self.n))
         if not any(programs.texts):
             return outcome_of(None, problem, programs, (), (), None, run)
         tests = await written_tests(problem, run, self.tests)
@@ -256,7 +262,7 @@ class Cluster:
 
     async def among(self, problem: Problem, run: Run, samples: Sequence[Sample]) -> Outcome:
         """The choice among draws that are there."""
-        programs = read(problem, samples)
+        programs = await read(problem, samples)
         if not any(programs.texts):
             return outcome_of(None, problem, programs, (), (), None, run)
         seen = await behaved(problem, run, programs, self.tests)
@@ -301,7 +307,7 @@ class Mbr:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.check(self)
-        programs = read(problem, await run.draw(problem.prompt, self.n))
+        programs = await read(problem, await run.draw(problem.prompt, self.n))
         if not any(programs.texts):
             return outcome_of(None, problem, programs, (), (), None, run)
         seen = await behaved(problem, run, programs, self.tests)

@@ -54,7 +54,7 @@ class Version(NamedTuple):
 
 
 async def _versions(problem: Problem, run: Run, samples: Sequence[Sample]) -> list[Version]:
-    programs = read(problem, samples)
+    programs = await read(problem, samples)
     behaviours = await tried(problem, run, programs, public_tests(problem), public_inputs(problem))
     return list(map(Version, samples, programs.texts, behaviours, scores_of(programs, behaviours)))
 
@@ -144,7 +144,7 @@ class Distinguish:
 
     async def among(self, problem: Problem, run: Run, samples: Sequence[Sample]) -> Outcome:
         """The choice among draws that are there."""
-        programs = read(problem, samples)
+        programs = await read(problem, samples)
         if not any(programs.texts):
             return outcome_of(None, problem, programs, (), (), None, run)
         seen = await behaved(problem, run, programs, self.tests)

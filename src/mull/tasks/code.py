@@ -18,7 +18,8 @@ from mull.errors import FileFormatError, NoSandboxError, SandboxError
 from mull.files.lines import read_jsonl
 from mull.programs import execute
 from mull.programs.execute import Bench, Suite, Verdict
-from mull.replies.programs import asked, examples_of, program_of
+from mull.replies.programs import asked, programs_of
+from mull.replies.tests import examples_of
 from mull.sandbox import LevelName
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 
@@ -82,7 +83,7 @@ class CodeTask:
 
     async def grade(self, problem_id: str, sample: Sample) -> Grade:
         case = self._cases[problem_id]
-        program = program_of(case.problem, sample)
+        (program,) = await programs_of(case.problem, [sample])
         if program is None:
             return Grade(False, "there is no program in the reply")
         if why := await self._why_broken(case):

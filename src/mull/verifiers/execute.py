@@ -10,7 +10,7 @@ from mull.errors import NoSandboxError, SandboxError, UsageError
 from mull.programs import execute as bench
 from mull.programs.execute import Bench, Suite, Verdict
 from mull.programs.executor import check_seconds
-from mull.replies.programs import Asked, asked, program_of
+from mull.replies.programs import Asked, asked, programs_of
 from mull.sandbox import LevelName, Limits
 from mull.types import Calls, Cost, Problem, Sample, Score
 
@@ -70,7 +70,7 @@ class GivenTests:
         what = asked(problem.given)
         if not (what.tests or what.pairs):
             return [Score(None, why=NO_TESTS)] * len(samples)
-        programs = [program_of(problem, sample) for sample in samples]
+        programs = await programs_of(problem, samples)
         distinct = sorted({program for program in programs if program is not None})
         found = await asyncio.gather(*(self._runs(what, program) for program in distinct))
         runs = dict(zip(distinct, found, strict=True))

@@ -1,0 +1,155 @@
+"""Reading tests and inputs that a model wrote, or that a problem's text has, as text."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+
+from mull.replies.blocks import blocks
+
+MAX_STARTS, MAX_LENGTH, MAX_DEPTH = 200, 2000, 100
+"""How many places of a reply are looked at for a test, how long one may be, and how deep its brackets."""
+
+_OPENING = {")": "(", "]": "[", "}": "{"}
+_MARK = re.compile(r"[()\[\]{}#\n]|\\\n|\"\"\"|'''|\"|'")
+_STRING = {
+    '"': re.compile(r"[^\"\\\n]*(?:\\.[^\"\\\n]*)*\"", re.DOTALL),
+    "'": re.compile(r"[^'\\\n]*(?:\\.[^'\\\n]*)*'", re.DOTALL),
+    '"""': re.compile(r"[^\"\\]*(?:(?:\\.|\"(?!\"\"))[^\"\\]*)*\"\"\"", re.DOTALL),
+    "'''": re.compile(r"[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'''", re.DOTALL),
+}
+"""What follows the quotes that begin a string, to its end."""
+
+
+def assertions_of(text: str, entry_point: str = "", most: int | None = None) -> list[str]:
+    """The assertions about `entry_point` in a reply, in order, each once; `most` of them at most.
+
+    An assertion begins a line and reaches as far as its brackets do.
+    """
+    found: list[str] = []
+    for start in islice(re.finditer(r"^[ \t]*(assert\b)", text, re.MULTILINE), MAX_STARTS):
+        statement = _statement(text, start.start(1))
+        if statement and (not entry_point or re.search(rf"\b{re.escape(entry_point)}\s*\(", statement)):
+            found.append(statement)
+    return list(dict.fromkeys(found))[:most]
+
+
+def calls_of(text: str, entry_point: str, most: int | None = None) -> list[str]:
+    """The calls of `entry_point` in a reply, in order, each once: those that assertions make, and bare ones."""
+    found: list[str] = []
+    for start in islice(re.finditer(rf"(?<![\w.]){re.escape(entry_point)}\s*\(", text), MAX_STARTS):
+        if _is_defined_at(text, start.start()):
+            continue
+        end = _closing(text, start.end() - 1)
+        if end is not None:
+            found.append(text[start.start() : end + 1])
+    return list(dict.fromkeys(found))[:most]
+
+
+def _is_defined_at(text: str, start: int) -> bool:
+    return text[max(0, start - 20) : start].rstrip().endswith("def")
+
+
+def pairs_of(text: str) -> list[tuple[str, str]]:
+    """The inputs in a reply and the outputs that it expects: fences marked `input`, each with the `output` after it.
+
+    An input without an output has the output "".
+    """
+    found: list[tuple[str, str]] = []
+    for block in blocks(text):
+        if block.language == "input":
+            found.append((block.code, ""))
+        elif block.language == "output" and found and not found[-1][1]:
+            found[-1] = (found[-1][0], block.code)
+    return list(dict.fromkeys(found))
+
+
+def _end(text: str, start: int, is_statement: bool) -> int | None:
+    """Where the statement that begins at `start` ends, or the bracket there; `None` where what it opens stays open."""
+    brackets, at, stop = "", start, min(len(text), start + MAX_LENGTH)
+    while (mark := _MARK.search(text, at, stop)) is not None:
+        sign, at = mark[0], mark.end()
+        if sign in _STRING:
+            string = _STRING[sign].match(text, at, stop)
+            if string is None:
+                return None
+            at = string.end()
+        elif sign in "([{":
+            brackets += sign
+            if len(brackets) > MAX_DEPTH:
+                return None
+        elif sign in ")]}":
+            if brackets[-1:] != _OPENING[sign]:
+                return None
+            brackets = brackets[:-1]
+            if not brackets and not is_statement:
+                return mark.start()
+        elif sign in "#\n" and is_statement and not brackets:
+            return mark.start()
+        elif sign == "#" and is_statement:
+            line_end = text.find("\n", at, stop)
+            at = stop if line_end < 0 else line_end
+    return stop if is_statement and not brackets and stop == len(text) else None
+
+
+def _statement(text: str, start: int) -> str:
+    """The statement that begins at `start`: up to the end of the line, or to where its brackets and strings close."""
+    end = _end(text, start, True)
+    return "" if end is None else text[start:end].rstrip()
+
+
+def _closing(text: str, start: int) -> int | None:
+    """The place of the bracket that closes the one at `start`; `None` where none does."""
+    return _end(text, start, False)
+
+
+_EXAMPLE = re.compile(r"^[ \t]*>>>[ \t]*(.+)\n[ \t]*(?!>>>)(\S.*)", re.MULTILINE)
+_EQUALS = re.compile(r"[ \t]*(?:#[ \t]*)?(?:==>|==|=>|➞|->|(?:should )?returns?|=)[ \t]*(.+)")
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?|True\b|False\b|None\b|true\b|false\b")
+
+
+def examples_of(header: str, entry_point: str) -> list[str]:
+    """The examples of a docstring as assertions: `>>> f(x)` with its value below, and `f(x) == y` in its text.
+
+    `=>`, `==>`, `➞`, `->`, `=`, `returns` and `should return` are read as `==`. Examples with variables or without a
+    literal value are left out.
+    """
+    found: list[str] = []
+    for match in _EXAMPLE.finditer(header):
+        expression, value = _statement(match[1], 0), _value(match[2].strip())
+        if value and calls_of(expression, entry_point) and _is_constant(expression, entry_point):
+            found.append(f"assert {expression} == {value}")
+    for start in re.finditer(rf"(?<![\w.>]){re.escape(entry_point)}\s*\(", header):
+        end = _closing(header, start.end() - 1)
+        if end is None or _is_defined_at(header, start.start()):
+            continue
+        call = header[start.start() : end + 1]
+        told = _EQUALS.match(header, end + 1)
+        value = _value(told[1].strip()) if told else ""
+        if value and _is_constant(call, entry_point):
+            found.append(f"assert {call} == {value}")
+    return list(dict.fromkeys(found))
+
+
+def _value(text: str) -> str:
+    """The literal that a line gives, if nothing but a remark comes after it."""
+    stop: int | None = None
+    if text[:1] in tuple("([{"):
+        end = _closing(text, 0)
+        stop = None if end is None else end + 1
+    elif text[:1] in ("'", '"'):
+        quote = text[:3] if text[:3] in _STRING else text[0]
+        string = _STRING[quote].match(text, len(quote))
+        stop = string.end() if string else None
+    elif word := _PLAIN.match(text):
+        stop = word.end()
+    if stop is None or not re.match(r"\s*(?:$|#|\.\s|\.$|,\s|;|\(|since\b|because\b|for\b)", text[stop:]):
+        return ""
+    return {"true": "True", "false": "False"}.get(text[:stop], text[:stop])
+
+
+def _is_constant(expression: str, entry_point: str) -> bool:
+    """Whether an expression names nothing but functions that it calls, keywords and constants."""
+    bare = re.sub(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"", "''", expression)
+    names = re.findall(r"(?<![\w.])[A-Za-z_]\w*(?!\w)(?!\s*[(=])", bare)
+    return not set(names) - {"True", "False", "None", entry_point}
