@@ -13,9 +13,10 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -79,6 +80,11 @@ class FaultServer:
     """Fields at which it answers 500."""
     biases: str | None = "ids"
     """Goes by the numbers of tokens that `/tokenize` tells, or by `texts`; `None`: ignores logit_bias."""
+
+    usage: Mapping[str, Any] | None = None
+    """What it tells of tokens in place of the truth."""
+    letters: int | None = None
+    """Characters of an event of a stream; `None`: a word."""
 
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -232,6 +238,16 @@ class FaultServer:
                 return self._error(int(fault), f"it said {fault}")
             case "redirect":
                 raise web.HTTPTemporaryRedirect("http://127.0.0.1:9/v1/elsewhere?token=secret")
+            case "redirect-key":
+                key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+                place = f"http://user:{key}@127.0.0.1:9/v1/{quote(key, safe='')}/elsewhere"
+                return web.Response(status=307, headers={"Location": place})
+            case "redirect-nowhere":
+                return web.Response(status=307, headers={"Location": "http://[::1/v1"})
+            case "deep":
+                return web.Response(text='{"choices": ' + "[" * 100_000, content_type="application/json")
+            case "choices":
+                return web.json_response({"choices": 5})
             case "html":
                 return web.Response(text="<html>hello</html>", content_type="text/html")
             case "not-json":
@@ -299,6 +315,7 @@ class FaultServer:
             usage["prompt_tokens_details"] = {"cached_tokens": self.cached}
         if self.thinks_as:
             usage["completion_tokens_details"] = {"reasoning_tokens": n_thought}
+        usage |= self.usage or {}
         return {"id": "1", "model": body["model"], "choices": choices, "usage": usage}
 
     def _choice(self, body: dict[str, Any], place: int) -> dict[str, Any]:
@@ -378,7 +395,8 @@ class FaultServer:
         for choice in reply["choices"]:
             message = choice.get("message")
             text = choice["text"] if message is None else message["content"]
-            for word in re.findall(r"\s*\S+", text):
+            pieces = rf"(?s:.{{1,{self.letters}}})" if self.letters else r"\s*\S+"
+            for word in re.findall(pieces, text):
                 delta = {"text": word} if message is None else {"delta": {"content": word}}
                 await self._event(response, {"choices": [{"index": choice["index"], **delta}]})
             last = {"text": ""} if message is None else {"delta": {}}

@@ -8,6 +8,7 @@ gets another score than the test works out from the text.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import AsyncIterator, Callable
@@ -52,6 +53,12 @@ class Fake:
         self.seen: list[tuple[str, dict[str, Any]]] = []
         self.vocabulary: dict[int, str] = {}
         self.trouble: Callable[[str, dict[str, Any]], web.Response | None] = lambda path, body: None
+        self.alter: Callable[[Any], Any] = lambda reply: reply
+        """What becomes of a reply before it is sent."""
+        self.padding = 0
+        """Spaces before a reply, which then comes in many pieces."""
+        self.clients: set[object] = set()
+        """The connections that requests came by."""
         self.say: Callable[[list[dict[str, str]]], list[tuple[str, float]]] = lambda messages: []
         """The likeliest next tokens after a conversation."""
         self.goodness = goodness
@@ -231,14 +238,25 @@ async def serving(fake: Fake, *, key: str | None = None) -> AsyncIterator[str]:
     }  # fmt: skip
 
     def handler(path: str) -> Callable[[web.Request], Any]:
-        async def handle(request: web.Request) -> web.Response:
+        async def handle(request: web.Request) -> web.StreamResponse:
             if key is not None and request.headers.get("Authorization") != f"Bearer {key}":
                 return web.json_response(
                     {"error": {"message": "Unauthorized", "type": "auth", "code": 401}}, status=401
                 )
             body = await request.json()
             fake.seen.append((path, body))
-            return fake.trouble(path, body) or web.json_response(await routes[path](body))
+            assert request.transport is not None
+            fake.clients.add(request.transport.get_extra_info("peername"))
+            if (trouble := fake.trouble(path, body)) is not None:
+                return trouble
+            raw = json.dumps(fake.alter(await routes[path](body)))
+            if not fake.padding:
+                return web.Response(text=raw, content_type="application/json")
+            response = web.StreamResponse(headers={"Content-Type": "application/json"})
+            await response.prepare(request)
+            await response.write(b" " * fake.padding)
+            await response.write(raw.encode())
+            return response
 
         return handle
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from aiohttp import web
 
 from fault_server import FaultServer
 from mull.bank import open_bank
+from score_server import Fake, serving
 
 CANARY = "sk-canary-4f1d2c"
 
@@ -179,6 +181,28 @@ async def test_the_key_is_in_nothing_that_mull_prints_or_keeps(mull: Mull, confi
     assert {out, page, tmp_path / "bank.db"} <= set(files)
     assert any("you said" in file.read_text(errors="replace") for file in files), "the server did send it back"
     for text in [*seen, *(file.read_bytes().decode("latin-1") for file in files)]:
+        assert CANARY not in text
+
+
+@pytest.mark.parametrize("status", [401, 400, 200])
+async def test_a_key_that_a_reward_server_repeats_is_in_nothing_either(mull: Mull, tmp_path: Path, status: int) -> None:
+    fake = Fake()
+    said = json.dumps({"error": {"message": f"You sent Authorization: Bearer {CANARY}"}, "data": f"Bearer {CANARY}"})
+    fake.trouble = lambda path, body: web.Response(status=status, text=said, content_type="application/json")
+    trace, seen = tmp_path / "trace.jsonl", []
+    async with serving(fake, key=CANARY) as url:
+        for verifier in (
+            f"prm:model=m,base_url={url},preset=qwen-math-prm,api_key_env=CANARY",
+            f"decisions:model=m,base_url={url},api_key_env=CANARY",
+        ):
+            done = await mull(
+                "solve", "b:7;a:b*2;a?", "-m", "nano", "-s", "best:n=2", "--verifier", verifier, "--trace", trace
+            )
+            seen += [done.out, done.err]
+            trace.rename(trace.with_suffix(f".{len(seen)}"))
+    assert fake.seen, "the server was asked and did send it back"
+    assert any("Bearer ***" in text for text in seen) or status == 200
+    for text in [*seen, *(file.read_bytes().decode("latin-1") for file in files_in(tmp_path))]:
         assert CANARY not in text
 
 

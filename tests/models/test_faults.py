@@ -239,6 +239,92 @@ async def test_a_redirect_is_not_followed_and_its_query_not_repeated(served) -> 
     assert "secret" not in str(caught.value)
 
 
+KEY = 'sk-ca"nary/4f+1d2c&7'
+
+
+@pytest.mark.parametrize("fault", ["redirect-key", "redirect-nowhere"])
+async def test_the_key_in_the_address_of_a_redirect_is_not_repeated(served, fault: str, monkeypatch) -> None:
+    monkeypatch.setenv("KEY", KEY)
+    async with FaultServer(key=KEY) as server:
+        run = await ready(served(server, api_key_env="KEY"), server, fault)
+        with pytest.raises(ModelError, match="redirects to") as caught:
+            await run.draw(HELLO, 1)
+    assert not any(part in str(caught.value) for part in ("nary", "1d2c", "secret"))
+
+
+@pytest.mark.parametrize("letters", [1, 3, 5])
+async def test_a_key_that_comes_in_pieces_of_a_stream_is_hidden(served, letters: int, monkeypatch) -> None:
+    monkeypatch.setenv("KEY", KEY)
+    async with FaultServer(key=KEY, letters=letters) as server:
+        run = await ready(served(server, api_key_env="KEY", stream=True), server, "echo")
+        (draw,) = await run.draw(HELLO, 1)
+    assert draw.text == "you said Bearer *** answer: a"
+
+
+@pytest.mark.parametrize(("fault", "reason"), [("deep", "nested too deep"), ("choices", "no list of choices")])
+@pytest.mark.parametrize("stream", [True, None])
+async def test_a_reply_of_another_form_is_an_error_of_its_draw(served, fault: str, reason: str, stream) -> None:
+    async with FaultServer() as server:
+        run = await ready(served(server, retries=1, stream=stream), server, fault, fault)
+        (draw,) = await run.draw(HELLO, 1)
+        (next_draw,) = await run.draw(HELLO, 1)
+    assert draw.finish is Finish.ERROR
+    assert stream or reason in draw.error
+    assert next_draw.text
+
+
+@pytest.mark.parametrize("told", [-5, 10**9, 10**400, "12", True, None, [1], {}])
+async def test_counts_that_cannot_be_true_are_unknown(served, told: object) -> None:
+    async with FaultServer() as server:
+        run = await ready(served(server, price=Price(1.0, 1.0, 1e9)), server)
+        server.usage = {"prompt_tokens": told, "completion_tokens": told}
+        (draw,) = await run.draw(HELLO, 1)
+    assert (draw.cost.prompt_tokens, draw.cost.output_tokens, draw.cost.usd, draw.cost.flops) == (None,) * 4
+    assert draw.text
+
+
+async def test_more_cached_tokens_than_the_prompt_has_earn_no_money(served) -> None:
+    async with FaultServer(n="rejected", cached=10**6) as server:
+        run = await ready(served(server, price=Price(1.0, 1.0, usd_per_mtok_cached=0.1)), server)
+        (draw,) = await run.draw(HELLO, 1)
+    assert draw.cost.cached_tokens is None
+    assert draw.cost.usd == pytest.approx((draw.cost.prompt_tokens + draw.cost.output_tokens) / 1e6)
+
+
+async def test_a_model_that_is_always_streamed_is_looked_at_as_one(served) -> None:
+    """Stop strings are tried after streaming is found: those replies come in events, too."""
+    async with FaultServer() as server:
+        model = served(server, stream=True)
+        await model.prepare()
+    assert (model.capabilities.stream, model.capabilities.stop) == (True, "told")
+
+
+async def test_a_list_of_models_may_say_anything(served) -> None:
+    async with FaultServer(owned_by=["vllm"]) as server:
+        (draw,) = await Run(served(server)).draw(HELLO, 1)
+    assert draw.text
+
+
+async def test_draws_that_stand_in_line_do_not_wait_for_a_server_that_will_be_away_for_a_day(served) -> None:
+    async with FaultServer(n="rejected") as server:
+        run = await ready(served(server, concurrency=2, patience=0.5), server, *["429-long"] * 9)
+        started = time.monotonic()
+        with pytest.raises(ModelError, match=r"asks to be left alone for 86400 s, and patience is 0\.5 s"):
+            await run.draw(HELLO, 9)
+        with pytest.raises(ModelError, match=r"asks to be left alone for longer than patience \(0.5 s\)"):
+            await run.draw(HELLO, 9)
+        assert time.monotonic() - started < 10
+
+
+async def test_patience_begins_with_the_first_refusal(served) -> None:
+    """A reply that took longer than patience to break is no reason to give up at the refusal after it."""
+    async with FaultServer(n="rejected") as server:
+        run = await ready(served(server, timeout=0.6, patience=0.5), server, "hang", "429", "429")
+        (draw,) = await run.draw(HELLO, 1)
+    assert draw.text
+    assert draw.cost.retries == 3
+
+
 async def test_a_model_that_the_server_does_not_have(served) -> None:
     async with FaultServer(models=("qwen3-8b", "llama")) as server:
         with pytest.raises(UsageError, match=r"unknown model 'qwen3-b': did you mean 'qwen3-8b'\?.* has: qwen3-8b, ll"):

@@ -67,8 +67,8 @@ def _character(c: str) -> str:
     digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in code)
     names = f"|{_NAMES[c]}" if c in _NAMES else ""
     return (
-        rf"(?:{re.escape(c)}"
-        rf"|\\{{1,8}}(?:{re.escape(c)}|u00{digits}|x{digits})"
+        rf"(?:\\{{1,8}}(?:{re.escape(c)}|u00{digits}|x{digits})"
+        rf"|{re.escape(c)}"
         rf"|%(?:25){{0,3}}{digits}"
         rf"|&(?:amp;){{0,3}}(?:#0{{0,4}}{ord(c)}|#[xX]0{{0,4}}{digits}{names});)"
     )

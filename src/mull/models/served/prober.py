@@ -77,6 +77,7 @@ class Prober:
             told.pop("messages")
             told["prompt"] = raw
         body, path = encode(told), asked.path if raw is None else COMPLETIONS
+        stream = stream or asked.is_streamed
 
         async def one(endpoint: Endpoint, retry: int) -> Reply:
             started = time.monotonic()
