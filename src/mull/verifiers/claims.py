@@ -5,6 +5,7 @@ The text is read line by line, and each line in one pass: a reply that repeats i
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
@@ -77,9 +78,14 @@ def claimed(text: str) -> Claimed | None:
     return Claimed(kind, after[::-1], text[found[first - 1].end if first else 0 : found[first].start])
 
 
+def lines(text: str) -> Iterator[str]:
+    """The lines of a text with their ends, one at a time: a list of them all would outgrow a processor's memory."""
+    return io.StringIO(text, newline="")
+
+
 def _claims(text: str, read: Callable[[str], tuple[Kind, str] | None]) -> Iterator[_Claim]:
     end = 0
-    for line in text.splitlines(keepends=True):
+    for line in lines(text):
         start, end = end, end + len(line)
         if len(line) < 3:
             continue

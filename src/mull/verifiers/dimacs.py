@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from mull.verifiers.claims import Claimed
+from mull.verifiers.claims import Claimed, lines
 
 Clause = tuple[int, ...]
 _NUMBER = re.compile(r"-?[1-9][0-9]{0,8}|0")
@@ -49,7 +49,7 @@ def dimacs(text: str) -> list[Clause]:
     literals: list[int] = []
     header: tuple[int, int] | None = None
     is_over = False
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    for number, line in enumerate(lines(text.removeprefix("\ufeff")), 1):
         words = line.split()
         if not words or (words[0].startswith("c") and not words[0].startswith("cnf")):
             continue
@@ -107,6 +107,7 @@ _PLAIN = str.maketrans("−–¬\u2011₀₁₂₃₄₅₆₇₈₉", "----0123
 _ENDS = re.compile(r"</?[A-Za-z]{1,20}>|[*`>$|\\\[\]{}()]|\\[a-z]+")
 _BULLET = re.compile(r"\s*(?:[-+•–]\s+)?(?:(?:step\s+)?[0-9]+[.):]\s+)?", re.IGNORECASE)
 _V_LINE = re.compile(r"v(?:\s*:|(?=[\s,]))([-0-9\s,]*)(.*)", re.IGNORECASE)
+_HAS_DIGIT = re.compile("[0-9₀-₉]").search
 _INTEGER = re.compile(r"-?[0-9]+")
 _NAMED = re.compile(
     r"\b(?:x|v|var|variable)[ _]?\{?([0-9]{1,9})\}?[*`$]*\s{0,3}(?::=|=|:|\||→|->|↦|\bis\b|\\to|\\mapsto)[*`$:\s]{0,5}"
@@ -140,8 +141,8 @@ def _v_lines(text: str) -> list[int] | None:
     found: list[int] | None = None
     is_open = False
     for line in _full_lines(text):
-        plain = _plain(line)
-        match = _V_LINE.fullmatch(_BULLET.sub("", plain, count=1))
+        plain = _plain(line) if is_open or "v" in line or "V" in line else ""
+        match = _V_LINE.fullmatch(_BULLET.sub("", plain, count=1)) if plain else None
         if not match:
             is_open = is_open and (not plain or plain.startswith("c ") or plain in ("c", "~~~"))
             continue
@@ -160,7 +161,7 @@ def _v_lines(text: str) -> list[int] | None:
 
 def _bare_lines(text: str) -> list[int] | None:
     found: list[int] | None = None
-    for line in _full_lines(text):
+    for line in filter(_HAS_DIGIT, _full_lines(text)):
         words = _plain(line).rstrip(".").replace(",", " ").split()
         if words and all(map(_INTEGER.fullmatch, words)):
             literals = [int(word) for word in words if len(word) < 11]
@@ -173,7 +174,7 @@ def _bare_lines(text: str) -> list[int] | None:
 
 def _full_lines(text: str) -> Iterator[str]:
     """The lines that are not blank."""
-    return (line for line in text.splitlines() if line and not line.isspace())
+    return (line for line in lines(text) if not line.isspace())
 
 
 _LABELLED = re.compile(r"(?:[A-Za-z][\w ]{0,40}:\s*)?")
@@ -195,7 +196,7 @@ def refutation_of(claim: Claimed) -> list[str]:
 
 
 def _stream(line: str) -> list[str]:
-    if line.startswith("c "):
+    if (not _HAS_DIGIT(line) and line.strip() != "d") or line.startswith("c "):
         return []
     plain = _REMARK.sub("", _plain(line.partition(" (")[0]))
     words = _LABELLED.sub("", _BULLET.sub("", plain, count=1), count=1).split()

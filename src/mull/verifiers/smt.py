@@ -1,41 +1,58 @@
-"""Satisfiability modulo theories: a model is put into the formula, and a solver in a box evaluates it."""
+"""Satisfiability modulo theories: the values of a reply are put into the formula, which a solver in a box evaluates."""
 
 from __future__ import annotations
 
-import re
+import asyncio
+import importlib.metadata
+import importlib.util
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from mull import sandbox
 from mull.errors import UsageError
-from mull.sandbox import Command, Level, LevelName, Status
-from mull.types import Calls, Cost, Problem, Sample, Score
-from mull.verifiers.proof import limits_of, proof_text
+from mull.sandbox import Command, Level, LevelName, Limits, Script, Status
+from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
+from mull.verifiers.claims import Claimed, claimed
+from mull.verifiers.contract import Contract
+from mull.verifiers.proof import limits_of
+from mull.verifiers.smtlib import Formula, formula_of
+from mull.verifiers.substitute import Question, with_values
+from mull.verifiers.values import Values, values_of
 
-_CLAIM = re.compile(r"^\s*(unsat|sat)\s*$", re.MULTILINE)
-_TOKEN = re.compile(r"""\s+|;[^\n]*|([()])|"(?:[^"]|"")*"|\|[^|]*\||[^\s()";|]+""")
-_SYMBOL = re.compile(r"[A-Za-z~!@$%^&*_+=<>.?/-][A-Za-z0-9~!@$%^&*_+=<>.?/-]*|\|[^|\\]*\|")
-_LITERAL = re.compile(r"[0-9]+(?:\.[0-9]+)?|#x[0-9A-Fa-f]+|#b[01]+|true|false")
-_ASKS = re.compile(r"\(\s*(?:check-sat|get-model|get-value|get-unsat-core|exit|push|pop|reset)\b")
+_CVC5 = """
+import sys
+sys.path.insert(0, {folder!r})
+import cvc5
+solver = cvc5.Solver(cvc5.TermManager())
+parser = cvc5.InputParser(solver)
+parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, sys.stdin.read(), "formula")
+while not (command := parser.nextCommand()).isNull():
+    print(command.invoke(solver, parser.getSymbolManager()), end="")
+"""
 
 
 @dataclass(frozen=True)
 class SmtChecker:
-    """Scores 1 for a model that satisfies the problem's formula, and 0 for any other reply, with the reason.
+    """Scores 1 for values that make the problem's formula true, and 0 for any other reply, with the reason.
 
-    `given["smtlib"]` is the formula in SMT-LIB 2: declarations and assertions. A reply says `sat` and gives values of
-    the constants as `(define-fun x () Int 5)`, which z3 then takes for them. Values are literals, negations and
-    fractions: nothing else of a reply reaches the solver. An `unsat` is believed when z3 itself finds it, where
-    `trust_solver`; without, it has no score, since solvers of this kind give no certificate that can be checked here.
-    `seconds` caps the solver. Raises `NoSandboxError` below the level `isolation`, and `UsageError` without z3.
+    `given["smtlib"]` is the formula in SMT-LIB 2: declarations and assertions, or a benchmark file with one question. A
+    reply says `sat` and gives values as `get-model` or `get-value` prints them. They are read here, written anew and
+    put in the place of the declarations, and z3 evaluates the formula: it must be true by them alone, so a constant
+    without a value fails unless the formula is true with any. What is no value does not reach the solver.
+
+    An `unsat` has no certificate that can be checked here, and no score. With `trust_solver` it is believed when z3
+    itself finds it; with `second=cvc5` when z3 and cvc5 both do. That is agreement and no proof. `seconds` caps each
+    run of a solver. Raises `NoSandboxError` below the level `isolation`, and `UsageError` without the solvers and for a
+    formula that cannot be read.
     """
 
     seconds: float = 30.0
     trust_solver: bool = False
+    second: Literal["", "cvc5"] = ""
     isolation: LevelName = "namespaces"
 
     @property
@@ -45,102 +62,155 @@ class SmtChecker:
     @property
     def identity(self) -> str:
         """The name and the options."""
-        return f"smt:seconds={self.seconds},trust_solver={self.trust_solver}"
+        return f"smt:seconds={self.seconds},trust_solver={self.trust_solver},second={self.second}"
+
+    @property
+    def contract(self) -> Contract:
+        """A formula that it must know right from wrong in."""
+        formula = "(declare-const x Int)\n(assert (> (* x x) 20))\n"
+        return Contract(
+            Problem("smt", Prompt.user("Is it satisfiable?"), given={"smtlib": formula}), "sat\n((x 5))", "sat\n((x 4))"
+        )
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         """Nothing that is priced."""
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
-        formula = problem.given.get("smtlib")
-        if not isinstance(formula, str):
+        text = problem.given.get("smtlib")
+        if not isinstance(text, str):
             return [Score(None, why="the problem gives no formula in SMT-LIB")] * len(samples)
-        if found := _ASKS.search(formula):
-            raise UsageError(f"problem {problem.id!r}: its formula is to declare and assert only, not {found[0]!r}")
-        solver = _solver()
-        folder = str(Path(solver).parent)
-        async with sandbox.best(Level[self.isolation.upper()], () if folder.startswith("/usr/") else (folder,)) as box:
-            return [await self._score(box, solver, formula, sample.reply) for sample in samples]
-
-    async def _score(self, box: sandbox.Sandbox, solver: str, formula: str, reply: str) -> Score:
-        claims = list(_CLAIM.finditer(reply))
-        if not claims:
-            return Score(0.0, why="it claims neither sat nor unsat")
-        if claims[-1][1] == "unsat":
-            if not self.trust_solver:
-                return Score(None, why="an unsat has no certificate here, and the solver is not to be trusted alone")
-            said = await self._ask(box, solver, f"{formula}\n(check-sat)\n")
-            return _verdict(said, "unsat", "z3 finds it satisfiable")
         try:
-            values = list(_values(proof_text(reply[claims[-1].end() :])))
+            formula = await asyncio.to_thread(formula_of, text)
+        except ValueError as error:
+            raise UsageError(f"problem {problem.id!r}: its formula cannot be read: {error}") from None
+        solver = _solver()
+        folders = (str(Path(solver).parent), *(_folders_of_cvc5() if self.second else ()))
+        readable = tuple(folder for folder in folders if not folder.startswith("/usr/"))
+        async with sandbox.best(Level[self.isolation.upper()], readable) as box:
+            run = _Run(self, box, solver, formula)
+            said = await run.z3(formula.text)
+            if said:
+                raise UsageError(f"problem {problem.id!r}: z3 does not accept its formula: {said[:300]}")
+            replies = list(dict.fromkeys(sample.reply for sample in samples))
+            found = await asyncio.gather(*[run.score(reply) for reply in replies])
+        verdicts = dict(zip(replies, found, strict=True))
+        return [verdicts[sample.reply] for sample in samples]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Replies to one formula, scored in one sandbox."""
+
+    checker: SmtChecker
+    box: sandbox.Sandbox
+    solver: str
+    formula: Formula
+
+    async def score(self, reply: str) -> Score:
+        claim = await asyncio.to_thread(claimed, reply)
+        if claim is None or claim.kind == "unknown":
+            return Score(0.0, why="it claims neither sat nor unsat")
+        if claim.kind == "unsat":
+            return await self._unsat()
+        try:
+            values = await asyncio.to_thread(_values_of, claim, self.formula)
+            if self.formula.free and not (values.definitions.keys() & self.formula.free or values.points):
+                return Score(0.0, why="it claims sat and gives no values")
+            question = await asyncio.to_thread(with_values, self.formula, values)
         except ValueError as error:
             return Score(0.0, why=str(error))
-        if not values:
-            return Score(0.0, why="it claims sat and gives no values")
-        equal = "".join(f"(assert (= {name} {value}))\n" for name, value in values)
-        return _verdict(
-            await self._ask(box, solver, f"{formula}\n{equal}(check-sat)\n"), "sat", "not a model of the formula"
-        )
+        return await self._evaluated(question, bool(values.points))
 
-    async def _ask(self, box: sandbox.Sandbox, solver: str, text: str) -> str:
-        result = await box.run(Command((solver, "-in"), stdin=text.encode(), limits=limits_of(self.seconds)))
+    async def _evaluated(self, question: Question, has_points: bool) -> Score:
+        """Whether the formula is true by the values: then its negation has no model, whatever is left open."""
+        limit = f"(set-option :timeout {max(1, int(self.checker.seconds * 800))})\n"
+        first = "(check-sat)\n" if has_points else ""
+        said = await self.z3(f"{limit}{question.text}{first}(assert (not mull!formula))\n(check-sat)\n")
+        if "(error" in said:
+            return Score(0.0, why=f"z3 does not accept the values: {said[:300]}")
+        lines = said.splitlines()
+        if has_points and lines[:1] == ["unsat"]:
+            return Score(0.0, why="no function has these values")
+        if lines == ["sat", "unsat"][not has_points :]:
+            return Score(1.0)
+        if lines[-1:] == ["sat"]:
+            lacks = f"no value for {', '.join(question.missing)[:200]}: " if question.missing else ""
+            return Score(0.0, why=f"{lacks}not a model of the formula")
+        if question.is_total:
+            said = await self.z3(f"{limit}{question.text}(assert mull!formula)\n(check-sat)\n")
+            if said in ("sat", "unsat"):
+                return Score(1.0) if said == "sat" else Score(0.0, why="not a model of the formula")
+        return Score(None, why=f"z3 could not tell: {said[:300]}")
+
+    async def _unsat(self) -> Score:
+        if not self.checker.trust_solver and not self.checker.second:
+            return Score(None, why="an unsat has no certificate here, and the solver is not to be trusted alone")
+        question = f"{self.formula.text}(check-sat)\n"
+        said = await self.z3(question)
+        if not self.checker.second:
+            if said == "unsat":
+                return Score(1.0, why="z3 finds it unsatisfiable too, which is no proof")
+            if said == "sat":
+                return Score(0.0, why="z3 finds it satisfiable")
+            return Score(None, why=f"z3 could not tell: {said[:300]}")
+        other = await self._cvc5(question if self.formula.logic else f"(set-logic ALL)\n{question}")
+        if said == other == "unsat":
+            return Score(1.0, why="z3 and cvc5 agree that it is unsatisfiable, which is no proof")
+        if said == other == "sat":
+            return Score(0.0, why="z3 and cvc5 agree that it is satisfiable")
+        return Score(None, why=f"z3 and cvc5 do not agree: z3 says {said[:120]}, cvc5 says {other[:120]}")
+
+    async def z3(self, text: str) -> str:
+        """What z3 says, or how it ended."""
+        return await self._said(Command((self.solver, "-in"), stdin=text.encode(), limits=self._limits))
+
+    async def _cvc5(self, text: str) -> str:
+        source = _CVC5.format(folder=str(Path(_folders_of_cvc5()[0]).parent))
+        return await self._said(Script(source, stdin=text.encode(), limits=self._limits))
+
+    @property
+    def _limits(self) -> Limits:
+        return limits_of(self.checker.seconds)
+
+    async def _said(self, job: Command | Script) -> str:
+        result = await self.box.run(job)
         if result.status not in (Status.OK, Status.FAILED):
             return str(result.status)
-        return result.stdout.decode("utf-8", "replace").strip()
+        said = result.stdout.decode("utf-8", "replace").strip()
+        return said or result.stderr.decode("utf-8", "replace").strip()[-300:]
 
 
 def _solver() -> str:
-    """Where z3 is. Raises `UsageError` where it is not."""
+    """Where z3 is: on the path, beside this Python, or in its package. Raises `UsageError` where it is nowhere."""
     found = shutil.which("z3") or shutil.which("z3", path=str(Path(sys.executable).parent))
+    if found is None:
+        try:
+            files = importlib.metadata.files("z3-solver") or []
+        except importlib.metadata.PackageNotFoundError:
+            files = []
+        places = [Path(str(file.locate())) for file in files if file.name == "z3" and file.parent.name == "bin"]
+        found = next((str(place) for place in places if place.is_file()), None)
     if found is None:
         raise UsageError("z3 is not installed: pip install z3-solver, or apt install z3")
     return str(Path(found).resolve())
 
 
-def _verdict(said: str, wanted: str, otherwise: str) -> Score:
-    if said in ("sat", "unsat"):
-        return Score(1.0) if said == wanted else Score(0.0, why=otherwise)
-    if "error" in said:
-        return Score(0.0, why=f"z3 does not accept the values: {said[:300]}")
-    return Score(None, why=f"z3 could not tell: {said[:300]}")
+def _folders_of_cvc5() -> tuple[str, ...]:
+    """The folders of cvc5's package, its own first. Raises `UsageError` where it is not installed."""
+    found = importlib.util.find_spec("cvc5")
+    if found is None or found.origin is None:
+        raise UsageError("cvc5 is not installed: pip install cvc5")
+    package = Path(found.origin).resolve().parent
+    libraries = package.with_name("cvc5.libs")
+    return (str(package), *([str(libraries)] if libraries.is_dir() else []))
 
 
-def _values(text: str) -> Iterator[tuple[str, str]]:
-    """Name and value of each constant that a model defines. Raises `ValueError` for anything that is no literal."""
-    for form in _forms(text):
-        inner = form[1:] if isinstance(form, list) and form[:1] == ["model"] else [form]
-        if isinstance(form, list) and form and all(isinstance(part, list) for part in form):
-            inner = form
-        for part in inner:
-            match part:
-                case ["define-fun", str(name), [], _, value] if _SYMBOL.fullmatch(name):
-                    yield name, _literal(value)
-                case ["define-fun", str(name), *_]:
-                    raise ValueError(f"{name[:40]} is not defined as a constant")
-
-
-def _literal(form: Any) -> str:
-    match form:
-        case str(text) if _LITERAL.fullmatch(text):
-            return text
-        case ["-", value]:
-            return f"(- {_literal(value)})"
-        case ["/", above, below]:
-            return f"(/ {_literal(above)} {_literal(below)})"
-    raise ValueError(f"a value must be a literal, not {str(form)[:80]}")
-
-
-def _forms(text: str) -> list[Any]:
-    """The expressions of a text, as lists of lists and words; what is not closed is left out."""
-    stack: list[list[Any]] = [[]]
-    for token in _TOKEN.finditer(text):
-        if token[1] == "(":
-            if len(stack) > 50:
-                raise ValueError("nested too deeply")
-            stack.append([])
-        elif token[1] == ")":
-            if len(stack) > 1:
-                stack[-2].append(stack.pop())
-        elif token[0].strip() and not token[0].startswith(";"):
-            stack[-1].append(token[0])
-    return stack[0]
+def _values_of(claim: Claimed, formula: Formula) -> Values:
+    """The values of the last part of a reply that gives any."""
+    values = Values()
+    for part in [*claim.after, claim.before]:
+        values = values_of(part, formula)
+        if values.definitions or values.points:
+            break
+    return values

@@ -1,0 +1,73 @@
+"""Symbolic expressions of SMT-LIB, read and written without recursion: words are `str`, the rest lists of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TypeAlias, Union
+
+Form: TypeAlias = Union[str, "list[Form]"]
+
+DEEPEST = 2_000
+_TOKEN = re.compile(r"""\s+|;[^\n]*|([()]|"[^"]*(?:""[^"]*)*"|\|[^|]*\||[^\s()";|]+|["|])""")
+_SIMPLE = re.compile(r"[A-Za-z~!@$%^&*_+=<>.?/-][A-Za-z0-9~!@$%^&*_+=<>.?/-]*")
+
+
+def tokens(text: str) -> Iterator[str]:
+    """The words, brackets, strings and quoted symbols of a text, without comments.
+
+    A quotation mark that nothing closes is a word of its own.
+    """
+    for match in _TOKEN.finditer(text):
+        token = match[1]
+        if token is None:
+            continue
+        yield token[1:-1] if token[0] == "|" and _SIMPLE.fullmatch(token[1:-1]) else token
+
+
+def forms(text: str, is_loose: bool = False) -> list[Form]:
+    """The expressions of a text. Raises `ValueError` for brackets that do not match, and for what is nested too deeply.
+
+    With `is_loose`, words outside of brackets are left out, and a bracket that does not match is passed over: what it
+    had opened stands by itself.
+    """
+    stack: list[list[Form]] = [[]]
+    for token in tokens(text):
+        if token == "(":
+            if len(stack) > DEEPEST:
+                raise ValueError("nested too deeply")
+            stack.append([])
+        elif token != ")":
+            if len(stack) > 1 or not is_loose:
+                stack[-1].append(token)
+        elif len(stack) > 1:
+            form = stack.pop()
+            stack[-1].append(form)
+        elif not is_loose:
+            raise ValueError("a bracket closes that none opened")
+    if len(stack) > 1 and not is_loose:
+        raise ValueError("a bracket is not closed")
+    return [form for level in stack for form in level]
+
+
+def text_of(form: Form, most: int | None = None) -> str:
+    """An expression as text, cut after about so many characters."""
+    parts: list[str] = []
+    size = 0
+    stack: list[Form] = [form]
+    while stack and (most is None or size < most):
+        now = stack.pop()
+        if isinstance(now, str):
+            parts.append(now)
+            size += len(now) + 1
+        else:
+            stack += [")", *reversed(now), "("]
+    text = " ".join(parts).replace("( ", "(").replace(" )", ")") if most else " ".join(parts)
+    return text if most is None or len(text) <= most else text[:most] + "..."
+
+
+def is_symbol(word: Form) -> bool:
+    """Whether a word is a symbol, quoted or not."""
+    return isinstance(word, str) and (
+        _SIMPLE.fullmatch(word) is not None or re.fullmatch(r"\|[^|\\]*\|", word) is not None
+    )
