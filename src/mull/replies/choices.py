@@ -105,11 +105,12 @@ def _letters(text: str) -> set[str]:
 
 
 _CORRECT = re.compile(
-    r"(?<![A-Za-z0-9_'.])[\[(]?([A-J])[\])]?(?:\s[^.;]{0,40}?)?\s(?:is|must\sbe|has\sto\sbe|would\sbe|seems|ist|est|es)\s"
+    r"(?<![A-Za-z0-9_'.])[\[(]?([A-J])[\])]?(?:[:.]?\s\([^()]{1,40}\)|[:.]\s[^.;]{1,40}?)?\s(?:is|must\sbe|has\sto\sbe|would\sbe|seems|ist|est|es)\s"
     r"(?:(?:the|clearly|most|likely|only|also|probably|my|die|la|therefore|thus)\s){0,3}"
     r"(?:correct|right|best|true|final|answer|option|choice|richtig|korrekt|correcta?|juste)\b"
     r"|(?<![A-Za-z0-9])([A-J])\s?(?:选项)?(?:是|为)?(?:最)?(?:正确|对的)"
 )
+_NONE_OF = re.compile(r"\b(?:neither|nor|none\sof)\b", re.IGNORECASE)
 _CHOSEN = re.compile(
     r"(?:\b(?:choose|choosing|chose|pick|select|selected|go\swith|going\swith|went\swith|options?|choice|say|prefer|guess|opt\sfor"
     r"|vote\sfor|wähle|choisis|elijo)|选(?:择|项)?)[\s:*\"'(\[]{0,4}(?:(?:is|option|letter|answer|choice|with|for)[\s:*\"'(\[]{1,4}){0,2}"
@@ -147,6 +148,8 @@ def stated(text: str) -> str | None:
 def _stated(sentence: str, *, is_near: bool) -> str | None:
     """The letter that a sentence states: empty where that is none for sure, `None` where it speaks of none."""
     sentence = _NOT_THAT.sub("", _BUT.sub("", sentence))
+    if _NONE_OF.search(sentence):
+        return ""
     for pattern in (_CORRECT, _CHOSEN, _LEFT):
         matches = list(pattern.finditer(sentence))
         if matches and not _DENIED.search(matches[-1][0]):

@@ -14,7 +14,7 @@ LATIN = (
     "solution est", "ergebnis", "resultado", "résultat",
 )  # fmt: skip
 """German, French, Spanish, Portuguese and Italian, which write the decimal point as a comma."""
-OTHERS = ("答案", "正解", "答え", "正确选项", "正确的选项", "正确的是", "정답", "답", "ответ", "答", "选", "選")
+OTHERS = ("答案", "正解", "答え", "正确选项", "正确的选项", "正确的是", "정답", "답", "ответ", "答", "选", "選", "结果")
 """Chinese, Japanese, Korean, Russian."""
 _WORDS = (*ENGLISH, *LATIN, *OTHERS)
 _STEPS = ("result", "resultado", "résultat")

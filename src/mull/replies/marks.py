@@ -46,23 +46,21 @@ _NO_SEPARATOR = re.compile(
     r"\b(?:so|hence|thus|therefore|then|which|because|since|but|not|is|are|i\.e|gives|wait|no)\b|\.\s", re.IGNORECASE
 )
 _DRESS = re.compile(r"\\(?:text|mathrm)\s?\{([^{}]*)\}|\\[()\[\],;:! ]|\\q?quad|\$|\s+|~")
-_DENIED = re.compile(r"(?:\bnot|rather than|instead of|n't)\s{1,2}(?:\$|\\\()?\s?\\?$", re.IGNORECASE)
+_DENIALS = ("not", "rather than", "instead of", "n't")
 _GOES_ON = re.compile(r"\s{0,2}(?:\\(?:sqrt|pi|times|cdot|frac|dfrac|div|pm)(?![a-z])|\^)")
 _MINUS = re.compile(r"(?:^|[=$\s(\[:])[-−]\s?$")
 
 
 def boxes(text: str) -> list[Region]:
     """The boxes of a text from the last back, those of one sentence as one; an empty box is none."""
-    if text.rfind("box") < 0 and text.rfind("\x08oxed") < 0:
-        return []
     found: list[Region] = []
-    for at in backwards(text, _BOX_WORDS):
+    for at in _box_commands(text):
         box = _box(text, at)
         if box is not None:
             while found and found[-1].end <= box.end:
                 found.pop()
             found.append(box)
-    found = [box for box in found if not _DENIED.search(text, max(0, box.start - 24), box.start)]
+    found = [box for box in found if not _is_denied(text, box.start)]
     joined: list[Region] = []
     for box in found:
         if joined and _is_list(text[box.end : joined[-1].start]):
@@ -73,7 +71,19 @@ def boxes(text: str) -> list[Region]:
     return joined
 
 
-_BOX_WORDS = ("boxed", "fbox", "\x08oxed", "framebox")
+def _box_commands(text: str) -> list[int]:
+    r"""Where the commands of boxes end, the last first; a backspace counts as the `\b` of a badly escaped `\boxed`."""
+    ends: list[int] = []
+    at = text.rfind("box")
+    while at >= 0 and len(ends) < N_REGIONS:
+        if text.startswith("ed", at + 3):
+            ends.append(at + 5)
+        elif text.startswith(("\\f", "\\frame"), max(0, at - 2)) or text.endswith("\\frame", 0, at):
+            ends.append(at + 3)
+        at = text.rfind("box", 0, at)
+    if "\x08oxed" in text:
+        ends = sorted((*ends, *backwards(text, ("\x08oxed",))), reverse=True)
+    return ends
 
 
 def backwards(text: str, words: tuple[str, ...]) -> list[int]:
@@ -113,14 +123,19 @@ def _box(text: str, at: int) -> Region | None:
 
 def _whole_box(text: str, start: int, end: int, inner: str) -> Region:
     """A box with the sign before it and the factor after it that a careless writer left outside."""
-    if _MINUS.search(text, max(0, start - 3), start) is not None:
+    if text[max(0, start - 2) : start].rstrip()[-1:] in ("-", "−") and _MINUS.search(text, max(0, start - 4), start):
         inner = "-" + inner if inner.strip()[:1].isdigit() else f"-({inner})"
-    if _GOES_ON.match(text, end) is not None:
+    if text[end : end + 3].lstrip()[:1] in ("\\", "^") and _GOES_ON.match(text, end) is not None:
         stop = min(
             (at for mark in ("$", "\\)", "\\]", "\n") if (at := text.find(mark, end, end + 200)) >= 0), default=end
         )
         inner, end = inner + text[end:stop], stop
     return Region("box", start, end, inner)
+
+
+def _is_denied(text: str, start: int) -> bool:
+    """Whether the words right before a box deny what is in it."""
+    return text[max(0, start - 24) : start].rstrip(" $\\(").lower().endswith(_DENIALS)
 
 
 def _is_list(between: str) -> bool:
@@ -136,8 +151,8 @@ def _is_list(between: str) -> bool:
 
 _TAG_NAMES = r"answer|final[_\- ]?answer|ans|final|solution|result|output|response"
 _TAG = re.compile(
-    rf"<(?i:(?P<open>(?:{_TAG_NAMES})(?:\s[^<>\n]{{0,80}})?>|\|begin_of_(?:box|solution)\|>|\|start_response\|>)"
-    rf"|(?P<close>/\s?(?:{_TAG_NAMES})>|\|end_of_(?:box|solution)\|>|\|end_response\|>))"
+    rf"<(?i:\s?(?P<open>(?:{_TAG_NAMES})(?:\s[^<>\n]{{0,80}})?>|\|begin_of_(?:box|solution)\|>|\|start_response\|>)"
+    rf"|(?P<close>/\s?(?:{_TAG_NAMES})\s?>|\|end_of_(?:box|solution)\|>|\|end_response\|>))"
 )
 _SQUARE_TAG = re.compile(r"\[(?:(?P<open>ANSWER\])|(?P<close>/ANSWER\]))")
 
@@ -147,7 +162,7 @@ def tags(text: str) -> list[Region]:
 
     It reaches to the end where nothing closes them, and begins with the line where nothing opens them.
     """
-    pattern = _TAG if "[/ANSWER]" not in text else _SQUARE_TAG
+    pattern = _TAG if text.rfind("[/ANSWER]") < 0 else _SQUARE_TAG
     found: list[Region] = []
     opened: re.Match[str] | None = None
     for tag in pattern.finditer(text):

@@ -51,7 +51,7 @@ def last_number(sentence: str) -> str | None:
     """
     if len(sentence) > MAX_REGION:
         return None
-    text = _affirmed(without_reason(_normal(sentence.rstrip(" .!?"))))
+    text = _affirmed(without_reason(_normal(sentence.rstrip(" .!?。！？"))))
     value = _chain(text)
     if value is not None:
         return value
@@ -84,7 +84,7 @@ def _fraction(text: str) -> str | None:
 
 _DIGIT = re.compile(r"[0-9]")
 _LETTERS = re.compile(r"[a-z]+")
-_GROUP = r"(,|\{,\}|,\\!|\\[,!:; ]|\\thinspace |[ ~'_])"
+_GROUP = r"(,|\{,\}|\\!,\\!|,\\!|\\[,!:; ] ?|\\thinspace |[ ~'_])"
 _GROUPED = re.compile(
     rf"(?<![\d.,])(\d{{1,3}})(?:{_GROUP}\d{{3}}(?:\2\d{{3}})*|(?:,\d\d)+,\d{{3}})(?!\d|,\d|\{{?,\}}?\d)"
 )
@@ -102,9 +102,11 @@ _MONEY = re.compile(
 )
 _PERCENT = re.compile(r"\s?%|\s?\\%|\b(?:percent|per\scent|pct|Prozent|pour\scent|por\sciento)\b", re.IGNORECASE)
 _DEGREES = re.compile(r"\s?(?:\^\s?\{?\s?\\?circ\s?\}?|\\degree|°)\s?[CF]?\b|\s?(?:\^\s?\{?\s?\\circ\s?\}?|°)")
-_ASIDE = re.compile(r"\s*\((?=[^()\\]{0,200}[^\W\d_]|[^()\\]{0,200}=)[^()\\]{1,200}\)")
+_ASIDE = re.compile(r"\s*\((?!\s*(?:or|and|oder|ou|o)\b)(?=[^()\\]{0,200}[^\W\d_]|[^()\\]{0,200}=)[^()\\]{1,200}\)")
 _POWER_WRITTEN = re.compile(r"(?<=\d)\s?\*\*\s?(?=[\d{(-])")
 _TIMES_TEN = re.compile(r"(?<=\d)\s?(?:[xX·]|\\times|\\cdot)\s?(?=10\s?\^)")
+_LATEX_COMMA = re.compile(r"(?<![\d,}])(\d+)\{,\}(?=(?:\d{1,2}|\d{4,})(?!\d|\{,))")
+_THOUSAND = re.compile(r"(?<=\d)k(?![A-Za-z])")
 _TIMES = re.compile(r"(?<=[\d)])\s?·\s?(?=[\d(])")
 _OVER = re.compile(r"\{\s*([^{}]{1,100})\s*\\over\s+([^{}]{1,100})\s*\}")
 
@@ -117,6 +119,7 @@ def _normal(text: str, is_continental: bool = False) -> str:
     if ("," in text or "." in text) and (is_continental or _CONTINENTAL.search(text) is not None):
         text = _DOTTED.sub(lambda m: re.sub(r"[. ]", "", m[1]) + (f".{m[2]}" if m[2] else ""), text)
         text = _DECIMAL_COMMA.sub(lambda m: f"{m[1]}.{m[2]}" if len(m[2]) != 3 or m[1] == "0" else m[0], text)
+    text = _THOUSAND.sub("*1000", _LATEX_COMMA.sub(r"\1.", text))
     text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     if "\\over" in text:
         text = _OVER.sub(r"\\frac{\1}{\2}", text)
@@ -135,7 +138,7 @@ _NOT_THAT = re.compile(
     r",?\s(?:(?:and|und|et|y)\s)?(?:not|nicht|pas|rather\sthan|instead\sof)\s(?!equal)[^,;]{1,60}$", re.IGNORECASE
 )
 _DENIED = re.compile(r"\b(?:not|never|neither|nor|cannot|nicht|kein|keine)\b|n't\b|\bno\s(?=\d)|不是", re.IGNORECASE)
-_CHINESE_BUT = re.compile(r"不是[^,，。]{1,40}[,，]?而?是")
+_CHINESE_BUT = re.compile(r"不是[^,，。]{1,40}[,，]?而?是|[,，]?而?不是[^,，。]{1,40}$")
 
 
 def _affirmed(text: str) -> str:
@@ -228,7 +231,7 @@ def _runs(side: str) -> list[tuple[str, str]]:
 
 def _side(side: str) -> str | None:
     """The number that one side of an equation is, with its unit and the words around it."""
-    side = bare(side).strip(" ,:;?")
+    side = bare(side).strip(" ,:;?。；！？")
     side = side if side.endswith("..") else side.rstrip(".")
     if not side:
         return None
@@ -245,8 +248,8 @@ def _side(side: str) -> str | None:
     before, run = runs[mathy[0]]
     if not _DIGIT.search(run) or any(word in _PARTS for word in _LETTERS.findall(before.lower())):
         return None
-    if before and before[-1:].isalpha() and before[-1:].isascii() and run[:1].isdigit():
-        return None  # a letter that is glued to the number is a name of something
+    if before and before[-1:].isalpha() and before[-1:].isascii() and (run[:1].isdigit() or run[:1] == "("):
+        return None  # what is glued to the number is the name of something, or of a function
     after = runs[mathy[0] + 1][0] if mathy[0] + 1 < len(runs) else ""
     value = _value(run)
     return value if value is None else _scaled(value, run, after)
@@ -287,7 +290,7 @@ _SLASHED = re.compile(r"(-?\d{1,30})\s?/\s?(\d{1,30})")
 
 def _value(run: str) -> str | None:
     """The value of arithmetic that is one rational number."""
-    run = _SIGN.sub(r"\1", run.strip(" ,;:?'\"_"))
+    run = _SIGN.sub(r"\1", run.strip(" ,;:?'\"_。；"))
     while run and (run[0] + run[-1]) in ("()", "[]", "{}") and not set("()[]{}") & set(run[1:-1]):
         run = run[1:-1].strip()
     if _SIMPLE.fullmatch(run):

@@ -17,7 +17,7 @@ from mull.replies.text import MAX_REGION, sentence_end
 _FIRST = re.compile(r"\s*(?:<\|im_start\|>\s?assistant\s?|<\|start_header_id\|>assistant<\|end_header_id\|>\s?|<s>\s?)")
 _LAST = re.compile(
     r"<\|(?:im_end|endoftext|eot_id|end_of_text|eom_id|end|return|end_of_turn|im_start|start_header_id|user)\|>"
-    r"|</s>|<end_of_turn>|<eos>|<｜end▁of▁sentence｜>"
+    r"|\[/?INST\]|</s>|<end_of_turn>|<eos>|<｜end▁of▁sentence｜>"
 )
 _QUESTION = re.compile(
     r"\n[ \t]{0,4}(?=[*_#qpeiuhfanQPEIUHFAN问题用質])(?i:(?:#{1,4} )?[*_]{0,3}"
@@ -34,7 +34,7 @@ _INTERROGATIVE = re.compile(
 
 def own(text: str) -> str:
     """The text without what a model wrote after its reply: special tokens, and further questions and their answers."""
-    if "<" in text:
+    if "<" in text or "INST]" in text:
         begun = _FIRST.match(text)
         text = text[begun.end() :] if begun is not None else text
         last = _LAST.search(text)
@@ -75,7 +75,8 @@ def regions(text: str) -> Iterator[Region]:
     if last is not None:
         yield last  # nothing can come after it
     labelled = labels(text)
-    found = [*boxed, *headings(text), *(label for label in labelled if label.sort == "line")]
+    lines = [label for label in labelled if label.sort == "line"]
+    found = [*boxed, *lines, *(head for head in headings(text) if not any(_holds(head, line) for line in lines))]
     found = [r for r in found if not any(tag.start <= r.start and r.end <= tag.end for tag in tagged)] + tagged
     # A label whose line has a box comes right after that box.
     found.sort(key=lambda region: -_place(region, boxed))

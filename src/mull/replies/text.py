@@ -159,14 +159,17 @@ _CLAUSE = re.compile(
     r"|,\s(?:found|obtained|computed|calculated|derived|using|by|making|giving|namely|rounded)\s",
     re.IGNORECASE,
 )
+_OF_THEM = re.compile(
+    r",\s(?:davon|dont|of\swhich|of\swhom|of\sthem|including|de\slos\scuales|de\slas\scuales)\s", re.IGNORECASE
+)
 _CJK_CLAUSE = re.compile(r"[,，]?(?:因为|其中|由于)")
 
 
 def without_reason(text: str) -> str:
     """The text up to where a reason for it begins."""
-    match = _REASON.search(text)
-    if match is not None:
-        text = text[: match.start()]
+    for pattern in (_REASON, _OF_THEM):
+        if (match := pattern.search(text)) is not None:
+            text = text[: match.start()]
     if not text.isascii() and (match := _CJK_CLAUSE.search(text)) is not None:
         text = text[: match.start()]
     return text

@@ -143,9 +143,12 @@ def said(reply: str) -> Said | None:
     nothing but space comes after it: then the delimiter is a stray one. `None` where nothing was said: a thought that
     never ended, or channels without a final one.
     """
-    if "<|message|>" in reply or reply.startswith("analysis"):
+    has_tags = "<" in reply
+    if (has_tags and "<|message|>" in reply) or reply.startswith("analysis"):
         return _final(reply)
-    pattern = _TAGGED if "THINK]" not in reply and "◁" not in reply else _MARK
+    pattern = _TAGGED if reply.rfind("THINK]") < 0 and "◁" not in reply else _MARK
+    if pattern is _TAGGED and not has_tags:
+        return Said(reply, False)
     pieces: list[str] = []
     before: list[str] = []
     is_open, at, is_first = False, 0, True
