@@ -31,6 +31,7 @@ import numpy as np
 from mull.advice.advise import advise
 from mull.advice.options import Option, Wish
 from mull.advice.pilot import Pilot, Price
+from mull.files.columns import Layout
 from mull.files.recording import Recording, of_columns, of_counts
 from mull.lab.sources import read_draws
 from mull.strategies import pick
@@ -45,6 +46,7 @@ RECORDED = (
     "qwen_math_rm_example/math100x8_rm.norm.jsonl.gz", "game24_tot/gpt4_io_100x100.norm.jsonl.gz",
     "gsm8k/example_model_solutions.norm.jsonl.gz", "monkeys_counts/pythia_math_128x10000_counts.csv",
 )  # fmt: skip
+SCORE_RANGES = {"qwen_math_rm_example/math100x8_rm.norm.jsonl.gz": "-10,10"}
 CHAIN = "-m nano -s weighted:n=32 --verifier nano-prm -p 120"
 COUNTDOWN = "-m nano --verifier countdown"
 MADE = {
@@ -81,7 +83,7 @@ def sets(which: str, folder: Path) -> Iterator[Set]:
         if not (data / name).exists():
             print(f"left out, for it is not there: {data / name}")
             continue
-        for group, pools in read_draws(data / name).items():
+        for group, pools in read_draws(data / name, Layout(score_range=SCORE_RANGES.get(name))).items():
             label = f"{name.partition('/')[0]} {group}" if "jsonl" not in group else name.partition("/")[0]
             yield Set(label, pools, not all(p.answers for p in pools) or name.startswith("game24"))
     for name, command in MADE.items() if which != "recorded" else ():

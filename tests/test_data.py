@@ -14,6 +14,7 @@ import bench_stop
 import both_orders
 from mull import spec
 from mull.allocate import optimal
+from mull.files.columns import Layout
 from mull.lab import grid
 from mull.lab.metrics import Curves, curves
 from mull.lab.sources import read_draws
@@ -25,8 +26,8 @@ JHU = DATA / "jhu_temperature_mcq" / "pooled_5models_100x100.jsonl.gz"
 JHU_MODELS = ["claude-3-opus-20240229", "gemini-1.0-pro", "gpt-35-turbo", "llama-2-7b-chat", "mistral-large"]
 
 
-def measured(path: str, ks: list[int], group: str | None = None) -> Curves:
-    pools = read_draws(DATA / path)
+def measured(path: str, ks: list[int], group: str | None = None, score_range: str | None = None) -> Curves:
+    pools = read_draws(DATA / path, Layout(score_range=score_range))
     return curves(pools[group] if group else next(iter(pools.values())), ks)
 
 
@@ -59,7 +60,7 @@ def test_dates() -> None:
 
 
 def test_reward_model_scores() -> None:
-    math = measured("qwen_math_rm_example/math100x8_rm.norm.jsonl.gz", [1, 8])
+    math = measured("qwen_math_rm_example/math100x8_rm.norm.jsonl.gz", [1, 8], score_range="-10,10")
     assert percent("coverage", math, 1) == pytest.approx(91, abs=0.5)
     assert percent("majority", math, 8) == pytest.approx(93, abs=0.5)
     assert percent("best", math, 8) == pytest.approx(94, abs=0.5)

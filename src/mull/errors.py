@@ -11,6 +11,7 @@ MullError
 ├── ModelError (RuntimeError)    the model failed; what was drawn before is kept
 ├── SandboxError (RuntimeError)  untrusted code could not be run safely, so it was not run
 │   └── NoSandboxError           this machine has no sandbox of the level asked for; says what to install
+├── UnreadableError (ValueError) nothing in a file can be read as an answer: figures would say nothing
 └── VerifierError (RuntimeError) a verifier or judge does not know right from wrong, or cannot tell
 """
 
@@ -48,6 +49,10 @@ class FileFormatError(UsageError):
 
 class PromptError(UsageError):
     """A prompt that the model cannot take."""
+
+
+class UnreadableError(MullError, ValueError):
+    """Nothing in a file can be read as an answer, so that every figure of it would be an empty zero."""
 
 
 class BankError(MullError, OSError):

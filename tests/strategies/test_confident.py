@@ -46,6 +46,17 @@ def test_fewer_than_were_asked_for_are_refused_for_their_mean_is_on_another_scal
         confidence.of_tokens(told([[-1.0] * 5]), "top", 20)
 
 
+@pytest.mark.parametrize("clamped", [-9999.0, -math.inf, math.nan, -20_000.0])
+def test_what_a_server_does_not_tell_makes_no_token_surer(clamped: float) -> None:
+    """Taken as it stands, -9999 beside the chosen token would be the greatest confidence of all."""
+    ordinary, unknown = told([[-0.1, -3.0, -4.0]]), told([[-0.1, clamped, -4.0]])
+    assert confidence.of_tokens(unknown, "top", 3) < confidence.of_tokens(ordinary, "top", 3)
+    chosen = [Sample(Prompt.user("x"), "y", Finish.STOP, logprobs=(-0.5, p)) for p in (-15.0, clamped)]
+    likely, least = (confidence.measured(confidence.of_tokens(one, "chosen", 1), 2, "mean") for one in chosen)
+    assert least < likely
+    assert math.isfinite(least)
+
+
 def test_the_bar_is_what_the_surest_eta_percent_reach() -> None:
     """The direction is the usual mistake: eta = 10 keeps few and so has the high bar."""
     values = [float(i) for i in range(1, 11)]

@@ -28,7 +28,9 @@ from mull.cli.options import (
     task_of,
 )
 from mull.cli.source import SOURCES, GroupOption, TaskOption, source_at, wanted
+from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import UnknownNameError, UsageError
+from mull.files.columns import Layout
 from mull.types import Cost, Params
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 BANK_PROBLEMS = 1000
 
 
+@reads_a_table
 def advise(
     source: Annotated[
         list[str],
@@ -102,7 +105,10 @@ def advise(
     bank: BankOption = None,
     config: ConfigOption = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Draw it: .png, .svg, .pdf or a page, .html.")] = None,
+    allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
+    *,
+    layout: Layout,
 ) -> None:
     """Whether more compute will help, which strategy and how many draws, or a bigger model; and what it will cost.
 
@@ -132,7 +138,9 @@ def advise(
     else:
         if strategy or verifier or tokens is not None:
             raise UsageError("--strategy, --verifier and --tokens are for a pilot of a task; a file has what it has")
-        made = _read(source, group, named, task, model, params, seed, usd_per_draw)
+        made = _read(
+            source, group, named, task, model, params, seed, usd_per_draw, layout, allow_unreadable=allow_unreadable
+        )
     if usd_per_draw is not None and tasks:
         raise UsageError("--usd-per-draw is for files; a pilot's draws are priced by mull.toml")
     measured = {one.pilot.model: one.measured for one in made}
@@ -216,7 +224,8 @@ def _make(
 
 def _read(
     sources: Sequence[str], group: Sequence[str] | None, bigger: str | None, task: str | None,
-    model: Sequence[str] | None, params: Params, seed: int, usd: float | None,
+    model: Sequence[str] | None, params: Params, seed: int, usd: float | None, layout: Layout,
+    *, allow_unreadable: bool,
 ) -> list[Made]:  # fmt: skip
     """Every group of the files as a pilot, the first the one to advise on."""
     from mull.advice import pilots
@@ -227,7 +236,10 @@ def _read(
         if not path.exists():
             kinds = ", ".join(sorted(spec.TASKS))
             raise UsageError(f"{text!r} is no file, and no task to make a pilot of ({kinds})")
-        found = source_at(path, task, (model or [DEFAULT_MODEL])[0], BANK_PROBLEMS, params, seed)
+        found = source_at(
+            path, task, (model or [DEFAULT_MODEL])[0], BANK_PROBLEMS, params, seed, layout,
+            allow_unreadable=allow_unreadable,
+        )  # fmt: skip
         chosen = [*group, *([bigger] if bigger else [])] if group else None
         if bigger is not None and bigger not in found.groups and len(sources) == 1:
             raise UnknownNameError("group", bigger, found.groups)

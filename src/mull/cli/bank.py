@@ -20,7 +20,9 @@ from mull.cli.options import (
     progress,
     stdout,
 )
+from mull.cli.tables import reads_a_table
 from mull.errors import UnknownNameError, UsageError
+from mull.files.columns import Layout
 from mull.types import Params
 
 if TYPE_CHECKING:
@@ -110,10 +112,11 @@ def merge(
     _say(taken, as_json)
 
 
+@reads_a_table
 def import_(
     files: Annotated[
         list[Path],
-        typer.Argument(help="A bank's export, recorded samples (JSONL), or other tools' logs: mull list formats."),
+        typer.Argument(help="A bank's export, recorded samples (any table), or other tools' logs: mull list formats."),
     ],
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="File them as draws of this model. [default: as the file says]")
@@ -128,6 +131,8 @@ def import_(
     seed: SeedOption = 0,
     bank: BankOption = None,
     as_json: JsonOption = False,
+    *,
+    layout: Layout,
 ) -> None:
     """Take in samples that were paid for elsewhere, as draws of their questions.
 
@@ -138,7 +143,7 @@ def import_(
     the_model = None if model is None else model_of(model, seed)
     given = [name for name, value in (("temperature", temperature), ("max_tokens", max_tokens)) if value is not None]
     params = Params(1.0 if temperature is None else temperature, 400 if max_tokens is None else max_tokens)
-    filing = exchange.Filing(the_model, params, seed, frozenset(given))
+    filing = exchange.Filing(the_model, params, seed, frozenset(given), layout)
     notes: list[str] = []
     with _target(bank) as target, progress("questions", None, as_json) as advance:
         taken = {str(path): exchange.take_in(target, path, filing, advance, notes.append) for path in files}

@@ -21,8 +21,20 @@ from mull.cli.options import (
     print_json,
     stdout,
 )
-from mull.cli.source import GroupOption, KOption, ProblemsOption, SourceArgument, TaskOption, ks_of, source_at, wanted
+from mull.cli.source import (
+    GroupOption,
+    KOption,
+    ProblemsOption,
+    SourceArgument,
+    TaskOption,
+    check_ks,
+    ks_of,
+    source_at,
+    wanted,
+)
+from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import UsageError
+from mull.files.columns import Layout
 from mull.types import Params
 
 if TYPE_CHECKING:
@@ -31,6 +43,7 @@ if TYPE_CHECKING:
     from mull.lab.verify import Worth
 
 
+@reads_a_table
 def curves(
     source: SourceArgument,
     k: KOption = None,
@@ -53,7 +66,10 @@ def curves(
         typer.Option("--thinking", help="Of a sweep of several thinking budgets: what thinking longer is worth."),
     ] = False,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the curves to a .png or .svg file.")] = None,
+    allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
+    *,
+    layout: Layout,
 ) -> None:
     """Coverage, votes and best-of-k over k with intervals, what their gap is made of, and what draws cannot do.
 
@@ -62,18 +78,23 @@ def curves(
     from mull.lab import gap, sources
 
     ks = ks_of(k)
+
+    def read() -> Source:
+        params = Params(temperature, max_tokens)
+        return source_at(source, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
+
     if thinking:
         if k or verifier or plot:
             raise UsageError("--thinking compares budgets, not numbers of draws: it takes no --k, --verifier or --plot")
-        found = wanted(source_at(source, task, model, problems, Params(temperature, max_tokens), seed), group)
-        _thinking(found, seed, as_json)
+        _thinking(wanted(read(), group), seed, as_json)
         return
     if plot is not None:
         from mull.report import plot as plotting
 
         plotting.check_format(plot)
-    found = wanted(source_at(source, task, model, problems, Params(temperature, max_tokens), seed), group)
+    found = wanted(read(), group)
     drawn = sources.draws(found)
+    check_ks(ks, found)
     worths = {name: _worths(drawn[name], verifier, seed, config) for name in drawn if verifier}
     both = {}
     for name, recordings in drawn.items():

@@ -21,7 +21,9 @@ from mull.cli.options import (
     stdout,
 )
 from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOption, draws_of
+from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import UsageError
+from mull.files.columns import Layout
 from mull.types import Params
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mull.laws.coverage import Law
 
 
+@reads_a_table
 def fit(
     source: SourceArgument,
     predict: Annotated[int, typer.Option("--predict", help="The number of draws to predict coverage at.")],
@@ -44,7 +47,10 @@ def fit(
     ] = None,
     seed: SeedOption = 0,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the law to a .png or .svg file.")] = None,
+    allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
+    *,
+    layout: Layout,
 ) -> None:
     """Coverage laws fitted to the counts, and what they predict, with a band that holds the choice of law.
 
@@ -60,7 +66,8 @@ def fit(
         plotting.check_format(plot)
     if draws is not None and draws < 1:
         raise UsageError(f"--draws takes a number of draws of at least 1, not {draws}")
-    found = draws_of(source, group, task, model, problems, Params(temperature, max_tokens), seed)
+    params = Params(temperature, max_tokens)
+    found = draws_of(source, group, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
     drawn = {name: one.recordings for name, one in found.items()}
     from mull.laws import backtest, coverage
 

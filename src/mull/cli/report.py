@@ -16,13 +16,16 @@ from mull.cli.options import (
     made_by,
     print_json,
 )
-from mull.cli.source import SOURCES, KOption, ProblemsOption, TaskOption, ks_of, source_at
+from mull.cli.source import SOURCES, KOption, ProblemsOption, TaskOption, check_ks, ks_of, source_at
+from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import UsageError
+from mull.files.columns import Layout
 from mull.run.trace import is_trace
 from mull.run.trace import read as read_trace
 from mull.types import Params
 
 
+@reads_a_table
 def report(
     source: Annotated[list[Path], typer.Argument(help=SOURCES + " Several are groups beside each other.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The page, an .html file.")],
@@ -37,7 +40,10 @@ def report(
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
     seed: SeedOption = 0,
+    allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
+    *,
+    layout: Layout,
 ) -> None:
     """One self-contained page: what to use, what it buys and costs, how sure; curves, and every problem.
 
@@ -57,7 +63,12 @@ def report(
 
     page.check_installed()
     params = Params(temperature, max_tokens)
-    sources = [source_at(path, task, model, problems, params, seed) for path in source]
+    sources = [
+        source_at(path, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
+        for path in source
+    ]
+    for found in sources:
+        check_ks(ks, found)
     made = page.make(sources, made_by(), ks, seed, title)
     sections = page.sections(made)
     html = page.render(made, sections)

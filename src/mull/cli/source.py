@@ -12,7 +12,10 @@ import typer
 
 from mull.catalog import model_of
 from mull.cli.options import bank_at, task_of
+from mull.cli.tables import refuse
 from mull.errors import UnknownNameError, UsageError
+from mull.files.columns import Layout
+from mull.files.records import PLAIN
 from mull.types import Params
 
 if TYPE_CHECKING:
@@ -20,8 +23,8 @@ if TYPE_CHECKING:
     from mull.lab.recorded import Source
 
 SOURCES = (
-    "Recorded samples (JSONL), a sweep's --out, a table of counts (CSV), a bank (.db), or a log of another tool: "
-    "mull list formats."
+    "Recorded samples or counts (JSONL, JSON, CSV, TSV, Parquet), a sweep's --out, a bank (.db), or a log of another "
+    "tool: mull list formats."
 )
 SourceArgument = Annotated[Path, typer.Argument(help=SOURCES)]
 GroupOption = Annotated[list[str] | None, typer.Option("--group", help="Only these groups (a source's models).")]
@@ -32,14 +35,21 @@ KOption = Annotated[
 ]
 
 
-def source_at(path: Path, task: str | None, model: str, problems: int, params: Params, seed: int) -> Source:
-    """What a file tells, or a bank (`.db`), whose draws of `model` are graded by `task`; what is left out is said."""
+def source_at(
+    path: Path, task: str | None, model: str, problems: int, params: Params, seed: int, layout: Layout = PLAIN,
+    *, allow_unreadable: bool = False,
+) -> Source:  # fmt: skip
+    """What a file tells, or a bank (`.db`), whose draws of `model` are graded by `task`; what is left out is said.
+
+    Raises `UnreadableError` for a file in which no answer can be read.
+    """
     from mull.lab import sources
 
     if path.suffix != ".db":
-        found = sources.read_source(path)
+        found = sources.read_source(path, layout)
         for note in found.notes:
             typer.echo(note, err=True)
+        refuse(found.faults, allowed=allow_unreadable)
         return found
     if task is None:
         raise UsageError("a bank holds draws but no answers: name the task with --task")
@@ -58,12 +68,22 @@ class Draws(NamedTuple):
 
 
 def draws_of(
-    source: Path, group: Sequence[str] | None, task: str | None, model: str, problems: int, params: Params, seed: int
+    source: Path,
+    group: Sequence[str] | None,
+    task: str | None,
+    model: str,
+    problems: int,
+    params: Params,
+    seed: int,
+    layout: Layout = PLAIN,
+    *,
+    allow_unreadable: bool = False,
 ) -> Mapping[str, Draws]:
     """The draws of a source, of the wanted groups only and in the order they were asked for."""
     from mull.lab import sources
 
-    found = wanted(source_at(source, task, model, problems, params, seed), group)
+    found = source_at(source, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
+    found = wanted(found, group)
     return {name: Draws(drawn, found.groups[name].about) for name, drawn in sources.draws(found).items()}
 
 
@@ -86,3 +106,15 @@ def ks_of(text: str | None) -> list[int] | None:
     if min(ks) < 1:
         raise UsageError(f"--k takes numbers of draws of at least 1, not {min(ks)}")
     return ks
+
+
+def check_ks(ks: Sequence[int] | None, source: Source) -> None:
+    """Says which of the numbers that `--k` names a group has no draws for. Raises `UsageError` where none is left."""
+    for name, group in source.groups.items() if ks else ():
+        fewest = min(group.recordings, key=lambda one: one.n)
+        too_many = [k for k in sorted(set(ks or ())) if k > fewest.n]
+        what = f"problem {fewest.id!r} of {name} has {fewest.n} draws"
+        if len(too_many) == len(set(ks or ())):
+            raise UsageError(f"--k asks for {', '.join(map(str, too_many))} draws, and {what}")
+        if too_many:
+            typer.echo(f"--k: {', '.join(map(str, too_many))} left out: {what}", err=True)

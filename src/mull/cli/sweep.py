@@ -39,6 +39,7 @@ from mull.cli.options import (
     tell_failures,
     tell_warnings,
 )
+from mull.cli.tables import AllowUnreadableOption, refuse
 from mull.errors import UsageError
 from mull.types import Budget, Params
 
@@ -89,6 +90,7 @@ def sweep(
             help="Spread over a Ray cluster, or this machine's processors.",
         ),
     ] = None,
+    allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare strategies and models on a task. Run the same command again to go on after an interruption.
@@ -153,8 +155,9 @@ def sweep(
     pairs = [asdict(pair) for table in tables for pair in table.pairs]
     if as_json:
         print_json({"rows": rows, "pairs": pairs, "probes": probe_costs([*named.models, *models])})
-        return
-    _show_tables(tables)
+    else:
+        _show_tables(tables)
+    refuse(grid.unread(outcomes), allowed=allow_unreadable)
 
 
 def _cluster(address: str | None) -> AbstractContextManager[None]:

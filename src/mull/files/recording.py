@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from mull.types import AnswerKind, Cost, Finish, Message
+
+LEAST_LOGPROB = -9999.0
+"""What servers put for a token whose probability they do not tell, besides -inf and NaN."""
+
+
+def mean_logprob(logprobs: Sequence[float] | None) -> float | None:
+    """The mean of token log-probabilities; `None` where there are none or not all of them are told."""
+    if not logprobs or not all(logprob > LEAST_LOGPROB for logprob in logprobs):
+        return None
+    return math.fsum(logprobs) / len(logprobs)
 
 
 @dataclass(frozen=True, slots=True)

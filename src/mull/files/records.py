@@ -1,76 +1,327 @@
-"""Recordings as lines of JSON: the one reader of such rows, and their one writer."""
+"""Rows of tables as recordings, and recordings as rows: the one reader and the one writer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
-from mull.files.lines import read_jsonl
-from mull.files.recording import ABOUT, RecordedSample, Recording, Result
+from mull.files.columns import (
+    ANSWERS,
+    CORRECTS,
+    LOGPROBS,
+    SAMPLE_LISTS,
+    SCORES,
+    TEXTS,
+    TOKENS,
+    Columns,
+    Layout,
+    columns_of,
+)
+from mull.files.recording import ABOUT, LEAST_LOGPROB, Counts, RecordedSample, Recording, Result
+from mull.files.tables import at, read_rows
+from mull.files.values import prompt_of, sample_of, text_of
 from mull.types import Cost
 
-SCORE_FIELDS = ("score", "rm_score")
+PLAIN = Layout()
 
 
-def read_recordings(path: Path, group: str | None = None) -> list[Recording]:
-    """The rows of a file as recordings, only those of one `group` (the rows' `model`) if it is named.
+@dataclass(slots=True)
+class Read:
+    """What a table holds, and what there is to say of how it was read."""
 
-    A row needs a `prompt` or a `problem_id`. The whole file is read before anything is returned, so that a
-    malformed line stops all work before any of it is paid for. Of one problem's rows in one group only one
-    may be there. A line that holds nothing but `sweep` is no problem: it tells where the rows below it are from.
+    recordings: list[Recording]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_recordings(path: Path, group: str | None = None, layout: Layout = PLAIN) -> list[Recording]:
+    """The problems of a table as `read` has them, for those who look at no scores: what is no score is none."""
+    return _table(path, layout).done(group, needs_scores=False).recordings
+
+
+def read(path: Path, group: str | None = None, layout: Layout = PLAIN) -> Read:
+    """The problems of a table, only those of one `group` (the rows' `model`) if it is named.
+
+    A row is a problem with a list of samples, or one of a problem's samples, or a problem alone. It needs a prompt or
+    an id. The whole file is read before anything is returned, so that a malformed line stops all work before any of
+    it is paid for. A row that holds nothing but `sweep` is no problem: it tells where the rows below it are from.
+    Raises `FileFormatError` naming the line.
     """
-    found: dict[tuple[str, str | None], Recording] = {}
-    groups: set[str] = set()
-    sweep: dict[str, Any] = {}
-    for line, row in read_jsonl(path):
+    return _table(path, layout).done(group, needs_scores=True)
+
+
+def _table(path: Path, layout: Layout) -> _Table:
+    table = _Table(path, layout)
+    for line, row in read_rows(path):
+        table.add(line, row)
+    return table
+
+
+class _Table:
+    """A table while its rows are put together."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path, self.layout = path, layout
+        self.sweep: dict[str, Any] = {}
+        self.found: dict[tuple[str, str | None], Recording] = {}
+        self.long: dict[tuple[str, str | None], list[RecordedSample]] = {}
+        self.first_lines: dict[tuple[str, str | None], int] = {}
+        self.said: dict[str, None] = {}
+        self.has: dict[str, None] = {}
+        self.missing = dict(layout.named)
+
+    def add(self, line: int, row: dict[str, Any]) -> None:
         if set(row) == {"sweep"}:
             if not isinstance(row["sweep"], dict):
-                raise FileFormatError(path, line, "`sweep` must be an object")
-            sweep = row["sweep"]
-            continue
-        recording = _recording(path, line, row, sweep)
-        if recording.group is not None:
-            groups.add(recording.group)
-        if group is not None and recording.group != group:
-            continue
+                raise FileFormatError(self.path, line, "`sweep` must be an object")
+            self.sweep = row["sweep"]
+            return
+        self.has.update(dict.fromkeys(row))
+        for part, name in list(self.missing.items()):
+            if at(row, name) is not None or _is_in_a_sample(row, name):
+                del self.missing[part]
+        columns = columns_of(row, self.layout)
+        self.said.update(dict.fromkeys(columns.unusual()))
+        samples = None if columns.samples is None else at(row, columns.samples)
+        is_long = columns.is_long or (columns.samples is None and self._is_answer_alone(row, columns))
+        if samples is not None and columns.samples in SAMPLE_LISTS and not isinstance(samples, list | str):
+            raise FileFormatError(self.path, line, f"`{columns.samples}` must be a list")
+        recording = self._problem(line, row, columns, is_long=is_long)
         key = recording.id, recording.group
-        if key in found:
-            raise FileFormatError(path, line, f"problem {recording.id!r} was already on line {found[key].line}")
-        found[key] = recording
-    if group is not None and not found:
-        raise FileFormatError(
-            path, None, f"no row has the model {group!r}; it has {', '.join(sorted(groups)) or 'none'}"
+        if is_long:
+            told = {part: at(row, name) for part in SAMPLE_PARTS if (name := getattr(columns, part)) is not None}
+            sample = sample_of(self.path, line, "", {**told, "text": samples})
+            if key in self.long:
+                self._agrees(line, recording, self.found[key])
+                self.long[key].append(sample)
+                return
+            self.long[key] = [sample]
+        elif isinstance(samples, list):
+            recording = replace(recording, samples=self._listed(line, row, columns, samples))
+        elif (answers := self._beside("answer", row, columns)) is not None:
+            recording = replace(recording, samples=self._listed(line, row, columns, [None] * len(at(row, answers))))
+        if key in self.found:
+            raise FileFormatError(
+                self.path, line, f"problem {recording.id!r} was already on line {self.found[key].line}"
+            )
+        self.found[key] = recording
+
+    @staticmethod
+    def _is_answer_alone(row: Mapping[str, Any], columns: Columns) -> bool:
+        """Whether a row has a sample's answer and not its text."""
+        return columns.answer is not None and not isinstance(at(row, columns.answer), list)
+
+    def _problem(self, line: int, row: dict[str, Any], columns: Columns, *, is_long: bool) -> Recording:
+        told = None if columns.prompt is None else prompt_of(at(row, columns.prompt))
+        if told is not None and columns.context is not None and isinstance(row[columns.context], str):
+            about = row[columns.context]
+            told = f"{told}\n{about}" if columns.context.lower() == "input" else f"{about}\n{told}"
+        id = None if columns.id is None else text_of(at(row, columns.id))
+        counts = _counts(self.path, line, row)
+        told = told if told is not None and told.strip() else id
+        if told is None and counts is None:
+            has = ", ".join(map(str, row)) or "nothing"
+            what = "no prompt: a row needs a `prompt` (or a `question` or `problem_id`)"
+            uncounted = "for counts there is no column 'n_samples' either"
+            raise FileFormatError(
+                self.path, line, f"{what}, or name its column with --prompt; {uncounted}; it has {has}"
+            )
+        group = None if columns.model is None else text_of(at(row, columns.model))
+        if id is None:
+            id = f"line {self.first_lines.setdefault((told or '', group), line) if is_long else line}"
+        outcomes = row.get("outcomes", {})
+        if not isinstance(outcomes, dict):
+            raise FileFormatError(self.path, line, "`outcomes` must be an object with one entry a strategy")
+        return Recording(
+            id,
+            told,
+            self._gold(line, row, columns),
+            results={name: _result(self.path, line, name, outcome) for name, outcome in outcomes.items()},
+            counts=counts,
+            group=group,
+            strategy=text_of(row.get("strategy")),
+            line=line,
+            about=_about(self.path, line, row, self.sweep),
+            sweep=self.sweep,
         )
-    if not found:
-        raise FileFormatError(path, None, "no problems in it")
-    return list(found.values())
+
+    def _gold(self, line: int, row: Mapping[str, Any], columns: Columns) -> str | None:
+        gold = None if columns.gold is None else at(row, columns.gold)
+        if isinstance(gold, list):
+            if len(gold) > 1:
+                raise FileFormatError(self.path, line, f"`{columns.gold}` has {len(gold)} gold answers: give one")
+            gold = gold[0] if gold else None
+        return text_of(gold)
+
+    def _agrees(self, line: int, recording: Recording, first: Recording) -> None:
+        for what, one, other in (
+            ("prompt", recording.prompt, first.prompt),
+            ("gold answer", recording.gold, first.gold),
+        ):
+            if one != other:
+                raise FileFormatError(
+                    self.path, line, f"another {what} than on line {first.line} for problem {recording.id!r}"
+                )
+
+    @staticmethod
+    def _beside(part: str, row: Mapping[str, Any], columns: Columns) -> str | None:
+        """The column of a list that tells this of each of a problem's samples."""
+        names = (getattr(columns, part), *PLURALS.get(part, ()))
+        others = (columns.gold, columns.samples, None)
+        return next((name for name in names if name not in others and isinstance(at(row, name), list)), None)
+
+    def _listed(
+        self, line: int, row: Mapping[str, Any], columns: Columns, samples: Sequence[Any]
+    ) -> tuple[RecordedSample, ...]:
+        """The samples of a list: objects, or texts with what is told of them in lists as long as theirs."""
+        beside: dict[str, list[Any]] = {}
+        for part in SAMPLE_PARTS:
+            name = self._beside(part, row, columns)
+            if name is not None:
+                beside[part] = at(row, name)
+                if len(beside[part]) != len(samples):
+                    what = f"`{name}` has {len(beside[part])} entries for {len(samples)} samples"
+                    raise FileFormatError(self.path, line, what)
+        found = []
+        for place, sample in enumerate(samples):
+            told = {part: values[place] for part, values in beside.items()}
+            if isinstance(sample, dict):
+                told |= self._inside(sample)
+                if "text" not in told and "answer" not in told:
+                    raise FileFormatError(self.path, line, f"sample {place} has neither `text` nor `final_answer`")
+            else:
+                told["text"] = sample
+            found.append(sample_of(self.path, line, f"sample {place}: ", told))
+        return tuple(found)
+
+    def _inside(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        """What an object says of a sample, by its parts."""
+        named = self.layout.named
+        told: dict[str, Any] = {}
+        for part, names in INSIDE.items():
+            wanted = (named[part],) if part in named else names
+            name = next((name for name in wanted if at(sample, name) is not None), None)
+            if name is not None:
+                told[part] = at(sample, name)
+            elif any(name in sample for name in wanted):
+                told[part] = None
+        return told
+
+    def _put_together(self) -> None:
+        """Where each row of one sample has an id of its own and prompts come up again, the prompt is the problem."""
+        if "id" in self.layout.named or any(len(samples) > 1 for samples in self.long.values()):
+            return
+        by_prompt: dict[tuple[str | None, str | None], list[Recording]] = {}
+        for key in self.long:
+            one = self.found[key]
+            by_prompt.setdefault((one.prompt, one.group), []).append(one)
+        if len(by_prompt) == len(self.long):
+            return
+        for first, *others in by_prompt.values():
+            for one in others:
+                self._agrees(one.line or 0, one, first)
+                del self.found[one.id, one.group]
+            samples = tuple(sample for one in (first, *others) for sample in one.samples)
+            self.found[first.id, first.group] = replace(first, samples=samples)
+        self.said["rows of one prompt as samples of one problem"] = None
+
+    def done(self, group: str | None, *, needs_scores: bool) -> Read:
+        for key, samples in self.long.items():
+            self.found[key] = replace(self.found[key], samples=tuple(samples))
+        self._put_together()
+        recordings = [one for one in self.found.values() if group is None or one.group == group]
+        groups = sorted({one.group for one in self.found.values() if one.group is not None})
+        if group is not None and not recordings:
+            raise FileFormatError(
+                self.path, None, f"no row has the model {group!r}; it has {', '.join(groups) or 'none'}"
+            )
+        if not recordings:
+            raise FileFormatError(self.path, None, "no problems in it")
+        for part, name in self.missing.items():
+            raise FileFormatError(self.path, None, f"no column {name!r} for --{part}; it has {', '.join(self.has)}")
+        notes = [f"{self.path.name}: read {', '.join(self.said)}"] if self.said else []
+        return self._sound(recordings, notes, needs_scores=needs_scores)
+
+    def _sound(self, recordings: list[Recording], notes: list[str], *, needs_scores: bool) -> Read:
+        """With scores in [0, 1] and sound log-probabilities. Raises `FileFormatError` for scores that are not."""
+        span = self.layout.range
+        raw = [s.score for one in recordings for s in one.samples if s.score is not None]
+        low, high = span or (0.0, 1.0)
+        n_outside = sum(not low <= score <= high for score in raw)
+        if n_outside and needs_scores and span is None:
+            raise _undeclared(self.path, recordings, raw)
+        if n_outside:
+            notes.append(
+                f"{self.path.name}: {n_outside} of {len(raw)} scores are outside {low:g} to {high:g}: unscored"
+            )
+        n_clamped = sum(
+            s.logprob is not None and not s.logprob > LEAST_LOGPROB for one in recordings for s in one.samples
+        )
+        if n_clamped:
+            notes.append(f"{self.path.name}: {n_clamped} log-probabilities are clamped or no numbers: taken as unknown")
+        if span is None and not n_clamped and not n_outside:
+            return Read(recordings, notes)
+
+        def sound(sample: RecordedSample) -> RecordedSample:
+            score, logprob = sample.score, sample.logprob
+            return replace(
+                sample,
+                score=(score - low) / (high - low) if score is not None and low <= score <= high else None,
+                logprob=logprob if logprob is not None and logprob > LEAST_LOGPROB else None,
+            )
+
+        return Read([replace(one, samples=tuple(map(sound, one.samples))) for one in recordings], notes)
 
 
-def _recording(path: Path, line: int, row: dict[str, Any], sweep: Mapping[str, Any]) -> Recording:
-    prompt = row.get("prompt", row.get("question", row.get("problem_id")))
-    if prompt is None or not str(prompt).strip():
-        raise FileFormatError(path, line, "no prompt: a row needs a `prompt` (or a `question` or `problem_id`)")
-    samples = row.get("samples", [])
-    if not isinstance(samples, list):
-        raise FileFormatError(path, line, "`samples` must be a list")
-    outcomes = row.get("outcomes", {})
-    if not isinstance(outcomes, dict):
-        raise FileFormatError(path, line, "`outcomes` must be an object with one entry a strategy")
-    return Recording(
-        str(row.get("problem_id", row.get("id", f"line {line}"))),
-        str(prompt),
-        _text(row.get("answer")),
-        tuple(_sample(path, line, i, sample) for i, sample in enumerate(samples)),
-        results={name: _result(path, line, name, outcome) for name, outcome in outcomes.items()},
-        group=_text(row.get("model")),
-        strategy=_text(row.get("strategy")),
-        line=line,
-        about=_about(path, line, row, sweep),
-        sweep=sweep,
+SAMPLE_PARTS = ("answer", "correct", "score", "tokens", "logprob")
+PLURALS = {
+    "answer": ("final_answers", "extracted_answers", "predicted_answers", "answers", "predictions", "preds"),
+    "correct": ("corrects", "is_corrects", "correctness"),
+    "score": ("scores", "rm_scores", "rewards"),
+}
+"""Columns of lists beside a list of samples."""
+INSIDE = {
+    "text": TEXTS, "answer": ANSWERS, "correct": CORRECTS, "score": SCORES, "tokens": TOKENS, "logprob": LOGPROBS,
+}  # fmt: skip
+
+
+def _is_in_a_sample(row: Mapping[str, Any], name: str) -> bool:
+    lists = (value for value in row.values() if isinstance(value, list))
+    return any(isinstance(entry, dict) and at(entry, name) is not None for entries in lists for entry in entries)
+
+
+def _undeclared(path: Path, recordings: Sequence[Recording], raw: Sequence[float]) -> FileFormatError:
+    """The refusal of scores that are none in [0, 1]."""
+    one, place, score = next(
+        (one, i, sample.score)
+        for one in recordings
+        for i, sample in enumerate(one.samples)
+        if sample.score is not None and not 0 <= sample.score <= 1
     )
+    known = [score for score in raw if math.isfinite(score)]
+    run = f" (they run from {min(known):g} to {max(known):g})" if known else ""
+    return FileFormatError(
+        path,
+        one.line,
+        f"sample {place}: the score {score:g} is not in [0, 1]{run}: declare their range with --score-range LOW,HIGH, "
+        "and what is outside it counts as no score",
+    )
+
+
+def _counts(path: Path, line: int, row: Mapping[str, Any]) -> Counts | None:
+    """How many samples there are and are correct, where a row tells nothing but these."""
+    if "n_samples" not in row or "n_correct" not in row:
+        return None
+    try:
+        n, n_correct = int(row["n_samples"]), int(row["n_correct"])
+    except (TypeError, ValueError):
+        raise FileFormatError(path, line, "n_samples and n_correct must be whole numbers") from None
+    if not 0 <= n_correct <= n or n < 1:
+        raise FileFormatError(path, line, f"{n_correct} correct of {n} samples cannot be")
+    return Counts(n, n_correct)
 
 
 def _about(path: Path, line: int, row: Mapping[str, Any], sweep: Mapping[str, Any]) -> Mapping[str, str]:
@@ -80,33 +331,6 @@ def _about(path: Path, line: int, row: Mapping[str, Any], sweep: Mapping[str, An
         if not isinstance(value, str | None):
             raise FileFormatError(path, line, f"`{name}` must be text, not {value!r}")
     return {name: value for name, value in told.items() if value is not None}
-
-
-def _sample(path: Path, line: int, place: int, sample: Any) -> RecordedSample:
-    if not isinstance(sample, dict) or not ("text" in sample or "final_answer" in sample):
-        raise FileFormatError(path, line, f"sample {place} has neither `text` nor `final_answer`")
-    correct = sample.get("correct")
-    if correct is not None and not isinstance(correct, (bool, int)):
-        raise FileFormatError(path, line, f"sample {place}: `correct` must be true or false, not {correct!r}")
-    score = next((sample[name] for name in SCORE_FIELDS if sample.get(name) is not None), None)
-    if score is not None and not isinstance(score, (int, float)):
-        raise FileFormatError(path, line, f"sample {place}: a score must be a number, not {score!r}")
-    tokens = sample.get("output_tokens")
-    if tokens is not None and (not isinstance(tokens, int) or tokens < 0):
-        raise FileFormatError(path, line, f"sample {place}: `output_tokens` must be a whole number, not {tokens!r}")
-    logprob = sample.get("logprob")
-    if logprob is not None and not isinstance(logprob, (int, float)):
-        raise FileFormatError(path, line, f"sample {place}: `logprob` must be a number, not {logprob!r}")
-    answer = _text(sample.get("final_answer"))
-    text = sample.get("text")
-    return RecordedSample(
-        text=answer or "" if text is None else str(text),
-        answer=answer,
-        correct=None if correct is None else bool(correct),
-        score=None if score is None else float(score),
-        output_tokens=tokens,
-        logprob=None if logprob is None else float(logprob),
-    )
 
 
 def _result(path: Path, line: int, name: str, row: Any) -> Result:
@@ -122,16 +346,8 @@ def _result(path: Path, line: int, name: str, row: Any) -> Result:
         raise FileFormatError(path, line, f"the outcome of {name!r} is not as a sweep writes it: {error!r}") from error
 
 
-def _text(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
 def row_of(recording: Recording) -> dict[str, Any]:
-    """A graded recording as a row that `read_recordings` reads again."""
+    """A graded recording as a row that `read` reads again."""
     return {
         "problem_id": recording.id,
         "prompt": recording.prompt,

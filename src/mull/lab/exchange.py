@@ -16,10 +16,11 @@ from mull.bank.keys import digest, question
 from mull.bank.schema import asked_of, draw_row, meta, question_row, sample_of, unpacked, verdict_of, verdict_row
 from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, UsageError
-from mull.files.lines import read_jsonl
+from mull.files.columns import EXPORTED, Layout
 from mull.files.logs import formats
 from mull.files.recording import RecordedSample, Recording, Settings
-from mull.files.records import read_recordings
+from mull.files.records import PLAIN, read
+from mull.files.tables import read_rows, suffix_of
 from mull.models.banked import BankedModel
 from mull.types import Behaviour, Cost, Finish, Message, Model, Params, Preference, Prompt, Sample, Score, Verdict
 
@@ -39,6 +40,7 @@ class Filing:
     params: Params = field(default_factory=lambda: Params(max_tokens=400))
     seed: int = 0
     given: frozenset[str] = frozenset()
+    layout: Layout = PLAIN
 
     def params_of(self, told: Settings) -> Params:
         """The parameters under which samples that were drawn with these settings are filed."""
@@ -51,15 +53,15 @@ def take_in(
 ) -> care.Taken:
     """Imports a file: an export of a bank, recorded samples or another tool's log.
 
-    An export comes in as another bank would (`care.merge`). Of all else each sample becomes the next draw of its
-    question, as the file tells that it was asked; a file that was taken in before, under the same, is not taken in
-    again. `say` is told what a log left out and what it was filed under. Raises `FileFormatError`.
+    An export, JSONL or Parquet, comes in as another bank would (`care.merge`). Of all else each sample becomes the next
+    draw of its question, as the file tells that it was asked; a file that was taken in before, under the same, is not
+    taken in again. `say` is told what a log left out and what it was filed under. Raises `FileFormatError`.
     """
     if not path.exists():
         raise FileFormatError(path, None, "there is no such file")
     if _is_export(path):
         return _exported(bank, path, tick)
-    recordings, is_log = _recordings(path, say)
+    recordings, is_log = _recordings(path, filing.layout, say)
     rows = list(_filed(path, recordings, filing))
     model = None if filing.model is None else filing.model.identity
     under: dict[str, Any] = {"model": model, "params": asdict(filing.params), "seed": filing.seed}
@@ -91,11 +93,14 @@ def _content(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:40]
 
 
-def _recordings(path: Path, say: Callable[[str], None]) -> tuple[list[Recording], bool]:
+def _recordings(path: Path, layout: Layout, say: Callable[[str], None]) -> tuple[list[Recording], bool]:
     """All of a file, and whether it is another tool's log."""
-    log = formats.read(path)
+    log = None if layout.named else formats.read(path)
     if log is None:
-        return read_recordings(path), False
+        found = read(path, None, layout)
+        for note in found.notes:
+            say(note)
+        return found.recordings, False
     for note in log.notes:
         say(note)
     return log.recordings, True
@@ -139,9 +144,9 @@ def _sample(prompt: Prompt, sample: RecordedSample) -> Sample:
 
 
 def _is_export(path: Path) -> bool:
-    if path.is_dir() or not path.name.endswith((".jsonl", ".gz")):
+    if path.is_dir() or suffix_of(path) not in (".jsonl", ".parquet"):
         return False
-    first = next(read_jsonl(path), None)
+    first = next(read_rows(path), None)
     return first is None or "asked" in first[1] or "verdict" in first[1]  # of nothing, nothing is exported
 
 
@@ -158,11 +163,12 @@ def _exported(bank: SqlBank, path: Path, tick: Tick) -> care.Taken:
             rows.clear()
         tick()
 
-    for line, row in read_jsonl(path):
+    for line, row in read_rows(path):
         try:
             if "verdict" in row:
                 judged.append(verdict_row(row["verdict"], row["judged_by"], _verdict(row)))
             else:
+                row = _unflat(row) if set(row) >= EXPORTED else row
                 key = digest(row["asked"])
                 asked.append(question_row(key, row["asked"]))
                 drawn += [draw_row(key, _drawn(row["asked"], sample)) for sample in row["samples"]]
@@ -172,6 +178,14 @@ def _exported(bank: SqlBank, path: Path, tick: Tick) -> care.Taken:
             put()
     put()
     return taken
+
+
+def _unflat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the Parquet export as a line of the JSONL one, with one draw."""
+    alternatives = None if row["alternatives"] is None else json.loads(row["alternatives"])
+    cost = {name: row[name] for name in Cost.__annotations__}
+    sample = {**row, "final_answer": row["answer"], "cost": cost, "alternatives": alternatives}
+    return {"asked": json.loads(row["asked"]), "samples": [sample]}
 
 
 def _drawn(asked: Mapping[str, Any], row: Mapping[str, Any]) -> Sample:

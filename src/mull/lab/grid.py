@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +11,8 @@ from typing import NamedTuple
 
 from mull import cost
 from mull.bank import Bank
-from mull.files.recording import RecordedSample, Recording, Result
-from mull.replies.answers import classes_now
+from mull.files.recording import RecordedSample, Recording, Result, mean_logprob
+from mull.replies.answers import answer_of, classes_now
 from mull.run import Run, Strategy
 from mull.stats.intervals import Interval, wilson
 from mull.stats.paired import Paired, compare
@@ -34,6 +33,8 @@ from mull.types import (
     Verifier,
 )
 
+SHOWN = 60
+"""Characters of a reply that a message shows."""
 N_AT_ONCE = 64
 """Problems under way at the same time: enough to keep a batching model busy."""
 
@@ -98,7 +99,7 @@ def recorded(
 
 
 def _recorded(sample: Sample, grade: Grade, score: float | None) -> RecordedSample:
-    logprob = math.fsum(sample.logprobs) / len(sample.logprobs) if sample.logprobs else None
+    logprob = mean_logprob(sample.logprobs)
     return RecordedSample(sample.reply, sample.answer, grade.correct, score, sample.cost.output_tokens, logprob)
 
 
@@ -148,6 +149,20 @@ def result(cell: Cell) -> Result:
         cell.spent,
         dict(cell.outcome.notes),
     )
+
+
+def unread(cells: Sequence[Cell]) -> list[str]:
+    """The fault of a sweep in which no draw of any strategy has an answer that can be read."""
+    drawn = [(cell.problem, sample) for cell in cells for sample in cell.outcome.candidates if sample.error is None]
+    if not drawn or any(cell.outcome.answer is not None for cell in cells):
+        return []
+    if any(answer_of(problem, sample) is not None for problem, sample in drawn):
+        return []
+    problem, sample = drawn[0]
+    return [
+        f"no draw has an answer that can be read as {problem.kind.value}; the first, on {problem.id!r}, ends "
+        f"{sample.reply.strip()[-SHOWN:]!r}"
+    ]
 
 
 async def grade(task: Task, problem: Problem, outcome: Outcome) -> Grade:

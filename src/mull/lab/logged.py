@@ -18,6 +18,11 @@ def with_answers(recording: Recording) -> Recording:
     return replace(recording, samples=tuple(samples))
 
 
+def _without_answers(recording: Recording) -> Recording:
+    """The recording of replies that have no answers to compare."""
+    return replace(recording, samples=tuple(replace(sample, answer="") for sample in recording.samples))
+
+
 def source_of_log(path: Path, log: Log) -> Source:
     """A tool's log by group, graded. Raises `FileFormatError` where nothing says which draws are right.
 
@@ -39,7 +44,7 @@ def source_of_log(path: Path, log: Log) -> Source:
     if n_ungraded:
         what = "replies have no verdict of their own: each was compared with its target"
         notes.append(f"{path.name}: {n_ungraded} {what}")
-    source = source_of(path, [with_answers(one) for one in log.recordings] if log.votes else log.recordings)
+    source = source_of(path, list(map(with_answers if log.votes else _without_answers, log.recordings)))
     for group in source.groups.values():
         counted = [_counted(one) for one in group.recordings]
         if n := sum(one.counts is not None for one in counted):

@@ -179,7 +179,9 @@ def by_problem(recordings: Sequence[Recording], ks: Sequence[int], seed: int = 0
     """Each curve that the data can give as [problems, ks]: coverage, worst, and the selectors."""
     n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
     values = {"coverage": pass_at_ks(n, c, ks), "worst": chance_all_within(n, c, ks)}
-    has_answers = all(one.answers for one in recordings)
+    has_answers = all(one.answers for one in recordings) and any(
+        answer is not None for one in recordings for answer in one.answers
+    )
     has_scores = all(any(s is not None for s in one.scores) for one in recordings)
     if has_scores:
         values["best"] = np.array([best_at_k(one.scores, one.correct, ks) for one in recordings])

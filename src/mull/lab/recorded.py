@@ -9,9 +9,13 @@ from typing import Any
 
 from mull import equal
 from mull.errors import FileFormatError
+from mull.files.columns import Layout
 from mull.files.recording import ABOUT, Recording
-from mull.files.records import read_recordings
-from mull.replies.answers import canonical, is_latex, solution_answer
+from mull.files.records import PLAIN, read
+from mull.lab.grid import SHOWN
+from mull.models.recorded import sample_of
+from mull.replies.answers import classes_now
+from mull.tasks.files import gold_of, kind_among, problem_of, solution_note
 from mull.types import AnswerKind
 
 
@@ -30,83 +34,131 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """All that a file tells: its groups by name, the sweeps that wrote it, and what had to be left out."""
+    """All that a file tells: its groups by name, the sweeps that wrote it, and how it was read.
+
+    `notes` say what was chosen or left out. `faults` say what makes figures meaningless: answers that nobody can read.
+    """
 
     path: Path
     groups: dict[str, Group]
     sweeps: list[Mapping[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
 
-def read_recorded(path: Path) -> Source:
-    """A file of recorded samples, a sweep's among them. Raises `FileFormatError` naming the line."""
-    return source_of(path, read_recordings(path))
+def read_recorded(path: Path, layout: Layout = PLAIN) -> Source:
+    """A table of recorded samples, a sweep's output among them. Raises `FileFormatError` naming the line."""
+    found = read(path, None, layout)
+    return source_of(path, found.recordings, layout, found.notes)
 
 
-def source_of(path: Path, recordings: Sequence[Recording]) -> Source:
+def source_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAIN, notes: Sequence[str] = ()) -> Source:
     """Recordings by group, graded. Raises `FileFormatError` naming the line."""
-    groups: dict[str, Group] = {}
-    sweeps: list[Mapping[str, Any]] = []
+    source = Source(path, {}, notes=list(notes))
     for recording in recordings:
         name = recording.group or path.name
-        group = groups.setdefault(name, Group(name, [], recording.sweep.get("task"), recording.about))
+        group = source.groups.setdefault(name, Group(name, [], recording.sweep.get("task"), recording.about))
         if recording.about != group.about:
             raise FileFormatError(path, recording.line, f"{', '.join(ABOUT)} must be the same on all rows of {name!r}")
-        group.recordings.append(graded(path, recording))
-        if recording.sweep and recording.sweep not in sweeps:
-            sweeps.append(recording.sweep)
-    n = sum(_gold(recording) != recording.gold for recording in recordings)
-    notes = (
-        [f"{path}: {n} answers are whole solutions; what follows `####` or is in their last box is taken"] if n else []
-    )
-    return Source(path, groups, sweeps, notes)
+        group.recordings.append(recording)
+        if recording.sweep and recording.sweep not in source.sweeps:
+            source.sweeps.append(recording.sweep)
+    source.notes.extend(solution_note(path, recordings))
+    for group in source.groups.values():
+        source.faults.extend(f"{path.name}: {fault}" for fault in _empty(group))
+        kind = kind_among(group.recordings)
+        graded = [_graded(path, one, kind, layout.answer_pattern) for one in group.recordings]
+        source.faults.extend(f"{path.name}: {fault}" for fault in _unread(group.recordings, graded))
+        source.notes.extend(f"{path.name}: {note}" for note in _never_right(graded))
+        group.recordings[:] = graded
+    return source
 
 
-def answers_of(recording: Recording) -> tuple[AnswerKind, Sequence[str | None]]:
-    """The kind of a recording's answers, and the class of each sample's; whether any is right is not looked at."""
-    given = [_gold(recording), *(s.answer for s in recording.samples)]
-    kind = AnswerKind.MATH if any(text is not None and is_latex(text) for text in given) else AnswerKind.TEXT
-    answers: Sequence[str | None] = [None if s.answer is None else canonical(s.answer, kind) for s in recording.samples]
-    return kind, equal.classes_now(answers) if kind is AnswerKind.MATH else answers
+def answered(recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[Recording]:
+    """The recordings of one group with the class of each sample's answer; whether any is right is not looked at."""
+    kind = kind_among(recordings)
+    return [_answered(one, kind, layout.answer_pattern) for one in recordings]
 
 
-def _gold(recording: Recording) -> str | None:
-    """The gold answer; where that is a whole solution, the answer in it."""
-    return None if recording.gold is None else solution_answer(recording.gold) or recording.gold
+def _answered(recording: Recording, kind: AnswerKind | None, pattern: str | None) -> Recording:
+    if kind is None or not recording.samples:
+        return recording
+    problem = problem_of(recording, kind, pattern)
+    samples = [sample_of(problem.prompt, one) for one in recording.samples]
+    return replace(recording, answers=tuple(classes_now(problem, samples)), kind=kind)
 
 
-def graded(path: Path, recording: Recording) -> Recording:
+def _graded(path: Path, recording: Recording, kind: AnswerKind | None, pattern: str | None) -> Recording:
     """The recording with the class of each sample's answer, and a verdict on each sample.
 
     Raises `FileFormatError` where nothing says whether a sample is right.
     """
-    if not recording.samples:
-        return recording
-    kind, answers = answers_of(recording)
-    told = _gold(recording)
-    gold = None if told is None else canonical(told, kind)
-    if gold is None and any(sample.correct is None for sample in recording.samples):
-        if told is not None:
-            raise FileFormatError(
-                path, recording.line, f"the answer {told[:60]!r} cannot be read: leave it out or mend it"
-            )
-        raise FileFormatError(
-            path,
-            recording.line,
-            "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
-            "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample",
-        )
+    answered = _answered(recording, kind, pattern)
+    if kind is None or all(sample.correct is not None for sample in recording.samples):
+        if any(sample.correct is None for sample in recording.samples):
+            raise _unlabelled(path, recording)
+        return answered
+    gold = gold_of(path, recording, kind)
+    if gold is None:
+        raise _unlabelled(path, recording)
     samples = tuple(
-        replace(s, correct=_is_right(kind, answer, gold)) if s.correct is None else s
-        for s, answer in zip(recording.samples, answers, strict=True)
+        replace(sample, correct=_is_right(kind, answer, gold)) if sample.correct is None else sample
+        for sample, answer in zip(answered.samples, answered.answers, strict=True)
     )
-    return replace(recording, samples=samples, answers=tuple(answers), kind=kind)
+    return replace(answered, samples=samples)
 
 
-def _is_right(kind: AnswerKind, answer: str | None, gold: str | None) -> bool:
+def _unlabelled(path: Path, recording: Recording) -> FileFormatError:
+    return FileFormatError(
+        path,
+        recording.line,
+        "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
+        "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample, or name "
+        "their columns with --gold or --correct",
+    )
+
+
+def _is_right(kind: AnswerKind, answer: str | None, gold: str) -> bool:
     """Whether an answer is the gold; no answer is not right, nor is what nobody could decide."""
-    if answer is None or gold is None:
+    if answer is None:
         return False
     if kind is not AnswerKind.MATH:
         return answer == gold
     return equal.compare_now(gold, answer).is_equal is True
+
+
+def _empty(group: Group) -> list[str]:
+    """The fault of problems whose replies are all empty."""
+    empty = [one for one in group.recordings if one.samples and not any(s.text.strip() for s in one.samples)]
+    if not empty:
+        return []
+    more = f", and so are those of {len(empty) - 1:,} more problems" if len(empty) > 1 else ""
+    return [f"all {empty[0].n} replies to problem {empty[0].id!r} (line {empty[0].line}) are empty{more}"]
+
+
+def _unread(before: Sequence[Recording], graded: Sequence[Recording]) -> list[str]:
+    """The fault of draws that are graded by their answers, and of which none has one."""
+    samples = [sample for one in before for sample in one.samples]
+    is_answered = any(answer is not None for one in graded for answer in one.answers)
+    needs_answers = any(sample.correct is None for sample in samples) and any(s.text.strip() for s in samples)
+    if is_answered or not needs_answers:
+        return []
+    gold = next((one.gold for one in before if one.gold is not None), None)
+    return [
+        f"no draw has an answer that can be read as {graded[0].kind.value}, as the gold answer {gold!r} is; the first "
+        f"ends {samples[0].text.strip()[-SHOWN:]!r}: name the column of answers with --answer, or say with "
+        "--answer-pattern what part of a reply is the answer"
+    ]
+
+
+def _never_right(graded: Sequence[Recording]) -> list[str]:
+    """What is said where draws have answers and none is right: golds may be written in another way."""
+    if any(one.n_correct for one in graded):
+        return []
+    for one in graded:
+        answer = next((answer for answer in one.answers if answer is not None), None)
+        if answer is not None and one.gold is not None:
+            of = "" if one.group is None else f" of {one.group}"
+            said = f"for problem {one.id!r} the gold answer is {one.gold!r} and a draw says {answer!r}"
+            return [f"no draw{of} is right: {said}"]
+    return []

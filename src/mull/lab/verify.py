@@ -12,11 +12,12 @@ from mull.errors import UsageError
 from mull.files.recording import Recording
 from mull.lab.gap import PASSES, Ceiling, ceiling
 from mull.lab.metrics import by_problem
-from mull.replies.answers import is_latex
+from mull.models.recorded import sample_of
 from mull.run.calls import MeteredCalls
 from mull.stats.intervals import Interval
 from mull.stats.ranking import Floats, auc, calibration_error
-from mull.types import AnswerKind, Finish, Problem, Prompt, Sample, Verifier
+from mull.tasks.files import problem_of
+from mull.types import Verifier
 from mull.verifiers.combine import LEAST_VERIFIERS, fit_label_model, isotonic
 
 RECORDED = "recorded"
@@ -64,11 +65,8 @@ async def scored(recordings: Sequence[Recording], verifier: Verifier) -> tuple[l
     for one in recordings:
         if not one.samples:
             raise UsageError(f"{one.id}: a verifier needs the texts of draws, and their verdicts or a gold answer")
-        kind = AnswerKind.MATH if one.gold is not None and is_latex(one.gold) else AnswerKind.TEXT
-        problem = Problem(one.id, Prompt.user(one.prompt or ""), kind)
-        samples = [
-            Sample(problem.prompt, s.text, Finish.STOP, draw=i, answer=s.answer) for i, s in enumerate(one.samples)
-        ]
+        problem = problem_of(one, one.kind)
+        samples = [sample_of(problem.prompt, s, i) for i, s in enumerate(one.samples)]
         scores = await calls.score(verifier, problem, samples)
         why = why or next((s.why for s in scores if s.value is None and s.why), "")
         found.append(one.with_scores([score.value for score in scores]))

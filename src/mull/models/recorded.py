@@ -10,24 +10,40 @@ from functools import cached_property
 from pathlib import Path
 
 from mull.errors import FileFormatError, PromptError, UsageError
+from mull.files.columns import Layout
 from mull.files.logs import formats
-from mull.files.recording import Recording
+from mull.files.recording import RecordedSample, Recording
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 
 DRAW_COST = Cost(1, None, None, 0, None, None, None, None)
 """A recorded draw counts as a call; what its tokens were was not recorded."""
 
 
+def sample_of(prompt: Prompt, recorded: RecordedSample, number: int = 0, seed: int | None = None) -> Sample:
+    """A recorded sample as a draw of this number."""
+    finish = recorded.finish or Finish.STOP
+    return Sample(prompt, recorded.text, finish, DRAW_COST, number, seed, answer=recorded.answer)
+
+
 @dataclass(frozen=True)
 class RecordedModel:
     """Serves the recorded samples of each problem in an order that the seed decides, each once.
 
-    After the last one there are no more draws, as if a budget were spent. `model` picks the rows of one model.
+    After the last one there are no more draws, as if a budget were spent. `model` picks the rows of one model. The
+    other options name columns that do not have usual names, and what scores may be (`LOW,HIGH`), as for `file:`.
     """
 
     path: str
     model: str | None = None
     seed: int = 0
+    id: str | None = None
+    prompt: str | None = None
+    samples: str | None = None
+    gold: str | None = None
+    correct: str | None = None
+    answer: str | None = None
+    score: str | None = None
+    score_range: str | None = None
 
     def __post_init__(self) -> None:
         self._by_prompt  # noqa: B018 - a malformed file is to be refused before anything is drawn
@@ -50,7 +66,7 @@ class RecordedModel:
     @cached_property
     def _by_prompt(self) -> dict[str, Recording]:
         found: dict[str, Recording] = {}
-        for recording in formats.recordings(Path(self.path), self.model):
+        for recording in formats.recordings(Path(self.path), self.model, Layout.of(self)):
             twin = found.setdefault(recording.prompt or "", recording)
             if twin is not recording:
                 raise FileFormatError(
@@ -78,13 +94,4 @@ class RecordedModel:
         order = self._order(recording)
         for draw in draws:
             if draw.number < len(order):
-                recorded = recording.samples[order[draw.number]]
-                yield Sample(
-                    prompt,
-                    recorded.text,
-                    recorded.finish or Finish.STOP,
-                    DRAW_COST,
-                    draw.number,
-                    draw.seed,
-                    answer=recorded.answer,
-                )
+                yield sample_of(prompt, recording.samples[order[draw.number]], *draw)

@@ -30,6 +30,8 @@ from mull.replies.text import (
 )
 from mull.types import AnswerKind, Finish, Problem, Sample
 
+ANSWER_PATTERN = "answer_pattern"
+"""What a problem has `given` where a regular expression says which part of a reply is the answer."""
 MAX_WORDS = 6
 """A line of more words than that is no mathematical answer."""
 _LATEX = re.compile(r"\\[a-zA-Z]{2}|\\[{$%]|\^")
@@ -51,9 +53,23 @@ def answer_of(problem: Problem, sample: Sample) -> str | None:
         return None
     if problem.kind is AnswerKind.CODE:
         return program_of(problem, sample)
+    pattern = problem.given.get(ANSWER_PATTERN)
+    if pattern is not None and sample.answer != sample.text:
+        found = _matched(pattern, sample.reply)
+        return None if found is None else canonical(found, problem.kind)
     if sample.answer is not None:
         return canonical(sample.answer, problem.kind)
     return extract(sample.reply, problem.kind, is_whole=sample.finish is Finish.STOP)
+
+
+def _matched(pattern: str, reply: str) -> str | None:
+    """What the last match of a pattern says: its first group, or the whole of it without one."""
+    last = None
+    for match in re.finditer(pattern, reply):
+        last = match
+    if last is None:
+        return None
+    return last[1] if last.re.groups else last[0]
 
 
 async def classes(problem: Problem, samples: Sequence[Sample]) -> Answers:

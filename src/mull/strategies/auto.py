@@ -13,6 +13,7 @@ from mull.allocate.difficulty import Look, features
 from mull.allocate.policy import HOPELESS, STOP, Policy
 from mull.equal import Answers
 from mull.errors import UsageError
+from mull.files.recording import mean_logprob
 from mull.replies.answers import classes
 from mull.run import Run, Strategy
 from mull.run.needs import deepest, needs_of
@@ -27,8 +28,7 @@ BIGGER = "a bigger model is the better buy"
 
 def look(answer: str | None, sample: Sample, score: Score | None) -> Look:
     """What a draw looks like to a policy."""
-    logprobs = sample.logprobs
-    logprob = math.fsum(logprobs) / len(logprobs) if logprobs else None
+    logprob = mean_logprob(sample.logprobs)
     return Look(answer, None if score is None else score.value, sample.cost.output_tokens, logprob)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from mull.errors import ModelError, UnknownNameError, UsageError
+from mull.files.recording import LEAST_LOGPROB
 from mull.types import Sample
 
 Measure = Literal["lowest", "bottom", "tail", "mean"]
@@ -25,23 +26,25 @@ def of_tokens(sample: Sample, signal: Signal, top: int) -> list[float]:
 
     Means of different numbers of tokens are on different scales, so `top` of them must be there at each place; a
     server may tell one more, the chosen one where it is not among them. Raises `ModelError` where they are not.
+    What a server does not tell (-9999, -inf, NaN) makes no token surer: as a chosen one it is the least likely of all,
+    beside the chosen one it adds nothing.
     """
     if signal == "chosen":
         if sample.logprobs is None:
             raise ModelError(f"a draw came without log-probabilities: {sample.text[:40]!r}")
-        return list(sample.logprobs)
+        return [p if p > LEAST_LOGPROB else LEAST_LOGPROB for p in sample.logprobs]  # NaN is not greater either
     if sample.alternatives is None:
         raise ModelError(f"a draw came without the likeliest tokens beside each: {sample.text[:40]!r}")
     return [_of_place([p for _, p in place], top) for place in sample.alternatives]
 
 
 def _of_place(logprobs: Sequence[float], top: int) -> float:
-    likeliest = sorted(logprobs, reverse=True)[:top]
+    likeliest = sorted((p if p > LEAST_LOGPROB else LEAST_LOGPROB for p in logprobs), reverse=True)[:top]
     if len(likeliest) < top:
         raise ModelError(
             f"the server tells {len(likeliest)} likeliest tokens, and {top} were asked for: take top={len(likeliest)}"
         )
-    return -math.fsum(likeliest) / top
+    return -math.fsum(p for p in likeliest if p > LEAST_LOGPROB) / top
 
 
 def groups(confidences: Sequence[float], window: int) -> list[float]:

@@ -1,17 +1,18 @@
-"""Problem sets from JSONL files, graded against their `answer` or their recorded verdicts."""
+"""Problem sets from tables, graded against their gold answers or their recorded verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from mull import equal
 from mull.errors import FileFormatError, UnknownNameError
+from mull.files.columns import Layout
 from mull.files.recording import Recording
 from mull.files.records import read_recordings
-from mull.replies.answers import answer_of, canonical, is_latex, solution_answer
+from mull.replies.answers import ANSWER_PATTERN, answer_of, canonical, extract, is_latex, solution_answer
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 
 KINDS = {
@@ -20,7 +21,7 @@ KINDS = {
 }  # fmt: skip
 
 
-def kind_of(golds: list[str]) -> AnswerKind:
+def kind_of(golds: Sequence[str]) -> AnswerKind:
     """Numbers if all golds are numbers, choices if all are single letters, mathematics if any is LaTeX, else text."""
     if golds and all(len(gold) == 1 and gold.isalpha() for gold in golds):
         return AnswerKind.CHOICE
@@ -29,20 +30,86 @@ def kind_of(golds: list[str]) -> AnswerKind:
     return AnswerKind.MATH if any(map(is_latex, golds)) else AnswerKind.TEXT
 
 
+def kind_among(recordings: Sequence[Recording]) -> AnswerKind | None:
+    """What the answers of a file look like: its golds, or what was recorded where verdicts make golds needless.
+
+    `None`: there are neither golds nor recorded answers, and replies do not say which part of them is the answer.
+    """
+    samples = [sample for one in recordings for sample in one.samples]
+    recorded = [sample.answer for sample in samples if sample.answer]
+    golds = [gold for one in recordings if (gold := told_gold(one)) is not None]
+    if recorded and (not golds or all(sample.correct is not None for sample in samples)):
+        return kind_of(recorded)
+    if golds:
+        return kind_of(golds)
+    said = [answer for s in samples if (answer := extract(s.text, is_whole=False)) is not None]
+    return kind_of(said) if said and 2 * len(said) >= len(samples) else None
+
+
+def problem_of(recording: Recording, kind: AnswerKind, pattern: str | None = None) -> Problem:
+    """The problem of a recording, without its gold answer."""
+    given = {} if pattern is None else {ANSWER_PATTERN: pattern}
+    return Problem(recording.id, Prompt.user(recording.prompt or recording.id), kind, given)
+
+
+def told_gold(recording: Recording) -> str | None:
+    """The gold answer; where that is a whole solution, the answer in it."""
+    return None if recording.gold is None else solution_answer(recording.gold) or recording.gold
+
+
+def gold_of(path: Path, recording: Recording, kind: AnswerKind) -> str | None:
+    """The gold answer in the form that answers of this kind have. Raises `FileFormatError` for one that has no such."""
+    told = told_gold(recording)
+    gold = None if told is None else canonical(told, kind)
+    if told is not None and gold is None:
+        raise FileFormatError(path, recording.line, _unreadable(told, kind))
+    return gold
+
+
+_NAMES = {AnswerKind.NUMBER: "a number", AnswerKind.CHOICE: "a letter of a choice", AnswerKind.MATH: "mathematics"}
+
+
+def _unreadable(gold: str, kind: AnswerKind) -> str:
+    """What to say of an answer that no reply could ever equal."""
+    if not gold.strip():
+        return "the `answer` is empty: leave it out where there is none"
+    shown = gold if len(gold) <= 60 else gold[:57] + "..."
+    what = f"the answer {shown!r} is not {_NAMES.get(kind, 'text')}"
+    return f"{what}: mend it, leave it out, or compare as text (grading=exact)"
+
+
+def solution_note(path: Path, recordings: Sequence[Recording]) -> list[str]:
+    """What is said of golds that are whole solutions."""
+    n = sum(told_gold(recording) != recording.gold for recording in recordings)
+    what = f"{path}: {n} answers are whole solutions; what follows `####` or is in their last box is taken"
+    return [what] if n else []
+
+
 @dataclass(frozen=True)
 class FileTask:
-    """Rows of `prompt` and `answer` in a JSONL file (`.gz` too), in the order of the file.
+    """Problems with gold answers from JSONL, a JSON list, CSV, TSV (`.gz` too) or Parquet, in the order of the file.
 
     `grading` says how answers are compared: `exact`, `numeric`, `choice`, `math`, or `auto`, which looks at the golds.
     A gold that is a whole solution stands for what follows `####` in it, or is in its last box. One that cannot be read
     as what it is compared as raises `FileFormatError` with its line.
     `model` picks the rows of one model in a file of recordings. A sample whose text was recorded with a
-    verdict is graded by that verdict.
+    verdict is graded by that verdict. `id`, `prompt`, `samples`, `gold`, `correct`, `answer` and `score` name columns
+    that do not have usual names; `score_range` is what scores may be (`LOW,HIGH`); `answer_pattern` is a regular
+    expression whose last match in a reply is the answer.
     """
 
     path: str
     grading: str = "auto"
     model: str | None = None
+    id: str | None = None
+    prompt: str | None = None
+    samples: str | None = None
+    gold: str | None = None
+    correct: str | None = None
+    answer: str | None = None
+    score: str | None = None
+    score_range: str | None = None
+    answer_pattern: str | None = None
 
     def __post_init__(self) -> None:
         if self.grading not in KINDS:
@@ -54,17 +121,12 @@ class FileTask:
                 self.path, None, f"rows of several models: pick one with model=, of {', '.join(models)}"
             )
         for recording in self._recordings:
-            gold = self._golds[recording.id]
-            if gold is not None and canonical(gold, self._kind) is None:
-                raise FileFormatError(self.path, recording.line, _unreadable(gold, self._kind))
+            gold_of(Path(self.path), recording, self._kind)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was made of the file that its user should know."""
-        n = sum(self._golds[recording.id] != recording.gold for recording in self._recordings)
-        if not n:
-            return ()
-        return (f"{self.path}: {n} answers are whole solutions; what follows `####` or is in their last box is taken",)
+        return tuple(solution_note(Path(self.path), self._recordings))
 
     @property
     def name(self) -> str:
@@ -78,49 +140,31 @@ class FileTask:
 
     @cached_property
     def _recordings(self) -> list[Recording]:
-        return read_recordings(Path(self.path), self.model)
+        return read_recordings(Path(self.path), self.model, Layout.of(self))
 
     @cached_property
     def _by_id(self) -> dict[str, Recording]:
         return {recording.id: recording for recording in self._recordings}
 
     @cached_property
-    def _golds(self) -> dict[str, str | None]:
-        """The answers by id; those of whole solutions are read as those of replies are."""
-        return {r.id: None if r.gold is None else solution_answer(r.gold) or r.gold for r in self._recordings}
-
-    @cached_property
     def _kind(self) -> AnswerKind:
-        return KINDS[self.grading] or kind_of([gold for gold in self._golds.values() if gold is not None])
+        return KINDS[self.grading] or kind_among(self._recordings) or AnswerKind.TEXT
 
     def problems(self) -> Iterator[Problem]:
         for recording in self._recordings:
-            yield Problem(recording.id, Prompt.user(recording.prompt or ""), self._kind)
+            yield problem_of(recording, self._kind, self.answer_pattern)
 
     async def grade(self, problem_id: str, sample: Sample) -> Grade:
         recording = self._by_id[problem_id]
         for recorded in recording.samples:
             if recorded.correct is not None and recorded.text == sample.text and recorded.answer == sample.answer:
                 return Grade(recorded.correct, "as recorded")
-        gold = self._golds[problem_id]
+        gold = gold_of(Path(self.path), recording, self._kind)
         if gold is None:
             return Grade(None, f"line {recording.line} has no answer to compare with")
-        problem = Problem(problem_id, sample.prompt, self._kind)
-        answer = answer_of(problem, sample)
+        answer = answer_of(problem_of(recording, self._kind, self.answer_pattern), sample)
         if answer is None:
             return Grade(False, "no answer")
         if self._kind is not AnswerKind.MATH:
-            return Grade(answer == canonical(gold, self._kind))
+            return Grade(answer == gold)
         return Grade(*await equal.compare(gold, answer))
-
-
-_NAMES = {AnswerKind.NUMBER: "a number", AnswerKind.CHOICE: "a letter of a choice", AnswerKind.MATH: "mathematics"}
-
-
-def _unreadable(gold: str, kind: AnswerKind) -> str:
-    """What to say of an answer that no reply could ever equal."""
-    if not gold.strip():
-        return "the `answer` is empty: leave it out where there is none"
-    shown = gold if len(gold) <= 60 else gold[:57] + "..."
-    what = f"the answer {shown!r} is not {_NAMES.get(kind, 'text')}"
-    return f"{what}: mend it, leave it out, or compare as text (grading=exact)"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
+from mull.files.columns import Layout
 from mull.files.lines import read_jsonl
 from mull.files.logs import (
     base,
@@ -25,7 +26,8 @@ from mull.files.logs import (
 )
 from mull.files.logs.base import CONVERT, Log
 from mull.files.recording import Recording
-from mull.files.records import read_recordings
+from mull.files.records import PLAIN, read_recordings
+from mull.files.tables import has_rows, is_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ FORMATS = (
         verifiers.read,
         LINES,
         frozenset({"prompt", "completion", "reward"}),
+        frozenset({"example_id", "task", "metrics"}),
     ),
     Format(
         "verifiers",
@@ -167,12 +170,16 @@ def read(path: Path) -> Log | None:
     if path.suffix == ".eval":
         return inspect_ai.read(path)
     if path.suffix == ".json":
+        if is_lines(path):
+            return None
         content = base.loaded(path)
         if not isinstance(content, dict):
             return None
         found = _marked(path, frozenset(content))
-        if found is None:
+        if found is None and not has_rows(content):
             raise FileFormatError(path, None, _unknown(content))
+        if found is None:
+            return None
         return found.reader(path, content)
     if path.suffix == ".parquet":
         found = _marked(path, tables.columns(path))
@@ -184,14 +191,14 @@ def read(path: Path) -> Log | None:
     return None
 
 
-def recordings(path: Path, group: str | None = None) -> list[Recording]:
+def recordings(path: Path, group: str | None = None, layout: Layout = PLAIN) -> list[Recording]:
     """The problems of a file of recorded samples or of another tool's log, only those of one `group` if it is named.
 
     Raises `FileFormatError` as `read` and `read_recordings` do.
     """
-    log = read(path)
+    log = None if layout.named else read(path)
     if log is None:
-        return read_recordings(path, group)
+        return read_recordings(path, group, layout)
     found = [one for one in log.recordings if group is None or one.group == group]
     if not found:
         groups = sorted({str(one.group) for one in log.recordings})

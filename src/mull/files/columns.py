@@ -1,0 +1,210 @@
+"""Which column of a table holds what: by the names that people use, or as told."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mull.errors import UsageError
+from mull.files.tables import at
+
+IDS = ("problem_id", "id", "unique_id", "task_id", "question_id", "qid", "uid", "uuid", "doc_id", "index", "idx")
+PROMPTS = ("prompt", "question", "problem", "query", "instruction", "input", "messages")
+BESIDE = {"question": ("body", "context", "passage"), "instruction": ("input",)}
+"""What belongs to a prompt of this name: what a question is about, before it; what an instruction is for, after it."""
+REPLIES = (
+    "text", "response", "completion", "generation", "reply", "model_output", "generated_text", "model_response",
+    "raw_output", "output",
+)  # fmt: skip
+"""One reply a row."""
+SAMPLE_LISTS = (
+    "samples", "generations", "responses", "completions", "outputs", "replies", "candidates", "predictions", "texts",
+)  # fmt: skip
+"""All replies to a problem in a list."""
+SAMPLES = (*SAMPLE_LISTS, *REPLIES)
+GOLDS = (
+    "gold", "gold_answer", "golden_answer", "ground_truth", "groundtruth", "correct_answer", "reference_answer",
+    "expected_answer", "expected", "gt_answer", "gt", "answer_key", "answerkey", "target", "label", "reference",
+    "reward_model.ground_truth",
+)  # fmt: skip
+SOLUTIONS = ("solution",)
+TEXTS = (
+    "text", "response", "completion", "generation", "reply", "output", "content", "message", "generated_text",
+    "model_output",
+)  # fmt: skip
+"""A reply inside an object of a list of samples."""
+ANSWERS = (
+    "final_answer", "extracted_answer", "predicted_answer", "parsed_answer", "model_answer", "extracted", "prediction",
+    "pred",
+)  # fmt: skip
+CORRECTS = ("correct", "is_correct", "passed", "is_right", "right")
+SCORES = ("score", "rm_score", "reward", "verifier_score", "prm_score")
+TOKENS = ("output_tokens", "completion_tokens", "n_tokens", "num_tokens")
+LOGPROBS = ("logprob", "mean_logprob", "avg_logprob")
+MODELS = ("model", "model_name", "model_id")
+NATIVE = {
+    "problem_id", "id", "prompt", "question", "samples", "text", "answer", "final_answer", "correct", "score",
+    "rm_score", "output_tokens", "logprob", "model",
+}  # fmt: skip
+"""Names that mull itself writes: nothing needs to be said of them."""
+EXPORTED = {"key", "asked", "draw", "text"}
+"""Columns that tell mull's own Parquet export, whose `answer` is the draw's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which columns hold what, and how values are meant; `None`: by the usual names, and as they are.
+
+    `samples` is a column of one reply a row, or of a list of a problem's replies, texts or objects. A name may be a
+    path with dots into objects. `score_range` is the range of the file's scores, `LOW,HIGH`: they are mapped to
+    [0, 1], and those outside it count as no score. `answer_pattern` is a regular expression whose last match in a
+    reply is the answer: its first group, or the whole of it.
+    """
+
+    id: str | None = None
+    prompt: str | None = None
+    samples: str | None = None
+    gold: str | None = None
+    correct: str | None = None
+    answer: str | None = None
+    score: str | None = None
+    score_range: str | None = None
+    answer_pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        self.range  # noqa: B018 - refused before any file is read
+        if self.answer_pattern is not None:
+            try:
+                re.compile(self.answer_pattern)
+            except re.error as error:
+                raise UsageError(f"--answer-pattern is no regular expression: {error}") from error
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The lowest and the highest score that there may be."""
+        if self.score_range is None:
+            return None
+        try:
+            low, high = map(float, self.score_range.split(","))
+        except ValueError:
+            low, high = math.nan, math.nan
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise UsageError(f"--score-range takes two numbers LOW,HIGH, the lower one first, not {self.score_range!r}")
+        return low, high
+
+    @classmethod
+    def of(cls, options: object) -> Layout:
+        """The layout that a task's or a model's options of the same names tell."""
+        return cls(**{f.name: getattr(options, f.name) for f in fields(cls) if hasattr(options, f.name)})
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """The columns that are told, by what they hold."""
+        parts = ("id", "prompt", "samples", "gold", "correct", "answer", "score")
+        return {part: name for part in parts if (name := getattr(self, part)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a row, each by its name in the file; `None`: there is none. `is_long`: it has one reply."""
+
+    is_long: bool
+    id: str | None
+    prompt: str | None
+    context: str | None
+    samples: str | None
+    gold: str | None
+    correct: str | None
+    answer: str | None
+    score: str | None
+    tokens: str | None
+    logprob: str | None
+    model: str | None
+
+    def unusual(self) -> list[str]:
+        """What to say of columns whose names are not mull's own."""
+        said = {
+            "id": self.id, "prompt": self.prompt, "context": self.context, "samples": self.samples,
+            "gold answer": self.gold, "verdict": self.correct, "sample's answer": self.answer, "score": self.score,
+            "tokens": self.tokens, "model": self.model,
+        }  # fmt: skip
+        return [f"`{name}` as the {what}" for what, name in said.items() if name is not None and name not in NATIVE]
+
+
+def columns_of(row: Mapping[str, Any], layout: Layout) -> Columns:
+    """The columns of a row: those that are named, and of the rest the first of the usual names that has a value."""
+    named = layout.named
+    by_name = {_plain(name): name for name in reversed(list(row)) if row[name] is not None}
+    taken = set(named.values())
+
+    def usual(*names: str) -> str | None:
+        for name in names:
+            found = by_name.get(name)
+            if found is None and "." in name and at(row, name) is not None:
+                found = name
+            if found is not None and found not in taken:
+                return found
+        return None
+
+    def role(part: str, names: Sequence[str]) -> str | None:
+        if part in named:
+            return named[part] if at(row, named[part]) is not None else None
+        return usual(*names)
+
+    def take(part: str, names: Sequence[str]) -> str | None:
+        name = role(part, names)
+        if name is not None:
+            taken.add(name)
+        return name
+
+    is_export = set(row) >= EXPORTED
+    samples = take("samples", SAMPLES) or _empty_reply(row, named)
+    is_long = samples is not None and not isinstance(at(row, samples), list)
+    samples = samples or _choices(row, taken)
+    # In a row of one reply `answer` is the reply's own, where the gold has a name that cannot be mistaken.
+    golds = () if is_export else (*GOLDS, "answer", *SOLUTIONS) if is_long else ("answer", *GOLDS, *SOLUTIONS)
+    gold = take("gold", golds)
+    prompt = take("prompt", PROMPTS)
+    beside = BESIDE.get(_plain(prompt), ()) if prompt is not None and "prompt" not in named else ()
+    correct, answer = role("correct", CORRECTS), role("answer", (*ANSWERS, "answer") if is_long else ANSWERS)
+    is_graded = correct is not None and not isinstance(at(row, correct), list)
+    if samples is None and is_graded and answer is None and "gold" not in named and gold is not None:
+        answer, gold = gold, None  # what was graded is a sample's answer
+    if samples is None and gold is None and correct is None and "answer" not in named:
+        gold, answer = answer, None  # an answer that nobody gave is the problem's own
+    return Columns(
+        is_long,
+        role("id", (*IDS, "key") if is_export else IDS),
+        prompt,
+        usual(*beside),
+        samples,
+        gold,
+        correct,
+        answer,
+        role("score", SCORES),
+        usual(*TOKENS),
+        usual(*LOGPROBS),
+        usual(*MODELS),
+    )
+
+
+def _choices(row: Mapping[str, Any], taken: set[str]) -> str | None:
+    """`choices` as chat APIs answer with them, and not those of a question."""
+    told = row.get("choices")
+    is_reply = isinstance(told, list) and bool(told) and all(isinstance(c, dict) and "message" in c for c in told)
+    return "choices" if is_reply and "choices" not in taken else None
+
+
+def _empty_reply(row: Mapping[str, Any], named: Mapping[str, str]) -> str | None:
+    """The column of one reply a row that is there and is empty."""
+    if "samples" in named:
+        return named["samples"] if named["samples"] in row else None
+    taken = set(named.values())
+    return next((name for name in row if _plain(name) in REPLIES and name not in taken), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s\-]+", "_", name.strip().lower())

@@ -1,0 +1,181 @@
+"""Tables that people keep: JSON lines, JSON lists, CSV, TSV and Parquet, as rows with the line that each is on."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mull.errors import FileFormatError, UsageError
+from mull.files.lines import read_jsonl
+
+Row = tuple[int, dict[str, Any]]
+"""A row with its line; rows of JSON lists and of Parquet are counted from 1."""
+LONGEST_CELL = 2**30
+DELIMITERS = ",;\t"
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a table, by the end of its name; `.gz` too. Raises `FileFormatError` with the line."""
+    suffix = suffix_of(path)
+    if suffix == ".parquet":
+        return _parquet(path)
+    if suffix in (".csv", ".tsv"):
+        return _delimited(path, "\t" if suffix == ".tsv" else None)
+    if suffix == ".json" or _first_character(path) == "[":
+        return _json(path)
+    return read_jsonl(path)
+
+
+def suffix_of(path: Path) -> str:
+    """The end of a file's name in lower case, without `.gz`."""
+    name = path.name.lower()
+    return Path(name.removesuffix(".gz")).suffix
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileFormatError(path, None, f"not UTF-8 text: {error.reason}") from error
+    except (OSError, EOFError) as error:
+        raise FileFormatError(path, None, f"cannot be read: {error}") from error
+
+
+def _first_character(path: Path) -> str:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1].decode("ascii", "replace")
+    except (OSError, EOFError) as error:
+        raise FileFormatError(path, None, f"cannot be read: {error}") from error
+
+
+def _json(path: Path) -> Iterator[Row]:
+    """The rows of a JSON list, or of the only list of objects in a JSON object; else the file is lines of JSON."""
+    try:
+        content = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            yield from read_jsonl(path)
+            return
+        raise FileFormatError(path, error.lineno, f"not JSON: {error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise FileFormatError(path, None, "not a table: it is nested too deep") from error
+    if isinstance(content, dict):
+        content = _rows_in(content)
+    if not isinstance(content, list):
+        raise FileFormatError(path, None, f"a list of objects was expected, not {type(content).__name__}")
+    for number, row in enumerate(content, 1):
+        if not isinstance(row, dict):
+            raise FileFormatError(path, number, f"a JSON object was expected, not {type(row).__name__}")
+        yield number, row
+
+
+def is_lines(path: Path) -> bool:
+    """Whether a file's first line is a JSON object and there are more: lines of JSON, whatever the file is called."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            first = file.readline()
+            return first.startswith("{") and isinstance(json.loads(first), dict) and bool(file.readline().strip())
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _rows_in(content: dict[str, Any]) -> list[Any]:
+    """The rows of a JSON object: of its only list of objects, of objects by id, of columns, or the object itself."""
+    values = list(content.values())
+    if is_row(content):
+        if all(isinstance(value, dict) for value in values):  # by column and then by row, as pandas writes it
+            return [{name: column.get(key) for name, column in content.items()} for key in values[0]]
+        return [content]
+    if sum(map(_are_objects, values)) == 1:
+        return list(next(value for value in values if _are_objects(value)))
+    if values and all(isinstance(value, dict) for value in values):
+        return [{"id": id, **row} for id, row in content.items()]
+    return [content]
+
+
+def has_rows(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON object holds a table or is a row of one."""
+    values = list(content.values())
+    is_by_id = bool(values) and all(isinstance(value, dict) and is_row(value) for value in values)
+    return is_row(content) or is_by_id or sum(map(_are_objects, values)) == 1
+
+
+def is_row(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON object has a prompt."""
+    return not {"prompt", "question", "problem"}.isdisjoint(content)
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
+
+
+def _delimited(path: Path, delimiter: str | None) -> Iterator[Row]:
+    """The rows under a header; an empty cell is `None`, and one that is a JSON list or object is read as such."""
+    text = _text(path)
+    csv.field_size_limit(LONGEST_CELL)  # the default is too short for a reply that thinks
+    header = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or max(DELIMITERS, key=header.count))
+    names: list[str] = []
+    line = 1
+    try:
+        for cells in reader:
+            if not names:
+                names = [name.strip() for name in cells]
+                twice = next((name for name in names if names.count(name) > 1), None)
+                if twice is not None:
+                    raise FileFormatError(path, 1, f"two columns have the name {twice!r}")
+            elif cells:
+                if len(cells) != len(names):
+                    what = f"{len(cells)} cells under {len(names)} columns: quote a text that has the separator in it"
+                    raise FileFormatError(path, line, what)
+                yield line, dict(zip(names, map(_cell, cells), strict=True))
+            line = reader.line_num + 1  # where the next row begins: one may have several lines
+    except csv.Error as error:
+        raise FileFormatError(path, reader.line_num, f"cannot be read as a table: {error}") from error
+
+
+def _cell(text: str) -> Any:
+    if not text.strip():
+        return None
+    if text[0] + text.rstrip()[-1] in ("[]", "{}"):
+        try:
+            return json.loads(text)
+        except (json.JSONDecodeError, RecursionError):
+            return text
+    return text
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise UsageError("Parquet needs pyarrow: pip install 'mull[lab]'") from None
+    try:
+        with pq.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches():
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (OSError, pa.ArrowException) as error:
+        raise FileFormatError(path, None, f"cannot be read: {error}") from error
+
+
+def at(row: Mapping[str, Any], name: str) -> Any:
+    """What stands under a name, or under a path of names with dots between them; `None` where there is nothing."""
+    if name in row:
+        return row[name]
+    value: Any = row
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return value
