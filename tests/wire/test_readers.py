@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mull.wire.backoff import retry_after
-from mull.wire.body import Malformed, read_json, read_object
+from mull.wire.body import read_json, read_object
+from mull.wire.faults import Malformed
 from mull.wire.replies import Stream, Usage, error_of, error_text, read_reply, read_usage
 
 ODD: list[Any] = [

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mull.errors import UnknownNameError, UsageError
 from mull.types import Message
@@ -23,10 +23,13 @@ from mull.verifiers.labels import log_masses
 from mull.verifiers.reading import Asked, Reading, Rows, Unscored
 from mull.wire.address import clean_url, read_key
 from mull.wire.body import printable
-from mull.wire.endpoints import Limits, Unusable
+from mull.wire.endpoints import Limits
+from mull.wire.faults import Broken, Refused, Rejected, Unusable
 from mull.wire.kept import kept
-from mull.wire.link import Broken, Link, Refused, Rejected
 from mull.wire.replies import Usage, read_usage
+
+if TYPE_CHECKING:
+    from mull.wire.link import Link
 
 N_ALTERNATIVES = 20
 """Likeliest tokens that are asked for: as many as servers give."""
@@ -85,6 +88,8 @@ class Server:
             raise Unscored(f"{self.base_url}{path}: {error}", isinstance(error, Broken)) from None
 
     def _link(self) -> Link:
+        from mull.wire.link import Link  # an HTTP client is imported where there is something to ask
+
         return Link((self.base_url,), read_key(self.base_url, self.api_key_env), self.limits)
 
 

@@ -6,9 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-
-class Malformed(Exception):
-    """A reply that cannot be used; its text says why."""
+from mull.wire.faults import Malformed
 
 
 def encode(body: Mapping[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mull.wire.backoff import full_jitter
+from mull.wire.faults import Unusable
 
 FLAT = 1.5
 """Latency counts as flat up to this many times the least that an endpoint has shown."""
@@ -92,10 +93,6 @@ class Endpoint:
         self.n_failed += 1
         if self.n_failed >= 3:
             self.resume_at = max(self.resume_at, now + wait)
-
-
-class Unusable(Exception):
-    """No endpoint can be used; says why of each."""
 
 
 class Pool:

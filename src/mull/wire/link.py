@@ -12,8 +12,9 @@ import aiohttp
 from yarl import URL
 
 from mull.wire.backoff import retry_after
-from mull.wire.body import Malformed, encode, printable, read_json
+from mull.wire.body import encode, printable, read_json
 from mull.wire.endpoints import Endpoint, Limits, Pool
+from mull.wire.faults import Broken, Malformed, Refused, Rejected
 from mull.wire.replies import Reply, Stream, error_of, is_overflow, read_reply
 from mull.wire.retries import Attempts
 from mull.wire.secret import Secret
@@ -26,26 +27,6 @@ MANY_BYTES = 16 << 20
 """What a reply may have however short it was asked to be."""
 REFUSALS = {408, 425, 429, 503, 529}
 OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
-
-
-class Refused(Exception):
-    """The server took nothing up, so nothing was spent; `wait` is how long it asks to stay away."""
-
-    def __init__(self, why: str, wait: float | None = None) -> None:
-        super().__init__(why)
-        self.wait = wait
-
-
-class Broken(Exception):
-    """No usable reply came, though one may have been made and may have to be paid for."""
-
-
-class Rejected(Exception):
-    """The server will never answer this request."""
-
-    def __init__(self, why: str, status: int) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 class Link:

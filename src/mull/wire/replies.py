@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mull.wire.body import Malformed, printable, read_json, read_object, word
+from mull.wire.body import printable, read_json, read_object, word
+from mull.wire.faults import Malformed
 
 REASONING = ("reasoning", "reasoning_content", "thinking")
 """What servers call the thought that they tell apart from the text."""

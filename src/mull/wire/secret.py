@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from functools import cached_property
 
 HIDDEN = b"***"
 SHORTEST = 8
@@ -47,7 +48,11 @@ class _Form:
 
     def __init__(self, text: str, written: Callable[[str], str]) -> None:
         self.sign = max(re.findall("[0-9A-Za-z]*", text), key=len).encode()
-        self.pattern = re.compile("".join(map(written, text)).encode())
+        self._text, self._written = text, written
+
+    @cached_property
+    def pattern(self) -> re.Pattern[bytes]:
+        return re.compile("".join(map(self._written, self._text)).encode())  # slow, and needed only by a server's fault
 
 
 def _encodings(key: str) -> list[_Form]:

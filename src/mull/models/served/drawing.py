@@ -13,8 +13,9 @@ from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment, bound
 from mull.models.served.requests import Asked
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
-from mull.wire.endpoints import Endpoint, Unusable
-from mull.wire.link import Broken, Link, Refused, Rejected
+from mull.wire.endpoints import Endpoint
+from mull.wire.faults import Broken, Refused, Rejected, Unusable
+from mull.wire.link import Link
 from mull.wire.replies import Choice, Reply, Usage, share
 from mull.wire.retries import Attempts
 

@@ -13,9 +13,9 @@ from mull.models.served.known import known, save
 from mull.models.served.opened import Opened
 from mull.models.served.prober import Prober
 from mull.types import Purse
-from mull.wire.body import Malformed, read_object, word
-from mull.wire.endpoints import Unusable
-from mull.wire.link import Broken, Link, Refused, Rejected
+from mull.wire.body import printable, read_object, word
+from mull.wire.faults import Broken, Malformed, Refused, Rejected, Unusable
+from mull.wire.link import Link
 
 MOST_CALLS, MOST_TOKENS = 42, 24
 """Requests that finding out takes at most, and tokens of each."""
@@ -108,7 +108,7 @@ async def models_at(deployment: Deployment, link: Link) -> list[str]:
 
 
 def _ids(rows: list[dict[str, Any]]) -> list[str]:
-    return [name for row in rows if (name := word(row.get("id")))]
+    return [name for row in rows if (name := word(row.get("id"))).isprintable() and name]
 
 
 async def _listed(link: Link, url: str) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def check_model(deployment: Deployment, ids: list[str]) -> None:
     """Refuses a model that a server does not list, where it lists any. Raises `UsageError`."""
     if not ids or deployment.served in ids or f"{deployment.served}:latest" in ids:
         return
-    shown = ", ".join(ids[:20]) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
+    shown = ", ".join(name[:60] for name in ids[:20]) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
     raise UsageError(
         f"{UnknownNameError('model', deployment.served, ids)} The server {deployment.urls[0]} has: {shown}"
     )
@@ -164,14 +164,14 @@ async def _kind(deployment: Deployment, link: Link, url: str, rows: list[dict[st
         page = await _page(link, root + backend.version_path) if backend.version_path else {}
         version = page.get(backend.version_field)
         if by_owner is not None or version is not None:
-            return _seen(backend, word(version), deployment.template or template.told(page))
+            return _seen(backend, printable(word(version))[:60], deployment.template or template.told(page))
     page = await _page(link, root + "/openapi.json")
     info, paths = page.get("info"), page.get("paths")
     info, paths = info if isinstance(info, dict) else {}, paths if isinstance(paths, dict) else {}
     title = word(info.get("title"))
     for backend in backends.BACKENDS:
         if backend.openapi and (backend.openapi in title or backend.openapi in paths):
-            version = "" if title == "FastAPI" else word(info.get("version"))
+            version = "" if title == "FastAPI" else printable(word(info.get("version")))[:60]
             return _seen(backend, version, deployment.template)
     return _seen(backends.UNKNOWN, "", deployment.template)
 

@@ -21,8 +21,9 @@ from mull.models.served.requests import COMPLETIONS, ask, bias_fields, merged
 from mull.models.served.tokens import first_token
 from mull.types import Cost, Params, Prompt
 from mull.wire.body import encode
-from mull.wire.endpoints import Endpoint, Unusable
-from mull.wire.link import Broken, Link, Refused, Rejected
+from mull.wire.endpoints import Endpoint
+from mull.wire.faults import Broken, Refused, Rejected, Unusable
+from mull.wire.link import Link
 from mull.wire.replies import Choice, Reply
 
 QUESTIONS = (

@@ -12,6 +12,7 @@ from typing import Any
 
 from mull.errors import FileFormatError, UsageError
 from mull.types import Prompt
+from mull.wire.body import printable
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class ChatTemplate:
             TypeError,
             ValueError,
         ) as error:
-            raise UsageError(f"the chat template cannot be rendered: {error}") from error
+            raise UsageError(f"the chat template cannot be rendered: {printable(str(error))[:300]}") from error
         return str(begun) + prompt.prefix
 
     def without_bos(self, text: str) -> str:

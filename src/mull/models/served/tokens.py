@@ -8,8 +8,9 @@ from mull.errors import ModelError
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment
 from mull.models.served.opened import Opened
-from mull.wire.body import Malformed, encode, read_object
-from mull.wire.link import Broken, Link, Refused, Rejected
+from mull.wire.body import encode, read_object
+from mull.wire.faults import Broken, Malformed, Refused, Rejected
+from mull.wire.link import Link
 
 
 async def first_tokens(here: Opened, texts: Sequence[str], can: Capabilities) -> dict[str, int]:
