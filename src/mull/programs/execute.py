@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,8 +18,8 @@ MAX_BITS = 10_000
 """Longer whole numbers are shown in hexadecimal: Python writes no decimal ones."""
 MAX_ROUNDS = 4
 """Passes over a test whose calls depend on the answers to its earlier ones."""
-LIMITS = Limits(cpu_seconds=4.0, wall_seconds=20.0, memory_bytes=1 << 30)
-"""For one program on all its tests. The clock is generous, for machines are shared; processor time is not."""
+LIMITS = Limits(cpu_seconds=4.0, wall_seconds=20.0, memory_bytes=1 << 30, total_cpu_seconds=4.0)
+"""For one program on all its tests. What it may sleep is generous; processor time is not."""
 TESTER_LIMITS = Limits(cpu_seconds=10.0, wall_seconds=60.0, memory_bytes=1 << 30, reply_bytes=16 << 20)
 
 
@@ -312,25 +311,23 @@ async def evaluate(
     load = f"__mull_load({program!r}, {suite.entry_point!r}, set({names!r}), globals())\ndel __mull_load"
     source = f"{_source('load.py')}\n{load}\n{suite.setup}\n{_source('plain.py')}"
     found: list[Return] = []
-    left, least = limits.wall_seconds, call_seconds / 8
-    while len(found) < len(expressions) and left > 0:
+    wall, cpu, least = limits.wall_seconds, limits.total_cpu_seconds, call_seconds / 8
+    while len(found) < len(expressions) and min(wall, cpu) > 0:
         calls = tuple(Call(f"__mull_plain({expression})") for expression in expressions[len(found) :])
-        job = Calls(source, calls, apart == "isolated", call_seconds, limits=replace(limits, wall_seconds=left))
-        started = time.monotonic()
-        result = await (await box(isolation)).run(job)
-        left -= time.monotonic() - started
+        left = replace(limits, wall_seconds=wall, total_cpu_seconds=cpu)
+        result = await (await box(isolation)).run(Calls(source, calls, apart == "isolated", call_seconds, limits=left))
+        wall, cpu = wall - result.seconds, cpu - (result.cpu_seconds or 0.0)
         returns = list(result.returns)
-        if len(returns) < len(calls):  # it did not come to the calls
-            failed = Return(Status.FAILED, error=_last_line(result) or result.why or _ended(result.status))
-            return found + returns + [failed] * (len(calls) - len(returns))
-        if apart == "restarted":
+        if result.status is Status.CPU:
+            returns = [Return(Status.CPU) if value.status is Status.NO_REPLY else value for value in returns]
+        elif apart == "restarted" and not result.why.startswith("setup"):
             # The first call without a reply is the one that ended the process; those behind it were never made.
             n = next((i + 1 for i, value in enumerate(returns) if value.status not in _REPLIES), len(returns))
             returns = returns[:n]
             # A program that hung hangs again, on many inputs often: it gets less and less time for that.
             call_seconds = max(call_seconds / 2, least)
         found += returns
-    return found + [Return(Status.WALL)] * (len(expressions) - len(found))
+    return found + [Return(Status.CPU if cpu <= 0 else Status.WALL)] * (len(expressions) - len(found))
 
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -416,5 +413,5 @@ async def run_pairs(
 
 
 def with_seconds(seconds: float) -> Limits:
-    """The limits of one program with this much processor time."""
-    return replace(LIMITS, cpu_seconds=seconds, wall_seconds=5 * seconds)
+    """The limits of one program with this much processor time, in all of its processes."""
+    return replace(LIMITS, cpu_seconds=seconds, total_cpu_seconds=seconds, wall_seconds=5 * seconds)

@@ -24,9 +24,11 @@ def check_seconds(seconds: float) -> None:
 class PythonExecutor:
     """Runs Python programs in the sandbox, with `seconds` of processor time for one program on all it is tried on.
 
-    One test or input may take `call_seconds` on the clock. The calls of one program share a process, so that a hundred
-    tests cost little more than one; after one that hangs or dies a new process goes on. With `isolated` each has its
-    own, for programs that keep state between calls. `isolation` is the least level of the sandbox.
+    A program that reads has them for each input. One test or input may take `call_seconds` of running and sleeping;
+    what it waits for a processor does not count, and a machine that is too busy gives no verdict. The calls of one
+    program share a process, so that a hundred tests cost little more than one; after one that hangs or dies a new
+    process goes on. With `isolated` each has its own, for programs that keep state between calls. `isolation` is the
+    least level of the sandbox.
     """
 
     seconds: float = 4.0
@@ -44,7 +46,7 @@ class PythonExecutor:
 
     @property
     def identity(self) -> str:
-        return f"python@1/{self.seconds:g}s/{self.call_seconds:g}s" + ("/isolated" if self.isolated else "")
+        return f"python@2/{self.seconds:g}s/{self.call_seconds:g}s" + ("/isolated" if self.isolated else "")
 
     @property
     def _apart(self) -> Apart:

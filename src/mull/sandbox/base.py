@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from math import inf
 from typing import Any, Literal, Protocol, Self
 
 
@@ -37,7 +38,7 @@ class Status(StrEnum):
     CPU = "cpu"
     """It used up `Limits.cpu_seconds`."""
     WALL = "wall"
-    """It took longer than `Limits.wall_seconds`, or a call longer than `Calls.call_seconds`."""
+    """It ran or slept longer than `Limits.wall_seconds`, or a call longer than `Calls.call_seconds`."""
     MEMORY = "memory"
     """It asked for more than `Limits.memory_bytes`."""
     OUTPUT = "output"
@@ -51,7 +52,9 @@ class Limits:
     """What a program may use. Processor time and memory are for each process; memory also for all of them together."""
 
     cpu_seconds: float = 5.0
+    """In whole seconds: a part of one counts as one."""
     wall_seconds: float = 10.0
+    """On the clock, but for the time in which the program waits for a processor that others use."""
     memory_bytes: int = 512 << 20
     output_bytes: int = 64 << 10
     """For standard output and for standard error, each."""
@@ -62,6 +65,10 @@ class Limits:
     open_files: int = 64
     disk_bytes: int = 16 << 20
     """For `/tmp`, which is memory and is gone with the box; also the longest file."""
+    total_cpu_seconds: float = inf
+    """Processor time of all processes together."""
+    busy_factor: float = 10.0
+    """A program that is kept waiting until this many times `wall_seconds` are over has no result: `SandboxError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ class Calls:
     With `isolated`, every call runs in a process of its own forked after `setup`: no call sees what an earlier one
     changed, and one that hangs or dies costs no other. Without it they run in one process in order, and those after
     one that hangs or dies have no reply. No expected value belongs in here: compare outside, with `Return.value`.
-    `call_seconds` is for each call on the clock; `limits.wall_seconds` is for all.
+    `call_seconds` is for each call, on the clock of `limits.wall_seconds`, which is for all.
     """
 
     setup: str
@@ -143,7 +150,8 @@ class Result:
     """What came of a job. `stdout` and `stderr` are bytes that the program wrote: escape them before showing them.
 
     `exit_code` is set where the process ended by itself, `signal` where a signal ended it. `seconds` is from the
-    start of the program to its end, without the box around it. `why` says more where there is more to say.
+    start of the program to its end, without the box around it and without waiting for a processor. `why` says
+    more where there is more to say.
     """
 
     status: Status
@@ -172,7 +180,7 @@ class Sandbox(Protocol):
     async def run(self, job: Job) -> Result:
         """Run a job to its end. What the program does wrong is in the result.
 
-        Raises `SandboxError` where the box itself failed, and `UsageError` for a job that makes no sense. A cancelled
-        run leaves nothing behind.
+        Raises `SandboxError` where the box itself failed or the machine is too busy, and `UsageError` for a job that
+        makes no sense. A cancelled run leaves nothing behind.
         """
         ...

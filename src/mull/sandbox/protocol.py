@@ -27,8 +27,10 @@ GRACE_SECONDS = 2.0
 
 _READY_SECONDS = 30.0
 
-_PARTS = ("values", "inside.frames", "inside.kernel", "inside.seccomp", "inside.candidate", "inside.harness",
-          "inside.zygote")  # fmt: skip
+_PARTS = (
+    "values",
+    *(f"inside.{name}" for name in ("frames", "kernel", "seccomp", "candidate", "usage", "harness", "zygote")),
+)
 
 BOOT = """
 import sys, os, marshal
@@ -108,7 +110,7 @@ async def converse(
         raise SandboxError("no box could be made: it ended before the program was started") from None
     if head["fault"]:
         raise SandboxError(f"the box could not be locked: {head['fault']}")
-    seconds = job.limits.wall_seconds + GRACE_SECONDS
+    seconds = job.limits.busy_factor * job.limits.wall_seconds + GRACE_SECONDS
     if isinstance(job, Calls):
         seconds += GRACE_SECONDS
     returns: list[Return] = []
@@ -198,6 +200,7 @@ async def _one(reader: asyncio.StreamReader, limits: Limits, nonce: str) -> Retu
     head = await _head(reader, nonce)
     text = await _receive(reader, limits.reply_bytes)
     how = head["how"]
+    _check_starved(how, limits)
     if isinstance(how, str):
         return Return(Status(how))
     if not text:
@@ -213,14 +216,23 @@ async def _one(reader: asyncio.StreamReader, limits: Limits, nonce: str) -> Retu
     return Return(Status.MEMORY if text[:1] == b"m" else Status.FAILED, error=words)
 
 
+def _check_starved(cause: object, limits: Limits) -> None:
+    if cause == "starved":
+        seconds = limits.busy_factor * limits.wall_seconds
+        raise SandboxError(f"the machine is too busy: in {seconds:g} seconds the program was not let run to its end")
+
+
 def _ending(head: dict[str, Any], limits: Limits) -> tuple[Status, int | None, int | None]:
     """Status, exit code and signal, from what the harness saw."""
     raw = head["status"]
     number, code = raw & 127 or None, raw >> 8 if raw & 127 == 0 else None
+    _check_starved(head["cause"], limits)
     if head["cause"] not in ("", "end"):
         return Status(head["cause"]), None, None
     if number:
         return _signal(number, head["cpu_seconds"], limits), None, number
+    if (head["cpu_seconds"] or 0.0) > limits.total_cpu_seconds:
+        return Status.CPU, None, None
     if code and head["told"] == candidate.NO_MEMORY:
         return Status.MEMORY, code, None
     return (Status.FAILED if code else Status.OK), code, None

@@ -40,8 +40,8 @@ class CodeTask:
 
     A program is right if it passes every hidden test, `repeats` times out of `repeats`. Where the file has reference
     solutions, tests that these fail are broken, and flaky where they pass them only sometimes: replies to such
-    a problem have no grade, and the grade says which problem it is. `seconds` is processor time for one program, and
-    `isolation` the least level of the sandbox.
+    a problem have no grade, and the grade says which problem it is. `seconds` is processor time for one program on all
+    tests, for one that reads on each input, and `isolation` the least level of the sandbox.
     """
 
     path: str
@@ -136,7 +136,7 @@ class CodeTask:
         assert case.suite is not None
         return self._benches.setdefault(
             (case.problem.id, seed),
-            Bench(case.suite, execute.with_seconds(self.seconds), seed=seed, isolation=self.isolation),
+            Bench(case.suite, execute.with_seconds(self.seconds), self.seconds, seed=seed, isolation=self.isolation),
         )
 
     @cached_property

@@ -34,9 +34,11 @@ def wavering(verdicts: Mapping[str, Sequence[Sequence[Verdict]]]) -> set[int]:
 class GivenTests:
     """Runs a reply's program on the tests that come with the problem: 1 if it passes them all, else 0.
 
-    `seconds` is processor time for one program on all tests. With `repeats` each program is run so often: a test
-    that wavers for several programs is flaky, is left out and named; a program passes a test that it passes every
-    time. With `partial` the score is the share of tests passed. `Score.steps` has 1 or 0 for each test that counts.
+    `seconds` is processor time for one program on all tests, for one that reads on each input; what it waits for a
+    processor does not count, and a machine that is too busy gives no score. With `repeats` each program is run so
+    often: a test that wavers for several programs is flaky, is left out and named; a program passes a test that it
+    passes every time. With `partial` the score is the share of tests passed. `Score.steps` has 1 or 0 for each test
+    that counts.
 
     `isolation` is the least level of the sandbox.
 
@@ -60,7 +62,7 @@ class GivenTests:
 
     @property
     def identity(self) -> str:
-        return f"tests@1/{self.seconds:g}s/{self.repeats}" + ("/partial" if self.partial else "")
+        return f"tests@2/{self.seconds:g}s/{self.repeats}" + ("/partial" if self.partial else "")
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         """No tokens and no money: processor time of this machine."""
@@ -122,5 +124,5 @@ def _bench(what: Asked, limits: Limits, seed: int, isolation: LevelName) -> Benc
         if len(_benches) >= 256:
             _benches.pop(next(iter(_benches)))
         suite = Suite(what.entry_point, what.tests, what.prelude, what.setup)
-        _benches[key] = Bench(suite, limits, seed=seed, isolation=isolation)
+        _benches[key] = Bench(suite, limits, limits.cpu_seconds, seed=seed, isolation=isolation)
     return _benches[key]

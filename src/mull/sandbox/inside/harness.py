@@ -18,9 +18,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from mull.sandbox.inside import candidate, frames, kernel
+from mull.sandbox.inside.usage import TICK_SECONDS, Usage
 
-_TICK_SECONDS = 0.05
-_READY_SECONDS = 10.0
+_READY_SECONDS = 60.0
 _PAGE = resource.getpagesize()
 
 
@@ -107,13 +107,12 @@ class _Run:
         self.child, self.is_first = child, is_first
         self.replies, self.done = replies, done
         self.written = {out: bytearray(), err: bytearray(), replies: bytearray(), done: bytearray()}
-        self.started = time.monotonic()
-        self.deadline = self.started + self.limits["wall_seconds"]
+        self.usage = Usage(self._others)
+        self.stop = time.monotonic() + _READY_SECONDS
         self.status: int | None = None
         self.cpu_seconds = 0.0
         self.cause = ""
         self.too_long = False
-        self.seconds = 0.0
         self.poll = select.poll()
         try:
             self.pidfd = os.pidfd_open(child)
@@ -125,20 +124,19 @@ class _Run:
             self.poll.register(descriptor, select.POLLIN)
 
     def is_ready(self) -> bool:
-        """Wait until nothing but the program is left to run, and start the clock then."""
-        self.deadline = self.started + _READY_SECONDS
+        """Wait until nothing but the program is left to run, and start the clocks then."""
         while self.status is None and not self.cause and len(self.written[self.done]) < 4:
-            self._step(self.deadline)
+            self._step()
         told = bytes(self.written[self.done][:4])
         del self.written[self.done][:4]
-        self.started = time.monotonic()
-        self.deadline = self.started + self.limits["wall_seconds"]
+        self.usage.restart()
+        self.stop = time.monotonic() + self.limits["busy_factor"] * self.limits["wall_seconds"]
         return told == struct.pack(">I", candidate.READY)
 
     def to_the_end(self) -> None:
         """Until the process has ended, or has to."""
         while self.status is None and not self.cause:
-            self._step(self.deadline)
+            self._step()
         if self.cause:
             return
         self._read_all()
@@ -150,16 +148,16 @@ class _Run:
         killed.
         """
         self.too_long = False
-        until, stopped = min(self.deadline, time.monotonic() + seconds), ""
+        until, stopped = self.usage.own + seconds, ""
         while self.status is None and not self.cause and len(self.written[self.done]) < 4:
-            in_time = self._step(until)
-            if in_time and (stopped or not self.too_long):
+            self._step()
+            if self.usage.own < until and (stopped or not self.too_long):
                 continue
             why = "output" if self.too_long else "wall"
             if stopped or not keep:
                 self.cause = self.cause or stopped or why
             elif not self.cause:
-                stopped, until = why, min(self.deadline, time.monotonic() + 1)
+                stopped, until = why, self.usage.own + 1
                 self.kill_others(self.child)
         if self.cause:
             return self.cause, False
@@ -180,22 +178,17 @@ class _Run:
             return b""
         return text[4:]
 
-    def _step(self, until: float) -> bool:
-        """Wait for something to happen and take note of it; whether there is time left."""
-        left = until - time.monotonic()
-        if left <= 0:
-            self.cause = self.cause or ("wall" if until == self.deadline else "")
-            return False
-        for descriptor, _ in self.poll.poll(max(1, int(1000 * min(left, _TICK_SECONDS)))):
+    def _step(self) -> None:
+        """Wait for something to happen, for a tick at most, and take note of it and of what was used."""
+        for descriptor, _ in self.poll.poll(int(1000 * TICK_SECONDS)):
             if descriptor == self.pidfd:
                 self._reap()
             else:
                 self._read(descriptor)
         if self.pidfd < 0 and self.status is None:
             self._reap()
-        if time.monotonic() - self.started > _TICK_SECONDS and self.status is None:
+        if self.status is None and self.usage.look():
             self._watch()
-        return True
 
     def _read(self, descriptor: int) -> bool:
         """Take what there is; whether there may be more."""
@@ -230,12 +223,11 @@ class _Run:
         pid, status, usage = os.wait4(self.child, os.WNOHANG)
         if pid:
             self.status, self.cpu_seconds = status, usage.ru_utime + usage.ru_stime
-            self.seconds = time.monotonic() - self.started
             if self.pidfd >= 0:
                 self.poll.unregister(self.pidfd)
 
     def _watch(self) -> None:
-        """Collect orphans, and add up the memory of all processes."""
+        """Collect orphans, add up the memory of all processes, and see whether a limit is reached."""
         used = 0
         for pid in self._others():
             try:
@@ -246,8 +238,13 @@ class _Run:
                     os.waitpid(pid, os.WNOHANG)
             except (OSError, ValueError):
                 continue  # it is gone, or somebody else's child
-        if used > self.limits["memory_bytes"]:
-            self.cause = self.cause or "memory"
+        for cause, is_reached in (
+            ("memory", used > self.limits["memory_bytes"]),
+            ("cpu", self.usage.cpu >= self.limits["total_cpu_seconds"]),
+            ("wall", self.usage.own >= self.limits["wall_seconds"]),
+            ("starved", time.monotonic() > self.stop),
+        ):
+            self.cause = self.cause or (cause if is_reached else "")
 
     def _others(self) -> list[int]:
         me = os.getpid()
@@ -271,7 +268,6 @@ class _Run:
 
     def end(self) -> None:
         if self.status is None:
-            self.seconds = time.monotonic() - self.started
             os.kill(self.child, signal.SIGKILL)
             _, self.status, usage = os.wait4(self.child, 0)
             self.cpu_seconds = usage.ru_utime + usage.ru_stime
@@ -290,8 +286,8 @@ class _Run:
         return {
             "cause": self.cause,
             "status": self.status,
-            "seconds": self.seconds,
-            "cpu_seconds": self.cpu_seconds,
+            "seconds": max(self.usage.own, min(self.cpu_seconds, self.limits["wall_seconds"])),
+            "cpu_seconds": max(self.cpu_seconds, self.usage.cpu),
             "told": struct.unpack(">I", told)[0] if len(told) == 4 else None,
             "note": bytes(self.written[self.replies][4:1000]).decode("utf-8", "replace"),
         }
