@@ -97,6 +97,8 @@ class Expressions(Cursor):
                 return False
             if token.kind == "text":
                 return token.text in ("e", "i")
+            if token.text == "sec" and (self.peek(1).kind in ("end", "number") or self.peek(1).text in (",", "/", ")")):
+                return False  # seconds, and not the secant of nothing
             is_glued = self.at > 0 and not token.spaced and len(token.text) <= MAX_LETTERS
             return bool(split_word(token.text)) or (is_glued and not is_unit(token.text))
         if token.kind == "bold":
@@ -292,12 +294,15 @@ class Expressions(Cursor):
     def marked(self, name: str) -> Poly:
         """A name with a mark: an angle by its letters, a segment, a vector, a unit vector."""
         if name in ("angle", "measuredangle", "triangle"):
+            is_group = self.take("{")
             token = self.peek()
             if token.kind not in ("word", "text", "number", "command") or (
                 token.kind == "command" and token.text not in GREEK
             ):
                 raise Unreadable("a mark of nothing")
             self.at += 1
+            if is_group:
+                self.expect("}")
             word = min(token.text, token.text[::-1]) if name != "triangle" else token.text
             return p.letter(rf"\{name.replace('measured', '')} " + ("\\" if token.kind == "command" else "") + word)
         is_group = self.take("{")

@@ -16,7 +16,9 @@ from mull.equal.structures import Structures
 
 MINUS_SETS = ("setminus", "smallsetminus", "backslash")
 CONNECTIVES = {"land": "and", "wedge": "and", "lor": "or", "vee": "or"}
-_SEGMENT = re.compile(r"[A-Z]{2,3}")
+_SEGMENT = re.compile(r"[A-Z]{2,3}|d[a-z]")
+NO_LABEL = {"+", "-", "*", "/", ",", ";", "<", ">", "&", "cup", "cap", "setminus", "cdot", "times", "pm", "equiv", "$"}
+"""Signs that what a value is given of does not hold."""
 GIVEN_OF = frozenset("PEfghFGHV")
 """Letters that stand before a bracket as functions, and are no factors: `P(A \\cap B)`."""
 
@@ -66,6 +68,19 @@ class Reader(Structures):
             return self.bare_range(sign)
         if label := self.label():
             return Form("named", label, (self.side(),))
+        start, depth = self.at, self.depth
+        try:
+            found = self.relation()
+            if self.is_next("'"):
+                raise Unreadable("a prime")
+            return found
+        except Unreadable:
+            self.at, self.depth, self.n_bars = start, depth, 0
+            if label := self.any_label():
+                return Form("named", label, (self.side(),))
+            raise
+
+    def relation(self) -> Form:
         sides, signs = [self.side()], []
         while self.peek().kind in ("sign", "command") and self.peek().text in RELATIONS:
             signs.append(RELATIONS[self.peek().text])
@@ -94,7 +109,7 @@ class Reader(Structures):
 
     def label(self) -> str:
         """The `f(x)` or `|AB|` of which a value is given, left behind with its sign; empty where there is none."""
-        start, first = self.at, self.peek()
+        first = self.peek()
         if (
             first.text == "|"
             and self.peek(1).kind == "word"
@@ -109,9 +124,30 @@ class Reader(Structures):
             after = 7 if is_of_segments else 0
         elif first.text == "mathbb" and self.peek(1).text == "{" and self.peek(4).text in ("(", "["):
             after = self.closing(4)
+        elif first.text in ("f", "g", "h") and self.peek(1).text in ("^", "'"):  # a derivative or an inverse
+            opening = next((n for n in range(2, 7) if self.peek(n).text == "("), 0)
+            after = self.closing(opening) if opening else 0
         else:
             return ""
-        sign = self.peek(after)
+        return self.taken_label(after)
+
+    def any_label(self) -> str:
+        """What else stands before an equals sign and is one thing: `t_{1/2}`, `\\gcd(a, b)`, `y'`."""
+        depth = 0
+        for n in range(len(self.tokens) - self.at):
+            token = self.peek(n)
+            if depth == 0 and n and token.kind in ("sign", "command") and RELATIONS.get(token.text) in ("=", "~"):
+                return self.taken_label(n)
+            depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
+            if token.kind in ("number", "text") and not n:
+                return ""
+            if depth == 0 and token.text in NO_LABEL:
+                return ""
+        return ""
+
+    def taken_label(self, after: int) -> str:
+        """The text of so many tokens that a relation follows, left behind with it; empty where none follows."""
+        start, sign = self.at, self.peek(after)
         if not after or sign.kind not in ("sign", "command") or RELATIONS.get(sign.text) not in ("=", "~"):
             return ""
         self.at += after + 1

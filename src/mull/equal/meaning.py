@@ -19,7 +19,7 @@ RELATIONS = {
     "simeq": "~", "sim": "~", "thickapprox": "~", "approxeq": "~",
 }  # fmt: skip
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
-_NAMING = set(FUNCTIONS) - {"abs", "pow", "sum", "floor", "ceil"}
+_NAMING = set(FUNCTIONS) - {"abs", "pow", "sum", "floor", "ceil", "factorial", "binom"}
 """Functions a value of which is given as if it were a name: `\\sin A = 3/5`."""
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 
 from mull.equal import polynomial as p
-from mull.equal.expressions import FRACTIONS, Expressions
+from mull.equal.expressions import FRACTIONS
 from mull.equal.forms import Form, number_form
 from mull.equal.functions import FUNCTIONS, split_word
 from mull.equal.meaning import with_unit
+from mull.equal.numerals import Numerals
 from mull.equal.polynomial import Poly, Unreadable, poly
 from mull.equal.sameness import with_letters
 from mull.equal.units import BARE, LETTERS, OFFSETS, Factors, Number, is_known, measure, powers_of, unit_name, unit_text
-from mull.equal.words import NOTHING, ORDINALS, SMALL, multiplier, spelled, starts_number
+from mull.equal.words import ADVERBS, NO_UNIT, NOTHING, ORDINALS, SMALL, multiplier, spelled, starts_number
 
 SHORT_WORDS = {
     "no", "on", "so", "up", "us", "we", "he", "me", "if", "do", "go", "to", "of", "at", "as", "my", "by", "be",
@@ -31,17 +31,13 @@ RATES = ("per", "a", "an", "each", "every")
 CUSTOMARY = {("foot", "inch"), ("yard", "foot"), ("pound", "ounce"), ("dollar", "cent")}
 """Units that make one quantity even with a comma between them: `6 feet, 2 inches`."""
 MAX_UNITS = 12
-_HEX = re.compile(r"[0-9A-F]{2,}|[0-9a-f]{2,}")
 
 
-class Quantities(Expressions):
+class Quantities(Numerals):
     """A parser of what has a unit, or is made of words."""
 
     def structure(self) -> Form | None:
         raise NotImplementedError
-
-    def is_word(self, ahead: int = 0) -> bool:
-        return self.peek(ahead).kind in ("word", "text")
 
     def is_end(self, ahead: int = 0) -> bool:
         """Whether an item ends before a token."""
@@ -55,10 +51,21 @@ class Quantities(Expressions):
         form = self.spelled_out() or self.money() or self.numeral() or self.structure() or number_form(self.sum())
         if form.kind != "value":
             return form
-        form = self.measured(form.value)
+        form = self.measured(self.and_a_part(form.value))
         if form.kind == "value" and self.peek().kind == "number":  # the hour of `2 h 30 min`
             form = with_letters(form.value) or form
         return self.compound(form) if form.kind == "quantity" else form
+
+    def and_a_part(self, value: Poly) -> Poly:
+        """The value with the part of one that words add to it: `2 and a half`."""
+        if value.whole is None or self.peek().text != "and" or not self.is_word(1):
+            return value
+        words = [self.peek(n).text for n in range(1, 5) if self.is_word(n)]
+        part = spelled(words)
+        if part is None or not 0 < part[0] < 1:
+            return value
+        self.at += 1 + part[1]
+        return p.add(value, poly(part[0]))
 
     # Words
 
@@ -66,6 +73,16 @@ class Quantities(Expressions):
         """A number in words, or prose."""
         if not self.is_word():
             return None
+        if (
+            self.peek().text.casefold() in ("minus", "negative")
+            and self.is_word(1)
+            and starts_number(self.peek(1).text)
+        ):
+            self.at += 1
+            form = self.spelled_out()
+            if form is None or form.kind != "value":
+                raise Unreadable("a sign before no number")
+            return number_form(p.multiply(poly(-1), form.value))
         text = self.peek().text
         if self.peek().kind == "text" and self.is_end(1):  # `\\text{AB}` alone is AB
             self.tokens[self.at] = self.peek()._replace(kind="word")
@@ -81,6 +98,10 @@ class Quantities(Expressions):
                 text.casefold() not in ORDINALS or text.casefold() in SMALL or self.is_end(found[1])
             ):
                 self.at += found[1]
+                if self.peek().text == "of" and self.peek(1).text in ("a", "an") and self.is_unit_next(2):
+                    self.at += 1
+                if found[0] < 1 and self.peek().text in ("a", "an") and self.is_unit_next(1):  # half an hour
+                    self.at += 1
                 return number_form(poly(found[0]))
         if not (is_prose(text) and is_prose(text.casefold())):
             return None
@@ -91,7 +112,7 @@ class Quantities(Expressions):
         self.at += n
         return Form("set") if NOTHING.fullmatch(said) else Form("text", said)
 
-    # Money and numerals
+    # Money
 
     def money(self) -> Form | None:
         """An amount behind the sign of its currency, with what it is paid for."""
@@ -129,67 +150,6 @@ class Quantities(Expressions):
         if self.peek().text in ("+", "-", "*", "/"):
             raise Unreadable("a calculation with money")
         return Form("quantity", unit_text([(name, 1), *units]), (number_form(value),))
-
-    def numeral(self) -> Form | None:
-        """Digits in a base, `52_8`, `(101)_2`, `0xFF`, `52 base 8`: the same as nothing but they in the same base."""
-        start = self.at
-        sign = "-" if self.take("-") else ""
-        is_grouped = self.peek(2).text == ")" and self.peek(3).text == "_" and self.take("(")
-        token = self.peek()
-        digits = token.text
-        is_number = token.kind == "number" or (
-            token.kind in ("word", "text", "numeral") and _HEX.fullmatch(digits) is not None
-        )
-        if token.kind == "numeral" and digits[:2] in ("0x", "0X"):
-            self.at += 1
-            return numeral_form(sign, digits[2:], 16)
-        if is_number and self.peek(2 if is_grouped else 1).text == "_":
-            self.at += 3 if is_grouped else 2
-            return numeral_form(sign, digits, self.base())
-        if is_number and token.kind != "text" and (base := self.said_base()):
-            return numeral_form(sign, digits, base)
-        if token.kind == "numeral":
-            raise Unreadable("digits of no base")
-        self.at = start
-        return None
-
-    def base(self) -> int:
-        """The index behind digits: a number, in digits or in a word."""
-        if self.is_next("{") and self.peek(1).text == "base":
-            self.at += 2
-            digits = self.peek().text
-            self.at += 1
-            self.expect("}")
-            return int(digits) if digits.isdigit() and len(digits) < 3 else 0
-        words = [
-            token.text.casefold() for token in self.tokens[self.at : self.at + 4] if token.kind in ("word", "text")
-        ]
-        named = next((SMALL[word] for word in words if word in SMALL), None)
-        if named is not None and self.take("{"):
-            while not self.take("}"):
-                self.at += 1
-                if self.peek().kind == "end":
-                    raise Unreadable("an index is not closed")
-            return named
-        if named is not None:
-            self.at += 1
-            return named
-        whole = self.argument(is_whole=True).whole
-        return 0 if whole is None else whole
-
-    def said_base(self) -> int:
-        """The base that words behind digits say, which are left behind; 0 where they say none."""
-        ahead = 1
-        is_open = self.peek(ahead).text == "("
-        ahead += is_open
-        ahead += self.peek(ahead).text.lower() == "in"
-        if not self.is_word(ahead) or self.peek(ahead).text.lower() != "base":
-            return 0
-        token = self.peek(ahead + 1)
-        base = int(token.text) if token.kind == "number" and token.text.isdigit() else SMALL.get(token.text.lower(), 0)
-        if base:
-            self.at += ahead + 2 + is_open
-        return base
 
     # Units
 
@@ -254,6 +214,10 @@ class Quantities(Expressions):
                 power = 2 if lower.startswith("sq") else 3
             elif lower in ("squared", "cubed") and found:
                 found[-1] = (found[-1][0], found[-1][1] * (2 if lower == "squared" else 3))
+            elif lower in ADVERBS:
+                found.append((ADVERBS[lower], -1))
+            elif lower in NO_UNIT:
+                raise Unreadable("more than a unit")
             elif lower in DESCRIPTIONS and found and is_known(found[-1][0]):
                 continue
             elif lower == "of" and found:
@@ -280,6 +244,8 @@ class Quantities(Expressions):
         words = [word]
         while self.is_word() and not self.is_end() and len(words) < MAX_UNITS:
             text = self.peek().text
+            if text.lower() in NO_UNIT:
+                raise Unreadable("more than a unit")
             if (
                 text.lower() in ("per", "of")
                 or (word != "of" and is_known(text))
@@ -335,6 +301,8 @@ class Quantities(Expressions):
                 return form
             if small.kind == "value":
                 small = with_letters(small.value) or small
+            if (form.head, small.head) == ("hour", "m"):  # `2h 30m`
+                small = Form("quantity", "minute", small.parts)
             if small.kind == "value" or measure(small.head)[1] != dims or form.head == small.head:
                 self.at = start
                 return form
@@ -347,17 +315,6 @@ class Quantities(Expressions):
                 return form
             total = value.number * Fraction(worth) / part + number
             form = Form("quantity", small.head, (number_form(poly(total)),))
-
-
-def numeral_form(sign: str, digits: str, base: int) -> Form:
-    """Digits in a base; those of base 10 are the number. Raises `Unreadable` for digits that the base lacks."""
-    digits = digits.upper().lstrip("0") or "0"
-    digits = "0" + digits if digits.startswith(".") else digits
-    if not 2 <= base <= 36 or any(int(x, 36) >= base for x in digits.replace(".", "")):
-        raise Unreadable("a base that is none")
-    if base == 10:
-        return number_form(poly(Fraction(sign + digits)))
-    return Form("numeral", f"{sign}{digits}_{{{base}}}" if base > 9 else f"{sign}{digits}_{base}")
 
 
 def is_prose(word: str) -> bool:

@@ -1,11 +1,11 @@
-"""Which forms are the same answer, and numbers by which those that may be are found in a vote."""
+"""Which forms are the same answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
 
-from mull.equal.forms import CLOSE_DIGITS, PARTS, Form, decimals, differ, evaluated, number_form, sign_at
+from mull.equal.forms import CLOSE_DIGITS, PARTS, Form, decimals, differ, evaluated, number_form
 from mull.equal.polynomial import CONSTANTS, ONE, Gen, Mono, Number, Poly, add, magnitude, multiply, poly, render
 from mull.equal.units import LETTERS, OFFSETS, Dims, measure, unit_name, unit_text
 
@@ -30,8 +30,10 @@ def is_rounding(a: Poly, b: Poly) -> bool:
     exact = b.number
     if exact is None:
         size = evaluated(b, 0)
-        if size is None or size.imag or digits[0] >= FLOAT_DIGITS.start:
+        if size is None or size.imag or digits[0] >= FLOAT_DIGITS.stop:
             return False
+        if digits[0] in FLOAT_DIGITS:
+            return bool(abs(float(short) - size.real) <= 1e-12 * abs(size.real))
         return bool(abs(float(short) - size.real) <= 0.5 * 10 ** -digits[1] * (1 + 1e-6))
     off = magnitude(short - exact)
     if digits[0] in FLOAT_DIGITS:
@@ -58,7 +60,7 @@ def same(a: Form, b: Form, ask: Ask) -> bool | None:
         case ("hard", _) | (_, "hard"):
             return ask(a.key, b.key) if {a.kind, b.kind} <= {"hard", "value"} else False
         case ("named", "relation") if not a.is_choice:
-            return b.head == "=" and a.parts[0].kind == "value" and _same_relation(_equation(a), b, ask)
+            return b.head == "=" and a.parts[0].kind == "value" and _same_relation(equation_of(a), b, ask)
         case ("named", _):
             return _unnamed(a, b, ask)
         case (_, "named"):
@@ -173,7 +175,7 @@ def _same_named(a: Form, b: Form, ask: Ask) -> bool | None:
         items = [Form("set", parts=x.parts) if x.kind == "seq" else x for x in (one, other)]
         return same(items[0], items[1], ask)
     both = len(names) == len(wanted) == 1 and one.kind == other.kind == "value"
-    return both and _same_relation(_equation(a), _equation(b), ask)
+    return both and _same_relation(equation_of(a), equation_of(b), ask)
 
 
 def names_in(head: str) -> list[str]:
@@ -222,7 +224,7 @@ def _in_base(a: Form, factor: Fraction | int) -> Form:
     return number_form(add(multiply(a.parts[0].value, poly(factor)), poly(OFFSETS.get(a.head, 0))))
 
 
-def _equation(a: Form) -> Form:
+def equation_of(a: Form) -> Form:
     left = a.parts[0].value
     name = Poly({Mono(1, tuple((Gen(part), 1) for part in sorted(a.head.split("*")))): 1})
     return Form("relation", "=", poly=monic(add(name, left, -1)))
@@ -348,46 +350,3 @@ def _pairs_off(may: list[list[bool]]) -> bool:
         return False
 
     return all(place(row, set()) for row in range(len(may)))
-
-
-def fingerprints(a: Form) -> list[float]:
-    """Numbers that two equal answers share one of, up to rounding; empty for what only equals itself."""
-    match a.kind:
-        case "value":
-            return _of_value(a.value)
-        case "named":
-            inner = fingerprints(a.parts[0])
-            if a.is_choice:
-                return [*inner, abs(sign_at(a.head[1], 0))]
-            return inner + (fingerprints(_equation(a)) if a.parts[0].kind == "value" else [])
-        case "relation":
-            size = evaluated(a.value, 0)
-            return [-1.0 if size is None else abs(size)]
-        case "quantity":
-            inner = fingerprints(a.parts[0])
-            factor = float(measure(a.head)[0])
-            worth = [x * CONSTANTS.get(a.head, 1.0) for x in inner] if a.head in PARTS else []
-            zero = float(OFFSETS.get(a.head, 0))
-            return inner + [x * factor + zero for x in inner if factor != 1 or zero] + worth
-        case "numeral" | "text":
-            return []
-        case "hard":
-            return [-1.0]
-        case _:
-            firsts = [fingerprints(part)[:1] or [0.0] for part in a.parts]
-            return [-1.0 if any(f[0] < 0 for f in firsts) else sum(f[0] for f in firsts)]
-
-
-def _of_value(a: Poly) -> list[float]:
-    if "oo" in a.gens:  # the end of an interval
-        return [0.0]
-    size = evaluated(a, 0)
-    found = [-1.0 if size is None else abs(size)]
-    if len(a.terms) > 1 and (rest := integral(a)) is not None:
-        found += _of_value(rest)
-    if a.terms and not a.is_constant:
-        if (measured := with_letters(a)) is not None:
-            found += fingerprints(measured)
-        if (vector := along_axes(a)) is not None:
-            found += fingerprints(vector)
-    return found

@@ -11,6 +11,7 @@ from mull.equal.spans import INFINITY, MINUS_INFINITY
 
 SUCH_THAT = ("|", ":", "mid", "vert", "colon")
 MATRICES = ("pmatrix", "bmatrix", "matrix", "array", "vmatrix", "Bmatrix", "smallmatrix")
+TIMES = ("*", "cdot", "times")
 NUMBER_SETS = ("N", "Z", "Q", "C")
 
 
@@ -188,6 +189,12 @@ class Structures(Quantities):
                 depth -= 1
                 if depth < 0:
                     return False
+            elif (
+                depth == 0
+                and token.text in ("*", "cdot", "times")
+                and self.tokens[place - 1].text in (")", "}", "rangle")
+            ):
+                return place > start + 2 and self.tokens[start].text in ("(", "begin", "langle")
             elif depth == 0 and (token.text in ENDING or (token.kind in ("word", "text") and len(token.text) > 1)):
                 return False
         return False
@@ -221,6 +228,11 @@ class Structures(Quantities):
                     return Form("named", name, (form,))
             if form is None:
                 raise Unreadable("a vector and a number")
+            while form.kind == "matrix" and (self.is_next("begin", kind="command") or self.is_vector(1)):
+                self.at += not self.is_next("begin", kind="command")
+                form = times(form, self.single())
+            while self.take("*") or self.take("cdot", "times", kind="command"):
+                scalar = p.multiply(scalar, self.factor())
             scaled = mapped(form, scalar)
             total = scaled if total is None else added(total, scaled)
             if not self.is_next("+", "-"):
@@ -241,6 +253,25 @@ def mapped(form: Form, factor: Poly) -> Form:
     if form.kind == "matrix" or (form.kind == "seq" and form.head == "()"):
         return Form(form.kind, form.head, tuple(mapped(part, factor) for part in form.parts))
     raise Unreadable("a number times something else than a vector")
+
+
+def times(a: Form, b: Form | None) -> Form:
+    """The product of two matrices of values."""
+    if b is None or b.kind != "matrix" or len(a.parts[0].parts) != len(b.parts):
+        raise Unreadable("a product of matrices that do not fit")
+    columns = list(zip(*(row.parts for row in b.parts), strict=True))
+    if any(x.kind != "value" for form in (a, b) for row in form.parts for x in row.parts):
+        raise Unreadable("a matrix of something else than numbers")
+    rows = []
+    for row in a.parts:
+        sums = []
+        for column in columns:
+            total = poly(0)
+            for x, y in zip(row.parts, column, strict=True):
+                total = p.add(total, p.multiply(x.value, y.value))
+            sums.append(number_form(total))
+        rows.append(Form("seq", "()", tuple(sums)))
+    return Form("matrix", parts=tuple(rows))
 
 
 def added(a: Form, b: Form) -> Form:

@@ -11,11 +11,12 @@ _NOISE = re.compile(
     r"\\(?:left|right|[bB]igg?[lr]?|middle)(?![a-zA-Z])|\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"
     r"|(?<!\\)\\[!,;: ]|\\q?quad"
 )
-_INLINE = re.compile(r"(?<!\\)\$(?=\S)([^$]*[^$\s\\])\$(?!\d)")
+_INLINE = re.compile(r"(?<!\\)\$(?=\S)((?:\\.|[^$\\])*?(?:\\.|[^$\s\\]))\$(?!\d)")
+_BRACED = re.compile(r"(?<!\\)\\\(((?:(?!\\[()]).)*)\\\)|(?<!\\)\\\[((?:(?!\\[\[\]]).)*)\\\]")
 _ESCAPED = re.compile(r"\\\\[a-zA-Z]{2}")
 _SINGLE = re.compile(r"(?<!\\)\\(?:\\\\)*(?!\\)")
 _TIES = re.compile(r"(^|\s)~|~(?=\s)")
-_THOUSANDS = re.compile(r"(?<=\d)(?:,\s*\\!\s*(?=\d)|\{,\}\s*(?=\d{3}))")
+_THOUSANDS = re.compile(r"(?<=\d)(?:,\s*\\!\s*(?=\d)|\s?\{, ?\}\s*(?=\d{3}))")
 _DECIMAL_COMMA = re.compile(r"(?<![\d,}])(\d+)\{,\}(?=\d)")
 _POINTED = re.compile(r"^<([^<>=]*,[^<>=]*)>$")
 _SUPERSCRIPTS = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
@@ -69,6 +70,8 @@ def tidy(text: str) -> str:
             text = _unwrapped(text)
         if text.count("$") > 1:
             text = _inline(text)
+        if r"\(" in text or r"\[" in text:
+            text = _BRACED.sub(r"\1\2", text)
         if r"\boxed" in text:
             text = _unboxed(text)
         if text == before:

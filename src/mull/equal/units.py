@@ -63,9 +63,9 @@ OFFSETS = {"celsius": Fraction(27315, 100), "fahrenheit": Fraction(45967, 180)}
 LETTERS = frozenset("mgshlLNJWVAKdt")
 """Letters that stand for a unit too: `5 m` may be five metres or five times m."""
 BARE = {
-    "mm", "cm", "km", "dm", "mg", "kg", "ml", "mL", "dl", "dL", "kl", "ft", "yd", "mi", "hr", "mph", "kph", "hz",
-    "Hz", "kHz", "MHz", "GHz", "in", "sq", "cu", "oz", "lb", "lbs", "kJ", "MJ", "kW", "MW", "GW", "kN", "kPa", "Pa",
-    "kWh", "ha", "gal", "CM", "KM", "KG", "Kg", "Km",
+    "mm", "cm", "km", "dm", "mg", "kg", "ml", "mL", "dl", "dL", "kl", "ft", "yd", "mi", "hr", "mph", "kph",
+    "hz", "Hz", "kHz", "MHz", "GHz", "in", "sq", "cu", "sec", "yr", "wk", "qt", "oz", "lb", "lbs", "kJ", "MJ",
+    "kW", "MW", "GW", "kN", "kPa", "Pa", "kWh", "ha", "gal", "CM", "KM", "KG", "Kg", "Km",
 }  # fmt: skip
 """Words of letters that could be a product and are units all the same."""
 

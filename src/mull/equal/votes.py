@@ -8,10 +8,11 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from mull.equal.fingerprints import fingerprints
 from mull.equal.forms import CLOSE_DIGITS, Form, decimals
 from mull.equal.pool import POOL, Verdict, is_installed
 from mull.equal.reader import canonical, read
-from mull.equal.sameness import fingerprints, integral, same, with_letters
+from mull.equal.sameness import integral, same, with_letters
 
 VOTE_SECONDS = 4.0
 """The most that one vote waits for workers; what is not decided by then is undecided."""

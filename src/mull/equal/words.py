@@ -25,6 +25,13 @@ MULTIPLIERS: dict[str, Number] = {
 PLURALS = {
     f"{word}s": word for word in ("hundred", "thousand", "million", "billion", "trillion", "dozen", "lakh", "crore")
 }
+ADVERBS = {"annually": "year", "yearly": "year", "monthly": "month", "weekly": "week", "daily": "day", "hourly": "hour"}
+"""Words that say per what a rate is."""
+NO_UNIT = {
+    "is", "are", "was", "were", "not", "no", "than", "when", "if", "but", "because", "does", "be", "to", "from", "with",
+    "which", "that", "so", "then", "as", "at", "out", "point", "for", "more", "less", "fewer", "only", *SMALL,
+}  # fmt: skip
+"""Words with which what stands behind a number is more than a unit."""
 FRACTIONS: dict[str, Fraction] = {
     "half": Fraction(1, 2), "halves": Fraction(1, 2), "quarter": Fraction(1, 4), "quarters": Fraction(1, 4),
     **{word + s: Fraction(1, n) for word, n in ORDINALS.items() if n > 2 for s in ("", "s")},
@@ -51,11 +58,15 @@ def spelled(words: list[str]) -> tuple[Number, int] | None:
     best: tuple[Number, int] | None = None
     for at, raw in enumerate(words):
         word, before = raw.casefold(), words[at - 1].casefold() if at else ""
-        if word in ("a", "an"):
-            if before not in ("", *FRACTIONS):
+        if word in ("a", "an", "of"):
+            if before not in (("of", *FRACTIONS) if at else ("",)) or (word == "of" and before == "of"):
                 break
             current = 1 if current is None else current
             continue
+        if word == "point" and best is not None and best[0].denominator == 1:
+            digits = [SMALL.get(x.casefold(), 10) for x in words[at + 1 :]]
+            digits = digits[: next((i for i, n in enumerate(digits) if n > 9), len(digits))]
+            return best[0] + sum(Fraction(n, 10**i) for i, n in enumerate(digits, start=1)), at + 1 + len(digits)
         if word in ("and", "-") and at and best is not None and before not in ("and", "-"):
             part = spelled(words[at + 1 :]) if word == "and" and best[0].denominator == 1 else None
             if part is not None and 0 < part[0] < 1:  # two and a half
@@ -106,6 +117,11 @@ _REALS = re.compile(
     r"(?= ?$| ?(?:except|other|but)\b)",
     re.IGNORECASE,
 )
+_NUMBERS_THAT = re.compile(
+    r"^(?:the set of )?(?:all |any )?(?:the )?(?:real )?numbers (?:that are |which are )?"
+    r"(?=(?:strictly )?(?:greater|more|larger|less|smaller|at least|at most|not |no ))",
+    re.IGNORECASE,
+)
 _SUCH_THAT = re.compile(
     r"^(?P<name>[A-Za-z])(?: \\in \\mathbb ?\{?R\}?)? ?(?:such that|with|where|satisfying|:) ?(?=(?P=name)\b)"
 )
@@ -137,7 +153,7 @@ def said(text: str) -> str:
         return text
     text = re.sub(r" {2,}", " ", _TEXT.sub(r" \1 ", text)).strip()
     text = _REALS.sub(r"\\mathbb{R}", _ANY.sub(r"\\in \\mathbb{R}", text))
-    text = _SUCH_THAT.sub("", _QUANTIFIER.sub("", text))
+    text = _SUCH_THAT.sub("", _QUANTIFIER.sub("", _NUMBERS_THAT.sub("", text)))
     for pattern, sign in _SAID:
         text = pattern.sub(sign, text)
     return _EXACTLY.sub("", text)
