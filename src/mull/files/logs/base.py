@@ -136,6 +136,15 @@ def as_text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
+def met(gold: str | None, told: str | None) -> str | None:
+    """What a right reply answers: the gold, since its tool holds them equal, however the reply wrote it.
+
+    A gold that is a whole solution is no answer: then it is what the tool read from the reply.
+    """
+    is_answer = gold is not None and "\n" not in gold and "####" not in gold and "\\boxed" not in gold
+    return gold if is_answer else told
+
+
 def content_text(content: Any) -> str:
     """The text of a message: its content, or the text parts of it."""
     if isinstance(content, str):

@@ -199,6 +199,8 @@ def recordings(path: Path, group: str | None = None, layout: Layout = PLAIN) -> 
     log = None if layout.named else read(path)
     if log is None:
         return read_recordings(path, group, layout)
+    if not all(one.prompt for one in log.recordings):
+        raise FileFormatError(path, None, f"this log of {log.tool} does not hold the questions that were asked")
     found = [one for one in log.recordings if group is None or one.group == group]
     if not found:
         groups = sorted({str(one.group) for one in log.recordings})

@@ -147,6 +147,8 @@ class _Reader:
             named = [name for name in rows[0] if name not in OWN + OWN_TOO]
         usable = []
         for name in named:
+            if name.startswith("pass@") and name != "pass@1":
+                continue  # Of several draws, whether any passes.
             values = [base.number(row.get(name)) for row in rows]
             if all(value is not None and value >= 0 and (value <= 1 or self._is_error(name)) for value in values):
                 usable.append((not all(value in (0, 1) for value in values), name))
@@ -183,17 +185,23 @@ class _Reader:
             self.n_own += 1
             self.n_partial += not is_right and value != self._is_error(self.metric)
             right = [is_right]
-            if is_right and len(targets) == 1:
-                answers = [gold]  # What its metric holds equal is one answer, however it was written.
+            if is_right and len(targets) == 1 and not self.metric.startswith("pass@"):  # whose target is a test
+                answers = [
+                    base.met(gold, answers[0])
+                ]  # What its metric holds equal is one answer, however it was written.
         elif value is not None and not listed and self._is_mean(len(replies), len(filtered), value):
             n_correct = round(value * len(replies))
         if len(replies) > 1 and len(filtered) == len(replies) and (listed or self.is_exact):
             right = [self._is_exact(str(said), targets) for said in filtered]
             self.n_exact += len(right)
             if len(targets) == 1:
-                answers = [gold if is_right else a for a, is_right in zip(answers, right, strict=True)]
+                answers = [base.met(gold, a) if is_right else a for a, is_right in zip(answers, right, strict=True)]
         samples = [RecordedSample(r, a, c, None) for r, a, c in zip(replies, answers, right, strict=True)]
         arguments = list(base.mapping(row.get("arguments")).values()) or base.items(row.get("arguments"))
+        if len({json.dumps(one, sort_keys=True) for one in arguments}) > 1:
+            raise base.half(
+                self.path, line, TOOL, "a row asks several questions: which replies are draws of one is not told"
+            )
         asked, settings = _asked(arguments[0] if arguments else {})
         prompt = base.last_user(asked)
         return Problem(
@@ -221,7 +229,7 @@ class _Reader:
         """Whether a metric's value is the share of right ones among all replies."""
         whole = abs(value * n - round(value * n)) < 1e-6 * n
         means = self.is_exact and self.version >= MEANS_SINCE
-        return n == n_filtered and whole and (means or (self.metric or "").startswith("pass@1"))
+        return n == n_filtered and whole and (means or self.metric == "pass@1")
 
 
 def _asked(arguments: Any) -> tuple[tuple[Message, ...], Settings]:

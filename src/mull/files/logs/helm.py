@@ -13,9 +13,14 @@ from mull.types import Message
 
 TOOL = "HELM"
 VERDICTS = (
-    "math_equiv_chain_of_thought", "math_equiv", "chain_of_thought_correctness", "final_number_exact_match",
-    "ifeval_strict_accuracy", "quasi_exact_match", "exact_match",
-)  # fmt: skip
+    "math_equiv_chain_of_thought",
+    "math_equiv",
+    "chain_of_thought_correctness",
+    "final_number_exact_match",
+    "ifeval_strict_accuracy",
+    "quasi_exact_match",
+    "exact_match",
+)
 """Metrics that say whether the first completion is right; where a run has several, the first of these is meant."""
 GENERATES = "generation"
 
@@ -74,7 +79,8 @@ def read(path: Path, content: Any) -> Log:
             n_own += value is not None
             n_partial += value is not None and 0 < value < 1
             is_right = text.strip() in golds if value is None else value >= 1
-            answer = problem.gold if is_right else None if value is not None else text.strip()
+            read = None if value is not None else text.strip()
+            answer = base.met(problem.gold, read) if is_right else read
             tokens = len(base.items(one.get("tokens"))) or None
             finish = base.FINISHES.get(str(base.mapping(one.get("finish_reason")).get("reason")))
             problem.samples.append(RecordedSample(text, answer, is_right, None, tokens, None, finish))

@@ -23,8 +23,15 @@ TOOL = "inspect_ai"
 VERSIONS = (2,)
 """Of the log's own `version`; 2 since 0.3.41, and still in 0.3.285."""
 LETTERS: Mapping[str, float] = {
-    "C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0,
-}  # fmt: skip
+    "C": 1.0,
+    "P": 0.5,
+    "I": 0.0,
+    "N": 0.0,
+    "yes": 1.0,
+    "true": 1.0,
+    "no": 0.0,
+    "false": 0.0,
+}
 """inspect_ai's letters (correct, partly, incorrect, no answer) and words, with the credit that it gives for each."""
 USUAL = ("correct", "accuracy", "acc", "score")
 """Where a scorer gives several values, the one of these names is the verdict."""
@@ -253,7 +260,7 @@ def _met(target: Any, text: str, answer: str | None) -> str | None:
     found = map(base.as_text, target if isinstance(target, list) else [target])
     targets = [one for one in found if one is not None]
     if len(targets) == 1:
-        return targets[0]
+        return base.met(targets[0], answer)
     held = [one for one in targets if one.strip() and one.strip().casefold() in text.casefold()]
     return max(held, key=len, default=None) if answer is None else answer
 

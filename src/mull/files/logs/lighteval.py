@@ -55,7 +55,7 @@ def read(path: Path, content: Any = None) -> Log:
         credit = metric[names[0]] if names and len(texts) == 1 else None
         if credit is not None:
             n_partial += 0 < credit < 1
-            answer = gold if credit == 1 else None
+            answer = base.met(gold, None) if credit == 1 else None
             problem.samples = [RecordedSample(texts[0], answer, credit == 1, None, counts[0])]
         else:
             problem.n_correct = _share(metric, len(texts))

@@ -55,7 +55,9 @@ def read(path: Path, content: Any = None) -> Log:
             score = base.number(row.get("reward_model_score"))
             text = row["generation"]
             problems[key].samples.append(
-                RecordedSample(text, gold if is_right else answer, is_right, score, tokens, None, finish)
+                RecordedSample(
+                    text, base.met(gold, answer) if is_right else answer, is_right, score, tokens, None, finish
+                )
             )
     notes = [f"graded by {verdict}"] if verdict else []
     if n_unclear:

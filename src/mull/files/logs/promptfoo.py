@@ -63,7 +63,7 @@ def read(path: Path, content: Any) -> Log:
         n_partial += not row["success"] and score is not None and 0 < score < 1
         usage = base.mapping(response.get("tokenUsage"))
         problem = problems[group, key]
-        answer = problem.gold if row["success"] else None
+        answer = base.met(problem.gold, None) if row["success"] else None
         tokens = base.whole(usage.get("completion"))
         text = base.as_text(response["output"]) or ""
         problem.samples.append(RecordedSample(text, answer, row["success"], None, tokens))

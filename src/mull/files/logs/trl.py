@@ -49,7 +49,7 @@ def read(path: Path, content: Any = None) -> Log:
             continue
         text = base.content_text(said[-1].get("content")) if isinstance(said, list) and said else str(said or "")
         is_right = row[reward] == 1
-        problem.samples.append(RecordedSample(text, gold if is_right else None, is_right, None))
+        problem.samples.append(RecordedSample(text, base.met(gold, None) if is_right else None, is_right, None))
     notes = [f"right is what {reward} gives 1; not used: {', '.join(n for n in rewards if n != reward) or 'none'}"]
     if n_unscored:
         notes.append(f"{n_unscored} completions have no {reward} and are left out")

@@ -47,7 +47,7 @@ def read(path: Path, content: Any = None) -> Log:
         text = said if isinstance(said, str) else base.content_text(turns[-1].get("content")) if turns else ""
         reasoning = turns[-1].get("reasoning_content") if turns else None
         tokens = base.whole(base.mapping(row.get("token_usage")).get("output_tokens"))
-        answer = gold if is_right else None
+        answer = base.met(gold, None) if is_right else None
         thought = reasoning if isinstance(reasoning, str) else None
         problems[id].samples.append(RecordedSample(text, answer, is_right, None, tokens, None, None, thought))
     return base.log_of(path, TOOL, problems.values(), _notes(told, threshold))
@@ -87,10 +87,9 @@ def read_traces(path: Path, content: Any = None) -> Log:
         tokens = base.whole(trace.get("num_output_tokens"))
         finish = base.FINISHES.get(str(last.get("finish_reason")))
         thought = reply.get("reasoning_content")
-        sample = RecordedSample(
-            base.content_text(reply.get("content") or ""), gold if is_right else None, is_right, None, tokens, None,
-            finish, thought if isinstance(thought, str) else None,
-        )  # fmt: skip
+        text, answer = base.content_text(reply.get("content") or ""), base.met(gold, None) if is_right else None
+        reasoning = thought if isinstance(thought, str) else None
+        sample = RecordedSample(text, answer, is_right, None, tokens, None, finish, reasoning)
         problems[id].samples.append(sample)
     return base.log_of(path, TOOL, problems.values(), _notes(told, None))
 
