@@ -21,8 +21,10 @@ class Instant:
     """Answers at once."""
 
     name = identity = "instant"
-    can_continue = False
     _cost = Cost(1, 10, 20, 0, 0, 1e6, 1e-6, 0.1)
+
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        return None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return self._cost

@@ -38,6 +38,13 @@ def says(prompt: str, seed: int | None, prefix: str = "") -> str:
     return text[len(prefix) :] if text.startswith(prefix) else "Hello! " + text
 
 
+def _words(content: Any) -> str:
+    """The text of a turn; images and files count as a word each."""
+    if isinstance(content, str):
+        return content
+    return " ".join(part["text"] if part["type"] == "text" else part["type"] for part in content)
+
+
 @dataclass
 class FaultServer:
     """What it can do, and what goes wrong. `script` are faults of the next requests, "ok" among them; `mixed` is the
@@ -85,6 +92,8 @@ class FaultServer:
     """What it tells of tokens in place of the truth."""
     letters: int | None = None
     """Characters of an event of a stream; `None`: a word."""
+    calls: tuple[tuple[str, str], ...] = ()
+    """The tools that its model calls, by name and arguments, instead of saying anything where tools are offered."""
 
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -325,7 +334,7 @@ class FaultServer:
             if self.template is not None and "[/I]" in prompt:
                 prompt, _, prefix = prompt.removeprefix("<s>").removeprefix("[I]").partition("[/I]")
         else:
-            prompt = "/".join(m["content"] for m in messages if m["role"] == "user")
+            prompt = "/".join(_words(m["content"]) for m in messages if m["role"] == "user")
             if messages[-1]["role"] == "assistant" and self._may_continue(body, messages[-1]):
                 prefix = messages[-1]["content"]
         seed = body.get("seed") if self.has_seed and place == 0 else None
@@ -343,6 +352,13 @@ class FaultServer:
             text = text[: text.index(stopped_at) + (len(stopped_at) if keeps else 0)]
         words = re.findall(r"\s*\S+", text)
         choice: dict[str, Any] = {"index": place, "finish_reason": finish, "n_words": len(words)}
+        if self.calls and body.get("tools"):
+            called = [
+                {"id": f"call{i}", "type": "function", "function": {"name": name, "arguments": arguments}}
+                for i, (name, arguments) in enumerate(self.calls)
+            ]
+            message = {"role": "assistant", "content": None, "tool_calls": called}
+            return {**choice, "finish_reason": "tool_calls", "message": message}
         if self.stop == "told":
             choice["stop_reason"] = stopped_at
         if messages is None:
@@ -394,7 +410,17 @@ class FaultServer:
         body = self.bodies[-1]
         for choice in reply["choices"]:
             message = choice.get("message")
-            text = choice["text"] if message is None else message["content"]
+            text = choice["text"] if message is None else message["content"] or ""
+            for i, call in enumerate((message or {}).get("tool_calls") or ()):
+                whole = call["function"]["arguments"]
+                for at in range(0, len(whole), 3):
+                    piece: dict[str, Any] = {"index": i, "function": {"arguments": whole[at : at + 3]}}
+                    if at == 0:
+                        piece |= {"id": call["id"], "type": "function"}
+                        piece["function"]["name"] = call["function"]["name"]
+                    await self._event(
+                        response, {"choices": [{"index": choice["index"], "delta": {"tool_calls": [piece]}}]}
+                    )
             pieces = rf"(?s:.{{1,{self.letters}}})" if self.letters else r"\s*\S+"
             for word in re.findall(pieces, text):
                 delta = {"text": word} if message is None else {"delta": {"content": word}}

@@ -36,7 +36,9 @@ class Speaker:
 
     name = "speaker"
     identity = "speaker"
-    can_continue = False
+
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        return None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return EACH

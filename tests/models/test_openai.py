@@ -172,7 +172,7 @@ async def test_plain_completions(served) -> None:
         (draw,) = await Run(model, params=Params(max_tokens=50, logprobs=1)).draw(HELLO, 1)
         assert draw.text == says("hello", draw.seed)
         assert draw.logprobs == (-0.25,) * len(draw.text.split())
-        assert model.can_continue
+        assert model.refuses(HELLO.extend("so"), Params()) is None
         await Run(model).draw(HELLO.extend(" wor"), 1)
         assert server.bodies[-1]["prompt"] == "hello wor"
 

@@ -59,7 +59,7 @@ async def test_without_continuation_a_strategy_is_refused_before_anything_is_spe
         with pytest.raises(UsageError, match=words):
             await run.draw(HELLO.extend("so"), 3)
         assert len(server.bodies) == n_before
-    assert not model.can_continue
+    assert model.refuses(HELLO.extend("so"), Params()) is not None
 
 
 async def test_a_search_is_refused_before_it_draws(served) -> None:
@@ -116,7 +116,8 @@ async def test_a_logit_bias_is_sent_as_the_server_takes_it(served, biases: str) 
     async with FaultServer(biases=biases, **python) as server:
         model = served(server)
         await model.prepare()
-        assert (model.capabilities.biases, model.can_bias) == (biases, True)
+        assert model.capabilities.biases == biases
+        assert model.refuses(HELLO, Params(logit_bias=(("a", 1.0),))) is None
         run = Run(model, params=Params(temperature=0.0))
         (free,) = await run.draw(HELLO, 1)
         word = free.text.split()[0]
@@ -203,7 +204,7 @@ async def test_what_was_found_is_kept_on_disk_until_the_server_is_another(served
         n_probes = len(server.bodies)
         monkeypatch.setattr(known, "_known", {})
         assert model.capabilities is not None
-        assert model.can_continue
+        assert model.refuses(HELLO.extend("so"), Params()) is None
         here = await opened(model.deployment)
         here.can = None
         await Run(model).draw(HELLO, 1)

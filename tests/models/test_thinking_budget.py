@@ -27,7 +27,8 @@ async def test_the_field_that_a_server_keeps_to_is_found_and_used(served, owner:
     async with FaultServer(owned_by=owner, thinks_as="reasoning", thinks_for=40, budget=field) as server:
         model = served(server)
         await model.prepare()
-        assert (model.capabilities.limits, model.can_limit_thinking) == (field, True)
+        assert model.capabilities.limits == field
+        assert model.refuses(Prompt.user("?"), Params(thinking_tokens=9)) is None
         outcome = await ThinkingBudget(tokens=10)(HELLO, Run(model, params=PARAMS))
         told = server.bodies[-1][field]
     assert told == 10 or 10 in told.values()

@@ -47,7 +47,9 @@ class Scripted:
     seen: list[str] = field(default_factory=list)
 
     name = identity = "scripted"
-    can_continue = False
+
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        return None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return Cost(1, 1, 1)

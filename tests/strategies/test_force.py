@@ -13,6 +13,7 @@ from mull.run.trace import NoteEvent, Trace
 from mull.strategies.force import Force, Tip
 from mull.testing import PROBLEM, FakeModel, solve
 from mull.types import Cost, Draw
+from mull.types.refusals import BIASES, CONTINUES
 
 CHAIN = Problem("chain", Prompt.user("b:a+45;a:9;c:b-30;c?"))
 
@@ -28,10 +29,6 @@ class Writer(FakeModel):
     context: int = 10_000
     tells_context: bool = True
     asked: list[tuple[str, Params]] = field(default_factory=list)
-
-    @property
-    def can_continue(self) -> bool:
-        return True
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         n = 1 + len(tokens(prompt.prefix))
@@ -306,9 +303,8 @@ def test_options_that_make_no_sense_are_refused(plan: str, words: str) -> None:
 
 def test_a_model_that_cannot_go_on_with_its_own_text_is_refused() -> None:
     class Stiff(Writer):
-        @property
-        def can_continue(self) -> bool:
-            return False
+        def refuses(self, prompt: Prompt, params: Params) -> str | None:
+            return CONTINUES if prompt.prefix else None
 
     model = Stiff(says=WAITS)
     with pytest.raises(UsageError, match="cannot continue a partial reply"):
@@ -362,9 +358,8 @@ def test_switching_thoughts_is_made_unlikely_at_first() -> None:
 
 def test_a_model_without_logit_bias_is_refused_before_anything_is_spent() -> None:
     class Stiff(Writer):
-        @property
-        def can_bias(self) -> bool:
-            return False
+        def refuses(self, prompt: Prompt, params: Params) -> str | None:
+            return BIASES if params.logit_bias else None
 
     model = Stiff(says=WAITS)
     with pytest.raises(UsageError, match="fake takes no logit bias"):

@@ -106,7 +106,9 @@ class Coins:
     p_gen: float
     name: str = "coins"
     identity: str = "coins"
-    can_continue: bool = False
+
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        return None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return Cost(1)

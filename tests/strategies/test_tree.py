@@ -32,6 +32,7 @@ from mull.strategies.reject import RejectEarly, survivors
 from mull.strategies.stepwise import Search, shares
 from mull.strategies.tree import Beam, Dvts, Lookahead, Rebase, StepBon, balanced
 from mull.testing import FakeModel, LineModel, StubVerifier, fake_run, solve
+from mull.types.refusals import CONTINUES
 
 PROBLEM = Problem("p", Prompt.user("q"), AnswerKind.TEXT)
 SEARCHES = [
@@ -315,9 +316,8 @@ def test_a_deadline_gives_the_best_so_far(text: str) -> None:
 class Mute(FakeModel):
     """A server that cannot go on from the beginning of a reply."""
 
-    @property
-    def can_continue(self) -> bool:
-        return False
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        return CONTINUES if prompt.prefix else None
 
 
 @pytest.mark.parametrize("text", SEARCHES)

@@ -19,6 +19,7 @@ from mull.tasks.synthetic import ChainTask
 from mull.train import data
 from mull.train.label import Labelled, OmegaPRM, agreement, first_wrong, labels_per_million, math_shepherd
 from mull.types import Draw, Purse
+from mull.types.refusals import CONTINUES
 
 PROBLEM = Problem("p", Prompt.user("q"))
 
@@ -39,6 +40,9 @@ class StepModel:
     seen: list[int] = field(default_factory=list)
     name: str = "steps"
     identity: str = "steps"
+
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        return None if self.can_continue else CONTINUES
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return Cost(1, 1, self.n_steps, 0, 0, 0.0, 0.0, 0.0)

@@ -49,7 +49,9 @@ class Scripted:
 
     name = "scripted"
     identity = "scripted"
-    can_continue = False
+
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        return None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return Cost(1, 100, params.max_tokens, 0, 0, 0.0, 0.002, None)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any
 
-from mull.types import Model, Pair, Params, Problem, Prompt, Sample, Trial
+from mull.types import Message, Model, Pair, Params, Problem, Prompt, Sample, Trial
 
 
 def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[str, Any]:
     """All that decides what the draws of a question are: what the bank files them under."""
     asked = {
         "model": model.identity,
-        "messages": [[m.role, m.content] for m in prompt.messages],
+        "messages": [said(m) for m in prompt.messages],
         "prefix": prompt.prefix,
         "temperature": params.temperature,
         "max_tokens": params.max_tokens,
@@ -29,7 +30,25 @@ def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[st
         asked["thinking_tokens"] = params.thinking_tokens
     if params.logit_bias:
         asked["logit_bias"] = sorted([text, bias] for text, bias in params.logit_bias)
+    if params.effort is not None:
+        asked["effort"] = params.effort
+    if params.response_format is not None:
+        asked["response_format"] = params.response_format
+    if params.extra != "{}":
+        asked["extra"] = params.extra
+    if prompt.tools:
+        asked["tools"] = [[tool.name, tool.parameters, tool.description] for tool in prompt.tools]
     return asked
+
+
+def said(message: Message) -> list[Any]:
+    """A turn of a conversation as it stands in a key: role and content, and what else there is of it."""
+    if message.is_plain:
+        return [message.role, message.content]
+    content: Any = message.content
+    if not isinstance(content, str):
+        content = [{type(part).__name__: astuple(part)} for part in content]
+    return [message.role, content, [astuple(call) for call in message.tool_calls], message.tool_call_id]
 
 
 def digest(asked: Mapping[str, Any]) -> str:
@@ -66,13 +85,18 @@ def _verdict_key(kind: str, identity: str, problem: Problem, *samples: Sample, *
         **more,
         kind: identity,
         "problem": problem.id,
-        "messages": [[m.role, m.content] for m in problem.prompt.messages],
+        "messages": [said(m) for m in problem.prompt.messages],
         "prefix": problem.prompt.prefix,
         "kind": problem.kind,
         "given": dict(problem.given),
-        "replies": [[s.reply, s.answer, s.reasoning, s.finish] for s in samples],
+        "replies": [_reply(sample) for sample in samples],
     }
     try:
         return digest(judged)
     except TypeError:
         return None
+
+
+def _reply(sample: Sample) -> list[Any]:
+    calls = [[call.name, call.arguments] for call in sample.tool_calls]
+    return [sample.reply, sample.answer, sample.reasoning, sample.finish, *([calls] if calls else [])]

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mull.bank.keys import digest
-from mull.types import Behaviour, Cost, Finish, Preference, Prompt, Sample, Score, Verdict
+from mull.types import Behaviour, Cost, Finish, Preference, Prompt, Sample, Score, ToolCall, Verdict
 
 SCHEMA_VERSION = 3
 
@@ -42,7 +42,7 @@ draws = sa.Table(
     sa.Column("logprobs", sa.LargeBinary),
     sa.Column("answer", sa.Text),
     sa.Column("reasoning", sa.Text),
-    sa.Column("alternatives", sa.Text),
+    sa.Column("alternatives", sa.Text),  # JSON: likeliest tokens, or an object of all that few draws have
     sa.Column("batch", sa.BigInteger),
     sa.Column("digest", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
@@ -127,7 +127,6 @@ def asked_of(row: Any) -> dict[str, Any]:
 
 def draw_row(key: str, sample: Sample) -> dict[str, Any]:
     """A draw as a row."""
-    alternatives = sample.alternatives
     row = {
         "key": key,
         "draw": sample.draw,
@@ -138,15 +137,27 @@ def draw_row(key: str, sample: Sample) -> dict[str, Any]:
         "logprobs": None if sample.logprobs is None else array("d", sample.logprobs).tobytes(),
         "answer": _packed(sample.answer),
         "reasoning": _packed(sample.reasoning),
-        "alternatives": None if alternatives is None else packed(json.dumps(alternatives, ensure_ascii=False)),
+        "alternatives": _rest(sample),
         "batch": sample.batch,
     }
     row["digest"] = row_digest(row)
     return row
 
 
+def _rest(sample: Sample) -> str | None:
+    """What few draws have, as JSON: the likeliest tokens alone, or with called tools and numbers of tokens."""
+    rest: Any = sample.alternatives
+    if sample.tool_calls or sample.tokens is not None:
+        calls = [[call.id, call.name, call.arguments] for call in sample.tool_calls]
+        rest = {"alternatives": sample.alternatives, "tool_calls": calls, "tokens": sample.tokens}
+    return None if rest is None else packed(json.dumps(rest, ensure_ascii=False))
+
+
 def sample_of(prompt: Prompt, row: Any) -> Sample:
     """The draw in a row."""
+    rest: Any = None if row.alternatives is None else json.loads(unpacked(row.alternatives))
+    more: dict[str, Any] = rest if isinstance(rest, dict) else {"alternatives": rest}
+    tops, tokens = more["alternatives"], more.get("tokens")
     return Sample(
         prompt,
         unpacked(row.text),
@@ -157,8 +168,10 @@ def sample_of(prompt: Prompt, row: Any) -> Sample:
         None if row.logprobs is None else tuple(array("d", row.logprobs)),
         _unpacked(row.answer),
         reasoning=_unpacked(row.reasoning),
-        alternatives=None if row.alternatives is None else _tuples(json.loads(unpacked(row.alternatives))),
+        alternatives=None if tops is None else _tuples(tops),
         batch=row.batch,
+        tool_calls=tuple(ToolCall(*call) for call in more.get("tool_calls", ())),
+        tokens=None if tokens is None else tuple(tokens),
     )
 
 

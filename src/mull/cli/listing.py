@@ -147,7 +147,7 @@ def _served_entry(model: OpenAIModel) -> dict[str, Any]:
         "stream": can.stream,
         "biases": can.biases,
         "thinking budget": can.limits or (f"ignored: {', '.join(can.ignores)}" if can.ignores else None),
-        "continues": "no: " + can.why if not model.can_continue else can.continues,
+        "continues": can.continues or ("no: " + can.why if model.deployment.api == "chat" else None),
     }
     found = {**asdict(can), "continues": can.continues, "template": can.template is not None}
     cost = f"{can.cost.calls} calls, {can.cost.tokens if can.cost.tokens is not None else '?'} tokens"

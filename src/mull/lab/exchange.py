@@ -113,7 +113,7 @@ def _filed(
     for recording in recordings:
         group = recording.group or path.name
         prompt = Prompt(recording.messages) if recording.messages else Prompt.user(recording.prompt or "")
-        if not any(message.content.strip() for message in prompt.messages):
+        if not any(message.text.strip() for message in prompt.messages):
             raise FileFormatError(path, None, f"a question of {group} has no prompt to file its samples under")
         params = filing.params_of(recording.settings)
         asked = question(filing.model or BankedModel(group), prompt, params, filing.seed)
@@ -133,7 +133,7 @@ def _told(recordings: Sequence[Recording], filing: Filing) -> str:
         values = dict.fromkeys(repr(getattr(filing.params_of(one.settings), name)) for one in recordings)
         if of != "default" or name in TOLD[:2]:
             parts.append(f"{name} {' or '.join(values)} ({of})")
-    systems = {m.content for one in recordings for m in one.messages if m.role == "system"}
+    systems = {m.text for one in recordings for m in one.messages if m.role == "system"}
     return ", ".join([*parts, *(["the log's system message"] if systems else [])])
 
 

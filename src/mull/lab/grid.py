@@ -91,7 +91,7 @@ def recorded(
     drawn = zip(samples, grades, values, strict=True)
     return Recording(
         problem.id,
-        problem.prompt.messages[-1].content,
+        problem.prompt.question,
         samples=tuple(_recorded(sample, grade, value) for sample, grade, value in drawn),
         answers=tuple(classes_now(problem, samples)),
         kind=problem.kind,

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from mull.types import Cost, Draw, Params, Prompt, Purse, Sample
+from mull.types.refusals import CONTINUES
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class BankedModel:
     def identity(self) -> str:
         return self.model
 
-    @property
-    def can_continue(self) -> bool:
-        return False
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        """Nothing but new draws: what the bank has is replayed whatever it was."""
+        return CONTINUES if prompt.prefix else None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return Cost(1, None, params.max_tokens, 0, None, None, None, None)

@@ -18,6 +18,7 @@ from mull.errors import ModelError, PromptError
 from mull.runtime import EOS, WEIGHTS
 from mull.runtime.tokens import Tokens, one_a_process
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
+from mull.types.refusals import LIMITS_THINKING, beyond_text
 
 if TYPE_CHECKING:
     from mull.runtime.engine import Engine, Finished
@@ -57,13 +58,8 @@ class EmbeddedModel:
         content = hashlib.blake2b(Path(self.folder, "model.safetensors").read_bytes(), digest_size=10)
         return f"{self.name}@{content.hexdigest()}"
 
-    @property
-    def can_continue(self) -> bool:
-        return True
-
-    @property
-    def can_bias(self) -> bool:
-        return True
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        return LIMITS_THINKING if params.thinking_tokens is not None else beyond_text(prompt, params)
 
     @cached_property
     def _model(self) -> _Loaded:

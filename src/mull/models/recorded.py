@@ -14,6 +14,7 @@ from mull.files.columns import Layout
 from mull.files.logs import formats
 from mull.files.recording import RecordedSample, Recording
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
+from mull.types.refusals import BIASES, CONTINUES, LIMITS_THINKING, beyond_text
 
 DRAW_COST = Cost(1, None, None, 0, None, None, None, None)
 """A recorded draw counts as a call; what its tokens were was not recorded."""
@@ -48,9 +49,12 @@ class RecordedModel:
     def __post_init__(self) -> None:
         self._by_prompt  # noqa: B018 - a malformed file is to be refused before anything is drawn
 
-    @property
-    def can_continue(self) -> bool:
-        return False
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        if prompt.prefix:
+            return CONTINUES
+        if params.logit_bias:
+            return BIASES
+        return LIMITS_THINKING if params.thinking_tokens is not None else beyond_text(prompt, params)
 
     @property
     def name(self) -> str:
@@ -88,7 +92,7 @@ class RecordedModel:
     async def sample(
         self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
-        asked = prompt.messages[-1].content
+        asked = prompt.question
         recording = self._by_prompt.get(asked)
         if recording is None:
             raise PromptError(f"{self.path} has no recording of the prompt {asked[:60]!r}")

@@ -12,7 +12,7 @@ MAX_SHOWN = 500
 
 
 def _told(problem: Problem) -> str:
-    return problem.prompt.messages[-1].content.strip("\n")
+    return problem.prompt.question.strip("\n")
 
 
 def tests(problem: Problem, n: int) -> Prompt:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from mull.errors import UsageError
 from mull.types import Params, Prompt
 
@@ -10,7 +12,7 @@ def check_asked(prompt: Prompt, n: int, params: Params) -> None:
     """Refuses what no model could answer."""
     if n < 1:
         raise UsageError(f"the number of draws must be at least 1, not {n}")
-    if not any(message.content.strip() for message in prompt.messages):
+    if not any(message.text.strip() or not message.is_plain for message in prompt.messages):
         raise UsageError("the prompt is empty")
     if not params.temperature >= 0:
         raise UsageError(f"the temperature must be 0 or more, not {params.temperature}")
@@ -25,3 +27,22 @@ def check_asked(prompt: Prompt, n: int, params: Params) -> None:
     for text, bias in params.logit_bias:
         if not text or not -100 <= bias <= 100:
             raise UsageError(f"a logit bias is a text and a number from -100 to 100, not {text!r} and {bias}")
+    for tool in prompt.tools:
+        _check_object(f"the parameters of the tool {tool.name!r}", tool.parameters)
+    _check_object("extra", params.extra)
+    if params.response_format is not None:
+        _check_object("response_format", params.response_format)
+    if params.effort == "":
+        raise UsageError("an effort is a word such as low or high, or None")
+
+
+def _check_object(what: str, text: str) -> None:
+    """Refuses a text that is not the JSON of an object."""
+    if text == "{}":
+        return
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{what} must be the JSON text of an object: {error}") from error
+    if not isinstance(told, dict):
+        raise UsageError(f"{what} must be the JSON text of an object, not of a {type(told).__name__}")

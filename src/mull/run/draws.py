@@ -119,35 +119,28 @@ class Draws:
             finally:
                 purse.close()
 
+    def check_able(self, prompt: Prompt, params: Params | None = None) -> None:
+        """Raises `UsageError`, with the reason and a remedy, for what the model cannot do."""
+        if (why := self.model.refuses(prompt, params or self.params)) is not None:
+            raise UsageError(f"{self.model.name} {why}")
+
     def check_continues(self) -> None:
-        """Refuses a model that cannot go on from a partial reply. Raises `UsageError` with the reason and a remedy."""
-        if not self.model.can_continue:
-            why = self.model.why_no_continuation if isinstance(self.model, Served) else "use one that can, such as nano"
-            raise UsageError(f"{self.model.name} cannot continue a partial reply: {why}")
+        """Raises `UsageError` for a model that cannot go on from a partial reply."""
+        self.check_able(Prompt((), prefix=" "), Params())
 
     def check_biases(self) -> None:
-        """Refuses a model that takes no `Params.logit_bias`. Raises `UsageError` with the reason."""
-        if not getattr(self.model, "can_bias", False):
-            why = getattr(self.model, "why_no_bias", "") or "use one that can, such as nano"
-            raise UsageError(f"{self.model.name} takes no logit bias: {why}")
+        """Raises `UsageError` for a model that takes no `Params.logit_bias`."""
+        self.check_able(Prompt(()), Params(logit_bias=((" ", 1.0),)))
 
     def check_thinking_budget(self) -> None:
-        """Refuses a model that keeps no `Params.thinking_tokens`. Raises `UsageError` with the reason and a remedy."""
-        if not getattr(self.model, "can_limit_thinking", False):
-            why = getattr(self.model, "why_no_thinking_budget", "") or "use force:at_most=..., which needs none"
-            raise UsageError(f"{self.model.name} keeps no thinking budget of its own: {why}")
+        """Raises `UsageError` for a model that keeps no `Params.thinking_tokens`."""
+        self.check_able(Prompt(()), Params(thinking_tokens=0))
 
     async def _check_able(self, prompt: Prompt, params: Params) -> None:
         """Refuses what the model cannot do, before anything is spent on it."""
-        limits_thinking = params.thinking_tokens is not None
-        if prompt.prefix or params.logit_bias or limits_thinking:
+        if prompt.prefix or params.logit_bias or params.thinking_tokens is not None:
             await self.prepare()
-        if prompt.prefix:
-            self.check_continues()
-        if params.logit_bias:
-            self.check_biases()
-        if limits_thinking:
-            self.check_thinking_budget()
+        self.check_able(prompt, params)
 
     @asynccontextmanager
     async def sample(

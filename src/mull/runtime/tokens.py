@@ -56,9 +56,9 @@ class Tokens:
         ids: list[int] = []
         for message in messages:
             if message.role == "user":
-                ids += [self.id_of[BOS], self.id_of[USER], *self.encode(message.content), self.id_of[ASSISTANT]]
+                ids += [self.id_of[BOS], self.id_of[USER], *self.encode(message.text), self.id_of[ASSISTANT]]
             elif message.role == "assistant":
-                ids += [*self.encode(message.content), self.id_of[EOS]]
+                ids += [*self.encode(message.text), self.id_of[EOS]]
             else:
                 raise PromptError(f"the built-in models know the roles user and assistant, not {message.role!r}")
         return ids

@@ -129,7 +129,7 @@ class Auto:
         looks = [
             look(a, s, scores[i] if scores else None) for i, (a, s) in enumerate(zip(answers, samples, strict=True))
         ]
-        chance, bin = policy.place(features(problem.prompt.messages[-1].content, looks))
+        chance, bin = policy.place(features(problem.prompt.question, looks))
         option = policy.choose(bin, run.left, self.budget)
         notes: dict[str, float | str | None] = {
             "predicted_pass_at_1": chance, "bin": bin + 1.0, "option": option.strategy, "expected": option.accuracy,

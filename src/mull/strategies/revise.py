@@ -240,7 +240,7 @@ class Asking:
         if self.show == "turns":
             return replace(prompt, messages=(*prompt.messages, *turns), prefix="")
         *before, last = prompt.messages
-        parts = [last.content, *(f"An answer to this was:\n\n{fence(turn.content)}" if i % 2 == 0 else turn.content
+        parts = [last.text, *(f"An answer to this was:\n\n{fence(turn.text)}" if i % 2 == 0 else turn.text
                                  for i, turn in enumerate(turns))]  # fmt: skip
         return replace(prompt, messages=(*before, Message(last.role, "\n\n".join(parts))), prefix="")
 

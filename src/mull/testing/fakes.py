@@ -25,6 +25,7 @@ from mull.types import (
     Score,
     Trial,
 )
+from mull.types.refusals import BIASES, CONTINUES, LIMITS_THINKING
 
 PROBLEM = Problem("fake", Prompt.user("Which letter?"), AnswerKind.TEXT, {"pairs": (("1", "2"), ("3", "4"))})
 """What the laws ask; its `given` are tests for strategies that run programs."""
@@ -77,17 +78,12 @@ class FakeModel:
     def identity(self) -> str:
         return self.label
 
-    @property
-    def can_continue(self) -> bool:
-        return self.continues
-
-    @property
-    def can_bias(self) -> bool:
-        return self.biases
-
-    @property
-    def can_limit_thinking(self) -> bool:
-        return self.limits
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        if prompt.prefix and not self.continues:
+            return CONTINUES
+        if params.logit_bias and not self.biases:
+            return BIASES
+        return LIMITS_THINKING if params.thinking_tokens is not None and not self.limits else None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return self._cost(params.max_tokens)
@@ -128,7 +124,7 @@ class FakeModel:
         if n_tokens > params.max_tokens:
             cost = self._cost(params.max_tokens)
             return Sample(prompt, "so", Finish.LENGTH, cost, draw.number, draw.seed)
-        if finish is Finish.STOP and "```input" in prompt.messages[-1].content:
+        if finish is Finish.STOP and "```input" in prompt.question:
             text = f"```input\n{letter}\n```\n```output\n{letter * 2}\n```\n" + text
         return Sample(prompt, text, finish, self._cost(n_tokens), draw.number, draw.seed)
 

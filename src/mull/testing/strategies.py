@@ -191,7 +191,7 @@ def check_draws(strategy: Strategy) -> None:
     if strategy.draws == Scaling.PARALLEL:
         said = {sample.text for sample in samples if len(sample.text) > len("answer: d")}
         for prompt, _, _ in model.seen:
-            shown = "\n".join(message.content for message in prompt.messages)
+            shown = "\n".join(message.text for message in prompt.messages)
             assert not any(text in shown for text in said), f"a draw is shown what another said: {shown!r}"
     if getattr(strategy, "reuses", False):
         handed = FakeModel()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from mull.errors import UsageError
 from mull.replies import steps as steps_
 from mull.run import Run
-from mull.types import Cost, Finish, Problem, Sample
+from mull.types import Cost, Finish, Problem, Prompt, Sample
 
 Right = Callable[[Sample], Awaitable[bool | None]]
 """Whether a complete reply gives the right answer; `None` where that cannot be told."""
@@ -63,7 +63,7 @@ class Roller:
     """Completes prefixes of one problem and remembers what came of each."""
 
     def __init__(self, problem: Problem, run: Run, right: Right, separator: str, revision: str = "") -> None:
-        if not run.model.can_continue:
+        if run.model.refuses(Prompt((), prefix=" "), run.params) is not None:
             raise UsageError(
                 f"{run.model.name} cannot continue a partial reply, which every roll-out is: "
                 "label with a model that can, such as nano"
@@ -229,7 +229,7 @@ class OmegaPRM:
 
 
 def _text(problem: Problem) -> str:
-    return problem.prompt.messages[-1].content
+    return problem.prompt.question
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,12 @@ from mull.types.declared import OF_MODEL as OF_MODEL
 from mull.types.declared import Need as Need
 from mull.types.declared import Scaling as Scaling
 from mull.types.declared import Selection as Selection
+from mull.types.parts import FilePart as FilePart
+from mull.types.parts import ImagePart as ImagePart
+from mull.types.parts import Part as Part
+from mull.types.parts import TextPart as TextPart
+from mull.types.parts import Tool as Tool
+from mull.types.parts import ToolCall as ToolCall
 from mull.types.problems import AnswerKind as AnswerKind
 from mull.types.problems import Grade as Grade
 from mull.types.problems import Outcome as Outcome

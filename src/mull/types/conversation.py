@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from mull.types.costs import Cost
+from mull.types.parts import Part, TextPart, Tool, ToolCall
 
 
 class Finish(StrEnum):
@@ -16,6 +17,8 @@ class Finish(StrEnum):
     """The model ended its reply."""
     STOP_STRING = "stop_string"
     """One of `Params.stop` came up; it is not part of the text."""
+    TOOL_CALLS = "tool_calls"
+    """The model called tools, and waits for what they give."""
     LENGTH = "length"
     """`Params.max_tokens` or the model's context was used up."""
     ERROR = "error"
@@ -24,23 +27,52 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; `role` is `system`, `user` or `assistant`."""
+    """One turn of a conversation; `role` is `system`, `user`, `assistant` or `tool`.
+
+    `content` is a text, or parts: text, images and files. `tool_calls` are what an assistant called, `tool_call_id`
+    the call that a tool's turn answers.
+    """
 
     role: str
-    content: str
+    content: str | tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All of its text, without images and files."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is nothing but a text."""
+        return isinstance(self.content, str) and not self.tool_calls and self.tool_call_id is None
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation, and the start of the reply that the model is to continue."""
+    """A conversation, the start of the reply that the model is to continue, and the tools that it may call."""
 
     messages: tuple[Message, ...]
     prefix: str = ""
+    tools: tuple[Tool, ...] = ()
 
     @classmethod
-    def user(cls, content: str) -> Prompt:
+    def user(cls, content: str | tuple[Part, ...]) -> Prompt:
         """A conversation of one user message."""
         return cls((Message("user", content),))
+
+    @property
+    def question(self) -> str:
+        """The text of the last message, which asks what is to be answered."""
+        return self.messages[-1].text
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is nothing but texts: no images, no files, no tools."""
+        return not self.tools and all(message.is_plain for message in self.messages)
 
     def extend(self, text: str) -> Prompt:
         """The same conversation with `text` added to the partial reply."""
@@ -62,6 +94,12 @@ class Params:
     """Added to the logit of the token that each of these texts begins with; refused where a model cannot do it."""
     thinking_tokens: int | None = None
     """The server's own limit on a whole reply's thought; refused where none was found to be kept. `None`: no limit."""
+    effort: str | None = None
+    """How hard the model is to think, in the server's own words (`low`, `medium`, `high`); `None`: as it does."""
+    response_format: str | None = None
+    """The form that a reply must have: the JSON text of the request field of that name. `None`: free text."""
+    extra: str = "{}"
+    """Further fields of the request, as the JSON text of an object; they are passed through as they are."""
 
 
 class Draw(NamedTuple):
@@ -80,7 +118,8 @@ class Sample:
     told), `answer` an answer that came beside the text, as recordings have (`None`: read it from the text).
     `reasoning` is the thought that a server tells apart from the text, `alternatives` the likeliest tokens at
     each place with their logarithms, and `batch` how many draws shared its request (`None`: no such thing);
-    its cost is then its share of what the request cost.
+    its cost is then its share of what the request cost. `tool_calls` are the tools that the model called, `tokens`
+    the numbers of the tokens that it generated (`None`: not told).
     """
 
     prompt: Prompt
@@ -95,6 +134,8 @@ class Sample:
     reasoning: str | None = None
     alternatives: tuple[tuple[tuple[str, float], ...], ...] | None = None
     batch: int | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tokens: tuple[int, ...] | None = None
 
     @property
     def reply(self) -> str:

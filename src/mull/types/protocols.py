@@ -38,9 +38,11 @@ class Model(Protocol):
         """What its draws are banked under: the name and all else that changes them, such as the weights."""
         ...
 
-    @property
-    def can_continue(self) -> bool:
-        """Whether it can go on from `Prompt.prefix`; asked before anything is spent."""
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        """Why it cannot do this and what would help, as the end of a sentence that its name begins; `None`: it can.
+
+        Asked before anything is spent, of such things as a `Prompt.prefix` to go on from or a `Params.logit_bias`.
+        """
         ...
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
@@ -61,11 +63,6 @@ class Model(Protocol):
 @runtime_checkable
 class Served(Protocol):
     """What a model behind a server has beside `Model`: it must find out what the server can do."""
-
-    @property
-    def why_no_continuation(self) -> str:
-        """Why `can_continue` is false, and what would help."""
-        ...
 
     async def prepare(self, purse: Purse | None = None) -> None:
         """Finds out what the server can do, unless that is known; `purse` pays for it."""

@@ -55,5 +55,5 @@ def _asked(problem: Problem) -> tuple[Sequence[int], int] | None:
     """The numbers and the target of a problem; `None` where it has none."""
     if "numbers" in problem.given and "target" in problem.given:
         return problem.given["numbers"], problem.given["target"]
-    told = _PROMPT.fullmatch(problem.prompt.messages[-1].content)
+    told = _PROMPT.fullmatch(problem.prompt.question)
     return (tuple(map(int, told[2].split())), int(told[1])) if told else None

@@ -65,7 +65,7 @@ class _Decisions:
         return f"decisions {self.server} {self.model} seed={self.seed} {told}"
 
     def _text(self, problem: Problem, answers: Sequence[str]) -> str:
-        asked = "\n\n".join(m.content for m in problem.prompt.messages if m.role == "user")
+        asked = "\n\n".join(m.text for m in problem.prompt.messages if m.role == "user")
         code = code_of(self.seed, asked, *answers)
         names = ("answer",) if len(answers) == 1 else ("answer A", "answer B")
         quoted = [fenced(name, answer, code) for name, answer in zip(names, answers, strict=True)]

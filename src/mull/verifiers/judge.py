@@ -120,9 +120,7 @@ class _Speaker:
         return max(self.k, 1)
 
     def _prompt(self, problem: Problem, answers: Sequence[str]) -> Prompt:
-        asked = "\n\n".join(
-            m.content if m.role == "user" else f"({m.role}) {m.content}" for m in problem.prompt.messages
-        )
+        asked = "\n\n".join(m.text if m.role == "user" else f"({m.role}) {m.text}" for m in problem.prompt.messages)
         code = code_of(self.seed, asked, *answers)
         names = ("answer",) if len(answers) == 1 else ("answer A", "answer B")
         quoted = [fenced(name, answer, code) for name, answer in zip(names, answers, strict=True)]

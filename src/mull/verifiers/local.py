@@ -112,7 +112,7 @@ def _turns(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], list
 
 
 def _written(tokenizer: Any, messages: Sequence[Message], is_open: bool) -> str:
-    told = [{"role": m.role, "content": m.content} for m in messages]
+    told = [{"role": m.role, "content": m.text} for m in messages]
     text: str = tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=is_open)
     return text
 

@@ -126,7 +126,7 @@ class Reading:
 
     def asked(self, problem: Problem, reply: str) -> Asked:
         """What to ask about a reply; raises `Unscored` where that cannot be asked."""
-        question = "\n\n".join(m.content for m in problem.prompt.messages if m.role == "user")
+        question = "\n\n".join(m.text for m in problem.prompt.messages if m.role == "user")
         for where, text in (("question", question), ("reply", reply)):
             for token in (*self.reserved, self.tag):
                 if token.strip() and token in text:
@@ -165,9 +165,9 @@ class Reading:
         if not self.template:
             return None, ""
         begin, middle, end = _TEMPLATES[self.template]
-        turns = [f"{begin}{m.role}{middle}{m.content}{end}" for m in messages]
+        turns = [f"{begin}{m.role}{middle}{m.text}{end}" for m in messages]
         head = "".join(turns[:-1]) + f"{begin}assistant{middle}"
-        return head, messages[-1].content + end
+        return head, messages[-1].text + end
 
     def values(self, rows: Rows, n_values: int) -> tuple[float, ...]:
         """The scores that rows of numbers mean, each in [0, 1]; raises `Unscored` where they make no sense."""

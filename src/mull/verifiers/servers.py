@@ -211,7 +211,7 @@ async def _next_token(model: str, post: Post, messages: Sequence[Message]) -> tu
 
 
 def _told(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": m.role, "content": m.content} for m in messages]
+    return [{"role": m.role, "content": m.text} for m in messages]
 
 
 def _input(asked: Asked, reading: Reading) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class Trained:
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         """As if no reply shared anything with another; a token for each character."""
-        head = sum(len(m.content) + 3 for m in problem.prompt.messages)
+        head = sum(len(m.text) + 3 for m in problem.prompt.messages)
         return total(self._cost(head + len(sample.reply), None) for sample in samples)
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:

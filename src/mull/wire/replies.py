@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mull.types import ToolCall
 from mull.wire.body import printable, read_json, read_object, word
 from mull.wire.faults import Malformed
 
@@ -28,11 +29,11 @@ class Usage:
     cached: int | None = None
     reasoning: int | None = None
 
-    def within(self, prompt: int, output: int) -> Usage:
-        """The counts that can be true of so many tokens at most; one that is far above is unknown."""
-        if (self.prompt or 0) <= prompt + SLACK and (self.output or 0) <= output + SLACK:
+    def within(self, prompt: int | None, output: int) -> Usage:
+        """The counts that can be true of so many tokens at most (`None`: of any); one that is far above is unknown."""
+        is_prompt = prompt is None or (self.prompt or 0) <= prompt + SLACK
+        if is_prompt and (self.output or 0) <= output + SLACK:
             return self
-        is_prompt = self.prompt is not None and self.prompt <= prompt + SLACK
         is_output = self.output is not None and self.output <= output + SLACK
         return Usage(
             self.prompt if is_prompt else None, self.output if is_output else None, self.cached if is_prompt else None,
@@ -51,6 +52,14 @@ class Choice:
     stopped_at: str | None = None
     logprobs: list[float] | None = None
     alternatives: list[tuple[tuple[str, float], ...]] | None = None
+    tool_calls: dict[int, list[str]] = field(default_factory=dict)
+    """By place: identifier, name and arguments, as far as they have come."""
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The tools that it calls, in order; a call without a name is none."""
+        rows = (self.tool_calls[place] for place in sorted(self.tool_calls))
+        return tuple(ToolCall(*map(clean, row)) for row in rows if row[1])
 
 
 @dataclass(slots=True)
@@ -92,7 +101,25 @@ def _choice(row: Mapping[str, Any], place: int) -> Choice | None:
     choice.stopped_at = _stopped_at(row)
     if row.get("logprobs"):
         _read_logprobs(choice, row["logprobs"])
+    if isinstance(message, dict):
+        _read_tool_calls(choice, message)
     return choice
+
+
+def _read_tool_calls(choice: Choice, told: Mapping[str, Any]) -> None:
+    """Adds the called tools of a message, or a piece of them from a stream; what makes no sense is left out."""
+    rows = told.get("tool_calls")
+    if isinstance(told.get("function_call"), dict):
+        rows = [{"function": told["function_call"]}]
+    for place, row in enumerate(rows if isinstance(rows, list) else ()):
+        function = row.get("function") if isinstance(row, dict) else None
+        if not isinstance(function, dict):
+            continue
+        index = row.get("index")
+        call = choice.tool_calls.setdefault(index if isinstance(index, int) else place, ["", "", ""])
+        call[0] = call[0] or _text(row.get("id")) or ""
+        call[1] = call[1] or _text(function.get("name")) or ""
+        call[2] += _text(function.get("arguments")) or ""
 
 
 def clean(text: str) -> str:
@@ -197,6 +224,7 @@ class Stream:
             choice.text += _text(delta.get("content")) or ""
             thought = next((delta[name] for name in REASONING if isinstance(delta.get(name), str)), "")
             choice.reasoning = (choice.reasoning or "") + thought or None
+            _read_tool_calls(choice, delta)
         else:
             choice.text += _text(row.get("text")) or ""
         choice.finish = _text(row.get("finish_reason")) or choice.finish

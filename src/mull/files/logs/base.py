@@ -172,7 +172,7 @@ def messages_of(turns: Any) -> tuple[Message, ...]:
 
 def last_user(messages: Sequence[Message]) -> str:
     """What was asked: the last message of the user."""
-    return next((m.content for m in reversed(messages) if m.role == "user"), "")
+    return next((m.text for m in reversed(messages) if m.role == "user"), "")
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:

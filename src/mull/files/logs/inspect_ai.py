@@ -213,7 +213,7 @@ class _Reader:
     def _asked(self, sample: Mapping[str, Any], prompt: str) -> tuple[Message, ...]:
         """The conversation before the only reply, and the question alone where there were several replies."""
         turns = base.messages_of(sample.get("messages"))
-        turns = tuple(Message(turn.role, _attached(sample, turn.content)) for turn in turns)
+        turns = tuple(Message(turn.role, _attached(sample, turn.text)) for turn in turns)
         sources = [base.mapping(turn).get("source") for turn in base.items(sample.get("messages"))]
         replies = [i for i, source in enumerate(sources) if source == "generate" and turns[i].role == "assistant"]
         if len(replies) == 1 and all(turn.role in ("system", "user", "assistant") for turn in turns[: replies[0]]):

@@ -13,9 +13,12 @@ from mull.cost import Price
 from mull.errors import UsageError
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.template import ChatTemplate
-from mull.types import Cost, Params, Prompt
+from mull.types import Cost, Params, Prompt, TextPart
 from mull.wire.address import clean_url, read_key
 from mull.wire.endpoints import Limits
+
+TOOL_MESSAGES = 32
+"""As many messages' worth of a template's own tokens a tool may take: what tells a model how to call it is long."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,18 @@ class Deployment:
         return self.price.cost(bound(prompt, can), params.max_tokens)
 
 
-def bound(prompt: Prompt, can: Capabilities | None) -> int:
-    """The most tokens that a prompt can have: one for each byte, and what chat templates add to each message."""
+def bound(prompt: Prompt, can: Capabilities | None) -> int | None:
+    """The most tokens that a prompt can have: one for each byte, and what chat templates add to each message.
+
+    `None` where there are images or files, which servers count as they like.
+    """
+    if any(not isinstance(p, TextPart) for m in prompt.messages if not isinstance(m.content, str) for p in m.content):
+        return None
     known = None if can is None else can.overhead
-    n_bytes = sum(len(m.content.encode(errors="replace")) for m in prompt.messages) + len(prompt.prefix.encode())
-    return n_bytes + (64 if known is None else known) + 16 * len(prompt.messages)
+    texts = [prompt.prefix, *(message.text for message in prompt.messages)]
+    for message in prompt.messages:
+        texts += [f"{call.id}{call.name}{call.arguments}" for call in message.tool_calls]
+    texts += [f"{tool.name}{tool.parameters}{tool.description}" for tool in prompt.tools]
+    n_bytes = sum(len(text.encode(errors="replace")) for text in texts)
+    n_added = len(prompt.messages) + TOOL_MESSAGES * len(prompt.tools) + sum(len(m.tool_calls) for m in prompt.messages)
+    return n_bytes + (64 if known is None else known) + 16 * n_added

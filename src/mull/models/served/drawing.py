@@ -23,9 +23,8 @@ ENDED = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_string"}
 CUT = {"length", "max_tokens", "max_output_tokens"}
 REFUSED_BY_MODEL = {
     "content_filter": "the server's content filter held the reply back",
-    "tool_calls": "the model called a tool, and none was offered",
-    "function_call": "the model called a tool, and none was offered",
 }
+CALLED = {"tool_calls", "function_call", "tool_use"}
 
 
 class Batch:
@@ -118,8 +117,8 @@ class Batch:
         for draw, choice, cost in zip(draws, choices, costs, strict=True):
             if choice is None:
                 fault: str | None = f"the server sent {sum(c is not None for c in choices)} of {n} replies"
-            elif choice.finish in REFUSED_BY_MODEL:
-                self._deliver(self._failed(draw, cost, REFUSED_BY_MODEL[choice.finish]))
+            elif (refusal := self._refusal(choice)) is not None:
+                self._deliver(self._failed(draw, cost, refusal))
                 continue
             elif (fault := self._fault(choice)) is None:
                 self._deliver(self._sample(draw, choice, cost, n))
@@ -150,11 +149,21 @@ class Batch:
         cached = [usage.cached] + [None if usage.cached is None else 0] * (n - 1)
         return [self._deployment.price.cost(*parts) for parts in zip(prompts, outputs, cached, strict=True)]
 
+    def _refusal(self, choice: Choice) -> str | None:
+        """Why a reply is none however often it is asked for; `None` where it may be used."""
+        if choice.finish in REFUSED_BY_MODEL:
+            return REFUSED_BY_MODEL[choice.finish]
+        if choice.finish in CALLED and not self._prompt.tools:
+            return "the model called a tool, and none was offered"
+        return None
+
     def _fault(self, choice: Choice) -> str | None:
         """Why a reply cannot be used, if it cannot."""
         finish = choice.finish
         if finish is None:
             return "the reply does not say why it ended: it may have been cut short"
+        if choice.calls and self._prompt.tools:
+            return None
         if finish not in ENDED and finish not in CUT:
             return f"the reply ended for a reason that is not known: {finish[:40]!r}"
         if choice.text if self._prompt.prefix else choice.text.strip():
@@ -168,6 +177,9 @@ class Batch:
     def _sample(self, draw: Draw, choice: Choice, cost: Cost, n: int) -> Sample:
         text, finish = choice.text, Finish.LENGTH if choice.finish in CUT else Finish.STOP
         stops = self._params.stop
+        calls = choice.calls if self._prompt.tools else ()
+        if calls and finish is not Finish.LENGTH:
+            finish = Finish.TOOL_CALLS
         if stops:
             if found := [at for s in stops if (at := text.find(s)) >= 0]:
                 text, finish = text[: min(found)], Finish.STOP_STRING
@@ -182,6 +194,7 @@ class Batch:
             reasoning=choice.reasoning,
             alternatives=tuple(choice.alternatives) if choice.alternatives and any(choice.alternatives) else None,
             batch=n if n > 1 else None,
+            tool_calls=calls,
         )  # fmt: skip
 
     def _with_waste(self, draw: Draw, cost: Cost) -> Cost:

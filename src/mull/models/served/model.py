@@ -33,43 +33,23 @@ class OpenAIModel:
         """What the server can do, as it was found out; `None` while nobody has looked."""
         return known(self.deployment)
 
-    @property
-    def can_continue(self) -> bool:
-        """Whether it was found to go on from a partial reply; `prepare` finds out."""
-        return self.deployment.api == "completions" or (self.capabilities or Capabilities()).continues is not None
-
-    @property
-    def why_no_continuation(self) -> str:
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        """Why the server was found not to do this; `prepare` finds out."""
         can = self.capabilities
-        if can is None:
-            return UNKNOWN
-        return can.why
-
-    @property
-    def can_bias(self) -> bool:
-        """Whether it was found to add `Params.logit_bias`; `prepare` finds out."""
-        return (self.capabilities or Capabilities()).biases is not None
-
-    @property
-    def why_no_bias(self) -> str:
-        if self.capabilities is None:
-            return UNKNOWN
-        return "its server ignores logit_bias, or tells no token's number (POST /tokenize)"
-
-    @property
-    def can_limit_thinking(self) -> bool:
-        """Whether it was found to keep to `Params.thinking_tokens`; `prepare` finds out."""
-        return (self.capabilities or Capabilities()).limits is not None
-
-    @property
-    def why_no_thinking_budget(self) -> str:
-        can = self.capabilities
-        if can is None:
-            return UNKNOWN
-        remedy = "use force:at_most=..." if self.can_continue else "name a field that it keeps to in extra_body"
-        if can.ignores:
-            return f"its server takes {', '.join(can.ignores)} and thinks as long as without; {remedy}"
-        return f"no field was found that limits its thought, if it thinks at all; {remedy}"
+        is_completions = self.deployment.api == "completions"
+        continues = is_completions or (can or Capabilities()).continues is not None
+        if not prompt.is_plain and is_completions:
+            return 'takes nothing but text, for it is asked for plain completions: set api = "chat"'
+        if prompt.prefix and not continues:
+            return f"cannot continue a partial reply: {UNKNOWN if can is None else can.why}"
+        if prompt.prefix and not prompt.is_plain and can is not None and can.continues == "template":
+            return "continues a partial reply only where all before it is text"
+        if params.logit_bias and (can is None or can.biases is None):
+            why = "its server ignores logit_bias, or tells no token's number (POST /tokenize)"
+            return f"takes no logit bias: {UNKNOWN if can is None else why}"
+        if params.thinking_tokens is not None and (can is None or can.limits is None):
+            return f"keeps no thinking budget of its own: {UNKNOWN if can is None else _no_limit(can, continues)}"
+        return None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         """The most that a draw can cost; a prompt has no more tokens than bytes, and what its template adds."""
@@ -144,3 +124,11 @@ def _taken(arrived: asyncio.Queue[Sample | BaseException]) -> Iterator[Sample]:
     while not arrived.empty():
         if isinstance(item := arrived.get_nowait(), Sample):
             yield item
+
+
+def _no_limit(can: Capabilities, continues: bool) -> str:
+    """Why the server keeps no thinking budget, and what would help."""
+    remedy = "use force:at_most=..." if continues else "name a field that it keeps to in extra_body"
+    if can.ignores:
+        return f"its server takes {', '.join(can.ignores)} and thinks as long as without; {remedy}"
+    return f"no field was found that limits its thought, if it thinks at all; {remedy}"

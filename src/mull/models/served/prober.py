@@ -72,7 +72,10 @@ class Prober:
         fields: Mapping[str, Any] | None = None, can: Capabilities | None = None, stream: bool = False,
     ) -> Reply:  # fmt: skip
         """One short reply. Raises `Rejected`, or `ModelError` where the server is of no use."""
-        asked = ask(self._deployment, prompt, Params(temperature, TOKENS, stop), can or self._can)
+        # Whole replies are asked for, however draws are to come: `_find_stream` alone looks at streams.
+        asked = ask(
+            replace(self._deployment, stream=False), prompt, Params(temperature, TOKENS, stop), can or self._can
+        )
         told = merged(json.loads(asked.body(1, None)), fields or {})
         if raw is not None:
             told.pop("messages")

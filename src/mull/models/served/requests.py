@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mull.errors import UsageError
-from mull.models.served import backends
+from mull.models.served import backends, messages
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment
 from mull.types import Params, Prompt
@@ -75,6 +76,7 @@ def ask(
         if can.limits is None:
             raise UsageError(f"{deployment.name}: its server keeps no thinking budget, and one was asked for")
         body |= backends.thinking_fields(can.limits, params.thinking_tokens)
+    body |= messages.fields(prompt, params)
     n_tops = 0
     if params.logprobs is not None:
         if not can.logprobs:
@@ -89,7 +91,7 @@ def ask(
         body["stream"] = True
         if can.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    body = merged(body, deployment.extra_body)
+    body = merged(merged(body, deployment.extra_body), json.loads(params.extra))
     per_token = 64 + (0 if params.logprobs is None else 200 * (1 + n_tops)) + (400 if is_streamed else 0)
     return Asked(path, encode(body)[:-1], is_streamed, cut_at, params.max_tokens * per_token, can.stop)
 
@@ -116,11 +118,11 @@ def bias_fields(
 def _put_prompt(body: dict[str, Any], deployment: Deployment, prompt: Prompt, can: Capabilities) -> str:
     """Adds the prompt to a body in the form that the server takes; returns the path that it is for."""
     if deployment.api == "completions":
-        body["prompt"] = "\n\n".join(message.content for message in prompt.messages) + prompt.prefix
+        body["prompt"] = "\n\n".join(message.text for message in prompt.messages) + prompt.prefix
         return COMPLETIONS
-    messages: list[dict[str, Any]] = [{"role": m.role, "content": m.content} for m in prompt.messages]
+    turns = messages.turns(prompt)
     if not prompt.prefix:
-        body["messages"] = messages
+        body["messages"] = turns
         return CHAT
     if can.continues is None:
         raise UsageError(f"{deployment.name} cannot continue a partial reply: {can.why}")
@@ -130,6 +132,6 @@ def _put_prompt(body: dict[str, Any], deployment: Deployment, prompt: Prompt, ca
         body["prompt"] = text if can.has_bos else can.template.without_bos(text)
         return COMPLETIONS
     of_request, of_message = backends.CONTINUES[can.continues]
-    body["messages"] = [*messages, {"role": "assistant", "content": prompt.prefix, **of_message}]
+    body["messages"] = [*turns, {"role": "assistant", "content": prompt.prefix, **of_message}]
     body |= of_request
     return CHAT

@@ -30,7 +30,7 @@ class ChatTemplate:
         def refuse(why: str) -> None:
             raise jinja2.TemplateRuntimeError(why)
 
-        messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
+        messages = [{"role": m.role, "content": m.text} for m in prompt.messages]
         try:
             begun = _compiled(self.text).render(
                 messages=messages, add_generation_prompt=True, bos_token=self.bos_token, eos_token=self.eos_token,
