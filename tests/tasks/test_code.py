@@ -1,7 +1,10 @@
 """Programming tasks: their files, what is public and what is hidden, and grades by execution in the real sandbox."""
 
+import base64
 import json
 import os
+import pickle
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +117,49 @@ async def test_names_of_livecodebench_are_read(make: Make) -> None:
     ]
 
 
+def packed(tests: object) -> str:
+    """Tests as LiveCodeBench packs the private ones; other things are packed as they are, and to be refused."""
+    text = json.dumps(tests) if isinstance(tests, list) else tests
+    return base64.b64encode(zlib.compress(pickle.dumps(text))).decode()
+
+
+METHOD = {
+    "question_id": "m",
+    "question_content": "Reverse the list and add k to each.",
+    "starter_code": "class Solution:\n    def turned(self, nums: List[int], k: int) -> List[int]:\n        ",
+    "public_test_cases": json.dumps([{"input": "[1, 2]\n3", "output": "[5, 4]", "testtype": "functional"}]),
+    "private_test_cases": packed([{"input": "[]\n707", "output": "[]", "testtype": "functional"}]),
+    "metadata": json.dumps({"func_name": "turned"}),
+}
+
+
+async def test_a_row_that_asks_for_a_method_is_graded_by_calling_it(make: Make) -> None:
+    """With the imports of such judges, as a class, as its body, as a function; a tuple is a list there."""
+    task = make("stdio", METHOD)
+    body = "[n + k for n in reversed(nums)]"
+    head = "class Solution:\n    def turned(self, nums: List[int], k: int) -> List[int]:\n        "
+    found = await grades(
+        task,
+        f"```python\n{head}return {body}\n```",
+        f"```python\n{head}return tuple({body})\n\nprint(Solution().turned(input(), 1))\n```",
+        f"        return {body}\n",
+        f"```python\ndef turned(nums, k):\n    return {body}\n```",
+        f"```python\n{head}return nums\n```",
+        f"```python\n{head}return [5, 4]\n```",
+    )
+    assert [correct for correct, _ in found] == [True, True, True, True, False, False]
+    asked = next(iter(task.problems()))
+    assert asked.given["tests"] == ["assert turned([1, 2], 3) in ([5, 4], (5, 4))"]
+    assert "707" not in repr(asked)
+    assert "class Solution" in asked.prompt.messages[-1].content
+
+
+async def test_packed_tests_of_programs_that_read_are_unpacked(make: Make) -> None:
+    row = {**STDIO, "private_tests": [], "private_test_cases": packed(STDIO["private_tests"])}
+    found = await grades(make("stdio", row), "print(sum(map(int, input().split())))", "print(3)")
+    assert [correct for correct, _ in found] == [True, False]
+
+
 async def test_tests_that_the_solution_fails_are_named_and_count_against_nobody(make: Make) -> None:
     broken = {**HUMANEVAL, "test": "def check(candidate):\n    assert candidate(2) == 7\n"}
     found = await grades(make("humaneval", broken), "    return 3 * x\n")
@@ -146,6 +192,17 @@ async def test_tests_that_waver_on_the_solution_are_flaky(make: Make) -> None:
         ("stdio", {**STDIO, "private_tests": [1]}, "must be a list of objects with `input` and `output`"),
         ("stdio", {"problem_id": "s", "prompt": "x"}, "problem s has no `private_tests` to grade by"),
         ("stdio", {**STDIO, "private_tests": "eJx="}, "is text but not JSON: unpack it first"),
+        (
+            "stdio",
+            {**STDIO, "private_tests": base64.b64encode(zlib.compress(pickle.dumps(print))).decode()},
+            "not JSON",
+        ),
+        ("stdio", {**METHOD, "starter_code": ""}, "problem m asks for a method that its `starter_code` lacks"),
+        (
+            "stdio",
+            {**METHOD, "public_test_cases": [{"input": "x = 1", "output": "1", "testtype": "functional"}]},
+            "asks for the method 'turned', and a test of it is not JSON",
+        ),
     ],
 )
 def test_a_malformed_row_is_refused_before_anything_is_drawn(

@@ -21,7 +21,10 @@ from mull.programs.execute import Bench, Suite, Verdict
 from mull.replies.programs import asked, programs_of
 from mull.replies.tests import examples_of
 from mull.sandbox import LevelName
+from mull.tasks import methods
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
+
+_Pairs = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +248,9 @@ class StdioTask(CodeTask):
 
     A row has `problem_id`, `prompt`, `public_tests` and `private_tests`, each a list of objects with `input` and
     `output`. The names of LiveCodeBench are read too: `question_id`, `question_content`, `public_test_cases` and
-    `private_test_cases`, the latter also as JSON in a string. Spaces at the ends of lines and empty lines at the end of
-    what is printed do not count.
+    `private_test_cases`, as JSON in a string and packed. Spaces at the ends of lines and empty lines at the end of what
+    is printed do not count. A row whose tests are `functional` asks for the method that its `starter_code` names: its
+    tests are arguments and a value, each as JSON.
     """
 
     kind = "stdio"
@@ -258,19 +262,41 @@ class StdioTask(CodeTask):
         hidden = self._pairs(line, row, "private_tests", "private_test_cases", "tests")
         if not (public or hidden):
             raise FileFormatError(self.path, line, f"problem {name} has no `private_tests` to grade by")
-        problem = Problem(name, Prompt.user(text), AnswerKind.CODE, {"pairs": public})
-        return Case(problem, pairs=(*public, *hidden))
+        kinds = {pair.get("testtype", "") for pair in (*public, *hidden)}
+        if "functional" in kinds or (str(row.get("starter_code") or "").strip() and kinds != {"stdin"}):
+            return self._method(line, row, name, text, public, hidden)
+        given = {"pairs": _ends(public)}
+        return Case(Problem(name, Prompt.user(text), AnswerKind.CODE, given), pairs=_ends([*public, *hidden]))
 
-    def _pairs(self, line: int, row: Mapping[str, Any], *names: str) -> tuple[tuple[str, str], ...]:
+    def _method(self, line: int, row: Mapping[str, Any], name: str, text: str, public: _Pairs, hidden: _Pairs) -> Case:
+        method, code = methods.method_of(row), str(row.get("starter_code") or "").strip("\n")
+        if not method or not re.search(rf"\bdef[ \t]+{re.escape(method)}\b", code):
+            raise FileFormatError(self.path, line, f"problem {name} asks for a method that its `starter_code` lacks")
+        try:
+            tests = [methods.assertion(method, *pair) for pair in _ends([*public, *hidden])]
+        except ValueError as error:
+            why = f"problem {name} asks for the method {method!r}, and a test of it is not JSON: {error}"
+            raise FileFormatError(self.path, line, why) from None
+        header = methods.header_of(row)
+        given = {"entry_point": method, "header": header, "tests": tests[: len(public)]}
+        question = f"{text.rstrip()}\n\nComplete this code:\n\n```python\n{code.rstrip()}\n```\n"
+        return Case(Problem(name, Prompt.user(question), AnswerKind.CODE, given), Suite(method, tuple(tests)))
+
+    def _pairs(self, line: int, row: Mapping[str, Any], *names: str) -> _Pairs:
         value: Any = next((row[name] for name in names if row.get(name)), [])
         if isinstance(value, str):
             try:
-                value = json.loads(value)
-            except json.JSONDecodeError:
-                raise FileFormatError(self.path, line, f"`{names[1]}` is text but not JSON: unpack it first") from None
+                value = json.loads(value) if value.lstrip()[:1] == "[" else methods.unpacked(value)
+            except ValueError as error:
+                why = f"`{names[1]}` is text but not JSON: unpack it first ({error})"
+                raise FileFormatError(self.path, line, why) from None
         if not isinstance(value, list) or not all(
             isinstance(pair, dict) and isinstance(pair.get("input"), str) and isinstance(pair.get("output"), str)
             for pair in value
         ):
             raise FileFormatError(self.path, line, f"`{names[0]}` must be a list of objects with `input` and `output`")
-        return tuple((pair["input"], pair["output"]) for pair in value)
+        return value
+
+
+def _ends(pairs: _Pairs) -> tuple[tuple[str, str], ...]:
+    return tuple((pair["input"], pair["output"]) for pair in pairs)
