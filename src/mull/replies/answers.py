@@ -119,7 +119,7 @@ def _read(text: str, kind: AnswerKind, *, is_whole: bool) -> str | None:
         after = text[region.end : region.end + regions.REACH]
         read = _region(region, kind, after)
         if read is OTHER:
-            has_end = has_end and not _is_mark(region)
+            has_end = has_end and bool(region.text) and not _is_mark(region)
             continue
         at = regions.taken_back(text, region.end)
         return read if at is None else _read(text[at:], kind, is_whole=is_whole)
@@ -138,8 +138,10 @@ def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
     text = region.text
     if region.parts:
         return _parts(region.parts, kind)
-    if region.sort == "box" and not text:
-        return None
+    if not text:
+        return None if region.sort == "box" else OTHER
+    if len(text) >= MAX_REGION and region.sort != "tag":
+        return None  # longer than any answer: what was looked at is a part of it
     if region.sort == "tag":
         return _tag(text, kind)
     is_last = not after.strip(" \t\r\n.*`")

@@ -48,7 +48,7 @@ _FILLER = re.compile(
     re.IGNORECASE,
 )
 _LINE_END = re.compile(r"[\s*_:：#`)】\]}=\\]{0,12}\n(?:[-=]{3,40} *\n)?")
-_DRESS = re.compile(r"(?:[\s*_:：`>]|</?(?:b|strong|i|em|u|p|br|span)\s?/?>)*")
+_DRESS = re.compile(r"(?:\n\s{0,8}>\s|[\s*_:：`]|</?(?:b|strong|i|em|u|p|br|span)\s?/?>)*")
 _BULLET = re.compile(r"[-*•]\s{1,3}(?=\S)|\n\s{0,8}[-*•]\s{1,3}(?=\S)")
 _LINE_BEFORE = re.compile(
     r"[\s*_#>`{\"'\-\d.)(\[【\\]{0,16}(?:(?:the|my|so|and|thus|therefore|hence|die|la|le|el|your|finale?|endgültige|richtige"
@@ -95,7 +95,7 @@ def _shortly(text: str) -> list[Region]:
 
 
 def _labelled(text: str, lowered: str, at: int) -> Region | None:
-    """The region after a label whose word ends here; `None` where it labels nothing."""
+    """The region after a label whose word ends here; `None` where it labels nothing, empty at the end of a reply."""
     word_at = next(at - len(word) for word in _WORDS if lowered.endswith(word, 0, at))
     word = lowered[word_at:at]
     is_cjk = word[-1] > "\u2e7f"
@@ -111,7 +111,7 @@ def _labelled(text: str, lowered: str, at: int) -> Region | None:
         return None
     else:
         start, sort = after.end(), "line" if any(after.groups()) and (begins or is_cjk) else "phrase"
-    if after is not None and '"' in (text[word_at - 1 : word_at], text[at : at + 1]):
+    if after is not None and '"' in (text[word_at - 1 : word_at], text[at : at + 1]) and "{" in text[:word_at]:
         value = _JSON_VALUE.match(text, start)
         if value is not None:
             return Region("line", word_at, value.end(), _unescaped(value[0].strip()))
@@ -126,7 +126,7 @@ def _labelled(text: str, lowered: str, at: int) -> Region | None:
     start = start if dress is None else dress.end()
     end = sentence_end(text, start)
     if not text[start:end].strip(" \t\r*_`.\"'"):
-        return None
+        return None if text[end:].strip(" \n*_`.") else Region("line", word_at, end, "")
     told: Sort = "line" if sort == "line" else "phrase"
     return Region(told, word_at, end, text[start:end], (), word in LATIN or word == "ответ")
 

@@ -101,9 +101,17 @@ def sentence_end(text: str, start: int, stop: int | None = None, *, lines: bool 
         at = match.end()
         if match["end"] is None or (match["end"] == "\n" and not lines):
             continue
-        if match["end"][0] != "." or match["end"] != "." or _is_stop(text, match.start(), stop):
-            return match.start()
+        if match["end"] != "." or _is_stop(text, match.start(), stop):
+            return _after_brackets(text, start, match)
     return stop
+
+
+def _after_brackets(text: str, start: int, end: re.Match[str]) -> int:
+    """Where a sentence ends whose full stop is here: after the bracket that closes one of its own, if that follows."""
+    closing = text[end.end() : end.end() + 1]
+    opening = {")": "(", "]": "["}.get(closing)
+    is_open = opening is not None and text.count(opening, start, end.start()) > text.count(closing, start, end.start())
+    return end.end() + 1 if is_open else end.start()
 
 
 def _is_stop(text: str, at: int, stop: int) -> bool:
