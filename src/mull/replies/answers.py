@@ -308,7 +308,9 @@ def _end(text: str, kind: AnswerKind) -> str | None:
     if not line or is_refusal(next(sentences_backwards(line), "")):
         return None
     if kind is AnswerKind.MATH:
-        return _last_mathematics(line)
+        shown = text.rstrip(" \r\n.*`")[-MAX_REGION:]
+        display = shown.rfind("$$", 0, -2) if shown.endswith("$$") else shown.rfind("\\[")
+        return _last_mathematics(shown[display:] if display >= 0 and shown.endswith(("$$", "\\]")) else line)
     if kind is AnswerKind.EXPRESSION:
         whole = _expression(line)
         runs = [run[0] for run in _RUN.finditer(signs(line)) if re.search(r"[+\-*/]", run[0])]
@@ -321,9 +323,16 @@ _IT_IS = re.compile(
 )
 
 
+_OPENING = re.compile(r"[^\w\s]{0,6}\d\S*(?:\s[^\W\d]\S*){0,2}\W*$")
+
+
 def _last_number(text: str) -> str | None:
+    """The number that a reply begins with on a line of its own, or that its last sentence with one comes to."""
     if not numbers.has_number(text):
         return None
+    first, _, rest = text.strip().partition("\n")
+    if rest and _OPENING.match(first) and (value := numbers.number(first)) is not None:
+        return value
     for i, sentence in enumerate(sentences_backwards(text)):
         if is_unknowable(sentence) or i >= N_SENTENCES:
             return None
@@ -338,8 +347,8 @@ def _last_number(text: str) -> str | None:
 
 def _last_mathematics(line: str) -> str | None:
     """The mathematics that the last line of a reply comes to."""
-    spans = list(_SPAN.finditer(line[-4 * MAX_REGION :]))
     line = line[-4 * MAX_REGION :]
+    spans = list(_SPAN.finditer(line))
     if spans:
         first = len(spans) - 1
         while first and _goes_on(line, spans[first - 1], spans[first : first + 1]):

@@ -125,10 +125,10 @@ _LISTED = re.compile(r"[\s*_\-]*[\[(]?([A-Ja-j])(?:[\])]|[.:](?=\s|$)|[*_]*\s*$)
 
 def stated(text: str) -> str | None:
     """The letter that the last sentences of a reply state as their choice."""
+    sentences = [bare(flat(sentence)) for sentence in islice(sentences_backwards(text), N_SENTENCES)]
     following: str | None = None
-    for i, sentence in enumerate(islice(sentences_backwards(text), N_SENTENCES)):
-        plain = bare(flat(sentence))
-        listed = _LISTED.match(plain)
+    for sentence in sentences:
+        listed = _LISTED.match(sentence)
         if listed is not None:
             # Several in a row are the options that were asked about.
             if following is not None and following != listed[1].upper():
@@ -137,16 +137,31 @@ def stated(text: str) -> str | None:
             continue
         if following is not None:
             return following
-        if is_unknowable(plain):
+        if is_unknowable(sentence):
             return None
-        found = _stated(plain, is_near=i < N_NEAR)
-        if found is not None:
+        if (found := _stated(sentence)) is not None:
             return found or None
-    return following
+    return following or _opening(text) or _mentioned(sentences[:N_NEAR])
 
 
-def _stated(sentence: str, *, is_near: bool) -> str | None:
-    """The letter that a sentence states: empty where that is none for sure, `None` where it speaks of none."""
+def _opening(text: str) -> str | None:
+    """The letter that a reply begins with, on a line of its own or before a full stop or bracket."""
+    listed = _LISTED.match(bare(flat(text.lstrip()[:200].partition("\n")[0])))
+    return listed[1].upper() if listed is not None else None
+
+
+def _mentioned(sentences: list[str]) -> str | None:
+    """The only letter that the last sentence to speak of one, and not to deny it, has."""
+    for sentence in sentences:
+        sentence = _NOT_THAT.sub("", _BUT.sub("", sentence))
+        letters = _letters(sentence)
+        if letters and not _DENIED.search(sentence) and "incorrect" not in sentence and "wrong" not in sentence:
+            return letters.pop() if len(letters) == 1 else None
+    return None
+
+
+def _stated(sentence: str) -> str | None:
+    """The letter that a sentence states as its choice: empty where it denies them all, `None` where it states none."""
     sentence = _NOT_THAT.sub("", _BUT.sub("", sentence))
     if _NONE_OF.search(sentence):
         return ""
@@ -157,7 +172,4 @@ def _stated(sentence: str, *, is_near: bool) -> str | None:
             found = last[1] or last[2] if pattern is _CORRECT else last[1]
             if found != "A" or _is_letter(sentence, last.end(1)) or pattern is _CORRECT:
                 return found
-    letters = _letters(sentence)
-    if not letters or not is_near or _DENIED.search(sentence) or "incorrect" in sentence or "wrong" in sentence:
-        return None
-    return letters.pop() if len(letters) == 1 else ""
+    return None

@@ -48,7 +48,7 @@ _FILLER = re.compile(
     re.IGNORECASE,
 )
 _LINE_END = re.compile(r"[\s*_:：#`)】\]}=\\]{0,12}\n(?:[-=]{3,40} *\n)?")
-_DRESS = re.compile(r"(?:\n\s{0,8}>\s|[\s*_:：`]|</?(?:b|strong|i|em|u|p|br|span)\s?/?>)*")
+_DRESS = re.compile(r"(?:\n\s{0,8}>\s|[\s*_:：`}]|</?(?:b|strong|i|em|u|p|br|span)\s?/?>)*")
 _BULLET = re.compile(r"[-*•]\s{1,3}(?=\S)|\n\s{0,8}[-*•]\s{1,3}(?=\S)")
 _LINE_BEFORE = re.compile(
     r"[\s*_#>`{\"'\-\d.)(\[【\\]{0,16}(?:(?:the|my|so|and|thus|therefore|hence|die|la|le|el|your|finale?|endgültige|richtige"
@@ -111,7 +111,13 @@ def _labelled(text: str, lowered: str, at: int) -> Region | None:
         return None
     else:
         start, sort = after.end(), "line" if any(after.groups()) and (begins or is_cjk) else "phrase"
-    if after is not None and '"' in (text[word_at - 1 : word_at], text[at : at + 1]) and "{" in text[:word_at]:
+    quote = text[at : at + 1]
+    if (
+        after is not None
+        and quote in ("'", '"')
+        and text[word_at - 1 : word_at] in (quote, "_")
+        and "{" in text[:word_at]
+    ):
         value = _JSON_VALUE.match(text, start)
         if value is not None:
             return Region("line", word_at, value.end(), _unescaped(value[0].strip()))
@@ -171,7 +177,7 @@ def _announced(word: str, lowered: str, at: int) -> re.Match[str] | None:
     return (_AFTER_IS if " " in word else _AFTER).match(lowered, at)
 
 
-_JSON_VALUE = re.compile(r'\s{0,3}(?:"(?:[^"\\\n]|\\.){0,900}"|[^,}\]\n"]{1,300})')
+_JSON_VALUE = re.compile(r"""\s{0,3}(?:"(?:[^"\\\n]|\\.){0,900}"|'[^'\n]{0,900}'|[^,}\]\n"']{1,300})""")
 
 
 def _unescaped(value: str) -> str:

@@ -39,6 +39,9 @@ def number(text: str, *, is_continental: bool = False) -> str | None:
         return _fraction(text)
     if len(text) > MAX_REGION:
         return None
+    aside = _OTHERWISE.search(text)
+    if aside is not None and number(aside[1]) in (None, number(text[: aside.start()])):
+        text = text[: aside.start()]
     text = _normal(text, is_continental)
     main = clause(text)
     return _chain(_affirmed(main if _DIGIT.search(main) else text))
@@ -103,6 +106,7 @@ _MONEY = re.compile(
 _PERCENT = re.compile(r"\s?%|\s?\\%|\b(?:percent|per\scent|pct|Prozent|pour\scent|por\sciento)\b", re.IGNORECASE)
 _DEGREES = re.compile(r"\s?(?:\^\s?\{?\s?\\?circ\s?\}?|\\degree|°)\s?[CF]?\b|\s?(?:\^\s?\{?\s?\\circ\s?\}?|°)")
 _ASIDE = re.compile(r"\s*\((?!\s*(?:or|and|oder|ou|o)\b)(?=[^()\\]{0,200}[^\W\d_]|[^()\\]{0,200}=)[^()\\]{1,200}\)")
+_OTHERWISE = re.compile(r"\s\((?:or|i\.e\.,?|equivalently,?|that is,?|=|≈)\s([^()]{1,60})\)")
 _POWER_WRITTEN = re.compile(r"(?<=\d)\s?\*\*\s?(?=[\d{(-])")
 _TIMES_TEN = re.compile(r"(?<=\d)\s?(?:[xX·]|\\times|\\cdot)\s?(?=10\s?\^)")
 _LATEX_COMMA = re.compile(r"(?<![\d,}])(\d+)\{,\}(?=(?:\d{1,2}|\d{4,})(?!\d|\{,))")
