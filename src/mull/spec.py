@@ -67,7 +67,7 @@ VERIFIERS = {
     "orm": "mull.verifiers.reward:OutcomeReward",
     "genrm": "mull.verifiers.judge:GenRM",
     "decisions": "mull.verifiers.decisions:Decisions",
-    "coq": "mull.verifiers.proof:CoqProof",
+    "coq": "mull.verifiers.coq:CoqProof",
     "lean": "mull.verifiers.lean:LeanProof",
     "sat": "mull.verifiers.sat:SatChecker",
     "smt": "mull.verifiers.smt:SmtChecker",

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from mull.types import Problem, Prompt
+from mull.verifiers import coq, lean
 from mull.verifiers.claims import claimed
 from mull.verifiers.dimacs import assignment_of, dimacs, other_form, refutation_of, steps_of
 from mull.verifiers.refutation import hinted
@@ -41,6 +43,14 @@ def read_smt(text: str) -> None:
     quietly(lambda text: values_of(text, FORMULA), f"((x 1) {text}")
 
 
+def read_proof(text: str) -> None:
+    problem = Problem("p", Prompt.user("Prove it."), given={"theorem": "1 = 1"})
+    coq._coq_candidate("1 = 1", "", "goal", coq.CoqProof().text_of(problem, f"```coq\n{text}"))
+    lean.candidate_source("1 = 1", "goal", lean.LeanProof().text_of(problem, text))
+    coq._COQ_HATCHES.search(text)
+    lean._HATCHES.search(text)
+
+
 def quietly(read: Callable[..., object], given: object) -> None:
     try:
         read(given)
@@ -48,18 +58,15 @@ def quietly(read: Callable[..., object], given: object) -> None:
         return
 
 
-FRAGMENTS = (
-    """
+FRAGMENTS = """
 ⏎·  ⏎· ·(·[·{·<·|·"·'·;·\\·$·*·**·`·```·~·```⏎·```coq⏎·~~~⏎·(*·(* *)·*)·/-·/- -/·--·-- ⏎·""·"(·|a·#x·#b·_
 sat⏎·unsat⏎·s SATISFIABLE⏎·is not ·is ·if ·find ·no satisfying ·is satisfiable. ·the ·v 1 ·v 1 -2 3 0⏎·1 ·1⏎·0 ·0⏎
 d ·d 1 0 ·2 0⏎·5 2 0 1 2 0⏎·1. ·- ·-·x1 = ·x1 = True, ·c ·a 1 ·Step 1: ·A: ·0 c ·pseudo-Boolean ·p cnf 1 1⏎·12345678901
 (define-fun x () Int 5)⏎·(define-fun ·((x 5))·(let ((a 1)) ·(ite ·(- ·(model ·x = 5⏎·x = ·\\boxed{·(x 5) ·x ·5
 Proof.⏎·Proof ·Qed.⏎·Qed. ·Theorem goal : ·Theorem ·import A⏎·import ·by⏎·by ·:= by ·. ·.·Require Import ·Open Scope
-<think>·</think>·<answer>·def ·open Nat⏎·é
-""".strip("\n")
-    .replace("\n", "·")
-    .replace("⏎", "\n")
-    .split("·")
+<think>·</think>·<answer>·def ·open Nat⏎·é"""
+GENERAL, CLAIMS, NUMBERS, VALUES, PROOFS, MARKS = (
+    line.replace("⏎", "\n").split("·") for line in FRAGMENTS.strip("\n").split("\n")
 )
 
 
@@ -80,17 +87,24 @@ def seconds(read: Callable[[str], object], fragment: str, length: int, times: in
         gc.enable()
 
 
-@pytest.mark.parametrize("read", [read_sat, read_dimacs, read_smt])
-@pytest.mark.parametrize("fragment", FRAGMENTS)
+@pytest.mark.parametrize(
+    ("read", "fragment"),
+    [
+        *((read_sat, fragment) for fragment in (*GENERAL, *CLAIMS, *NUMBERS)),
+        *((read_dimacs, fragment) for fragment in NUMBERS),
+        *((read_smt, fragment) for fragment in (*GENERAL, *VALUES)),
+        *((read_proof, fragment) for fragment in (*GENERAL, *PROOFS, *MARKS)),
+    ],
+)
 def test_reading_is_linear(read: Callable[[str], object], fragment: str) -> None:
     """Twenty short texts against one long text of the same length in all: about as long on a busy machine too.
 
     Times under 80 ms are taken for that: what is quadratic goes from 80 to 1600.
     """
     times = LONG // SHORT
-    short: list[float] = []
-    long: list[float] = []
-    while not long or min(long) > MOST / times * max(*short, 0.08):
+    short = [0.08]
+    long = [seconds(read, fragment, LONG)]
+    while min(long) > MOST / times * max(short):
         assert len(long) < 5, f"{short} s, {long} s"
         short.append(seconds(read, fragment, SHORT, times))
         long.append(seconds(read, fragment, LONG))

@@ -1,14 +1,19 @@
 """Proofs count when the real Coq accepts them for the problem's own statement, and cheats do not."""
 
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from mull.errors import UsageError
 from mull.run.calls import MeteredCalls
 from mull.types import Finish, Problem, Prompt, Sample, Score
+from mull.verifiers import lean
+from mull.verifiers.contract import check
+from mull.verifiers.coq import CoqProof, without_comments
 from mull.verifiers.lean import LeanProof, candidate_source, foreign_axioms
-from mull.verifiers.proof import CoqProof, proof_text
+from mull.verifiers.proof import proof_text
 
 needs_coq = pytest.mark.skipif(
     shutil.which("bwrap") is None or shutil.which("coqc") is None, reason="bubblewrap or Coq is not installed"
@@ -123,10 +128,68 @@ async def test_axioms_that_are_not_used_or_not_allowed() -> None:
 
 
 @needs_coq
-async def test_a_search_without_end_is_the_candidates_fault() -> None:
-    [score] = await scores(FALSE, "repeat (assert True by exact I).", seconds=2)
-    assert score.value == 0
-    assert "cpu" in score.why or "memory" in score.why or "wall" in score.why
+async def test_a_check_that_a_limit_ended_gives_no_score() -> None:
+    """It might have ended a second later; an error of the candidate beside it still scores 0."""
+    endless, wrong = await scores(FALSE, "repeat (assert True by exact I).", "reflexivity.", seconds=2)
+    assert endless.value is None
+    assert "the check took more" in endless.why
+    assert wrong.value == 0
+
+
+AUTO = "Require Import Arith.\n"
+
+
+@needs_coq
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Proof with auto with arith.\n  intros n m. rewrite Nat.add_comm...\nQed.",
+        "Proof using.\n  intros; apply Nat.add_comm.\nQed.",
+        "(* by induction? no need *)\nProof.\n  apply Nat.add_comm. (* Qed. is below *)\nQed. (* done *)",
+        "```coq\nTheorem goal : forall n m : nat, n + m = m + n.\nProof. apply Nat.add_comm. Qed.\n```\n\nRun it:\n\n"
+        "```bash\ncoqc goal.v\n```\n\nwhich prints\n\n```\ngoal is defined\n```",
+        "1. The file:\n\n   ~~~coq\n   Lemma goal n m : n + m = m + n.\n   Proof. apply Nat.add_comm. Qed.\n   ~~~\n",
+        "(* Load the library; no Extraction here, nor ML *) apply Nat.add_comm.",
+        "```coq\nTheorem goal : forall n m : nat, n + m = m + n.\nProof. apply Nat.add_comm. Qed.",
+        '(* "*)" is quoted (* twice *) *) Theorem goal : forall n m, n + m = m + n. exact Nat.add_comm. Qed.',
+    ],
+)
+async def test_proofs_as_models_write_them(reply: str) -> None:
+    [score] = await scores({**COMMUTES, "preamble": AUTO}, reply)
+    assert (score.value, score.why) == (1, "")
+
+
+@needs_coq
+async def test_the_problems_own_axioms_and_comments() -> None:
+    """An axiom of the preamble may be used, one of the candidate's that looks like it may not."""
+    given = {
+        "preamble": "(* Open Scope nowhere_scope. (* Require Import Nothing. *) *)\nRequire Import List.\n"
+        "Import ListNotations.\nParameter T : Set.\nParameter a : T.\nAxiom all_a : forall x : T, x = a. (* one *)",
+        "theorem": "forall x y : T, [x] = [y] (* of lists *)",
+    }
+    own, foreign, restated = await scores(
+        given,
+        "intros x y. rewrite (all_a x), (all_a y). reflexivity.",
+        "Module Given. Axiom fake : forall x y : T, x = y. End Given.\n"
+        "Theorem goal : forall x y : T, [x] = [y]. intros x y. rewrite (Given.fake x y). reflexivity. Qed.",
+        "Axiom all_a : forall x : T, x = a. Theorem goal : forall x y : T, [x] = [y]. "
+        "intros x y. rewrite (all_a x), (all_a y). reflexivity. Qed.",
+    )
+    assert (own.value, own.why) == (1, "")
+    assert (foreign.value, foreign.why) == (0, "it rests on Candidate.Given.fake")
+    assert (restated.value, restated.why) == (0, "it rests on Candidate.all_a")
+
+
+@needs_coq
+async def test_it_knows_right_from_wrong() -> None:
+    assert (await check(CoqProof())).is_right is True
+
+
+def test_comments_of_coq() -> None:
+    assert without_comments("a (* b (* c *) d *) e") == "a   e"
+    assert without_comments('a (* "*)" *) "(* kept *)" b') == 'a   "(* kept *)" b'
+    assert without_comments("a (* open (* b *)") == "a (* open (* b *)"
+    assert without_comments("a *) b") == "a *) b"
 
 
 @needs_coq
@@ -142,6 +205,12 @@ async def test_a_broken_statement_is_the_problems_fault() -> None:
 def test_the_last_block_counts() -> None:
     assert proof_text("a\n```coq\nx.\n```\nb\n```\ny.\nz.\n```\n") == "y.\nz.\n"
     assert proof_text("x.") == "x."
+    assert proof_text("a\n```coq\nx.\n```\n```sh\ncoqc x.v\n```\n") == "x.\n"
+    assert proof_text("x.\n```sh\ncoqc x.v\n```\n") == "x.\n"
+    assert proof_text("````coq\nx.\n```\ny.\n````\n") == "x.\n```\ny.\n"
+    assert proof_text("- so:\n\n  ```coq\n  x.\n    y.\n  ```\n") == "x.\n  y.\n"
+    assert proof_text("```coq\r\nx.\r\n```\r\n") == "x.\r\n"
+    assert proof_text("```coq\nx.\n```coq\ny.\n") == "y.\n"
 
 
 @pytest.mark.parametrize(
@@ -159,8 +228,64 @@ def test_the_last_block_counts() -> None:
 )
 async def test_what_changes_the_language_of_lean_is_refused(cheat: str) -> None:
     problem = Problem("p", PROMPT, given={"theorem": "1 = 2"})
-    why = await LeanProof().check(None, problem, {}, cheat)  # type: ignore[arg-type]  # refused before any box
-    assert "a way past the checker" in why
+    verdict = await LeanProof().check(None, problem, {}, cheat)  # type: ignore[arg-type]  # refused before any box
+    assert not verdict.holds
+    assert "a way past the checker" in verdict.why
+
+
+def test_words_in_comments_of_lean_are_no_way_past_anything() -> None:
+    problem = Problem("p", PROMPT, given={"theorem": "1 = 1"})
+    text = LeanProof().text_of(problem, "/- no macro /- or syntax -/ here -/\nby -- a notation\n  rfl")
+    assert lean._HATCHES.search(text) is None
+    assert text.split() == ["by", "rfl"]
+    assert lean.without_comments('"-- kept" \'"\' -- gone') == '"-- kept" \'"\'  '
+    assert lean.without_comments('"a \\" /- b" /- c -/ d') == '"a \\" /- b"   d'
+    assert lean.without_comments("a /- open /- b -/") == "a /- open /- b -/"
+    assert lean.without_comments("macro /- x -/ foo").split() == ["macro", "foo"]
+
+
+AXIOMS = "'mull_statement' does not depend on any axioms\n'mull_final' {}\n"
+NONE = AXIOMS.format("depends on axioms: []")
+
+
+def toolchain(folder: Path, checks: str, compares: str) -> Path:
+    """Stands in for a toolchain of Lean: `lean` compiles all, `leanchecker` and the comparison end as they are told.
+
+    It shows what is made of the programs' answers, and nothing of Lean.
+    """
+    (folder / "bin").mkdir(parents=True)
+    told = AXIOMS.format("does not depend on any axioms")
+    lean = f'case "$1" in -o) echo x > "$2"; printf "{told}";; --run) {compares};; esac'
+    for name, program in (("lean", lean), ("leanchecker", checks)):
+        if program:
+            (folder / "bin" / name).write_text(f"#!/usr/bin/sh\n{program}\n")
+            (folder / "bin" / name).chmod(0o755)
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+@pytest.mark.parametrize(
+    ("checks", "compares", "value", "why"),
+    [
+        ('test "$1" = Candidate -o "$1" = Check', f'printf "{NONE}"', 1, ""),
+        ("", f'printf "{NONE}"', 1, "not replayed by the kernel in a fresh process: the toolchain has no leanchecker"),
+        ("exit 0", "echo unknown constant; exit 1", 1, "the statement was not compared in a fresh process"),
+        ('test "$1" = Check', f'printf "{NONE}"', 0, "the kernel refuses it"),
+        ("exit 0", 'echo "mull: another statement"; exit 1', 0, "it does not prove the statement"),
+        ("exit 0", f'printf "{AXIOMS.format("depends on axioms: [sorryAx]")}"', 0, "it rests on sorryAx"),
+        ("exit 0", "echo all is well", 0, "its axioms cannot be told"),
+    ],
+)
+async def test_what_is_made_of_a_replay(checks: str, compares: str, value: float, why: str) -> None:
+    problem = Problem("p", PROMPT, given={"theorem": "1 = 1"})
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        place = toolchain(Path(folder) / "lean", checks, compares)
+        prover = LeanProof(toolchain=str(place))
+        [score] = await prover.score(problem, [Sample(PROMPT, "by rfl", Finish.STOP)], MeteredCalls())
+    assert score.value == value, score.why
+    assert why in score.why
+    assert bool(why) == bool(score.why)
 
 
 def test_leans_report_of_axioms_is_read_whole() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mull import sandbox
 from mull.errors import UsageError
 from mull.sandbox import Command, LevelName
-from mull.types import Calls, Cost, Problem, Sample, Score
-from mull.verifiers.proof import failure, limits_of, names_of, said, score_proofs
+from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
+from mull.verifiers.contract import Contract
+from mull.verifiers.proof import Verdict, failure, limits_of, names_of, proof_text, said, score_proofs
 
 # A file that imports another takes its syntax along. So what changes the language, or runs code in the checker, is
-# refused wherever it stands, comments included. `sorry`, axioms and `native_decide` are counted by Lean itself.
+# refused wherever it stands in what is compiled. A list of words is no guard by itself: what it misses is for the
+# kernel to find, in a process that runs nothing of the candidate's. Lean counts `sorry`, axioms and `native_decide`.
 _HATCHES = re.compile(
     r"#eval!?|\b(?:macro(?:_rules)?|syntax|elab(?:_rules)?|by_elab|run_cmd|run_elab|run_meta|run_tac|declare_syntax_cat|"
     r"(?:builtin_)?initialize|notation3?|infix[lr]?|prefix|postfix|unsafe|implemented_by|extern|export_name|csimp|"
@@ -22,6 +26,48 @@ _HATCHES = re.compile(
 )
 _IMPORT = re.compile(r"^[ \t]*(?:public[ \t]+)?import[ \t]+([\w.]+)[ \t]*$", re.MULTILINE)
 _NAME = r"\b(?:theorem|lemma|def|abbrev)\s+{}\b"
+_OPENED = re.compile(r"^[ \t]*(?:open|universe)\b(?!.*\bin[ \t]*$).*$", re.MULTILINE)
+_STARTS = re.compile(r'"(?:[^"\\]|\\.)*"?|\'(?:[^\'\\\n]|\\.)\'|--[^\n]*|/-', re.DOTALL)
+_BLOCK = re.compile(r"/-|-/")
+_NOT_REPLAYED = "Lean accepts it; it was not replayed by the kernel in a fresh process: "
+
+# Loads what was compiled as data, without what a module brings to run at its import, and says whether the theorem of
+# our own file has the problem's statement for its type, and what both rest on, in the words of `#print axioms`.
+_COMPARE = """import Lean
+open Lean
+
+partial def axiomsOf (env : Environment) (todo : List Name) (seen : NameSet) (found : Array Name) : Array Name :=
+  match todo with
+  | [] => found
+  | name :: rest =>
+    if seen.contains name then axiomsOf env rest seen found else
+    let seen := seen.insert name
+    match env.find? name with
+    | none => axiomsOf env rest seen (found.push name)
+    | some (.axiomInfo a) => axiomsOf env (a.type.getUsedConstants.toList ++ rest) seen (found.push name)
+    | some (.defnInfo d) =>
+      axiomsOf env (d.type.getUsedConstants.toList ++ d.value.getUsedConstants.toList ++ rest) seen found
+    | some (.thmInfo t) =>
+      axiomsOf env (t.type.getUsedConstants.toList ++ t.value.getUsedConstants.toList ++ rest) seen found
+    | some (.opaqueInfo o) =>
+      axiomsOf env (o.type.getUsedConstants.toList ++ o.value.getUsedConstants.toList ++ rest) seen found
+    | some (.inductInfo i) => axiomsOf env (i.type.getUsedConstants.toList ++ i.ctors ++ rest) seen found
+    | some info => axiomsOf env (info.type.getUsedConstants.toList ++ rest) seen found
+
+def main : IO UInt32 := do
+  initSearchPath (← findSysroot)
+  let env ← importModules #[{ module := `Check }] {}
+  let home (name : Name) := (env.getModuleIdxFor? name).bind fun place => env.header.moduleNames[place.toNat]?
+  let holds := match env.find? `mull_final with
+    | some (.thmInfo final) => final.type.isConstOf `mull_statement
+    | _ => false
+  unless holds && home `mull_final == some `Check && home `mull_statement == some `Given do
+    IO.println "mull: another statement"
+    return 1
+  for name in [`mull_statement, `mull_final] do
+    IO.println s!"'{name}' depends on axioms: {(axiomsOf env [name] {} #[]).toList}"
+  return 0
+"""
 STANDARD = "propext+Classical.choice+Quot.sound"
 
 
@@ -34,9 +80,13 @@ class LeanProof:
     proves a theorem of that name, or the tactics alone; the last fenced block counts.
 
     `axioms` are those that a proof may use, joined by `+`: `sorry` is one that it may not, and `native_decide` brings
-    another. What extends the syntax or runs code in the checker is refused. `toolchain` is the folder of Lean, as
-    `~/.elan/toolchains/NAME` in full, empty for `/usr`; `libraries` are folders of compiled modules, joined by `:`.
-    `seconds` caps each of the three steps. Raises `NoSandboxError` below `isolation`, `UsageError` without Lean.
+    another. What extends the syntax or runs code in the checker is refused. Then the kernel replays the compiled proof
+    in a fresh process, by the `leanchecker` of the toolchain (Lean 4.28 and later), and another that loads it as data
+    compares the statement and counts the axioms; a verdict on what was not replayed says so.
+
+    `toolchain` is the folder of Lean, as `~/.elan/toolchains/NAME` in full, empty for `/usr`; `libraries` are folders
+    of compiled modules, joined by `:`. `seconds` caps each step, and one that takes longer gives no score. Raises
+    `NoSandboxError` below `isolation`, `UsageError` without Lean.
     """
 
     axioms: str = STANDARD
@@ -48,6 +98,12 @@ class LeanProof:
     @property
     def name(self) -> str:
         return "lean"
+
+    @property
+    def contract(self) -> Contract:
+        """A theorem that it must know a proof of."""
+        problem = Problem("lean", Prompt.user("Prove it."), given={"theorem": "∀ n : Nat, n = n"})
+        return Contract(problem, "by intro n; rfl", "by intro n; contradiction")
 
     @property
     def identity(self) -> str:
@@ -71,25 +127,51 @@ class LeanProof:
             raise UsageError(f"problem {problem.id!r}: Lean does not accept the theorem or its preamble: {given}")
         return given
 
-    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> str:
-        """What is wrong with a proof; nothing where it holds."""
+    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> Verdict:
+        """Whether a proof holds; see `ProofChecker`."""
         if hatch := _HATCHES.search(text):
-            return f"it holds {hatch[0]!r}, a way past the checker"
-        name, _ = names_of(problem)
-        statement = problem.given["theorem"]
-        candidate = await self._compiled(box, "Candidate", candidate_source(statement, name, text), given)
+            return Verdict(False, f"it holds {hatch[0]!r}, a way past the checker")
+        name, preamble = names_of(problem)
+        statement = without_comments(problem.given["theorem"])
+        opened = "\n".join(_OPENED.findall(without_comments(preamble)))
+        candidate = await self._compiled(box, "Candidate", candidate_source(statement, name, text, opened), given)
         if isinstance(candidate, str):
-            return candidate
+            return Verdict(False, candidate)
         check = f"""import Given
 import Candidate
 theorem mull_final : _root_.mull_statement := @_root_.{name}
 #print axioms _root_.mull_statement
 #print axioms _root_.mull_final
 """
-        result = await box.run(self._lean("Check", {**given, **candidate, "Check.lean": check.encode()}))
-        if why := failure("it does not prove the statement", result):
-            return why
-        return foreign_axioms(said(result), set(self.axioms.split("+")))
+        files = {**given, **candidate, "Check.lean": check.encode()}
+        result = await box.run(self._lean("Check", files))
+        why = failure("it does not prove the statement", result)
+        why = why or foreign_axioms(said(result), set(self.axioms.split("+")))
+        return Verdict(False, why) if why else await self._replayed(box, {**files, **result.files})
+
+    def text_of(self, problem: Problem, reply: str) -> str:
+        """The proof in a reply, without comments."""
+        name, _ = names_of(problem)
+        return without_comments(proof_text(reply, re.compile(_NAME.format(re.escape(name)))))
+
+    async def _replayed(self, box: sandbox.Sandbox, files: Mapping[str, bytes]) -> Verdict:
+        """Whether the kernel accepts what was compiled, and our theorem there has the problem's statement."""
+        checker = f"{self.toolchain or '/usr'}/bin/leanchecker"
+        if not await asyncio.to_thread(Path(checker).is_file):
+            return Verdict(True, f"{_NOT_REPLAYED}the toolchain has no leanchecker")
+        for module in ("Candidate", "Check"):
+            result = await box.run(self._command((checker, module), files))
+            if why := failure("the kernel refuses it", result):
+                return Verdict(False, why)
+        argv = (f"{self.toolchain or '/usr'}/bin/lean", "--run", "Compare.lean")
+        result = await box.run(self._command(argv, {**files, "Compare.lean": _COMPARE.encode()}))
+        told = result.stdout.decode("utf-8", "replace")
+        if told.startswith("mull: another statement"):
+            return Verdict(False, "it does not prove the statement")
+        if failed := failure("", result):
+            return Verdict(True, f"Lean's kernel accepts it; the statement was not compared in a fresh process{failed}")
+        why = foreign_axioms(told, set(self.axioms.split("+")))
+        return Verdict(not why, why)
 
     async def _compiled(
         self, box: sandbox.Sandbox, name: str, source: str, files: Mapping[str, bytes]
@@ -99,22 +181,48 @@ theorem mull_final : _root_.mull_statement := @_root_.{name}
             return why
         return {**files, **result.files} if result.files else "Lean left nothing to check"
 
-    def _lean(self, name: str, files: dict[str, bytes]) -> Command:
-        path = ":".join(part for part in (".", self.libraries) if part)
+    def _lean(self, name: str, files: Mapping[str, bytes]) -> Command:
         program = f"{self.toolchain or '/usr'}/bin/lean"
+        return self._command((program, "-o", f"{name}.olean", f"{name}.lean"), files, (f"{name}.olean",))
+
+    def _command(self, argv: tuple[str, ...], files: Mapping[str, bytes], collect: tuple[str, ...] = ()) -> Command:
+        path = ":".join(part for part in (".", self.libraries) if part)
+        env = {"LEAN_PATH": path, "PATH": f"{self.toolchain or '/usr'}/bin:/usr/bin"}
         limits = replace(limits_of(self.seconds), memory_bytes=32 << 30)  # Lean maps its libraries into memory
-        argv = (program, "-o", f"{name}.olean", f"{name}.lean")
-        return Command(argv, files, env={"LEAN_PATH": path}, collect=(f"{name}.olean",), limits=limits)
+        return Command(argv, files, env=env, collect=collect, limits=limits)
 
 
-def candidate_source(statement: str, name: str, text: str) -> str:
-    """A whole file for a candidate: its imports, and the theorem around it where it is tactics alone."""
+def without_comments(text: str) -> str:
+    """A text of Lean with a space for each comment, nested or not. One that nothing closes stays: Lean refuses it."""
+    kept: list[str] = []
+    place = 0
+    while match := _STARTS.search(text, place):
+        end = match.end()
+        if match[0] == "/-":
+            depth = 1
+            while depth and (mark := _BLOCK.search(text, end)):
+                depth += 1 if mark[0] == "/-" else -1
+                end = mark.end()
+            if depth:
+                break
+        is_comment = match[0] == "/-" or match[0].startswith("--")
+        kept.append(text[place : match.start()] + " " if is_comment else text[place:end])
+        place = end
+    return "".join([*kept, text[place:]])
+
+
+def candidate_source(statement: str, name: str, text: str, opened: str = "") -> str:
+    """A whole file for a candidate: its imports, and the theorem around it where it is tactics alone.
+
+    `opened` are the namespaces and universes of the problem's preamble, which hold in a file of their own only.
+    """
     imports = "\n".join(f"import {module}" for module in dict.fromkeys(["Given", *_IMPORT.findall(text)]))
     text = _IMPORT.sub("", text)
+    opened = f"{opened}\n" if opened else ""
     if not re.search(_NAME.format(re.escape(name)), text):
         body = re.sub(r"\A\s*(?::=\s*)?by\b", "", text)
         text = f"theorem {name} : ({statement}) := by\n" + "\n".join(f"  {line}" for line in body.splitlines())
-    return f"{imports}\n\n{text}\n"
+    return f"{imports}\n\n{opened}{text}\n"
 
 
 def foreign_axioms(text: str, allowed: set[str]) -> str:

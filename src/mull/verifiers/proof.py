@@ -10,22 +10,64 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mull import sandbox
 from mull.errors import UsageError
-from mull.sandbox import Command, Level, LevelName, Limits, Result, Status
-from mull.types import Calls, Cost, Problem, Sample, Score
+from mull.sandbox import Level, LevelName, Limits, Result, Status
+from mull.types import Problem, Sample, Score
 
-_FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"[ \t]*(?:(?:[-*+>]|[0-9]{1,3}[.)])[ \t]+)?(`{3,}|~{3,})[ \t]*([^`\s]*)[^`]*")
+_NO_PROOFS = {
+    *("bash", "sh", "shell", "zsh", "fish", "console", "shell-session", "shellsession", "terminal", "powershell"),
+    *("cmd", "output", "json", "yaml", "toml", "makefile", "dockerfile", "diff", "python", "py"),
+}
+"""What a block is marked as that shows how a proof is run, or what was said then."""
 
 
-def proof_text(reply: str) -> str:
-    """The last fenced block of a reply; all of it where there is none."""
-    blocks: list[str] = _FENCE.findall(reply)
-    return blocks[-1] if blocks else reply
+def proof_text(reply: str, states: re.Pattern[str] | None = None) -> str:
+    """The last fenced block of a reply, but for shells and outputs; what stands outside of them where there is none.
+
+    Where blocks state a theorem, as `states` finds it, the last of those counts. A fence that nothing closes reaches
+    to the end.
+    """
+    blocks, outside = _blocks(reply)
+    texts = [text for mark, text in blocks if mark not in _NO_PROOFS]
+    if states is not None:
+        texts = [text for text in texts if states.search(text)] or texts
+    return texts[-1] if texts else outside
+
+
+def _blocks(reply: str) -> tuple[list[tuple[str, str]], str]:
+    """The fenced blocks with their marks, and the text around them; a list's indentation is taken off a block."""
+    blocks: list[tuple[str, list[str]]] = []
+    outside: list[str] = []
+    opened, indent = "", 0
+    for line in reply.splitlines(keepends=True):
+        match = _FENCE.fullmatch(line.rstrip()) if "```" in line or "~~~" in line else None
+        closes = bool(match and opened and not match[2] and match[1].startswith(opened))
+        if match and not closes and (not opened or match[2]):
+            opened, indent = match[1], match.start(1)
+            blocks.append((match[2].lower().strip("{}."), []))
+        elif closes:
+            opened = ""
+        elif opened:
+            own = len(line) - len(line.lstrip(" \t"))
+            blocks[-1][1].append(line[min(indent, own) :])
+        else:
+            outside.append(line)
+    return [(mark, "".join(lines)) for mark, lines in blocks], "".join(outside)
+
+
+class Verdict(NamedTuple):
+    """Whether a proof holds, and why not; of one that holds, what was left unchecked."""
+
+    holds: bool
+    why: str
+
+
+class Unfinished(Exception):
+    """A checker ran out of time or memory, so nothing is known."""
 
 
 class ProofChecker(Protocol):
@@ -38,8 +80,12 @@ class ProofChecker(Protocol):
         """The compiled statement. Raises `UsageError` where the problem's own text is wrong."""
         ...
 
-    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> str:
-        """What is wrong with a proof; nothing where it holds."""
+    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> Verdict:
+        """Whether a proof holds. Raises `Unfinished` where that took too long to tell."""
+        ...
+
+    def text_of(self, problem: Problem, reply: str) -> str:
+        """The proof in a reply, without comments."""
         ...
 
 
@@ -49,13 +95,23 @@ async def score_proofs(
     """A score for each sample; equal texts are checked once."""
     if not isinstance(problem.given.get("theorem"), str):
         return [Score(None, why="the problem gives no theorem to prove")] * len(samples)
-    texts = list(dict.fromkeys(proof_text(sample.reply) for sample in samples))
+    texts = await asyncio.to_thread(lambda: [checker.text_of(problem, sample.reply) for sample in samples])
+
+    async def score(text: str) -> Score:
+        try:
+            verdict = await checker.check(box, problem, given, text)
+        except Unfinished as error:
+            return Score(None, why=str(error))
+        return Score(float(verdict.holds), why=verdict.why)
+
     async with sandbox.best(Level[checker.isolation.upper()], readable) as box:
-        given = await checker.prepare(box, problem)
-        found = await asyncio.gather(*[checker.check(box, problem, given, text) for text in texts])
-    whys = dict(zip(texts, found, strict=True))
-    verdicts = [whys[proof_text(sample.reply)] for sample in samples]
-    return [Score(0.0 if why else 1.0, why=why) for why in verdicts]
+        try:
+            given = await checker.prepare(box, problem)
+        except Unfinished as error:
+            return [Score(None, why=f"the statement itself: {error}")] * len(samples)
+        different = list(dict.fromkeys(texts))
+        scores = dict(zip(different, await asyncio.gather(*map(score, different)), strict=True))
+    return [scores[text] for text in texts]
 
 
 def limits_of(seconds: float) -> Limits:
@@ -71,9 +127,11 @@ def limits_of(seconds: float) -> Limits:
 
 
 def failure(what: str, result: Result) -> str:
-    """In words, why a step did not succeed; nothing where it did."""
+    """In words, why a step did not succeed; nothing where it did. Raises `Unfinished` where a limit ended it."""
     if result.status is Status.OK:
         return ""
+    if result.status in (Status.CPU, Status.WALL, Status.MEMORY):
+        raise Unfinished(f"the check took more {'memory' if result.status is Status.MEMORY else 'time'} than it may")
     if result.status is not Status.FAILED:
         return f"{what}: {result.status}"
     said = (result.stderr or result.stdout).decode("utf-8", "replace").strip()
@@ -84,153 +142,9 @@ def said(result: Result) -> str:
     return (result.stdout + result.stderr).decode("utf-8", "replace")
 
 
-# These reach past the kernel: they load code into the checker, write files beside it, or call another compiler. They
-# are refused wherever they stand, comments and strings included, so that no quirk of a lexer can hide one.
-_COQ_HATCHES = re.compile(
-    r"\b(?:ML|LoadPath|Extraction|Redirect|Load|Cd|Drop|native_compute|native_cast_no_check|bypass_check)\b"
-)
-_COQ_NAME = r"\b(?:Theorem|Lemma|Fact|Remark|Corollary|Proposition|Property|Definition|Example|Fixpoint|Let)\s+{}\b"
-_COQ_BRACKETS = re.compile(r"^\s*Proof\b[^.]*\.|\b(?:Qed|Defined)\s*\.\s*$")
-_FINDLIB = Path("/etc/ocamlfind.conf")
-"""Where Debian's Coq looks for its own parts; a box has no `/etc`, so this comes along as a file."""
-_COQ = ("coqc", "-q", "-w", "none", "-Q", ".", "")
-
-
-@dataclass(frozen=True)
-class CoqProof:
-    """Scores 1 for a proof of the theorem that the problem gives, by Coq, and 0 for any other, with the reason.
-
-    `given["theorem"]` is the statement, a closed proposition such as `forall n : nat, n + 0 = n`; `given["preamble"]`
-    holds what it needs (imports, definitions), and `given["name"]` what the proof is to be called (`goal`). A reply is
-    a file that proves a theorem of that name, or the tactics alone; the last fenced block counts.
-
-    The candidate is compiled apart, its proof taken for the statement as the problem has it, and the result rechecked
-    by coqchk. `axioms` names those that a proof may use, by their last name; those that the statement itself needs are
-    allowed. An `Admitted`, an axiom of the candidate's own, a disabled check or a plugin is a refusal. `seconds` caps
-    each of the three steps. Raises `NoSandboxError` below the level `isolation`, and `UsageError` without coqc.
-    """
-
-    axioms: str = ""
-    seconds: float = 60.0
-    isolation: LevelName = "namespaces"
-
-    @property
-    def name(self) -> str:
-        return "coq"
-
-    @property
-    def identity(self) -> str:
-        """The name and the axioms: a proof holds or it does not."""
-        return f"coq:axioms={self.axioms},seconds={self.seconds}"
-
-    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """Nothing that is priced."""
-        return Cost()
-
-    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
-        return await score_proofs(self, problem, samples, ())
-
-    async def prepare(self, box: sandbox.Sandbox, problem: Problem) -> Mapping[str, bytes]:
-        """The compiled statement; see `ProofChecker`."""
-        _, preamble = names_of(problem)
-        given = await _compiled(box, "Given", _coq_given(problem.given["theorem"], preamble), {}, self.seconds)
-        if isinstance(given, str):
-            raise UsageError(f"problem {problem.id!r}: Coq does not accept the theorem or its preamble: {given}")
-        return given
-
-    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> str:
-        """What is wrong with a proof; nothing where it holds."""
-        if hatch := _COQ_HATCHES.search(text):
-            return f"it holds {hatch[0]!r}, a way past the checker"
-        name, preamble = names_of(problem)
-        source = _coq_candidate(problem.given["theorem"], preamble, name, text)
-        candidate = await _compiled(box, "Candidate", source, given, self.seconds)
-        if isinstance(candidate, str):
-            return candidate
-        files = {**given, **candidate, "Check.v": _coq_check(name).encode()}
-        checked = await box.run(_coq("Check", files, self.seconds))
-        if why := failure("it does not prove the statement", checked):
-            return why
-        allowed = {axiom for axiom in re.split(r"[ +]+", self.axioms) if axiom}
-        if why := _foreign_axioms(said(checked), allowed):
-            return why
-        files = {**given, **candidate, **checked.files}
-        argv = ("coqchk", "-silent", "-o", "-Q", ".", "", "-norec", "Given", "-norec", "Candidate", "-norec", "Check")
-        rechecked = await box.run(Command(argv, files, limits=limits_of(self.seconds)))
-        return failure("coqchk refuses it", rechecked) or _unsafe(said(rechecked))
-
-
 def names_of(problem: Problem) -> tuple[str, str]:
     """What the proof is to be called, and what stands before it."""
     name = problem.given.get("name", "goal")
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise UsageError(f"problem {problem.id!r}: the name of a theorem must be one word, not {name!r}")
     return name, str(problem.given.get("preamble", ""))
-
-
-def _coq_given(theorem: str, preamble: str) -> str:
-    exported = re.sub(r"\bRequire\s+Import\b", "Require Export", preamble)
-    return f"{exported}\nDefinition mull_statement : Prop := (\n{theorem}\n).\n"
-
-
-def _coq_candidate(theorem: str, preamble: str, name: str, text: str) -> str:
-    scopes = "\n".join(re.findall(r"^[ \t]*(?:Local\s+|Global\s+)?Open\s+Scope\s+\w+\s*\.", preamble, re.MULTILINE))
-    if not re.search(_COQ_NAME.format(re.escape(name)), text):
-        body = _COQ_BRACKETS.sub("", _COQ_BRACKETS.sub("", text.strip()))
-        text = f"Theorem {name} : (\n{theorem}\n).\nProof.\n{body}\nQed."
-    return f"Require Import Given.\n{scopes}\n{text}\n"
-
-
-def _coq_check(name: str) -> str:
-    return f"""Require Given.
-Require Candidate.
-Theorem mull_final : Given.mull_statement. Proof. exact (@Candidate.{name}). Qed.
-Print Assumptions Given.mull_statement.
-Print Assumptions mull_final.
-"""
-
-
-def _coq(name: str, files: Mapping[str, bytes], seconds: float) -> Command:
-    """Compile one of the files."""
-    env = {"OCAMLFIND_CONF": "findlib.conf"} if _FINDLIB.exists() else {}
-    files = {**files, "findlib.conf": _FINDLIB.read_bytes()} if env else files
-    return Command((*_COQ, f"{name}.v"), files, env=env, collect=(f"{name}.vo",), limits=limits_of(seconds))
-
-
-async def _compiled(
-    box: sandbox.Sandbox, name: str, source: str, files: Mapping[str, bytes], seconds: float
-) -> dict[str, bytes] | str:
-    """The compiled file by its name, or why there is none."""
-    result = await box.run(_coq(name, {**files, f"{name}.v": source.encode("utf-8", "replace")}, seconds))
-    if why := failure("Coq does not accept it", result):
-        return why
-    return dict(result.files) or "Coq left nothing to check"
-
-
-_CLOSED = "Closed under the global context"
-
-
-def _foreign_axioms(said: str, allowed: set[str]) -> str:
-    """The axioms of a proof that its statement does not need and nobody allowed; nothing where there are none."""
-    parts = [p for p in re.split(rf"^(?={_CLOSED}$|Axioms:$)", said, flags=re.MULTILINE) if p.strip()]
-    if len(parts) != 2:
-        return f"its assumptions cannot be told: {said[-300:]}"
-    of_statement, of_proof = ({line.split()[0] for line in re.findall(r"^(\S.*)$", p, re.MULTILINE)[1:]} for p in parts)
-    foreign = sorted(a for a in of_proof - of_statement if a.rpartition(".")[2] not in allowed)
-    return f"it rests on {', '.join(foreign)}" if foreign else ""
-
-
-def _unsafe(summary: str) -> str:
-    """What coqchk says was assumed by the candidate or left unchecked."""
-    found = re.findall(r"^\* ([^:\n]*):(.*?)(?=^\*|\Z)", summary, re.DOTALL | re.MULTILINE)
-    told = {title.strip(): body.strip() for title, body in found}
-    if len(told) < 5:
-        return f"coqchk's summary cannot be read: {summary[-300:]}"
-    for title, body in told.items():
-        if title == "Axioms":
-            own = [axiom for axiom in body.split() if axiom.startswith("Candidate.")]
-            if own:
-                return f"it assumes {', '.join(own)}"
-        elif title != "Theory" and body != "<none>":
-            return f"{title.lower()}: {body}"
-    return ""
