@@ -546,3 +546,30 @@ def test_programs_of_the_harness_are_counted_by_pass_at_1_and_do_not_vote(tmp_pa
     (tmp_path / path.name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = cases_of(sources.read_source(tmp_path / path.name))
     assert [(case.n, case.n_correct, case.answers) for case in found] == [(4, 2, ())] * 2
+
+
+@pytest.mark.parametrize(("score", "kept"), [(0.25, 0.25), (-3.5, None)])
+def test_scores_of_nemo_skills_vote_only_within_0_and_1(tmp_path: Path, score: float, kept: float | None) -> None:
+    rows = [json.loads(line) for line in lines(LOGS / "nemo-skills" / "output-rs0.jsonl")]
+    path = tmp_path / "output.jsonl"
+    path.write_text("".join(json.dumps(row | {"reward_model_score": score}) + "\n" for row in rows))
+    source = sources.read_source(path)
+    assert {s for case in cases_of(source) for s in case.scores} == {kept}
+    assert (kept is None) == any("no vote or choice uses it" in note for note in source.notes)
+
+
+def test_repeats_of_which_a_metric_judged_the_first_alone_need_a_target_that_says_the_same(tmp_path: Path) -> None:
+    path = one("harness", "samples_capitals_repeats_*.jsonl")
+    for beside in path.parent.glob("results_*.json"):
+        shutil.copy(beside, tmp_path)
+    rows = [json.loads(line) for line in lines(path)]
+    for row in rows:
+        row |= {"filtered_resps": row["filtered_resps"][0][:1], "exact_match": 1.0}
+    copy = tmp_path / path.name
+    copy.write_text("".join(json.dumps(row | {"target": row["doc"]["answer"].strip("!")}) + "\n" for row in rows))
+    assert [case.correct for case in cases_of(sources.read_source(copy))] == [(True, True, False, True)] * 2
+    copy.write_text("".join(json.dumps(row | {"target": "what only its metric knows"}) + "\n" for row in rows))
+    with pytest.raises(
+        FileFormatError, match="holds the first reply to '0' right, and a comparison with its target does not"
+    ):
+        sources.read_source(copy)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mull.errors import FileFormatError
-from mull.files.logs.base import Log
+from mull.files.logs.base import CONVERT, Log
 from mull.files.recording import Counts, Recording
-from mull.lab.recorded import Source, source_of
+from mull.lab.recorded import Group, Source, source_of
 from mull.replies.answers import extract
 
 
@@ -46,6 +46,7 @@ def source_of_log(path: Path, log: Log) -> Source:
         notes.append(f"{path.name}: {n_ungraded} {what}")
     source = source_of(path, list(map(with_answers if log.votes else _without_answers, log.recordings)))
     for group in source.groups.values():
+        notes += _disagreement(path, log, group)
         counted = [_counted(one) for one in group.recordings]
         if n := sum(one.counts is not None for one in counted):
             notes.append(
@@ -58,6 +59,25 @@ def source_of_log(path: Path, log: Log) -> Source:
             continue
         group.recordings[:] = [replace(one, answers=()) for one in counted]
     return replace(source, notes=notes)
+
+
+def _disagreement(path: Path, log: Log, group: Group) -> list[str]:
+    """What is said where the tool judged the first replies alone, and not all as a comparison with the target does.
+
+    Raises `FileFormatError` where the comparison holds none of those right that the tool does: then the target is one
+    that only the tool understands.
+    """
+    firsts = [(one, log.firsts[group.name, one.id]) for one in group.recordings if (group.name, one.id) in log.firsts]
+    right = [one for one, is_right in firsts if is_right]
+    if right and not any(one.correct[0] for one in right):
+        what = f"the log holds the first reply to {right[0].id!r} right, and a comparison with its target does not"
+        raise FileFormatError(path, right[0].line, f"{what}: which others are right cannot be told; {CONVERT}")
+    n = sum(one.correct[0] is not is_right for one, is_right in firsts)
+    if not n:
+        return []
+    return [
+        f"{path.name}: of {len(firsts)} first replies, which the log judged, {n} compare otherwise with their targets"
+    ]
 
 
 def _counted(recording: Recording) -> Recording:

@@ -35,13 +35,15 @@ class Log:
     """A tool's log: its problems with their draws, and what was left out or had to be chosen.
 
     A sample without an answer is to be read from its text; an empty answer says that the tool found none.
-    `votes` is `False` where replies have no answers to compare, as programs have none.
+    `votes` is `False` where replies have no answers to compare, as programs have none. `firsts` says, by group and
+    problem, whether the first of several replies is right, where the tool judged that one alone.
     """
 
     tool: str
     recordings: list[Recording]
     notes: list[str] = field(default_factory=list)
     votes: bool = True
+    firsts: Mapping[tuple[str, str], bool] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import json
 import re
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,8 @@ class _Reader:
     n_own: int = 0
     n_partial: int = 0
     n_exact: int = 0
+    takes_first: bool = False
+    firsts: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         configs = base.mapping(self.results.get("configs"))
@@ -99,6 +101,7 @@ class _Reader:
     def read(self) -> Log:
         rows = self._rows()
         first = next(iter(rows))
+        self.takes_first = self._takes_first(first)
         chosen = rows[first]
         self.metric, note = self._verdicts([row for _, row in chosen])
         problems = [self._problem(line, row) for line, row in chosen]
@@ -114,7 +117,7 @@ class _Reader:
         elif note != self.metric:
             notes.append(f"graded by the log's own {note}")
         notes += base.verdict_note(self.n_partial, str(self.metric))
-        return base.log_of(self.path, TOOL, problems, notes)
+        return replace(base.log_of(self.path, TOOL, problems, notes), firsts=self.firsts)
 
     def _rows(self) -> dict[str, list[tuple[int, Mapping[str, Any]]]]:
         """The rows by filter; before 0.4.7 they do not say theirs, and come filter by filter."""
@@ -139,6 +142,12 @@ class _Reader:
         if not rows:
             raise FileFormatError(self.path, None, "no samples in it")
         return rows
+
+    def _takes_first(self, name: str) -> bool:
+        """Whether a filter keeps the first of several replies, so that the metric judges that one."""
+        known = map(base.mapping, base.items(self.config.get("filter_list")))
+        steps = next((base.items(one.get("filter")) for one in known if one.get("name") == name), [])
+        return not any("majority" in str(base.mapping(step).get("function")) for step in steps)
 
     def _verdicts(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str | None, str]:
         """The metric that says what is right: the first that is a credit from 0 to 1 on every row, and a word on it."""
@@ -191,6 +200,8 @@ class _Reader:
                 ]  # What its metric holds equal is one answer, however it was written.
         elif value is not None and not listed and self._is_mean(len(replies), len(filtered), value):
             n_correct = round(value * len(replies))
+        if len(replies) > 1 == len(filtered) and self.takes_first and value is not None and self.metric is not None:
+            self.firsts[self.group, str(row["doc_id"])] = value == 0 if self._is_error(self.metric) else value >= 1
         if len(replies) > 1 and len(filtered) == len(replies) and (listed or self.is_exact):
             right = [self._is_exact(str(said), targets) for said in filtered]
             self.n_exact += len(right)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def read(path: Path, content: Any = None) -> Log:
                 )
             )
     notes = [f"graded by {verdict}"] if verdict else []
+    scores = [sample.score for problem in problems.values() for sample in problem.samples if sample.score is not None]
+    if not all(0 <= score <= 1 for score in scores):
+        low, high = min(scores), max(scores)
+        notes.append(f"reward_model_score runs from {low:g} to {high:g}, not in [0, 1]: no vote or choice uses it")
+        for problem in problems.values():
+            problem.samples = [replace(sample, score=None) for sample in problem.samples]
     if n_unclear:
         notes.append(f"{n_unclear} generations have no clear {verdict} and are left out")
     if n_empty:
