@@ -87,7 +87,7 @@ def _verdict_key(kind: str, identity: str, problem: Problem, *samples: Sample, *
         "problem": problem.id,
         "messages": [said(m) for m in problem.prompt.messages],
         "prefix": problem.prompt.prefix,
-        "kind": problem.kind,
+        "kind": problem.kind.value,
         "given": dict(problem.given),
         "replies": [_reply(sample) for sample in samples],
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from mull.types import AnswerKind, Cost, Finish, Message
+from mull.types import AnswerKind, Cost, Finish, Kind, Message
 
 LEAST_LOGPROB = -9999.0
 """What servers put for a token whose probability they do not tell, besides -inf and NaN."""
@@ -90,7 +90,7 @@ class Recording:
     gold: str | None = None
     samples: tuple[RecordedSample, ...] = ()
     answers: tuple[str | None, ...] = ()
-    kind: AnswerKind = AnswerKind.TEXT
+    kind: AnswerKind | Kind = AnswerKind.TEXT
     results: Mapping[str, Result] = field(default_factory=dict)
     counts: Counts | None = None
     group: str | None = None

@@ -51,6 +51,8 @@ def answer_of(problem: Problem, sample: Sample) -> str | None:
     """The canonical answer of a sample, or `None` where it gives none and so must not vote."""
     if sample.finish is Finish.ERROR:
         return None
+    if not isinstance(problem.kind, AnswerKind):
+        return problem.kind.read(sample) if sample.answer is None else problem.kind.canonical(sample.answer)
     if problem.kind is AnswerKind.CODE:
         return program_of(problem, sample)
     pattern = problem.given.get(ANSWER_PATTERN)

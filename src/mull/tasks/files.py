@@ -13,7 +13,7 @@ from mull.files.columns import Layout
 from mull.files.recording import Recording
 from mull.files.records import read_recordings
 from mull.replies.answers import ANSWER_PATTERN, answer_of, canonical, extract, is_latex, solution_answer
-from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
+from mull.types import AnswerKind, Grade, Kind, Problem, Prompt, Sample
 
 KINDS = {
     "auto": None, "exact": AnswerKind.TEXT, "numeric": AnswerKind.NUMBER, "choice": AnswerKind.CHOICE,
@@ -46,7 +46,7 @@ def kind_among(recordings: Sequence[Recording]) -> AnswerKind | None:
     return kind_of(said) if said and 2 * len(said) >= len(samples) else None
 
 
-def problem_of(recording: Recording, kind: AnswerKind, pattern: str | None = None) -> Problem:
+def problem_of(recording: Recording, kind: AnswerKind | Kind, pattern: str | None = None) -> Problem:
     """The problem of a recording, without its gold answer."""
     given = {} if pattern is None else {ANSWER_PATTERN: pattern}
     return Problem(recording.id, Prompt.user(recording.prompt or recording.id), kind, given)

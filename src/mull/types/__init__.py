@@ -22,6 +22,7 @@ from mull.types.parts import Tool as Tool
 from mull.types.parts import ToolCall as ToolCall
 from mull.types.problems import AnswerKind as AnswerKind
 from mull.types.problems import Grade as Grade
+from mull.types.problems import Kind as Kind
 from mull.types.problems import Outcome as Outcome
 from mull.types.problems import Problem as Problem
 from mull.types.problems import Stopped as Stopped

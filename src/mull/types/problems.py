@@ -40,6 +40,23 @@ class AnswerKind(StrEnum):
     """A program: what a reply gives is the whole of it, ready to run."""
 
 
+class Kind(Protocol):
+    """A kind of answer of one's own, beside those of `AnswerKind`: a frozen value such as `mull.replies.kinds` has."""
+
+    @property
+    def value(self) -> str:
+        """Its name in keys and reports; two kinds that read differently have different ones."""
+        ...
+
+    def read(self, sample: Sample) -> str | None:
+        """The canonical answer of a reply; `None` where it gives none and so must not vote."""
+        ...
+
+    def canonical(self, text: str) -> str | None:
+        """The form of an answer in which equal answers are equal; `None` for what is no answer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What a strategy may see. There is no gold answer here, by type.
@@ -49,7 +66,7 @@ class Problem:
 
     id: str
     prompt: Prompt
-    kind: AnswerKind = AnswerKind.TEXT
+    kind: AnswerKind | Kind = AnswerKind.TEXT
     given: Mapping[str, Any] = field(default_factory=dict)
 
 
