@@ -35,6 +35,8 @@ FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
 ARROWS = ("vec", "overrightarrow", "hat", "mathbf", "underline")
 MARKS = {*ARROWS, "bar", "overline", "widehat", "tilde", "angle", "measuredangle", "triangle"}
 """Marks over or before letters, which together are a name."""
+POSTFIXES = ("!", "%", "^", "**", "degree")
+AFTER_PRODUCTS = frozenset(("+", "-", "=", ",", ";", ")", "]", "}", "<", ">", "<=", ">=", "!=", ":", "&"))
 MAX_LETTERS = 4
 """More letters in a row are a word and no product."""
 
@@ -61,6 +63,9 @@ class Expressions(Cursor):
     def product(self) -> Poly:
         result = self.factor()
         while True:
+            token = self.peek()
+            if token.kind == "end" or (token.kind == "sign" and token.text in AFTER_PRODUCTS):
+                return result
             if self.is_vector(1):
                 return result
             if self.take("*") or self.take("times", "cdot", "ast", kind="command"):
@@ -111,6 +116,8 @@ class Expressions(Cursor):
     def factor(self) -> Poly:
         base = self.primary()
         while True:
+            if self.peek().text not in POSTFIXES:
+                return base
             if self.take("!"):
                 base = factorial(base)
             elif self.take("%") or self.take("%", kind="command"):
@@ -206,6 +213,8 @@ class Expressions(Cursor):
 
     def proper_fraction(self) -> Fraction | None:
         """The fraction of a mixed number: `3 1/2` or `3\\frac{1}{2}`."""
+        if self.peek().kind not in ("command", "number"):
+            return None
         texts = [self.peek(i) for i in range(7)]
         if texts[0].kind == "command" and texts[0].text in ("frac", "dfrac", "tfrac"):
             signs = "".join(t.text if t.kind == "sign" else ("1" if t.kind == "number" else "?") for t in texts[1:])

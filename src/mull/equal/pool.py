@@ -129,6 +129,15 @@ class Pool:
         found: float | None = self._ask({"do": "size", "a": text}).get("size") if self._can() else None
         return found
 
+    def start(self) -> None:
+        """Has a worker ready, so that no question's time goes into starting one."""
+        if not is_installed():
+            return
+        with self._free, contextlib.suppress(WorkerError):  # a question that meets the same says so
+            worker = self._worker()
+            with self._lock:
+                self._idle.append(worker)
+
     def _can(self) -> bool:
         if is_installed():
             return True

@@ -36,6 +36,9 @@ MAX_UNITS = 12
 class Quantities(Numerals):
     """A parser of what has a unit, or is made of words."""
 
+    may_have_vectors = True
+    """Whether the text holds a comma or a matrix at all."""
+
     def structure(self) -> Form | None:
         raise NotImplementedError
 
@@ -48,13 +51,20 @@ class Quantities(Numerals):
 
     def quantity(self) -> Form:
         """An expression with its unit, or words that stand alone."""
-        form = self.spelled_out() or self.money() or self.numeral() or self.structure() or number_form(self.sum())
+        form = self.special() or number_form(self.sum())
         if form.kind != "value":
             return form
         form = self.measured(self.and_a_part(form.value))
         if form.kind == "value" and self.peek().kind == "number":  # the hour of `2 h 30 min`
             form = with_letters(form.value) or form
         return self.compound(form) if form.kind == "quantity" else form
+
+    def special(self) -> Form | None:
+        """What begins as no expression does."""
+        token = self.peek()
+        if token.kind == "number" and self.peek(1).kind in ("end", "number", "command"):
+            return self.structure() if self.may_have_vectors else None
+        return self.spelled_out() or self.money() or self.numeral() or self.structure()
 
     def and_a_part(self, value: Poly) -> Poly:
         """The value with the part of one that words add to it: `2 and a half`."""
@@ -156,7 +166,9 @@ class Quantities(Numerals):
     def measured(self, value: Poly) -> Form:
         """A value with the unit that follows it."""
         before = self.at
-        if before >= len(self.tokens) and "degree" not in value.gens:
+        token = self.peek()
+        is_bare = token.kind == "end" or (token.kind == "sign" and token.text not in ("/", "$", "*"))
+        if is_bare and "degree" not in value.gens:
             return with_unit(value, "")
         factor, units = self.units()
         value = p.multiply(value, poly(factor)) if factor != 1 else value

@@ -19,6 +19,7 @@ MAX_LENGTH = 1000
 """Longer texts are no answers."""
 _PLAIN = re.compile(r"[-+]?(?:\d{1,400}|\d{1,3}(?:,\d{3}){1,100})(?:\.\d{0,300})?|[-+]?\.\d{1,300}")
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,300})\}\{(\d{1,300})\}|([-+]?\d{1,300})/(\d{1,300})")
+_NAMED = re.compile(r"([a-df-hj-zA-Z]) ?= ?(?=[-+.\\\d])")
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _CALCULATION = re.compile(r"[\w\\{}()\[\]^+\-*/.|! ]+", re.ASCII)
 _CALCULATED = {
@@ -73,7 +74,10 @@ def canonical(text: str) -> str | None:
 
 
 def _plain(text: str) -> Form | None:
-    """Whole numbers, decimals and simple fractions, which most answers are."""
+    """Whole numbers, decimals and simple fractions, which most answers are, alone or behind a letter."""
+    if (named := _NAMED.match(text)) is not None:
+        inner = _plain(text[named.end() :])
+        return None if inner is None else Form("named", named[1], (inner,))
     if _PLAIN.fullmatch(text) and text.isascii():
         plain = text.replace(",", "")
         return number_form(poly(Fraction(plain) if "." in plain else int(plain)))

@@ -16,9 +16,7 @@ NUMBER_SETS = ("N", "Z", "Q", "C")
 
 
 class Structures(Quantities):
-    """A parser of structures; `may_have_vectors` where the text holds a comma or a matrix at all."""
-
-    may_have_vectors = True
+    """A parser of structures."""
 
     def items(self) -> tuple[list[Form], list[str]]:
         raise NotImplementedError

@@ -15,7 +15,7 @@ from mull.equal.reader import canonical, read
 from mull.equal.sameness import integral, same, with_letters
 
 VOTE_SECONDS = 4.0
-"""The most that one vote waits for workers; what is not decided by then is undecided."""
+"""The most that one vote waits for workers that are up; what is not decided by then is undecided."""
 MAX_RIVALS = 16
 """Answers of almost the same size that one is compared with at most."""
 WINDOW = 2e-5
@@ -47,7 +47,10 @@ def classes_now(texts: Sequence[str | None]) -> Answers:
     whose members it equals every one, or else founds its own.
     """
     found, is_open = _classes(texts, None)
-    return _classes(texts, time.monotonic() + VOTE_SECONDS)[0] if is_open else found
+    if not is_open:
+        return found
+    POOL.start()
+    return _classes(texts, time.monotonic() + VOTE_SECONDS)[0]
 
 
 def _classes(texts: Sequence[str | None], until: float | None) -> tuple[Answers, bool]:
