@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ from mull.files.columns import (
     Layout,
     columns_of,
 )
-from mull.files.recording import ABOUT, LEAST_LOGPROB, Counts, RecordedSample, Recording, Result
+from mull.files.recording import RecordedSample, Recording
+from mull.files.sound import sound
 from mull.files.tables import at, read_rows
-from mull.files.values import prompt_of, sample_of, text_of
-from mull.types import Cost
+from mull.files.values import about_of, counts_of, prompt_of, result_of, sample_of, text_of
 
 PLAIN = Layout()
 
@@ -71,6 +70,8 @@ class _Table:
         self.first_lines: dict[tuple[str, str | None], int] = {}
         self.said: dict[str, None] = {}
         self.has: dict[str, None] = {}
+        self.parts: dict[tuple[tuple[str, bool], ...], list[tuple[str, str]]] = {}
+        self.columns: dict[tuple[tuple[str, bool], ...], Columns] = {}
         self.missing = dict(layout.named)
 
     def add(self, line: int, row: dict[str, Any]) -> None:
@@ -83,7 +84,7 @@ class _Table:
         for part, name in list(self.missing.items()):
             if at(row, name) is not None or _is_in_a_sample(row, name):
                 del self.missing[part]
-        columns = columns_of(row, self.layout)
+        columns = self._columns(row)
         self.said.update(dict.fromkeys(columns.unusual()))
         samples = None if columns.samples is None else at(row, columns.samples)
         is_long = columns.is_long or (columns.samples is None and self._is_answer_alone(row, columns))
@@ -109,6 +110,15 @@ class _Table:
             )
         self.found[key] = recording
 
+    def _columns(self, row: Mapping[str, Any]) -> Columns:
+        """The columns of a row, found once for rows of the same names and types."""
+        if any(isinstance(value, list | dict) for value in row.values()):
+            return columns_of(row, self.layout)
+        kind = tuple((name, value is None) for name, value in row.items())
+        if kind not in self.columns:
+            self.columns[kind] = columns_of(row, self.layout)
+        return self.columns[kind]
+
     @staticmethod
     def _is_answer_alone(row: Mapping[str, Any], columns: Columns) -> bool:
         """Whether a row has a sample's answer and not its text."""
@@ -120,7 +130,7 @@ class _Table:
             about = row[columns.context]
             told = f"{told}\n{about}" if columns.context.lower() == "input" else f"{about}\n{told}"
         id = None if columns.id is None else text_of(at(row, columns.id))
-        counts = _counts(self.path, line, row)
+        counts = counts_of(self.path, line, row)
         told = told if told is not None and told.strip() else id
         if told is None and counts is None:
             has = ", ".join(map(str, row)) or "nothing"
@@ -139,12 +149,12 @@ class _Table:
             id,
             told,
             self._gold(line, row, columns),
-            results={name: _result(self.path, line, name, outcome) for name, outcome in outcomes.items()},
+            results={name: result_of(self.path, line, name, outcome) for name, outcome in outcomes.items()},
             counts=counts,
             group=group,
             strategy=text_of(row.get("strategy")),
             line=line,
-            about=_about(self.path, line, row, self.sweep),
+            about=about_of(self.path, line, row, self.sweep),
             sweep=self.sweep,
         )
 
@@ -199,16 +209,22 @@ class _Table:
 
     def _inside(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         """What an object says of a sample, by its parts."""
+        kind = tuple((name, value is None) for name, value in sample.items())
+        if kind not in self.parts:
+            self.parts[kind] = self._parts(sample)
+        return {part: at(sample, name) for part, name in self.parts[kind]}
+
+    def _parts(self, sample: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The names under which an object tells the parts of a sample: those with a value, or else the first there."""
         named = self.layout.named
-        told: dict[str, Any] = {}
+        found = []
         for part, names in INSIDE.items():
             wanted = (named[part],) if part in named else names
-            name = next((name for name in wanted if at(sample, name) is not None), None)
-            if name is not None:
-                told[part] = at(sample, name)
-            elif any(name in sample for name in wanted):
-                told[part] = None
-        return told
+            told = next((name for name in wanted if at(sample, name) is not None or "." in name), None)
+            told = told or next((name for name in wanted if name in sample), None)
+            if told is not None:
+                found.append((part, told))
+        return found
 
     def _put_together(self) -> None:
         """Where each row of one sample has an id of its own and prompts come up again, the prompt is the problem."""
@@ -243,37 +259,8 @@ class _Table:
         for part, name in self.missing.items():
             raise FileFormatError(self.path, None, f"no column {name!r} for --{part}; it has {', '.join(self.has)}")
         notes = [f"{self.path.name}: read {', '.join(self.said)}"] if self.said else []
-        return self._sound(recordings, notes, needs_scores=needs_scores)
-
-    def _sound(self, recordings: list[Recording], notes: list[str], *, needs_scores: bool) -> Read:
-        """With scores in [0, 1] and sound log-probabilities. Raises `FileFormatError` for scores that are not."""
-        span = self.layout.range
-        raw = [s.score for one in recordings for s in one.samples if s.score is not None]
-        low, high = span or (0.0, 1.0)
-        n_outside = sum(not low <= score <= high for score in raw)
-        if n_outside and needs_scores and span is None:
-            raise _undeclared(self.path, recordings, raw)
-        if n_outside:
-            notes.append(
-                f"{self.path.name}: {n_outside} of {len(raw)} scores are outside {low:g} to {high:g}: unscored"
-            )
-        n_clamped = sum(
-            s.logprob is not None and not s.logprob > LEAST_LOGPROB for one in recordings for s in one.samples
-        )
-        if n_clamped:
-            notes.append(f"{self.path.name}: {n_clamped} log-probabilities are clamped or no numbers: taken as unknown")
-        if span is None and not n_clamped and not n_outside:
-            return Read(recordings, notes)
-
-        def sound(sample: RecordedSample) -> RecordedSample:
-            score, logprob = sample.score, sample.logprob
-            return replace(
-                sample,
-                score=(score - low) / (high - low) if score is not None and low <= score <= high else None,
-                logprob=logprob if logprob is not None and logprob > LEAST_LOGPROB else None,
-            )
-
-        return Read([replace(one, samples=tuple(map(sound, one.samples))) for one in recordings], notes)
+        recordings, faults = sound(self.path, recordings, self.layout, needs_scores=needs_scores)
+        return Read(recordings, notes + faults)
 
 
 SAMPLE_PARTS = ("answer", "correct", "score", "tokens", "logprob")
@@ -291,59 +278,6 @@ INSIDE = {
 def _is_in_a_sample(row: Mapping[str, Any], name: str) -> bool:
     lists = (value for value in row.values() if isinstance(value, list))
     return any(isinstance(entry, dict) and at(entry, name) is not None for entries in lists for entry in entries)
-
-
-def _undeclared(path: Path, recordings: Sequence[Recording], raw: Sequence[float]) -> FileFormatError:
-    """The refusal of scores that are none in [0, 1]."""
-    one, place, score = next(
-        (one, i, sample.score)
-        for one in recordings
-        for i, sample in enumerate(one.samples)
-        if sample.score is not None and not 0 <= sample.score <= 1
-    )
-    known = [score for score in raw if math.isfinite(score)]
-    run = f" (they run from {min(known):g} to {max(known):g})" if known else ""
-    return FileFormatError(
-        path,
-        one.line,
-        f"sample {place}: the score {score:g} is not in [0, 1]{run}: declare their range with --score-range LOW,HIGH, "
-        "and what is outside it counts as no score",
-    )
-
-
-def _counts(path: Path, line: int, row: Mapping[str, Any]) -> Counts | None:
-    """How many samples there are and are correct, where a row tells nothing but these."""
-    if "n_samples" not in row or "n_correct" not in row:
-        return None
-    try:
-        n, n_correct = int(row["n_samples"]), int(row["n_correct"])
-    except (TypeError, ValueError):
-        raise FileFormatError(path, line, "n_samples and n_correct must be whole numbers") from None
-    if not 0 <= n_correct <= n or n < 1:
-        raise FileFormatError(path, line, f"{n_correct} correct of {n} samples cannot be")
-    return Counts(n, n_correct)
-
-
-def _about(path: Path, line: int, row: Mapping[str, Any], sweep: Mapping[str, Any]) -> Mapping[str, str]:
-    """What a row, or else the sweep that wrote it, says under the names of `ABOUT`."""
-    told = {name: row.get(name, sweep.get(name)) for name in ABOUT}
-    for name, value in told.items():
-        if not isinstance(value, str | None):
-            raise FileFormatError(path, line, f"`{name}` must be text, not {value!r}")
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def _result(path: Path, line: int, name: str, row: Any) -> Result:
-    try:
-        # Files of before retries were counted have none.
-        cost = Cost(**{f.name: {"retries": 0, **row["cost"]}[f.name] for f in fields(Cost)})
-        if not all(row[verdict] in (True, False, None) for verdict in ("correct", "covered")):
-            raise ValueError("a verdict is true, false or null")
-        notes = dict(row.get("notes", {}))
-        draws, stopped = int(row["draws"]), str(row["stopped"])
-        return Result(row["answer"], row["correct"], row["covered"], draws, stopped, cost, notes)
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileFormatError(path, line, f"the outcome of {name!r} is not as a sweep writes it: {error!r}") from error
 
 
 def row_of(recording: Recording) -> dict[str, Any]:

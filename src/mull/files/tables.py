@@ -173,6 +173,8 @@ def at(row: Mapping[str, Any], name: str) -> Any:
     """What stands under a name, or under a path of names with dots between them; `None` where there is nothing."""
     if name in row:
         return row[name]
+    if "." not in name:
+        return None
     value: Any = row
     for part in name.split("."):
         if not isinstance(value, Mapping) or part not in value:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
-from mull.files.recording import RecordedSample
+from mull.files.recording import ABOUT, Counts, RecordedSample, Result
+from mull.types import Cost
 
 VERDICTS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
@@ -88,3 +90,39 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else str(value)
+
+
+def counts_of(path: Path, line: int, row: Mapping[str, Any]) -> Counts | None:
+    """How many samples there are and are correct, where a row tells nothing but these."""
+    if "n_samples" not in row or "n_correct" not in row:
+        return None
+    try:
+        n, n_correct = int(row["n_samples"]), int(row["n_correct"])
+    except (TypeError, ValueError):
+        raise FileFormatError(path, line, "n_samples and n_correct must be whole numbers") from None
+    if not 0 <= n_correct <= n or n < 1:
+        raise FileFormatError(path, line, f"{n_correct} correct of {n} samples cannot be")
+    return Counts(n, n_correct)
+
+
+def about_of(path: Path, line: int, row: Mapping[str, Any], sweep: Mapping[str, Any]) -> Mapping[str, str]:
+    """What a row, or else the sweep that wrote it, says under the names of `ABOUT`."""
+    told = {name: row.get(name, sweep.get(name)) for name in ABOUT}
+    for name, value in told.items():
+        if not isinstance(value, str | None):
+            raise FileFormatError(path, line, f"`{name}` must be text, not {value!r}")
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def result_of(path: Path, line: int, name: str, row: Any) -> Result:
+    """What a strategy made of a problem, as a sweep writes it."""
+    try:
+        # Files of before retries were counted have none.
+        cost = Cost(**{f.name: {"retries": 0, **row["cost"]}[f.name] for f in fields(Cost)})
+        if not all(row[verdict] in (True, False, None) for verdict in ("correct", "covered")):
+            raise ValueError("a verdict is true, false or null")
+        notes = dict(row.get("notes", {}))
+        draws, stopped = int(row["draws"]), str(row["stopped"])
+        return Result(row["answer"], row["correct"], row["covered"], draws, stopped, cost, notes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(path, line, f"the outcome of {name!r} is not as a sweep writes it: {error!r}") from error

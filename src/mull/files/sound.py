@@ -1,0 +1,60 @@
+"""Scores and log-probabilities that files tell, and what is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mull.errors import FileFormatError
+from mull.files.columns import Layout
+from mull.files.recording import LEAST_LOGPROB, RecordedSample, Recording
+
+
+def sound(
+    path: Path, recordings: list[Recording], layout: Layout, *, needs_scores: bool
+) -> tuple[list[Recording], list[str]]:
+    """With scores in [0, 1] and sound log-probabilities. Raises `FileFormatError` for scores that are not."""
+    notes = []
+    span = layout.range
+    raw = [s.score for one in recordings for s in one.samples if s.score is not None]
+    low, high = span or (0.0, 1.0)
+    n_outside = sum(not low <= score <= high for score in raw)
+    if n_outside and needs_scores and span is None:
+        raise _undeclared(path, recordings, raw)
+    if n_outside:
+        notes.append(f"{path.name}: {n_outside} of {len(raw)} scores are outside {low:g} to {high:g}: unscored")
+    n_clamped = sum(s.logprob is not None and not s.logprob > LEAST_LOGPROB for one in recordings for s in one.samples)
+    if n_clamped:
+        notes.append(f"{path.name}: {n_clamped} log-probabilities are clamped or no numbers: taken as unknown")
+    if span is None and not n_clamped and not n_outside:
+        return recordings, notes
+
+    def mended(sample: RecordedSample) -> RecordedSample:
+        score, logprob = sample.score, sample.logprob
+        return replace(
+            sample,
+            score=(score - low) / (high - low) if score is not None and low <= score <= high else None,
+            logprob=logprob if logprob is not None and logprob > LEAST_LOGPROB else None,
+        )
+
+    return [replace(one, samples=tuple(map(mended, one.samples))) for one in recordings], notes
+
+
+def _undeclared(path: Path, recordings: Sequence[Recording], raw: Sequence[float]) -> FileFormatError:
+    """The refusal of scores that are none in [0, 1]."""
+    one, place, score = next(
+        (one, i, sample.score)
+        for one in recordings
+        for i, sample in enumerate(one.samples)
+        if sample.score is not None and not 0 <= sample.score <= 1
+    )
+    known = [score for score in raw if math.isfinite(score)]
+    run = f" (they run from {min(known):g} to {max(known):g})" if known else ""
+    return FileFormatError(
+        path,
+        one.line,
+        f"sample {place}: the score {score:g} is not in [0, 1]{run}: declare their range with --score-range LOW,HIGH, "
+        "and what is outside it counts as no score",
+    )
