@@ -39,7 +39,15 @@ def test_columns_are_named_for_tasks_as_for_draws(mull_json, mull, tmp_path: Pat
         "sweep", f"file:{path},{columns}", "-m", f"recorded:{path},{columns}", "-s", "majority:n=2", "--bank", "none"
     )
     assert swept["rows"][0]["oracle"] == 1.0
+    asked = ("sweep", f"file:{path}", "-m", f"recorded:{path}", "-s", "majority:n=2", "--bank", "none")
+    assert mull_json(*asked, *named)["rows"] == swept["rows"]
     assert mull("curves", path).returncode == 2
+
+
+def test_columns_are_named_of_tables_alone(mull) -> None:
+    done = mull("sweep", "chain:ops=2", "-s", "single", "--gold", "target")
+    assert done.returncode == 2
+    assert "columns are named for tables, file:PATH or recorded:PATH, and here is none" in done.stderr
 
 
 def test_an_answer_pattern_reads_what_is_not_read_else(mull_json, mull, tmp_path: Path) -> None:
@@ -51,6 +59,8 @@ def test_an_answer_pattern_reads_what_is_not_read_else(mull_json, mull, tmp_path
     task = rf"file:{path},answer_pattern=>> \(\d+\) <<"
     swept = mull_json("sweep", task, "-m", f"recorded:{path}", "-s", "majority:n=3", "--bank", "none")
     assert swept["rows"][0]["oracle"] == 1.0
+    asked = ("sweep", f"file:{path}", "-m", f"recorded:{path}", "-s", "majority:n=3", "--bank", "none")
+    assert mull_json(*asked, "--answer-pattern", r">> (\d+) <<")["rows"][0]["oracle"] == 1.0
     assert "no regular expression" in mull("curves", path, "--answer-pattern", "(").stderr
 
 

@@ -28,7 +28,7 @@ from mull.cli.options import (
     task_of,
 )
 from mull.cli.source import SOURCES, GroupOption, TaskOption, source_at, wanted
-from mull.cli.tables import AllowUnreadableOption, reads_a_table
+from mull.cli.tables import AllowUnreadableOption, reads_a_table, with_columns
 from mull.errors import UnknownNameError, UsageError
 from mull.files.columns import Layout
 from mull.types import Cost, Params
@@ -134,7 +134,8 @@ def advise(
         raise UsageError("a pilot is made of one task; several sources are files of draws")
     if tasks:
         models = [*(model or [DEFAULT_MODEL]), *([named] if named else [])]
-        made = _make(tasks[0], models, size, verifier, strategy, tokens, params, seed, bank, config, as_json)
+        (asked,) = with_columns(tasks, layout)
+        made = _make(asked, models, size, verifier, strategy, tokens, params, seed, bank, config, as_json)
     else:
         if strategy or verifier or tokens is not None:
             raise UsageError("--strategy, --verifier and --tokens are for a pilot of a task; a file has what it has")

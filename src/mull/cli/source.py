@@ -12,7 +12,7 @@ import typer
 
 from mull.catalog import model_of
 from mull.cli.options import bank_at, task_of
-from mull.cli.tables import refuse
+from mull.cli.tables import refuse, with_columns
 from mull.errors import UnknownNameError, UsageError
 from mull.files.columns import Layout
 from mull.files.records import PLAIN
@@ -53,7 +53,7 @@ def source_at(
         return found
     if task is None:
         raise UsageError("a bank holds draws but no answers: name the task with --task")
-    the_task = task_of(task)
+    the_task = task_of(*with_columns([task], layout))
     with bank_at(str(path)) as bank:
         if bank is None:
             raise UsageError("there is no bank to read")

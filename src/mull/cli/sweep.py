@@ -39,11 +39,13 @@ from mull.cli.options import (
     tell_failures,
     tell_warnings,
 )
-from mull.cli.tables import AllowUnreadableOption, refuse
+from mull.cli.tables import AllowUnreadableOption, reads_a_table, refuse, with_columns
 from mull.errors import UsageError
+from mull.files.columns import Layout
 from mull.types import Budget, Params
 
 
+@reads_a_table
 def sweep(
     task: Annotated[
         str,
@@ -92,6 +94,8 @@ def sweep(
     ] = None,
     allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
+    *,
+    layout: Layout,
 ) -> None:
     """Compare strategies and models on a task. Run the same command again to go on after an interruption.
 
@@ -102,7 +106,8 @@ def sweep(
 
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
-    the_task = task_of(task)
+    asked, *specs = with_columns([task, *(model or [DEFAULT_MODEL])], layout)
+    the_task = task_of(asked)
     if problems is None and task.partition(":")[0] in ("chain", "countdown"):
         problems = 100
     named = Plans(seed, config, Budget(usd=usd, flops=flops))
@@ -110,7 +115,7 @@ def sweep(
     the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
     the_executor = executor_of(executor)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
-    models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in model or [DEFAULT_MODEL]]
+    models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in specs]
     if share is not None and (the_verifier is None or share < 1):
         raise UsageError("--share is a number of draws a problem, and needs a --verifier that says what is solved")
     tables, lines, outcomes = [], [], []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from mull.errors import UnreadableError
+from mull.errors import UnreadableError, UsageError
 from mull.files.columns import Layout
 
 HELPS = {
@@ -23,6 +24,8 @@ HELPS = {
     "score_range": "LOW,HIGH: what scores may be, where that is not 0 to 1; what is outside counts as no score.",
     "answer_pattern": "A regular expression: its last match in a reply is the answer (its first group).",
 }
+TABLES = {"file": list(HELPS), "recorded": [name for name in HELPS if name != "answer_pattern"]}
+"""The options of the specs that name a table."""
 UNREADABLE = "Go on where no reply has an answer that can be read, or all replies to a problem are empty."
 AllowUnreadableOption = Annotated[bool, typer.Option("--allow-unreadable", help=UNREADABLE)]
 
@@ -47,6 +50,27 @@ def reads_a_table(command: Callable[..., Any]) -> Callable[..., Any]:
     with_layout.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     with_layout.__annotations__ = {one.name: one.annotation for one in [*own, *options]}
     return with_layout
+
+
+def with_columns(specs: Sequence[str], layout: Layout) -> list[str]:
+    """Specs of tasks and models, those of tables with the columns that the command line names.
+
+    Raises `UsageError` where columns are named and none is a table.
+    """
+    if layout != Layout() and not any(spec.partition(":")[0] in TABLES for spec in specs):
+        raise UsageError("columns are named for tables, file:PATH or recorded:PATH, and here is none")
+    return [_with_columns(spec, layout) for spec in specs]
+
+
+def _with_columns(spec: str, layout: Layout) -> str:
+    names = TABLES.get(spec.partition(":")[0], ())
+    told = {name: value for name in names if (value := getattr(layout, name)) is not None}
+    return ",".join([spec, *(f"{name}=({_escaped(value)})" for name, value in told.items())])
+
+
+def _escaped(text: str) -> str:
+    """A text whose brackets and commas are not those of a spec."""
+    return re.sub(r"([(),])", r"\\\1", text)
 
 
 def refuse(faults: list[str], *, allowed: bool) -> None:
