@@ -155,7 +155,8 @@ class Delivery:
     def _begin(self, numbers: Sequence[int]) -> None:
         """Asks the model for these draws."""
         draws = [Draw(number, seed_of(self._key, number)) for number in numbers]
-        self._missing = [number for number in self._missing if number not in set(numbers)]
+        begun = set(numbers)
+        self._missing = [number for number in self._missing if number not in begun]
         self._n_coming = len(draws)
         self._stream = self.question.model.sample(self._prompt, self.question.params, draws, self._purse)
 

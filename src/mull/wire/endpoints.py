@@ -137,9 +137,9 @@ class Pool:
 
     def check(self) -> None:
         """Raises `Unusable` where no endpoint is left, or none before patience is over."""
-        last = time.monotonic() + self._patience
-        if any(one.dead is None and one.away_until <= last for one in self.endpoints):
-            return
+        for one in self.endpoints:
+            if one.dead is None and (not one.away_until or one.away_until <= time.monotonic() + self._patience):
+                return
         away = f"asks to be left alone for longer than patience ({self._patience:g} s)"
         raise Unusable("; ".join(dict.fromkeys(one.dead or f"{one.url} {away}" for one in self.endpoints)))
 

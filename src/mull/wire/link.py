@@ -62,10 +62,6 @@ class Link:
             self._urls[key] = URL(endpoint.url + path)
         return self._urls[key]
 
-    async def pause(self, attempt: int) -> None:
-        """Waits before one more attempt."""
-        await asyncio.sleep(self.limits.wait(attempt))
-
     def about_key(self, status: int, raw: bytes) -> str:
         """What to say where the key is not taken."""
         words, _ = error_of(raw)

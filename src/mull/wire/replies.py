@@ -165,26 +165,35 @@ def _read_logprobs(choice: Choice, told: Any) -> None:
 
 def read_usage(told: Any) -> Usage:
     """Token counts, under the names of chats or those of responses; what is missing or no count is unknown."""
+    if not isinstance(told, dict):
+        return Usage()
     prompt = _count(told, "prompt_tokens", "input_tokens")
-    cached = _count(_part(told, "prompt_tokens_details", "input_tokens_details"), "cached_tokens")
+    cached = _count(_details(told, "prompt_tokens_details", "input_tokens_details"), "cached_tokens")
     if cached is None:
         cached = _count(told, "prompt_cache_hit_tokens")
     if cached is not None and prompt is not None and cached > prompt:
         cached = None
-    reasoning = _count(_part(told, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
+    reasoning = _count(_details(told, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
     if reasoning is None:
         reasoning = _count(told, "reasoning_tokens")
     return Usage(prompt, _count(told, "completion_tokens", "output_tokens"), cached, reasoning)
 
 
-def _part(told: Any, *names: str) -> Any:
-    """What an object has under the first of these names that it has."""
-    return next((told[name] for name in names if name in told), None) if isinstance(told, dict) else None
+def _details(told: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The first of these parts that there is; empty where there is none."""
+    for name in names:
+        if isinstance(part := told.get(name), dict):
+            return part
+    return {}
 
 
-def _count(told: Any, *names: str) -> int | None:
-    value = _part(told, *names)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
+def _count(told: Mapping[str, Any], *names: str) -> int | None:
+    """What stands under the first of these names that is there, where it is a count."""
+    for name in names:
+        if name in told:
+            value = told[name]
+            return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
+    return None
 
 
 class Stream:

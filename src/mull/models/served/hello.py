@@ -16,6 +16,7 @@ from mull.types import Purse
 from mull.wire.body import printable, read_object, word
 from mull.wire.faults import Broken, Malformed, Refused, Rejected, Unusable
 from mull.wire.link import Link
+from mull.wire.retries import Attempts
 
 MOST_CALLS, MOST_TOKENS = 42, 24
 """Requests that finding out takes at most, and tokens of each."""
@@ -77,19 +78,22 @@ async def look(deployment: Deployment, link: Link) -> Capabilities:
 
 
 async def _get(link: Link, url: str) -> tuple[int, bytes]:
-    for attempt in range(1, N_HELLOS + 1):
+    """A page, asked for a few times: who only looks does not wait for as long as who draws. Raises as `_hello` does."""
+    attempts = Attempts(replace(link.limits, retries=N_HELLOS - 1), 1)
+    while True:
         try:
             status, raw = await link.get(url)
         except (Refused, Broken) as error:
-            if attempt == N_HELLOS:
-                raise Refused(str(error)) from error
+            pause = attempts.failed()
+            if pause is None:
+                raise Refused(str(error)) from None
         except Malformed as error:
-            raise Rejected(str(error), 0) from error
+            raise Rejected(str(error), 0) from None
         else:
-            if (status < 500 and status != 429) or attempt == N_HELLOS:
+            pause = attempts.failed() if status >= 500 or status == 429 else None
+            if pause is None:
                 return status, raw
-        await link.pause(attempt)
-    raise AssertionError
+        await attempts.wait(pause)
 
 
 async def _hello(deployment: Deployment, link: Link, url: str) -> Capabilities:
