@@ -1,11 +1,15 @@
 """Reading answers: what counts as one, and when two are the same."""
 
+import asyncio
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mull import AnswerKind, Finish, Problem, Prompt, Sample
-from mull.replies.answers import answer_of, canonical, extract
+from mull.equal import Answers
+from mull.replies.answers import answer_of, canonical, classes, extract
 
 NUMBER, CHOICE, TEXT, EXPRESSION = AnswerKind.NUMBER, AnswerKind.CHOICE, AnswerKind.TEXT, AnswerKind.EXPRESSION
 
@@ -95,3 +99,30 @@ def test_every_fraction_is_its_own_form(number: object) -> None:
 def test_what_was_thought_is_no_answer_in_any_family(reply: str, answer: str | None) -> None:
     """A thought says `answer:` as well, and is not asked."""
     assert extract(reply, AnswerKind.NUMBER) == answer
+
+
+def test_reading_many_long_replies_lets_other_work_go_on() -> None:
+    """A vote over 10,000 replies takes less than a second, and no part of it holds the event loop for long."""
+    problem = Problem("p", Prompt.user("q"), NUMBER)
+    texts = [f"{'She has 3 more. ' * 120}The answer is {i}." for i in range(10)]
+    samples = [Sample(problem.prompt, texts[i % 10], Finish.STOP) for i in range(10_000)]
+
+    async def main() -> tuple[Answers, int]:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(other())
+        found = await classes(problem, samples)
+        beside.cancel()
+        return found, turns
+
+    start = time.process_time()
+    found, turns = asyncio.run(main())
+    assert list(found) == [str(i % 10) for i in range(10_000)]
+    assert turns >= 50
+    assert time.process_time() - start < 3, "about half a second where nothing else runs"

@@ -6,6 +6,7 @@ a value of the kind. A part of it never stands for it: what cannot be read so is
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from enum import Enum
@@ -32,6 +33,8 @@ from mull.types import AnswerKind, Finish, Problem, Sample
 
 ANSWER_PATTERN = "answer_pattern"
 """What a problem has `given` where a regular expression says which part of a reply is the answer."""
+AT_ONCE = 200_000
+"""Characters of replies that are read before other work has its turn: some milliseconds of it."""
 MAX_WORDS = 6
 """A line of more words than that is no mathematical answer."""
 _LATEX = re.compile(r"\\[a-zA-Z]{2}|\\[{$%]|\^")
@@ -77,9 +80,16 @@ def _matched(pattern: str, reply: str) -> str | None:
 async def classes(problem: Problem, samples: Sequence[Sample]) -> Answers:
     """The answer of each sample as what a vote counts: equal answers have one name, `None` does not vote.
 
-    Mathematical answers are classed by `mull.equal`, any others by their canonical form.
+    Mathematical answers are classed by `mull.equal`, any others by their canonical form. Reading many long replies lets
+    other work go on in between.
     """
-    answers = [answer_of(problem, sample) for sample in samples]
+    answers, size = [], 0
+    for sample in samples:
+        answers.append(answer_of(problem, sample))
+        size += len(sample.text)
+        if size > AT_ONCE:
+            size = 0
+            await asyncio.sleep(0)
     return await equal.classes(answers) if problem.kind is AnswerKind.MATH else Answers(answers)
 
 
