@@ -169,7 +169,9 @@ def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
         case AnswerKind.EXPRESSION:
             return _expression(text)
         case AnswerKind.TEXT if region.sort != "box":
-            is_remark = _REMARK.fullmatch(text) is not None or (region.sort == "heading" and not is_last)
+            is_remark = (region.sort == "phrase" and _REMARK.fullmatch(text) is not None) or (
+                region.sort == "heading" and not is_last
+            )
             return OTHER if is_remark else None if is_refusal(text) else canonical(text, kind)
         case _:
             return canonical(text, kind)
@@ -182,7 +184,8 @@ _REMARK = re.compile(
 _DERIVATION = re.compile(r"\W*(?:[^\W\d_][^\s=]*\s+){3}|[^=]{0,200}=(?!\s*$)", re.DOTALL)
 _VALUE_FIRST = re.compile(
     r"\W*(?:(?:about|approximately|roughly|exactly|only|just|around|[A-Za-z]|not|at (?:least|most)|either|both|between"
-    r"|from|over|under|up to|one of|(?:more|less|greater|fewer) than|USD|a total of)\b\W*)*\d",
+    r"|from|over|under|up to|one of|(?:more|less|greater|fewer) than|USD|a total of|half(?: of)?|twice|double|triple"
+    r"|(?:the )?(?:square |cube )?root of|a (?:third|quarter) of)\b\W*)*\d",
     re.IGNORECASE,
 )
 

@@ -110,6 +110,9 @@ _CORRECT = re.compile(
     r"(?:correct|right|best|true|final|answer|option|choice|richtig|korrekt|correcta?|juste)\b"
     r"|(?<![A-Za-z0-9])([A-J])\s?(?:选项)?(?:是|为)?(?:最)?(?:正确|对的)"
 )
+_RULED_OUT = re.compile(
+    r"\b(?:incorrect|wrong|false|eliminat\w+|rul\w{1,3} out|exclud\w+|discard\w*|reject\w*)\b", re.IGNORECASE
+)
 _NONE_OF = re.compile(r"\b(?:neither|nor|none\sof)\b", re.IGNORECASE)
 _CHOSEN = re.compile(
     r"(?:\b(?:choose|choosing|chose|pick|select|selected|go\swith|going\swith|went\swith|options?|choice|say|prefer|guess|opt\sfor"
@@ -155,7 +158,7 @@ def _mentioned(sentences: list[str]) -> str | None:
     for sentence in sentences:
         sentence = _NOT_THAT.sub("", _BUT.sub("", sentence))
         letters = _letters(sentence)
-        if letters and not _DENIED.search(sentence) and "incorrect" not in sentence and "wrong" not in sentence:
+        if letters and not _DENIED.search(sentence) and not _RULED_OUT.search(sentence):
             return letters.pop() if len(letters) == 1 else None
     return None
 

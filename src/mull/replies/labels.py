@@ -22,7 +22,7 @@ _STEPS = ("result", "resultado", "résultat")
 
 _SURE = r"(?:therefore|thus|hence|indeed|clearly|simply|also|actually|most likely|likely|probably|definitely|certainly)"
 _MARKUP = r"[\s*_`\"')\]}」】]{0,12}"
-_COLON = r"(?P<colon>[:：=]|-{1,2}>|→|⇒|(?<=\s)[-–—](?=\s))"
+_COLON = r"(?P<colon>-{1,2}>|=>|[:：=]|→|⇒|(?<=\s)[-–—](?=\s))"
 _COPULA = (
     r"(?:is|are|was|be|would be|will be|should be|must be|has to be|equals|comes (?:out )?to|becomes|remains"
     r"|ist|lautet|beträgt|wäre|sind|est|sont|es|son|sería|è|é)"

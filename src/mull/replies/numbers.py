@@ -60,7 +60,7 @@ def last_number(sentence: str) -> str | None:
         return value
     if _REFUSING.search(text):
         return None
-    side = _SPLIT.split(text)[-1]
+    *chained, side = _SPLIT.split(text)
     value = _side(side)
     if value is not None:
         return value
@@ -68,14 +68,20 @@ def last_number(sentence: str) -> str | None:
     counted = [i for i, (_, run) in enumerate(runs) if _DIGIT.search(run)]
     if not counted:
         return None
+    if chained and not runs[counted[0]][0].strip():
+        return _value(runs[counted[0]][1])  # what is right behind the last equals sign
     before, run = runs[counted[-1]]
+    if _PART.search(before):
+        return None
     joint = f"{runs[counted[-1] - 1][1] if counted[-1] else ''} {before}"
     return None if len(counted) > 1 and _JOINT.search(joint) else _value(run)
 
 
 def has_number(text: str) -> bool:
     """Whether an answer speaks of a number at all."""
-    return _DIGIT.search(text) is not None or any(word in _NAMES for word in _LETTERS.findall(text.lower()))
+    return _DIGIT.search(text) is not None or any(
+        word in _NAMES or word in _SCALES for word in _LETTERS.findall(text.lower())
+    )
 
 
 def _fraction(text: str) -> str | None:
@@ -104,7 +110,7 @@ _MONEY = re.compile(
     r"[€£¥₹₩₽]|\\(?:pounds|euro|yen|textdollar|texteuro)(?![a-z])\s?|\b(?:US|A|C|NZ|HK)(?=\s?\d|\s\d)|\b(?:USD|EUR|GBP|CNY|INR|Rs\.?)(?=[\s\d])|\bRs(?=\s?\d)"
 )
 _PERCENT = re.compile(r"\s?%|\s?\\%|\b(?:percent|per\scent|pct|Prozent|pour\scent|por\sciento)\b", re.IGNORECASE)
-_DEGREES = re.compile(r"\s?(?:\^\s?\{?\s?\\?circ\s?\}?|\\degree|°)\s?[CF]?\b|\s?(?:\^\s?\{?\s?\\circ\s?\}?|°)")
+_DEGREES = re.compile(r"\s?(?:\^\s?(?:\{\s?\\circ\s?\}|\\circ(?![a-z]))|\\degree(?![a-z])|°)(?:\s?[CF](?![A-Za-z]))?")
 _ASIDE = re.compile(r"\s*\((?!\s*(?:or|and|oder|ou|o)\b)(?=[^()\\]{0,200}[^\W\d_]|[^()\\]{0,200}=)[^()\\]{1,200}\)")
 _OTHERWISE = re.compile(r"\s\((?:or|i\.e\.,?|equivalently,?|that is,?|=|≈)\s([^()]{1,60})\)")
 _POWER_WRITTEN = re.compile(r"(?<=\d)\s?\*\*\s?(?=[\d{(-])")
@@ -155,12 +161,12 @@ def _affirmed(text: str) -> str:
 
 _ABOUT = r"≈|\\approx(?![a-z])|\\simeq(?![a-z])"
 _EQUAL = (
-    r":?=|→|⇒|->|=>|\\(?:Rightarrow|rightarrow|implies|iff|equiv|to)(?![a-z])|\bequals\b|\bis\sequal\sto\b|\bergibt\b"
+    r"=>|->|:?=|→|⇒|\\(?:Rightarrow|rightarrow|implies|iff|equiv|to)(?![a-z])|\bequals\b|\bis\sequal\sto\b|\bergibt\b"
 )
 _SPLIT = re.compile(f"(?:{_ABOUT}|{_EQUAL})")
 _SIGNED = re.compile(f"({_ABOUT})|{_EQUAL}")
 _COMPARED = re.compile(
-    r"[<>≤≥≠±]|\\(?:leq?|geq?|neq?|lt|gt|pm|mp|in|mid|cup|pmod|equiv)(?![a-z])"
+    r"(?<![=-])>|[<≤≥≠±]|\\(?:leq?|geq?|neq?|lt|gt|pm|mp|in|mid|cup|pmod|equiv)(?![a-z])"
     r"|\b(?:at\s(?:least|most)|(?:less|more|greater|fewer|larger|smaller)\sthan|up\sto|between|either)\b",
     re.IGNORECASE,
 )
@@ -213,7 +219,11 @@ _SCALES = {
 }  # fmt: skip
 _CJK_SCALES = {"百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "万亿": 10**12, "百万": 10**6}
 _CJK_SCALE = re.compile(r"^(万亿|百万|[百千万萬亿億])")
-_PARTS = {"half", "twice", "double", "triple", "third", "quarter", "hälfte", "moitié", "mitad"}
+_PART = re.compile(
+    r"\b(?:half|twice|double|triple|third|quarter|root|square|cube|hälfte|moitié|mitad)(?:\s(?:of|the|von|de|as|much))*\W*$",
+    re.IGNORECASE,
+)
+"""Words before a number that make it a part of something else."""
 _AND_A_HALF = re.compile(r"(?<=\d) and a half\b")
 
 
@@ -235,7 +245,7 @@ def _runs(side: str) -> list[tuple[str, str]]:
 
 def _side(side: str) -> str | None:
     """The number that one side of an equation is, with its unit and the words around it."""
-    side = bare(side).strip(" ,:;?。；！？")
+    side = bare(side).strip(" ,:;?。；！？#")
     side = side if side.endswith("..") else side.rstrip(".")
     if not side:
         return None
@@ -250,7 +260,7 @@ def _side(side: str) -> str | None:
     if len(mathy) != 1:
         return None
     before, run = runs[mathy[0]]
-    if not _DIGIT.search(run) or any(word in _PARTS for word in _LETTERS.findall(before.lower())):
+    if not _DIGIT.search(run) or _PART.search(before):
         return None
     if before and before[-1:].isalpha() and before[-1:].isascii() and (run[:1].isdigit() or run[:1] == "("):
         return None  # what is glued to the number is the name of something, or of a function
@@ -274,8 +284,6 @@ def _scaled(value: str, run: str, after: str) -> str | None:
         return None
     cjk = _CJK_SCALE.match(after.lstrip())
     scale = _CJK_SCALES[cjk[1]] if cjk else _SCALES.get(word.lower(), 1)
-    if _LETTERS.findall(after.lower())[1:2] == ["of"] and word.lower() in _PARTS:
-        return None
     return str(Fraction(value) * scale)
 
 
@@ -344,6 +352,7 @@ _BESIDE = {
     "a", "an", "about", "exactly", "only", "just", "approximately", "total", "of", "there", "are", "is", "it", "she",
     "he", "they", "has", "have", "the", "number", "and",
 }  # fmt: skip
+_NO_REST = {"or", "half", "third", "quarter", "thirds", "quarters", "and", "of"}
 MAX_WORDS = 8
 
 
@@ -352,6 +361,8 @@ def _spelled(side: str) -> str | None:
     words = _LETTERS.findall(side.lower())
     if len(words) > 2 * MAX_WORDS or any(c in side for c in "\\^_"):
         return None
+    if words[:1] in (["a"], ["an"]) and words[1:2] and words[1] in _SCALES:
+        words[0] = "one"
     start = next((i for i, word in enumerate(words) if word in _NAMES), None)
     if start is None or not set(words[:start]) <= _BESIDE | {"negative", "minus"}:
         return None
@@ -369,13 +380,13 @@ def _spelled(side: str) -> str | None:
             )
         at += 1
     rest = words[at:]
-    if len(rest) > 4 or any(word in _NAMES or word in _PARTS or word in ("or", "thirds", "and", "of") for word in rest):
+    if len(rest) > 4 or any(word in _NAMES or word in _NO_REST for word in rest):
         return None
     is_negative = bool({"negative", "minus"} & set(words[:start]))
     return str(-(total + part) if is_negative else total + part)
 
 
 _JOINT = re.compile(
-    r"(?:\b(?:and|or|of|to|than|und|oder|et|ou|y|o|times|von|de)\s*(?:\b(?:the|all|a|its|her|his|these)\s*)?|[,:/x×*-]\s*)$",
+    r"(?:\b(?:and|or|of|in|to|than|und|oder|et|ou|y|o|times|von|de)\s*(?:\b(?:the|all|a|its|her|his|these)\s*)?|[,:/x×*-]\s*)$",
     re.IGNORECASE,
 )

@@ -128,10 +128,12 @@ def _is_stop(text: str, at: int, stop: int) -> bool:
 
 def _initial(text: str, at: int) -> bool:
     """Whether a capital and its full stop are the initial of a name, beside which another stands."""
-    return _INITIAL.match(text, at + 1) is not None or _INITIAL_BEFORE.search(text, max(0, at - 5), at - 1) is not None
+    return _INITIAL.match(text, at + 1) is not None or (
+        _INITIAL_BEFORE.search(text, max(0, at - 5), at - 1) is not None and text[at + 2 : at + 4].istitle()
+    )
 
 
-_INITIAL = re.compile(r" [A-Z]\.")
+_INITIAL = re.compile(r" (?:[A-Z]\. ){1,3}[A-Z][a-z]")
 _INITIAL_BEFORE = re.compile(r"\b[A-Z]\. $")
 
 
