@@ -1,4 +1,4 @@
-"""What a cascade from nano to mini is worth: `python recipes/cascade.py` (needs `mull[lab]`).
+"""What a cascade from nano to mini is worth: `python recipes/cascade.py` (needs the extra `lab`).
 
 A mixed set of held-out problems, chains of 1 to 8 operations and countdowns of 3 and 4 numbers, others for each of
 three seeds. Prints a table of accuracy and exact FLOPs for a problem, with differences to mini's own vote on the same

@@ -1,4 +1,4 @@
-"""The pictures of the documentation: `python recipes/figure.py` (needs `mull[lab]`).
+"""The pictures of the documentation: `python recipes/figure.py` (needs the extra `lab`).
 
 `docs/scaling.png`: coverage, majority and best-of-k of nano on both tasks, 200 held-out problems and 64 draws each.
 `docs/training.png`: the training curves of the built-in models, from `docs/training/`.

@@ -4,7 +4,7 @@ Both methods label solutions of the same training problems with as many completi
 many generated tokens; a cut is judged by the agreement of its labels with the exact truth, and by what a process reward
 model learns from it: a classifier at the end of steps, so many steps of training for every cut, measured on held-out
 problems. (The next-token read-out, nano-prm's, tells right from wrong before it has learned anything, and would show no
-difference.) Labels, checkpoints and results stay in the folder: run it again to go on. Needs mull[train].
+difference.) Labels, checkpoints and results stay in the folder: run it again to go on. Needs the extra `train`.
 """
 
 from __future__ import annotations

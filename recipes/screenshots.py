@@ -1,7 +1,7 @@
 """The pictures in `docs/report.md` and `docs/search.md`: `python recipes/screenshots.py [report|search]`.
 
 Sweeps the built-in model, makes the report and photographs it on a wide screen, on a phone and in the dark; traces a
-search and photographs its tree. Needs `mull[lab]`, selenium and Chromium.
+search and photographs its tree. Needs the extra `lab`, selenium and Chromium.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Four process reward models learn from the same labels, every prefix completed: a
 nano's own next tokens, each on hard targets (did any completion come out right) and on soft ones (how many did). Each
 scores the same 16 draws of held-out problems, and each fold makes one score of a draw, for the weighted vote and for
 best-of-n (Snell et al. 2024, appendix E, found the last step best with soft targets). Labels and checkpoints are shared
-with `omega_against_brute.py` and stay in the folder. Needs mull[train].
+with `omega_against_brute.py` and stay in the folder. Needs the extra `train`.
 """
 
 from __future__ import annotations

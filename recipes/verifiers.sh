@@ -1,6 +1,6 @@
 #!/bin/sh
 # The reward models that ship with the package, from nano's solutions of training problems: `sh recipes/verifiers.sh`.
-# Labels take about half an hour on two cores, each training about twenty minutes. Needs mull[train].
+# Labels take about half an hour on two cores, each training about twenty minutes. Needs the extra `train`.
 set -eu
 build=${1:-build/verifiers}
 mkdir -p "$build"

@@ -1,6 +1,7 @@
 """Imports go down only, packages on one row never import each other, and importing mull is cheap."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -84,6 +85,18 @@ def test_imports_go_down_only() -> None:
             continue
         for used in imports(path) - {part, "__version__"}:
             assert row_of(used) < row_of(part), f"{path}: {part} may not import {used}"
+
+
+def test_the_table_of_rows_in_the_guide_is_the_one_enforced() -> None:
+    guide = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text()
+    told = re.findall(r"^(\d+) +(\w.*)$", guide, re.MULTILINE)
+    assert [(int(number), set(names.split())) for number, names in told] == [*enumerate(ROWS)][::-1]
+
+
+def test_every_room_of_the_source_is_on_the_map() -> None:
+    told = (SOURCE.parents[1] / "docs" / "source.md").read_text()
+    rooms = {path.relative_to(SOURCE).parts[0] for path in SOURCE.rglob("*.py")} - {"__init__.py", "__main__.py"}
+    assert [room for room in rooms if f"`{room}" not in told and room not in ("errors.py", "weights")] == []
 
 
 def test_gold_is_out_of_reach_of_what_chooses() -> None:

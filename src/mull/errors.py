@@ -4,7 +4,8 @@ MullError
 ├── UsageError (ValueError)      what was asked for makes no sense; nothing was spent
 │   ├── UnknownNameError         no such strategy, option, model, task ...; names the nearest
 │   ├── FileFormatError          a file is malformed; names the file and the line
-│   └── PromptError              the model cannot read the prompt, or it is too long
+│   ├── PromptError              the model cannot read the prompt, or it is too long
+│   └── MissingExtraError        a package is not installed; names the extra of mull that brings it
 ├── BankError (OSError)          the bank cannot be read or written
 │   ├── BankVersionError         the bank was made by another version
 │   └── BankAwayError            the bank's database is away for now; nothing is lost
@@ -49,6 +50,18 @@ class FileFormatError(UsageError):
 
 class PromptError(UsageError):
     """A prompt that the model cannot take."""
+
+
+class MissingExtraError(UsageError):
+    """A package that is not installed; says which extra of mull brings it."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs {package}: {install(extra)}")
+
+
+def install(extra: str) -> str:
+    """How an extra of mull is installed; mull itself is installed from a checkout."""
+    return f"pip install '.[{extra}]' in mull's checkout"
 
 
 class UnreadableError(MullError, ValueError):

@@ -179,7 +179,7 @@ def test_without_the_extra_it_says_what_to_install(
     environment["PYTHONPATH"] = f"{shadow}:{environment.get('PYTHONPATH', '')}"
     done = mull("report", recording, "--out", tmp_path / "page.html")
     assert done.returncode == 2
-    assert done.stderr == "mull: reports need jinja2: pip install 'mull[lab]'\n"
+    assert done.stderr == "mull: a report needs jinja2: pip install '.[lab]' in mull's checkout\n"
 
 
 def test_equal_budgets_and_power_are_told(mull_json, swept: Path, tmp_path: Path) -> None:

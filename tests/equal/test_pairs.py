@@ -157,5 +157,5 @@ def test_without_math_verify_what_needs_it_is_unknown_and_said_once(
     for _ in range(3):
         verdict = alone.compare(r"\sum_{k=1}^{3} k", "6")
         assert verdict.is_equal is None
-        assert "pip install 'mull[math]'" in verdict.why
+        assert "pip install '.[math]'" in verdict.why
     assert [record.message for record in caplog.records] == [pool.MISSING]

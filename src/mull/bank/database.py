@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mull.bank.schema import SCHEMA_VERSION, meta, metadata
-from mull.errors import BankAwayError, BankError, BankVersionError, UsageError
+from mull.errors import BankAwayError, BankError, BankVersionError, MissingExtraError, UsageError
 
 T = TypeVar("T")
 
@@ -173,7 +173,7 @@ def _engine(url: str) -> sa.Engine:
     try:
         return sa.create_engine(parsed, connect_args=alive)
     except ModuleNotFoundError:
-        raise UsageError("a bank in PostgreSQL needs psycopg: pip install 'mull[postgres]'") from None
+        raise MissingExtraError("a bank in PostgreSQL", "psycopg", "postgres") from None
 
 
 def _is_new(connection: sa.Connection) -> bool:

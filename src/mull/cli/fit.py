@@ -22,7 +22,7 @@ from mull.cli.options import (
 )
 from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOption, draws_of
 from mull.cli.tables import AllowUnreadableOption, reads_a_table
-from mull.errors import UsageError
+from mull.errors import MissingExtraError, UsageError
 from mull.files.columns import Layout
 from mull.types import Params
 
@@ -59,7 +59,7 @@ def fit(
     if predict < 1:
         raise UsageError(f"--predict takes a number of draws of at least 1, not {predict}")
     if find_spec("scipy") is None:
-        raise UsageError("fits need scipy: pip install 'mull[lab]'")
+        raise MissingExtraError("a fit", "scipy", "lab")
     if plot is not None:
         from mull.report import plot as plotting
 

@@ -18,7 +18,7 @@ from mull.cli.options import (
 )
 from mull.cli.source import SOURCES, KOption, ProblemsOption, TaskOption, check_ks, ks_of, source_at
 from mull.cli.tables import AllowUnreadableOption, reads_a_table
-from mull.errors import UsageError
+from mull.errors import MissingExtraError, UsageError
 from mull.files.columns import Layout
 from mull.run.trace import is_trace
 from mull.run.trace import read as read_trace
@@ -101,7 +101,7 @@ def _report_trace(source: list[Path], out: Path, title: str, as_json: bool) -> N
     try:
         import jinja2  # noqa: F401
     except ImportError as error:
-        raise UsageError(f"reports need {error.name}: pip install 'mull[lab]'") from error
+        raise MissingExtraError("a report", str(error.name), "lab") from error
     from mull.report.page import write
     from mull.report.trace import grow, reason, render
 

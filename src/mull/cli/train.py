@@ -26,7 +26,7 @@ from mull.cli.options import (
     task_of,
 )
 from mull.cli.source import GroupOption
-from mull.errors import UnknownNameError, UsageError
+from mull.errors import MissingExtraError, UnknownNameError, UsageError
 from mull.types import Budget, Cost, Params, Problem
 
 train_app = typer.Typer(
@@ -295,7 +295,7 @@ def _train(
     try:
         from mull.train import outcome, reward
     except ModuleNotFoundError as error:
-        raise UsageError(f"training needs {error.name}: pip install 'mull[train]'") from None
+        raise MissingExtraError("training", str(error.name), "train") from None
     reward.check(file, base, tokenizer, any_model)
     options = reward.Options(target=target, readout=readout, epochs=epochs, rate=rate, seed=seed)
 

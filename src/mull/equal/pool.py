@@ -23,7 +23,7 @@ MAX_WORKERS = 2
 MAX_KNOWN = 100_000
 MISSING = (
     "some answers can only be compared with math-verify, which is not installed: they count as undecided "
-    "(pip install 'mull[math]')"
+    "(pip install '.[math]' in mull's checkout)"
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mull.errors import FileFormatError, UsageError
+from mull.errors import FileFormatError, MissingExtraError
 from mull.files.lines import read_jsonl
 
 Row = tuple[int, dict[str, Any]]
@@ -157,7 +157,7 @@ def _parquet(path: Path) -> Iterator[Row]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise UsageError("Parquet needs pyarrow: pip install 'mull[lab]'") from None
+        raise MissingExtraError(f"{path}: Parquet", "pyarrow", "lab") from None
     try:
         with pq.ParquetFile(path) as file:
             number = 0

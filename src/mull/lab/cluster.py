@@ -17,7 +17,7 @@ from dataclasses import is_dataclass, replace
 from typing import Any
 
 from mull.bank.sql import SqlBank
-from mull.errors import BankError, ModelError, MullError, UsageError
+from mull.errors import BankError, MissingExtraError, ModelError, MullError, UsageError
 from mull.lab.grid import N_AT_ONCE, Cell, Plan
 from mull.types import Problem
 
@@ -34,7 +34,7 @@ def cluster(address: str = "local", n_cpus: int | None = None) -> Iterator[None]
     try:
         import ray
     except ImportError:
-        raise UsageError("a Ray cluster needs Ray: pip install 'mull[ray]'") from None
+        raise MissingExtraError("a Ray cluster", "Ray", "ray") from None
     _check_answers(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":

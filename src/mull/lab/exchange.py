@@ -15,7 +15,7 @@ from mull.bank import care
 from mull.bank.keys import digest, question
 from mull.bank.schema import asked_of, draw_row, meta, question_row, sample_of, unpacked, verdict_of, verdict_row
 from mull.bank.sql import SqlBank
-from mull.errors import FileFormatError, UsageError
+from mull.errors import FileFormatError, MissingExtraError, UsageError
 from mull.files.columns import EXPORTED, Layout
 from mull.files.logs import formats
 from mull.files.recording import RecordedSample, Recording, Settings
@@ -308,7 +308,7 @@ def _write_parquet(bank: SqlBank, path: Path, model: str | None, tick: Tick) -> 
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise UsageError("Parquet needs pyarrow: pip install 'mull[lab]'") from None
+        raise MissingExtraError("Parquet", "pyarrow", "lab") from None
     text, whole = pa.string(), pa.int64()
     costs = {name: whole if kind == "int | None" else pa.float64() for name, kind in Cost.__annotations__.items()}
     columns = {

@@ -1,4 +1,4 @@
-"""The report: one page of HTML that answers first, shows why, and says how to make it again (`mull[lab]`)."""
+"""The report: one page of HTML that answers first, shows why, and says how to make it again (extra `lab`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.advice.among import choose
-from mull.errors import UsageError
+from mull.errors import MissingExtraError
 from mull.lab.measured import study, unit_of
 from mull.lab.recorded import Group, Source
 from mull.report import embed
@@ -124,13 +124,13 @@ def write(path: Path, html: str) -> None:
 
 
 def check_installed() -> None:
-    """Refuses to begin without what `mull[lab]` brings, before any work is done."""
+    """Refuses to begin without what the extra `lab` brings, before any work is done."""
     try:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
         import scipy  # noqa: F401
     except ImportError as error:
-        raise UsageError(f"reports need {error.name}: pip install 'mull[lab]'") from error
+        raise MissingExtraError("a report", str(error.name), "lab") from error
 
 
 def _environment() -> Any:

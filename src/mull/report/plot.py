@@ -1,4 +1,4 @@
-"""Curves as PNG or SVG, by matplotlib (`pip install 'mull[lab]'`)."""
+"""Curves as PNG or SVG, by matplotlib (extra `lab`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mull.errors import UsageError
+from mull.errors import MissingExtraError, UsageError
 from mull.lab.metrics import Curves, Point
 from mull.laws.counts import log_grid
 from mull.laws.coverage import Law, Prediction
@@ -34,7 +34,7 @@ def check_format(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise UsageError("plots need matplotlib: pip install 'mull[lab]'") from error
+        raise MissingExtraError("a plot", "matplotlib", "lab") from error
 
 
 def curves(groups: Mapping[str, Curves], path: Path, title: str = "") -> None:

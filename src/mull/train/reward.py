@@ -1,7 +1,7 @@
 """Process reward models trained on step labels.
 
 Any causal model in the format of transformers is a base; torch, transformers, accelerate and trl come with the
-extra `mull[train]`. What is left in the output folder is a checkpoint in the same format and a model card.
+extra `train`. What is left in the output folder is a checkpoint in the same format and a model card.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reward models in this process, through transformers (`pip install 'mull[train]'`)."""
+"""Reward models in this process, through transformers (extra `train`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mull.errors import UsageError
+from mull.errors import MissingExtraError, UsageError
 from mull.types import Message
 from mull.verifiers.reading import Asked, Reading, Rows, Unscored
 
@@ -22,7 +22,7 @@ def _load(model: str, kind: str) -> tuple[Any, Any]:
         import torch
         import transformers
     except ImportError:
-        raise UsageError("server=transformers needs torch and transformers: pip install 'mull[train]'") from None
+        raise MissingExtraError("server=transformers", "torch and transformers", "train") from None
     if (model, kind) not in _loaded:
         transformers.utils.logging.disable_progress_bar()
         device = "cuda" if torch.cuda.is_available() else "cpu"

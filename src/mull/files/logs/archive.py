@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mull.errors import FileFormatError
+from mull.errors import FileFormatError, MissingExtraError
 
 MOST_BYTES = 512 << 20
 """A member that unpacks to more is refused."""
@@ -70,7 +70,7 @@ class Archive:
         try:
             import pyarrow as pa
         except ImportError:
-            raise FileFormatError(self.path, None, "Zstandard needs pyarrow: pip install 'mull[lab]'") from None
+            raise MissingExtraError(f"{self.path}: Zstandard", "pyarrow", "lab") from None
         assert self._file.fp is not None
         self._file.fp.seek(info.header_offset)
         n_name, n_extra = LOCAL_HEADER.unpack(self._file.fp.read(LOCAL_HEADER.size))

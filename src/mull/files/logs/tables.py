@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mull.errors import FileFormatError
+from mull.errors import FileFormatError, MissingExtraError
 
 MOST_BYTES = 2 << 30
 
@@ -34,7 +34,7 @@ def _parquet(path: Path) -> tuple[Any, Any]:
         import pyarrow as pa
         import pyarrow.parquet
     except ImportError:
-        raise FileFormatError(path, None, "Parquet needs pyarrow: pip install 'mull[lab]'") from None
+        raise MissingExtraError(f"{path}: Parquet", "pyarrow", "lab") from None
     try:
         return pyarrow.parquet.ParquetFile(path), pa.ArrowException
     except (pa.ArrowException, OSError) as error:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from mull.cost import total
-from mull.errors import ModelError, UsageError
+from mull.errors import ModelError, UsageError, install
 from mull.models.served import backends
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment, bound
@@ -303,7 +303,7 @@ class Prober:
             except UsageError as error:
                 return str(error)
             except ImportError:
-                return "rendering a chat template needs jinja2: pip install 'mull[lab]'"
+                return f"rendering a chat template needs jinja2: {install('lab')}"
             if reason is None:
                 return None
             reasons.append(reason)
