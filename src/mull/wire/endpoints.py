@@ -19,12 +19,13 @@ FORGET = 1.02
 
 @dataclass(frozen=True)
 class Limits:
-    """How hard a server may be pressed, and for how long anything may take.
+    """Concurrency, retry and time limits of a server.
 
     `concurrency`: requests at once to each endpoint, at most. `retries`: attempts at a draw after the first that
-    failed; refusals (429, 503, no connection) are not among them but end after `patience` seconds. `timeout`:
-    seconds for one request; `connect`: to reach the server; `idle`: between two pieces of a stream. `backoff`:
-    seconds of the first wait, on average half of that; each next one is twice as long, up to `longest_backoff`.
+    failed. Refusals (429, 503, no connection) do not count as failures: they are repeated until `patience` seconds
+    have passed since the first in a row. `timeout`: seconds for one request; `connect`: to reach the server; `idle`:
+    between two pieces of a stream. `backoff`: seconds of the first wait, on average half of that; each next one is
+    twice as long, up to `longest_backoff`.
     """
 
     concurrency: int = 64

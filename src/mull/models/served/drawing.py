@@ -1,4 +1,4 @@
-"""Draws from a server: each request until its draws are had or given up, with all that it took counted."""
+"""Draws from a server: each request is repeated until its draws are made or given up, and every attempt is counted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CALLED = {"tool_calls", "function_call", "tool_use"}
 
 
 class Batch:
-    """Draws that share a request, one or several. `run` hands their samples to `deliver`, each as it is settled."""
+    """One or several draws that share a request. `run` passes each sample to `deliver` as soon as it is final."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Batch:
         return None if self._can.seed is False else draw.seed % (1 << self._can.seed_bits)
 
     def _take(self, reply: Reply, seconds: float) -> str | None:
-        """Delivers what is settled by a reply; returns what was wrong with the rest, if there is one."""
+        """Delivers the draws that a reply completes; returns what was wrong with the rest, if any remain."""
         draws, n = self._left, len(self._left)
         by_index = {choice.index: choice for choice in reply.choices}
         choices = [by_index.get(i) for i in range(n)]
@@ -204,7 +204,7 @@ class Batch:
         return replace(total([*(wasted or ()), cost]), retries=self._retries)
 
     def _waste_all(self, seconds: float) -> None:
-        """An attempt at the draws that are left came to nothing, and nobody told what it cost."""
+        """Records a failed attempt of unknown cost for every remaining draw."""
         unknown = replace(self._deployment.price.cost(None, None, None), calls=0, seconds=seconds)
         for draw in self._left:
             self._wasted.setdefault(draw.number, []).append(unknown)
@@ -224,5 +224,5 @@ class Batch:
         self._left = []
 
     def lost(self) -> list[Cost]:
-        """What was spent on draws that were begun and are not delivered."""
+        """Cost of the draws that were begun and not delivered."""
         return [self._with_waste(draw, Cost(calls=1)) for draw in self._left if draw.number in self._wasted]

@@ -1,4 +1,4 @@
-"""What a server can do is found out by asking it, once for each server, version and model, and kept on disk."""
+"""First contact with a server: is it up, does it have the model, what kind is it; probed once for each version."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ N_HELLOS = 3
 
 
 async def greet(here: Opened, purse: Purse | None) -> Capabilities:
-    """Looks whether the server is there and has the model, and finds out what it can do where that is not known.
+    """Checks that the server is up and has the model, and probes it unless its capabilities are known.
 
-    Raises `UsageError` for a server that is none of the kind or lacks the model, `ModelError` where it cannot be
-    reached. Where no ceiling leaves room for finding out, the least is taken for granted, and only by this process.
+    Raises `UsageError` if it is no OpenAI-compatible server or lacks the model, `ModelError` if it cannot be reached.
+    If no ceiling leaves room for the probe, this process assumes the least and saves nothing.
     """
     async with here.lock:
         if here.can is not None:
@@ -53,7 +53,7 @@ async def greet(here: Opened, purse: Purse | None) -> Capabilities:
 
 
 async def look(deployment: Deployment, link: Link) -> Capabilities:
-    """What a server says of itself, for nothing: its kind, version and chat template."""
+    """Kind, version and chat template of a server, as it tells them at no cost. Raises as `greet` does."""
     seen: Capabilities | None = None
     reasons = []
     for endpoint in link.pool.endpoints:
@@ -78,7 +78,7 @@ async def look(deployment: Deployment, link: Link) -> Capabilities:
 
 
 async def _get(link: Link, url: str) -> tuple[int, bytes]:
-    """A page, asked for a few times: who only looks does not wait for as long as who draws. Raises as `_hello` does."""
+    """Status and body of a page, requested `N_HELLOS` times at most. Raises `Refused` or `Rejected`."""
     attempts = Attempts(replace(link.limits, retries=N_HELLOS - 1), 1)
     while True:
         try:

@@ -70,7 +70,7 @@ def _load(path: Path) -> Capabilities | None:
 
 
 def save(deployment: Deployment, can: Capabilities) -> None:
-    """Keeps what was found out. Where the disk does not let it, this process knows it all the same."""
+    """Saves capabilities. If the disk refuses, they are kept for this process only."""
     path = place(deployment)
     _known[path] = can
     row = {"form": FORM, "url": deployment.urls[0], "model": deployment.served, **asdict(can)}
@@ -84,7 +84,7 @@ def save(deployment: Deployment, can: Capabilities) -> None:
 
 
 def forget(deployment: Deployment) -> None:
-    """Lets it be found out anew."""
+    """Deletes what is known of a deployment, so that the next use probes it again."""
     path = place(deployment)
     _known[path] = None
     path.unlink(missing_ok=True)

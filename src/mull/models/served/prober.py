@@ -41,7 +41,7 @@ OTHER_SEEDS = (11, 12, 13)
 
 
 class Prober:
-    """Finds out what a server can do with a model; `cost` is what that has taken so far."""
+    """Probes what a server can do with a model; `cost` is the cost so far."""
 
     def __init__(self, deployment: Deployment, link: Link, seen: Capabilities) -> None:
         self._deployment, self._link, self._can = deployment, link, seen
@@ -54,7 +54,7 @@ class Prober:
         return total(self._costs)
 
     async def find_out(self) -> Capabilities:
-        """All of it. Raises `ModelError` where the server does not even answer a plain question."""
+        """Runs every probe. Raises `ModelError` if the server does not answer a plain question."""
         question, greedy = await self._first()
         await self._find_seed(question)
         await self._find_variety(question)
@@ -71,7 +71,7 @@ class Prober:
         self, prompt: Prompt, *, temperature: float = 0.0, stop: tuple[str, ...] = (), raw: str | None = None,
         fields: Mapping[str, Any] | None = None, can: Capabilities | None = None, stream: bool = False,
     ) -> Reply:  # fmt: skip
-        """One short reply. Raises `Rejected`, or `ModelError` where the server is of no use."""
+        """One short reply. Raises `Rejected`, or `ModelError` if the server cannot be used."""
         # Whole replies are asked for, however draws are to come: `_find_stream` alone looks at streams.
         asked = ask(
             replace(self._deployment, stream=False), prompt, Params(temperature, TOKENS, stop), can or self._can
@@ -106,14 +106,14 @@ class Prober:
         self._costs.append(replace(unknown, retries=1))
 
     async def _tries(self, prompt: Prompt, **options: Any) -> Reply | None:
-        """The same, `None` where the server rejects it."""
+        """One short reply; `None` if the server rejects the request."""
         try:
             return await self._say(prompt, **options)
         except Rejected:
             return None
 
     async def _may(self, prompt: Prompt, **options: Any) -> Reply | None:
-        """The same for what few servers know, and some fall over: `None` as well where it fails again and again."""
+        """One short reply to a request that few servers support; `None` if it is rejected or keeps failing."""
         try:
             return await self._tries(prompt, **options)
         except ModelError:

@@ -1,4 +1,4 @@
-"""What is asked of a server: the body of a request for a prompt, by what the server can do."""
+"""Request bodies: a prompt and parameters in the form that a server supports."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ask(
     can: Capabilities,
     token_ids: Mapping[str, int] | None = None,
 ) -> Asked:
-    """The request for a prompt. Raises `UsageError` for what the server cannot do.
+    """The request for a prompt. Raises `UsageError` if it needs what the server cannot do.
 
     `token_ids` has the first token of each text of `Params.logit_bias`, where the server goes by numbers.
     """
@@ -116,7 +116,7 @@ def bias_fields(
 
 
 def _put_prompt(body: dict[str, Any], deployment: Deployment, prompt: Prompt, can: Capabilities) -> str:
-    """Adds the prompt to a body in the form that the server takes; returns the path that it is for."""
+    """Adds the prompt to a body in the form that the server takes; returns the path to post it to."""
     if deployment.api == "completions":
         body["prompt"] = "\n\n".join(message.text for message in prompt.messages) + prompt.prefix
         return COMPLETIONS

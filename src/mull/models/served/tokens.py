@@ -1,4 +1,4 @@
-"""The numbers of tokens, which a server tells at `/tokenize`."""
+"""Token ids, which a server gives at `/tokenize`."""
 
 from __future__ import annotations
 
