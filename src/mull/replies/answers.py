@@ -27,6 +27,7 @@ from mull.replies.text import (
     is_unknowable,
     sentences_backwards,
     signs,
+    without_reason,
     worded,
 )
 from mull.types import AnswerKind, Finish, Problem, Sample
@@ -131,7 +132,7 @@ def _read(text: str, kind: AnswerKind, *, is_whole: bool) -> str | None:
         after = text[region.end : region.end + regions.REACH]
         read = _region(region, kind, after)
         if read is OTHER:
-            has_end = has_end and bool(region.text) and not _is_mark(region)
+            has_end = has_end and bool(region.text.strip()) and not _is_mark(region)
             continue
         at = regions.taken_back(text, region.end)
         return read if at is None else _read(text[at:], kind, is_whole=is_whole)
@@ -150,7 +151,7 @@ def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
     text = region.text
     if region.parts:
         return _parts(region.parts, kind)
-    if not text:
+    if not text.strip():
         return None if region.sort == "box" else OTHER
     if len(text) >= MAX_REGION and region.sort != "tag":
         return None  # longer than any answer: what was looked at is a part of it
@@ -172,7 +173,8 @@ def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
             is_remark = (region.sort == "phrase" and _REMARK.fullmatch(text) is not None) or (
                 region.sort == "heading" and not is_last
             )
-            return OTHER if is_remark else None if is_refusal(text) else canonical(text, kind)
+            said = _affirmed(text) if region.sort == "phrase" else text
+            return OTHER if is_remark else None if is_refusal(text) else canonical(said, kind)
         case _:
             return canonical(text, kind)
 
@@ -239,13 +241,25 @@ _SPAN = re.compile(
 )
 _UNIT = re.compile(r"[A-Za-z][A-Za-z /]*")
 _BETWEEN = re.compile(r"\s*(?:,|;|,?\s*\b(?:and|or|und|oder|et|ou|y|o)\b|和|或)\s*")
+_SAYS = re.compile(r"(?:\b(?:is|are|equals|ist|est|es|be|to|get|obtain|have|answer)|[=:：是为])\W*$")
 _COPULA = re.compile(r"(?:\b(?:is|are|equals|ist|est|es|be)\s|=|是|为)")
+
+
+_NOT_THAT = re.compile(r",?\s(?:and\s)?(?:not|rather than|instead of)\s[^,;]{1,80}$", re.IGNORECASE)
+_NOT_BUT = re.compile(r"^\W{0,3}not\s.{1,80}?,?\sbut\s(?:rather\s)?", re.IGNORECASE)
+
+
+def _affirmed(text: str) -> str:
+    """A sentence without what it denies and without its reasons, where something is left."""
+    said = _NOT_THAT.sub("", _NOT_BUT.sub("", without_reason(text)))
+    return said if said.strip() else text
 
 
 def mathematics(text: str) -> Reading:
     """The mathematics that a sentence gives as its answer: all that its signs mark as such, or the whole of it."""
     if is_unknowable(text):
         return None
+    text = _affirmed(text)
     spans = list(_SPAN.finditer(text))
     if spans:
         return _in_spans(text, spans)
@@ -369,7 +383,7 @@ def _last_mathematics(line: str) -> str | None:
         while first and _goes_on(line, spans[first - 1], spans[first : first + 1]):
             first -= 1
         before = line[: spans[first].start()].rstrip(" *_")
-        if first and not _COPULA.search(before[-24:] + " "):
+        if first and not _SAYS.search(before):
             return None
         read = _in_spans(line[spans[first].start() :], list(_SPAN.finditer(line[spans[first].start() :])))
     else:

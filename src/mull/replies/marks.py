@@ -176,7 +176,7 @@ def tags(text: str) -> list[Region]:
             found.append(Region("tag", line_at, tag.end(), text[line_at : tag.start()]))
     if opened is not None:
         found.append(Region("tag", opened.start(), len(text), text[opened.end() :]))
-    return [region for region in reversed(found[-N_REGIONS:]) if region.text.strip()]
+    return found[: -N_REGIONS - 1 : -1]
 
 
 # --- headings
