@@ -221,6 +221,8 @@ def _tag(text: str, kind: AnswerKind) -> Reading:
     """What stands between answer tags: an answer, or a text that says one."""
     if next(regions.regions(text), None) is not None:
         return _read(text, kind, is_whole=True)
+    if len(text) > MAX_REGION:
+        return None  # longer than any answer
     match kind:
         case AnswerKind.NUMBER:
             value = numbers.number(text)
