@@ -27,10 +27,10 @@ def model_of(
     from mull.config import settings
 
     known = settings.read(config)
-    if name in spec.MODELS:
+    if name in spec.MODELS or (text not in known.models and spec.is_named("model", spec.MODELS, text)):
         return spec.build("model", spec.MODELS, text, seed=seed)
     if text not in known.models:
-        raise UnknownNameError("model", text, [*spec.MODELS, *known.models])
+        raise UnknownNameError("model", text, [*spec.MODELS, *spec.installed("model"), *known.models])
     from mull.models.served import configured
 
     if budget is not None:
@@ -68,9 +68,9 @@ def _named(kind: str, table: dict[str, str], text: str, seed: int, config: Path 
 
         known = settings.read(config)
         named = known.verifiers if kind == "verifier" else known.judges
-        if text not in named:
-            raise UnknownNameError(kind, text.partition(":")[0], [*table, *named])
-        text = named[text]
+        if text not in named and not spec.is_named(kind, table, text):
+            raise UnknownNameError(kind, text.partition(":")[0], [*table, *spec.installed(kind), *named])
+        text = named.get(text, text)
     return spec.build(kind, table, text, models=lambda name: model_of(name, seed, config), seed=seed)
 
 

@@ -129,7 +129,7 @@ def advise(
         drawing.check_out(out)
     given = _given(bigger, bigger_accuracy, bigger_usd)
     named = None if given else bigger
-    tasks = [text for text in source if text.partition(":")[0] in spec.TASKS]
+    tasks = [text for text in source if spec.is_named("task", spec.TASKS, text) and not Path(text).exists()]
     if tasks and len(source) > 1:
         raise UsageError("a pilot is made of one task; several sources are files of draws")
     if tasks:
@@ -235,7 +235,7 @@ def _read(
     for text in sources:
         path = Path(text)
         if not path.exists():
-            kinds = ", ".join(sorted(spec.TASKS))
+            kinds = ", ".join(sorted([*spec.TASKS, *spec.installed("task")]))
             raise UsageError(f"{text!r} is no file, and no task to make a pilot of ({kinds})")
         found = source_at(
             path, task, (model or [DEFAULT_MODEL])[0], BANK_PROBLEMS, params, seed, layout,

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from mull.models.served.model import OpenAIModel
 
 
+KINDS = {
+    "models": "model", "strategies": "strategy", "verifiers": "verifier", "judges": "judge", "executors": "executor",
+    "tasks": "task",
+}  # fmt: skip
+
+
 def list_(
     what: Annotated[str, typer.Argument(help="models, strategies, verifiers, judges, executors, tasks or formats.")],
     check: Annotated[
@@ -56,7 +62,12 @@ def list_(
     if check:
         _check(what, only or _ready(what, tables[what], config), seed, config, as_json)
         return
-    classes = {name: spec.load(path) for name, path in tables[what].items()}
+    kind, classes = KINDS[what], {name: spec.load(path) for name, path in tables[what].items()}
+    for name in spec.installed(kind).keys() - classes.keys():
+        try:
+            classes[name] = spec.found(kind, tables[what], name)
+        except UsageError as error:
+            typer.echo(f"left out: {error}", err=True)
     entries = [_entry(name, cls) for name, cls in classes.items()]
     if what == "strategies":
         entries = [{**one, **_said(cls)} for one, cls in zip(entries, classes.values(), strict=True)]

@@ -59,7 +59,7 @@ def sweep(
     judge: JudgeOption = None,
     executor: ExecutorOption = "python",
     problems: Annotated[
-        int | None, typer.Option("--problems", "-p", help="How many; all of a file without it. [default: 100]")
+        int | None, typer.Option("--problems", "-p", help="How many. [default: all, or 100 of a task without end]")
     ] = None,
     tokens: TokensOption = None,
     usd: UsdOption = None,
@@ -108,8 +108,7 @@ def sweep(
         raise UsageError(f"--problems must be at least 1, not {problems}")
     asked, *specs = with_columns([task, *(model or [DEFAULT_MODEL])], layout)
     the_task = task_of(asked)
-    if problems is None and task.partition(":")[0] in ("chain", "countdown"):
-        problems = 100
+    problems = grid.how_many(the_task, problems)
     named = Plans(seed, config, Budget(usd=usd, flops=flops))
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategy)}
     the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
@@ -119,7 +118,7 @@ def sweep(
     if share is not None and (the_verifier is None or share < 1):
         raise UsageError("--share is a number of draws a problem, and needs a --verifier that says what is solved")
     tables, lines, outcomes = [], [], []
-    n_cells = None if problems is None else problems * (len(plans) + (share is not None)) * len(models)
+    n_cells = problems * (len(plans) + (share is not None)) * len(models)
     try:
         with bank_at(bank) as opened, _cluster(ray), progress("outcomes", n_cells, as_json) as advance:
             for each in named.models:
@@ -145,7 +144,7 @@ def sweep(
     if out:
         about = {
             **made_by(), "task": the_task.name, "strategies": list(plans), "models": [m.name for m in models],
-            "data_date": getattr(the_task, "data_date", None), "verifier": verifier, "judge": judge, "seed": seed,
+            "data_date": getattr(the_task, "date", None), "verifier": verifier, "judge": judge, "seed": seed,
             "identities": {m.name: m.identity for m in models},
             "verifier_identity": None if the_verifier is None else the_verifier.identity or the_verifier.name,
             "kinds": sorted({cell.problem.kind.value for cell in outcomes}),

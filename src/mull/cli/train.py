@@ -117,7 +117,7 @@ def label(
         "labels_per_million_tokens": labels.labels_per_million(everything, cost), "cost": asdict(cost),
         "agreement": None,
     }  # fmt: skip
-    if hasattr(the_task, "check_steps"):
+    if getattr(the_task, "step_truth", False):
         truths = [the_task.check_steps(one.problem, one.steps) for one in everything]
         agreed = labels.agreement(everything, truths)
         summary["agreement"] = {

@@ -35,6 +35,8 @@ from mull.types import (
 
 SHOWN = 60
 """Characters of a reply that a message shows."""
+DEFAULT_PROBLEMS = 100
+"""Problems of a task without end, where nobody says how many."""
 N_AT_ONCE = 64
 """Problems under way at the same time: enough to keep a batching model busy."""
 
@@ -165,6 +167,14 @@ def unread(cells: Sequence[Cell]) -> list[str]:
     ]
 
 
+def how_many(task: Task, asked: int | None) -> int:
+    """How many problems of a task are meant at most: all, or `DEFAULT_PROBLEMS` of one that has or tells no end."""
+    if asked is not None:
+        return asked
+    size: int | None = getattr(task, "size", None)
+    return DEFAULT_PROBLEMS if size is None else size
+
+
 async def grade(task: Task, problem: Problem, outcome: Outcome) -> Grade:
     """The grade of an outcome; without a reply it is wrong."""
     return await task.grade(problem.id, outcome.best) if outcome.best is not None else Grade(False, "no answer")
@@ -186,7 +196,7 @@ class Plan:
 
     def problems(self, n: int | None) -> list[Problem]:
         """The first n problems of the task, or all."""
-        return list(itertools.islice(self.task.problems(), n))
+        return list(itertools.islice(self.task.problems(), how_many(self.task, n)))
 
     async def cells(self, problem: Problem, bank: Bank | None, tick: Callable[[], None]) -> dict[str, Cell]:
         """Each strategy's outcome on a problem. They take turns, so that draws that two share are made once."""

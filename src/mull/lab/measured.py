@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mull import cost
+from mull import cost, spec
 from mull.files.recording import Recording
 from mull.lab.gap import Limits, Measurement, measure
 from mull.lab.metrics import Curves
@@ -142,7 +142,7 @@ def at_equal_cost(strategies: Sequence[Measured], unit: str, most: int) -> tuple
     for m in strategies:
         spent = amount(m.cost, unit)
         if m.accuracy is not None and spent is not None:
-            kinds.setdefault(m.name.partition(":")[0], []).append(Spent(spent, m.accuracy))
+            kinds.setdefault(spec.head(m.name), []).append(Spent(spent, m.accuracy))
     budgets = sorted({point.cost for points in kinds.values() for point in points})
     if len(budgets) > most:
         budgets = [budgets[round(i * (len(budgets) - 1) / (most - 1))] for i in range(most)]

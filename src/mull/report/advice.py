@@ -202,7 +202,7 @@ def figure(advice: Advice) -> Figure:
     lines: dict[tuple[str, str], list[Option]] = defaultdict(list)
     for one in advice.options:
         if getattr(one.cost, advice.unit):
-            lines[one.strategy.partition(":")[0], one.model].append(one)
+            lines[spec.head(one.strategy), one.model].append(one)
     models = list(dict.fromkeys(one.model for one in advice.options))
     places = {kind: place for place, kind in enumerate(spec.STRATEGIES)}
     kinds = sorted({kind for kind, _ in lines} - {BASE}, key=lambda kind: (places.get(kind, len(places)), kind))

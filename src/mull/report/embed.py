@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mull import spec
 from mull.files.recording import Recording, Result
 from mull.lab.measured import Measured, Study
 
@@ -86,7 +87,7 @@ def columns(study: Study) -> list[Measured]:
     """The strategies that the table of problems has room for: the widest of each kind first, in their order."""
     kinds: dict[str, list[Measured]] = {}
     for m in study.strategies:
-        kinds.setdefault(m.name.partition(":")[0] if m.is_replayed else m.name, []).append(m)
+        kinds.setdefault(spec.head(m.name) if m.is_replayed else m.name, []).append(m)
     chosen = {max(kind, key=lambda m: m.draws).name for kind in list(kinds.values())[:MOST_STRATEGIES]}
     return [m for m in study.strategies if m.name in chosen]
 

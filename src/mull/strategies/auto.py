@@ -176,7 +176,8 @@ class Auto:
 
 @lru_cache(maxsize=256)
 def _option(text: str) -> Strategy:
-    strategy: Strategy = spec.strategy(text)
+    """A strategy of a policy: one of mull or of an installed package, as a file has no say in what is imported."""
+    strategy: Strategy = spec.strategy(text, may_import=False)
     return strategy
 
 

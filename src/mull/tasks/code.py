@@ -56,6 +56,9 @@ class CodeTask:
     )
 
     kind = "code"
+    domain = "code"
+    date = None
+    step_truth = False
 
     def __post_init__(self) -> None:
         self._cases  # noqa: B018 - a malformed file is to be refused before anything is drawn
@@ -63,6 +66,10 @@ class CodeTask:
     @property
     def name(self) -> str:
         return f"{self.kind}:{self.path}"
+
+    @property
+    def size(self) -> int:
+        return len(self._cases)
 
     def case(self, line: int, row: Mapping[str, Any]) -> Case:
         """One row of the file. Raises `FileFormatError` for one that is malformed."""

@@ -98,6 +98,9 @@ class FileTask:
     expression whose last match in a reply is the answer.
     """
 
+    domain = None
+    step_truth = False
+
     path: str
     grading: str = "auto"
     model: str | None = None
@@ -133,7 +136,11 @@ class FileTask:
         return f"file:{self.path}" + (f",model={self.model}" if self.model else "")
 
     @property
-    def data_date(self) -> str | None:
+    def size(self) -> int:
+        return len(self._recordings)
+
+    @property
+    def date(self) -> str | None:
         """When the problems were published, where the rows say so and agree."""
         told = {recording.about.get("data_date") for recording in self._recordings}
         return told.pop() if len(told) == 1 else None

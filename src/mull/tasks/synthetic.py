@@ -222,6 +222,11 @@ class ChainTask:
     Problems are held out from all training, unless `split` says `train`: those are for labels to train on.
     """
 
+    size = None
+    domain = "arithmetic"
+    date = None
+    step_truth = True
+
     ops: int = 4
     seed: int = 0
     split: Split = "test"
@@ -295,6 +300,11 @@ class CountdownTask:
 
     A checker verifies replies at run time: the stand-in for code with tests.
     """
+
+    size = None
+    domain = "arithmetic"
+    date = None
+    step_truth = False
 
     numbers: int = 4
     seed: int = 0

@@ -109,6 +109,26 @@ class Task(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def size(self) -> int | None:
+        """How many problems there are; `None`: without end, as they are generated."""
+        ...
+
+    @property
+    def domain(self) -> str | None:
+        """What the problems are of, such as `arithmetic` or `code`; `None`: not known."""
+        ...
+
+    @property
+    def date(self) -> str | None:
+        """When the problems were published (ISO 8601); `None`: not known, or made anew."""
+        ...
+
+    @property
+    def step_truth(self) -> bool:
+        """Whether `check_steps(problem_id, steps)` says which steps of a reply are true."""
+        ...
+
     def problems(self) -> Iterable[Problem]: ...
 
     async def grade(self, problem_id: str, sample: Sample) -> Grade: ...

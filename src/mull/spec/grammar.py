@@ -1,12 +1,11 @@
 """Specs: `name:option=value,...` on a command line becomes the frozen value that it names, and back.
 
-The tables hold import paths, not classes, so that nothing is imported before it is used. A value in brackets
-is a spec of its own, `outer:inner=(majority:n=4)`, and several are a list of them: `outer:all=((majority:n=4),single)`.
+A value in brackets is a spec of its own, `outer:inner=(majority:n=4)`, and several are a list of them:
+`outer:all=((majority:n=4),single)`. A name is one of a table, one that an installed package adds, or `module:Class`.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,94 +16,14 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 
 from mull.errors import UnknownNameError, UsageError
 from mull.run import Strategy
+from mull.spec.tables import JUDGES, MODELS, STRATEGIES, VERIFIERS, found, load, named_as, parted
 from mull.types import Judge, Model, Verifier
-
-STRATEGIES = {
-    "single": "mull.strategies.parallel:Single",
-    "majority": "mull.strategies.parallel:Majority",
-    "best": "mull.strategies.parallel:Best",
-    "weighted": "mull.strategies.parallel:Weighted",
-    "best-of-majority": "mull.strategies.parallel:BestOfMajority",
-    "until-pass": "mull.strategies.parallel:UntilPass",
-    "adaptive": "mull.strategies.adaptive:Adaptive",
-    "tournament": "mull.strategies.tournament:Tournament",
-    "league": "mull.strategies.tournament:League",
-    "agree": "mull.strategies.execution:Agree",
-    "cluster": "mull.strategies.execution:Cluster",
-    "mbr": "mull.strategies.execution:Mbr",
-    "distinguish": "mull.strategies.repair:Distinguish",
-    "repair": "mull.strategies.repair:Repair",
-    "beam": "mull.strategies.tree:Beam",
-    "lookahead": "mull.strategies.tree:Lookahead",
-    "dvts": "mull.strategies.tree:Dvts",
-    "rebase": "mull.strategies.tree:Rebase",
-    "step-bon": "mull.strategies.tree:StepBon",
-    "mcts": "mull.strategies.mcts:Mcts",
-    "ab-mcts": "mull.strategies.mcts:AbMcts",
-    "particles": "mull.strategies.particles:Particles",
-    "revise": "mull.strategies.revise:Revise",
-    "probe-stop": "mull.strategies.probe:ProbeStop",
-    "confidence-vote": "mull.strategies.confident:ConfidenceVote",
-    "confidence-stop": "mull.strategies.confident:ConfidenceStop",
-    "reject-early": "mull.strategies.reject:RejectEarly",
-    "force": "mull.strategies.force:Force",
-    "thinking-budget": "mull.strategies.thinking_budget:ThinkingBudget",
-    "tip": "mull.strategies.force:Tip",
-    "length-reject": "mull.strategies.length:LengthReject",
-    "on": "mull.strategies.compose:On",
-    "cascade": "mull.strategies.compose:Cascade",
-    "ensemble": "mull.strategies.compose:Ensemble",
-    "repeat": "mull.strategies.compose:Repeat",
-    "auto": "mull.strategies.auto:Auto",
-}
-VERIFIERS = {
-    "countdown": "mull.verifiers.countdown:CountdownChecker",
-    "nano-prm": "mull.verifiers.trained:NanoPRM",
-    "nano-orm": "mull.verifiers.trained:NanoORM",
-    "trained": "mull.verifiers.trained:Trained",
-    "tests": "mull.verifiers.execute:GivenTests",
-    "prm": "mull.verifiers.reward:ProcessReward",
-    "orm": "mull.verifiers.reward:OutcomeReward",
-    "genrm": "mull.verifiers.judge:GenRM",
-    "decisions": "mull.verifiers.decisions:Decisions",
-    "coq": "mull.verifiers.coq:CoqProof",
-    "lean": "mull.verifiers.lean:LeanProof",
-    "sat": "mull.verifiers.sat:SatChecker",
-    "smt": "mull.verifiers.smt:SmtChecker",
-}
-JUDGES = {
-    "scores": "mull.verifiers.scores:ScoreJudge",
-    "pairwise": "mull.verifiers.judge:Pairwise",
-    "decisions": "mull.verifiers.decisions:PairDecisions",
-}
-EXECUTORS = {"python": "mull.programs.executor:PythonExecutor"}
-MODELS = {
-    "nano": "mull.models.embedded:Nano",
-    "mini": "mull.models.embedded:Mini",
-    "nano-think": "mull.models.embedded:NanoThink",
-    "banked": "mull.models.banked:BankedModel",
-    "recorded": "mull.models.recorded:RecordedModel",
-}
-TASKS = {
-    "chain": "mull.tasks.synthetic:ChainTask",
-    "countdown": "mull.tasks.synthetic:CountdownTask",
-    "file": "mull.tasks.files:FileTask",
-    "humaneval": "mull.tasks.code:HumanEvalTask",
-    "mbpp": "mull.tasks.code:MbppTask",
-    "stdio": "mull.tasks.code:StdioTask",
-}
 
 NEWLINE = r"\n"
 """How a separator of steps spells a line's end on a command line."""
 
 Make = Callable[[str], Any]
 """Makes the value that a spec inside another names."""
-
-
-def load(path: str) -> Any:
-    """What an import path `module:name` points to."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def build(
@@ -115,17 +34,20 @@ def build(
     models: Make | None = None,
     verifiers: Make | None = None,
     judges: Make | None = None,
+    may_import: bool = True,
     **defaults: Any,
 ) -> Any:
     """The value that a spec names; `defaults` are given to those of its fields that the spec leaves out.
 
     `models`, `verifiers` and `judges` make those that are named in it, however deep; without them those of the
-    tables can be named. Raises `UnknownNameError` for a name or option that there is not, `UsageError` for a value of
-    another type; what is wrong inside another spec is told with the option in which it stands.
+    tables can be named. Without `may_import` a name `module:Class` is unknown: for names that are read from a file,
+    which has no say in what is imported. Raises `UnknownNameError` for a name or option that there is not,
+    `UsageError` for a value of another type; what is wrong inside another spec is told with the option in which it
+    stands.
     """
 
     def inner(kind: str, table: dict[str, str], **defaults: Any) -> Make:
-        more = {"models": models, "verifiers": verifiers, "judges": judges, **defaults}
+        more = {"models": models, "verifiers": verifiers, "judges": judges, "may_import": may_import, **defaults}
         return lambda text: build(kind, table, text, **more)
 
     makers = {
@@ -134,11 +56,9 @@ def build(
         Judge: judges or inner("judge", JUDGES, **defaults),
         Strategy: inner("strategy", STRATEGIES),
     }
-    name, _, rest = spec.strip().partition(":")
-    if name not in table:
-        raise UnknownNameError(kind, name, table)
-    cls = load(table[name])
-    hints = get_type_hints(cls)
+    name, rest = parted(kind, table, spec)
+    cls = found(kind, table, name, may_import=may_import)
+    hints = _hints(name, cls)
     options = {f.name: f for f in fields(cls) if f.init}
     given: dict[str, Any] = {}
     first = next(iter(options.values()), None)
@@ -163,9 +83,17 @@ def build(
     return cls(**given)
 
 
-def strategy(spec: str, **makers: Make) -> Any:
-    """The strategy that a spec names; `makers` as in `build`."""
-    return build("strategy", STRATEGIES, spec, **makers)
+def strategy(spec: str, *, may_import: bool = True, **makers: Make) -> Any:
+    """The strategy that a spec names; `may_import` and `makers` as in `build`."""
+    return build("strategy", STRATEGIES, spec, may_import=may_import, **makers)
+
+
+def _hints(name: str, cls: type) -> dict[str, Any]:
+    """The types of a class's options."""
+    try:
+        return get_type_hints(cls)
+    except NameError as error:
+        raise UsageError(f"{name}: {error}: the types of its options must be imported where it runs") from error
 
 
 class Placeholder(NamedTuple):
@@ -178,13 +106,19 @@ class Placeholder(NamedTuple):
 def named(text: str) -> Any:
     """The strategy of a spec, to read what it says of itself: models, verifiers and judges in it are placeholders.
 
+    The text may come from a file, so that it imports nothing but what the tables and installed packages name.
     Where its options are not those of this version it is the strategy's class; `None`: no strategy has this name.
     """
     try:
-        return strategy(text, models=Placeholder, verifiers=Placeholder, judges=Placeholder)
+        return strategy(text, models=Placeholder, verifiers=Placeholder, judges=Placeholder, may_import=False)
     except UsageError:
         name = text.strip().partition(":")[0]
         return load(STRATEGIES[name]) if name in STRATEGIES else None
+
+
+def head(text: str) -> str:
+    """The name in a strategy's spec, without its options."""
+    return parted("strategy", STRATEGIES, text)[0]
 
 
 def describe(table: dict[str, str], value: Any) -> str:
@@ -206,7 +140,7 @@ def describe(table: dict[str, str], value: Any) -> str:
 
 def _name_in(table: Mapping[str, str], value: Any) -> str | None:
     path = f"{type(value).__module__}:{type(value).__qualname__}"
-    return next((name for name, where in table.items() if where == path), None)
+    return next((name for name, where in table.items() if where == path), named_as(type(value)))
 
 
 def _text(value: Any) -> str:
@@ -297,5 +231,7 @@ def _value(option: str, text: str, hint: Any, makers: Mapping[Any, Make]) -> Any
     if hint is str:
         plain = re.sub(r"\\([(),])", r"\1", _bare(text))
         return plain.replace(NEWLINE, "\n") if option.endswith(":separator") else plain
+    if hint not in makers:
+        raise UsageError(f"{option} is of a type that no spec can give: {hint}")
     with _inside(option):
         return makers[hint](_bare(text))

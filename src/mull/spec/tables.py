@@ -1,0 +1,198 @@
+"""What names stand for: the tables of mull, what installed packages add to them, and classes by their import path.
+
+The tables hold import paths, not classes, so that nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mull.errors import UnknownNameError, UsageError
+
+STRATEGIES = {
+    "single": "mull.strategies.parallel:Single",
+    "majority": "mull.strategies.parallel:Majority",
+    "best": "mull.strategies.parallel:Best",
+    "weighted": "mull.strategies.parallel:Weighted",
+    "best-of-majority": "mull.strategies.parallel:BestOfMajority",
+    "until-pass": "mull.strategies.parallel:UntilPass",
+    "adaptive": "mull.strategies.adaptive:Adaptive",
+    "tournament": "mull.strategies.tournament:Tournament",
+    "league": "mull.strategies.tournament:League",
+    "agree": "mull.strategies.execution:Agree",
+    "cluster": "mull.strategies.execution:Cluster",
+    "mbr": "mull.strategies.execution:Mbr",
+    "distinguish": "mull.strategies.repair:Distinguish",
+    "repair": "mull.strategies.repair:Repair",
+    "beam": "mull.strategies.tree:Beam",
+    "lookahead": "mull.strategies.tree:Lookahead",
+    "dvts": "mull.strategies.tree:Dvts",
+    "rebase": "mull.strategies.tree:Rebase",
+    "step-bon": "mull.strategies.tree:StepBon",
+    "mcts": "mull.strategies.mcts:Mcts",
+    "ab-mcts": "mull.strategies.mcts:AbMcts",
+    "particles": "mull.strategies.particles:Particles",
+    "revise": "mull.strategies.revise:Revise",
+    "probe-stop": "mull.strategies.probe:ProbeStop",
+    "confidence-vote": "mull.strategies.confident:ConfidenceVote",
+    "confidence-stop": "mull.strategies.confident:ConfidenceStop",
+    "reject-early": "mull.strategies.reject:RejectEarly",
+    "force": "mull.strategies.force:Force",
+    "thinking-budget": "mull.strategies.thinking_budget:ThinkingBudget",
+    "tip": "mull.strategies.force:Tip",
+    "length-reject": "mull.strategies.length:LengthReject",
+    "on": "mull.strategies.compose:On",
+    "cascade": "mull.strategies.compose:Cascade",
+    "ensemble": "mull.strategies.compose:Ensemble",
+    "repeat": "mull.strategies.compose:Repeat",
+    "auto": "mull.strategies.auto:Auto",
+}
+VERIFIERS = {
+    "countdown": "mull.verifiers.countdown:CountdownChecker",
+    "nano-prm": "mull.verifiers.trained:NanoPRM",
+    "nano-orm": "mull.verifiers.trained:NanoORM",
+    "trained": "mull.verifiers.trained:Trained",
+    "tests": "mull.verifiers.execute:GivenTests",
+    "prm": "mull.verifiers.reward:ProcessReward",
+    "orm": "mull.verifiers.reward:OutcomeReward",
+    "genrm": "mull.verifiers.judge:GenRM",
+    "decisions": "mull.verifiers.decisions:Decisions",
+    "coq": "mull.verifiers.coq:CoqProof",
+    "lean": "mull.verifiers.lean:LeanProof",
+    "sat": "mull.verifiers.sat:SatChecker",
+    "smt": "mull.verifiers.smt:SmtChecker",
+}
+JUDGES = {
+    "scores": "mull.verifiers.scores:ScoreJudge",
+    "pairwise": "mull.verifiers.judge:Pairwise",
+    "decisions": "mull.verifiers.decisions:PairDecisions",
+}
+EXECUTORS = {"python": "mull.programs.executor:PythonExecutor"}
+MODELS = {
+    "nano": "mull.models.embedded:Nano",
+    "mini": "mull.models.embedded:Mini",
+    "nano-think": "mull.models.embedded:NanoThink",
+    "banked": "mull.models.banked:BankedModel",
+    "recorded": "mull.models.recorded:RecordedModel",
+}
+TASKS = {
+    "chain": "mull.tasks.synthetic:ChainTask",
+    "countdown": "mull.tasks.synthetic:CountdownTask",
+    "file": "mull.tasks.files:FileTask",
+    "humaneval": "mull.tasks.code:HumanEvalTask",
+    "mbpp": "mull.tasks.code:MbppTask",
+    "stdio": "mull.tasks.code:StdioTask",
+}
+
+GROUPS = {
+    "strategy": "mull.strategies",
+    "verifier": "mull.verifiers",
+    "judge": "mull.judges",
+    "executor": "mull.executors",
+    "model": "mull.models",
+    "task": "mull.tasks",
+}
+"""The groups of entry points by which an installed package adds names."""
+METHODS = {
+    "strategy": ("__call__",),
+    "verifier": ("quote", "score"),
+    "judge": ("quote", "prefer"),
+    "executor": ("quote", "execute"),
+    "model": ("quote", "sample"),
+    "task": ("problems", "grade"),
+}
+"""What a class must have to be one of a kind."""
+PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(?=:|$)")
+"""`module:Class`, at the beginning of a spec."""
+
+_names: dict[type, str] = {}
+"""The names by which classes that are in no table were found."""
+
+
+def load(path: str) -> Any:
+    """What an import path `module:name` points to."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@cache
+def installed(kind: str) -> Mapping[str, str]:
+    """The import paths that installed packages add for a kind, by name; where two add the same name, the first."""
+    from importlib.metadata import entry_points
+
+    names: dict[str, str] = {}
+    for point in entry_points(group=GROUPS[kind]):
+        names.setdefault(point.name, f"{point.module}:{point.attr}")
+    return names
+
+
+def parted(kind: str, table: Mapping[str, str], text: str) -> tuple[str, str]:
+    """The name in a spec and its options: a name of the table or of an installed package goes before `module:Class`."""
+    text = text.strip()
+    name, _, options = text.partition(":")
+    path = PATH.match(text)
+    if path is None or name in table or name in installed(kind):
+        return name, options
+    return path.group(), text[path.end() + 1 :]
+
+
+def is_named(kind: str, table: Mapping[str, str], text: str) -> bool:
+    """Whether a spec has a name of the table or of an installed package, or a name of the form `module:Class`."""
+    name, _ = parted(kind, table, text)
+    return name in table or ":" in name or name in installed(kind)
+
+
+def found(kind: str, table: Mapping[str, str], name: str, *, may_import: bool = True) -> Any:
+    """The class that a name stands for. Raises `UnknownNameError`, or `UsageError` for a class that is no such thing.
+
+    A module that is not found is looked for in the working folder too.
+    """
+    if name in table:
+        return load(table[name])
+    added = installed(kind) if ":" not in name else {}
+    if name not in added and not (":" in name and may_import):
+        raise UnknownNameError(kind, name, [*table, *added])
+    path = added.get(name, name)
+    module, _, attribute = path.partition(":")
+    try:
+        cls = getattr(_imported(module), attribute, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise UsageError(f"{kind} {name!r} cannot be imported: {error}") from error
+        if attribute[0].islower() and name not in added:
+            raise UnknownNameError(kind, module, [*table, *installed(kind)]) from None  # a misspelt name, not a class
+        raise UsageError(f"{kind} {name!r}: there is no module {error.name!r}") from None
+    except (ImportError, SyntaxError) as error:
+        raise UsageError(f"{kind} {name!r} cannot be imported: {error}") from error
+    if not isinstance(cls, type):
+        raise UsageError(f"{kind} {name!r}: {module} has no class {attribute!r}")
+    if not is_dataclass(cls):
+        raise UsageError(f"{kind} {name!r} must be a frozen dataclass, whose fields are its options")
+    lacking = [method for method in METHODS[kind] if not any(method in vars(base) for base in cls.__mro__)]
+    if lacking:
+        raise UsageError(f"{kind} {name!r} has no {lacking[0]}, which a {kind} must have")
+    _names.setdefault(cls, name)
+    return cls
+
+
+def _imported(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0] or str(Path.cwd()) in sys.path:
+            raise
+    sys.path.append(str(Path.cwd()))  # at the end, so that nothing there takes the place of what is installed
+    importlib.invalidate_caches()
+    return importlib.import_module(module)
+
+
+def named_as(cls: type) -> str | None:
+    """The name by which a class that is in no table was found in this process; `None`: by none."""
+    return _names.get(cls)
