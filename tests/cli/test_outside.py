@@ -57,7 +57,8 @@ class Counts:
 
     step: int = 1
     seed: int = 0
-    can_continue = False
+    def refuses(self, prompt, params):
+        return "it only counts" if prompt.prefix else None
 
     @property
     def name(self):
