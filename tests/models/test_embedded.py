@@ -441,6 +441,29 @@ def test_the_identity_is_that_of_the_weights(tmp_path: Path) -> None:
     assert EmbeddedModel(str(copy)).identity != NANO.identity
 
 
+def test_weights_that_are_replaced_are_read_anew(tmp_path: Path) -> None:
+    """As in a training loop: a model made afterwards draws with the new weights, one made before with the old ones."""
+
+    async def drawn(model: EmbeddedModel) -> list[str]:
+        draws = [Draw(i, 1000 + i) for i in range(4)]
+        return sorted([s.text async for s in model.sample(PROMPT, Params(max_tokens=40), draws, FakePurse())])
+
+    folder = tmp_path / "copy"
+    shutil.copytree(NANO.folder, folder)
+    old, late = EmbeddedModel(str(folder)), EmbeddedModel(str(folder))
+    assert old.identity == late.identity
+    before = asyncio.run(drawn(old))
+    assert before == asyncio.run(drawn(NANO))
+    shutil.copytree(Mini().folder, folder, dirs_exist_ok=True)
+    new = EmbeddedModel(str(folder))
+    after = asyncio.run(drawn(new))
+    assert after == asyncio.run(drawn(Mini())) != before
+    assert asyncio.run(drawn(old)) == before
+    with pytest.raises(UsageError, match="were replaced after this model was made"):
+        asyncio.run(drawn(late))
+    assert asyncio.run(drawn(EmbeddedModel(str(folder)))) == after
+
+
 @settings(max_examples=20)
 @given(
     st.lists(

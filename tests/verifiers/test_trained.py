@@ -1,6 +1,7 @@
 """Reward models on the embedded runtime: what they say, what it costs, and that nothing computed before changes it."""
 
 import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,3 +134,20 @@ async def test_an_outcome_reward_model_has_one_score_for_a_reply() -> None:
     assert wrong.value is not None
     assert 0 < wrong.value < right.value < 1
     assert NanoORM().split is None
+
+
+async def test_weights_that_are_replaced_are_read_anew(tmp_path: Path) -> None:
+    """As in a training loop: a verifier made afterwards scores with the new weights, one made before with the old."""
+    folder = tmp_path / "copy"
+    shutil.copytree(NanoPRM().folder, folder)
+    old = Trained(str(folder))
+    (before,) = await old.score(PROBLEM, [sample(RIGHT)], MeteredCalls())
+    assert len(before.steps) == 7
+    shutil.copytree(NanoORM().folder, folder, dirs_exist_ok=True)
+    new = Trained(str(folder))
+    assert new.identity != old.identity
+    (after,) = await new.score(PROBLEM, [sample(RIGHT)], MeteredCalls())
+    (expected,) = await NanoORM().score(PROBLEM, [sample(RIGHT)], MeteredCalls())
+    assert (after.value, after.steps) == (expected.value, ())
+    (again,) = await old.score(PROBLEM, [sample(RIGHT)], MeteredCalls())
+    assert (again.value, again.steps) == (before.value, before.steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ from mull.cost import Price
 from mull.cost.flops import read_config
 from mull.errors import ModelError, PromptError
 from mull.runtime import EOS, WEIGHTS
-from mull.runtime.tokens import Tokens, one_a_process
+from mull.runtime.tokens import Content, Tokens, content_of, one_a_process
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.types.refusals import LIMITS_THINKING, beyond_text
 
@@ -55,15 +54,19 @@ class EmbeddedModel:
 
     @cached_property
     def identity(self) -> str:
-        content = hashlib.blake2b(Path(self.folder, "model.safetensors").read_bytes(), digest_size=10)
-        return f"{self.name}@{content.hexdigest()}"
+        return f"{self.name}@{self._content.weights}"
+
+    @cached_property
+    def _content(self) -> Content:
+        """What the folder holds when this is first asked for: the model is that from then on."""
+        return content_of(Path(self.folder))
 
     def refuses(self, prompt: Prompt, params: Params) -> str | None:
         return LIMITS_THINKING if params.thinking_tokens is not None else beyond_text(prompt, params)
 
     @cached_property
     def _model(self) -> _Loaded:
-        return _load(Path(self.folder))
+        return _load(Path(self.folder), self._content)
 
     @cached_property
     def _price(self) -> Price:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from mull.errors import PromptError
+from mull.errors import PromptError, UsageError
 from mull.runtime import ASSISTANT, BOS, EOS, UNKNOWN, USER
 from mull.types import Message
 
 T = TypeVar("T")
+
+REST = ("config.json", "tokenizer.json", "decoder.onnx", "reward.json")
+"""Files beside the weights that say what is computed with them; not every folder has all."""
 
 N_TEXTS = 2048
 """Texts whose tokens are remembered: a prompt is looked at when it is quoted, held and drawn."""
@@ -64,14 +68,42 @@ class Tokens:
         return ids
 
 
-def one_a_process(make: Callable[[Path], T]) -> Callable[[Path], T]:
-    """What is made of a folder, made once and then kept: also where several threads ask at once."""
-    lock, kept = threading.Lock(), dict[Path, T]()
+class Content(NamedTuple):
+    """Digests of what a folder of weights held when it was looked at."""
 
-    def get(folder: Path) -> T:
+    weights: str
+    rest: str
+
+
+def content_of(folder: Path) -> Content:
+    """Digests of the weights in a folder, and of what else says what is computed with them."""
+    weights = hashlib.blake2b((folder / "model.safetensors").read_bytes(), digest_size=10)
+    rest = hashlib.blake2b(digest_size=10)
+    for name in REST:
+        path = folder / name
+        rest.update(path.read_bytes() if path.exists() else b"")
+        rest.update(b"\0")
+    return Content(weights.hexdigest(), rest.hexdigest())
+
+
+def one_a_process(make: Callable[[Path], T]) -> Callable[[Path, Content], T]:
+    """Makes a thing of a folder once for the content that it has; thread-safe.
+
+    Of each folder the newest content is kept. What is given back calls for a content, and raises `UsageError` where
+    the folder no longer has it: what is computed with other weights must not have the name of these.
+    """
+    lock, kept = threading.Lock(), dict[Path, tuple[Content, T]]()
+
+    def get(folder: Path, content: Content) -> T:
         with lock:
-            if folder not in kept:
-                kept[folder] = make(folder)
-            return kept[folder]
+            if folder not in kept or kept[folder][0] != content:
+                made = make(folder)
+                if content_of(folder) != content:
+                    raise UsageError(
+                        f"the weights in {folder} were replaced after this model was made: make it anew, so that "
+                        "its name is that of the new ones"
+                    )
+                kept[folder] = content, made
+            return kept[folder][1]
 
     return get

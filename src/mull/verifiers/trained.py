@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import threading
 import time
@@ -20,7 +19,7 @@ from mull.cost.flops import Architecture, read_config
 from mull.errors import PromptError, UsageError
 from mull.replies.steps import Fold, fold, split
 from mull.runtime import WEIGHTS
-from mull.runtime.tokens import Tokens, one_a_process
+from mull.runtime.tokens import Content, Tokens, content_of, one_a_process
 from mull.types import Calls, Cost, Finish, Problem, Sample, Score
 
 if TYPE_CHECKING:
@@ -136,12 +135,16 @@ class Trained:
 
     @cached_property
     def identity(self) -> str:
-        content = hashlib.blake2b(Path(self.folder, "model.safetensors").read_bytes(), digest_size=10)
-        return f"{self.name}@{content.hexdigest()} {self.fold}"
+        return f"{self.name}@{self._content.weights} {self.fold}"
+
+    @cached_property
+    def _content(self) -> Content:
+        """What the folder holds when this is first asked for: the verifier is that from then on."""
+        return content_of(Path(self.folder))
 
     @cached_property
     def _scorer(self) -> Scorer:
-        return _load(Path(self.folder))
+        return _load(Path(self.folder), self._content)
 
     @property
     def _reading(self) -> Reading:
