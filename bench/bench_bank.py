@@ -76,8 +76,8 @@ def seconds_to_resume(url: str) -> float:
     async def run() -> dict[str, list[grid.Cell]]:
         with open_bank(url) as bank:
             strategies = {"majority": Majority(N_EACH)}
-            return await grid.run_grid(
-                task, Instant(), strategies, n_problems=N_DRAWS // N_EACH, bank=bank, params=params
+            return await grid.run_plan(
+                grid.Plan(task, Instant(), strategies, params=params), bank, n_problems=N_DRAWS // N_EACH
             )
 
     asyncio.run(run())

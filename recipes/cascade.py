@@ -79,8 +79,8 @@ async def measure(seeds: Sequence[int], n: int, bank: Bank) -> list[Measured]:
         the_model = spec.build("model", spec.MODELS, model)
         plans = {text: spec.strategy(text) for text in strategies}
         for task in tasks(seed):
-            found = await grid.run_grid(
-                task, the_model, plans, n_problems=n, bank=bank, params=Params(max_tokens=400), seed=seed
+            found = await grid.run_plan(
+                grid.Plan(task, the_model, plans, params=Params(max_tokens=400), seed=seed), bank, n_problems=n
             )
             for text, column in found.items():
                 cells.setdefault((model, text), []).extend(column)

@@ -44,7 +44,7 @@ def measure(level: int, seed: int, n_problems: int, model_name: str, bank: str) 
     # The majority asks for log-probabilities too, so that the warm-up has the same draws as its first ones.
     params = Params(max_tokens=400, logprobs=0)
     with open_bank(bank) as kept:
-        ran = grid.run_grid(task, model, plans, n_problems=n_problems, bank=kept, params=params, seed=seed)
+        ran = grid.run_plan(grid.Plan(task, model, plans, params=params, seed=seed), kept, n_problems=n_problems)
         cells = asyncio.run(ran)
     return {
         name: np.array([[float(c.grade.correct is True), float(c.spent.tokens or 0)] for c in column])

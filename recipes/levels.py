@@ -27,7 +27,9 @@ def draws_of(task: Any, model: Any, n_problems: int, n_draws: int, seed: int) ->
     """The graded draws of a task's first problems."""
     plans = {"all": Majority(n_draws)}
     params = Params(max_tokens=400)
-    cells = asyncio.run(grid.run_grid(task, model, plans, n_problems=n_problems, params=params, seed=seed))["all"]
+    cells = asyncio.run(
+        grid.run_plan(grid.Plan(task, model, plans, params=params, seed=seed), None, n_problems=n_problems)
+    )["all"]
     return [grid.draws(cell) for cell in cells]
 
 

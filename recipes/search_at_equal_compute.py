@@ -122,12 +122,10 @@ def params_of(setting: str) -> tuple[Any, Params]:
 def measure(task: ChainTask, setting: str, n: int, bank: MemoryBank) -> tuple[list[bool], Cost]:
     """Who was right on which of the first n problems, and what all of them took."""
     strategy, params = params_of(setting)
-    cells = asyncio.run(
-        grid.run_grid(
-            task, NANO, {setting: strategy}, n_problems=n, verifier=PRM, judge=ScoreJudge(PRM), bank=bank,
-            params=params, seed=task.seed,
-        )
-    )[setting]  # fmt: skip
+    plan = grid.Plan(
+        task, NANO, {setting: strategy}, verifier=PRM, judge=ScoreJudge(PRM), params=params, seed=task.seed
+    )
+    cells = asyncio.run(grid.run_plan(plan, bank, n_problems=n))[setting]
     return [cell.grade.correct is True for cell in cells], total(cell.spent for cell in cells)
 
 

@@ -30,8 +30,8 @@ def measure(level: int, seed: int, plans: list[str], n_problems: int, model_name
     task = spec.build("task", spec.TASKS, f"chain:ops={level}", seed=seed)
     model = spec.build("model", spec.MODELS, model_name)
     built = {plan: spec.strategy(plan) for plan in plans}
-    ran = grid.run_grid(
-        task, model, built, n_problems=n_problems, bank=MemoryBank(), params=Params(max_tokens=400), seed=seed
+    ran = grid.run_plan(
+        grid.Plan(task, model, built, params=Params(max_tokens=400), seed=seed), MemoryBank(), n_problems=n_problems
     )
     cells = asyncio.run(ran)
     rows = [[[float(c.grade.correct is True), float(c.spent.tokens or 0)] for c in cells[plan]] for plan in plans]

@@ -63,7 +63,7 @@ def fill(path: Path, models: Sequence[str], seeds: Sequence[int], levels: Sequen
                 plans = {text: spec.strategy(text) for text in (*WAITS, *LEASTS, *MOSTS, *VOTES)}
                 task, model = ChainTask(level, seed=seed), spec.build("model", spec.MODELS, name)
                 cells = asyncio.run(
-                    grid.run_grid(task, model, plans, n_problems=n, bank=MemoryBank(), params=PARAMS, seed=seed)
+                    grid.run_plan(grid.Plan(task, model, plans, params=PARAMS, seed=seed), MemoryBank(), n_problems=n)
                 )
                 row = {
                     "model": name, "level": level, "seed": seed,

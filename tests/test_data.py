@@ -79,7 +79,7 @@ def test_adaptive_needs_a_third_of_forty_draws() -> None:
     for model in JHU_MODELS:
         task = spec.build("task", spec.TASKS, f"file:{JHU},model={model}")
         recorded = spec.build("model", spec.MODELS, f"recorded:{JHU},model={model}")
-        cells = asyncio.run(grid.run_grid(task, recorded, plans, n_problems=None))
+        cells = asyncio.run(grid.run_plan(grid.Plan(task, recorded, plans), None, n_problems=None))
         for row in grid.tabulate(task, recorded, cells).rows:
             draws[row.strategy] += row.samples / len(JHU_MODELS)
             accuracy[row.strategy] += 100 * (row.accuracy or 0) / len(JHU_MODELS)

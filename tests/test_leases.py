@@ -42,7 +42,7 @@ model = Slow(delay=delay, is_shuffled=False)
 with SqlBank(url, lease_seconds=lease_seconds) as bank:
     print("ready", flush=True)
     sys.stdin.readline()
-    cells = asyncio.run(grid.run_grid(task, model, strategies, n_problems=int(n_problems), bank=bank))
+    cells = asyncio.run(grid.run_plan(grid.Plan(task, model, strategies), bank, n_problems=int(n_problems)))
 print(json.dumps([[cell.outcome.answer, cell.spent.calls] for cell in cells["majority"]]))
 """
 

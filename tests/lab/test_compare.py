@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import betaln
 
-from mull.errors import UsageError
 from mull.stats.estimators import bootstrap_t, pass_at_ks
 from mull.stats.frontier import Spent, at_equal_cost, pareto
 from mull.stats.intervals import DIFFERENCE, SHARE, bootstrap, resamples, wilson
-from mull.stats.paired import compare, difference_shown, holm, paired, permutation_test, power, problems_needed
+from mull.stats.paired import compare, holm, paired, permutation_test, power
 
 
 def test_wilson_against_known_values() -> None:
@@ -136,16 +135,15 @@ def test_comparisons_are_with_the_first_and_adjusted() -> None:
 
 def test_as_many_problems_as_needed_show_the_difference() -> None:
     """Connor's formula by hand for d = .1, 30 % discordant: ((1.959964 sqrt .3 + .841621 sqrt .29) / .1)^2 = 233.2."""
-    assert problems_needed(0.1, 0.3) == 234
-    assert difference_shown(234, 0.3) == pytest.approx(0.1, abs=2e-4)
-    assert difference_shown(3, 0.3) is None
-    with pytest.raises(UsageError, match="cannot be"):
-        problems_needed(0.4, 0.3)
+    told = power(0.1, 0.3, 234)
+    assert told.needed == 234
+    assert told.shown == pytest.approx(0.1, abs=2e-4)
+    assert power(0.1, 0.3, 3).shown is None
 
 
 def test_the_power_is_what_it_says() -> None:
     """Simulated McNemar tests at the computed size: 80 % of 500, less .07 for the exact test's caution, +- .05."""
-    n = problems_needed(0.1, 0.3)
+    n = power(0.1, 0.3, 0).needed or 0
     rng = np.random.default_rng(11)
     shown = 0
     for _ in range(500):

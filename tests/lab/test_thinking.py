@@ -14,7 +14,7 @@ from mull.files.recording import Recording, Result
 from mull.files.records import row_of
 from mull.lab import grid, thinking
 from mull.lab.recorded import Group
-from mull.lab.thinking import Round, control, outcome_efficiency, performance, scaling, underthinking
+from mull.lab.thinking import Round, control, performance, scaling, underthinking
 from mull.stats.frontier import Spent
 from mull.types import Cost, Params
 
@@ -45,9 +45,7 @@ def test_underthinking_is_what_wrong_chains_spent_after_they_had_been_right() ->
     never = [Round(400, False), Round(800, False)]
     ended_right = [Round(100, False), Round(150, True), Round(600, True)]
     assert underthinking([wasted, never, ended_right]) == pytest.approx(0.375)
-    assert outcome_efficiency([wasted, never, ended_right]) == pytest.approx(0.25)
     assert underthinking([ended_right]) is None
-    assert outcome_efficiency([wasted, never]) is None
 
 
 def taken(tokens: int, *, correct: bool | None, **notes: float) -> Result:
@@ -134,7 +132,9 @@ def test_a_sweep_of_budgets_is_measured_from_its_file(tmp_path: Path) -> None:
     # The real thing: nano, forced; figures of the file are counted again by hand.
     task, model = spec.build("task", spec.TASKS, "chain:ops=2"), spec.build("model", spec.MODELS, "nano")
     plans = {s: spec.strategy(s) for s in ("force", "force:wait=1", "force:at_most=20")}
-    cells = asyncio.run(grid.run_grid(task, model, plans, n_problems=12, params=Params(max_tokens=200)))
+    cells = asyncio.run(
+        grid.run_plan(grid.Plan(task, model, plans, params=Params(max_tokens=200)), None, n_problems=12)
+    )
     file = tmp_path / "draws.jsonl"
     rows = list(map(row_of, grid.recordings(model, cells)))
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))

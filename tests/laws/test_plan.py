@@ -6,17 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mull.errors import UsageError
-from mull.laws.plan import first_stage, second_stage, variance_weights
-
-
-def test_the_first_stage_is_even() -> None:
-    plan = first_stage(130, 13_000)
-    assert set(plan.draws) == {30}
-    assert plan.left == 13_000 - 3900
-    with pytest.raises(UsageError, match="less than one"):
-        first_stage(100, 200)
-    with pytest.raises(UsageError, match="less than one"):
-        first_stage(0, 200)
+from mull.laws.plan import second_stage, variance_weights
 
 
 def test_the_second_stage_goes_to_the_unsolved_alone() -> None:

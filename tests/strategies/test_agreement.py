@@ -58,11 +58,6 @@ def test_draws_without_a_program_are_in_no_set() -> None:
     assert agreement.consensus([[True]], [None]) == []
 
 
-def test_tests_that_all_fail_tell_nothing() -> None:
-    assert agreement.informative([[True, False, False], [False, False, True]]) == [0, 2]
-    assert agreement.informative([]) == []
-
-
 def test_a_risk_is_the_number_of_programs_that_differ() -> None:
     """Outputs (1,2,3), (1,2,3), (1,2,4), (9,9,9): hard losses 2, 2, 3, 3, the first is chosen."""
     outputs = [["1", "2", "3"], ["1", "2", "3"], ["1", "2", "4"], ["9", "9", "9"]]

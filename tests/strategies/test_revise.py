@@ -127,9 +127,14 @@ def test_an_oracle_ends_a_chain_at_the_first_right_answer_and_is_marked() -> Non
 
     async def both() -> grid.Table:
         model, params = Nano(), Params(max_tokens=200)
-        bound = await grid.run_grid(task, model, {"revise": plans["revise"]}, n_problems=3, verifier=Oracle(task),
-                                    params=params)  # fmt: skip
-        plain = await grid.run_grid(task, model, {"plain": plans["plain"]}, n_problems=3, params=params)
+        bound = await grid.run_plan(
+            grid.Plan(task, model, {"revise": plans["revise"]}, verifier=Oracle(task), params=params),
+            None,
+            n_problems=3,
+        )
+        plain = await grid.run_plan(
+            grid.Plan(task, model, {"plain": plans["plain"]}, params=params), None, n_problems=3
+        )
         for cell in bound["revise"]:
             n = len(cell.outcome.candidates)
             assert n == 4 or (cell.candidates[n - 1].correct, cell.outcome.stopped) == (True, Stopped.EARLY)

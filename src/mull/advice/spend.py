@@ -25,11 +25,6 @@ def exchange(times: float, ratio: float) -> float:
     return times + TRAINING / INFERENCE / ratio * (times - 1)
 
 
-def lifetime_flops(params: float, training_tokens: float, inference_tokens: float) -> float:
-    """FLOPs of training a model and of all that it ever reads and writes: 6 N D + 2 N D', attention left out."""
-    return params * (TRAINING * training_tokens + INFERENCE * inference_tokens)
-
-
 def queries_until(fixed: float, dear: float, cheap: float) -> int | None:
     """After how many queries a fixed outlay has paid for itself; `None`: never.
 

@@ -217,26 +217,6 @@ class Plan:
         return found
 
 
-async def run_grid(
-    task: Task,
-    model: Model,
-    strategies: Mapping[str, Strategy],
-    *,
-    n_problems: int | None,
-    verifier: Verifier | None = None,
-    judge: Judge | None = None,
-    executor: Executor | None = None,
-    budget: Budget | None = None,
-    bank: Bank | None = None,
-    params: Params | None = None,
-    seed: int = 0,
-    tick: Callable[[], None] = lambda: None,
-) -> dict[str, list[Cell]]:
-    """Runs each strategy on each problem: `run_plan` with the plan in parts."""
-    plan = Plan(task, model, strategies, verifier, judge, executor, budget, params, seed)
-    return await run_plan(plan, bank, n_problems=n_problems, tick=tick)
-
-
 async def run_plan(
     plan: Plan, bank: Bank | None, *, n_problems: int | None, tick: Callable[[], None] = lambda: None
 ) -> dict[str, list[Cell]]:

@@ -69,15 +69,6 @@ def underthinking(chains: Sequence[Sequence[Round]]) -> float | None:
     return sum(wasted) / len(wasted) if wasted else None
 
 
-def outcome_efficiency(chains: Sequence[Sequence[Round]]) -> float | None:
-    """What right chains needed of what they spent: the mean of `share_to_first_right`; low is overthinking.
-
-    From Chen et al. 2024 (arXiv 2412.21187). `None` where no chain ended right.
-    """
-    needed = [share_to_first_right(rounds) for rounds in chains if rounds[-1].correct]
-    return sum(needed) / len(needed) if needed else None
-
-
 @dataclass(frozen=True, slots=True)
 class Share:
     """A mean over `problems` problems; `value` is `None` where there are none."""
@@ -112,7 +103,7 @@ class Thinking:
 
     `unit` is `thinking tokens` or, where not all outcomes tell those, `output tokens`; `scaling` is accuracy a token.
     `first_right` is the tokens to the first right answer, over the problems that ever were right, `overthinking` what
-    right chains spent after it, 1 - `outcome_efficiency`, and `underthinking` what wrong ones did: as shares, and of
+    right chains spent after it, and `underthinking` what wrong ones did: as shares, and of
     the chains that were gone on with alone, since budgets with a token limit are other draws.
     """
 

@@ -135,11 +135,6 @@ class BetaBinomial:
         share: Floats = np.exp(betaln(a, b + ks) - betaln(a, b))
         return share
 
-    def misses_given(self, theta: Floats, n: int, c: int, ks: Ints) -> Floats:
-        """The chance that k fresh draws all fail on a problem with c correct of n, shape [ks]."""
-        a, b = np.exp(theta)
-        return self.misses(np.log([a + c, b + n - c]), ks)
-
     def starts(self, data: Counts) -> list[Floats]:
         mean = _central(data)
         return [np.log([mean * size, (1 - mean) * size]) for size in (0.5, 5.0, 50.0)]

@@ -25,17 +25,6 @@ class Plan:
     left: int
 
 
-def first_stage(problems: int, budget: int, share: float = FIRST_SHARE) -> Plan:
-    """The same number of draws on every problem, from a share of all draws that are to be made.
-
-    Raises `UsageError` where that share is under one draw a problem.
-    """
-    each = int(budget * share) // problems if problems > 0 else 0
-    if each < 1:
-        raise UsageError(f"{share:g} of {budget} draws is less than one for each of {problems} problems")
-    return Plan(np.full(problems, each), budget - each * problems)
-
-
 def rest_of(made: int, share: float = FIRST_SHARE) -> int:
     """The draws of a second stage, where those that were made are the `share` of a first one."""
     return round(made * (1.0 - share) / share)

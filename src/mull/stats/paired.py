@@ -9,7 +9,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from mull.errors import UsageError
 from mull.stats.intervals import DIFFERENCE, Interval, bootstrap
 
 N_PERMUTATIONS = 20_000
@@ -96,26 +95,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def problems_needed(difference: float, discordant: float, power: float = 0.8, level: float = 0.05) -> int:
-    """How many problems show a paired difference of accuracy with this power (Connor 1987, McNemar's test).
-
-    `discordant` is the share of problems on which exactly one of the two is right: at least `difference`.
-    """
-    d = abs(difference)
-    if not 0 < d <= discordant <= 1:
-        raise UsageError(f"a difference of {difference:g} with {discordant:g} of the problems discordant cannot be")
-    return _needed(d, discordant, power, level)
-
-
 def _needed(d: float, discordant: float, power: float, level: float) -> int:
     z = NormalDist().inv_cdf
     root = z(1 - level / 2) * math.sqrt(discordant) + z(power) * math.sqrt(max(0.0, discordant - d * d))
     return math.ceil((root / d) ** 2)
-
-
-def difference_shown(n: int, discordant: float, power: float = 0.8, level: float = 0.05) -> float | None:
-    """The smallest difference that `n` problems show with this power; `None` where they show none at all."""
-    return _shown(n, discordant, discordant, power, level)
 
 
 def _shown(n: int, discordant: float, high: float, power: float, level: float) -> float | None:

@@ -96,9 +96,3 @@ def separating(outputs: Sequence[Sequence[Output]], first: int, second: int) -> 
     """The places of the inputs on which two programs both give an output and not the same."""
     pairs = zip(outputs[first], outputs[second], strict=True)
     return [k for k, (a, b) in enumerate(pairs) if a is not None and b is not None and a != b]
-
-
-def informative(passes: Sequence[Sequence[bool]]) -> list[int]:
-    """The places of the tests that some program passes; those that all fail are often wrong, and tell nothing."""
-    n_tests = len(passes[0]) if passes else 0
-    return [j for j in range(n_tests) if any(row[j] for row in passes)]

@@ -31,7 +31,6 @@ from mull.types.protocols import Calls as Calls
 from mull.types.protocols import Executor as Executor
 from mull.types.protocols import Judge as Judge
 from mull.types.protocols import Model as Model
-from mull.types.protocols import ProcessVerifier as ProcessVerifier
 from mull.types.protocols import Purse as Purse
 from mull.types.protocols import Served as Served
 from mull.types.protocols import Verifier as Verifier

@@ -113,18 +113,6 @@ class Verifier(Protocol):
         ...
 
 
-class ProcessVerifier(Verifier, Protocol):
-    """A verifier whose scores have `Score.steps`, and whose value of a reply's beginning tells what it promises.
-
-    Tree searches ask for `split` before they spend anything; a verifier that has none scores whole replies only.
-    """
-
-    @property
-    def split(self) -> str | None:
-        """What ends a step; `None`: it scores whole replies only."""
-        ...
-
-
 class Judge(Protocol):
     """Says which of two replies is better."""
 
