@@ -197,7 +197,7 @@ def test_a_task_without_an_end_has_a_hundred_problems(
         ("os:system", "os has no class 'system'"),
         ("nowhere:Mine", "there is no module 'nowhere'"),
         ("broken:Mine", "cannot be imported: No module named 'surely_not_there'"),
-        ("mine:Last:m=3", "unknown option of mine:Last 'm': did you mean 'n'?"),
+        ("mine:Last:m=3", "unknown option of mine:Last 'm': known: n"),
         ("majorty:single", "unknown strategy 'majorty': did you mean 'majority'?"),
     ],
 )
