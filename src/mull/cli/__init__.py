@@ -12,6 +12,7 @@ from mull.cli.advise import advise
 from mull.cli.bank import export, import_, merge, stat, verify
 from mull.cli.curves import curves
 from mull.cli.fit import fit
+from mull.cli.fitting import calibrate, combine
 from mull.cli.listing import list_
 from mull.cli.report import report
 from mull.cli.solve import solve
@@ -41,7 +42,8 @@ bank_app.command("import")(import_)
 for verb in (export, merge, verify, stat):
     bank_app.command()(verb)
 app.add_typer(bank_app, name="bank")
-train_app.command()(weights)
+for learn in (weights, combine, calibrate):
+    train_app.command()(learn)
 app.add_typer(train_app, name="train")
 app.command("list")(list_)
 

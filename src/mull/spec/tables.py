@@ -62,6 +62,8 @@ VERIFIERS = {
     "tests": "mull.verifiers.execute:GivenTests",
     "prm": "mull.verifiers.reward:ProcessReward",
     "orm": "mull.verifiers.reward:OutcomeReward",
+    "combined": "mull.verifiers.fitted:CombinedFile",
+    "calibrated": "mull.verifiers.fitted:CalibratedFile",
     "genrm": "mull.verifiers.judge:GenRM",
     "decisions": "mull.verifiers.decisions:Decisions",
     "coq": "mull.verifiers.coq:CoqProof",

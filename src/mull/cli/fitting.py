@@ -1,0 +1,106 @@
+"""`mull train combine` and `calibrate`: several verifiers as one without labels, and one calibrated with them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mull.catalog import verifier_of
+from mull.cli.options import ConfigOption, JsonOption, SeedOption, print_json
+from mull.cli.source import GroupOption, TaskOption, draws_of
+from mull.errors import UsageError
+from mull.types import Params
+
+if TYPE_CHECKING:
+    from mull.files.recording import Recording
+
+SourceArgument = Annotated[Path, typer.Argument(help="Draws with texts: a sweep's --out, recorded samples, a log.")]
+OutOption = Annotated[Path, typer.Option("--out", help="The file to write (JSON).")]
+
+
+def combine(
+    source: SourceArgument,
+    verifier: Annotated[list[str], typer.Option("--verifier", help="One to combine; three times or more.")],
+    out: OutOption,
+    prior: Annotated[
+        float | None, typer.Option("--prior", help="The share of right draws, where it is known. [default: estimated]")
+    ] = None,
+    group: GroupOption = None,
+    task: TaskOption = None,
+    config: ConfigOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn how often each of several verifiers is right from how they agree, without any labels.
+
+    Example: mull train combine draws.jsonl --verifier nano-orm --verifier nano-prm --verifier A --out m.json
+    """
+    import numpy as np
+
+    from mull.verifiers.combine import fit_label_model
+    from mull.verifiers.fitted import text_of
+
+    if prior is not None and not 0 < prior < 1:
+        raise UsageError(f"--prior is a share between 0 and 1, not {prior:g}")
+    built = [verifier_of(text, seed, config) for text in verifier]
+    recordings = _draws(source, group, task, seed)
+    columns = [_scores(recordings, one) for one in built]
+    model = fit_label_model(np.array(columns).T, prior)
+    out.write_text(text_of("combined", built, model), encoding="utf-8")
+    spec = f"combined:of=({','.join(f'({text})' for text in verifier)}),file={out}"
+    if as_json:
+        print_json({"out": str(out), "spec": spec, "draws": len(columns[0]), "prior": model.prior, "hits": model.hits,
+                    "false_alarms": model.false_alarms, "weights": model.weights})  # fmt: skip
+        return
+    for text, hits, alarms, weight in zip(verifier, model.hits, model.false_alarms, model.weights, strict=True):
+        typer.echo(f"{text}: accepts {hits:.0%} of right draws and {alarms:.0%} of wrong ones; weight {weight:.2f}")
+    typer.echo(spec)
+
+
+def calibrate(
+    source: SourceArgument,
+    verifier: Annotated[str, typer.Option("--verifier", help="The one to calibrate.")],
+    out: OutOption,
+    group: GroupOption = None,
+    task: TaskOption = None,
+    config: ConfigOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a verifier's scores into chances of being right, by a rising curve fitted to draws with verdicts.
+
+    Example: mull train calibrate draws.jsonl --verifier nano-orm --out curve.json
+    """
+    from mull.verifiers.combine import isotonic
+    from mull.verifiers.fitted import text_of
+
+    built = verifier_of(verifier, seed, config)
+    recordings = _draws(source, group, task, seed)
+    right = [c for one in recordings for c in one.correct]
+    pairs = [(s, c) for s, c in zip(_scores(recordings, built), right, strict=True) if not math.isnan(s)]
+    curve = isotonic([s for s, _ in pairs], [c for _, c in pairs])
+    out.write_text(text_of("calibrated", [built], curve), encoding="utf-8")
+    spec = f"calibrated:of=({verifier}),file={out}"
+    if as_json:
+        print_json({"out": str(out), "spec": spec, "draws": len(pairs), "steps": len(curve.starts)})
+        return
+    typer.echo(f"a curve of {len(curve.starts)} steps from {len(pairs):,} draws in {out}")
+    typer.echo(spec)
+
+
+def _draws(source: Path, group: list[str] | None, task: str | None, seed: int) -> list[Recording]:
+    """The draws of all groups that are meant."""
+    found = draws_of(source, group, task, "nano", 1000, Params(1.0, 400), seed)
+    return [one for drawn in found.values() for one in drawn.recordings]
+
+
+def _scores(recordings: list[Recording], verifier: object) -> list[float]:
+    """A verifier's scores of all draws in a row; NaN where it has none."""
+    from mull.lab import verify
+
+    scored, _ = asyncio.run(verify.scored(recordings, verifier))  # type: ignore[arg-type]
+    return [math.nan if score is None else score for one in scored for score in one.scores]
