@@ -158,6 +158,17 @@ def test_nan_is_nothing_but_for_a_score(tmp_path: Path) -> None:
     assert (recording.gold, recording.samples) == (None, (RecordedSample("4"),))
 
 
+def test_a_reply_that_looks_like_a_list_is_a_reply(tmp_path: Path) -> None:
+    rows = [{"prompt": "q", "gold": "4", "response": text} for text in ('["4"]', '{"answer": 4}', "[1, 2]")]
+    for name, write in (("t.csv", delimited), ("t.jsonl", jsonl)):
+        write(tmp_path / name, rows)
+        (recording,) = read_recordings(tmp_path / name)
+        assert [sample.text for sample in recording.samples] == [row["response"] for row in rows]
+    jsonl(tmp_path / "t.jsonl", [{"prompt": "q", "gold": "4", "response": {"answer": 4}}])
+    (recording,) = read_recordings(tmp_path / "t.jsonl")
+    assert recording.samples[0].text == '{"answer": 4}'
+
+
 def test_what_a_question_is_about_is_part_of_the_prompt(tmp_path: Path) -> None:
     jsonl(tmp_path / "t.jsonl", [{"Body": "A has 2.", "Question": "How much?", "Answer": 2.0, "ID": "c1"}])
     (recording,) = read_recordings(tmp_path / "t.jsonl")
@@ -224,6 +235,7 @@ def test_what_is_wrong_with_a_row_is_said_with_its_line(tmp_path: Path, rows: An
         ("t.csv", "prompt,answer\nq,1,2\n", r"line 2: 3 cells under 2 columns"),
         ("t.csv", "prompt,prompt\nq,1\n", r"line 1: two columns have the name 'prompt'"),
         ("t.csv", "prompt,answer\n", "no problems in it"),
+        ("t.csv", "prompt,samples\nq,\"['a', 'b']\"\n", "line 2: `samples` is a list as Python prints it"),
         ("t.json", "[{\"prompt\": 1}, 2]", "line 2: a JSON object was expected, not int"),
         ("t.json", "[{\"prompt\": ", "not JSON"),
         ("t.json", "[" * 100_000, "nested too deep"),

@@ -137,7 +137,7 @@ class Columns:
 def columns_of(row: Mapping[str, Any], layout: Layout) -> Columns:
     """The columns of a row: those that are named, and of the rest the first of the usual names that has a value."""
     named = layout.named
-    by_name = {_plain(name): name for name in reversed(list(row)) if row[name] is not None}
+    by_name = {plain(name): name for name in reversed(list(row)) if row[name] is not None}
     taken = set(named.values())
 
     def usual(*names: str) -> str | None:
@@ -168,7 +168,7 @@ def columns_of(row: Mapping[str, Any], layout: Layout) -> Columns:
     golds = () if is_export else (*GOLDS, "answer", *SOLUTIONS) if is_long else ("answer", *GOLDS, *SOLUTIONS)
     gold = take("gold", golds)
     prompt = take("prompt", PROMPTS)
-    beside = BESIDE.get(_plain(prompt), ()) if prompt is not None and "prompt" not in named else ()
+    beside = BESIDE.get(plain(prompt), ()) if prompt is not None and "prompt" not in named else ()
     correct, answer = role("correct", CORRECTS), role("answer", (*ANSWERS, "answer") if is_long else ANSWERS)
     is_graded = correct is not None and not isinstance(at(row, correct), list)
     if samples is None and is_graded and answer is None and "gold" not in named and gold is not None:
@@ -203,8 +203,9 @@ def _empty_reply(row: Mapping[str, Any], named: Mapping[str, str]) -> str | None
     if "samples" in named:
         return named["samples"] if named["samples"] in row else None
     taken = set(named.values())
-    return next((name for name in row if _plain(name) in REPLIES and name not in taken), None)
+    return next((name for name in row if plain(name) in REPLIES and name not in taken), None)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A column's name as usual names are written: in small letters, with underscores."""
     return re.sub(r"[\s\-]+", "_", name.strip().lower())

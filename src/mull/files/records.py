@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,13 +21,16 @@ from mull.files.columns import (
     Columns,
     Layout,
     columns_of,
+    plain,
 )
 from mull.files.recording import RecordedSample, Recording
 from mull.files.sound import sound
-from mull.files.tables import at, read_rows
+from mull.files.tables import at, read_rows, suffix_of
 from mull.files.values import about_of, counts_of, prompt_of, result_of, sample_of, text_of
 
 PLAIN = Layout()
+PRINTED = re.compile(r"\[\s*['\"{].*['\"}]\s*\]\s*\Z", re.DOTALL)
+"""What a list of texts or objects looks like in a table of text that is not JSON."""
 
 
 @dataclass(slots=True)
@@ -64,6 +69,8 @@ class _Table:
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self.layout = path, layout
+        self.is_text = suffix_of(path) in (".csv", ".tsv")
+        self.lists = set(layout.named.values())
         self.sweep: dict[str, Any] = {}
         self.found: dict[tuple[str, str | None], Recording] = {}
         self.long: dict[tuple[str, str | None], list[RecordedSample]] = {}
@@ -80,6 +87,8 @@ class _Table:
                 raise FileFormatError(self.path, line, "`sweep` must be an object")
             self.sweep = row["sweep"]
             return
+        if self.is_text:
+            row = {name: self._unpacked(name, value) for name, value in row.items()}
         self.has.update(dict.fromkeys(row))
         for part, name in list(self.missing.items()):
             if at(row, name) is not None or _is_in_a_sample(row, name):
@@ -90,6 +99,9 @@ class _Table:
         is_long = columns.is_long or (columns.samples is None and self._is_answer_alone(row, columns))
         if samples is not None and columns.samples in SAMPLE_LISTS and not isinstance(samples, list | str):
             raise FileFormatError(self.path, line, f"`{columns.samples}` must be a list")
+        if columns.samples in SAMPLE_LISTS and isinstance(samples, str) and PRINTED.match(samples):
+            what = f"`{columns.samples}` is a list as Python prints it: write it as JSON, or one sample a row"
+            raise FileFormatError(self.path, line, what)
         recording = self._problem(line, row, columns, is_long=is_long)
         key = recording.id, recording.group
         if is_long:
@@ -109,6 +121,16 @@ class _Table:
                 self.path, line, f"problem {recording.id!r} was already on line {self.found[key].line}"
             )
         self.found[key] = recording
+
+    def _unpacked(self, name: str, value: Any) -> Any:
+        """A cell of text that is a list or an object, in a column that holds such; a reply may look like one."""
+        holds_lists = name in self.lists or plain(name) in LISTS
+        if not holds_lists or not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
 
     def _columns(self, row: Mapping[str, Any]) -> Columns:
         """The columns of a row, found once for rows of the same names and types."""
@@ -270,6 +292,7 @@ PLURALS = {
     "score": ("scores", "rm_scores", "rewards"),
 }
 """Columns of lists beside a list of samples."""
+LISTS = {*SAMPLE_LISTS, "messages", "choices", "outcomes", *(name for names in PLURALS.values() for name in names)}
 INSIDE = {
     "text": TEXTS, "answer": ANSWERS, "correct": CORRECTS, "score": SCORES, "tokens": TOKENS, "logprob": LOGPROBS,
 }  # fmt: skip

@@ -117,7 +117,7 @@ def _are_objects(value: Any) -> bool:
 
 
 def _delimited(path: Path, delimiter: str | None) -> Iterator[Row]:
-    """The rows under a header; an empty cell is `None`, and one that is a JSON list or object is read as such."""
+    """The rows under a header, as texts; an empty cell is `None`."""
     text = _text(path)
     csv.field_size_limit(LONGEST_CELL)  # the default is too short for a reply that thinks
     header = text.partition("\n")[0]
@@ -135,21 +135,10 @@ def _delimited(path: Path, delimiter: str | None) -> Iterator[Row]:
                 if len(cells) != len(names):
                     what = f"{len(cells)} cells under {len(names)} columns: quote a text that has the separator in it"
                     raise FileFormatError(path, line, what)
-                yield line, dict(zip(names, map(_cell, cells), strict=True))
+                yield line, {name: cell if cell.strip() else None for name, cell in zip(names, cells, strict=True)}
             line = reader.line_num + 1  # where the next row begins: one may have several lines
     except csv.Error as error:
         raise FileFormatError(path, reader.line_num, f"cannot be read as a table: {error}") from error
-
-
-def _cell(text: str) -> Any:
-    if not text.strip():
-        return None
-    if text[0] + text.rstrip()[-1] in ("[]", "{}"):
-        try:
-            return json.loads(text)
-        except (json.JSONDecodeError, RecursionError):
-            return text
-    return text
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -49,7 +49,7 @@ def _reply(value: Any) -> str | None:
     if isinstance(value, list) and value and all(isinstance(turn, dict) for turn in value):
         value = value[-1]
     if isinstance(value, dict):
-        value = value.get("content")
+        value = value.get("content", value)
     return text_of(value)
 
 
