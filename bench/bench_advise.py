@@ -30,7 +30,7 @@ import numpy as np
 
 from mull.advice.advise import advise
 from mull.advice.options import Option, Wish
-from mull.advice.pilot import Pilot, Price
+from mull.advice.pilot import Pilot, PilotPrice
 from mull.files.columns import Layout
 from mull.files.recording import Recording, of_columns, of_counts
 from mull.lab.sources import read_draws
@@ -107,7 +107,7 @@ def piloted(pools: Sequence[Recording], rng: random.Random) -> Pilot:
         taken = rng.sample(range(pool.n), min(DRAWS, pool.n))
         correct, answers = [pool.correct[i] for i in taken], [pool.answers[i] for i in taken]
         problems.append(of_columns(pool.id, correct, answers, [pool.scores[i] for i in taken]))
-    return Pilot("model", tuple(problems), (Price(COST, COST),) * len(problems))
+    return Pilot("model", tuple(problems), (PilotPrice(COST, COST),) * len(problems))
 
 
 COST = Cost(1, 0, 0, 0, 0, 0.0, 1.0, 0.0)

@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 
 import hostile
-from mull.sandbox import Call, Calls, Script, Status
+from mull.sandbox import Call, PythonCalls, Script, Status
 from mull.sandbox.bubblewrap import Bubblewrap
 
 TRIVIAL = Script("print(1 + 1)")
 # A program and tests of the size of those in HumanEval, written for this benchmark.
-PROGRAM = Calls(
+PROGRAM = PythonCalls(
     '''
 from typing import List
 

@@ -112,7 +112,7 @@ def with_curtailment(rule: Rule) -> Rule:
     return lambda orders: rule(orders) | decided(orders)
 
 
-def learned(policy: optimal.Policy) -> Rule:
+def learned(policy: optimal.StopPolicy) -> Rule:
     def rule(orders: Orders) -> Bools:
         stops = np.zeros(orders.first.shape, bool)
         for draws in range(1, orders.n):

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mull.sandbox import Call, Calls, Job, Limits, Result, Sandbox, Script, Status
+from mull.sandbox import Call, Job, JobLimits, JobResult, PythonCalls, Sandbox, Script, Status
 from mull.sandbox.bubblewrap import Bubblewrap
 
-LIMITS = Limits(cpu_seconds=1, wall_seconds=30, memory_bytes=256 << 20, disk_bytes=16 << 20)
+LIMITS = JobLimits(cpu_seconds=1, wall_seconds=30, memory_bytes=256 << 20, disk_bytes=16 << 20)
 """The clock has room, for machines that are busy: most are to end by other limits."""
 SECRET = secrets.token_hex(16)
 """In the environment of the process that runs the boxes, and in a file of its user: no program may tell it."""
@@ -33,27 +33,27 @@ class Hostile:
 
     name: str
     job: Job
-    fault: Callable[[Result], str]
+    fault: Callable[[JobResult], str]
 
 
-def ends(*statuses: Status) -> Callable[[Result], str]:
+def ends(*statuses: Status) -> Callable[[JobResult], str]:
     return lambda result: "" if result.status in statuses else f"ended as {result.status}: {said(result)}"
 
 
-def says(text: str) -> Callable[[Result], str]:
-    def fault(result: Result) -> str:
+def says(text: str) -> Callable[[JobResult], str]:
+    def fault(result: JobResult) -> str:
         right = result.status is Status.OK and result.stdout.decode(errors="replace").strip() == text
         return "" if right else f"{result.status}: {said(result)}"
 
     return fault
 
 
-def said(result: Result) -> str:
+def said(result: JobResult) -> str:
     return repr(result.stdout[-300:] + result.stderr[-300:])
 
 
-def at_most(n: int) -> Callable[[Result], str]:
-    def fault(result: Result) -> str:
+def at_most(n: int) -> Callable[[JobResult], str]:
+    def fault(result: JobResult) -> str:
         words = result.stdout.split()
         return "" if len(words) == 2 and words[0] == b"full" and int(words[1]) <= n else said(result)
 
@@ -77,8 +77,8 @@ def script(source: str, wall_seconds: float = LIMITS.wall_seconds) -> Script:
     return Script(source, limits=replace(LIMITS, wall_seconds=wall_seconds))
 
 
-def calls(setup: str) -> Calls:
-    return Calls(setup, JOB_CALLS, call_seconds=20, limits=LIMITS)
+def calls(setup: str) -> PythonCalls:
+    return PythonCalls(setup, JOB_CALLS, call_seconds=20, limits=LIMITS)
 
 
 def full(folder: str, what: str) -> str:

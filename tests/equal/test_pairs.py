@@ -153,7 +153,7 @@ def test_without_math_verify_what_needs_it_is_unknown_and_said_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(pool, "is_installed", lambda: False)
-    alone = pool.Pool()
+    alone = pool.WorkerPool()
     for _ in range(3):
         verdict = alone.compare(r"\sum_{k=1}^{3} k", "6")
         assert verdict.is_equal is None

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mull.equal.pool import Pool, Worker, WorkerError
+from mull.equal.pool import EqualityWorker, WorkerError, WorkerPool
 from mull.equal.worker import decide, is_confirmed
 
 HANGS = r"\int x^x \sin x \cos(x^2) dx"
@@ -18,12 +18,12 @@ HANGS = r"\int x^x \sin x \cos(x^2) dx"
 
 @pytest.fixture
 def pool() -> object:
-    made = Pool()
+    made = WorkerPool()
     yield made
     made.close()
 
 
-def test_a_hostile_answer_costs_two_seconds_once(pool: Pool) -> None:
+def test_a_hostile_answer_costs_two_seconds_once(pool: WorkerPool) -> None:
     pool.compare(r"\sum_{k=1}^{3} k", "6")
     start = time.monotonic()
     verdict = pool.compare(HANGS, "x")
@@ -37,7 +37,7 @@ def test_a_hostile_answer_costs_two_seconds_once(pool: Pool) -> None:
     assert pool.compare(r"\sum_{k=1}^{4} k", "10").is_equal is True
 
 
-def test_a_hostile_answer_leaves_another_worker_free(pool: Pool) -> None:
+def test_a_hostile_answer_leaves_another_worker_free(pool: WorkerPool) -> None:
     pool.compare(r"\sum_{k=1}^{3} k", "6")
     with ThreadPoolExecutor(2) as threads:
         slow = threads.submit(pool.compare, HANGS, "x")
@@ -69,7 +69,7 @@ def test_a_lax_yes_is_not_taken_where_the_digits_differ(monkeypatch: pytest.Monk
     assert decide(r"\sin^2 x + \cos^2 x", "1") is True
 
 
-def test_workers_are_reused(pool: Pool) -> None:
+def test_workers_are_reused(pool: WorkerPool) -> None:
     for n in range(3):
         pool.compare(rf"\sum_{{k=1}}^{{{n + 2}}} k", "1")
     assert len(pool._idle) == 1
@@ -77,7 +77,7 @@ def test_workers_are_reused(pool: Pool) -> None:
 
 def test_a_worker_holds_no_secret_and_no_file_of_ours_and_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "secret")
-    worker = Worker()
+    worker = EqualityWorker()
     with open(f"/proc/{worker.process.pid}/environ", "rb") as file:  # noqa: PTH123 - a file of the kernel
         assert b"secret" not in file.read()
     assert len(os.listdir(f"/proc/{worker.process.pid}/fd")) <= 5  # noqa: PTH208
@@ -89,7 +89,7 @@ def test_a_worker_holds_no_secret_and_no_file_of_ours_and_little_memory(monkeypa
 
 
 def test_a_worker_that_dies_is_noticed() -> None:
-    worker = Worker()
+    worker = EqualityWorker()
     worker.process.kill()
     with pytest.raises(WorkerError, match="died"):
         worker.ask({"do": "compare", "a": "1", "b": "2"}, 2.0)

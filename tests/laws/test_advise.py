@@ -13,8 +13,8 @@ from scipy.stats import multinomial
 
 from mull.advice import advise as laws
 from mull.advice.forecast import forecasts
-from mull.advice.options import Advice, Given, Measured, Route, Verdict, Wish
-from mull.advice.pilot import Pilot, Price, crowding, likeness, wrong_of
+from mull.advice.options import Advice, KnownModel, PilotMeasured, Recommendation, Route, Wish
+from mull.advice.pilot import Pilot, PilotPrice, crowding, likeness, wrong_of
 from mull.advice.simulate import imagine
 from mull.allocate.prior import Tally
 from mull.errors import UsageError
@@ -42,7 +42,7 @@ def pilot(
         scores = () if accepts is None else tuple(float(rng.random() < accepts[not right]) for right in correct)
         answers = tuple("right" if i == 0 else f"wrong {i}" for i in ids)
         made.append(of_columns(str(len(made)), correct, answers, scores))
-    return Pilot(model, tuple(made), (Price(each, each),) * problems)
+    return Pilot(model, tuple(made), (PilotPrice(each, each),) * problems)
 
 
 def beta_law(a: float, b: float, wrong: int = 40) -> Law:
@@ -158,7 +158,7 @@ def forecasts_of(fresh: Pilot, rng: np.random.Generator) -> float:
 
 def test_a_strong_verifier_is_for_drawing_in_parallel() -> None:
     found = advise([pilot(beta_law(0.6, 2.5), accepts=(1.0, 0.0))])
-    assert (found.verdict, found.route) == (Verdict.SCALE, Route.PARALLEL)
+    assert (found.verdict, found.route) == (Recommendation.SCALE, Route.PARALLEL)
     assert found.recommendation.strategy.startswith("until-pass")
     assert found.recommendation.gain > 0.3
 
@@ -171,12 +171,12 @@ def mostly_wrong_mode(rng: np.random.Generator) -> Sequence[float]:
 def test_without_a_verifier_and_votes_that_fail_a_longer_reply_is_the_way() -> None:
     small = pilot(mostly_wrong_mode)
     found = advise([small])
-    assert (found.verdict, found.route) == (Verdict.DO_NOT, Route.SEQUENTIAL)
+    assert (found.verdict, found.route) == (Recommendation.DO_NOT, Route.SEQUENTIAL)
     assert "wrong mode" in found.reasons[0]
     # Where thinking longer was measured and does help, it is recommended itself.
-    longer = Measured("force:waits=2", (True,) * 30 + (False,) * 20, replace(EACH, output_tokens=150, usd=0.03))
+    longer = PilotMeasured("force:waits=2", (True,) * 30 + (False,) * 20, replace(EACH, output_tokens=150, usd=0.03))
     found = advise([small], measured={"small": [longer]})
-    assert (found.verdict, found.route) == (Verdict.SCALE, Route.SEQUENTIAL)
+    assert (found.verdict, found.route) == (Recommendation.SCALE, Route.SEQUENTIAL)
     assert found.recommendation.strategy == "force:waits=2"
     assert found.recommendation.known_by == "measured"
 
@@ -184,7 +184,7 @@ def test_without_a_verifier_and_votes_that_fail_a_longer_reply_is_the_way() -> N
 def test_what_was_measured_is_routed_by_what_it_says_of_itself() -> None:
     """Votes on these draws fail; what was run beside them won, and nothing is said to choose badly."""
     small = pilot(mostly_wrong_mode)
-    won = partial(Measured, correct=(True,) * 30 + (False,) * 20, cost=replace(EACH, output_tokens=150, usd=0.03))
+    won = partial(PilotMeasured, correct=(True,) * 30 + (False,) * 20, cost=replace(EACH, output_tokens=150, usd=0.03))
     for name, route in {
         "repeat:of=single,n=3": Route.PARALLEL,
         "tournament:n=4": Route.PARALLEL,
@@ -202,7 +202,7 @@ def test_a_forecast_takes_the_place_of_a_run_of_its_kind_alone() -> None:
     """What is read from a file yields to what draws foretell; what they do not foretell is kept as measured."""
     small = pilot(beta_law(3, 2, 3))
     ran = [
-        Measured(name, (True,) * 30 + (False,) * 20, EACH, yields=True)
+        PilotMeasured(name, (True,) * 30 + (False,) * 20, EACH, yields=True)
         for name in ("single", "majority:n=8", "majority:n=5", "adaptive:n=8,rule=window", "best-of-majority:n=8")
     ]
     found = {o.strategy: o.known_by for o in advise([small], measured={"small": ran}).options}
@@ -213,35 +213,39 @@ def test_a_forecast_takes_the_place_of_a_run_of_its_kind_alone() -> None:
 
 def test_rare_and_valuable_answers_are_worth_both() -> None:
     found = advise([pilot(beta_law(0.3, 4), accepts=(1.0, 0.0))], Wish(queries=100, worth=1000.0))
-    assert (found.verdict, found.route) == (Verdict.SCALE, Route.BOTH)
+    assert (found.verdict, found.route) == (Recommendation.SCALE, Route.BOTH)
     assert found.recommendation.strategy == "until-pass:n=64"
 
 
 def test_high_volume_and_low_stakes_pay_for_a_bigger_model() -> None:
-    small, big = pilot(beta_law(1.5, 1.5, 3)), Given("big", 0.85, replace(EACH, usd=0.015))
+    small, big = pilot(beta_law(1.5, 1.5, 3)), KnownModel("big", 0.85, replace(EACH, usd=0.015))
     few, many = Wish(queries=100, worth=0.2, outlay=500.0), Wish(queries=1_000_000, worth=0.2, outlay=500.0)
-    assert advise([small], few, given=[big]).verdict is not Verdict.BIGGER
+    assert advise([small], few, given=[big]).verdict is not Recommendation.BIGGER
     found = advise([small], many, given=[big])
-    assert (found.verdict, found.route, found.recommendation.model) == (Verdict.BIGGER, Route.BIGGER, "big")
+    assert (found.verdict, found.route, found.recommendation.model) == (Recommendation.BIGGER, Route.BIGGER, "big")
 
 
 def test_trivial_questions_need_nothing() -> None:
     found = advise([pilot(flat(0.99, 0.01))])
-    assert (found.verdict, found.route, found.recommendation.strategy) == (Verdict.DO_NOT, Route.NOTHING, "single")
+    assert (found.verdict, found.route, found.recommendation.strategy) == (
+        Recommendation.DO_NOT,
+        Route.NOTHING,
+        "single",
+    )
     assert "no headroom" in found.reasons[0]
 
 
 def test_what_is_out_of_reach_needs_a_better_model() -> None:
     found = advise([pilot(flat(0.0, *[1 / 50] * 50), 60)])
-    assert (found.verdict, found.route) == (Verdict.DO_NOT, Route.BETTER)
+    assert (found.verdict, found.route) == (Recommendation.DO_NOT, Route.BETTER)
     assert "out of reach" in found.reasons[0]
     rare = advise([pilot(flat(0.0002, *[0.9998 / 50] * 50), 60, 400)], oracle=True)
-    assert (rare.verdict, rare.route, rare.recommendation.strategy) == (Verdict.DO_NOT, Route.BETTER, "single")
+    assert (rare.verdict, rare.route, rare.recommendation.strategy) == (Recommendation.DO_NOT, Route.BETTER, "single")
 
 
 def test_a_verifier_that_knows_nothing_is_named() -> None:
     found = advise([pilot(mostly_wrong_mode, 80, accepts=(0.5, 0.5))])
-    assert found.verdict is Verdict.DO_NOT
+    assert found.verdict is Recommendation.DO_NOT
     assert any("verifier too weak" in reason for reason in found.reasons)
 
 
@@ -282,7 +286,7 @@ def test_a_limit_that_nothing_keeps_is_said_with_what_comes_nearest() -> None:
 
 def test_a_month_is_told_in_dollars_and_right_answers() -> None:
     wish = Wish(queries=1000, outlay=50.0, accuracy=0.7)
-    big = Given("big", 0.99, replace(EACH, usd=0.02))
+    big = KnownModel("big", 0.99, replace(EACH, usd=0.02))
     found = advise([pilot(beta_law(3, 2, 3))], wish, given=[big], ns=(4, 8))
     told = " ".join(sentences(found, wish))
     one = found.recommendation
@@ -292,10 +296,10 @@ def test_a_month_is_told_in_dollars_and_right_answers() -> None:
 
 def test_a_pilot_that_is_too_small_says_how_large_it_must_be() -> None:
     found = advise([pilot(beta_law(1, 1), 5)])
-    assert (found.verdict, found.more) == (Verdict.MORE_DATA, 30)
-    assert advise([pilot(beta_law(1, 1), 50, 1)]).verdict is Verdict.MORE_DATA
+    assert (found.verdict, found.more) == (Recommendation.MORE_DATA, 30)
+    assert advise([pilot(beta_law(1, 1), 50, 1)]).verdict is Recommendation.MORE_DATA
     unclear = advise([pilot(flat(0.3, 0.3, 0.2, 0.2), 12, 4)])
-    assert unclear.verdict is Verdict.MORE_DATA
+    assert unclear.verdict is Recommendation.MORE_DATA
     assert unclear.more is not None
     assert unclear.more > 12
 

@@ -311,8 +311,8 @@ def test_a_server_may_move_without_its_draws_being_paid_for_again(served) -> Non
 
 
 def test_bodies_are_json() -> None:
-    from mull.models.served.requests import Asked
+    from mull.models.served.requests import RequestTemplate
 
-    asked = Asked("/x", b'{"model":"m"', False, (), 0, "told")
+    asked = RequestTemplate("/x", b'{"model":"m"', False, (), 0, "told")
     assert json.loads(asked.body(3, 5)) == {"model": "m", "n": 3, "seed": 5}
     assert json.loads(asked.body(1, None)) == {"model": "m"}

@@ -14,7 +14,7 @@ from mull.errors import SandboxError
 from mull.programs.execute import box
 from mull.programs.executor import PythonExecutor
 from mull.run.calls import MeteredCalls
-from mull.sandbox import Call, Calls, Limits, Script, Status
+from mull.sandbox import Call, JobLimits, PythonCalls, Script, Status
 from mull.types import Trial
 from mull.verifiers.execute import GivenTests
 
@@ -89,15 +89,15 @@ async def test_a_program_that_sleeps_for_ever_fails() -> None:
 
 async def test_processes_of_a_program_count_together() -> None:
     forks = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
-    result = await (await box()).run(Script(forks, limits=Limits(total_cpu_seconds=0.8, wall_seconds=60)))
+    result = await (await box()).run(Script(forks, limits=JobLimits(total_cpu_seconds=0.8, wall_seconds=60)))
     assert result.status is Status.CPU
 
 
 async def test_what_is_never_let_run_to_its_end_has_no_result() -> None:
-    limits = Limits(wall_seconds=10, busy_factor=0.02)
+    limits = JobLimits(wall_seconds=10, busy_factor=0.02)
     for job in (
         Script("while True: pass", limits=limits),
-        Calls("def f():\n    while True: pass", (Call("f()"),), limits=limits),
+        PythonCalls("def f():\n    while True: pass", (Call("f()"),), limits=limits),
     ):
         with pytest.raises(SandboxError, match=r"the machine is too busy: in 0\.2 seconds"):
             await (await box()).run(job)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import hostile
 from mull import sandbox
 from mull.errors import NoSandboxError, UsageError
-from mull.sandbox import Call, Calls, Command, Level, Limits, Opaque, Return, Sandbox, Script, Status, values
+from mull.sandbox import Call, Command, JobLimits, Level, Opaque, PythonCalls, Return, Sandbox, Script, Status, values
 from mull.sandbox.bubblewrap import Bubblewrap
 from mull.sandbox.inside import kernel, seccomp
 from mull.sandbox.landlock import Landlock
@@ -54,12 +54,12 @@ async def test_programs_calls_and_commands(box: Sandbox) -> None:
         assert script.level is box.level
         setup = "seen = []\ndef f(x, k=1):\n    seen.append(x)\n    return {x: (len(seen), k * 1.5)}\n"
         calls = (Call("f", ("a",)), Call("f", ("b",), {"k": 3}), Call("f(1/0)"), Call("seen"), Call("f"))
-        apart = await box.run(Calls(setup, calls))
+        apart = await box.run(PythonCalls(setup, calls))
         assert [r.value for r in apart.returns[:2]] == [{"a": (1, 1.5)}, {"b": (1, 4.5)}]
         assert apart.returns[2] == Return(Status.FAILED, error="ZeroDivisionError: division by zero")
         assert apart.returns[3].value == []
         assert apart.returns[4].value.type == "builtins.function"
-        together = await box.run(Calls(setup, calls, isolated=False))
+        together = await box.run(PythonCalls(setup, calls, isolated=False))
         assert [r.value for r in together.returns[:2]] == [{"a": (1, 1.5)}, {"b": (2, 4.5)}]
         assert together.returns[3].value == ["a", "b"]
         shell = ("sh", "-c", "cat; echo $WHO >&2; echo new > out")
@@ -114,9 +114,11 @@ async def test_one_call_that_hangs_costs_no_other() -> None:
         "    if x == 5:\n        while True: pass\n    if x == 6: return bytearray(10**9)\n"
         "    if x == 7: sys.exit(0)\n    return x"
     )
-    limits = Limits(cpu_seconds=1, reply_bytes=1000, wall_seconds=60)
+    limits = JobLimits(cpu_seconds=1, reply_bytes=1000, wall_seconds=60)
     async with Bubblewrap() as box:
-        result = await box.run(Calls(setup, tuple(Call("f", (i,)) for i in range(9)), call_seconds=5, limits=limits))
+        result = await box.run(
+            PythonCalls(setup, tuple(Call("f", (i,)) for i in range(9)), call_seconds=5, limits=limits)
+        )
     assert result.status is Status.OK
     kinds = [r.status for r in result.returns]
     assert kinds[1:5] == [Status.WALL, Status.NO_REPLY, Status.SIGNAL, Status.OUTPUT]
@@ -127,10 +129,10 @@ async def test_one_call_that_hangs_costs_no_other() -> None:
 @needs_bubblewrap
 async def test_a_setup_that_fails_answers_nothing() -> None:
     async with Bubblewrap() as box:
-        result = await box.run(Calls("def f(x): return 1\nraise ValueError('no')", (Call("f", (1,)),)))
+        result = await box.run(PythonCalls("def f(x): return 1\nraise ValueError('no')", (Call("f", (1,)),)))
         assert (result.status, result.why) == (Status.FAILED, "setup: ValueError: no")
         assert result.returns == (Return(Status.NO_REPLY, error="setup: ValueError: no"),)
-        broken = await box.run(Calls("def f(:", (Call("f", (1,)),)))
+        broken = await box.run(PythonCalls("def f(:", (Call("f", (1,)),)))
         assert broken.returns[0].status is Status.NO_REPLY
         assert "SyntaxError" in broken.why
 
@@ -156,7 +158,8 @@ async def test_a_cancelled_run_leaves_nothing_behind() -> None:
         await box.run(Script(""))
         before = await settled()
         hang = Script(
-            f"import subprocess; print(1); subprocess.run(['sleep', '{hostile.MARK}'])", limits=Limits(wall_seconds=60)
+            f"import subprocess; print(1); subprocess.run(['sleep', '{hostile.MARK}'])",
+            limits=JobLimits(wall_seconds=60),
         )
         task = asyncio.create_task(box.run(hang))
         async with asyncio.timeout(30):
@@ -257,7 +260,7 @@ async def test_the_best_is_the_warm_one() -> None:
         (Script("", files={"/x": b""}), "relative name"),
         (Command(("true",), collect=("/etc/passwd",)), "relative name"),
         (Script("", files={"x": bytes(20 << 20)}), "larger than disk_bytes"),
-        (Script("", limits=Limits(wall_seconds=0)), "wall_seconds must be above 0"),
+        (Script("", limits=JobLimits(wall_seconds=0)), "wall_seconds must be above 0"),
         (Command(()), "argv is empty"),
     ],
 )
@@ -421,7 +424,7 @@ async def test_root_gives_up_being_root() -> None:
     """The boxes of root belong to a user without rights, seen from outside."""
     async with Bubblewrap() as box:
         look = Script(
-            f"import os; os.execv('/usr/bin/sleep', ['sleep', '{hostile.MARK}'])", limits=Limits(wall_seconds=60)
+            f"import os; os.execv('/usr/bin/sleep', ['sleep', '{hostile.MARK}'])", limits=JobLimits(wall_seconds=60)
         )
         task = asyncio.create_task(box.run(look))
         async with asyncio.timeout(30):

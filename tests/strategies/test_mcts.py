@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from mull import AnswerKind, Draw, Params, Problem, Prompt, Run
-from mull.strategies.mcts import AbMcts, Arm, Beta, Mcts, Node, uct
+from mull.strategies.mcts import AbMcts, Arm, Beta, Mcts, TreeNode, uct
 from mull.strategies.stepwise import Branch
 from mull.testing import LineModel, StubVerifier, solve
 
@@ -23,9 +23,9 @@ def run_of(model: LineModel, verifier: StubVerifier, max_tokens: int = 100) -> R
 
 
 def test_the_bound_by_hand() -> None:
-    root = Node(branch(), visits=10, total=5.0)
-    child = Node(branch(), root, visits=4, total=3.0)
-    unknown = Node(branch(), root)
+    root = TreeNode(branch(), visits=10, total=5.0)
+    child = TreeNode(branch(), root, visits=4, total=3.0)
+    unknown = TreeNode(branch(), root)
     assert uct(child, 1.0) == pytest.approx(0.75 + math.sqrt(math.log(10) / 4))
     assert uct(child, 0.0) == 0.75
     assert uct(unknown, 1.0) == pytest.approx(0.5 + math.sqrt(math.log(10)))
@@ -33,7 +33,7 @@ def test_the_bound_by_hand() -> None:
 
 def test_rewards_are_backed_up_to_the_root() -> None:
     search = Mcts(n=8, width=2)
-    root = Node(branch())
+    root = TreeNode(branch())
     steps = [branch(), branch()]
     for step, value in zip(steps, (0.25, None), strict=True):
         step.score = step.score.__class__(value)
@@ -123,7 +123,7 @@ def test_the_work_is_linear_in_the_nodes() -> None:
     for n in (200, 800):
         asked = 0
 
-        def bound(node: Node, explore: float) -> float:
+        def bound(node: TreeNode, explore: float) -> float:
             nonlocal asked
             asked += 1
             return uct(node, explore)

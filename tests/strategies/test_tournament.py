@@ -15,7 +15,7 @@ from mull import Budget, Cost, Draw, Finish, Pair, Params, Preference, Problem, 
 from mull.strategies.tournament import (
     League,
     Match,
-    Result,
+    MatchResult,
     Tournament,
     knockout_bound,
     knockout_failure,
@@ -245,6 +245,6 @@ def test_disagreeing_orders_are_a_tie_and_no_verdict_is_none() -> None:
     match = Match(0, 1, (True, False))
     both_first = result(match, [Preference(0.9), Preference(0.9)])
     assert (both_first.wins_a, both_first.wins_b) == (1.0, 1.0)
-    assert result(match, [Preference(0.9), Preference(0.1)]) == Result(match, 2.0, 0.0, 0)
-    assert result(match, [Preference(None), Preference(0.5)]) == Result(match, 0.5, 0.5, 1)
+    assert result(match, [Preference(0.9), Preference(0.1)]) == MatchResult(match, 2.0, 0.0, 0)
+    assert result(match, [Preference(None), Preference(0.5)]) == MatchResult(match, 0.5, 0.5, 1)
     assert {winner(both_first, random.Random(seed)) for seed in range(20)} == {0, 1}

@@ -204,8 +204,8 @@ def test_agreement_counts_only_steps_that_claim_something() -> None:
     assert labels_per_million([one], Cost(output_tokens=None)) is None
 
 
-def origin(**other: object) -> data.Origin:
-    return data.Origin(**{  # type: ignore[arg-type]
+def origin(**other: object) -> data.LabelOrigin:
+    return data.LabelOrigin(**{  # type: ignore[arg-type]
         "model": "nano@1", "tokenizer": "b2:1", "method": "omega", "task": "chain:ops=2", "separator": "\n", "seed": 0,
         **other,
     })  # fmt: skip

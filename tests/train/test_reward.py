@@ -26,7 +26,7 @@ from mull.train.calibration import auc, calibration_error, platt  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # transformers and trl warn of their own doings
 BASE = str(WEIGHTS / "nano")
-ORIGIN = data.Origin("nano@1", "b2:1", "omega", "sums", "\n", 0)
+ORIGIN = data.LabelOrigin("nano@1", "b2:1", "omega", "sums", "\n", 0)
 
 
 def solution(i: int, is_right: bool) -> Labelled:

@@ -15,7 +15,7 @@ from mull.errors import UsageError
 from mull.run.calls import MeteredCalls
 from mull.runtime.session import Binding, Session
 from mull.types import Finish, Problem, Prompt, Sample
-from mull.verifiers.reading import Asked, Reading, Rows, sigmoid, softmax
+from mull.verifiers.reading import Reading, RewardInput, Rows, sigmoid, softmax
 from mull.verifiers.reward import Inside, RewardModel
 
 torch = pytest.importorskip("torch")
@@ -43,7 +43,7 @@ class Embedded:
         self.tokenizer = Tokenizer.from_file(str(NANO / "tokenizer.json"))
         self.session = Session(NANO)
 
-    async def rows(self, asked: Asked, reading: Reading) -> Rows:
+    async def rows(self, asked: RewardInput, reading: Reading) -> Rows:
         ids = self.tokenizer.encode(f"{asked.head}{asked.body}", add_special_tokens=False).ids
         binding = Binding(self.session, self.session.cache(1, 512), 1, len(ids))
         binding.ids[0] = ids

@@ -14,7 +14,7 @@ import numpy as np
 
 from mull.advice.choice import choose
 from mull.advice.forecast import DEFAULT_NS, Forecast, forecasts, is_foretold
-from mull.advice.options import BASE, Advice, Facts, Given, Interval90, Measured, Option, Wish
+from mull.advice.options import BASE, Advice, Facts, Interval90, KnownModel, Option, PilotMeasured, Wish
 from mull.advice.pilot import Floats, Pilot
 from mull.advice.simulate import REPLICATES, RIGHT, Imagined, imagine
 from mull.errors import UsageError
@@ -33,8 +33,8 @@ def advise(
     pilots: Sequence[Pilot],
     wish: Wish | None = None,
     *,
-    measured: Mapping[str, Sequence[Measured]] | None = None,
-    given: Sequence[Given] = (),
+    measured: Mapping[str, Sequence[PilotMeasured]] | None = None,
+    given: Sequence[KnownModel] = (),
     ns: Sequence[int] = DEFAULT_NS,
     on: int | None = None,
     oracle: bool = False,
@@ -119,7 +119,7 @@ def _cost(pilot: Pilot, imagined: Imagined, forecast: Forecast) -> Cost:
     return Cost(**parts)  # type: ignore[arg-type]
 
 
-def _measured(seen: Measured, pilot: Pilot, imagined: Imagined, seed: int) -> Floats:
+def _measured(seen: PilotMeasured, pilot: Pilot, imagined: Imagined, seed: int) -> Floats:
     """The accuracy of a strategy that was run, in each replicate: its problems weighed as the pilot's are."""
     right = np.array([math.nan if c is None else float(c) for c in seen.correct])
     graded = ~np.isnan(right)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mull import spec
-from mull.advice.options import Advice, Facts, Option, Route, Verdict, Wish
+from mull.advice.options import Advice, Facts, Option, Recommendation, Route, Wish
 from mull.errors import UsageError
 from mull.run.needs import draws_of
 from mull.types import Scaling
@@ -50,7 +50,7 @@ def choose(options: Sequence[Option], base_model: str, wish: Wish, facts: Facts)
     shown = sorted(options, key=lambda one: (price(one, unit, wish), one.name))
     explained = [replace(one, why=why(one, base, unit)) for one in shown]
     by_name = {one.name: one for one in explained}
-    reasons = tuple(_reasons(facts)) if verdict is Verdict.DO_NOT or not meets else ()
+    reasons = tuple(_reasons(facts)) if verdict is Recommendation.DO_NOT or not meets else ()
     return Advice(
         verdict, route(by_name[taken.name], base, facts, ranked, wish, meets=meets), by_name[taken.name],
         by_name[base.name], tuple(explained), unit, facts, meets, more, reasons,
@@ -124,22 +124,22 @@ def _most_for_the_money(ranked: Sequence[Option], base: Option, facts: Facts, un
 
 def _verdict(
     taken: Option, base: Option, ranked: Sequence[Option], facts: Facts, *, is_target: bool
-) -> tuple[Verdict, int | None]:
+) -> tuple[Recommendation, int | None]:
     """The advice in a word, and how many problems it takes where data lack."""
     if facts.problems < LEAST_PROBLEMS:
-        return Verdict.MORE_DATA, max(30, LEAST_PROBLEMS)
+        return Recommendation.MORE_DATA, max(30, LEAST_PROBLEMS)
     if facts.draws < LEAST_DRAWS * facts.problems and facts.single < SOLVED:
-        return Verdict.MORE_DATA, facts.problems
+        return Recommendation.MORE_DATA, facts.problems
     if taken.model != base.model:
-        return Verdict.BIGGER, None
+        return Recommendation.BIGGER, None
     if not taken.is_base:
-        return Verdict.SCALE, None
+        return Recommendation.SCALE, None
     best = max(ranked, key=lambda one: one.gain)
     low, high = best.gain_ci90
     if not is_target and low <= 0 and high > MATTERS and facts.single < SOLVED:
         half = (high - low) / 2
-        return Verdict.MORE_DATA, math.ceil(facts.problems * (half / max(best.gain, TOLERANCE * 2)) ** 2)
-    return Verdict.DO_NOT, None
+        return Recommendation.MORE_DATA, math.ceil(facts.problems * (half / max(best.gain, TOLERANCE * 2)) ** 2)
+    return Recommendation.DO_NOT, None
 
 
 def route(

@@ -22,7 +22,7 @@ class Interval90(NamedTuple):
     high: float
 
 
-class Verdict(StrEnum):
+class Recommendation(StrEnum):
     """The advice in a word."""
 
     SCALE = "scale"
@@ -75,7 +75,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class PilotMeasured:
     """A strategy that was run on the pilot's problems: right or not on each (`None`: ungraded), and its mean cost.
 
     `yields`: where the pilot's draws foretell strategies of its kind, the forecast takes its place, which is surer.
@@ -88,7 +88,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class KnownModel:
     """One pass of a model whose accuracy is known from elsewhere."""
 
     model: str
@@ -157,7 +157,7 @@ class Advice:
     `more` is how many problems would settle it where data lack. `reasons` say why scaling does not help, if so.
     """
 
-    verdict: Verdict
+    verdict: Recommendation
     route: Route
     recommendation: Option
     base: Option

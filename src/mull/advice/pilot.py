@@ -41,7 +41,7 @@ SPLIT = 0.1
 """The share of problems with several right answers above which votes are not foretold."""
 
 
-class Price(NamedTuple):
+class PilotPrice(NamedTuple):
     """What the draws of a problem cost: the first with its prompt, each one more, and scoring one."""
 
     first: Cost = UNKNOWN
@@ -55,7 +55,7 @@ class Pilot:
 
     model: str
     problems: tuple[Recording, ...]
-    prices: tuple[Price, ...]
+    prices: tuple[PilotPrice, ...]
 
     def __post_init__(self) -> None:
         if not self.problems:

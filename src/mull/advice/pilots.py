@@ -12,8 +12,8 @@ from mull.errors import UsageError
 from mull.types import Budget, Cost, Finish, Params, Stopped
 
 if TYPE_CHECKING:
-    from mull.advice.options import Measured
-    from mull.advice.pilot import Pilot, Price
+    from mull.advice.options import PilotMeasured
+    from mull.advice.pilot import Pilot, PilotPrice
     from mull.bank.sql import SqlBank
     from mull.files.recording import Recording
     from mull.lab.grid import Cell
@@ -26,7 +26,7 @@ class Made(NamedTuple):
     """A pilot, the strategies that were run on its problems, and what making it cost."""
 
     pilot: Pilot
-    measured: list[Measured]
+    measured: list[PilotMeasured]
     spent: Cost
 
 
@@ -76,11 +76,11 @@ def make(
             f"{len(cells['draws']) - len(whole)} of {len(cells['draws'])} problems have no whole draw: raise "
             "--tokens, make the pilot smaller, or see why draws failed"
         )
-    from mull.advice.options import Measured
+    from mull.advice.options import PilotMeasured
     from mull.advice.pilot import Pilot
 
     measured = [
-        Measured(name, tuple(c.grade.correct for c in cells[name]), cost.mean([c.spent for c in cells[name]]))
+        PilotMeasured(name, tuple(c.grade.correct for c in cells[name]), cost.mean([c.spent for c in cells[name]]))
         for name in strategies
     ]
     problems, prices = zip(*(_drawn(cell, places) for places, cell in whole), strict=True)
@@ -96,28 +96,28 @@ def _whole(cell: Cell) -> list[int]:
     return whole
 
 
-def _drawn(cell: Cell, places: list[int]) -> tuple[Recording, Price]:
+def _drawn(cell: Cell, places: list[int]) -> tuple[Recording, PilotPrice]:
     """The draws of one problem at these places, and what they cost."""
-    from mull.advice.pilot import NOTHING, Price
+    from mull.advice.pilot import NOTHING, PilotPrice
     from mull.lab.grid import recorded
 
     samples, grades = [cell.outcome.candidates[i] for i in places], [cell.candidates[i] for i in places]
     scores = [cell.outcome.scores[i] for i in places] if cell.outcome.scores else []
     further = cost.mean([s.cost for s in samples[1:]]) if len(samples) > 1 else samples[0].cost
     scoring = cost.mean([score.cost + score.drawn for score in scores]) if scores else NOTHING
-    return recorded(cell.problem, samples, grades, scores), Price(samples[0].cost, further, scoring)
+    return recorded(cell.problem, samples, grades, scores), PilotPrice(samples[0].cost, further, scoring)
 
 
 def read(group: Group, usd: float | None) -> Made:
     """A pilot out of a file's group; `usd` is what one of its draws cost."""
-    from mull.advice.options import Measured
+    from mull.advice.options import PilotMeasured
     from mull.advice.pilot import Pilot
 
     problems = tuple(group.recordings)
     prices = tuple(_price(one, usd) for one in problems)
     ran = dict.fromkeys(name for one in problems for name in one.results)
     measured = [
-        Measured(
+        PilotMeasured(
             name, tuple(one.results[name].correct for one in problems),
             cost.mean([one.results[name].cost for one in problems]), yields=True,
         )
@@ -128,9 +128,9 @@ def read(group: Group, usd: float | None) -> Made:
     return Made(Pilot(group.name, problems, prices), measured, cost.total(spent))
 
 
-def _price(one: Recording, usd: float | None) -> Price:
+def _price(one: Recording, usd: float | None) -> PilotPrice:
     """What a recorded draw of a problem cost, as far as the file tells."""
-    from mull.advice.pilot import NOTHING, Price
+    from mull.advice.pilot import NOTHING, PilotPrice
 
     if not one.n:
         raise UsageError(f"problem {one.id} has no samples: advice needs draws")
@@ -143,4 +143,4 @@ def _price(one: Recording, usd: float | None) -> Price:
             paid = cost.mean([result.cost, *[NOTHING] * (one.n - 1)])
             each = Cost(1, paid.prompt_tokens, tokens, 0, paid.cached_tokens, paid.flops, paid.usd, paid.seconds)
             break
-    return Price(each, each)
+    return PilotPrice(each, each)

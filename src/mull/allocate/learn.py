@@ -23,7 +23,7 @@ from mull.allocate.difficulty import (
     logistic,
     ordinal_bins,
 )
-from mull.allocate.policy import STOP, UNITS, Bin, Evidence, Option, Origin, Plan, Policy, Step, greedy, hull
+from mull.allocate.policy import STOP, UNITS, Bin, BinOption, BinPlan, Evidence, Origin, Policy, Step, greedy, hull
 from mull.cost import PRICED_BY
 from mull.errors import UsageError
 from mull.files.recording import Recording
@@ -43,7 +43,7 @@ N_BUDGETS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class _OptionTable:
     """Problems by options: the first option is to stop after the look, where there is one.
 
     `costs` are with the look, `alone` those of each strategy without it, `all_costs` as `costs` in every unit.
@@ -122,7 +122,7 @@ def _check(lessons: Sequence[Recording], names: Sequence[str], pilot: int, bins:
             )
 
 
-def _table(lessons: Sequence[Recording], names: Sequence[str], pilot: int, unit: str) -> _Table:
+def _table(lessons: Sequence[Recording], names: Sequence[str], pilot: int, unit: str) -> _OptionTable:
     all_costs = {}
     for part in UNITS:
         rows = [[_look_cost(one, pilot, part), *(_cost(one, name, pilot, part) for name in names)] for one in lessons]
@@ -133,7 +133,7 @@ def _table(lessons: Sequence[Recording], names: Sequence[str], pilot: int, unit:
     costs = [[_spent(one.results[name].cost, unit) for name in names] for one in lessons]
     alone = [[_look_cost(one, pilot, unit), *row] for one, row in zip(lessons, costs, strict=True)]
     correct = np.array(right, dtype=np.float64)
-    return _Table([STOP, *names], pilot > 0, correct, all_costs[unit], np.array(alone), all_costs, shares, seen)
+    return _OptionTable([STOP, *names], pilot > 0, correct, all_costs[unit], np.array(alone), all_costs, shares, seen)
 
 
 def looks(lesson: Recording, n: int) -> list[Look]:
@@ -186,7 +186,7 @@ def _elected(lesson: Recording, pilot: int) -> bool:
     return next(c for look, c in zip(seen, lesson.correct, strict=False) if look.answer == winner)
 
 
-def _learned(table: _Table, rows: NDArray[np.intp], origin: Origin, pilot: int, bins: int, unit: str) -> Policy:
+def _learned(table: _OptionTable, rows: NDArray[np.intp], origin: Origin, pilot: int, bins: int, unit: str) -> Policy:
     """The policy of some of the problems."""
     difficulty = fit([table.seen[i] for i in rows], table.shares[rows])
     chances = [difficulty.predict(table.seen[i]) for i in rows]
@@ -200,12 +200,12 @@ def _learned(table: _Table, rows: NDArray[np.intp], origin: Origin, pilot: int, 
         steps = [front[k] for front, k in zip(fronts, at, strict=True)]
         cost = sum(w * step.cost for w, step in zip(weights, steps, strict=True))
         value = sum(w * step.value for w, step in zip(weights, steps, strict=True))
-        plans.append(Plan(cost, value, tuple(table.names[step.place] for step in steps)))
+        plans.append(BinPlan(cost, value, tuple(table.names[step.place] for step in steps)))
     made = [_bin(table, group, front) for group, front in zip(groups, fronts, strict=True)]
     return Policy(origin, unit, pilot, difficulty, edges(chances, bins), tuple(made), tuple(plans))
 
 
-def _smoothed(table: _Table, rows: NDArray[np.intp], chances: Sequence[float]) -> Floats:
+def _smoothed(table: _OptionTable, rows: NDArray[np.intp], chances: Sequence[float]) -> Floats:
     """What each option reaches on each of the problems, smooth over their difficulty: a logistic curve.
 
     Bins on their own would have a few dozen problems each, of which the best of twenty options looks better than it is.
@@ -217,7 +217,7 @@ def _smoothed(table: _Table, rows: NDArray[np.intp], chances: Sequence[float]) -
     return np.stack(columns, axis=1)
 
 
-def _front(table: _Table, group: NDArray[np.intp], values: Floats) -> list[Step]:
+def _front(table: _OptionTable, group: NDArray[np.intp], values: Floats) -> list[Step]:
     """The options of a bin that some price makes the best, each better than the one before by more than `WORTH`."""
     costs, places = table.costs[group].mean(axis=0), list(table.options)
     while True:
@@ -228,16 +228,16 @@ def _front(table: _Table, group: NDArray[np.intp], values: Floats) -> list[Step]
         places.remove(small[-1])
 
 
-def _mean_costs(table: _Table, group: NDArray[np.intp], place: int) -> dict[str, float | None]:
+def _mean_costs(table: _OptionTable, group: NDArray[np.intp], place: int) -> dict[str, float | None]:
     means = {unit: float(costs[group, place].mean()) for unit, costs in table.all_costs.items()}
     return {unit: None if math.isnan(mean) else mean for unit, mean in means.items()}
 
 
-def _bin(table: _Table, group: NDArray[np.intp], front: Sequence[Step]) -> Bin:
+def _bin(table: _OptionTable, group: NDArray[np.intp], front: Sequence[Step]) -> Bin:
     look, options = _mean_costs(table, group, 0), []
     for step in front:
         known = _mean_costs(table, group, step.place)
-        options.append(Option(table.names[step.place], step.value, known))
+        options.append(BinOption(table.names[step.place], step.value, known))
     return Bin(len(group), float(table.shares[group].mean()), look, tuple(options))
 
 
@@ -245,14 +245,14 @@ Fold = tuple[Policy, NDArray[np.intp], NDArray[np.intp]]
 """A policy, the problems it was learned on, and those that it is measured on."""
 
 
-def _calibration(table: _Table, folds: Sequence[Fold]) -> Calibration:
+def _calibration(table: _OptionTable, folds: Sequence[Fold]) -> Calibration:
     predicted = np.full(len(table.shares), np.nan)
     for policy, _, there in folds:
         predicted[there] = [policy.difficulty.predict(table.seen[i]) for i in there]
     return calibration(predicted, table.shares)
 
 
-def _evidence(table: _Table, folds: Sequence[Fold], budgets: Sequence[float]) -> list[Evidence]:
+def _evidence(table: _OptionTable, folds: Sequence[Fold], budgets: Sequence[float]) -> list[Evidence]:
     means, found = table.alone.mean(axis=0), []
     for budget in budgets:
         mine, uniform = [], []

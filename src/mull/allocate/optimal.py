@@ -17,7 +17,7 @@ LEAST_SEEN = 10
 
 
 @dataclass(frozen=True)
-class Policy:
+class StopPolicy:
     """Where to stop, for a vote over n draws at most.
 
     A state is the votes of the leader, those of the next, all votes and all draws: `stops[draws]` are the states
@@ -44,7 +44,7 @@ class Policy:
 
 
 @lru_cache
-def policy(prior: Prior, n: int, price: float, seed: int = 0) -> Policy:
+def policy(prior: Prior, n: int, price: float, seed: int = 0) -> StopPolicy:
     """The best stop for problems as the prior has them, by backward induction over simulated votes.
 
     What is made small is the mean of `price` times the draws and 1 where the answer is not one that the vote over
@@ -64,7 +64,7 @@ def policy(prior: Prior, n: int, price: float, seed: int = 0) -> Policy:
         value = np.where(stopped, losses[draws], value + price)
         used = np.where(stopped, draws, used)
         stops[draws] = _unpacked(different[is_stop], n)
-    return Policy(n, tuple(stops), float(used.mean()), float((value - price * (used - 1)).mean()))
+    return StopPolicy(n, tuple(stops), float(used.mean()), float((value - price * (used - 1)).mean()))
 
 
 def _states(answers: NDArray[np.int16]) -> tuple[Ints, Floats]:

@@ -41,7 +41,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class BinOption:
     """What a strategy reached in a bin, and its mean cost a problem in each unit, the first look counted."""
 
     strategy: str
@@ -59,11 +59,11 @@ class Bin:
     problems: int
     pass_at_1: float
     look: Mapping[str, float | None]
-    options: tuple[Option, ...]
+    options: tuple[BinOption, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BinPlan:
     """A strategy for each bin, the easiest first, and what they cost and reach on the mean over all problems."""
 
     cost: float
@@ -98,7 +98,7 @@ class Policy:
     difficulty: Difficulty
     edges: tuple[float, ...]
     bins: tuple[Bin, ...]
-    plans: tuple[Plan, ...]
+    plans: tuple[BinPlan, ...]
     calibration: Calibration | None = None
     evidence: tuple[Evidence, ...] = field(default=())
 
@@ -107,7 +107,7 @@ class Policy:
         chance = self.difficulty.predict(seen)
         return chance, bin_of(chance, self.edges)
 
-    def plan(self, mean: float | None = None) -> Plan:
+    def plan(self, mean: float | None = None) -> BinPlan:
         """The plan for a mean budget a problem, in `unit`; without one the most accurate plan.
 
         Raises `UsageError` for a budget that does not even pay for the look at a problem.
@@ -122,7 +122,7 @@ class Policy:
             )
         return self.plans[n - 1]
 
-    def choose(self, bin: int, left: Budget, mean: float | None = None) -> Option:
+    def choose(self, bin: int, left: Budget, mean: float | None = None) -> BinOption:
         """The option for a problem of this bin, of which `left` is still allowed after the look at it.
 
         It is the plan's, or where its mean cost is more than what is left, the most accurate that is not.
@@ -140,7 +140,7 @@ class Policy:
         return max(option.accuracy for option in self.bins[bin].options)
 
 
-def _fits(option: Option, look: Mapping[str, float | None], left: Budget) -> bool:
+def _fits(option: BinOption, look: Mapping[str, float | None], left: Budget) -> bool:
     """Whether the mean cost of an option beyond the look is within what is left."""
     for unit in UNITS:
         top, cost, looked = getattr(left, unit), option.cost.get(unit), look.get(unit)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.allocate.difficulty import FEATURES, QUESTION, Calibration, Difficulty
-from mull.allocate.policy import UNITS, Bin, Evidence, Option, Origin, Plan, Policy
+from mull.allocate.policy import UNITS, Bin, BinOption, BinPlan, Evidence, Origin, Policy
 from mull.errors import FileFormatError
 
 FORMAT, VERSION = "mull-policy", 1
@@ -96,7 +96,7 @@ def _policy(raw: Mapping[str, Any]) -> Policy:
         Bin(int(b["problems"]), float(b["pass_at_1"]), _costs(b["look"]), tuple(map(_option, b["options"])))
         for b in raw["bins"]
     ]
-    plans = [Plan(float(p["cost"]), float(p["accuracy"]), tuple(p["strategies"])) for p in raw["plans"]]
+    plans = [BinPlan(float(p["cost"]), float(p["accuracy"]), tuple(p["strategies"])) for p in raw["plans"]]
     calibrated = Calibration(**raw["calibration"]) if "calibration" in raw else None
     evidence = tuple(Evidence(**row) for row in raw.get("evidence", ()))
     return Policy(
@@ -120,8 +120,8 @@ def _costs(row: Mapping[str, Any]) -> dict[str, float | None]:
     return {unit: float(row[unit]) if unit in row else None for unit in UNITS}
 
 
-def _option(row: Mapping[str, Any]) -> Option:
-    return Option(str(row["strategy"]), float(row["accuracy"]), _costs(row))
+def _option(row: Mapping[str, Any]) -> BinOption:
+    return BinOption(str(row["strategy"]), float(row["accuracy"]), _costs(row))
 
 
 def _check(path: Path, policy: Policy) -> None:

@@ -34,7 +34,7 @@ from mull.files.columns import Layout
 from mull.types import Cost, Params
 
 if TYPE_CHECKING:
-    from mull.advice.options import Advice, Given, Option
+    from mull.advice.options import Advice, KnownModel, Option
     from mull.advice.pilots import Made, Size
 
 BANK_PROBLEMS = 1000
@@ -170,8 +170,8 @@ def _ns(text: str) -> list[int]:
     return ns
 
 
-def _given(name: str | None, accuracy: float | None, usd: float | None) -> list[Given]:
-    from mull.advice.options import Given
+def _given(name: str | None, accuracy: float | None, usd: float | None) -> list[KnownModel]:
+    from mull.advice.options import KnownModel
 
     if accuracy is None:
         if usd is not None:
@@ -181,7 +181,7 @@ def _given(name: str | None, accuracy: float | None, usd: float | None) -> list[
         return []
     if name is None or not 0 <= accuracy <= 1:
         raise UsageError("--bigger-accuracy is a share from 0 to 1, of the model that --bigger names")
-    return [Given(name, accuracy, Cost(1, None, None, 0, None, None, usd, None))]
+    return [KnownModel(name, accuracy, Cost(1, None, None, 0, None, None, usd, None))]
 
 
 def _make(

@@ -60,7 +60,7 @@ def source_at(
         return asyncio.run(sources.bank_source(bank, the_task, model_of(model, seed), params, seed, problems))
 
 
-class Draws(NamedTuple):
+class SourceDraws(NamedTuple):
     """The draws of a group by problem, and what the source says of where they are from."""
 
     recordings: Sequence[Recording]
@@ -78,13 +78,13 @@ def draws_of(
     layout: Layout = PLAIN,
     *,
     allow_unreadable: bool = False,
-) -> Mapping[str, Draws]:
+) -> Mapping[str, SourceDraws]:
     """The draws of a source, of the wanted groups only and in the order they were asked for."""
     from mull.lab import sources
 
     found = source_at(source, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
     found = wanted(found, group)
-    return {name: Draws(drawn, found.groups[name].about) for name, drawn in sources.draws(found).items()}
+    return {name: SourceDraws(drawn, found.groups[name].about) for name, drawn in sources.draws(found).items()}
 
 
 def wanted(source: Source, group: Sequence[str] | None) -> Source:

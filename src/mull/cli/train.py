@@ -104,7 +104,7 @@ def label(
     except* UsageError as errors:
         raise errors.exceptions[0] from None
     done = {problem.id: done[problem.id] for problem in chosen}  # in their order, whichever was ready first
-    origin = data.Origin(the_model.identity, _tokenizer(the_model), method, the_task.name, separator, seed)
+    origin = data.LabelOrigin(the_model.identity, _tokenizer(the_model), method, the_task.name, separator, seed)
     with out.open("w", encoding="utf-8") as file:
         data.write_line(file, data.header(origin))
         for problem_id, (labelled, cost) in done.items():

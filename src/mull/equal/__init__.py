@@ -4,7 +4,7 @@ What a model wrote is read by a parser of our own into exact arithmetic (`polyno
 what there is in microseconds. The rest goes to math-verify in a process that can be killed (`pool`, `worker`).
 """
 
-from mull.equal.pool import Verdict as Verdict
+from mull.equal.pool import Equality as Equality
 from mull.equal.reader import canonical as canonical
 from mull.equal.reader import read as read
 from mull.equal.votes import Answers as Answers

@@ -27,7 +27,7 @@ MISSING = (
 )
 
 
-class Verdict(NamedTuple):
+class Equality(NamedTuple):
     """Whether two answers are equal; `None` where that could not be decided, with the reason."""
 
     is_equal: bool | None
@@ -43,7 +43,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("math_verify") is not None
 
 
-class Worker:
+class EqualityWorker:
     """One process that answers questions about hostile text, one line of JSON each.
 
     It is a fresh interpreter and no copy of this process: it holds none of its memory, keys or open files.
@@ -103,7 +103,7 @@ class Worker:
                     pipe.close()
 
 
-class Pool:
+class WorkerPool:
     """Workers for whoever asks, from any thread; a question that cost one is not asked again."""
 
     def __init__(self, n: int = MAX_WORKERS, seconds: float = SECONDS) -> None:
@@ -111,18 +111,18 @@ class Pool:
         self.n_killed = 0
         self._free = threading.Semaphore(n)
         self._lock = threading.Lock()
-        self._idle: list[Worker] = []
+        self._idle: list[EqualityWorker] = []
         self._known: OrderedDict[tuple[str, ...], dict[str, Any]] = OrderedDict()
         self._has_warned = False
         self._owner = os.getpid()
 
-    def compare(self, a: str, b: str) -> Verdict:
+    def compare(self, a: str, b: str) -> Equality:
         """Whether two texts are equal."""
         first, second = sorted((a, b))
         if not self._can():
-            return Verdict(None, MISSING)
+            return Equality(None, MISSING)
         reply = self._ask({"do": "compare", "a": first, "b": second})
-        return Verdict(reply["is_equal"], reply["why"])
+        return Equality(reply["is_equal"], reply["why"])
 
     def size(self, text: str) -> float | None:
         """The absolute value of an expression, its letters replaced; `None` where it cannot be read or has none."""
@@ -166,13 +166,13 @@ class Pool:
                 self._known.popitem(last=False)
         return reply
 
-    def _worker(self) -> Worker:
+    def _worker(self) -> EqualityWorker:
         with self._lock:
             if self._owner != os.getpid():  # a forked copy: the workers are the parent's
                 self._idle, self._owner = [], os.getpid()
             if self._idle:
                 return self._idle.pop()
-        return Worker()
+        return EqualityWorker()
 
     def close(self) -> None:
         """Ends the workers that wait."""
@@ -182,6 +182,6 @@ class Pool:
             worker.kill()
 
 
-POOL = Pool()
+POOL = WorkerPool()
 """The workers of this process; none is started before it is needed."""
 atexit.register(POOL.close)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from mull.equal.fingerprints import fingerprints
 from mull.equal.forms import CLOSE_DIGITS, Form, decimals
-from mull.equal.pool import POOL, Verdict, is_installed
+from mull.equal.pool import POOL, Equality, is_installed
 from mull.equal.reader import canonical, read
 from mull.equal.sameness import integral, same, with_letters
 
@@ -151,22 +151,22 @@ def near(sizes: Sequence[tuple[float, int]], wanted: Sequence[float]) -> Iterabl
         yield from (i for _, i in sizes[low : min(high, low + 8 * MAX_RIVALS)])
 
 
-async def compare(a: str, b: str) -> Verdict:
+async def compare(a: str, b: str) -> Equality:
     """`compare_now` that lets others work while a worker thinks."""
     quick = _quick(a, b)
     return quick if quick is not None else await asyncio.to_thread(compare_now, a, b)
 
 
-def compare_now(a: str, b: str) -> Verdict:
+def compare_now(a: str, b: str) -> Equality:
     """Whether two answers are mathematically equal: by our own arithmetic, else by math-verify in a worker."""
     quick = _quick(a, b)
     return quick if quick is not None else POOL.compare(canonical(a) or "", canonical(b) or "")
 
 
-def _quick(a: str, b: str) -> Verdict | None:
+def _quick(a: str, b: str) -> Equality | None:
     """The verdict of our own arithmetic; `None` where a worker is needed."""
     one, other = read(a), read(b)
     if one is None or other is None:
-        return Verdict(False, f"{(a if one is None else b)[:60]!r} is no answer")
+        return Equality(False, f"{(a if one is None else b)[:60]!r} is no answer")
     verdict = same(one, other, lambda x, y: None)
-    return None if verdict is None else Verdict(verdict)
+    return None if verdict is None else Equality(verdict)

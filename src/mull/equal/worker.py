@@ -30,17 +30,17 @@ _HARMLESS = re.compile(r"[A-Za-z0-9\\{}()\[\]^_+\-*/=<>|,.:;!%&\s']*")
 _HUGE = re.compile(r"\d{5,}\}?\s*!|\^\s*\{?\s*-?\d{4,}|!\s*!|__|(?:\^[^^]*){4,}|\d{60,}")
 
 
-class Refused(Exception):
+class Incomparable(Exception):
     """Too large, or of no kind that can be compared here."""
 
 
 def expression(text: str) -> Any:
-    """A text as a sympy expression: by our own reader where that can, else by math-verify. Raises `Refused`."""
+    """A text as a sympy expression: by our own reader where that can, else by math-verify. Raises `Incomparable`."""
     form = read(text)
     if form is not None and form.kind in ("value", "relation"):
         return of_poly(form.value)
     if form is not None and form.kind != "hard":
-        raise Refused("of different kinds")
+        raise Incomparable("of different kinds")
     return of_latex(text)
 
 
@@ -49,11 +49,11 @@ def of_latex(text: str) -> Any:
     import sympy
 
     if len(text) > MAX_HARD or not _HARMLESS.fullmatch(text) or _HUGE.search(text) or text.count("{") > 30:
-        raise Refused("too long or too large to be read")
+        raise Incomparable("too long or too large to be read")
     config = [math_verify.LatexExtractionConfig()]
     found = math_verify.parse(f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=None)
     if not found or not isinstance(found[0], sympy.Expr):
-        raise Refused("math-verify cannot read it")
+        raise Incomparable("math-verify cannot read it")
     return found[0].doit()
 
 
@@ -81,14 +81,14 @@ def of_gen(gen: Gen) -> Any:
     if gen.function == "pow":
         base, exponent = gen.args
         if exponent.is_constant and is_huge(exponent):
-            raise Refused("an exponent that is too large")
+            raise Incomparable("an exponent that is too large")
         return of_poly(base) ** of_poly(exponent)
     if gen.function in ("factorial", "binom"):
         sizes = [constant_size(arg) for arg in gen.args]
         if any(
             arg.is_constant and (size is None or size > MAX_EXPONENT) for arg, size in zip(gen.args, sizes, strict=True)
         ):
-            raise Refused("a factorial that is too large")
+            raise Incomparable("a factorial that is too large")
     names = {"abs": "Abs", "ceil": "ceiling", "binom": "binomial"}
     args = [of_poly(arg) for arg in gen.args]
     return args[0] if gen.function == "sum" else getattr(sympy, names.get(gen.function, gen.function))(*args)
@@ -156,10 +156,10 @@ def answer(question: dict[str, str]) -> dict[str, Any]:
             return {"size": abs(complex(sympy.N(x.subs(points(sorted(x.free_symbols, key=str))[0]), 50)))}
         one, other = read(question["a"]), read(question["b"])
         if one is None or other is None:
-            raise Refused("no answer")
+            raise Incomparable("no answer")
         found = same(one, other, decide)
         return {"is_equal": found, "why": "" if found is not None else "neither proved equal nor seen to differ"}
-    except Refused as error:
+    except Incomparable as error:
         why = str(error)
     except Exception as error:  # noqa: BLE001 - sympy raises anything on hostile text; this process is the fence
         why = f"math-verify failed with {type(error).__name__}"

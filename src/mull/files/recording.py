@@ -66,7 +66,7 @@ class Result:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Counts(NamedTuple):
+class DrawCounts(NamedTuple):
     """How many draws there are and how many of them are right, where nothing else is known of them."""
 
     n: int
@@ -92,7 +92,7 @@ class Recording:
     answers: tuple[str | None, ...] = ()
     kind: AnswerKind | Kind = AnswerKind.TEXT
     results: Mapping[str, Result] = field(default_factory=dict)
-    counts: Counts | None = None
+    counts: DrawCounts | None = None
     group: str | None = None
     strategy: str | None = None
     line: int | None = None
@@ -142,7 +142,7 @@ ABOUT = ("feedback", "data_date", "model_cutoff")
 
 def of_counts(id: str, n: int, n_correct: int) -> Recording:
     """A problem of whose draws only the number is known, and how many of them are right."""
-    return Recording(id, counts=Counts(n, n_correct))
+    return Recording(id, counts=DrawCounts(n, n_correct))
 
 
 def of_columns(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
-from mull.files.recording import ABOUT, Counts, RecordedSample, Result
+from mull.files.recording import ABOUT, DrawCounts, RecordedSample, Result
 from mull.types import Cost
 
 VERDICTS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
@@ -92,7 +92,7 @@ def text_of(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else str(value)
 
 
-def counts_of(path: Path, line: int, row: Mapping[str, Any]) -> Counts | None:
+def counts_of(path: Path, line: int, row: Mapping[str, Any]) -> DrawCounts | None:
     """How many samples there are and are correct, where a row tells nothing but these."""
     if "n_samples" not in row or "n_correct" not in row:
         return None
@@ -102,7 +102,7 @@ def counts_of(path: Path, line: int, row: Mapping[str, Any]) -> Counts | None:
         raise FileFormatError(path, line, "n_samples and n_correct must be whole numbers") from None
     if not 0 <= n_correct <= n or n < 1:
         raise FileFormatError(path, line, f"{n_correct} correct of {n} samples cannot be")
-    return Counts(n, n_correct)
+    return DrawCounts(n, n_correct)
 
 
 def about_of(path: Path, line: int, row: Mapping[str, Any], sweep: Mapping[str, Any]) -> Mapping[str, str]:

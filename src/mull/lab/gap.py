@@ -71,7 +71,7 @@ class Ceiling:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class DifficultyBin:
     """Problems of like difficulty: binned by one half of their draws, measured on the other half."""
 
     problems: int
@@ -81,7 +81,7 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class LengthStats:
     """How much the length of a reply varies for one and the same prompt, and what length says about correctness.
 
     `mean`, `sd` and `p95` are means over problems of what each problem's draws show; `sd_when_solved` is that of
@@ -99,7 +99,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ScalingLimits:
     """What scaling cannot be expected to do here, one field for each known limit (arXiv 2504.00294).
 
     `bins` from easy to hard. `never_solved` of the problems have no correct draw: their true rate is below
@@ -112,8 +112,8 @@ class Limits:
 
     accuracy: float
     accuracy_ci95: Interval
-    bins: tuple[Bin, ...]
-    tokens: Tokens | None
+    bins: tuple[DifficultyBin, ...]
+    tokens: LengthStats | None
     losses: tuple[Loss, ...]
     ceiling: Ceiling | None
     never_solved: int
@@ -128,7 +128,7 @@ class Limits:
     data_date: str | None = None
     model_cutoff: str | None = None
 
-    def told(self, about: Mapping[str, str]) -> Limits:
+    def told(self, about: Mapping[str, str]) -> ScalingLimits:
         """With what a source says of where its problems and draws are from (`cases.ABOUT`)."""
         feedback, date, cutoff = (about.get(name) for name in ("feedback", "data_date", "model_cutoff"))
         return replace(self, feedback=feedback, data_date=date, model_cutoff=cutoff)
@@ -138,7 +138,7 @@ class Measurement(NamedTuple):
     """The curves of a group of problems, what they say about scaling, and each problem's own [problems, ks]."""
 
     curves: Curves
-    limits: Limits
+    limits: ScalingLimits
     ks: list[int]
     values: dict[str, Floats]
 
@@ -150,14 +150,16 @@ def measure(recordings: Sequence[Recording], ks: Sequence[int] | None = None, se
     return Measurement(summarise(recordings, ks, values, seed), limits(recordings, ks, values, seed), ks, values)
 
 
-def limits(recordings: Sequence[Recording], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0) -> Limits:
+def limits(
+    recordings: Sequence[Recording], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0
+) -> ScalingLimits:
     """All that draws say about what scaling cannot do; `values` are those of `by_problem`."""
     rates = np.array([one.n_correct / one.n for one in recordings])
     failed = [one for one in recordings if one.n_correct == 0]
     modes = [wrong for one in recordings if (wrong := mode_is_wrong(one)) is not None]
     answers = {a for one in recordings for a in one.answers if a is not None}
     worst = values["worst"][:, -1]
-    return Limits(
+    return ScalingLimits(
         float(rates.mean()),
         bootstrap(rates, seed, SHARE),
         bins(recordings, seed),
@@ -283,7 +285,7 @@ def difficulty_bins(recordings: Sequence[Recording], seed: int = 0) -> list[list
     return [part.tolist() for part in np.array_split(np.array(order), N_BINS)]
 
 
-def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[Bin, ...]:
+def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[DifficultyBin, ...]:
     """What the odd-numbered draws show in each bin of difficulty. Empty without single draws or with fewer than two."""
     if any(len(p.correct) < 2 for p in recordings):
         return ()
@@ -294,7 +296,7 @@ def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[Bin, ...]:
         values = by_problem(odd, [n], seed)
         votes = values.get("majority")
         made.append(
-            Bin(
+            DifficultyBin(
                 len(odd),
                 float(np.mean([p.n_correct / p.n for p in odd])),
                 None if votes is None else float(votes.mean()),
@@ -304,7 +306,7 @@ def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[Bin, ...]:
     return tuple(made)
 
 
-def tokens(recordings: Iterable[Recording], seed: int = 0) -> Tokens | None:
+def tokens(recordings: Iterable[Recording], seed: int = 0) -> LengthStats | None:
     """How costs vary for one prompt; `None` where the draws of no problem have known lengths."""
     known = []
     for one in recordings:
@@ -315,7 +317,7 @@ def tokens(recordings: Iterable[Recording], seed: int = 0) -> Tokens | None:
         return None
     solved = [float(t.std(ddof=1)) for t, c in known if c.all()]
     related = [float(np.corrcoef(t, c)[0, 1]) for t, c in known if 0 < c.sum() < len(c) and t.std() > 0]
-    return Tokens(
+    return LengthStats(
         float(np.mean([t.mean() for t, _ in known])),
         float(np.mean([t.std(ddof=1) for t, _ in known])),
         float(np.mean([np.quantile(t, 0.95) for t, _ in known])),

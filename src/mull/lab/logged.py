@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mull.errors import FileFormatError
 from mull.files.logs.base import CONVERT, Log
-from mull.files.recording import Counts, Recording
+from mull.files.recording import DrawCounts, Recording
 from mull.lab.recorded import Group, Source, source_of
 from mull.replies.answers import extract
 
@@ -84,5 +84,5 @@ def _counted(recording: Recording) -> Recording:
     """The recording as it is, or as counts alone where the log counts other draws as right."""
     if recording.n_right is None or recording.n_right == recording.n_correct:
         return recording
-    counts = Counts(recording.n, recording.n_right)
+    counts = DrawCounts(recording.n, recording.n_right)
     return replace(recording, samples=(), answers=(), counts=counts)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mull import cost, spec
 from mull.files.recording import Recording
-from mull.lab.gap import Limits, Measurement, measure
+from mull.lab.gap import Measurement, ScalingLimits, measure
 from mull.lab.metrics import Curves
 from mull.lab.recorded import Group
 from mull.stats import frontier
@@ -48,7 +48,7 @@ class Study:
 
     group: Group
     curves: Curves | None
-    limits: Limits | None
+    limits: ScalingLimits | None
     strategies: list[Measured]
 
     @property

@@ -79,7 +79,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class BudgetRow:
     """One budget; `gain` is its accuracy minus that of the budget before it, on the same problems.
 
     `mended` and `broken` are the problems that were wrong at the budget before and are right now, and the reverse; both
@@ -109,7 +109,7 @@ class Thinking:
 
     name: str
     unit: str
-    budgets: list[Budget]
+    budgets: list[BudgetRow]
     control: float | None
     scaling: float | None
     scaling_ci95: Interval | None
@@ -156,7 +156,7 @@ def _taken_apart(strategy: str) -> tuple[str, dict[str, str]]:
     return name, {option: value for option, _, value in parts}
 
 
-class _Run(NamedTuple):
+class _BudgetRun(NamedTuple):
     """A budget on the problems that all budgets of its method were graded on."""
 
     strategy: str
@@ -180,7 +180,7 @@ def _thinking(method: str, names: Sequence[str], recordings: Sequence[Recording]
     results = {name: [one.results[name] for one in graded] for name in names}
     unit, lengths = _lengths(method, results)
     runs = [
-        _Run(name, np.array(lengths[name]), np.array([t.correct is True for t in rows], dtype=float), rows)
+        _BudgetRun(name, np.array(lengths[name]), np.array([t.correct is True for t in rows], dtype=float), rows)
         for name, rows in results.items()
     ]
     runs.sort(key=lambda run: float(run.tokens.mean()))
@@ -218,7 +218,7 @@ def _lengths(method: str, results: Mapping[str, Sequence[Result]]) -> tuple[str,
     raise UsageError(f"the outcomes of {method} do not say how many tokens they took")
 
 
-def _budget(before: _Run | None, run: _Run, seed: int) -> Budget:
+def _budget(before: _BudgetRun | None, run: _BudgetRun, seed: int) -> BudgetRow:
     n = len(run.correct)
     gain = mended = broken = None
     if before is not None:
@@ -227,12 +227,12 @@ def _budget(before: _Run | None, run: _Run, seed: int) -> Budget:
             mended = int((run.correct > before.correct).sum())
             broken = int((run.correct < before.correct).sum())
     interval = wilson(int(run.correct.sum()), n)
-    return Budget(
+    return BudgetRow(
         run.strategy, run.point.cost, run.point.value, interval, n, _control(run), gain, mended, broken
     )  # fmt: skip
 
 
-def _control(run: _Run) -> float | None:
+def _control(run: _BudgetRun) -> float | None:
     """The share of outcomes that did all that the budget asks for: token limits, and rounds of thinking on."""
     _, options = _taken_apart(run.strategy)
     asked = {name: float(options[name]) for name in BUDGETS if name in options}
@@ -245,7 +245,7 @@ def _control(run: _Run) -> float | None:
     return sum(kept) / len(kept)
 
 
-def _chains(runs: Sequence[_Run]) -> list[list[Round]]:
+def _chains(runs: Sequence[_BudgetRun]) -> list[list[Round]]:
     """Each problem's chain, as it stood at each budget; none without two budgets of one chain."""
     one = [run for run in runs if is_of_one_chain(run.strategy)]
     if len(one) < 2:
@@ -256,7 +256,7 @@ def _chains(runs: Sequence[_Run]) -> list[list[Round]]:
     ]  # fmt: skip
 
 
-def _slopes(runs: Sequence[_Run], seed: int) -> Interval | None:
+def _slopes(runs: Sequence[_BudgetRun], seed: int) -> Interval | None:
     """The interval of `scaling` over problems; `None` where too many resamples have no slope."""
     tokens, correct = np.array([run.tokens for run in runs]).T, np.array([run.correct for run in runs]).T
     found = []

@@ -37,7 +37,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class VoteAccuracy:
     """The accuracy of a vote with its 95 % interval over problems."""
 
     accuracy: float
@@ -55,9 +55,9 @@ class Weights:
     members: tuple[Member, ...]
     wrong: float
     problems: int
-    weighted: Figure
-    alike: Figure
-    best: Figure
+    weighted: VoteAccuracy
+    alike: VoteAccuracy
+    best: VoteAccuracy
 
     @property
     def spec(self) -> str:
@@ -139,5 +139,5 @@ def learn(rows: Sequence[Row], seed: int = 0) -> Weights:
     if not any(member.weight for member in members):
         raise UsageError("no member is right more often than a guess: an ensemble of them is worth nothing")
     alike = [vote(row, dict.fromkeys(row, 1.0)) for row in rows]
-    figures = (Figure(float(np.mean(v)), bootstrap(v, seed, SHARE)) for v in (weighted, alike, best))
+    figures = (VoteAccuracy(float(np.mean(v)), bootstrap(v, seed, SHARE)) for v in (weighted, alike, best))
     return Weights(members, wrong_answers(rows), len(rows), *figures)

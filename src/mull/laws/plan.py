@@ -14,7 +14,7 @@ FIRST_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class Allocation:
     """Draws to make on each problem, shape [problems]. What is left of the budget could not be shared out evenly.
 
     Counts from such a plan have unequal n: fit them by likelihood, since an average of pass@k over problems is biased
@@ -30,7 +30,7 @@ def rest_of(made: int, share: float = FIRST_SHARE) -> int:
     return round(made * (1.0 - share) / share)
 
 
-def second_stage(n: ArrayLike, c: ArrayLike, budget: int) -> Plan:
+def second_stage(n: ArrayLike, c: ArrayLike, budget: int) -> Allocation:
     """All further draws on the problems without a success, so that their numbers of draws come out level.
 
     Where every problem has a success nothing is spent: more draws would not raise coverage. `n` and `c` are
@@ -42,7 +42,7 @@ def second_stage(n: ArrayLike, c: ArrayLike, budget: int) -> Plan:
     draws = np.zeros(made.shape, dtype=np.int64)
     unsolved = np.nonzero(right == 0)[0]
     if not len(unsolved):
-        return Plan(draws, budget)
+        return Allocation(draws, budget)
     # The level that a budget fills unequal columns to: find how many columns it reaches.
     order = unsolved[np.argsort(made[unsolved], kind="stable")]
     heights = made[order]
@@ -51,7 +51,7 @@ def second_stage(n: ArrayLike, c: ArrayLike, budget: int) -> Plan:
     level, rest = divmod(budget + int(heights[:reached].sum()), reached)
     draws[order[:reached]] = level - heights[:reached]
     draws[order[:rest]] += 1
-    return Plan(draws, 0)
+    return Allocation(draws, 0)
 
 
 def variance_weights(p: ArrayLike, k: int) -> Floats:

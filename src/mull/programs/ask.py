@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mull.replies.programs import Asked, asked
+from mull.replies.programs import ProgramAsked, asked
 from mull.types import Problem, Prompt
 
 MAX_SHOWN = 500
@@ -47,7 +47,7 @@ def separate(problem: Problem, first: str, second: str, n: int) -> Prompt:
     )
 
 
-def _form(what: Asked) -> str:
+def _form(what: ProgramAsked) -> str:
     if what.entry_point:
         return f": one a line, each a call of the form `{what.entry_point}(...)`."
     return ", each in a fence that begins with ```input."

@@ -12,15 +12,27 @@ from importlib import resources
 from typing import Any, Literal, NamedTuple
 
 from mull import sandbox
-from mull.sandbox import Call, Calls, Level, LevelName, Limits, Opaque, Result, Return, Sandbox, Script, Status
+from mull.sandbox import (
+    Call,
+    JobLimits,
+    JobResult,
+    Level,
+    LevelName,
+    Opaque,
+    PythonCalls,
+    Return,
+    Sandbox,
+    Script,
+    Status,
+)
 
 MAX_BITS = 10_000
 """Longer whole numbers are shown in hexadecimal: Python writes no decimal ones."""
 MAX_ROUNDS = 4
 """Passes over a test whose calls depend on the answers to its earlier ones."""
-LIMITS = Limits(cpu_seconds=4.0, wall_seconds=20.0, memory_bytes=1 << 30, total_cpu_seconds=4.0)
+LIMITS = JobLimits(cpu_seconds=4.0, wall_seconds=20.0, memory_bytes=1 << 30, total_cpu_seconds=4.0)
 """For one program on all its tests. What it may sleep is generous; processor time is not."""
-TESTER_LIMITS = Limits(cpu_seconds=10.0, wall_seconds=60.0, memory_bytes=1 << 30, reply_bytes=16 << 20)
+TESTER_LIMITS = JobLimits(cpu_seconds=10.0, wall_seconds=60.0, memory_bytes=1 << 30, reply_bytes=16 << 20)
 
 
 Apart = Literal["isolated", "restarted", "shared"]
@@ -41,7 +53,7 @@ class Suite:
     setup: str = ""
 
 
-class Verdict(NamedTuple):
+class TestVerdict(NamedTuple):
     """What came of a program on one test.
 
     `passed` is `None` where that could not be decided: the test is broken, or asks for other things each time.
@@ -63,7 +75,7 @@ class Output(NamedTuple):
     error: str = ""
 
 
-class Claim(NamedTuple):
+class Comparison(NamedTuple):
     """A comparison in a test that needs nothing but one value of the program."""
 
     line: int
@@ -74,7 +86,7 @@ class Claim(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TestPlan:
     """What a test asks of a program, as far as one can tell without one.
 
     `claims` decide the test by themselves; `None` where it has to be run again with the answers. `fixed` are the
@@ -82,7 +94,7 @@ class Plan:
     """
 
     needs: tuple[str, ...] = ()
-    claims: tuple[Claim, ...] | None = None
+    claims: tuple[Comparison, ...] | None = None
     fixed: tuple[tuple[int, bool], ...] = ()
     broken: str = ""
 
@@ -124,31 +136,31 @@ class Bench:
     """Runs programs on one suite of tests. What the tests ask for is found once, for all programs."""
 
     suite: Suite
-    limits: Limits = LIMITS
+    limits: JobLimits = LIMITS
     call_seconds: float = 5.0
     seed: int = 0
     isolation: LevelName = "namespaces"
-    _plans: asyncio.Task[list[Plan]] | None = field(default=None, init=False, repr=False)
+    _plans: asyncio.Task[list[TestPlan]] | None = field(default=None, init=False, repr=False)
 
-    async def plans(self) -> list[Plan]:
+    async def plans(self) -> list[TestPlan]:
         """What each test asks for."""
         if self._plans is None or self._plans.get_loop() is not asyncio.get_running_loop():
             self._plans = asyncio.create_task(self._look())
         return await asyncio.shield(self._plans)
 
-    async def _look(self) -> list[Plan]:
+    async def _look(self) -> list[TestPlan]:
         found = await self._passes(range(len(self.suite.tests)), {})
-        return [plan if isinstance(plan, Plan) else _plan(plan) for plan in found]
+        return [plan if isinstance(plan, TestPlan) else _plan(plan) for plan in found]
 
     async def broken(self) -> dict[int, str]:
         """The places of tests that make no sense by themselves, and why."""
         return {i: plan.broken for i, plan in enumerate(await self.plans()) if plan.broken}
 
-    async def run(self, program: str, apart: Apart = "isolated") -> list[Verdict]:
+    async def run(self, program: str, apart: Apart = "isolated") -> list[TestVerdict]:
         """One verdict a test. Raises `SandboxError` where the box failed."""
         plans = await self.plans()
         answers: dict[str, list[tuple[str, Any]]] = {}
-        verdicts: dict[int, Verdict] = {i: Verdict(None, p.broken) for i, p in enumerate(plans) if p.broken}
+        verdicts: dict[int, TestVerdict] = {i: TestVerdict(None, p.broken) for i, p in enumerate(plans) if p.broken}
         needs = {i: list(plan.needs) for i, plan in enumerate(plans) if i not in verdicts}
         for _ in range(MAX_ROUNDS):
             await self._answer(program, needs.values(), answers, apart)
@@ -161,16 +173,16 @@ class Bench:
             if not again:
                 break
             for i, told in zip(again, await self._passes(again, answers), strict=True):
-                if isinstance(told, Plan):
-                    verdicts[i] = Verdict(None, told.broken)
+                if isinstance(told, TestPlan):
+                    verdicts[i] = TestVerdict(None, told.broken)
                 elif told["broken"]:
-                    verdicts[i] = Verdict(None, told["broken"])
+                    verdicts[i] = TestVerdict(None, told["broken"])
                 elif told["needs"]:
                     needs[i] = told["needs"]
                 else:
                     verdicts[i] = _summary([(line, ok, why) for line, ok, why in told["results"]])
         for i in needs:
-            verdicts[i] = Verdict(None, "it asks for other calls each time it is run")
+            verdicts[i] = TestVerdict(None, "it asks for other calls each time it is run")
         return [verdicts[i] for i in range(len(plans))]
 
     async def _answer(self, program: str, needs: Any, answers: dict[str, list[tuple[str, Any]]], apart: Apart) -> None:
@@ -186,24 +198,24 @@ class Bench:
             answers.setdefault(source, []).append(_told(value))
 
     async def _passes(self, places: Sequence[int], answers: Mapping[str, Any]) -> list[Any]:
-        """One pass over each of these tests, with what the program answered; a `Plan` for one that ended badly."""
+        """One pass over each of these tests, with what the program answered; a `TestPlan` for one that ended badly."""
         suite = self.suite
         calls = tuple(
             Call("run_test", (suite.prelude, suite.tests[i], suite.entry_point, answers, self.seed)) for i in places
         )
-        job = Calls(_source("tester.py"), calls, call_seconds=10.0, limits=TESTER_LIMITS)
+        job = PythonCalls(_source("tester.py"), calls, call_seconds=10.0, limits=TESTER_LIMITS)
         result = await (await box(self.isolation)).run(job)
         if result.status is not Status.OK:
-            return [Plan(broken=f"the tests could not be run: {result.status}")] * len(places)
-        return [r.value if r.status is Status.OK else Plan(broken=r.error or r.status) for r in result.returns]
+            return [TestPlan(broken=f"the tests could not be run: {result.status}")] * len(places)
+        return [r.value if r.status is Status.OK else TestPlan(broken=r.error or r.status) for r in result.returns]
 
 
-def _plan(told: dict[str, Any]) -> Plan:
-    claims = tuple(Claim(*claim) for claim in told["claims"])
+def _plan(told: dict[str, Any]) -> TestPlan:
+    claims = tuple(Comparison(*claim) for claim in told["claims"])
     # Only where every value that was asked for went straight into a comparison do these decide the test.
     is_decided = len(claims) == len(told["needs"]) and len(claims) > 0
     fixed = tuple((line, ok) for line, ok, _ in told["results"])
-    return Plan(tuple(told["needs"]), claims if is_decided else None, fixed, told["broken"])
+    return TestPlan(tuple(told["needs"]), claims if is_decided else None, fixed, told["broken"])
 
 
 def _told(value: Return) -> tuple[str, Any]:
@@ -254,7 +266,7 @@ def _is_marked(value: Any) -> bool:
     return any(isinstance(part, tuple) and len(part) == 2 and str(part[0])[:1] == "\0" for part in _parts(value))
 
 
-def _decide(claims: Sequence[Claim], fixed: Sequence[tuple[int, bool]], answers: Mapping[str, Any]) -> Verdict:
+def _decide(claims: Sequence[Comparison], fixed: Sequence[tuple[int, bool]], answers: Mapping[str, Any]) -> TestVerdict:
     """The verdict on a test that is nothing but comparisons with one value each."""
     results = [(line, ok, "" if ok else "the assertion is false") for line, ok in fixed]
     for claim in claims:
@@ -283,21 +295,21 @@ def _holds(operation: str, value: Any, other: Any) -> bool:
         return False
 
 
-def _summary(results: Sequence[tuple[int, bool, str]]) -> Verdict:
+def _summary(results: Sequence[tuple[int, bool, str]]) -> TestVerdict:
     """All that was seen of one test, put together by line."""
     lines: dict[int, bool] = {}
     for line, ok, _ in results:
         lines[line] = lines.get(line, True) and ok
     ordered = tuple(ok for _, ok in sorted(lines.items()))
     first = min(((line, why) for line, ok, why in results if not ok), default=None)
-    return Verdict(all(ordered), "" if first is None else f"line {first[0]}: {first[1]}", ordered)
+    return TestVerdict(all(ordered), "" if first is None else f"line {first[0]}: {first[1]}", ordered)
 
 
 async def evaluate(
     suite: Suite,
     program: str,
     expressions: Sequence[str],
-    limits: Limits = LIMITS,
+    limits: JobLimits = LIMITS,
     call_seconds: float = 5.0,
     apart: Apart = "isolated",
     isolation: LevelName = "namespaces",
@@ -315,7 +327,9 @@ async def evaluate(
     while len(found) < len(expressions) and min(wall, cpu) > 0:
         calls = tuple(Call(f"__mull_plain({expression})") for expression in expressions[len(found) :])
         left = replace(limits, wall_seconds=wall, total_cpu_seconds=cpu)
-        result = await (await box(isolation)).run(Calls(source, calls, apart == "isolated", call_seconds, limits=left))
+        result = await (await box(isolation)).run(
+            PythonCalls(source, calls, apart == "isolated", call_seconds, limits=left)
+        )
         wall, cpu = wall - result.seconds, cpu - (result.cpu_seconds or 0.0)
         returns = list(result.returns)
         if result.status is Status.CPU:
@@ -334,7 +348,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _REPLIES = (Status.OK, Status.FAILED)
 
 
-def _last_line(result: Result) -> str:
+def _last_line(result: JobResult) -> str:
     lines = result.stderr.decode("utf-8", "replace").strip().splitlines()
     return lines[-1][:200] if lines else ""
 
@@ -343,7 +357,7 @@ async def outputs(
     suite: Suite,
     program: str,
     expressions: Sequence[str],
-    limits: Limits = LIMITS,
+    limits: JobLimits = LIMITS,
     call_seconds: float = 5.0,
     apart: Apart = "isolated",
     isolation: LevelName = "namespaces",
@@ -380,7 +394,7 @@ def show(value: Any) -> str:
     return repr(value)
 
 
-async def printed(program: str, stdin: str, limits: Limits = LIMITS, isolation: LevelName = "namespaces") -> Output:
+async def printed(program: str, stdin: str, limits: JobLimits = LIMITS, isolation: LevelName = "namespaces") -> Output:
     """What a program prints for an input."""
     result = await (await box(isolation)).run(Script(program, stdin.encode("utf-8", "replace"), limits=limits))
     if result.status is not Status.OK:
@@ -398,20 +412,20 @@ def _lines(text: str) -> list[str]:
 
 
 async def run_pairs(
-    program: str, pairs: Sequence[tuple[str, str]], limits: Limits = LIMITS, isolation: LevelName = "namespaces"
-) -> list[Verdict]:
+    program: str, pairs: Sequence[tuple[str, str]], limits: JobLimits = LIMITS, isolation: LevelName = "namespaces"
+) -> list[TestVerdict]:
     """One verdict for each input and output. Every input has a process of its own."""
 
-    async def one(stdin: str, target: str) -> Verdict:
+    async def one(stdin: str, target: str) -> TestVerdict:
         output = await printed(program, stdin, limits, isolation)
         if output.text is None:
-            return Verdict(False, output.error)
+            return TestVerdict(False, output.error)
         ok = same_print(output.text, target)
-        return Verdict(ok, "" if ok else "it printed something else")
+        return TestVerdict(ok, "" if ok else "it printed something else")
 
     return list(await asyncio.gather(*(one(stdin, target) for stdin, target in pairs)))
 
 
-def with_seconds(seconds: float) -> Limits:
+def with_seconds(seconds: float) -> JobLimits:
     """The limits of one program with this much processor time, in all of its processes."""
     return replace(LIMITS, cpu_seconds=seconds, total_cpu_seconds=seconds, wall_seconds=5 * seconds)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mull.errors import NoSandboxError, SandboxError, UsageError
 from mull.programs import execute as bench
 from mull.programs.execute import Apart, Bench, Suite
-from mull.replies.programs import Asked, asked
+from mull.replies.programs import ProgramAsked, asked
 from mull.sandbox import LevelName
 from mull.types import Behaviour, Cost, Problem, Trial
 
@@ -72,7 +72,7 @@ class PythonExecutor:
         behaviours = dict(zip(distinct, found, strict=True))
         return [behaviours[trial] for trial in trials]
 
-    async def _trace(self, what: Asked, trial: Trial, tests: Bench) -> Behaviour:
+    async def _trace(self, what: ProgramAsked, trial: Trial, tests: Bench) -> Behaviour:
         try:
             limits, level = tests.limits, self.isolation
             if what.entry_point:

@@ -42,7 +42,7 @@ MAX_SIGNATURE = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProgramAsked:
     """What kind of program a problem asks for, and what may be checked at run time: `Problem.given`, read.
 
     `entry_point` names the function that is tested, or the method; without it the program reads standard input.
@@ -65,9 +65,9 @@ class Asked:
         return self.header[: found.start()] if found else ""
 
 
-def asked(given: Mapping[str, Any]) -> Asked:
+def asked(given: Mapping[str, Any]) -> ProgramAsked:
     """The parts of `Problem.given` that are about programs."""
-    return Asked(
+    return ProgramAsked(
         given.get("entry_point", ""),
         given.get("header", ""),
         given.get("setup", ""),
@@ -106,7 +106,7 @@ async def aside(work: Callable[[], T], size: int) -> T:
 
 
 @lru_cache(maxsize=512)
-def _program(what: Asked, spoken: str) -> str | None:
+def _program(what: ProgramAsked, spoken: str) -> str | None:
     found = [block for block in blocks(spoken) if block.code.strip()]
     if not what.entry_point:
         return _reader(found) or spoken

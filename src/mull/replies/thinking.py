@@ -129,14 +129,14 @@ def split(reply: str, marks: Delimiters) -> Parts:
     return Parts("", reply, True)
 
 
-class Said(NamedTuple):
+class Spoken(NamedTuple):
     """What a reply says outside its thoughts; `is_open`: its last thought never ended."""
 
     text: str
     is_open: bool
 
 
-def said(reply: str) -> Said | None:
+def said(reply: str) -> Spoken | None:
     """What a reply says outside its thoughts, in whichever way they are written; all of it where it has none.
 
     What stands before a closing delimiter that nothing opened was thought as well (a chat template opened it), unless
@@ -148,7 +148,7 @@ def said(reply: str) -> Said | None:
         return _final(reply)
     pattern = _TAGGED if reply.rfind("THINK]") < 0 and "◁" not in reply else _MARK
     if pattern is _TAGGED and not has_tags:
-        return Said(reply, False)
+        return Spoken(reply, False)
     pieces: list[str] = []
     before: list[str] = []
     is_open, at, is_first = False, 0, True
@@ -166,11 +166,11 @@ def said(reply: str) -> Said | None:
             is_open = False
         is_first, at = False, mark.end()
     if is_first:
-        return Said(reply, False)
+        return Spoken(reply, False)
     if not is_open and reply[at:].strip():
         pieces.append(reply[at:])
     text = "\n".join(pieces or before)
-    return None if is_open and not text else Said(text, is_open)
+    return None if is_open and not text else Spoken(text, is_open)
 
 
 def spoken(reply: str) -> str | None:
@@ -208,7 +208,7 @@ _PLAIN_FINAL = "assistantfinal"
 _PLAIN_ANALYSIS = re.compile(r"analysis(?=[A-Z])")
 
 
-def _final(reply: str) -> Said | None:
+def _final(reply: str) -> Spoken | None:
     """The last message of the final channel; also where a server has hidden the special tokens of its channels."""
     at = len(reply)
     for _ in range(N_MESSAGES):
@@ -220,13 +220,13 @@ def _final(reply: str) -> Said | None:
         if channel is not None and channel[1] == "final":
             start = at + len("<|message|>")
             end = _CHANNEL_END.search(reply, start)
-            return Said(reply[start : end.start() if end else len(reply)], False)
+            return Spoken(reply[start : end.start() if end else len(reply)], False)
     if "<|message|>" in reply:
         return None
     _, ended, after = reply.rpartition(_PLAIN_FINAL)
     if ended:
-        return Said(after, False)
-    return None if _PLAIN_ANALYSIS.match(reply) else Said(reply, False)
+        return Spoken(after, False)
+    return None if _PLAIN_ANALYSIS.match(reply) else Spoken(reply, False)
 
 
 def begins(reply: str, marks: Delimiters) -> bool:

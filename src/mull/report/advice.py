@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 
 from mull import spec
 from mull.advice.choice import UNITS, price
-from mull.advice.options import BASE, Advice, Option, Route, Verdict, Wish
+from mull.advice.options import BASE, Advice, Option, Recommendation, Route, Wish
 from mull.advice.spend import queries_until
 from mull.errors import UsageError
 from mull.report.plot import FORMATS, check_format
@@ -49,7 +49,7 @@ def sentences(advice: Advice, wish: Wish) -> list[str]:
     """The advice in plain sentences: where things stand, what to do, what it costs, and what speaks against it."""
     one, base, unit = advice.recommendation, advice.base, advice.unit
     told = [f"One draw of {base.model} is right on {_share(base)} of such questions."]
-    if advice.verdict is Verdict.MORE_DATA:
+    if advice.verdict is Recommendation.MORE_DATA:
         told.append(_more(advice))
     elif not advice.meets:
         told.append(_unmet(advice, wish))
@@ -61,7 +61,7 @@ def sentences(advice: Advice, wish: Wish) -> list[str]:
             f"{ends(one.gain_ci90, is_signed=True)}, {_times(one, base, unit)}."
         )
     told += [reason[0].upper() + reason[1:] + "." for reason in advice.reasons]
-    if advice.verdict is not Verdict.MORE_DATA:
+    if advice.verdict is not Recommendation.MORE_DATA:
         is_measured = advice.route is not Route.SEQUENTIAL or draws_of(spec.named(one.strategy)) == Scaling.SEQUENTIAL
         told.append(ROUTES[advice.route] if is_measured else UNCHOSEN)
     if wish.queries is not None:

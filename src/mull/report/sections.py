@@ -30,7 +30,7 @@ N_RESAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SectionTable:
     """Rows of text under column heads; `mark` is the row to stand out."""
 
     columns: tuple[str, ...]
@@ -55,7 +55,7 @@ class Section:
     title: str
     lead: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[SectionTable, ...] = ()
     told: tuple[Lines, ...] = ()
 
 
@@ -163,12 +163,12 @@ def cost_section(report: Report) -> Section | None:
     return Section("cost", "What it costs", tuple(lead), tuple(drawn), tuple(tables)) if drawn else None
 
 
-def _equal_budget_table(study: Study, unit: str) -> Table:
+def _equal_budget_table(study: Study, unit: str) -> SectionTable:
     """What each kind of strategy reaches within the same budgets; nothing is interpolated."""
     budgets, reached = at_equal_cost(study.strategies, unit, MOST_BUDGETS)
     columns = ("accuracy % within", *(f"{short(budget)} {UNITS[unit]}" for budget in budgets))
     rows = [(kind, *("–" if value is None else percent(value) for value in row)) for kind, row in reached.items()]
-    return Table(columns, tuple(rows), f"{study.group.name}: equal budgets in {UNITS[unit]} a problem")
+    return SectionTable(columns, tuple(rows), f"{study.group.name}: equal budgets in {UNITS[unit]} a problem")
 
 
 def heat_section(report: Report) -> Section | None:
@@ -232,7 +232,7 @@ def _without_prefix(places: list[str], what: str) -> tuple[list[str], str]:
     return [place.removeprefix(alike) for place in places], f"{what} {alike}…"
 
 
-def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
+def _strategy_table(study: Study, choice: Choice | None, seed: int) -> SectionTable:
     rows, mark = [], None
     for i, m in enumerate(study.strategies):
         if choice is not None and m is choice.chosen:
@@ -270,7 +270,7 @@ def _strategy_table(study: Study, choice: Choice | None, seed: int) -> Table:
     # A column of which nothing is known says so once, in the section on cost, and not in every row.
     told = [i for i, name in enumerate(columns) if i < 5 or any(row[i] != "unknown" for row in rows)]
     cells = tuple(tuple(row[i] for i in told) for row in rows)
-    return Table(
+    return SectionTable(
         tuple(columns[i] for i in told),
         cells,
         f"{study.group.name}: {len(study.group.recordings):,} problems, {study.n_draws:,} recorded draws",

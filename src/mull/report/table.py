@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from mull.bank.sql import Judged, Stat
-from mull.lab.gap import Limits, Plateau
+from mull.lab.gap import Plateau, ScalingLimits
 from mull.lab.grid import Table
 from mull.lab.metrics import Curves, Point
 from mull.lab.verify import Worth
@@ -96,7 +96,7 @@ def equal_tokens(groups: Mapping[str, Curves], each: Mapping[str, float], most: 
     return shown
 
 
-def limits(found: Limits) -> list[str]:
+def limits(found: ScalingLimits) -> list[str]:
     """What scaling cannot do on a group of problems, in words; what is unknown is left out."""
     lines = [
         f"{loss.selector} loses {100 * loss.gap:.1f} points of coverage"
@@ -147,7 +147,7 @@ def limits(found: Limits) -> list[str]:
     return lines
 
 
-def _where_from(found: Limits) -> str:
+def _where_from(found: ScalingLimits) -> str:
     """What is known of the problems' age, of what the model read, and of what corrected it."""
     feedback = "unknown" if found.feedback is None else found.feedback
     date, cutoff = found.data_date, found.model_cutoff

@@ -33,12 +33,12 @@ WORDS = {
 
 
 @dataclass(eq=False, slots=True)
-class Node:
+class PictureNode:
     """A draw in the picture."""
 
     event: DrawEvent
-    parent: Node | None = None
-    children: list[Node] = field(default_factory=list)
+    parent: PictureNode | None = None
+    children: list[PictureNode] = field(default_factory=list)
     value: float | None = None
     steps: list[float] = field(default_factory=list)
     why: str = ""
@@ -91,9 +91,9 @@ def cut(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def grow(trace: TraceFile) -> list[Node]:
+def grow(trace: TraceFile) -> list[PictureNode]:
     """The draws of a trace as a forest, in draw order, with all that was decided on them."""
-    nodes = {event.id: Node(event) for event in trace.events if isinstance(event, DrawEvent)}
+    nodes = {event.id: PictureNode(event) for event in trace.events if isinstance(event, DrawEvent)}
     told: dict[int, int | None] = {}
     for event in trace.events:
         if isinstance(event, ScoreEvent):
@@ -122,7 +122,7 @@ def grow(trace: TraceFile) -> list[Node]:
     return list(nodes.values())
 
 
-def _decide(event: NoteEvent, nodes: dict[int, Node]) -> None:
+def _decide(event: NoteEvent, nodes: dict[int, PictureNode]) -> None:
     counts = event.details.get("counts")
     for place, i in enumerate(event.draws):
         node = nodes.get(i) if i is not None else None
@@ -141,7 +141,7 @@ def _decide(event: NoteEvent, nodes: dict[int, Node]) -> None:
         node.notes.append(WORDS.get(event.what, event.what) + (f" × {node.copies}" if counts and node.copies else ""))
 
 
-def _parent(trace: TraceFile, node: Node, nodes: Iterable[Node]) -> int | None:
+def _parent(trace: TraceFile, node: PictureNode, nodes: Iterable[PictureNode]) -> int | None:
     """Where nothing was told: the latest earlier draw that this one goes on from, or answers to."""
     own = node.event
     messages = trace.prompts[own.prompt] if own.prompt < len(trace.prompts) else []
@@ -156,7 +156,7 @@ def _parent(trace: TraceFile, node: Node, nodes: Iterable[Node]) -> int | None:
     return None
 
 
-def _mark_probe(end: Node) -> None:
+def _mark_probe(end: PictureNode) -> None:
     """What leads to the end of a look ahead and to nothing else is part of it."""
     for node in _lineage(end.parent):
         if node.fate or node.value is not None or any(child.kind != "probe" for child in node.children):
@@ -164,21 +164,21 @@ def _mark_probe(end: Node) -> None:
         node.kind = "probe"
 
 
-def _elect(candidate: Candidate, nodes: dict[int, Node]) -> None:
+def _elect(candidate: Candidate, nodes: dict[int, PictureNode]) -> None:
     node = nodes.get(candidate.id) if candidate.id is not None else None
     if node is not None:
         node.kind, node.answer = "whole", candidate.answer
         node.value = candidate.value if candidate.value is not None else node.value
 
 
-def _lineage(node: Node | None) -> Iterator[Node]:
+def _lineage(node: PictureNode | None) -> Iterator[PictureNode]:
     while node is not None:
         yield node
         node = node.parent
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Edge:
     """The line between a node and its parent, or the start."""
 
     path: str
@@ -189,14 +189,14 @@ class Line:
 class Picture:
     """Nodes with their places, lines between them, and the size of it all in pixels."""
 
-    nodes: list[Node]
-    lines: list[Line]
+    nodes: list[PictureNode]
+    lines: list[Edge]
     width: float
     height: float
     n_left_out: int
 
 
-def draw(nodes: Sequence[Node]) -> Picture:
+def draw(nodes: Sequence[PictureNode]) -> Picture:
     """Places the nodes: a level a column from left to right, each as high up as those before it and its parent allow.
 
     What led to the winner comes first, so that it is one straight row; what was pruned comes last. Lines never cross.
@@ -224,15 +224,15 @@ def draw(nodes: Sequence[Node]) -> Picture:
     return Picture(shown, lines, width, max(free.values(), default=0.0), len(nodes) - len(shown))
 
 
-def _order(node: Node) -> tuple[bool, bool, bool, int]:
+def _order(node: PictureNode) -> tuple[bool, bool, bool, int]:
     return not node.is_winning, node.fate == "pruned", node.kind == "probe", node.event.id
 
 
-def _line(node: Node, parent: Node | None) -> Line:
+def _line(node: PictureNode, parent: PictureNode | None) -> Edge:
     x0, y0 = (13.0, TALL / 2) if parent is None else (parent.x + BOX, parent.y + parent.height / 2)
     x1, y1 = node.x, node.y + node.height / 2
     middle = (x0 + x1) / 2
-    return Line(f"M{x0:.0f} {y0:.1f}C{middle:.0f} {y0:.1f} {middle:.0f} {y1:.1f} {x1:.0f} {y1:.1f}", node.css)
+    return Edge(f"M{x0:.0f} {y0:.1f}C{middle:.0f} {y0:.1f} {middle:.0f} {y1:.1f} {x1:.0f} {y1:.1f}", node.css)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ def vote(trace: TraceFile) -> list[Answered]:
     ]
 
 
-def reason(trace: TraceFile, nodes: Sequence[Node]) -> list[str]:
+def reason(trace: TraceFile, nodes: Sequence[PictureNode]) -> list[str]:
     """Where the winner came from and why it won, in sentences."""
     if trace.best is None:
         return [f"Nothing was chosen: no reply came to an end before the run stopped ({trace.stopped})."]

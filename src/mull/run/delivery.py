@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from mull.bank import Bank, Claim, patient
 from mull.bank.keys import digest, question, seed_of
-from mull.run.wallet import Hold, Purse, Wallet, as_drawn
+from mull.run.wallet import HeldPurse, Hold, Wallet, as_drawn
 from mull.types import Cost, Draw, Finish, Model, Params, Prompt, Sample, Stopped
 
 Order = Literal["draw", "arrival"]
@@ -40,7 +40,7 @@ class Delivery:
     """Delivers the draws of a question with these numbers, each banked and paid for before anybody sees it.
 
     `hold` is what is held for them; `until` is when drawing stops, on the clock of `time.monotonic`; `booked` as in
-    `Purse`. Leaving the `async with` block cancels what is under way and gives back what is still held.
+    `HeldPurse`. Leaving the `async with` block cancels what is under way and gives back what is still held.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Delivery:
     ) -> None:
         self.question, self.numbers, self.hold = question, numbers, hold
         self._wallet, self._bank, self._until, self._on_seen = wallet, bank, until, on_seen
-        self._purse = Purse(wallet, hold, booked)
+        self._purse = HeldPurse(wallet, hold, booked)
         self._known: dict[int, Sample] = {}
         self._missing = list(numbers)
         self._stream: AsyncGenerator[Sample, None] | None = None

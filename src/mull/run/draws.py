@@ -15,7 +15,7 @@ from mull.run.asks import check_asked
 from mull.run.delivery import Delivery, Order, Question
 from mull.run.handed import Given
 from mull.run.trace import Trace
-from mull.run.wallet import Purse, Wallet
+from mull.run.wallet import HeldPurse, Wallet
 from mull.types import Ask, Budget, Cost, Model, Params, Prompt, Sample, Served, Stopped
 
 
@@ -113,7 +113,7 @@ class Draws:
     async def prepare(self) -> None:
         """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
         if isinstance(self.model, Served):
-            purse = Purse(self._looks, self._looks.hold(Cost(), 0))
+            purse = HeldPurse(self._looks, self._looks.hold(Cost(), 0))
             try:
                 await self.model.prepare(purse)
             finally:

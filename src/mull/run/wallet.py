@@ -128,7 +128,7 @@ def as_verification(cost: Cost) -> Cost:
     return replace(cost, output_tokens=0, verifier_tokens=cost.tokens)
 
 
-class Purse:
+class HeldPurse:
     """The budget of one call of a model: the hold on its draws, and what it asks for beyond.
 
     `booked` says how the costs of its draws are booked: as they are, or as verification.

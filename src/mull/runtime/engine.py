@@ -85,7 +85,7 @@ class Finished(NamedTuple):
     """The likeliest tokens at each place, where they were asked for."""
 
 
-class Row(NamedTuple):
+class EngineRow(NamedTuple):
     """What a row is for; its numbers lie in the worker's arrays."""
 
     request: Request
@@ -94,7 +94,7 @@ class Row(NamedTuple):
     tops: list[tuple[Top, ...]]
 
 
-class Worker:
+class RowWorker:
     """One thread with its own rows; active rows lie together at the front."""
 
     def __init__(self, engine: Engine) -> None:
@@ -107,7 +107,7 @@ class Worker:
         self.written = Binding(session, session.cache(BLOCK, context), BLOCK, 1)
         """For beginnings of replies, token by token."""
         self.steps: dict[int, Binding] = {}
-        self.rows: list[Row] = []
+        self.rows: list[EngineRow] = []
         self.places = np.arange(ROWS)
         self.n_computed = 0
         """Tokens that went through the model, padding left out."""
@@ -230,7 +230,7 @@ class Worker:
         rows = slice(first, first + n)
         self.cache[:, rows, :, :length] = prefix.keys_values[:, None]
         now = time.monotonic()
-        self.rows += [Row(request, place, now, []) for place in places]
+        self.rows += [EngineRow(request, place, now, []) for place in places]
         self.length[rows] = length
         self.made[rows] = 0
         self.limit[rows] = request.max_tokens
@@ -330,10 +330,10 @@ class Engine:
         self.session = Session(folder)
         self._wake = threading.Condition()
         self._waiting: deque[tuple[Request, int]] = deque()
-        self._active: dict[Worker, int] = {}
+        self._active: dict[RowWorker, int] = {}
         self.known = Prefixes(KEPT_BYTES)
         self._logits: OrderedDict[tuple[int, ...], Floats] = OrderedDict()
-        self._workers = [Worker(self) for _ in range(N_WORKERS)]
+        self._workers = [RowWorker(self) for _ in range(N_WORKERS)]
         for worker in self._workers:
             self._active[worker] = 0
             worker.thread.start()
@@ -353,12 +353,12 @@ class Engine:
             self._waiting = deque(kept)
             return n
 
-    def active(self, worker: Worker, n: int) -> None:
+    def active(self, worker: RowWorker, n: int) -> None:
         """Told by a worker how many rows it has."""
         with self._wake:
             self._active[worker] = n
 
-    def next_jobs(self, worker: Worker) -> list[tuple[Request, list[int]]]:
+    def next_jobs(self, worker: RowWorker) -> list[tuple[Request, list[int]]]:
         """A worker's fair share of what waits, without more rows than it has; sleeps while there is nothing to do."""
         n = len(worker.rows)
         with self._wake:

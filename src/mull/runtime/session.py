@@ -18,7 +18,7 @@ BLOCK = 8
 """Batches and prompts are padded to multiples of this many rows."""
 
 
-class Config(NamedTuple):
+class ModelConfig(NamedTuple):
     """The sizes of a Llama model, read from its `config.json`. A reward model has one output, not a vocabulary."""
 
     layers: int
@@ -31,11 +31,11 @@ class Config(NamedTuple):
     rope_theta: float
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: Path) -> ModelConfig:
     raw = json.loads((folder / "config.json").read_text())
     rope = raw.get("rope_parameters") or raw
     n_outputs = raw["vocab_size"] if raw["architectures"][0].endswith("ForCausalLM") else 1
-    return Config(
+    return ModelConfig(
         raw["num_hidden_layers"], raw["num_attention_heads"], raw["num_key_value_heads"], raw["head_dim"],
         raw["max_position_embeddings"], n_outputs, raw["eos_token_id"], rope["rope_theta"],
     )  # fmt: skip
@@ -56,7 +56,7 @@ def read_safetensors(path: Path) -> dict[str, Floats]:
     return tensors
 
 
-def graph_weights(config: Config, tensors: dict[str, Floats]) -> dict[str, Floats]:
+def graph_weights(config: ModelConfig, tensors: dict[str, Floats]) -> dict[str, Floats]:
     """The tensors under the names and in the shapes of the graph: projections fused and transposed."""
     frequency = config.rope_theta ** (-np.arange(0, config.head, 2) / config.head)
     angle = np.outer(np.arange(config.context + BLOCK), frequency)

@@ -48,7 +48,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class JobLimits:
     """What a program may use. Processor time and memory are for each process; memory also for all of them together."""
 
     cpu_seconds: float = 5.0
@@ -85,7 +85,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     collect: tuple[str, ...] = ()
     """Files of the working directory to bring back, as `Result.files`, where they are there and are plain files."""
-    limits: Limits = Limits()
+    limits: JobLimits = JobLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Script:
     source: str
     stdin: bytes = b""
     files: Mapping[str, bytes] = field(default_factory=dict)
-    limits: Limits = Limits()
+    limits: JobLimits = JobLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class PythonCalls:
     """Python source, and calls of what it defines, whose values come back.
 
     With `isolated`, every call runs in a process of its own forked after `setup`: no call sees what an earlier one
@@ -127,10 +127,10 @@ class Calls:
     isolated: bool = True
     call_seconds: float = 5.0
     files: Mapping[str, bytes] = field(default_factory=dict)
-    limits: Limits = Limits()
+    limits: JobLimits = JobLimits()
 
 
-Job = Command | Script | Calls
+Job = Command | Script | PythonCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class JobResult:
     """What came of a job. `stdout` and `stderr` are bytes that the program wrote: escape them before showing them.
 
     `exit_code` is set where the process ended by itself, `signal` where a signal ended it. `seconds` is from the
@@ -177,7 +177,7 @@ class Sandbox(Protocol):
 
     async def __aexit__(self, *exc: object) -> None: ...
 
-    async def run(self, job: Job) -> Result:
+    async def run(self, job: Job) -> JobResult:
         """Run a job to its end. What the program does wrong is in the result.
 
         Raises `SandboxError` where the box itself failed or the machine is too busy, and `UsageError` for a job that

@@ -23,7 +23,7 @@ from typing import IO, Self
 
 from mull.errors import SandboxError, UsageError
 from mull.sandbox import protocol
-from mull.sandbox.base import Job, Level, Limits, Result
+from mull.sandbox.base import Job, JobLimits, JobResult, Level
 from mull.sandbox.inside.launch import STAGE
 
 _OPEN_SECONDS = 20.0
@@ -68,14 +68,14 @@ class Bubblewrap:
     async def __aexit__(self, *exc: object) -> None:
         """Nothing: every box is gone when its run is, and the process that makes them ends with this one."""
 
-    async def run(self, job: Job) -> Result:
+    async def run(self, job: Job) -> JobResult:
         """Run a job in a box of its own; see `Sandbox.run`."""
         protocol.check(job)
         async with protocol.slots(self, self.at_once), self._open(job.limits) as (reader, writer, kill):
             return await protocol.converse(reader, writer, job, self.level, kill)
 
     @contextlib.asynccontextmanager
-    async def _open(self, limits: Limits) -> AsyncIterator[Opened]:
+    async def _open(self, limits: JobLimits) -> AsyncIterator[Opened]:
         async with (self._fork if self.warm else self._start)(limits) as (ours, kill):
             reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
             try:
@@ -84,7 +84,7 @@ class Bubblewrap:
                 writer.transport.abort()
 
     @contextlib.asynccontextmanager
-    async def _fork(self, limits: Limits) -> AsyncIterator[tuple[socket.socket, Callable[[], None]]]:
+    async def _fork(self, limits: JobLimits) -> AsyncIterator[tuple[socket.socket, Callable[[], None]]]:
         """A box that the zygote forks, or has forked while another one ran."""
         zygote = _zygote(self)
         with zygote.box(limits.disk_bytes) as ours:
@@ -101,7 +101,7 @@ class Bubblewrap:
                 yield ours, kill
 
     @contextlib.asynccontextmanager
-    async def _start(self, limits: Limits) -> AsyncIterator[tuple[socket.socket, Callable[[], None]]]:
+    async def _start(self, limits: JobLimits) -> AsyncIterator[tuple[socket.socket, Callable[[], None]]]:
         """A box of a bubblewrap of its own."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -125,7 +125,7 @@ class Bubblewrap:
             await process.wait()
 
 
-def command(options: Bubblewrap, entry: str, channel: int, limits: Limits) -> list[str]:
+def command(options: Bubblewrap, entry: str, channel: int, limits: JobLimits) -> list[str]:
     """What starts a box: for root, by way of a launcher that gives up being root."""
     folders = [p for p in dict.fromkeys((sys.base_prefix, *options.readable)) if not p.startswith("/usr/")]
     folders = [p for p in folders if p != "/usr"]
@@ -171,7 +171,7 @@ class _Zygote:
         self.control, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                command(options, "zygote", theirs.fileno(), Limits()),
+                command(options, "zygote", theirs.fileno(), JobLimits()),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self.errors,

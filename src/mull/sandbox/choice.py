@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from mull.errors import NoSandboxError, SandboxError
-from mull.sandbox.base import Level, Limits, Sandbox, Script
+from mull.sandbox.base import JobLimits, Level, Sandbox, Script
 from mull.sandbox.bubblewrap import Bubblewrap
 from mull.sandbox.landlock import Landlock
 from mull.sandbox.oci import Oci
@@ -79,7 +79,7 @@ async def _fault(name: str, readable: tuple[str, ...]) -> str:
         return ""
     try:
         async with KINDS[name][1](readable) as box:
-            result = await box.run(Script("print(6 * 7)", limits=Limits(wall_seconds=20.0)))
+            result = await box.run(Script("print(6 * 7)", limits=JobLimits(wall_seconds=20.0)))
     except (SandboxError, OSError) as error:
         return str(error)
     if result.stdout != b"42\n":

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from mull.errors import SandboxError
 from mull.sandbox import protocol
-from mull.sandbox.base import Job, Level, Result
+from mull.sandbox.base import Job, JobResult, Level
 from mull.sandbox.inside import kernel
 
 _NEEDED_VERSION = 6
@@ -49,7 +49,7 @@ class Landlock:
     async def __aexit__(self, *exc: object) -> None:
         """Nothing: every box is gone when its run is."""
 
-    async def run(self, job: Job) -> Result:
+    async def run(self, job: Job) -> JobResult:
         """Run a job in a box of its own; see `Sandbox.run`."""
         protocol.check(job)
         ours, theirs = socket.socketpair()

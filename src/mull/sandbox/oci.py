@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 
 from mull.errors import SandboxError
 from mull.sandbox import protocol
-from mull.sandbox.base import Job, Level, Limits, Result
+from mull.sandbox.base import Job, JobLimits, JobResult, Level
 
 _UID = 1000
 
@@ -49,7 +49,7 @@ class Oci:
     async def __aexit__(self, *exc: object) -> None:
         """Nothing: every box is gone when its run is."""
 
-    async def run(self, job: Job) -> Result:
+    async def run(self, job: Job) -> JobResult:
         """Run a job in a box of its own; see `Sandbox.run`."""
         protocol.check(job)
         async with protocol.slots(self, self.at_once), self._started(job.limits) as process:
@@ -62,7 +62,7 @@ class Oci:
                 process.stdin.close()
 
     @contextlib.asynccontextmanager
-    async def _started(self, limits: Limits) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def _started(self, limits: JobLimits) -> AsyncIterator[asyncio.subprocess.Process]:
         name = f"mull-{secrets.token_hex(8)}"
         with tempfile.TemporaryDirectory(prefix="mull-box-") as folder:
             _write_bundle(folder, self._config(limits))
@@ -84,7 +84,7 @@ class Oci:
             finally:
                 await asyncio.shield(_deleted(command, name, process))
 
-    def _config(self, limits: Limits) -> dict[str, Any]:
+    def _config(self, limits: JobLimits) -> dict[str, Any]:
         """The bundle's configuration, as of version 1.0.2 of the runtime specification."""
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         folders = ["/usr"] + [f for f in (sys.base_prefix, *self.readable) if f != "/usr" and not f.startswith("/usr/")]

@@ -19,7 +19,7 @@ from typing import Any
 
 from mull.errors import SandboxError, UsageError
 from mull.sandbox import values
-from mull.sandbox.base import Calls, Command, Job, Level, Limits, Result, Return, Script, Status
+from mull.sandbox.base import Command, Job, JobLimits, JobResult, Level, PythonCalls, Return, Script, Status
 from mull.sandbox.inside import candidate
 
 GRACE_SECONDS = 2.0
@@ -95,7 +95,7 @@ def check(job: Job) -> None:
 
 async def converse(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, job: Job, level: Level, kill: Callable[[], None]
-) -> Result:
+) -> JobResult:
     """Send a job to a box that is ready, and read its answer until it is complete or the box has to be killed.
 
     Raises `UsageError` where the program is not there in the box, and `SandboxError` where the box did not come up.
@@ -111,7 +111,7 @@ async def converse(
     if head["fault"]:
         raise SandboxError(f"the box could not be locked: {head['fault']}")
     seconds = job.limits.busy_factor * job.limits.wall_seconds + GRACE_SECONDS
-    if isinstance(job, Calls):
+    if isinstance(job, PythonCalls):
         seconds += GRACE_SECONDS
     returns: list[Return] = []
     try:
@@ -119,10 +119,10 @@ async def converse(
             result = await _answer(reader, job, level, nonce, returns)
     except TimeoutError:
         kill()
-        result = Result(Status.WALL, level, why="the box was killed from outside")
+        result = JobResult(Status.WALL, level, why="the box was killed from outside")
     except (EOFError, ConnectionError):
-        result = Result(Status.NO_REPLY, level, why="the box ended without an answer")
-    if isinstance(job, Calls):
+        result = JobResult(Status.NO_REPLY, level, why="the box ended without an answer")
+    if isinstance(job, PythonCalls):
         missing = len(job.calls) - len(returns)
         error = result.why if result.status is not Status.OK else ""
         object.__setattr__(result, "returns", (*returns, *[Return(Status.NO_REPLY, error=error)] * missing))
@@ -134,7 +134,7 @@ def _frame(data: bytes) -> bytes:
 
 
 def _question(job: Job, nonce: str, level: Level) -> bytes:
-    source = job.source if isinstance(job, Script) else job.setup if isinstance(job, Calls) else ""
+    source = job.source if isinstance(job, Script) else job.setup if isinstance(job, PythonCalls) else ""
     argv = list(job.argv) if isinstance(job, Command) else []
     if argv and "/" not in argv[0]:
         argv[0] = f"/usr/bin/{argv[0]}"
@@ -145,16 +145,16 @@ def _question(job: Job, nonce: str, level: Level) -> bytes:
         "script": isinstance(job, Script),
         "source": source,
         "env": {**env, **job.env} if isinstance(job, Command) else env,
-        "isolated": isinstance(job, Calls) and job.isolated,
-        "calls": len(job.calls) if isinstance(job, Calls) else 0,
-        "call_seconds": job.call_seconds if isinstance(job, Calls) else 0,
+        "isolated": isinstance(job, PythonCalls) and job.isolated,
+        "calls": len(job.calls) if isinstance(job, PythonCalls) else 0,
+        "call_seconds": job.call_seconds if isinstance(job, PythonCalls) else 0,
         "is_lenient": level is Level.KERNEL,
         "files": list(job.files),
         "collect": list(job.collect) if isinstance(job, Command) else [],
         "limits": asdict(job.limits),
     }
-    parts = [json.dumps(head).encode(), *job.files.values(), b"" if isinstance(job, Calls) else job.stdin]
-    if isinstance(job, Calls):
+    parts = [json.dumps(head).encode(), *job.files.values(), b"" if isinstance(job, PythonCalls) else job.stdin]
+    if isinstance(job, PythonCalls):
         for call in job.calls:
             no_arguments = call.args is None and call.kwargs is None
             order = {
@@ -166,10 +166,10 @@ def _question(job: Job, nonce: str, level: Level) -> bytes:
     return b"".join(map(_frame, parts))
 
 
-async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: str, returns: list[Return]) -> Result:
+async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: str, returns: list[Return]) -> JobResult:
     limits = job.limits
     setup = Return(Status.OK)
-    if isinstance(job, Calls):
+    if isinstance(job, PythonCalls):
         setup = await _one(reader, limits, nonce)
         for _ in job.calls:
             returns.append(await _one(reader, limits, nonce))
@@ -184,7 +184,7 @@ async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: s
         raise UsageError(f"the box cannot run {head['note']}")
     status, code, number = _ending(head, limits)
     why = ""
-    if isinstance(job, Calls):
+    if isinstance(job, PythonCalls):
         if setup.status is not Status.OK:
             status, why = setup.status, f"setup: {setup.error or setup.status}"
         elif head["cause"] == "end":
@@ -192,10 +192,10 @@ async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: s
         elif status in (Status.OK, Status.FAILED):
             status, why = Status.NO_REPLY, "the process ended before it had answered all calls"
         code = number = None
-    return Result(status, level, code, number, stdout, stderr, (), head["seconds"], head["cpu_seconds"], why, files)
+    return JobResult(status, level, code, number, stdout, stderr, (), head["seconds"], head["cpu_seconds"], why, files)
 
 
-async def _one(reader: asyncio.StreamReader, limits: Limits, nonce: str) -> Return:
+async def _one(reader: asyncio.StreamReader, limits: JobLimits, nonce: str) -> Return:
     """One reply: how it went by the harness, and what the program wrote."""
     head = await _head(reader, nonce)
     text = await _receive(reader, limits.reply_bytes)
@@ -216,13 +216,13 @@ async def _one(reader: asyncio.StreamReader, limits: Limits, nonce: str) -> Retu
     return Return(Status.MEMORY if text[:1] == b"m" else Status.FAILED, error=words)
 
 
-def _check_starved(cause: object, limits: Limits) -> None:
+def _check_starved(cause: object, limits: JobLimits) -> None:
     if cause == "starved":
         seconds = limits.busy_factor * limits.wall_seconds
         raise SandboxError(f"the machine is too busy: in {seconds:g} seconds the program was not let run to its end")
 
 
-def _ending(head: dict[str, Any], limits: Limits) -> tuple[Status, int | None, int | None]:
+def _ending(head: dict[str, Any], limits: JobLimits) -> tuple[Status, int | None, int | None]:
     """Status, exit code and signal, from what the harness saw."""
     raw = head["status"]
     number, code = raw & 127 or None, raw >> 8 if raw & 127 == 0 else None
@@ -238,7 +238,7 @@ def _ending(head: dict[str, Any], limits: Limits) -> tuple[Status, int | None, i
     return (Status.FAILED if code else Status.OK), code, None
 
 
-def _signal(number: int, cpu_seconds: float | None, limits: Limits) -> Status:
+def _signal(number: int, cpu_seconds: float | None, limits: JobLimits) -> Status:
     if number == signal.SIGXCPU:
         return Status.CPU
     if number == signal.SIGKILL and (cpu_seconds is None or cpu_seconds >= limits.cpu_seconds * 0.9):

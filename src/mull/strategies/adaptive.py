@@ -20,7 +20,7 @@ from mull.strategies.outcomes import check_at_least, elected
 from mull.types import NO_NEEDS, Outcome, Problem, Sample, Scaling, Selection, Stopped
 
 if TYPE_CHECKING:
-    from mull.allocate.optimal import Policy
+    from mull.allocate.optimal import StopPolicy
     from mull.allocate.prior import Prior
 
 Rule = Literal["curtail", "beta", "window", "eprocess", "guarantee", "learned"]
@@ -94,7 +94,7 @@ class Adaptive:
         return prior.read(prior.DEFAULT if self.prior == SHIPPED else Path(self.prior))
 
     @property
-    def _policy(self) -> Policy:
+    def _policy(self) -> StopPolicy:
         from mull.allocate.optimal import policy
 
         return policy(self._prior, self.n, self.price)

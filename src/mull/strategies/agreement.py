@@ -45,7 +45,7 @@ def consensus(
     return sorted(found, key=lambda one: (-one.score, -len(one.tests), one.tests))
 
 
-class Cluster(NamedTuple):
+class BehaviourCluster(NamedTuple):
     """Programs that behave alike on every input: their places, and how many they are."""
 
     programs: tuple[int, ...]
@@ -54,7 +54,7 @@ class Cluster(NamedTuple):
 
 def clusters(
     outputs: Sequence[Sequence[Output]], names: Sequence[str | None], count: Count = "samples"
-) -> list[Cluster]:
+) -> list[BehaviourCluster]:
     """Programs with the same output on every input, the largest cluster first (AlphaCode, Li et al. 2022).
 
     A program that gives no output on any input (`None`: it failed or did not end) is in no cluster.
@@ -63,7 +63,7 @@ def clusters(
     for i, row in enumerate(outputs):
         if names[i] is not None and any(output is not None for output in row):
             alike[tuple(row)].append(i)
-    found = [(key, Cluster(tuple(places), _size(places, names, count))) for key, places in alike.items()]
+    found = [(key, BehaviourCluster(tuple(places), _size(places, names, count))) for key, places in alike.items()]
     return [one for key, one in sorted(found, key=lambda item: (-item[1].size, [o or "" for o in item[0]]))]
 
 

@@ -36,7 +36,7 @@ LEAST_WINDOW = 8
 
 
 @dataclass(slots=True, eq=False)
-class Trace:
+class RunningReply:
     """A reply under way: its last draw, where it goes on, and the confidence of its tokens."""
 
     prompt: Prompt
@@ -181,14 +181,16 @@ class Tracing:
         self.marks = marks or thinking.delimiters()
         self.params = replace(run.params, logprobs=top if signal == "top" else 0)
 
-    async def whole(self, n: int) -> list[Trace]:
+    async def whole(self, n: int) -> list[RunningReply]:
         """Up to n whole traces."""
         samples = await self.run.draw(self.problem.prompt, n, self.params)
-        return [self._told(Trace(self.problem.prompt), sample, self.params.max_tokens, True) for sample in samples]
+        return [
+            self._told(RunningReply(self.problem.prompt), sample, self.params.max_tokens, True) for sample in samples
+        ]
 
-    async def grown(self, n: int, threshold: float, chunk: int) -> list[Trace]:
+    async def grown(self, n: int, threshold: float, chunk: int) -> list[RunningReply]:
         """n traces side by side, a chunk at a time, each to its end or to where it is under the threshold."""
-        traces = [Trace(self.problem.prompt) for _ in range(n)]
+        traces = [RunningReply(self.problem.prompt) for _ in range(n)]
         live = traces
         while live:
             asks = [Ask(t.prompt, 1, self._next(t, chunk)) for t in live]
@@ -203,10 +205,10 @@ class Tracing:
             live = [trace for trace in live if not trace.is_over]
         return traces
 
-    def _next(self, trace: Trace, chunk: int) -> Params:
+    def _next(self, trace: RunningReply, chunk: int) -> Params:
         return replace(self.params, max_tokens=min(chunk, self.params.max_tokens - len(trace.confidences)))
 
-    def _told(self, trace: Trace, sample: Sample, most: int, is_whole: bool = False) -> Trace:
+    def _told(self, trace: RunningReply, sample: Sample, most: int, is_whole: bool = False) -> RunningReply:
         """A trace after one more draw."""
         trace.sample, trace.prompt = sample, trace.prompt.extend(thinking.written(sample, self.marks))
         if sample.finish is not Finish.ERROR:
@@ -216,12 +218,12 @@ class Tracing:
         trace.is_whole = is_whole or not is_full or len(trace.confidences) >= self.params.max_tokens
         return trace
 
-    def bar(self, traces: Sequence[Trace], eta: float, measure: Measure) -> float | None:
+    def bar(self, traces: Sequence[RunningReply], eta: float, measure: Measure) -> float | None:
         """The confidence that the `eta` percent surest of these reach; `None` where none has any."""
         values = [trace.value(self.window, measure) for trace in traces if trace.confidences]
         return confidence.bar(values, eta) if values else None
 
-    async def vote(self, traces: Sequence[Trace], threshold: float | None, measure: Measure) -> Vote:
+    async def vote(self, traces: Sequence[RunningReply], threshold: float | None, measure: Measure) -> Vote:
         """The vote of the whole traces that reach the threshold; those that do not are candidates and no more."""
         whole = [trace for trace in traces if trace.is_whole and trace.sample is not None]
         samples = [trace.sample for trace in whole if trace.sample is not None]
@@ -238,7 +240,7 @@ class Tracing:
         # Confidence is no verdict between 0 and 1: it weighs votes and is not handed on as a score.
         return Vote(ballot, replace(outcome, scores=(), notes=notes))
 
-    def _weight(self, trace: Trace, threshold: float | None, measure: Measure) -> Score:
+    def _weight(self, trace: RunningReply, threshold: float | None, measure: Measure) -> Score:
         if threshold is None or not trace.confidences:
             return Score(None, why="it has no confidence")
         value = trace.value(self.window, measure)

@@ -279,7 +279,7 @@ class Cluster:
         )
 
 
-def _labels(groups: Sequence[agreement.Cluster]) -> list[tuple[str, float]]:
+def _labels(groups: Sequence[agreement.BehaviourCluster]) -> list[tuple[str, float]]:
     return [(f"behaviour {i + 1}", float(one.size)) for i, one in enumerate(groups)]
 
 

@@ -27,12 +27,12 @@ Value = Literal["score", "rollout"]
 
 
 @dataclass(slots=True, eq=False)
-class Node:
+class TreeNode:
     """A branch in the tree with what was learnt below it."""
 
     branch: Branch
-    parent: Node | None = None
-    children: list[Node] = field(default_factory=list)
+    parent: TreeNode | None = None
+    children: list[TreeNode] = field(default_factory=list)
     visits: int = 0
     total: float = 0.0
     is_closed: bool = False
@@ -43,9 +43,9 @@ class Node:
         """The mean reward below it; `None` before there was any."""
         return self.total / self.visits if self.visits else None
 
-    def lineage(self) -> Iterable[Node]:
+    def lineage(self) -> Iterable[TreeNode]:
         """The node and all above it, the root last."""
-        node: Node | None = self
+        node: TreeNode | None = self
         while node is not None:
             yield node
             node = node.parent
@@ -58,7 +58,7 @@ class Node:
             node.is_closed = True
 
 
-def uct(node: Node, explore: float) -> float:
+def uct(node: TreeNode, explore: float) -> float:
     """The upper confidence bound of a child (Kocsis and Szepesvari 2006): mean + explore * sqrt(ln N / n).
 
     A child without a reward is taken as its parent is.
@@ -136,7 +136,7 @@ class Mcts:
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.check(self)
         search = await Search.start(problem, run, self.separator)
-        root, left = Node(search.root), self.n
+        root, left = TreeNode(search.root), self.n
         leaves: list[Branch] = [search.root]
         with run.reserve(problem.prompt):
             while left and not root.is_closed:
@@ -152,9 +152,9 @@ class Mcts:
                 leaves += [step for step in flat(grown) if not step.is_over]
         return await search.outcome(self.pick, sorted(leaves[1:], key=rank)[:1])
 
-    def select(self, root: Node, left: int) -> list[Node]:
+    def select(self, root: TreeNode, left: int) -> list[TreeNode]:
         """Up to `batch` open leaves, as many as the steps that are left can expand."""
-        chosen: list[Node] = []
+        chosen: list[TreeNode] = []
         while len(chosen) < min(self.batch, -(-left // self.width)) and not root.is_closed:
             node = root
             while node.children:
@@ -169,9 +169,9 @@ class Mcts:
                 above.is_closed = False
         return chosen
 
-    def expand(self, node: Node, steps: Sequence[Branch]) -> None:
+    def expand(self, node: TreeNode, steps: Sequence[Branch]) -> None:
         """Hangs new steps below a leaf and tells those above of their rewards."""
-        node.children = [Node(step, node, is_closed=step.is_over or step.depth >= self.depth) for step in steps]
+        node.children = [TreeNode(step, node, is_closed=step.is_over or step.depth >= self.depth) for step in steps]
         for child in node.children:
             if child.branch.value is not None:
                 for above in child.lineage():

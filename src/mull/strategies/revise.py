@@ -81,7 +81,7 @@ class Revise:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         self._check_verifier(run)
-        asking = await Asking.start(problem, run, self)
+        asking = await RevisionAsking.start(problem, run, self)
         chains = [[Attempt(s)] for s in await run.draw(problem.prompt, self.n // self.chain)]
         live = chains
         for _ in range(self.chain - 1):
@@ -134,7 +134,7 @@ def hierarchical(
     return outcome if place is None else replace(outcome, best=samples[heads[place]])
 
 
-class Asking:
+class RevisionAsking:
     """How the next answer of a chain is asked for."""
 
     def __init__(self, problem: Problem, run: Run, revise: Revise, show: Show) -> None:
@@ -142,7 +142,7 @@ class Asking:
         self.marks: Delimiters = thinking.delimiters(revise.think)
 
     @classmethod
-    async def start(cls, problem: Problem, run: Run, revise: Revise) -> Asking:
+    async def start(cls, problem: Problem, run: Run, revise: Revise) -> RevisionAsking:
         """Settles how earlier answers are shown; refuses, before anything is spent, what the model cannot read."""
         await run.prepare()
         show: Show = revise.show

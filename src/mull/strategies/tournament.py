@@ -24,7 +24,7 @@ class Match(NamedTuple):
     is_a_first: tuple[bool, ...]
 
 
-class Result(NamedTuple):
+class MatchResult(NamedTuple):
     """A match played: comparisons that each side won, ties in equal parts, and how many had no verdict."""
 
     match: Match
@@ -44,7 +44,7 @@ def pairings(n: int) -> tuple[list[tuple[int, int]], int | None]:
     return [(i, i + 1) for i in range(0, n - 1, 2)], n - 1 if n % 2 else None
 
 
-async def play(problem: Problem, run: Run, samples: Sequence[Sample], matches: Sequence[Match]) -> list[Result]:
+async def play(problem: Problem, run: Run, samples: Sequence[Sample], matches: Sequence[Match]) -> list[MatchResult]:
     """All comparisons of these matches, side by side."""
     pairs = [
         Pair(samples[m.a], samples[m.b]) if a_first else Pair(samples[m.b], samples[m.a])
@@ -55,7 +55,7 @@ async def play(problem: Problem, run: Run, samples: Sequence[Sample], matches: S
     return [result(match, [next(verdicts) for _ in match.is_a_first]) for match in matches]
 
 
-def result(match: Match, verdicts: Sequence[Preference]) -> Result:
+def result(match: Match, verdicts: Sequence[Preference]) -> MatchResult:
     """The count of a match. A comparison is won, lost or tied, whatever the probability that the judge gives."""
     wins = {True: 0.0, False: 0.0}
     unjudged = 0
@@ -66,7 +66,7 @@ def result(match: Match, verdicts: Sequence[Preference]) -> Result:
             wins = {side: won + 0.5 for side, won in wins.items()}
         else:
             wins[a_first == (verdict.first > 0.5)] += 1
-    return Result(match, wins[True], wins[False], unjudged)
+    return MatchResult(match, wins[True], wins[False], unjudged)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Tournament:
         samples = await run.draw(problem.prompt, self.n)
         answers = await classes(problem, samples)
         field = entrants(answers, run.rng)
-        played: list[Result] = []
+        played: list[MatchResult] = []
         while len(field) > 1:
             pairs, bye = pairings(len(field))
             matches = [Match(field[i], field[j], self.comparisons(answers, field[i], field[j], run)) for i, j in pairs]
@@ -182,7 +182,7 @@ def schedule(n: int, opponents: int, rng: random.Random) -> list[tuple[int, int]
     return chosen
 
 
-def winner(played: Result, rng: random.Random) -> int:
+def winner(played: MatchResult, rng: random.Random) -> int:
     """Who goes on: the winner of most comparisons, by lot where there is none. Of equal answers either does."""
     match, wins_a, wins_b, _ = played
     if not match.is_a_first:
@@ -190,7 +190,7 @@ def winner(played: Result, rng: random.Random) -> int:
     return match.a if wins_a > wins_b or (wins_a == wins_b and rng.random() < 0.5) else match.b
 
 
-def standings(played: Sequence[Result]) -> dict[int, float]:
+def standings(played: Sequence[MatchResult]) -> dict[int, float]:
     """The mean win rate of each candidate over its matches with a verdict."""
     rates: dict[int, list[float]] = {}
     for match, wins_a, wins_b, _ in played:
@@ -210,7 +210,7 @@ def leader(field: Sequence[int], answers: Answers, rng: random.Random) -> int | 
     return min(i for i in field if answers[i] == answer)
 
 
-def rates(place: int | None, answers: Answers, played: Sequence[Result]) -> tuple[float | None, float | None]:
+def rates(place: int | None, answers: Answers, played: Sequence[MatchResult]) -> tuple[float | None, float | None]:
     """Estimates of p_gen and p_comp that take the winner to be right; `None` where nothing tells.
 
     p_gen is the share of the entrants with its answer, p_comp the share of comparisons with other answers that those
@@ -232,7 +232,7 @@ def decided(
     place: int | None,
     answers: Answers,
     samples: Sequence[Sample],
-    played: Sequence[Result],
+    played: Sequence[MatchResult],
     run: Run,
     notes: Mapping[str, float | None],
 ) -> Outcome:

@@ -17,7 +17,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class LabelOrigin:
     """Where labels are from: the generator whose solutions were completed, by which method, on which task."""
 
     model: str
@@ -31,7 +31,7 @@ class Origin:
 class LabelFile(NamedTuple):
     """What a file of labels holds; `cost` is `None` in its parts where a line did not tell."""
 
-    origin: Origin
+    origin: LabelOrigin
     labelled: list[Labelled]
     cost: Cost
 
@@ -53,7 +53,7 @@ def row(problem: str, labelled: Sequence[Labelled], cost: Cost) -> dict[str, Any
     }  # fmt: skip
 
 
-def header(origin: Origin) -> dict[str, Any]:
+def header(origin: LabelOrigin) -> dict[str, Any]:
     """The first line of a file of labels."""
     return {"labels": VERSION, **asdict(origin)}
 
@@ -68,10 +68,10 @@ def read_labels(path: Path) -> LabelFile:
         raise FileFormatError(
             path, number, f"labels of version {first['labels']}, and this mull reads version {VERSION}: label again"
         )
-    missing = [name for name in Origin.__dataclass_fields__ if name not in first]
+    missing = [name for name in LabelOrigin.__dataclass_fields__ if name not in first]
     if missing:
         raise FileFormatError(path, number, f"the first line does not say {missing[0]!r}")
-    origin = Origin(**{name: first[name] for name in Origin.__dataclass_fields__})
+    origin = LabelOrigin(**{name: first[name] for name in LabelOrigin.__dataclass_fields__})
     found: list[Labelled] = []
     costs = []
     for number, line in lines:

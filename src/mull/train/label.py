@@ -43,7 +43,7 @@ class Labelled:
 
 
 @dataclass(slots=True)
-class Node:
+class PrefixNode:
     """A prefix of `depth` steps, and the completions that were drawn from it."""
 
     prefix: tuple[str, ...]
@@ -69,13 +69,13 @@ class Roller:
                 "label with a model that can, such as nano"
             )
         self.problem, self.run, self.right, self.separator, self.revision = problem, run, right, separator, revision
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, PrefixNode] = {}
 
-    def node(self, prefix: Sequence[str]) -> Node:
+    def node(self, prefix: Sequence[str]) -> PrefixNode:
         """The node of a prefix, new or known."""
-        return self.nodes.setdefault("".join(prefix), Node(tuple(prefix)))
+        return self.nodes.setdefault("".join(prefix), PrefixNode(tuple(prefix)))
 
-    async def roll(self, prefix: Sequence[str], k: int) -> Node:
+    async def roll(self, prefix: Sequence[str], k: int) -> PrefixNode:
         """The node of a prefix with `k` completions, fewer where a ceiling cut them short.
 
         One that begins to revise tells nothing of the prefix, which it may mend, and is left out.
@@ -189,7 +189,7 @@ class OmegaPRM:
             *(self._labelled(roller, sample, is_right=True) for sample in right_ones),
         ]
 
-    def _priority(self, node: Node, sample: Sample, total: int) -> float:
+    def _priority(self, node: PrefixNode, sample: Sample, total: int) -> float:
         n_tokens = sample.cost.output_tokens
         return self.quality(node.value or 0.0, len(sample.text) if n_tokens is None else n_tokens) + self.bonus(
             node.visits, total

@@ -16,10 +16,10 @@ from mull.errors import UsageError
 from mull.train.calibration import platt
 from mull.train.data import LabelFile
 from mull.train.reward import (
-    Batch,
     Encoded,
     Options,
-    Trained,
+    TokenBatch,
+    Training,
     balanced,
     batches,
     encode,
@@ -31,7 +31,7 @@ from mull.train.reward import (
 
 def train_orm(
     base: str, file: LabelFile, out: Path, options: Options, tick: Callable[[float, float], None] = lambda *_: None
-) -> Trained:
+) -> Training:
     """Trains an outcome reward model on pairs of a right and a wrong solution of one problem (Bradley-Terry, by TRL).
 
     The run checkpoints into `out` and goes on from there. Its logit is calibrated on held-out solutions. Raises
@@ -125,6 +125,6 @@ def _last_logits(model: Any, encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor
     return torch.cat(logits), torch.cat(values)
 
 
-def _mask(batch: Batch) -> Tensor:
+def _mask(batch: TokenBatch) -> Tensor:
     """Ones up to the labelled place of each row, which is its last token."""
     return (torch.arange(batch.ids.size(1)) <= batch.places[:, None]).long()

@@ -61,7 +61,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class Training:
     """What came of a training: measures are on held-out problems, after calibration."""
 
     folder: str
@@ -127,7 +127,7 @@ def check(file: LabelFile, base: str, tokenizer: str, is_forced: bool) -> None:
         )
 
 
-class Batch(NamedTuple):
+class TokenBatch(NamedTuple):
     """Token ids [rows, length], where solutions begin and whether they are right [rows], and labels: places, values."""
 
     ids: Tensor
@@ -138,7 +138,7 @@ class Batch(NamedTuple):
     values: Tensor
 
 
-def batches(encoded: Sequence[Encoded], n_tokens: int, pad: int, rng: random.Random | None) -> Iterator[Batch]:
+def batches(encoded: Sequence[Encoded], n_tokens: int, pad: int, rng: random.Random | None) -> Iterator[TokenBatch]:
     """Batches of rows of similar length, in random order; one pass over all of them."""
     order = sorted(encoded, key=lambda one: len(one.ids) + (rng.random() if rng else 0))
     cut: list[list[Encoded]] = [[]]
@@ -162,12 +162,12 @@ def batches(encoded: Sequence[Encoded], n_tokens: int, pad: int, rng: random.Ran
             starts = torch.tensor([one.start for one in part])
             is_right = torch.tensor([one.correct for one in part])
             targets = torch.tensor(values, dtype=torch.float32)
-            yield Batch(ids, starts, is_right, torch.tensor(rows), torch.tensor(places), targets)
+            yield TokenBatch(ids, starts, is_right, torch.tensor(rows), torch.tensor(places), targets)
 
 
 def train_prm(
     base: str, file: LabelFile, out: Path, options: Options, tick: Callable[[float, float], None] = lambda *_: None
-) -> Trained:
+) -> Training:
     """Trains a process reward model: one logit a token, learned where steps end (binary cross-entropy).
 
     The run checkpoints into `out` and goes on from there; the best measurement on held-out problems is kept and
@@ -308,7 +308,7 @@ class LastTokens(nn.Module):  # type: ignore[misc]
         return logits
 
 
-def _logits(model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+def _logits(model: nn.Module, batch: TokenBatch, device: torch.device) -> Tensor:
     parts = (part.to(device) for part in (batch.ids, batch.starts, batch.rows, batch.places))
     logits: Tensor = model(*parts)
     return logits
@@ -325,12 +325,12 @@ def predict(model: nn.Module, encoded: Sequence[Encoded], pad: int, device: torc
 
 def measures(
     out: Path, model: nn.Module, n: int, seen: int | None, logits: Tensor, values: Tensor, scale: float, shift: float
-) -> Trained:
+) -> Training:
     adjusted = scale * logits + shift
     loss = float(nn.functional.binary_cross_entropy_with_logits(adjusted, values))
     error = calibration_error(adjusted.sigmoid(), values)
     parameters = sum(p.numel() for p in model.parameters())
-    return Trained(str(out), parameters, n, seen, loss, auc(logits, values > 0.5), error, scale, shift)
+    return Training(str(out), parameters, n, seen, loss, auc(logits, values > 0.5), error, scale, shift)
 
 
 def _keep(
@@ -352,7 +352,7 @@ _READ = {
 
 
 def save(
-    model: Any, tokenizer: Any, out: Path, file: LabelFile, options: Options, trained: Trained, kind: str,
+    model: Any, tokenizer: Any, out: Path, file: LabelFile, options: Options, trained: Training, kind: str,
     read: dict[str, float],
 ) -> None:  # fmt: skip
     """The checkpoint in half precision, its tokenizer, how to read its logits, and a model card."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mull.types.costs import Cost
 from mull.types.parts import Part, TextPart, Tool, ToolCall
@@ -25,6 +25,12 @@ class Finish(StrEnum):
     """The reply could not be used; it never votes."""
 
 
+def _told(value: Any) -> str:
+    """A value as the code that makes it, without the fields that are seldom there and are not."""
+    shown = [f for f in fields(value) if f.name in ("role", "content", "messages", "prefix") or getattr(value, f.name)]
+    return f"{type(value).__name__}({', '.join(f'{f.name}={getattr(value, f.name)!r}' for f in shown)})"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation; `role` is `system`, `user`, `assistant` or `tool`.
@@ -37,6 +43,9 @@ class Message:
     content: str | tuple[Part, ...]
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+
+    def __repr__(self) -> str:
+        return _told(self)
 
     @property
     def text(self) -> str:
@@ -63,6 +72,9 @@ class Prompt:
     def user(cls, content: str | tuple[Part, ...]) -> Prompt:
         """A conversation of one user message."""
         return cls((Message("user", content),))
+
+    def __repr__(self) -> str:
+        return _told(self)
 
     @property
     def question(self) -> str:

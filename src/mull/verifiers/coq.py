@@ -12,7 +12,7 @@ from mull.errors import UsageError
 from mull.sandbox import Command, LevelName
 from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.contract import Contract
-from mull.verifiers.proof import Verdict, failure, limits_of, names_of, proof_text, said, score_proofs
+from mull.verifiers.proof import ProofVerdict, failure, limits_of, names_of, proof_text, said, score_proofs
 
 # These reach past the kernel: they load code into the checker, write files beside it, or call another compiler. They
 # are refused wherever they stand in what is compiled, strings included: a candidate is compiled without its comments,
@@ -81,10 +81,12 @@ class CoqProof:
             raise UsageError(f"problem {problem.id!r}: Coq does not accept the theorem or its preamble: {given}")
         return given
 
-    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> Verdict:
+    async def check(
+        self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str
+    ) -> ProofVerdict:
         """Whether a proof holds; see `ProofChecker`."""
         why = await self._fault(box, problem, given, text)
-        return Verdict(not why, why)
+        return ProofVerdict(not why, why)
 
     def text_of(self, problem: Problem, reply: str) -> str:
         """The proof in a reply, without comments."""

@@ -13,7 +13,7 @@ from mull.errors import UsageError
 from mull.sandbox import Command, LevelName
 from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.contract import Contract
-from mull.verifiers.proof import Verdict, failure, limits_of, names_of, proof_text, said, score_proofs
+from mull.verifiers.proof import ProofVerdict, failure, limits_of, names_of, proof_text, said, score_proofs
 
 # A file that imports another takes its syntax along. So what changes the language, or runs code in the checker, is
 # refused wherever it stands in what is compiled. A list of words is no guard by itself: what it misses is for the
@@ -127,16 +127,18 @@ class LeanProof:
             raise UsageError(f"problem {problem.id!r}: Lean does not accept the theorem or its preamble: {given}")
         return given
 
-    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> Verdict:
+    async def check(
+        self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str
+    ) -> ProofVerdict:
         """Whether a proof holds; see `ProofChecker`."""
         if hatch := _HATCHES.search(text):
-            return Verdict(False, f"it holds {hatch[0]!r}, a way past the checker")
+            return ProofVerdict(False, f"it holds {hatch[0]!r}, a way past the checker")
         name, preamble = names_of(problem)
         statement = without_comments(problem.given["theorem"])
         opened = "\n".join(_OPENED.findall(without_comments(preamble)))
         candidate = await self._compiled(box, "Candidate", candidate_source(statement, name, text, opened), given)
         if isinstance(candidate, str):
-            return Verdict(False, candidate)
+            return ProofVerdict(False, candidate)
         check = f"""import Given
 import Candidate
 theorem mull_final : _root_.mull_statement := @_root_.{name}
@@ -147,31 +149,33 @@ theorem mull_final : _root_.mull_statement := @_root_.{name}
         result = await box.run(self._lean("Check", files))
         why = failure("it does not prove the statement", result)
         why = why or foreign_axioms(said(result), set(self.axioms.split("+")))
-        return Verdict(False, why) if why else await self._replayed(box, {**files, **result.files})
+        return ProofVerdict(False, why) if why else await self._replayed(box, {**files, **result.files})
 
     def text_of(self, problem: Problem, reply: str) -> str:
         """The proof in a reply, without comments."""
         name, _ = names_of(problem)
         return without_comments(proof_text(reply, re.compile(_NAME.format(re.escape(name)))))
 
-    async def _replayed(self, box: sandbox.Sandbox, files: Mapping[str, bytes]) -> Verdict:
+    async def _replayed(self, box: sandbox.Sandbox, files: Mapping[str, bytes]) -> ProofVerdict:
         """Whether the kernel accepts what was compiled, and our theorem there has the problem's statement."""
         checker = f"{self.toolchain or '/usr'}/bin/leanchecker"
         if not await asyncio.to_thread(Path(checker).is_file):
-            return Verdict(True, f"{_NOT_REPLAYED}the toolchain has no leanchecker")
+            return ProofVerdict(True, f"{_NOT_REPLAYED}the toolchain has no leanchecker")
         for module in ("Candidate", "Check"):
             result = await box.run(self._command((checker, module), files))
             if why := failure("the kernel refuses it", result):
-                return Verdict(False, why)
+                return ProofVerdict(False, why)
         argv = (f"{self.toolchain or '/usr'}/bin/lean", "--run", "Compare.lean")
         result = await box.run(self._command(argv, {**files, "Compare.lean": _COMPARE.encode()}))
         told = result.stdout.decode("utf-8", "replace")
         if told.startswith("mull: another statement"):
-            return Verdict(False, "it does not prove the statement")
+            return ProofVerdict(False, "it does not prove the statement")
         if failed := failure("", result):
-            return Verdict(True, f"Lean's kernel accepts it; the statement was not compared in a fresh process{failed}")
+            return ProofVerdict(
+                True, f"Lean's kernel accepts it; the statement was not compared in a fresh process{failed}"
+            )
         why = foreign_axioms(told, set(self.axioms.split("+")))
-        return Verdict(not why, why)
+        return ProofVerdict(not why, why)
 
     async def _compiled(
         self, box: sandbox.Sandbox, name: str, source: str, files: Mapping[str, bytes]

@@ -10,7 +10,7 @@ from typing import Any
 
 from mull.errors import MissingExtraError, UsageError
 from mull.types import Message
-from mull.verifiers.reading import Asked, Reading, Rows, Unscored
+from mull.verifiers.reading import Reading, RewardInput, Rows, Unscored
 
 _lock = threading.Lock()
 _loaded: dict[tuple[str, str], tuple[Any, Any]] = {}
@@ -50,11 +50,11 @@ class Local:
 
     model: str
 
-    async def rows(self, asked: Asked, reading: Reading) -> Rows:
+    async def rows(self, asked: RewardInput, reading: Reading) -> Rows:
         """What the model says about a reply: raw logits, read as the reading says."""
         return await asyncio.to_thread(self._rows, asked, reading)
 
-    def _rows(self, asked: Asked, reading: Reading) -> Rows:
+    def _rows(self, asked: RewardInput, reading: Reading) -> Rows:
         import torch
 
         is_sequence = reading.at == "end" and reading.form != "turns"
@@ -78,7 +78,7 @@ class Local:
         return Rows(logits[ends].tolist(), False, len(ids))
 
 
-def _places(tokenizer: Any, asked: Asked, reading: Reading) -> tuple[list[int], list[int]]:
+def _places(tokenizer: Any, asked: RewardInput, reading: Reading) -> tuple[list[int], list[int]]:
     """The token ids of what is asked, and the places at which values are read."""
     if reading.form == "turns":
         return _turns(tokenizer, asked.messages)

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from mull import sandbox
 from mull.errors import UsageError
-from mull.sandbox import Level, LevelName, Limits, Result, Status
+from mull.sandbox import JobLimits, JobResult, Level, LevelName, Status
 from mull.types import Problem, Sample, Score
 
 _FENCE = re.compile(r"[ \t]*(?:(?:[-*+>]|[0-9]{1,3}[.)])[ \t]+)?(`{3,}|~{3,})[ \t]*([^`\s]*)[^`]*")
@@ -59,7 +59,7 @@ def _blocks(reply: str) -> tuple[list[tuple[str, str]], str]:
     return [(mark, "".join(lines)) for mark, lines in blocks], "".join(outside)
 
 
-class Verdict(NamedTuple):
+class ProofVerdict(NamedTuple):
     """Whether a proof holds, and why not; of one that holds, what was left unchecked."""
 
     holds: bool
@@ -80,7 +80,9 @@ class ProofChecker(Protocol):
         """The compiled statement. Raises `UsageError` where the problem's own text is wrong."""
         ...
 
-    async def check(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> Verdict:
+    async def check(
+        self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str
+    ) -> ProofVerdict:
         """Whether a proof holds. Raises `Unfinished` where that took too long to tell."""
         ...
 
@@ -114,9 +116,9 @@ async def score_proofs(
     return [scores[text] for text in texts]
 
 
-def limits_of(seconds: float) -> Limits:
+def limits_of(seconds: float) -> JobLimits:
     """What a checker may use."""
-    return Limits(
+    return JobLimits(
         cpu_seconds=seconds,
         wall_seconds=2 * seconds,
         memory_bytes=4 << 30,
@@ -126,7 +128,7 @@ def limits_of(seconds: float) -> Limits:
     )
 
 
-def failure(what: str, result: Result) -> str:
+def failure(what: str, result: JobResult) -> str:
     """In words, why a step did not succeed; nothing where it did. Raises `Unfinished` where a limit ended it."""
     if result.status is Status.OK:
         return ""
@@ -138,7 +140,7 @@ def failure(what: str, result: Result) -> str:
     return f"{what}: {said[-500:] or f'exit status {result.exit_code}'}"
 
 
-def said(result: Result) -> str:
+def said(result: JobResult) -> str:
     return (result.stdout + result.stderr).decode("utf-8", "replace")
 
 

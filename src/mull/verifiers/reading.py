@@ -42,7 +42,7 @@ class Rows(NamedTuple):
     n_tokens: int | None
 
 
-class Asked(NamedTuple):
+class RewardInput(NamedTuple):
     """A question and a reply as a reward model takes them, in every form that something may run it with.
 
     `messages` is the conversation; in a dialogue of turns a value is read in place of each assistant message. `head`
@@ -59,7 +59,7 @@ class Asked(NamedTuple):
     n_steps: int
 
 
-class Backend(Protocol):
+class RewardBackend(Protocol):
     """Runs a reward model: a server, this process, the embedded runtime."""
 
     @property
@@ -67,7 +67,7 @@ class Backend(Protocol):
         """The model's name, which its scores are kept under."""
         ...
 
-    async def rows(self, asked: Asked, reading: Reading) -> Rows:
+    async def rows(self, asked: RewardInput, reading: Reading) -> Rows:
         """The numbers of one reply; raises `Unscored` where there are none."""
         ...
 
@@ -124,7 +124,7 @@ class Reading:
         told = "/".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "server")
         return hashlib.blake2b(told.encode(), digest_size=4).hexdigest()
 
-    def asked(self, problem: Problem, reply: str) -> Asked:
+    def asked(self, problem: Problem, reply: str) -> RewardInput:
         """What to ask about a reply; raises `Unscored` where that cannot be asked."""
         question = "\n\n".join(m.text for m in problem.prompt.messages if m.role == "user")
         for where, text in (("question", question), ("reply", reply)):
@@ -148,7 +148,7 @@ class Reading:
         for i, step in enumerate(steps):
             pieces += [self.joint + step if i else step, self.tag]
         n_values = len(steps) if self.is_process else 1
-        return Asked(messages, head, body, tuple(pieces), n_values, len(steps))
+        return RewardInput(messages, head, body, tuple(pieces), n_values, len(steps))
 
     def _labelled(self, i: int, step: str) -> str:
         label = self.label.replace("{i}", str(i))

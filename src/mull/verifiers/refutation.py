@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mull.verifiers.dimacs import Clause
 
 
-class Budget:
+class StepLimit:
     """How many more literals and clauses may be looked at; `spend` raises `TimeoutError` beyond that."""
 
     def __init__(self, steps: int) -> None:
@@ -27,7 +27,7 @@ def refutes(clauses: Iterable[Clause], proof: Iterable[tuple[bool, Clause]], ste
     As in drat-trim, deleting a unit clause is passed over. Raises `TimeoutError` where more than so many literals and
     clauses were looked at, and what the proof raises.
     """
-    database = _Database(Budget(steps))
+    database = _Database(StepLimit(steps))
     for clause in clauses:
         database.add(clause)
     if database.is_refuted:
@@ -50,7 +50,7 @@ def refutes(clauses: Iterable[Clause], proof: Iterable[tuple[bool, Clause]], ste
 class _Database:
     """Clauses with two watched literals each, and what follows from them at once. A deleted clause is an empty list."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: StepLimit) -> None:
         self.budget = budget
         self.watched: dict[int, list[list[int]]] = {}
         self.by_literals: dict[frozenset[int], list[list[int]]] = {}
@@ -191,7 +191,7 @@ def refutes_hinted(clauses: Iterable[Clause], proof: Iterable[Hinted], steps: in
 
     Raises `TimeoutError` as `refutes` does.
     """
-    budget = Budget(steps)
+    budget = StepLimit(steps)
     known = dict(enumerate(clauses, 1))
     for step in proof:
         if step.is_deletion:
@@ -207,7 +207,7 @@ def refutes_hinted(clauses: Iterable[Clause], proof: Iterable[Hinted], steps: in
     return "its refutation does not derive the empty clause"
 
 
-def _unhinted(known: dict[int, Clause], step: Hinted, budget: Budget) -> str:
+def _unhinted(known: dict[int, Clause], step: Hinted, budget: StepLimit) -> str:
     """Why a step does not follow by its hints; nothing where it does."""
     true = {-literal for literal in step.clause}
     if any(-literal in true for literal in true):
@@ -238,7 +238,7 @@ def _unhinted(known: dict[int, Clause], step: Hinted, budget: Budget) -> str:
     return ""
 
 
-def _propagates(known: dict[int, Clause], hints: Iterable[int], true: set[int], budget: Budget) -> bool | str:
+def _propagates(known: dict[int, Clause], hints: Iterable[int], true: set[int], budget: StepLimit) -> bool | str:
     """Whether clauses, one after the other, come to a conflict; in words, which of them gives nothing."""
     for hint in hints:
         clause = known.get(hint)

@@ -14,7 +14,7 @@ from mull.cost import Price, total
 from mull.errors import UsageError
 from mull.replies.steps import Fold
 from mull.types import Calls, Cost, Finish, Problem, Sample, Score
-from mull.verifiers.reading import Asked, Backend, Reading, Unscored, preset
+from mull.verifiers.reading import Reading, RewardBackend, RewardInput, Unscored, preset
 from mull.verifiers.servers import PATIENCE, OnServer, Server, check_shape, limits
 from mull.wire.replies import Usage
 
@@ -22,10 +22,10 @@ TEMPLATE_TOKENS = 256
 """What a chat template may add to what it is given, at most."""
 
 
-class Source(Protocol):
+class RewardSource(Protocol):
     """Where a reward model is run."""
 
-    def opened(self) -> AbstractAsyncContextManager[Backend]:
+    def opened(self) -> AbstractAsyncContextManager[RewardBackend]:
         """The model, for as long as the block lasts."""
         ...
 
@@ -39,18 +39,18 @@ class Remote:
     shape: str
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Backend]:
+    async def opened(self) -> AsyncIterator[RewardBackend]:
         yield OnServer(self.model, self.shape, self.server.post)
 
 
 @dataclass(frozen=True)
 class Inside:
-    """A reward model in this process: anything that is a `Backend`."""
+    """A reward model in this process: anything that is a `RewardBackend`."""
 
-    backend: Backend
+    backend: RewardBackend
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Backend]:
+    async def opened(self) -> AsyncIterator[RewardBackend]:
         yield self.backend
 
 
@@ -64,7 +64,7 @@ class RewardModel:
 
     model: str
     reading: Reading
-    source: Source
+    source: RewardSource
     fold: Fold | None = None
     price: Price = field(default_factory=Price)
 
@@ -86,7 +86,7 @@ class RewardModel:
         """The most that scoring can cost: a token for each byte that the model is given, and its template."""
         return total(self._cost(n, None) for n in map(self._most, self._asked(problem, samples).values()))
 
-    def _most(self, asked: Asked | str) -> int:
+    def _most(self, asked: RewardInput | str) -> int:
         if isinstance(asked, str):
             return 0
         if self.reading.form == "turns":
@@ -100,9 +100,9 @@ class RewardModel:
         cost = self.price.cost(n_read, None if n_read is None else 0)
         return Cost(0, 0, 0, n_read, 0, cost.flops, cost.usd, seconds)
 
-    def _asked(self, problem: Problem, samples: Sequence[Sample]) -> dict[str, Asked | str]:
+    def _asked(self, problem: Problem, samples: Sequence[Sample]) -> dict[str, RewardInput | str]:
         """By reply: what to ask about it, or why it cannot be asked."""
-        found: dict[str, Asked | str] = {}
+        found: dict[str, RewardInput | str] = {}
         for sample in samples:
             if sample.finish is not Finish.ERROR and sample.reply not in found:
                 try:
@@ -127,7 +127,7 @@ class RewardModel:
             seen.add(sample.reply)
         return given
 
-    async def _score(self, backend: Backend, asked: Asked | str) -> Score:
+    async def _score(self, backend: RewardBackend, asked: RewardInput | str) -> Score:
         if isinstance(asked, str):
             return Score(None, why=asked)
         start, cost = time.monotonic(), Cost()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mull.errors import UnknownNameError, UsageError
 from mull.types import Message
 from mull.verifiers.labels import log_masses
-from mull.verifiers.reading import Asked, Reading, Rows, Unscored
+from mull.verifiers.reading import Reading, RewardInput, Rows, Unscored
 from mull.wire.address import clean_url, read_key
 from mull.wire.body import printable
 from mull.wire.endpoints import Limits
@@ -101,7 +101,7 @@ class OnServer:
     shape: str
     post: Post
 
-    async def rows(self, asked: Asked, reading: Reading) -> Rows:
+    async def rows(self, asked: RewardInput, reading: Reading) -> Rows:
         """What the server says about a reply; raises `Unscored` where it says nothing of use."""
         try:
             return await SERVERS[self.shape](self.model, self.post, asked, reading)
@@ -110,7 +110,7 @@ class OnServer:
             raise Unscored(what, may_be_paid=True) from None
 
 
-async def _pooling(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+async def _pooling(model: str, post: Post, asked: RewardInput, reading: Reading) -> Rows:
     ends: list[int] = []
     if reading.at == "piece":
         ids, ends = await _tokenized(model, post, asked.pieces)
@@ -144,7 +144,7 @@ async def _tokenized(model: str, post: Post, pieces: Sequence[str]) -> tuple[lis
     return ids, ends
 
 
-async def _classify(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+async def _classify(model: str, post: Post, asked: RewardInput, reading: Reading) -> Rows:
     # Raw logits where one number is read: what goes through the server's sigmoid in single precision is 1.0 from 17 on,
     # and the best candidates tie there.
     is_activated = reading.activation == "softmax"
@@ -152,13 +152,13 @@ async def _classify(model: str, post: Post, asked: Asked, reading: Reading) -> R
     return Rows([_row(reply["data"][0]["probs"])], is_activated, _read(reply))
 
 
-async def _score(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+async def _score(model: str, post: Post, asked: RewardInput, reading: Reading) -> Rows:
     body = {"model": model, "queries": asked.head, "documents": asked.body, "use_activation": False}
     reply = await post("/score", body)
     return Rows([_row(reply["data"][0]["score"])], False, _read(reply))
 
 
-async def _sglang_score(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+async def _sglang_score(model: str, post: Post, asked: RewardInput, reading: Reading) -> Rows:
     body: dict[str, Any] = {"model": model, "query": asked.head, "items": [asked.body]}
     if reading.pair_ids is not None:
         body["label_token_ids"] = list(reading.pair_ids)
@@ -170,12 +170,12 @@ async def _sglang_score(model: str, post: Post, asked: Asked, reading: Reading) 
     return Rows([_row(row) for row in rows], is_activated, _read(reply))
 
 
-async def _sglang_classify(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+async def _sglang_classify(model: str, post: Post, asked: RewardInput, reading: Reading) -> Rows:
     reply = await post("/classify", {"model": model, "text": f"{asked.head}{asked.body}"})
     return Rows([_row(reply["embedding"])], False, read_usage(reply.get("meta_info")).prompt)
 
 
-async def _chat(model: str, post: Post, asked: Asked, reading: Reading) -> Rows:
+async def _chat(model: str, post: Post, asked: RewardInput, reading: Reading) -> Rows:
     ends = [i for i, message in enumerate(asked.messages) if message.role == "assistant"]
     replies = await asyncio.gather(*(_next_token(model, post, asked.messages[:end]) for end in ends))
     rows = []
@@ -214,7 +214,7 @@ def _told(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": m.role, "content": m.text} for m in messages]
 
 
-def _input(asked: Asked, reading: Reading) -> dict[str, Any]:
+def _input(asked: RewardInput, reading: Reading) -> dict[str, Any]:
     if reading.form == "plain":
         return {"input": f"{asked.head}{asked.body}"}
     return {"messages": _told(asked.messages)}
@@ -230,7 +230,7 @@ def _read(reply: dict[str, Any]) -> int | None:
     return read_usage(reply.get("usage")).prompt
 
 
-SERVERS: dict[str, Callable[[str, Post, Asked, Reading], Awaitable[Rows]]] = {
+SERVERS: dict[str, Callable[[str, Post, RewardInput, Reading], Awaitable[Rows]]] = {
     "pooling": _pooling,
     "classify": _classify,
     "score": _score,

@@ -14,13 +14,13 @@ from typing import Literal
 
 from mull import sandbox
 from mull.errors import UsageError
-from mull.sandbox import Command, Level, LevelName, Limits, Script, Status
+from mull.sandbox import Command, JobLimits, Level, LevelName, Script, Status
 from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.claims import Claimed, claimed
 from mull.verifiers.contract import Contract
 from mull.verifiers.proof import limits_of
 from mull.verifiers.smtlib import Formula, formula_of
-from mull.verifiers.substitute import Question, with_values
+from mull.verifiers.substitute import SmtQuestion, with_values
 from mull.verifiers.values import Values, values_of
 
 _CVC5 = """
@@ -88,7 +88,7 @@ class SmtChecker:
         folders = (str(Path(solver).parent), *(_folders_of_cvc5() if self.second else ()))
         readable = tuple(folder for folder in folders if not folder.startswith("/usr/"))
         async with sandbox.best(Level[self.isolation.upper()], readable) as box:
-            run = _Run(self, box, solver, formula)
+            run = _Scoring(self, box, solver, formula)
             said = await run.z3(formula.text)
             if said:
                 raise UsageError(f"problem {problem.id!r}: z3 does not accept its formula: {said[:300]}")
@@ -99,7 +99,7 @@ class SmtChecker:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Scoring:
     """Replies to one formula, scored in one sandbox."""
 
     checker: SmtChecker
@@ -122,7 +122,7 @@ class _Run:
             return Score(0.0, why=str(error))
         return await self._evaluated(question, bool(values.points))
 
-    async def _evaluated(self, question: Question, has_points: bool) -> Score:
+    async def _evaluated(self, question: SmtQuestion, has_points: bool) -> Score:
         """Whether the formula is true by the values: then its negation has no model, whatever is left open."""
         limit = f"(set-option :timeout {max(1, int(self.checker.seconds * 800))})\n"
         first = "(check-sat)\n" if has_points else ""
@@ -170,7 +170,7 @@ class _Run:
         return await self._said(Script(source, stdin=text.encode(), limits=self._limits))
 
     @property
-    def _limits(self) -> Limits:
+    def _limits(self) -> JobLimits:
         return limits_of(self.checker.seconds)
 
     async def _said(self, job: Command | Script) -> str:

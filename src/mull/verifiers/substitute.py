@@ -15,7 +15,7 @@ _WHOLE = "mull!formula"
 
 
 @dataclass(frozen=True)
-class Question:
+class SmtQuestion:
     """Definitions of all that has a value, and of `mull!formula`, all assertions together."""
 
     text: str
@@ -25,7 +25,7 @@ class Question:
     """Whether nothing is left open: all has a value, and the formula has no operation that is not told everywhere."""
 
 
-def with_values(formula: Formula, values: Values) -> Question:
+def with_values(formula: Formula, values: Values) -> SmtQuestion:
     """Puts values into a formula. Raises `ValueError` for a function that is defined by itself."""
     known = {name for name in formula.free if name in values.definitions}
     divisions = {sign: _division(sign, values) for sign in _DIVISIONS if _teller(sign, values)}
@@ -44,7 +44,7 @@ def with_values(formula: Formula, values: Values) -> Question:
     missing = tuple(name for name in formula.free if name not in told)
     words = _words([*formula.assertions, *formula.macros])
     is_total = known == formula.free.keys() and not words & (_PARTIAL | formula.selectors)
-    return Question("\n".join(lines) + "\n", missing, is_total)
+    return SmtQuestion("\n".join(lines) + "\n", missing, is_total)
 
 
 def _joined(parts: list[list[Form]]) -> str:

@@ -33,7 +33,7 @@ CAPACITY = 64 * 2**20
 """Bytes of keys and values that are kept for sequences that begin alike."""
 
 
-class Reading(NamedTuple):
+class ReadOut(NamedTuple):
     """How the logits of a reward model are read; see `train/reward.py` for the two read-outs."""
 
     is_process: bool
@@ -46,12 +46,12 @@ class Reading(NamedTuple):
     shift: float
 
 
-def read_reading(folder: Path) -> Reading:
+def read_reading(folder: Path) -> ReadOut:
     """What `mull train` wrote of how to read a reward model."""
     raw = json.loads((folder / "reward.json").read_text())
     is_next = raw["readout"] == "next"
     slope, offset = (raw["slope"], raw["offset"]) if is_next else (1.0, raw["bias"])
-    return Reading(raw["kind"] == "process", raw["separator"], is_next, slope, offset, raw["scale"], raw["shift"])
+    return ReadOut(raw["kind"] == "process", raw["separator"], is_next, slope, offset, raw["scale"], raw["shift"])
 
 
 class Scorer:
@@ -147,7 +147,7 @@ class Trained:
         return _load(Path(self.folder), self._content)
 
     @property
-    def _reading(self) -> Reading:
+    def _reading(self) -> ReadOut:
         return self._scorer.reading
 
     @property

@@ -107,7 +107,7 @@ def values_of(text: str, formula: Formula) -> Values:
         for name, value in _SAID.findall(text):
             if name in formula.free:
                 _define(values, name, Definition([], [], "", [_spoken(value, formula.free[name].gives)]))
-    reader = _Reader(values, formula)
+    reader = _ValueReader(values, formula)
     for name, definition in values.definitions.items():
         if name in formula.free:
             takes = len(formula.free[name].takes)
@@ -186,7 +186,7 @@ def _bare(name: str) -> str:
     return re.sub(r"\W", "_", name)
 
 
-class _Reader:
+class _ValueReader:
     """Holds definitions against what a value may be; puts numbers, strings and names of helpers as they are written."""
 
     def __init__(self, values: Values, formula: Formula) -> None:

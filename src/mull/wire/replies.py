@@ -42,7 +42,7 @@ class Usage:
 
 
 @dataclass(slots=True)
-class Choice:
+class ReplyChoice:
     """One of a request's replies. `stopped_at` is the stop string that the server says it met."""
 
     index: int
@@ -66,7 +66,7 @@ class Choice:
 class Reply:
     """What came of a request: its choices, one for each index, and what they took."""
 
-    choices: list[Choice] = field(default_factory=list)
+    choices: list[ReplyChoice] = field(default_factory=list)
     usage: Usage = Usage()
 
 
@@ -78,14 +78,14 @@ def read_reply(raw: bytes) -> Reply:
     listed = body.get("choices")
     if not isinstance(listed, list):
         raise Malformed("the reply has no list of choices")
-    found: dict[int, Choice] = {}
+    found: dict[int, ReplyChoice] = {}
     for place, row in enumerate(listed):
         if isinstance(row, dict) and (choice := _choice(row, place)) is not None:
             found.setdefault(choice.index, choice)
     return Reply(list(found.values()), read_usage(body.get("usage")))
 
 
-def _choice(row: Mapping[str, Any], place: int) -> Choice | None:
+def _choice(row: Mapping[str, Any], place: int) -> ReplyChoice | None:
     message = row.get("message")
     if isinstance(message, dict):
         text = message.get("content")
@@ -97,7 +97,7 @@ def _choice(row: Mapping[str, Any], place: int) -> Choice | None:
     if not isinstance(text, str) or (index is not None and not isinstance(index, int)):
         return None
     thought = None if not thought else clean(thought)
-    choice = Choice(place if index is None else index, clean(text), _text(row.get("finish_reason")), thought)
+    choice = ReplyChoice(place if index is None else index, clean(text), _text(row.get("finish_reason")), thought)
     choice.stopped_at = _stopped_at(row)
     if row.get("logprobs"):
         _read_logprobs(choice, row["logprobs"])
@@ -106,7 +106,7 @@ def _choice(row: Mapping[str, Any], place: int) -> Choice | None:
     return choice
 
 
-def _read_tool_calls(choice: Choice, told: Mapping[str, Any]) -> None:
+def _read_tool_calls(choice: ReplyChoice, told: Mapping[str, Any]) -> None:
     """Adds the called tools of a message, or a piece of them from a stream; what makes no sense is left out."""
     rows = told.get("tool_calls")
     if isinstance(told.get("function_call"), dict):
@@ -138,7 +138,7 @@ def _stopped_at(row: Mapping[str, Any]) -> str | None:
     return _text(row.get("stop_reason")) or _text(row.get("matched_stop"))
 
 
-def _read_logprobs(choice: Choice, told: Any) -> None:
+def _read_logprobs(choice: ReplyChoice, told: Any) -> None:
     """Adds a piece of log-probabilities in the form of chats or in that of completions; one that makes no sense is
     left out.
     """
@@ -200,11 +200,11 @@ class Stream:
     """A reply that comes in events; feed it lines until `is_done`."""
 
     def __init__(self) -> None:
-        self._choices: dict[int, Choice] = {}
+        self._choices: dict[int, ReplyChoice] = {}
         self._usage = Usage()
         self.is_done = False
 
-    def feed(self, line: bytes) -> Choice | None:
+    def feed(self, line: bytes) -> ReplyChoice | None:
         """Takes a line; returns the choice that it added to, if any. Raises `Malformed`."""
         line = line.strip()
         if not line.startswith(b"data:"):
@@ -225,9 +225,9 @@ class Stream:
                 changed = self._add(row, place)
         return changed
 
-    def _add(self, row: Mapping[str, Any], place: int) -> Choice:
+    def _add(self, row: Mapping[str, Any], place: int) -> ReplyChoice:
         index = row.get("index")
-        choice = self._choices.setdefault(i := index if isinstance(index, int) else place, Choice(i))
+        choice = self._choices.setdefault(i := index if isinstance(index, int) else place, ReplyChoice(i))
         delta = row.get("delta")
         if isinstance(delta, dict):
             choice.text += _text(delta.get("content")) or ""

@@ -47,7 +47,7 @@ class Log:
 
 
 @dataclass(slots=True)
-class Problem:
+class LoggedProblem:
     """A problem of a log while its draws are collected."""
 
     id: str
@@ -78,7 +78,9 @@ class Problem:
         )
 
 
-def log_of(path: Path, tool: str, problems: Iterable[Problem], notes: Sequence[str] = (), *, votes: bool = True) -> Log:
+def log_of(
+    path: Path, tool: str, problems: Iterable[LoggedProblem], notes: Sequence[str] = (), *, votes: bool = True
+) -> Log:
     """A log of problems that have draws. Raises `FileFormatError` where none has."""
     recordings = [problem.recording() for problem in problems if problem.samples]
     if not recordings:

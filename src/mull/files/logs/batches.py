@@ -9,7 +9,7 @@ from typing import Any
 from mull.errors import FileFormatError
 from mull.files.lines import read_jsonl
 from mull.files.logs import base
-from mull.files.logs.base import Log, Problem
+from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample
 from mull.types import Message
 
@@ -23,7 +23,7 @@ def read(path: Path, content: Any = None) -> Log:
     batches has neither verdicts nor right answers. Raises `FileFormatError` where there is no input.
     """
     asked = _inputs(path)
-    problems: dict[str, Problem] = {}
+    problems: dict[str, LoggedProblem] = {}
     n_failed = 0
     for line, row in read_jsonl(path):
         id = str(row["custom_id"])
@@ -42,7 +42,7 @@ def read(path: Path, content: Any = None) -> Log:
         problem = problems.get(key)
         if problem is None:
             prompt, settings = base.last_user(messages), base.settings_of(request)
-            problem = problems[key] = Problem(id, prompt, None, model, None, line, messages, settings)
+            problem = problems[key] = LoggedProblem(id, prompt, None, model, None, line, messages, settings)
         usage = base.whole(base.mapping(body.get("usage")).get("completion_tokens"))
         for choice in choices:
             said = base.mapping(choice.get("message"))

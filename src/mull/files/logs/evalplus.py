@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.files.logs import base
-from mull.files.logs.base import Log, Problem
+from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample
 
 TOOL = "evalplus"
@@ -27,7 +27,7 @@ def read(path: Path, content: Any) -> Log:
     for id, rows in tasks.items():
         if not isinstance(rows, list):
             raise base.half(path, None, TOOL, f"{id} has no list of programs: evalplus wrote it before 0.3")
-        problem = Problem(str(id), "", group=name, task=str(id).partition("/")[0])
+        problem = LoggedProblem(str(id), "", group=name, task=str(id).partition("/")[0])
         for place, row in enumerate(rows):
             row = base.mapping(row)
             solution, first, extra = (row.get(part) for part in ("solution", "base_status", "plus_status"))

@@ -13,7 +13,7 @@ from typing import Any
 from mull.errors import FileFormatError
 from mull.files.lines import read_jsonl
 from mull.files.logs import base
-from mull.files.logs.base import Log, Problem
+from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample, Settings
 from mull.types import Message
 
@@ -47,7 +47,7 @@ def read(path: Path, content: Any = None) -> Log:
     Raises `FileFormatError` for an unknown version, or a task that draws no samples.
     """
     results = _results(path)
-    reader = _Reader(path, results, _TIME.sub("", path.name.removesuffix(".gz").removesuffix(".jsonl")))
+    reader = _HarnessReader(path, results, _TIME.sub("", path.name.removesuffix(".gz").removesuffix(".jsonl")))
     kind = reader.config.get("output_type", DRAWN)
     if kind != DRAWN:
         raise FileFormatError(path, None, f"a {kind} task draws no samples; only {DRAWN} does")
@@ -74,7 +74,7 @@ def _results(path: Path) -> Mapping[str, Any]:
 
 
 @dataclass
-class _Reader:
+class _HarnessReader:
     path: Path
     results: Mapping[str, Any]
     task: str
@@ -172,7 +172,7 @@ class _Reader:
         told = base.mapping(base.mapping(self.results.get("higher_is_better")).get(self.task)).get(metric)
         return metric in LESS_IS_BETTER if told is None else told is False
 
-    def _problem(self, line: int, row: Mapping[str, Any]) -> Problem:
+    def _problem(self, line: int, row: Mapping[str, Any]) -> LoggedProblem:
         for name in ("target", "resps"):
             if name not in row:
                 raise FileFormatError(self.path, line, f"no field {name!r}")
@@ -215,7 +215,7 @@ class _Reader:
             )
         asked, settings = _asked(arguments[0] if arguments else {})
         prompt = base.last_user(asked)
-        return Problem(
+        return LoggedProblem(
             str(row["doc_id"]), prompt, gold, self.group, self.task, line, asked, settings, samples, n_correct
         )
 

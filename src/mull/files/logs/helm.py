@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.files.logs import base
-from mull.files.logs.base import Log, Problem
+from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample
 from mull.types import Message
 
@@ -35,7 +35,7 @@ def read(path: Path, content: Any) -> Log:
     stats = _stats(path.with_name("per_instance_stats.json"))
     settings = base.settings_of(spec)
     model, task = str(spec.get("model") or "unknown model"), path.parent.name
-    problems: dict[str, Problem] = {}
+    problems: dict[str, LoggedProblem] = {}
     metric: str | None = None
     n_failed = n_partial = n_perturbed = n_trials = n_own = 0
     for place, state in enumerate(base.items(content["request_states"])):
@@ -59,7 +59,9 @@ def read(path: Path, content: Any) -> Log:
             golds = _golds(instance, base.mapping(state.get("output_mapping")))
             asked = base.messages_of(request.get("messages")) or (Message("user", str(request.get("prompt", ""))),)
             text = str(base.mapping(instance.get("input")).get("text", ""))
-            problem = Problem(id, text, golds[0] if golds else None, model, task, messages=asked, settings=settings)
+            problem = LoggedProblem(
+                id, text, golds[0] if golds else None, model, task, messages=asked, settings=settings
+            )
             problems[id] = problem
         if not result.get("success", True) or not completions:
             n_failed += 1

@@ -15,7 +15,7 @@ from typing import Any
 
 from mull.errors import FileFormatError
 from mull.files.logs import archive, base
-from mull.files.logs.base import Log, Problem
+from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample, Settings
 from mull.types import Message
 
@@ -45,14 +45,14 @@ def read(path: Path, log: Any = None) -> Log:
     """
     if path.suffix != ".eval":
         log = base.loaded(path) if log is None else log
-        return _Reader(path, _header(path, log)).read(iter(base.items(log.get("samples"))))
+        return _InspectReader(path, _header(path, log)).read(iter(base.items(log.get("samples"))))
     with archive.opened(path, "an inspect_ai log") as zipped:
         names = [name for name in zipped.names() if name.startswith("samples/") and name.endswith(".json")]
         if "header.json" not in zipped.names():
             raise FileFormatError(path, None, _cut_off(names))
         header = _header(path, base.parsed(path, zipped.read("header.json"), "header.json"))
         samples = (base.parsed(path, zipped.read(name), name) for name in names)
-        reader = _Reader(path, header)
+        reader = _InspectReader(path, header)
         reader.n_repeated = zipped.n_repeated
         return reader.read(samples)
 
@@ -85,7 +85,7 @@ class _Kept:
 
 
 @dataclass
-class _Reader:
+class _InspectReader:
     path: Path
     header: Mapping[str, Any]
     n_repeated: int = 0
@@ -111,12 +111,12 @@ class _Reader:
             self.n_repeated += key in kept
             kept[key] = self._kept(sample)
         settings = self._settings()
-        problems: dict[str, Problem] = {}
+        problems: dict[str, LoggedProblem] = {}
         for (id, _), one in sorted(kept.items()):
             problem = problems.get(id)
             if problem is None:
                 prompt = _prompt(one.row)
-                problem = problems[id] = Problem(id, prompt, _gold(one.row), model, task, settings=settings)
+                problem = problems[id] = LoggedProblem(id, prompt, _gold(one.row), model, task, settings=settings)
                 problem.messages = self._asked(one.row, prompt)
             if one.draw is not None:
                 problem.samples.append(one.draw)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.files.logs import base, tables
-from mull.files.logs.base import Log, Problem
+from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample, Settings
 from mull.types import Message
 
@@ -49,7 +49,7 @@ def read(path: Path, content: Any = None) -> Log:
         asked = response.get("input")
         query = str(doc.get("query") or "")
         messages = base.messages_of(asked) if isinstance(asked, list) else (Message("user", str(asked or query)),)
-        problem = Problem(
+        problem = LoggedProblem(
             str(doc.get("id")), query, gold, model, str(doc.get("task_name")), messages=messages, settings=settings
         )
         credit = metric[names[0]] if names and len(texts) == 1 else None

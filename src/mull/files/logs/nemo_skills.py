@@ -11,7 +11,7 @@ from typing import Any
 from mull.errors import FileFormatError
 from mull.files.lines import read_jsonl
 from mull.files.logs import base
-from mull.files.logs.base import Log, Problem
+from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample
 
 TOOL = "NeMo-Skills"
@@ -28,7 +28,7 @@ def read(path: Path, content: Any = None) -> Log:
     Raises `FileFormatError` for generations that were not evaluated and have no expected answer.
     """
     parts = sorted(path.glob(PARTS), key=lambda part: (len(part.name), part.name)) if path.is_dir() else [path]
-    problems: dict[str, Problem] = {}
+    problems: dict[str, LoggedProblem] = {}
     verdict: str | None = None
     n_unclear = n_empty = 0
     for part in parts:
@@ -43,7 +43,7 @@ def read(path: Path, content: Any = None) -> Log:
             key = prompt or str(row.get("id", line))
             if key not in problems:
                 id = str(row.get("id", row.get("problem_idx", f"line {line}")))
-                problems[key] = Problem(id, prompt, gold, path.name if path.is_dir() else path.stem, line=line)
+                problems[key] = LoggedProblem(id, prompt, gold, path.name if path.is_dir() else path.stem, line=line)
             verdict = verdict or next((name for name in VERDICTS if name in row), None)
             is_right = _is_right(part, line, verdict, row)
             if is_right is None and verdict is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from mull.errors import FileFormatError
 from mull.files.lines import read_jsonl
 from mull.files.logs import base
-from mull.files.logs.base import Log, Problem
+from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample, Settings
 from mull.types import Message
 
@@ -34,7 +34,7 @@ def read(path: Path, content: Any) -> Log:
             raise base.half(path, None, TOOL, "`results.results` is no list: write it with `promptfoo eval --output`")
         rows = ((None, row) for row in results)
         options = _options(content)
-    problems: dict[tuple[str, str], Problem] = {}
+    problems: dict[tuple[str, str], LoggedProblem] = {}
     n_failed = n_partial = 0
     for line, row in rows:
         row = base.mapping(row)
@@ -50,7 +50,7 @@ def read(path: Path, content: Any) -> Log:
             prompt = base.last_user(messages) if messages else raw
             number = row.get("testIdx", len(problems))
             settings = options.get(group, Settings())
-            problems[group, key] = Problem(
+            problems[group, key] = LoggedProblem(
                 f"test {number}", prompt, _gold(row), group, line=line, messages=messages, settings=settings
             )
         response = base.mapping(row.get("response"))

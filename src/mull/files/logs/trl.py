@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.files.logs import base, tables
-from mull.files.logs.base import Log, Problem
+from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample
 
 TOOL = "TRL"
@@ -32,7 +32,7 @@ def read(path: Path, content: Any = None) -> Log:
         has = ", ".join(rewards) or "none"
         raise base.half(path, None, TOOL, f"not one of its rewards says alone what is right (it has {has})")
     reward = chosen[0]
-    problems: dict[tuple[int, str], Problem] = {}
+    problems: dict[tuple[int, str], LoggedProblem] = {}
     n_unscored = 0
     for row in rows:
         asked, said = row["prompt"], row["completion"]
@@ -42,7 +42,7 @@ def read(path: Path, content: Any = None) -> Log:
         gold = next((text for name in GOLD if (text := base.as_text(row.get(name))) is not None), None)
         problem = problems.get((step, prompt))
         if problem is None:
-            problem = Problem(prompt[:80], prompt, gold, f"policy at step {step}", messages=messages)
+            problem = LoggedProblem(prompt[:80], prompt, gold, f"policy at step {step}", messages=messages)
             problems[step, prompt] = problem
         if row[reward] is None:
             n_unscored += 1

@@ -10,7 +10,7 @@ from typing import Any
 from mull.errors import FileFormatError
 from mull.files.lines import read_jsonl
 from mull.files.logs import base
-from mull.files.logs.base import Log, Problem
+from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample
 
 TOOL = "verifiers"
@@ -27,7 +27,7 @@ def read(path: Path, content: Any = None) -> Log:
     threshold = base.number(about.get("pass_threshold"))
     settings = base.settings_of(base.mapping(about.get("sampling_args")))
     model, task = str(about.get("model") or "unknown model"), about.get("env_id") or None
-    problems: dict[str, Problem] = {}
+    problems: dict[str, LoggedProblem] = {}
     told: Counter[str] = Counter()
     for line, row in read_jsonl(path):
         asked = row["prompt"]
@@ -36,7 +36,7 @@ def read(path: Path, content: Any = None) -> Log:
         id = str(row.get("example_id", prompt))
         gold = base.as_text(row.get("answer")) or None
         if id not in problems:
-            problems[id] = Problem(id, prompt, gold, model, task, line, messages, settings)
+            problems[id] = LoggedProblem(id, prompt, gold, model, task, line, messages, settings)
         if row.get("error"):
             told["failed"] += 1
             continue
@@ -55,7 +55,7 @@ def read(path: Path, content: Any = None) -> Log:
 
 def read_traces(path: Path, content: Any = None) -> Log:
     """Saved episodes: those of one task are its draws. Raises `FileFormatError` where rewards are not just 0 and 1."""
-    problems: dict[str, Problem] = {}
+    problems: dict[str, LoggedProblem] = {}
     told: Counter[str] = Counter()
     for line, row in read_jsonl(path):
         traces = [base.mapping(trace) for trace in base.items(row["traces"])]
@@ -77,7 +77,7 @@ def read_traces(path: Path, content: Any = None) -> Log:
             env = base.mapping(row.get("env")).get("id")
             settings = base.settings_of(base.mapping(last.get("sampling")))
             prompt = base.last_user(messages)
-            problems[id] = Problem(id, prompt, gold, group, env or None, line, messages, settings)
+            problems[id] = LoggedProblem(id, prompt, gold, group, env or None, line, messages, settings)
         if trace.get("errors") or not sampled or trace.get("ok") is False:
             told["failed"] += 1
             continue

@@ -11,12 +11,12 @@ from mull.cost import total
 from mull.errors import ModelError
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment, bound
-from mull.models.served.requests import Asked
+from mull.models.served.requests import RequestTemplate
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.wire.endpoints import Endpoint
 from mull.wire.faults import Broken, Refused, Rejected, Unusable
 from mull.wire.link import Link
-from mull.wire.replies import Choice, Reply, Usage, share
+from mull.wire.replies import Reply, ReplyChoice, Usage, share
 from mull.wire.retries import Attempts
 
 ENDED = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_string"}
@@ -34,7 +34,7 @@ class Batch:
         self,
         deployment: Deployment,
         link: Link,
-        asked: Asked,
+        asked: RequestTemplate,
         prompt: Prompt,
         params: Params,
         draws: Sequence[Draw],
@@ -128,7 +128,7 @@ class Batch:
             self._wasted.setdefault(draw.number, []).append(replace(cost, calls=0))
         return why
 
-    def _costs(self, choices: Sequence[Choice | None], usage: Usage) -> list[Cost]:
+    def _costs(self, choices: Sequence[ReplyChoice | None], usage: Usage) -> list[Cost]:
         """Each reply's share of what its request took.
 
         The prompt is computed once and counted with the first. Of the output each has as many tokens as were told
@@ -149,7 +149,7 @@ class Batch:
         cached = [usage.cached] + [None if usage.cached is None else 0] * (n - 1)
         return [self._deployment.price.cost(*parts) for parts in zip(prompts, outputs, cached, strict=True)]
 
-    def _refusal(self, choice: Choice) -> str | None:
+    def _refusal(self, choice: ReplyChoice) -> str | None:
         """Why a reply is none however often it is asked for; `None` where it may be used."""
         if choice.finish in REFUSED_BY_MODEL:
             return REFUSED_BY_MODEL[choice.finish]
@@ -157,7 +157,7 @@ class Batch:
             return "the model called a tool, and none was offered"
         return None
 
-    def _fault(self, choice: Choice) -> str | None:
+    def _fault(self, choice: ReplyChoice) -> str | None:
         """Why a reply cannot be used, if it cannot."""
         finish = choice.finish
         if finish is None:
@@ -174,7 +174,7 @@ class Batch:
         may_be_empty = self._prompt.prefix or choice.text or choice.stopped_at in self._params.stop
         return None if may_be_empty else "the reply is empty"
 
-    def _sample(self, draw: Draw, choice: Choice, cost: Cost, n: int) -> Sample:
+    def _sample(self, draw: Draw, choice: ReplyChoice, cost: Cost, n: int) -> Sample:
         text, finish = choice.text, Finish.LENGTH if choice.finish in CUT else Finish.STOP
         stops = self._params.stop
         calls = choice.calls if self._prompt.tools else ()

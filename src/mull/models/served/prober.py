@@ -24,7 +24,7 @@ from mull.wire.body import encode
 from mull.wire.endpoints import Endpoint
 from mull.wire.faults import Broken, Refused, Rejected, Unusable
 from mull.wire.link import Link
-from mull.wire.replies import Choice, Reply
+from mull.wire.replies import Reply, ReplyChoice
 
 QUESTIONS = (
     "Count from one to twenty in words, separated by spaces.",
@@ -119,9 +119,9 @@ class Prober:
         except ModelError:
             return None
 
-    async def _first(self) -> tuple[Prompt, Choice]:
+    async def _first(self) -> tuple[Prompt, ReplyChoice]:
         """A question with a greedy reply that is long enough to be cut; what the server rejects is left out."""
-        best = Prompt.user(QUESTIONS[0]), Choice(0)
+        best = Prompt.user(QUESTIONS[0]), ReplyChoice(0)
         for text in QUESTIONS:
             prompt = Prompt.user(text)
             reply = await self._plain(prompt)
@@ -269,7 +269,7 @@ class Prober:
             found = "dropped"
         self._can = replace(self._can, stop=found)
 
-    async def _find_continuation(self, question: Prompt, greedy: Choice) -> None:
+    async def _find_continuation(self, question: Prompt, greedy: ReplyChoice) -> None:
         """Each way to continue that is worth trying, until one goes on where the greedy reply was cut."""
         if self._deployment.api == "completions":
             self._can = replace(self._can, continues="trailing")
@@ -289,7 +289,7 @@ class Prober:
             why += "; give chat_template (a file) in mull.toml, and mull renders it for plain completions"
         self._can = replace(self._can, continues=None, why=why)
 
-    async def _try_template(self, question: Prompt, greedy: Choice) -> str | None:
+    async def _try_template(self, question: Prompt, greedy: ReplyChoice) -> str | None:
         if self._can.template is None:
             return "the server does not tell its chat template"
         reasons = []
@@ -327,7 +327,7 @@ class Prober:
             return "the server puts prompts into another form than its chat template says"
         return await self._try_way(question, _only(reply), can)
 
-    async def _try_way(self, question: Prompt, greedy: Choice, can: Capabilities) -> str | None:
+    async def _try_way(self, question: Prompt, greedy: ReplyChoice, can: Capabilities) -> str | None:
         """Why this way does not work; `None` where it does."""
         cuts = _cuts(greedy.text)
         if not cuts:
@@ -342,15 +342,15 @@ class Prober:
         return f"the server begins its reply anew or strays from it ({can.continues})"
 
 
-def _only(reply: Reply | None) -> Choice:
-    return reply.choices[0] if reply is not None and reply.choices else Choice(0)
+def _only(reply: Reply | None) -> ReplyChoice:
+    return reply.choices[0] if reply is not None and reply.choices else ReplyChoice(0)
 
 
 def _text(reply: Reply | None) -> str:
     return _only(reply).text
 
 
-def _both(choice: Choice) -> str:
+def _both(choice: ReplyChoice) -> str:
     return (choice.reasoning or "") + choice.text
 
 

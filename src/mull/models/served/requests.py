@@ -18,7 +18,7 @@ CHAT, COMPLETIONS = "/chat/completions", "/completions"
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestTemplate:
     """A request without its seed and number of replies, ready to be sent many times.
 
     `head` is the JSON of the body up to its closing brace. `cut_at` are stop strings that only the client minds.
@@ -47,7 +47,7 @@ def ask(
     params: Params,
     can: Capabilities,
     token_ids: Mapping[str, int] | None = None,
-) -> Asked:
+) -> RequestTemplate:
     """The request for a prompt. Raises `UsageError` if it needs what the server cannot do.
 
     `token_ids` has the first token of each text of `Params.logit_bias`, where the server goes by numbers.
@@ -93,7 +93,7 @@ def ask(
             body["stream_options"] = {"include_usage": True}
     body = merged(merged(body, deployment.extra_body), json.loads(params.extra))
     per_token = 64 + (0 if params.logprobs is None else 200 * (1 + n_tops)) + (400 if is_streamed else 0)
-    return Asked(path, encode(body)[:-1], is_streamed, cut_at, params.max_tokens * per_token, can.stop)
+    return RequestTemplate(path, encode(body)[:-1], is_streamed, cut_at, params.max_tokens * per_token, can.stop)
 
 
 def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

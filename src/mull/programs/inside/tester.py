@@ -24,11 +24,11 @@ KNOWN, PLAIN = "known", (type(None), bool, int, float, complex, str, bytes)
 COMPARE: dict[type[ast.cmpop], str] = {ast.Eq: "==", ast.NotEq: "!=", ast.Is: "is", ast.IsNot: "is not"}
 
 
-class Need(BaseException):
+class AnswerNeeded(BaseException):
     """An answer is needed to go on; nothing that a test catches."""
 
 
-class Broken(Exception):
+class BrokenTest(Exception):
     """The test itself makes no sense."""
 
 
@@ -51,7 +51,7 @@ class Pass:
         place = self.asked[source]
         self.asked[source] += 1
         if sum(self.asked.values()) > MAX_CALLS:
-            raise Broken(f"it makes more than {MAX_CALLS} calls")
+            raise BrokenTest(f"it makes more than {MAX_CALLS} calls")
         known = self.answers.get(source, ())
         if place >= len(known):
             self.needs.append(source)
@@ -74,8 +74,8 @@ class Pass:
         is_own = place is not None and place.tb_frame.f_code.co_filename in ("test", "prelude")
         # What comes behind something that failed or is not known may lack a name for that reason.
         is_sound = not self.needs and all(ok for _, ok, _ in self.results)
-        if isinstance(error, Broken) or (is_own and is_sound and isinstance(error, (NameError, ImportError))):
-            raise Broken(f"line {line}: {_words(error)}")
+        if isinstance(error, BrokenTest) or (is_own and is_sound and isinstance(error, (NameError, ImportError))):
+            raise BrokenTest(f"line {line}: {_words(error)}")
         self.record(line, False, _words(error))
 
 
@@ -106,7 +106,7 @@ def _blind(name: str) -> Callable[..., Any]:
                 return getattr(value, name)(*others)
             self = value
         if self._place != KNOWN:
-            raise Need
+            raise AnswerNeeded
         if name in ("__eq__", "__ne__"):
             return (self is others[0]) is (name == "__eq__")
         raise TypeError(f"{self._source} gave a value of a type that does not travel")
@@ -148,7 +148,7 @@ def render(value: Any) -> str:
         return f'__import__("decimal").Decimal("{value}")'
     if kind is Fraction:
         return f'__import__("fractions").Fraction("{value}")'
-    raise Broken(f"it passes a value of the type {kind.__name__}, which does not travel")
+    raise BrokenTest(f"it passes a value of the type {kind.__name__}, which does not travel")
 
 
 def is_plain(value: Any) -> bool:
@@ -256,9 +256,9 @@ def _checker(run: Pass) -> Callable[[int, str, Callable[[], Any], Callable[[], A
                     run.claims.append((line, holes[0]._source, holes[0]._place, operation, other))
                     return
             if holes and "is" in operation:
-                raise Need
+                raise AnswerNeeded
             ok = bool(OPERATE[operation](a, b))
-        except Need:
+        except AnswerNeeded:
             return
         except Exception as error:  # noqa: BLE001 - whatever the test or the answer makes it raise is a failure
             run.fail(line, error)
@@ -310,7 +310,7 @@ def run_test(prelude: str, test: str, entry_point: str, answers: Any, seed: int 
         tree.body = _Steps().body(tree.body)
         space |= {
             "_check": _checker(run),
-            "_need": Need,
+            "_need": AnswerNeeded,
             "_fail": run.fail,
             "_pass": lambda line: run.record(line, True),
         }
@@ -318,10 +318,10 @@ def run_test(prelude: str, test: str, entry_point: str, answers: Any, seed: int 
         if "check" in space and not isinstance(space["check"], Hole) and entry_point:
             del run.results[:]
             space["check"](Hole(run, entry_point))
-    except Need:
+    except AnswerNeeded:
         pass
     except Exception as error:  # noqa: BLE001 - a test may raise anything before it checks anything
-        told["broken"] = str(error) if isinstance(error, Broken) else _words(error)
+        told["broken"] = str(error) if isinstance(error, BrokenTest) else _words(error)
         return told
     if not (run.results or run.needs or run.claims):
         told["broken"] = "it checks nothing"

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from mull.sandbox.inside import candidate, frames, kernel
-from mull.sandbox.inside.usage import TICK_SECONDS, Usage
+from mull.sandbox.inside.usage import TICK_SECONDS, CpuUsage
 
 _READY_SECONDS = 60.0
 _PAGE = resource.getpagesize()
@@ -47,7 +47,7 @@ def serve(incoming: int, outgoing: int, folder: str, lock: Callable[[], None], i
     os.write(standard_in, stdin)
     os.lseek(standard_in, 0, os.SEEK_SET)
     os.close(standard_in)
-    run = _Run(job, child, out[0], err[0], replies[0], done[0], is_first)
+    run = _Program(job, child, out[0], err[0], replies[0], done[0], is_first)
     if not is_first:
         signal.signal(signal.SIGTERM, lambda *_: run.leave())
     order = {key: job[key] for key in ("argv", "script", "source", "isolated", "limits", "is_lenient", "env")}
@@ -81,7 +81,7 @@ def _order(orders: int, order: bytes) -> bool:
     return True
 
 
-def _calls(job: dict[str, Any], run: _Run, incoming: int, outgoing: int, orders: int) -> None:
+def _calls(job: dict[str, Any], run: _Program, incoming: int, outgoing: int, orders: int) -> None:
     setup, _ = run.reply(job["limits"]["wall_seconds"])
     text, alive = run.taken(setup), setup == candidate.RETURNED
     _say(outgoing, job["nonce"], setup, text)
@@ -97,7 +97,7 @@ def _say(outgoing: int, nonce: str, how: int | str, text: bytes) -> None:
     frames.send(outgoing, json.dumps({"nonce": nonce, "how": how}).encode(), text)
 
 
-class _Run:
+class _Program:
     """The program under way."""
 
     def __init__(
@@ -107,7 +107,7 @@ class _Run:
         self.child, self.is_first = child, is_first
         self.replies, self.done = replies, done
         self.written = {out: bytearray(), err: bytearray(), replies: bytearray(), done: bytearray()}
-        self.usage = Usage(self._others)
+        self.usage = CpuUsage(self._others)
         self.stop = time.monotonic() + _READY_SECONDS
         self.status: int | None = None
         self.cpu_seconds = 0.0

@@ -12,7 +12,7 @@ _LONGEST = 2 * TICK_SECONDS
 _PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
-class Usage:
+class CpuUsage:
     """Looked at every `TICK_SECONDS`. `cpu` is the processor time of all processes together.
 
     `own` is the time in which they ran or slept. It stands still while a process that could run is kept waiting by the
