@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mull.programs import execute
-from mull.programs.execute import Bench, Suite, TestVerdict
+from mull.programs.execute import AssertionVerdict, Bench, Suite
 
 pytestmark = pytest.mark.skipif(not Path("/usr/bin/bwrap").exists(), reason="no bubblewrap on this machine")
 
@@ -21,7 +21,7 @@ async def verdicts(program: str, *tests: str, **options: str) -> list[bool | Non
     return [v.passed for v in await Bench(Suite("f", tests, **options)).run(program)]
 
 
-async def checked(program: str, body: str) -> TestVerdict:
+async def checked(program: str, body: str) -> AssertionVerdict:
     lines = "\n".join("    " + line for line in body.splitlines())
     return (await Bench(Suite("f", (f"def check(candidate):\n{lines}\n",))).run(program))[0]
 

@@ -7,7 +7,7 @@ import pytest
 from mull import AnswerKind, Finish, Problem, Prompt, Sample, Trial, UsageError
 from mull.errors import NoSandboxError, SandboxError
 from mull.programs import execute
-from mull.programs.execute import TestVerdict
+from mull.programs.execute import AssertionVerdict
 from mull.programs.executor import PythonExecutor
 from mull.run.calls import MeteredCalls
 from mull.verifiers.execute import NO_TESTS, GivenTests, wavering
@@ -79,7 +79,7 @@ async def test_a_program_that_passes_by_chance_does_not_pass() -> None:
 
 
 def test_a_test_that_wavers_for_one_program_is_not_flaky() -> None:
-    yes, no = TestVerdict(True), TestVerdict(False)
+    yes, no = AssertionVerdict(True), AssertionVerdict(False)
     assert wavering({"a": [[yes, yes], [no, yes]], "b": [[yes, no], [yes, no]]}) == set()
     assert wavering({"a": [[yes, yes], [no, yes]], "b": [[no, yes], [yes, yes]]}) == {0}
 

@@ -53,7 +53,7 @@ class Suite:
     setup: str = ""
 
 
-class TestVerdict(NamedTuple):
+class AssertionVerdict(NamedTuple):
     """What came of a program on one test.
 
     `passed` is `None` where that could not be decided: the test is broken, or asks for other things each time.
@@ -86,7 +86,7 @@ class Comparison(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class TestPlan:
+class AssertionPlan:
     """What a test asks of a program, as far as one can tell without one.
 
     `claims` decide the test by themselves; `None` where it has to be run again with the answers. `fixed` are the
@@ -140,27 +140,29 @@ class Bench:
     call_seconds: float = 5.0
     seed: int = 0
     isolation: LevelName = "namespaces"
-    _plans: asyncio.Task[list[TestPlan]] | None = field(default=None, init=False, repr=False)
+    _plans: asyncio.Task[list[AssertionPlan]] | None = field(default=None, init=False, repr=False)
 
-    async def plans(self) -> list[TestPlan]:
+    async def plans(self) -> list[AssertionPlan]:
         """What each test asks for."""
         if self._plans is None or self._plans.get_loop() is not asyncio.get_running_loop():
             self._plans = asyncio.create_task(self._look())
         return await asyncio.shield(self._plans)
 
-    async def _look(self) -> list[TestPlan]:
+    async def _look(self) -> list[AssertionPlan]:
         found = await self._passes(range(len(self.suite.tests)), {})
-        return [plan if isinstance(plan, TestPlan) else _plan(plan) for plan in found]
+        return [plan if isinstance(plan, AssertionPlan) else _plan(plan) for plan in found]
 
     async def broken(self) -> dict[int, str]:
         """The places of tests that make no sense by themselves, and why."""
         return {i: plan.broken for i, plan in enumerate(await self.plans()) if plan.broken}
 
-    async def run(self, program: str, apart: Apart = "isolated") -> list[TestVerdict]:
+    async def run(self, program: str, apart: Apart = "isolated") -> list[AssertionVerdict]:
         """One verdict a test. Raises `SandboxError` where the box failed."""
         plans = await self.plans()
         answers: dict[str, list[tuple[str, Any]]] = {}
-        verdicts: dict[int, TestVerdict] = {i: TestVerdict(None, p.broken) for i, p in enumerate(plans) if p.broken}
+        verdicts: dict[int, AssertionVerdict] = {
+            i: AssertionVerdict(None, p.broken) for i, p in enumerate(plans) if p.broken
+        }
         needs = {i: list(plan.needs) for i, plan in enumerate(plans) if i not in verdicts}
         for _ in range(MAX_ROUNDS):
             await self._answer(program, needs.values(), answers, apart)
@@ -173,16 +175,16 @@ class Bench:
             if not again:
                 break
             for i, told in zip(again, await self._passes(again, answers), strict=True):
-                if isinstance(told, TestPlan):
-                    verdicts[i] = TestVerdict(None, told.broken)
+                if isinstance(told, AssertionPlan):
+                    verdicts[i] = AssertionVerdict(None, told.broken)
                 elif told["broken"]:
-                    verdicts[i] = TestVerdict(None, told["broken"])
+                    verdicts[i] = AssertionVerdict(None, told["broken"])
                 elif told["needs"]:
                     needs[i] = told["needs"]
                 else:
                     verdicts[i] = _summary([(line, ok, why) for line, ok, why in told["results"]])
         for i in needs:
-            verdicts[i] = TestVerdict(None, "it asks for other calls each time it is run")
+            verdicts[i] = AssertionVerdict(None, "it asks for other calls each time it is run")
         return [verdicts[i] for i in range(len(plans))]
 
     async def _answer(self, program: str, needs: Any, answers: dict[str, list[tuple[str, Any]]], apart: Apart) -> None:
@@ -198,7 +200,7 @@ class Bench:
             answers.setdefault(source, []).append(_told(value))
 
     async def _passes(self, places: Sequence[int], answers: Mapping[str, Any]) -> list[Any]:
-        """One pass over each of these tests, with what the program answered; a `TestPlan` for one that ended badly."""
+        """One pass over each of these tests, with what the program answered; a `AssertionPlan` for one that ended badly."""
         suite = self.suite
         calls = tuple(
             Call("run_test", (suite.prelude, suite.tests[i], suite.entry_point, answers, self.seed)) for i in places
@@ -206,16 +208,16 @@ class Bench:
         job = PythonCalls(_source("tester.py"), calls, call_seconds=10.0, limits=TESTER_LIMITS)
         result = await (await box(self.isolation)).run(job)
         if result.status is not Status.OK:
-            return [TestPlan(broken=f"the tests could not be run: {result.status}")] * len(places)
-        return [r.value if r.status is Status.OK else TestPlan(broken=r.error or r.status) for r in result.returns]
+            return [AssertionPlan(broken=f"the tests could not be run: {result.status}")] * len(places)
+        return [r.value if r.status is Status.OK else AssertionPlan(broken=r.error or r.status) for r in result.returns]
 
 
-def _plan(told: dict[str, Any]) -> TestPlan:
+def _plan(told: dict[str, Any]) -> AssertionPlan:
     claims = tuple(Comparison(*claim) for claim in told["claims"])
     # Only where every value that was asked for went straight into a comparison do these decide the test.
     is_decided = len(claims) == len(told["needs"]) and len(claims) > 0
     fixed = tuple((line, ok) for line, ok, _ in told["results"])
-    return TestPlan(tuple(told["needs"]), claims if is_decided else None, fixed, told["broken"])
+    return AssertionPlan(tuple(told["needs"]), claims if is_decided else None, fixed, told["broken"])
 
 
 def _told(value: Return) -> tuple[str, Any]:
@@ -266,7 +268,9 @@ def _is_marked(value: Any) -> bool:
     return any(isinstance(part, tuple) and len(part) == 2 and str(part[0])[:1] == "\0" for part in _parts(value))
 
 
-def _decide(claims: Sequence[Comparison], fixed: Sequence[tuple[int, bool]], answers: Mapping[str, Any]) -> TestVerdict:
+def _decide(
+    claims: Sequence[Comparison], fixed: Sequence[tuple[int, bool]], answers: Mapping[str, Any]
+) -> AssertionVerdict:
     """The verdict on a test that is nothing but comparisons with one value each."""
     results = [(line, ok, "" if ok else "the assertion is false") for line, ok in fixed]
     for claim in claims:
@@ -295,14 +299,14 @@ def _holds(operation: str, value: Any, other: Any) -> bool:
         return False
 
 
-def _summary(results: Sequence[tuple[int, bool, str]]) -> TestVerdict:
+def _summary(results: Sequence[tuple[int, bool, str]]) -> AssertionVerdict:
     """All that was seen of one test, put together by line."""
     lines: dict[int, bool] = {}
     for line, ok, _ in results:
         lines[line] = lines.get(line, True) and ok
     ordered = tuple(ok for _, ok in sorted(lines.items()))
     first = min(((line, why) for line, ok, why in results if not ok), default=None)
-    return TestVerdict(all(ordered), "" if first is None else f"line {first[0]}: {first[1]}", ordered)
+    return AssertionVerdict(all(ordered), "" if first is None else f"line {first[0]}: {first[1]}", ordered)
 
 
 async def evaluate(
@@ -413,15 +417,15 @@ def _lines(text: str) -> list[str]:
 
 async def run_pairs(
     program: str, pairs: Sequence[tuple[str, str]], limits: JobLimits = LIMITS, isolation: LevelName = "namespaces"
-) -> list[TestVerdict]:
+) -> list[AssertionVerdict]:
     """One verdict for each input and output. Every input has a process of its own."""
 
-    async def one(stdin: str, target: str) -> TestVerdict:
+    async def one(stdin: str, target: str) -> AssertionVerdict:
         output = await printed(program, stdin, limits, isolation)
         if output.text is None:
-            return TestVerdict(False, output.error)
+            return AssertionVerdict(False, output.error)
         ok = same_print(output.text, target)
-        return TestVerdict(ok, "" if ok else "it printed something else")
+        return AssertionVerdict(ok, "" if ok else "it printed something else")
 
     return list(await asyncio.gather(*(one(stdin, target) for stdin, target in pairs)))
 

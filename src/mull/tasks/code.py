@@ -17,7 +17,7 @@ from typing import Any
 from mull.errors import FileFormatError, NoSandboxError, SandboxError
 from mull.files.lines import read_jsonl
 from mull.programs import execute
-from mull.programs.execute import Bench, Suite, TestVerdict
+from mull.programs.execute import AssertionVerdict, Bench, Suite
 from mull.replies.programs import asked, programs_of
 from mull.replies.tests import examples_of
 from mull.sandbox import LevelName
@@ -154,7 +154,7 @@ class CodeTask:
         return {}
 
 
-def _together(problem_id: str, verdicts: Sequence[TestVerdict]) -> Grade:
+def _together(problem_id: str, verdicts: Sequence[AssertionVerdict]) -> Grade:
     """One grade from the verdicts on all tests: what could not be decided leaves it open unless another failed."""
     for place, verdict in enumerate(verdicts):
         if verdict.passed is False:

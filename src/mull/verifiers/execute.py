@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mull.errors import NoSandboxError, SandboxError, UsageError
 from mull.programs import execute as bench
-from mull.programs.execute import Bench, Suite, TestVerdict
+from mull.programs.execute import AssertionVerdict, Bench, Suite
 from mull.programs.executor import check_seconds
 from mull.replies.programs import ProgramAsked, asked, programs_of
 from mull.sandbox import JobLimits, LevelName
@@ -17,7 +17,7 @@ from mull.types import Calls, Cost, Problem, Sample, Score
 NO_TESTS = "the problem gives no tests"
 
 
-def wavering(verdicts: Mapping[str, Sequence[Sequence[TestVerdict]]]) -> set[int]:
+def wavering(verdicts: Mapping[str, Sequence[Sequence[AssertionVerdict]]]) -> set[int]:
     """The places of flaky tests, from several runs of each program: those that waver for more than one program.
 
     A test that wavers for a single program may be right and the program random: that program does not pass it.
@@ -82,7 +82,7 @@ class GivenTests:
             for program in programs
         ]
 
-    async def _runs(self, what: ProgramAsked, program: str) -> list[list[TestVerdict]] | str:
+    async def _runs(self, what: ProgramAsked, program: str) -> list[list[AssertionVerdict]] | str:
         """The verdicts of each run of a program, or why the sandbox could not tell."""
         limits = bench.with_seconds(self.seconds)
         try:
@@ -94,7 +94,7 @@ class GivenTests:
         except SandboxError as error:
             return f"the sandbox failed: {error}"
 
-    def _score(self, runs: list[list[TestVerdict]] | str, flaky: set[int]) -> Score:
+    def _score(self, runs: list[list[AssertionVerdict]] | str, flaky: set[int]) -> Score:
         if isinstance(runs, str):
             return Score(None, why=runs)
         steps: list[float] = []
