@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mull.programs import execute
-from mull.programs.execute import AssertionVerdict, Bench, Suite
+from mull.programs.assertions import AssertionVerdict
+from mull.programs.execute import Bench, Suite
 
 pytestmark = pytest.mark.skipif(not Path("/usr/bin/bwrap").exists(), reason="no bubblewrap on this machine")
 

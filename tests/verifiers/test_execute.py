@@ -7,7 +7,7 @@ import pytest
 from mull import AnswerKind, Finish, Problem, Prompt, Sample, Trial, UsageError
 from mull.errors import NoSandboxError, SandboxError
 from mull.programs import execute
-from mull.programs.execute import AssertionVerdict
+from mull.programs.assertions import AssertionVerdict
 from mull.programs.executor import PythonExecutor
 from mull.run.calls import MeteredCalls
 from mull.verifiers.execute import NO_TESTS, GivenTests, wavering

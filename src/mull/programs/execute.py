@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Literal, NamedTuple
 
 from mull import sandbox
+from mull.programs.assertions import (
+    AssertionPlan,
+    AssertionVerdict,
+    decide,
+    has_opaque,
+    is_marked,
+    plan_of,
+    show,
+    summary,
+)
 from mull.sandbox import (
     Call,
     JobLimits,
     JobResult,
     Level,
     LevelName,
-    Opaque,
     PythonCalls,
     Return,
     Sandbox,
@@ -26,8 +35,6 @@ from mull.sandbox import (
     Status,
 )
 
-MAX_BITS = 10_000
-"""Longer whole numbers are shown in hexadecimal: Python writes no decimal ones."""
 MAX_ROUNDS = 4
 """Passes over a test whose calls depend on the answers to its earlier ones."""
 LIMITS = JobLimits(cpu_seconds=4.0, wall_seconds=20.0, memory_bytes=1 << 30, total_cpu_seconds=4.0)
@@ -53,18 +60,6 @@ class Suite:
     setup: str = ""
 
 
-class AssertionVerdict(NamedTuple):
-    """What came of a program on one test.
-
-    `passed` is `None` where that could not be decided: the test is broken, or asks for other things each time.
-    `lines` has one entry for every assertion that was reached, in the order of the file.
-    """
-
-    passed: bool | None
-    why: str = ""
-    lines: tuple[bool, ...] = ()
-
-
 class Output(NamedTuple):
     """What a program gave for one input: `text` is its value or what it printed, `None` where it gave none.
 
@@ -73,30 +68,6 @@ class Output(NamedTuple):
 
     text: str | None
     error: str = ""
-
-
-class Comparison(NamedTuple):
-    """A comparison in a test that needs nothing but one value of the program."""
-
-    line: int
-    source: str
-    place: int
-    operation: str
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class AssertionPlan:
-    """What a test asks of a program, as far as one can tell without one.
-
-    `claims` decide the test by themselves; `None` where it has to be run again with the answers. `fixed` are the
-    assertions that do not depend on the program.
-    """
-
-    needs: tuple[str, ...] = ()
-    claims: tuple[Comparison, ...] | None = None
-    fixed: tuple[tuple[int, bool], ...] = ()
-    broken: str = ""
 
 
 @cache
@@ -150,7 +121,7 @@ class Bench:
 
     async def _look(self) -> list[AssertionPlan]:
         found = await self._passes(range(len(self.suite.tests)), {})
-        return [plan if isinstance(plan, AssertionPlan) else _plan(plan) for plan in found]
+        return [plan if isinstance(plan, AssertionPlan) else plan_of(plan) for plan in found]
 
     async def broken(self) -> dict[int, str]:
         """The places of tests that make no sense by themselves, and why."""
@@ -168,8 +139,8 @@ class Bench:
             await self._answer(program, needs.values(), answers, apart)
             for i in list(needs):
                 claims = plans[i].claims
-                if claims is not None and not any(_is_marked(answers[c.source][c.place][1]) for c in claims):
-                    verdicts[i] = _decide(claims, plans[i].fixed, answers)
+                if claims is not None and not any(is_marked(answers[c.source][c.place][1]) for c in claims):
+                    verdicts[i] = decide(claims, plans[i].fixed, answers)
             again = [i for i in needs if i not in verdicts]
             needs = {}
             if not again:
@@ -182,7 +153,7 @@ class Bench:
                 elif told["needs"]:
                     needs[i] = told["needs"]
                 else:
-                    verdicts[i] = _summary([(line, ok, why) for line, ok, why in told["results"]])
+                    verdicts[i] = summary([(line, ok, why) for line, ok, why in told["results"]])
         for i in needs:
             verdicts[i] = AssertionVerdict(None, "it asks for other calls each time it is run")
         return [verdicts[i] for i in range(len(plans))]
@@ -200,7 +171,7 @@ class Bench:
             answers.setdefault(source, []).append(_told(value))
 
     async def _passes(self, places: Sequence[int], answers: Mapping[str, Any]) -> list[Any]:
-        """One pass over each of these tests, with what the program answered; a `AssertionPlan` for one that ended badly."""
+        """One pass over each of these tests; an `AssertionPlan` stands for one that ended badly."""
         suite = self.suite
         calls = tuple(
             Call("run_test", (suite.prelude, suite.tests[i], suite.entry_point, answers, self.seed)) for i in places
@@ -212,18 +183,10 @@ class Bench:
         return [r.value if r.status is Status.OK else AssertionPlan(broken=r.error or r.status) for r in result.returns]
 
 
-def _plan(told: dict[str, Any]) -> AssertionPlan:
-    claims = tuple(Comparison(*claim) for claim in told["claims"])
-    # Only where every value that was asked for went straight into a comparison do these decide the test.
-    is_decided = len(claims) == len(told["needs"]) and len(claims) > 0
-    fixed = tuple((line, ok) for line, ok, _ in told["results"])
-    return AssertionPlan(tuple(told["needs"]), claims if is_decided else None, fixed, told["broken"])
-
-
 def _told(value: Return) -> tuple[str, Any]:
     """A value as the tester takes it."""
     if value.status is Status.OK:
-        return ("opaque", None) if _has_opaque(value.value) else ("value", value.value)
+        return ("opaque", None) if has_opaque(value.value) else ("value", value.value)
     return ("raised", ended(value))
 
 
@@ -244,69 +207,6 @@ def ended(value: Return) -> str:
 
 def _ended(status: Status) -> str:
     return _ENDINGS.get(status, status.value)
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    """A value and all that it is made of."""
-    waiting = [value]
-    while waiting:
-        part = waiting.pop()
-        yield part
-        if isinstance(part, (list, tuple, set, frozenset)):
-            waiting.extend(part)
-        elif isinstance(part, dict):
-            waiting.extend(part.keys())
-            waiting.extend(part.values())
-
-
-def _has_opaque(value: Any) -> bool:
-    return any(isinstance(part, Opaque) for part in _parts(value))
-
-
-def _is_marked(value: Any) -> bool:
-    """Whether there is a value in it that only the tester can restore."""
-    return any(isinstance(part, tuple) and len(part) == 2 and str(part[0])[:1] == "\0" for part in _parts(value))
-
-
-def _decide(
-    claims: Sequence[Comparison], fixed: Sequence[tuple[int, bool]], answers: Mapping[str, Any]
-) -> AssertionVerdict:
-    """The verdict on a test that is nothing but comparisons with one value each."""
-    results = [(line, ok, "" if ok else "the assertion is false") for line, ok in fixed]
-    for claim in claims:
-        status, value = answers[claim.source][claim.place]
-        if status == "value":
-            ok = _holds(claim.operation, value, claim.value)
-            results.append((claim.line, ok, "" if ok else "the assertion is false"))
-        else:
-            ok = status == "opaque" and claim.operation in ("!=", "is not", "true")
-            results.append((claim.line, ok, "" if ok else str(value or "a value of a type that does not travel")))
-    return _summary(results)
-
-
-_ATOMS = (type(None), bool, int, float, complex, str, bytes)
-
-
-def _holds(operation: str, value: Any, other: Any) -> bool:
-    try:
-        if operation in ("==", "!="):
-            return bool(value == other) is (operation == "==")
-        if operation in ("is", "is not"):
-            same = type(value) is type(other) and type(value) in _ATOMS and bool(value == other)
-            return same is (operation == "is")
-        return bool(value) is (operation == "true")
-    except RecursionError:
-        return False
-
-
-def _summary(results: Sequence[tuple[int, bool, str]]) -> AssertionVerdict:
-    """All that was seen of one test, put together by line."""
-    lines: dict[int, bool] = {}
-    for line, ok, _ in results:
-        lines[line] = lines.get(line, True) and ok
-    ordered = tuple(ok for _, ok in sorted(lines.items()))
-    first = min(((line, why) for line, ok, why in results if not ok), default=None)
-    return AssertionVerdict(all(ordered), "" if first is None else f"line {first[0]}: {first[1]}", ordered)
 
 
 async def evaluate(
@@ -377,25 +277,6 @@ def _output(value: Return) -> Output:
         return Output(show(value.value))
     except RecursionError:
         return Output(None, "RecursionError: its value is nested too deeply")
-
-
-def show(value: Any) -> str:
-    """A value as text: sets and dictionaries in one order, no addresses."""
-    kind = type(value)
-    if kind is tuple and len(value) == 2 and type(value[0]) is str and value[0][:1] == "\0":
-        return f"{value[0][1:]}({show(value[1])})"
-    if kind in (list, tuple):
-        inner = ", ".join(map(show, value)) + ("," if kind is tuple and len(value) == 1 else "")
-        return f"[{inner}]" if kind is list else f"({inner})"
-    if kind in (set, frozenset):
-        return f"{kind.__name__}({', '.join(sorted(map(show, value)))})"
-    if kind is dict:
-        return "{" + ", ".join(sorted(f"{show(k)}: {show(v)}" for k, v in value.items())) + "}"
-    if kind is int and value.bit_length() > MAX_BITS:
-        return hex(value)
-    if kind is Opaque:
-        return f"<{value.type} {re.sub(r' at 0x[0-9a-f]+', '', value.repr)}>"
-    return repr(value)
 
 
 async def printed(program: str, stdin: str, limits: JobLimits = LIMITS, isolation: LevelName = "namespaces") -> Output:

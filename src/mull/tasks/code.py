@@ -17,7 +17,8 @@ from typing import Any
 from mull.errors import FileFormatError, NoSandboxError, SandboxError
 from mull.files.lines import read_jsonl
 from mull.programs import execute
-from mull.programs.execute import AssertionVerdict, Bench, Suite
+from mull.programs.assertions import AssertionVerdict
+from mull.programs.execute import Bench, Suite
 from mull.replies.programs import asked, programs_of
 from mull.replies.tests import examples_of
 from mull.sandbox import LevelName

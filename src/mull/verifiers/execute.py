@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from mull.errors import NoSandboxError, SandboxError, UsageError
 from mull.programs import execute as bench
-from mull.programs.execute import AssertionVerdict, Bench, Suite
+from mull.programs.assertions import AssertionVerdict
+from mull.programs.execute import Bench, Suite
 from mull.programs.executor import check_seconds
 from mull.replies.programs import ProgramAsked, asked, programs_of
 from mull.sandbox import JobLimits, LevelName
