@@ -213,7 +213,7 @@ class Trace:
             Candidate(self.id_of(sample), answer, None if score is None else score.value)
             for sample, answer, score in zip(outcome.candidates, answers, scores, strict=True)
         ]
-        conversations = [[asdict(m) for m in prompt.messages] for prompt in self.prompts]
+        conversations = [[{"role": m.role, "content": m.text} for m in p.messages] for p in self.prompts]
         sampling = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(params).items()}
         best = outcome.best
         return TraceFile(
