@@ -8,21 +8,46 @@ from typing import Annotated
 
 import typer
 
-from mull.cli.advise import advise
-from mull.cli.bank import export, import_, merge, stat, verify
-from mull.cli.curves import curves
-from mull.cli.fit import fit
-from mull.cli.fitting import calibrate, combine
-from mull.cli.listing import list_
-from mull.cli.report import report
-from mull.cli.solve import solve
-from mull.cli.sweep import sweep
-from mull.cli.train import train_app
-from mull.cli.weights import weights
+from mull.cli.verbs import Verb, lazy
 from mull.errors import MullError, UsageError
+
+VERBS = {
+    "solve": Verb("mull.cli.solve:solve", "Answer one question."),
+    "sweep": Verb(
+        "mull.cli.sweep:sweep",
+        "Compare strategies and models on a task. Run the same command again to go on after an interruption.",
+    ),
+    "curves": Verb(
+        "mull.cli.curves:curves",
+        "Coverage, votes and best-of-k over k with intervals, what their gap is made of, and what draws cannot do.",
+    ),
+    "fit": Verb(
+        "mull.cli.fit:fit",
+        "Coverage laws fitted to the counts, and what they predict, with a band that holds the choice of law.",
+    ),
+    "advise": Verb(
+        "mull.cli.advise:advise",
+        "Whether more compute will help, which strategy and how many draws, or a bigger model; and what it will cost.",
+    ),
+    "report": Verb(
+        "mull.cli.report:report",
+        "One self-contained page: what to use, what it buys and costs, how sure; curves, and every problem.",
+    ),
+    "list": Verb(
+        "mull.cli.listing:list_",
+        "What there is to choose from, with every option and its default; of served models, what their servers can do.",
+    ),
+    "bank": Verb("mull.cli.bank:bank_app", "Look after the bank, where every draw that was paid for is kept."),
+    "train": Verb(
+        "mull.cli.train:train_app",
+        "Train verifiers, from labels of steps to reward models; learn when to stop and what to spend.",
+    ),
+}
+"""Each command and the first paragraph of its help: `mull --help` imports none of them."""
 
 app = typer.Typer(
     name="mull",
+    cls=lazy(VERBS),
     help="Spend inference compute where it pays: draw, verify, vote and stop, with every token counted.",
     no_args_is_help=True,
     add_completion=False,
@@ -30,22 +55,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: importing what would paint it takes longer than all else
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-bank_app = typer.Typer(help="Look after the bank, where every draw that was paid for is kept.", no_args_is_help=True)
-
-app.command()(solve)
-app.command()(sweep)
-app.command()(curves)
-app.command()(fit)
-app.command()(advise)
-app.command()(report)
-bank_app.command("import")(import_)
-for verb in (export, merge, verify, stat):
-    bank_app.command()(verb)
-app.add_typer(bank_app, name="bank")
-for learn in (weights, combine, calibrate):
-    train_app.command()(learn)
-app.add_typer(train_app, name="train")
-app.command("list")(list_)
 
 
 @app.callback(invoke_without_command=True)

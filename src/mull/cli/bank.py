@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from mull.bank.care import Taken
     from mull.bank.sql import SqlBank
 
+bank_app = typer.Typer(
+    help="Look after the bank, where every draw that was paid for is kept.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 BankArgument = Annotated[str | None, typer.Argument(help="File or URL. [default: the user's]")]
 
 
@@ -193,3 +199,8 @@ def export(
         print_json(told)
     else:
         typer.echo(f"{told['draws']:,} draws written to {out}")
+
+
+bank_app.command("import")(import_)
+for _verb in (export, merge, verify, stat):
+    bank_app.command()(_verb)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 import sys
 from collections.abc import Sequence
@@ -47,12 +48,33 @@ from mull.cli.options import (
 from mull.cost import total
 from mull.errors import UnknownNameError, UsageError
 from mull.run import Strategy
+from mull.run.needs import needs_of
 from mull.run.trace import Trace, TraceFile
 from mull.run.trace import write as write_trace
-from mull.types import AnswerKind, Budget, Cost, Finish, Grade, Outcome, Params, Problem, Prompt, Sample, Stopped, Task
+from mull.types import (
+    AnswerKind,
+    Budget,
+    Cost,
+    Executor,
+    Finish,
+    Grade,
+    Need,
+    Outcome,
+    Params,
+    Problem,
+    Prompt,
+    Sample,
+    Stopped,
+    Task,
+)
 
 if TYPE_CHECKING:
+    from rich.live import Live
+
     from mull.run import Run
+
+PYTHON = "python"
+"""The executor where none is named."""
 
 
 def solve(
@@ -65,7 +87,7 @@ def solve(
     ] = "adaptive",
     verifier: VerifierOption = None,
     judge: JudgeOption = None,
-    executor: ExecutorOption = "python",
+    executor: ExecutorOption = PYTHON,
     samples: Annotated[
         int | None, typer.Option("--samples", "-n", help="Draws at most; also the strategy's n, if it has one.")
     ] = None,
@@ -96,6 +118,7 @@ def solve(
     """
     from mull.run import Run
 
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's own threads take longer to start than a draw takes
     if trace is not None and (trace.is_dir() or not trace.absolute().parent.is_dir()):
         raise UsageError(f"a trace needs a file in a folder that is there, not {str(trace)!r}")
     text = sys.stdin.read() if prompt == "-" else prompt
@@ -115,7 +138,7 @@ def solve(
         for each in (the_model, *plans.models):
             asyncio.run(prepared(each))
         run = Run(
-            the_model, verifier=the_verifier, judge=judge_of(judge, seed, config), executor=executor_of(executor),
+            the_model, verifier=the_verifier, judge=judge_of(judge, seed, config), executor=_executor(executor, plan),
             bank=opened, seed=seed, watch=live.draw, budget=budget, params=Params(temperature, max_tokens),
             rng=random.Random(f"{seed}/{text}"), trace=tracer,
         )  # fmt: skip
@@ -133,6 +156,11 @@ def solve(
         _show(outcome, run, grade)
     if outcome.best is None:
         raise typer.Exit(1)
+
+
+def _executor(text: str, plan: Strategy) -> Executor | None:
+    """What runs programs; where it was not named and the strategy runs none, nothing."""
+    return executor_of(text) if text != PYTHON or Need.EXECUTOR in needs_of(plan) else None
 
 
 def _makes_calls(verifier: Any, problem: Problem) -> bool:
@@ -221,15 +249,17 @@ class _Live:
     """The draws so far, on a terminal: how many, the leading answer and its share, tokens, seconds."""
 
     def __init__(self, problem: Problem, is_quiet: bool) -> None:
-        from rich.live import Live
-        from rich.text import Text
-
         self._problem = problem
         self._answers: list[str | None] = []
         self._tokens: int | None = 0
-        console = stderr()
+        self._live: Live | None = None
+        if is_quiet or not (console := stderr()).is_terminal:
+            return
+        from rich.live import Live
+        from rich.text import Text
+
         self._text = Text("starting ...")
-        self._live = Live(self._text, console=console, transient=True) if console.is_terminal and not is_quiet else None
+        self._live = Live(self._text, console=console, transient=True)
 
     def __enter__(self) -> _Live:
         if self._live is not None:

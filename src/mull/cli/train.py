@@ -12,6 +12,7 @@ import typer
 
 from mull import spec
 from mull.catalog import model_of
+from mull.cli.fitting import calibrate, combine
 from mull.cli.options import (
     BankOption,
     JsonOption,
@@ -26,11 +27,14 @@ from mull.cli.options import (
     task_of,
 )
 from mull.cli.source import GroupOption
+from mull.cli.weights import weights
 from mull.errors import MissingExtraError, UnknownNameError, UsageError
 from mull.types import Budget, Cost, Params, Problem
 
 train_app = typer.Typer(
-    help="Train verifiers, from labels of steps to reward models; learn when to stop and what to spend."
+    help="Train verifiers, from labels of steps to reward models; learn when to stop and what to spend.",
+    add_completion=False,
+    rich_markup_mode=None,
 )
 PRICE = 0.0075
 """What a draw costs by default, as of `mull.strategies.adaptive.Adaptive`."""
@@ -331,3 +335,7 @@ def _tokenizer(model: Any) -> str:
     if path is None or not path.exists():
         return str(model.name)
     return "b2:" + hashlib.blake2b(path.read_bytes(), digest_size=10).hexdigest()
+
+
+for _verb in (weights, combine, calibrate):
+    train_app.command()(_verb)
