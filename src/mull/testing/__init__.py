@@ -9,6 +9,16 @@ from mull.testing.fakes import FakeVerifier as FakeVerifier
 from mull.testing.fakes import LineModel as LineModel
 from mull.testing.fakes import StubVerifier as StubVerifier
 from mull.testing.fakes import with_logprobs as with_logprobs
+from mull.testing.models import assert_covered as assert_covered
+from mull.testing.models import assert_kept as assert_kept
+from mull.testing.models import ceilings as ceilings
+from mull.testing.models import check_batch as check_batch
+from mull.testing.models import check_cancelled as check_cancelled
+from mull.testing.models import check_model_ceiling as check_model_ceiling
+from mull.testing.models import check_model_replay as check_model_replay
+from mull.testing.models import check_numbers as check_numbers
+from mull.testing.models import check_quote as check_quote
+from mull.testing.models import check_refuses as check_refuses
 from mull.testing.strategies import BUDGETS as BUDGETS
 from mull.testing.strategies import assert_within as assert_within
 from mull.testing.strategies import check_ceiling as check_ceiling
