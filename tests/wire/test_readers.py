@@ -2,14 +2,17 @@
 
 import json
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mull.wire.backoff import retry_after
 from mull.wire.body import read_json, read_object
 from mull.wire.faults import Malformed
-from mull.wire.replies import Stream, Usage, error_of, error_text, read_reply, read_usage
+from mull.wire.replies import Stream, Usage, error_of, error_text, read_reply, read_usage, share
 
 ODD: list[Any] = [
     None,
@@ -128,3 +131,14 @@ def test_an_error_is_one_printable_line() -> None:
 @pytest.mark.parametrize("told", ["nan", "-inf", "Mon, 99 Jan 0000 00:00:00 -0000", "Mon, 01 Jan 0001 00:00:00 -0000"])
 def test_a_retry_after_that_makes_no_sense_asks_for_nothing(told: str) -> None:
     assert not retry_after({"retry-after": told})
+
+
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=8), st.integers(1, 50), st.floats(0, 1))
+def test_no_draws_share_of_a_request_is_more_than_a_draw_may_have(sizes: list[int], most: int, part: float) -> None:
+    """The tokens of a request are handed out to the last one, and a longer reply has no fewer than a shorter one."""
+    total = round(part * most * len(sizes))
+    parts = share(total, sizes, most)
+    assert sum(parts) == total
+    assert all(0 <= n <= most for n in parts)
+    ranked = [n for _, n in sorted(zip(sizes, parts, strict=True))]
+    assert all(n <= later + 1 for n, later in pairwise(ranked))

@@ -292,12 +292,21 @@ def is_overflow(words: str, code: str) -> bool:
     return any(mark in f"{words} {code}".lower() for mark in OVERFLOW)
 
 
-def share(total: int, weights: Iterable[int]) -> list[int]:
-    """`total` cut into whole parts in proportion to the weights (each at least 1), by largest remainder."""
+def share(total: int, weights: Iterable[int], most: int) -> list[int]:
+    """`total` cut into whole parts in proportion to the weights (each at least 1), by largest remainder.
+
+    No part is more than `most` where that is possible: what is beyond goes to the others, the longest first.
+    """
     sizes = [max(weight, 1) for weight in weights]
     whole = sum(sizes)
     parts = [total * size // whole for size in sizes]
     rest = sorted(range(len(sizes)), key=lambda i: (-(total * sizes[i] % whole), i))
     for i in rest[: total - sum(parts)]:
         parts[i] += 1
+    if total <= most * len(parts):
+        beyond = sum(max(0, part - most) for part in parts)
+        for i in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
+            more = min(beyond, max(0, most - parts[i]))
+            parts[i] = min(parts[i], most) + more
+            beyond -= more
     return parts

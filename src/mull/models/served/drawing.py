@@ -132,7 +132,7 @@ class Batch:
         """Each reply's share of what its request took.
 
         The prompt is computed once and counted with the first. Of the output each has as many tokens as were told
-        with it, or where only the sum was told a part in proportion to its length.
+        with it, or where only the sum was told a part in proportion to its length, of `max_tokens` at most.
         """
         n = len(choices)
         if n == 1:
@@ -140,7 +140,7 @@ class Batch:
         outputs: list[int | None] = [None] * n
         if usage.output is not None:
             sizes = [0 if c is None else len(c.text) + len(c.reasoning or "") for c in choices]
-            outputs = [*share(usage.output, sizes)]
+            outputs = [*share(usage.output, sizes, self._params.max_tokens)]
             counts = [None if c is None or c.logprobs is None else len(c.logprobs) for c in choices]
             known = [count for count in counts if count is not None]
             if len(known) == n and sum(known) == usage.output:
