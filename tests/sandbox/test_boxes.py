@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -434,3 +435,21 @@ async def test_root_gives_up_being_root() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert owners == {65534}
+
+
+@pytest.fixture
+def folder() -> Iterator[str]:
+    """A folder in `/tmp` with a file that anybody may read."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        Path(made).chmod(0o755)
+        Path(made, "told").write_text("42")
+        yield made
+
+
+@pytest.mark.parametrize("box", BOXES)
+async def test_a_folder_that_programs_may_read_may_lie_in_tmp(box: Any, folder: str) -> None:
+    """As a solver's does whose environment is in a checkout under `/tmp`, of which most boxes have one of their own."""
+    async with replace(box, readable=(folder,)) as able:
+        script = await able.run(Script(f"print(open('{folder}/told').read())\nopen('{folder}/new', 'w')"))
+    assert script.stdout == b"42\n"
+    assert b"Error" in script.stderr

@@ -76,7 +76,9 @@ class Bubblewrap:
 
     @contextlib.asynccontextmanager
     async def _open(self, limits: JobLimits) -> AsyncIterator[Opened]:
-        async with (self._fork if self.warm else self._start)(limits) as (ours, kill):
+        # What a warm box has from `/tmp` would be covered when it gets a `/tmp` of its own.
+        is_warm = self.warm and not any(map(_is_covered, _folders(self)))
+        async with (self._fork if is_warm else self._start)(limits) as (ours, kill):
             reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
             try:
                 yield reader, writer, kill
@@ -125,10 +127,20 @@ class Bubblewrap:
             await process.wait()
 
 
+def _folders(options: Bubblewrap) -> list[str]:
+    """What a box may read beside the system's own folders, all of which it has."""
+    folders = dict.fromkeys((sys.base_prefix, *options.readable))
+    return [folder for folder in folders if folder != "/usr" and not folder.startswith("/usr/")]
+
+
+def _is_covered(folder: str) -> bool:
+    """Whether a folder lies in `/tmp`, of which a box has one of its own."""
+    return Path(folder).is_relative_to("/tmp")
+
+
 def command(options: Bubblewrap, entry: str, channel: int, limits: JobLimits) -> list[str]:
     """What starts a box: for root, by way of a launcher that gives up being root."""
-    folders = [p for p in dict.fromkeys((sys.base_prefix, *options.readable)) if not p.startswith("/usr/")]
-    folders = [p for p in folders if p != "/usr"]
+    folders = _folders(options)
     is_root = os.geteuid() == 0
     sources = [f"{STAGE}/{place}" for place in range(len(folders))] if is_root else folders
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
@@ -141,8 +153,9 @@ def command(options: Bubblewrap, entry: str, channel: int, limits: JobLimits) ->
             argv += ["--symlink", str(Path(name).readlink()), name]
         elif Path(name).is_dir():
             argv += ["--ro-bind", name, name]
-    for source, folder in zip(sources, folders, strict=True):
-        argv += ["--ro-bind", source, folder]
+    binds = {folder: ["--ro-bind", source, folder] for source, folder in zip(sources, folders, strict=True)}
+    for folder, bind in binds.items():
+        argv += [] if _is_covered(folder) else bind
     argv += ["--proc", "/proc", "--size", "65536", "--tmpfs", "/dev"]
     for name in ("null", "zero", "full", "random", "urandom"):
         argv += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
@@ -153,6 +166,8 @@ def command(options: Bubblewrap, entry: str, channel: int, limits: JobLimits) ->
     else:
         argv += ["--disable-userns", "--ro-bind", "/proc/sys", "/proc/sys"]
         argv += ["--size", str(4 << 20), "--tmpfs", "/dev/shm", "--size", str(limits.disk_bytes), "--tmpfs", "/tmp"]
+        for folder, bind in binds.items():
+            argv += bind if _is_covered(folder) else []
     argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
     argv += ["--setenv", "PYTHONHASHSEED", "0", python, *protocol.PYTHON, protocol.BOOT, entry, str(channel)]
     if not is_root:
