@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mull import Budget, Cost, Draw, Params, Prompt, Sample, testing
+from mull import Budget, Cost, Draw, Finish, Grade, Params, Problem, Prompt, Sample, testing
 from mull.testing import FakeModel
 from mull.types import Purse
 
@@ -105,7 +105,7 @@ MODELS: dict[str, tuple[FakeModel, Check, str]] = {
     "quote": (Cheap(), lambda m: testing.check_quote(m, HELLO, PARAMS), "where at most"),
     "length": (Wordy(), lambda m: testing.check_quote(m, HELLO, PARAMS), "where at most"),
     "ceiling": (
-        Wordy(), lambda m: testing.check_model_ceiling(m, HELLO, PARAMS, Budget(tokens=48)), "more than the ceiling of 48",
+        Wordy(), lambda m: testing.check_model_ceiling(m, HELLO, PARAMS, Budget(tokens=48)), "more than the ceiling",
     ),
     "lost": (Eager(), check_cancelled, "delivered and 0 lost, of 4 begun"),
     "lost twice": (Chatty(), check_cancelled, "delivered and 6 lost"),
@@ -119,3 +119,84 @@ async def test_a_model_that_breaks_a_law_is_found(law: str) -> None:
     model, check, why = MODELS[law]
     with pytest.raises(AssertionError, match=why):
         await check(model)
+
+
+class Letters:
+    """Asks for a letter that its problems do not tell; each of the others here gets one thing of it wrong."""
+
+    name = "letters"
+    gold = "QQQ"
+
+    def problem(self, i: int) -> Problem:
+        return Problem(str(i), Prompt.user(f"Which letter? {i}"))
+
+    def problems(self) -> list[Problem]:
+        return [self.problem(i) for i in range(3)]
+
+    async def grade(self, problem_id: str, sample: Sample) -> Grade:
+        return Grade(sample.finish is not Finish.ERROR and sample.text == self.gold)
+
+
+class Leaky(Letters):
+    def problem(self, i: int) -> Problem:
+        return replace(super().problem(i), given={"tests": ["a", self.gold]})
+
+
+class Open(Letters):
+    def problem(self, i: int) -> Problem:
+        return replace(super().problem(i), given={"grade": self.grade})
+
+
+class Unsteady(Letters):
+    n = 0
+
+    def problem(self, i: int) -> Problem:
+        Unsteady.n += 1
+        return replace(super().problem(i), prompt=Prompt.user(f"Which? {self.n}"))
+
+
+class Narrow(Letters):
+    async def grade(self, problem_id: str, sample: Sample) -> Grade:
+        assert sample.text.isascii(), "it reads nothing else"
+        return await super().grade(problem_id, sample)
+
+
+class Silent(Letters):
+    async def grade(self, problem_id: str, sample: Sample) -> Grade:
+        return Grade(None)
+
+
+class Kind(Letters):
+    async def grade(self, problem_id: str, sample: Sample) -> Grade:
+        return Grade(True)
+
+
+async def check_task(task: Letters) -> None:
+    testing.check_problems(lambda: task)
+    testing.check_no_gold(task, lambda problem: [task.gold])
+    await testing.check_grading(task)
+    await testing.check_right(task, lambda problem: task.gold, lambda problem: "a")
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        (Leaky(), "holds its gold answer"),
+        (Open(), "holds a method"),
+        (Unsteady(), "other problems"),
+        (Narrow(), "reads nothing else"),
+        (Silent(), "no grade and no reason"),
+        (Kind(), "is graded right"),
+    ],
+)
+async def test_a_task_that_breaks_a_law_is_found(task: Letters, why: str) -> None:
+    await check_task(Letters())
+    with pytest.raises(AssertionError, match=why):
+        await check_task(task)
+
+
+def test_what_is_in_both_splits_is_found() -> None:
+    problems = Letters().problems()
+    testing.check_held_out(problems[:1], problems[1:])
+    with pytest.raises(AssertionError, match="held out and trained on"):
+        testing.check_held_out(problems[:2], problems[1:])

@@ -9,6 +9,8 @@ from mull.testing.fakes import FakeVerifier as FakeVerifier
 from mull.testing.fakes import LineModel as LineModel
 from mull.testing.fakes import StubVerifier as StubVerifier
 from mull.testing.fakes import with_logprobs as with_logprobs
+from mull.testing.hostile import HOSTILE as HOSTILE
+from mull.testing.hostile import hostile as hostile
 from mull.testing.models import assert_covered as assert_covered
 from mull.testing.models import assert_kept as assert_kept
 from mull.testing.models import ceilings as ceilings
@@ -33,3 +35,8 @@ from mull.testing.strategies import check_selects as check_selects
 from mull.testing.strategies import fake_run as fake_run
 from mull.testing.strategies import like as like
 from mull.testing.strategies import solve as solve
+from mull.testing.tasks import check_grading as check_grading
+from mull.testing.tasks import check_held_out as check_held_out
+from mull.testing.tasks import check_no_gold as check_no_gold
+from mull.testing.tasks import check_problems as check_problems
+from mull.testing.tasks import check_right as check_right
