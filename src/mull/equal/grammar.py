@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from mull.equal import spans
@@ -11,12 +10,13 @@ from mull.equal.forms import Form
 from mull.equal.functions import FUNCTIONS
 from mull.equal.lexer import Token
 from mull.equal.meaning import RELATIONS, listed, ratio, ray, related, settled
+from mull.equal.patterns import regex
 from mull.equal.polynomial import Unreadable
 from mull.equal.structures import Structures
 
 MINUS_SETS = ("setminus", "smallsetminus", "backslash")
 CONNECTIVES = {"land": "and", "wedge": "and", "lor": "or", "vee": "or"}
-_SEGMENT = re.compile(r"[A-Z]{2,3}|d[a-z]")
+_SEGMENT = regex(r"[A-Z]{2,3}|d[a-z]")
 NO_LABEL = {"+", "-", "*", "/", ",", ";", "<", ">", "&", "cup", "cap", "setminus", "cdot", "times", "pm", "equiv", "$"}
 """Signs that what a value is given of does not hold."""
 GIVEN_OF = frozenset("PEfghFGHV")

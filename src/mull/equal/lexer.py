@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from mull.equal.patterns import regex
 from mull.equal.polynomial import Unreadable
 
 MAX_TOKENS = 400
@@ -25,7 +26,7 @@ _STYLES = (
     r"text|mathrm|mbox|hbox|textbf|mathbf|textit|mathit|operatorname|textnormal|textrm|mathsf|textsf|boldsymbol|bm"
 )
 _SUFFIX = r"(?:st|nd|rd|th)"
-_TOKEN = re.compile(
+_TOKEN = regex(
     r"(?P<space>\s*)(?:"
     rf"(?P<ordinal>\d+)(?:{_SUFFIX}|\s*\^\s*(?:\\(?:{_STYLES})\s*\{{\s*{_SUFFIX}\s*\}}"
     rf"|\{{\s*(?:\\(?:{_STYLES})\s*\{{)?\s*{_SUFFIX}\s*\}}{{1,2}}))(?![A-Za-z])"
@@ -43,10 +44,10 @@ _TOKEN = re.compile(
     r"|(?P<sign>\*\*|<=|>=|!=|[-+*/^_=<>(){}\[\]|!,;:%&$'])"
     r")"
 )
-_REPEATING = re.compile(
+_REPEATING = regex(
     r"(\d*)\.(\d*?)(?:\\(?:overline|bar)\s*(?:\{\s*(\d+)\s*\}|(\d))|\((\d+)\)|\\dot\s*\{?\s*(\d)\s*\}?(?:(\d*)\\dot\s*\{?\s*(\d)\s*\}?)?)"
 )
-_TAIL = re.compile(r"(\d{1,12}?)\1+$")
+_TAIL = regex(r"(\d{1,12}?)\1+$")
 OPEN, CLOSE = ("(", "["), (")", "]")
 
 
@@ -87,7 +88,7 @@ def _is_abbreviated(text: str, word: str, end: int) -> bool:
     return bool(_SHORT.fullmatch(word)) and not text[end + 1 : end + 2].isalnum()
 
 
-_SHORT = re.compile(r"sq|cu|ft|in|yd|mi|hrs?|mins?|secs?|lbs?|oz|gal|cm|mm|km|kg|pt|qt|rs")
+_SHORT = regex(r"sq|cu|ft|in|yd|mi|hrs?|mins?|secs?|lbs?|oz|gal|cm|mm|km|kg|pt|qt|rs")
 
 
 def _add_text(found: list[Token], style: str, content: str, is_spaced: bool) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 
 from mull.equal.expressions import Expressions
 from mull.equal.forms import Form, number_form
+from mull.equal.patterns import regex
 from mull.equal.polynomial import Unreadable, poly
 from mull.equal.words import SMALL
 
-_HEX = re.compile(r"[0-9A-F]{2,}|[0-9a-f]{2,}")
+_HEX = regex(r"[0-9A-F]{2,}|[0-9a-f]{2,}")
 
 
 class Numerals(Expressions):

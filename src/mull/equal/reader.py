@@ -11,17 +11,18 @@ from mull.equal.functions import FUNCTIONS
 from mull.equal.grammar import Reader
 from mull.equal.lexer import Token, tokens
 from mull.equal.meaning import as_set, meet
+from mull.equal.patterns import regex
 from mull.equal.polynomial import Unreadable, poly
 from mull.equal.tidying import tidy, words_of
 from mull.equal.words import NOTHING, said
 
 MAX_LENGTH = 1000
 """Longer texts are no answers."""
-_PLAIN = re.compile(r"[-+]?(?:\d{1,400}|\d{1,3}(?:,\d{3}){1,100})(?:\.\d{0,300})?|[-+]?\.\d{1,300}")
-_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,300})\}\{(\d{1,300})\}|([-+]?\d{1,300})/(\d{1,300})")
-_NAMED = re.compile(r"([a-df-hj-zA-Z]) ?= ?(?=[-+.\\\d])")
-_COMMAND = re.compile(r"\\([a-zA-Z]+)")
-_CALCULATION = re.compile(r"[\w\\{}()\[\]^+\-*/.|! ]+", re.ASCII)
+_PLAIN = regex(r"[-+]?(?:\d{1,400}|\d{1,3}(?:,\d{3}){1,100})(?:\.\d{0,300})?|[-+]?\.\d{1,300}")
+_FRACTION = regex(r"(-?)\\[dt]?frac\{(\d{1,300})\}\{(\d{1,300})\}|([-+]?\d{1,300})/(\d{1,300})")
+_NAMED = regex(r"([a-df-hj-zA-Z]) ?= ?(?=[-+.\\\d])")
+_COMMAND = regex(r"\\([a-zA-Z]+)")
+_CALCULATION = regex(r"[\w\\{}()\[\]^+\-*/.|! ]+", re.ASCII)
 _CALCULATED = {
     *FUNCTIONS,
     *GREEK,
@@ -37,8 +38,8 @@ _CALCULATED = {
     "mathrm",
     "operatorname",
 }
-_FROM = re.compile(r"_\s*\{\s*[A-Za-z]\s*=")
-_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
+_FROM = regex(r"_\s*\{\s*[A-Za-z]\s*=")
+_WORD = regex(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 
 _known: dict[str, Form | None] = {}
 MAX_KNOWN = 65536

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import re
 
+from mull.equal.patterns import regex
 from mull.equal.quantities import SHORT_WORDS
 
-_SPACES = re.compile(r"\s+")
-_NOISE = re.compile(
+_SPACES = regex(r"\s+")
+_NOISE = regex(
     r"\\(?:left|right|[bB]igg?[lr]?|middle)(?![a-zA-Z])|\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"
     r"|(?<!\\)\\[!,;: ]|\\q?quad"
 )
-_INLINE = re.compile(r"(?<!\\)\$(?=\S)((?:\\.|[^$\\])*?(?:\\.|[^$\s\\]))\$(?!\d)")
-_BRACED = re.compile(r"(?<!\\)\\\(((?:(?!\\[()]).)*)\\\)|(?<!\\)\\\[((?:(?!\\[\[\]]).)*)\\\]")
-_ESCAPED = re.compile(r"\\\\[a-zA-Z]{2}")
-_SINGLE = re.compile(r"(?<!\\)\\(?:\\\\)*(?!\\)")
-_TIES = re.compile(r"(^|\s)~|~(?=\s)")
-_THOUSANDS = re.compile(r"(?<=\d)(?:,\s*\\!\s*(?=\d)|\s?\{, ?\}\s*(?=\d{3}))")
-_DECIMAL_COMMA = re.compile(r"(?<![\d,}])(\d+)\{,\}(?=\d)")
-_POINTED = re.compile(r"^<([^<>=]*,[^<>=]*)>$")
-_SUPERSCRIPTS = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_SUBSCRIPTS = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_INLINE = regex(r"(?<!\\)\$(?=\S)((?:\\.|[^$\\])*?(?:\\.|[^$\s\\]))\$(?!\d)")
+_BRACED = regex(r"(?<!\\)\\\(((?:(?!\\[()]).)*)\\\)|(?<!\\)\\\[((?:(?!\\[\[\]]).)*)\\\]")
+_ESCAPED = regex(r"\\\\[a-zA-Z]{2}")
+_SINGLE = regex(r"(?<!\\)\\(?:\\\\)*(?!\\)")
+_TIES = regex(r"(^|\s)~|~(?=\s)")
+_THOUSANDS = regex(r"(?<=\d)(?:,\s*\\!\s*(?=\d)|\s?\{, ?\}\s*(?=\d{3}))")
+_DECIMAL_COMMA = regex(r"(?<![\d,}])(\d+)\{,\}(?=\d)")
+_POINTED = regex(r"^<([^<>=]*,[^<>=]*)>$")
+_SUPERSCRIPTS = regex("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_SUBSCRIPTS = regex("[₀₁₂₃₄₅₆₇₈₉]+")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉", "0123456789+-0123456789")
-_REPEATED = re.compile("((?:\\d[\u0305\u0304])+)")
+_REPEATED = regex("((?:\\d[\u0305\u0304])+)")
 _WRAPPED = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("*", "*"), ("`", "`"), ('"', '"'))
 _SIGNS = str.maketrans(
     {
@@ -39,12 +40,12 @@ _SIGNS = str.maketrans(
         "“": '"', "”": '"', "’": "'", "‘": "'", "′": "'",
     }
 )  # fmt: skip
-_STYLES = re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf|textit|textrm|textnormal|operatorname)\s*\{([^{}]*)\}")
-_ABBREVIATED = re.compile(r"(?<=[A-Za-z])\.(?![\d\w]{2})")
-_INNER_SPACE = re.compile(r" ?([^\w ]) ?")
-_GROUPED = re.compile(r"\{(\w)\}")
-_WORDS = re.compile(r"[A-Za-z\s',.?!-]+")
-_LONG = re.compile(r"[A-Za-z]{2,}")
+_STYLES = regex(r"\\(?:text|mathrm|mbox|textbf|mathbf|textit|textrm|textnormal|operatorname)\s*\{([^{}]*)\}")
+_ABBREVIATED = regex(r"(?<=[A-Za-z])\.(?![\d\w]{2})")
+_INNER_SPACE = regex(r" ?([^\w ]) ?")
+_GROUPED = regex(r"\{(\w)\}")
+_WORDS = regex(r"[A-Za-z\s',.?!-]+")
+_LONG = regex(r"[A-Za-z]{2,}")
 
 MAX_PASSES = 12
 

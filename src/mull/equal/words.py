@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from mull.equal.patterns import regex
 from mull.equal.units import Number
 
 _ONES = (
@@ -99,7 +100,7 @@ def _has_room(n: int, words: list[str]) -> bool:
     return last == "hundred" or (SMALL.get(last, 0) >= 20 and 0 < n < 10)
 
 
-_ANY = re.compile(r"(?<=[A-Za-z] )(?:is|can be|may be) (?:any|a|all) real(?: numbers?)?(?= ?$)", re.IGNORECASE)
+_ANY = regex(r"(?<=[A-Za-z] )(?:is|can be|may be) (?:any|a|all) real(?: numbers?)?(?= ?$)", re.IGNORECASE)
 _RELATIONS: tuple[tuple[str, str], ...] = (
     (r"(?:is |are |must be )?(?:strictly )?(?:greater|more|larger) than or equal to|(?:is |be )?at least"
      r"|(?:is )?(?:no|not) (?:less|fewer|smaller) than", r"\\ge "),
@@ -111,36 +112,36 @@ _RELATIONS: tuple[tuple[str, str], ...] = (
     (r"(?:is )?equal to|equals", "="),
     (r"(?:is |are )?(?:about|approximately|approx\.|approx|roughly|around|circa)", r"\\approx "),
 )  # fmt: skip
-_SAID = [(re.compile(rf"(?<![\\\w])(?:{pattern})(?!\w)", re.IGNORECASE), sign) for pattern, sign in _RELATIONS]
-_REALS = re.compile(
+_SAID = [(regex(rf"(?<![\\\w])(?:{said})(?!\w)", re.IGNORECASE), sign) for said, sign in _RELATIONS]
+_REALS = regex(
     r"(?<![\\\w])(?:the set of )?(?:all|any) reals?(?: numbers?| values?)?(?: (?:of )?[a-z](?= ?$))?"
     r"(?= ?$| ?(?:except|other|but)\b)",
     re.IGNORECASE,
 )
-_NUMBERS_THAT = re.compile(
+_NUMBERS_THAT = regex(
     r"^(?:the set of )?(?:all |any )?(?:the )?(?:real )?numbers (?:that are |which are )?"
     r"(?=(?:strictly )?(?:greater|more|larger|less|smaller|at least|at most|not |no ))",
     re.IGNORECASE,
 )
-_SUCH_THAT = re.compile(
+_SUCH_THAT = regex(
     r"^(?P<name>[A-Za-z])(?: \\in \\mathbb ?\{?R\}?)? ?(?:such that|with|where|satisfying|:) ?(?=(?P=name)\b)"
 )
-_QUANTIFIER = re.compile(
+_QUANTIFIER = regex(
     r"^(?:for )?(?:all|every|any|each) (?:reals? )?(?:numbers? |values? of )?"
     r"(?=\\?[A-Za-z] ?(?:[<>=!\\]|such|with|where|is\b))",
     re.IGNORECASE,
 )
-_EXACTLY = re.compile(r"^(?:exactly|the) (?=[\\\d])", re.IGNORECASE)
-_HAS_WORDS = re.compile(
+_EXACTLY = regex(r"^(?:exactly|the) (?=[\\\d])", re.IGNORECASE)
+_HAS_WORDS = regex(
     r"(?<![\\A-Za-z])(?:all|any|every|each|for|than|at (?:least|most)|equals?|about|approx|roughly|around|circa|cannot"
     r"|such that|different from|real|exactly|the) ?|approximately|(?:greater|less|more|fewer) than|equal to",
     re.IGNORECASE,
 )
-_TEXT = re.compile(
+_TEXT = regex(
     r"\\(?:text|mathrm|mbox|textrm|textnormal)\s*\{\s*([A-Za-z ]*(?:than|equal to|equals|about|least|most|approximately"
     r"|roughly|around|all|every|any|such that|with|where|from|be|except|real numbers?|reals?)[A-Za-z ]*)\}"
 )
-NOTHING = re.compile(
+NOTHING = regex(
     r"(?:there (?:is|are) |it has |has )?no (?:(?:real|integer|such|positive|valid|possible|real-valued) )*"
     r"(?:solutions?|roots?|values?(?: of [a-z])?|[a-z])(?: exists?| at all)?|(?:the )?empty set"
 )

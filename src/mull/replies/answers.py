@@ -14,6 +14,7 @@ from typing import Literal
 
 from mull import equal
 from mull.equal import Answers
+from mull.equal.patterns import regex
 from mull.replies import choices, numbers, regions, thinking
 from mull.replies.marks import Region
 from mull.replies.programs import program_of
@@ -38,7 +39,7 @@ AT_ONCE = 200_000
 """Characters of replies that are read before other work has its turn: some milliseconds of it."""
 MAX_WORDS = 6
 """A line of more words than that is no mathematical answer."""
-_LATEX = re.compile(r"\\[a-zA-Z]{2}|\\[{$%]|\^")
+_LATEX = regex(r"\\[a-zA-Z]{2}|\\[{$%]|\^")
 
 
 class _Other(Enum):
@@ -179,12 +180,12 @@ def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
             return canonical(text, kind)
 
 
-_REMARK = re.compile(
+_REMARK = regex(
     r"\W*(?:indeed\s|in\s|also\s)?(?:correct|right|wrong|incorrect|as follows|below|above|found|given)\b.*",
     re.IGNORECASE | re.DOTALL,
 )
-_DERIVATION = re.compile(r"\W*(?:[^\W\d_][^\s=]*\s+){3}|[^=]{0,200}=(?!\s*$)", re.DOTALL)
-_VALUE_FIRST = re.compile(
+_DERIVATION = regex(r"\W*(?:[^\W\d_][^\s=]*\s+){3}|[^=]{0,200}=(?!\s*$)", re.DOTALL)
+_VALUE_FIRST = regex(
     r"\W*(?:(?:about|approximately|roughly|exactly|only|just|around|[A-Za-z]|not|at (?:least|most)|either|both|between"
     r"|from|over|under|up to|one of|(?:more|less|greater|fewer) than|USD|a total of|half(?: of)?|twice|double|triple"
     r"|(?:the )?(?:square |cube )?root of|a (?:third|quarter) of)\b\W*)*\d",
@@ -237,18 +238,18 @@ def _tag(text: str, kind: AnswerKind) -> Reading:
             return None if is_refusal(text) else canonical(text, kind)
 
 
-_SPAN = re.compile(
+_SPAN = regex(
     r"\$\$(?P<a>[^$]{1,900})\$\$|\$(?![\s$])(?P<b>[^$\n]{1,400}?)(?<![\s\\])\$(?!\d)|\\\((?P<c>.{1,600}?)\\\)|\\\[(?P<d>.{1,900}?)\\\]",
     re.DOTALL,
 )
-_UNIT = re.compile(r"[A-Za-z][A-Za-z /]*")
-_BETWEEN = re.compile(r"\s*(?:,|;|,?\s*\b(?:and|or|und|oder|et|ou|y|o)\b|和|或)\s*")
-_SAYS = re.compile(r"(?:\b(?:is|are|equals|ist|est|es|be|to|get|obtain|have|answer)|[=:：是为])\W*$")
-_COPULA = re.compile(r"(?:\b(?:is|are|equals|ist|est|es|be)\s|=|是|为)")
+_UNIT = regex(r"[A-Za-z][A-Za-z /]*")
+_BETWEEN = regex(r"\s*(?:,|;|,?\s*\b(?:and|or|und|oder|et|ou|y|o)\b|和|或)\s*")
+_SAYS = regex(r"(?:\b(?:is|are|equals|ist|est|es|be|to|get|obtain|have|answer)|[=:：是为])\W*$")
+_COPULA = regex(r"(?:\b(?:is|are|equals|ist|est|es|be)\s|=|是|为)")
 
 
-_NOT_THAT = re.compile(r",?\s(?:and\s)?(?:not|rather than|instead of)\s[^,;]{1,80}$", re.IGNORECASE)
-_NOT_BUT = re.compile(r"^\W{0,3}not\s.{1,80}?,?\sbut\s(?:rather\s)?", re.IGNORECASE)
+_NOT_THAT = regex(r",?\s(?:and\s)?(?:not|rather than|instead of)\s[^,;]{1,80}$", re.IGNORECASE)
+_NOT_BUT = regex(r"^\W{0,3}not\s.{1,80}?,?\sbut\s(?:rather\s)?", re.IGNORECASE)
 
 
 def _affirmed(text: str) -> str:
@@ -303,10 +304,10 @@ def _is_prose(read: Reading) -> bool:
 
 
 _SIGNS_OF = str.maketrans({"·": "*"})
-_LATEX_SIGNS = re.compile(r"\\(times|cdot|div)(?![a-z])\s?")
-_FRAC = re.compile(r"\\[dt]?frac\{([^{}]{1,100})\}\{([^{}]{1,100})\}")
-_ARITHMETIC = re.compile(r"[\d+\-*/().=]{1,400}")
-_RUN = re.compile(r"[(\d][\d+\-*/().= ]{1,400}[\d)]")
+_LATEX_SIGNS = regex(r"\\(times|cdot|div)(?![a-z])\s?")
+_FRAC = regex(r"\\[dt]?frac\{([^{}]{1,100})\}\{([^{}]{1,100})\}")
+_ARITHMETIC = regex(r"[\d+\-*/().=]{1,400}")
+_RUN = regex(r"[(\d][\d+\-*/().= ]{1,400}[\d)]")
 
 
 def _expression(text: str) -> Reading:
@@ -349,12 +350,12 @@ def _end(text: str, kind: AnswerKind) -> str | None:
     return canonical(_IT_IS.sub("", line), kind)
 
 
-_IT_IS = re.compile(
+_IT_IS = regex(
     r"^\W{0,4}(?:(?:so|thus|therefore|hence),?\s)?(?:it|this|that)(?:\s(?:is|was)|['’]s)\s(?!not\b)", re.IGNORECASE
 )
 
 
-_OPENING = re.compile(r"[^\w\s]{0,6}\d\S*(?:\s[^\W\d]\S*){0,2}\W*$")
+_OPENING = regex(r"[^\w\s]{0,6}\d\S*(?:\s[^\W\d]\S*){0,2}\W*$")
 
 
 def _last_number(text: str) -> str | None:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mull.equal.patterns import regex
+
 PYTHON = frozenset({"", "python", "python3", "py", "py3", "python2", "pypy", "pypy3", "ipython", "sage", "code"})
 """Languages that a fence with a Python program names, or that of one that names none."""
 _WRAPPERS = frozenset({"markdown", "md"})
@@ -16,16 +18,16 @@ _WRAPPERS = frozenset({"markdown", "md"})
 MAX_LINE, MAX_INFO = 2000, 100
 """Characters of a line, and of what stands behind an opening bar, that are looked at to tell what it is."""
 
-_RUN = re.compile(r"`{3,}|~{3,}")
-_LEAD = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?\Z")
+_RUN = regex(r"`{3,}|~{3,}")
+_LEAD = regex(r"[ \t>]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?\Z")
 """What may stand before a fence that begins its line: spaces, marks of quotation, one mark of a list."""
-_INFO = re.compile(r"\{?\.?([A-Za-z][\w+#.-]*)?\}?(?:[ \t]+[\w-]+=\S+)*\Z")
+_INFO = regex(r"\{?\.?([A-Za-z][\w+#.-]*)?\}?(?:[ \t]+[\w-]+=\S+)*\Z")
 """What names the language behind a bar: `python`, `{.python}`, `python title="a.py"`."""
-_LANGUAGE_FIRST = re.compile(r"[ \t]*(?:python3?|py)[ \t]+(?=\S)", re.IGNORECASE)
+_LANGUAGE_FIRST = regex(r"[ \t]*(?:python3?|py)[ \t]+(?=\S)", re.IGNORECASE)
 _QUOTES = ("'''python", '"""python', "'''py", '"""py')
-_TEXT = re.compile(r"\"\"\"|'''|#.*|\"[^\"\\]*(?:\\.[^\"\\]*)*\"?|'[^'\\]*(?:\\.[^'\\]*)*'?")
+_TEXT = regex(r"\"\"\"|'''|#.*|\"[^\"\\]*(?:\\.[^\"\\]*)*\"?|'[^'\\]*(?:\\.[^'\\]*)*'?")
 """The marks of a string of several lines, comments, and strings of one line."""
-_TAG = re.compile(
+_TAG = regex(
     r"(?<![\"'])</?(?:code|answer|python|solution|program|response|final_answer|final|pre|execute|result)\b"
     r"[^<>\n\"']{0,80}(?:\"[^\"\n]{0,80}\")?>(?![\"'])"
     r"|\[/?(?:PYTHON|CODE|ANSWER|SOLUTION|BEGIN|DONE|END)\]"
@@ -48,16 +50,16 @@ _STATEMENT = (
     r"|(?:if|while|with)[ \t(].*:[ \t]*(?:#.*)?\Z|if[ \t]+__name__[ \t]*==|try[ \t]*:[ \t]*\Z"
     r"|#!|\"\"\"|'''"
 )
-_BEGINS = re.compile(rf"{_STATEMENT}|(?:print|main|solve|run|input|exec|sys(?:\.\w+)+)\(")
+_BEGINS = regex(rf"{_STATEMENT}|(?:print|main|solve|run|input|exec|sys(?:\.\w+)+)\(")
 """A line that a program may begin with and that hardly any prose does."""
-_GOES_ON = re.compile(
+_GOES_ON = regex(
     rf"[ \t#)\]}}]|{_STATEMENT}|(?:else|finally)[ \t]*:|(?:elif|except)\b.*:|(?:raise|assert|del|global)\b"
     rf"|(?:if|while|with|for)\b.*:|\[.*\bfor\b.*\]|(?:pass|break|continue)[ \t]*(?:#.*)?\Z|\.\.\.|[rbfu]{{0,2}}[\"']"
     rf"|(?:await[ \t]+)?{_TARGET}\((?:.*[)\],(\[{{\\])?[ \t]*(?:[;#].*)?\Z"
 )
 """A line that goes on with a program that has begun."""
-_COMMANDS = re.compile(r"\A(?:\n*[%!][^\n]*\n)+")
-_BRACKETS = re.compile(r"[()\[\]{}]")
+_COMMANDS = regex(r"\A(?:\n*[%!][^\n]*\n)+")
+_BRACKETS = regex(r"[()\[\]{}]")
 
 
 @dataclass(frozen=True, slots=True)

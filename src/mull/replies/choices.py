@@ -5,38 +5,39 @@ from __future__ import annotations
 import re
 from itertools import islice
 
+from mull.equal.patterns import regex
 from mull.replies.text import bare, clause, flat, is_unknowable, sentences_backwards
 
 N_SENTENCES, N_NEAR = 12, 3
 """How many of a reply's last sentences are looked at for a choice, and in how many a letter alone is one."""
 
 _NOUN = r"(?:options?|choices?|letters?|answers?|alternatives?|antwort|option|opción|réponse|respuesta|选项|选择|选)"
-_LEAD = re.compile(
+_LEAD = regex(
     rf"(?:(?:the|die|la)\s)?(?:(?:correct|right|best|final|richtige|bonne)\s)?{_NOUN}\s?[:*]?\s?(?:is\s)?",
     re.IGNORECASE,
 )
-_BRACKETED = re.compile(r"[\[(<{\"']{1,3}\s?([A-Za-z])\s?[\])>}\"']{1,3}(?![A-Za-z0-9])")
-_FIRST = re.compile(r"([A-Z])(?![A-Za-z0-9_'])|([a-z])(?=\s?(?:$|[.:)\]]))|([b-h])(?=\s(?:because|since|as|is)\b)")
-_ALONE = re.compile(r"(?<![A-Za-z0-9_'.^\\-])([A-J])(?![A-Za-z0-9_'^])")
-_ALONE_BRACKETED = re.compile(r"(?<![A-Za-z0-9])[\[(]\s?([A-Ja-j])\s?[\])]")
-_SECOND = re.compile(
+_BRACKETED = regex(r"[\[(<{\"']{1,3}\s?([A-Za-z])\s?[\])>}\"']{1,3}(?![A-Za-z0-9])")
+_FIRST = regex(r"([A-Z])(?![A-Za-z0-9_'])|([a-z])(?=\s?(?:$|[.:)\]]))|([b-h])(?=\s(?:because|since|as|is)\b)")
+_ALONE = regex(r"(?<![A-Za-z0-9_'.^\\-])([A-J])(?![A-Za-z0-9_'^])")
+_ALONE_BRACKETED = regex(r"(?<![A-Za-z0-9])[\[(]\s?([A-Ja-j])\s?[\])]")
+_SECOND = regex(
     r"\s*(?:,|;|/|&|\+|,?\s?\b(?:and|or|und|oder|et|ou|y|o)\b|和|或|与)\s*"
     rf"(?:{_NOUN}\s|both\s|also\s|maybe\s)?[\[(]?([A-Z])[\])]?(?![A-Za-z0-9'])",
     re.IGNORECASE,
 )
-_ANOTHER = re.compile(r"(?:\b(?:and|or|und|oder|et|ou|y|o)|[,/&])\s*[\[(]([A-J])[\])]")
-_WORD_AFTER = re.compile(r"\s+([a-z]+)")
+_ANOTHER = regex(r"(?:\b(?:and|or|und|oder|et|ou|y|o)|[,/&])\s*[\[(]([A-J])[\])]")
+_WORD_AFTER = regex(r"\s+([a-z]+)")
 _VERBS = {
     "is", "was", "are", "because", "since", "and", "or", "as", "with", "which", "it", "seems", "must", "would", "looks",
     "has", "fits", "und", "ist", "weil", "est", "y", "es",
 }  # fmt: skip
-_BUT = re.compile(r"\bnot\s(?:option\s|choice\s)?[\[(]?[A-Z][\])]?,?\s(?:but|it\sis)\s(?:rather\s)?", re.IGNORECASE)
-_NOT_THAT = re.compile(
+_BUT = regex(r"\bnot\s(?:option\s|choice\s)?[\[(]?[A-Z][\])]?,?\s(?:but|it\sis)\s(?:rather\s)?", re.IGNORECASE)
+_NOT_THAT = regex(
     r",?\s(?:(?:and|und)\s)?(?:not|nicht|non|rather\sthan|instead\sof)\s[^,;]{1,60}$|[,，。]?\s?不是[^,;]{1,60}$",
     re.IGNORECASE,
 )
-_BESIDE = re.compile(r"[,;]\s(?:it|that|this|but|while|though|although|and\sit|so\sit)\b", re.IGNORECASE)
-_DENIED = re.compile(
+_BESIDE = regex(r"[,;]\s(?:it|that|this|but|while|though|although|and\sit|so\sit)\b", re.IGNORECASE)
+_DENIED = regex(
     r"\b(?:not|never|neither|nor|except|nicht)\b|n't\b|不是|不选|\b(?:in)?correct\sis\snot\b", re.IGNORECASE
 )
 
@@ -75,11 +76,12 @@ def clause_of(text: str) -> str:
 
 def _at_start(text: str) -> str | None:
     """The letter that a text begins with: empty where another comes beside it, `None` where it begins otherwise."""
-    match = _BRACKETED.match(text) or _FIRST.match(text)
+    bracketed = _BRACKETED.match(text)
+    match = bracketed or _FIRST.match(text)
     if match is None:
         return None
     found = next(group for group in match.groups() if group)
-    if match.re is _FIRST and found in "AI" and not _is_letter(text, match.end()):
+    if bracketed is None and found in "AI" and not _is_letter(text, match.end()):
         return None
     second = _SECOND.match(text, match.end())
     if second is not None and second[1].upper() != found.upper() and (second[1].isupper() or "(" in second[0]):
@@ -104,26 +106,26 @@ def _letters(text: str) -> set[str]:
     return found
 
 
-_CORRECT = re.compile(
+_CORRECT = regex(
     r"(?<![A-Za-z0-9_'.])[\[(]?([A-J])[\])]?(?:[:.]?\s\([^()]{1,40}\)|[:.]\s[^.;]{1,40}?)?\s(?:is|must\sbe|has\sto\sbe|would\sbe|seems|ist|est|es)\s"
     r"(?:(?:the|clearly|most|likely|only|also|probably|my|die|la|therefore|thus)\s){0,3}"
     r"(?:correct|right|best|true|final|answer|option|choice|richtig|korrekt|correcta?|juste)\b"
     r"|(?<![A-Za-z0-9])([A-J])\s?(?:选项)?(?:是|为)?(?:最)?(?:正确|对的)"
 )
-_RULED_OUT = re.compile(
+_RULED_OUT = regex(
     r"\b(?:incorrect|wrong|false|eliminat\w+|rul\w{1,3} out|exclud\w+|discard\w*|reject\w*)\b", re.IGNORECASE
 )
-_NONE_OF = re.compile(r"\b(?:neither|nor|none\sof)\b", re.IGNORECASE)
-_CHOSEN = re.compile(
+_NONE_OF = regex(r"\b(?:neither|nor|none\sof)\b", re.IGNORECASE)
+_CHOSEN = regex(
     r"(?:\b(?:choose|choosing|chose|pick|select|selected|go\swith|going\swith|went\swith|options?|choice|say|prefer|guess|opt\sfor"
     r"|vote\sfor|wähle|choisis|elijo)|选(?:择|项)?)[\s:*\"'(\[]{0,4}(?:(?:is|option|letter|answer|choice|with|for)[\s:*\"'(\[]{1,4}){0,2}"
     r"([A-J])(?![A-Za-z0-9_'])",
 )
-_LEFT = re.compile(
+_LEFT = regex(
     r"\b(?:so|hence|thus|therefore|leaving|leaves|then|also|it's|(?:it|answer)\s(?:is|must\sbe|has\sto\sbe)|think|believe)"
     r"[\s,:(\[]{1,4}(?:it(?:'s|\sis|\smust\sbe)\s)?([A-J])[\])]?\W*$"
 )
-_LISTED = re.compile(r"[\s*_\-]*[\[(]?([A-Ja-j])(?:[\])]|[.:](?=\s|$)|[*_]*\s*$)")
+_LISTED = regex(r"[\s*_\-]*[\[(]?([A-Ja-j])(?:[\])]|[.:](?=\s|$)|[*_]*\s*$)")
 
 
 def stated(text: str) -> str | None:

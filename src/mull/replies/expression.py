@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from mull.equal.patterns import regex
+
 MAX_LENGTH = 200
 MAX_DEPTH = 20
 MAX_DIGITS = 12
-_TOKEN = re.compile(r"\s*(?:([0-9]+)|([-+*/()]))")
+_TOKEN = regex(r"\s*(?:([0-9]+)|([-+*/()]))")
 _SIGNS = str.maketrans({"×": "*", "÷": "/", "−": "-"})
 
 

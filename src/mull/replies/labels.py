@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from mull.equal.patterns import regex
 from mull.replies.marks import N_REGIONS, Region, Sort, backwards
 from mull.replies.text import MAX_REGION, sentence_end
 
@@ -27,7 +28,7 @@ _COPULA = (
     r"(?:is|are|was|be|would be|will be|should be|must be|has to be|equals|comes (?:out )?to|becomes|remains"
     r"|ist|lautet|beträgt|wäre|sind|est|sont|es|son|sería|è|é)"
 )
-_AFTER = re.compile(
+_AFTER = regex(
     r"(?:s|['’]s)?(?:\s(?:choice|option|key|letter|value|line|correcte?a?|finale?))?"
     r"(?:\s(?:to|for|of|in|as|from|with|rounded|auf|à|a|de|der)\s[^:：=\n.?!]{1,80}?)?"
     rf"(?:{_MARKUP}(?:\([^()\n]{{1,40}}\)[\s*_]{{0,4}})?{_COLON}"
@@ -35,22 +36,22 @@ _AFTER = re.compile(
     r"|['’]s\s)",
     re.IGNORECASE,
 )
-_AFTER_IS = re.compile(r"(?P<colon>[:：])?\s{0,4}")
-_AFTER_CJK = re.compile(
+_AFTER_IS = regex(r"(?P<colon>[:：])?\s{0,4}")
+_AFTER_CJK = regex(
     r"[\s*_】」\]]{0,6}(?:应该|应当|应|就|只能)?(?:(?P<colon>[:：=])|(?:是|为|選|选|等于|は|은|는|이|—|-))[\s*_]{0,4}(?P<is_colon>[:：])?"
     r"|(?P<bracket>】|\])"
 )
-_AFTER_CHOOSE = re.compile(r"(?:择|项)?\s?[:：]?\s?(?=[(（\[【*]{0,4}[A-Za-zＡ-Ｊ](?![A-Za-z]))")
-_FILLER = re.compile(
+_AFTER_CHOOSE = regex(r"(?:择|项)?\s?[:：]?\s?(?=[(（\[【*]{0,4}[A-Za-zＡ-Ｊ](?![A-Za-z]))")
+_FILLER = regex(
     rf"(?:[\s*_,:：`]{{0,6}}(?:{_SURE}|for sure|given by|as follows|equal to|daher|donc|por lo tanto"
     r"|(?:(?:the|my|our) )?(?:(?:final|correct|right|best) )?(?:answer|option|choice) ?(?:is|would be|must be|:))"
     r"(?![a-z])[\s*_,:：]{0,4}){1,4}",
     re.IGNORECASE,
 )
-_LINE_END = re.compile(r"[\s*_:：#`)】\]}=\\]{0,12}\n(?:[-=]{3,40} *\n)?")
-_DRESS = re.compile(r"(?:\n\s{0,8}>\s|[\s*_:：`}]|</?(?:b|strong|i|em|u|p|br|span)\s?/?>)*")
-_BULLET = re.compile(r"[-*•]\s{1,3}(?=\S)|\n\s{0,8}[-*•]\s{1,3}(?=\S)")
-_LINE_BEFORE = re.compile(
+_LINE_END = regex(r"[\s*_:：#`)】\]}=\\]{0,12}\n(?:[-=]{3,40} *\n)?")
+_DRESS = regex(r"(?:\n\s{0,8}>\s|[\s*_:：`}]|</?(?:b|strong|i|em|u|p|br|span)\s?/?>)*")
+_BULLET = regex(r"[-*•]\s{1,3}(?=\S)|\n\s{0,8}[-*•]\s{1,3}(?=\S)")
+_LINE_BEFORE = regex(
     r"[\s*_#>`{\"'\-\d.)(\[【\\]{0,16}(?:(?:the|my|so|and|thus|therefore|hence|die|la|le|el|your|finale?|endgültige|richtige"
     r"|correct|right|bonne|最终|正确|所以|因此|textbf|text|boxed)[\s*_,{]{0,4}){0,4}",
     re.IGNORECASE,
@@ -67,8 +68,8 @@ _ASIDES = {
     "validate", "simplify", "interpret", "write", "down", "express", "give", "state", "enter", "put", "provide",
 }  # fmt: skip
 """Words before `the answer` that speak of it without giving it."""
-_SHORT = re.compile(r"\n[ \t*_]{0,6}(?:A[*_]{0,3} ?[:：]|(?:Ans|ANS|ans)[*_]{0,3} ?[:.：=])[ \t*_]{0,4}(?=\S)")
-_OPTION = re.compile(r"\n[ \t*_]{0,6}B[*_]{0,3} ?[:.]")
+_SHORT = regex(r"\n[ \t*_]{0,6}(?:A[*_]{0,3} ?[:：]|(?:Ans|ANS|ans)[*_]{0,3} ?[:.：=])[ \t*_]{0,4}(?=\S)")
+_OPTION = regex(r"\n[ \t*_]{0,6}B[*_]{0,3} ?[:.]")
 
 
 def labels(text: str) -> list[Region]:
@@ -177,7 +178,7 @@ def _announced(word: str, lowered: str, at: int) -> re.Match[str] | None:
     return (_AFTER_IS if " " in word else _AFTER).match(lowered, at)
 
 
-_JSON_VALUE = re.compile(r"""\s{0,3}(?:"(?:[^"\\\n]|\\.){0,900}"|'[^'\n]{0,900}'|[^,}\]\n"']{1,300})""")
+_JSON_VALUE = regex(r"""\s{0,3}(?:"(?:[^"\\\n]|\\.){0,900}"|'[^'\n]{0,900}'|[^,}\]\n"']{1,300})""")
 
 
 def _unescaped(value: str) -> str:

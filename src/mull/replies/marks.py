@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
+from mull.equal.patterns import regex
 from mull.replies.text import MAX_REGION, sentence_end
 
 N_REGIONS = 24
@@ -32,23 +33,23 @@ class Region(NamedTuple):
 
 # --- boxes
 
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_UNBRACED = re.compile(
+_BRACE = regex(r"\\.|[{}]", re.DOTALL)
+_UNBRACED = regex(
     r"\s{0,3}(\\[dtc]?frac\s?(?:\{[^{}]{1,100}\}|\d)\s?(?:\{[^{}]{1,100}\}|\d)|\\(?:text|mathrm|mathbf)\{[^{}]{1,100}\}"
     r"|[-+−]?\\?\$?\d[\d,./]*\d|[-+−]?\d|\([^()\n]{1,60}\)|\[[^\[\]\n]{1,60}\]|[A-Za-z](?![A-Za-z]))"
 )
-_SEPARATOR = re.compile(
+_SEPARATOR = regex(
     r"(?:\s?\([^()]{1,24}\))?(?:\s?[a-zà-ÿ]{1,15}){0,2}\s?(?:[,;、，]\s?(?:and|or|und|oder|et|ou|y|o|和|或)?|\b(?:and|or|und|oder|et|ou|y|o)\b|和|或|及)"
     r"\s?(?:[a-z](?:_?\{?\w\}?)?\s?=)?\s?",
     re.IGNORECASE,
 )
-_NO_SEPARATOR = re.compile(
+_NO_SEPARATOR = regex(
     r"\b(?:so|hence|thus|therefore|then|which|because|since|but|not|is|are|i\.e|gives|wait|no)\b|\.\s", re.IGNORECASE
 )
-_DRESS = re.compile(r"\\(?:text|mathrm)\s?\{([^{}]*)\}|\\[()\[\],;:! ]|\\q?quad|\$|\s+|~")
+_DRESS = regex(r"\\(?:text|mathrm)\s?\{([^{}]*)\}|\\[()\[\],;:! ]|\\q?quad|\$|\s+|~")
 _DENIALS = ("not", "rather than", "instead of", "n't")
-_GOES_ON = re.compile(r"\s{0,2}(?:\\(?:sqrt|pi|times|cdot|frac|dfrac|div|pm)(?![a-z])|\^)")
-_MINUS = re.compile(r"(?:^|[=$\s(\[:])[-−]\s?$")
+_GOES_ON = regex(r"\s{0,2}(?:\\(?:sqrt|pi|times|cdot|frac|dfrac|div|pm)(?![a-z])|\^)")
+_MINUS = regex(r"(?:^|[=$\s(\[:])[-−]\s?$")
 
 
 def boxes(text: str) -> list[Region]:
@@ -150,11 +151,11 @@ def _is_list(between: str) -> bool:
 # --- tags
 
 _TAG_NAMES = r"answer|final[_\- ]?answer|ans|final|solution|result|output|response"
-_TAG = re.compile(
+_TAG = regex(
     rf"<(?i:\s?(?P<open>(?:{_TAG_NAMES})(?:\s[^<>\n]{{0,80}})?>|\|begin_of_(?:box|solution)\|>|\|start_response\|>)"
     rf"|(?P<close>/\s?(?:{_TAG_NAMES})\s?>|\|end_of_(?:box|solution)\|>|\|end_response\|>))"
 )
-_SQUARE_TAG = re.compile(r"\[(?:(?P<open>ANSWER\])|(?P<close>/ANSWER\]))")
+_SQUARE_TAG = regex(r"\[(?:(?P<open>ANSWER\])|(?P<close>/ANSWER\]))")
 
 
 def tags(text: str) -> list[Region]:
@@ -181,7 +182,7 @@ def tags(text: str) -> list[Region]:
 
 # --- headings
 
-HEADING = re.compile(r"^[ \t]{0,4}####[ \t]{0,4}(?=\S)", re.MULTILINE)
+HEADING = regex(r"^[ \t]{0,4}####[ \t]{0,4}(?=\S)", re.MULTILINE)
 
 
 def headings(text: str) -> list[Region]:

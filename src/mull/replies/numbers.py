@@ -11,13 +11,14 @@ import re
 from fractions import Fraction
 
 from mull import equal
+from mull.equal.patterns import regex
 from mull.replies.text import MAX_REGION, bare, clause, flat, signs, without_reason
 
 MAX_DIGITS = 400
 """Longer numbers are compared as text: exact arithmetic on them costs more than it tells."""
 
-_WHOLE = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|/\d+)?")
-_SIMPLE = re.compile(r"-?\d{1,400}(?:\.\d{1,400})?")
+_WHOLE = regex(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|/\d+)?")
+_SIMPLE = regex(r"-?\d{1,400}(?:\.\d{1,400})?")
 
 
 def plain(text: str) -> str | None:
@@ -91,34 +92,32 @@ def _fraction(text: str) -> str | None:
         return None
 
 
-_DIGIT = re.compile(r"[0-9]")
-_LETTERS = re.compile(r"[a-z]+")
+_DIGIT = regex(r"[0-9]")
+_LETTERS = regex(r"[a-z]+")
 _GROUP = r"(,|\{,\}|\\!,\\!|,\\!|\\[,!:; ] ?|\\thinspace |[ ~'_])"
-_GROUPED = re.compile(
-    rf"(?<![\d.,])(\d{{1,3}})(?:{_GROUP}\d{{3}}(?:\2\d{{3}})*|(?:,\d\d)+,\d{{3}})(?!\d|,\d|\{{?,\}}?\d)"
-)
-_DOTTED = re.compile(r"(?<![\d.,])(\d{1,3}(?:[. ]\d{3})+)(?:,(\d+))?(?![\d.,]*\d)")
-_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![\d.,]*\d)")
-_BOTH = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d.,]*\d)")
-_CONTINENTAL = re.compile(
+_GROUPED = regex(rf"(?<![\d.,])(\d{{1,3}})(?:{_GROUP}\d{{3}}(?:\2\d{{3}})*|(?:,\d\d)+,\d{{3}})(?!\d|,\d|\{{?,\}}?\d)")
+_DOTTED = regex(r"(?<![\d.,])(\d{1,3}(?:[. ]\d{3})+)(?:,(\d+))?(?![\d.,]*\d)")
+_DECIMAL_COMMA = regex(r"(?<![\d.,])(\d+),(\d+)(?![\d.,]*\d)")
+_BOTH = regex(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d.,]*\d)")
+_CONTINENTAL = regex(
     r"\b(?:antwort|ergebnis|lösung|das|der|ist|sind|ergibt|beträgt|und|insgesamt|euro|réponse|résultat|la|le|les|est|donc|soit"
     r"|respuesta|resultado|el|es|son|los|entonces|total\sde)\b|€",
     re.IGNORECASE,
 )
-_MINUS = re.compile(r"\b(?:minus|negative|moins|menos)\s+(?=[\d$.\\])", re.IGNORECASE)
-_MONEY = re.compile(
+_MINUS = regex(r"\b(?:minus|negative|moins|menos)\s+(?=[\d$.\\])", re.IGNORECASE)
+_MONEY = regex(
     r"[€£¥₹₩₽]|\\(?:pounds|euro|yen|textdollar|texteuro)(?![a-z])\s?|\b(?:US|A|C|NZ|HK)(?=\s?\d|\s\d)|\b(?:USD|EUR|GBP|CNY|INR|Rs\.?)(?=[\s\d])|\bRs(?=\s?\d)"
 )
-_PERCENT = re.compile(r"\s?%|\s?\\%|\b(?:percent|per\scent|pct|Prozent|pour\scent|por\sciento)\b", re.IGNORECASE)
-_DEGREES = re.compile(r"\s?(?:\^\s?(?:\{\s?\\circ\s?\}|\\circ(?![a-z]))|\\degree(?![a-z])|°)(?:\s?[CF](?![A-Za-z]))?")
-_ASIDE = re.compile(r"\s*\((?!\s*(?:or|and|oder|ou|o)\b)(?=[^()\\]{0,200}[^\W\d_]|[^()\\]{0,200}=)[^()\\]{1,200}\)")
-_OTHERWISE = re.compile(r"\s\((?:or|i\.e\.,?|equivalently,?|that is,?|=|≈)\s([^()]{1,60})\)")
-_POWER_WRITTEN = re.compile(r"(?<=\d)\s?\*\*\s?(?=[\d{(-])")
-_TIMES_TEN = re.compile(r"(?<=\d)\s?(?:[xX·]|\\times|\\cdot)\s?(?=10\s?\^)")
-_LATEX_COMMA = re.compile(r"(?<![\d,}])(\d+)\{,\}(?=(?:\d{1,2}|\d{4,})(?!\d|\{,))")
-_THOUSAND = re.compile(r"(?<=\d)k(?![A-Za-z])")
-_TIMES = re.compile(r"(?<=[\d)])\s?·\s?(?=[\d(])")
-_OVER = re.compile(r"\{\s*([^{}]{1,100})\s*\\over\s+([^{}]{1,100})\s*\}")
+_PERCENT = regex(r"\s?%|\s?\\%|\b(?:percent|per\scent|pct|Prozent|pour\scent|por\sciento)\b", re.IGNORECASE)
+_DEGREES = regex(r"\s?(?:\^\s?(?:\{\s?\\circ\s?\}|\\circ(?![a-z]))|\\degree(?![a-z])|°)(?:\s?[CF](?![A-Za-z]))?")
+_ASIDE = regex(r"\s*\((?!\s*(?:or|and|oder|ou|o)\b)(?=[^()\\]{0,200}[^\W\d_]|[^()\\]{0,200}=)[^()\\]{1,200}\)")
+_OTHERWISE = regex(r"\s\((?:or|i\.e\.,?|equivalently,?|that is,?|=|≈)\s([^()]{1,60})\)")
+_POWER_WRITTEN = regex(r"(?<=\d)\s?\*\*\s?(?=[\d{(-])")
+_TIMES_TEN = regex(r"(?<=\d)\s?(?:[xX·]|\\times|\\cdot)\s?(?=10\s?\^)")
+_LATEX_COMMA = regex(r"(?<![\d,}])(\d+)\{,\}(?=(?:\d{1,2}|\d{4,})(?!\d|\{,))")
+_THOUSAND = regex(r"(?<=\d)k(?![A-Za-z])")
+_TIMES = regex(r"(?<=[\d)])\s?·\s?(?=[\d(])")
+_OVER = regex(r"\{\s*([^{}]{1,100})\s*\\over\s+([^{}]{1,100})\s*\}")
 
 
 def _normal(text: str, is_continental: bool = False) -> str:
@@ -139,16 +138,16 @@ def _normal(text: str, is_continental: bool = False) -> str:
     return _ASIDE.sub(" ", _PERCENT.sub(" ", _MONEY.sub(" ", text)))
 
 
-_BUT = re.compile(
+_BUT = regex(
     r"(?:\b(?:not|nicht|pas|no)|n't)\s[^,;]{1,60}?(?:,?\s(?:but|sondern|mais|sino)\s(?:rather\s)?"
     r"|[,;]\s?(?:(?:it|that)(?:\sis|'s)|rather|instead)\s)",
     re.IGNORECASE,
 )
-_NOT_THAT = re.compile(
+_NOT_THAT = regex(
     r",?\s(?:(?:and|und|et|y)\s)?(?:not|nicht|pas|rather\sthan|instead\sof)\s(?!equal)[^,;]{1,60}$", re.IGNORECASE
 )
-_DENIED = re.compile(r"\b(?:not|never|neither|nor|cannot|nicht|kein|keine)\b|n't\b|\bno\s(?=\d)|不是", re.IGNORECASE)
-_CHINESE_BUT = re.compile(r"不是[^,，。]{1,40}[,，]?而?是|[,，]?而?不是[^,，。]{1,40}$")
+_DENIED = regex(r"\b(?:not|never|neither|nor|cannot|nicht|kein|keine)\b|n't\b|\bno\s(?=\d)|不是", re.IGNORECASE)
+_CHINESE_BUT = regex(r"不是[^,，。]{1,40}[,，]?而?是|[,，]?而?不是[^,，。]{1,40}$")
 
 
 def _affirmed(text: str) -> str:
@@ -163,16 +162,16 @@ _ABOUT = r"≈|\\approx(?![a-z])|\\simeq(?![a-z])"
 _EQUAL = (
     r"=>|->|:?=|→|⇒|\\(?:Rightarrow|rightarrow|implies|iff|equiv|to)(?![a-z])|\bequals\b|\bis\sequal\sto\b|\bergibt\b"
 )
-_SPLIT = re.compile(f"(?:{_ABOUT}|{_EQUAL})")
-_SIGNED = re.compile(f"({_ABOUT})|{_EQUAL}")
-_COMPARED = re.compile(
+_SPLIT = regex(f"(?:{_ABOUT}|{_EQUAL})")
+_SIGNED = regex(f"({_ABOUT})|{_EQUAL}")
+_COMPARED = regex(
     r"(?<![=-])>|[<≤≥≠±]|\\(?:leq?|geq?|neq?|lt|gt|pm|mp|in|mid|cup|pmod|equiv)(?![a-z])"
     r"|\b(?:at\s(?:least|most)|(?:less|more|greater|fewer|larger|smaller)\sthan|up\sto|between|either)\b",
     re.IGNORECASE,
 )
-_REFUSING = re.compile(r"[≠±]|\\(?:neq?|pm|mp)(?![a-z])|\b(?:between|either)\b", re.IGNORECASE)
-_NAMED = re.compile(r"(?:[,;]|\b(?:and|or|und|oder|et|ou|y|o)\b)\s*\\?[a-zA-Z]\w{0,2}\s*$")
-_NAME = re.compile(r"\s*\\?[a-zA-Z]+\s*")
+_REFUSING = regex(r"[≠±]|\\(?:neq?|pm|mp)(?![a-z])|\b(?:between|either)\b", re.IGNORECASE)
+_NAMED = regex(r"(?:[,;]|\b(?:and|or|und|oder|et|ou|y|o)\b)\s*\\?[a-zA-Z]\w{0,2}\s*$")
+_NAME = regex(r"\s*\\?[a-zA-Z]+\s*")
 
 
 def _chain(text: str) -> str | None:
@@ -204,27 +203,27 @@ _UNIT = (
     r"|kN|Pa|kPa|gal|pts?|qts?|am|pm|th|st|nd|rd|units?|rad|mol|sq)"
 )
 _LETTER_UNIT = r"(?:[msghLlNJWVAKCFtm])"
-_UNITS = re.compile(
+_UNITS = regex(
     rf"(?<=[\d}})])(?:\s{{0,3}}{_UNIT}|\s{{1,3}}{_LETTER_UNIT}|\s{{0,3}}{_LETTER_UNIT}(?=\s?[/^]))"
     rf"(?:\s?\^\s?\{{?-?\d\}}?)?(?:\s?(?:/|\\cdot|·|\*)\s?(?:{_UNIT}|{_LETTER_UNIT})(?:\s?\^\s?\{{?-?\d\}}?)?)*(?![a-zA-Z])"
 )
-_WORD = re.compile(
+_WORD = regex(
     r"(?<!\\)(?<![a-zA-Z])(?:[^\W\d_]{2,}(?:['\-][^\W\d_]+)*|(?<![\d}])\b[aAI]\b(?=\s)|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)\.?"
 )
-_TAIL = re.compile(r"^[\s\-]*((?:[^\W\d_]|')+)")
+_TAIL = regex(r"^[\s\-]*((?:[^\W\d_]|')+)")
 _SCALES = {
     "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "dozens": 12,
     "hundreds": 100, "thousands": 1000, "millions": 10**6, "mio": 10**6, "millionen": 10**6, "mille": 1000, "mil": 1000,
     "millones": 10**6, "tausend": 1000,
 }  # fmt: skip
 _CJK_SCALES = {"百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "万亿": 10**12, "百万": 10**6}
-_CJK_SCALE = re.compile(r"^(万亿|百万|[百千万萬亿億])")
-_PART = re.compile(
+_CJK_SCALE = regex(r"^(万亿|百万|[百千万萬亿億])")
+_PART = regex(
     r"\b(?:half|twice|double|triple|third|quarter|root|square|cube|hälfte|moitié|mitad)(?:\s(?:of|the|von|de|as|much))*\W*$",
     re.IGNORECASE,
 )
 """Words before a number that make it a part of something else."""
-_AND_A_HALF = re.compile(r"(?<=\d) and a half\b")
+_AND_A_HALF = regex(r"(?<=\d) and a half\b")
 
 
 def _runs(side: str) -> list[tuple[str, str]]:
@@ -287,17 +286,17 @@ def _scaled(value: str, run: str, after: str) -> str | None:
     return str(Fraction(value) * scale)
 
 
-_ARITHMETIC = re.compile(
+_ARITHMETIC = regex(
     r"(?:[\d\s.+\-*/^(){}!\[\]]|\\(?:[dtc]?frac|times|cdot|div|sqrt|d?binom)(?![a-z])|(?<=\d)[eE][-+]?\d)+"
 )
-_RANGE = re.compile(
+_RANGE = regex(
     r"\d\s?-\d|\d\s*:\s*\d|\.\.|/[^/]*/|\d\s+\d+(?!\d*\s?/\s?\d)|\d\s+\\[dtc]?frac\s?\D*-|\d\s+\(|[)}]\s+\d|[-+]\s*[-+]|\d\.\d+\."
 )
-_DIFFERENCE = re.compile(r"[\d)}]\s-\s?[\d(\\]|[*/+^({]\s?-")
-_REPEATING = re.compile(r"(-?)\s?(\d{0,30})\.(\d{0,30})(?:\\overline\s?\{?(\d{1,30})\}?|\((\d{1,30})\))")
-_MIXED = re.compile(r"(-?)\s?(\d{1,30})\s+(\d{1,30})\s?/\s?(\d{1,30})")
-_SIGN = re.compile(r"^([-+])\s+(?=[\d.\\])")
-_SLASHED = re.compile(r"(-?\d{1,30})\s?/\s?(\d{1,30})")
+_DIFFERENCE = regex(r"[\d)}]\s-\s?[\d(\\]|[*/+^({]\s?-")
+_REPEATING = regex(r"(-?)\s?(\d{0,30})\.(\d{0,30})(?:\\overline\s?\{?(\d{1,30})\}?|\((\d{1,30})\))")
+_MIXED = regex(r"(-?)\s?(\d{1,30})\s+(\d{1,30})\s?/\s?(\d{1,30})")
+_SIGN = regex(r"^([-+])\s+(?=[\d.\\])")
+_SLASHED = regex(r"(-?\d{1,30})\s?/\s?(\d{1,30})")
 
 
 def _value(run: str) -> str | None:
@@ -386,7 +385,7 @@ def _spelled(side: str) -> str | None:
     return str(-(total + part) if is_negative else total + part)
 
 
-_JOINT = re.compile(
+_JOINT = regex(
     r"(?:\b(?:and|or|of|in|to|than|und|oder|et|ou|y|o|times|von|de)\s*(?:\b(?:the|all|a|its|her|his|these)\s*)?|[,:/x×*-]\s*)$",
     re.IGNORECASE,
 )

@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any, TypeVar
 
+from mull.equal.patterns import regex
 from mull.replies import thinking
 from mull.replies.blocks import Block, blocks
 from mull.types import Finish, Problem, Sample
@@ -19,22 +20,22 @@ T = TypeVar("T")
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n```")
 """Where the body of a function that a model was to complete has ended: the five of HumanEval, and a fence."""
-_TOKEN = re.compile(
+_TOKEN = regex(
     r"#[^\n]*|(?P<line>\n)|\\\n|[^\S\n]+"
     r"|(?P<string>[A-Za-z]{0,2}(?:\"\"\"(?:[^\"\\]|\\.|\"(?!\"\"))*+(?:\"\"\"|\Z)|'''(?:[^'\\]|\\.|'(?!''))*+(?:'''|\Z)"
     r"|\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?))|(?P<word>\w+)|(?P<sign>.)",
     re.DOTALL,
 )
-_IN_LINE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]+)\1(?!`)")
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_FUTURE = re.compile(r"^from[ \t]+__future__[ \t]+import[ \t][^\n]*\n", re.MULTILINE)
-_DEFINED = re.compile(
+_IN_LINE = regex(r"(?<!`)(`{1,2})(?!`)([^`\n]+)\1(?!`)")
+_WORD = regex(r"[A-Za-z_]\w*")
+_FUTURE = regex(r"^from[ \t]+__future__[ \t]+import[ \t][^\n]*\n", re.MULTILINE)
+_DEFINED = regex(
     r"^(?:(?:async[ \t]+)?def[ \t]+(\w+)|class[ \t]+(\w+)|([A-Z][A-Z0-9_]*)[ \t]*=(?!=)|(\w+)[ \t]*=[ \t]*lambda\b"
     r"|(?:import|from)[ \t]+([^\n]*))",
     re.MULTILINE,
 )
-_READS = re.compile(r"(?<![\w.])input[ \t]*\(|\bstdin\b|(?<![\w.])open[ \t]*\([ \t]*0|\bfileinput\b|/dev/stdin")
-_PRINTS = re.compile(r"(?<![\w.])print[ \t]*\(|\bstdout\b")
+_READS = regex(r"(?<![\w.])input[ \t]*\(|\bstdin\b|(?<![\w.])open[ \t]*\([ \t]*0|\bfileinput\b|/dev/stdin")
+_PRINTS = regex(r"(?<![\w.])print[ \t]*\(|\bstdout\b")
 MAX_IN_LOOP = 10_000
 """Characters of replies that are read in the event loop, which takes 20 ms at most."""
 MAX_SIGNATURE = 2000

@@ -10,16 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mull.equal.patterns import regex
 from mull.replies.labels import labels
 from mull.replies.marks import HEADING, Region, boxes, headings, tags
 from mull.replies.text import MAX_REGION, sentence_end
 
-_FIRST = re.compile(r"\s*(?:<\|im_start\|>\s?assistant\s?|<\|start_header_id\|>assistant<\|end_header_id\|>\s?|<s>\s?)")
-_LAST = re.compile(
+_FIRST = regex(r"\s*(?:<\|im_start\|>\s?assistant\s?|<\|start_header_id\|>assistant<\|end_header_id\|>\s?|<s>\s?)")
+_LAST = regex(
     r"<\|(?:im_end|endoftext|eot_id|end_of_text|eom_id|end|return|end_of_turn|im_start|start_header_id|user)\|>"
     r"|\[/?INST\]|</s>|<end_of_turn>|<eos>|<｜end▁of▁sentence｜>"
 )
-_QUESTION = re.compile(
+_QUESTION = regex(
     r"\n[ \t]{0,4}(?=[*_#qpeiuhfanQPEIUHFAN问题用質])(?i:(?:#{1,4} )?[*_]{0,3}"
     r"(?:(?:(?:new |next |another )?(?:question|problem|exercise|instruction|input|user|human|example)|q"
     r"|frage|aufgabe|pregunta|problema|problème|exercice)\b|问题|题目|问|用户|問題|質問)"
@@ -27,7 +28,7 @@ _QUESTION = re.compile(
     r"|\n(?i:#{1,4} (?:question|problem|exercise|instruction|input|user|human|example)\b *\d{0,4} *\n"
     r"|(?:question|problem|exercise|example) \d{1,4}[.)] )"
 )
-_INTERROGATIVE = re.compile(
+_INTERROGATIVE = regex(
     r"\b(?:how (?:many|much|long|far|old|often)|what (?:is|are|was)|which)\b[^?\n]{0,300}\?", re.IGNORECASE
 )
 
@@ -99,7 +100,7 @@ def _holds(region: Region, other: Region) -> bool:
 
 _FALSE = r"(?:wrong|incorrect|false|impossible|not (?:right|correct|possible)|a mistake|an error)"
 _SURELY = r"(?:clearly |actually |also |definitely |obviously )?"
-_TAKEN_BACK = re.compile(
+_TAKEN_BACK = regex(
     rf"\b(?:wait|no|oops|hmm+|sorry|hold on|actually)\b[^\n]{{0,60}}?"
     rf"\b(?:{_FALSE}|n['’]t (?:right|correct)|mistake|error)\b"
     rf"|\b(?:that|this|it|which|the above|(?:my|that|this) (?:answer|result))"
@@ -110,11 +111,11 @@ _TAKEN_BACK = re.compile(
     r"|不对|错了|有误|\bdas (?:ist|war) falsch\b|\bc['’]est faux\b|\b(?:eso|esto) (?:es|está) (?:incorrecto|mal)\b",
     re.IGNORECASE,
 )
-_WRONG = re.compile(
+_WRONG = regex(
     rf"[\s$)\\*_]{{0,6}}(?:is|was|would be|can(?:no|'|’)t be) {_SURELY}{_FALSE}\b",
     re.IGNORECASE,
 )
-_UPHELD = re.compile(
+_UPHELD = regex(
     r"\b(?:is|was|that['’]s|it['’]s|indeed|yes,?(?: \w+){0,3}) (?:indeed |in fact |actually )?(?:correct|right|fine)\b"
     r"|\bcorrect after all\b",
     re.IGNORECASE,

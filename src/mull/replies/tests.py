@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from itertools import islice
 
+from mull.equal.patterns import regex
 from mull.replies.blocks import blocks
 
 MAX_STARTS, MAX_LENGTH, MAX_DEPTH = 200, 2000, 100
 """How many places of a reply are looked at for a test, how long one may be, and how deep its brackets."""
 
 _OPENING = {")": "(", "]": "[", "}": "{"}
-_MARK = re.compile(r"[()\[\]{}#\n]|\\\n|\"\"\"|'''|\"|'")
+_MARK = regex(r"[()\[\]{}#\n]|\\\n|\"\"\"|'''|\"|'")
 _STRING = {
-    '"': re.compile(r"[^\"\\\n]*(?:\\.[^\"\\\n]*)*\"", re.DOTALL),
-    "'": re.compile(r"[^'\\\n]*(?:\\.[^'\\\n]*)*'", re.DOTALL),
-    '"""': re.compile(r"[^\"\\]*(?:(?:\\.|\"(?!\"\"))[^\"\\]*)*\"\"\"", re.DOTALL),
-    "'''": re.compile(r"[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'''", re.DOTALL),
+    '"': regex(r"[^\"\\\n]*(?:\\.[^\"\\\n]*)*\"", re.DOTALL),
+    "'": regex(r"[^'\\\n]*(?:\\.[^'\\\n]*)*'", re.DOTALL),
+    '"""': regex(r"[^\"\\]*(?:(?:\\.|\"(?!\"\"))[^\"\\]*)*\"\"\"", re.DOTALL),
+    "'''": regex(r"[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'''", re.DOTALL),
 }
 """What follows the quotes that begin a string, to its end."""
 
@@ -103,9 +104,9 @@ def _closing(text: str, start: int) -> int | None:
     return _end(text, start, False)
 
 
-_EXAMPLE = re.compile(r"^[ \t]*>>>[ \t]*(.+)\n[ \t]*(?!>>>)(\S.*)", re.MULTILINE)
-_EQUALS = re.compile(r"[ \t]*(?:#[ \t]*)?(?:==>|==|=>|➞|->|(?:should )?returns?|=)[ \t]*(.+)")
-_PLAIN = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?|True\b|False\b|None\b|true\b|false\b")
+_EXAMPLE = regex(r"^[ \t]*>>>[ \t]*(.+)\n[ \t]*(?!>>>)(\S.*)", re.MULTILINE)
+_EQUALS = regex(r"[ \t]*(?:#[ \t]*)?(?:==>|==|=>|➞|->|(?:should )?returns?|=)[ \t]*(.+)")
+_PLAIN = regex(r"-?\d+(?:\.\d+)?(?:e-?\d+)?|True\b|False\b|None\b|true\b|false\b")
 
 
 def examples_of(header: str, entry_point: str) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mull.equal.patterns import regex
+
 MAX_REGION = 1000
 """No answer is longer; nor is any sentence looked at further than this."""
 
@@ -18,22 +20,22 @@ _SIGNS = str.maketrans(
     | {sign: plain for plain, signs in _MEANT.items() for sign in signs}
 )
 _POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-_POWER = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
+_POWER = regex(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _VULGAR = {
     "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
     "⅙": "1/6", "⅚": "5/6", "⅐": "1/7", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅑": "1/9", "⅒": "1/10",
 }  # fmt: skip
-_FRACTION = re.compile("[" + "".join(_VULGAR) + "]")
-_WORDED = re.compile(
+_FRACTION = regex("[" + "".join(_VULGAR) + "]")
+_WORDED = regex(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|boldsymbol|bm|mbox|emph|operatorname|underline|f?boxed|fbox)"
     r"\s{0,3}\{([^{}]*)\}"
 )
-_LOOKS = re.compile(
+_LOOKS = regex(
     r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits|q?quad|thinspace|hspace\{[^{}]*\})(?![a-zA-Z])"
     r"|(?<!\\)\\[!,;: ]|~|<<[^<>\n]{0,200}>>"
 )
-_MATHS = re.compile(r"\\[()\[\]]|\$\$?")
-_ESCAPED = re.compile(r"\\([%$&#_])")
+_MATHS = regex(r"\\[()\[\]]|\$\$?")
+_ESCAPED = regex(r"\\([%$&#_])")
 
 
 def signs(text: str) -> str:
@@ -45,7 +47,7 @@ def signs(text: str) -> str:
     return _FRACTION.sub(lambda m: f" {_VULGAR[m[0]]} ", text)
 
 
-HTML = re.compile(r"</?(?:b|strong|i|em|u|p|br|span|sub|sup)\s?/?>")
+HTML = regex(r"</?(?:b|strong|i|em|u|p|br|span|sub|sup)\s?/?>")
 """Markup of HTML that changes nothing but looks."""
 
 
@@ -81,13 +83,13 @@ _ABBREVIATIONS = {
     "dr", "mr", "mrs", "ms", "st", "jr", "sr", "prof", "vs", "no", "nr", "fig", "eq", "ca", "approx", "etc", "e.g",
     "i.e", "u.s", "u.k", "mt", "ft", "inc", "co", "gen", "sen", "rep", "rev", "hon", "lt", "col", "capt", "z.b", "d.h",
 }  # fmt: skip
-_END = re.compile(
+_END = regex(
     r"\$\$(?:[^$]|\\\$){0,900}?\$\$|\\\[.{0,900}?\\\]|\\\(.{0,900}?\\\)"
     r"|\$(?![\s$])[^$\n]{0,300}?(?<![\s\\])\$(?!\d)"
     r"|(?P<end>\n|[.!?]+(?=[\s*_)\"'\]}$]|</|$)|[。！？；])",
     re.DOTALL,
 )
-_NEXT = re.compile(r"[*_)\"'\]}$\s]*([^\s*_)\"'\]}$]|$)")
+_NEXT = regex(r"[*_)\"'\]}$\s]*([^\s*_)\"'\]}$]|$)")
 
 
 def sentence_end(text: str, start: int, stop: int | None = None, *, lines: bool = True) -> int:
@@ -133,8 +135,8 @@ def _initial(text: str, at: int) -> bool:
     )
 
 
-_INITIAL = re.compile(r" (?:[A-Z]\. ){1,3}[A-Z][a-z]")
-_INITIAL_BEFORE = re.compile(r"\b[A-Z]\. $")
+_INITIAL = regex(r" (?:[A-Z]\. ){1,3}[A-Z][a-z]")
+_INITIAL_BEFORE = regex(r"\b[A-Z]\. $")
 
 
 def sentences_backwards(text: str) -> Iterator[str]:
@@ -160,19 +162,17 @@ def _sentences(line: str) -> list[str]:
     return found
 
 
-_REASON = re.compile(
-    r"(?:,?\s|,)\(?(?:because|since|weil|denn|puisque|car|parce\sque?|porque|ya\sque)\s", re.IGNORECASE
-)
-_CLAUSE = re.compile(
+_REASON = regex(r"(?:,?\s|,)\(?(?:because|since|weil|denn|puisque|car|parce\sque?|porque|ya\sque)\s", re.IGNORECASE)
+_CLAUSE = regex(
     r"(?:,?\s|,)\(?(?:(?:which|where|whereas|given|therefore|thus|meaning|as(?!\sfollows)|so|after|when|if|wobei|da)\s"
     r"|i\.e\.|e\.g\.|for\s(?:each|every|the|all)\s)"
     r"|,\s(?:found|obtained|computed|calculated|derived|using|by|making|giving|namely|rounded)\s",
     re.IGNORECASE,
 )
-_OF_THEM = re.compile(
+_OF_THEM = regex(
     r",\s(?:davon|dont|of\swhich|of\swhom|of\sthem|including|de\slos\scuales|de\slas\scuales)\s", re.IGNORECASE
 )
-_CJK_CLAUSE = re.compile(r"[,，]?(?:因为|其中|由于)")
+_CJK_CLAUSE = regex(r"[,，]?(?:因为|其中|由于)")
 
 
 def without_reason(text: str) -> str:
@@ -192,7 +192,7 @@ def clause(text: str) -> str:
     return text if match is None else text[: match.start()]
 
 
-_UNKNOWING = re.compile(
+_UNKNOWING = regex(
     r"\b(?:i|we)(?:\s(?:really|honestly|simply|just))?"
     r"(?:\s(?:do\snot|cannot|can\snot|could\snot|am\snot\sable\sto)|\s?(?:don'?t|can'?t|couldn'?t))\s(?:\w+\s)?"
     r"(?:know|tell|say|determine|answer|decide|solve|be\ssure|be\scertain|provide|give|help|assist|choose|select|find|figure)\b"
@@ -200,7 +200,7 @@ _UNKNOWING = re.compile(
     r"|\bich\sweiß\s(?:es\s)?nicht\b|\bje\sne\s(?:sais|peux)\spas\b|\bno\s(?:lo\s)?sé\b|不知道|我(?:无法|不能)",
     re.IGNORECASE,
 )
-_UNKNOWABLE = re.compile(
+_UNKNOWABLE = regex(
     r"\b(?:cannot|can\snot|can'?t|could\snot)\sbe\s(?:determined|known|answered|said|found|computed|calculated)\b"
     r"|\bimpossible\sto\s(?:tell|say|know|determine)\b|\bnot\senough\sinformation\b|无法(?:确定|回答|判断)|不能确定",
     re.IGNORECASE,

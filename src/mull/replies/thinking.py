@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from mull.equal.patterns import regex
 from mull.errors import UnknownNameError, UsageError
 from mull.types import Finish, Sample
 
@@ -196,16 +197,14 @@ def _either(marks: tuple[str, ...]) -> str:
 
 
 _BEHIND = rf"(?:(?P<open>(?i:{_TAGS})>|{_either(_OPENS)})|(?P<close>/(?i:{_TAGS})>|{_either(_CLOSES)}))"
-_TAGGED = re.compile("<" + _BEHIND)
-_MARK = re.compile(r"[<\[◁]" + _BEHIND)
-_CHANNEL = re.compile(
-    r"(?:^|<\|channel\|>|<\|start\|>|\s)\s{0,3}(?:assistant\s{0,3}<\|channel\|>)?(\w{1,40})[^<>\n]{0,40}$"
-)
-_CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel|endoftext)\|>")
+_TAGGED = regex("<" + _BEHIND)
+_MARK = regex(r"[<\[◁]" + _BEHIND)
+_CHANNEL = regex(r"(?:^|<\|channel\|>|<\|start\|>|\s)\s{0,3}(?:assistant\s{0,3}<\|channel\|>)?(\w{1,40})[^<>\n]{0,40}$")
+_CHANNEL_END = regex(r"<\|(?:end|return|call|start|channel|endoftext)\|>")
 N_MESSAGES = 64
 """So many of a reply's last messages are looked at for one of the final channel."""
 _PLAIN_FINAL = "assistantfinal"
-_PLAIN_ANALYSIS = re.compile(r"analysis(?=[A-Z])")
+_PLAIN_ANALYSIS = regex(r"analysis(?=[A-Z])")
 
 
 def _final(reply: str) -> Spoken | None:
