@@ -147,3 +147,27 @@ async def test_what_runs_hold_at_the_same_time_is_held_in_the_wallet_around_them
     await asyncio.gather(*(spec.strategy("best:n=3")(PROBLEM, run) for run in runs))
     assert day.spent.calls == sum(run.spent.calls or 0 for run in runs) <= 8
     assert day.held == Cost()
+
+
+async def test_a_judge_that_is_broken_off_leaves_nothing_under_way() -> None:
+    """One question fails with an error that is no model's: the others are cancelled, and nothing stays held."""
+
+    class Odd(Speaker):
+        async def sample(
+            self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
+        ) -> AsyncGenerator[Sample, None]:
+            if "bad" in prompt.messages[0].text:
+                raise ZeroDivisionError
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.append(prompt)
+            yield Sample(prompt, "", Finish.STOP)
+
+    cancelled: list[Prompt] = []
+    wallet = Wallet(Budget(calls=9))
+    samples = [Sample(PROBLEM.prompt, text, Finish.STOP) for text in ("one", "bad", "three")]
+    with pytest.raises(ZeroDivisionError):
+        await MeteredCalls(wallet).score(GenRM(Odd(), k=1), PROBLEM, samples)
+    assert len(cancelled) == 2
+    assert wallet.held == Cost()

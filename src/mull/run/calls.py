@@ -17,6 +17,7 @@ from mull.cost import check_quoted, fits, times, total
 from mull.errors import ModelError, UsageError
 from mull.run.delivery import Delivery, Question
 from mull.run.judging import LATE, SPENT, Asking, V, is_banked
+from mull.run.together import together
 from mull.run.wallet import Hold, Wallet, as_verification
 from mull.types import Ask, Behaviour, Budget, Cost, Finish, Model, Problem, Said, Sample, Score, Stopped, Verifier
 
@@ -138,7 +139,7 @@ class MeteredCalls:
             if not dealt:
                 break
             try:
-                answers = await asyncio.gather(*(self._answer(one) for group in dealt.values() for one in group))
+                answers = await together([self._answer(one) for group in dealt.values() for one in group])
             finally:
                 self._wallet.drop(*(o.hold for group in dealt.values() for o in group if isinstance(o, _Dealt)))
             coming = iter(answers)

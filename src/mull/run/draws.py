@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ from mull.errors import UsageError
 from mull.run.asks import check_asked
 from mull.run.delivery import Delivery, Order, Question
 from mull.run.handed import Given
+from mull.run.together import together
 from mull.run.trace import Trace
 from mull.run.wallet import HeldPurse, Wallet
 from mull.types import Ask, Budget, Cost, Model, Params, Prompt, Sample, Served, Stopped
@@ -218,16 +218,10 @@ class Draws:
             async with delivery, aclosing(delivery.draws()) as draws:
                 return [sample async for sample in draws]
 
-        if len(begun) == 1:
-            return [await collect(begun[0])]
-        tasks = [asyncio.ensure_future(collect(delivery)) for delivery in begun]
         try:
-            return await asyncio.gather(*tasks)
+            return await together([collect(delivery) for delivery in begun])
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            # A task that never came to run has not given its hold back.
+            # A call that never came to run has not given its hold back.
             self._wallet.drop(*(delivery.hold for delivery in begun))
 
     def _again(self, ask: Ask) -> Iterator[Sample]:
