@@ -1,6 +1,7 @@
 """Reading answers: what counts as one, and when two are the same."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -126,3 +127,48 @@ def test_reading_many_long_replies_lets_other_work_go_on() -> None:
     assert list(found) == [str(i % 10) for i in range(10_000)]
     assert turns >= 50
     assert time.process_time() - start < 3, "about half a second where nothing else runs"
+
+
+def test_a_long_reply_is_read_outside_the_event_loop() -> None:
+    """Reading it takes a fifth of a second, in which other draws have their turns; a short one is read in place."""
+
+    class Where:
+        value = "where"
+
+        def read(self, sample: Sample) -> str | None:
+            return str(threading.get_ident() == here)
+
+        def canonical(self, text: str) -> str | None:
+            return text
+
+    here = threading.get_ident()
+    problem = Problem("p", Prompt.user("q"), Where())
+    for text, is_here in (("short", "True"), ("a longer one " * 16_000, "False")):
+        samples = [Sample(problem.prompt, text, Finish.STOP)]
+        assert list(asyncio.run(classes(problem, samples))) == [is_here]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "answer"),
+    [
+        ("so answer: 12", NUMBER, None),  # it may be 120, 12.5 or 12 million
+        ("The answer is 12", AnswerKind.MATH, None),
+        ("#### 1", NUMBER, None),
+        ("answer: 12.", NUMBER, None),
+        ("answer: Par", AnswerKind.TEXT, None),
+        ("<answer>12", NUMBER, None),
+        ("The answer is 7. To check it: the answer is 1", NUMBER, None),
+        ("answer: 12\n", NUMBER, "12"),
+        ("answer: 12. To check", NUMBER, "12"),
+        ("so \\boxed{12}", NUMBER, "12"),
+        ("The answer is $12$", AnswerKind.MATH, "12"),
+        ("<answer>12</answer>", NUMBER, "12"),
+        ("answer: 12\n\nQuestion: Tom has", NUMBER, "12"),
+        ("Answer: B", AnswerKind.CHOICE, "B"),
+    ],
+)
+def test_an_answer_at_a_cut_may_be_part_of_another(reply: str, kind: AnswerKind, answer: str | None) -> None:
+    problem = Problem("p", Prompt.user("q"), kind)
+    assert answer_of(problem, Sample(problem.prompt, reply, Finish.LENGTH)) == answer
+    if answer is None:
+        assert answer_of(problem, Sample(problem.prompt, reply, Finish.STOP)) is not None

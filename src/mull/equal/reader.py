@@ -18,7 +18,7 @@ from mull.equal.words import NOTHING, said
 
 MAX_LENGTH = 1000
 """Longer texts are no answers."""
-_PLAIN = regex(r"[-+]?(?:\d{1,400}|\d{1,3}(?:,\d{3}){1,100})(?:\.\d{0,300})?|[-+]?\.\d{1,300}")
+_PLAIN = regex(r"[-+]?(?:\d{1,400}|[1-9]\d{0,2}(?:,\d{3}){1,100})(?:\.\d{0,300})?|[-+]?\.\d{1,300}")
 _FRACTION = regex(r"(-?)\\[dt]?frac\{(\d{1,300})\}\{(\d{1,300})\}|([-+]?\d{1,300})/(\d{1,300})")
 _NAMED = regex(r"([a-df-hj-zA-Z]) ?= ?(?=[-+.\\\d])")
 _COMMAND = regex(r"\\([a-zA-Z]+)")

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from enum import Enum
-from typing import Literal
 
 from mull import equal
 from mull.equal import Answers
 from mull.equal.patterns import regex
 from mull.replies import choices, numbers, regions, thinking
-from mull.replies.marks import Region
+from mull.replies.marks import OTHER, Reading, Region
+from mull.replies.mathematics import MAX_WORDS, affirmed, is_prose, last_mathematics, mathematics
 from mull.replies.programs import program_of
 from mull.replies.text import (
     HTML,
@@ -28,28 +27,15 @@ from mull.replies.text import (
     is_unknowable,
     sentences_backwards,
     signs,
-    without_reason,
     worded,
 )
 from mull.types import AnswerKind, Finish, Problem, Sample
 
 ANSWER_PATTERN = "answer_pattern"
 """What a problem has `given` where a regular expression says which part of a reply is the answer."""
-AT_ONCE = 200_000
-"""Characters of replies that are read before other work has its turn: some milliseconds of it."""
-MAX_WORDS = 6
-"""A line of more words than that is no mathematical answer."""
+AT_ONCE, IN_PLACE = 200_000, 10_000
+"""Characters of replies that are read in one go, and that are read without leaving the event loop (milliseconds)."""
 _LATEX = regex(r"\\[a-zA-Z]{2}|\\[{$%]|\^")
-
-
-class _Other(Enum):
-    """What stands in a region is of another kind than was asked for, so that the region is passed over."""
-
-    OTHER = 0
-
-
-OTHER: Literal[_Other.OTHER] = _Other.OTHER
-Reading = str | None | Literal[_Other.OTHER]
 
 
 def answer_of(problem: Problem, sample: Sample) -> str | None:
@@ -66,7 +52,9 @@ def answer_of(problem: Problem, sample: Sample) -> str | None:
         return None if found is None else canonical(found, problem.kind)
     if sample.answer is not None:
         return canonical(sample.answer, problem.kind)
-    return extract(sample.reply, problem.kind, is_whole=sample.finish is Finish.STOP)
+    return extract(
+        sample.reply, problem.kind, is_whole=sample.finish is Finish.STOP, is_cut=sample.finish is Finish.LENGTH
+    )
 
 
 def _matched(pattern: str, reply: str) -> str | None:
@@ -82,22 +70,34 @@ def _matched(pattern: str, reply: str) -> str | None:
 async def classes(problem: Problem, samples: Sequence[Sample]) -> Answers:
     """The answer of each sample as what a vote counts: equal answers have one name, `None` does not vote.
 
-    Mathematical answers are classed by `mull.equal`, any others by their canonical form. Reading many long replies lets
-    other work go on in between.
+    Mathematical answers are classed by `mull.equal`, any others by their canonical form.
     """
-    answers, size = [], 0
-    for sample in samples:
-        answers.append(answer_of(problem, sample))
-        size += len(sample.text)
-        if size > AT_ONCE:
-            size = 0
-            await asyncio.sleep(0)
+    answers = await answers_of(problem, samples)
     return await equal.classes(answers) if problem.kind is AnswerKind.MATH else Answers(answers)
+
+
+async def answers_of(problem: Problem, samples: Sequence[Sample]) -> list[str | None]:
+    """`answer_of` each sample; long replies are read in a thread, so that other work goes on."""
+    answers: list[str | None] = []
+    batch: list[Sample] = []
+    size = 0
+    for i, sample in enumerate(samples, 1):
+        batch.append(sample)
+        size += len(sample.text) + len(sample.reasoning or "")
+        if size > AT_ONCE or i == len(samples):
+            is_long = size > IN_PLACE
+            answers += await asyncio.to_thread(_answers, problem, batch) if is_long else _answers(problem, batch)
+            batch, size = [], 0
+    return answers
+
+
+def _answers(problem: Problem, samples: Sequence[Sample]) -> list[str | None]:
+    return [answer_of(problem, sample) for sample in samples]
 
 
 def classes_now(problem: Problem, samples: Sequence[Sample]) -> Answers:
     """`classes` for where nothing else waits."""
-    answers = [answer_of(problem, sample) for sample in samples]
+    answers = _answers(problem, samples)
     return equal.classes_now(answers) if problem.kind is AnswerKind.MATH else Answers(answers)
 
 
@@ -106,17 +106,32 @@ def is_latex(text: str) -> bool:
     return _LATEX.search(text) is not None
 
 
-def extract(reply: str, kind: AnswerKind = AnswerKind.TEXT, *, is_whole: bool = True) -> str | None:
+def extract(
+    reply: str, kind: AnswerKind = AnswerKind.TEXT, *, is_whole: bool = True, is_cut: bool = False
+) -> str | None:
     r"""The canonical answer that a reply gives, `None` where it gives none.
 
     It stands in the last box, answer tags or answer line outside the thought, else in the last phrase that says what
     the answer is, else at the reply's end. Only a whole reply is read to its end: one that was cut off answers nothing
-    unless it says so.
+    unless it says so. `is_cut`: it ends where its tokens ran out, so that what stands at its very end may be a part of
+    the answer (`12` of `120`), which is none; a letter of a choice is whole.
     """
     said = thinking.said(reply)
     if said is None:
         return None
-    return _read(regions.own(said.text), kind, is_whole=is_whole and not said.is_open)
+    text = regions.own(said.text)
+    is_cut = is_cut and said.text.endswith(text) and reply.endswith(text[-MAX_REGION:])
+    if is_cut and kind is not AnswerKind.CHOICE and _ends_open(text):
+        return None
+    return _read(text, kind, is_whole=is_whole and not said.is_open)
+
+
+def _ends_open(text: str) -> bool:
+    """Whether the last thing that a text says as its answer reaches to its very end with nothing that closes it."""
+    last = next(regions.regions(text), None)
+    if last is None or last.sort == "box" or not last.text.strip():
+        return False
+    return not text[last.end :].strip(".,") and not text.endswith((">", "]", "$", "\\)", "*", "}", "\n", " "))
 
 
 def solution_answer(text: str) -> str | None:
@@ -167,14 +182,14 @@ def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
             return _choice(text)
         case AnswerKind.MATH if region.sort != "box":
             read = mathematics(text)
-            return OTHER if region.sort == "heading" and not is_last and _is_prose(read) else read
+            return OTHER if region.sort == "heading" and not is_last and is_prose(read) else read
         case AnswerKind.EXPRESSION:
             return _expression(text)
         case AnswerKind.TEXT if region.sort != "box":
             is_remark = (region.sort == "phrase" and _REMARK.fullmatch(text) is not None) or (
                 region.sort == "heading" and not is_last
             )
-            said = _affirmed(text) if region.sort == "phrase" else text
+            said = affirmed(text) if region.sort == "phrase" else text
             return OTHER if is_remark else None if is_refusal(text) else canonical(said, kind)
         case _:
             return canonical(text, kind)
@@ -238,71 +253,6 @@ def _tag(text: str, kind: AnswerKind) -> Reading:
             return None if is_refusal(text) else canonical(text, kind)
 
 
-_SPAN = regex(
-    r"\$\$(?P<a>[^$]{1,900})\$\$|\$(?![\s$])(?P<b>[^$\n]{1,400}?)(?<![\s\\])\$(?!\d)|\\\((?P<c>.{1,600}?)\\\)|\\\[(?P<d>.{1,900}?)\\\]",
-    re.DOTALL,
-)
-_UNIT = regex(r"[A-Za-z][A-Za-z /]*")
-_BETWEEN = regex(r"\s*(?:,|;|,?\s*\b(?:and|or|und|oder|et|ou|y|o)\b|和|或)\s*")
-_SAYS = regex(r"(?:\b(?:is|are|equals|ist|est|es|be|to|get|obtain|have|answer)|[=:：是为])\W*$")
-_COPULA = regex(r"(?:\b(?:is|are|equals|ist|est|es|be)\s|=|是|为)")
-
-
-_NOT_THAT = regex(r",?\s(?:and\s)?(?:not|rather than|instead of)\s[^,;]{1,80}$", re.IGNORECASE)
-_NOT_BUT = regex(r"^\W{0,3}not\s.{1,80}?,?\sbut\s(?:rather\s)?", re.IGNORECASE)
-
-
-def _affirmed(text: str) -> str:
-    """A sentence without what it denies and without its reasons, where something is left."""
-    said = _NOT_THAT.sub("", _NOT_BUT.sub("", without_reason(text)))
-    return said if said.strip() else text
-
-
-def mathematics(text: str) -> Reading:
-    """The mathematics that a sentence gives as its answer: all that its signs mark as such, or the whole of it."""
-    if is_unknowable(text):
-        return None
-    text = _affirmed(text)
-    spans = list(_SPAN.finditer(text))
-    if spans:
-        return _in_spans(text, spans)
-    main = clause(text) if "\\begin" not in text else text
-    if not _is_prose(read := equal.canonical(main)):
-        return read
-    copula = list(_COPULA.finditer(main))
-    if copula and not _is_prose(told := equal.canonical(main[copula[-1].end() :])):
-        return told
-    if (value := numbers.number(main)) is not None:
-        return equal.canonical(value)
-    return read if len(main.split()) <= MAX_WORDS or "\\" in main else OTHER
-
-
-def _in_spans(text: str, spans: list[re.Match[str]]) -> Reading:
-    """Mathematics between its signs, with the unit after it; several of them where they are one list."""
-    last = next((i for i, span in enumerate(spans) if not _goes_on(text, span, spans[i + 1 : i + 2])), 0)
-    inner = ", ".join(next(group for group in span.groups() if group is not None) for span in spans[: last + 1])
-    rest = clause(text[spans[last].end() :])
-    if numbers.has_number(text[: spans[0].start()]) or _SPAN.search(rest) or re.search(r"\d", rest):
-        return OTHER
-    unit = rest.strip(" .,;:!?*")
-    if not last and 1 <= len(unit.split()) <= 3 and rest[:1] == " " and _UNIT.fullmatch(unit):
-        form = equal.read(f"{inner} \\text{{{unit}}}")
-        if form is not None and form.kind == "quantity":
-            return form.key
-    return equal.canonical(inner)
-
-
-def _goes_on(text: str, span: re.Match[str], following: list[re.Match[str]]) -> bool:
-    """Whether a list goes on from one span of mathematics to the next."""
-    return bool(following) and _BETWEEN.fullmatch(text, span.end(), following[0].start()) is not None
-
-
-def _is_prose(read: Reading) -> bool:
-    """Whether mathematics was read as words, or not at all."""
-    form = equal.read(read) if isinstance(read, str) else None
-    return form is None or form.kind in ("text", "hard")
-
-
 _SIGNS_OF = str.maketrans({"·": "*"})
 _LATEX_SIGNS = regex(r"\\(times|cdot|div)(?![a-z])\s?")
 _FRAC = regex(r"\\[dt]?frac\{([^{}]{1,100})\}\{([^{}]{1,100})\}")
@@ -342,7 +292,7 @@ def _end(text: str, kind: AnswerKind) -> str | None:
     if kind is AnswerKind.MATH:
         shown = text.rstrip(" \r\n.*`")[-MAX_REGION:]
         display = shown.rfind("$$", 0, -2) if shown.endswith("$$") else shown.rfind("\\[")
-        return _last_mathematics(shown[display:] if display >= 0 and shown.endswith(("$$", "\\]")) else line)
+        return last_mathematics(shown[display:] if display >= 0 and shown.endswith(("$$", "\\]")) else line)
     if kind is AnswerKind.EXPRESSION:
         whole = _expression(line)
         runs = [run[0] for run in _RUN.finditer(signs(line)) if re.search(r"[+\-*/]", run[0])]
@@ -375,23 +325,6 @@ def _last_number(text: str) -> str | None:
         if i < 2 and (value := numbers.number(sentence)) is not None:
             return value
     return None
-
-
-def _last_mathematics(line: str) -> str | None:
-    """The mathematics that the last line of a reply comes to."""
-    line = line[-4 * MAX_REGION :]
-    spans = list(_SPAN.finditer(line))
-    if spans:
-        first = len(spans) - 1
-        while first and _goes_on(line, spans[first - 1], spans[first : first + 1]):
-            first -= 1
-        before = line[: spans[first].start()].rstrip(" *_")
-        if first and not _SAYS.search(before):
-            return None
-        read = _in_spans(line[spans[first].start() :], list(_SPAN.finditer(line[spans[first].start() :])))
-    else:
-        read = mathematics(line)
-    return None if read is OTHER else read
 
 
 def canonical(text: str, kind: AnswerKind = AnswerKind.TEXT) -> str | None:

@@ -68,6 +68,7 @@ _ASIDES = {
     "validate", "simplify", "interpret", "write", "down", "express", "give", "state", "enter", "put", "provide",
 }  # fmt: skip
 """Words before `the answer` that speak of it without giving it."""
+_FINAL = (". final ", ".** final ", ") final ", "! final ")
 _SHORT = regex(r"\n[ \t*_]{0,6}(?:A[*_]{0,3} ?[:：]|(?:Ans|ANS|ans)[*_]{0,3} ?[:.：=])[ \t*_]{0,4}(?=\S)")
 _OPTION = regex(r"\n[ \t*_]{0,6}B[*_]{0,3} ?[:.]")
 
@@ -103,6 +104,8 @@ def _labelled(text: str, lowered: str, at: int) -> Region | None:
     if not is_cjk and _is_another(lowered, word_at):
         return None
     line_at = lowered.rfind("\n", 0, word_at) + 1
+    if lowered.endswith(_FINAL, 0, word_at) and lowered.startswith(":", at):
+        line_at = word_at  # a label of its own, wherever it stands
     begins = _LINE_BEFORE.fullmatch(lowered, max(line_at, word_at - 60), word_at) is not None
     after = _announced(word, lowered, at)
     alone = _LINE_END.match(lowered, at) if begins else None

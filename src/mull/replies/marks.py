@@ -3,6 +3,7 @@ r"""The marks that replies put around their answers: boxes, tags, and the line a
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import Literal, NamedTuple
 
 from mull.equal.patterns import regex
@@ -31,6 +32,16 @@ class Region(NamedTuple):
     is_continental: bool = False
 
 
+class _Other(Enum):
+    """What stands in a region is of another kind than was asked for, so that the region is passed over."""
+
+    OTHER = 0
+
+
+OTHER: Literal[_Other.OTHER] = _Other.OTHER
+Reading = str | None | Literal[_Other.OTHER]
+
+
 # --- boxes
 
 _BRACE = regex(r"\\.|[{}]", re.DOTALL)
@@ -39,7 +50,7 @@ _UNBRACED = regex(
     r"|[-+−]?\\?\$?\d[\d,./]*\d|[-+−]?\d|\([^()\n]{1,60}\)|\[[^\[\]\n]{1,60}\]|[A-Za-z](?![A-Za-z]))"
 )
 _SEPARATOR = regex(
-    r"(?:\s?\([^()]{1,24}\))?(?:\s?[a-zà-ÿ]{1,15}){0,2}\s?(?:[,;、，]\s?(?:and|or|und|oder|et|ou|y|o|和|或)?|\b(?:and|or|und|oder|et|ou|y|o)\b|和|或|及)"
+    r"(?:\s?\([^()]{1,24}\)|\s?for\s(?:part|case|question)\s?(?:\(\w{1,3}\)|\w{1,3}))?(?:\s?[a-zà-ÿ]{1,15}){0,2}\s?(?:[,;、，]\s?(?:and|or|und|oder|et|ou|y|o|和|或)?|\b(?:and|or|und|oder|et|ou|y|o)\b|和|或|及)"
     r"\s?(?:[a-z](?:_?\{?\w\}?)?\s?=)?\s?",
     re.IGNORECASE,
 )

@@ -17,7 +17,7 @@ from mull.replies.text import MAX_REGION, bare, clause, flat, signs, without_rea
 MAX_DIGITS = 400
 """Longer numbers are compared as text: exact arithmetic on them costs more than it tells."""
 
-_WHOLE = regex(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|/\d+)?")
+_WHOLE = regex(r"[-+]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)?(?:\.\d+|/\d+)?")
 _SIMPLE = regex(r"-?\d{1,400}(?:\.\d{1,400})?")
 
 
@@ -72,7 +72,7 @@ def last_number(sentence: str) -> str | None:
     if chained and not runs[counted[0]][0].strip():
         return _value(runs[counted[0]][1])  # what is right behind the last equals sign
     before, run = runs[counted[-1]]
-    if _PART.search(before):
+    if _PART.search(before) or (before[-1:].isalpha() and run[:1] in ("{", "[")):
         return None
     joint = f"{runs[counted[-1] - 1][1] if counted[-1] else ''} {before}"
     return None if len(counted) > 1 and _JOINT.search(joint) else _value(run)
@@ -95,9 +95,12 @@ def _fraction(text: str) -> str | None:
 _DIGIT = regex(r"[0-9]")
 _LETTERS = regex(r"[a-z]+")
 _GROUP = r"(,|\{,\}|\\!,\\!|,\\!|\\[,!:; ] ?|\\thinspace |[ ~'_])"
-_GROUPED = regex(rf"(?<![\d.,])(\d{{1,3}})(?:{_GROUP}\d{{3}}(?:\2\d{{3}})*|(?:,\d\d)+,\d{{3}})(?!\d|,\d|\{{?,\}}?\d)")
+_GROUPED = regex(
+    rf"(?<![\d.,])([1-9]\d{{0,2}})(?:{_GROUP}\d{{3}}(?:\2\d{{3}})*|(?:,\d\d)+,\d{{3}})(?!\d|,\d|\{{?,\}}?\d)"
+)
 _DOTTED = regex(r"(?<![\d.,])(\d{1,3}(?:[. ]\d{3})+)(?:,(\d+))?(?![\d.,]*\d)")
 _DECIMAL_COMMA = regex(r"(?<![\d.,])(\d+),(\d+)(?![\d.,]*\d)")
+_BELOW_ONE = regex(r"(?<![\d.,(\[{])0,(\d{1,400})(?![\d.,]*\d)")
 _BOTH = regex(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d.,]*\d)")
 _CONTINENTAL = regex(
     r"\b(?:antwort|ergebnis|lösung|das|der|ist|sind|ergibt|beträgt|und|insgesamt|euro|réponse|résultat|la|le|les|est|donc|soit"
@@ -128,6 +131,8 @@ def _normal(text: str, is_continental: bool = False) -> str:
     if ("," in text or "." in text) and (is_continental or _CONTINENTAL.search(text) is not None):
         text = _DOTTED.sub(lambda m: re.sub(r"[. ]", "", m[1]) + (f".{m[2]}" if m[2] else ""), text)
         text = _DECIMAL_COMMA.sub(lambda m: f"{m[1]}.{m[2]}" if len(m[2]) != 3 or m[1] == "0" else m[0], text)
+    if "0," in text:
+        text = _BELOW_ONE.sub(r"0.\1", text)
     text = _THOUSAND.sub("*1000", _LATEX_COMMA.sub(r"\1.", text))
     text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     if "\\over" in text:
@@ -261,7 +266,7 @@ def _side(side: str) -> str | None:
     before, run = runs[mathy[0]]
     if not _DIGIT.search(run) or _PART.search(before):
         return None
-    if before and before[-1:].isalpha() and before[-1:].isascii() and (run[:1].isdigit() or run[:1] == "("):
+    if before and before[-1:].isalpha() and before[-1:].isascii() and (run[:1].isdigit() or run[:1] in ("(", "{", "[")):
         return None  # what is glued to the number is the name of something, or of a function
     after = runs[mathy[0] + 1][0] if mathy[0] + 1 < len(runs) else ""
     value = _value(run)

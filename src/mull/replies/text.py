@@ -83,6 +83,13 @@ _ABBREVIATIONS = {
     "dr", "mr", "mrs", "ms", "st", "jr", "sr", "prof", "vs", "no", "nr", "fig", "eq", "ca", "approx", "etc", "e.g",
     "i.e", "u.s", "u.k", "mt", "ft", "inc", "co", "gen", "sen", "rep", "rev", "hon", "lt", "col", "capt", "z.b", "d.h",
 }  # fmt: skip
+_DOTTED = regex(r"(?:[A-Za-z]\.){1,4}[A-Za-z]|ph\.d", re.IGNORECASE)
+_BEGINS = regex(
+    r" (?:The|It|This|These|Those|So|Therefore|Thus|Hence|We|I|Then|Because|Since|In|On|At|Note|And|But|He|She|They"
+    r"|You|There|Here|If|When|As|For|My|Let|A|An|What|Who|How|Its|His|Her|Their|Our|Both|All|Each|No|Yes|To|By|From"
+    r"|With|Option|Answer|Question|Explanation|Reason|Reasoning|Given|Using|Now|First|Finally|However|Although|While|That)\b"
+)
+"""Words that begin a sentence, after which a full stop was one."""
 _END = regex(
     r"\$\$(?:[^$]|\\\$){0,900}?\$\$|\\\[.{0,900}?\\\]|\\\(.{0,900}?\\\)"
     r"|\$(?![\s$])[^$\n]{0,300}?(?<![\s\\])\$(?!\d)"
@@ -120,7 +127,11 @@ def _is_stop(text: str, at: int, stop: int) -> bool:
     """Whether the full stop at this place ends a sentence."""
     word_at = max(text.rfind(" ", 0, at), text.rfind("\n", 0, at), text.rfind("(", max(0, at - 20), at)) + 1
     word = text[max(word_at, at - 12) : at].lower()
-    if word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha() and text[at - 1].isupper() and _initial(text, at)):
+    if word == "no":
+        return not text[at + 1 : at + 3].strip()[:1].isdigit()
+    if (word in _ABBREVIATIONS or _DOTTED.fullmatch(word)) and _BEGINS.match(text, at + 1) is None:
+        return not text[at + 1 : stop + 1].strip()
+    if len(word) == 1 and word.isalpha() and text[at - 1].isupper() and _initial(text, at):
         return False
     following = _NEXT.match(text, at + 1, min(stop + 1, at + 40))
     if following is None or not following[1]:
@@ -129,14 +140,27 @@ def _is_stop(text: str, at: int, stop: int) -> bool:
 
 
 def _initial(text: str, at: int) -> bool:
-    """Whether a capital and its full stop are the initial of a name, beside which another stands."""
-    return _INITIAL.match(text, at + 1) is not None or (
-        _INITIAL_BEFORE.search(text, max(0, at - 5), at - 1) is not None and text[at + 2 : at + 4].istitle()
+    """Whether a capital and its full stop are the initial of a name: names stand beside it, and no sentence begins."""
+    if _BEGINS.match(text, at + 1) is not None:
+        return False
+    named = _NAMED.match(text, at + 1)
+    if named is None:
+        return False
+    before = _NAME_BEFORE.search(text, max(0, at - 24), at - 1)
+    return (
+        named["more"] is not None
+        or (before is not None and before[1].lower() not in _NO_NAMES)
+        or named["ends"] is not None
     )
 
 
-_INITIAL = regex(r" (?:[A-Z]\. ){1,3}[A-Z][a-z]")
-_INITIAL_BEFORE = regex(r"\b[A-Z]\. $")
+_NAMED = regex(
+    r" (?P<more>(?:[A-Z]\. ){1,3})?[A-Z][a-zà-ÿ][\w'’-]*"
+    r"(?:\s?(?P<ends>(?: [A-Z][\w'’-]+){0,2}[ *_`\"')]*(?:[.,;(\n<]|$)))?"
+)
+"""Names after an initial; `ends`: with nothing but a few of them before a sentence or line ends."""
+_NAME_BEFORE = regex(r"\b([A-Z](?:\.|[a-zà-ÿ]+)) $")
+_NO_NAMES = {"option", "answer", "choice", "letter", "part", "case", "vitamin", "figure", "plan", "point", "statement"}
 
 
 def sentences_backwards(text: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mull.errors import UsageError
-from mull.replies.answers import answer_of
+from mull.replies.answers import answers_of
 from mull.run import Run
 from mull.strategies.outcomes import check_at_least
 from mull.types import NO_NEEDS, Finish, Outcome, Problem, Sample, Scaling, Selection, Stopped
@@ -42,7 +42,7 @@ class LengthReject:
             samples += wave
             fits = [s for s in wave if s.finish in (Finish.STOP, Finish.STOP_STRING)]
             if fits:
-                answer = answer_of(problem, fits[0])
+                (answer,) = await answers_of(problem, fits[:1])
                 n_tries = samples.index(fits[0]) + 1
                 return Outcome(fits[0], answer, tuple(samples), stopped=Stopped.COMPLETE, notes={"tries": n_tries})
         warning = f"no reply of {len(samples)} had {self.tokens} tokens at most"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mull.errors import UsageError
-from mull.replies.answers import answer_of, classes
+from mull.replies.answers import answers_of, classes
 from mull.run import Run
 from mull.strategies import pick
 from mull.strategies.outcomes import check_at_least, chosen, elected, turnout
@@ -24,7 +24,7 @@ class Single:
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         samples = await run.draw(problem.prompt)
         best = samples[0] if samples else None
-        answer = answer_of(problem, best) if best else None
+        answer = (await answers_of(problem, samples[:1]))[0] if best else None
         return Outcome(best, answer, tuple(samples), stopped=run.stopped)
 
 

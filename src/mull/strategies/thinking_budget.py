@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mull.replies import thinking
-from mull.replies.answers import answer_of
+from mull.replies.answers import answers_of
 from mull.run import Run
 from mull.strategies.outcomes import check_at_least
 from mull.types import Finish, Need, Outcome, Problem, Scaling, Selection
@@ -49,4 +49,5 @@ class ThinkingBudget:
                 f"{run.model.name} took a thinking budget of {self.tokens} tokens and thought for about {n_thought}: "
                 "its server does not keep to it"
             )
-        return Outcome(sample, answer_of(problem, sample), (sample,), stopped=run.stopped, notes=notes)
+        (answer,) = await answers_of(problem, samples)
+        return Outcome(sample, answer, (sample,), stopped=run.stopped, notes=notes)
