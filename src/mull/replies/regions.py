@@ -33,8 +33,15 @@ _INTERROGATIVE = regex(
 )
 
 
+_STRUCK = re.compile(r"~~(?! )[^~\n]{1,200}(?<! )~~")
+
+
 def own(text: str) -> str:
-    """The text without what a model wrote after its reply: special tokens, and further questions and their answers."""
+    """The text without what a model struck out, and without what it wrote after its reply.
+
+    That is special tokens, and further questions and their answers.
+    """
+    text = _STRUCK.sub("", text) if "~~" in text else text
     if "<" in text or "INST]" in text:
         begun = _FIRST.match(text)
         text = text[begun.end() :] if begun is not None else text
