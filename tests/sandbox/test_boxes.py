@@ -188,9 +188,9 @@ async def test_a_zygote_that_was_killed_is_replaced() -> None:
 def test_the_boxes_end_with_whoever_wanted_them() -> None:
     """Killed without a word, it takes the zygote and the running box along."""
     code = (
-        "import asyncio\nfrom mull.sandbox import Script, Limits\nfrom mull.sandbox.bubblewrap import Bubblewrap\n"
+        "import asyncio\nfrom mull.sandbox import JobLimits, Script\nfrom mull.sandbox.bubblewrap import Bubblewrap\n"
         'async def main():\n    async with Bubblewrap() as box:\n        await box.run(Script("import os; '
-        f"os.execv('/usr/bin/sleep', ['sleep', '{hostile.MARK}'])\", limits=Limits(wall_seconds=90)))\n"
+        f"os.execv('/usr/bin/sleep', ['sleep', '{hostile.MARK}'])\", limits=JobLimits(wall_seconds=90)))\n"
         "asyncio.run(main())"
     )
     owner = subprocess.Popen([sys.executable, "-c", code])
