@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -20,6 +21,8 @@ REST = ("config.json", "tokenizer.json", "decoder.onnx", "reward.json")
 
 N_TEXTS = 2048
 """Texts whose tokens are remembered: a prompt is looked at when it is quoted, held and drawn."""
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Tokens:
@@ -41,7 +44,8 @@ class Tokens:
         return list(self._encode(text))
 
     def _encoded(self, text: str) -> tuple[int, ...]:
-        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        # Half a surrogate pair is no character, and the tokenizer takes none: it is read as one it does not know.
+        encoded = self._tokenizer.encode(_HALVES.sub("\ufffd", text), add_special_tokens=False)
         ids: tuple[int, ...] = tuple(encoded.ids)
         if self.id_of[UNKNOWN] in ids:
             strange = {text[a:b] for i, (a, b) in zip(ids, encoded.offsets, strict=True) if i == self.id_of[UNKNOWN]}

@@ -40,3 +40,13 @@ from mull.testing.tasks import check_held_out as check_held_out
 from mull.testing.tasks import check_no_gold as check_no_gold
 from mull.testing.tasks import check_problems as check_problems
 from mull.testing.tasks import check_right as check_right
+from mull.testing.verifiers import check_alone as check_alone
+from mull.testing.verifiers import check_bound as check_bound
+from mull.testing.verifiers import check_hostile as check_hostile
+from mull.testing.verifiers import check_judging_ceiling as check_judging_ceiling
+from mull.testing.verifiers import check_judging_ceilings as check_judging_ceilings
+from mull.testing.verifiers import check_judging_replay as check_judging_replay
+from mull.testing.verifiers import check_judging_resume as check_judging_resume
+from mull.testing.verifiers import check_order as check_order
+from mull.testing.verifiers import check_twins as check_twins
+from mull.testing.verifiers import check_unknown as check_unknown

@@ -10,6 +10,7 @@ from mull.replies.answers import answer_of
 from mull.replies.expression import misses
 from mull.types import AnswerKind, Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.contract import Contract
+from mull.verifiers.failed import but_failed
 
 _PROMPT = re.compile(r"\s*reach ([0-9]{1,9}) with ((?:[0-9]{1,9} ?)+)\s*")
 
@@ -48,7 +49,7 @@ class CountdownChecker:
             return [Score(None, why="the problem gives no numbers and target to check against")] * len(samples)
         numbers, target = asked
         whys = [misses(answer_of(problem, sample), numbers, target) for sample in samples]
-        return [Score(0.0 if why else 1.0, why=why) for why in whys]
+        return but_failed(samples, [Score(0.0 if why else 1.0, why=why) for why in whys])
 
 
 def _asked(problem: Problem) -> tuple[Sequence[int], int] | None:

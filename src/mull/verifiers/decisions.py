@@ -29,7 +29,7 @@ PROMPT_TOKENS = 512
 
 def _most(text: str) -> int:
     """The most tokens that a server reads of a text."""
-    return len(text.encode()) + PROMPT_TOKENS
+    return len(text.encode(errors="surrogatepass")) + PROMPT_TOKENS
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from mull.programs.executor import check_seconds
 from mull.replies.programs import ProgramAsked, asked, programs_of
 from mull.sandbox import JobLimits, LevelName
 from mull.types import Calls, Cost, Problem, Sample, Score
+from mull.verifiers.failed import but_failed
 
 NO_TESTS = "the problem gives no tests"
 
@@ -78,10 +79,11 @@ class GivenTests:
         found = await asyncio.gather(*(self._runs(what, program) for program in distinct))
         runs = dict(zip(distinct, found, strict=True))
         flaky = wavering({program: told for program, told in runs.items() if not isinstance(told, str)})
-        return [
+        scores = [
             Score(0.0, why="there is no program in the reply") if program is None else self._score(runs[program], flaky)
             for program in programs
         ]
+        return but_failed(samples, scores)
 
     async def _runs(self, what: ProgramAsked, program: str) -> list[list[AssertionVerdict]] | str:
         """The verdicts of each run of a program, or why the sandbox could not tell."""

@@ -16,6 +16,7 @@ from mull import sandbox
 from mull.errors import UsageError
 from mull.sandbox import JobLimits, JobResult, Level, LevelName, Status
 from mull.types import Problem, Sample, Score
+from mull.verifiers.failed import but_failed
 
 _FENCE = re.compile(r"[ \t]*(?:(?:[-*+>]|[0-9]{1,3}[.)])[ \t]+)?(`{3,}|~{3,})[ \t]*([^`\s]*)[^`]*")
 _NO_PROOFS = {
@@ -113,7 +114,7 @@ async def score_proofs(
             return [Score(None, why=f"the statement itself: {error}")] * len(samples)
         different = list(dict.fromkeys(texts))
         scores = dict(zip(different, await asyncio.gather(*map(score, different)), strict=True))
-    return [scores[text] for text in texts]
+    return but_failed(samples, [scores[text] for text in texts])
 
 
 def limits_of(seconds: float) -> JobLimits:

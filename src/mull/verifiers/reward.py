@@ -90,10 +90,12 @@ class RewardModel:
         if isinstance(asked, str):
             return 0
         if self.reading.form == "turns":
-            sizes = [len(message.text.encode()) + TEMPLATE_TOKENS for message in asked.messages]
+            sizes = [len(message.text.encode(errors="surrogatepass")) + TEMPLATE_TOKENS for message in asked.messages]
             return sum(sum(sizes[: i + 1]) for i in range(0, len(sizes), 2))
         text = (asked.head or "") + asked.body if self.reading.form == "plain" else ""
-        size = len(text.encode()) + sum(len(m.text.encode()) for m in asked.messages)
+        size = len(text.encode(errors="surrogatepass")) + sum(
+            len(m.text.encode(errors="surrogatepass")) for m in asked.messages
+        )
         return size + TEMPLATE_TOKENS
 
     def _cost(self, n_read: int | None, seconds: float | None) -> Cost:

@@ -11,6 +11,7 @@ from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.claims import Claimed, claimed
 from mull.verifiers.contract import Contract
 from mull.verifiers.dimacs import Clause, assignment_of, dimacs, other_form, refutation_of, steps_of
+from mull.verifiers.failed import but_failed
 from mull.verifiers.refutation import hinted, refutes, refutes_hinted
 
 
@@ -55,7 +56,8 @@ class SatChecker:
             clauses = await asyncio.to_thread(dimacs, cnf)
         except ValueError as error:
             raise UsageError(f"problem {problem.id!r}: its formula is not DIMACS: {error}") from None
-        return [await asyncio.to_thread(self._score, clauses, sample.reply) for sample in samples]
+        scores = [await asyncio.to_thread(self._score, clauses, sample.reply) for sample in samples]
+        return but_failed(samples, scores)
 
     def _score(self, clauses: list[Clause], reply: str) -> Score:
         claim = claimed(reply)

@@ -18,6 +18,7 @@ from mull.sandbox import Command, JobLimits, Level, LevelName, Script, Status
 from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.claims import Claimed, claimed
 from mull.verifiers.contract import Contract
+from mull.verifiers.failed import but_failed
 from mull.verifiers.proof import limits_of
 from mull.verifiers.smtlib import Formula, formula_of
 from mull.verifiers.substitute import SmtQuestion, with_values
@@ -95,7 +96,7 @@ class SmtChecker:
             replies = list(dict.fromkeys(sample.reply for sample in samples))
             found = await asyncio.gather(*[run.score(reply) for reply in replies])
         verdicts = dict(zip(replies, found, strict=True))
-        return [verdicts[sample.reply] for sample in samples]
+        return but_failed(samples, [verdicts[sample.reply] for sample in samples])
 
 
 @dataclass(frozen=True)
