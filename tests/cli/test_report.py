@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import pytest
 
 pytest.importorskip("jinja2")
+
+from mull.cli.source import source_at
+from mull.report import page as pages
+from mull.types import Params
 
 
 def data_of(page: Path) -> Any:
@@ -66,14 +71,74 @@ def test_the_page_agrees_with_the_sweep(mull, mull_json, recording: Path, swept:
     assert told["bytes"] == page.stat().st_size
     (group,) = told["groups"]
     assert group["verdict"] == "scale"
-    assert group["strategy"] == "adaptive:n=30"  # as accurate as the vote of 30, for fewer draws
+    advice = mull_json("advise", swept)
+    assert group["strategy"] == advice["recommendation"]["strategy"] != "single"
     assert f"<h2>{group['headline']}</h2>" in html
+    behind = rows[0]["accuracy"] - rows[1]["accuracy"]
+    (measured,) = re.findall("<dt>Measured here, paired test</dt><dd><strong>(.*?) points</strong>", html)
+    assert float(measured) == pytest.approx(-100 * behind, abs=0.05)
     data = data_of(page)
     assert data["groups"][0]["strategies"] == ["single", "majority:n=30", "adaptive:n=30"]
     solved = [problem["solved"][1] for problem in data["problems"]]
     assert sum(solved) / len(solved) == pytest.approx(rows[1]["accuracy"])
     assert "mull sweep file:" in html
     assert "seed 3" in html
+
+
+DATA = Path(__file__).parent.parent / "data"
+
+
+def answers_of(*paths: Path) -> list[pages.Answer]:
+    """What a report's page opens with, without its figures."""
+    return pages.answers(pages.make([source_at(path, None, "nano", 1000, Params(), 0) for path in paths], {}))
+
+
+def test_a_report_gives_the_advice_of_mull_advise(mull, mull_json, tmp_path: Path) -> None:
+    """Eight problems are too few for a paired test to tell anything, and too few for the forecasts too."""
+    out, page = tmp_path / "draws.jsonl", tmp_path / "page.html"
+    swept = mull("sweep", "chain:ops=4", "-s", "single", "-s", "majority:n=8", "--problems", 8, "--out", out)
+    assert swept.returncode == 0, swept.stderr
+    (group,) = mull_json("report", out, "--out", page)["groups"]
+    advice = mull_json("advise", out)
+    assert group["verdict"] == advice["verdict"] == "need more data"
+    assert group["strategy"] == advice["recommendation"]["strategy"]
+    html = page.read_text(encoding="utf-8")
+    assert '<article class="answer need-more-data">' in html
+    assert "use this" not in html, "nothing is recommended on too little"
+    assert f"pilot of {advice['more_problems']} would tell" in html
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "inspect.eval", "inspect.json", "samples_sums_2026-11-24T20-30-42.837972.jsonl", "logs/inspect_credit.eval",
+        "logs/inspect_pattern.eval", "logs/nemo-skills",
+    ],
+)  # fmt: skip
+def test_recorded_sets_get_the_advice_of_mull_advise(mull_json, name: str) -> None:
+    advice = mull_json("advise", DATA / name)
+    told = answers_of(DATA / name)[0]
+    taken = advice["recommendation"]
+    assert (told.verdict, told.strategy, told.model) == (advice["verdict"], taken["strategy"], taken["model"])
+
+
+def test_every_model_of_a_file_is_advised_beside_the_others(mull_json, recording: Path, tmp_path: Path) -> None:
+    """The weak model is told of the strong one, for one pass of it is worth more than any vote; the strong is not."""
+    both, rows = tmp_path / "both.jsonl", [json.loads(line) for line in recording.read_text().splitlines()]
+    lines = []
+    for model, right in (("weak", 1), ("strong", 27)):
+        for i, row in enumerate(rows):
+            samples = [{"text": str(i if k < right else 100 + k % 7), "output_tokens": 20} for k in range(30)]
+            lines.append(json.dumps(row | {"model": model, "samples": samples}))
+    both.write_text("\n".join(lines))
+    told = {answer.group: answer for answer in answers_of(both)}
+    for first, other in (("weak", "strong"), ("strong", "weak")):
+        advice = mull_json("advise", both, "--group", first, "--group", other)
+        taken, answer = advice["recommendation"], told[first]
+        assert (answer.verdict, answer.strategy, answer.model) == (advice["verdict"], taken["strategy"], taken["model"])
+    assert told["weak"].verdict == "bigger model"
+    assert told["weak"].model == told["strong"].model == "strong"
+    assert told["weak"].headline == f"Use {told['weak'].strategy} on strong"
 
 
 def test_the_same_input_gives_the_same_page(mull, recording: Path, tmp_path: Path) -> None:
@@ -135,7 +200,12 @@ def test_counts_alone_make_a_page_without_a_vote(mull_json, tmp_path: Path) -> N
 def test_outcomes_without_draws_make_a_page(mull, mull_json, recording: Path, tmp_path: Path) -> None:
     out, page = tmp_path / "draws.jsonl", tmp_path / "page.html"
     mull("sweep", f"file:{recording}", "-m", f"recorded:{recording}", "-s", "adaptive:n=30", "--out", out)
-    assert mull_json("report", out, "--out", page)["groups"][0]["strategy"] == "adaptive:n=30"
+    (group,) = mull_json("report", out, "--out", page)["groups"]
+    assert (group["verdict"], group["strategy"]) == ("unknown", None)
+    refused = mull("advise", out)
+    assert refused.returncode == 2
+    assert refused.stderr.strip().removeprefix("mull: ") in page.read_text(encoding="utf-8")
+    assert "adaptive:n=30" in page.read_text(encoding="utf-8")
     done = mull("curves", out)
     assert done.returncode == 2
     assert f"{out}, line 2: no samples: curves need recorded samples" in done.stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from mull.advice.simulate import REPLICATES, RIGHT, Imagined, imagine
 from mull.errors import UsageError
 from mull.run.needs import selects_of
 from mull.types import Cost, Selection
+
+if TYPE_CHECKING:
+    from mull.advice.pilots import Made
 
 LEVEL = 0.90
 SCORES = Selection.SCORES
@@ -48,42 +52,74 @@ def advise(
     never errs is at hand. `replicates`: fewer are faster, and their intervals rougher. Raises `UsageError` where a
     wish needs what nobody told.
     """
-    wish = wish or Wish()
-    options: list[Option] = []
-    base: Floats | None = None
-    facts: Facts | None = None
-    for pilot in pilots:
-        reach = DECADE * pilot.draws // len(pilot.problems)
-        within = [n for n in ns if n <= reach]
-        imagined = imagine(pilot, max(within, default=1), seed, replicates)
-        checker, ran = pilot.has_checker, (measured or {}).get(pilot.model, ())
-        found = forecasts(imagined, ns, votes=pilot.can_vote, checker=checker, oracle=oracle and not pilot.has_scores)
-        foretold = {one.strategy for one in ran if one.yields and is_foretold(one.strategy, found)}
-        means = {name: imagined.means(one.right) for name, one in found.items()}
-        # What no law of answers or scores holds: how far off foretold gains of votes and scores were in back-tests.
-        tilt = 1 + GAIN_ERROR * np.random.default_rng(seed).standard_normal(replicates)
-        for name, one in found.items():
-            if not one.is_checked:
-                means[name] = np.clip(means[BASE] + tilt * (means[name] - means[BASE]), 0.0, 1.0)
-        if base is None or facts is None:
-            base, facts = means[BASE], _facts(pilot, imagined, found, means)
-        if checker:
-            # With a checker that stops at a pass there is no reason to draw on.
-            found = {name: one for name, one in found.items() if one.is_checked or selects_of(one.strategy) != SCORES}
-        run = {one.strategy: one for one in ran if one.strategy not in foretold}
-        for name, one in found.items():
-            if name not in run:
-                cost = _cost(pilot, imagined, one)
-                options.append(option(name, pilot.model, means[name], base, cost, "predicted", on, seed))
-        for name, seen in run.items():
-            values = _measured(seen, pilot, imagined, seed)
-            options.append(option(name, pilot.model, values, base, seen.cost, "measured", on, seed))
-    if base is None or facts is None:
+    measured = measured or {}
+    seen = [
+        _foresee(pilot, measured.get(pilot.model, ()), ns, oracle=oracle, seed=seed, replicates=replicates)
+        for pilot in pilots
+    ]
+    return _advice(seen, wish or Wish(), given, on, seed)
+
+
+def advise_each(made: Sequence[Made], seed: int = 0) -> list[Advice]:
+    """What each pilot's model should do beside all the others: `advise` with each of them as the first."""
+    seen = [
+        _foresee(one.pilot, one.measured, DEFAULT_NS, oracle=False, seed=seed, replicates=REPLICATES) for one in made
+    ]
+    return [_advice([seen[i], *seen[:i], *seen[i + 1 :]], Wish(), (), None, seed) for i in range(len(seen))]
+
+
+class _Foreseen(NamedTuple):
+    """What a pilot says of each strategy: its accuracy in each replicate, its cost, and how that is known."""
+
+    model: str
+    strategies: list[tuple[str, Floats, Cost, str]]
+    base: Floats
+    facts: Facts
+
+
+def _foresee(
+    pilot: Pilot, ran: Sequence[PilotMeasured], ns: Sequence[int], *, oracle: bool, seed: int, replicates: int
+) -> _Foreseen:  # fmt: skip
+    reach = DECADE * pilot.draws // len(pilot.problems)
+    within = [n for n in ns if n <= reach]
+    imagined = imagine(pilot, max(within, default=1), seed, replicates)
+    checker = pilot.has_checker
+    found = forecasts(imagined, ns, votes=pilot.can_vote, checker=checker, oracle=oracle and not pilot.has_scores)
+    foretold = {one.strategy for one in ran if one.yields and is_foretold(one.strategy, found)}
+    means = {name: imagined.means(one.right) for name, one in found.items()}
+    # What no law of answers or scores holds: how far off foretold gains of votes and scores were in back-tests.
+    tilt = 1 + GAIN_ERROR * np.random.default_rng(seed).standard_normal(replicates)
+    for name, one in found.items():
+        if not one.is_checked:
+            means[name] = np.clip(means[BASE] + tilt * (means[name] - means[BASE]), 0.0, 1.0)
+    facts = _facts(pilot, imagined, found, means)
+    if checker:
+        # With a checker that stops at a pass there is no reason to draw on.
+        found = {name: one for name, one in found.items() if one.is_checked or selects_of(one.strategy) != SCORES}
+    run = {one.strategy: one for one in ran if one.strategy not in foretold}
+    strategies = [
+        (name, means[name], _cost(pilot, imagined, one), "predicted") for name, one in found.items() if name not in run
+    ]
+    strategies += [(name, _measured(one, pilot, imagined, seed), one.cost, "measured") for name, one in run.items()]
+    return _Foreseen(pilot.model, strategies, means[BASE], facts)
+
+
+def _advice(
+    seen: Sequence[_Foreseen], wish: Wish, given: Sequence[KnownModel], on: int | None, seed: int
+) -> Advice:  # fmt: skip
+    """The advice for the first of these."""
+    if not seen:
         raise UsageError("advice needs at least one pilot")
+    base = seen[0].base
+    options = [
+        option(name, one.model, means, base, cost, known_by, on, seed)
+        for one in seen
+        for name, means, cost, known_by in one.strategies
+    ]
     for known in given:
         values = np.full(len(base), known.accuracy)
         options.append(option(BASE, known.model, values, base, known.cost, "given", on, seed))
-    return choose(options, pilots[0].model, wish, facts)
+    return choose(options, seen[0].model, wish, seen[0].facts)
 
 
 def option(

@@ -77,8 +77,8 @@ def report(
     answers = page.answers(made)
     if as_json:
         groups = [
-            {"name": a.group, "verdict": a.verdict, "strategy": c.chosen.name if c else None, "headline": a.headline}
-            for a, c in zip(answers, made.choices, strict=True)
+            {"name": a.group, "verdict": a.verdict, "strategy": a.strategy, "model": a.model, "headline": a.headline}
+            for a in answers
         ]
         print_json(
             {

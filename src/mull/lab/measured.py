@@ -14,6 +14,7 @@ from mull.lab.recorded import Group
 from mull.stats import frontier
 from mull.stats.frontier import Spent
 from mull.stats.intervals import SHARE, Interval, bootstrap, wilson
+from mull.stats.paired import Paired, paired
 from mull.types import Cost
 
 UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "seconds": "seconds", "calls": "draws"}
@@ -119,6 +120,19 @@ def unit_of(strategies: Sequence[Measured]) -> str:
         (unit for unit in UNITS if all(amount(m.cost, unit) for m in strategies)),
         "calls",
     )
+
+
+def ahead(strategies: Sequence[Measured], unit: str, seed: int = 0) -> tuple[Measured | None, Paired | None]:
+    """The cheapest strategy, and how far ahead of it the most accurate is on these problems.
+
+    `None` for the first where none was graded or no cost is known, for the second where the two are one.
+    """
+    known = [m for m in strategies if m.accuracy is not None and amount(m.cost, unit) is not None]
+    known.sort(key=lambda m: amount(m.cost, unit) or 0.0)
+    if not known:
+        return None, None
+    base, best = known[0], max(known, key=lambda m: m.accuracy or 0.0)
+    return base, None if best is base else paired(best.name, base.name, best.correct, base.correct, seed)
 
 
 def pareto(strategies: Sequence[Measured], unit: str) -> list[Measured]:

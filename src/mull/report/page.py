@@ -10,9 +10,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from mull.advice.among import choose
-from mull.errors import MissingExtraError
-from mull.lab.measured import study, unit_of
+from mull.advice import pilots
+from mull.advice.advise import advise_each
+from mull.advice.options import Advice
+from mull.errors import MissingExtraError, UsageError
+from mull.lab.measured import ahead, study, unit_of
 from mull.lab.recorded import Group, Source
 from mull.report import embed
 from mull.report.answer import Answer, answer
@@ -50,12 +52,21 @@ def make(
     """Measures all groups of the sources. `made_by` is the command and the versions, told on the page."""
     studies = [study(group, ks, seed) for group in _named(sources)]
     unit = unit_of([m for s in studies for m in s.strategies])
-    choices = [choose(s.strategies, unit, seed) for s in studies]
+    leads = [ahead(s.strategies, unit, seed) for s in studies]
+    advice = [one for source in sources for one in _advice(source, seed)]
     slugs = [
         f"{i + 1}-" + re.sub(r"\W+", "-", s.group.name.lower(), flags=re.ASCII).strip("-")[:40]
         for i, s in enumerate(studies)
     ]
-    return Report(studies, unit, choices, list(sources), made_by, seed, title, slugs)
+    return Report(studies, unit, advice, leads, list(sources), made_by, seed, title, slugs)
+
+
+def _advice(source: Source, seed: int) -> Sequence[Advice | UsageError]:
+    """What `mull advise` says of each group of a file beside its others; where it refuses, why."""
+    try:
+        return advise_each([pilots.read(group, None) for group in source.groups.values()], seed)
+    except UsageError as error:
+        return [error] * len(source.groups)
 
 
 def _named(sources: Sequence[Source]) -> list[Group]:
@@ -74,7 +85,8 @@ def _named(sources: Sequence[Source]) -> list[Group]:
 
 def answers(report: Report) -> list[Answer]:
     """What to do in each group."""
-    return [answer(s, c, report.unit) for s, c in zip(report.studies, report.choices, strict=True)]
+    rows = zip(report.studies, report.advice, report.leads, strict=True)
+    return [answer(study, advice, gain) for study, advice, (_, gain) in rows]
 
 
 def render(report: Report, sections: Sequence[Section]) -> str:

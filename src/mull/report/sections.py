@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mull.advice.among import Choice
+from mull.advice.options import Advice, Recommendation
+from mull.errors import UsageError
 from mull.lab.gap import difficulty_bins
 from mull.lab.measured import UNITS, Measured, Study, amount, at_equal_cost, by_difficulty, by_group, pareto
 from mull.lab.recorded import Source
@@ -15,9 +16,10 @@ from mull.laws import coverage
 from mull.report import figures
 from mull.report.answer import known
 from mull.report.figures import Figure
-from mull.report.table import law_lines, limits, power
+from mull.report.table import law_lines, limits
+from mull.report.table import power as power_told
 from mull.report.words import percent, points, short
-from mull.stats.paired import paired
+from mull.stats.paired import Paired, paired, power
 
 MOST_GROUPS = 12
 """Groups that get figures of their own."""
@@ -61,11 +63,15 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that the page is made of."""
+    """All that the page is made of.
+
+    `leads` are the cheapest strategy measured and the gain of the most accurate, `advice` an error where it is refused.
+    """
 
     studies: list[Study]
     unit: str
-    choices: list[Choice | None]
+    advice: list[Advice | UsageError]
+    leads: list[tuple[Measured | None, Paired | None]]
     sources: list[Source]
     made_by: Mapping[str, str]
     seed: int = 0
@@ -75,14 +81,16 @@ class Report:
 
 def strategies_section(report: Report) -> Section:
     """Every strategy with its accuracy, what it costs, and its paired difference to the cheapest."""
-    tables = tuple(_strategy_table(s, c, report.seed) for s, c in zip(report.studies, report.choices, strict=True))
+    rows = list(zip(report.studies, report.advice, report.leads, strict=True))
+    tables = tuple(_strategy_table(study, advice, base, report.seed) for study, advice, (base, _) in rows)
     lead = ["Accuracy is what each strategy's own answer reaches, without knowing which draw is right."]
     if any(m.is_replayed for s in report.studies for m in s.strategies):
         lead.append("These strategies were not run one by one: they are averages over subsets of the recorded draws.")
-    for s, c in zip(report.studies, report.choices, strict=True):
-        if c is not None and c.power is not None and c.best_gain is not None:
-            told = power(c.power, f"{c.base.name} and {c.best_gain.a}")
-            lead.append(f"{s.group.name}: {told}." if len(report.studies) > 1 else f"{told}.")
+    for study, _, (_, gain) in rows:
+        if gain is not None:
+            found = power(gain.difference, gain.discordant, gain.problems)
+            told = power_told(found, f"{gain.b} and {gain.a}")
+            lead.append(f"{study.group.name}: {told}." if len(report.studies) > 1 else f"{told}.")
     if any(m.oracle is not None for s in report.studies for m in s.strategies):
         lead.append("The oracle column is no method: it is what a perfect choice among the same draws would reach.")
     return Section("strategies", "Every strategy", tuple(lead), tables=tables)
@@ -232,14 +240,19 @@ def _without_prefix(places: list[str], what: str) -> tuple[list[str], str]:
     return [place.removeprefix(alike) for place in places], f"{what} {alike}…"
 
 
-def _strategy_table(study: Study, choice: Choice | None, seed: int) -> SectionTable:
-    rows, mark = [], None
+def _used(advice: Advice | UsageError) -> str | None:
+    """The strategy to use in a group, if it is one of the group's own."""
+    if isinstance(advice, UsageError) or advice.verdict not in (Recommendation.SCALE, Recommendation.DO_NOT):
+        return None
+    return advice.recommendation.strategy
+
+
+def _strategy_table(study: Study, advice: Advice | UsageError, base: Measured | None, seed: int) -> SectionTable:
+    rows, mark, used = [], None, _used(advice)
     for i, m in enumerate(study.strategies):
-        if choice is not None and m is choice.chosen:
+        if m.name == used:
             mark = i
-        versus = (
-            None if choice is None or m is choice.base else paired(m.name, "", m.correct, choice.base.correct, seed)
-        )
+        versus = None if base is None or m is base else paired(m.name, "", m.correct, base.correct, seed)
         rows.append(
             (
                 m.name,
@@ -254,11 +267,11 @@ def _strategy_table(study: Study, choice: Choice | None, seed: int) -> SectionTa
                 "unknown" if not m.cost.retries else f"{m.cost.retries:.3g}",
             )
         )
-    base = "the cheapest" if choice is None else choice.base.name
+    cheapest = "the cheapest" if base is None else base.name
     columns = (
         "strategy",
         "accuracy % [95 %]",
-        f"points over {base} [95 %]",
+        f"points over {cheapest} [95 %]",
         "problems",
         "draws",
         "tokens",
