@@ -1,19 +1,19 @@
-"""What can go wrong, as one tree.
+"""The exceptions of mull.
 
 MullError
-├── UsageError (ValueError)      what was asked for makes no sense; nothing was spent
+├── UsageError (ValueError)      the request is invalid; nothing was spent
 │   ├── UnknownNameError         no such strategy, option, model, task ...; names the nearest
 │   ├── FileFormatError          a file is malformed; names the file and the line
-│   ├── PromptError              the model cannot read the prompt, or it is too long
-│   └── MissingExtraError        a package is not installed; names the extra of mull that brings it
+│   ├── PromptError              the model cannot read the prompt, or the prompt is too long
+│   └── MissingExtraError        a package is not installed; names the extra of mull that installs it
 ├── BankError (OSError)          the bank cannot be read or written
 │   ├── BankVersionError         the bank was made by another version
-│   └── BankAwayError            the bank's database is away for now; nothing is lost
-├── ModelError (RuntimeError)    the model failed; what was drawn before is kept
+│   └── BankAwayError            the bank's database is temporarily unavailable; nothing is lost
+├── ModelError (RuntimeError)    the model failed; draws finished before are kept
 ├── SandboxError (RuntimeError)  untrusted code could not be run safely, so it was not run
-│   └── NoSandboxError           this machine has no sandbox of the level asked for; says what to install
-├── UnreadableError (ValueError) nothing in a file can be read as an answer: figures would say nothing
-└── VerifierError (RuntimeError) a verifier or judge does not know right from wrong, or cannot tell
+│   └── NoSandboxError           this machine has no sandbox of the required level; says what to install
+├── UnreadableError (ValueError) nothing in a file can be read as an answer, so no figure would mean anything
+└── VerifierError (RuntimeError) a verifier or judge cannot tell right from wrong, or could not decide
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from collections.abc import Iterable
 
 
 class MullError(Exception):
-    """Any error that mull raises on purpose."""
+    """Base class of the errors that mull raises on purpose."""
 
 
 class UsageError(MullError, ValueError):
-    """What was asked for makes no sense; nothing was spent."""
+    """The request is invalid; nothing was spent."""
 
 
 class UnknownNameError(UsageError):
-    """A name that is not in the table it was looked up in."""
+    """A name is not in the table it was looked up in; the message suggests the nearest one."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
@@ -41,7 +41,7 @@ class UnknownNameError(UsageError):
 
 
 class FileFormatError(UsageError):
-    """A malformed file; says where."""
+    """A file is malformed; the message names the file and the line."""
 
     def __init__(self, path: object, line: int | None, what: str) -> None:
         where = f"{path}" if line is None else f"{path}, line {line}"
@@ -49,23 +49,23 @@ class FileFormatError(UsageError):
 
 
 class PromptError(UsageError):
-    """A prompt that the model cannot take."""
+    """The model cannot read the prompt, or the prompt is too long."""
 
 
 class MissingExtraError(UsageError):
-    """A package that is not installed; says which extra of mull brings it."""
+    """A package is not installed; the message names the extra of mull that installs it."""
 
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(f"{what} needs {package}: {install(extra)}")
 
 
 def install(extra: str) -> str:
-    """How an extra of mull is installed; mull itself is installed from a checkout."""
+    """The command that installs an extra of mull; mull itself is installed from a checkout."""
     return f"pip install '.[{extra}]' in mull's checkout"
 
 
 class UnreadableError(MullError, ValueError):
-    """Nothing in a file can be read as an answer, so that every figure of it would be an empty zero."""
+    """Nothing in a file can be read as an answer, so every figure computed from it would be a meaningless zero."""
 
 
 class BankError(MullError, OSError):
@@ -77,7 +77,7 @@ class BankVersionError(BankError):
 
 
 class BankAwayError(BankError):
-    """The bank's database cannot be reached for now: ask again after `pause` seconds. What was to be kept is kept."""
+    """The bank's database is temporarily unreachable; retry after `pause` seconds. No waiting writes are lost."""
 
     def __init__(self, what: str, pause: float) -> None:
         super().__init__(what)
@@ -89,12 +89,12 @@ class ModelError(MullError, RuntimeError):
 
 
 class SandboxError(MullError, RuntimeError):
-    """The sandbox failed, which says nothing about the program that was to run in it."""
+    """The sandbox failed; this says nothing about the program that was to run in it."""
 
 
 class NoSandboxError(SandboxError):
-    """This machine has no sandbox of the level asked for; nothing was run, and the message says what to install."""
+    """This machine has no sandbox of the required level; nothing was run, and the message says what to install."""
 
 
 class VerifierError(MullError, RuntimeError):
-    """A verifier or judge that does not know right from wrong, or could not tell."""
+    """A verifier or judge cannot tell right from wrong, or could not decide."""

@@ -1,4 +1,4 @@
-"""What was asked and which draw -> what came back. Nothing that was paid for is paid for twice."""
+"""The bank: stores every draw and verdict under a key of what was asked, so that nothing is paid for twice."""
 
 from mull.bank.base import Bank as Bank
 from mull.bank.base import Claim as Claim

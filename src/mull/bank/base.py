@@ -1,4 +1,4 @@
-"""What a bank offers, and how to wait for one whose database is away."""
+"""The protocol of a bank, and how to wait for one whose database is unavailable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def patient(call: Callable[[], T]) -> T:
-    """What the bank says, waited for while its database is away."""
+    """The result of `call`, repeated until the bank's database is available."""
     while True:
         try:
             return call()
@@ -22,38 +22,38 @@ async def patient(call: Callable[[], T]) -> T:
 
 
 class Claim(NamedTuple):
-    """Draws that are now this process's to make, until `release` is called; no other process makes them meanwhile."""
+    """Draws reserved for this process until `release` is called; no other process makes them meanwhile."""
 
     numbers: frozenset[int]
     release: Callable[[], None]
 
 
 class Bank(Protocol):
-    """What was asked and which draw -> what came back; what was judged, by what -> the verdict.
+    """Stores samples by question and draw number, and verdicts by what was judged and by whom.
 
-    A bank whose database is away for a while raises `BankAwayError` where it is asked something.
+    Reading or claiming raises `BankAwayError` while the database is temporarily unavailable.
     """
 
     def get(self, key: str, prompt: Prompt, first: int, n: int) -> dict[int, Sample]:
-        """Those of the draws `first` to `first + n - 1` that are in the bank, by number."""
+        """The banked draws among `first` to `first + n - 1`, by number."""
         ...
 
     def put(self, key: str, asked: Mapping[str, Any], sample: Sample) -> None:
-        """Keep a draw; a draw that is already there stays as it is."""
+        """Stores a draw; an existing one is not overwritten."""
         ...
 
     def claim(self, key: str, numbers: Sequence[int]) -> Claim:
-        """Of these draws, in ascending order, those that are neither in the bank nor another process's to make."""
+        """Claims those of the draws (ascending numbers) that are neither banked nor claimed by another process."""
         ...
 
     def is_shared(self) -> bool:
-        """Whether another process draws into this bank now."""
+        """Whether another process is drawing into this bank now."""
         ...
 
     def verdicts(self, keys: Sequence[str]) -> dict[str, Verdict]:
-        """Those of the verdicts that are in the bank, by key."""
+        """The banked verdicts among these keys, by key."""
         ...
 
     def keep(self, key: str, judged_by: str, verdict: Verdict) -> None:
-        """Keep a verdict; one that is already there stays as it is."""
+        """Stores a verdict; an existing one is not overwritten."""
         ...

@@ -1,4 +1,4 @@
-"""Looking after a bank: rows that were torn or altered are found, other banks are taken in, nothing is overwritten."""
+"""Maintenance of a bank: finding damaged rows and merging other banks, without overwriting anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mull.bank.schema import KEPT, draws, is_whole, leases, packed, questions, r
 from mull.bank.sql import SqlBank
 
 CHUNK = 1000
-"""Rows or questions at a time: what a progress bar counts."""
+"""Rows or questions read at a time; a progress bar counts these."""
 KEYS_AT_ONCE = 500
 
 Row = Mapping[str, Any]
@@ -22,7 +22,7 @@ Tick = Callable[[], None]
 
 
 class Flaw(NamedTuple):
-    """A row that is not as it was written."""
+    """A row that differs from what was written."""
 
     table: str
     key: str
@@ -35,15 +35,15 @@ class Flaw(NamedTuple):
 
 
 def counts(bank: SqlBank) -> dict[str, int]:
-    """The number of rows of each table that holds what was paid for."""
+    """The number of rows in each table that holds paid results."""
     queries = {name: sa.select(sa.func.count()).select_from(table) for name, table in KEPT.items()}
     return bank.read(lambda connection: {name: connection.execute(q).scalar_one() for name, q in queries.items()})
 
 
 def verify(bank: SqlBank, tick: Tick = lambda: None) -> list[Flaw]:
-    """The rows whose content does not have the digest that was stored with it, and draws without their question.
+    """The rows whose content does not match the stored digest, and draws whose question is missing.
 
-    A question's key is itself the digest of what was asked. `tick` is called for every `CHUNK` rows.
+    A question's key is the digest of its content. `tick` is called once per `CHUNK` rows.
     """
 
     def work(connection: sa.Connection) -> list[Flaw]:
@@ -52,7 +52,7 @@ def verify(bank: SqlBank, tick: Tick = lambda: None) -> list[Flaw]:
             for (problem,) in connection.execute(sa.text("pragma quick_check")):
                 if problem != "ok":
                     found.append(Flaw("file", "", None, f"SQLite says: {problem}"))
-            # A row with bytes that are no text is to be named, not to end all reading.
+            # A row whose bytes are not text must be reported, and must not end the scan.
             raw: Any = connection.connection.dbapi_connection
             raw.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         try:
@@ -76,7 +76,7 @@ def verify(bank: SqlBank, tick: Tick = lambda: None) -> list[Flaw]:
 
 
 def _chunks(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a query, some at a time."""
+    """The rows of a query, in chunks."""
     with connection.execute(query.execution_options(yield_per=CHUNK)) as result:
         names = list(result.keys())
         for rows in result.partitions():
@@ -85,7 +85,7 @@ def _chunks(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[list[d
 
 @dataclass
 class Taken:
-    """What came of taking rows in: how many were new, were there already, got another number, or were refused."""
+    """The result of a merge: how many rows were new, already present, renumbered, differing or damaged."""
 
     draws: int = 0
     verdicts: int = 0
@@ -96,11 +96,11 @@ class Taken:
 
 
 def merge(target: SqlBank, source: SqlBank, tick: Tick = lambda: None) -> Taken:
-    """Takes in all that another bank has. `tick` is called for every `KEYS_AT_ONCE` questions or verdicts.
+    """Copies everything in `source` to `target`. `tick` is called once per `KEYS_AT_ONCE` questions or verdicts.
 
-    Where both have a draw of a number, the target's stays. Another reply that was drawn without a seed is no less
-    a draw, and gets the next free number; one that was drawn with the same seed is counted as `differing`. Rows
-    that are torn or altered are left out.
+    If both have a draw of the same number, the target's is kept. A different reply drawn without a seed is another
+    valid draw and gets the next free number; one drawn with the same seed is counted as `differing`. Damaged rows are
+    left out.
     """
     taken = Taken()
     for keys in _keys(source, questions):
@@ -121,7 +121,7 @@ def merge(target: SqlBank, source: SqlBank, tick: Tick = lambda: None) -> Taken:
 
 
 def _keys(bank: SqlBank, table: sa.Table) -> Iterator[list[str]]:
-    """The keys of a table in order, some at a time."""
+    """The keys of a table in order, in chunks."""
     last = ""
     while True:
         query = sa.select(table.c.key).where(table.c.key > last).order_by(table.c.key).limit(KEYS_AT_ONCE)
@@ -133,19 +133,19 @@ def _keys(bank: SqlBank, table: sa.Table) -> Iterator[list[str]]:
 
 
 def _some(bank: SqlBank, table: sa.Table, keys: Sequence[str]) -> list[Row]:
-    """The rows of a table that have these keys, in order."""
+    """The rows of a table with these keys, in order."""
     query = sa.select(table).where(table.c.key.in_(keys)).order_by(*table.primary_key.columns)
     return bank.read(lambda connection: [*map(dict, connection.execute(query).mappings())])
 
 
 def add(target: SqlBank, asked: Sequence[Row], rows: Sequence[Row], taken: Taken) -> None:
-    """Puts draws and their questions into a bank in one transaction, as `merge` says."""
+    """Adds draws and their questions to a bank in one transaction, by the rules of `merge`."""
     keys = sorted({row["key"] for row in rows})
     there: dict[str, dict[int, tuple[Any, ...]]] = {key: {} for key in keys}
     for row in _some(target, draws, keys):
         there[row["key"]][row["draw"]] = _content(row)
     others = [row for row in rows if there[row["key"]].get(row["draw"]) != _content(row)]
-    # Of the draws there, those that are no row's twin by number may be one under another number.
+    # A draw of the target that equals no row of the same number may equal a row of another number.
     twins = {(row["key"], row["draw"]) for row in rows} - {(row["key"], row["draw"]) for row in others}
     moved = Counter((k, content) for k, mine in there.items() for n, content in mine.items() if (k, n) not in twins)
     new: list[Row] = []
@@ -175,14 +175,14 @@ def add(target: SqlBank, asked: Sequence[Row], rows: Sequence[Row], taken: Taken
 
 
 def _content(row: Row) -> tuple[Any, ...]:
-    """What makes a draw the same as another: where a seed decides it that and the text, else all it says and took."""
+    """What identifies a draw: its seed and text if it has a seed, otherwise everything but its number."""
     if row["seed"] is not None:
         return row["seed"], row["text"]
     return tuple(row[name] for name in sorted(row) if name not in ("draw", "digest"))
 
 
 def add_verdicts(target: SqlBank, rows: Sequence[Row], taken: Taken) -> None:
-    """Puts verdicts into a bank; those that it has stay as they are."""
+    """Adds verdicts to a bank; existing ones are not overwritten."""
     there = {row["key"] for row in _some(target, verdicts, [row["key"] for row in rows])}
     new = [row for row in rows if row["key"] not in there]
     taken.already += len(rows) - len(new)
@@ -191,14 +191,14 @@ def add_verdicts(target: SqlBank, rows: Sequence[Row], taken: Taken) -> None:
 
 
 def next_number(connection: sa.Connection, key: str) -> int:
-    """The number after all draws of a question that are there or being made."""
+    """The number after the last draw of a question that is banked or claimed."""
     last = connection.execute(sa.select(sa.func.max(draws.c.draw)).where(draws.c.key == key)).scalar()
     past = connection.execute(sa.select(sa.func.max(leases.c.past)).where(leases.c.key == key)).scalar()
     return max(-1 if last is None else last, (past or 0) - 1) + 1
 
 
 def all_draws(bank: SqlBank, model: str | None = None) -> Iterator[list[tuple[SimpleNamespace, list[SimpleNamespace]]]]:
-    """The rows of every question and of its draws, some at a time; only those of one model, if it is named."""
+    """The rows of every question and of its draws, in chunks; only those of `model`, if given."""
     for keys in _keys(bank, questions):
         by_key: dict[str, list[SimpleNamespace]] = {}
         for row in _some(bank, draws, keys):
@@ -208,6 +208,6 @@ def all_draws(bank: SqlBank, model: str | None = None) -> Iterator[list[tuple[Si
 
 
 def all_verdicts(bank: SqlBank) -> Iterator[list[SimpleNamespace]]:
-    """The rows of all verdicts, some at a time."""
+    """The rows of all verdicts, in chunks."""
     for keys in _keys(bank, verdicts):
         yield [SimpleNamespace(**row) for row in _some(bank, verdicts, keys)]

@@ -1,4 +1,4 @@
-"""The database that a bank is in: one connection, one transaction at a time, and patience where it goes away."""
+"""The database of a bank: one connection, one transaction at a time, and retries while it is unavailable."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from mull.errors import BankAwayError, BankError, BankVersionError, MissingExtra
 T = TypeVar("T")
 
 PAUSES = 0.1, 5.0
-"""Between attempts to reach a database that is away: at first, and at most."""
+"""Seconds between attempts to reach an unavailable database: the first and the longest pause."""
 BUSY_PAUSES = 0.001, 0.008
-"""Before the next attempt to write to an SQLite that another process is writing to, at least and at most."""
+"""Seconds before writing again to an SQLite file that another process is writing to: the least and the most."""
 TROUBLE_THAT_PASSES = ("08", "57P0", "40P01", "40001")
-"""Beginnings of PostgreSQL's codes for connections lost, servers that stop or start, deadlocks."""
+"""Prefixes of PostgreSQL's error codes for lost connections, servers stopping or starting, and deadlocks."""
 _BEGIN_IMMEDIATE = sa.text("BEGIN IMMEDIATE")
 
 
 class Database:
-    """SQLite or PostgreSQL, with the tables of a bank in it. `url` hides the password."""
+    """An SQLite or PostgreSQL database with the tables of a bank. `url` hides the password."""
 
     def __init__(self, url: str, patience: float) -> None:
         self.engine = _engine(url)
         self.url = self.engine.url.render_as_string(hide_password=True)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.is_private = self.is_sqlite and self.engine.url.database in (None, "", ":memory:")
-        """Whether it is in this process's memory, where no other process can be."""
+        """Whether the database is in this process's memory, which no other process can reach."""
         self.patience = patience
         self._away_since: float | None = None
         self._back_at: float | None = None
@@ -45,7 +45,7 @@ class Database:
             self._prepare(self._connection)
             self._connection.commit()
             if self.is_sqlite:
-                # While another process writes, this one has better things to do than to wait inside SQLite.
+                # `do` retries while another process writes; waiting inside SQLite would block the event loop.
                 self._connection.exec_driver_sql("pragma busy_timeout = 0")
                 self._connection.rollback()
         except BankVersionError:
@@ -56,11 +56,11 @@ class Database:
             raise self._failed("cannot be opened", error) from error
 
     def insert(self, table: sa.Table) -> Any:
-        """An insert into a table that can say what to do where the row is already there."""
+        """An insert statement of this dialect, which supports `on_conflict_...` clauses."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def _prepare(self, connection: sa.Connection) -> None:
-        """Makes the tables in a new database, and refuses one of another version."""
+        """Creates the tables in a new database. Raises `BankVersionError` for another schema version."""
         if self.is_sqlite:
             connection.execute(_BEGIN_IMMEDIATE if _is_new(connection) else sa.text("BEGIN"))
         else:
@@ -77,10 +77,10 @@ class Database:
             )
 
     def do(self, what: str, work: Callable[[sa.Connection], T], *, is_write: bool = False) -> T:
-        """Does something in a transaction of its own.
+        """Runs `work` in a transaction of its own.
 
-        Raises `BankAwayError` where the database is away, until patience ends, and `BankError`, which says `what`
-        could not be done, for all else.
+        Raises `BankAwayError` while the database is unavailable, until `patience` seconds have passed, and otherwise
+        `BankError`, whose message says `what` failed.
         """
         if time.monotonic() < self._retry_at:
             raise self._away("it was not there a moment ago")
@@ -114,11 +114,11 @@ class Database:
         return done
 
     def was_away(self, seconds: float) -> bool:
-        """Whether it came back less than this many seconds ago."""
+        """Whether the database became available again less than this many seconds ago."""
         return self._back_at is not None and time.monotonic() < self._back_at + seconds
 
     def _let_go(self) -> None:
-        """After an error: SQLite's connection is as good as ever, one to a server may not be."""
+        """Cleans up after an error: keeps SQLite's connection, and drops one to a server, which may be broken."""
         if self._connection is None:
             return
         if self.is_sqlite:
@@ -129,7 +129,7 @@ class Database:
             self._connection = None
 
     def _may_pass(self, error: sa.exc.DBAPIError) -> bool:
-        """Whether the database is only away, or two processes got in each other's way."""
+        """Whether the error is temporary: the database is unavailable, or two processes conflicted."""
         if self.is_sqlite:
             return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
         code = getattr(error.orig, "sqlstate", None)
@@ -145,14 +145,14 @@ class Database:
         return BankError(f"the bank {self.url} {what}: {why}; the draws that were written before are kept")
 
     def close(self) -> None:
-        """Lets go of the database."""
+        """Closes the connection."""
         if self._connection is not None:
             self._connection.close()
         self.engine.dispose()
 
 
 def lock(connection: sa.Connection, name: str) -> None:
-    """Keeps other processes out of a PostgreSQL, where they ask for the same name, until the transaction ends."""
+    """Takes PostgreSQL's advisory lock of this name until the transaction ends."""
     connection.execute(sa.text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
 
@@ -186,5 +186,5 @@ def _tune(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL").close()
         connection.execute("PRAGMA synchronous=NORMAL").close()
     except sqlite3.DatabaseError:
-        connection.close()  # what never came into the pool, the pool does not close
+        connection.close()  # it never entered the pool, so the pool does not close it
         raise

@@ -1,4 +1,4 @@
-"""What the bank files things under: keys that hold all that decides a draw or a verdict, and nothing else."""
+"""Keys of the bank: they cover everything that determines a draw or a verdict, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mull.types import Message, Model, Pair, Params, Problem, Prompt, Sample, Tr
 
 
 def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[str, Any]:
-    """All that decides what the draws of a question are: what the bank files them under."""
+    """Everything that determines the draws of a question; its `digest` is their key in the bank."""
     asked = {
         "model": model.identity,
         "messages": [said(m) for m in prompt.messages],
@@ -42,7 +42,7 @@ def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[st
 
 
 def said(message: Message) -> list[Any]:
-    """A turn of a conversation as it stands in a key: role and content, and what else there is of it."""
+    """A message as it enters a key: role and content, and its tool calls if it has any."""
     if message.is_plain:
         return [message.role, message.content]
     content: Any = message.content
@@ -58,14 +58,14 @@ def digest(asked: Mapping[str, Any]) -> str:
 
 
 def seed_of(key: str, number: int) -> int:
-    """The seed of a numbered draw: 63 bits that depend on nothing but the question and the number."""
+    """The seed of a numbered draw: 63 bits that depend only on the question and the number."""
     return int.from_bytes(hashlib.blake2b(f"{key}/{number}".encode(), digest_size=8).digest(), "big") >> 1
 
 
 def score_key(identity: str, problem: Problem, sample: Sample) -> str | None:
-    """The key of a verifier's score: the same reply to the same problem has the same one, whichever draw it was.
+    """The key of a verifier's score: equal replies to the same problem share it, whichever draw they are.
 
-    `None` where `Problem.given` holds what JSON cannot: such a score is not kept.
+    `None` if `Problem.given` holds values that JSON cannot represent: such a score is not banked.
     """
     return _verdict_key("score", identity, problem, sample)
 
@@ -76,7 +76,7 @@ def preference_key(identity: str, problem: Problem, pair: Pair) -> str | None:
 
 
 def behaviour_key(identity: str, problem: Problem, trial: Trial) -> str | None:
-    """The key of what a program did. `None` as for `score_key`."""
+    """The key of a program's behaviour. `None` as for `score_key`."""
     return _verdict_key("behaviour", identity, problem, program=[trial.program, trial.tests, trial.inputs])
 
 

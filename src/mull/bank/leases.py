@@ -1,8 +1,8 @@
-"""Who is at work on a bank, and which draws each is making: a claim lasts as long as its worker is alive.
+"""The workers of a bank, and which draws each is making: a claim lasts as long as its worker is alive.
 
-A worker is one open bank in one process. It says that it is alive every few seconds, from a thread of its own, so
-that a model which keeps the event loop busy does not lose its claims. One that has said nothing for longer than
-the lease counts as dead, and its claims are void; one on this machine whose process is gone, at once.
+A worker is one open bank in one process. It sends a heartbeat every few seconds, from a thread of its own, so that a
+model that blocks the event loop does not lose its claims. A worker without a heartbeat for longer than the lease
+counts as dead, and its claims are void; one on this machine counts as dead as soon as its process is gone.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ FORGOTTEN_AFTER = 3600.0
 
 
 def here() -> str:
-    """This machine, or the part of it in which process numbers mean the same: a container has its own."""
+    """This machine and process-id namespace: a container has its own."""
     namespace = Path("/proc/self/ns/pid")
     return f"{platform.node()}/{namespace.readlink() if namespace.exists() else ''}"
 
 
 def is_gone(worker: str) -> bool:
-    """Whether a worker ran on this machine and its process is no more."""
+    """Whether a worker ran on this machine and its process has ended."""
     place, pid, began, _ = worker.rsplit("|", 3)
     return place == here() and _began(int(pid)) != began
 
 
 def _began(pid: int) -> str | None:
-    """When a process of this machine began, which tells it from a later one of the same number; `None`: it is gone."""
+    """The start time of a local process, which tells it from a later one with the same id; `None`: it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -54,7 +54,7 @@ def _began(pid: int) -> str | None:
 
 
 def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Ascending numbers as stretches without gaps: the first of each and one past its last."""
+    """Ascending numbers as half-open intervals without gaps: the first number of each and one past its last."""
     found: list[tuple[int, int]] = []
     for number in numbers:
         if found and found[-1][1] == number:
@@ -65,7 +65,7 @@ def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
 
 
 class Worker:
-    """This process among those at work on a bank."""
+    """This process as a worker of a bank."""
 
     def __init__(self, engine: sa.Engine, insert: Callable[[sa.Table], sa.Insert], seconds: float) -> None:
         self.name = f"{here()}|{os.getpid()}|{_began(os.getpid())}|{uuid.uuid4().hex}"
@@ -99,13 +99,13 @@ class Worker:
         )
 
     def _now(self, connection: sa.Connection) -> float:
-        """The time by the clock that all workers of the bank share."""
+        """The time on the clock that all workers of the bank share."""
         if self._clock is not None:
             return self._clock()
         return float(connection.execute(sa.text("select extract(epoch from clock_timestamp())")).scalar_one())
 
     def start(self, connection: sa.Connection) -> None:
-        """Signs on, unless that was done, and forgets those long dead. The caller commits."""
+        """Registers this worker, unless it is registered, and deletes long-dead ones. The caller commits."""
         if self._thread is not None:
             return
         is_old = workers.c.expires < self._now(connection) - FORGOTTEN_AFTER
@@ -125,14 +125,14 @@ class Worker:
                 with self._engine.begin() as connection:
                     self._beat(connection)
             except sa.exc.DBAPIError:
-                continue  # the database is away or busy: the next beat may come through
+                continue  # the database is unavailable or busy: the next beat may succeed
 
     def claim(
         self, connection: sa.Connection, key: str, numbers: Sequence[int], *, is_back: bool
     ) -> tuple[frozenset[int], list[int]]:
-        """Claims what is neither in the bank nor another's; the numbers, and the serials of the claim.
+        """Claims the draws that are neither banked nor claimed by others; returns the numbers and the claim's serials.
 
-        After the database `is_back` from being away nobody counts as expired, since nobody could say that they live.
+        If the database `is_back` after an outage, no worker counts as expired, since none could send a heartbeat.
         """
         first, past = numbers[0], numbers[-1] + 1
         taken: set[int] = set()
@@ -140,7 +140,7 @@ class Worker:
         for worker, start, end in connection.execute(self._others, {"k": key, "me": self.name, "since": since}):
             if not is_gone(worker):
                 taken.update(range(max(start, first), min(end, past)))
-        # Draws are looked for after claims: who gives a claim back writes its draws in the same transaction.
+        # Read draws after claims: a worker that releases a claim writes its draws in the same transaction.
         taken.update(connection.execute(self._present, {"k": key, "a": first, "z": past}).scalars())
         ours = [number for number in numbers if number not in taken]
         stretches = {next(self._serial): stretch for stretch in runs(ours)}
@@ -151,7 +151,7 @@ class Worker:
         return frozenset(ours), list(stretches)
 
     def release(self, connection: sa.Connection, serials: Sequence[int]) -> None:
-        """Gives claims back. The caller commits."""
+        """Releases claims. The caller commits."""
         connection.execute(self._delete, [{"me": self.name, "n": serial} for serial in serials])
 
     def is_alone(self, connection: sa.Connection) -> bool:
@@ -163,21 +163,21 @@ class Worker:
 
     @property
     def has_started(self) -> bool:
-        """Whether it has signed on."""
+        """Whether this worker is registered."""
         return self._thread is not None
 
     def rest(self) -> None:
-        """Stops saying that it is alive."""
+        """Stops the heartbeat."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
 
     def sign_off(self, connection: sa.Connection) -> None:
-        """Leaves nothing behind. The caller commits."""
+        """Deletes this worker and its claims. The caller commits."""
         expel(connection, self.name)
 
 
 def expel(connection: sa.Connection, worker: str) -> None:
-    """Voids the claims of a worker that is known to be dead. The caller commits."""
+    """Deletes a worker that is known to be dead, and its claims. The caller commits."""
     connection.execute(leases.delete().where(leases.c.worker == worker))
     connection.execute(workers.delete().where(workers.c.worker == worker))

@@ -26,7 +26,7 @@ class MemoryBank:
         self._draws.setdefault((key, sample.draw), sample)
 
     def claim(self, key: str, numbers: Sequence[int]) -> Claim:
-        """All that are not in it: no other process has this bank."""
+        """Claims all draws that are not banked: no other process shares this bank."""
         return Claim(frozenset(i for i in numbers if (key, i) not in self._draws), lambda: None)
 
     def is_shared(self) -> bool:

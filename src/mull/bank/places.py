@@ -1,4 +1,4 @@
-"""Where banks are kept, and opening one."""
+"""Where banks are stored, and how to open one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def default_path() -> Path:
-    """Where draws are kept unless told otherwise: `MULL_BANK`, or the user's data folder."""
+    """The default file of the bank: `MULL_BANK`, or a file in the user's data folder."""
     if "MULL_BANK" in os.environ:
         return Path(os.environ["MULL_BANK"])
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
@@ -19,7 +19,7 @@ def default_path() -> Path:
 
 
 def open_bank(url: str | None = None) -> SqlBank:
-    """The bank at an SQLAlchemy URL or a file's path; without one, the default file, made if need be."""
+    """Opens the bank at an SQLAlchemy URL or a file path, by default `default_path()`; creates it if missing."""
     from mull.bank.sql import SqlBank
 
     if url is None or "://" not in url:

@@ -1,6 +1,6 @@
-"""The tables of a bank, alike in SQLite and PostgreSQL, and what goes into their rows and comes out.
+"""The tables of a bank, the same in SQLite and PostgreSQL, and conversion to and from their rows.
 
-Every row carries a digest of its content, so that torn or altered rows can be told.
+Every row carries a digest of its content, so that damaged rows can be detected.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ draws = sa.Table(
     sa.Column("logprobs", sa.LargeBinary),
     sa.Column("answer", sa.Text),
     sa.Column("reasoning", sa.Text),
-    sa.Column("alternatives", sa.Text),  # JSON: likeliest tokens, or an object of all that few draws have
+    sa.Column("alternatives", sa.Text),  # JSON: likeliest tokens, or an object of all rare fields
     sa.Column("batch", sa.BigInteger),
     sa.Column("digest", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
@@ -75,10 +75,10 @@ leases = sa.Table(
     sa.Column("first", sa.BigInteger, nullable=False),
     sa.Column("past", sa.BigInteger, nullable=False),
 )
-"""Draws `first` to `past - 1` of a question are being made by a worker, for as long as that worker has not expired."""
+"""Each row: a worker is making draws `first` to `past - 1` of a question, unless that worker has expired."""
 
 KEPT = {"questions": questions, "draws": draws, "verdicts": verdicts}
-"""The tables that hold what was paid for; the others are about who is at work."""
+"""The tables that hold paid results; the others track workers."""
 
 _parts = attrgetter(*(f.name for f in fields(Cost)))
 _TROUBLE = re.compile("[\x00\ud800-\udfff]")
@@ -86,14 +86,14 @@ _ESCAPED = "\x1a"
 
 
 def packed(text: str) -> str:
-    """The text in a form that every database takes: NUL and lone surrogates, which a model may write, escaped."""
+    """The text in a form that every database accepts: escapes NUL and lone surrogates, which a model may write."""
     if _TROUBLE.search(text) is None and not text.startswith(_ESCAPED):
         return text
     return _ESCAPED + text.encode("unicode_escape").decode("ascii")
 
 
 def unpacked(text: str) -> str:
-    """The text that was packed."""
+    """The original of a `packed` text."""
     return text[1:].encode("ascii").decode("unicode_escape") if text.startswith(_ESCAPED) else text
 
 
@@ -145,7 +145,7 @@ def draw_row(key: str, sample: Sample) -> dict[str, Any]:
 
 
 def _rest(sample: Sample) -> str | None:
-    """What few draws have, as JSON: the likeliest tokens alone, or with called tools and numbers of tokens."""
+    """Rare fields of a draw as JSON: the likeliest tokens alone, or with tool calls and token ids."""
     rest: Any = sample.alternatives
     if sample.tool_calls or sample.tokens is not None:
         calls = [[call.id, call.name, call.arguments] for call in sample.tool_calls]
@@ -203,7 +203,7 @@ def verdict_row(key: str, judged_by: str, verdict: Verdict) -> dict[str, Any]:
 
 
 def verdict_of(row: Any) -> Verdict:
-    """The verdict in a row. One without a value is only there because its reason lasts."""
+    """The verdict in a row. One without a value is lasting, since no other is banked."""
     cost, why, is_lasting = Cost(*json.loads(row.cost)), unpacked(row.why), row.value is None
     if row.kind == "behaviour":
         passed, outputs, errors = map(tuple, json.loads(row.steps))
@@ -214,7 +214,7 @@ def verdict_of(row: Any) -> Verdict:
 
 
 def is_whole(table: str, row: Mapping[str, Any]) -> bool:
-    """Whether a row is as it was written."""
+    """Whether a row is undamaged."""
     if table != "questions":
         return bool(row_digest(row) == row["digest"])
     if not isinstance(row["asked"], str):

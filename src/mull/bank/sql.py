@@ -1,8 +1,8 @@
 """The bank in a database, SQLite (a file) or PostgreSQL (shared by many machines), through SQLAlchemy Core.
 
-What is put is written in one transaction for all that arrives in the same turn of the event loop, before the next
-turn begins, so that a killed process loses at most the draws that were still under way. Where a PostgreSQL goes away
-what waits is kept in memory and written when it is back.
+Everything put in the same iteration of the event loop is written in one transaction before the next iteration, so a
+killed process loses at most the draws in progress. While a PostgreSQL server is unavailable, pending rows are kept in
+memory and written when it is back.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from mull.types import Prompt, Sample, Verdict
 T = TypeVar("T")
 
 FLUSH_AT = 512
-"""Draws that wait in memory at most, where no event loop comes round to write them."""
+"""The most draws that wait in memory while the event loop does not get to write them."""
 KEYS_AT_ONCE = 500
-"""Keys in one query: SQLite takes no more than some thousands of parameters."""
+"""Keys per query: SQLite limits the number of parameters to some thousands."""
 LEASE_SECONDS = 30.0
 PATIENCE = 600.0
 
 
 class Stat(NamedTuple):
-    """How much a model has in a bank."""
+    """The contents of a bank for one model."""
 
     model: str
     questions: int
@@ -54,7 +54,7 @@ class Stat(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """How many verdicts of a verifier or judge are in a bank."""
+    """The number of a verifier's or judge's verdicts in a bank."""
 
     judged_by: str
     kind: str
@@ -64,8 +64,8 @@ class Judged(NamedTuple):
 class SqlBank:
     """A bank in a database. Several processes may share it; the first to write a draw wins.
 
-    `patience` is how many seconds a PostgreSQL may be away before that is an error, `lease_seconds` how long a
-    process that says nothing keeps its claims.
+    `patience` is how many seconds a PostgreSQL server may be unavailable before `BankError` is raised;
+    `lease_seconds` is how long a process keeps its claims without a heartbeat.
     """
 
     def __init__(self, url: str, *, patience: float = PATIENCE, lease_seconds: float = LEASE_SECONDS) -> None:
@@ -88,7 +88,7 @@ class SqlBank:
 
     @classmethod
     def file(cls, path: Path) -> SqlBank:
-        """The bank in a file, made with its folder if need be."""
+        """The bank in a file; creates the file and its folder if missing."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -96,18 +96,18 @@ class SqlBank:
         return cls(f"sqlite:///{path}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Sent to another process, it is opened anew there."""
+        """Pickles as its arguments: another process opens the bank anew."""
         return _reopened, self._made_with
 
     def get(self, key: str, prompt: Prompt, first: int, n: int) -> dict[int, Sample]:
-        """Those of the draws that are in the bank, by number."""
+        """The banked draws among `first` to `first + n - 1`, by number."""
         self.flush()
         place = {"k": key, "a": first, "z": first + n}
         rows = self.database.do("cannot be read", lambda c: c.execute(self._get, place).fetchall())
         return {row.draw: sample_of(prompt, row) for row in rows}
 
     def put(self, key: str, asked: Mapping[str, Any], sample: Sample) -> None:
-        """Keeps a draw; it is on disk when the event loop comes round."""
+        """Stores a draw; it is on disk by the next iteration of the event loop."""
         if self._error is not None:
             raise self._error
         self._waiting.setdefault((key, sample.draw), sample)
@@ -116,7 +116,7 @@ class SqlBank:
         self._schedule()
 
     def verdicts(self, keys: Sequence[str]) -> dict[str, Verdict]:
-        """Those of the verdicts that are in the bank, by key."""
+        """The banked verdicts among these keys, by key."""
         self.flush()
         parts = [list(keys[start : start + KEYS_AT_ONCE]) for start in range(0, len(keys), KEYS_AT_ONCE)]
 
@@ -126,14 +126,14 @@ class SqlBank:
         return {row.key: verdict_of(row) for row in self.database.do("cannot be read", read)}
 
     def keep(self, key: str, judged_by: str, verdict: Verdict) -> None:
-        """Keeps a verdict; it is on disk when the event loop comes round."""
+        """Stores a verdict; it is on disk by the next iteration of the event loop."""
         if self._error is not None:
             raise self._error
         self._judged.setdefault(key, (judged_by, verdict))
         self._schedule()
 
     def claim(self, key: str, numbers: Sequence[int]) -> Claim:
-        """Of these draws, in ascending order, those that are neither in the bank nor another process's to make."""
+        """Claims those of the draws (ascending numbers) that are neither banked nor claimed by another process."""
         self.flush()
         if self.database.is_private:
             return Claim(frozenset(numbers), lambda: None)
@@ -155,32 +155,32 @@ class SqlBank:
         return Claim(ours, release if serials else lambda: None)
 
     def is_shared(self) -> bool:
-        """Whether another process draws into this bank now."""
+        """Whether another process is drawing into this bank now."""
         if self.database.is_private:
             return False
 
         def work(connection: sa.Connection) -> bool:
             if not self.database.is_sqlite:
-                lock(connection, "mull")  # of two that begin at once, one is to see the other
+                lock(connection, "mull")  # if two begin at once, one must see the other
             self._worker.start(connection)
             return not self._worker.is_alone(connection)
 
         try:
             return self.write(work)
         except BankError:
-            return False  # into a bank that cannot be written nobody draws, but it can be replayed
+            return False  # nobody draws into a bank that cannot be written, but it can be replayed
 
     @property
     def worker(self) -> str:
-        """What this process is called among those at work on the bank."""
+        """The name of this process among the bank's workers."""
         return self._worker.name
 
     def expel(self, worker: str) -> None:
-        """Voids the claims of a process that is known to be dead."""
+        """Deletes the claims of a worker that is known to be dead."""
         self.write(lambda connection: expel(connection, worker))
 
     def _schedule(self) -> None:
-        """Has what waits written when the event loop comes round; at once where there is none, or much of it."""
+        """Schedules a flush for the next iteration of the event loop; flushes now if there is no loop or much waits."""
         if self._is_scheduled and len(self._waiting) < FLUSH_AT:
             return
         try:
@@ -195,7 +195,7 @@ class SqlBank:
             loop.call_soon(self._flush_later, loop)
 
     def _flush_or_wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Writes what waits, later where the database is away."""
+        """Writes what waits; retries later if the database is unavailable."""
         try:
             self.flush()
         except BankAwayError as error:
@@ -213,7 +213,7 @@ class SqlBank:
             self._error = error
 
     def _persist(self) -> None:
-        """Writes what waits, and waits itself where the database is away."""
+        """Writes what waits; blocks while the database is unavailable."""
         self._insist(self.flush)
 
     def _insist(self, call: Callable[[], T]) -> T:
@@ -224,12 +224,12 @@ class SqlBank:
                 time.sleep(error.pause)
 
     def flush(self) -> None:
-        """Writes what waits. Raises `BankError` where that fails; what was written before is kept."""
+        """Writes what waits. Raises `BankError` on failure; rows written before are kept."""
         if self._error is not None:
             raise self._error
         if not (self._waiting or self._judged or self._released):
             return
-        rows = {  # sorted, so that two processes which write the same rows do not wait for each other
+        rows = {  # sorted, so that two processes writing the same rows do not deadlock
             "questions": [question_row(key, self._asked[key]) for key in sorted(self._asked)],
             "draws": [draw_row(key, self._waiting[key, i]) for key, i in sorted(self._waiting)],
             "verdicts": [verdict_row(key, *self._judged[key]) for key in sorted(self._judged)],
@@ -248,23 +248,23 @@ class SqlBank:
         self._released.clear()
 
     def insert(self, connection: sa.Connection, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Puts rows, by table, where there are none with the same key. The caller commits."""
+        """Inserts rows, by table, unless their key exists. The caller commits."""
         for table, some in rows.items():
             if some:
                 connection.execute(self._puts[table], some)
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """What a transaction reads that sees all that was written before."""
+        """The result of `work` in a read transaction, which sees everything put before."""
         self._persist()
         return self._insist(lambda: self.database.do("cannot be read", work))
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
-        """Does something in one transaction: all of it or nothing."""
+        """Runs `work` in one atomic transaction."""
         self._persist()
         return self._insist(lambda: self.database.do("cannot be written", work, is_write=True))
 
     def stat(self) -> list[Stat]:
-        """How much there is of each model."""
+        """The contents of the bank by model."""
         cost = draws.c.cost
         is_sqlite = self.database.is_sqlite
         part = sa.func.json_extract(cost, "$[2]") if is_sqlite else sa.cast(cost, postgresql.JSON)[2].astext
@@ -283,14 +283,14 @@ class SqlBank:
         return [Stat(unpacked(model), n, n_draws, None if t is None else int(t)) for model, n, n_draws, t in rows]
 
     def judged(self) -> list[Judged]:
-        """How many verdicts there are of each verifier and judge."""
+        """The number of verdicts by verifier and judge."""
         by, kind = verdicts.c.judged_by, verdicts.c.kind
         query = sa.select(by, kind, sa.func.count()).group_by(by, kind).order_by(by, kind)
         rows = self.read(lambda connection: connection.execute(query).fetchall())
         return [Judged(unpacked(name), kind, n) for name, kind, n in rows]
 
     def close(self) -> None:
-        """Writes what waits, gives back what was claimed and lets go of the database."""
+        """Writes what waits, releases all claims and closes the database."""
         self._worker.rest()
         try:
             if self._worker.has_started:

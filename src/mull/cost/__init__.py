@@ -1,4 +1,4 @@
-"""What things cost: arithmetic, prices, ceilings and FLOPs."""
+"""Costs: arithmetic, prices, ceilings and FLOPs."""
 
 from mull.cost.ceilings import CEILINGS as CEILINGS
 from mull.cost.ceilings import affordable as affordable

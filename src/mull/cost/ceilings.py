@@ -1,4 +1,4 @@
-"""Whether something is within what ceilings leave."""
+"""Checks whether costs fit within the ceilings of a budget."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CEILINGS: dict[str, Callable[[Cost], float | None]] = {
     "usd": lambda cost: cost.usd,
     "flops": lambda cost: cost.flops,
 }
-"""What each ceiling of a `Budget` caps; `seconds` is time on the clock and not among them."""
+"""The part of a `Cost` that each ceiling of a `Budget` caps; `seconds` is wall-clock time and not among them."""
 
 
 def check_budget(budget: Budget) -> None:
-    """Refuses a ceiling below zero."""
+    """Raises `UsageError` for a ceiling below zero."""
     for f in fields(budget):
         value = getattr(budget, f.name)
         if value is not None and value < 0:
@@ -27,7 +27,7 @@ def check_budget(budget: Budget) -> None:
 
 
 def check_quoted(budget: Budget, quote: Cost, name: str) -> None:
-    """Refuses a ceiling on something whose price nobody knows, since it could not be kept."""
+    """Raises `UsageError` for a ceiling on something whose price is unknown, since it could not be enforced."""
     for ceiling, of in CEILINGS.items():
         if getattr(budget, ceiling) is not None and of(quote) is None:
             needed = PRICED_BY.get(ceiling)
@@ -39,7 +39,7 @@ def check_quoted(budget: Budget, quote: Cost, name: str) -> None:
 
 
 def fits(left: Budget, quote: Cost) -> bool:
-    """Whether something of this cost is within what is left."""
+    """Whether a cost fits within what is left."""
     for ceiling, of in CEILINGS.items():
         top, most = getattr(left, ceiling), of(quote)
         if top is not None and most is not None and most > top:
@@ -48,9 +48,9 @@ def fits(left: Budget, quote: Cost) -> bool:
 
 
 def affordable(left: Budget, quote: Cost, params: Params, n: int) -> tuple[int, Params]:
-    """How many of `n` draws at this price each are within what is left, and how long each may be.
+    """How many of `n` draws at this price each fit within what is left, and the parameters to draw them with.
 
-    Only a last draw that the ceiling on tokens leaves too little room for is shortened.
+    `max_tokens` is reduced only for a single last draw, if the ceiling on tokens leaves less than a full draw.
     """
     for ceiling, of in CEILINGS.items():
         top, each = getattr(left, ceiling), of(quote)

@@ -1,7 +1,7 @@
-"""FLOPs of a transformer's forward passes, counted from its sizes: products of matrices and attention, exactly.
+"""FLOPs of a transformer's forward passes, counted exactly from its dimensions: matrix products and attention.
 
-A product of matrices counts 2 for each multiplication; norms, rotations, softmax and activations are left out, as
-everywhere in the field (Kaplan et al. 2020, arXiv 2001.08361). The embedding is a lookup and counts nothing.
+A multiply-add counts as 2 FLOPs; norms, rotary embeddings, softmax and activations are left out, as is usual (Kaplan
+et al. 2020, arXiv 2001.08361). The embedding is a lookup and counts as 0.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from mull.errors import UsageError
 
 DENSE = ("llama", "mistral", "qwen2", "qwen3")
 MIXTURES = ("mixtral", "qwen2_moe", "qwen3_moe")
-"""The `model_type`s of `config.json` whose sizes are known how to be read."""
+"""Mixture-of-experts `model_type`s of `config.json` that `read_architecture` can read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """The sizes of a decoder: dense layers, layers that are mixtures of experts, or both.
+    """The dimensions of a decoder with dense layers, mixture-of-experts layers, or both.
 
-    `outputs` is the width of the last product: a vocabulary, or 1 for a model of rewards. `window` is how far back
-    `windowed_layers` look; `None`: all layers see all that came before.
+    `outputs` is the width of the output layer: the vocabulary size, or 1 for a reward model. `window` is the attention
+    window of `windowed_layers`, in tokens; `None`: all layers attend to the whole context.
     """
 
     layers: int
@@ -33,20 +33,20 @@ class Architecture:
     kv_heads: int
     head: int
     hidden: int
-    """Width of a dense feed-forward, of which `layers - expert_layers` are."""
+    """Width of the feed-forward network in the `layers - expert_layers` dense layers."""
     outputs: int
     expert_layers: int = 0
     experts: int = 0
     active_experts: int = 0
     expert_hidden: int = 0
     shared_hidden: int = 0
-    """Width of an expert that every token goes through."""
+    """Width of the shared expert, which processes every token."""
     window: int | None = None
     windowed_layers: int = 0
 
     @property
     def body_params(self) -> int:
-        """Parameters in the products that each token goes through, without the last one into the vocabulary."""
+        """Parameters in the matrix products applied to each token, without the output layer."""
         attention = self.width * self.head * (2 * self.heads + 2 * self.kv_heads)
         dense = 3 * self.width * self.hidden
         mixture = self.width * (self.experts + 3 * self.active_experts * self.expert_hidden)
@@ -56,34 +56,34 @@ class Architecture:
 
     @property
     def active_params(self) -> int:
-        """Parameters that work on a token which is followed by a drawn one: FLOPs are 2 for each, and attention."""
+        """Parameters applied to a token whose logits are computed; its FLOPs are 2 for each, plus attention."""
         return self.body_params + self.width * self.outputs
 
     def forward(self, n: int, n_before: int = 0, n_logits: int = 0) -> int:
-        """FLOPs of computing `n` tokens that follow `n_before` whose keys and values are there.
+        """FLOPs of computing `n` tokens after `n_before` tokens whose keys and values are cached.
 
-        Causal: a token attends to itself and all before it, within the window. `n_logits`: of how many tokens the
-        last product is made.
+        Attention is causal: a token attends to itself and all tokens before it, within the window. `n_logits` is the
+        number of tokens whose logits are computed.
         """
         seen = _seen(n, n_before, None) * (self.layers - self.windowed_layers)
         if self.windowed_layers:
             seen += _seen(n, n_before, self.window) * self.windowed_layers
-        # A query with each key, and each value by its weight; grouped queries share keys but are all multiplied.
+        # Queries times keys, and weights times values; grouped queries share keys, but each of them is multiplied.
         attention = 4 * self.heads * self.head * seen
         return 2 * self.body_params * n + attention + 2 * self.width * self.outputs * n_logits
 
     def draw(self, n_prompt: int, n_output: int, n_cached: int = 0) -> int:
-        """FLOPs of one draw: its prompt, but for the cached tokens, and its output a token at a time.
+        """FLOPs of one draw: the prompt without its cached tokens, and the output one token at a time.
 
-        Cached tokens are attended to and not computed. The last token drawn is not computed, for nothing follows
-        it. A token is drawn from the logits of the one before; where all of a prompt is cached, so are those.
+        Cached tokens are attended to but not computed. The last token drawn is not computed, because nothing follows
+        it. A token is drawn from the logits of the one before; if the whole prompt is cached, so are those logits.
         """
         n = max(0, n_prompt - n_cached + max(0, n_output - 1))
         return self.forward(n, n_cached, min(n, n_output))
 
 
 def _seen(n: int, n_before: int, window: int | None) -> int:
-    """How many tokens are attended to, summed over `n` tokens after `n_before`."""
+    """The number of attended positions, summed over `n` tokens after `n_before`."""
     last = n_before + n
     full = last * (last + 1) // 2 - n_before * (n_before + 1) // 2
     if window is None or last <= window:
@@ -93,9 +93,9 @@ def _seen(n: int, n_before: int, window: int | None) -> int:
 
 
 def read_architecture(config: Mapping[str, Any]) -> Architecture:
-    """The sizes that a Hugging Face `config.json` tells, of the kinds in `DENSE` and `MIXTURES`.
+    """The dimensions in a Hugging Face `config.json` whose `model_type` is in `DENSE` or `MIXTURES`.
 
-    Raises `UsageError` naming the key that is missing or the kind that is not known.
+    Raises `UsageError` naming the missing key or the unknown `model_type`.
     """
     told: Mapping[str, Any] = config.get("text_config") or config
     kind = told.get("model_type")
@@ -149,7 +149,7 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
 
 
 def _window(told: Mapping[str, Any], kind: str, layers: int) -> tuple[int | None, int]:
-    """How far back windowed layers look, and how many such layers there are."""
+    """The attention window in tokens, and the number of layers that have it."""
     window = told.get("sliding_window")
     if not isinstance(window, int) or not told.get("use_sliding_window", not kind.startswith("qwen")):
         return None, 0
@@ -161,7 +161,7 @@ def _window(told: Mapping[str, Any], kind: str, layers: int) -> tuple[int | None
 
 
 def read_config(path: Path) -> Architecture:
-    """The sizes in a `config.json`. Raises `UsageError` where it cannot be read."""
+    """The dimensions in a `config.json` file. Raises `UsageError` if it cannot be read."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What a model's tokens are priced at."""
+"""The price of a model's tokens."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from mull.cost.flops import Architecture
 from mull.types import Cost
 
 PRICED_BY = {"usd": "usd_per_mtok_in and usd_per_mtok_out", "flops": "active_params or architecture"}
-"""What a table of `mull.toml` has to say of a model, for its cost to be known in these."""
+"""The keys that a model's table in `mull.toml` needs for its cost to be known in each unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model's tokens cost; `None` is unknown.
+    """The price of a model's tokens; `None` is unknown.
 
-    FLOPs are exact where `architecture` is known (`mull.cost.flops`). Where only `active_params` are known, they are 2
-    per parameter and token computed, which leaves attention out.
+    FLOPs are exact if `architecture` is known (`mull.cost.flops`). If only `active_params` is known, they are 2 per
+    parameter and computed token, which leaves attention out.
     """
 
     usd_per_mtok_in: float | None = None
     usd_per_mtok_out: float | None = None
     active_params: float | None = None
     usd_per_mtok_cached: float | None = None
-    """Of prompt tokens that a cache served; `None`: the same as of others."""
+    """Price of prompt tokens that a cache served; `None`: the same as `usd_per_mtok_in`."""
     architecture: Architecture | None = None
 
     def cost(self, prompt_tokens: int | None, output_tokens: int | None, cached_tokens: int | None = 0) -> Cost:
         """The cost of one draw; cached prompt tokens are billed but not computed.
 
-        Where nobody told how many were cached, all count as billed in full and computed. What is free is so
+        If the number of cached tokens is unknown, all count as computed and billed in full. A free model costs 0
         however many tokens there were.
         """
         usd = flops = None

@@ -1,4 +1,4 @@
-"""Arithmetic of costs, exact whatever their order."""
+"""Arithmetic of costs, exact and independent of their order."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _parts = attrgetter(*_NAMES)
 
 
 _REALS = {"flops", "usd", "seconds"}
-"""The parts of a `Cost` that are no whole numbers."""
+"""The parts of a `Cost` that are not whole numbers."""
 
 
 def total(costs: Iterable[Cost]) -> Cost:
-    """The sum of costs, the same to the last bit whatever their order; `None` where one is unknown."""
+    """The sum of costs, bit-identical in any order; a part is `None` if it is unknown in any of them."""
     columns = list(zip(*map(_parts, costs), strict=True))
     if not columns:
         return Cost()
@@ -38,7 +38,7 @@ def total(costs: Iterable[Cost]) -> Cost:
 
 
 class Ledger:
-    """A running `total` in constant time: exact, so the same to the last bit whatever the order of the costs."""
+    """A running `total` in constant time; exact, so bit-identical for any order of the costs."""
 
     def __init__(self) -> None:
         self._sums: list[int | list[float] | None] = [[] if name in _REALS else 0 for name in _NAMES]
@@ -55,13 +55,13 @@ class Ledger:
 
     @property
     def total(self) -> Cost:
-        """The sum of all that was added; `None` where one was unknown."""
+        """The sum of all costs added; a part is `None` if it was unknown in any of them."""
         parts: list[Any] = [math.fsum(part) if isinstance(part, list) else part for part in self._sums]
         return Cost(*parts)
 
 
 def _add_exactly(partials: list[float], value: float) -> None:
-    """Keeps numbers whose exact sum is that of all values so far (Shewchuk 1997)."""
+    """Adds `value` to `partials`, whose exact sum is that of all values so far (Shewchuk 1997)."""
     n = 0
     for other in partials:
         high = value + other
@@ -75,13 +75,13 @@ def _add_exactly(partials: list[float], value: float) -> None:
 
 
 def mean(costs: Sequence[Cost]) -> Cost:
-    """The mean of each part; `None` where one is unknown."""
+    """The mean of each part; `None` if it is unknown in any cost."""
     whole = total(costs)
     parts = {f.name: getattr(whole, f.name) for f in fields(whole)}
     return Cost(**{name: None if value is None or not costs else value / len(costs) for name, value in parts.items()})
 
 
 def known_or(cost: Cost, limit: Cost) -> Cost:
-    """`cost` with its unknown parts taken as if they had reached `limit`."""
+    """`cost` with its unknown parts replaced by those of `limit`."""
     parts = {f.name: getattr(limit if getattr(cost, f.name) is None else cost, f.name) for f in fields(cost)}
     return Cost(**parts)

@@ -1,4 +1,4 @@
-"""What no model could answer is refused before anything is spent."""
+"""Validation of requests to models, before anything is spent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mull.types import Params, Prompt
 
 
 def check_asked(prompt: Prompt, n: int, params: Params) -> None:
-    """Refuses what no model could answer."""
+    """Raises `UsageError` for a request that no model could answer."""
     if n < 1:
         raise UsageError(f"the number of draws must be at least 1, not {n}")
     if not any(message.text.strip() or not message.is_plain for message in prompt.messages):
@@ -37,7 +37,7 @@ def check_asked(prompt: Prompt, n: int, params: Params) -> None:
 
 
 def _check_object(what: str, text: str) -> None:
-    """Refuses a text that is not the JSON of an object."""
+    """Raises `UsageError` unless `text` is a JSON object."""
     if text == "{}":
         return
     try:

@@ -1,4 +1,4 @@
-"""What verifiers and judges may call: models and other verifiers, through the wallet and the bank of the run."""
+"""Calls of verifiers and judges to models and other verifiers, through the run's wallet and bank."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from mull.run.wallet import Hold, Wallet, as_verification
 from mull.types import Ask, Behaviour, Budget, Cost, Finish, Model, Problem, Said, Sample, Score, Stopped, Verifier
 
 GRACE = 1.0
-"""Seconds after the deadline that a verifier has to make scores of what was drawn for it."""
+"""Seconds after the deadline that a verifier has to turn its draws into scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Dealt:
-    """An ask that the ceilings allow, with what is held for those of its draws that this run has not made."""
+    """An ask that the ceilings allow, with the hold for those of its draws that this run has not made before."""
 
     question: Question
     numbers: range
@@ -35,10 +35,10 @@ class _Dealt:
 
 
 class MeteredCalls:
-    """Asks models and verifiers on behalf of a run, of a verifier or of a judge.
+    """Calls models and verifiers for a run, a verifier or a judge.
 
-    `MeteredCalls()` has no ceilings and no bank, for scoring outside a run. Every draw made through it is held
-    before it is made, numbered, banked by itself, and booked as verification.
+    `MeteredCalls()` has no ceilings and no bank, for scoring outside a run. The cost of every draw is held before it
+    is made; each draw is numbered, banked individually, and booked as verification.
     """
 
     def __init__(self, wallet: Wallet | None = None, bank: Bank | None = None) -> None:
@@ -52,17 +52,17 @@ class MeteredCalls:
 
     @property
     def spent(self) -> Cost:
-        """What all calls have cost."""
+        """The cost of all calls so far."""
         return self._wallet.spent
 
     def times_asked(self, what: str) -> int:
-        """How often this was asked for in this run before now; counts this time."""
+        """How often this run has asked for `what` before; counts this call."""
         n = self._asked[what]
         self._asked[what] += 1
         return n
 
     async def score(self, verifier: Verifier, problem: Problem, samples: Sequence[Sample]) -> list[Score]:
-        """The scores of a verifier; those that no ceiling allows have no value and say so."""
+        """The scores of a verifier; a score beyond a ceiling has no value, and its `why` says so."""
         asking = Asking(
             verifier.name,
             verifier.identity,
@@ -74,9 +74,9 @@ class MeteredCalls:
         return await self.judge(samples, asking)
 
     async def judge(self, items: Sequence[Any], asking: Asking[V]) -> list[V]:
-        """A verdict on each item; the first ones that the ceilings allow are asked about, the others are unknown.
+        """One verdict per item: asks about as many leading items as the ceilings allow; the others are unknown.
 
-        What is here twice is asked once. What the bank has is not asked again; its cost counts as spent all the same.
+        Duplicate items are asked about once. Banked verdicts are not asked for again, but their cost counts as spent.
         """
         quote, wallet = asking.quote, self._wallet
         check_quoted(wallet.ceilings, quote(items), asking.name)
@@ -113,22 +113,22 @@ class MeteredCalls:
                 self._bank.keep(name, str(asking.identity), verdict)
         given: list[V] = []
         seen: set[str] = set()
-        for name in names:  # what is here twice was asked about once, and costs once
+        for name in names:  # duplicates were asked about once, and cost once
             given.append(free(verdicts[name]) if name in seen else verdicts[name])
             seen.add(name)
         wallet.pay(total(v.cost for v in given), hold.quote, total(v.cost for v in new) if new else None)
         return given + beyond
 
     async def _known(self, keys: Sequence[str]) -> dict[str, Any]:
-        """The verdicts that the bank has, by key."""
+        """The banked verdicts, by key."""
         bank = self._bank
         return await patient(lambda: bank.verdicts(keys)) if bank is not None and keys else {}
 
     async def draw(self, model: Model, groups: Sequence[Sequence[Ask]], seed: int = 0) -> list[list[Said]]:
-        """What a model says to each ask, group by group.
+        """The model's draws for each ask, group by group.
 
-        What the ceilings allow at worst is dealt out in the order of the groups, and what that leaves unspent is dealt
-        out again. Raises `UsageError` where a ceiling is on something that has no known price.
+        Admits groups in order as far as the ceilings allow at worst-case cost, then again with what those leave
+        unspent. Raises `UsageError` for a ceiling on something whose price is unknown.
         """
         said: dict[int, list[Said]] = {}
         waiting = deque(range(len(groups)))
@@ -151,7 +151,7 @@ class MeteredCalls:
         return [said[i] for i in range(len(groups))]
 
     def _deal(self, model: Model, group: Sequence[Ask], seed: int) -> list[_Dealt | Said] | None:
-        """Holds the cost of all asks of a group, in one piece; `None` where no ceiling leaves room for it."""
+        """Holds the cost of all asks of a group at once; `None` if the ceilings leave no room for it."""
         planned: list[tuple[Question, range, Cost, int] | Said] = []
         for ask in group:
             first = ask.first or 0
@@ -174,11 +174,11 @@ class MeteredCalls:
         ]
 
     async def _answer(self, dealt: _Dealt | Said) -> Said:
-        """The draws of one ask: those that this run has made before, and the others."""
+        """The draws of one ask: reuses those that this run has made before, and makes the others."""
         if isinstance(dealt, Said):
             return dealt
         key, why, costs = dealt.question.key, "", list[Cost]()
-        async with self._turns[key]:  # who asks the same at the same time waits, and then finds it made
+        async with self._turns[key]:  # a concurrent call for the same draws waits, and then reuses them
             got = {i: self._made[key, i] for i in dealt.numbers if (key, i) in self._made}
             missing = [i for i in dealt.numbers if i not in got]
             until = self._wallet.deadline()
@@ -203,7 +203,7 @@ class MeteredCalls:
 
     @asynccontextmanager
     async def _limited(self, seconds: float | None) -> AsyncIterator[None]:
-        """Breaks the block off after so many seconds, though not while draws are being made: they end by themselves."""
+        """Cancels the block after so many seconds, but not during draws, which enforce the deadline themselves."""
         async with asyncio.timeout(seconds) as limit:
             when = limit.when()
             if when is not None:
@@ -217,7 +217,7 @@ class MeteredCalls:
 
     @contextmanager
     def _drawing(self) -> Iterator[None]:
-        """Draws are being made; when all have ended, what waits for them has `GRACE` seconds to make scores of them."""
+        """Marks draws as in progress; once all have ended, their verifiers have `GRACE` seconds to make scores."""
         self._n_drawing += 1
         self._reschedule(None)
         try:
@@ -228,14 +228,14 @@ class MeteredCalls:
                 self._reschedule(asyncio.get_running_loop().time() + GRACE)
 
     def _reschedule(self, least: float | None) -> None:
-        """Lets limits on the time come no sooner than this; `None`: not before they are set again."""
+        """Postpones all time limits to `least` at the earliest; `None`: until they are rescheduled."""
         for limit, when in self._limits.items():
             if not limit.expired():
                 limit.reschedule(None if least is None else max(when, least))
 
 
 def free(verdict: V) -> V:
-    """A verdict that was paid for before."""
+    """The verdict at no cost, because it was paid for before."""
     if isinstance(verdict, Behaviour):
         return replace(verdict, cost=Cost())
     return replace(verdict, cost=Cost(), drawn=Cost())

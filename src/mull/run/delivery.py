@@ -1,4 +1,4 @@
-"""One batch of numbered draws on its way: from the bank, from the model, or from another process that makes them."""
+"""Delivery of one batch of numbered draws: from the bank, the model, or another process that makes them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mull.types import Cost, Draw, Finish, Model, Params, Prompt, Sample, Stoppe
 Order = Literal["draw", "arrival"]
 
 POLL_SECONDS = 0.05, 1.0
-"""How often the bank is asked for draws that another process makes: at first, and after a while."""
+"""Seconds between reads of the bank for draws that another process makes: the first and the longest interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a model, and the key that its draws are banked under."""
+    """A request to a model, and the key under which its draws are banked."""
 
     model: Model
     prompt: Prompt
@@ -37,10 +37,10 @@ class Question:
 
 
 class Delivery:
-    """Delivers the draws of a question with these numbers, each banked and paid for before anybody sees it.
+    """Delivers numbered draws of a question; each is banked and paid for before the caller sees it.
 
-    `hold` is what is held for them; `until` is when drawing stops, on the clock of `time.monotonic`; `booked` as in
-    `HeldPurse`. Leaving the `async with` block cancels what is under way and gives back what is still held.
+    `hold` is the budget held for them; `until` is when drawing stops, on the clock of `time.monotonic`; `booked` is as
+    in `HeldPurse`. Leaving the `async with` block cancels draws in progress and releases the rest of the hold.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class Delivery:
         return self.question.prompt
 
     async def draws(self, order: Order = "draw") -> AsyncGenerator[Sample, None]:
-        """The draws by number, or those that are banked and then the others as they arrive.
+        """The draws by number (`draw`), or the banked ones first and then the others as they arrive (`arrival`).
 
-        Nothing is asked of the model before a draw that it must make is due.
+        The model is not called before a draw that it must make is due.
         """
         waiting: dict[int, Sample] = {}
         for number in self.numbers:
@@ -114,7 +114,7 @@ class Delivery:
                 yield self._seen(arrived)
 
     async def _arrival(self) -> Sample | None:
-        """The next draw that is not in the bank yet, whoever makes it; `None`: no more will come."""
+        """The next draw that was not banked at the start, whichever process makes it; `None`: there are no more."""
         while True:
             if self._found:
                 return self._replayed(self._found.pop(0))
@@ -127,9 +127,9 @@ class Delivery:
                 return None
 
     async def _take(self) -> bool:
-        """Begins those draws that nobody else is making, or finds in the bank what others have made since.
+        """Begins the draws that no other process is making, or reads from the bank what others have made since.
 
-        `False`: others are still making them, and time is over.
+        `False`: other processes are still making them, and the deadline has passed.
         """
         if self._bank is None:
             self._begin(self._missing)
@@ -153,7 +153,7 @@ class Delivery:
         return True
 
     def _begin(self, numbers: Sequence[int]) -> None:
-        """Asks the model for these draws."""
+        """Requests these draws from the model."""
         draws = [Draw(number, seed_of(self._key, number)) for number in numbers]
         begun = set(numbers)
         self._missing = [number for number in self._missing if number not in begun]
@@ -161,7 +161,7 @@ class Delivery:
         self._stream = self.question.model.sample(self._prompt, self.question.params, draws, self._purse)
 
     async def _from_model(self) -> Sample | None:
-        """The next draw of the model, banked and paid for; `None`: it has no more, or time is over."""
+        """The model's next draw, banked and paid for; `None`: it has no more, or the deadline has passed."""
         assert self._stream is not None  # it was begun
         try:
             async with asyncio.timeout(None if self._until is None else max(0.0, self._until - time.monotonic())):
@@ -182,7 +182,7 @@ class Delivery:
         return sample
 
     async def _end_stream(self) -> None:
-        """Cancels what the model still has under way, and lets other processes make what was claimed."""
+        """Cancels the model's draws in progress and releases the claim."""
         stream, claim, self._stream, self._claim = self._stream, self._claim, None, None
         try:
             if stream is not None:
@@ -192,7 +192,7 @@ class Delivery:
                 claim.release()
 
     def _replayed(self, sample: Sample) -> Sample:
-        """A draw that is in the bank counts as spent, not as paid now."""
+        """Books a banked draw as spent, but not as paid for now."""
         self._purse.settle(sample.cost, is_fresh=False)
         return sample
 

@@ -1,4 +1,4 @@
-"""The draws of a run: numbered by question, held against the budget before they are made, and kept in the bank."""
+"""The draws of a run: numbered by question, held against the budget before they are made, and banked."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from mull.types import Ask, Budget, Cost, Model, Params, Prompt, Sample, Served,
 
 
 class Draws:
-    """What a run can draw from its model.
+    """Draws from the model of a run.
 
-    Every ceiling of the budget is held before a call and settled after it, so `spent` never exceeds it.
-    Draws are numbered by question, inside a run none is used twice, and what the bank holds is not drawn
-    again: `spent` counts it as if it had been, `fresh` counts only what was paid now.
+    The quoted cost is held before each call and settled after it, so `spent` never exceeds a ceiling. Draws are
+    numbered by question, none is used twice in a run, and banked draws are not made again: `spent` counts them as if
+    they had been, `fresh` counts only what was paid now.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Draws:
         self._watch = watch
         self._wallet = wallet
         self._looks = self._wallet
-        """What a look at a server is paid from: where a run only rehearses, the wallet of the run that it is for."""
+        """The wallet that pays for probing a server; in a rehearsal, the wallet of the run being rehearsed."""
         self._drawn: Counter[str] = Counter()
         self._given = Given()
 
     @property
     def stopped(self) -> Stopped:
-        """Why the last short read was short; `COMPLETE` while there was none."""
+        """Why the last request returned fewer draws than asked for; `COMPLETE` if none did."""
         return self._wallet.stopped
 
     @stopped.setter
@@ -57,53 +57,53 @@ class Draws:
 
     @property
     def spent(self) -> Cost:
-        """What the run has cost, draws that came from the bank counted as if they had been made."""
+        """The cost of the run, counting banked draws as if they had been made."""
         return self._wallet.spent
 
     @property
     def fresh(self) -> Cost:
-        """What was paid now."""
+        """The cost paid now, without banked draws."""
         return self._wallet.fresh
 
     @property
     def held(self) -> Cost:
-        """What calls under way may still cost."""
+        """The most that calls in progress may still cost."""
         return self._wallet.held
 
     @property
     def seconds(self) -> float:
-        """Time on the clock since the run began."""
+        """Wall-clock seconds since the run began."""
         return self._wallet.seconds
 
     @property
     def left(self) -> Budget:
-        """What the ceilings still allow, calls under way taken as if they cost the most they can."""
+        """What the ceilings still allow, counting calls in progress at their maximum cost."""
         return self._wallet.left
 
     def priced(self, prompt: Prompt, params: Params | None = None) -> Cost:
         """The most that one such draw can cost.
 
-        Raises `UsageError` where a ceiling is on something that has no known price, before anything is spent.
+        Raises `UsageError` for a ceiling on something whose price is unknown, before anything is spent.
         """
         quote = self.model.quote(prompt, params or self.params)
         check_quoted(self._wallet.ceilings, quote, self.model.name)
         return quote
 
     def hand_back(self, samples: Iterable[Sample]) -> int:
-        """Gives draws of this run to the next strategy in it; returns how many of the samples are draws of this run.
+        """Makes draws of this run available to its next strategy; returns how many of the samples are such draws.
 
-        The next request for a question gets those of its draws first, in draw order and for nothing. They stay the
-        draws that they were: paid, banked and traced once. Replies that a strategy put together are left out.
+        The next request for a question receives those draws first, in draw order and at no cost. They are paid for,
+        banked and traced only once. Replies that a strategy composed itself are ignored.
         """
         return self._given.hand_back(samples)
 
     def withdraw(self, samples: Iterable[Sample]) -> None:
-        """Ends what `hand_back` began: draws that nobody asked for go to no later request."""
+        """Undoes `hand_back` for draws that were not taken."""
         self._given.withdraw(samples)
 
     @contextmanager
     def reserve(self, prompt: Prompt, params: Params | None = None) -> Iterator[None]:
-        """Keeps the price of one such draw out of reach inside the block: a search cut short can still answer."""
+        """Reserves the price of one such draw inside the block, so that a search cut short can still answer."""
         hold = self._wallet.hold(self.priced(prompt, params or self.params))
         try:
             yield
@@ -111,7 +111,7 @@ class Draws:
             self._wallet.drop(hold)
 
     async def prepare(self) -> None:
-        """Finds out what the model's server can do, where the model has one that nobody has looked at yet."""
+        """Finds out what the model's server can do, if the model has one and that is not known yet."""
         if isinstance(self.model, Served):
             purse = HeldPurse(self._looks, self._looks.hold(Cost(), 0))
             try:
@@ -120,24 +120,24 @@ class Draws:
                 purse.close()
 
     def check_able(self, prompt: Prompt, params: Params | None = None) -> None:
-        """Raises `UsageError`, with the reason and a remedy, for what the model cannot do."""
+        """Raises `UsageError`, with the reason and a remedy, for a request that the model cannot serve."""
         if (why := self.model.refuses(prompt, params or self.params)) is not None:
             raise UsageError(f"{self.model.name} {why}")
 
     def check_continues(self) -> None:
-        """Raises `UsageError` for a model that cannot go on from a partial reply."""
+        """Raises `UsageError` if the model cannot continue a partial reply."""
         self.check_able(Prompt((), prefix=" "), Params())
 
     def check_biases(self) -> None:
-        """Raises `UsageError` for a model that takes no `Params.logit_bias`."""
+        """Raises `UsageError` if the model does not support `Params.logit_bias`."""
         self.check_able(Prompt(()), Params(logit_bias=((" ", 1.0),)))
 
     def check_thinking_budget(self) -> None:
-        """Raises `UsageError` for a model that keeps no `Params.thinking_tokens`."""
+        """Raises `UsageError` if the model does not enforce `Params.thinking_tokens`."""
         self.check_able(Prompt(()), Params(thinking_tokens=0))
 
     async def _check_able(self, prompt: Prompt, params: Params) -> None:
-        """Refuses what the model cannot do, before anything is spent on it."""
+        """Raises `UsageError` for a request that the model cannot serve, before anything is spent."""
         if prompt.prefix or params.logit_bias or params.thinking_tokens is not None:
             await self.prepare()
         self.check_able(prompt, params)
@@ -146,11 +146,11 @@ class Draws:
     async def sample(
         self, prompt: Prompt, n: int = 1, params: Params | None = None, order: Order = "draw"
     ) -> AsyncIterator[AsyncIterator[Sample]]:
-        """Up to `n` draws, as an asynchronous iterator that lives as long as the `async with` block.
+        """Up to `n` draws, as an asynchronous iterator that is valid inside the `async with` block.
 
-        Fewer than `n` mean that a ceiling was reached or the model has no more; `stopped` says which. Leaving
-        the block early cancels what is under way and gives the held budget back. Draws come in draw order,
-        or as they arrive if `order` says so: stopping on arrivals favours short replies.
+        Fewer than `n` mean that a ceiling was reached or the model has no more; `stopped` says which. Leaving the
+        block early cancels draws in progress and releases the held budget. Draws come in draw order, or with
+        `order="arrival"` as they arrive; stopping early on arrivals favours short replies.
         """
         params = params or self.params
         check_asked(prompt, n, params)
@@ -163,7 +163,7 @@ class Draws:
             return [sample async for sample in draws]
 
     async def _rounds(self, prompt: Prompt, n: int, params: Params, order: Order) -> AsyncGenerator[Sample, None]:
-        """Draws as many as the ceilings allow at worst, and goes on with what those leave unspent."""
+        """Draws as many as the ceilings allow at worst-case cost, then continues with what those leave unspent."""
         await self._check_able(prompt, params)
         for sample in self._again(Ask(prompt, n, params)):
             n -= 1
@@ -183,10 +183,10 @@ class Draws:
             n -= k
 
     async def draw_each(self, asks: Sequence[Ask]) -> list[list[Sample]]:
-        """Draws of several questions side by side, each in draw order.
+        """Draws of several questions concurrently, each in draw order.
 
-        What the ceilings allow is dealt out in the order of the asks, and what that leaves unspent is dealt out
-        again, so that the draws made do not depend on which of them arrive first.
+        The ceilings are allotted in the order of the asks, and what those leave unspent is allotted again, so the draws
+        made do not depend on which arrive first.
         """
         for ask in asks:
             check_asked(ask.prompt, ask.n, ask.params)
@@ -212,7 +212,7 @@ class Draws:
         return got
 
     async def _gather(self, begun: Sequence[Delivery]) -> list[list[Sample]]:
-        """All draws of deliveries that were begun; if one fails none stays under way."""
+        """All draws of the deliveries; if one delivery fails, the others are cancelled."""
 
         async def collect(delivery: Delivery) -> list[Sample]:
             async with delivery, aclosing(delivery.draws()) as draws:
@@ -221,11 +221,11 @@ class Draws:
         try:
             return await together([collect(delivery) for delivery in begun])
         finally:
-            # A call that never came to run has not given its hold back.
+            # A call that never started has not released its hold.
             self._wallet.drop(*(delivery.hold for delivery in begun))
 
     def _again(self, ask: Ask) -> Iterator[Sample]:
-        """As many of the draws asked for as were handed back."""
+        """The requested draws that were handed back, in draw order."""
         if self._given.n_back:
             key = Question.of(self.model, ask.prompt, ask.params, self.seed).key
             for _ in range(ask.n):

@@ -1,4 +1,4 @@
-"""The draws that a run has given out, and those that were handed back for another use."""
+"""The draws that a run has given to strategies, and those handed back for reuse."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from mull.types import Sample
 
 
 class Given:
-    """The draws that a run has given out, and those of them that were handed back for another use.
+    """The draws that a run has given to strategies, and those of them handed back for reuse.
 
-    Draws are told apart by identity, so that a reply that was put together from draws is none.
+    Draws are compared by object identity, so a reply that a strategy composed from draws does not count.
     """
 
     def __init__(self) -> None:
-        self._out: dict[int, tuple[str, Sample]] = {}  # the samples are held, so that no identity is used twice
+        self._out: dict[int, tuple[str, Sample]] = {}  # keeps the samples alive, so that no id is reused
         self._back: defaultdict[str, dict[int, Sample]] = defaultdict(dict)
 
     @property
     def n_back(self) -> int:
-        """How many were handed back and not given out again."""
+        """The number of draws handed back and not taken again."""
         return sum(map(len, self._back.values()))
 
     def give(self, key: str, sample: Sample) -> None:
-        """A draw of the question with this key was handed to the strategy."""
+        """Records that a draw of the question with this key was given to a strategy."""
         self._out[id(sample)] = key, sample
 
     def has(self, sample: Sample) -> bool:
-        """Whether it is a draw that was given out."""
+        """Whether the sample is a draw that this run has given out."""
         return self._out.get(id(sample), ("", None))[1] is sample
 
     def hand_back(self, samples: Iterable[Sample]) -> int:
-        """Takes those back that were given out; returns how many that are."""
+        """Takes back the samples that are draws of this run; returns how many they are."""
         n = 0
         for sample in samples:
             if self.has(sample):
@@ -41,13 +41,13 @@ class Given:
         return n
 
     def withdraw(self, samples: Iterable[Sample]) -> None:
-        """Those of them that were handed back and not given out again are no longer to be had."""
+        """Undoes `hand_back` for draws that were not taken."""
         for sample in samples:
             key, _ = self._out.get(id(sample), ("", None))
             if self._back[key].get(sample.draw) is sample:
                 del self._back[key][sample.draw]
 
     def again(self, key: str) -> Sample | None:
-        """The first draw of a question that was handed back, which is then given out again; `None`: there is none."""
+        """Takes the first handed-back draw of a question; `None`: there is none."""
         back = self._back.get(key)
         return back.pop(min(back)) if back else None

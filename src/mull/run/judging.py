@@ -1,4 +1,4 @@
-"""Who judges, at what price, and which verdicts are kept."""
+"""A verifier, judge or executor as the run calls it, and which of its verdicts are banked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPENT, LATE = "the budget is spent", "the deadline passed"
 
 @dataclass(frozen=True)
 class Asking(Generic[V]):
-    """Who judges, at what price, and under which key a verdict is kept (`None`: it is not)."""
+    """A verifier, judge or executor: its name, quote and call, and the keys of its verdicts (`None`: not banked)."""
 
     name: str
     identity: str | None
@@ -26,7 +26,7 @@ class Asking(Generic[V]):
 
 
 def is_lasting(verdict: Verdict) -> bool:
-    """Whether asking again would say the same."""
+    """Whether asking again would give the same verdict."""
     if isinstance(verdict, Behaviour):
         return verdict.is_known
     value = verdict.value if isinstance(verdict, Score) else verdict.first
@@ -34,5 +34,5 @@ def is_lasting(verdict: Verdict) -> bool:
 
 
 def is_banked(verdict: Verdict) -> bool:
-    """Whether a verdict is kept in the bank: one that was made of draws is not, for its draws are."""
+    """Whether a verdict is banked: one made from draws is not, because its draws are."""
     return is_lasting(verdict) and (isinstance(verdict, Behaviour) or verdict.drawn == Cost())

@@ -1,4 +1,4 @@
-"""What strategies say they need, and what a run says where it lacks it."""
+"""What strategies declare, and the errors of a run that does not meet their needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEEDED: Mapping[Need, str] = {
 
 
 def needs_of(strategy: Any) -> frozenset[Need]:
-    """What a strategy says it needs: nothing where it does not say, which leaves it to find out when it runs."""
+    """The needs that a strategy declares; empty if it declares none, so that it may still fail when it runs."""
     said = getattr(strategy, "needs", NO_NEEDS)
     if not isinstance(said, set | frozenset):
         return NO_NEEDS
@@ -28,36 +28,36 @@ def needs_of(strategy: Any) -> frozenset[Need]:
 
 
 def draws_of(strategy: Any) -> Scaling | None:
-    """How a strategy says it spends draws; `None` where it does not say."""
+    """How a strategy declares that it spends draws; `None`: not declared."""
     return _one_of(Scaling, getattr(strategy, "draws", None))
 
 
 def selects_of(strategy: Any) -> Selection | None:
-    """How a strategy says it selects; `None` where it does not say."""
+    """How a strategy declares that it selects; `None`: not declared."""
     return _one_of(Selection, getattr(strategy, "selects", None))
 
 
 def reuses(strategy: Any) -> bool:
-    """Whether a strategy says that draws handed back to the run are its first."""
+    """Whether a strategy declares that its first draws may be ones handed back to the run."""
     return getattr(strategy, "reuses", False) is True
 
 
 def deepest(parts: Iterable[Any]) -> Scaling | None:
-    """How a composition spends draws: as the one of its parts that is furthest from parallel; `None`: one is silent."""
+    """How a composition spends draws: like its part furthest from parallel; `None`: a part does not declare it."""
     said = [draws_of(part) for part in parts]
     known = [draws for draws in said if draws is not None]
     return max(known, key=list(Scaling).index, default=Scaling.PARALLEL) if len(known) == len(said) else None
 
 
 def _one_of(kind: type[E], value: Any) -> E | None:
-    """A member of an enumeration, or the string that stands for it; `None` for anything else."""
+    """The member of an enumeration with this value; `None` for anything else."""
     return kind(value) if isinstance(value, str) and value in set(kind) else None
 
 
 def check_given(
     needs: frozenset[Need], verifier: Verifier | None, judge: Judge | None, executor: Executor | None
 ) -> None:
-    """Raises `UsageError` for a verifier, a judge or an executor that is needed and not there."""
+    """Raises `UsageError` for a needed verifier, judge or executor that is missing."""
     scoring = {Need.VERIFIER, Need.STEPS}
     if needs & scoring and verifier is None:
         raise UsageError(NEEDED[Need.VERIFIER])

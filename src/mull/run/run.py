@@ -1,4 +1,4 @@
-"""The only door from a strategy to models, verifiers, judges and programs: metered, capped, remembered."""
+"""The run: a strategy's only access to models, verifiers, judges and programs; metered, capped and banked."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from mull.types import (
 )
 
 DRAWING_SHARE = 0.9
-"""The share of `Budget.seconds` after which drawing stops where a verifier, a judge or an executor has yet to speak."""
+"""The share of `Budget.seconds` after which drawing stops, to leave time for a verifier, judge or executor."""
 
 
 class Run(Draws):
-    """One strategy's dealings with the world on one problem: draws, and what verifiers, judges and programs say."""
+    """One strategy's run on one problem: its draws and the verdicts of verifiers, judges and executors."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Run(Draws):
         self.verifier, self.judge, self.executor = verifier, judge, executor
         self.rng = rng or random.Random(seed)
         self.calls = MeteredCalls(wallet, bank)
-        """What the run's verifier and judge may call."""
+        """The calls available to the run's verifier and judge."""
         self._told: dict[tuple[str | None, int], Score] = {}  # by verifier and draw, which `_given` holds
 
     def on(
@@ -77,10 +77,10 @@ class Run(Draws):
         judge: Judge | None = None,
         executor: Executor | None = None,
     ) -> Run:
-        """This run with another model, verifier, judge or executor: `None` leaves what there is.
+        """This run with another model, verifier, judge or executor; `None` keeps the current one.
 
-        Everything else is the same thing in both: one budget and one deadline over all models, one bank, one trace,
-        one state of the random numbers, one `stopped`; draws are numbered by question, and so by model.
+        Both share everything else: one budget and deadline over all models, the bank, the trace, the random number
+        generator and `stopped`. Draws are numbered by question, and so by model.
         """
         other = copy.copy(self)
         other.model = model or self.model
@@ -90,10 +90,10 @@ class Run(Draws):
         return other
 
     async def rehearse(self, strategy: Strategy, problem: Problem) -> None:
-        """Has a strategy refuse now, before anything is spent, what it would refuse on its way: it runs on no budget.
+        """Runs the strategy with a budget of zero calls, so that it raises its usage errors before anything is spent.
 
-        A model without a price under a ceiling on it, a verifier that is missing: raises what the strategy raises. A
-        server that nobody has looked at is looked at for that, at this run's expense.
+        Raises what the strategy raises, for example for a missing verifier or a ceiling on an unknown price. Probes
+        the model's server first if its capabilities are unknown, at this run's expense.
         """
         await self.check(strategy)
         if self.budget.calls != 0:
@@ -103,7 +103,7 @@ class Run(Draws):
             await strategy(problem, dry.on(verifier=self.verifier, judge=self.judge, executor=self.executor))
 
     async def check(self, strategy: Strategy) -> None:
-        """Raises `UsageError` for what the strategy says it needs and this run lacks, before anything is spent."""
+        """Raises `UsageError` for a declared need of the strategy that this run lacks, before anything is spent."""
         needs = needs_of(strategy)
         check_given(needs, self.verifier, self.judge, self.executor)
         if needs & OF_MODEL:
@@ -120,14 +120,14 @@ class Run(Draws):
         return 1.0 if self.verifier is None and self.judge is None and self.executor is None else DRAWING_SHARE
 
     def note(self, what: str, samples: Sequence[Sample] = (), **details: Any) -> None:
-        """Tells the trace, where there is one, of a decision on samples of this run: plain values for JSON."""
+        """Records a decision on samples of this run in the trace, if there is one; `details` are plain JSON values."""
         if self.trace is not None:
             self.trace.note(what, samples, details)
 
     async def score(self, problem: Problem, samples: Sequence[Sample]) -> list[Score]:
-        """One score for each sample; those that no ceiling allows have no value and say so.
+        """One score per sample; a score beyond a ceiling has no value, and its `why` says so.
 
-        A draw that the verifier has scored in this run, as one that was handed back, costs nothing again.
+        A draw that the verifier has already scored in this run, such as one handed back, is not paid for again.
         """
         verifier = self.verifier
         if verifier is None:
@@ -144,7 +144,7 @@ class Run(Draws):
         return scores
 
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> list[Preference]:
-        """One preference for each pair; those that no ceiling allows have no value and say so."""
+        """One preference per pair; a preference beyond a ceiling has no value, and its `why` says so."""
         judge = self.judge
         if judge is None:
             raise UsageError(NEEDED[Need.JUDGE])
@@ -162,14 +162,14 @@ class Run(Draws):
         return preferences
 
     def _numbered(self, key: str | None) -> str | None:
-        """The key of a comparison, told apart from those of the same pair that this run has asked for before."""
+        """The key of a comparison, numbered so that repeated comparisons of a pair in this run have distinct keys."""
         if key is None:
             return None
         n = self.calls.times_asked(key)
         return f"{key}/{n}" if n else key
 
     async def execute(self, problem: Problem, trials: Sequence[Trial]) -> list[Behaviour]:
-        """What each program did; trials that no ceiling allows are not known and say so."""
+        """One behaviour per trial; a trial beyond a ceiling has `is_known=False`, and its `why` says so."""
         executor = self.executor
         if executor is None:
             raise UsageError(NEEDED[Need.EXECUTOR])
@@ -187,24 +187,24 @@ class Run(Draws):
 class Strategy(Protocol):
     """A frozen value: its fields are its options and its call is the algorithm.
 
-    `needs`, `draws` and `selects` are class attributes, or properties where they depend on the options. A strategy
-    whose first draws are the question's own, asked as the run asks it, may say `reuses = True`: draws that were handed
-    back to the run are then the first of its own. One that does not say so is taken not to.
+    `needs`, `draws` and `selects` are class attributes, or properties if they depend on the options. A strategy whose
+    first draws ask the problem's own question with the run's parameters may declare `reuses = True`: it then starts
+    with the draws handed back to the run. The default is `False`.
     """
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What it cannot do without."""
+        """What the strategy requires of a run."""
         ...
 
     @property
     def draws(self) -> Scaling | None:
-        """How it spends draws; `None`: a composition that holds one which does not say."""
+        """How the strategy spends draws; `None`: a composition with a part that does not declare it."""
         ...
 
     @property
     def selects(self) -> Selection | None:
-        """How it selects among them; `None` as for `draws`."""
+        """How the strategy selects among its draws; `None` as for `draws`."""
         ...
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome: ...

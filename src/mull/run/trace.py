@@ -1,6 +1,6 @@
 """The trace of a run: every draw, score, preference and decision, in order, as one documented JSON file.
 
-`docs/search.md` describes the format. Its version changes with every change that a reader would notice.
+`docs/search.md` describes the format. Every change visible to a reader increases its version.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ VERSION = 1
 
 @dataclass(slots=True)
 class DrawEvent:
-    """One draw. `prompt` is the place of its messages in the file's `prompts`, `at` seconds from the start."""
+    """One draw. `prompt` is the index of its messages in the file's `prompts`, `at` the seconds since the start."""
 
     id: int
     at: float
@@ -35,13 +35,13 @@ class DrawEvent:
     error: str | None
     cost: Cost
     model: str | None = None
-    """`None` in files of before runs had several."""
+    """`None` in old files, written when a run had only one model."""
     event: Literal["draw"] = "draw"
 
 
 @dataclass(slots=True)
 class Scored:
-    """A verifier's verdict on the draw `id` (`None`: on a text that was not drawn in this run)."""
+    """A verifier's verdict on the draw `id` (`None`: a text that was not drawn in this run)."""
 
     id: int | None
     value: float | None
@@ -52,7 +52,7 @@ class Scored:
 
 @dataclass(slots=True)
 class ScoreEvent:
-    """Verdicts that were asked for together."""
+    """Verdicts requested together."""
 
     at: float
     by: str
@@ -73,7 +73,7 @@ class Preferred:
 
 @dataclass(slots=True)
 class PreferEvent:
-    """Comparisons that were asked for together."""
+    """Comparisons requested together."""
 
     at: float
     by: str
@@ -83,7 +83,7 @@ class PreferEvent:
 
 @dataclass(slots=True)
 class NoteEvent:
-    """A decision of the strategy on draws, such as `kept` or `pruned`; `details` are its own."""
+    """A decision of the strategy on draws, such as `kept` or `pruned`; `details` depend on the strategy."""
 
     at: float
     what: str
@@ -97,7 +97,7 @@ Event = DrawEvent | ScoreEvent | PreferEvent | NoteEvent
 
 @dataclass(slots=True)
 class Candidate:
-    """A candidate of the outcome: the draw that ended it, its answer and its score."""
+    """A candidate of the outcome: the id of its last draw, its answer and its score."""
 
     id: int | None
     answer: str | None
@@ -135,13 +135,13 @@ class TraceFile:
 
 
 class Trace:
-    """Listens to a run on one problem. Samples are told apart by identity, so equal texts stay different draws."""
+    """Records a run on one problem. Samples are compared by object identity, so equal texts stay different draws."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.events: list[Event] = []
         self.prompts = [Prompt(problem.prompt.messages)]
-        self._samples: list[Sample] = []  # held, so that no identity is used twice
+        self._samples: list[Sample] = []  # kept alive, so that no id is reused
         self._ids: dict[int, int] = {}
         self._start = time.monotonic()
 
@@ -155,11 +155,11 @@ class Trace:
         return self.prompts.index(bare)
 
     def id_of(self, sample: Sample | None) -> int | None:
-        """The number of a draw in this trace."""
+        """The id of a draw in this trace; `None`: it is not in it."""
         return self._ids.get(id(sample))
 
     def draw(self, sample: Sample, is_banked: bool, model: str | None = None) -> None:
-        """A draw of this model was handed to the strategy."""
+        """Records that a draw of this model was given to the strategy."""
         number = len(self._samples)
         self._samples.append(sample)
         self._ids[id(sample)] = number
@@ -171,7 +171,7 @@ class Trace:
         )  # fmt: skip
 
     def score(self, by: str, samples: Sequence[Sample], scores: Sequence[Score]) -> None:
-        """A verifier has spoken."""
+        """Records the scores of a verifier."""
         verdicts = [
             Scored(self.id_of(sample), score.value, list(score.steps), score.why, score.cost + score.drawn)
             for sample, score in zip(samples, scores, strict=True)
@@ -179,7 +179,7 @@ class Trace:
         self.events.append(ScoreEvent(self._now(), by, verdicts))
 
     def prefer(self, by: str, pairs: Sequence[Pair], preferences: Sequence[Preference]) -> None:
-        """A judge has spoken."""
+        """Records the preferences of a judge."""
         verdicts = [
             Preferred(self.id_of(pair.first), self.id_of(pair.second), p.first, p.why, p.cost)
             for pair, p in zip(pairs, preferences, strict=True)
@@ -187,7 +187,7 @@ class Trace:
         self.events.append(PreferEvent(self._now(), by, verdicts))
 
     def note(self, what: str, samples: Sequence[Sample], details: Mapping[str, Any]) -> None:
-        """The strategy has decided something."""
+        """Records a decision of the strategy."""
         plain = {name: self.id_of(v) if isinstance(v, Sample) else v for name, v in details.items()}
         self.events.append(NoteEvent(self._now(), what, [self.id_of(s) for s in samples], plain))
 
@@ -207,7 +207,7 @@ class Trace:
         fresh: Cost,
         made_by: Mapping[str, str],
     ) -> TraceFile:
-        """The trace of a finished run; `answers` are the candidates'."""
+        """The trace of a finished run; `answers` has one answer per candidate."""
         scores = outcome.scores or (None,) * len(outcome.candidates)
         candidates = [
             Candidate(self.id_of(sample), answer, None if score is None else score.value)
@@ -225,7 +225,7 @@ class Trace:
 
 
 def write(path: Path, trace: TraceFile) -> None:
-    """Writes a trace, whole or not at all; its format and version come first."""
+    """Writes a trace atomically; its format and version come first."""
     fields = asdict(trace)
     ordered = {"format": fields.pop("format"), "version": fields.pop("version"), **fields}
     part = path.with_name(path.name + ".part")
@@ -234,7 +234,7 @@ def write(path: Path, trace: TraceFile) -> None:
 
 
 def is_trace(path: Path) -> bool:
-    """Whether a file says that it is a trace, of whatever version."""
+    """Whether a file claims to be a trace, of any version."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -242,7 +242,7 @@ def is_trace(path: Path) -> bool:
 
 
 def read(path: Path) -> TraceFile:
-    """A trace from its file; raises `FileFormatError` for one that is damaged or of another version."""
+    """Reads a trace from a file. Raises `FileFormatError` if it is damaged or of another version."""
     from pydantic import TypeAdapter, ValidationError
 
     try:

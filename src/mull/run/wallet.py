@@ -1,4 +1,4 @@
-"""What a run has spent, holds and may still spend, and the purse that one call of a model spends from."""
+"""What a run has spent, holds and may still spend, and the purse of one model call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mull.types import Budget, Cost, Stopped
 
 @dataclass(slots=True, eq=False)
 class Hold:
-    """Budget set aside for `n` calls that cost at most `quote` each; `outer` is the same in the wallet around."""
+    """Budget held for `n` calls that cost at most `quote` each; `outer` is the matching hold in the outer wallet."""
 
     quote: Cost
     n: int
@@ -20,10 +20,10 @@ class Hold:
 
 
 class Wallet:
-    """The accounts of one run. Costs are exact sums, and every question takes constant time.
+    """The accounts of one run. Costs are summed exactly, in constant time per call.
 
-    `within` is a wallet around this one, such as a key's daily budget: what this one holds and pays is held and paid
-    there too, and neither's ceilings are exceeded.
+    `within` is an outer wallet, such as the daily budget of an API key: everything this wallet holds and pays is held
+    and paid there too, and the ceilings of both apply.
     """
 
     def __init__(self, budget: Budget, within: Wallet | None = None) -> None:
@@ -31,7 +31,7 @@ class Wallet:
         self.budget = budget
         self.within = within
         self.stopped = Stopped.COMPLETE
-        """Why the last short read of the run was short; `COMPLETE` while there was none."""
+        """Why the last request returned fewer draws or verdicts than asked for; `COMPLETE` if none did."""
         self._spent, self._fresh, self._charged = Ledger(), Ledger(), Ledger()
         self._holds: set[Hold] = set()
         self._start = time.monotonic()
@@ -54,14 +54,14 @@ class Wallet:
 
     @property
     def ceilings(self) -> Budget:
-        """The ceilings that hold here, whichever wallet they come from: one is set where any wallet sets it."""
+        """The lowest ceilings of this wallet and its outer wallets."""
         if self.within is None:
             return self.budget
         return _lowest(self.budget, self.within.ceilings)
 
     @property
     def left(self) -> Budget:
-        """What the ceilings still allow, calls under way taken as if they cost the most they can."""
+        """What the ceilings still allow, counting calls in progress at their maximum cost."""
         used = self._charged.total + self.held
         gone = {
             name: None if (top := getattr(self.budget, name)) is None else top - (of(used) or 0)
@@ -72,26 +72,26 @@ class Wallet:
         return mine if self.within is None else _lowest(mine, self.within.left)
 
     def deadline(self, share: float = 1.0) -> float | None:
-        """When this share of the seconds has passed, on the clock of `time.monotonic`; `None`: they have no ceiling."""
+        """When this share of the seconds has passed (`time.monotonic`); `None`: no ceiling on seconds."""
         mine = None if self.budget.seconds is None else self._start + share * self.budget.seconds
         outer = None if self.within is None else self.within.deadline()
         known = [at for at in (mine, outer) if at is not None]
         return min(known, default=None)
 
     def hold(self, quote: Cost, n: int = 1) -> Hold:
-        """Sets aside `n` times this much."""
+        """Holds `n` times `quote`."""
         hold = Hold(quote, n, None if self.within is None else self.within.hold(quote, n))
         self._holds.add(hold)
         return hold
 
     def drop(self, *holds: Hold) -> None:
-        """Gives back what holds still hold."""
+        """Releases what remains of the holds."""
         self._holds.difference_update(holds)
         if self.within is not None:
             self.within.drop(*(hold.outer for hold in holds if hold.outer is not None))
 
     def pay(self, cost: Cost, quote: Cost, fresh: Cost | None) -> None:
-        """Counts a cost, and what of it was paid now; what is unknown of it counts against the ceilings as quoted."""
+        """Books a cost, and `fresh`, the part paid now; unknown parts count against the ceilings as quoted."""
         self._spent.add(cost)
         self._charged.add(cost if None not in (cost.tokens, cost.usd, cost.flops) else known_or(cost, quote))
         if fresh is not None:
@@ -100,7 +100,7 @@ class Wallet:
             self.within.pay(cost, quote, fresh)
 
     def settle(self, cost: Cost, hold: Hold, *, is_fresh: bool) -> None:
-        """Counts a draw of those held; each attempt at it may have cost what was quoted."""
+        """Books one of the held draws; each attempt at it may have cost what was quoted."""
         outer: Hold | None = hold
         while outer is not None:
             outer.n -= 1
@@ -110,7 +110,7 @@ class Wallet:
 
 
 def _lowest(one: Budget, other: Budget) -> Budget:
-    """The lower of two ceilings in each part; `None` is none."""
+    """The lower of two ceilings in each part; `None` is no ceiling."""
     parts: dict[str, float | None] = {}
     for name in ("calls", "tokens", "usd", "flops", "seconds"):
         known = [top for top in (getattr(one, name), getattr(other, name)) if top is not None]
@@ -119,19 +119,19 @@ def _lowest(one: Budget, other: Budget) -> Budget:
 
 
 def as_drawn(cost: Cost) -> Cost:
-    """A draw of the run's own model is booked as it is."""
+    """Books a draw of the run's own model unchanged."""
     return cost
 
 
 def as_verification(cost: Cost) -> Cost:
-    """A draw of a verifier's or a judge's model: what it generated are verifier tokens."""
+    """Books a draw of a verifier's or judge's model: its generated tokens count as verifier tokens."""
     return replace(cost, output_tokens=0, verifier_tokens=cost.tokens)
 
 
 class HeldPurse:
-    """The budget of one call of a model: the hold on its draws, and what it asks for beyond.
+    """The budget of one model call: the hold for its draws, and what the model reserves beyond it.
 
-    `booked` says how the costs of its draws are booked: as they are, or as verification.
+    `booked` decides how costs are booked: unchanged, or as verification.
     """
 
     def __init__(self, wallet: Wallet, hold: Hold, booked: Callable[[Cost], Cost] = as_drawn) -> None:
@@ -139,7 +139,7 @@ class HeldPurse:
         self._more: list[Hold] = []
 
     def settle(self, cost: Cost, *, is_fresh: bool = True) -> None:
-        """A draw was delivered and cost this."""
+        """Books the cost of a delivered draw."""
         self._wallet.settle(self._booked(cost), self._hold, is_fresh=is_fresh)
 
     def lost(self, cost: Cost) -> None:
@@ -156,5 +156,5 @@ class HeldPurse:
         self._wallet.pay(self._booked(cost), self._booked(cost), self._booked(cost))
 
     def close(self) -> None:
-        """Gives back what is still held."""
+        """Releases what is still held."""
         self._wallet.drop(self._hold, *self._more)

@@ -1,4 +1,4 @@
-"""The nouns: frozen values and the protocols between them. Nothing here does I/O."""
+"""The shared vocabulary: frozen value types and the protocols between components. Nothing here does I/O."""
 
 from mull.types.conversation import Ask as Ask
 from mull.types.conversation import Draw as Draw

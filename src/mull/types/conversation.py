@@ -1,4 +1,4 @@
-"""Conversations, how to sample from them, and the numbered draws that come back."""
+"""Conversations, sampling parameters, and the numbered draws that a model returns."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Finish(StrEnum):
     STOP = "stop"
     """The model ended its reply."""
     STOP_STRING = "stop_string"
-    """One of `Params.stop` came up; it is not part of the text."""
+    """The model generated one of `Params.stop`; the text excludes it."""
     TOOL_CALLS = "tool_calls"
-    """The model called tools, and waits for what they give."""
+    """The model called tools and waits for their results."""
     LENGTH = "length"
-    """`Params.max_tokens` or the model's context was used up."""
+    """The draw reached `Params.max_tokens` or the end of the model's context."""
     ERROR = "error"
-    """The reply could not be used; it never votes."""
+    """The reply is unusable; it never votes."""
 
 
 def _told(value: Any) -> str:
-    """A value as the code that makes it, without the fields that are seldom there and are not."""
+    """The `repr` of a value, without its empty optional fields."""
     shown = [f for f in fields(value) if f.name in ("role", "content", "messages", "prefix") or getattr(value, f.name)]
     return f"{type(value).__name__}({', '.join(f'{f.name}={getattr(value, f.name)!r}' for f in shown)})"
 
@@ -35,8 +35,8 @@ def _told(value: Any) -> str:
 class Message:
     """One turn of a conversation; `role` is `system`, `user`, `assistant` or `tool`.
 
-    `content` is a text, or parts: text, images and files. `tool_calls` are what an assistant called, `tool_call_id`
-    the call that a tool's turn answers.
+    `content` is a string, or a tuple of parts: text, images and files. `tool_calls` are the calls of an assistant
+    turn; `tool_call_id` is the call that a tool turn answers.
     """
 
     role: str
@@ -49,20 +49,20 @@ class Message:
 
     @property
     def text(self) -> str:
-        """All of its text, without images and files."""
+        """The text of all parts, without images and files."""
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is nothing but a text."""
+        """Whether the message is plain text: no parts, no tool calls."""
         return isinstance(self.content, str) and not self.tool_calls and self.tool_call_id is None
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation, the start of the reply that the model is to continue, and the tools that it may call."""
+    """A conversation, the partial reply to continue (`prefix`), and the tools that the model may call."""
 
     messages: tuple[Message, ...]
     prefix: str = ""
@@ -78,12 +78,12 @@ class Prompt:
 
     @property
     def question(self) -> str:
-        """The text of the last message, which asks what is to be answered."""
+        """The text of the last message, which holds the question."""
         return self.messages[-1].text
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is nothing but texts: no images, no files, no tools."""
+        """Whether the prompt is plain text: no images, no files, no tools."""
         return not self.tools and all(message.is_plain for message in self.messages)
 
     def extend(self, text: str) -> Prompt:
@@ -93,7 +93,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """How to sample. `top_p=1` and `top_k=0` switch those filters off; temperature 0 is greedy."""
+    """Sampling parameters. `top_p=1` and `top_k=0` switch those filters off; temperature 0 is greedy."""
 
     temperature: float = 1.0
     max_tokens: int = 512
@@ -101,21 +101,21 @@ class Params:
     top_p: float = 1.0
     top_k: int = 0
     logprobs: int | None = None
-    """Ask for token log-probabilities and for this many of the likeliest tokens beside each; `None`: not needed."""
+    """Request token log-probabilities with this many top alternatives at each position; `None`: do not request them."""
     logit_bias: tuple[tuple[str, float], ...] = ()
-    """Added to the logit of the token that each of these texts begins with; refused where a model cannot do it."""
+    """Pairs of a text and the bias added to the logit of its first token; refused if the model does not support it."""
     thinking_tokens: int | None = None
-    """The server's own limit on a whole reply's thought; refused where none was found to be kept. `None`: no limit."""
+    """The server's own limit on reasoning tokens per reply; refused unless the server enforces it. `None`: no limit."""
     effort: str | None = None
-    """How hard the model is to think, in the server's own words (`low`, `medium`, `high`); `None`: as it does."""
+    """Reasoning effort as the server names it (`low`, `medium`, `high`); `None`: the server's default."""
     response_format: str | None = None
-    """The form that a reply must have: the JSON text of the request field of that name. `None`: free text."""
+    """The required format of replies: the JSON text of the request field of that name. `None`: free text."""
     extra: str = "{}"
-    """Further fields of the request, as the JSON text of an object; they are passed through as they are."""
+    """Additional request fields, as the JSON text of an object; passed through unchanged."""
 
 
 class Draw(NamedTuple):
-    """One draw to be made: its number among the draws of its question, and the seed that belongs to it."""
+    """One draw to make: its number among the draws of its question, and its seed."""
 
     number: int
     seed: int
@@ -125,13 +125,13 @@ class Draw(NamedTuple):
 class Sample:
     """One numbered draw.
 
-    `text` continues `prompt.prefix`. `draw` is its number among the draws of this question, `seed` what it
-    was drawn with (`None`: the server took none), `logprobs` one natural logarithm a token (`None`: not
-    told), `answer` an answer that came beside the text, as recordings have (`None`: read it from the text).
-    `reasoning` is the thought that a server tells apart from the text, `alternatives` the likeliest tokens at
-    each place with their logarithms, and `batch` how many draws shared its request (`None`: no such thing);
-    its cost is then its share of what the request cost. `tool_calls` are the tools that the model called, `tokens`
-    the numbers of the tokens that it generated (`None`: not told).
+    `text` continues `prompt.prefix`. `draw` is the number among the draws of this question. `seed` is the seed used
+    (`None`: the server accepts none). `logprobs` has one natural logarithm per token (`None`: not reported).
+    `answer` is an answer supplied beside the text, as in recordings (`None`: read it from the text). `reasoning` is
+    the thinking that a server reports separately from the text. `alternatives` has the likeliest tokens at each
+    position with their log-probabilities. `batch` is how many draws shared the request (`None`: not batched); `cost`
+    is then this draw's share. `tool_calls` are the model's tool calls, `tokens` the ids of the generated tokens
+    (`None`: not reported).
     """
 
     prompt: Prompt
@@ -151,12 +151,12 @@ class Sample:
 
     @property
     def reply(self) -> str:
-        """The whole reply: what the prompt had begun and what the model added."""
+        """The whole reply: the prompt's prefix and the text that the model added."""
         return self.prompt.prefix + self.text
 
 
 class Ask(NamedTuple):
-    """So many draws of one question; `first` is the number of the first of them (`None`: the next unused ones)."""
+    """A request for `n` draws of one question, numbered from `first` (`None`: the next unused numbers)."""
 
     prompt: Prompt
     n: int

@@ -1,4 +1,4 @@
-"""What a strategy says of itself: what it needs, how it spends draws, and how it selects among them."""
+"""What a strategy declares: what it needs, how it spends draws, and how it selects among them."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ from enum import StrEnum
 
 
 class Need(StrEnum):
-    """What a strategy cannot do without; a run that lacks it refuses the strategy before anything is spent."""
+    """A requirement of a strategy; a run that does not meet it refuses the strategy before spending anything."""
 
     VERIFIER = "verifier"
     STEPS = "steps"
-    """A verifier that scores steps; `VERIFIER` is needed as well."""
+    """A verifier that scores steps; declare `VERIFIER` as well."""
     JUDGE = "judge"
     EXECUTOR = "executor"
     CONTINUATION = "continuation"
-    """A model that goes on from a partial reply (`Prompt.prefix`)."""
+    """A model that continues a partial reply (`Prompt.prefix`)."""
     BIAS = "bias"
-    """A model that takes `Params.logit_bias`."""
+    """A model that supports `Params.logit_bias`."""
     THINKING_BUDGET = "thinking budget"
-    """A model that keeps to `Params.thinking_tokens`."""
+    """A model that enforces `Params.thinking_tokens`."""
 
 
 NO_NEEDS: frozenset[Need] = frozenset()
 OF_MODEL = frozenset({Need.CONTINUATION, Need.BIAS, Need.THINKING_BUDGET})
-"""Needs that the model meets, whatever verifier, judge or executor there is."""
+"""Needs that only the model can meet, whichever verifier, judge or executor the run has."""
 
 
 class Scaling(StrEnum):
     """How a strategy spends draws."""
 
     PARALLEL = "parallel"
-    """Independent replies: no draw is shown what another said."""
+    """Independent replies: no draw sees another one."""
     SEQUENTIAL = "sequential"
-    """One reply is made longer, or a draw is shown what an earlier one said."""
+    """One reply is extended, or a draw sees an earlier one."""
     TREE = "tree"
-    """Unfinished replies branch, and the promising ones go on."""
+    """Partial replies branch, and the promising ones continue."""
 
 
 class Selection(StrEnum):
-    """How a strategy selects among what it drew."""
+    """How a strategy selects among its draws."""
 
     NONE = "none"
-    """It does not: one reply is all there is, or the first that will do."""
+    """No selection: there is one reply, or the first acceptable one is taken."""
     VOTES = "votes"
-    """By votes: of answers, of what programs do, of a judge's or a model's comparisons."""
+    """By votes over answers, over program behaviours, or by a judge's or a model's comparisons."""
     SCORES = "scores"
-    """By scores: those of the verifier where the run has one, or of public tests."""
+    """By scores: the verifier's if the run has one, or those of public tests."""

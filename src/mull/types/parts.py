@@ -1,4 +1,4 @@
-"""What messages are made of beside plain text: images, files, tools and calls of them. All are plain, frozen values."""
+"""Parts of messages beside plain text: images, files, tools and tool calls. All are plain, frozen values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """An image: `url` is its address or a `data:` URL, `detail` how closely to look (`None`: the model decides)."""
+    """An image: `url` is its address or a `data:` URL, `detail` the resolution to use (`None`: the model decides)."""
 
     url: str
     detail: str | None = None
@@ -22,7 +22,7 @@ class ImagePart:
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """A file: `data` is a `data:` URL, or `file_id` names a file that the server has."""
+    """A file: `data` is a `data:` URL, or `file_id` names a file on the server."""
 
     filename: str | None = None
     data: str | None = None
@@ -43,7 +43,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A model's call of a tool. `arguments` is JSON as the model wrote it, which may be broken."""
+    """A model's call of a tool. `arguments` is JSON as the model wrote it; it may be malformed."""
 
     id: str
     name: str

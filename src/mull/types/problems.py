@@ -1,4 +1,4 @@
-"""Problems without their gold answers, what came of them, and the tasks that grade it."""
+"""Problems without their gold answers, outcomes of strategies, and the tasks that grade replies."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ class Stopped(StrEnum):
     """Why a strategy stopped."""
 
     COMPLETE = "complete"
-    """It did all that it was asked to do."""
+    """It finished all its work."""
     EARLY = "early"
-    """Its own rule said that more draws would not help."""
+    """Its own stopping rule decided that more draws would not help."""
     BUDGET = "budget"
-    """A ceiling was reached."""
+    """It reached a ceiling of the budget."""
     DEADLINE = "deadline"
-    """The ceiling on seconds was reached."""
+    """It reached the ceiling on seconds."""
     EXHAUSTED = "exhausted"
-    """The model had no more draws to give, as a recording has after its last."""
+    """The model has no more draws, as a recording after its last one."""
 
 
 class AnswerKind(StrEnum):
-    """What answers to a problem look like, which decides how they are read and compared."""
+    """The kind of answer to a problem, which decides how answers are read and compared."""
 
     NUMBER = "number"
     CHOICE = "choice"
     TEXT = "text"
     EXPRESSION = "expression"
-    """Arithmetic, compared as it is written."""
+    """An arithmetic expression, compared as written."""
     MATH = "math"
-    """Anything of mathematics, in LaTeX or plain text, compared by what it means (`mull.equal`)."""
+    """A mathematical answer, in LaTeX or plain text, compared by meaning (`mull.equal`)."""
     CODE = "code"
-    """A program: what a reply gives is the whole of it, ready to run."""
+    """A program, complete and ready to run."""
 
 
 class Kind(Protocol):
-    """A kind of answer of one's own, beside those of `AnswerKind`: a frozen value such as `mull.replies.kinds` has."""
+    """A custom kind of answer beside those of `AnswerKind`: a frozen value such as those in `mull.replies.kinds`."""
 
     @property
     def value(self) -> str:
-        """Its name in keys and reports; two kinds that read differently have different ones."""
+        """The name in keys and reports; kinds that read answers differently must have different names."""
         ...
 
     def read(self, sample: Sample) -> str | None:
-        """The canonical answer of a reply; `None` where it gives none and so must not vote."""
+        """The canonical answer of a reply; `None` if it gives none and so must not vote."""
         ...
 
     def canonical(self, text: str) -> str | None:
-        """The form of an answer in which equal answers are equal; `None` for what is no answer."""
+        """The canonical form of an answer: equal answers have equal forms. `None` if `text` is not an answer."""
         ...
 
 
@@ -61,7 +61,7 @@ class Kind(Protocol):
 class Problem:
     """What a strategy may see. There is no gold answer here, by type.
 
-    `given` holds what may be checked at run time (the numbers of a countdown, public tests, a theorem).
+    `given` holds data that may be used for checks at run time (the numbers of a countdown, public tests, a theorem).
     """
 
     id: str
@@ -72,12 +72,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a strategy made of a problem.
+    """The result of a strategy on a problem.
 
-    `best` is the sample it settled on (`None`: it has none), `candidates` all that it drew, `scores` one for
-    each candidate or empty, `tally` the weight of each answer class, heaviest first, where it voted.
-    `confidence` is the winner's share of that weight, or its score. `notes` are whatever else the strategy has to
-    say, by name: a vote tells how many candidates gave `no_answer` and how many have an `undecided` class.
+    `best` is the selected sample (`None`: none). `candidates` are all samples drawn; `scores` has one score per
+    candidate, or is empty. `tally` is the weight of each answer class, heaviest first, if the strategy voted.
+    `confidence` is the winner's share of that weight, or its score. `notes` are further figures of the strategy, by
+    name: a vote reports how many candidates gave `no_answer` and how many have an `undecided` class.
     """
 
     best: Sample | None
@@ -97,7 +97,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """Whether a reply is right. `correct` is `None` when that could not be decided, with `why`."""
+    """Whether a reply is correct. `correct` is `None` when that could not be decided; `why` is the reason."""
 
     correct: bool | None
     why: str = ""
@@ -111,22 +111,22 @@ class Task(Protocol):
 
     @property
     def size(self) -> int | None:
-        """How many problems there are; `None`: without end, as they are generated."""
+        """The number of problems; `None`: unlimited, because they are generated."""
         ...
 
     @property
     def domain(self) -> str | None:
-        """What the problems are of, such as `arithmetic` or `code`; `None`: not known."""
+        """The domain of the problems, such as `arithmetic` or `code`; `None`: not known."""
         ...
 
     @property
     def date(self) -> str | None:
-        """When the problems were published (ISO 8601); `None`: not known, or made anew."""
+        """When the problems were published (ISO 8601); `None`: not known, or newly generated."""
         ...
 
     @property
     def step_truth(self) -> bool:
-        """Whether `check_steps(problem_id, steps)` says which steps of a reply are true."""
+        """Whether `check_steps(problem_id, steps)` decides which steps of a reply are correct."""
         ...
 
     def problems(self) -> Iterable[Problem]: ...

@@ -1,4 +1,4 @@
-"""What a model, a verifier, a judge and an executor must offer."""
+"""The protocols that models, verifiers, judges and executors implement."""
 
 from __future__ import annotations
 
@@ -15,133 +15,134 @@ class Purse(Protocol):
     """The budget of one `Model.sample` call: report lost draws to it, and ask before exceeding the quote."""
 
     def lost(self, cost: Cost) -> None:
-        """Reports a draw that was begun, cost this and was not delivered."""
+        """Reports the cost of a draw that was begun and not delivered."""
         ...
 
     def hold(self, cost: Cost) -> bool:
-        """Sets so much aside until the call ends, as for a second attempt at a draw; `False`: no ceiling allows it."""
+        """Reserves `cost` until the call ends, for example to retry a draw; `False`: a ceiling does not allow it."""
         ...
 
     def pay(self, cost: Cost) -> None:
-        """Reports something paid for beside draws, as a look at what a server can do."""
+        """Reports a cost other than a draw, such as probing what a server can do."""
         ...
 
 
 class Model(Protocol):
-    """Remote, embedded, recorded, fake or wrapped: all the same to a strategy."""
+    """A source of draws: remote, embedded, recorded, fake or a wrapper. Strategies cannot tell the difference."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def identity(self) -> str:
-        """What its draws are banked under: the name and all else that changes them, such as the weights."""
+        """Key under which draws are banked: the name and everything else that changes them, such as the weights."""
         ...
 
     def refuses(self, prompt: Prompt, params: Params) -> str | None:
-        """Why it cannot do this and what would help, as the end of a sentence that its name begins; `None`: it can.
+        """Why the model cannot serve this request, and a remedy, as a predicate that follows its name; `None`: it can.
 
-        Asked before anything is spent, of such things as a `Prompt.prefix` to go on from or a `Params.logit_bias`.
+        Called before anything is spent, for features such as `Prompt.prefix` or `Params.logit_bias`.
         """
         ...
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
-        """The most that one draw can cost, held before it is made. `None` where that is unknown."""
+        """The most that one draw can cost; the budget holds it before the draw. Unknown parts are `None`."""
         ...
 
     def sample(
         self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
-        """The draws asked for, as they finish; `Sample.draw` is `Draw.number`.
+        """Yields the requested draws as they finish; `Sample.draw` is `Draw.number`.
 
-        Fewer draws mean that there are no more. Closing the generator cancels what is under way; the cost of every
-        draw that was begun and not delivered is then reported to `purse.lost`.
+        Yielding fewer draws means that there are no more. Closing the generator cancels the draws in progress and
+        reports the cost of every draw that was begun and not delivered to `purse.lost`.
         """
         ...
 
 
 @runtime_checkable
 class Served(Protocol):
-    """What a model behind a server has beside `Model`: it must find out what the server can do."""
+    """A model behind a server: beside `Model`, it must find out what the server can do."""
 
     async def prepare(self, purse: Purse | None = None) -> None:
-        """Finds out what the server can do, unless that is known; `purse` pays for it."""
+        """Finds out what the server can do, unless that is known already; `purse` pays for it."""
         ...
 
 
 class Calls(Protocol):
-    """What a verifier or a judge may call: models, held to the run's ceilings, banked, and booked as verification."""
+    """What verifiers and judges call models through: within the run's ceilings, banked, and booked as verification."""
 
     async def draw(self, model: Model, groups: Sequence[Sequence[Ask]], seed: int = 0) -> list[list[Said]]:
-        """What the model says to each ask. Groups are dealt with in order: all asks of one fit the ceilings or none is
-        made. An error on one ask is its missing samples and ends nothing else; a deadline leaves what came before it.
+        """The model's draws for each ask, group by group.
 
-        A numbered draw that was made in this run is given again, for nothing.
+        Groups are served in order; the ceilings admit all asks of a group or none. An error on one ask leaves its
+        samples missing and does not affect the others; a deadline keeps the draws made before it. A numbered draw
+        that this run has made before is returned again at no cost.
         """
         ...
 
     async def score(self, verifier: Verifier, problem: Problem, samples: Sequence[Sample]) -> list[Score]:
-        """The scores of another verifier: held, banked and paid for as the run's own."""
+        """The scores of another verifier, metered and banked like those of the run's own verifier."""
         ...
 
     def times_asked(self, what: str) -> int:
-        """How often this was asked for in this run before now; counts this time."""
+        """How often this run has asked for `what` before; counts this call."""
         ...
 
 
 class Verifier(Protocol):
-    """Outcome reward, process reward, tests, a proof: what tells good replies from bad ones."""
+    """Scores replies: an outcome or process reward model, tests, a proof checker."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def identity(self) -> str | None:
-        """What its scores are banked under: the name and all else that changes them.
+        """Key under which scores are banked: the name and everything else that changes them.
 
-        `None`: they are not kept, because they are too cheap or because they depend on more than the problem and
-        the reply, such as the other samples.
+        `None`: scores are not banked, because they are too cheap or depend on more than the problem and the reply,
+        such as the other samples.
         """
         ...
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """The most that scoring these samples can cost, beside what is asked through `calls`."""
+        """The most that scoring these samples can cost, without what is asked through `calls`."""
         ...
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
-        """One score for each sample, in order. Models and other verifiers are asked through `calls`."""
+        """One score per sample, in order. Models and other verifiers are asked through `calls`."""
         ...
 
 
 class Judge(Protocol):
-    """Says which of two replies is better."""
+    """Compares two replies and says which is better."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def identity(self) -> str | None:
-        """What its preferences are banked under: the name and all else that changes them. `None`: too cheap to keep."""
+        """Key under which preferences are banked; `None`: they are not banked, being too cheap."""
         ...
 
     def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
-        """The most that these comparisons can cost, beside what is asked through `calls`."""
+        """The most that these comparisons can cost, without what is asked through `calls`."""
         ...
 
     async def prefer(self, problem: Problem, pairs: Sequence[Pair], calls: Calls) -> Sequence[Preference]:
-        """One preference for each pair, in order. Models and verifiers are asked through `calls`."""
+        """One preference per pair, in order. Models and verifiers are asked through `calls`."""
         ...
 
 
 class Executor(Protocol):
-    """Runs programs that a model wrote, kept apart from the machine, and says what they did."""
+    """Runs programs that a model wrote, isolated from the machine, and reports what they did."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def identity(self) -> str | None:
-        """What what it tells is banked under: the name and all else that changes them. `None`: not to be kept."""
+        """Key under which its results are banked; `None`: they are not banked."""
         ...
 
     def quote(self, problem: Problem, trials: Sequence[Trial]) -> Cost:
@@ -149,5 +150,5 @@ class Executor(Protocol):
         ...
 
     async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Behaviour]:
-        """What each program did, in order."""
+        """One behaviour per trial, in order."""
         ...

@@ -1,4 +1,4 @@
-"""What models in this process, which read and write nothing but text, say of requests for more."""
+"""Refusals of in-process models, which read and write only plain text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LIMITS_THINKING = "keeps no thinking budget of its own: use force:at_most=..., w
 
 
 def beyond_text(prompt: Prompt, params: Params) -> str | None:
-    """Why a model of plain text cannot do this, as the end of a sentence that its name begins; `None`: it can."""
+    """Why a plain-text model cannot serve this request, as a predicate that follows its name; `None`: it can."""
     if prompt.tools:
         return "calls no tools: use a model behind a server"
     if not prompt.is_plain:

@@ -1,4 +1,4 @@
-"""What verifiers, judges and executors say."""
+"""The verdicts of verifiers, judges and executors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mull.types.costs import Cost
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A verifier's verdict in [0, 1], or `None` when it could not tell, with the reason in `why`.
+    """A verifier's verdict in [0, 1]; `None` if it could not tell, with the reason in `why`.
 
-    `steps` has one value a step where the verifier scores the process. `cost` is what the verifier spent itself, and
-    `drawn` what the draws cost that it made through `Calls`, which has paid for them: a score made of draws is not
-    banked, since its draws are. `is_lasting` says of a score without a value that asking again would say the same, as
-    it is not where something failed: only then is it banked.
+    `steps` has one value per step if the verifier scores the process. `cost` is what the verifier spent itself;
+    `drawn` is the cost of its draws through `Calls`, which has already paid for them. A score made from draws is not
+    banked, because the draws are. `is_lasting` marks a score without a value that would be the same if asked again,
+    unlike one that is missing because something failed; a score without a value is banked only if it is lasting.
     """
 
     value: float | None
@@ -28,7 +28,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two samples to be compared, in the order in which the judge sees them."""
+    """Two samples to compare, in the order in which the judge sees them."""
 
     first: Sample
     second: Sample
@@ -50,19 +50,19 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a model said to one `Ask` of a verifier or a judge, in draw order, and why it is not all that was asked."""
+    """The draws for one `Ask` of a verifier or a judge, in draw order, and why any are missing."""
 
     samples: tuple[Sample, ...] = ()
     why: str = ""
     cost: Cost = Cost()
-    """What the draws cost, as verification; nothing for draws that this run has paid for before."""
+    """The cost of the draws, booked as verification; zero for draws that this run has paid for before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A program and what it is to be tried on: `tests` are assertions, or `inputs` calls or texts to read.
+    """A program and what to run it on: `tests` are assertions; `inputs` are calls, or texts for standard input.
 
-    Where the program reads standard input (the problem names no function) a test is a pair of input and output.
+    If the program reads standard input (the problem names no function), a test is a pair of input and output.
     """
 
     program: str
@@ -72,11 +72,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What came of a trial.
+    """The result of a trial.
 
-    `passed` has one entry a test (`None`: the test itself is broken). `outputs` has one text an input, equal where
-    the values are, or `None` where the program gave none; `errors` says how it ended there. `is_known` is false where
-    the sandbox failed and nothing can be said of the program, with `why`.
+    `passed` has one entry per test (`None`: the test itself is broken). `outputs` has one text per input, equal for
+    equal values, or `None` if the program returned none; `errors` says how the program ended there. `is_known` is
+    false if the sandbox failed, so that nothing is known about the program; `why` is the reason.
     """
 
     passed: tuple[bool | None, ...] = ()
@@ -88,4 +88,4 @@ class Behaviour:
 
 
 Verdict = Score | Preference | Behaviour
-"""What a verifier, a judge or an executor said."""
+"""A verdict of a verifier, a judge or an executor."""
