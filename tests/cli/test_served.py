@@ -215,7 +215,7 @@ async def test_what_a_server_can_do_is_listed(mull: Mull, config) -> None:
         (entry,) = [e for e in json.loads(done.out)["models"] if e["name"] == "m"]
         assert entry["probe"]["n"] is True
         assert entry["probe"]["continues"] is None
-        assert "begins its reply anew" in entry["probe"]["why"]
+        assert "starts a new reply" in entry["probe"]["why"]
         assert entry["probe"]["cost"]["calls"] == len(server.bodies)
         n = len(server.bodies)
         after = await mull("list", "models", "--config", path)

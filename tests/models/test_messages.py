@@ -103,11 +103,11 @@ async def test_an_image_has_no_known_number_of_tokens_so_a_ceiling_in_dollars_ca
 def test_models_of_plain_text_refuse_more_before_anything_is_spent() -> None:
     plain, image = Prompt.user("a:1;a?"), Prompt.user((ImagePart("data:,"),))
     for prompt, params, words in [
-        (ASKED, Params(), "calls no tools"),
-        (image, Params(), "reads nothing but text"),
+        (ASKED, Params(), "cannot call tools"),
+        (image, Params(), "reads only text"),
         (plain, Params(response_format="{}"), "response_format"),
-        (plain, Params(effort="low"), "no levels of effort"),
-        (plain, Params(extra='{"a":1}'), "extra fields"),
+        (plain, Params(effort="low"), "does not support reasoning effort"),
+        (plain, Params(extra='{"a":1}'), "no extra request fields"),
         (plain, Params(thinking_tokens=3), "no thinking budget"),
     ]:
         assert words in str(Nano().refuses(prompt, params))

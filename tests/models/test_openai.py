@@ -112,7 +112,7 @@ async def test_log_probabilities_that_nobody_tells_are_refused_before_anything_i
         run = Run(served(server), params=Params(logprobs=1))
         await run.prepare()
         n_before = len(server.bodies)
-        with pytest.raises(UsageError, match="its server tells no log-probabilities"):
+        with pytest.raises(UsageError, match="its server returns no log-probabilities"):
             await run.draw(HELLO, 1)
         assert len(server.bodies) == n_before
 

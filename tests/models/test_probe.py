@@ -53,7 +53,7 @@ async def test_without_continuation_a_strategy_is_refused_before_anything_is_spe
         run = Run(model)
         await run.prepare()
         n_before = len(server.bodies)
-        words = r"words cannot continue a partial reply: the server begins its reply anew .*; give chat_template"
+        words = r"words cannot continue a partial reply: the server starts a new reply .*; give chat_template"
         with pytest.raises(UsageError, match=words):
             run.check_continues()
         with pytest.raises(UsageError, match=words):
@@ -86,7 +86,7 @@ async def test_a_search_goes_on_from_its_steps_on_a_server(served) -> None:
 
 async def test_before_anybody_looked_a_model_says_so(served) -> None:
     model = served(FaultServer(url="http://127.0.0.1:9/v1"))
-    with pytest.raises(UsageError, match=r"nobody has looked yet .* mull list models --probe"):
+    with pytest.raises(UsageError, match=r"it is not known yet .* mull list models --probe"):
         Run(model).check_continues()
 
 
@@ -143,7 +143,7 @@ async def test_a_server_that_ignores_a_logit_bias_is_refused_before_anything_is_
         await model.prepare()
         n_before = len(server.bodies)
         run = Run(model)
-        with pytest.raises(UsageError, match="words takes no logit bias: its server ignores logit_bias"):
+        with pytest.raises(UsageError, match="words does not support a logit bias: its server ignores logit_bias"):
             await run.draw(HELLO, 3, Params(logit_bias=(("so", -3.0),)))
         assert len(server.bodies) == n_before
 

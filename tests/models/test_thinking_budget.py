@@ -46,9 +46,7 @@ async def test_a_server_that_takes_a_budget_and_ignores_it_is_refused(served, hi
         assert model.capabilities.limits is None
         assert model.capabilities.ignores == ("thinking_token_budget",)
         n_before = len(server.bodies)
-        words = (
-            "keeps no thinking budget of its own: its server takes thinking_token_budget and thinks as long as without"
-        )
+        words = "has no thinking budget of its own: its server accepts thinking_token_budget but does not think less"
         with pytest.raises(UsageError, match=words):
             await ThinkingBudget(tokens=10)(HELLO, Run(model, params=PARAMS))
         assert len(server.bodies) == n_before
@@ -60,7 +58,7 @@ async def test_a_server_that_rejects_the_field_or_does_not_think_is_refused_too(
             model = served(server)
             await model.prepare()
             assert (model.capabilities.limits, model.capabilities.ignores) == (None, ())
-            with pytest.raises(UsageError, match="no field was found that limits its thought"):
+            with pytest.raises(UsageError, match="no field was found that limits its thinking"):
                 await ThinkingBudget(tokens=10)(HELLO, Run(model, params=PARAMS))
 
 

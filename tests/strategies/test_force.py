@@ -362,7 +362,7 @@ def test_a_model_without_logit_bias_is_refused_before_anything_is_spent() -> Non
             return BIASES if params.logit_bias else None
 
     model = Stiff(says=WAITS)
-    with pytest.raises(UsageError, match="fake takes no logit bias"):
+    with pytest.raises(UsageError, match="fake does not support a logit bias"):
         force(model, "tip")
     assert not model.asked
     with pytest.raises(PromptError, match=r"words=alternatively.* cannot read .* as words=Wait"):

@@ -287,7 +287,7 @@ async def test_a_server_that_asks_to_be_left_alone_for_a_day_is_not_waited_for()
         scores = await scored(url, PRM + ",patience=0.2", *(f"right {i}" for i in range(60)))
         assert time.monotonic() - started < 20
     assert len(fake.seen) < 60
-    assert all("asks to be left alone for" in one.why for one in scores)
+    assert all("asks to wait" in one.why for one in scores)
     assert all(one.cost == Cost() for one in scores)
 
 

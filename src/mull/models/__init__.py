@@ -1,1 +1,1 @@
-"""Models: remote, embedded and recorded, all the same to a strategy."""
+"""Models: remote, embedded and recorded, with one protocol."""

@@ -1,4 +1,4 @@
-"""What a bank already holds of a model that is not at hand, such as one whose samples were imported."""
+"""A model of which only banked draws are available, such as one whose samples were imported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mull.types.refusals import CONTINUES
 
 @dataclass(frozen=True)
 class BankedModel:
-    """Has only the draws that are in the bank under its name, as `mull bank import` files them, and makes no more."""
+    """Serves only the draws banked under its name, as `mull bank import` stores them, and makes no new ones."""
 
     model: str
 
@@ -24,7 +24,7 @@ class BankedModel:
         return self.model
 
     def refuses(self, prompt: Prompt, params: Params) -> str | None:
-        """Nothing but new draws: what the bank has is replayed whatever it was."""
+        """Refuses only partial replies; every other banked draw is replayed, whatever its parameters."""
         return CONTINUES if prompt.prefix else None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:

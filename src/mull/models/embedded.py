@@ -1,4 +1,4 @@
-"""The built-in models, run without torch: their text and cost side. `engine.py` computes."""
+"""The built-in models, run without torch: text and costs. `runtime/engine.py` does the computation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Loaded:
-    """A model in memory: its engine and its tokens."""
+    """A loaded model: its engine and its tokenizer."""
 
     def __init__(self, folder: Path) -> None:
         from mull.runtime.engine import Engine
@@ -38,12 +38,12 @@ _load = one_a_process(_Loaded)
 
 @dataclass(frozen=True)
 class EmbeddedModel:
-    """A model whose weights lie in a folder: a checkpoint as `recipes/export.py` leaves it.
+    """A model whose weights are in a folder: a checkpoint exported by `recipes/export.py`.
 
-    Log-probabilities are those of the model itself, whatever the temperature and the logit bias. A prompt is
-    computed once for all its draws and counted with draw 0; for the others all of it counts as cached. Where a
-    partial reply is to be continued, what an earlier prompt began alike counts as cached too, so that this part of
-    a cost depends on what was asked before. FLOPs are those of the products and of attention (`mull.cost.flops`).
+    Log-probabilities are the model's own, before temperature and logit bias. A prompt is computed once for all its
+    draws and charged to draw 0; for the others it counts as cached. For a partial reply, a prefix shared with an
+    earlier prompt also counts as cached, so that part of the cost depends on earlier requests. FLOPs are those of
+    matrix products and attention (`mull.cost.flops`).
     """
 
     folder: str
@@ -58,7 +58,7 @@ class EmbeddedModel:
 
     @cached_property
     def _content(self) -> Content:
-        """What the folder holds when this is first asked for: the model is that from then on."""
+        """The content of the folder at first access, which defines the model from then on."""
         return content_of(Path(self.folder))
 
     def refuses(self, prompt: Prompt, params: Params) -> str | None:
@@ -73,7 +73,7 @@ class EmbeddedModel:
         return Price(0.0, 0.0, architecture=read_config(Path(self.folder, "config.json")))
 
     def _ids(self, prompt: Prompt) -> list[int]:
-        """The conversation in the form that the models were trained on."""
+        """Token ids of the conversation, in the format that the models were trained on. Raises `PromptError`."""
         tokens = self._model.tokens
         ids = [*tokens.conversation(prompt.messages), *tokens.encode(prompt.prefix)]
         context = self._model.engine.session.config.context
@@ -99,7 +99,7 @@ class EmbeddedModel:
         arrived: asyncio.Queue[list[Finished] | BaseException] = asyncio.Queue()
 
         def hand_over(item: list[Finished] | BaseException) -> None:
-            # Where the loop is gone nobody waits any more.
+            # If the loop is closed, nobody is waiting for the result.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
 
@@ -136,7 +136,7 @@ class EmbeddedModel:
                 purse.lost(self._cost(prompt, draws[finished.place], len(ids), finished))
 
     def _bias(self, logit_bias: tuple[tuple[str, float], ...]) -> Any:
-        """What is added to the logits of each token. Raises `PromptError` for texts that the model cannot write."""
+        """The bias of each token's logit. Raises `PromptError` for texts outside the model's vocabulary."""
         if not logit_bias:
             return None
         import numpy as np
@@ -147,7 +147,7 @@ class EmbeddedModel:
         return added
 
     def _stops(self, stop: tuple[str, ...]) -> Callable[[list[int]], bool] | None:
-        """Whether tokens end in a stop string, looked for only where the last token may have ended it."""
+        """A check whether tokens end in a stop string, limited to the tail that the last token may have completed."""
         if not stop:
             return None
         longest = max(map(len, stop))
@@ -197,6 +197,6 @@ class Mini(EmbeddedModel):
 
 @dataclass(frozen=True)
 class NanoThink(EmbeddedModel):
-    """nano, trained further to derive again after `Wait` and to answer what most of its derivations came to."""
+    """nano, trained further to derive again after `Wait` and to give the majority answer of its derivations."""
 
     folder: ClassVar[str] = str(WEIGHTS / "nano-think")  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""A file of recorded samples served as draws, so that any strategy can be tried on real data for nothing."""
+"""A model that serves recorded samples as draws, to try any strategy on real data at no cost."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.types.refusals import BIASES, CONTINUES, LIMITS_THINKING, beyond_text
 
 DRAW_COST = Cost(1, None, None, 0, None, None, None, None)
-"""A recorded draw counts as a call; what its tokens were was not recorded."""
+"""A recorded draw counts as one call; its token counts were not recorded."""
 
 
 def sample_of(prompt: Prompt, recorded: RecordedSample, number: int = 0, seed: int | None = None) -> Sample:
-    """A recorded sample as a draw of this number."""
+    """A recorded sample as draw `number`."""
     finish = recorded.finish or Finish.STOP
     return Sample(prompt, recorded.text, finish, DRAW_COST, number, seed, answer=recorded.answer)
 
 
 @dataclass(frozen=True)
 class RecordedModel:
-    """Serves the recorded samples of each problem in an order that the seed decides, each once.
+    """Serves each recorded sample of a problem once, in an order that the seed determines.
 
-    After the last one there are no more draws, as if a budget were spent. `model` picks the rows of one model. The
-    other options name columns that do not have usual names, and what scores may be (`LOW,HIGH`), as for `file:`.
+    After the last one there are no more draws. `model` selects the rows of one model. The other options name columns
+    that do not have the usual names, and the range of scores (`LOW,HIGH`), as for `file:`.
     """
 
     path: str
@@ -47,7 +47,7 @@ class RecordedModel:
     score_range: str | None = None
 
     def __post_init__(self) -> None:
-        self._by_prompt  # noqa: B018 - a malformed file is to be refused before anything is drawn
+        self._by_prompt  # noqa: B018 - a malformed file must be refused before anything is drawn
 
     def refuses(self, prompt: Prompt, params: Params) -> str | None:
         if prompt.prefix:
@@ -81,7 +81,7 @@ class RecordedModel:
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         if params.logprobs is not None:
-            raise UsageError(f"{self.name}: recorded samples have no log-probabilities, and they were asked for")
+            raise UsageError(f"{self.name}: recorded samples have no log-probabilities, but logprobs was requested")
         return DRAW_COST
 
     def _order(self, recording: Recording) -> list[int]:

@@ -1,1 +1,1 @@
-"""The one HTTP client."""
+"""The HTTP client that all servers are reached through."""

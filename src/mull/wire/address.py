@@ -1,4 +1,4 @@
-"""Where a server listens and which key it takes, read from what a user wrote."""
+"""Base URLs and API keys as users configure them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def clean_url(url: str) -> str:
 
 
 def _shown(url: str) -> str:
-    """A URL for an error, without what may be a key in it."""
+    """A URL for an error message, without the parts that may contain a key."""
     return url.partition("?")[0].partition("#")[0].rpartition("@")[2][:80]
 
 
 def read_key(whose: str, variable: str | None) -> str | None:
-    """The API key in an environment variable; `None` where none is named. Raises `UsageError` if there is none in it.
+    """The API key in an environment variable; `None` if `variable` is `None`. Raises `UsageError` if it has no key.
 
-    `whose` begins the message of the error. The key itself is in no message.
+    The error message begins with `whose` and never contains the key.
     """
     if variable is None:
         return None
@@ -43,5 +43,5 @@ def read_key(whose: str, variable: str | None) -> str | None:
     if not key:
         raise UsageError(f"{whose}: the environment variable {variable} (api_key_env) is not set")
     if not key.isascii() or not key.isprintable():
-        raise UsageError(f"{whose}: the environment variable {variable} (api_key_env) holds no key: it cannot be sent")
+        raise UsageError(f"{whose}: the environment variable {variable} (api_key_env) holds no valid key")
     return key

@@ -1,4 +1,4 @@
-"""How long to hold back before a request is made again."""
+"""How long to wait before repeating a request."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 
 def full_jitter(attempt: int, first: float, longest: float) -> float:
-    """Seconds to wait before repetition number `attempt` (1 is the first): at most `first`, doubled each time."""
+    """Seconds to wait before retry `attempt` (from 1): uniform up to `first * 2**(attempt - 1)`, at most `longest`."""
     return random.random() * min(longest, first * float(2 ** min(attempt - 1, 30)))
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds that a refusal asks to wait for, in any of the forms in use; `None` where it does not say."""
+    """Seconds that the headers of a refusal ask to wait, in any common form; `None` if they do not say."""
     for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         if (told := headers.get(name)) is None:
             continue

@@ -1,4 +1,4 @@
-"""JSON as it is sent, and as it is read from servers that may send anything."""
+"""Encoding JSON requests, and decoding JSON from servers that may send anything."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mull.wire.faults import Malformed
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """JSON as it is sent. Lone halves of a surrogate pair, which no JSON may hold, become question marks."""
+    """The JSON bytes to send. Lone surrogates, which JSON must not contain, become question marks."""
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
 def read_json(raw: bytes) -> Any:
-    """A JSON value. Raises `Malformed` for what is not JSON, or is nested deeper than Python reads."""
+    """Parses a JSON value. Raises `Malformed` if it is not JSON or is nested deeper than Python can parse."""
     try:
         return json.loads(raw.removeprefix(b"\xef\xbb\xbf").decode())
     except RecursionError:
@@ -26,7 +26,7 @@ def read_json(raw: bytes) -> Any:
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
-    """A JSON object. Raises `Malformed`."""
+    """Parses a JSON object. Raises `Malformed` for anything else."""
     body = read_json(raw)
     if not isinstance(body, dict):
         raise Malformed("the reply is not a JSON object")
@@ -34,10 +34,10 @@ def read_object(raw: bytes) -> dict[str, Any]:
 
 
 def word(value: Any) -> str:
-    """A text or a number as text; empty for anything else, which may be nested too deep to be written out."""
+    """A string or number as text; empty for anything else, which may be nested too deeply to print."""
     return str(value) if isinstance(value, (str, int, float)) else ""
 
 
 def printable(text: str) -> str:
-    """A text from outside on one line, without characters that steer a terminal."""
+    """An untrusted text on one line, without terminal control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,4 +1,4 @@
-"""Where requests go: how many at once, to which of several servers, and when to hold back."""
+"""Load balancing: how many requests go to each of several servers, and when to back off."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from mull.wire.backoff import full_jitter
 from mull.wire.faults import Unusable
 
 FLAT = 1.5
-"""Latency counts as flat up to this many times the least that an endpoint has shown."""
+"""Latency counts as flat up to this multiple of the endpoint's lowest observed latency."""
 FORGET = 1.02
-"""The least latency rises by this factor with every window, so that one lucky reply does not bind for ever."""
+"""The lowest latency is raised by this factor per window, so that one lucky reply does not count forever."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """Concurrency, retry and time limits of a server.
 
-    `concurrency`: requests at once to each endpoint, at most. `retries`: attempts at a draw after the first that
-    failed. Refusals (429, 503, no connection) do not count as failures: they are repeated until `patience` seconds
-    have passed since the first in a row. `timeout`: seconds for one request; `connect`: to reach the server; `idle`:
-    between two pieces of a stream. `backoff`: seconds of the first wait, on average half of that; each next one is
-    twice as long, up to `longest_backoff`.
+    `concurrency`: the most concurrent requests to each endpoint. `retries`: further attempts at a draw after the first
+    failure. Refusals (429, 503, no connection) do not count as failures: they are retried until `patience` seconds
+    have passed since the first of consecutive refusals. `timeout`: seconds for one request; `connect`: seconds to
+    connect; `idle`: seconds between two chunks of a stream. `backoff`: the longest first wait in seconds, half of it
+    on average; it doubles with each retry, up to `longest_backoff`.
     """
 
     concurrency: int = 64
@@ -38,12 +38,12 @@ class Limits:
     longest_backoff: float = 30.0
 
     def wait(self, attempt: int) -> float:
-        """Seconds to wait before attempt number `attempt` (1 is the first repetition): full jitter."""
+        """Seconds to wait before retry `attempt` (from 1), with full jitter."""
         return full_jitter(attempt, self.backoff, self.longest_backoff)
 
 
 class Endpoint:
-    """One server: how many requests it takes at once by what it has shown (additive rise, halving), and its health."""
+    """One server: its concurrency limit (additive increase, multiplicative decrease) and its health."""
 
     def __init__(self, url: str, most: int) -> None:
         self.url = url
@@ -52,12 +52,12 @@ class Endpoint:
         self.n_active = 0
         self.resume_at = 0.0
         self.away_until = 0.0
-        """When it asked to be left alone until."""
+        """The time until which the server asked not to be sent requests."""
         self.dead: str | None = None
-        """Why it cannot be used at all."""
+        """Why the endpoint cannot be used at all; `None`: it can."""
         self.n_failed = 0
-        """Failures in a row."""
-        self._is_probing = True  # the fast rise of the beginning, over at the first refusal
+        """Consecutive failures."""
+        self._is_probing = True  # the fast initial increase, which ends at the first refusal
         self._least: float | None = None
         self._mean: float | None = None
         self._halved_at = 0.0
@@ -67,11 +67,11 @@ class Endpoint:
 
     @property
     def load(self) -> float:
-        """What balancing goes by: the share of its limit in use, more where it has failed of late."""
+        """The load used for balancing: the share of the limit in use, plus the number of consecutive failures."""
         return (self.n_active + 1) / self.limit + self.n_failed
 
     def succeeded(self, seconds: float, tokens: int | None) -> None:
-        """Takes note of a reply; the limit rises while latency (a token, where counted) stays flat."""
+        """Records a reply; the limit rises while latency (per token, if tokens are known) stays flat."""
         self.n_failed = 0
         latency = seconds / max(tokens or 1, 1)
         self._mean = latency if self._mean is None else self._mean + (latency - self._mean) / 8
@@ -80,7 +80,7 @@ class Endpoint:
             self.limit = min(float(self.most), self.limit + (1.0 if self._is_probing else 1.0 / self.limit))
 
     def refused(self, started: float, now: float, wait: float | None) -> None:
-        """Takes note of a refusal: half as many at once, though not twice for requests that were under way together."""
+        """Records a refusal: halves the limit, but only once for requests that were in progress together."""
         if started >= self._halved_at:
             self.limit = max(1.0, self.limit / 2)
             self._halved_at = now
@@ -90,14 +90,14 @@ class Endpoint:
             self.away_until = max(self.away_until, now + wait)
 
     def failed(self, now: float, wait: float) -> None:
-        """Takes note of a failure of the server itself; it is left alone for a while if it goes on failing."""
+        """Records a server failure; from the third consecutive one on, the endpoint pauses for `wait` seconds."""
         self.n_failed += 1
         if self.n_failed >= 3:
             self.resume_at = max(self.resume_at, now + wait)
 
 
 class Pool:
-    """The endpoints of one model. Requests wait in line for the first one that is free."""
+    """The endpoints of one model. Requests queue for the first free endpoint."""
 
     def __init__(self, urls: Sequence[str], limits: Limits) -> None:
         self.endpoints = [Endpoint(url, limits.concurrency) for url in urls]
@@ -114,7 +114,7 @@ class Pool:
         return min(free, key=lambda one: (one is avoid, one.load), default=None)
 
     async def acquire(self, avoid: Endpoint | None = None) -> Endpoint:
-        """A place at an endpoint, another one than `avoid` if it can be. Raises `Unusable`."""
+        """A slot at an endpoint, preferably other than `avoid`. Raises `Unusable` as `check` does."""
         self.check()
         endpoint = None if self._waiting else self._free(avoid)
         if endpoint is not None:
@@ -131,21 +131,21 @@ class Pool:
             raise
 
     def release(self, endpoint: Endpoint) -> None:
-        """Gives a place back."""
+        """Returns a slot."""
         endpoint.n_active -= 1
         if self._waiting:
             self._wake()
 
     def check(self) -> None:
-        """Raises `Unusable` where no endpoint is left, or none before patience is over."""
+        """Raises `Unusable` if no endpoint is usable, or none will be before patience ends."""
         for one in self.endpoints:
             if one.dead is None and (not one.away_until or one.away_until <= time.monotonic() + self._patience):
                 return
-        away = f"asks to be left alone for longer than patience ({self._patience:g} s)"
+        away = f"asks to wait longer than patience allows ({self._patience:g} s)"
         raise Unusable("; ".join(dict.fromkeys(one.dead or f"{one.url} {away}" for one in self.endpoints)))
 
     def _wake(self) -> None:
-        """Hands free places to those who wait, in order; sets an alarm where all that are free are to be left alone."""
+        """Gives free slots to the queue in order; sets an alarm if no endpoint is free until its pause ends."""
         while self._waiting:
             future, avoid = self._waiting[0]
             if future.done():

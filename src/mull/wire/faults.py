@@ -1,10 +1,10 @@
-"""What can go wrong with a request, told apart by what may have been spent and whether to ask again."""
+"""Failures of requests, classified by what may have been spent and whether to retry."""
 
 from __future__ import annotations
 
 
 class Refused(Exception):
-    """The server took nothing up, so nothing was spent; `wait` is how long it asks to stay away."""
+    """The server refused the request, so nothing was spent; `wait` is how many seconds it asks to wait."""
 
     def __init__(self, why: str, wait: float | None = None) -> None:
         super().__init__(why)
@@ -12,7 +12,7 @@ class Refused(Exception):
 
 
 class Broken(Exception):
-    """No usable reply came, though one may have been made and may have to be paid for."""
+    """No usable reply arrived, but one may have been generated and billed."""
 
 
 class Rejected(Exception):
@@ -24,8 +24,8 @@ class Rejected(Exception):
 
 
 class Unusable(Exception):
-    """No endpoint can be used; says why of each."""
+    """No endpoint can be used; the message gives the reason for each."""
 
 
 class Malformed(Exception):
-    """A reply that cannot be used; its text says why."""
+    """A reply cannot be used; the message says why."""

@@ -1,4 +1,4 @@
-"""What an event loop keeps open until it ends: one link to a server, however often it is asked for."""
+"""Resources that an event loop shares and closes when it ends, such as the link to a server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 
 class Closable(Protocol):
-    """Anything that is closed at the end."""
+    """Anything with an asynchronous `close`."""
 
     async def close(self) -> None: ...
 
@@ -22,7 +22,7 @@ _kept: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, tuple[AsyncGe
 
 
 async def kept(what: Hashable, make: Callable[[], T]) -> T:
-    """What `make` makes, once for each event loop; it is closed when the loop shuts down its async generators."""
+    """Caches `make()` per event loop; the loop closes the result when it shuts down its async generators."""
     here = _kept.setdefault(asyncio.get_running_loop(), {})
     if what not in here:
         keeper = _keep(what, make())

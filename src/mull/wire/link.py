@@ -1,4 +1,4 @@
-"""The one HTTP client: what is sent, what is read back, and what kind of failure a failure is."""
+"""The HTTP client: sends requests, reads replies, and classifies failures."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from mull.wire.secret import Secret
 T = TypeVar("T")
 
 KEEP_ALIVE = 4.0
-"""Seconds that a connection may lie idle: less than servers wait, who drop a request that arrives as they close."""
+"""Seconds that a connection may be idle: less than servers allow, which drop requests that arrive as they close it."""
 MANY_BYTES = 16 << 20
-"""What a reply may have however short it was asked to be."""
+"""Bytes that any reply may have, however short the requested one."""
 REFUSALS = {408, 425, 429, 503, 529}
 OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
 
 
 class Link:
-    """The endpoints of one server, and the connections to them that one event loop has.
+    """The connections of one event loop to the endpoints of one server.
 
-    The key is sent with every request and taken out of all that comes back: replies, errors, addresses.
+    The key is sent with every request and removed from everything that comes back: replies, errors, addresses.
     """
 
     def __init__(self, urls: Sequence[str], key: str | None, limits: Limits) -> None:
@@ -47,7 +47,7 @@ class Link:
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=limits.timeout, sock_connect=limits.connect),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # No proxy of the environment stands between, and no file of other keys is read.
+            # Ignore proxies of the environment and credentials in ~/.netrc.
             trust_env=False,
         )
         self._urls: dict[tuple[str, str], URL] = {}
@@ -63,17 +63,17 @@ class Link:
         return self._urls[key]
 
     def about_key(self, status: int, raw: bytes) -> str:
-        """What to say where the key is not taken."""
+        """The error message for a rejected or missing key."""
         words, _ = error_of(raw)
         what = "the key is refused" if self._has_key else "no key was sent; name its variable with api_key_env"
         return f"{what} (HTTP {status}" + (f": {words})" if words else ")")
 
     async def get(self, url: str) -> tuple[int, bytes]:
-        """Status and body of a page. Raises `Refused`, `Broken`, `Rejected` or `Malformed`."""
+        """Status and body of a GET request. Raises `Refused`, `Broken`, `Rejected` or `Malformed`."""
         return await self._page("GET", url, None)
 
     async def post(self, url: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body of what is answered to a small request. Raises as `get` does."""
+        """Status and body of a small POST request. Raises as `get` does."""
         return await self._page("POST", url, body)
 
     async def _page(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
@@ -91,9 +91,9 @@ class Link:
         self, endpoint: Endpoint, path: str, body: bytes, *, retry: int = 0, most_bytes: int = 0, stream: bool = False,
         cut_at: tuple[str, ...] = (),
     ) -> Reply:  # fmt: skip
-        """Sends a request once, and takes note of how the endpoint bears it.
+        """Sends a request once, and records the result for balancing.
 
-        A streamed reply is broken off where one of `cut_at` comes up. Raises `Refused`, `Broken` or `Rejected`.
+        A streamed reply is cut off where one of `cut_at` appears. Raises `Refused`, `Broken` or `Rejected`.
         """
 
         async def read(response: aiohttp.ClientResponse) -> Reply:
@@ -104,9 +104,9 @@ class Link:
         return await self._attempt(endpoint, path, body, retry, read)
 
     async def ask(self, path: str, body: Mapping[str, Any], most_bytes: int = 0) -> Any:
-        """The JSON that is answered to a request, which is repeated as the limits allow.
+        """The JSON reply to a request, which is retried as the limits allow.
 
-        Raises `Refused`, `Broken` or `Rejected`; `Unusable` where no endpoint is left.
+        Raises `Refused`, `Broken` or `Rejected`, or `Unusable` if no endpoint can be used.
         """
         raw = encode(body)
 
@@ -118,9 +118,9 @@ class Link:
     async def repeat(
         self, one: Callable[[Endpoint, int], Awaitable[T]], broke: Callable[[float], None] = lambda seconds: None
     ) -> T:
-        """What `one` gives at an endpoint, after so many attempts in vain as it is told. Raises as `ask` does.
+        """Retries `one(endpoint, n_attempts_before)` and returns its result. Raises as `ask` does.
 
-        `broke` is told for how many seconds an attempt was under way that may have been paid for.
+        Calls `broke` with the duration in seconds of each failed attempt that may have been billed.
         """
         attempts = Attempts(self.limits, len(self.pool.endpoints))
         endpoint: Endpoint | None = None
@@ -141,7 +141,7 @@ class Link:
             except Rejected:
                 if endpoint.dead is None:
                     raise
-                pause = 0.0  # another endpoint may take it
+                pause = 0.0  # another endpoint may accept it
             finally:
                 self.pool.release(endpoint)
             await attempts.wait(pause)
@@ -171,13 +171,13 @@ class Link:
         except Malformed as error:
             failure = Broken(str(error))
             endpoint.failed(time.monotonic(), self.limits.wait(endpoint.n_failed))
-        # Raised here, it has no other error behind it whose words nobody has scrubbed.
+        # Raised outside the handlers, so that no chained error with an unscrubbed message is attached.
         raise failure
 
     def _refusal(
         self, endpoint: Endpoint, status: int, headers: Mapping[str, str], raw: bytes, started: float
     ) -> Exception:
-        """What a reply other than 200 means."""
+        """The error for a reply with a status other than 200."""
         words, code = error_of(raw)
         told = f"HTTP {status}" + (f": {words}" if words else "")
         now = time.monotonic()
@@ -202,11 +202,11 @@ class Link:
         return Rejected(told, status)
 
     def _place(self, location: str) -> str:
-        """The address of a redirect, without what may be a key in it."""
+        """The address of a redirect, without the parts that may contain a key."""
         try:
             parts = urlsplit(location)
         except ValueError:
-            return "what is no URL"
+            return "an invalid URL"
         host = parts.netloc.rpartition("@")[2]
         place = f"{parts.scheme}://{host}{parts.path}" if host else parts.path
         return printable(self._secret.scrub_text(place))[:200] or "another place"
@@ -221,7 +221,7 @@ class Link:
                     chunk = await chunks.readany()
             except TimeoutError:
                 if idle.expired():
-                    raise Malformed(f"the stream stood still for {self.limits.idle:g} s") from None
+                    raise Malformed(f"the stream sent nothing for {self.limits.idle:g} s") from None
                 raise
             if not chunk:
                 if rest:
@@ -236,7 +236,7 @@ class Link:
                 if choice is not None and cut_at and (found := [s for s in cut_at if s in choice.text]):
                     choice.stopped_at = min(found, key=choice.text.index)
                     choice.finish = "stop"
-                    response.close()  # what would still come is not wanted, and the server hears so
+                    response.close()  # the rest is not wanted; closing tells the server to stop
                     return self._scrubbed(stream.reply())
         reply = stream.reply()
         if not stream.is_done and not all(choice.finish for choice in reply.choices):
@@ -244,14 +244,14 @@ class Link:
         return self._scrubbed(reply)
 
     def _scrubbed(self, reply: Reply) -> Reply:
-        """A streamed reply without the key, whose pieces may have come in events of their own."""
+        """A streamed reply without the key, which may have been split across events."""
         for choice in reply.choices:
             choice.text = self._secret.scrub_text(choice.text)
             choice.reasoning = choice.reasoning and self._secret.scrub_text(choice.reasoning)
         return reply
 
     async def _read(self, response: aiohttp.ClientResponse, most: int) -> bytes:
-        """The whole body, without the key. Raises `Malformed` where it is larger than `most` bytes, however packed."""
+        """The whole body, without the key. Raises `Malformed` if it is larger than `most` bytes."""
         length = response.content_length
         if length is not None and length <= most and "content-encoding" not in response.headers:
             return self._secret.scrub(await response.read())
@@ -265,11 +265,11 @@ class Link:
         return self._secret.scrub(b"".join(parts))
 
     def _failure(self, error: Exception) -> Exception:
-        """What an error on the way to or from a server means."""
+        """The failure that a client or network error stands for."""
         if isinstance(error, aiohttp.ClientSSLError):
             return Rejected(f"no secure connection: {self._words(error.os_error)}", 0)
         if isinstance(error, aiohttp.InvalidURL):
-            return Rejected("that is no URL", 0)
+            return Rejected("the URL is not valid", 0)
         if isinstance(error, aiohttp.ClientConnectorError):
             return Refused(f"cannot connect: {self._words(error.os_error)}")
         if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -285,6 +285,6 @@ class Link:
         return Broken(f"the connection broke: {self._words(error)}")
 
     def _words(self, error: BaseException) -> str:
-        """An error's own words, which may be the server's."""
+        """An error's message, scrubbed and shortened, since it may be the server's."""
         words = getattr(error, "message", None) or getattr(error, "strerror", None) or error
         return printable(self._secret.scrub_text(str(words)))[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""What OpenAI-compatible servers say, read with suspicion: replies, streams of events, usage, errors."""
+"""Defensive parsing of what OpenAI-compatible servers send: replies, event streams, usage, errors."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from mull.wire.body import printable, read_json, read_object, word
 from mull.wire.faults import Malformed
 
 REASONING = ("reasoning", "reasoning_content", "thinking")
-"""What servers call the thought that they tell apart from the text."""
+"""Names of the field in which servers return the thinking separately from the text."""
 
 
 MOST_TOKENS = 1 << 30
-"""A count above this is none."""
+"""A token count above this is invalid."""
 SLACK = 1 << 15
-"""Tokens that a server may add by itself to what it is given, such as a prompt of its own."""
+"""Tokens that a server may add to a request by itself, such as a system prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts of a request; `None` is not told."""
+    """Token counts of a request; `None`: not reported."""
 
     prompt: int | None = None
     output: int | None = None
@@ -30,7 +30,7 @@ class Usage:
     reasoning: int | None = None
 
     def within(self, prompt: int | None, output: int) -> Usage:
-        """The counts that can be true of so many tokens at most (`None`: of any); one that is far above is unknown."""
+        """These counts, with those far above the given maxima set to unknown (`prompt=None`: no maximum)."""
         is_prompt = prompt is None or (self.prompt or 0) <= prompt + SLACK
         if is_prompt and (self.output or 0) <= output + SLACK:
             return self
@@ -43,7 +43,7 @@ class Usage:
 
 @dataclass(slots=True)
 class ReplyChoice:
-    """One of a request's replies. `stopped_at` is the stop string that the server says it met."""
+    """One of a request's replies. `stopped_at` is the stop string that the server reports."""
 
     index: int
     text: str = ""
@@ -53,25 +53,25 @@ class ReplyChoice:
     logprobs: list[float] | None = None
     alternatives: list[tuple[tuple[str, float], ...]] | None = None
     tool_calls: dict[int, list[str]] = field(default_factory=dict)
-    """By place: identifier, name and arguments, as far as they have come."""
+    """By position: id, name and arguments, as far as received."""
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
-        """The tools that it calls, in order; a call without a name is none."""
+        """The tool calls of the reply, in order, without those that have no name."""
         rows = (self.tool_calls[place] for place in sorted(self.tool_calls))
         return tuple(ToolCall(*map(clean, row)) for row in rows if row[1])
 
 
 @dataclass(slots=True)
 class Reply:
-    """What came of a request: its choices, one for each index, and what they took."""
+    """The reply to a request: its choices, one per index, and their token usage."""
 
     choices: list[ReplyChoice] = field(default_factory=list)
     usage: Usage = Usage()
 
 
 def read_reply(raw: bytes) -> Reply:
-    """A whole reply. Raises `Malformed`; broken choices are left out, of two with one index the second."""
+    """Parses a whole reply. Raises `Malformed`. Leaves out broken choices and the later of two with the same index."""
     body = read_object(raw)
     if (error := body.get("error")) and not body.get("choices"):
         raise Malformed(f"the server answered with an error: {error_text(error) or 'no words'}")
@@ -107,7 +107,7 @@ def _choice(row: Mapping[str, Any], place: int) -> ReplyChoice | None:
 
 
 def _read_tool_calls(choice: ReplyChoice, told: Mapping[str, Any]) -> None:
-    """Adds the called tools of a message, or a piece of them from a stream; what makes no sense is left out."""
+    """Adds the tool calls of a message, or a chunk of them from a stream; leaves out malformed ones."""
     rows = told.get("tool_calls")
     if isinstance(told.get("function_call"), dict):
         rows = [{"function": told["function_call"]}]
@@ -123,7 +123,7 @@ def _read_tool_calls(choice: ReplyChoice, told: Mapping[str, Any]) -> None:
 
 
 def clean(text: str) -> str:
-    """A text that every database takes: lone halves of surrogate pairs and NUL become the replacement character."""
+    """The text in a form that every database accepts: lone surrogates and NUL become the replacement character."""
     if text.isascii():
         return text.replace("\0", "\ufffd") if "\0" in text else text
     return text.encode(errors="surrogatepass").decode(errors="replace").replace("\0", "\ufffd")
@@ -134,14 +134,12 @@ def _text(value: Any) -> str | None:
 
 
 def _stopped_at(row: Mapping[str, Any]) -> str | None:
-    """vLLM says `stop_reason`, SGLang `matched_stop`: the string, or a token's number."""
+    """The stop string of a choice: vLLM's `stop_reason` or SGLang's `matched_stop`, which may also be a token id."""
     return _text(row.get("stop_reason")) or _text(row.get("matched_stop"))
 
 
 def _read_logprobs(choice: ReplyChoice, told: Any) -> None:
-    """Adds a piece of log-probabilities in the form of chats or in that of completions; one that makes no sense is
-    left out.
-    """
+    """Adds log-probabilities in the format of chats or of completions; leaves out malformed ones."""
     try:
         if isinstance(told.get("content"), list):
             rows = told["content"]
@@ -164,7 +162,7 @@ def _read_logprobs(choice: ReplyChoice, told: Any) -> None:
 
 
 def read_usage(told: Any) -> Usage:
-    """Token counts, under the names of chats or those of responses; what is missing or no count is unknown."""
+    """Token counts, under the names of the chat or the responses API; missing or invalid counts are unknown."""
     if not isinstance(told, dict):
         return Usage()
     prompt = _count(told, "prompt_tokens", "input_tokens")
@@ -180,7 +178,7 @@ def read_usage(told: Any) -> Usage:
 
 
 def _details(told: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """The first of these parts that there is; empty where there is none."""
+    """The first of these objects that is present; empty if none is."""
     for name in names:
         if isinstance(part := told.get(name), dict):
             return part
@@ -188,7 +186,7 @@ def _details(told: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 
 
 def _count(told: Mapping[str, Any], *names: str) -> int | None:
-    """What stands under the first of these names that is there, where it is a count."""
+    """The value of the first of these names that is present; `None` if it is not a valid count."""
     for name in names:
         if name in told:
             value = told[name]
@@ -197,7 +195,7 @@ def _count(told: Mapping[str, Any], *names: str) -> int | None:
 
 
 class Stream:
-    """A reply that comes in events; feed it lines until `is_done`."""
+    """A reply streamed as events; feed it lines until `is_done`."""
 
     def __init__(self) -> None:
         self._choices: dict[int, ReplyChoice] = {}
@@ -205,7 +203,7 @@ class Stream:
         self.is_done = False
 
     def feed(self, line: bytes) -> ReplyChoice | None:
-        """Takes a line; returns the choice that it added to, if any. Raises `Malformed`."""
+        """Parses a line; returns the choice that it extended, if any. Raises `Malformed`."""
         line = line.strip()
         if not line.startswith(b"data:"):
             return None  # a comment, an event's name, or the empty line between events
@@ -243,14 +241,14 @@ class Stream:
         return choice
 
     def reply(self) -> Reply:
-        """What came so far."""
+        """The reply received so far."""
         for choice in self._choices.values():
             choice.text, choice.reasoning = clean(choice.text), choice.reasoning and clean(choice.reasoning)
         return Reply(list(self._choices.values()), self._usage)
 
 
 def error_text(told: Any) -> str:
-    """The words of an error, whatever form a server gives it, on one line; empty where it has none."""
+    """The message of an error in any server's format, on one line; empty if it has none."""
     for _ in range(4):
         if isinstance(told, dict):
             told = next((told[name] for name in ("message", "error", "detail", "msg") if told.get(name)), None)
@@ -262,7 +260,7 @@ def error_text(told: Any) -> str:
 
 
 def error_of(raw: bytes) -> tuple[str, str]:
-    """What a reply that is an error says: its words and its code, empty where it has none."""
+    """The message and the code of an error reply; empty where it has none."""
     begun = printable(raw[:200].decode(errors="replace"))
     try:
         body = read_json(raw)
@@ -293,9 +291,9 @@ def is_overflow(words: str, code: str) -> bool:
 
 
 def share(total: int, weights: Iterable[int], most: int) -> list[int]:
-    """`total` cut into whole parts in proportion to the weights (each at least 1), by largest remainder.
+    """Splits `total` into integers proportional to the weights (each at least 1), by largest remainder.
 
-    No part is more than `most` where that is possible: what is beyond goes to the others, the longest first.
+    No part exceeds `most` if that is possible: the excess goes to the others, the longest first.
     """
     sizes = [max(weight, 1) for weight in weights]
     whole = sum(sizes)

@@ -1,4 +1,4 @@
-"""The one place where an API key is taken out of what a server says."""
+"""Removes an API key from everything that a server sends."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from functools import cached_property
 
 HIDDEN = b"***"
 SHORTEST = 8
-"""Digits of base64 below which a text that looks like a part of an encoded key is taken for chance."""
+"""Shortest run of base64 digits that is treated as part of an encoded key; shorter ones may be coincidence."""
 _NAMES = {'"': "quot", "&": "amp", "'": "apos", "<": "lt", ">": "gt"}
 _ESCAPED = re.compile(rb"\\(?:u00|x)[3-7]|%(?:25)*[3-7][0-9a-fA-F]|&(?:amp;)*#")
-"""A letter or digit that is not written as itself. One of `_MARKS` is in it, which is found faster."""
+"""An escaped letter or digit. It always contains one of `_MARKS`, which are faster to search for."""
 _MARKS = (b"\\u00", b"\\x", b"%", b"&")
 
 
 class Secret:
-    """An API key, and how to hide it in every form in which a server may repeat it.
+    """Hides an API key in every form in which a server may repeat it.
 
-    These are the key as it is; with characters escaped as JSON (once or several times), URLs or HTML escape them; and
+    These are the key itself; the key with characters escaped as in JSON (once or several times), URLs or HTML; and
     base64 of a text that contains it. `None`: there is no key to hide.
     """
 
@@ -28,7 +28,7 @@ class Secret:
         self._encoded = _encodings(key) if key else []
 
     def scrub(self, raw: bytes) -> bytes:
-        """What a server said, without the key."""
+        """The bytes that a server sent, without the key."""
         if self._plain is None:
             return raw
         if self._plain.sign in raw or (any(mark in raw for mark in _MARKS) and _ESCAPED.search(raw)):
@@ -39,12 +39,12 @@ class Secret:
         return raw
 
     def scrub_text(self, text: str) -> str:
-        """The same of a text."""
+        """`scrub` for a string."""
         return text if self._plain is None else self.scrub(text.encode(errors="surrogatepass")).decode(errors="replace")
 
 
 class _Form:
-    """One way to write a key: `pattern` finds it, and where no letter is escaped the text has `sign` in it."""
+    """One form of a key: `pattern` finds it; a text in which no letter of it is escaped contains `sign`."""
 
     def __init__(self, text: str, written: Callable[[str], str]) -> None:
         self.sign = max(re.findall("[0-9A-Za-z]*", text), key=len).encode()
@@ -52,11 +52,11 @@ class _Form:
 
     @cached_property
     def pattern(self) -> re.Pattern[bytes]:
-        return re.compile("".join(map(self._written, self._text)).encode())  # slow, and needed only by a server's fault
+        return re.compile("".join(map(self._written, self._text)).encode())  # slow and rarely needed
 
 
 def _encodings(key: str) -> list[_Form]:
-    """Base64 of the key after 0, 1 and 2 other bytes, without the digits that also depend on what is around it."""
+    """Base64 of the key after 0, 1 and 2 other bytes, without the digits that depend on the surrounding bytes."""
     found = []
     for before in range(3):
         digits = base64.b64encode(b"\0" * before + key.encode()).decode()
@@ -67,7 +67,7 @@ def _encodings(key: str) -> list[_Form]:
 
 
 def _character(c: str) -> str:
-    """A regular expression of one character in all its forms."""
+    """A regular expression that matches one character in all its escaped forms."""
     code = f"{ord(c):02x}"
     digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in code)
     names = f"|{_NAMES[c]}" if c in _NAMES else ""
@@ -80,7 +80,7 @@ def _character(c: str) -> str:
 
 
 def _digit(c: str) -> str:
-    """A regular expression of one digit of base64, in the alphabet for URLs as well."""
+    """A regular expression that matches one base64 digit, also in the URL-safe alphabet."""
     if c not in "+/":
         return c
     return "(?:" + "|".join(map(_character, "+-" if c == "+" else "/_")) + ")"

@@ -1,4 +1,4 @@
-"""What is known of each kind of server. What is not in the table, the probe finds out; it also has the last word."""
+"""Known properties of each kind of server. The probe finds out the rest, and overrides this table."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Backend:
-    """A kind of server: how it is told by, and what it does in its own way.
+    """A kind of server: how to recognise it, and how it differs from others.
 
-    `owned_by` is what its list of models says, `version_path` where it tells its version, and `version_field`
-    under which name; `openapi` is a word in the title or a path in the description that it gives of itself at
-    `/openapi.json`. `plain` are fields without which it would not draw from the model itself: they switch off its
-    own filters. `continues` are the ways in which a partial reply may be continued, the best first, `keeps_stop`
-    the fields that leave a stop string in the text, `rejects` fields that it does not take, and `limits` the ways in
-    which a thought's length may be limited, and `biases` whether it names tokens by `ids`, which it tells at
-    `/tokenize`, or by `texts`.
+    `owned_by` are values of `owned_by` in its model list. `version_path` is the page that gives its version, under
+    `version_field`. `openapi` is a word in the title, or a path, of its `/openapi.json`. `plain` are request fields
+    that switch off its default sampling filters, so that it draws from the model itself. `continues` are ways to
+    continue a partial reply, the best first. `keeps_stop` are fields that leave a stop string in the text. `rejects`
+    are fields that it does not accept. `limits` are ways to limit reasoning tokens. `biases` is whether `logit_bias`
+    names tokens by `ids`, which `/tokenize` reports, or by `texts`.
     """
 
     name: str
@@ -38,16 +37,16 @@ CONTINUES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "trailing": ({}, {}),
     "prefix": ({}, {"prefix": True}),
 }
-"""A way to continue a partial reply in a chat: fields of the request, and fields of its last message."""
+"""Ways to continue a partial reply in a chat: fields of the request, and fields of its last message."""
 
 
 def thinking_fields(way: str, n: int) -> dict[str, Any]:
-    """The fields of a request that limit its thought to `n` tokens."""
+    """The request fields that limit thinking to `n` tokens."""
     ways: dict[str, dict[str, Any]] = {
-        "thinking_token_budget": {"thinking_token_budget": n},  # vLLM, where it was started with --reasoning-config
+        "thinking_token_budget": {"thinking_token_budget": n},  # vLLM started with --reasoning-config
         "thinking_budget_tokens": {"thinking_budget_tokens": n},  # llama.cpp
-        "thinking_budget": {"enable_thinking": True, "thinking_budget": n},  # Qwen's own service, and others like it
-        "chat_template_kwargs": {"chat_template_kwargs": {"thinking_budget": n}},  # SGLang, where the template minds it
+        "thinking_budget": {"enable_thinking": True, "thinking_budget": n},  # Qwen's own service and similar ones
+        "chat_template_kwargs": {"chat_template_kwargs": {"thinking_budget": n}},  # SGLang, if the template supports it
         "thinking": {"thinking": {"type": "enabled", "budget_tokens": n}},  # as Anthropic's
         "reasoning": {"reasoning": {"max_tokens": n}},  # OpenRouter
     }
@@ -108,7 +107,7 @@ BACKENDS = (
     Backend(
         "transformers",
         openapi="/load_model",
-        # Left alone it takes the likeliest token, whatever the temperature, where the model's own settings say so.
+        # By default it follows the model's own settings, which may mean greedy decoding at any temperature.
         plain={"generation_config": '{"do_sample": true, "top_k": 0}'},
         continues=("template",),
         rejects=frozenset({"n", "logprobs", "top_logprobs", "stream_options", "top_k"}),
@@ -116,9 +115,9 @@ BACKENDS = (
     Backend("openai", ("openai", "system"), continues=()),
     UNKNOWN,
 )
-"""In the order in which they are asked for their version, where nothing tells which one a server is."""
+"""In the order in which their version pages are tried if the kind of server is unknown."""
 
 
 def named(name: str) -> Backend:
-    """The backend of that name; `UNKNOWN` where there is none."""
+    """The backend of that name; `UNKNOWN` if there is none."""
     return next((backend for backend in BACKENDS if backend.name == name), UNKNOWN)

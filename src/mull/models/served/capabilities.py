@@ -1,4 +1,4 @@
-"""What a server was found to be able to do."""
+"""The capabilities of a server, as probed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from mull.types import Cost
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a server can do with a model, as it was found out.
+    """What a server can do with a model, as probed.
 
-    `n`: several independent replies to one request. `seed`: the same seed gives the same text (`None`: the model's
-    replies do not vary enough to tell), which has `seed_bits` bits at most. `varies`: replies differ at all.
-    `logprobs`: tells log-probabilities.
-    `stop`: what it does at a stop string: `told` (says which), `kept` (leaves it in the text), `dropped` (cuts it
-    off and does not say so) or `ignored`. `stream`, `stream_usage`: sends events, with token counts at their end.
-    `continues`: how a partial reply is continued (`None`: not at all, and `why` says why). `length` is what it
-    calls the most tokens of a reply, `rejects` are fields that it refuses, `overhead` tokens that it adds to a
-    short prompt at most. `biases`: how logits are added to, by `ids` of tokens that the server tells, or by `texts`
-    (`None`: not at all). `limits`: the field that limits a thought and is kept to (`None`: none was found), `ignores`
-    such fields that it takes and does not keep to. `cost` is what finding out took.
+    `n`: returns several independent replies to one request. `seed`: the same seed gives the same text (`None`: replies
+    do not vary enough to tell); a seed has at most `seed_bits` bits. `varies`: replies differ at all. `logprobs`:
+    returns log-probabilities.
+    `stop`: what it does at a stop string: `told` (reports which), `kept` (leaves it in the text), `dropped` (removes it
+    and does not report it) or `ignored`. `stream`, `stream_usage`: streams events, with token counts at the end.
+    `continues`: how to continue a partial reply (`None`: not possible; `why` is the reason). `length` is its name for
+    the maximum number of output tokens, `rejects` the fields that it refuses, `overhead` the most tokens that it adds
+    to a short prompt. `biases`: how `logit_bias` names tokens, by `ids` that the server reports or by `texts` (`None`:
+    no bias). `limits`: the field that limits thinking and is enforced (`None`: none found); `ignores`: such fields that
+    it accepts but does not enforce. `cost` is the cost of the probe.
     """
 
     backend: str = "unknown"

@@ -1,4 +1,4 @@
-"""Models as `mull.toml` or the command line names them."""
+"""Models configured in `mull.toml` or on the command line."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mull.types import Budget
 from mull.wire.endpoints import Limits
 
 PRICED_BY = {"usd": ("usd_per_mtok_in", "usd_per_mtok_out"), "flops": ("active_params",)}
-"""What a ceiling needs; for FLOPs an `architecture` does as well."""
+"""The fields that each ceiling needs; for FLOPs, `architecture` may replace them."""
 
 
 def configured(config: Config, name: str) -> OpenAIModel:
-    """The model of a table. Raises `FileFormatError` where what it says cannot be used."""
+    """The model of the table `[models.NAME]`. Raises `FileFormatError` if the table is not valid."""
     table = config.models[name]
     urls = (table.base_url,) if isinstance(table.base_url, str) else tuple(table.base_url)
     try:
         extra = json.dumps(table.extra_body, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise config.refuse(f"what is not JSON cannot be sent: {error}", "models", name, "extra_body") from error
+        raise config.refuse(f"it cannot be sent as JSON: {error}", "models", name, "extra_body") from error
     try:
         deployment = Deployment(name, urls, table.model or name, table.api, table.api_key_env, extra=extra)
     except UsageError as error:
@@ -54,7 +54,7 @@ def _architecture(config: Config, name: str) -> Architecture | None:
     if told is None:
         return None
     if config.models[name].active_params is not None:
-        raise config.refuse("active_params and architecture: one of them is needed", "models", name, "architecture")
+        raise config.refuse("give active_params or architecture, not both", "models", name, "architecture")
     try:
         if isinstance(told, dict):
             return read_architecture(told)
@@ -79,7 +79,7 @@ def _template(config: Config, name: str) -> ChatTemplate | None:
 
 
 def check_priced(config: Config, name: str, budget: Budget) -> None:
-    """Refuses a ceiling on what the table gives no price of. Raises `FileFormatError` naming field and line."""
+    """Raises `FileFormatError`, naming field and line, for a ceiling on something the table gives no price for."""
     for ceiling, names in PRICED_BY.items():
         missing = [field for field in names if getattr(config.models[name], field) is None]
         if ceiling == "flops" and config.models[name].architecture is not None:
@@ -92,12 +92,12 @@ def check_priced(config: Config, name: str, budget: Budget) -> None:
 
 
 def at_url(url: str, served: str, api_key_env: str | None) -> OpenAIModel:
-    """A model at a URL, with nothing else known of it."""
+    """A model at a URL, without further configuration."""
     return OpenAIModel(Deployment(served, (url,), served, api_key_env=api_key_env))
 
 
 async def only_model(url: str, api_key_env: str | None) -> str:
-    """The model of a server that has one. Raises `UsageError` where it has several, or none."""
+    """The only model of a server. Raises `UsageError` if it has several or none."""
     from mull.models.served.hello import models_at
     from mull.models.served.opened import opened
 

@@ -1,4 +1,4 @@
-"""Where and how a model is served: a value that knows nothing of drawing."""
+"""Where and how a model is served."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from mull.wire.address import clean_url, read_key
 from mull.wire.endpoints import Limits
 
 TOOL_MESSAGES = 32
-"""As many messages' worth of a template's own tokens a tool may take: what tells a model how to call it is long."""
+"""Template tokens allowed per tool, in units of one message: instructions for calling a tool are long."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A model behind one or several OpenAI-compatible endpoints (`urls`, which end in `/v1` as a rule).
+    """A model behind one or several OpenAI-compatible endpoints (`urls`, which usually end in `/v1`).
 
-    `served` is the server's name for it. `most_n` draws at most share a request where the server can (`use_n`): their
-    prompt is paid for once, and they have no seed of their own. `stream`: `None` streams where that lets a reply be
-    stopped early. `extra` is a JSON object whose fields go into every request. Draws are banked under `bank_as`, so
-    that a server may move. The key is read from the environment variable `api_key_env` when it is needed.
+    `served` is the server's name for the model. If `use_n` is set and the server supports it, up to `most_n` draws
+    share a request: their prompt is paid for once, and they have no seeds of their own. `stream=None` streams only
+    if that lets a reply be stopped early. `extra` is a JSON object whose fields are added to every request. Draws are
+    banked under `bank_as`, so that the server may move. The key is read from the environment variable `api_key_env`
+    when needed.
     """
 
     name: str
@@ -70,14 +71,14 @@ class Deployment:
         return read_key(self.name, self.api_key_env)
 
     def quote(self, prompt: Prompt, params: Params, can: Capabilities | None) -> Cost:
-        """The most that a draw can cost, by what the server was found to add to a prompt."""
+        """The most that a draw can cost, including the tokens that the server was found to add to a prompt."""
         return self.price.cost(bound(prompt, can), params.max_tokens)
 
 
 def bound(prompt: Prompt, can: Capabilities | None) -> int | None:
-    """The most tokens that a prompt can have: one for each byte, and what chat templates add to each message.
+    """An upper bound on a prompt's tokens: one per byte, plus what chat templates add to each message.
 
-    `None` where there are images or files, which servers count as they like.
+    `None` if the prompt has images or files, whose token counts depend on the server.
     """
     if any(not isinstance(p, TextPart) for m in prompt.messages if not isinstance(m.content, str) for p in m.content):
         return None

@@ -1,4 +1,4 @@
-"""Draws from a server: each request is repeated until its draws are made or given up, and every attempt is counted."""
+"""Draws from a server: each request is retried until its draws are made or given up, and every attempt is booked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mull.wire.retries import Attempts
 ENDED = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_string"}
 CUT = {"length", "max_tokens", "max_output_tokens"}
 REFUSED_BY_MODEL = {
-    "content_filter": "the server's content filter held the reply back",
+    "content_filter": "the server's content filter blocked the reply",
 }
 CALLED = {"tool_calls", "function_call", "tool_use"}
 
@@ -50,7 +50,7 @@ class Batch:
         self._retries = 0
 
     async def run(self) -> None:
-        """Makes the draws. Raises `ModelError` where no endpoint can be used any more."""
+        """Makes the draws. Raises `ModelError` once no endpoint can be used."""
         pool = self._link.pool
         attempts = Attempts(self._link.limits, len(pool.endpoints))
         endpoint: Endpoint | None = None
@@ -90,7 +90,7 @@ class Batch:
                     return
                 pause = wait
                 if not self._may_retry():
-                    self._give_up(f"{why}; no ceiling leaves room to try again")
+                    self._give_up(f"{why}; the budget leaves no room to try again")
                     return
             self._retries += 1
             await attempts.wait(pause)
@@ -129,10 +129,10 @@ class Batch:
         return why
 
     def _costs(self, choices: Sequence[ReplyChoice | None], usage: Usage) -> list[Cost]:
-        """Each reply's share of what its request took.
+        """Each reply's share of the cost of its request.
 
-        The prompt is computed once and counted with the first. Of the output each has as many tokens as were told
-        with it, or where only the sum was told a part in proportion to its length, of `max_tokens` at most.
+        The prompt is computed once and charged to the first reply. Each reply is charged its own output tokens if the
+        server reports them, otherwise a part of the total in proportion to its length, of `max_tokens` at most.
         """
         n = len(choices)
         if n == 1:
@@ -150,7 +150,7 @@ class Batch:
         return [self._deployment.price.cost(*parts) for parts in zip(prompts, outputs, cached, strict=True)]
 
     def _refusal(self, choice: ReplyChoice) -> str | None:
-        """Why a reply is none however often it is asked for; `None` where it may be used."""
+        """Why a reply can never be used, so that a retry is pointless; `None`: it may be usable."""
         if choice.finish in REFUSED_BY_MODEL:
             return REFUSED_BY_MODEL[choice.finish]
         if choice.finish in CALLED and not self._prompt.tools:
@@ -158,19 +158,19 @@ class Batch:
         return None
 
     def _fault(self, choice: ReplyChoice) -> str | None:
-        """Why a reply cannot be used, if it cannot."""
+        """Why a reply cannot be used and is to be retried; `None`: it can be used."""
         finish = choice.finish
         if finish is None:
             return "the reply does not say why it ended: it may have been cut short"
         if choice.calls and self._prompt.tools:
             return None
         if finish not in ENDED and finish not in CUT:
-            return f"the reply ended for a reason that is not known: {finish[:40]!r}"
+            return f"the reply has an unknown finish_reason: {finish[:40]!r}"
         if choice.text if self._prompt.prefix else choice.text.strip():
             return None
         if finish in CUT:
             return None if choice.reasoning else "the reply is empty"
-        # Going on from a whole reply adds nothing, and a stop string may be the first thing that comes.
+        # Continuing a complete reply adds nothing, and a stop string may come first.
         may_be_empty = self._prompt.prefix or choice.text or choice.stopped_at in self._params.stop
         return None if may_be_empty else "the reply is empty"
 
@@ -184,8 +184,8 @@ class Batch:
             if found := [at for s in stops if (at := text.find(s)) >= 0]:
                 text, finish = text[: min(found)], Finish.STOP_STRING
             elif finish is Finish.STOP and (choice.stopped_at in stops or self._asked.stop == "dropped"):
-                # Where the server does not tell, a stop string is taken to have come: who goes on from the end of a
-                # whole reply is told so by the next draw, who stops before the end is not.
+                # If the server does not report it, assume a stop string: a search that continues a reply that was
+                # complete learns so from its next draw, while one that ends too early never would.
                 finish = Finish.STOP_STRING
         return Sample(
             self._prompt, text, finish, self._with_waste(draw, cost), draw.number,
@@ -224,5 +224,5 @@ class Batch:
         self._left = []
 
     def lost(self) -> list[Cost]:
-        """Cost of the draws that were begun and not delivered."""
+        """The costs of the draws that were begun and not delivered."""
         return [self._with_waste(draw, Cost(calls=1)) for draw in self._left if draw.number in self._wasted]

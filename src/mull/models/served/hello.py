@@ -1,4 +1,4 @@
-"""First contact with a server: is it up, does it have the model, what kind is it; probed once for each version."""
+"""First contact with a server: checks that it is up and has the model, and probes each version of it once."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from mull.wire.link import Link
 from mull.wire.retries import Attempts
 
 MOST_CALLS, MOST_TOKENS = 42, 24
-"""Requests that finding out takes at most, and tokens of each."""
+"""The most requests of a probe, and the most tokens of each."""
 N_HELLOS = 3
 
 
 async def greet(here: Opened, purse: Purse | None) -> Capabilities:
     """Checks that the server is up and has the model, and probes it unless its capabilities are known.
 
-    Raises `UsageError` if it is no OpenAI-compatible server or lacks the model, `ModelError` if it cannot be reached.
-    If no ceiling leaves room for the probe, this process assumes the least and saves nothing.
+    Raises `UsageError` if it is not OpenAI-compatible or lacks the model, `ModelError` if it cannot be reached. If the
+    ceilings leave no room for the probe, this process assumes the fewest capabilities and saves nothing.
     """
     async with here.lock:
         if here.can is not None:
@@ -38,7 +38,7 @@ async def greet(here: Opened, purse: Purse | None) -> Capabilities:
         if can is None or (can.backend, can.version) != (seen.backend, seen.version):
             quote = replace(deployment.price.cost(MOST_CALLS * 100, MOST_CALLS * MOST_TOKENS), calls=MOST_CALLS)
             if purse is not None and not purse.hold(quote):
-                why = "no ceiling left room to find out; mull list models --probe does"
+                why = "the budget left no room to probe the server; run mull list models --probe"
                 here.can = replace(seen, why=why)
                 return here.can
             prober = Prober(deployment, here.link, seen)
@@ -53,7 +53,7 @@ async def greet(here: Opened, purse: Purse | None) -> Capabilities:
 
 
 async def look(deployment: Deployment, link: Link) -> Capabilities:
-    """Kind, version and chat template of a server, as it tells them at no cost. Raises as `greet` does."""
+    """Kind, version and chat template of a server, as it reports them at no cost. Raises as `greet` does."""
     seen: Capabilities | None = None
     reasons = []
     for endpoint in link.pool.endpoints:
@@ -78,7 +78,7 @@ async def look(deployment: Deployment, link: Link) -> Capabilities:
 
 
 async def _get(link: Link, url: str) -> tuple[int, bytes]:
-    """Status and body of a page, requested `N_HELLOS` times at most. Raises `Refused` or `Rejected`."""
+    """Status and body of a page, requested at most `N_HELLOS` times. Raises `Refused` or `Rejected`."""
     attempts = Attempts(replace(link.limits, retries=N_HELLOS - 1), 1)
     while True:
         try:
@@ -97,14 +97,14 @@ async def _get(link: Link, url: str) -> tuple[int, bytes]:
 
 
 async def _hello(deployment: Deployment, link: Link, url: str) -> Capabilities:
-    """Of one endpoint. Raises `UsageError`, `Refused` or `Rejected`."""
+    """`look` at one endpoint. Raises `UsageError`, `Refused` or `Rejected`."""
     rows = await _listed(link, url)
     check_model(deployment, _ids(rows))
     return await _kind(deployment, link, url, rows)
 
 
 async def models_at(deployment: Deployment, link: Link) -> list[str]:
-    """What the first endpoint lists. Raises `UsageError` or `ModelError`."""
+    """The models that the first endpoint lists. Raises `UsageError` or `ModelError`."""
     try:
         return _ids(await _listed(link, deployment.urls[0]))
     except (Refused, Rejected) as error:
@@ -116,29 +116,29 @@ def _ids(rows: list[dict[str, Any]]) -> list[str]:
 
 
 async def _listed(link: Link, url: str) -> list[dict[str, Any]]:
-    """The models that an endpoint lists; none where it has no such list. Raises `UsageError`, `Refused`, `Rejected`."""
+    """The models that an endpoint lists; empty if it has no list. Raises `UsageError`, `Refused` or `Rejected`."""
     status, raw = await _get(link, url + "/models")
     if status in (401, 403):
         raise Rejected(link.about_key(status, raw), status)
     if 300 <= status < 400:
-        raise Rejected("it redirects to another place, which is not followed: set base_url to where it leads", status)
+        raise Rejected("it redirects, which is not followed: set base_url to the new address", status)
     if status == 200:
         try:
             listed = read_object(raw).get("data")
         except Malformed:
             listed = None
         if not isinstance(listed, list):
-            if not raw:  # a list that is broken says nothing of the rest
+            if not raw:  # an empty body does not mean that the rest of the API is missing
                 return []
             raise UsageError(await _no_server(link, url))
         return [row for row in listed if isinstance(row, dict)]
     if status == 404 and not url.endswith("/v1") and (await _get(link, url + "/v1/models"))[0] == 200:
         raise UsageError(await _no_server(link, url))
-    return []  # not every server has such a list
+    return []  # not every server lists its models
 
 
 def check_model(deployment: Deployment, ids: list[str]) -> None:
-    """Refuses a model that a server does not list, where it lists any. Raises `UsageError`."""
+    """Raises `UsageError` for a model that is not in a server's list, unless the list is empty."""
     if not ids or deployment.served in ids or f"{deployment.served}:latest" in ids:
         return
     shown = ", ".join(name[:60] for name in ids[:20]) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
@@ -159,7 +159,7 @@ async def _no_server(link: Link, url: str) -> str:
 
 
 async def _kind(deployment: Deployment, link: Link, url: str, rows: list[dict[str, Any]]) -> Capabilities:
-    """The kind of server, by what it says of its models, or by the pages that only such a server has."""
+    """The kind of a server, recognised by the owners of its models or by pages that only such a server has."""
     owners = {word(row.get("owned_by")) for row in rows}
     root = url.removesuffix("/v1")
     by_owner = next((b for b in backends.BACKENDS if owners & set(b.owned_by)), None)
@@ -186,7 +186,7 @@ def _seen(backend: backends.Backend, version: str, told: template.ChatTemplate |
 
 
 async def _page(link: Link, url: str) -> dict[str, Any]:
-    """A page of a server that says what it is; empty where it has none."""
+    """A page on which a server describes itself; empty if it has none."""
     try:
         status, raw = await _get(link, url)
         return read_object(raw) if status == 200 else {}

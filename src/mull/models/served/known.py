@@ -1,4 +1,4 @@
-"""What was found out of servers, kept on disk: one file for each model on one server."""
+"""Probed capabilities, saved on disk: one file per model and server."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mull.models.served.template import ChatTemplate
 from mull.types import Cost
 
 FORM = 2
-"""Of the files; one of another form is as if it were not there."""
+"""Version of the file format; files of another version are ignored."""
 
 _known: dict[Path, Capabilities | None] = {}
 
 
 def folder() -> Path:
-    """The folder of these files: beside the bank's file, or in the user's data folder."""
+    """The folder of saved capabilities: beside the bank's file, or in the user's data folder."""
     bank = os.environ.get("MULL_BANK", "")
     if bank and "://" not in bank:
         return Path(bank).parent / "probes"
@@ -41,7 +41,7 @@ def place(deployment: Deployment) -> Path:
 
 
 def known(deployment: Deployment) -> Capabilities | None:
-    """What this process or an earlier one found out; `None`: nothing yet."""
+    """The saved capabilities; `None`: not probed yet."""
     path = place(deployment)
     if path not in _known:
         _known[path] = _load(path)
@@ -66,11 +66,11 @@ def _load(path: Path) -> Capabilities | None:
             }
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None  # it is found out again
+        return None  # it is probed again
 
 
 def save(deployment: Deployment, can: Capabilities) -> None:
-    """Saves capabilities. If the disk refuses, they are kept for this process only."""
+    """Saves capabilities; keeps them for this process only if the file cannot be written."""
     path = place(deployment)
     _known[path] = can
     row = {"form": FORM, "url": deployment.urls[0], "model": deployment.served, **asdict(can)}
@@ -84,7 +84,7 @@ def save(deployment: Deployment, can: Capabilities) -> None:
 
 
 def forget(deployment: Deployment) -> None:
-    """Deletes what is known of a deployment, so that the next use probes it again."""
+    """Deletes the saved capabilities of a deployment, so that the next use probes it again."""
     path = place(deployment)
     _known[path] = None
     path.unlink(missing_ok=True)

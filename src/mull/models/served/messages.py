@@ -1,4 +1,4 @@
-"""A conversation, its tools and the form of its reply, as chat requests hold them."""
+"""Conversations, tools and response formats, as fields of chat requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def fields(prompt: Prompt, params: Params) -> dict[str, Any]:
-    """The fields of a request for tools, for the form of the reply and for effort; none where none is asked for."""
+    """The request fields for tools, response format and reasoning effort; only those that are set."""
     body: dict[str, Any] = {}
     if prompt.tools:
         body["tools"] = [

@@ -1,4 +1,4 @@
-"""Any model behind an OpenAI-compatible server."""
+"""Models behind an OpenAI-compatible server."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mull.models.served.deployment import Deployment
 from mull.models.served.known import known
 from mull.types import Cost, Draw, Params, Prompt, Purse, Sample
 
-UNKNOWN = "nobody has looked yet what its server can do: mull list models --probe, or await model.prepare()"
+UNKNOWN = "it is not known yet what its server can do: run mull list models --probe, or await model.prepare()"
 
 
 @dataclass(frozen=True)
 class OpenAIModel:
-    """The model of a deployment, to draw from."""
+    """The model of a deployment."""
 
     deployment: Deployment
 
@@ -30,33 +30,33 @@ class OpenAIModel:
 
     @property
     def capabilities(self) -> Capabilities | None:
-        """What the server can do, as it was found out; `None` while nobody has looked."""
+        """What the server can do; `None`: not probed yet."""
         return known(self.deployment)
 
     def refuses(self, prompt: Prompt, params: Params) -> str | None:
-        """Why the server was found not to do this; `prepare` finds out."""
+        """Why the server cannot serve this request, according to the probe that `prepare` runs."""
         can = self.capabilities
         is_completions = self.deployment.api == "completions"
         continues = is_completions or (can or Capabilities()).continues is not None
         if not prompt.is_plain and is_completions:
-            return 'takes nothing but text, for it is asked for plain completions: set api = "chat"'
+            return 'accepts only text, because it uses the completions API: set api = "chat"'
         if prompt.prefix and not continues:
             return f"cannot continue a partial reply: {UNKNOWN if can is None else can.why}"
         if prompt.prefix and not prompt.is_plain and can is not None and can.continues == "template":
-            return "continues a partial reply only where all before it is text"
+            return "continues a partial reply only after plain text"
         if params.logit_bias and (can is None or can.biases is None):
-            why = "its server ignores logit_bias, or tells no token's number (POST /tokenize)"
-            return f"takes no logit bias: {UNKNOWN if can is None else why}"
+            why = "its server ignores logit_bias, or does not report token ids (POST /tokenize)"
+            return f"does not support a logit bias: {UNKNOWN if can is None else why}"
         if params.thinking_tokens is not None and (can is None or can.limits is None):
-            return f"keeps no thinking budget of its own: {UNKNOWN if can is None else _no_limit(can, continues)}"
+            return f"has no thinking budget of its own: {UNKNOWN if can is None else _no_limit(can, continues)}"
         return None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
-        """The most that a draw can cost; a prompt has no more tokens than bytes, and what its template adds."""
+        """The most that a draw can cost; a prompt has at most one token per byte, plus what its template adds."""
         return self.deployment.quote(prompt, params, self.capabilities)
 
     async def prepare(self, purse: Purse | None = None) -> None:
-        """Finds out what the server can do, unless that was found out before. Raises `ModelError` or `UsageError`."""
+        """Probes the server, unless its capabilities are known. Raises `ModelError` or `UsageError`."""
         from mull.models.served.hello import greet
         from mull.models.served.opened import opened
 
@@ -66,7 +66,7 @@ class OpenAIModel:
     async def sample(
         self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
-        # What needs an HTTP client is imported where there is something to draw: a bank may have it all.
+        # Import the HTTP client only when there is something to draw: the bank may hold every draw.
         from mull.models.served.drawing import Batch
         from mull.models.served.hello import greet
         from mull.models.served.opened import opened
@@ -95,7 +95,7 @@ class OpenAIModel:
             for batch in todo:
                 await batch.run()
 
-        # No more than can be under way: whoever stands in line costs time.
+        # No more workers than can be active at once: waiting ones only cost time.
         n_workers = min(len(batches), deployment.limits.concurrency * len(deployment.urls))
         tasks = [asyncio.create_task(work()) for _ in range(n_workers)]
         for task in tasks:
@@ -120,15 +120,15 @@ class OpenAIModel:
 
 
 def _taken(arrived: asyncio.Queue[Sample | BaseException]) -> Iterator[Sample]:
-    """The draws that lie in a queue."""
+    """Removes the draws that wait in a queue."""
     while not arrived.empty():
         if isinstance(item := arrived.get_nowait(), Sample):
             yield item
 
 
 def _no_limit(can: Capabilities, continues: bool) -> str:
-    """Why the server keeps no thinking budget, and what would help."""
-    remedy = "use force:at_most=..." if continues else "name a field that it keeps to in extra_body"
+    """Why the server has no thinking budget, and a remedy."""
+    remedy = "use force:at_most=..." if continues else "set a field that its server enforces in extra_body"
     if can.ignores:
-        return f"its server takes {', '.join(can.ignores)} and thinks as long as without; {remedy}"
-    return f"no field was found that limits its thought, if it thinks at all; {remedy}"
+        return f"its server accepts {', '.join(can.ignores)} but does not think less; {remedy}"
+    return f"no field was found that limits its thinking, if it thinks at all; {remedy}"

@@ -1,4 +1,4 @@
-"""A deployment in use: the connections of one event loop to its servers, and what was found out over them."""
+"""A deployment in use: the connections of one event loop to its servers, and their capabilities."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mull.wire.link import Link
 class Opened:
     """A deployment and the link to its servers.
 
-    `can` is what the servers can do (`None`: not found out yet), `token_ids` the first token of each text that was
-    asked for. `lock` is held while finding out, so that it is done once.
+    `can` is what the servers can do (`None`: not probed yet); `token_ids` caches the id of each text's first token.
+    `lock` is held during the probe, so that it runs once.
     """
 
     def __init__(self, deployment: Deployment) -> None:
@@ -29,5 +29,5 @@ class Opened:
 
 
 async def opened(deployment: Deployment) -> Opened:
-    """What this event loop has open of a deployment. Raises `UsageError` if there is no key to be read."""
+    """This event loop's connections to a deployment. Raises `UsageError` if the API key cannot be read."""
     return await kept(deployment, lambda: Opened(deployment))

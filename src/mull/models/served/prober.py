@@ -1,7 +1,8 @@
-"""The probe itself: short questions whose answers tell what a server can do, whatever its model knows.
+"""The probe: short questions that reveal what a server can do, whatever its model knows.
 
-A greedy reply is known, so that a part of it can be given as begun: who then says the rest can continue, who
-begins anew or says something else cannot. Nothing here depends on the model understanding the question.
+Once a greedy reply is known, the probe sends the first part of it as a partial reply: a server that returns the rest
+can continue, one that begins anew or returns anything else cannot. Nothing depends on the model understanding the
+question.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ QUESTIONS = (
     "Say the letters of the alphabet in order, separated by spaces.",
     "a:7;b:a*6;c:b-5;c?",
 )
-"""The last one is for models whose vocabulary is small."""
+"""The last one is for models with a small vocabulary."""
 TOKENS = 24
 SHORTEST = 6
-"""Characters that a reply needs, to be cut in two."""
+"""The fewest characters of a reply that can be cut in two."""
 SHORT_THOUGHT, SLACK = 4, 4
-"""Tokens to which a thought is to be limited, and how many more its end may take."""
+"""The limit on thinking tokens to try, and how many tokens more the end of the thinking may take."""
 OTHER_SEEDS = (11, 12, 13)
 
 
@@ -47,7 +48,7 @@ class Prober:
         self._deployment, self._link, self._can = deployment, link, seen
         self._costs: list[Cost] = []
         self._thought: tuple[Prompt, float] | None = None
-        """A question over which it thought, and for how many tokens."""
+        """A question that made the model think, and its number of thinking tokens."""
 
     @property
     def cost(self) -> Cost:
@@ -72,7 +73,7 @@ class Prober:
         fields: Mapping[str, Any] | None = None, can: Capabilities | None = None, stream: bool = False,
     ) -> Reply:  # fmt: skip
         """One short reply. Raises `Rejected`, or `ModelError` if the server cannot be used."""
-        # Whole replies are asked for, however draws are to come: `_find_stream` alone looks at streams.
+        # Request whole replies, whatever the deployment's setting: only `_find_stream` tests streams.
         asked = ask(
             replace(self._deployment, stream=False), prompt, Params(temperature, TOKENS, stop), can or self._can
         )
@@ -120,7 +121,7 @@ class Prober:
             return None
 
     async def _first(self) -> tuple[Prompt, ReplyChoice]:
-        """A question with a greedy reply that is long enough to be cut; what the server rejects is left out."""
+        """A question and its greedy reply, long enough to be cut; finds the fields that the server rejects."""
         best = Prompt.user(QUESTIONS[0]), ReplyChoice(0)
         for text in QUESTIONS:
             prompt = Prompt.user(text)
@@ -135,7 +136,7 @@ class Prober:
         return best
 
     async def _plain(self, prompt: Prompt) -> Reply:
-        """A reply to a plain question, with the fields left out that the server complains of."""
+        """A reply to a plain question, without the fields that the server rejects."""
         extra = backends.named(self._can.backend).plain
         said = ""
         for _ in range(len(extra) + 2):
@@ -155,7 +156,7 @@ class Prober:
         raise ModelError(f"{self._deployment.name}: {self._deployment.urls[0]} rejects a plain question: {said}")
 
     async def _find_seed(self, question: Prompt) -> None:
-        """Twice the same seed, then others: the first two are alike and some other is not."""
+        """Tests one seed twice and then others: the first two replies must be equal, and another must differ."""
         for bits in (53, 31):
             fields = {"seed": (1 << bits) - 9}
             reply = await self._tries(question, temperature=1.0, fields=fields)
@@ -172,13 +173,13 @@ class Prober:
         self._can = replace(self._can, seed=is_same and (True if varies else None), seed_bits=bits, varies=varies)
 
     async def _find_variety(self, question: Prompt) -> None:
-        """Whether replies differ at all, at a high temperature if need be: a server may not sample."""
+        """Tests whether replies differ at all, if need be at a high temperature: a server may not sample."""
         if not self._can.varies:
             texts = {_said(await self._tries(question, temperature=2.0)) for _ in range(3)}
             self._can = replace(self._can, varies=len(texts) > 1)
 
     async def _find_n(self, question: Prompt) -> None:
-        """Two replies to one request, and not one reply twice where two requests give two."""
+        """Tests for several replies to one request, which must not be copies if separate requests differ."""
         if "n" in self._can.rejects:
             return
         for n in (2, 4):
@@ -211,7 +212,7 @@ class Prober:
                 return
 
     async def _find_bias(self, question: Prompt, text: str) -> None:
-        """The first word of a greedy reply made all but impossible: does the reply begin with another?"""
+        """Tests whether a strong negative bias on the first word of a greedy reply makes it begin differently."""
         words = text.split()
         if not words or "logit_bias" in self._can.rejects:
             return
@@ -228,7 +229,7 @@ class Prober:
             self._can = replace(self._can, biases=way)
 
     async def _find_limit(self) -> None:
-        """Where it thinks: does a field that should make it think less do so?"""
+        """Tests whether a field that should limit thinking does so, if the model thinks."""
         if self._thought is None or self._deployment.api != "chat":
             return
         question, n_free = self._thought
@@ -246,7 +247,7 @@ class Prober:
         self._can = replace(self._can, ignores=tuple(ignores))
 
     async def _find_stop(self, question: Prompt, text: str) -> None:
-        """A piece from the middle of a greedy reply as a stop string: is the text cut there, and is it said?"""
+        """Tests a substring of a greedy reply as stop string: is the text cut there, and is that reported?"""
         stop = _piece(text)
         if stop is None:
             return
@@ -259,7 +260,7 @@ class Prober:
         if choice.text.endswith(stop):
             found = "kept"
         elif stop in choice.text:
-            # Its last token may go on a little after the stop string.
+            # The last token may extend a little beyond the stop string.
             found = "kept" if len(choice.text) < len(text) else "ignored"
         elif choice.stopped_at == stop:
             found = "told"
@@ -270,7 +271,7 @@ class Prober:
         self._can = replace(self._can, stop=found)
 
     async def _find_continuation(self, question: Prompt, greedy: ReplyChoice) -> None:
-        """Each way to continue that is worth trying, until one goes on where the greedy reply was cut."""
+        """Tries the backend's ways to continue, until one continues where the greedy reply was cut."""
         if self._deployment.api == "completions":
             self._can = replace(self._can, continues="trailing")
             return
@@ -284,14 +285,14 @@ class Prober:
             if reason is None:
                 return
             reasons.append(reason)
-        why = "; ".join(dict.fromkeys(reasons)) or f"{backend.name} has no way to"
+        why = "; ".join(dict.fromkeys(reasons)) or f"{backend.name} has no way to continue one"
         if self._can.template is None and "template" in backend.continues:
             why += "; give chat_template (a file) in mull.toml, and mull renders it for plain completions"
         self._can = replace(self._can, continues=None, why=why)
 
     async def _try_template(self, question: Prompt, greedy: ReplyChoice) -> str | None:
         if self._can.template is None:
-            return "the server does not tell its chat template"
+            return "the server does not report its chat template"
         reasons = []
         for has_bos in (True, False):
             can = replace(self._can, continues="template", has_bos=has_bos)
@@ -312,23 +313,23 @@ class Prober:
         return reasons[0]
 
     async def _try_rendered(self, question: Prompt, can: Capabilities) -> str | None:
-        """The same where the chat hides what was said, as the thoughts of a reasoning model.
+        """`_try_way` if the chat hides part of the reply, such as the thinking of a reasoning model.
 
-        Nothing of a chat's reply can be given as begun. The rendered prompt has the right form if it has as many
-        tokens as the chat's had, and its own greedy reply must go on where it is cut.
+        No part of the chat's reply can then serve as a partial reply. The rendered prompt must have as many tokens as
+        the chat's, and its own greedy reply must continue where it is cut.
         """
         assert can.template is not None  # it is what is tried
         text = can.template.render(question)
         reply = await self._tries(question, raw=text if can.has_bos else can.template.without_bos(text))
         if reply is None:
-            return "the server takes no plain completions"
+            return "the server does not support plain completions"
         in_chat = await self._say(question)
         if reply.usage.prompt != in_chat.usage.prompt:
-            return "the server puts prompts into another form than its chat template says"
+            return "the server formats prompts differently from its chat template"
         return await self._try_way(question, _only(reply), can)
 
     async def _try_way(self, question: Prompt, greedy: ReplyChoice, can: Capabilities) -> str | None:
-        """Why this way does not work; `None` where it does."""
+        """Why this way does not work; `None`: it works."""
         cuts = _cuts(greedy.text)
         if not cuts:
             return "its replies to the probe were too short to tell"
@@ -339,7 +340,7 @@ class Prober:
             if _goes_on(_text(reply), greedy.text, cut):
                 self._can = can
                 return None
-        return f"the server begins its reply anew or strays from it ({can.continues})"
+        return f"the server starts a new reply instead of continuing ({can.continues})"
 
 
 def _only(reply: Reply | None) -> ReplyChoice:
@@ -355,12 +356,12 @@ def _both(choice: ReplyChoice) -> str:
 
 
 def _said(reply: Reply | None) -> str:
-    """The text and the thought before it."""
+    """The thinking and the text of a reply."""
     return _both(_only(reply))
 
 
 def _thought_tokens(reply: Reply) -> float:
-    """For how many tokens a reply thought, as the server tells, or by the thought's share of all that was said."""
+    """The thinking tokens of a reply, as the server reports them, or estimated from the share of characters."""
     if reply.usage.reasoning:
         return reply.usage.reasoning
     choice = _only(reply)
@@ -372,9 +373,9 @@ def _thought_tokens(reply: Reply) -> float:
 
 
 def _cuts(text: str) -> list[int]:
-    """Two places at which a greedy reply can be cut so that its rest tells going on from beginning anew.
+    """Two positions at which to cut a greedy reply, so that its rest differs from its beginning.
 
-    Before a space if there is one, for that is where most tokens begin.
+    Prefers positions before a space, where most tokens begin.
     """
     places = range(max(len(text) // 4, 2), len(text) - 2)
     fit = [i for i in places if not text.startswith(text[i:].lstrip()[:8]) and not text[i - 1].isspace()]
@@ -383,14 +384,14 @@ def _cuts(text: str) -> list[int]:
 
 
 def _goes_on(said: str, greedy: str, cut: int) -> bool:
-    """Whether what was said goes on where the greedy reply was cut; it may go further than that did."""
+    """Whether a reply continues where the greedy reply was cut; it may be longer than the greedy reply."""
     rest = greedy[cut:]
     n = min(len(said), len(rest))
     return n >= min(3, len(rest)) and said[:n] == rest[:n]
 
 
 def _piece(text: str) -> str | None:
-    """A piece of a greedy reply that comes up in it for the first time in its middle."""
+    """A substring of a greedy reply whose first occurrence is in the middle."""
     for i in range(len(text) // 3, len(text) - 3):
         piece = text[i : i + 3]
         if text.find(piece) == i and piece.strip() == piece and i > 0:

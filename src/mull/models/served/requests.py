@@ -1,4 +1,4 @@
-"""Request bodies: a prompt and parameters in the form that a server supports."""
+"""Request bodies: a prompt and parameters in the format that a server supports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHAT, COMPLETIONS = "/chat/completions", "/completions"
 class RequestTemplate:
     """A request without its seed and number of replies, ready to be sent many times.
 
-    `head` is the JSON of the body up to its closing brace. `cut_at` are stop strings that only the client minds.
+    `head` is the JSON body up to its closing brace. `cut_at` are stop strings that the client enforces.
     """
 
     path: str
@@ -48,19 +48,19 @@ def ask(
     can: Capabilities,
     token_ids: Mapping[str, int] | None = None,
 ) -> RequestTemplate:
-    """The request for a prompt. Raises `UsageError` if it needs what the server cannot do.
+    """The request for a prompt. Raises `UsageError` if the server cannot serve it.
 
-    `token_ids` has the first token of each text of `Params.logit_bias`, where the server goes by numbers.
+    `token_ids` has the id of the first token of each text in `Params.logit_bias`, if the server needs ids.
     """
     backend = backends.named(can.backend)
     body: dict[str, Any] = {"model": deployment.served}
     path = _put_prompt(body, deployment, prompt, can)
-    # What is asked for is said even where it is the usual, for servers have defaults of their own.
+    # Send every value, even common ones: servers have their own defaults.
     body |= {"temperature": params.temperature, "top_p": params.top_p, can.length: params.max_tokens}
     body |= {name: value for name, value in backend.plain.items() if name not in can.rejects}
     if params.top_k:
         if "top_k" in can.rejects:
-            raise UsageError(f"{deployment.name}: its server does not take top_k")
+            raise UsageError(f"{deployment.name}: its server does not support top_k")
         body["top_k"] = params.top_k
     cut_at: tuple[str, ...] = ()
     if params.stop:
@@ -74,13 +74,13 @@ def ask(
         body |= bias_fields(params.logit_bias, can, token_ids or {})
     if params.thinking_tokens is not None:
         if can.limits is None:
-            raise UsageError(f"{deployment.name}: its server keeps no thinking budget, and one was asked for")
+            raise UsageError(f"{deployment.name}: its server does not enforce thinking_tokens")
         body |= backends.thinking_fields(can.limits, params.thinking_tokens)
     body |= messages.fields(prompt, params)
     n_tops = 0
     if params.logprobs is not None:
         if not can.logprobs:
-            raise UsageError(f"{deployment.name}: its server tells no log-probabilities, and they were asked for")
+            raise UsageError(f"{deployment.name}: its server returns no log-probabilities, but logprobs was requested")
         n_tops = params.logprobs
         if path == CHAT:
             body |= {"logprobs": True} | ({"top_logprobs": n_tops} if n_tops else {})
@@ -97,7 +97,7 @@ def ask(
 
 
 def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """A body with further fields; objects that both have are put together, as `chat_template_kwargs` are."""
+    """A body with further fields; objects in both, such as `chat_template_kwargs`, are merged."""
     both = {name for name in more if isinstance(more[name], Mapping) and isinstance(body.get(name), Mapping)}
     return {**body, **more, **{name: {**body[name], **more[name]} for name in both}}
 
@@ -105,9 +105,9 @@ def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 def bias_fields(
     logit_bias: Sequence[tuple[str, float]], can: Capabilities, token_ids: Mapping[str, int]
 ) -> dict[str, Any]:
-    """The fields of a request that add to logits. Raises `UsageError` where the server cannot."""
+    """The request fields for a logit bias. Raises `UsageError` if the server does not support it."""
     if can.biases is None:
-        raise UsageError("its server adds nothing to logits, and a logit bias was asked for")
+        raise UsageError("its server does not support logit_bias")
     added: dict[str, float] = {}
     for text, bias in logit_bias:
         name = text if can.biases == "texts" else str(token_ids[text])
@@ -116,7 +116,7 @@ def bias_fields(
 
 
 def _put_prompt(body: dict[str, Any], deployment: Deployment, prompt: Prompt, can: Capabilities) -> str:
-    """Adds the prompt to a body in the form that the server takes; returns the path to post it to."""
+    """Adds the prompt to a body in the server's format; returns the path to post to."""
     if deployment.api == "completions":
         body["prompt"] = "\n\n".join(message.text for message in prompt.messages) + prompt.prefix
         return COMPLETIONS
@@ -127,7 +127,7 @@ def _put_prompt(body: dict[str, Any], deployment: Deployment, prompt: Prompt, ca
     if can.continues is None:
         raise UsageError(f"{deployment.name} cannot continue a partial reply: {can.why}")
     if can.continues == "template":
-        assert can.template is not None  # without one this way is not found
+        assert can.template is not None  # without a template the probe does not find this way
         text = can.template.render(prompt)
         body["prompt"] = text if can.has_bos else can.template.without_bos(text)
         return COMPLETIONS

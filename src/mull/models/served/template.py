@@ -1,4 +1,4 @@
-"""A server's chat template, rendered here so that a partial reply can be gone on from. The template is not trusted."""
+"""Renders a server's chat template, to continue a partial reply. The template is not trusted."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mull.wire.body import printable
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A template in Jinja, and the tokens that it may name."""
+    """A Jinja template, and the special tokens that it may use."""
 
     text: str
     bos_token: str = ""
     eos_token: str = ""
 
     def render(self, prompt: Prompt) -> str:
-        """The conversation up to where the reply begins, and the partial reply. Raises `UsageError`."""
+        """The conversation up to the start of the reply, followed by the partial reply. Raises `UsageError`."""
         import jinja2
 
         def refuse(why: str) -> None:
@@ -49,7 +49,7 @@ class ChatTemplate:
         return str(begun) + prompt.prefix
 
     def without_bos(self, text: str) -> str:
-        """A rendered prompt without its first token, for servers that add that themselves."""
+        """A rendered prompt without its BOS token, for servers that add it themselves."""
         return text.removeprefix(self.bos_token) if self.bos_token else text
 
 
@@ -64,7 +64,7 @@ def _compiled(text: str) -> Any:
 
 
 def read_template(path: Path) -> ChatTemplate:
-    """A template from a file: `tokenizer_config.json`, or Jinja itself. Raises `FileFormatError`."""
+    """Reads a template from `tokenizer_config.json` or a Jinja file. Raises `FileFormatError`."""
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix != ".json":
@@ -78,7 +78,7 @@ def read_template(path: Path) -> ChatTemplate:
 
 
 def told(row: Any) -> ChatTemplate | None:
-    """The template that an object tells, as llama.cpp's `/props` and `tokenizer_config.json` do."""
+    """The template in an object such as llama.cpp's `/props` or `tokenizer_config.json`; `None`: it has none."""
     if not isinstance(row, Mapping):
         return None
     text = row.get("chat_template")

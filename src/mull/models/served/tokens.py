@@ -1,4 +1,4 @@
-"""Token ids, which a server gives at `/tokenize`."""
+"""Token ids from a server's `/tokenize`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mull.wire.link import Link
 
 
 async def first_tokens(here: Opened, texts: Sequence[str], can: Capabilities) -> dict[str, int]:
-    """The number of the token that each text begins with, where the server adds to logits by number.
+    """The id of the first token of each text; empty if the server's `logit_bias` does not use ids.
 
-    Raises `ModelError` where it does not tell them any more.
+    Raises `ModelError` if the server no longer reports them.
     """
     if can.biases != "ids":
         return {}
@@ -24,13 +24,13 @@ async def first_tokens(here: Opened, texts: Sequence[str], can: Capabilities) ->
         if text not in here.token_ids:
             found = await first_token(here.deployment, here.link, text)
             if found is None:
-                raise ModelError(f"{here.deployment.name}: its server does not tell the tokens of {text!r} any more")
+                raise ModelError(f"{here.deployment.name}: its server no longer reports the tokens of {text!r}")
             here.token_ids[text] = found
     return here.token_ids
 
 
 async def first_token(deployment: Deployment, link: Link, text: str) -> int | None:
-    """The number of a text's first token: vLLM, SGLang and llama.cpp tell it at `/tokenize`. `None`: it is not told."""
+    """The id of a text's first token, from `/tokenize` of vLLM, SGLang or llama.cpp; `None`: not reported."""
     body = {
         "model": deployment.served, "prompt": text, "content": text, "add_special_tokens": False, "add_special": False
     }  # fmt: skip
