@@ -1,1 +1,1 @@
-"""What `mull.toml` says, and the schema that checks it."""
+"""Reading `mull.toml`, and the schema that validates it."""

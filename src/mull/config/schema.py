@@ -1,4 +1,4 @@
-"""What `mull.toml` may say, as pydantic models; apart from `config`, for pydantic takes a while to import."""
+"""The schema of `mull.toml` as pydantic models; in its own module, because pydantic is slow to import."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ModelTable(BaseModel):
     @field_validator("api_key_env")
     @classmethod
     def _is_a_name(cls, value: str | None) -> str | None:
-        # What is given here may be the key itself: it is not repeated.
+        # The value may be the key itself, so the message does not repeat it.
         if value is not None and not value.replace("_", "a").isidentifier():
             raise ValueError("the name of an environment variable is needed here, not the key itself")
         if value is not None and value.startswith(("sk-", "sk_")):

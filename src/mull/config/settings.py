@@ -1,4 +1,4 @@
-"""`mull.toml`: models, where they are served and what they cost; verifiers and judges. Errors name the line."""
+"""Reads `mull.toml`: models, where they are served and what they cost; verifiers and judges. Errors name the line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "mull.toml"
 
 @dataclass(frozen=True)
 class Config:
-    """What a file says; `path` is `None` where there is no file."""
+    """The settings of a file; `path` is `None` if there is no file."""
 
     path: Path | None
     models: dict[str, ModelTable]
@@ -29,16 +29,16 @@ class Config:
     judges: Mapping[str, str] = field(default_factory=dict)
 
     def line(self, *keys: str) -> int | None:
-        """The line at which something is said, or its table begins."""
+        """The line of a setting, or of the beginning of its table."""
         return find_line(self.text, keys)
 
     def refuse(self, what: str, *keys: str) -> FileFormatError:
-        """An error about something that the file says."""
+        """An error about a setting, with its line."""
         return FileFormatError(self.path, self.line(*keys), what)
 
 
 def find(path: Path | None = None) -> Path | None:
-    """The file: `path`, or `MULL_CONFIG`, or `mull.toml` here or in the user's folder of settings; `None`: none."""
+    """The file: `path`, `MULL_CONFIG`, or `mull.toml` here or in the user's configuration folder; `None`: none."""
     if path is None and "MULL_CONFIG" in os.environ:
         path = Path(os.environ["MULL_CONFIG"])
     if path is not None:
@@ -50,7 +50,7 @@ def find(path: Path | None = None) -> Path | None:
 
 
 def read(path: Path | None = None) -> Config:
-    """The settings, empty where there is no file. Raises `FileFormatError` with the line."""
+    """Reads the settings; empty if there is no file. Raises `FileFormatError` with the line."""
     found = find(path)
     if found is None:
         return Config(None, {})
@@ -62,7 +62,7 @@ def read(path: Path | None = None) -> Config:
 
 
 def parse(text: str, path: Path) -> Config:
-    """The settings in a text. Raises `FileFormatError` with the line."""
+    """Parses the settings in a text. Raises `FileFormatError` with the line."""
     from pydantic import ValidationError
 
     from mull.config.schema import File
@@ -75,7 +75,7 @@ def parse(text: str, path: Path) -> Config:
         file = File.model_validate(told)
         return Config(path, file.models, text, file.verifiers, file.judges)
     except ValidationError as error:
-        # What is misspelt is missing too, and of the two the first is what is wrong; what is deeper says more.
+        # A misspelt setting is also reported as missing: report the misspelling. Deeper errors are more specific.
         mistakes = error.errors(include_url=False, include_input=False)
         first = max(mistakes, key=lambda e: (e["type"] != "missing", len(e["loc"])))
         keys = [str(part) for part in first["loc"]]
@@ -83,7 +83,7 @@ def parse(text: str, path: Path) -> Config:
 
 
 def _line_of(error: tomllib.TOMLDecodeError) -> int | None:
-    """Where the text is no TOML: Python says so in an attribute since 3.14, and in its message before."""
+    """The line of a TOML error: an attribute of the exception since Python 3.14, before that part of its message."""
     told = getattr(error, "lineno", None) or str(error).partition("at line ")[2].partition(",")[0]
     return int(told) if str(told).isdigit() else None
 
@@ -103,9 +103,9 @@ def _words(error: Any, keys: Sequence[str]) -> str:
 
 
 def find_line(text: str, keys: Sequence[str]) -> int | None:
-    """The line by whose end a TOML text has said something: the least part of it that is TOML and has the keys.
+    """The line of a key in a TOML text: the last line of the shortest valid prefix that contains the key.
 
-    Where the whole text does not have all of them, the line of those that it has.
+    If the text does not contain all of `keys`, the line of the leading ones that it contains.
     """
     lines = text.splitlines(keepends=True)
     for n_keys in range(len(keys), 0, -1):

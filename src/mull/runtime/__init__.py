@@ -3,6 +3,6 @@
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-"""Where the built-in models lie, a folder each."""
+"""The folder of the built-in models, one subfolder each."""
 UNKNOWN, BOS, EOS, USER, ASSISTANT = "<unk>", "<bos>", "<eos>", "<user>", "<assistant>"
-"""The special tokens of their tokenizer."""
+"""The special tokens of the built-in models' tokenizer."""

@@ -1,10 +1,9 @@
-"""A continuous-batching decoder on onnxruntime: rows of different requests and lengths go forward together.
+"""A continuous-batching decoder on onnxruntime: rows of different requests and lengths are computed together.
 
-Every row is computed alike whatever lies beside it: the kernels work row by row, and batches are padded to whole
-blocks of rows because a single row would take another path through them. Whole prompts are computed at once; the
-beginning of a reply that is to be continued is computed token by token, as it would be were it being written, so
-that its keys and values are the same bits whether they were kept or are made again. So a draw depends on nothing but
-its prompt and its seed.
+Each row's result is independent of the other rows: the kernels work row by row, and batches are padded to whole
+blocks of rows because a single row would take a different kernel path. Whole prompts are computed at once; a partial
+reply is computed token by token, as when it was generated, so that its keys and values are bit-identical whether
+cached or recomputed. So a draw depends only on its prompt and its seed.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from mull.runtime.sampling import Top, filtered, likeliest
 from mull.runtime.session import BLOCK, Binding, Floats, Session, blocks
 
 ROWS = 64
-"""Rows of one worker at most."""
+"""The most rows of one worker."""
 N_WORKERS = 2
 KEPT_BYTES = 128 * 2**20
-"""Keys and values of what was computed lately, kept for what begins alike."""
+"""Capacity of the prefix cache: keys and values of recently computed sequences."""
 KEPT_LOGITS = 4096
-"""Sequences whose next token's logits are kept."""
+"""The most sequences whose next-token logits are cached."""
 
 
 class Prefix(NamedTuple):
@@ -42,9 +41,9 @@ class Prefix(NamedTuple):
 
 @dataclass(eq=False)
 class Request:
-    """Draws asked for together: one prompt, the same parameters, a seed for each.
+    """Draws requested together: one prompt, the same parameters, one seed each.
 
-    The first `n_told` tokens are what was told, the rest is the beginning of the reply.
+    The first `n_told` tokens are the conversation, the rest is the partial reply.
     """
 
     ids: tuple[int, ...]
@@ -55,25 +54,25 @@ class Request:
     top_p: float
     top_k: int
     is_over: Callable[[list[int]], bool] | None
-    """Whether these tokens end the draw before its end token: stop strings."""
+    """Whether these tokens end the draw by a stop string, before its end token."""
     deliver: Callable[[list[Finished]], None]
-    """Called from a worker with what finished in a step."""
+    """Called from a worker with the draws that finished in a step."""
     fail: Callable[[BaseException], None]
     bias: NDArray[np.float64] | None = None
-    """Added to the logits that are drawn from, one for each token of the vocabulary."""
+    """Added to the logits before sampling, one value per token of the vocabulary."""
     n_tops: int = 0
-    """How many of the likeliest tokens to tell at each place."""
+    """The number of likeliest tokens to report at each position."""
     prefix: Prefix | None = None
     n_cached: int = 0
-    """How many of the prompt's tokens were there already."""
+    """The number of prompt tokens that were cached."""
     is_claimed: bool = False
     is_ready: threading.Event = field(default_factory=threading.Event)
-    """Set when the worker that claimed it has computed its prompt, or failed to."""
+    """Set once the worker that claimed the request has computed its prompt or failed."""
     is_cancelled: bool = False
 
 
 class Finished(NamedTuple):
-    """A draw that is done, or was begun and is not wanted any more."""
+    """A draw that is finished or was cancelled."""
 
     place: int
     tokens: list[int]
@@ -82,11 +81,11 @@ class Finished(NamedTuple):
     n_cached: int
     is_cancelled: bool
     tops: list[tuple[Top, ...]]
-    """The likeliest tokens at each place, where they were asked for."""
+    """The likeliest tokens at each position, if requested."""
 
 
 class EngineRow(NamedTuple):
-    """What a row is for; its numbers lie in the worker's arrays."""
+    """The draw that a row computes; its numbers are in the worker's arrays."""
 
     request: Request
     place: int
@@ -95,7 +94,7 @@ class EngineRow(NamedTuple):
 
 
 class RowWorker:
-    """One thread with its own rows; active rows lie together at the front."""
+    """One thread with its own rows; active rows are contiguous at the front."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -105,14 +104,14 @@ class RowWorker:
         self.cache = session.cache(ROWS, context)
         self.scratch = session.cache(1, context + BLOCK)
         self.written = Binding(session, session.cache(BLOCK, context), BLOCK, 1)
-        """For beginnings of replies, token by token."""
+        """Binding that computes partial replies token by token."""
         self.steps: dict[int, Binding] = {}
         self.rows: list[EngineRow] = []
         self.places = np.arange(ROWS)
         self.n_computed = 0
-        """Tokens that went through the model, padding left out."""
+        """Tokens computed by the model, without padding."""
         self.n_watched = 0
-        """Rows whose requests have stop strings."""
+        """The number of rows whose requests have stop strings."""
         self.length = np.zeros(ROWS, dtype=np.int32)
         self.made = np.zeros(ROWS, dtype=np.int64)
         self.limit = np.zeros(ROWS, dtype=np.int64)
@@ -150,7 +149,7 @@ class RowWorker:
             request.fail(error)
 
     def _prepare(self, requests: list[Request]) -> None:
-        """Computes the prompts of those requests that no worker has claimed yet, and waits for the rest."""
+        """Computes the prompts of requests that no worker has claimed yet, and waits for the others."""
         mine = self.engine.claim(requests)
         try:
             begun = [(request, *self._told(request)) for request in mine]
@@ -163,7 +162,7 @@ class RowWorker:
             request.is_ready.wait()
 
     def _told(self, request: Request) -> tuple[tuple[int, ...], Floats, int]:
-        """The key of a request's tokens, keys and values of what is known, at least of what was told, and how many."""
+        """The cache key of a request, its known keys and values (at least of the conversation), and their number."""
         engine = self.engine
         key = engine.key(request.ids, request.n_told)
         n, pieces = engine.known.longest(key)
@@ -181,7 +180,7 @@ class RowWorker:
         return key, np.concatenate(pieces, axis=2), n
 
     def _prefill(self, ids: tuple[int, ...], pieces: list[Floats], n_known: int) -> Prefix:
-        """Computes what was told, at once, from its `n_known` first tokens on."""
+        """Computes the conversation in one pass, after its first `n_known` tokens."""
         at = 0
         for piece in pieces:
             n = min(piece.shape[2], n_known - at)
@@ -198,13 +197,13 @@ class RowWorker:
         return prefix
 
     def _write(self, begun: list[tuple[Request, tuple[int, ...], Floats, int]]) -> None:
-        """Computes the beginnings of replies side by side, a token of each at a time, and so their logits."""
+        """Computes partial replies in parallel, one token of each at a time, up to their logits."""
         step, cache = self.written, self.written.cache
         waiting = {row: item for row, item in enumerate(begun) if item[0].prefix is None}
         step.ids[:], step.last[:] = 0, 0
         at: dict[int, int] = {}
         for row, (request, _, keys_values, n_known) in waiting.items():
-            # The last token is always fed again: what follows it is what the draws begin with.
+            # The last token is always computed again: the draws begin with the logits after it.
             at[row] = min(n_known, len(request.ids) - 1)
             request.n_cached = min(request.n_cached, at[row])
             cache[:, row, :, : at[row]] = keys_values[:, :, : at[row]]
@@ -221,9 +220,9 @@ class RowWorker:
                     del waiting[row]
 
     def _admit(self, request: Request, places: list[int]) -> None:
-        """Gives the draws at these places of a request rows of their own, beginning with the computed prompt."""
+        """Assigns rows to these draws of a request, starting from the computed prompt."""
         prefix = request.prefix
-        if prefix is None:  # another worker failed at it and has said so
+        if prefix is None:  # another worker failed to compute it and has reported so
             self.engine.active(self, len(self.rows))
             return
         first, n, length = len(self.rows), len(places), len(request.ids)
@@ -244,7 +243,7 @@ class RowWorker:
         self._take(first, n, np.broadcast_to(prefix.logits, (n, len(prefix.logits))))
 
     def _step(self) -> None:
-        """One more token for every row."""
+        """Generates one more token for every row."""
         cancelled = [i for i, row in enumerate(self.rows) if row.request.is_cancelled]
         if cancelled:
             self._finish(cancelled[::-1], is_cancelled=True)
@@ -264,7 +263,7 @@ class RowWorker:
         self._take(0, n, logits[:n, 0])
 
     def _take(self, first: int, n: int, logits: Floats) -> None:
-        """Draws the next token of the rows from `first` on from their logits [n, vocabulary]; the done ones go."""
+        """Samples the next token of the `n` rows from `first` on, from logits [n, vocabulary]; ends finished rows."""
         rows, places = slice(first, first + n), self.places[:n]
         made, temperature = self.made[rows], self.temperature[rows]
         logits = logits - logits.max(axis=1, keepdims=True)
@@ -294,7 +293,7 @@ class RowWorker:
             self._finish((first + np.flatnonzero(is_done)[::-1]).tolist(), is_cancelled=False)
 
     def _finish(self, rows: list[int], *, is_cancelled: bool) -> None:
-        """Delivers these rows, the last first, and closes the gaps with the rows at the end."""
+        """Delivers these rows, the last first, and fills the gaps with the rows at the end."""
         done: dict[Request, list[Finished]] = {}
         now = time.monotonic()
         for row in rows:
@@ -304,7 +303,7 @@ class RowWorker:
             finished = Finished(place, tokens, logprobs, now - started, request.n_cached, is_cancelled, tops)
             done.setdefault(request, []).append(finished)
             if not is_cancelled:
-                # What was written may be gone on with; its last token has not been through the model yet.
+                # The reply may be continued later; its last token has not been computed by the model yet.
                 written = (*request.ids, *tokens[:-1])
                 self.engine.keep(self.engine.key(written, request.n_told), self.cache[:, row])
             self._remove(row)
@@ -324,7 +323,7 @@ class RowWorker:
 
 
 class Engine:
-    """The workers of one model, the draws that wait for a row, and the prompts that were computed lately."""
+    """The workers of one model, its queue of draws, and its cache of recently computed prompts."""
 
     def __init__(self, folder: Path) -> None:
         self.session = Session(folder)
@@ -339,13 +338,13 @@ class Engine:
             worker.thread.start()
 
     def submit(self, request: Request) -> None:
-        """Queues a request's draws; they are delivered from another thread."""
+        """Queues a request's draws; a worker thread delivers them."""
         with self._wake:
             self._waiting.extend((request, place) for place in range(len(request.seeds)))
             self._wake.notify_all()
 
     def cancel(self, request: Request) -> int:
-        """Takes back a request; how many of its draws were never begun. Those under way are delivered as cancelled."""
+        """Cancels a request; returns how many draws were never begun. Those in progress are delivered as cancelled."""
         with self._wake:
             request.is_cancelled = True
             kept = [(other, place) for other, place in self._waiting if other is not request]
@@ -354,12 +353,12 @@ class Engine:
             return n
 
     def active(self, worker: RowWorker, n: int) -> None:
-        """Told by a worker how many rows it has."""
+        """Records how many rows a worker has."""
         with self._wake:
             self._active[worker] = n
 
     def next_jobs(self, worker: RowWorker) -> list[tuple[Request, list[int]]]:
-        """A worker's fair share of what waits, without more rows than it has; sleeps while there is nothing to do."""
+        """A worker's fair share of the queue, within its free rows; sleeps while there is nothing to do."""
         n = len(worker.rows)
         with self._wake:
             while not self._waiting and n == 0:
@@ -374,7 +373,7 @@ class Engine:
             return list(jobs.items())
 
     def claim(self, requests: list[Request]) -> list[Request]:
-        """Those whose prompts nobody computes yet: they are the caller's to compute."""
+        """Claims the requests whose prompts no worker is computing yet: the caller must compute them."""
         with self._wake:
             free = [request for request in requests if not request.is_claimed]
             for request in free:
@@ -382,12 +381,12 @@ class Engine:
             return free
 
     def key(self, ids: tuple[int, ...], n_told: int) -> tuple[int, ...]:
-        """What a sequence is kept under: tokens that were told and tokens that were written are different ones."""
+        """The cache key of a sequence, which distinguishes tokens of the conversation from generated ones."""
         shift = self.session.config.outputs
         return (*ids[:n_told], *(token + shift for token in ids[n_told:]))
 
     def keep(self, key: tuple[int, ...], keys_values: Floats, logits: Floats | None = None) -> None:
-        """Remembers what was computed."""
+        """Caches the keys and values of a sequence, and the logits after it if given."""
         self.known.add(key, keys_values)
         if logits is not None:
             with self._wake:
@@ -396,17 +395,17 @@ class Engine:
                     self._logits.popitem(last=False)
 
     def logits_after(self, key: tuple[int, ...]) -> Floats | None:
-        """The logits of what comes after these tokens, if they are still known."""
+        """The logits after these tokens, if still cached."""
         with self._wake:
             return self._logits.get(key)
 
     def forget(self) -> None:
-        """Drops all that was computed before."""
+        """Clears the caches."""
         self.known.clear()
         with self._wake:
             self._logits.clear()
 
     @property
     def n_computed(self) -> int:
-        """Tokens that went through the model so far."""
+        """The number of tokens computed by the model so far."""
         return sum(worker.n_computed for worker in self._workers)

@@ -1,4 +1,4 @@
-"""Keys and values of what was computed lately, each token once however many sequences begin with it."""
+"""A prefix cache of recently computed keys and values, which stores shared prefixes once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mull.runtime.session import Floats
 
 @dataclass(eq=False, slots=True)
 class _Stretch:
-    """Tokens that follow one another without a branch, and their keys and values [2 * layers, kv_heads, n, head]."""
+    """A run of tokens without a branch, and their keys and values [2 * layers, kv_heads, n, head]."""
 
     tokens: tuple[int, ...]
     keys_values: Floats
@@ -22,7 +22,7 @@ class _Stretch:
 
 
 def _n_alike(a: tuple[int, ...], b: tuple[int, ...]) -> int:
-    """How many tokens two sequences begin with alike."""
+    """The length of the common prefix of two sequences."""
     n = min(len(a), len(b))
     if a[:n] == b[:n]:
         return n
@@ -30,28 +30,28 @@ def _n_alike(a: tuple[int, ...], b: tuple[int, ...]) -> int:
 
 
 class Prefixes:
-    """A radix tree of token sequences that holds at most `capacity` bytes; what was used longest ago goes first.
+    """A radix tree of token sequences that holds at most `capacity` bytes; evicts the least recently used first.
 
-    Safe to use from several threads: arrays that were handed out are never written to.
+    Thread-safe: returned arrays are never written to.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.n_bytes = 0
         self._root = _Stretch((), np.zeros((0, 0, 0, 0), dtype=np.float32), None)
-        # From the longest unused to the latest; a stretch is touched after all below it, so the first is a leaf.
+        # From least to most recently used; a node is touched after all below it, so the first is a leaf.
         self._used: OrderedDict[_Stretch, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Removes everything."""
         with self._lock:
             self._root.children.clear()
             self._used.clear()
             self.n_bytes = 0
 
     def longest(self, tokens: tuple[int, ...]) -> tuple[int, list[Floats]]:
-        """How many of these tokens are known, and their keys and values in pieces, one after the other."""
+        """The length of the longest cached prefix of these tokens, and its keys and values in consecutive pieces."""
         with self._lock:
             path, n, n_last = self._walk(tokens)
             self._touch(path)
@@ -61,7 +61,7 @@ class Prefixes:
             return n, pieces
 
     def add(self, tokens: tuple[int, ...], keys_values: Floats) -> None:
-        """Keeps the keys and values of these tokens, `keys_values[:, :, i]` those of token i; copies what is new."""
+        """Caches the keys and values of these tokens, `keys_values[:, :, i]` being token i's; copies what is new."""
         with self._lock:
             path, n, n_last = self._walk(tokens)
             if n == len(tokens):
@@ -77,7 +77,7 @@ class Prefixes:
             self._evict()
 
     def _walk(self, tokens: tuple[int, ...]) -> tuple[list[_Stretch], int, int]:
-        """The stretches that these tokens go along, how many tokens that is, and how many of the last stretch."""
+        """The nodes on the path of these tokens, how many tokens match, and how many of the last node's tokens do."""
         path: list[_Stretch] = []
         stretch, n, n_last = self._root, 0, 0
         while n < len(tokens) and n_last == len(stretch.tokens):
@@ -91,7 +91,7 @@ class Prefixes:
         return path, n, n_last
 
     def _split(self, stretch: _Stretch, n: int) -> _Stretch:
-        """Cuts a stretch after its n-th token; gives back the upper part, which is new."""
+        """Splits a node after its n-th token; returns the upper part, which is new."""
         assert stretch.parent is not None
         upper = _Stretch(stretch.tokens[:n], stretch.keys_values[:, :, :n].copy(), stretch.parent)
         stretch.parent.children[upper.tokens[0]] = upper

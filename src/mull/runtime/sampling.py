@@ -1,4 +1,4 @@
-"""What is made of one place's logits: probabilities to draw from, and the likeliest tokens."""
+"""Probabilities to sample from, and the likeliest tokens, from the logits at one position."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Top(NamedTuple):
 
 
 def likeliest(logprobs: Floats, n: int) -> tuple[Top, ...]:
-    """The `n` likeliest tokens of a place, the likeliest first; of equals the one with the lower number."""
+    """The `n` likeliest tokens at a position, likeliest first; ties go to the lower token id."""
     order = np.argsort(-logprobs, kind="stable")[:n]
     return tuple(map(Top, order.tolist(), logprobs[order].tolist()))
 

@@ -1,4 +1,4 @@
-"""A Llama model on onnxruntime: its weights out of a checkpoint, its graph out of a few kilobytes beside it."""
+"""A Llama model on onnxruntime: its weights from a checkpoint, its graph from a small file beside it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 N_THREADS = 1
-"""Threads of one session: more of them wait for each other dozens of times a step."""
+"""Threads per session: more would wait for each other dozens of times per step."""
 BLOCK = 8
 """Batches and prompts are padded to multiples of this many rows."""
 
 
 class ModelConfig(NamedTuple):
-    """The sizes of a Llama model, read from its `config.json`. A reward model has one output, not a vocabulary."""
+    """The dimensions of a Llama model, from its `config.json`. A reward model has one output, not a vocabulary."""
 
     layers: int
     heads: int
@@ -42,7 +42,7 @@ def read_config(folder: Path) -> ModelConfig:
 
 
 def read_safetensors(path: Path) -> dict[str, Floats]:
-    """The tensors of a safetensors file of float16 or float32, as float32."""
+    """The float16 or float32 tensors of a safetensors file, as float32."""
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
@@ -57,7 +57,7 @@ def read_safetensors(path: Path) -> dict[str, Floats]:
 
 
 def graph_weights(config: ModelConfig, tensors: dict[str, Floats]) -> dict[str, Floats]:
-    """The tensors under the names and in the shapes of the graph: projections fused and transposed."""
+    """The tensors with the names and shapes of the graph: projections are fused and transposed."""
     frequency = config.rope_theta ** (-np.arange(0, config.head, 2) / config.head)
     angle = np.outer(np.arange(config.context + BLOCK), frequency)
     embedding = tensors["model.embed_tokens.weight"]
@@ -80,7 +80,7 @@ def graph_weights(config: ModelConfig, tensors: dict[str, Floats]) -> dict[str, 
 
 
 class Session:
-    """The model itself: [rows, length] token ids and their keys and values so far -> logits."""
+    """The model: maps token ids [rows, length] and the keys and values so far to logits."""
 
     def __init__(self, folder: Path) -> None:
         self.config = read_config(folder)
@@ -98,13 +98,13 @@ class Session:
         self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def cache(self, rows: int, capacity: int) -> Floats:
-        """Room for keys and values: [2 * layers, rows, kv_heads, capacity, head]."""
+        """An array for keys and values: [2 * layers, rows, kv_heads, capacity, head]."""
         c = self.config
         return np.zeros((2 * c.layers, rows, c.kv_heads, capacity, c.head), dtype=np.float32)
 
 
 class Binding:
-    """One shape of batch bound to its memory: keys and values are read and written in place."""
+    """A batch shape bound to its memory: keys and values are read and written in place."""
 
     def __init__(self, session: Session, cache: Floats, rows: int, length: int) -> None:
         self.session = session.session
@@ -124,7 +124,7 @@ class Binding:
             self.io.bind_output(f"present_{kind}.{i // 2}", "cpu", 0, np.float32, part.shape, part.ctypes.data)
 
     def run(self) -> Floats:
-        """Computes what stands in `ids`; row r's last token is at position `last[r]`."""
+        """Computes the logits of `ids`; row r's last token is at position `last[r]`."""
         self.total[...] = self.last.max() + 1
         self.session.run_with_iobinding(self.io)
         return self.logits

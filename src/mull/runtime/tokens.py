@@ -1,4 +1,4 @@
-"""Tokens of the embedded models and verifiers: what they read and write, and one of each thing in memory a process."""
+"""The tokenizer of the embedded models and verifiers, and a per-process cache of what is loaded from their folders."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mull.types import Message
 T = TypeVar("T")
 
 REST = ("config.json", "tokenizer.json", "decoder.onnx", "reward.json")
-"""Files beside the weights that say what is computed with them; not every folder has all."""
+"""Files beside the weights that affect what is computed; not every folder has all of them."""
 
 N_TEXTS = 2048
-"""Texts whose tokens are remembered: a prompt is looked at when it is quoted, held and drawn."""
+"""Number of texts whose tokens are cached: a prompt is tokenized when it is quoted, held and drawn."""
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Tokens:
-    """The tokenizer in a model's folder. What a user writes is never read as a special token."""
+    """The tokenizer in a model's folder. User text is never read as a special token."""
 
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
@@ -40,7 +40,7 @@ class Tokens:
         self._encode = lru_cache(N_TEXTS)(self._encoded)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids; raises `PromptError` for characters that the models have never seen."""
+        """The token ids of a text. Raises `PromptError` for characters outside the vocabulary."""
         return list(self._encode(text))
 
     def _encoded(self, text: str) -> tuple[int, ...]:
@@ -56,11 +56,11 @@ class Tokens:
         return ids
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of tokens; special ones have none."""
+        """The text of tokens, without special tokens."""
         return "".join(self._text_of[token] for token in tokens)
 
     def conversation(self, messages: Sequence[Message]) -> list[int]:
-        """Turns in the form that the models were trained on. Raises `PromptError` for a role that they do not know."""
+        """Token ids of messages, in the format the models were trained on. Raises `PromptError` for an unknown role."""
         ids: list[int] = []
         for message in messages:
             if message.role == "user":
@@ -73,14 +73,14 @@ class Tokens:
 
 
 class Content(NamedTuple):
-    """Digests of what a folder of weights held when it was looked at."""
+    """Digests of the content of a folder of weights at one time."""
 
     weights: str
     rest: str
 
 
 def content_of(folder: Path) -> Content:
-    """Digests of the weights in a folder, and of what else says what is computed with them."""
+    """Digests of the weights in a folder, and of the other files that affect what is computed."""
     weights = hashlib.blake2b((folder / "model.safetensors").read_bytes(), digest_size=10)
     rest = hashlib.blake2b(digest_size=10)
     for name in REST:
@@ -91,10 +91,10 @@ def content_of(folder: Path) -> Content:
 
 
 def one_a_process(make: Callable[[Path], T]) -> Callable[[Path, Content], T]:
-    """Makes a thing of a folder once for the content that it has; thread-safe.
+    """Caches `make(folder)` for the process, by the content of the folder; thread-safe.
 
-    Of each folder the newest content is kept. What is given back calls for a content, and raises `UsageError` where
-    the folder no longer has it: what is computed with other weights must not have the name of these.
+    Keeps the newest content of each folder. The returned function takes a folder and a content, and raises
+    `UsageError` if the folder no longer has that content: results of new weights must not be banked under the old name.
     """
     lock, kept = threading.Lock(), dict[Path, tuple[Content, T]]()
 

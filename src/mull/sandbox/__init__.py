@@ -1,4 +1,4 @@
-"""Sandboxes: untrusted programs run in boxes, or not at all.
+"""Sandboxes: untrusted programs run isolated, or not at all.
 
 Example::
 

@@ -1,4 +1,4 @@
-"""Untrusted programs: what they are given, what they may use, and what came of them."""
+"""Jobs for a sandbox: untrusted programs, their limits, and their results."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, Literal, Protocol, Self
 
 
 class Level(IntEnum):
-    """How well a program is kept apart from the machine; a higher level is a better wall."""
+    """How well a sandbox isolates a program from the machine; a higher level is stronger isolation."""
 
     LANDLOCK = 1
-    """Landlock, seccomp and limits: no foreign files and no network, but the machine's processes can be seen."""
+    """Landlock, seccomp and limits: no access to other files or the network, but the process list is visible."""
     CONTAINER = 2
-    """A container of docker or podman, with a kernel that is shared and a daemon that runs as root."""
+    """An OCI container, which shares the machine's kernel."""
     NAMESPACES = 3
     """Bubblewrap: fresh namespaces, an empty read-only root, a system call filter, an unprivileged user."""
     KERNEL = 4
-    """A kernel of its own: gVisor, or a machine elsewhere."""
+    """A separate kernel: gVisor, or another machine."""
 
 
 LevelName = Literal["landlock", "container", "namespaces", "kernel"]
@@ -30,53 +30,53 @@ class Status(StrEnum):
     """How a program, or one call in it, ended."""
 
     OK = "ok"
-    """A program: exit status 0. A call: it returned. Calls: setup ended and every call has an entry in `returns`."""
+    """A program: exit status 0. A call: it returned. Calls: setup finished and every call has an entry in `returns`."""
     FAILED = "failed"
-    """A program: another exit status, or an exception that it did not catch. A call: it raised."""
+    """A program: nonzero exit status or an uncaught exception. A call: it raised."""
     SIGNAL = "signal"
-    """A signal killed it, as after an invalid memory access."""
+    """A signal killed it, for example after an invalid memory access."""
     CPU = "cpu"
-    """It used up `Limits.cpu_seconds`."""
+    """It used up `JobLimits.cpu_seconds`."""
     WALL = "wall"
-    """It ran or slept longer than `Limits.wall_seconds`, or a call longer than `Calls.call_seconds`."""
+    """It ran or slept longer than `JobLimits.wall_seconds`, or a call longer than `PythonCalls.call_seconds`."""
     MEMORY = "memory"
-    """It asked for more than `Limits.memory_bytes`."""
+    """It requested more than `JobLimits.memory_bytes`."""
     OUTPUT = "output"
-    """It wrote more than `Limits.output_bytes`, or returned more than `Limits.reply_bytes`."""
+    """It wrote more than `JobLimits.output_bytes`, or returned more than `JobLimits.reply_bytes`."""
     NO_REPLY = "no reply"
-    """A call: the process ended without a complete reply, as by `os._exit(0)`. That is never a success."""
+    """A call: the process ended without a complete reply, for example by `os._exit(0)`. That is never a success."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobLimits:
-    """What a program may use. Processor time and memory are for each process; memory also for all of them together."""
+    """Resource limits of a job. CPU time and memory apply to each process; memory also to all of them together."""
 
     cpu_seconds: float = 5.0
-    """In whole seconds: a part of one counts as one."""
+    """CPU seconds per process, rounded up to whole seconds."""
     wall_seconds: float = 10.0
-    """On the clock, but for the time in which the program waits for a processor that others use."""
+    """Wall-clock seconds, without the time that the program waits for a busy CPU."""
     memory_bytes: int = 512 << 20
     output_bytes: int = 64 << 10
-    """For standard output and for standard error, each."""
+    """For standard output and standard error each."""
     reply_bytes: int = 1 << 20
-    """For the value of one call, in its encoded form."""
+    """For the encoded return value of one call."""
     processes: int = 16
-    """Processes and threads, the first one included."""
+    """Processes and threads, including the first one."""
     open_files: int = 64
     disk_bytes: int = 16 << 20
-    """For `/tmp`, which is memory and is gone with the box; also the longest file."""
+    """Size of `/tmp`, which is in memory and deleted with the box; also the largest file."""
     total_cpu_seconds: float = inf
-    """Processor time of all processes together."""
+    """CPU time of all processes together."""
     busy_factor: float = 10.0
-    """A program that is kept waiting until this many times `wall_seconds` are over has no result: `SandboxError`."""
+    """If a program waits for the CPU until this many times `wall_seconds` have passed, `SandboxError` is raised."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program of the machine, such as a compiler or a proof checker.
+    """A program installed on the machine, such as a compiler or a proof checker.
 
     `argv[0]` is an absolute path, or a name under `/usr/bin`. `files` are written to the working directory first:
-    relative name -> contents. Only `/usr`, the Python of mull and the folders of `Sandbox` options are there to read.
+    relative name -> contents. The program can read only `/usr`, mull's Python and the sandbox's `readable` folders.
     """
 
     argv: tuple[str, ...]
@@ -84,13 +84,13 @@ class Command:
     stdin: bytes = b""
     env: Mapping[str, str] = field(default_factory=dict)
     collect: tuple[str, ...] = ()
-    """Files of the working directory to bring back, as `Result.files`, where they are there and are plain files."""
+    """Files of the working directory to return in `JobResult.files`, if they exist and are regular files."""
     limits: JobLimits = JobLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Python source that is run as `__main__`, with `stdin` to read."""
+    """Python source that runs as `__main__`, with `stdin` as standard input."""
 
     source: str
     stdin: bytes = b""
@@ -100,11 +100,11 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of what `Calls.setup` defines.
+    """One call of something that `PythonCalls.setup` defines.
 
-    `expression` is evaluated in the namespace of `setup`; with `args` or `kwargs` not `None` its value is called
-    with them. They are values of `mull.sandbox.values`: None, bool, int, float, complex, str, bytes, list, tuple,
-    set, frozenset and dict of these, and arrive as exactly those types.
+    `expression` is evaluated in the namespace of `setup`; if `args` or `kwargs` is not `None`, its value is called
+    with them. They are values that `mull.sandbox.values` can encode: None, bool, int, float, complex, str, bytes,
+    list, tuple, set, frozenset and dict of these; they arrive with exactly those types.
     """
 
     expression: str
@@ -114,12 +114,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class PythonCalls:
-    """Python source, and calls of what it defines, whose values come back.
+    """Python source, and calls of what it defines; their return values are sent back.
 
-    With `isolated`, every call runs in a process of its own forked after `setup`: no call sees what an earlier one
-    changed, and one that hangs or dies costs no other. Without it they run in one process in order, and those after
-    one that hangs or dies have no reply. No expected value belongs in here: compare outside, with `Return.value`.
-    `call_seconds` is for each call, on the clock of `limits.wall_seconds`, which is for all.
+    With `isolated`, every call runs in its own process, forked after `setup`: no call sees changes made by another,
+    and one that hangs or dies does not affect the others. Without it, the calls run in order in one process, and those
+    after one that hangs or dies have no reply. Do not put expected values in here: compare `Return.value` outside.
+    `call_seconds` limits each call, measured like `limits.wall_seconds`, which limits all of them together.
     """
 
     setup: str
@@ -135,9 +135,9 @@ Job = Command | Script | PythonCalls
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """What a call gave: a value of exact built-in types where `status` is `OK`, else none.
+    """The result of a call: a value of exact built-in types if `status` is `OK`, otherwise none.
 
-    `error` is what it raised, as `ValueError: text`, for `FAILED` and `MEMORY`; the candidate wrote that text.
+    `error` is the exception, as `ValueError: text`, for `FAILED` and `MEMORY`; the untrusted program wrote that text.
     """
 
     status: Status
@@ -147,11 +147,10 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What came of a job. `stdout` and `stderr` are bytes that the program wrote: escape them before showing them.
+    """The result of a job. `stdout` and `stderr` are bytes that the program wrote: escape them before showing them.
 
-    `exit_code` is set where the process ended by itself, `signal` where a signal ended it. `seconds` is from the
-    start of the program to its end, without the box around it and without waiting for a processor. `why` says
-    more where there is more to say.
+    `exit_code` is set if the process exited, `signal` if a signal ended it. `seconds` is the run time of the program,
+    without the time to set up the box and without waiting for the CPU. `why` gives details, if there are any.
     """
 
     status: Status
@@ -168,7 +167,7 @@ class JobResult:
 
 
 class Sandbox(Protocol):
-    """Where untrusted programs run. Many jobs may run at once; each has a box of its own that nothing survives."""
+    """Runs untrusted programs. Many jobs may run at once, each in its own box, of which nothing is left afterwards."""
 
     @property
     def level(self) -> Level: ...
@@ -178,9 +177,9 @@ class Sandbox(Protocol):
     async def __aexit__(self, *exc: object) -> None: ...
 
     async def run(self, job: Job) -> JobResult:
-        """Run a job to its end. What the program does wrong is in the result.
+        """Runs a job to its end. Failures of the program are reported in the result.
 
-        Raises `SandboxError` where the box itself failed or the machine is too busy, and `UsageError` for a job that
-        makes no sense. A cancelled run leaves nothing behind.
+        Raises `SandboxError` if the box itself fails or the machine is too busy, and `UsageError` for an invalid job.
+        A cancelled run leaves nothing behind.
         """
         ...

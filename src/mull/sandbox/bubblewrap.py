@@ -1,4 +1,4 @@
-"""Boxes of bubblewrap: fresh namespaces, an empty read-only root, an unprivileged user, no network."""
+"""Sandboxes of bubblewrap: fresh namespaces, an empty read-only root, an unprivileged user, no network."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from mull.sandbox.inside.launch import STAGE
 
 _OPEN_SECONDS = 20.0
 _SPARES = 2
-"""How many boxes wait, unused, for the next runs: their making is out of the way then."""
+"""Number of boxes created in advance for the next runs."""
 _UID = 1000
-"""The user's number inside; outside it is the user's own, or `Bubblewrap.user` for root."""
+"""The user id inside a box; outside it is the user's own, or `Bubblewrap.user` for root."""
 
 Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter, Callable[[], None]]
 
 
 @dataclass(frozen=True)
 class Bubblewrap:
-    """Boxes of bubblewrap, `Level.NAMESPACES`.
+    """A sandbox of bubblewrap, `Level.NAMESPACES`.
 
-    `warm` takes them from a process in an outer box that forks into fresh namespaces, which takes milliseconds;
-    without it every run starts bubblewrap and Python anew. `readable` names more folders that programs may read, at
-    the same path. Started by root, everything runs as `user`, a number with no rights on this machine. At most
-    `at_once` boxes exist at a time; `None`: as many as there are processors.
+    With `warm`, boxes are forked into fresh namespaces by a process in an outer box, which takes milliseconds;
+    without it every run starts bubblewrap and Python anew. `readable` lists further folders that programs may read,
+    at the same path. If root starts it, everything runs as `user`, a user id without rights on this machine. At most
+    `at_once` boxes exist at a time; `None`: one per CPU.
 
-    What is kept out: the network, the machine's files but for `/usr`, Python and `readable`, other processes, and
-    anything left behind. What is not: holes in the kernel, and what timing tells.
+    Programs have no access to the network, other processes, or files other than `/usr`, Python and `readable`, and
+    nothing they write persists. The sandbox does not protect against kernel vulnerabilities or timing side channels.
     """
 
     warm: bool = True
@@ -66,10 +66,10 @@ class Bubblewrap:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Nothing: every box is gone when its run is, and the process that makes them ends with this one."""
+        """Does nothing: every box ends with its run, and the process that forks them ends with this one."""
 
     async def run(self, job: Job) -> JobResult:
-        """Run a job in a box of its own; see `Sandbox.run`."""
+        """Runs a job in a box of its own; see `Sandbox.run`."""
         protocol.check(job)
         async with protocol.slots(self, self.at_once), self._open(job.limits) as (reader, writer, kill):
             return await protocol.converse(reader, writer, job, self.level, kill)
@@ -87,7 +87,7 @@ class Bubblewrap:
 
     @contextlib.asynccontextmanager
     async def _fork(self, limits: JobLimits) -> AsyncIterator[tuple[socket.socket, Callable[[], None]]]:
-        """A box that the zygote forks, or has forked while another one ran."""
+        """A box forked by the zygote, possibly in advance."""
         zygote = _zygote(self)
         with zygote.box(limits.disk_bytes) as ours:
             try:
@@ -104,7 +104,7 @@ class Bubblewrap:
 
     @contextlib.asynccontextmanager
     async def _start(self, limits: JobLimits) -> AsyncIterator[tuple[socket.socket, Callable[[], None]]]:
-        """A box of a bubblewrap of its own."""
+        """A box started by its own bubblewrap process."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with ours, tempfile.TemporaryFile() as errors:
@@ -128,18 +128,18 @@ class Bubblewrap:
 
 
 def _folders(options: Bubblewrap) -> list[str]:
-    """What a box may read beside the system's own folders, all of which it has."""
+    """Folders that a box may read beside the system's own, all of which exist in it."""
     folders = dict.fromkeys((sys.base_prefix, *options.readable))
     return [folder for folder in folders if folder != "/usr" and not folder.startswith("/usr/")]
 
 
 def _is_covered(folder: str) -> bool:
-    """Whether a folder lies in `/tmp`, of which a box has one of its own."""
+    """Whether a folder is in `/tmp`, which the box's own `/tmp` covers."""
     return Path(folder).is_relative_to("/tmp")
 
 
 def command(options: Bubblewrap, entry: str, channel: int, limits: JobLimits) -> list[str]:
-    """What starts a box: for root, by way of a launcher that gives up being root."""
+    """The command line that starts a box; for root, through a launcher that drops privileges."""
     folders = _folders(options)
     is_root = os.geteuid() == 0
     sources = [f"{STAGE}/{place}" for place in range(len(folders))] if is_root else folders
@@ -179,7 +179,7 @@ def command(options: Bubblewrap, entry: str, channel: int, limits: JobLimits) ->
 
 
 class _Zygote:
-    """The process that forks boxes. It ends when this one does, whatever way that goes."""
+    """The process that forks boxes. It ends when this process does, however that happens."""
 
     def __init__(self, options: Bubblewrap) -> None:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -199,7 +199,7 @@ class _Zygote:
         self.spare_disk_bytes = 0
 
     def box(self, disk_bytes: int) -> socket.socket:
-        """The channel of a new box, which says when it is there: one that was asked for ahead where it fits."""
+        """The channel of a new box, which announces when it is ready; one created in advance if it fits."""
         if disk_bytes != self.spare_disk_bytes:
             for channel in self.spares:
                 channel.close()
@@ -236,7 +236,7 @@ _starting = threading.Lock()
 
 
 def _zygote(options: Bubblewrap) -> _Zygote:
-    """The zygote of this process for these options: one that is alive."""
+    """This process's live zygote for these options."""
     key = (os.getpid(), options.readable, options.user)
     with _starting:
         zygote = _zygotes.get(key)
@@ -256,7 +256,7 @@ def _end_zygotes() -> None:
 
 @contextlib.asynccontextmanager
 async def _ending(pidfd: int) -> AsyncIterator[Callable[[], None]]:
-    """The first process of a box: killed at the end, and seen to be gone."""
+    """Guards the first process of a box: kills it at the end, and waits until it is gone."""
 
     def kill() -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -273,7 +273,7 @@ async def _ending(pidfd: int) -> AsyncIterator[Callable[[], None]]:
 
 
 async def _readable(source: socket.socket | int) -> None:
-    """Until there is something to be read, or a process has ended."""
+    """Waits until there is something to read, or until the process of a pidfd has ended."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
     loop.add_reader(source, lambda: None if ready.done() else ready.set_result(None))

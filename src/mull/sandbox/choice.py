@@ -1,4 +1,4 @@
-"""Which sandbox there is on this machine: the best of those that work, and none below the level asked for."""
+"""Choice of the sandbox on this machine: the preferred one that works, never below the required level."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS: Mapping[str, tuple[Level, Callable[[tuple[str, ...]], Sandbox]]] = {
     "runc": (Level.CONTAINER, lambda readable: Oci("runc", readable=readable)),
     "landlock": (Level.LANDLOCK, lambda readable: Landlock(readable=readable)),
 }
-"""Each kind of sandbox with its level, in the order of preference: the fastest of those that are good enough."""
+"""The kinds of sandbox with their levels, in order of preference: the fastest sufficient one comes first."""
 
 INSTALL = (
     "install bubblewrap with `apt install bubblewrap`, `dnf install bubblewrap` or `pacman -S bubblewrap`; where it is "
@@ -32,7 +32,7 @@ INSTALL_GVISOR = "install gVisor's runsc: apt install runsc on Debian, or as gvi
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """A kind of sandbox, and whether it works here; `why` says what is in the way."""
+    """A kind of sandbox, and whether it works here; `why` is the reason if it does not."""
 
     name: str
     level: Level
@@ -44,17 +44,17 @@ _working: set[tuple[str, tuple[str, ...]]] = set()
 
 
 async def available() -> list[Availability]:
-    """Each kind of sandbox, tried by running a program in it."""
+    """The availability of each kind of sandbox, tested by running a program in it."""
     faults = await asyncio.gather(*[_fault(name, ()) for name in KINDS])
     return [Availability(name, KINDS[name][0], not why, why) for name, why in zip(KINDS, faults, strict=True)]
 
 
 @contextlib.asynccontextmanager
 async def best(minimum: Level = Level.NAMESPACES, readable: tuple[str, ...] = ()) -> AsyncIterator[Sandbox]:
-    """The preferred sandbox of those that work on this machine and are of level `minimum` or above.
+    """The preferred sandbox that works on this machine and has level `minimum` or above.
 
-    `readable` names folders that programs may read beside `/usr` and Python. Raises `NoSandboxError` where there is
-    none: nothing runs, and the message says what to install.
+    `readable` lists folders that programs may read beside `/usr` and Python. Raises `NoSandboxError` if there is
+    none; the message says what to install.
     """
     faults = []
     for name, (level, make) in KINDS.items():
@@ -74,7 +74,7 @@ async def best(minimum: Level = Level.NAMESPACES, readable: tuple[str, ...] = ()
 
 
 async def _fault(name: str, readable: tuple[str, ...]) -> str:
-    """What keeps a kind of sandbox from working; nothing where it works."""
+    """Why a kind of sandbox does not work; empty if it works."""
     if (name, readable) in _working:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Boxes without namespaces, for machines that allow none: landlock, a filter of system calls, and limits."""
+"""A sandbox for machines without user namespaces: landlock, a system call filter, and limits."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _GONE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Landlock:
-    """Boxes of landlock, `Level.LANDLOCK`, for kernels from 6.12 on.
+    """A sandbox of landlock, `Level.LANDLOCK`, for kernels from 6.12 on.
 
-    Kept out: the contents of foreign files, the network, signals to other processes, most of the kernel's rarer
-    calls. Not kept out: the names, sizes and owners of files and the list of processes can be seen, and the disk can
-    be filled with files of `Limits.disk_bytes` each. `readable` and `user` are as in `Bubblewrap`.
+    Programs cannot read other files, use the network, signal other processes, or make most of the rarer system calls.
+    They can see the names, sizes and owners of files and the list of processes, and can fill the disk with files of
+    `JobLimits.disk_bytes` each. `readable` and `user` are as in `Bubblewrap`.
     """
 
     readable: tuple[str, ...] = ()
@@ -47,10 +47,10 @@ class Landlock:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Nothing: every box is gone when its run is."""
+        """Does nothing: every box ends with its run."""
 
     async def run(self, job: Job) -> JobResult:
-        """Run a job in a box of its own; see `Sandbox.run`."""
+        """Runs a job in a box of its own; see `Sandbox.run`."""
         protocol.check(job)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -88,7 +88,7 @@ class Landlock:
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Have the harness end what it started, and itself."""
+    """Makes the harness end everything it started, and itself."""
     _signal(process, signal.SIGTERM)
     try:
         async with asyncio.timeout(_GONE_SECONDS):
@@ -107,7 +107,7 @@ def _signal(process: asyncio.subprocess.Process, number: int) -> None:
 
 @contextlib.contextmanager
 def _folder(user: int) -> Any:
-    """A folder to work in, gone afterwards whatever its modes are."""
+    """A temporary working folder, deleted afterwards whatever its modes are."""
     folder = tempfile.mkdtemp(prefix="mull-box-")
     try:
         if os.geteuid() == 0:
@@ -127,7 +127,7 @@ def _own_python() -> str:
 
 
 def _python() -> str:
-    """The Python of mull where anybody may read it, else the machine's. Raises `SandboxError` where there is none."""
+    """mull's Python if every user can read it, otherwise the machine's. Raises `SandboxError` if there is none."""
     own = _own_python()
     if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in Path(own).parents):
         return own

@@ -1,4 +1,4 @@
-"""Boxes of an OCI runtime: gVisor's own kernel (`runsc`), or a container without image and daemon (`crun`)."""
+"""Sandboxes of an OCI runtime: gVisor's own kernel (`runsc`), or a container without image and daemon (`crun`)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _UID = 1000
 
 @dataclass(frozen=True)
 class Oci:
-    """Boxes of an OCI runtime: `Level.KERNEL` for `runsc`, which is gVisor, `Level.CONTAINER` for the others.
+    """A sandbox of an OCI runtime: `Level.KERNEL` for `runsc` (gVisor), `Level.CONTAINER` for the others.
 
-    The root of a box is empty but for the machine's `/usr`, Python and `readable`, all of them read-only. It has no
-    network, no capability and no new privileges, and the harness of every other sandbox inside. A start takes tenths
-    of a second. `user` is what a container of root's runs as outside, `at_once` how many boxes exist at a time.
+    The root of a box contains only the machine's `/usr`, Python and `readable`, all read-only. It has no network, no
+    capabilities and no new privileges, and runs the same harness as the other sandboxes. Starting one takes tenths of
+    a second. `user` is the user id outside if root starts it; `at_once` is the most boxes that exist at a time.
     """
 
     runtime: Literal["runsc", "crun", "runc"] = "runsc"
@@ -47,10 +47,10 @@ class Oci:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Nothing: every box is gone when its run is."""
+        """Does nothing: every box ends with its run."""
 
     async def run(self, job: Job) -> JobResult:
-        """Run a job in a box of its own; see `Sandbox.run`."""
+        """Runs a job in a box of its own; see `Sandbox.run`."""
         protocol.check(job)
         async with protocol.slots(self, self.at_once), self._started(job.limits) as process:
             assert process.stdin is not None
@@ -85,7 +85,7 @@ class Oci:
                 await asyncio.shield(_deleted(command, name, process))
 
     def _config(self, limits: JobLimits) -> dict[str, Any]:
-        """The bundle's configuration, as of version 1.0.2 of the runtime specification."""
+        """The bundle's configuration, by version 1.0.2 of the OCI runtime specification."""
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         folders = ["/usr"] + [f for f in (sys.base_prefix, *self.readable) if f != "/usr" and not f.startswith("/usr/")]
         binds = [_bind(folder) for folder in dict.fromkeys(folders)]
@@ -124,7 +124,7 @@ class Oci:
         }
 
     def _mapping(self) -> list[dict[str, int]]:
-        """Numbers inside and outside. The runtimes want a root inside; outside it has no more rights than `user`."""
+        """User ids inside and outside. The runtimes need a root inside; outside it has only the rights of `user`."""
         if os.geteuid() != 0:
             return [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
         return [
@@ -134,17 +134,17 @@ class Oci:
 
 
 def _write_bundle(folder: str, config: dict[str, Any]) -> None:
-    """A root of nothing but places to mount at; a runtime that is root inside only could not make them."""
+    """Creates a root that contains only mount points; a runtime that is root only inside could not create them."""
     root = Path(folder, "root")
     for mount in config["mounts"]:
         (root / mount["destination"].lstrip("/")).mkdir(parents=True, exist_ok=True)
     for path in (Path(folder), root, *root.rglob("*")):
-        path.chmod(0o1777 if path.name in ("tmp", "shm") else 0o755)  # runc keeps the mode of the place
+        path.chmod(0o1777 if path.name in ("tmp", "shm") else 0o755)  # runc keeps the mode of the mount point
     Path(folder, "config.json").write_text(json.dumps(config))
 
 
 async def _deleted(command: list[str], name: str, process: asyncio.subprocess.Process) -> None:
-    """Remove a box by force, and wait until its runtime has ended."""
+    """Deletes a box by force, and waits until its runtime has ended."""
     gone = await asyncio.create_subprocess_exec(
         *(*command, "delete", "--force", name), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -1,4 +1,4 @@
-"""The outer half of a run: what is sent into a box, and what its answer is taken to mean."""
+"""The outer half of a run: sends a job into a box, and interprets its answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mull.sandbox.base import Command, Job, JobLimits, JobResult, Level, PythonC
 from mull.sandbox.inside import candidate
 
 GRACE_SECONDS = 2.0
-"""How long after its time a box may take to say so itself before it is killed from outside."""
+"""Seconds after its time limit that a box may take to report it before it is killed from outside."""
 
 _READY_SECONDS = 30.0
 
@@ -49,14 +49,14 @@ for name, code in marshal.loads(read(int.from_bytes(read(4), "big"))):
     exec(code, module.__dict__)
 sys.modules["mull.sandbox.inside.zygote"].main(sys.argv[1:])
 """
-"""Run as `python *PYTHON BOOT ENTRY CHANNEL`: takes the code of the box from the channel."""
+"""Run as `python *PYTHON BOOT ENTRY CHANNEL`: reads the code of the box from the channel."""
 PYTHON = ("-s", "-P", "-S", "-c")
-"""Not `-I`, which would not heed the seed of hashes; the environment is ours."""
+"""Not `-I`, which would ignore PYTHONHASHSEED; the environment is set by mull."""
 
 
 @functools.cache
 def bundle(compiled: bool) -> bytes:
-    """The code of the box, to be sent to `BOOT`; `compiled` for the very Python that this is."""
+    """The code of the box, to send to `BOOT`; `compiled` if the box runs this very Python."""
     parts: list[tuple[str, Any]] = [(name, "") for name in ("mull", "mull.sandbox", "mull.sandbox.inside")]
     root = resources.files("mull.sandbox")
     for part in _PARTS:
@@ -72,13 +72,13 @@ _semaphores = weakref.WeakKeyDictionary()
 
 
 def slots(options: Any, at_once: int | None) -> asyncio.Semaphore:
-    """The places for boxes of these options in this event loop: `at_once`, or as many as there are processors."""
+    """This event loop's semaphore for boxes of these options: `at_once` slots, or one per CPU."""
     places = _semaphores.setdefault(asyncio.get_running_loop(), {})
     return places.setdefault(options, asyncio.Semaphore(at_once or os.cpu_count() or 1))
 
 
 def check(job: Job) -> None:
-    """Raises `UsageError` for a job that makes no sense."""
+    """Raises `UsageError` for an invalid job."""
     limits = job.limits
     for name, value in asdict(limits).items():
         if not value > 0:
@@ -96,9 +96,9 @@ def check(job: Job) -> None:
 async def converse(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, job: Job, level: Level, kill: Callable[[], None]
 ) -> JobResult:
-    """Send a job to a box that is ready, and read its answer until it is complete or the box has to be killed.
+    """Sends a job to a ready box, and reads its answer until it is complete or the box must be killed.
 
-    Raises `UsageError` where the program is not there in the box, and `SandboxError` where the box did not come up.
+    Raises `UsageError` if the program does not exist in the box, and `SandboxError` if the box did not start.
     """
     nonce = secrets.token_hex(16)
     try:
@@ -196,7 +196,7 @@ async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: s
 
 
 async def _one(reader: asyncio.StreamReader, limits: JobLimits, nonce: str) -> Return:
-    """One reply: how it went by the harness, and what the program wrote."""
+    """Reads one reply: its status as the harness reports it, and the value that the program wrote."""
     head = await _head(reader, nonce)
     text = await _receive(reader, limits.reply_bytes)
     how = head["how"]
@@ -219,11 +219,11 @@ async def _one(reader: asyncio.StreamReader, limits: JobLimits, nonce: str) -> R
 def _check_starved(cause: object, limits: JobLimits) -> None:
     if cause == "starved":
         seconds = limits.busy_factor * limits.wall_seconds
-        raise SandboxError(f"the machine is too busy: in {seconds:g} seconds the program was not let run to its end")
+        raise SandboxError(f"the machine is too busy: the program could not finish within {seconds:g} seconds")
 
 
 def _ending(head: dict[str, Any], limits: JobLimits) -> tuple[Status, int | None, int | None]:
-    """Status, exit code and signal, from what the harness saw."""
+    """Status, exit code and signal, from what the harness reports."""
     raw = head["status"]
     number, code = raw & 127 or None, raw >> 8 if raw & 127 == 0 else None
     _check_starved(head["cause"], limits)
@@ -249,12 +249,12 @@ def _signal(number: int, cpu_seconds: float | None, limits: JobLimits) -> Status
 async def _head(reader: asyncio.StreamReader, nonce: str) -> dict[str, Any]:
     head: dict[str, Any] = json.loads(await _receive(reader, 1 << 16))
     if not secrets.compare_digest(str(head.get("nonce")), nonce):
-        raise SandboxError("a reply of a box does not bear the mark of its run")
+        raise SandboxError("a reply of a box does not have the nonce of its run")
     return head
 
 
 async def _receive(reader: asyncio.StreamReader, most: int) -> bytes:
     (length,) = struct.unpack(">I", await reader.readexactly(4))
     if length > most:
-        raise SandboxError("a box said more than it may")
+        raise SandboxError("a box sent more than is allowed")
     return await reader.readexactly(length)

@@ -1,7 +1,7 @@
-"""Values across the wall: typed JSON, so that what arrives is of exact built-in types or is not a value.
+"""Values across the sandbox boundary: typed JSON, so that only values of exact built-in types arrive.
 
-`None`, booleans, text and integers below 2**53 are themselves; all else is a list that begins with a letter. This
-file runs on both sides and imports the standard library only. What it decodes was written by an untrusted program.
+`None`, booleans, text and integers below 2**53 are encoded as themselves; everything else as a list that begins with
+a letter. This file runs on both sides and imports only the standard library. It decodes what untrusted programs wrote.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 _SMALL = 1 << 53
 _SAME_HASH = 64
-"""More members of a set with one hash than this are no accident: such sets take quadratic time to build."""
+"""The most members of a set that may share a hash; more are an attack, since such sets take quadratic time to build."""
 
 
 class Opaque:
-    """A value of a type that does not travel: the name of its type, and its `repr`, cut short.
+    """A value of a type that cannot be encoded: the name of its type, and its truncated `repr`.
 
-    It equals another one with the same name and the same `repr`, and nothing else.
+    It equals only another one with the same name and the same `repr`.
     """
 
     __slots__ = ("repr", "type")
@@ -37,14 +37,14 @@ class Opaque:
 
 
 def encode(value: Any) -> str:
-    """A value as text. Values of other types become opaque; one that contains itself raises `RecursionError`."""
+    """Encodes a value as text. Other types become `Opaque`. Raises `RecursionError` for one that contains itself."""
     return json.dumps(_pack(value), separators=(",", ":"))
 
 
 def decode(text: str | bytes) -> Any:
-    """The value that a text stands for, built of exact types.
+    """Decodes a text to a value of exact built-in types.
 
-    Raises `ValueError` for anything that `encode` would not write, and for sets made to be slow.
+    Raises `ValueError` for anything that `encode` would not write, and for sets with many equal hashes.
     """
     try:
         return _unpack(json.loads(text, parse_int=_small, parse_float=_no_number, parse_constant=_no_number))

@@ -1,4 +1,4 @@
-"""Specs on the command line, and the names in them."""
+"""Specs on the command line, and resolution of the names in them."""
 
 from mull.spec.grammar import NEWLINE as NEWLINE
 from mull.spec.grammar import Make as Make

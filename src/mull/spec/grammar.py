@@ -1,7 +1,7 @@
-"""Specs: `name:option=value,...` on a command line becomes the frozen value that it names, and back.
+"""Specs: converts `name:option=value,...` on a command line to the frozen value that it names, and back.
 
-A value in brackets is a spec of its own, `outer:inner=(majority:n=4)`, and several are a list of them:
-`outer:all=((majority:n=4),single)`. A name is one of a table, one that an installed package adds, or `module:Class`.
+A value in parentheses is a nested spec, `outer:inner=(majority:n=4)`, or a list of them:
+`outer:all=((majority:n=4),single)`. A name is in a table, added by an installed package, or `module:Class`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from mull.spec.tables import JUDGES, MODELS, STRATEGIES, VERIFIERS, found, load,
 from mull.types import Judge, Model, Verifier
 
 NEWLINE = r"\n"
-"""How a separator of steps spells a line's end on a command line."""
+"""How a step separator writes a newline on the command line."""
 
 Make = Callable[[str], Any]
-"""Makes the value that a spec inside another names."""
+"""Makes the value of a nested spec."""
 
 
 def build(
@@ -37,13 +37,12 @@ def build(
     may_import: bool = True,
     **defaults: Any,
 ) -> Any:
-    """The value that a spec names; `defaults` are given to those of its fields that the spec leaves out.
+    """The value that a spec names; `defaults` apply to fields that the spec leaves out.
 
-    `models`, `verifiers` and `judges` make those that are named in it, however deep; without them those of the
-    tables can be named. Without `may_import` a name `module:Class` is unknown: for names that are read from a file,
-    which has no say in what is imported. Raises `UnknownNameError` for a name or option that there is not,
-    `UsageError` for a value of another type; what is wrong inside another spec is told with the option in which it
-    stands.
+    `models`, `verifiers` and `judges` make the ones named in it, at any depth; by default the tables are used. If
+    `may_import` is false, names `module:Class` are unknown: for names read from a file, which must not decide what is
+    imported. Raises `UnknownNameError` for an unknown name or option, and `UsageError` for a value of the wrong type;
+    errors in a nested spec name the option that contains it.
     """
 
     def inner(kind: str, table: dict[str, str], **defaults: Any) -> Make:
@@ -66,7 +65,7 @@ def build(
         option, equals, text = part.partition("=")
         option = option.strip().replace("-", "_")
         if place == 0 and first is not None and _is_required(first) and option not in options:
-            # A text may have an equals sign in it, and a nested spec has a colon before that.
+            # A text may contain an equals sign; a nested spec has a colon before it.
             is_option = equals and option.isidentifier() and hints[first.name] is not str
             option, equals, text = (option, equals, text) if is_option else (first.name, "=", part)
         if not equals:
@@ -89,7 +88,7 @@ def strategy(spec: str, *, may_import: bool = True, **makers: Make) -> Any:
 
 
 def _hints(name: str, cls: type) -> dict[str, Any]:
-    """The types of a class's options."""
+    """The types of a class's options. Raises `UsageError` if they cannot be resolved."""
     try:
         return get_type_hints(cls)
     except NameError as error:
@@ -97,17 +96,17 @@ def _hints(name: str, cls: type) -> dict[str, Any]:
 
 
 class Placeholder(NamedTuple):
-    """A model, a verifier or a judge that is named in a spec, where it does not matter what it is."""
+    """Stands for a model, verifier or judge named in a spec when only the strategy matters."""
 
     name: str
 
 
 @lru_cache(maxsize=256)
 def named(text: str) -> Any:
-    """The strategy of a spec, to read what it says of itself: models, verifiers and judges in it are placeholders.
+    """The strategy of a spec, to read its declarations: models, verifiers and judges in it are placeholders.
 
-    The text may come from a file, so that it imports nothing but what the tables and installed packages name.
-    Where its options are not those of this version it is the strategy's class; `None`: no strategy has this name.
+    The text may come from a file, so only modules named by the tables and installed packages are imported. Returns the
+    strategy's class if its options are not those of this version, and `None` if no strategy has this name.
     """
     try:
         return strategy(text, models=Placeholder, verifiers=Placeholder, judges=Placeholder, may_import=False)
@@ -124,7 +123,7 @@ def head(text: str) -> str:
 def describe(table: dict[str, str], value: Any) -> str:
     """The spec of a value: its name in the table, its `n`, and the options that differ from their defaults.
 
-    Building it gives the value again. Models that are in no table, such as those of `mull.toml`, are named.
+    `build` converts it back to the value. Models that are in no table, such as those of `mull.toml`, appear by name.
     """
     name = _name_in(table, value)
     if name is None:
@@ -144,7 +143,7 @@ def _name_in(table: Mapping[str, str], value: Any) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """A value as it stands behind an option's name."""
+    """A value as the text after an option's name."""
     if isinstance(value, str):
         escaped = re.sub(r"([(),])", r"\\\1", value).replace("\n", NEWLINE)
         return escaped if escaped == escaped.strip() else f"({escaped})"
@@ -166,7 +165,7 @@ def _is_required(f: Field[Any]) -> bool:
 
 
 def _split(text: str) -> list[str]:
-    """The parts between the commas that are not inside brackets; a backslash makes the next of these a letter."""
+    """Splits at commas outside parentheses; a backslash escapes a comma, a parenthesis or a backslash."""
     parts, depth = [""], 0
     for piece in re.findall(r"\\[(),]|.", text, re.DOTALL):
         depth += {"(": 1, ")": -1}.get(piece, 0)
@@ -182,7 +181,7 @@ def _split(text: str) -> list[str]:
 
 
 def _bare(text: str) -> str:
-    """A spec without the brackets around it."""
+    """A spec without its enclosing parentheses."""
     depth = 0
     pieces = re.findall(r"\\[(),]|.", text, re.DOTALL)
     for i, piece in enumerate(pieces):
@@ -194,7 +193,7 @@ def _bare(text: str) -> str:
 
 @contextmanager
 def _inside(place: str) -> Iterator[None]:
-    """Tells where the spec stands in which something is wrong."""
+    """Prefixes errors inside the block with the place of the spec."""
     try:
         yield
     except UsageError as error:
@@ -203,7 +202,7 @@ def _inside(place: str) -> Iterator[None]:
 
 
 def _value(option: str, text: str, hint: Any, makers: Mapping[Any, Make]) -> Any:
-    """The text as a value of the option's type."""
+    """Converts a text to a value of the option's type."""
     if get_origin(hint) in (Union, UnionType):
         if text.lower() == "none" and NoneType in get_args(hint):
             return None
@@ -232,6 +231,6 @@ def _value(option: str, text: str, hint: Any, makers: Mapping[Any, Make]) -> Any
         plain = re.sub(r"\\([(),])", r"\1", _bare(text))
         return plain.replace(NEWLINE, "\n") if option.endswith(":separator") else plain
     if hint not in makers:
-        raise UsageError(f"{option} is of a type that no spec can give: {hint}")
+        raise UsageError(f"{option} has a type that a spec cannot express: {hint}")
     with _inside(option):
         return makers[hint](_bare(text))

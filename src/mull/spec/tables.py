@@ -1,4 +1,4 @@
-"""What names stand for: the tables of mull, what installed packages add to them, and classes by their import path.
+"""Resolution of names: mull's tables, names added by installed packages, and classes by import path.
 
 The tables hold import paths, not classes, so that nothing is imported before it is used.
 """
@@ -101,7 +101,7 @@ GROUPS = {
     "model": "mull.models",
     "task": "mull.tasks",
 }
-"""The groups of entry points by which an installed package adds names."""
+"""The entry point groups through which an installed package adds names."""
 METHODS = {
     "strategy": ("__call__",),
     "verifier": ("quote", "score"),
@@ -110,23 +110,23 @@ METHODS = {
     "model": ("quote", "sample"),
     "task": ("problems", "grade"),
 }
-"""What a class must have to be one of a kind."""
+"""The attributes that a class of each kind must have."""
 PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(?=:|$)")
-"""`module:Class`, at the beginning of a spec."""
+"""Matches `module:Class` at the beginning of a spec."""
 
 _names: dict[type, str] = {}
-"""The names by which classes that are in no table were found."""
+"""The names under which classes outside the tables were found."""
 
 
 def load(path: str) -> Any:
-    """What an import path `module:name` points to."""
+    """The object at an import path `module:name`."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 @cache
 def installed(kind: str) -> Mapping[str, str]:
-    """The import paths that installed packages add for a kind, by name; where two add the same name, the first."""
+    """The import paths that installed packages add for a kind, by name; the first wins if two add the same name."""
     from importlib.metadata import entry_points
 
     names: dict[str, str] = {}
@@ -136,7 +136,7 @@ def installed(kind: str) -> Mapping[str, str]:
 
 
 def parted(kind: str, table: Mapping[str, str], text: str) -> tuple[str, str]:
-    """The name in a spec and its options: a name of the table or of an installed package goes before `module:Class`."""
+    """Splits a spec into name and options; names of the table and of packages take precedence over `module:Class`."""
     text = text.strip()
     name, _, options = text.partition(":")
     path = PATH.match(text)
@@ -146,15 +146,15 @@ def parted(kind: str, table: Mapping[str, str], text: str) -> tuple[str, str]:
 
 
 def is_named(kind: str, table: Mapping[str, str], text: str) -> bool:
-    """Whether a spec has a name of the table or of an installed package, or a name of the form `module:Class`."""
+    """Whether a spec's name is in the table, added by an installed package, or of the form `module:Class`."""
     name, _ = parted(kind, table, text)
     return name in table or ":" in name or name in installed(kind)
 
 
 def found(kind: str, table: Mapping[str, str], name: str, *, may_import: bool = True) -> Any:
-    """The class that a name stands for. Raises `UnknownNameError`, or `UsageError` for a class that is no such thing.
+    """The class that a name stands for. Raises `UnknownNameError`, or `UsageError` if the class is not of this kind.
 
-    A module that is not found is looked for in the working folder too.
+    Modules are also looked up in the working folder.
     """
     if name in table:
         return load(table[name])
@@ -190,11 +190,11 @@ def _imported(module: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0] or str(Path.cwd()) in sys.path:
             raise
-    sys.path.append(str(Path.cwd()))  # at the end, so that nothing there takes the place of what is installed
+    sys.path.append(str(Path.cwd()))  # at the end, so that it does not shadow installed packages
     importlib.invalidate_caches()
     return importlib.import_module(module)
 
 
 def named_as(cls: type) -> str | None:
-    """The name by which a class that is in no table was found in this process; `None`: by none."""
+    """The name under which a class outside the tables was found in this process; `None`: it was not."""
     return _names.get(cls)

@@ -1,4 +1,4 @@
-"""Fakes that behave, and the laws that strategies must keep."""
+"""Realistic fakes, and the laws that strategies must satisfy."""
 
 from mull.testing.fakes import PROBLEM as PROBLEM
 from mull.testing.fakes import FakeExecutor as FakeExecutor

@@ -1,4 +1,4 @@
-"""Fakes that behave, for tests: a seeded model, and a verifier, a judge and an executor that sometimes cannot tell."""
+"""Realistic fakes for tests: a seeded model, and a verifier, judge and executor that sometimes cannot tell."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from mull.types import (
 from mull.types.refusals import BIASES, CONTINUES, LIMITS_THINKING
 
 PROBLEM = Problem("fake", Prompt.user("Which letter?"), AnswerKind.TEXT, {"pairs": (("1", "2"), ("3", "4"))})
-"""What the laws ask; its `given` are tests for strategies that run programs."""
+"""The problem that the laws use; its `given` has tests for strategies that run programs."""
 
 
 @dataclass
 class FakePurse:
-    """A purse without a ceiling, for calling a model outside a run; `losses` and `paid` are what was reported to it."""
+    """A purse without a ceiling, to call a model outside a run; `losses` and `paid` are the reported costs."""
 
     losses: list[Cost] = field(default_factory=list)
     paid: list[Cost] = field(default_factory=list)
@@ -50,12 +50,12 @@ class FakePurse:
 
 @dataclass
 class FakeModel:
-    """Answers with a letter that its seed decides: `a` with probability 0.5, `b` 0.3, `c` 0.15, no answer at all 0.05.
+    """Answers with a letter that its seed determines: `a` with probability 0.5, `b` 0.3, `c` 0.15, no answer 0.05.
 
-    Where it goes on from a prefix or is to stop at a string it writes a line a step, four before the answer at most.
-    Draws arrive in an order that depends on their seeds, not in draw order, if `is_shuffled`. After `dies_after`
-    draws it fails with `ModelError`. Asked for inputs in fences it writes its letter as one. `delay` seconds pass
-    before each draw. `seen` lists every draw that was made. `label` is its name: with another it is another model.
+    If it continues a prefix or has stop strings, it writes one line per step, at most four before the answer. With
+    `is_shuffled`, draws arrive in an order that depends on their seeds. After `dies_after` draws it raises
+    `ModelError`. If asked for fenced inputs, it writes its letter as one. It waits `delay` seconds before each draw.
+    `seen` lists every draw made. `label` is its name: another label is another model.
     """
 
     dies_after: int | None = None
@@ -68,7 +68,7 @@ class FakeModel:
     continues: bool = True
     biases: bool = True
     limits: bool = True
-    """Whether it keeps a thinking budget."""
+    """Whether it enforces a thinking budget."""
 
     @property
     def name(self) -> str:
@@ -113,7 +113,7 @@ class FakeModel:
     def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
         rng = random.Random(f"{prompt}/{draw.seed}")
         letter = rng.choices(["a", "b", "c", ""], [50, 30, 15, 5])[0]
-        times = rng.randrange(1000)  # replies with the same answer differ, as they do in life
+        times = rng.randrange(1000)  # replies with the same answer differ, as real ones do
         text, finish = f"so {letter}, {times} times\nanswer: {letter}" if letter else "", Finish.STOP
         if prompt.prefix or params.stop:
             left = rng.randint(0, max(0, 4 - prompt.prefix.count("\n")))
@@ -131,10 +131,10 @@ class FakeModel:
 
 @dataclass(frozen=True)
 class FakeVerifier:
-    """Scores a reply by what it says, alike for the same reply; a tenth of the replies it can never score.
+    """Scores a reply by its text, the same for equal replies; never can score a tenth of the replies.
 
     Every line is a step, whose value depends on the text up to it; the last step's is the value of the whole.
-    `seen` lists every reply that it was asked about. Told that it `is_dead`, it fails with `ModelError`.
+    `seen` lists every reply it was asked about. With `is_dead` it raises `ModelError`.
     """
 
     usd: float = 1e-7
@@ -173,12 +173,12 @@ class FakeVerifier:
 
 @dataclass
 class LineModel(FakeModel):
-    """Line i of its replies is `line(i, what is there, the draw)`; a reply has `length` lines."""
+    """Line i of its replies is `line(i, text_before, draw)`; a reply has `length` lines."""
 
     line: Callable[[int, str, Draw], str] = lambda i, prefix, draw: f"{i}.{draw.number}"
     length: int = 3
     per_line: int = 2
-    """Tokens of a line."""
+    """Tokens per line."""
 
     def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
         text, start, finish, n_tokens = "", prompt.prefix.count("\n"), Finish.STOP, 0
@@ -198,7 +198,7 @@ class LineModel(FakeModel):
 
 @dataclass
 class StubVerifier:
-    """Scores a reply, whole or not, by `value(reply)` and for nothing; `seen` lists what it was asked, call by call."""
+    """Scores a whole or partial reply by `value(reply)`, at no cost; `seen` lists the replies of each call."""
 
     value: Callable[[str], float | None]
     split: str | None = "\n"
@@ -222,9 +222,9 @@ class StubVerifier:
 
 @dataclass(frozen=True)
 class FakeJudge:
-    """Prefers the reply that ends in the earlier letter with probability `p_comp`, seeded; a tenth it can never judge.
+    """Prefers the reply that ends in the earlier letter with probability `p_comp`, seeded; never can judge a tenth.
 
-    `seen` lists every pair of replies that it was asked about. Told that it `is_dead`, it fails with `ModelError`.
+    `seen` lists every pair of replies it was asked about. With `is_dead` it raises `ModelError`.
     """
 
     p_comp: float = 0.8
@@ -262,9 +262,9 @@ class FakeJudge:
 
 @dataclass(frozen=True)
 class FakeExecutor:
-    """Behaviour that a program's text and what it is tried on decide; a tenth of the programs it can never run.
+    """Derives behaviour from a program's text and its tests or inputs; never can run a tenth of the programs.
 
-    `seen` lists every trial that it made. Told that it `is_dead`, it fails with `ModelError` on those it could make.
+    `seen` lists every trial it was given. With `is_dead` it raises `ModelError` for the trials it could run.
     """
 
     usd: float = 1e-8
@@ -301,7 +301,7 @@ class FakeExecutor:
 
 
 def with_logprobs(sample: Sample, n_tops: int | None) -> Sample:
-    """A fake draw with made-up log-probabilities and `n_tops` likeliest tokens at each place; `None`: as it was."""
+    """A fake draw with invented log-probabilities and `n_tops` alternatives at each position; `None`: unchanged."""
     if n_tops is None:
         return sample
     n, rng = sample.cost.output_tokens or 0, random.Random(f"logprobs/{sample.prompt}/{sample.seed}")

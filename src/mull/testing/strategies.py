@@ -1,4 +1,4 @@
-"""The laws that every strategy must keep, as functions that raise `AssertionError`."""
+"""The laws that every strategy must satisfy, as functions that raise `AssertionError`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mull.types import (
 
 
 def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
-    """Runs a strategy to its end in an event loop of its own."""
+    """Runs a strategy to its end in a new event loop."""
 
     async def call() -> Outcome:
         return await strategy(problem, run)
@@ -38,7 +38,7 @@ def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
 
 
 def like(value: Any, run: Run) -> Any:
-    """A strategy with the fakes inside it made like the run's: as alive, and with one list of what they have seen."""
+    """A strategy whose inner fakes match the run's: alive or dead like them, and sharing their `seen` lists."""
     if isinstance(value, FakeModel) and isinstance(run.model, FakeModel):
         return replace(run.model, label=value.label)
     for fake in (run.verifier, run.judge, run.executor):
@@ -58,7 +58,7 @@ def fake_run(
     executor: Executor | None = None,
     **options: Any,
 ) -> Run:
-    """A run on the fakes, unless others are given."""
+    """A run on the fakes, unless others are passed."""
     model, verifier, judge = model or FakeModel(), verifier or FakeVerifier(), judge or FakeJudge()
     executor, params = executor or FakeExecutor(), Params(max_tokens=48)
     return Run(model, verifier=verifier, judge=judge, executor=executor, params=params, **options)
@@ -78,21 +78,21 @@ def _solve(strategy: Strategy, run: Run) -> Outcome:
 
 
 def check_deterministic(strategy: Strategy) -> None:
-    """The same seed gives the same outcome and the same spend, whatever order the draws arrive in."""
+    """The same seed gives the same outcome and cost, in whatever order the draws arrive."""
     first, second = fake_run(), fake_run(FakeModel(is_shuffled=False))
     assert _solve(strategy, first) == _solve(strategy, second)
     assert first.spent == second.spent
 
 
 def check_ceiling(strategy: Strategy, budget: Budget) -> None:
-    """No ceiling is ever exceeded, and nothing stays held."""
+    """The strategy never exceeds a ceiling, and leaves nothing held."""
     run = fake_run(budget=budget)
     _solve(strategy, run)
     assert_within(run)
 
 
 def check_ceiling_of_five(strategy: Strategy, budget: Budget) -> None:
-    """Five calls of the strategy at once on one run keep its ceilings too."""
+    """Five concurrent calls of the strategy on one run do not exceed its ceilings either."""
     run = fake_run(budget=budget)
     strategy = like(strategy, run)
 
@@ -105,7 +105,7 @@ def check_ceiling_of_five(strategy: Strategy, budget: Budget) -> None:
 
 
 def assert_within(run: Run) -> None:
-    """What a run spent is within its budget, and it holds nothing."""
+    """The run spent no more than its budget, and holds nothing."""
     for name, spent in (
         ("calls", run.spent.calls), ("tokens", run.spent.tokens), ("usd", run.spent.usd), ("flops", run.spent.flops)
     ):  # fmt: skip
@@ -115,16 +115,16 @@ def assert_within(run: Run) -> None:
 
 
 def check_no_draw_twice(strategy: Strategy) -> None:
-    """Inside a run no numbered draw of a question is made twice."""
+    """No numbered draw of a question is made twice in a run."""
     model = FakeModel()
     _solve(strategy, fake_run(model))
-    made = [draw.seed for _, _, draw in model.seen]  # a seed tells the model, the question and the number
+    made = [draw.seed for _, _, draw in model.seen]  # a seed identifies the model, the question and the number
     assert made, "the strategy drew nothing"
     assert len(made) == len(set(made))
 
 
 def check_replay(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Replayed from the bank where all else is dead: nothing is paid, outcome and spend are the same."""
+    """Replayed from the bank with dead models and verifiers: nothing is paid, and outcome and cost are the same."""
     bank = bank or MemoryBank()
     first = fake_run(bank=bank)
     outcome = _solve(strategy, first)
@@ -136,7 +136,7 @@ def check_replay(strategy: Strategy, bank: Bank | None = None) -> None:
 
 
 def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
-    """Killed half way and run again: the same outcome, no finished draw is made again, no verdict asked for twice."""
+    """Interrupted and run again: the outcome is the same, and no finished draw or verdict is paid for twice."""
     bank = bank or MemoryBank()
     whole, verifier, judge, judged = FakeModel(), FakeVerifier(), FakeJudge(), FakeJudge()
     outcome = _solve(strategy, fake_run(whole, judge=judged))
@@ -156,7 +156,7 @@ def check_resume(strategy: Strategy, bank: Bank | None = None) -> None:
 
 
 def only(needs: frozenset[Need]) -> Run:
-    """A run on fakes that has what these needs ask for, and nothing else."""
+    """A run on fakes that meets exactly these needs."""
     continues, biases, limits = (need in needs for need in (Need.CONTINUATION, Need.BIAS, Need.THINKING_BUDGET))
     model = FakeModel(continues=continues, biases=biases, limits=limits)
     verifier = FakeVerifier(split="\n" if Need.STEPS in needs else None) if Need.VERIFIER in needs else None
@@ -167,7 +167,7 @@ def only(needs: frozenset[Need]) -> Run:
 
 
 def check_needs(strategy: Strategy) -> None:
-    """It runs with what it says it needs and nothing else, and without any of that it refuses to spend anything."""
+    """The strategy runs with exactly its declared needs, and refuses to spend anything if one of them is missing."""
     run = only(strategy.needs)
     solve(strategy, run)
     assert run.spent.calls, "the strategy drew nothing"
@@ -182,8 +182,8 @@ def check_needs(strategy: Strategy) -> None:
 
 
 def check_draws(strategy: Strategy) -> None:
-    """Where it says that it draws in parallel, no draw is shown what another said; where it says that it reuses draws,
-    one that was handed back is not made again.
+    """A strategy that declares parallel draws shows no draw another one's text; one that declares `reuses` does not
+    make handed-back draws again.
     """
     samples: list[Sample] = []
     model = FakeModel()
@@ -206,14 +206,14 @@ def check_draws(strategy: Strategy) -> None:
 
 
 def _parts(value: Any) -> list[Strategy]:
-    """The strategies that a strategy is made of."""
+    """The strategies that a strategy is composed of."""
     if isinstance(value, tuple):
         return [part for one in value for part in ([one] if hasattr(one, "selects") else []) + _parts(one)]
     return _parts(tuple(getattr(value, f.name) for f in fields(value))) if hasattr(value, "selects") else []
 
 
 def check_selects(strategy: Strategy) -> None:
-    """It has scores where it says that it selects by them; else it asks no verifier, unless it needs one to draw."""
+    """A strategy that declares selection by scores has scores; any other asks no verifier unless it needs one."""
     run = fake_run()
     outcome = _solve(strategy, run)
     verifier = run.verifier

@@ -1,1 +1,1 @@
-"""What runs in a box, on the other side of the wall: sent there as source, it imports the standard library only."""
+"""The code that runs inside a box: sent there as source, it imports only the standard library."""

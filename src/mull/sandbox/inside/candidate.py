@@ -1,7 +1,7 @@
-"""The process of the untrusted program. Nothing that it knows is a secret, and all it can say is its own answer.
+"""The process of the untrusted program. It knows no secret, and can report only its own answer.
 
-It takes orders on one pipe, writes replies to another, and after each reply tells on a third how that went. The
-program may write to all of them: a forged reply is a guess like any other, since nothing here knows what is right.
+It reads orders from one pipe, writes replies to another, and after each reply writes a status to a third. The program
+may write to all of them: a forged reply is only a guess, since nothing here knows the right answer.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from mull.sandbox.inside import frames, kernel
 
 ORDERS, REPLIES, DONE = 3, 4, 5
 RETURNED, RAISED, NO_MEMORY, NO_SUCH_PROGRAM, READY = 0, 1 << 16, 1 << 17, 1 << 18, 1 << 19
-"""What is told after a reply: one of these, or the exit status of the process that a call ran in."""
+"""The status after a reply: one of these, or the exit status of the process that ran the call."""
 
 
 def main(descriptors: tuple[int, ...], lock: Callable[[], None]) -> NoReturn:
-    """Become the program. `descriptors` become 0 to 5; `lock` takes away what namespaces have left."""
+    """Becomes the program. `descriptors` become 0 to 5; `lock` removes the rights that namespaces leave."""
     try:
         try:
             order = _prepare(descriptors, lock)
@@ -41,7 +41,7 @@ def main(descriptors: tuple[int, ...], lock: Callable[[], None]) -> NoReturn:
         _tell(READY)
         _become(order)
     finally:
-        os._exit(70)  # whatever happens, the program never gets into the code that forked it
+        os._exit(70)  # the program must never return into the code that forked it
 
 
 def _prepare(descriptors: tuple[int, ...], lock: Callable[[], None]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _program(argv: list[str], env: dict[str, str]) -> NoReturn:
 
 
 def _limit(limits: dict[str, Any], is_lenient: bool) -> None:
-    """Set the limits. `is_lenient` passes over those that a kernel such as gVisor's does not know."""
+    """Sets the limits. `is_lenient` skips those that the kernel, such as gVisor's, does not support."""
     cpu = max(1, -(-int(limits["cpu_seconds"] * 1000) // 1000))
     for what, soft, hard in (
         (resource.RLIMIT_CPU, cpu, cpu + 1),
@@ -145,12 +145,12 @@ def _script(source: str, module: ModuleType) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     except (OSError, ValueError):
-        code = code or 120  # as Python does where its output cannot be written
+        code = code or 120  # as Python exits if its output cannot be written
     os._exit(code)
 
 
 def _calls(source: str, module: ModuleType, isolated: bool) -> NoReturn:
-    """Run the setup, then one order at a time."""
+    """Runs the setup, then one order at a time."""
     _tell(_answer(lambda: exec(compile(source, "program.py", "exec", dont_inherit=True), module.__dict__)))
     while True:
         call = json.loads(frames.receive(ORDERS))
@@ -174,7 +174,7 @@ def _call(call: dict[str, Any], module: ModuleType) -> Any:
 
 
 def _answer(function: Callable[[], Any]) -> int:
-    """Send what the function returns, or what it raises."""
+    """Sends what the function returns or raises."""
     how = RETURNED
     try:
         reply = "v" + values.encode(function())

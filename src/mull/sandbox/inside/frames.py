@@ -7,7 +7,7 @@ import struct
 
 
 def read_exactly(descriptor: int, n: int) -> bytes:
-    """The next `n` bytes. Raises `EOFError` where the other side is gone."""
+    """Reads the next `n` bytes. Raises `EOFError` if the other side has closed."""
     parts = bytearray()
     while len(parts) < n:
         part = os.read(descriptor, min(n - len(parts), 1 << 20))

@@ -1,7 +1,7 @@
-"""The first process of a box: it forks the program, then learns what is to be run, watches it and reports.
+"""The first process of a box: it forks the program, then reads the job, watches the program and reports.
 
-The program is forked before the job and its nonce are read, so that nothing of them is in its memory, and it gets
-no descriptor that leads out. Here as the first process of the box, the harness cannot be killed from within.
+The program is forked before the job and its nonce are read, so they are not in its memory, and it gets no descriptor
+that leads out of the box. As the first process of the box, the harness cannot be killed from inside.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _PAGE = resource.getpagesize()
 
 
 def serve(incoming: int, outgoing: int, folder: str, lock: Callable[[], None], is_first: bool) -> NoReturn:
-    """Run the one job that comes in and leave.
+    """Runs the one job that arrives, and exits.
 
-    `folder` is where the program works, `lock` what it calls on itself before it starts, `is_first` whether this is
-    process 1 of its own namespace, with which every process of the box ends.
+    `folder` is the program's working directory. The program calls `lock` before it starts. `is_first` is whether this
+    is process 1 of its own namespace, with which every process of the box ends.
     """
     kernel.hide_memory()
     standard_in = os.memfd_create("stdin")
@@ -73,7 +73,7 @@ def serve(incoming: int, outgoing: int, folder: str, lock: Callable[[], None], i
 
 
 def _order(orders: int, order: bytes) -> bool:
-    """Tell the program what to do; whether it is there to hear it."""
+    """Sends an order to the program; returns whether the program is still there."""
     try:
         frames.send(orders, order)
     except BrokenPipeError:
@@ -98,7 +98,7 @@ def _say(outgoing: int, nonce: str, how: int | str, text: bytes) -> None:
 
 
 class _Program:
-    """The program under way."""
+    """The running program."""
 
     def __init__(
         self, job: dict[str, Any], child: int, out: int, err: int, replies: int, done: int, is_first: bool
@@ -118,13 +118,13 @@ class _Program:
             self.pidfd = os.pidfd_open(child)
             self.poll.register(self.pidfd, select.POLLIN)
         except OSError:
-            self.pidfd = -1  # a kernel without them, such as gVisor's: its end is seen at the next tick
+            self.pidfd = -1  # a kernel without pidfds, such as gVisor's: the end is noticed at the next tick
         for descriptor in self.written:
             os.set_blocking(descriptor, False)
             self.poll.register(descriptor, select.POLLIN)
 
     def is_ready(self) -> bool:
-        """Wait until nothing but the program is left to run, and start the clocks then."""
+        """Waits until only the program is left to run, then starts the clocks."""
         while self.status is None and not self.cause and len(self.written[self.done]) < 4:
             self._step()
         told = bytes(self.written[self.done][:4])
@@ -134,7 +134,7 @@ class _Program:
         return told == struct.pack(">I", candidate.READY)
 
     def to_the_end(self) -> None:
-        """Until the process has ended, or has to."""
+        """Waits until the process has ended or must be ended."""
         while self.status is None and not self.cause:
             self._step()
         if self.cause:
@@ -142,10 +142,9 @@ class _Program:
         self._read_all()
 
     def reply(self, seconds: float, keep: bool = False) -> tuple[int | str, bool]:
-        """Wait for the reply to an order: how it went, and whether the process can take another.
+        """Waits for the reply to an order; returns its status, and whether the process can take another order.
 
-        With `keep`, the order runs in a process of its own: where it takes too long, or says too much, that one is
-        killed.
+        With `keep`, the order runs in a process of its own, which is killed if it takes too long or writes too much.
         """
         self.too_long = False
         until, stopped = self.usage.own + seconds, ""
@@ -171,7 +170,7 @@ class _Program:
         return stopped or struct.unpack(">I", told)[0], True
 
     def taken(self, how: int | str) -> bytes:
-        """The one reply that came; none where it is not exactly one."""
+        """The reply that arrived; empty unless there is exactly one."""
         text = bytes(self.written[self.replies])
         self.written[self.replies].clear()
         if isinstance(how, str) or len(text) < 5 or struct.unpack(">I", text[:4])[0] != len(text) - 4:
@@ -179,7 +178,7 @@ class _Program:
         return text[4:]
 
     def _step(self) -> None:
-        """Wait for something to happen, for a tick at most, and take note of it and of what was used."""
+        """Waits for an event, for at most a tick, and records it and the resources used."""
         for descriptor, _ in self.poll.poll(int(1000 * TICK_SECONDS)):
             if descriptor == self.pidfd:
                 self._reap()
@@ -191,7 +190,7 @@ class _Program:
             self._watch()
 
     def _read(self, descriptor: int) -> bool:
-        """Take what there is; whether there may be more."""
+        """Reads what is available; returns whether there may be more."""
         try:
             part = os.read(descriptor, 65536)
         except BlockingIOError:
@@ -227,7 +226,7 @@ class _Program:
                 self.poll.unregister(self.pidfd)
 
     def _watch(self) -> None:
-        """Collect orphans, add up the memory of all processes, and see whether a limit is reached."""
+        """Reaps orphans, adds up the memory of all processes, and checks whether a limit is reached."""
         used = 0
         for pid in self._others():
             try:
@@ -253,7 +252,7 @@ class _Program:
         return _descendants(me)
 
     def kill_others(self, kept: int = 0) -> None:
-        """Kill all processes of the box, until none is left."""
+        """Kills all other processes of the box, until none is left."""
         for _ in range(100):
             others = [pid for pid in self._others() if pid != kept and _is_alive(pid)]
             for pid in others:
@@ -277,7 +276,7 @@ class _Program:
             self.kill_others()
 
     def leave(self) -> NoReturn:
-        """End what was started here, where no namespace does."""
+        """Ends everything that was started here, if no namespace does so, and exits."""
         self.kill_others()
         os._exit(1)
 
@@ -301,7 +300,7 @@ def _write(folder: str, name: str, contents: bytes) -> None:
 
 
 def _read(folder: str, name: str, most: int) -> bytes | None:
-    """A file that the program left, unless it is a link, a pipe, or too long."""
+    """The content of a file that the program wrote; `None` if it is a link, a pipe, or too long."""
     try:
         descriptor = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -323,9 +322,9 @@ def _is_alive(pid: int) -> bool:
 
 
 def _mine() -> int:
-    """How many processes and threads of this user there are: the limit counts all of them where no namespace does.
+    """The number of this user's processes and threads, all of which the limit counts if no namespace separates them.
 
-    The dead that nobody has fetched yet are left out: what they take up for a moment is no room for the candidate.
+    Zombies are left out: counting the room they briefly take up would let the candidate use it later.
     """
     n = 0
     for name in os.listdir("/proc"):

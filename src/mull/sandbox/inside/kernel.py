@@ -1,4 +1,4 @@
-"""System calls that Python has no function for, by ctypes."""
+"""System calls that Python has no function for, through ctypes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _held = ctypes.PyDLL(None, use_errno=True)
-"""The same, with Python's lock kept: a child must not wait for it."""
+"""libc without releasing the GIL: a forked child must not wait for it."""
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
 _libc.prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
@@ -38,9 +38,9 @@ def unshare(flags: int) -> None:
 
 
 def fork_into(flags: int) -> int:
-    """Fork as `os.fork` does, but into new namespaces, in which the child is the first process; 0 in the child.
+    """Forks as `os.fork` does, but into new namespaces, in which the child is the first process; 0 in the child.
 
-    One fork in place of `unshare` and two: a third of the time. For processes of one thread only.
+    One fork instead of `unshare` and two forks takes a third of the time. Only for single-threaded processes.
     """
     ctypes.pythonapi.PyOS_BeforeFork()
     child: int = _held.syscall(_CLONE[os.uname().machine], ctypes.c_ulong(flags | 17), None, None, None, None)
@@ -68,12 +68,12 @@ def prctl(option: int, *values: int) -> None:
 
 
 def hide_memory() -> None:
-    """Close this process's memory and descriptors to others of the same user, by /proc and by ptrace."""
+    """Hides this process's memory and descriptors from the same user's other processes, in /proc and by ptrace."""
     prctl(_PR_SET_DUMPABLE, 0)
 
 
 def show_memory() -> None:
-    """Undo `hide_memory`: a program may look at itself."""
+    """Undoes `hide_memory`: a program may inspect itself."""
     prctl(_PR_SET_DUMPABLE, 1)
 
 
@@ -90,13 +90,13 @@ def no_new_privileges() -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up every capability. With `no_new_privileges` none can come back by running a file."""
+    """Drops every capability. With `no_new_privileges`, running a file cannot restore them."""
     header = struct.pack("Ii", 0x20080522, 0)
     _check(_libc.capset(header, bytes(24)), "capset")
 
 
 def filter_calls(program: bytes) -> None:
-    """Install a seccomp filter; it cannot be taken back. Needs `no_new_privileges`."""
+    """Installs a seccomp filter, which cannot be removed. Needs `no_new_privileges`."""
     code = ctypes.create_string_buffer(program, len(program))
     fprog = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
     keep = ctypes.create_string_buffer(fprog, len(fprog))
@@ -104,7 +104,7 @@ def filter_calls(program: bytes) -> None:
 
 
 def landlock_version() -> int:
-    """The version of landlock's interface; 0 where the kernel has none."""
+    """The kernel's landlock ABI version; 0 if it has none."""
     version: int = _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
     return max(0, version)
 
@@ -112,13 +112,13 @@ def landlock_version() -> int:
 LANDLOCK_READ = (1 << 0) | (1 << 2) | (1 << 3)
 """Execute a file, read a file, list a folder."""
 LANDLOCK_FILES = (1 << 15) - 1
-"""Every right over files that version 3 knows of."""
+"""Every file right of ABI version 3."""
 
 
 def landlock(rules: Iterable[tuple[str, int]]) -> None:
-    """Leave this process only these rights under these paths, no TCP, no foreign abstract socket, no foreign process.
+    """Restricts this process to these rights under these paths, without TCP, outside abstract sockets or signals.
 
-    Needs version 6 of the interface and `no_new_privileges`.
+    Needs ABI version 6 and `no_new_privileges`.
     """
     attributes = struct.pack("QQQ", LANDLOCK_FILES, 3, 3)
     ruleset = _check(

@@ -1,7 +1,7 @@
-"""Becomes bubblewrap as an unprivileged user; run as root, outside.
+"""Executes bubblewrap as an unprivileged user; run as root, outside the box.
 
-Folders that this user cannot reach, such as a Python under `/root`, are first bound to places that it can, in a
-mount namespace of this process's own. Then the privileges go, for good.
+Folders that this user cannot reach, such as a Python under `/root`, are first bound to places that it can reach, in
+a mount namespace of this process. Then the privileges are dropped for good.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from mull.sandbox.inside import kernel
 
 STAGE = "/tmp"
-"""Covered by a file system of its own here, so that nothing is written to the machine's."""
+"""Covered by a separate file system here, so that nothing is written to the machine's."""
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""The filter of system calls: a classic BPF program that a kernel runs before each of them.
+"""The system call filter: a classic BPF program that the kernel runs before each call.
 
-It lists what is refused, not what is allowed: the namespaces are the wall, and this takes away the parts of the
-kernel that a program has no business with and that most ways out of a box have led through.
+It lists what is refused, not what is allowed: namespaces provide the isolation, and the filter removes parts of the
+kernel that programs do not need and that most sandbox escapes have used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
-# Numbers are those of the kernel's tables; None: this architecture has no such call.
+# Call numbers are those of the kernel's tables; None: this architecture has no such call.
 REFUSED: dict[str, tuple[int | None, int | None]] = {
     # other processes
     "ptrace": (101, 117),
@@ -43,9 +43,9 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "open_tree_attr": (467, 467),
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
-    # the network: a box has none; pairs of sockets stay
+    # the network: a box has none; socket pairs stay allowed
     "socket": (41, 198),
-    # parts of the kernel with a long record of holes
+    # parts of the kernel with many past vulnerabilities
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
@@ -58,7 +58,7 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "fanotify_init": (300, 262),
     "modify_ldt": (154, None),
     "vmsplice": (278, 75),
-    # memory that no limit of a process counts
+    # memory that no process limit counts
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
@@ -66,7 +66,7 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "msgget": (68, 186),
     "semget": (64, 190),
     "mq_open": (240, 180),
-    # memory policy of others
+    # memory policy of other processes
     "migrate_pages": (256, 238),
     "move_pages": (279, 239),
     "mbind": (237, 235),
@@ -118,7 +118,7 @@ CHANGING_METADATA: dict[str, tuple[int | None, int | None]] = {
     "removexattrat": (466, 466),
     "file_setattr": (469, 469),
 }
-"""What landlock does not cover: without namespaces these would reach the user's own files."""
+"""Calls that landlock does not cover: without namespaces they would reach the user's own files."""
 
 _CLONE, _CLONE3, _IOCTL, _PRLIMIT = (56, 220), (435, 435), (16, 29), (302, 261)
 
@@ -153,15 +153,15 @@ def program(machine: str, keep_metadata: bool = False) -> bytes:
         _statement(_RETURN, _KILL),
         _statement(_LOAD, _NUMBER),
     ]
-    if machine == "x86_64":  # the x32 numbers would pass by all that follows
+    if machine == "x86_64":  # x32 call numbers would bypass everything that follows
         out += [_jump(_JUMP_AT_LEAST, 0x40000000, 0, 1), _statement(_RETURN, _KILL)]
     for number in numbers:
         out += [_jump(_JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
-    # The flags of clone3 are behind a pointer; without it libraries fall back to clone.
+    # The flags of clone3 are behind a pointer, so it is refused; libraries then fall back to clone.
     out += [_jump(_JUMP_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]
     out += _with_argument(_CLONE[column], 0, [(_JUMP_ANY_BIT, _NAMESPACES)])
     out += _with_argument(_IOCTL[column], 1, [(_JUMP_EQUAL, _TIOCSTI), (_JUMP_EQUAL, _TIOCLINUX)])
-    # Limits of oneself only: prlimit asks for the same user, and that is all processes in a box.
+    # Only the caller's own limits: prlimit allows those of the same user, which is every process in a box.
     out += [
         _jump(_JUMP_EQUAL, _PRLIMIT[column], 0, 4),
         _statement(_LOAD, _ARGUMENTS),
@@ -174,7 +174,7 @@ def program(machine: str, keep_metadata: bool = False) -> bytes:
 
 
 def _with_argument(number: int, place: int, tests: list[tuple[int, int]]) -> list[bytes]:
-    """Refuse a call where the low half of one of its arguments passes one of the tests."""
+    """Refuses a call if the low half of one of its arguments passes one of the tests."""
     inner = [_statement(_LOAD, _ARGUMENTS + 8 * place)]
     for code, value in tests:
         inner += [_jump(code, value, 0, 1), _refuse(errno.EPERM)]

@@ -1,4 +1,4 @@
-"""What the processes of a box use: processor time, and time of their own, without waiting for a processor."""
+"""Resource usage of the processes of a box: CPU time, and run time without waiting for a CPU."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 TICK_SECONDS = 0.05
 _LONGEST = 2 * TICK_SECONDS
-"""What one look counts at most as sleep: where looks are further apart the machine is busy, and nobody saw it sleep."""
+"""The most sleep counted per sample, in seconds: samples are further apart only if the machine is busy."""
 _PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class CpuUsage:
-    """Looked at every `TICK_SECONDS`. `cpu` is the processor time of all processes together.
+    """Resource usage, sampled every `TICK_SECONDS`. `cpu` is the CPU time of all processes together.
 
-    `own` is the time in which they ran or slept. It stands still while a process that could run is kept waiting by the
-    rest of the machine, so that a limit of it means the same on a busy machine as on an idle one.
+    `own` is the time in which they ran or slept. It stops while a runnable process waits for a CPU, so a limit on it
+    means the same on a busy machine as on an idle one.
     """
 
     def __init__(self, others: Callable[[], list[int]]) -> None:
@@ -27,14 +27,14 @@ class CpuUsage:
         self.cpu = self.own = 0.0
 
     def restart(self) -> None:
-        """Counts from here on."""
+        """Restarts both counters."""
         self._look()
         self._before = sum(self._seconds.values())
         self._last = time.monotonic()
         self.cpu = self.own = 0.0
 
     def look(self) -> bool:
-        """Brings both up to date, if it is time for it; whether it was."""
+        """Updates both counters if a tick has passed; returns whether it has."""
         now = time.monotonic()
         passed = now - self._last
         if passed < 0.9 * TICK_SECONDS:
@@ -46,12 +46,12 @@ class CpuUsage:
         return True
 
     def _look(self) -> bool:
-        """Takes note of the time of each process; whether one of them, or of their threads, runs or could run."""
+        """Records the time of each process; returns whether any process or thread runs or could run."""
         can_run = False
         for pid in self._others():
             try:
                 fields = _fields(f"/proc/{pid}/stat")
-                key = (pid, fields[19])  # the number and when it started, since numbers come back
+                key = (pid, fields[19])  # the process id and its start time, since ids are reused
                 self._seconds[key] = max(self._seconds.get(key, 0.0), (int(fields[11]) + int(fields[12])) / _PER_SECOND)
                 states = [fields[0]]
                 if fields[0] != b"R" and int(fields[17]) > 1:
@@ -63,6 +63,6 @@ class CpuUsage:
 
 
 def _fields(path: str) -> list[bytes]:
-    """What a `stat` file says behind the name, which may hold anything."""
+    """The fields of a `stat` file after the process name, which may contain anything."""
     with open(path, "rb") as file:
         return file.read().rpartition(b")")[2].split()

@@ -1,9 +1,9 @@
-"""Where boxes come from: a process inside an outer box that forks into fresh namespaces.
+"""The zygote: a process inside an outer box that forks boxes into fresh namespaces.
 
-The outer box is bubblewrap's: no network, an empty read-only root, an unprivileged user. The zygote holds nothing
-but modules. For each box it forks into new user, mount, process, network, ipc, host name and cgroup namespaces; the
-child covers what was shared with empty file systems and serves one job. So a program has two walls around it, and
-the second one has nobody else's files behind it either.
+The outer box is bubblewrap's: no network, an empty read-only root, an unprivileged user. The zygote holds only
+modules. For each box it forks into new user, mount, process, network, ipc, host name and cgroup namespaces; the child
+covers what was shared with empty file systems and serves one job. A program is thus isolated twice, and the outer box
+contains no other user's files either.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PRELOADED = """
 
 
 def once(channel: int, outgoing: int | None = None) -> NoReturn:
-    """Serve one job as the first process of a box that somebody else has made."""
+    """Serves one job as the first process of a box made by another program."""
     kernel.die_with_parent()
     _names()
     code = seccomp.program(platform.machine())
@@ -40,7 +40,7 @@ def once(channel: int, outgoing: int | None = None) -> NoReturn:
 
 
 def bare(channel: int, folder: str, readable: Sequence[str]) -> NoReturn:
-    """Serve one job without namespaces: landlock takes their place."""
+    """Serves one job without namespaces, with landlock in their place."""
     kernel.die_with_parent(signal.SIGTERM)
     kernel.adopt_orphans()
     kernel.no_new_privileges()
@@ -59,13 +59,13 @@ def bare(channel: int, folder: str, readable: Sequence[str]) -> NoReturn:
 
 
 def forever(control: int) -> NoReturn:
-    """Make a box for each descriptor that comes in, until the other side is gone."""
+    """Makes a box for each descriptor that arrives, until the other side closes."""
     kernel.die_with_parent()
     for name in _PRELOADED.split():
         importlib.import_module(name)
     _names()
     code = seccomp.program(platform.machine())
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for boxes: the kernel buries them
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for boxes: the kernel reaps them
     connection = socket.socket(fileno=control)
     user, group = os.getuid(), os.getgid()
     gc.collect()
@@ -105,7 +105,7 @@ def _box(channel: int, user: int, group: int, disk_bytes: int, code: bytes) -> N
         socket.send_fds(_lend(channel), [b"box"], [os.pidfd_open(os.getpid())])
         harness.serve(channel, channel, FOLDER, lambda: kernel.filter_calls(code), is_first=True)
     except EOFError:
-        pass  # whoever wanted the box is gone
+        pass  # the requester of the box is gone
     except BaseException as error:
         frames.send(channel, f"{type(error).__name__}: {error}".encode())
         raise
@@ -118,7 +118,7 @@ def _lend(descriptor: int) -> socket.socket:
 
 
 def _names() -> None:
-    """The names that the site module gives to programs, without its look at the disk."""
+    """Adds the builtins that the site module gives to programs, without its disk access."""
     import site
 
     site.setquit()
