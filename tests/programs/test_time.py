@@ -99,5 +99,5 @@ async def test_what_is_never_let_run_to_its_end_has_no_result() -> None:
         Script("while True: pass", limits=limits),
         PythonCalls("def f():\n    while True: pass", (Call("f()"),), limits=limits),
     ):
-        with pytest.raises(SandboxError, match=r"the machine is too busy: in 0\.2 seconds"):
+        with pytest.raises(SandboxError, match=r"the machine is too busy: .* within 0\.2 seconds"):
             await (await box()).run(job)

@@ -1,1 +1,1 @@
-"""Files of lines that people keep and mull writes."""
+"""Reading and writing tables of problems and recorded samples."""

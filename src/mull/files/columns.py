@@ -1,4 +1,4 @@
-"""Which column of a table holds what: by the names that people use, or as told."""
+"""Finds the columns of a table, by common names or as configured."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ NATIVE = {
     "problem_id", "id", "prompt", "question", "samples", "text", "answer", "final_answer", "correct", "score",
     "rm_score", "output_tokens", "logprob", "model",
 }  # fmt: skip
-"""Names that mull itself writes: nothing needs to be said of them."""
+"""Column names that mull itself writes, which need no note."""
 EXPORTED = {"key", "asked", "draw", "text"}
-"""Columns that tell mull's own Parquet export, whose `answer` is the draw's."""
+"""Columns that identify mull's own Parquet export, whose `answer` is the draw's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which columns hold what, and how values are meant; `None`: by the usual names, and as they are.
+    """Names of columns, and how to read their values; `None`: the usual names, and values unchanged.
 
     `samples` is a column of one reply a row, or of a list of a problem's replies, texts or objects. A name may be a
     path with dots into objects. `score_range` is the range of the file's scores, `LOW,HIGH`: they are mapped to
@@ -84,7 +84,7 @@ class Layout:
 
     @property
     def range(self) -> tuple[float, float] | None:
-        """The lowest and the highest score that there may be."""
+        """The lowest and highest valid score."""
         if self.score_range is None:
             return None
         try:
@@ -97,12 +97,12 @@ class Layout:
 
     @classmethod
     def of(cls, options: object) -> Layout:
-        """The layout that a task's or a model's options of the same names tell."""
+        """The layout given by a task's or model's options of the same names."""
         return cls(**{f.name: getattr(options, f.name) for f in fields(cls) if hasattr(options, f.name)})
 
     @property
     def named(self) -> Mapping[str, str]:
-        """The columns that are told, by what they hold."""
+        """The configured columns, by what they hold."""
         parts = ("id", "prompt", "samples", "gold", "correct", "answer", "score")
         return {part: name for part in parts if (name := getattr(self, part)) is not None}
 
@@ -125,7 +125,7 @@ class Columns:
     model: str | None
 
     def unusual(self) -> list[str]:
-        """What to say of columns whose names are not mull's own."""
+        """Notes on columns whose names are not mull's own."""
         said = {
             "id": self.id, "prompt": self.prompt, "context": self.context, "samples": self.samples,
             "gold answer": self.gold, "verdict": self.correct, "sample's answer": self.answer, "score": self.score,
@@ -207,5 +207,5 @@ def _empty_reply(row: Mapping[str, Any], named: Mapping[str, str]) -> str | None
 
 
 def plain(name: str) -> str:
-    """A column's name as usual names are written: in small letters, with underscores."""
+    """A column's name in lower case, with underscores."""
     return re.sub(r"[\s\-]+", "_", name.strip().lower())

@@ -1,4 +1,4 @@
-"""Lines of JSON; whatever is wrong with a line is said with its number."""
+"""Reads JSON lines; errors name the line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A problem with its draws and what strategies made of it: what sweeps, banks, logs and people's files all become."""
+"""A problem with its draws and the results of strategies: the common form of sweeps, banks, logs and users' files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from mull.types import AnswerKind, Cost, Finish, Kind, Message
 
 LEAST_LOGPROB = -9999.0
-"""What servers put for a token whose probability they do not tell, besides -inf and NaN."""
+"""The value that servers report for a token of unknown probability, besides -inf and NaN."""
 
 
 def mean_logprob(logprobs: Sequence[float] | None) -> float | None:
-    """The mean of token log-probabilities; `None` where there are none or not all of them are told."""
+    """The mean of token log-probabilities; `None` if there are none or any is unknown."""
     if not logprobs or not all(logprob > LEAST_LOGPROB for logprob in logprobs):
         return None
     return math.fsum(logprobs) / len(logprobs)
@@ -35,12 +35,12 @@ class RecordedSample:
     finish: Finish | None = None
     """Why the reply ended."""
     reasoning: str | None = None
-    """The thought that was recorded apart from the text."""
+    """The thinking, if recorded separately from the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How samples were asked for, as far as a file says; `None` is not told."""
+    """The sampling settings that a file records; `None`: not recorded."""
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -51,7 +51,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one strategy made of one problem.
+    """The result of one strategy on one problem.
 
     `correct` is `None` where that could not be decided; `covered` says whether any of its draws was right, which only
     an oracle knows.
@@ -67,7 +67,7 @@ class Result:
 
 
 class DrawCounts(NamedTuple):
-    """How many draws there are and how many of them are right, where nothing else is known of them."""
+    """The number of draws and of correct ones, if nothing else is known of them."""
 
     n: int
     n_correct: int
@@ -104,17 +104,17 @@ class Recording:
 
     @property
     def n(self) -> int:
-        """How many draws there are."""
+        """The number of draws."""
         return len(self.samples) if self.counts is None else self.counts.n
 
     @cached_property
     def n_correct(self) -> int:
-        """How many draws are known to be right."""
+        """The number of draws known to be correct."""
         return sum(self.correct) if self.counts is None else self.counts.n_correct
 
     @cached_property
     def correct(self) -> tuple[bool, ...]:
-        """Whether each sample is known to be right; empty where only counts are known."""
+        """Whether each sample is known to be correct; empty if only counts are known."""
         return tuple(sample.correct is True for sample in self.samples)
 
     @cached_property
@@ -137,11 +137,11 @@ class Recording:
 
 
 ABOUT = ("feedback", "data_date", "model_cutoff")
-"""What corrected the replies in between, when the problems were published, and up to when the model read."""
+"""The source of feedback between replies, the publication date of the problems, and the model's training cutoff."""
 
 
 def of_counts(id: str, n: int, n_correct: int) -> Recording:
-    """A problem of whose draws only the number is known, and how many of them are right."""
+    """A problem for which only the numbers of draws and of correct draws are known."""
     return Recording(id, counts=DrawCounts(n, n_correct))
 
 

@@ -1,4 +1,4 @@
-"""Rows of tables as recordings, and recordings as rows: the one reader and the one writer."""
+"""Converts rows of tables to recordings, and recordings to rows."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from mull.files.values import about_of, counts_of, prompt_of, result_of, sample_
 
 PLAIN = Layout()
 PRINTED = re.compile(r"\[\s*['\"{].*['\"}]\s*\]\s*\Z", re.DOTALL)
-"""What a list of texts or objects looks like in a table of text that is not JSON."""
+"""Matches a list printed by Python, which is not JSON, in a cell of text."""
 
 
 @dataclass(slots=True)
 class Read:
-    """What a table holds, and what there is to say of how it was read."""
+    """The contents of a table, and notes on how it was read."""
 
     recordings: list[Recording]
     notes: list[str] = field(default_factory=list)
 
 
 def read_recordings(path: Path, group: str | None = None, layout: Layout = PLAIN) -> list[Recording]:
-    """The problems of a table as `read` has them, for those who look at no scores: what is no score is none."""
+    """The problems of a table as `read` returns them, for callers that ignore scores: invalid scores become `None`."""
     return _table(path, layout).done(group, needs_scores=False).recordings
 
 
@@ -65,7 +65,7 @@ def _table(path: Path, layout: Layout) -> _Table:
 
 
 class _Table:
-    """A table while its rows are put together."""
+    """A table while its rows are being combined."""
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self.layout = path, layout
@@ -230,7 +230,7 @@ class _Table:
         return tuple(found)
 
     def _inside(self, sample: Mapping[str, Any]) -> dict[str, Any]:
-        """What an object says of a sample, by its parts."""
+        """The parts of a sample in an object, by name."""
         kind = tuple((name, value is None) for name, value in sample.items())
         if kind not in self.parts:
             self.parts[kind] = self._parts(sample)
@@ -249,7 +249,7 @@ class _Table:
         return found
 
     def _put_together(self) -> None:
-        """Where each row of one sample has an id of its own and prompts come up again, the prompt is the problem."""
+        """Groups rows by prompt if each row of one sample has its own id and prompts repeat."""
         if "id" in self.layout.named or any(len(samples) > 1 for samples in self.long.values()):
             return
         by_prompt: dict[tuple[str | None, str | None], list[Recording]] = {}

@@ -1,4 +1,4 @@
-"""Scores and log-probabilities that files tell, and what is none."""
+"""Validation of the scores and log-probabilities in files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from mull.files.recording import LEAST_LOGPROB, RecordedSample, Recording
 def sound(
     path: Path, recordings: list[Recording], layout: Layout, *, needs_scores: bool
 ) -> tuple[list[Recording], list[str]]:
-    """With scores in [0, 1] and sound log-probabilities. Raises `FileFormatError` for scores that are not."""
+    """The recordings with scores mapped to [0, 1] and invalid values as `None`, and notes on what was changed.
+
+    Raises `FileFormatError` for scores outside [0, 1] if they are needed and the layout gives no range.
+    """
     notes = []
     span = layout.range
     raw = [s.score for one in recordings for s in one.samples if s.score is not None]
@@ -43,7 +46,7 @@ def sound(
 
 
 def _undeclared(path: Path, recordings: Sequence[Recording], raw: Sequence[float]) -> FileFormatError:
-    """The refusal of scores that are none in [0, 1]."""
+    """The error for scores outside [0, 1]."""
     one, place, score = next(
         (one, i, sample.score)
         for one in recordings

@@ -14,7 +14,7 @@ from mull.errors import FileFormatError, MissingExtraError
 from mull.files.lines import read_jsonl
 
 Row = tuple[int, dict[str, Any]]
-"""A row with its line; rows of JSON lists and of Parquet are counted from 1."""
+"""A row and its line number; rows of JSON lists and of Parquet are numbered from 1."""
 LONGEST_CELL = 2**30
 DELIMITERS = ",;\t"
 
@@ -32,7 +32,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def suffix_of(path: Path) -> str:
-    """The end of a file's name in lower case, without `.gz`."""
+    """The suffix of a file name in lower case, without `.gz`."""
     name = path.name.lower()
     return Path(name.removesuffix(".gz")).suffix
 
@@ -117,7 +117,7 @@ def _are_objects(value: Any) -> bool:
 
 
 def _delimited(path: Path, delimiter: str | None) -> Iterator[Row]:
-    """The rows under a header, as texts; an empty cell is `None`."""
+    """The rows below the header, as strings; an empty cell is `None`."""
     text = _text(path)
     csv.field_size_limit(LONGEST_CELL)  # the default is too short for a reply that thinks
     header = text.partition("\n")[0]
@@ -159,7 +159,7 @@ def _parquet(path: Path) -> Iterator[Row]:
 
 
 def at(row: Mapping[str, Any], name: str) -> Any:
-    """What stands under a name, or under a path of names with dots between them; `None` where there is nothing."""
+    """The value at a name, or at a dotted path of names; `None` if there is none."""
     if name in row:
         return row[name]
     if "." not in name:

@@ -1,4 +1,4 @@
-"""Cells of tables as what they mean; what is wrong with one is said with its line."""
+"""Converts cells of tables to values; errors name the line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sample_of(path: Path, line: int, where: str, told: Mapping[str, Any]) -> Rec
 
 
 def _is_nan(value: Any) -> bool:
-    """Whether a cell is what tables of numbers have where there is nothing."""
+    """Whether a cell is NaN, which tables of numbers use for a missing value."""
     return isinstance(value, float) and math.isnan(value)
 
 
@@ -54,7 +54,7 @@ def _reply(value: Any) -> str | None:
 
 
 def prompt_of(value: Any) -> str | None:
-    """A prompt as text: what the user said last, where it is a conversation."""
+    """A prompt as text; for a conversation, the last user message."""
     if isinstance(value, list) and value and all(isinstance(turn, dict) for turn in value):
         asked = [turn.get("content") for turn in value if turn.get("role") in ("user", "human", None)]
         value = asked[-1] if asked else None
@@ -115,7 +115,7 @@ def about_of(path: Path, line: int, row: Mapping[str, Any], sweep: Mapping[str, 
 
 
 def result_of(path: Path, line: int, name: str, row: Any) -> Result:
-    """What a strategy made of a problem, as a sweep writes it."""
+    """The result of a strategy on a problem, as a sweep writes it."""
     try:
         # Files of before retries were counted have none.
         cost = Cost(**{f.name: {"retries": 0, **row["cost"]}[f.name] for f in fields(Cost)})

@@ -1,4 +1,4 @@
-"""Unbiased estimates from n draws of what k of them would give, in closed form; intervals for means over problems."""
+"""Closed-form unbiased estimates from n draws of the result of k; intervals for means over problems."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def log_factorials(n: int) -> NDArray[np.longdouble]:
 
 
 def chance_all_within(n: ArrayLike, m: ArrayLike, ks: Sequence[int]) -> Floats:
-    """Probability that all k draws taken from n lie within a given m of them: C(m, k) / C(n, k).
+    """Probability that k draws taken from n are all among a given m of them: C(m, k) / C(n, k).
 
-    `n` and `m` have one shape; the result has an axis more at the end, one entry for each k.
+    `n` and `m` have the same shape; the result has an additional last axis, one entry per k.
     """
     total, within = np.broadcast_arrays(np.asarray(n, dtype=np.int64), np.asarray(m, dtype=np.int64))
     table = log_factorials(int(total.max(initial=0)))
@@ -40,7 +40,7 @@ def chance_all_within(n: ArrayLike, m: ArrayLike, ks: Sequence[int]) -> Floats:
 def pass_at_ks(n: ArrayLike, c: ArrayLike, ks: Sequence[int]) -> Floats:
     """pass@k = 1 - C(n-c, k) / C(n, k) for arrays of problems, shape [problems, ks] (arXiv 2107.03374).
 
-    Raises `ValueError` where a k is above the smallest n, or c is not between 0 and n.
+    Raises `ValueError` if a k is above the smallest n, or c is not between 0 and n.
     """
     n, c = np.asarray(n, dtype=np.int64), np.asarray(c, dtype=np.int64)
     if np.any(c < 0) or np.any(c > n) or (len(ks) and not 1 <= min(ks) <= max(ks) <= n.min()):
@@ -49,7 +49,7 @@ def pass_at_ks(n: ArrayLike, c: ArrayLike, ks: Sequence[int]) -> Floats:
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Probability that k of n draws, c of them correct, hold a correct one; `pass_at_ks` for one problem."""
+    """Probability that k of n draws, c of which are correct, include a correct one; `pass_at_ks` for one problem."""
     return float(pass_at_ks([n], [c], [k])[0, 0])
 
 

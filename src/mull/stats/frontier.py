@@ -1,4 +1,4 @@
-"""Accuracy against cost: what is reached at equal cost, and what is dominated."""
+"""Accuracy against cost: comparison at equal cost, and the Pareto frontier."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Spent(NamedTuple):
-    """What a strategy reached at a mean cost for each problem, in whatever unit."""
+    """A strategy's accuracy at a mean cost per problem, in any unit."""
 
     cost: float
     value: float
@@ -27,7 +27,7 @@ def at_equal_cost(curves: Mapping[str, Sequence[Spent]], budgets: Sequence[float
 
 
 def pareto(points: Mapping[str, Spent]) -> list[str]:
-    """The names that nobody beats: none is at least as good for at most the cost and better in one, cheapest first."""
+    """The undominated names, cheapest first: no other is at least as good at most the cost and better in one."""
     front: list[str] = []
     most = -math.inf
     for name, point in sorted(points.items(), key=lambda item: (item[1].cost, -item[1].value, item[0])):

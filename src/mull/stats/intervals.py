@@ -1,4 +1,4 @@
-"""Intervals: bootstrap over problems, and Wilson's for a share."""
+"""Confidence intervals: bootstrap over problems, and Wilson's for a proportion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ N_RESAMPLES = 2000
 
 
 class Interval(NamedTuple):
-    """The ends of a 95 % interval."""
+    """The ends of a 95 % confidence interval."""
 
     low: float
     high: float
@@ -43,7 +43,7 @@ def bootstraps(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | N
 
 
 def resamples(n: int, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Iterator[NDArray[np.float64]]:
-    """How often each of n problems came when n were drawn with replacement, once for each resample."""
+    """For each resample of n problems with replacement, how often each problem was drawn."""
     rng = np.random.default_rng(seed)
     for _ in range(n_resamples):
         yield np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
@@ -55,7 +55,7 @@ def resampled_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.fl
 
 
 def wilson(n_correct: int, n: int) -> Interval:
-    """Wilson's score interval for a share of n problems."""
+    """Wilson's score interval for a proportion of n problems."""
     z = 1.959963984540054
     p, z2 = n_correct / n, z * z
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)

@@ -1,4 +1,4 @@
-"""Comparing on the same problems: intervals, paired tests, how many problems it takes, and equal budgets."""
+"""Paired comparisons on the same problems: intervals, tests, and power."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PERMUTATION_BLOCK = 500
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """How much better `a` does than `b` on the same problems; `problems` are those that both were graded on.
+    """How much better `a` is than `b` on the same problems; `problems` counts those on which both were graded.
 
     `discordant` is the mean squared difference: where both are right or wrong, the share of problems on which exactly
     one of them is right. `p_value` is two-sided; `p_adjusted` holds for all the comparisons made together (Holm 1979).
@@ -128,7 +128,7 @@ class Power:
 def power(difference: float, discordant: float, problems: int, chance: float = 0.8, level: float = 0.05) -> Power:
     """The power of a paired comparison with this mean difference and mean squared difference.
 
-    Chances of being solved differ by less than 1 on a problem, so that squares may sum to less than differences do.
+    Probabilities of solving a problem differ by less than 1, so the squares may sum to less than the differences.
     """
     needed = _needed(abs(difference), discordant, chance, level) if difference else None
     return Power(problems, discordant, _shown(problems, discordant, math.sqrt(discordant), chance, level), needed)

@@ -12,7 +12,7 @@ N_BINS = 10
 
 
 def auc(rows: Floats) -> float | None:
-    """The area under the ROC curve of rows (score, correct), ties in equal parts; `None` without both kinds."""
+    """The area under the ROC curve of rows (score, correct), ties counting half; `None` without both classes."""
     right = np.sort(rows[rows[:, 1] > 0, 0])
     wrong = np.sort(rows[rows[:, 1] == 0, 0])
     if not len(right) or not len(wrong):
@@ -24,7 +24,7 @@ def auc(rows: Floats) -> float | None:
 def calibration_error(rows: Floats) -> float | None:
     """The expected calibration error of rows (score, correct) in ten bins of equal width.
 
-    `None` without scores, or where one of them is no probability.
+    `None` without scores, or if one of them is not a probability.
     """
     if not len(rows) or rows[:, 0].min() < 0 or rows[:, 0].max() > 1:
         return None

@@ -1,1 +1,1 @@
-"""Logs that other tools write, read as recorded samples: one file a tool."""
+"""Readers of other tools' logs as recorded samples: one module per tool."""

@@ -1,4 +1,4 @@
-"""Zip archives that others packed: members are unpacked one at a time, and never to more than they may hold."""
+"""Reads untrusted zip archives: unpacks one member at a time, within limits on its size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOCAL_HEADER = struct.Struct("<26xHH")
 
 
 class Archive:
-    """An open zip archive; every fault in it is said with the member's name."""
+    """An open zip archive; errors name the member."""
 
     def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
         self.path = path
@@ -85,9 +85,9 @@ class Archive:
 
 @contextmanager
 def opened(path: Path, what: str) -> Iterator[Archive]:
-    """A zip archive for reading, which is to be `what`.
+    """Opens a zip archive that should be `what`.
 
-    Raises `FileFormatError` for what is none, or unpacks to more than it should.
+    Raises `FileFormatError` if it is not a zip archive or unpacks to too many bytes.
     """
     try:
         with zipfile.ZipFile(path) as file:

@@ -1,4 +1,4 @@
-"""What the readers of other tools' logs share: the parts of a log, and how its JSON is taken apart and refused."""
+"""Shared code of the readers of other tools' logs: the parts of a log, JSON access, and errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FINISHES: Mapping[str, Finish] = {
     "max_tokens": Finish.LENGTH,
     "model_length": Finish.LENGTH,
 }
-"""The names that servers and tools have for why a reply ended; any other name tells nothing."""
+"""Names that servers and tools use for why a reply ended; any other name is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,12 @@ def log_of(
 
 
 def half(path: Path, line: int | None, tool: str, missing: str) -> FileFormatError:
-    """The refusal of a log that lacks what is needed: what is missing, and how to convert it."""
+    """The error for a log that lacks something: says what is missing and how to convert the log."""
     return FileFormatError(path, line, f"looks like a log of {tool}, but {missing}; {CONVERT}")
 
 
 def parsed(path: Path, text: str | bytes, what: str) -> Any:
-    """Text as JSON. Raises `FileFormatError` that names `what` the text is, for text that is none."""
+    """Parses JSON. Raises `FileFormatError`, which names `what` the text is, if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -120,7 +120,7 @@ def items(value: Any) -> list[Any]:
 
 
 def whole(value: Any) -> int | None:
-    """A count as a tool tells it, or `None` where it tells none."""
+    """A count; `None` if the value is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         return None
     return int(value)
@@ -175,7 +175,7 @@ def messages_of(turns: Any) -> tuple[Message, ...]:
 
 
 def last_user(messages: Sequence[Message]) -> str:
-    """What was asked: the last message of the user."""
+    """The question: the last user message."""
     return next((m.text for m in reversed(messages) if m.role == "user"), "")
 
 
@@ -194,7 +194,7 @@ MOST_TOKENS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "max_gen
 
 
 def verdict_note(n_partial: int, name: str) -> list[str]:
-    """What is said of draws that were given a part of the credit."""
+    """A note on draws with partial credit."""
     if not n_partial:
         return []
     return [f"{n_partial} draws have a part of the credit by {name}, and count as wrong: only full credit is right"]

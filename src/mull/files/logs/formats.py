@@ -1,4 +1,4 @@
-"""The logs of other tools that mull reads, and the one way in to all of them."""
+"""The other tools' logs that mull reads, and the functions that read any of them."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ FORMATS = (
 
 
 def read(path: Path) -> Log | None:
-    """The log that a file or folder is, or `None` where it is no other tool's. Raises `FileFormatError`."""
+    """Reads a file or folder as a tool's log; `None` if it is not one. Raises `FileFormatError`."""
     if path.is_dir():
         return nemo_skills.read(path) if any(path.glob(nemo_skills.PARTS)) else None
     if path.suffix == ".eval":
