@@ -98,7 +98,7 @@ def test_what_is_wrong_is_said_with_its_line(text: str, line: int, words: str) -
         ("[models.m]\nbase_url = 'localhost'", 2, "base_url must be like http://localhost:8000/v1"),
         ("[models.m]\nbase_url = []", 2, "no base_url"),
         ("[models.m]\nbase_url = 'http://a/v1'\nchat_template = 'none'", 3, "there is no file 'none'"),
-        ("[models.m]\nbase_url = 'http://a/v1'\nextra_body.day = 2026-01-01", 3, "not JSON cannot be sent"),
+        ("[models.m]\nbase_url = 'http://a/v1'\nextra_body.day = 2026-01-01", 3, "cannot be sent as JSON"),
     ],
 )
 def test_what_cannot_be_used_is_said_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
@@ -113,7 +113,10 @@ def test_what_cannot_be_used_is_said_with_its_line(tmp_path: Path, text: str, li
     [
         ("architecture = 'no.json'", "cannot be read as a config.json"),
         ("architecture = { model_type = 'mamba' }", "give active_params instead"),
-        ("active_params = 1e9\narchitecture = { model_type = 'llama' }", "one of them is needed"),
+        (
+            "active_params = 1e9\narchitecture = { model_type = 'llama' }",
+            "give active_params or architecture, not both",
+        ),
     ],
 )
 def test_an_architecture_that_cannot_be_used_is_said_with_its_line(tmp_path: Path, said: str, words: str) -> None:
