@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from mull import Budget, Cost, Draw, Finish, Grade, Params, Problem, Prompt, Sample, testing
+from mull import Budget, Cost, Draw, Finish, Grade, Params, Problem, Prompt, Sample, Score, testing
 from mull.testing import FakeModel
-from mull.types import Purse
+from mull.types import Calls, Purse
 
 HELLO, PARAMS = Prompt.user("hello"), Params(max_tokens=12)
 Check = Callable[[FakeModel], Awaitable[object]]
@@ -200,3 +200,58 @@ def test_what_is_in_both_splits_is_found() -> None:
     testing.check_held_out(problems[:1], problems[1:])
     with pytest.raises(AssertionError, match="held out and trained on"):
         testing.check_held_out(problems[:2], problems[1:])
+
+
+SAMPLES = [Sample(testing.PROBLEM.prompt, f"answer: {c}", Finish.STOP) for c in "abcd"]
+
+
+class Plain(testing.FakeVerifier):
+    """Keeps all laws: it knows every reply that is there."""
+
+    def _score(self, sample: Sample) -> Score:
+        cost = Cost(1, 0, 0, 3, 0, 6.0, self.usd, 0.0)
+        if sample.finish is Finish.ERROR:
+            return Score(None, cost=cost, why="the draw failed")
+        return Score(len(set(sample.reply)) % 7 / 6, cost=cost)
+
+
+class Sure(Plain):
+    def _score(self, sample: Sample) -> Score:
+        return replace(super()._score(sample), value=0.0)
+
+
+class Loud(Plain):
+    def _score(self, sample: Sample) -> Score:
+        return replace(super()._score(sample), why=sample.reply)
+
+
+class Placed(Plain):
+    async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
+        scores = await super().score(problem, samples, calls)
+        return [replace(score, value=1 / (i + 1)) for i, score in enumerate(scores)]
+
+
+class Dear(Plain):
+    def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
+        return Cost()
+
+
+@pytest.mark.parametrize(
+    ("verifier", "law", "why"),
+    [
+        (Sure(), testing.check_hostile, "a draw that failed has a verdict"),
+        (Loud(), testing.check_hostile, "the reason holds"),
+        (Placed(), lambda v, p: testing.check_order(v, p, SAMPLES), "the order changes"),
+        (Placed(), lambda v, p: testing.check_alone(v, p, SAMPLES), "another verdict alone"),
+        (Dear(), lambda v, p: testing.check_bound(v, p, SAMPLES), "where at most"),
+        (Dear(), lambda v, p: testing.check_judging_ceilings(v, p, SAMPLES), "more than the ceiling"),
+        (Plain(), lambda v, p: testing.check_unknown(v, p, SAMPLES), "could not know"),
+    ],
+)
+async def test_a_verifier_that_breaks_a_law_is_found(
+    verifier: Plain, law: Callable[[Plain, Problem], Awaitable[None]], why: str
+) -> None:
+    if type(verifier) is not Plain:
+        await law(Plain(), testing.PROBLEM)
+    with pytest.raises(AssertionError, match=why):
+        await law(verifier, testing.PROBLEM)
