@@ -42,7 +42,7 @@ def mathematics(text: str) -> Reading:
     spans = list(_SPAN.finditer(text))
     if spans:
         read = _in_spans(text, spans)
-        return _told_after(text, spans[-1].end()) if read is OTHER else read
+        return _told_after(text, spans) if read is OTHER else read
     main = clause(text) if "\\begin" not in text else text
     if not is_prose(read := equal.canonical(main)):
         return read
@@ -72,10 +72,10 @@ def _in_spans(text: str, spans: list[re.Match[str]]) -> Reading:
 _TELLS = regex(r"[^\d=.;:]{0,80}\b(?:is|are|equals|ist|est|es)\s", re.IGNORECASE)
 
 
-def _told_after(text: str, at: int) -> Reading:
+def _told_after(text: str, spans: list[re.Match[str]]) -> Reading:
     """The number, with its unit, that a sentence says of the mathematics before it: `the largest $n$ is 34`."""
-    tells = _TELLS.match(text, at)
-    if tells is None:
+    tells = _TELLS.match(text, spans[-1].end())
+    if tells is None or numbers.has_number(_SPAN.sub(" ", text[: spans[-1].end()])):
         return OTHER
     told = clause(text[tells.end() :]).strip()
     if _VALUE.match(told) is None:
@@ -100,6 +100,10 @@ def is_prose(read: Reading) -> bool:
     return form is None or form.kind in ("text", "hard")
 
 
+_CASE = regex(r"\W*(?:if|when|suppose|assume|for)\b", re.IGNORECASE)
+"""Words that begin what holds in one case only."""
+
+
 def last_mathematics(line: str) -> str | None:
     """The mathematics that the last line of a reply comes to."""
     line = line[-4 * MAX_REGION :]
@@ -109,9 +113,13 @@ def last_mathematics(line: str) -> str | None:
         while first and _goes_on(line, spans[first - 1], spans[first : first + 1]):
             first -= 1
         before = line[: spans[first].start()].rstrip(" *_")
-        if first and not _SAYS.search(before):
-            return None
-        read = _in_spans(line[spans[first].start() :], list(_SPAN.finditer(line[spans[first].start() :])))
+        read: Reading = OTHER
+        if not first or _SAYS.search(before):
+            read = _in_spans(line[spans[first].start() :], list(_SPAN.finditer(line[spans[first].start() :])))
+        if read is OTHER:
+            sentence = next(sentences_backwards(line), line).strip()
+            told = mathematics(sentence)
+            read = OTHER if is_prose(told) or _CASE.match(sentence) else told
     else:
         read = mathematics(next(sentences_backwards(line), line).strip())
     return None if read is OTHER else read

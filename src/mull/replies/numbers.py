@@ -100,7 +100,7 @@ _GROUPED = regex(
 )
 _DOTTED = regex(r"(?<![\d.,])(\d{1,3}(?:[. ]\d{3})+)(?:,(\d+))?(?![\d.,]*\d)")
 _DECIMAL_COMMA = regex(r"(?<![\d.,])(\d+),(\d+)(?![\d.,]*\d)")
-_BELOW_ONE = regex(r"(?<![\d.,(\[{])0,(\d{1,400})(?![\d.,]*\d)")
+_BELOW_ONE = regex(r"(?<![\d.,(\[{])0,(\d{2,400})(?![\d.,]*\d)")
 _BOTH = regex(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d.,]*\d)")
 _CONTINENTAL = regex(
     r"\b(?:antwort|ergebnis|lösung|das|der|ist|sind|ergibt|beträgt|und|insgesamt|euro|réponse|résultat|la|le|les|est|donc|soit"
