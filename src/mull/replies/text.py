@@ -80,8 +80,8 @@ def bare(text: str) -> str:
 
 
 _ABBREVIATIONS = {
-    "dr", "mr", "mrs", "ms", "st", "jr", "sr", "prof", "vs", "no", "nr", "fig", "eq", "ca", "approx", "etc", "al", "e.g",
-    "i.e", "u.s", "u.k", "mt", "ft", "inc", "co", "gen", "sen", "rep", "rev", "hon", "lt", "col", "capt", "z.b", "d.h",
+    "dr", "mr", "mrs", "ms", "st", "jr", "sr", "prof", "vs", "no", "nr", "fig", "eq", "ca", "approx", "etc", "e.g",
+    "i.e", "mt", "ft", "inc", "co", "gen", "sen", "rep", "rev", "hon", "lt", "col", "capt", "z.b", "d.h", "al",
 }  # fmt: skip
 _DOTTED = regex(r"(?:[A-Za-z]\.){1,4}[A-Za-z]|ph\.d", re.IGNORECASE)
 _BEGINS = regex(
