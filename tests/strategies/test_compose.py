@@ -235,3 +235,36 @@ def test_a_part_that_stopped_early_is_told_and_a_ceiling_more_so() -> None:
 def test_options_that_make_no_sense_are_refused(make: Callable[[], Strategy], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make()
+
+
+@dataclass(frozen=True)
+class Careless:
+    """Takes the first of its draws without asking whether there is one."""
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        samples = await run.draw(problem.prompt, 2)
+        return Outcome(samples[0], samples[0].text, tuple(samples))
+
+
+async def careless(problem: Problem, run: Run) -> Outcome:
+    samples = await run.draw(problem.prompt, 2)
+    return Outcome(samples[0], samples[0].text, tuple(samples), confidence=1 / len(samples))
+
+
+@pytest.mark.parametrize(("inner", "name"), [(Careless(), "Careless"), (careless, "careless")])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        lambda inner: Repeat(inner, 2),
+        lambda inner: Cascade(Single(), inner),
+        lambda inner: Ensemble((Single(), inner)),
+        lambda inner: On(Repeat(inner, 2), other()),
+    ],
+)
+def test_a_strategy_that_cannot_do_without_draws_is_named(
+    whole: Callable[[Strategy], Strategy], inner: Strategy, name: str
+) -> None:
+    run = fake_run()
+    with pytest.raises(UsageError, match=f"^{name} fails on a budget of no draws .IndexError: .* range"):
+        solve(whole(inner), run)
+    assert run.spent.calls == 0

@@ -4,6 +4,7 @@
 the spot. Needs torch and transformers, which `make test-torch` installs.
 """
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,19 @@ async def test_a_model_that_is_not_there_is_a_usage_error(tmp_path: Path) -> Non
     verifier = spec.build("verifier", spec.VERIFIERS, f"orm:model={tmp_path},preset=bradley-terry,server=transformers")
     with pytest.raises(UsageError, match="transformers cannot load"):
         await verifier.score(PROBLEM, [sample()], MeteredCalls())
+
+
+async def test_weights_put_in_a_folder_later_are_those_that_score(classifiers: dict[str, Path], tmp_path: Path) -> None:
+    """A verifier made before the weights were replaced does not score with others under its name."""
+    folder, reading = tmp_path / "model", Reading("chat", "value", "sigmoid")
+    shutil.copytree(classifiers["SequenceClassification"], folder)
+    first = RewardModel("m", reading, Inside(Local(str(folder))))
+    (old,) = await first.score(PROBLEM, [sample()], MeteredCalls())
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    with torch.no_grad():
+        model.score.weight.mul_(-1)
+    model.save_pretrained(folder)
+    (new,) = await RewardModel("m", reading, Inside(Local(str(folder)))).score(PROBLEM, [sample()], MeteredCalls())
+    assert new.value == pytest.approx(1 - old.value, abs=1e-6)
+    with pytest.raises(UsageError, match="were replaced after this model was made"):
+        await first.score(PROBLEM, [sample()], MeteredCalls())

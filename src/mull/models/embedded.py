@@ -33,7 +33,7 @@ class _Loaded:
         self.tokens = Tokens(folder)
 
 
-_load = one_a_process(_Loaded)
+_load = one_a_process(_Loaded, content_of)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import random
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from mull.bank import Bank
 from mull.bank.keys import behaviour_key, preference_key
-from mull.errors import UsageError
+from mull.errors import MullError, UsageError
 from mull.run.calls import MeteredCalls, free
 from mull.run.draws import Draws
 from mull.run.judging import Asking, is_lasting
@@ -40,6 +41,17 @@ from mull.types import (
 
 DRAWING_SHARE = 0.9
 """The share of `Budget.seconds` after which drawing stops, to leave time for a verifier, judge or executor."""
+
+
+def _failed_in(error: Exception) -> str | None:
+    """The innermost strategy that an error came from: the last that was called with a problem and a run."""
+    found = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
+        given = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]]
+        if any(isinstance(one, Problem) for one in given) and any(isinstance(one, Run) for one in given[-1:]):
+            found = code.co_qualname.removesuffix(".__call__")
+    return found
 
 
 class Run(Draws):
@@ -100,7 +112,16 @@ class Run(Draws):
             nothing = replace(self.budget, calls=0, seconds=None)
             dry = Run(self.model, budget=nothing, params=self.params)
             dry._looks = self._looks
-            await strategy(problem, dry.on(verifier=self.verifier, judge=self.judge, executor=self.executor))
+            try:
+                await strategy(problem, dry.on(verifier=self.verifier, judge=self.judge, executor=self.executor))
+            except MullError:
+                raise
+            except Exception as error:  # whatever a strategy of the user's raises
+                raise UsageError(
+                    f"{_failed_in(error) or type(strategy).__name__} fails on a budget of no draws "
+                    f"({type(error).__name__}: {error}), which a composition runs it on before anything is spent: "
+                    "`run.draw` may return fewer samples than asked, or none; then return an outcome without an answer"
+                ) from error
 
     async def check(self, strategy: Strategy) -> None:
         """Raises `UsageError` for a declared need of the strategy that this run lacks, before anything is spent."""

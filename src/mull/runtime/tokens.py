@@ -15,6 +15,7 @@ from mull.runtime import ASSISTANT, BOS, EOS, UNKNOWN, USER
 from mull.types import Message
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 REST = ("config.json", "tokenizer.json", "decoder.onnx", "reward.json")
 """Files beside the weights that affect what is computed; not every folder has all of them."""
@@ -90,19 +91,19 @@ def content_of(folder: Path) -> Content:
     return Content(weights.hexdigest(), rest.hexdigest())
 
 
-def one_a_process(make: Callable[[Path], T]) -> Callable[[Path, Content], T]:
-    """Caches `make(folder)` for the process, by the content of the folder; thread-safe.
+def one_a_process(make: Callable[[Path], T], look: Callable[[Path], K]) -> Callable[[Path, K], T]:
+    """Caches `make(folder)` for the process, by the content of the folder as `look` tells it; thread-safe.
 
     Keeps the newest content of each folder. The returned function takes a folder and a content, and raises
     `UsageError` if the folder no longer has that content: results of new weights must not be banked under the old name.
     """
-    lock, kept = threading.Lock(), dict[Path, tuple[Content, T]]()
+    lock, kept = threading.Lock(), dict[Path, tuple[K, T]]()
 
-    def get(folder: Path, content: Content) -> T:
+    def get(folder: Path, content: K) -> T:
         with lock:
             if folder not in kept or kept[folder][0] != content:
                 made = make(folder)
-                if content_of(folder) != content:
+                if look(folder) != content:
                     raise UsageError(
                         f"the weights in {folder} were replaced after this model was made: make it anew, so that "
                         "its name is that of the new ones"

@@ -3,45 +3,64 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from mull.errors import MissingExtraError, UsageError
+from mull.runtime.tokens import one_a_process
 from mull.types import Message
 from mull.verifiers.reading import Reading, RewardInput, Rows, Unscored
 
 _lock = threading.Lock()
-_loaded: dict[tuple[str, str], tuple[Any, Any]] = {}
 
 
-def _load(model: str, kind: str) -> tuple[Any, Any]:
-    """A model and its tokenizer, one for each process. Code that comes with a model is never run."""
+def _content(model: Path) -> str | None:
+    """A digest of all files in a folder; `None` for what is no folder, a name that transformers looks up."""
+    if not model.is_dir():
+        return None
+    digest = hashlib.blake2b(digest_size=20)
+    for path in sorted(path for path in model.iterdir() if path.is_file()):
+        with path.open("rb") as file:
+            digest.update(f"{path.name}\0{hashlib.file_digest(file, 'blake2b').hexdigest()}\0".encode())
+    return digest.hexdigest()
+
+
+def _made(kind: str, folder: Path) -> tuple[Any, Any]:
+    """A model and its tokenizer. Code that comes with a model is never run."""
     try:
         import torch
         import transformers
     except ImportError:
         raise MissingExtraError("server=transformers", "torch and transformers", "train") from None
-    if (model, kind) not in _loaded:
-        transformers.utils.logging.disable_progress_bar()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = "auto" if device == "cuda" else torch.float32  # a processor's half precision is slow and coarse
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-            loaded, info = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(
-                model, dtype=dtype, output_loading_info=True
-            )
-        except (OSError, ValueError) as error:
-            raise UsageError(f"transformers cannot load {model} for {kind}: {str(error).splitlines()[0]}") from None
-        if missing := sorted(info["missing_keys"]):
-            # Its head would be random numbers, and score.
-            raise UsageError(
-                f"{model} is no {kind} that transformers knows: it has no {missing[0]}. "
-                "Code that comes with a model is not run here; serve it with vLLM or SGLang"
-            )
-        _loaded[model, kind] = tokenizer, loaded.eval().to(device)
-    return _loaded[model, kind]
+    model = str(folder)
+    transformers.utils.logging.disable_progress_bar()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = "auto" if device == "cuda" else torch.float32  # a processor's half precision is slow and coarse
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+        loaded, info = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(
+            model, dtype=dtype, output_loading_info=True
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"transformers cannot load {model} for {kind}: {str(error).splitlines()[0]}") from None
+    if missing := sorted(info["missing_keys"]):
+        # Its head would be random numbers, and score.
+        raise UsageError(
+            f"{model} is no {kind} that transformers knows: it has no {missing[0]}. "
+            "Code that comes with a model is not run here; serve it with vLLM or SGLang"
+        )
+    return tokenizer, loaded.eval().to(device)
+
+
+_load = {
+    kind: one_a_process(partial(_made, kind), _content)
+    for kind in ("CausalLM", "SequenceClassification", "TokenClassification")
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,11 @@ class Local:
     """A reward model loaded by name or from a folder: a classifier of sequences or tokens, or a language model."""
 
     model: str
+
+    @cached_property
+    def _content(self) -> str | None:
+        """What the folder holds when this is first asked for: the model is that from then on."""
+        return _content(Path(self.model))
 
     async def rows(self, asked: RewardInput, reading: Reading) -> Rows:
         """What the model says about a reply: raw logits, read as the reading says."""
@@ -66,7 +90,7 @@ class Local:
             else "TokenClassification"
         )
         with _lock:
-            tokenizer, model = _load(self.model, kind)
+            tokenizer, model = _load[kind](Path(self.model), self._content)
             ids, ends = _places(tokenizer, asked, reading)
             with torch.inference_mode():
                 logits = model(torch.tensor([ids], device=model.device)).logits[0].double().cpu()

@@ -106,7 +106,7 @@ def _values(logits: Floats, ids: Sequence[int], is_next: bool) -> Floats:
     return np.concatenate(([0.0], log_p)).astype(np.float32)
 
 
-_load = one_a_process(Scorer)
+_load = one_a_process(Scorer, content_of)
 
 
 @dataclass(frozen=True)
