@@ -1,28 +1,69 @@
-"""How long `import mull` and `mull --help` take, against Python's own start, and how large the environment is."""
+"""How long commands take, against Python's own start; with a revision of git, against that revision side by side.
 
+python bench/bench_start.py [REVISION]
+"""
+
+import os
+import statistics
 import subprocess
 import sys
-import time
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
+SOLVE = ("solve", "a:1;b:a+2;b?", "--strategy", "single", "--bank", "none", "--json")
+COMMANDS = {
+    "import mull": ("-c", "import mull"),
+    "mull --help": ("-m", "mull", "--help"),
+    "mull solve, one draw of nano": ("-m", "mull", *SOLVE),
+}
+REPEATS = 15
 
-def seconds(*command: str, repeats: int = 9) -> float:
-    """The median wall time of a command."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - start)
-    return sorted(times)[repeats // 2]
+
+def seconds(*arguments: str, source: Path) -> float:
+    """The processor time, user and system, of Python with these arguments and mull from `source`."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    child = subprocess.Popen(
+        [sys.executable, *arguments], env={**environment, "PYTHONPATH": str(source)}, stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{arguments} ended with {child.returncode}")
+    return used.ru_utime + used.ru_stime
+
+
+def measured(sources: Sequence[Path]) -> None:
+    """Prints the least and the median time of every command; the sources take turns, so that they share the load."""
+    for name, arguments in {"python": ("-c", "pass"), **COMMANDS}.items():
+        times: list[list[float]] = [[] for _ in sources]
+        for turn in range(REPEATS + 1):
+            for place, source in enumerate(sources):
+                spent = seconds(*arguments, source=source)
+                if turn:  # the first one compiles
+                    times[place].append(spent)
+        told = [f"{min(one):.3f} s (median {statistics.median(one):.3f} s)" for one in times]
+        line = f"{name}: {told[0]}"
+        if len(sources) > 1:
+            least, median = (of(times[0]) / of(times[1]) for of in (min, statistics.median))
+            line += f"; before: {told[1]}; ratio {least:.2f} (of medians {median:.2f})"
+        print(line, flush=True)
 
 
 def main() -> None:
-    python = seconds(sys.executable, "-c", "pass")
-    with_mull = seconds(sys.executable, "-c", "import mull")
-    with_help = seconds(str(Path(sys.executable).with_name("mull")), "--help")
-    print(f"python: {python:.3f} s")
-    print(f"import mull: {with_mull - python:.3f} s more, {with_mull / python:.1f} times python's start (target 0.1 s)")
-    print(f"mull --help: {with_help:.3f} s, {with_help / python:.1f} times python's start (target 0.25 s)")
+    with tempfile.TemporaryDirectory() as folder:
+        sources = [ROOT / "src"]
+        if revision := sys.argv[1:2]:
+            before = Path(folder, "before")
+            git = ["git", "-C", str(ROOT), "worktree"]
+            subprocess.run([*git, "add", "--quiet", "--detach", str(before), *revision], check=True)
+            try:
+                measured([*sources, before / "src"])
+            finally:
+                subprocess.run([*git, "remove", "--force", str(before)], check=True)
+        else:
+            measured(sources)
 
 
 if __name__ == "__main__":

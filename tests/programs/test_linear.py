@@ -106,8 +106,8 @@ def is_linear(reader: Callable[[str], object], fragment: str) -> bool:
     What else the machine does can disturb either; to hide a quadratic reader it would have to do so sixteenfold.
     """
     for attempt in range(10):
-        short, long = ((fragment * (n // len(fragment) + 1))[:n] + " " * attempt for n in (10_000, 200_000))
-        if seconds(reader, long) <= 25 * max(seconds(reader, short), 0.001):
+        short, long = ((fragment * (n // len(fragment) + 1))[:n] + " " * attempt for n in (4_000, 80_000))
+        if seconds(reader, long) <= 25 * max(seconds(reader, short), 0.000_16):
             return True
     return False
 

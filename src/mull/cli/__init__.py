@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from typing import Annotated
@@ -83,6 +84,7 @@ def with_ray_address(words: list[str]) -> list[str]:
 
 def main() -> None:
     """Runs the command line; errors become one line on standard error and an exit status."""
+    gc.set_threshold(50_000)  # imports make many objects and no garbage, which takes time to look for
     try:
         raise SystemExit(app(with_ray_address(sys.argv[1:]), standalone_mode=False) or 0)
     except typer.Abort:
@@ -97,3 +99,5 @@ def main() -> None:
     except MullError as error:
         typer.echo(f"mull: {error}", err=True)
         raise SystemExit(1) from None
+    finally:
+        gc.freeze()  # nor is there any to look for at the end

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -132,6 +130,9 @@ def tell_scores(scores: Sequence[Score]) -> None:
 
 def made_by() -> dict[str, str]:
     """What it takes to make this again: the command as it was given, but for passwords, and the versions."""
+    import platform
+    import shlex
+
     import numpy as np
 
     from mull import __version__

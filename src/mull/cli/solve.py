@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mull import spec
-from mull.catalog import DEFAULT_MODEL, Plans, executor_of, judge_of, model_of, verifier_of
+from mull.catalog import DEFAULT_MODEL, Plans, executor_of, is_served, judge_of, model_of, verifier_of
 from mull.cli.options import (
     ApiKeyEnvOption,
     BankOption,
@@ -49,8 +49,6 @@ from mull.cost import total
 from mull.errors import UnknownNameError, UsageError
 from mull.run import Strategy
 from mull.run.needs import needs_of
-from mull.run.trace import Trace, TraceFile
-from mull.run.trace import write as write_trace
 from mull.types import (
     AnswerKind,
     Budget,
@@ -72,6 +70,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from mull.run import Run
+    from mull.run.trace import Trace, TraceFile
 
 PYTHON = "python"
 """The executor where none is named."""
@@ -133,9 +132,9 @@ def solve(
     calls = None if is_more else samples
     budget = Budget(calls, tokens, usd, flops, seconds)
     the_model = model_of(model, seed, config, base_url, api_key_env, budget)
-    tracer = None if trace is None else Trace(problem)
+    tracer = None if trace is None else _tracer(problem)
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
-        for each in (the_model, *plans.models):
+        for each in filter(is_served, (the_model, *plans.models)):
             asyncio.run(prepared(each))
         run = Run(
             the_model, verifier=the_verifier, judge=judge_of(judge, seed, config), executor=_executor(executor, plan),
@@ -144,7 +143,9 @@ def solve(
         )  # fmt: skip
         outcome, grade = asyncio.run(_answered(plan, problem, run, the_task))
     if trace is not None and tracer is not None:
-        write_trace(trace, _traced(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan)))
+        from mull.run.trace import write
+
+        write(trace, _traced(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan)))
     tell_failures(outcome.candidates, run.spent)
     tell_scores(outcome.scores)
     tell_warnings([outcome])
@@ -189,6 +190,12 @@ async def _answered(plan: Strategy, problem: Problem, run: Run, task: Task | Non
     if task is None or outcome.best is None:
         return outcome, None
     return outcome, await task.grade(problem.id, outcome.best)
+
+
+def _tracer(problem: Problem) -> Trace:
+    from mull.run.trace import Trace
+
+    return Trace(problem)
 
 
 def _traced(tracer: Trace, outcome: Outcome, run: Any, strategy: str) -> TraceFile:

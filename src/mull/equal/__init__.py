@@ -8,20 +8,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mull.equal.answers import Answers as Answers
     from mull.equal.pool import Equality as Equality
     from mull.equal.reader import canonical as canonical
     from mull.equal.reader import read as read
-    from mull.equal.votes import Answers as Answers
     from mull.equal.votes import classes as classes
     from mull.equal.votes import classes_now as classes_now
     from mull.equal.votes import compare as compare
     from mull.equal.votes import compare_now as compare_now
 
 _HOME = {
+    "Answers": "mull.equal.answers",
     "Equality": "mull.equal.pool",
     "canonical": "mull.equal.reader",
     "read": "mull.equal.reader",
-    **dict.fromkeys(("Answers", "classes", "classes_now", "compare", "compare_now"), "mull.equal.votes"),
+    **dict.fromkeys(("classes", "classes_now", "compare", "compare_now"), "mull.equal.votes"),
 }
 
 

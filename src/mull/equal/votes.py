@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from mull.equal.answers import Answers
 from mull.equal.fingerprints import fingerprints
 from mull.equal.forms import CLOSE_DIGITS, Form, decimals
 from mull.equal.pool import POOL, Equality, is_installed
@@ -20,17 +21,6 @@ MAX_RIVALS = 16
 """Answers of almost the same size that one is compared with at most."""
 WINDOW = 2e-5
 """Relative difference up to which two answers may be equal by rounding."""
-
-
-class Answers(list[str | None]):
-    """The class of each sample's answer, by the canonical form of its most frequent member; `None` does not vote.
-
-    `undecided` samples might belong to another class than their own: nobody could say.
-    """
-
-    def __init__(self, answers: Iterable[str | None] = (), undecided: int = 0) -> None:
-        super().__init__(answers)
-        self.undecided = undecided
 
 
 async def classes(texts: Sequence[str | None]) -> Answers:

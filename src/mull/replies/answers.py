@@ -16,7 +16,6 @@ from mull.equal.patterns import regex
 from mull.replies import choices, numbers, regions, thinking
 from mull.replies.marks import OTHER, Reading, Region
 from mull.replies.mathematics import MAX_WORDS, affirmed, is_prose, last_mathematics, mathematics
-from mull.replies.programs import program_of
 from mull.replies.text import (
     HTML,
     MAX_REGION,
@@ -45,6 +44,8 @@ def answer_of(problem: Problem, sample: Sample) -> str | None:
     if not isinstance(problem.kind, AnswerKind):
         return problem.kind.read(sample) if sample.answer is None else problem.kind.canonical(sample.answer)
     if problem.kind is AnswerKind.CODE:
+        from mull.replies.programs import program_of
+
         return program_of(problem, sample)
     pattern = problem.given.get(ANSWER_PATTERN)
     if pattern is not None and sample.answer != sample.text:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 
 from mull.bank import Bank
 from mull.cost import affordable, check_quoted
@@ -14,9 +15,11 @@ from mull.run.asks import check_asked
 from mull.run.delivery import Delivery, Order, Question
 from mull.run.handed import Given
 from mull.run.together import together
-from mull.run.trace import Trace
 from mull.run.wallet import HeldPurse, Wallet
 from mull.types import Ask, Budget, Cost, Model, Params, Prompt, Sample, Served, Stopped
+
+if TYPE_CHECKING:
+    from mull.run.trace import Trace
 
 
 class Draws:

@@ -7,7 +7,7 @@ import random
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mull.bank import Bank
 from mull.bank.keys import behaviour_key, preference_key
@@ -16,7 +16,6 @@ from mull.run.calls import MeteredCalls, free
 from mull.run.draws import Draws
 from mull.run.judging import Asking, is_lasting
 from mull.run.needs import NEEDED, check_given, needs_of
-from mull.run.trace import Trace
 from mull.run.wallet import Wallet
 from mull.types import (
     OF_MODEL,
@@ -38,6 +37,9 @@ from mull.types import (
     Trial,
     Verifier,
 )
+
+if TYPE_CHECKING:
+    from mull.run.trace import Trace
 
 DRAWING_SHARE = 0.9
 """The share of `Budget.seconds` after which drawing stops, to leave time for a verifier, judge or executor."""
