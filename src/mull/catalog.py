@@ -1,4 +1,4 @@
-"""What names stand for: models, verifiers, judges and strategies by their specs, or as `mull.toml` gives them."""
+"""Builds models, verifiers, judges and strategies from their specs or from names in `mull.toml`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def model_of(
     text: str, seed: int, config: Path | None = None, base_url: str | None = None, api_key_env: str | None = None,
     budget: Budget | None = None,
 ) -> Any:  # fmt: skip
-    """The model of a name: at a URL, in `mull.toml`, or built in. A budget is checked against the prices there."""
+    """The model of a name: at `base_url`, in `mull.toml`, or built in. Checks a budget against the model's prices."""
     if base_url is not None:
         return _model_at(base_url, text, api_key_env)
     if api_key_env is not None:
@@ -53,12 +53,12 @@ def is_served(model: Any) -> bool:
 
 
 def verifier_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
-    """The verifier of a spec, or of a name that `mull.toml` gives to one."""
+    """The verifier of a spec, or of a name defined in `mull.toml`."""
     return None if text is None else _named("verifier", spec.VERIFIERS, text, seed, config)
 
 
 def judge_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
-    """The judge of a spec, or of a name that `mull.toml` gives to one."""
+    """The judge of a spec, or of a name defined in `mull.toml`."""
     return None if text is None else _named("judge", spec.JUDGES, text, seed, config)
 
 
@@ -75,7 +75,7 @@ def _named(kind: str, table: dict[str, str], text: str, seed: int, config: Path 
 
 
 class Plans:
-    """Strategies by their specs, and the models that are named in them: each made once, whichever names it."""
+    """Builds strategies from specs; builds each model that they name once and shares it."""
 
     def __init__(self, seed: int, config: Path | None, budget: Budget | None = None) -> None:
         self._seed, self._config, self._budget = seed, config, budget
@@ -83,7 +83,7 @@ class Plans:
 
     @property
     def models(self) -> list[Any]:
-        """The models that were named inside so far."""
+        """The models that specs have named so far."""
         return list(self._models.values())
 
     def _model(self, name: str) -> Any:
@@ -92,7 +92,7 @@ class Plans:
         return self._models[name]
 
     def build(self, text: str, **defaults: Any) -> Any:
-        """The strategy of a spec; models, verifiers and judges in it may be those of `mull.toml`."""
+        """The strategy of a spec; models, verifiers and judges in it may be names in `mull.toml`."""
 
         def named(kind: str, table: dict[str, str]) -> spec.Make:
             return lambda text: _named(kind, table, text, self._seed, self._config)

@@ -92,7 +92,7 @@ def test_counts_alone_foretell_one_draw_and_a_checker(mull_json: Any, tmp_path: 
     [
         (("chain:ops=4", "--pilot", "50"), "--pilot takes problems x draws, like 50x8"),
         (("chain:ops=4", "--pilot", "50x8", "--tokens", "30", "--bank", "none"), "are not one for each of 50 runs"),
-        (("nothing.jsonl",), "is no file, and no task"),
+        (("nothing.jsonl",), "is neither a file nor a task"),
         (("SOURCE", "--tokens", "5"), "are for a pilot of a task"),
         (("SOURCE", "--usd", "1"), "costs in dollars.*--usd-per-draw.*without it the advice is in tokens"),
         (("SOURCE", "--accuracy", "90"), "a share above 0"),

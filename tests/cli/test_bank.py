@@ -45,7 +45,7 @@ def test_verify_names_what_was_altered_and_says_so_by_its_status(mull, recording
     assert done.returncode == 1
     assert done.stdout.count("torn or altered") == 20
     assert "draw 7 of b2:" in done.stdout
-    assert "20 are not as they were written" in done.stdout
+    assert "20 differ from what was written" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ async def test_five_thousand_draws_with_a_tenth_of_replies_failing(mull: Mull, c
     assert row["failed"] == 0
     assert row["retries"] + result["probes"]["m"]["retries"] == n_failed
     assert 350 < row["retries"] < 700
-    assert f"{row['retries']:,} attempts were made again after failures" in done.err
+    assert f"{row['retries']:,} requests were retried after failures" in done.err
     with open_bank(str(tmp_path / "bank.db")) as bank:
         (stat,) = bank.stat()
     assert (stat.questions, stat.draws) == (50, 5000)

@@ -47,7 +47,7 @@ def test_columns_are_named_for_tasks_as_for_draws(mull_json, mull, tmp_path: Pat
 def test_columns_are_named_of_tables_alone(mull) -> None:
     done = mull("sweep", "chain:ops=2", "-s", "single", "--gold", "target")
     assert done.returncode == 2
-    assert "columns are named for tables, file:PATH or recorded:PATH, and here is none" in done.stderr
+    assert "column options apply to tables, file:PATH or recorded:PATH, and none is given" in done.stderr
 
 
 def test_an_answer_pattern_reads_what_is_not_read_else(mull_json, mull, tmp_path: Path) -> None:

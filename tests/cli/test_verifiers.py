@@ -43,7 +43,7 @@ async def test_a_reward_model_with_swapped_labels_is_refused(environment: dict[s
     found = json.loads(out)["verifiers"]
     assert ("countdown", True) in [(finding["name"], finding["is_right"]) for finding in found]
     assert [finding["is_right"] for finding in found if finding["name"] == "m"] == [True, False]
-    assert "is not to be used as it stands: it ranks a right solution" in err
+    assert "must not be used as it is: it ranks a right solution" in err
     assert err.count("\n") == 1
 
 

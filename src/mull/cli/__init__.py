@@ -16,32 +16,32 @@ VERBS = {
     "solve": Verb("mull.cli.solve:solve", "Answer one question."),
     "sweep": Verb(
         "mull.cli.sweep:sweep",
-        "Compare strategies and models on a task. Run the same command again to go on after an interruption.",
+        "Compare strategies and models on a task. Run the same command again to resume after an interruption.",
     ),
     "curves": Verb(
         "mull.cli.curves:curves",
-        "Coverage, votes and best-of-k over k with intervals, what their gap is made of, and what draws cannot do.",
+        "Estimate coverage, votes and best-of-k over k with intervals, the parts of their gap, and the limits of draws.",
     ),
     "fit": Verb(
         "mull.cli.fit:fit",
-        "Coverage laws fitted to the counts, and what they predict, with a band that holds the choice of law.",
+        "Fit coverage laws to the counts and predict coverage, with a band that includes the choice of law.",
     ),
     "advise": Verb(
         "mull.cli.advise:advise",
-        "Whether more compute will help, which strategy and how many draws, or a bigger model; and what it will cost.",
+        "Advise on more compute: whether it helps, which strategy, how many draws or a bigger model, and the cost.",
     ),
     "report": Verb(
         "mull.cli.report:report",
-        "One self-contained page: what to use, what it buys and costs, how sure; curves, and every problem.",
+        "Write one self-contained page: the recommendation, gains, costs and intervals, curves, and every problem.",
     ),
     "list": Verb(
         "mull.cli.listing:list_",
-        "What there is to choose from, with every option and its default; of served models, what their servers can do.",
+        "List what is available, with every option and its default; for served models, what their servers support.",
     ),
-    "bank": Verb("mull.cli.bank:bank_app", "Look after the bank, where every draw that was paid for is kept."),
+    "bank": Verb("mull.cli.bank:bank_app", "Manage the bank, which stores every draw for reuse."),
     "train": Verb(
         "mull.cli.train:train_app",
-        "Train verifiers, from labels of steps to reward models; learn when to stop and what to spend.",
+        "Train verifiers: label steps, train reward models. Learn stopping rules, weights and compute policies.",
     ),
 }
 """Each command and the first paragraph of its help: `mull --help` imports none of them."""
@@ -49,11 +49,11 @@ VERBS = {
 app = typer.Typer(
     name="mull",
     cls=lazy(VERBS),
-    help="Spend inference compute where it pays: draw, verify, vote and stop, with every token counted.",
+    help="Test-time scaling for language models: sample, verify, vote, search and stop early; counts every token.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help: importing what would paint it takes longer than all else
+    rich_markup_mode=None,  # Plain help: importing the library that colours it takes longer than everything else.
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -73,7 +73,7 @@ RAY_ADDRESS = re.compile(r"auto|local|ray://.+|[\w.\-]+:\d+")
 
 
 def with_ray_address(words: list[str]) -> list[str]:
-    """The words of a command line with `--ray ADDRESS` in full where `mull sweep` was told `--ray` alone."""
+    """The command-line words, with a bare `--ray` of `mull sweep` expanded to `--ray ADDRESS`."""
     if words[:1] != ["sweep"] or "--ray" not in words:
         return words
     after = words.index("--ray") + 1
@@ -83,14 +83,14 @@ def with_ray_address(words: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Runs the command line; errors become one line on standard error and an exit status."""
+    """Runs the command line; an error is one line on standard error and an exit status."""
     gc.set_threshold(50_000)  # imports make many objects and no garbage, which takes time to look for
     try:
         raise SystemExit(app(with_ray_address(sys.argv[1:]), standalone_mode=False) or 0)
     except typer.Abort:
         raise SystemExit(130) from None
     except typer.TyperException as error:
-        if message := error.format_message():  # without any argument, the help was shown instead
+        if message := error.format_message():  # no arguments: click has printed the help
             typer.echo(f"mull: {message}", err=True)
         raise SystemExit(2) from None
     except UsageError as error:

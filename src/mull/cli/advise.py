@@ -1,4 +1,4 @@
-"""`mull advise`: what to do with a model, from a pilot."""
+"""`mull advise`: which strategy and how many draws to use, estimated from a pilot."""
 
 from __future__ import annotations
 
@@ -44,13 +44,15 @@ BANK_PROBLEMS = 1000
 def advise(
     source: Annotated[
         list[str],
-        typer.Argument(help="A task to make a pilot of (chain:ops=6, file:PATH), or what there is already: " + SOURCES),
+        typer.Argument(help="A task to run a pilot on (chain:ops=6, file:PATH), or existing draws: " + SOURCES),
     ],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Of a pilot; the first is the one to advise on, others bigger ones."),
+        typer.Option(
+            "--model", "-m", help="Models of the pilot: the first is the one to advise on, the others are bigger ones."
+        ),
     ] = None,
-    pilot: Annotated[str, typer.Option("--pilot", help="Problems x draws of a pilot that is made.")] = "50x8",
+    pilot: Annotated[str, typer.Option("--pilot", help="Size of the pilot to run: problems x draws.")] = "50x8",
     tokens: Annotated[
         int | None, typer.Option("--tokens", help="Ceiling on generated tokens of the whole pilot.")
     ] = None,
@@ -58,43 +60,49 @@ def advise(
     strategy: Annotated[
         list[str] | None,
         typer.Option(
-            "--strategy", "-s", help="Run on the pilot too: what draws alone do not foretell, like force, beam, auto."
+            "--strategy",
+            "-s",
+            help="Also run this on the pilot: a strategy that plain draws cannot predict, like force, beam, auto.",
         ),
     ] = None,
     bigger: Annotated[
         str | None,
         typer.Option(
-            "--bigger", help="A bigger model: piloted too, a group of the source, or given with its accuracy."
+            "--bigger",
+            help="A bigger model to compare with: piloted, a group of the source, or given by --bigger-accuracy.",
         ),
     ] = None,
     bigger_accuracy: Annotated[
-        float | None, typer.Option("--bigger-accuracy", help="Its accuracy in one pass, where that is known.")
+        float | None, typer.Option("--bigger-accuracy", help="The bigger model's accuracy with one draw, if known.")
     ] = None,
-    bigger_usd: Annotated[float | None, typer.Option("--bigger-usd", help="Dollars of one pass of it.")] = None,
-    accuracy: Annotated[
-        float | None, typer.Option("--accuracy", help="At least this share right, such as 0.9.")
+    bigger_usd: Annotated[
+        float | None, typer.Option("--bigger-usd", help="Dollars per draw of the bigger model.")
     ] = None,
-    usd: Annotated[float | None, typer.Option("--usd", help="At most so many dollars a question.")] = None,
+    accuracy: Annotated[float | None, typer.Option("--accuracy", help="Target accuracy, such as 0.9.")] = None,
+    usd: Annotated[float | None, typer.Option("--usd", help="Ceiling in dollars per question.")] = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", help="At most so many seconds of computing a question.")
+        float | None, typer.Option("--seconds", help="Ceiling in seconds of computing per question.")
     ] = None,
     queries: Annotated[int | None, typer.Option("--queries", help="Questions a month.")] = None,
-    worth: Annotated[float | None, typer.Option("--worth", help="Dollars that a right answer is worth.")] = None,
+    worth: Annotated[float | None, typer.Option("--worth", help="Value of a right answer, in dollars.")] = None,
     outlay: Annotated[
-        float, typer.Option("--outlay", help="Dollars a month that a bigger model costs before it answers.")
+        float, typer.Option("--outlay", help="Fixed cost of a bigger model, in dollars per month.")
     ] = 0.0,
     usd_per_draw: Annotated[
-        float | None, typer.Option("--usd-per-draw", help="Dollars of a draw, where the source does not tell.")
+        float | None, typer.Option("--usd-per-draw", help="Dollars per draw, if the source does not record them.")
     ] = None,
-    n: Annotated[str, typer.Option("--n", help="Draws to look at.")] = "4,8,16,32,64",
+    n: Annotated[str, typer.Option("--n", help="Numbers of draws to compare.")] = "4,8,16,32,64",
     on: Annotated[
         int | None,
-        typer.Option("--on", help="Intervals for so many new questions asked once. [default: in the long run]"),
+        typer.Option(
+            "--on", help="Give intervals for this many new questions, each asked once. [default: in the long run]"
+        ),
     ] = None,
     checker: Annotated[
         bool,
         typer.Option(
-            "--checker", help="A checker that never errs is at hand: until-pass is foretold from right draws."
+            "--checker",
+            help="A checker that never errs is available: predict until-pass from the share of right draws.",
         ),
     ] = False,
     group: GroupOption = None,
@@ -104,15 +112,17 @@ def advise(
     seed: SeedOption = 0,
     bank: BankOption = None,
     config: ConfigOption = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Draw it: .png, .svg, .pdf or a page, .html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write a plot (.png, .svg, .pdf) or a page (.html).")
+    ] = None,
     allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
     *,
     layout: Layout,
 ) -> None:
-    """Whether more compute will help, which strategy and how many draws, or a bigger model; and what it will cost.
+    """Advise on more compute: whether it helps, which strategy, how many draws or a bigger model, and the cost.
 
-    From a pilot that is made now, under a ceiling, or from draws that are there. Example:
+    Uses a pilot that it runs now, under a ceiling of tokens, or existing draws. Example:
     mull advise chain:ops=6 --pilot 50x8 --tokens 60000
     """
     from mull.advice import advise as laws
@@ -188,7 +198,7 @@ def _make(
     text: str, models: Sequence[str], size: Size, verifier: str | None, strategies: list[str] | None,
     tokens: int | None, params: Params, seed: int, bank: str | None, config: Path | None, as_json: bool,
 ) -> list[Made]:  # fmt: skip
-    """A pilot of each model on one task."""
+    """Runs a pilot of each model on one task."""
     from mull.advice import pilots
 
     the_task = task_of(text)
@@ -228,7 +238,7 @@ def _read(
     model: Sequence[str] | None, params: Params, seed: int, usd: float | None, layout: Layout,
     *, allow_unreadable: bool,
 ) -> list[Made]:  # fmt: skip
-    """Every group of the files as a pilot, the first the one to advise on."""
+    """Every group of the files as a pilot; the first is the one to advise on."""
     from mull.advice import pilots
 
     made = []
@@ -236,7 +246,7 @@ def _read(
         path = Path(text)
         if not path.exists():
             kinds = ", ".join(sorted([*spec.TASKS, *spec.installed("task")]))
-            raise UsageError(f"{text!r} is no file, and no task to make a pilot of ({kinds})")
+            raise UsageError(f"{text!r} is neither a file nor a task to run a pilot on ({kinds})")
         found = source_at(
             path, task, (model or [DEFAULT_MODEL])[0], BANK_PROBLEMS, params, seed, layout,
             allow_unreadable=allow_unreadable,

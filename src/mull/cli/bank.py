@@ -1,4 +1,4 @@
-"""`mull bank`: what was paid for, looked at, checked, taken in and handed on."""
+"""`mull bank`: statistics, integrity checks, import, merge and export of the bank."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
 
 bank_app = typer.Typer(
-    help="Look after the bank, where every draw that was paid for is kept.",
+    help="Manage the bank, which stores every draw for reuse.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
-BankArgument = Annotated[str | None, typer.Argument(help="File or URL. [default: the user's]")]
+BankArgument = Annotated[str | None, typer.Argument(help="File or database URL. [default: the user's]")]
 
 
 @contextmanager
 def _there(url: str | None) -> Iterator[SqlBank]:
-    """A bank that exists; none is made."""
+    """Opens an existing bank. Raises `UsageError` if there is none; never creates one."""
     from mull.bank import default_path
 
     path = default_path() if url is None else Path(url)
@@ -60,7 +60,7 @@ def _target(url: str | None) -> Iterator[SqlBank]:
 
 
 def stat(bank: BankArgument = None, as_json: JsonOption = False) -> None:
-    """What the bank holds of each model and of each verifier."""
+    """Show how many draws, scores and tokens the bank holds for each model and each verifier."""
     with _target(bank) as opened:
         url, stats, judged = opened.url, opened.stat(), opened.judged()
     if as_json:
@@ -76,7 +76,7 @@ def stat(bank: BankArgument = None, as_json: JsonOption = False) -> None:
 
 
 def verify(bank: BankArgument = None, as_json: JsonOption = False) -> None:
-    """Find draws, questions and verdicts that were torn or altered; exit status 1 where there are some."""
+    """Find draws, questions and verdicts that are truncated or altered; exit status 1 if there are any."""
     from mull.bank import care
 
     with _there(bank) as opened:
@@ -90,7 +90,7 @@ def verify(bank: BankArgument = None, as_json: JsonOption = False) -> None:
             typer.echo(str(flaw))
         typer.echo(
             f"{url}: {counts['draws']:,} draws of {counts['questions']:,} questions, {counts['verdicts']:,} verdicts: "
-            + (f"{len(flaws):,} are not as they were written" if flaws else "all as they were written")
+            + (f"{len(flaws):,} differ from what was written" if flaws else "all as they were written")
         )
     if flaws:
         raise typer.Exit(1)
@@ -101,11 +101,11 @@ def _thousands(counts: dict[str, int]) -> int:
 
 
 def merge(
-    sources: Annotated[list[str], typer.Argument(help="Files or URLs of the banks to take in.")],
+    sources: Annotated[list[str], typer.Argument(help="Files or URLs of the banks to merge.")],
     bank: BankOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take other banks into this one; what it has stays as it is."""
+    """Merge other banks into this one; entries that it already has are unchanged."""
     from mull.bank import care
 
     with _target(bank) as target:
@@ -125,14 +125,14 @@ def import_(
         typer.Argument(help="A bank's export, recorded samples (any table), or other tools' logs: mull list formats."),
     ],
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="File them as draws of this model. [default: as the file says]")
+        str | None, typer.Option("--model", "-m", help="The model that made the draws. [default: as in the file]")
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option("--temperature", "-t", help="File them under this. [default: as the log says, else 1]"),
+        typer.Option("--temperature", "-t", help="Temperature of the draws. [default: as in the log, else 1]"),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", help="File them under this. [default: as the log says, else 400]")
+        int | None, typer.Option("--max-tokens", help="max_tokens of the draws. [default: as in the log, else 400]")
     ] = None,
     seed: SeedOption = 0,
     bank: BankOption = None,
@@ -140,7 +140,7 @@ def import_(
     *,
     layout: Layout,
 ) -> None:
-    """Take in samples that were paid for elsewhere, as draws of their questions.
+    """Import samples that were made elsewhere, as draws of their questions.
 
     Example: mull bank import samples.jsonl --model banked:gpt-4
     """
@@ -163,28 +163,30 @@ def _say(taken: dict[str, Taken], as_json: bool) -> None:
         print_json({"sources": [{"source": name, **asdict(t)} for name, t in taken.items()]})
     else:
         for name, t in taken.items():
-            parts = [f"{t.draws:,} draws", f"{t.verdicts:,} verdicts taken in", f"{t.already:,} were there already"]
+            parts = [f"{t.draws:,} draws", f"{t.verdicts:,} verdicts imported", f"{t.already:,} were there already"]
             if t.renumbered:
-                parts.append(f"{t.renumbered:,} of the draws got another number")
+                parts.append(f"{t.renumbered:,} draws were renumbered")
             if t.differing:
-                parts.append(f"{t.differing:,} differ from what the same seed gave here, and were left out")
+                parts.append(f"{t.differing:,} differ from the draw that the same seed gave here, and were left out")
             if t.torn:
-                parts.append(f"{t.torn:,} are torn or altered, and were left out: mull bank verify {name}")
+                parts.append(f"{t.torn:,} are truncated or altered, and were left out: mull bank verify {name}")
             typer.echo(f"{name}: " + "; ".join([", ".join(parts[:2]), *parts[2:]]))
     if any(t.torn for t in taken.values()):
         raise typer.Exit(1)
 
 
 def export(
-    out: Annotated[Path, typer.Argument(help="FILE.jsonl (one line a question) or FILE.parquet (one row a draw).")],
+    out: Annotated[Path, typer.Argument(help="FILE.jsonl (one line per question) or FILE.parquet (one row per draw).")],
     bank: BankOption = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Only this model, as `stat` names it.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Only this model, by its name in `mull bank stat`.")
+    ] = None,
     verdicts: Annotated[
         Path | None, typer.Option("--verdicts", help="Write scores and preferences too, as JSONL.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hand on what the bank holds; `import` takes the JSONL in again without loss."""
+    """Write the bank's draws to a file; `mull bank import` reads the JSONL back without loss."""
     from mull.lab import exchange
 
     with _there(bank) as source, progress("hundreds of questions", None, as_json) as advance:

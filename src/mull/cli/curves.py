@@ -1,4 +1,4 @@
-"""`mull curves`: coverage, majority and best-of-k over k, or what thinking longer is worth."""
+"""`mull curves`: coverage, majority and best-of-k over k, or the gain from longer thinking."""
 
 from __future__ import annotations
 
@@ -56,24 +56,25 @@ def curves(
     verifier: Annotated[
         list[str] | None,
         typer.Option(
-            "--verifier", help="What this verifier is worth here; several times. `recorded`: the scores in the file."
+            "--verifier",
+            help="Measure this verifier on the draws; may be given several times. `recorded`: the scores in the file.",
         ),
     ] = None,
     config: ConfigOption = None,
     seed: SeedOption = 0,
     thinking: Annotated[
         bool,
-        typer.Option("--thinking", help="Of a sweep of several thinking budgets: what thinking longer is worth."),
+        typer.Option("--thinking", help="For a sweep of several thinking budgets: the gain from longer thinking."),
     ] = False,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the curves to a .png or .svg file.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Plot the curves to a .png or .svg file.")] = None,
     allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
     *,
     layout: Layout,
 ) -> None:
-    """Coverage, votes and best-of-k over k with intervals, what their gap is made of, and what draws cannot do.
+    """Estimate coverage, votes and best-of-k over k with intervals, the parts of their gap, and the limits of draws.
 
-    Averages over subsets of the draws, never over the first k. Example: mull curves draws.jsonl --plot curves.png
+    Averages over all subsets of k draws, not over the first k. Example: mull curves draws.jsonl --plot curves.png
     """
     from mull.lab import gap, sources
 
@@ -151,7 +152,7 @@ def _thinking(source: Source, seed: int, as_json: bool) -> None:
 
 
 def _worths(recordings: Sequence[Recording], verifiers: Sequence[str], seed: int, config: Path | None) -> list[Worth]:
-    """What each verifier is worth on these draws, and all of them together where there are enough."""
+    """Measures each verifier on these draws, and all of them combined if there are enough."""
     from mull.lab import verify
 
     columns, rows = {}, []

@@ -1,4 +1,4 @@
-"""`mull fit`: coverage laws, and what they predict of more draws."""
+"""`mull fit`: fits coverage laws and predicts coverage at more draws."""
 
 from __future__ import annotations
 
@@ -43,18 +43,19 @@ def fit(
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
     draws: Annotated[
-        int | None, typer.Option("--draws", help="Draws to plan next. [default: 7/3 of those made, a two-stage design]")
+        int | None,
+        typer.Option("--draws", help="Further draws to allocate. [default: 7/3 of those made, a two-stage design]"),
     ] = None,
     seed: SeedOption = 0,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the law to a .png or .svg file.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Plot the law to a .png or .svg file.")] = None,
     allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
     *,
     layout: Layout,
 ) -> None:
-    """Coverage laws fitted to the counts, and what they predict, with a band that holds the choice of law.
+    """Fit coverage laws to the counts and predict coverage, with a band that includes the choice of law.
 
-    A single number goes one decade beyond the draws, and no further. Example: mull fit draws.jsonl --predict 1000
+    Point predictions go at most one decade beyond the draws. Example: mull fit draws.jsonl --predict 1000
     """
     if predict < 1:
         raise UsageError(f"--predict takes a number of draws of at least 1, not {predict}")
@@ -101,7 +102,7 @@ def fit(
 
 
 def _plan(recordings: Sequence[Recording], draws: int | None) -> dict[str, Any] | None:
-    """The next draws, on problems without a success, by problem; `None` where all have one."""
+    """How many draws to make next on each problem without a success; `None` if every problem has one."""
     from mull.laws.plan import rest_of, second_stage
 
     n, c = [one.n for one in recordings], [one.n_correct for one in recordings]

@@ -1,4 +1,4 @@
-"""`mull train combine` and `calibrate`: several verifiers as one without labels, and one calibrated with them."""
+"""`mull train combine` and `calibrate`: combine verifiers without labels, calibrate one with labels."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ OutOption = Annotated[Path, typer.Option("--out", help="The file to write (JSON)
 
 def combine(
     source: SourceArgument,
-    verifier: Annotated[list[str], typer.Option("--verifier", help="One to combine; three times or more.")],
+    verifier: Annotated[list[str], typer.Option("--verifier", help="A verifier to combine; give at least three.")],
     out: OutOption,
     prior: Annotated[
-        float | None, typer.Option("--prior", help="The share of right draws, where it is known. [default: estimated]")
+        float | None, typer.Option("--prior", help="The share of right draws, if known. [default: estimated]")
     ] = None,
     group: GroupOption = None,
     task: TaskOption = None,
@@ -63,7 +63,7 @@ def combine(
 
 def calibrate(
     source: SourceArgument,
-    verifier: Annotated[str, typer.Option("--verifier", help="The one to calibrate.")],
+    verifier: Annotated[str, typer.Option("--verifier", help="The verifier to calibrate.")],
     out: OutOption,
     group: GroupOption = None,
     task: TaskOption = None,
@@ -71,7 +71,7 @@ def calibrate(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn a verifier's scores into chances of being right, by a rising curve fitted to draws with verdicts.
+    """Calibrate a verifier: map its scores to probabilities by isotonic regression on draws with verdicts.
 
     Example: mull train calibrate draws.jsonl --verifier nano-orm --out curve.json
     """
@@ -93,13 +93,13 @@ def calibrate(
 
 
 def _draws(source: Path, group: list[str] | None, task: str | None, seed: int) -> list[Recording]:
-    """The draws of all groups that are meant."""
+    """The draws of the selected groups."""
     found = draws_of(source, group, task, "nano", 1000, Params(1.0, 400), seed)
     return [one for drawn in found.values() for one in drawn.recordings]
 
 
 def _scores(recordings: list[Recording], verifier: object) -> list[float]:
-    """A verifier's scores of all draws in a row; NaN where it has none."""
+    """A verifier's scores of all draws, as a flat array; NaN for a draw without a score."""
     from mull.lab import verify
 
     scored, _ = asyncio.run(verify.scored(recordings, verifier))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`mull list`: what there is to choose from."""
+"""`mull list`: available strategies, verifiers, models, tasks and formats."""
 
 from __future__ import annotations
 
@@ -28,25 +28,27 @@ KINDS = {
 def list_(
     what: Annotated[str, typer.Argument(help="models, strategies, verifiers, judges, executors, tasks or formats.")],
     check: Annotated[
-        bool, typer.Option("--check", help="Have verifiers or judges score a right solution and a wrong one.")
+        bool, typer.Option("--check", help="Test verifiers or judges on a right and a wrong solution.")
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option("--verifier", "--judge", help="With --check: these. [default: those that need no options]"),
+        typer.Option(
+            "--verifier", "--judge", help="With --check: the ones to test. [default: those that need no options]"
+        ),
     ] = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Find out anew what the servers of models can do; it costs some 20 calls.")
+        bool, typer.Option("--probe", help="Probe again what the models' servers support; costs about 20 calls.")
     ] = False,
     config: ConfigOption = None,
     base_url: BaseUrlOption = None,
     api_key_env: ApiKeyEnvOption = None,
     model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", help="Of the models, only these. [default: all of mull.toml]")
+        list[str] | None, typer.Option("--model", "-m", help="Only these models. [default: all in mull.toml]")
     ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """What there is to choose from, with every option and its default; of served models, what their servers can do.
+    """List what is available, with every option and its default; for served models, what their servers support.
 
     Examples: mull list models --probe; mull list verifiers --check --verifier countdown
     """
@@ -96,7 +98,7 @@ def list_(
 
 
 def _print_formats(as_json: bool) -> None:
-    """The logs of other tools that can be read, and what is taken from where."""
+    """Prints which logs of other tools mull reads, and which fields it uses."""
     from mull.files.logs.formats import FORMATS
 
     if as_json:
@@ -111,7 +113,7 @@ def _print_formats(as_json: bool) -> None:
 
 
 def _boxes() -> list[dict[str, Any]]:
-    """The kinds of sandboxes that verifiers run programs in, and which of them work here."""
+    """The sandboxes that verifiers can run programs in, and which of them work on this machine."""
     from mull import sandbox
 
     return [
@@ -123,7 +125,7 @@ def _boxes() -> list[dict[str, Any]]:
 def _served(
     names: list[str] | None, config: Path | None, base_url: str | None, api_key_env: str | None
 ) -> list[OpenAIModel]:
-    """The models behind servers that are meant."""
+    """The served models that the options select."""
     if base_url is None and names is None:
         from mull.config import settings
 
@@ -172,7 +174,7 @@ def _entry(name: str, cls: Any) -> dict[str, Any]:
 
 
 def _said(cls: Any) -> dict[str, Any]:
-    """What a strategy says of itself with its defaults; `null`: that depends on the strategies it is made of."""
+    """A strategy's description of itself with default options; `null` where it depends on its inner strategies."""
     is_whole = all(f.default is not MISSING or f.default_factory is not MISSING for f in fields(cls) if f.init)
     one = cls() if is_whole else cls
     needs = None if isinstance(getattr(one, "needs", None), property) else sorted(needs_of(one))
@@ -184,13 +186,13 @@ def _in_words(said: dict[str, Any]) -> str:
     parts = [
         "" if draws is None else f"draws: {draws}",
         "" if selects is None else f"selects by: {selects}",
-        "needs: what it is made of" if needs is None else f"needs: {', '.join(needs) or 'nothing'}",
+        "needs: as its inner strategies" if needs is None else f"needs: {', '.join(needs) or 'nothing'}",
     ]
     return "; ".join(filter(None, parts))
 
 
 def _ready(what: str, table: dict[str, str], config: Path | None) -> list[str]:
-    """What can be checked as it is: what knows a problem of its own, and what `mull.toml` names."""
+    """Names that `--check` can test without options: those with a problem of their own, and those in `mull.toml`."""
     from mull.config import settings
 
     known = settings.read(config)
@@ -200,7 +202,7 @@ def _ready(what: str, table: dict[str, str], config: Path | None) -> list[str]:
 
 
 def _check(what: str, specs: list[str], seed: int, config: Path | None, as_json: bool) -> None:
-    """Has verifiers or judges score a right and a wrong solution; refuses those that rank them wrongly."""
+    """Has verifiers or judges score a right and a wrong solution; raises an error if one ranks them wrongly."""
     if what not in ("verifiers", "judges"):
         raise UsageError(f"--check is for verifiers and judges, not for {what}")
     from mull.verifiers import contract
@@ -220,7 +222,7 @@ def _check(what: str, specs: list[str], seed: int, config: Path | None, as_json:
             typer.echo(f"{finding.name}: {verdict} (right solution {good}, wrong one {bad})" + _because(finding.why))
     refused = [finding for finding in findings if not finding.is_right]
     if refused:
-        raise VerifierError(f"{refused[0].name} is not to be used as it stands: {refused[0].why}")
+        raise VerifierError(f"{refused[0].name} must not be used as it is: {refused[0].why}")
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The options that several commands share, and what they become."""
+"""The options that several commands share, and the objects built from them."""
 
 from __future__ import annotations
 
@@ -35,19 +35,23 @@ ApiKeyEnvOption = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="[default: MULL_CONFIG, ./mull.toml or ~/.config/mull/mull.toml]")
 ]
-VerifierOption = Annotated[str | None, typer.Option("--verifier", help="What scores the draws, e.g. countdown.")]
-JudgeOption = Annotated[str | None, typer.Option("--judge", help="What compares two draws, e.g. pairwise:model=NAME.")]
+VerifierOption = Annotated[
+    str | None, typer.Option("--verifier", help="The verifier that scores draws, e.g. countdown.")
+]
+JudgeOption = Annotated[
+    str | None, typer.Option("--judge", help="The judge that compares two draws, e.g. pairwise:model=NAME.")
+]
 ExecutorOption = Annotated[
-    str, typer.Option("--executor", help="What runs programs, where a strategy needs it, e.g. python:seconds=4.")
+    str, typer.Option("--executor", help="The executor that runs programs for a strategy, e.g. python:seconds=4.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same draws.")]
 TemperatureOption = Annotated[float, typer.Option("--temperature", "-t", help="0 is greedy.")]
-MaxTokensOption = Annotated[int, typer.Option("--max-tokens", help="The most tokens of one draw.")]
+MaxTokensOption = Annotated[int, typer.Option("--max-tokens", help="Maximum tokens of one draw.")]
 TokensOption = Annotated[int | None, typer.Option("--tokens", help="Ceiling on generated tokens for each problem.")]
 UsdOption = Annotated[float | None, typer.Option("--usd", help="Ceiling in dollars for each problem.")]
 FlopsOption = Annotated[float | None, typer.Option("--flops", help="Ceiling in FLOPs for each problem.")]
 SecondsOption = Annotated[
-    float | None, typer.Option("--seconds", help="Deadline for each problem; the best so far is returned.")
+    float | None, typer.Option("--seconds", help="Deadline for each problem; returns the best answer so far.")
 ]
 BankOption = Annotated[
     str | None,
@@ -58,7 +62,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on sta
 
 @contextmanager
 def bank_at(url: str | None) -> Iterator[SqlBank | None]:
-    """The bank that the option names; it is written and closed whatever happens."""
+    """Opens the bank that the option names; flushes and closes it on exit, also after an error."""
     if url == "none":
         yield None
         return
@@ -69,7 +73,7 @@ def bank_at(url: str | None) -> Iterator[SqlBank | None]:
 
 
 async def prepared(model: Any) -> None:
-    """Finds out what the model's server can do before anything is asked of it."""
+    """Probes what the model's server supports, before the first request."""
     if not is_served(model):
         return
     await model.prepare()
@@ -78,16 +82,16 @@ async def prepared(model: Any) -> None:
 
 
 def probe_costs(models: Sequence[Any]) -> dict[str, Any]:
-    """What finding out took, once for each model behind a server; it is in no problem's cost."""
+    """The cost of probing, once per served model; no problem's cost includes it."""
     return {model.name: asdict(model.capabilities.cost) for model in models if is_served(model)}
 
 
 def tell_failures(samples: Sequence[Sample], spent: Cost) -> None:
-    """Says on standard error how many requests were repeated and how many draws came to nothing, and why."""
+    """Reports on standard error how many requests were retried, how many draws failed, and why."""
     from collections import Counter
 
     if spent.retries:
-        typer.echo(f"{spent.retries:,} attempts were made again after failures", err=True)
+        typer.echo(f"{spent.retries:,} requests were retried after failures", err=True)
     failed = Counter(sample.error for sample in samples if sample.error is not None)
     for reason, n in failed.most_common(3):
         typer.echo(f"{n:,} draws failed: {reason}", err=True)
@@ -96,7 +100,7 @@ def tell_failures(samples: Sequence[Sample], spent: Cost) -> None:
 
 
 def task_of(text: str) -> Any:
-    """The task that a command line names; says on standard error what was made of its file."""
+    """The task named on the command line; reports on standard error how its file was read."""
     task = spec.build("task", spec.TASKS, text)
     for note in getattr(task, "notes", ()):
         typer.echo(note, err=True)
@@ -104,7 +108,7 @@ def task_of(text: str) -> Any:
 
 
 def tell_warnings(outcomes: Sequence[Outcome]) -> None:
-    """Says on standard error what strategies warn of, as where a model does not do what an option takes for granted."""
+    """Prints the strategies' warnings on standard error, such as a model that does not do what an option assumes."""
     from collections import Counter
 
     warned = Counter(str(outcome.notes["warning"]) for outcome in outcomes if outcome.notes.get("warning"))
@@ -115,7 +119,7 @@ def tell_warnings(outcomes: Sequence[Outcome]) -> None:
 
 
 def tell_scores(scores: Sequence[Score]) -> None:
-    """Says on standard error how many draws have no score and why, and what there is to say of the others."""
+    """Reports on standard error how many draws have no score and why, and the remarks on scored draws."""
     from collections import Counter
 
     unscored = Counter(score.why for score in scores if score.value is None)
@@ -129,7 +133,7 @@ def tell_scores(scores: Sequence[Score]) -> None:
 
 
 def made_by() -> dict[str, str]:
-    """What it takes to make this again: the command as it was given, but for passwords, and the versions."""
+    """What is needed to reproduce a result: the command, with passwords removed, and the versions."""
     import platform
     import shlex
 
@@ -148,7 +152,7 @@ def stderr() -> Console:
 
 
 def stdout() -> Console:
-    """Standard output, wide enough for a table where it is not a terminal."""
+    """A console on standard output, wide enough for a table if it is not a terminal."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -161,7 +165,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def progress(what: str, total: int | None, is_quiet: bool) -> Iterator[Callable[[], None]]:
-    """One bar with the time left, on a terminal; yields what moves it on by one."""
+    """A progress bar with the time left, on a terminal; yields a function that advances it by one."""
     console = stderr()
     if is_quiet or not console.is_terminal:
         yield lambda: None

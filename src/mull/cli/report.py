@@ -1,4 +1,4 @@
-"""`mull report`: one page of HTML."""
+"""`mull report`: one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from mull.types import Params
 
 @reads_a_table
 def report(
-    source: Annotated[list[Path], typer.Argument(help=SOURCES + " Several are groups beside each other.")],
+    source: Annotated[list[Path], typer.Argument(help=SOURCES + " Several sources are compared as groups.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The page, an .html file.")],
     figures: Annotated[
-        Path | None, typer.Option("--figures", help="A folder for each figure as SVG, PNG and CSV.")
+        Path | None, typer.Option("--figures", help="A folder for the figures, each as SVG, PNG and CSV.")
     ] = None,
-    title: Annotated[str, typer.Option("--title", help="What the page is called.")] = "",
+    title: Annotated[str, typer.Option("--title", help="The title of the page.")] = "",
     k: KOption = None,
     task: TaskOption = None,
     model: ModelOption = "nano",
@@ -45,9 +45,9 @@ def report(
     *,
     layout: Layout,
 ) -> None:
-    """One self-contained page: what to use, what it buys and costs, how sure; curves, and every problem.
+    """Write one self-contained page: the recommendation, gains, costs and intervals, curves, and every problem.
 
-    Of a trace: the search tree, the vote or the chain of one question, and where the winner came from.
+    For a trace, the page shows the search tree, the vote or the chain of one question, and how the winner was chosen.
 
     Example: mull report draws.jsonl --out report.html
     """

@@ -1,4 +1,4 @@
-"""`mull solve`: one question."""
+"""`mull solve`: answers one question."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ def solve(
     judge: JudgeOption = None,
     executor: ExecutorOption = PYTHON,
     samples: Annotated[
-        int | None, typer.Option("--samples", "-n", help="Draws at most; also the strategy's n, if it has one.")
+        int | None,
+        typer.Option("--samples", "-n", help="Maximum number of draws; also sets the strategy's n, if it has one."),
     ] = None,
     tokens: TokensOption = None,
     usd: UsdOption = None,
@@ -96,7 +97,7 @@ def solve(
     seconds: SecondsOption = None,
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
-    kind: Annotated[AnswerKind, typer.Option("--kind", help="What the answer looks like.")] = AnswerKind.TEXT,
+    kind: Annotated[AnswerKind, typer.Option("--kind", help="The form of the answer.")] = AnswerKind.TEXT,
     task: Annotated[
         str | None,
         typer.Option("--task", help="Answer a problem of this task, and grade it: humaneval:FILE, file:PATH."),
@@ -107,7 +108,8 @@ def solve(
     base_url: BaseUrlOption = None,
     api_key_env: ApiKeyEnvOption = None,
     trace: Annotated[
-        Path | None, typer.Option("--trace", help="A file for every draw, score and decision; `mull report` draws it.")
+        Path | None,
+        typer.Option("--trace", help="Write every draw, score and decision to this file; `mull report` plots it."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -165,7 +167,7 @@ def _executor(text: str, plan: Strategy) -> Executor | None:
 
 
 def _makes_calls(verifier: Any, problem: Problem) -> bool:
-    """Whether scoring makes calls of its own, as a judge's does: --samples is no ceiling on those."""
+    """Whether scoring makes model calls, as a judge does; --samples does not limit those."""
     from mull.run.calls import MeteredCalls
     from mull.run.wallet import Wallet
 
@@ -177,7 +179,7 @@ def _makes_calls(verifier: Any, problem: Problem) -> bool:
 
 
 def _named(task: Task, name: str) -> Problem:
-    """The problem of a task with this name; a search among the first 10,000, for tasks can be endless."""
+    """The task's problem with this name, among its first 10,000 problems, since tasks can be endless."""
     known = {problem.id: problem for problem in itertools.islice(task.problems(), 10_000)}
     if name not in known:
         raise UnknownNameError(f"problem of {task.name}", name, known)
@@ -185,7 +187,7 @@ def _named(task: Task, name: str) -> Problem:
 
 
 async def _answered(plan: Strategy, problem: Problem, run: Run, task: Task | None) -> tuple[Outcome, Grade | None]:
-    """The outcome, and its grade where the task is known that the problem is from."""
+    """The outcome, and its grade if the problem's task is known."""
     outcome = await plan(problem, run)
     if task is None or outcome.best is None:
         return outcome, None
@@ -253,7 +255,7 @@ def _solved(
 
 
 class _Live:
-    """The draws so far, on a terminal: how many, the leading answer and its share, tokens, seconds."""
+    """Live progress on a terminal: number of draws, the leading answer and its share, tokens, seconds."""
 
     def __init__(self, problem: Problem, is_quiet: bool) -> None:
         self._problem = problem
@@ -278,7 +280,7 @@ class _Live:
             self._live.stop()
 
     def draw(self, sample: Sample) -> None:
-        """Counts one more draw and shows it."""
+        """Counts one more draw and updates the display."""
         if self._live is None:
             return
         from mull.replies.answers import answer_of

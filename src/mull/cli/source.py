@@ -1,4 +1,4 @@
-"""SOURCE, as `curves`, `fit` and `report` take it: a file or a bank, and the draws in it by group."""
+"""The SOURCE argument of `curves`, `fit` and `report`: a file or a bank, and its draws by group."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SOURCES = (
 )
 SourceArgument = Annotated[Path, typer.Argument(help=SOURCES)]
 GroupOption = Annotated[list[str] | None, typer.Option("--group", help="Only these groups (a source's models).")]
-TaskOption = Annotated[str | None, typer.Option("--task", help="For a bank: the task whose draws are meant.")]
+TaskOption = Annotated[str | None, typer.Option("--task", help="For a bank: the task whose draws to use.")]
 ProblemsOption = Annotated[int, typer.Option("--problems", "-p", help="For a bank: how many problems to look for.")]
 KOption = Annotated[
-    str | None, typer.Option("--k", help="Where to measure, e.g. 1,8,64. [default: powers of 2 and 10]")
+    str | None, typer.Option("--k", help="Numbers of draws to measure at, e.g. 1,8,64. [default: powers of 2 and 10]")
 ]
 
 
@@ -39,9 +39,9 @@ def source_at(
     path: Path, task: str | None, model: str, problems: int, params: Params, seed: int, layout: Layout = PLAIN,
     *, allow_unreadable: bool = False,
 ) -> Source:  # fmt: skip
-    """What a file tells, or a bank (`.db`), whose draws of `model` are graded by `task`; what is left out is said.
+    """Reads a file, or a bank (`.db`), whose draws of `model` it grades by `task`; reports what it leaves out.
 
-    Raises `UnreadableError` for a file in which no answer can be read.
+    Raises `UnreadableError` if no answer can be read in the file.
     """
     from mull.lab import sources
 
@@ -61,7 +61,7 @@ def source_at(
 
 
 class SourceDraws(NamedTuple):
-    """The draws of a group by problem, and what the source says of where they are from."""
+    """The draws of one group, one recording per problem, and what the source records of their origin."""
 
     recordings: Sequence[Recording]
     about: Mapping[str, str]
@@ -79,7 +79,7 @@ def draws_of(
     *,
     allow_unreadable: bool = False,
 ) -> Mapping[str, SourceDraws]:
-    """The draws of a source, of the wanted groups only and in the order they were asked for."""
+    """The draws of a source, restricted to the requested groups and in that order."""
     from mull.lab import sources
 
     found = source_at(source, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
@@ -88,7 +88,7 @@ def draws_of(
 
 
 def wanted(source: Source, group: Sequence[str] | None) -> Source:
-    """The source with the wanted groups only, in the order they were asked for."""
+    """The source restricted to the requested groups, in that order."""
     for name in group or ():
         if name not in source.groups:
             raise UnknownNameError("group", name, source.groups)
@@ -109,7 +109,7 @@ def ks_of(text: str | None) -> list[int] | None:
 
 
 def check_ks(ks: Sequence[int] | None, source: Source) -> None:
-    """Says which of the numbers that `--k` names a group has no draws for. Raises `UsageError` where none is left."""
+    """Reports which `--k` exceed the draws of a group. Raises `UsageError` if no `k` is left."""
     for name, group in source.groups.items() if ks else ():
         fewest = min(group.recordings, key=lambda one: one.n)
         too_many = [k for k in sorted(set(ks or ())) if k > fewest.n]

@@ -1,4 +1,4 @@
-"""`mull sweep`: strategies and models compared on a task."""
+"""`mull sweep`: compares strategies and models on a task."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def sweep(
     judge: JudgeOption = None,
     executor: ExecutorOption = "python",
     problems: Annotated[
-        int | None, typer.Option("--problems", "-p", help="How many. [default: all, or 100 of a task without end]")
+        int | None,
+        typer.Option("--problems", "-p", help="Number of problems. [default: all, or 100 of an endless task]"),
     ] = None,
     tokens: TokensOption = None,
     usd: UsdOption = None,
@@ -81,7 +82,7 @@ def sweep(
         typer.Option(
             "--share",
             metavar="N",
-            help="Also: N draws a problem as one budget over all, for those that the --verifier has not passed yet.",
+            help="Also share a budget of N draws per problem among the problems not yet passed by the --verifier.",
         ),
     ] = None,
     ray: Annotated[
@@ -89,7 +90,7 @@ def sweep(
         typer.Option(
             "--ray",
             metavar="[ADDRESS]",
-            help="Spread over a Ray cluster, or this machine's processors.",
+            help="Run on a Ray cluster, or on this machine's processors.",
         ),
     ] = None,
     allow_unreadable: AllowUnreadableOption = False,
@@ -97,7 +98,7 @@ def sweep(
     *,
     layout: Layout,
 ) -> None:
-    """Compare strategies and models on a task. Run the same command again to go on after an interruption.
+    """Compare strategies and models on a task. Run the same command again to resume after an interruption.
 
     Example: mull sweep chain:ops=4 -s single -s majority:n=16 --problems 200
     """

@@ -1,4 +1,4 @@
-"""The options that say what a table's columns hold, the same on every command that reads one."""
+"""The options that name a table's columns, shared by every command that reads a table."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from mull.errors import UnreadableError, UsageError
 from mull.files.columns import Layout
 
 HELPS = {
-    "id": "The column of a problem's name.",
-    "prompt": "The column of its prompt.",
-    "samples": "The column of replies: one a row, or a list.",
-    "gold": "The column of the gold answer.",
-    "correct": "The column of verdicts on replies.",
-    "answer": "The column of a reply's own answer.",
-    "score": "The column of a reply's score.",
-    "score_range": "LOW,HIGH: what scores may be, where that is not 0 to 1; what is outside counts as no score.",
-    "answer_pattern": "A regular expression: its last match in a reply is the answer (its first group).",
+    "id": "Column of the problem's id.",
+    "prompt": "Column of the prompt.",
+    "samples": "Column of the replies: one per row, or a list.",
+    "gold": "Column of the gold answer.",
+    "correct": "Column of the verdict on each reply.",
+    "answer": "Column of the answer extracted from each reply.",
+    "score": "Column of each reply's score.",
+    "score_range": "LOW,HIGH: range of the scores, if not 0 to 1; a score outside it counts as missing.",
+    "answer_pattern": "Regular expression: the first group of its last match in a reply is the answer.",
 }
 TABLES = {"file": list(HELPS), "recorded": [name for name in HELPS if name != "answer_pattern"]}
 """The options of the specs that name a table."""
-UNREADABLE = "Go on where no reply has an answer that can be read, or all replies to a problem are empty."
+UNREADABLE = "Go on even if no answer can be extracted from any reply, or all replies to a problem are empty."
 AllowUnreadableOption = Annotated[bool, typer.Option("--allow-unreadable", help=UNREADABLE)]
 
 
 def reads_a_table(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options of `Layout`, and calls it with `layout`."""
+    """Adds the options of `Layout` to a command and passes them as its argument `layout`."""
     signature = inspect.signature(command, eval_str=True)
 
     @functools.wraps(command)
@@ -53,12 +53,12 @@ def reads_a_table(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_columns(specs: Sequence[str], layout: Layout) -> list[str]:
-    """Specs of tasks and models, those of tables with the columns that the command line names.
+    """Adds the columns named on the command line to the specs of tasks and models that read tables.
 
-    Raises `UsageError` where columns are named and none is a table.
+    Raises `UsageError` if columns are named and no spec reads a table.
     """
     if layout != Layout() and not any(spec.partition(":")[0] in TABLES for spec in specs):
-        raise UsageError("columns are named for tables, file:PATH or recorded:PATH, and here is none")
+        raise UsageError("column options apply to tables, file:PATH or recorded:PATH, and none is given")
     return [_with_columns(spec, layout) for spec in specs]
 
 
@@ -69,13 +69,13 @@ def _with_columns(spec: str, layout: Layout) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text whose brackets and commas are not those of a spec."""
+    """Escapes the brackets and commas of a text for use in a spec."""
     return re.sub(r"([(),])", r"\\\1", text)
 
 
 def refuse(faults: list[str], *, allowed: bool) -> None:
-    """Says what makes figures meaningless. Raises `UnreadableError` with the first, unless such are `allowed`."""
+    """Reports faults that make figures meaningless. Raises `UnreadableError` with the first unless `allowed`."""
     for fault in faults if allowed else faults[1:]:
         typer.echo(fault, err=True)
     if faults and not allowed:
-        raise UnreadableError(f"{faults[0]} (--allow-unreadable goes on all the same)")
+        raise UnreadableError(f"{faults[0]} (--allow-unreadable goes on anyway)")

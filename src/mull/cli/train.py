@@ -1,4 +1,4 @@
-"""`mull train`: step labels, reward models trained on them, and policies that say where compute goes."""
+"""`mull train`: step labels, reward models trained on them, and policies that allocate compute."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ from mull.errors import MissingExtraError, UnknownNameError, UsageError
 from mull.types import Budget, Cost, Params, Problem
 
 train_app = typer.Typer(
-    help="Train verifiers, from labels of steps to reward models; learn when to stop and what to spend.",
+    help="Train verifiers: label steps, train reward models. Learn stopping rules, weights and compute policies.",
     add_completion=False,
     rich_markup_mode=None,
 )
 PRICE = 0.0075
-"""What a draw costs by default, as of `mull.strategies.adaptive.Adaptive`."""
+"""Default price of a draw, as in `mull.strategies.adaptive.Adaptive`."""
 N_AT_ONCE = 48
 """Problems under way at the same time."""
 
 
 @train_app.command()
 def label(
-    task: Annotated[str, typer.Argument(help="What to label solutions of, e.g. chain:ops=4,split=train.")],
-    out: Annotated[Path, typer.Option("--out", help="The file of labels (JSONL).")],
+    task: Annotated[str, typer.Argument(help="The task to label solutions of, e.g. chain:ops=4,split=train.")],
+    out: Annotated[Path, typer.Option("--out", help="The file of labels to write (JSONL).")],
     method: Annotated[
-        Literal["math-shepherd", "omega"], typer.Option(help="Complete every prefix, or look for the first error.")
+        Literal["math-shepherd", "omega"], typer.Option(help="Complete every prefix, or search for the first error.")
     ] = "omega",
     model: ModelOption = "nano",
     problems: Annotated[int, typer.Option("--problems", "-p", help="How many problems.")] = 100,
-    solutions: Annotated[int, typer.Option(help="Solutions of each problem (omega: searches).")] = 8,
-    k: Annotated[int, typer.Option("-k", help="Completions of each prefix.")] = 8,
-    separator: Annotated[str, typer.Option(help="What ends a step.")] = "\n",
+    solutions: Annotated[int, typer.Option(help="Solutions per problem (omega: searches).")] = 8,
+    k: Annotated[int, typer.Option("-k", help="Completions per prefix.")] = 8,
+    separator: Annotated[str, typer.Option(help="The string that ends a step.")] = "\n",
     revision: Annotated[
-        str, typer.Option(help="What the model says when it takes back a step: such completions tell nothing.")
+        str, typer.Option(help="Text by which the model retracts a step; completions with it are not counted.")
     ] = "Wait",
     tokens: TokensOption = None,
     temperature: TemperatureOption = 1.0,
@@ -64,7 +64,7 @@ def label(
     bank: BankOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Label the steps of solutions by completing their prefixes. Run it again to go on after an interruption.
+    """Label the steps of solutions by completing their prefixes. Run it again to resume after an interruption.
 
     Example: mull train label chain:ops=4,split=train --problems 200 --out labels.jsonl
     """
@@ -107,7 +107,7 @@ def label(
             asyncio.run(every(opened, advance))
     except* UsageError as errors:
         raise errors.exceptions[0] from None
-    done = {problem.id: done[problem.id] for problem in chosen}  # in their order, whichever was ready first
+    done = {problem.id: done[problem.id] for problem in chosen}  # in problem order, whichever finished first
     origin = data.LabelOrigin(the_model.identity, _tokenizer(the_model), method, the_task.name, separator, seed)
     with out.open("w", encoding="utf-8") as file:
         data.write_line(file, data.header(origin))
@@ -140,14 +140,14 @@ def label(
         typer.echo(f"{agreed.share:.2%} of the labels agree with the exact truth of the steps{found}")
 
 
-LabelsArgument = Annotated[list[Path], typer.Argument(help="Files of labels of one model.")]
+LabelsArgument = Annotated[list[Path], typer.Argument(help="Files of labels, all on solutions of one model.")]
 BaseOption = Annotated[
     str, typer.Option("--base", help="Built-in model, or a name or folder in the format of transformers.")
 ]
-OutOption = Annotated[Path, typer.Option("--out", help="Folder of the checkpoint; run again to go on.")]
-EpochsOption = Annotated[float, typer.Option(help="Passes over the labels, at most.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the checkpoint; run again to resume.")]
+EpochsOption = Annotated[float, typer.Option(help="Maximum number of passes over the labels.")]
 RateOption = Annotated[float, typer.Option(help="Peak learning rate.")]
-AnyModelOption = Annotated[bool, typer.Option("--any-model", help="Take labels on another model's solutions.")]
+AnyModelOption = Annotated[bool, typer.Option("--any-model", help="Accept labels on another model's solutions.")]
 
 
 @train_app.command()
@@ -155,10 +155,13 @@ def prm(
     labels: LabelsArgument,
     out: OutOption,
     base: BaseOption = "nano",
-    target: Annotated[Literal["hard", "soft"], typer.Option(help="Any right completion, or their share.")] = "hard",
+    target: Annotated[
+        Literal["hard", "soft"],
+        typer.Option(help="A step's label: whether any completion is right, or the share that is."),
+    ] = "hard",
     readout: Annotated[
         Literal["class", "next"],
-        typer.Option(help="A classifier at the end of steps, or the base's own next tokens, which suits small models."),
+        typer.Option(help="A classification head, or the base's next-token probabilities, which suit small models."),
     ] = "class",
     epochs: EpochsOption = 3.0,
     rate: RateOption = 1e-4,
@@ -166,7 +169,7 @@ def prm(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a process reward model on step labels.
+    """Train a process reward model (PRM) on step labels.
 
     Example: mull train prm labels.jsonl --base nano --out my-prm
     """
@@ -184,7 +187,7 @@ def orm(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train an outcome reward model on right and wrong solutions.
+    """Train an outcome reward model (ORM) on right and wrong solutions.
 
     Example: mull train orm labels.jsonl --base nano --out my-orm
     """
@@ -197,13 +200,13 @@ def stop(
         list[Path],
         typer.Argument(help="Recorded samples (JSONL), a sweep's --out or a log: draws of other problems, no labels."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The file of the prior (TOML).")],
+    out: Annotated[Path, typer.Option("--out", help="The file of the prior to write (TOML).")],
     group: GroupOption = None,
-    n: Annotated[int, typer.Option("--n", "-n", help="The cap for which to say what to expect.")] = 40,
-    price: Annotated[float, typer.Option(help="The price of a draw for which to say what to expect.")] = PRICE,
+    n: Annotated[int, typer.Option("--n", "-n", help="The maximum number of draws to report expectations for.")] = 40,
+    price: Annotated[float, typer.Option(help="The price of a draw to report expectations for.")] = PRICE,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn when a vote can stop, for `adaptive:rule=learned,prior=FILE`, from draws without labels.
+    """Learn when a vote can stop, from draws without labels, for `adaptive:rule=learned,prior=FILE`.
 
     Example: mull train stop draws.jsonl --out stop.toml
     """
@@ -249,17 +252,20 @@ def stop(
 @train_app.command()
 def policy(
     sweeps: Annotated[list[Path], typer.Argument(help="What `mull sweep --out` wrote, of one model and verifier.")],
-    out: Annotated[Path, typer.Option("--out", help="The policy file (TOML).")],
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Whose rows, where there are several.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The policy file to write (TOML).")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The model whose rows to use, if there are several.")
+    ] = None,
     pilot: Annotated[
-        int | None, typer.Option(help="Draws that tell how hard a problem is. [default: what two folds favour]")
+        int | None,
+        typer.Option(help="Draws that estimate a problem's difficulty. [default: chosen by two-fold cross-validation]"),
     ] = None,
     bins: Annotated[int, typer.Option(help="Bins of difficulty, of equal size.")] = 5,
-    unit: Annotated[Literal["tokens", "flops", "usd"], typer.Option(help="What strategies are priced in.")] = "tokens",
+    unit: Annotated[Literal["tokens", "flops", "usd"], typer.Option(help="The unit of cost.")] = "tokens",
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn which strategy suits which problem at which cost, for `--strategy auto:policy=FILE`.
+    """Learn which strategy to use at which difficulty and cost, for `--strategy auto:policy=FILE`.
 
     Example: mull train policy sweep.jsonl --out policy.toml
     """
@@ -319,7 +325,7 @@ def _train(
 
 
 def _base(name: str) -> tuple[str, str]:
-    """The folder or hub name of a base model, and what tells its tokenizer apart."""
+    """The folder or hub name of a base model, and the identifier of its tokenizer."""
     if name in spec.MODELS and name != "recorded":
         model = model_of(name, 0)
         return str(model.folder), _tokenizer(model)
@@ -327,7 +333,7 @@ def _base(name: str) -> tuple[str, str]:
 
 
 def _tokenizer(model: Any) -> str:
-    """What tells a tokenizer apart: the built-in models' files by content, else the model's name."""
+    """Identifier of a tokenizer: a hash of the file for built-in models, else the model's name."""
     import hashlib
 
     folder = getattr(model, "folder", None)

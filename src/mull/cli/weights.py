@@ -1,4 +1,4 @@
-"""`mull train weights`: what the members of an ensemble weigh in its vote."""
+"""`mull train weights`: learns the weights of an ensemble's members."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mull.errors import UnknownNameError, UsageError
 
 
 def weights(
-    source: Annotated[Path, typer.Argument(help="The --out of a sweep with the members as its strategies.")],
+    source: Annotated[Path, typer.Argument(help="The --out file of a sweep whose strategies are the members.")],
     member: Annotated[
         list[str] | None,
-        typer.Option("--member", help="Only these of its strategies; may be given several times. [default: all]"),
+        typer.Option("--member", help="Only this strategy; may be given several times. [default: all]"),
     ] = None,
     group: GroupOption = None,
     seed: SeedOption = 0,

@@ -1,1 +1,1 @@
-"""Strategies: frozen values whose fields are options and whose call is the algorithm."""
+"""Strategies: frozen dataclasses whose fields are the options and whose `__call__` is the algorithm."""

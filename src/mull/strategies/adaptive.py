@@ -1,4 +1,4 @@
-"""Majority vote that stops when more draws would not help; the rules that say when are in `mull.allocate.stop`."""
+"""Majority vote that stops when more draws would not help; `mull.allocate.stop` has the stopping rules."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ SHIPPED = "default"
 
 
 def state(answers: Sequence[str | None]) -> tuple[int, int, int, int]:
-    """What a learned stop looks at: the votes of the first and of the second, all votes, all draws."""
+    """The state that a learned stop uses: votes of the leader, votes of the runner-up, all votes, all draws."""
     return *top_two(answers), len(answers) - answers.count(None), len(answers)
 
 
 def decided_after(answers: Sequence[str | None], n: int) -> int:
-    """The fewest draws after which the leader of n cannot be overtaken."""
+    """The least number of the n draws after which the leader cannot be overtaken."""
     first, second = top_two(answers)
     return max(1, (n - len(answers) - (first - second)) // 2 + 1)
 
 
 @dataclass(frozen=True)
 class Adaptive:
-    """Majority of n draws at most, in waves, that stops by a rule.
+    """Adaptive self-consistency: majority of at most n draws, made in waves until a stopping rule is met.
 
-    `learned`: another draw takes away less than `price` of the chance that the full vote elects another answer, on
-    average over problems as in the file `prior` of `mull train stop`; the default is one fitted on recorded draws of
-    six models. `beta`: the leader leads with probability `level`. `window`: `width` draws in a row agree.
-    `guarantee`: an answer that the full vote does not elect has a probability of at most `delta`, whatever the
-    model. `eprocess`: an answer that is not the model's most likely one has, if there are at most `classes` answers.
-    `curtail`: the leader cannot be overtaken; every other rule stops then too, for the rest cannot change the vote.
+    `learned`: another draw would reduce the probability that the full vote elects another answer by less than `price`,
+    on average over problems as in the file `prior` of `mull train stop`; the default prior is fitted on recorded draws
+    of six models. `beta`: the leader leads with probability `level`. `window`: `width` consecutive draws agree.
+    `guarantee`: the answer differs from the full vote's with probability at most `delta`, for any model. `eprocess`:
+    it differs from the model's most likely answer with probability at most `delta`, if there are at most `classes`
+    answers. `curtail`: the leader cannot be overtaken; every other rule stops then too.
 
-    A wave is as large as it must be for the rule to stop at all, were all its draws for the leader, so none is
-    drawn in vain; `wave` makes it at least that large where round trips cost more than draws.
+    Each wave is the smallest after which the rule could stop if all its draws were for the leader, so no draw is
+    wasted; `wave` sets a minimum size, for models whose round trips cost more than draws.
     """
 
     needs = NO_NEEDS
@@ -85,7 +85,7 @@ class Adaptive:
         if self.prior != SHIPPED and self.rule != "learned":
             raise UsageError(f"rule={self.rule} uses no prior: say rule=learned, or leave prior= out")
         if self.rule == "learned":
-            self._prior  # noqa: B018 - a file that is not one is to be refused before anything is drawn
+            self._prior  # noqa: B018 - an invalid file raises an error before any draw
 
     @cached_property
     def _prior(self) -> Prior:
@@ -100,7 +100,7 @@ class Adaptive:
         return policy(self._prior, self.n, self.price)
 
     def is_enough(self, answers: Sequence[str | None]) -> bool:
-        """Whether the rule stops after these answers."""
+        """Whether the rule is met after these answers."""
         if curtail(answers, self.n):
             return True
         if self.rule == "learned":
@@ -116,15 +116,15 @@ class Adaptive:
         return False
 
     def next_wave(self, answers: Sequence[str | None]) -> int:
-        """The fewest draws after which the rule can stop, but at least `wave` and at most what is left of n."""
+        """The fewest draws after which the rule can stop, at least `wave` and at most the rest of n."""
         left = self.n - len(answers)
         if self.rule == "learned":
-            # It may also stop because a close vote is not worth its draws: then those are not all for the leader.
+            # It may also stop because a close vote is not worth more draws: then not all of them are for the leader.
             fewest = min(self._policy.next_stop(*state(answers)), decided_after(answers, self.n))
         else:
             leaders = [a for a, _ in Counter(a for a in answers if a is not None).most_common()] or [""]
             if self.rule == "guarantee":
-                # Evidence for an answer counts from its first draw on: a new one may be certain before the leader is.
+                # Evidence counts from an answer's first draw on: a new answer may reach certainty before the leader.
                 leaders.append("\n")
             else:
                 leaders = leaders[:1]

@@ -1,7 +1,7 @@
-"""Selection by behaviour as pure functions: what programs did on tests or inputs decides which one wins.
+"""Selection among programs by their behaviour on tests or inputs, as pure functions.
 
-`passes` and `outputs` have one row a program. Programs with one name in `names` are one program that was drawn more
-than once; a program without a name (`None`) is none, and out. No function looks at the order of the programs.
+`passes` and `outputs` have one row per program. Equal `names` mark the same program drawn more than once; `None` marks
+a draw without a program, which is excluded. No result depends on the order of the programs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Output = str | None
 
 
 class Consensus(NamedTuple):
-    """Programs that pass the same tests: their places, the places of the tests, and the score of the set."""
+    """Programs that pass exactly the same tests: indices of the programs, indices of the tests, score of the set."""
 
     programs: tuple[int, ...]
     tests: tuple[int, ...]
@@ -32,10 +32,10 @@ def consensus(
 ) -> list[Consensus]:
     """Dual execution agreement (CodeT, Chen et al. 2022, arXiv 2207.10397), the best set first.
 
-    Programs that pass exactly the same tests are a set; its score is the number of its programs times the number
-    of tests they pass. `distinct` counts a program that was drawn many times once, so that a trivial one that
-    models like to write cannot agree with itself; `samples` counts every draw, as the paper does. Programs that
-    pass nothing are a set of score 0.
+    Programs that pass exactly the same tests form a set; its score is the number of its programs times the number
+    of tests they pass. `distinct` counts a repeated program once, so that a trivial program that models often write
+    cannot agree with itself; `samples` counts every draw, as the paper does. Programs that pass no test form a set
+    of score 0.
     """
     sets: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
     for i, row in enumerate(passes):
@@ -46,7 +46,7 @@ def consensus(
 
 
 class BehaviourCluster(NamedTuple):
-    """Programs that behave alike on every input: their places, and how many they are."""
+    """Programs with the same output on every input: their indices, and how many they are."""
 
     programs: tuple[int, ...]
     size: int
@@ -57,7 +57,7 @@ def clusters(
 ) -> list[BehaviourCluster]:
     """Programs with the same output on every input, the largest cluster first (AlphaCode, Li et al. 2022).
 
-    A program that gives no output on any input (`None`: it failed or did not end) is in no cluster.
+    A program without an output on any input (`None`: it failed or did not end) is in no cluster.
     """
     alike: defaultdict[tuple[Output, ...], list[int]] = defaultdict(list)
     for i, row in enumerate(outputs):
@@ -68,11 +68,10 @@ def clusters(
 
 
 def losses(outputs: Sequence[Sequence[Output]], names: Sequence[str | None], loss: Loss = "hard") -> list[float | None]:
-    """The summed loss of each program against all others: the least is the choice (MBR-Exec, Shi et al. 2022).
+    """The summed loss of each program against all others; the lowest wins (MBR-Exec, Shi et al. 2022).
 
-    `hard`: 1 for every program whose outputs are not all the same; `soft`: the share of inputs on which they
-    differ. No output agrees with nothing. `None` for a program that gives no output at all; such programs are
-    counted as differing from everything.
+    `hard`: 1 for every other program that differs on any input; `soft`: the share of inputs on which they differ. A
+    missing output equals nothing. The loss of a program without any output is `None`; it differs from every other.
     """
     rows = [tuple(row) for row in outputs]
     kept = [names[i] is not None and any(output is not None for output in row) for i, row in enumerate(rows)]
@@ -93,6 +92,6 @@ def _loss(a: tuple[Output, ...], b: tuple[Output, ...], loss: Loss) -> float:
 
 
 def separating(outputs: Sequence[Sequence[Output]], first: int, second: int) -> list[int]:
-    """The places of the inputs on which two programs both give an output and not the same."""
+    """Indices of the inputs on which two programs give different outputs; both must give one."""
     pairs = zip(outputs[first], outputs[second], strict=True)
     return [k for k, (a, b) in enumerate(pairs) if a is not None and b is not None and a != b]

@@ -1,4 +1,4 @@
-"""The strategy that chooses a strategy: by a policy that was learned, or else by what the draws themselves say."""
+"""Chooses a strategy per problem: by a learned policy, or else from the draws themselves."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from mull.strategies.outcomes import check_at_least, elected
 from mull.types import NO_NEEDS, AnswerKind, Need, Outcome, Problem, Sample, Scaling, Score, Selection, Stopped
 
 BIGGER = "a bigger model is the better buy"
-"""The advice of an outcome whose notes say that more draws buy little."""
+"""Advice in the notes of an outcome for which more draws would help little."""
 
 
 def look(answer: str | None, sample: Sample, score: Score | None) -> Look:
-    """What a draw looks like to a policy."""
+    """The features of a draw that a policy uses."""
     logprob = mean_logprob(sample.logprobs)
     return Look(answer, None if score is None else score.value, sample.cost.output_tokens, logprob)
 
 
 def doubt(answers: Sequence[str | None], scores: Sequence[Score], answer: str | None) -> float:
-    """The chance that no draw with this answer is right, its scores taken as independent chances."""
+    """Probability that no draw with this answer is right, with scores as independent probabilities."""
     return math.prod(
         1 - s.value for a, s in zip(answers, scores, strict=True) if a == answer is not None and s.value is not None
     )
@@ -41,16 +41,16 @@ def doubt(answers: Sequence[str | None], scores: Sequence[Score], answer: str | 
 
 @dataclass(frozen=True)
 class Auto:
-    """Spends what the problem in hand is worth.
+    """Chooses the strategy and its compute per problem, by a learned policy or from the draws themselves.
 
-    With a `policy` (`mull train policy`) a few draws tell how hard the problem is, and the policy has the strategy for
-    such problems: often none, since what is there is enough, or since more would not help. `budget` is what a problem
-    may cost on the mean, in the policy's unit; without it accuracy comes first, within the run's own ceilings. A
-    policy of another model, verifier or task is refused unless `force`.
+    With a `policy` (`mull train policy`), a few draws estimate the problem's difficulty, and the policy names the
+    strategy for it: often none, if those draws are enough or more would not help. `budget` is the mean cost per
+    problem in the policy's unit; without it, accuracy comes first, within the run's ceilings. Raises an error for a
+    policy learned with another model, verifier or task, unless `force`.
 
-    Without a policy it draws until one answer is sure, n times at most: with a verifier until the scores of its draws,
-    taken as chances, leave a doubt of 1 - `level` and it outweighs all others together, which a checker that passes
-    one does at once; without one it is `adaptive:rule=beta`.
+    Without a policy, it draws at most n times until one answer is sure. With a verifier: until the scores of the
+    answer's draws, as probabilities, leave a doubt of at most 1 - `level` and outweigh all other answers together; one
+    pass of an exact checker is enough. Without one, it is `adaptive:rule=beta`.
     """
 
     n: int = 64
@@ -70,7 +70,7 @@ class Auto:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """All that the options of its policy need, for any of them may be taken."""
+        """The needs of all strategies in its policy, since any of them may be used."""
         if self.policy is None:
             return NO_NEEDS
         verifier = NO_NEEDS if policy_file.read(self.policy).origin.verifier is None else {Need.VERIFIER}
@@ -86,7 +86,7 @@ class Auto:
 
     @property
     def reuses(self) -> bool:
-        """Its look, or else its first draws, are the question's own."""
+        """Whether it reuses draws: its first draws are plain draws of the question."""
         return self.policy is None or policy_file.read(self.policy).pilot > 0
 
     def _options(self) -> list[Strategy]:
@@ -106,7 +106,7 @@ class Auto:
         samples: list[Sample] = []
         scores: list[Score] = []
         while len(samples) < self.n:
-            # Waves grow with what is there: few round trips, and at most half as many draws as were needed.
+            # Waves grow with the draws so far: few round trips, and at most half as many extra draws as were needed.
             wave = await run.draw(problem.prompt, min(max(1, len(samples) // 2), self.n - len(samples)))
             if not wave:
                 break
@@ -149,12 +149,12 @@ class Auto:
         return replace(outcome, notes={**outcome.notes, **notes})
 
     def _check(self, policy: Policy, problem: Problem, run: Run) -> None:
-        """Refuses a policy that was learned on something else, before anything is spent."""
+        """Raises an error, before any draw, for a policy learned with another model, verifier or task."""
         come = policy.origin
         verifier = None if run.verifier is None else run.verifier.identity or run.verifier.name
         task, kind, temperature = _family(problem.id), problem.kind, run.params.temperature
         known = sorted({name.partition(":")[0] for name in come.tasks})
-        # Only the ids of generated problems tell their task, and text is what a prompt asks for of which nobody said.
+        # Only ids of generated problems name their task, and text is the default kind of a prompt without one.
         is_other_task = task in spec.TASKS and task not in known
         is_other_kind = kind is not AnswerKind.TEXT and kind.value not in come.kinds
         differ = [
@@ -176,7 +176,7 @@ class Auto:
 
 @lru_cache(maxsize=256)
 def _option(text: str) -> Strategy:
-    """A strategy of a policy: one of mull or of an installed package, as a file has no say in what is imported."""
+    """A policy's strategy: one of mull or of an installed package, since a file must not choose what is imported."""
     strategy: Strategy = spec.strategy(text, may_import=False)
     return strategy
 
@@ -189,7 +189,7 @@ def _family(id: str) -> str:
 def _elected(
     answers: Answers, samples: Sequence[Sample], scores: Sequence[Score], run: Run, stopped: Stopped
 ) -> Outcome:
-    """A vote weighted by the scores; where no draw has one they are only counted."""
+    """A vote weighted by the scores, or unweighted if no draw has one."""
     ballot = pick.weighted(answers, scores, run.rng) if scores else pick.majority(answers, run.rng)
     if ballot.answer is None:
         ballot = pick.majority(answers, run.rng)
@@ -197,7 +197,7 @@ def _elected(
 
 
 def _advised(outcome: Outcome) -> Outcome:
-    """Adds the advice to buy a bigger model where all draws were made and not even half speaks for an answer."""
+    """Adds the advice to use a bigger model if all draws were made and no answer has half of the vote."""
     if outcome.stopped is Stopped.COMPLETE and (outcome.confidence or 0.0) < 0.5:
         return replace(outcome, notes={**outcome.notes, "advice": BIGGER})
     return outcome

@@ -1,7 +1,7 @@
-"""Strategies made of strategies: a cheap one first, several with one vote, one many times, one on another model.
+"""Composite strategies: a cascade, an ensemble, one strategy repeated, one on another model.
 
-All of them run what they are made of one after the other, so that the same draws are made whatever arrives first, and
-where a ceiling ends it all they answer with what there is.
+They run their parts one after the other, so that draws do not depend on timing. If a ceiling ends a part, they answer
+with the draws so far.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ UNSCORED = "no score was asked for"
 
 
 def pooled(outcomes: Sequence[Outcome], scored: Mapping[int, Score] | None = None) -> Outcome:
-    """All draws of several outcomes, each once, with the scores that there are: by outcome, or by identity in `scored`.
+    """The distinct draws of several outcomes with their known scores: from the outcomes, or from `scored` by identity.
 
-    Nothing is chosen yet.
+    Selects nothing yet.
     """
     found: dict[int, Sample] = {}
     scores: dict[int, Score] = {}
@@ -53,20 +53,20 @@ def pooled(outcomes: Sequence[Outcome], scored: Mapping[int, Score] | None = Non
 
 
 def ended(outcomes: Sequence[Outcome], run: Run) -> Stopped:
-    """Why it ended: for want of draws, else because one of the parts had enough."""
+    """Why it ended: because draws ran out, else because one of the parts had enough."""
     early = any(outcome.stopped is Stopped.EARLY for outcome in outcomes)
     return Stopped.EARLY if early and run.stopped is Stopped.COMPLETE else run.stopped
 
 
 def warned(outcomes: Sequence[Outcome]) -> dict[str, float | str | None]:
-    """What the parts warn of, each warning once, as a note."""
+    """The distinct warnings of the parts, as a note."""
     words = dict.fromkeys(str(outcome.notes["warning"]) for outcome in outcomes if outcome.notes.get("warning"))
     return {"warning": "; ".join(words)} if words else {}
 
 
 @dataclass(frozen=True)
 class On:
-    """A strategy on another model than the run's, or with another verifier or judge, under the same budget."""
+    """Runs a strategy on another model, or with another verifier or judge, under the same budget."""
 
     of: Strategy
     model: Model | None = None
@@ -79,7 +79,7 @@ class On:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What the strategy needs beside what it is given here, which is checked when it is run on that."""
+        """The strategy's needs that this one does not supply; those it supplies are checked when the strategy runs."""
         given = (
             OF_MODEL if self.model is not None else NO_NEEDS,
             {Need.VERIFIER, Need.STEPS} if self.verifier is not None else NO_NEEDS,
@@ -106,12 +106,12 @@ class On:
 
 @dataclass(frozen=True)
 class Cascade:
-    """A cheap strategy first, and another, perhaps on another model, where the first is not sure.
+    """Cascade: runs a cheap strategy first, and a second one, perhaps on another model, if confidence is low.
 
-    Frugal routing (FrugalGPT, Chen et al. 2023, arXiv 2305.05176; by self-consistency, Yue et al. 2023, arXiv
-    2310.03094). It goes on unless the confidence of the first outcome is at least `bar`; where the first cannot tell
-    how sure it is, it goes on too and says so. Draws that the first has made are the first that the second gets, if it
-    asks the same model the same question. More stages are a cascade in `then`.
+    FrugalGPT (Chen et al. 2023, arXiv 2305.05176); by self-consistency, Yue et al. 2023 (arXiv 2310.03094). It runs
+    `then` unless the confidence of the first outcome is at least `bar`; it also does, and says so, if that confidence
+    is unknown. The second strategy reuses the first one's draws if it asks the same model the same question. For more
+    stages, `then` is a cascade itself.
     """
 
     first: Strategy
@@ -133,7 +133,7 @@ class Cascade:
 
     @property
     def selects(self) -> Selection | None:
-        """As the strategy does whose word is last."""
+        """As the last strategy selects."""
         return selects_of(self.then)
 
     @property
@@ -165,9 +165,9 @@ class Cascade:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Several strategies, perhaps on several models, each with one vote of a weight of its own.
+    """Weighted vote of several strategies, perhaps on several models.
 
-    `weights` are one for each member, all 1 without them; `mull.lab.weights` learns them from a labelled set as log
+    `weights` has one weight per member, default 1 each; `mull.lab.weights` learns them from a labelled set as the log
     odds of each member's accuracy (Nitzan and Paroush 1982). A member without an answer does not vote.
     """
 
@@ -216,10 +216,10 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class Repeat:
-    """One strategy n times, as for several long thoughts, and a choice among what the attempts settle on.
+    """Runs one strategy n times, such as several long thoughts, and selects among the answers.
 
-    `majority` votes, `weighted` votes with the verifier's scores, `best` takes the best scored. Each attempt draws
-    anew.
+    `majority` counts votes, `weighted` weights them by the verifier's scores, `best` takes the best scored. Each
+    attempt makes new draws.
     """
 
     of: Strategy

@@ -1,7 +1,7 @@
 """Confidence from token log-probabilities (DeepConf, Fu et al. 2025, arXiv 2508.15260) as pure functions.
 
-High is sure throughout. Confidence of a token is minus the mean log-probability of the likeliest tokens at its place:
-a peaked law makes all but the first of them very unlikely, so that the mean is far below zero.
+Higher means more confident. The confidence of a token is minus the mean log-probability of the likeliest tokens at its
+position: in a peaked distribution all but the first are very unlikely, so the mean is far below zero.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ Measure = Literal["lowest", "bottom", "tail", "mean"]
 Signal = Literal["top", "chosen"]
 
 BOTTOM_SHARE = 0.1
-"""The share of groups, the least confident, that `bottom` is the mean of."""
+"""`bottom` is the mean over this share of the groups, the least confident ones."""
 
 
 def of_tokens(sample: Sample, signal: Signal, top: int) -> list[float]:
-    """The confidence of each token of a draw: of the `top` likeliest, or the log-probability of the one chosen.
+    """The confidence of each token of a draw: from the `top` likeliest tokens, or the chosen token's log-probability.
 
-    Means of different numbers of tokens are on different scales, so `top` of them must be there at each place; a
-    server may tell one more, the chosen one where it is not among them. Raises `ModelError` where they are not.
-    What a server does not tell (-9999, -inf, NaN) makes no token surer: as a chosen one it is the least likely of all,
-    beside the chosen one it adds nothing.
+    Means over different numbers of tokens are on different scales, so each position must have `top` of them; a server
+    may return one more, the chosen token if it is not among them. Raises `ModelError` if any are missing.
+    A placeholder (-9999, -inf, NaN) never raises confidence: for the chosen token it counts as the lowest
+    log-probability, for an alternative it is ignored.
     """
     if signal == "chosen":
         if sample.logprobs is None:
@@ -48,15 +48,15 @@ def _of_place(logprobs: Sequence[float], top: int) -> float:
 
 
 def groups(confidences: Sequence[float], window: int) -> list[float]:
-    """The mean over each `window` tokens in a row; of a shorter trace, over all of it."""
+    """The mean over each `window` consecutive tokens; over all tokens if the trace is shorter."""
     width = min(window, len(confidences))
     return [math.fsum(confidences[i : i + width]) / width for i in range(len(confidences) - width + 1)] if width else []
 
 
 def measured(confidences: Sequence[float], window: int, measure: Measure) -> float:
-    """The confidence of a trace: of its `lowest` group, of the `bottom` tenth of groups, of its `tail`, or their mean.
+    """The confidence of a trace: its `lowest` group, the mean of the `bottom` tenth of its groups, `tail` or `mean`.
 
-    `tail` is the mean of the last `window` tokens, `mean` that of all tokens. Raises `UsageError` for no tokens.
+    `tail` is the mean of the last `window` tokens, `mean` that of all tokens. Raises `UsageError` without tokens.
     """
     if not confidences:
         raise UsageError("a trace without tokens has no confidence")
@@ -70,7 +70,7 @@ def measured(confidences: Sequence[float], window: int, measure: Measure) -> flo
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The percentile of values, linear between neighbours (numpy's)."""
+    """The percentile of values, with linear interpolation (as numpy's default)."""
     ranked = sorted(values)
     at = percent / 100 * (len(ranked) - 1)
     low = int(at)
@@ -79,22 +79,22 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def bar(confidences: Sequence[float], eta: float) -> float:
-    """What the `eta` percent most confident of these traces reach: the percentile 100 - eta.
+    """The threshold that the `eta` percent most confident traces reach: the percentile 100 - eta.
 
-    10 keeps few, which the paper calls low; 90 keeps most, which it calls high.
+    `eta` = 10 keeps few traces (the paper's "low"), 90 keeps most ("high").
     """
     return percentile(confidences, 100 - eta)
 
 
 def weight(confidence: float, signal: Signal) -> float:
-    """What the vote of a trace weighs: its confidence, or a mean of log-probabilities as a probability."""
+    """The weight of a trace's vote: its confidence, or the exponential of its mean log-probability."""
     return math.exp(confidence) if signal == "chosen" else confidence
 
 
 def is_under(confidences: Sequence[float], n_seen: int, window: int, threshold: float) -> bool:
     """Whether a full window that ends after the first `n_seen` tokens has a mean below the threshold.
 
-    A trace that is shorter than the window is never under it.
+    Always false for a trace shorter than the window.
     """
     first = max(0, n_seen + 1 - window)
     if len(confidences) < window:
@@ -103,7 +103,7 @@ def is_under(confidences: Sequence[float], n_seen: int, window: int, threshold: 
 
 
 def check(signal: str, measure: str, eta: float, top: int) -> None:
-    """Refuses options that mean nothing."""
+    """Raises an error for an invalid option."""
     if signal not in get_args(Signal):
         raise UnknownNameError("signal", signal, get_args(Signal))
     if measure not in get_args(Measure):

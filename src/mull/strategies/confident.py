@@ -1,4 +1,4 @@
-"""Votes weighted by confidence, and traces that are stopped where confidence falls (DeepConf, arXiv 2508.15260)."""
+"""Confidence-weighted votes, and early stopping of traces with low confidence (DeepConf, arXiv 2508.15260)."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from mull.types import (
 )
 
 WINDOW_SHARE = 16
-"""The window is this part of the longest reply where nobody names it: 2,048 of 32,768 tokens, as in the paper."""
+"""Default window as a fraction of the longest reply: 2,048 of 32,768 tokens, as in the paper."""
 LEAST_WINDOW = 8
 
 
 @dataclass(slots=True, eq=False)
 class RunningReply:
-    """A reply under way: its last draw, where it goes on, and the confidence of its tokens."""
+    """A partial reply: its last draw, the prompt that continues it, and the confidence of its tokens."""
 
     prompt: Prompt
     sample: Sample | None = None
     confidences: list[float] = field(default_factory=list)
     is_whole: bool = False
     is_stopped: bool = False
-    """Its confidence fell under the bar before its end."""
+    """Whether it was stopped because its confidence fell below the threshold."""
     is_over: bool = False
-    """Nothing more of it is drawn."""
+    """Whether it gets no more draws."""
 
     def value(self, window: int, measure: Measure) -> float:
         """The confidence of the trace."""
@@ -55,12 +55,12 @@ class RunningReply:
 
 @dataclass(frozen=True)
 class ConfidenceVote:
-    """The answer with the greatest sum of confidence over n whole traces (DeepConf offline, arXiv 2508.15260).
+    """Confidence-weighted majority vote over n complete traces (DeepConf offline, arXiv 2508.15260).
 
     Only the `eta` percent most confident traces vote. A trace's confidence is the `measure` of its tokens over a
-    sliding `window` (a sixteenth of the longest reply allowed where it is not given); a token's is minus the mean
-    log-probability of the `top` likeliest ones there (`signal=top`), or the log-probability of the token itself
-    (`signal=chosen`, which is not the paper's: it also sees that an unlikely token was drawn).
+    sliding `window` (default: a sixteenth of max_tokens). A token's confidence is minus the mean log-probability of
+    the `top` likeliest tokens at its position (`signal=top`), or the log-probability of the token itself
+    (`signal=chosen`, not in the paper: it also reflects that an unlikely token was drawn).
     """
 
     needs = NO_NEEDS
@@ -87,14 +87,14 @@ class ConfidenceVote:
 
 @dataclass(frozen=True)
 class ConfidenceStop:
-    """Confidence-weighted majority of n traces, the later of which stop where they are unsure (DeepConf online).
+    """Confidence-weighted majority of n traces; stops later traces when their confidence is low (DeepConf online).
 
-    `warmup` whole traces set the bar: what the `eta` percent surest of them reach with their least confident group of
-    `window` tokens (10 keeps few traces, 90 most). Every later trace is drawn `chunk` tokens at a time (half a window
-    where it is not given) and stopped as soon as a full window is under the bar; what it cost is spent, and it does
-    not vote, nor does a whole trace that was under it. After the warm-up and after each `wave` of traces the vote ends
-    if the leader has the share `tau` of its weight (`none`: it never ends early). `signal`, `top` and the default
-    window as in `confidence-vote` (Fu et al. 2025, arXiv 2508.15260).
+    `warmup` complete traces set the threshold: the level that the `eta` percent most confident of them reach with their
+    least confident group of `window` tokens (10 keeps few traces, 90 most). Every later trace is drawn `chunk` tokens
+    at a time (default: half a window) and stopped as soon as a full window is below the threshold. A stopped trace
+    still costs its tokens but does not vote; neither does a complete trace below the threshold. After the warm-up and
+    after each `wave` of traces the vote ends if the leader has the share `tau` of the weight (`none`: never early).
+    `signal`, `top` and the default window are as in `confidence-vote` (Fu et al. 2025, arXiv 2508.15260).
     """
 
     draws = Scaling.PARALLEL
@@ -137,7 +137,7 @@ class ConfidenceStop:
             vote = await tracing.vote(traces, threshold, "lowest")
             if self.tau is not None and (vote.ballot.share or 0.0) >= self.tau and len(traces) < self.n:
                 return vote.outcome(Stopped.EARLY)
-            # Draws that no ceiling allows, or that the model has not: fewer than asked for.
+            # A ceiling, or a model without more draws, can leave fewer traces than requested.
             if threshold is None or len(traces) >= self.n or run.stopped is not Stopped.COMPLETE:
                 return vote.outcome(run.stopped)
             n = min(self.wave, self.n - len(traces))
@@ -149,7 +149,7 @@ def _given(**options: int | None) -> dict[str, int]:
 
 
 def _window(window: int | None, params: Params) -> int:
-    """The window that was given. Raises `UsageError` for one that no reply can fill."""
+    """The window, or its default. Raises `UsageError` if it is longer than any reply."""
     if window is None:
         return max(LEAST_WINDOW, params.max_tokens // WINDOW_SHARE)
     if window > params.max_tokens:
@@ -162,7 +162,7 @@ def _window(window: int | None, params: Params) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What traces came to."""
+    """The result of a vote of traces."""
 
     ballot: Ballot
     elected: Outcome
@@ -182,14 +182,14 @@ class Tracing:
         self.params = replace(run.params, logprobs=top if signal == "top" else 0)
 
     async def whole(self, n: int) -> list[RunningReply]:
-        """Up to n whole traces."""
+        """Draws up to n complete traces."""
         samples = await self.run.draw(self.problem.prompt, n, self.params)
         return [
             self._told(RunningReply(self.problem.prompt), sample, self.params.max_tokens, True) for sample in samples
         ]
 
     async def grown(self, n: int, threshold: float, chunk: int) -> list[RunningReply]:
-        """n traces side by side, a chunk at a time, each to its end or to where it is under the threshold."""
+        """Draws n traces in parallel, a chunk at a time, each until it ends or falls below the threshold."""
         traces = [RunningReply(self.problem.prompt) for _ in range(n)]
         live = traces
         while live:
@@ -209,7 +209,7 @@ class Tracing:
         return replace(self.params, max_tokens=min(chunk, self.params.max_tokens - len(trace.confidences)))
 
     def _told(self, trace: RunningReply, sample: Sample, most: int, is_whole: bool = False) -> RunningReply:
-        """A trace after one more draw."""
+        """The trace with one more draw added."""
         trace.sample, trace.prompt = sample, trace.prompt.extend(thinking.written(sample, self.marks))
         if sample.finish is not Finish.ERROR:
             trace.confidences += confidence.of_tokens(sample, self.signal, self.top)
@@ -219,12 +219,12 @@ class Tracing:
         return trace
 
     def bar(self, traces: Sequence[RunningReply], eta: float, measure: Measure) -> float | None:
-        """The confidence that the `eta` percent surest of these reach; `None` where none has any."""
+        """The confidence that the `eta` percent most confident of these reach; `None` if no trace has a confidence."""
         values = [trace.value(self.window, measure) for trace in traces if trace.confidences]
         return confidence.bar(values, eta) if values else None
 
     async def vote(self, traces: Sequence[RunningReply], threshold: float | None, measure: Measure) -> Vote:
-        """The vote of the whole traces that reach the threshold; those that do not are candidates and no more."""
+        """The vote of the complete traces at or above the threshold; the others are listed as candidates only."""
         whole = [trace for trace in traces if trace.is_whole and trace.sample is not None]
         samples = [trace.sample for trace in whole if trace.sample is not None]
         answers = await classes(self.problem, samples)
@@ -237,7 +237,7 @@ class Tracing:
             "stopped": sum(trace.is_stopped for trace in traces),
             "filtered": sum(score.value is None for score in scores),
         }
-        # Confidence is no verdict between 0 and 1: it weighs votes and is not handed on as a score.
+        # Confidence is not a score in [0, 1]: it weights votes but is not returned as a score.
         return Vote(ballot, replace(outcome, scores=(), notes=notes))
 
     def _weight(self, trace: RunningReply, threshold: float | None, measure: Measure) -> Score:

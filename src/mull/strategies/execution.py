@@ -1,4 +1,4 @@
-"""Choosing among programs by running them: on tests that the model wrote, or against each other on inputs."""
+"""Selection among programs by running them on tests that the model wrote, or by comparing them on inputs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mull.strategies.outcomes import check_at_least
 from mull.types import Behaviour, Need, Outcome, Problem, Sample, Scaling, Score, Selection, Trial
 
 PER_DRAW = 5
-"""Tests taken from one draw at most, as CodeT does."""
+"""Maximum number of tests taken from one draw, as in CodeT."""
 
 Test = str | tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Draws and their programs. `names` are equal for programs that differ only in layout; `None`: no program."""
+    """Draws and their programs. Programs that differ only in layout have equal `names`; `None`: no program."""
 
     samples: tuple[Sample, ...]
     texts: tuple[str | None, ...]
@@ -41,7 +41,7 @@ async def read(problem: Problem, samples: Sequence[Sample]) -> Programs:
 
 
 async def written_tests(problem: Problem, run: Run, n: int) -> list[Test]:
-    """Tests that the model writes in `n` draws, each test once."""
+    """The distinct tests that the model writes in `n` draws."""
     what = asked(problem.given)
     replies = [sample.reply for sample in await run.draw(ask.tests(problem, PER_DRAW), n)]
 
@@ -54,7 +54,7 @@ async def written_tests(problem: Problem, run: Run, n: int) -> list[Test]:
 
 
 async def written_inputs(problem: Problem, run: Run, n: int) -> list[str]:
-    """The inputs in tests that the model writes in `n` draws, whatever these expect of them, each once."""
+    """The distinct inputs of tests that the model writes in `n` draws; expected outputs are ignored."""
     replies = [sample.reply for sample in await run.draw(ask.tests(problem, PER_DRAW), n)]
 
     def read_all() -> list[str]:
@@ -64,13 +64,13 @@ async def written_inputs(problem: Problem, run: Run, n: int) -> list[str]:
 
 
 def inputs_of(problem: Problem, text: str) -> list[str]:
-    """The inputs in a text: calls of the function that is asked for, or what a program is to read."""
+    """The inputs in a text: calls of the requested function, or standard inputs of a program."""
     entry_point = asked(problem.given).entry_point
     return calls_of(text, entry_point, PER_DRAW) if entry_point else [pair[0] for pair in pairs_of(text)[:PER_DRAW]]
 
 
 def public_tests(problem: Problem) -> list[Test]:
-    """The tests that come with the problem, and that a strategy may see."""
+    """The problem's public tests, which a strategy may see."""
     what = asked(problem.given)
     return list(what.tests) if what.entry_point else list(what.pairs)
 
@@ -81,14 +81,14 @@ def tried_by(problem: Problem, test: Test) -> list[str]:
 
 
 def public_inputs(problem: Problem) -> list[str]:
-    """The inputs of all public tests, each once."""
+    """The distinct inputs of all public tests."""
     return list(dict.fromkeys(source for test in public_tests(problem) for source in tried_by(problem, test)))
 
 
 async def tried(
     problem: Problem, run: Run, programs: Programs, tests: Sequence[Test] = (), inputs: Sequence[str] = ()
 ) -> list[Behaviour | None]:
-    """What each draw's program did; each different program is run once. `None`: no program, or the sandbox failed."""
+    """The behaviour of each draw's program; runs each distinct program once. `None`: no program, or sandbox failure."""
     first = {name: text for name, text in zip(programs.names, programs.texts, strict=True) if name and text}
     names = sorted(first)
     behaviours = await run.execute(problem, [Trial(first[name], tuple(tests), tuple(inputs)) for name in names])
@@ -97,7 +97,7 @@ async def tried(
 
 
 def outputs_of(behaviour: Behaviour) -> tuple[Output, ...]:
-    """What a program did on each input: its output, or the kind of exception it raised; `None` where it did not end."""
+    """A program's result on each input: its output, or the type of its exception; `None` if it did not end."""
     return tuple(
         text if text is not None else _raised(error)
         for text, error in zip(behaviour.outputs, behaviour.errors, strict=True)
@@ -126,7 +126,7 @@ def scores_of(programs: Programs, behaviours: Sequence[Behaviour | None]) -> tup
 
 
 def one_of(places: Sequence[int], programs: Programs, run: Run) -> int:
-    """One of these draws, whatever their order."""
+    """One of these draws, chosen by the seed independently of their order."""
     ranked = sorted(places, key=lambda i: (programs.names[i] or "", programs.samples[i].text, i))
     return run.rng.choice(ranked) if len(ranked) > 1 else ranked[0]
 
@@ -151,12 +151,12 @@ def share_of(weights: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True)
 class Agree:
-    """Dual execution agreement: of n programs, those that agree with each other on most tests that the model wrote.
+    """Dual execution agreement (CodeT, Chen et al. 2022, arXiv 2207.10397) of n programs and model-written tests.
 
-    CodeT (Chen et al. 2022, arXiv 2207.10397). Tests come from `tests` further draws. Programs that pass exactly the
-    same tests are a set, and the set with the greatest product of its programs and its tests wins; which of its
-    programs, the seed says. A departure from the paper: a program that was drawn many times counts once, since the
-    trivial ones that models like agree with trivial tests; `count=samples` counts draws.
+    Tests come from `tests` further draws. Programs that pass exactly the same tests form a set; the set with the
+    greatest product of its numbers of programs and tests wins, and the seed picks one of its programs. Unlike in the
+    paper, a repeated program counts once, since trivial programs, which models write often, pass trivial tests;
+    `count=samples` counts every draw.
     """
 
     needs = frozenset({Need.EXECUTOR})
@@ -200,7 +200,7 @@ class Agree:
 
 @dataclass(frozen=True, slots=True)
 class Behaved:
-    """Programs and what they did on inputs; those that are out, as for failing public tests, have no name here."""
+    """Programs and their outputs on inputs; excluded programs, such as those that fail public tests, have no name."""
 
     programs: Programs
     behaviours: tuple[Behaviour | None, ...]
@@ -210,14 +210,14 @@ class Behaved:
 
 
 async def behaved(problem: Problem, run: Run, programs: Programs, n_draws: int) -> Behaved:
-    """Runs programs on the public tests, and on the inputs of these and of tests that the model writes."""
+    """Runs programs on the public tests, on their inputs, and on the inputs of tests that the model writes."""
     inputs = list(dict.fromkeys([*public_inputs(problem), *(await written_inputs(problem, run, n_draws))]))
     behaviours = await tried(problem, run, programs, public_tests(problem), inputs)
     return sifted(programs, behaviours, inputs)
 
 
 def sifted(programs: Programs, behaviours: Sequence[Behaviour | None], inputs: Sequence[str]) -> Behaved:
-    """Leaves out the programs that give no value on any input, and those that fail a public test if another passes."""
+    """Excludes programs without a value on any input, and those that fail a public test if another passes them all."""
     able = [t is not None and (not inputs or any(o is not None for o in t.outputs)) for t in behaviours]
     good = [
         ok and t is not None and all(p is not False for p in t.passed) for ok, t in zip(able, behaviours, strict=True)
@@ -225,7 +225,7 @@ def sifted(programs: Programs, behaviours: Sequence[Behaviour | None], inputs: S
     kept = good if any(good) else able
     outputs: list[tuple[Output, ...]] = []
     for name, behaviour in zip(programs.names, behaviours, strict=True):
-        # Without inputs all that is known of what a program does is that it does the same as itself.
+        # Without inputs, a program is only known to behave like itself.
         if not inputs:
             outputs.append((name,))
         else:
@@ -236,10 +236,10 @@ def sifted(programs: Programs, behaviours: Sequence[Behaviour | None], inputs: S
 
 @dataclass(frozen=True)
 class Cluster:
-    """The largest group of n programs that do the same on every input (AlphaCode, Li et al. 2022).
+    """A program of the largest cluster of n programs by their outputs on inputs (AlphaCode, Li et al. 2022).
 
-    Programs that fail a public test are out if another passes them all. Inputs are those of the public tests and of
-    tests that the model writes in `tests` further draws; what those expect does not matter.
+    Programs that fail a public test are excluded if another passes them all. Inputs are those of the public tests and
+    of tests that the model writes in `tests` further draws, whose expected outputs are ignored.
     """
 
     needs = frozenset({Need.EXECUTOR})
@@ -261,7 +261,7 @@ class Cluster:
         return await self.among(problem, run, await run.draw(problem.prompt, self.n))
 
     async def among(self, problem: Problem, run: Run, samples: Sequence[Sample]) -> Outcome:
-        """The choice among draws that are there."""
+        """The choice among existing draws."""
         programs = await read(problem, samples)
         if not any(programs.texts):
             return outcome_of(None, problem, programs, (), (), None, run)
@@ -285,10 +285,10 @@ def _labels(groups: Sequence[agreement.BehaviourCluster]) -> list[tuple[str, flo
 
 @dataclass(frozen=True)
 class Mbr:
-    """The program that differs least from n others in what it does (MBR-Exec, Shi et al. 2022, arXiv 2204.11454).
+    """Minimum Bayes risk over the outputs of n programs (MBR-Exec, Shi et al. 2022, arXiv 2204.11454).
 
-    `hard` loss counts the programs that differ anywhere, `soft` the share of inputs on which they do. Inputs and
-    public tests are used as in `cluster`.
+    The program with the lowest summed loss wins. `hard` loss counts the programs that differ on any input, `soft` sums
+    the shares of inputs on which they differ. Inputs and public tests are used as in `cluster`.
     """
 
     needs = frozenset({Need.EXECUTOR})

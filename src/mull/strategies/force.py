@@ -1,4 +1,4 @@
-"""Budget forcing: a thought is cut where it is long enough, gone on with where it is too short, or held to its line."""
+"""Budget forcing: cuts a long thought, extends a short one, or discourages switching between lines of thought."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mull.strategies.thought import Thought, room_of
 from mull.types import Need, Outcome, Params, Problem, Scaling, Selection
 
 MOST_BLANK = 2
-"""Rounds in a row without a word after which no more is to be had from a model that is below `at_least`."""
+"""Stops extending a thought below `at_least` after this many consecutive rounds without new text."""
 
 
 def check_marks(think: str, cue: str | None, n_answer: int) -> None:
-    """Refuses delimiters that there are not, an empty cue, and fewer tokens for the answer than its cue has."""
+    """Raises an error for unknown delimiters, an empty cue, or fewer tokens for the answer than its cue has."""
     marks = thinking.delimiters(think, cue)
     if not marks.cue.strip():
         raise UsageError("the cue must not be empty: without it an answer is not certain")
-    # A token for every four letters, as in most vocabularies.
+    # About four letters per token, as in most vocabularies.
     check_at_least(1 + len(marks.cue) // 4, n_answer=n_answer)
 
 
@@ -28,10 +28,10 @@ def check_marks(think: str, cue: str | None, n_answer: int) -> None:
 class Force:
     """Budget forcing (s1: Muennighoff et al. 2025, arXiv 2501.19393) of one chain of thought.
 
-    A thought that would end is gone on with after `string`, `wait` times and as often as it has fewer than `at_least`
-    tokens; one that reaches `at_most` is cut, closed and asked for its answer. Every round has what the rounds before
-    left of `at_most`, not all of it anew. `n_answer` tokens of the reply are kept for the answer. `think` names the
-    delimiters, a family or `OPEN...CLOSE`, and `cue` replaces what its family puts before an answer.
+    A thought that would end is continued after `string`, `wait` times and then until it has `at_least` tokens; one that
+    reaches `at_most` is cut, closed and followed by the answer. All rounds share one `at_most`. `n_answer` tokens of
+    the reply are reserved for the answer. `think` names the delimiters, a family or `OPEN...CLOSE`; `cue` replaces the
+    text that the family puts before an answer.
     """
 
     needs = frozenset({Need.CONTINUATION})
@@ -71,7 +71,7 @@ class Force:
         return thought.outcome(await thought.answer(), rounds=n_rounds)
 
     def _most(self, params: Params) -> int:
-        """Tokens of the thought at most. Raises `UsageError` where `max_tokens` has no room for what was asked for."""
+        """The maximum tokens of the thought. Raises `UsageError` if the options do not fit in `max_tokens`."""
         most = room_of(params, self.n_answer)
         asked = max(self.at_most or 0, self.at_least)
         if asked > most:
@@ -87,9 +87,9 @@ class Force:
 class Tip:
     """Thought-switch penalty (TIP: Wang et al. 2025, arXiv 2501.18585) on one chain of thought.
 
-    `alpha` is taken from the logits of the tokens that `words` begin with, for the first `beta` tokens of the thought:
-    a line of thought is followed before another is begun. Words are parted by `|`, and one with a space before it
-    is another token as a rule. Needs a model that takes a logit bias; built-in ones switch with `Wait`.
+    Subtracts `alpha` from the logits of the first tokens of `words` for the first `beta` tokens of the thought, so
+    that the model finishes a line of thought before it begins another. Words are separated by `|`; a word with a space
+    before it is usually a different token. Needs a model with logit bias; the built-in ones switch with `Wait`.
     """
 
     needs = frozenset({Need.CONTINUATION, Need.BIAS})

@@ -1,4 +1,4 @@
-"""Rejection by length: the baseline that budget forcing is measured against."""
+"""Rejection sampling by length: the baseline for budget forcing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from mull.types import NO_NEEDS, Finish, Outcome, Problem, Sample, Scaling, Sele
 
 @dataclass(frozen=True)
 class LengthReject:
-    """Draws until a whole reply has `tokens` tokens at most, `n` times at most (s1: arXiv 2501.19393, section 5.2).
+    """Rejection sampling by length: draws up to n replies until one has at most `tokens` tokens (s1, section 5.2).
 
-    Replies are cut where they exceed that, since they are rejected then whatever comes. It favours problems on which
-    the model was on track anyway, so that more tokens can look worse. Where no reply fits there is no answer.
+    From s1 (Muennighoff et al. 2025, arXiv 2501.19393). A reply is cut at that length, since a longer one is rejected.
+    Short replies are likelier on problems that the model finds easy, so more tokens can look worse. If no reply fits,
+    there is no answer.
     """
 
     needs = NO_NEEDS

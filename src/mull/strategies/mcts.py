@@ -1,4 +1,4 @@
-"""Monte-Carlo tree search over steps: UCT with so many children, and adaptive branching by Thompson sampling."""
+"""Monte-Carlo tree search over steps: UCT with a fixed width, and adaptive branching by Thompson sampling."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Value = Literal["score", "rollout"]
 
 @dataclass(slots=True, eq=False)
 class TreeNode:
-    """A branch in the tree with what was learnt below it."""
+    """A branch in the tree with the statistics of the rewards below it."""
 
     branch: Branch
     parent: TreeNode | None = None
@@ -36,22 +36,22 @@ class TreeNode:
     visits: int = 0
     total: float = 0.0
     is_closed: bool = False
-    """Whether nothing below it can be expanded any more."""
+    """Whether no leaf below it can be expanded."""
 
     @property
     def mean(self) -> float | None:
-        """The mean reward below it; `None` before there was any."""
+        """The mean reward below it; `None` before the first visit."""
         return self.total / self.visits if self.visits else None
 
     def lineage(self) -> Iterable[TreeNode]:
-        """The node and all above it, the root last."""
+        """The node and its ancestors, the root last."""
         node: TreeNode | None = self
         while node is not None:
             yield node
             node = node.parent
 
     def close(self) -> None:
-        """Marks it, and what is above it as far as nothing else is open there."""
+        """Closes the node, and every ancestor without another open child."""
         for node in self.lineage():
             if not all(child.is_closed for child in node.children):
                 return
@@ -61,7 +61,7 @@ class TreeNode:
 def uct(node: TreeNode, explore: float) -> float:
     """The upper confidence bound of a child (Kocsis and Szepesvari 2006): mean + explore * sqrt(ln N / n).
 
-    A child without a reward is taken as its parent is.
+    A child without a reward has its parent's mean.
     """
     parent = node.parent
     assert parent is not None
@@ -70,19 +70,19 @@ def uct(node: TreeNode, explore: float) -> float:
 
 
 def check_is_value(value: str) -> None:
-    """Refuses a kind of reward that there is not."""
+    """Raises `UnknownNameError` unless `value` is `score` or `rollout`."""
     if value not in get_args(Value):
         raise UnknownNameError("value", value, get_args(Value))
 
 
 def needs_of(value: Value) -> frozenset[Need]:
-    """Roll-outs are whole replies, which any verifier can score; steps are not."""
+    """The needs of a search: roll-outs are complete replies, which any verifier can score; steps need a PRM."""
     whole = frozenset({Need.VERIFIER, Need.CONTINUATION})
     return whole | {Need.STEPS} if value == "score" else whole
 
 
 async def judge(search: Search, branches: Sequence[Branch], value: Value) -> None:
-    """Gives new branches their reward: their own score, or that of one roll-out to the end, which is kept."""
+    """Rewards new branches: by their own score, or by that of one roll-out to the end, which is kept."""
     if value == "score":
         await search.score(branches)
     else:
@@ -99,12 +99,12 @@ async def judge(search: Search, branches: Sequence[Branch], value: Value) -> Non
 
 @dataclass(frozen=True)
 class Mcts:
-    """Monte-Carlo tree search by UCT over steps, `n` of them at most (Kocsis and Szepesvari 2006; Hao et al. 2023).
+    """Monte-Carlo tree search (UCT) over at most `n` steps (Kocsis and Szepesvari 2006; Hao et al. 2023).
 
-    The leaf with the highest bound on the way from the root is expanded by `width` steps at once. The reward of a
-    step is the score of one roll-out from it to the end, which stands for election too, or its own score
-    (`value=score`): that needs a verifier of steps, and so many steps that the tree reaches the end of replies.
-    `batch` leaves are expanded side by side; those on their way count as visited without a reward.
+    Expands the leaf reached by the highest bounds from the root by `width` steps at once. The reward of a step is the
+    score of one roll-out from it to the end, which is also a candidate for the answer, or the step's own score
+    (`value=score`), which needs a verifier of steps and enough steps for the tree to reach the end of replies. `batch`
+    leaves are expanded in parallel; pending ones count as visits without a reward.
     """
 
     draws = Scaling.TREE
@@ -153,7 +153,7 @@ class Mcts:
         return await search.outcome(self.pick, sorted(leaves[1:], key=rank)[:1])
 
     def select(self, root: TreeNode, left: int) -> list[TreeNode]:
-        """Up to `batch` open leaves, as many as the steps that are left can expand."""
+        """Up to `batch` open leaves, as many as the remaining steps can expand."""
         chosen: list[TreeNode] = []
         while len(chosen) < min(self.batch, -(-left // self.width)) and not root.is_closed:
             node = root
@@ -170,7 +170,7 @@ class Mcts:
         return chosen
 
     def expand(self, node: TreeNode, steps: Sequence[Branch]) -> None:
-        """Hangs new steps below a leaf and tells those above of their rewards."""
+        """Adds new steps below a leaf and propagates their rewards to its ancestors."""
         node.children = [TreeNode(step, node, is_closed=step.is_over or step.depth >= self.depth) for step in steps]
         for child in node.children:
             if child.branch.value is not None:
@@ -182,7 +182,7 @@ class Mcts:
 
 @dataclass(slots=True)
 class Beta:
-    """What rewards in [0, 1] have told so far, from Jeffreys' prior on."""
+    """Beta posterior of rewards in [0, 1], from Jeffreys' prior."""
 
     a: float = 0.5
     b: float = 0.5
@@ -197,7 +197,7 @@ class Beta:
 
 @dataclass(slots=True, eq=False)
 class Arm:
-    """A node of adaptive branching: what going wider here, going deeper here, and coming here have brought."""
+    """A node of adaptive branching, with reward posteriors for adding a child, descending, and choosing this node."""
 
     branch: Branch
     parent: Arm | None = None
@@ -207,7 +207,7 @@ class Arm:
     here: Beta = field(default_factory=Beta)
 
     def learn(self, reward: float) -> None:
-        """A new node has brought a reward: its parent went wider, all above that went deeper."""
+        """Records a new node's reward: as going wider at its parent, as going deeper at all ancestors above."""
         self.here.observe(reward)
         if self.parent is not None:
             self.parent.wider.observe(reward)
@@ -222,9 +222,9 @@ class Arm:
 class AbMcts:
     """Adaptive branching Monte-Carlo tree search with node aggregation, AB-MCTS-A (Inoue et al. 2025, 2503.04412).
 
-    At every node Thompson sampling decides between one more child and going down to one of those there are, and
-    then between them. What is believed of rewards are Beta distributions, from Jeffreys' prior on. `n` steps at
-    most, `batch` of them side by side; `value` as in `Mcts`, but where steps are scored nothing draws this search down.
+    At every node, Thompson sampling chooses between a new child and descending, and then among the existing children.
+    Rewards have Beta posteriors from Jeffreys' prior. At most `n` steps, `batch` of them in parallel. `value` is as in
+    `Mcts`, but with scored steps nothing favours depth in this search.
     """
 
     draws = Scaling.TREE
@@ -271,14 +271,14 @@ class AbMcts:
 
     @staticmethod
     def select(root: Arm, rng: random.Random) -> Arm:
-        """Where to add a child."""
+        """The node to add a child to."""
         node = root
         while node.open_children and node.deeper.sample(rng) > node.wider.sample(rng):
             node = max(node.open_children, key=lambda child: child.here.sample(rng))
         return node
 
     def add(self, arm: Arm, step: Branch) -> None:
-        """Hangs a new step below an arm; one that cannot go on is no arm, but what it brought is learnt."""
+        """Adds a new step below an arm; a step that cannot continue becomes no arm, but its reward is recorded."""
         child = Arm(step, arm)
         if step.value is not None:
             child.learn(step.value)

@@ -1,4 +1,4 @@
-"""What votes and choices among candidates have in common."""
+"""Outcomes of votes and of choices among candidates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mull.types import Outcome, Problem, Sample, Score, Stopped
 
 
 def check_at_least(least: int, **options: int) -> None:
-    """Refuses an option below `least`."""
+    """Raises `UsageError` for an option below `least`."""
     for name, value in options.items():
         if value < least:
             raise UsageError(f"{name} must be at least {least}, not {value}")
@@ -33,14 +33,14 @@ def elected(
 
 
 def turnout(answers: Answers) -> dict[str, float | str | None]:
-    """What the outcome of a vote says of those that did not vote, or may have voted for another class than theirs."""
+    """Notes on a vote: how many candidates did not vote, or may have voted for the wrong equivalence class."""
     return {"no_answer": answers.count(None), "undecided": answers.undecided}
 
 
 def chosen(
     place: int | None, problem: Problem, samples: Sequence[Sample], scores: Sequence[Score], stopped: Stopped
 ) -> Outcome:
-    """The outcome of choosing one candidate by its score."""
+    """The outcome of selecting one candidate by score."""
     if place is None:
         return Outcome(None, None, tuple(samples), tuple(scores), stopped=stopped)
     best = samples[place]

@@ -1,4 +1,4 @@
-"""Draws side by side, then a selection: one draw, majority vote, best-of-n and their relatives."""
+"""Parallel draws and a selection: single draw, majority vote, best-of-n and variants."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mull.types import NO_NEEDS, Need, Outcome, Problem, Sample, Scaling, Score,
 
 @dataclass(frozen=True)
 class Single:
-    """One draw, the baseline of everything."""
+    """One draw, the baseline."""
 
     needs = NO_NEEDS
     draws = Scaling.PARALLEL
@@ -30,7 +30,7 @@ class Single:
 
 @dataclass(frozen=True)
 class Majority:
-    """The most frequent answer of n draws (self-consistency, Wang et al. 2022, arXiv 2203.11171)."""
+    """Majority vote: the most frequent answer of n draws (self-consistency, Wang et al. 2022, arXiv 2203.11171)."""
 
     needs = NO_NEEDS
     draws = Scaling.PARALLEL
@@ -50,7 +50,7 @@ class Majority:
 
 @dataclass(frozen=True)
 class Best:
-    """The best scored of n draws (best-of-n)."""
+    """Best-of-n: the best scored of n draws."""
 
     needs = frozenset({Need.VERIFIER})
     draws = Scaling.PARALLEL
@@ -71,7 +71,7 @@ class Best:
 
 @dataclass(frozen=True)
 class Weighted:
-    """The answer with the greatest sum of scores over n draws (best-of-n weighted, Snell et al. 2024)."""
+    """Best-of-n weighted: the answer with the greatest sum of scores over n draws (Snell et al. 2024)."""
 
     needs = frozenset({Need.VERIFIER})
     draws = Scaling.PARALLEL
@@ -124,9 +124,9 @@ class BestOfMajority:
 
 @dataclass(frozen=True)
 class UntilPass:
-    """Draws in waves until the checker passes one with a score of at least `bar`, n draws at most.
+    """Draws in waves until the verifier scores one at least `bar`; at most n draws.
 
-    Without a pass the best scored draw is returned. With a checker that errs this converges to the checker's
+    Without a pass, returns the best scored draw. With a checker that errs, accuracy converges to the checker's
     precision, not to 1 (arXiv 2411.17501).
     """
 

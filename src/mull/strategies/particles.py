@@ -1,4 +1,4 @@
-"""Particle filtering: replies as particles that are resampled by what a process reward model makes of them."""
+"""Particle filtering: partial replies as particles, resampled by their process rewards."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mull.strategies.stepwise import Branch, Pick, Search, check_options, flat, 
 from mull.types import Need, Outcome, Problem, Scaling, Selection
 
 CLIP = 1e-7
-"""Scores are kept this far from 0 and 1, where odds end."""
+"""Scores are clipped to this distance from 0 and 1, where odds are 0 or infinite."""
 
 
 def odds(values: Sequence[float | None], temper: float = 1.0) -> list[float]:
-    """Normalised weights in proportion to (s / (1 - s)) ** (1 / temper); unknown is 0, or all alike if all are."""
+    """Normalised weights, proportional to (s / (1 - s)) ** (1 / temper); 0 for unknown s, equal if all are unknown."""
     known = [None if v is None else min(max(v, CLIP), 1 - CLIP) for v in values]
     logits = [-math.inf if s is None else math.log(s / (1 - s)) / temper for s in known]
     top = max(logits)
@@ -35,25 +35,25 @@ def effective(weights: Sequence[float]) -> float:
 
 
 def systematic(weights: Sequence[float], start: float) -> list[int]:
-    """How many copies each particle gets, from one uniform number `start` in [0, 1) for all of them.
+    """Systematic resampling: copies of each particle, from one uniform number `start` in [0, 1).
 
-    A particle of weight w among n gets n w copies, rounded down or up; in the mean exactly n w.
+    A particle of weight w among n gets n w copies, rounded down or up; the expected number is exactly n w.
     """
     n = len(weights)
     ends: list[float] = []
     for weight in weights:
         ends.append((ends[-1] if ends else 0.0) + weight)
-    # How many of the points start, start + 1, ... lie below the end of each particle's stretch of [0, n].
+    # The number of points start, start + 1, ... below the end of each particle's interval of [0, n].
     below = [n if end == ends[-1] else min(n, max(0, math.ceil(n * end / ends[-1] - start))) for end in ends]
     return [b - a for a, b in zip([0, *below], below, strict=False)]
 
 
 @dataclass(frozen=True)
 class Particles:
-    """Particle filtering (Puri et al. 2025, arXiv 2502.01618): all take a step, then are resampled by their odds.
+    """Particle filtering (Puri et al. 2025, arXiv 2502.01618): extends n replies by a step, resamples by score odds.
 
-    A particle that has ended keeps its weight and stays in the resampling. Copies go on with draws of their own.
-    `temper` above 1 flattens the weights, which keeps more particles different.
+    A particle that has ended keeps its weight and is still resampled. Copies continue with different draws. `temper`
+    above 1 flattens the weights, which keeps more distinct particles.
     """
 
     needs = frozenset({Need.VERIFIER, Need.STEPS, Need.CONTINUATION})
@@ -94,7 +94,7 @@ class Particles:
         return await search.outcome(self.pick, sorted(particles, key=rank))
 
     def resample(self, particles: Sequence[Branch], search: Search) -> list[Branch]:
-        """n particles out of n, by their weights."""
+        """Resamples n particles from n by their weights."""
         weights = odds([p.value for p in particles], self.temper)
         counts = systematic(weights, search.run.rng.random())
         chosen = [p for p, n in zip(particles, counts, strict=True) if n]

@@ -1,7 +1,7 @@
-"""Selection as pure functions: given candidates, their answers and their scores, which one wins.
+"""Selection among candidates by their answers and scores, as pure functions.
 
-No function looks at the order of the candidates except to name one among equals, and ties between answers are
-broken by the `rng`: the same seed gives the same winner whatever order the candidates came in.
+Results do not depend on the order of the candidates, except to name one among equals. The `rng` breaks ties between
+answers: the same seed gives the same winner in any order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Ballot(NamedTuple):
 
     @property
     def share(self) -> float | None:
-        """The winner's share of all weight; `None` where nobody voted or no vote weighed anything."""
+        """The winner's share of the total weight; `None` if nobody voted or the total is 0."""
         total = sum(weight for _, weight in self.tally)
         return self.tally[0][1] / total if total > 0 else None
 
@@ -38,27 +38,27 @@ def _elect(weights: dict[str, float], rng: random.Random) -> Ballot:
 
 
 def majority(answers: Sequence[str | None], rng: random.Random) -> Ballot:
-    """The most frequent answer (Wang et al. 2022, self-consistency); no answer is no vote."""
+    """The most frequent answer (self-consistency, Wang et al. 2022); a candidate without an answer does not vote."""
     return _elect({a: float(n) for a, n in Counter(a for a in answers if a is not None).items()}, rng)
 
 
 def weighted(answers: Sequence[str | None], scores: Sequence[Score], rng: random.Random) -> Ballot:
-    """The answer with the greatest sum of scores, which must be in [0, 1]; no score is no vote (Snell et al. 2024)."""
+    """The answer with the greatest sum of scores, each in [0, 1]; no score, no vote (Snell et al. 2024)."""
     return heaviest(answers, [score.value for score in scores], rng)
 
 
 def heaviest(answers: Sequence[str | None], weights: Sequence[float | None], rng: random.Random) -> Ballot:
-    """The answer with the greatest sum of weights, each at least 0; no answer or no weight is no vote."""
+    """The answer with the greatest sum of weights, each at least 0; `None` as an answer or a weight is no vote."""
     cast: defaultdict[str, list[float]] = defaultdict(list)
     for answer, weight in zip(answers, weights, strict=True):
         if answer is not None and weight is not None:
             cast[answer].append(weight)
-    # A sum that does not depend on the order of its terms.
+    # fsum does not depend on the order of its terms.
     return _elect({answer: sum(sorted(values)) for answer, values in cast.items()}, rng)
 
 
 def best(scores: Sequence[Score], rng: random.Random) -> int | None:
-    """The place of the highest score; unscored candidates are out, ties are broken by the rng."""
+    """Index of the highest score; ignores unscored candidates and breaks ties by the rng."""
     known = [score.value for score in scores if score.value is not None]
     if not known:
         return None
@@ -69,10 +69,10 @@ def best(scores: Sequence[Score], rng: random.Random) -> int | None:
 def best_of_majority(
     answers: Sequence[str | None], scores: Sequence[Score], alpha: float, rng: random.Random
 ) -> str | None:
-    """The answer of the highest score among those that at least a share `alpha` of the candidates gave.
+    """The best scored among the answers that at least a share `alpha` of the candidates gave.
 
-    An answer's score is the mean over the candidates that gave it. Where no answer is that frequent the most
-    frequent one wins (arXiv 2510.03199, with one answer submitted).
+    An answer's score is the mean over the candidates that gave it. If no answer is that frequent, the most frequent
+    one wins (arXiv 2510.03199, with one answer submitted).
     """
     ballot = majority(answers, rng)
     frequent = [answer for answer, n in ballot.tally if n >= alpha * len(answers)]
@@ -85,7 +85,7 @@ def best_of_majority(
 
 
 def representative(answer: str | None, answers: Sequence[str | None], scores: Sequence[Score] = ()) -> int | None:
-    """The candidate that stands for an answer: the best scored of those that gave it, else the first drawn."""
+    """The candidate that represents an answer: the best scored of those that gave it, else the first drawn."""
     places = [i for i, a in enumerate(answers) if a is not None and a == answer]
     if not places:
         return None

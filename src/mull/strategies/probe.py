@@ -1,4 +1,4 @@
-"""Dynasor: a thought is asked for its answer as it goes, and ends when the answer no longer changes."""
+"""Dynasor: probes a thought for its answer at intervals, and ends it when the answer no longer changes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mull.types import Finish, Need, Outcome, Problem, Sample, Scaling, Selectio
 
 Watch = Literal["probe", "both"]
 HEDGES = "wait|hold|but|okay|no|hmm"
-"""Words that Dynasor takes for doubt."""
+"""Words that Dynasor reads as doubt."""
 
 
 def certaindex(answers: Sequence[str | None]) -> float | None:
-    """How alike answers are: 1 - H / H_max, their entropy against that of as many different ones; `None` for none.
+    """Agreement of answers: 1 - H / H_max, with H_max the entropy of as many distinct answers; `None` for none.
 
-    Dynasor's measure of certainty (Fu et al. 2024, arXiv 2412.20993); no answer does not count.
+    Dynasor's measure of certainty (Fu et al. 2024, arXiv 2412.20993); a missing answer does not count.
     """
     counts = Counter(a for a in answers if a is not None)
     n = sum(counts.values())
@@ -36,13 +36,13 @@ def certaindex(answers: Sequence[str | None]) -> float | None:
 
 
 def hedged(text: str, words: str) -> bool:
-    """Whether one of the words, parted by `|`, is in a text as a word: `no` is not in `now` or `know`."""
+    """Whether a text has one of the words, separated by `|`, as a whole word: `no` does not match `now` or `know`."""
     found = [re.escape(word.strip()) for word in words.split("|") if word.strip()]
     return bool(found) and re.search(rf"\b(?:{'|'.join(found)})\b", text, re.IGNORECASE) is not None
 
 
 def agree(answers: Sequence[str | None], k: int) -> bool:
-    """Whether the last `k` answers are there and the same."""
+    """Whether there are `k` last answers, none of them missing and all equal."""
     last = answers[-k:]
     return len(last) == k and last[0] is not None and len(set(last)) == 1
 
@@ -51,11 +51,11 @@ def agree(answers: Sequence[str | None], k: int) -> bool:
 class ProbeStop:
     """One chain of thought that ends when its answer no longer changes (Dynasor: Fu et al. 2024, arXiv 2412.20993).
 
-    After every `chunk` tokens a probe closes the thought, puts the cue there and draws `probe` tokens at
-    `temperature`; it is thrown away, but paid. The thought ends when the last `k` probes give the same answer, none of
-    them none and none with one of the `hedges` (`watch=both`: nor with one in the thought since the probe before).
-    The answer is then what the last probe said, drawn to its end if it was cut. The paper's levels are `k` 8, 5, 3
-    and 2 with chunks of 64 tokens, and 2 with 32. `n_answer`, `think` and `cue` as in `force`.
+    After every `chunk` tokens a probe closes the thought, appends the cue and draws `probe` tokens at `temperature`;
+    it is discarded, but its tokens count. The thought ends when the last `k` probes all give the same answer and none
+    contains one of the `hedges` (`watch=both`: nor does the thought since the probe before). The answer is the last
+    probe's, completed if it was cut. The paper's levels are `k` 8, 5, 3 and 2 with chunks of 64 tokens, and 2 with 32.
+    `n_answer`, `think` and `cue` are as in `force`.
     """
 
     needs = frozenset({Need.CONTINUATION})
@@ -109,7 +109,7 @@ class ProbeStop:
         return self._outcome(thought, await thought.answer(), answers)
 
     def _is_doubtful(self, probe: Sample, piece: Sample) -> bool:
-        """Whether a probe tells nothing: it hedges, or was cut before the line or box with its answer ended."""
+        """Whether a probe is inconclusive: it hedges, or was cut before the end of its answer's line or box."""
         is_cut = probe.finish is Finish.LENGTH and "\n" not in probe.text.strip() and "}" not in probe.text
         return is_cut or hedged(probe.text, self.hedges) or (self.watch == "both" and hedged(piece.text, self.hedges))
 

@@ -1,4 +1,4 @@
-"""Speculative rejection: replies that look bad half way are not drawn to their end."""
+"""Speculative rejection: stops replies with low scores before they end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from mull.types import Need, Outcome, Problem, Scaling, Selection
 
 
 def survivors(n: int, alpha: float) -> int:
-    """How many of n go on after a round that rejects the share `alpha`: one at least."""
+    """How many of n replies continue after a round that rejects the share `alpha`; at least one."""
     return max(1, round((1 - alpha) * n))
 
 
 @dataclass(frozen=True)
 class RejectEarly:
-    """Speculative rejection (Sun et al. 2024, arXiv 2410.20290): n replies grow `chunk` tokens at a time.
+    """Speculative rejection (Sun et al. 2024, arXiv 2410.20290): stops the worst of n partial replies in rounds.
 
-    After each round all are scored, those that have ended together with the rest, and the worst `alpha` of them
-    stop. It needs a verifier that tells something of half a reply; the best scored of all that ended wins.
+    Each round extends every reply by `chunk` tokens, scores all of them, ended ones included, and stops the worst share
+    `alpha`. Needs a verifier whose scores of partial replies are informative; the best scored ended reply wins.
     """
 
     needs = frozenset({Need.VERIFIER, Need.CONTINUATION})

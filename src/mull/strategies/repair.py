@@ -1,4 +1,4 @@
-"""Programs that are mended on what public tests say of them, and told apart by inputs on which they differ (S*)."""
+"""Repair of programs from public test results, and selection by inputs on which they differ (S*)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Pick = Literal["distinguish", "cluster", "tests"]
 
 
 class Version(NamedTuple):
-    """A program as it stood at some time, and how it did on the public tests."""
+    """One version of a program, and its results on the public tests."""
 
     sample: Sample
     text: str | None
@@ -45,11 +45,11 @@ class Version(NamedTuple):
 
     @property
     def fails(self) -> bool:
-        """Whether there is something to mend, and something to say of it."""
+        """Whether it fails a public test, with a result to report to the model."""
         return self.text is not None and self.behaviour is not None and False in self.behaviour.passed
 
     def is_as_good_as(self, other: Version) -> bool:
-        """Whether it passes at least the share of the public tests that another does; what is not known does not."""
+        """Whether it passes at least as large a share of the public tests as `other`; false if its share is unknown."""
         return self.score.value is not None and self.score.value >= (other.score.value or 0.0)
 
 
@@ -60,7 +60,7 @@ async def _versions(problem: Problem, run: Run, samples: Sequence[Sample]) -> li
 
 
 def what_failed(problem: Problem, behaviour: Behaviour) -> str:
-    """The public tests that a program fails, each with what it did there."""
+    """The public tests that a program fails, each with its result."""
     did = {
         source: f"raises {error}" if output is None else output
         for source, output, error in zip(public_inputs(problem), behaviour.outputs, behaviour.errors, strict=False)
@@ -81,10 +81,10 @@ def _told(test: Test, did: Sequence[tuple[str, str]]) -> str:
 async def repaired(
     problem: Problem, run: Run, samples: Sequence[Sample], rounds: int
 ) -> tuple[list[Sample], list[Version]]:
-    """The draws, each mended up to `rounds` times on what the public tests say of it, and the versions given up.
+    """The draws, each repaired up to `rounds` times from its public test results, and the discarded versions.
 
-    The model sees the tests that a program fails and what it did there. A program that passes all of them is left
-    alone, and one that was mended takes the place of the one before only if it passes at least as many.
+    The model sees the tests that a program fails and its results. A program that passes all tests is not changed; a
+    repaired version replaces the one before only if it passes at least as many tests.
     """
     if not rounds or not samples or not public_tests(problem):
         return list(samples), []
@@ -97,7 +97,7 @@ async def repaired(
             if version.behaviour is not None
         ]
         replies = await run.draw_each(asks) if asks else []
-        # The original question, so that what continues its header is read as such.
+        # The original question, so that a reply that continues its function header is parsed as one.
         new = {
             i: replace(drawn[0], prompt=current[i].sample.prompt)
             for i, drawn in zip(places, replies, strict=True)
@@ -115,11 +115,11 @@ async def repaired(
 
 @dataclass(frozen=True)
 class Distinguish:
-    """Clusters of n programs, and a tournament between them on inputs that tell them apart (S*, arXiv 2502.14382).
+    """Clusters n programs and runs a tournament on inputs that distinguish the clusters (S*, arXiv 2502.14382).
 
-    Programs that fail a public test are repaired up to `rounds` times. The `top` largest clusters meet in pairs: on
-    inputs that separate them, written by the model where none is known, the model sees what both did and says
-    which is right, in both orders; where it contradicts itself nobody wins. Equal wins go to the larger cluster.
+    Programs that fail a public test are repaired up to `rounds` times. The `top` largest clusters are compared in
+    pairs: the model sees the outputs of both on inputs where they differ, which it writes if none is known, and says
+    which is right, in both orders; if it contradicts itself neither wins. Equal wins go to the larger cluster.
     """
 
     needs = frozenset({Need.EXECUTOR})
@@ -143,7 +143,7 @@ class Distinguish:
         return await self.among(problem, run, samples)
 
     async def among(self, problem: Problem, run: Run, samples: Sequence[Sample]) -> Outcome:
-        """The choice among draws that are there."""
+        """The choice among existing draws."""
         programs = await read(problem, samples)
         if not any(programs.texts):
             return outcome_of(None, problem, programs, (), (), None, run)
@@ -164,7 +164,7 @@ class Distinguish:
         return outcome_of(heads[ranked[0]], problem, programs, scores, tally, confidence, run)
 
     async def _match(self, problem: Problem, run: Run, seen: Behaved, a: int, b: int) -> float:
-        """What the first program gets of one point."""
+        """The first program's share of one point."""
         first, second = seen.programs.texts[a], seen.programs.texts[b]
         assert first is not None
         assert second is not None
@@ -181,7 +181,7 @@ class Distinguish:
         return {"A B": 1.0, "B A": 0.0}.get(" ".join(map(str, says)), 0.5)
 
     async def _written(self, problem: Problem, run: Run, first: str, second: str) -> list[tuple[str, str, str]]:
-        """Inputs that the model writes to tell two programs apart, and that do."""
+        """Inputs written by the model on which the two programs do differ."""
         replies = await run.draw(ask.separate(problem, first, second, PER_DRAW))
         inputs = [source for sample in replies for source in inputs_of(problem, sample.reply)]
         if not inputs:
@@ -195,11 +195,11 @@ class Distinguish:
 
 @dataclass(frozen=True)
 class Repair:
-    """n programs, each mended up to `rounds` times on public tests, then a choice among them (S*, arXiv 2502.14382).
+    """Repairs n programs up to `rounds` times from public test results, then selects one (S*, arXiv 2502.14382).
 
-    The model is shown its program, the public tests that it fails and what it did there; the better version is kept.
-    `distinguish` chooses by a tournament on inputs that tell programs apart, `cluster` by the largest group that
-    behaves alike, `tests` by the share of public tests passed. `tests` draws write inputs for the first two.
+    The model sees its program, the public tests that it fails and its results; the better version is kept.
+    `pick=distinguish` selects by a tournament on inputs where programs differ, `cluster` by the largest cluster with
+    equal outputs, `tests` by the share of public tests passed. `tests` draws write inputs for the first two.
     """
 
     needs = frozenset({Need.EXECUTOR})

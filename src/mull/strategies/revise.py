@@ -31,7 +31,7 @@ CRITIQUE = (
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """One answer of a chain, what was said of it, and its score where there is one."""
+    """One answer of a chain, the feedback on it, and its score if it has one."""
 
     sample: Sample
     remark: str = ""
@@ -40,15 +40,15 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Revise:
-    """Chains of `chain` answers each, n in all, of which every one is drawn with the last `context` before it in view.
+    """Sequential revision: n answers in chains of `chain`, each drawn with the previous `context` in its prompt.
 
-    Between two answers comes `feedback`: `none`, a `critique` that the model writes, the verifier's `score`, what the
-    verifier says of `tests` (a chain ends when all pass), or an `oracle`'s word that the answer is wrong, which ends a
-    chain at the first right one: an upper bound, and marked as one. Earlier answers are shown as `turns` of the
-    conversation, as `text` in one message, or as a `thought` of the reply that goes on after `string`; `auto` is turns,
-    and the thought for a model that cannot read a request, as the built-in ones. The last answer is never simply
-    taken. With a verifier each chain's answer is elected by weight, and among their best solutions again; without one
-    all answers are pooled in one vote (Snell et al. 2024).
+    `feedback` comes between two answers: `none`, a `critique` that the model writes, the verifier's `score`, the
+    verifier's report on `tests` (a chain ends when all pass), or `oracle`, which says that the answer is wrong and ends
+    a chain at the first right answer: an upper bound, and marked as one. Earlier answers are shown as `turns` of the
+    conversation, as `text` in one message, or as a `thought` of the reply, which continues after `string`; `auto` uses
+    turns, or the thought for a model that cannot follow instructions, such as the built-in ones. The last answer is
+    not simply returned: with a verifier, best-of-n weighted selects an answer within each chain and then among the
+    chains' best solutions; without one, all answers vote together (Snell et al. 2024).
     """
 
     draws = Scaling.SEQUENTIAL
@@ -90,7 +90,7 @@ class Revise:
         return await self._chosen(problem, run, chains)
 
     def _check_verifier(self, run: Run) -> None:
-        """Refuses, before anything is spent, feedback that nobody can give and an oracle that was not asked for."""
+        """Raises an error, before any draw, for feedback without a source and for an oracle without feedback=oracle."""
         is_oracle = bool(getattr(run.verifier, "is_oracle", False))
         if self.feedback in ("score", "tests", "oracle") and run.verifier is None:
             raise UsageError(f"feedback={self.feedback} needs a verifier: name one with --verifier or verifier=")
@@ -116,7 +116,7 @@ class Revise:
 def hierarchical(
     lengths: Sequence[int], answers: Answers, samples: Sequence[Sample], scores: Sequence[Score], run: Run
 ) -> Outcome:
-    """Best-of-n weighted within each chain, then among the best solutions of their winners; chains lie in a row."""
+    """Best-of-n weighted within each chain, then among the best solutions of the winners; chains are contiguous."""
     heads: list[int] = []
     start = 0
     for n in lengths:
@@ -125,7 +125,7 @@ def hierarchical(
         best = pick.representative(ballot.answer, [answers[i] for i in places], [scores[i] for i in places])
         heads += [] if best is None else [start + best]
         start += n
-    # Where no chain has a score all answers are pooled.
+    # If no chain has a score, all answers vote together.
     if not heads:
         return elected(pick.majority(answers, run.rng), answers, samples, scores, run.stopped)
     ballot = pick.weighted([answers[i] for i in heads], [scores[i] for i in heads], run.rng)
@@ -135,7 +135,7 @@ def hierarchical(
 
 
 class RevisionAsking:
-    """How the next answer of a chain is asked for."""
+    """Builds the prompts for the next answers of chains, and draws them."""
 
     def __init__(self, problem: Problem, run: Run, revise: Revise, show: Show) -> None:
         self.problem, self.run, self.revise, self.show = problem, run, revise, show
@@ -143,7 +143,7 @@ class RevisionAsking:
 
     @classmethod
     async def start(cls, problem: Problem, run: Run, revise: Revise) -> RevisionAsking:
-        """Settles how earlier answers are shown; refuses, before anything is spent, what the model cannot read."""
+        """Chooses how earlier answers are shown; raises an error, before any draw, if the model cannot read them."""
         await run.prepare()
         show: Show = revise.show
         asking = cls(problem, run, revise, "turns" if show == "auto" else show)
@@ -160,7 +160,7 @@ class RevisionAsking:
         return asking
 
     def can_read(self) -> bool:
-        """Whether the model can be asked for a revision at all, in this form and with this feedback."""
+        """Whether the model can read a revision prompt in this form and with this feedback."""
         made = Attempt(Sample(self.problem.prompt, "", Finish.STOP))
         made.remark = "" if self.revise.feedback in ("none", "oracle") else "It is checked: wrong."
         try:
@@ -170,7 +170,7 @@ class RevisionAsking:
         return True
 
     async def go_on(self, chains: Sequence[list[Attempt]]) -> list[list[Attempt]]:
-        """One more answer for each chain that is not at its end; the chains that got one."""
+        """Draws one more answer for each unfinished chain; returns the chains that got one."""
         await self._comment([one[-1] for one in chains])
         live = [one for one in chains if not self._is_over(one[-1])]
         if not live:
@@ -186,7 +186,7 @@ class RevisionAsking:
         return is_done or last.sample.finish is Finish.ERROR
 
     async def score(self, attempts: Sequence[Attempt]) -> None:
-        """Has those scored that are not, where there is a verifier."""
+        """Scores the attempts that have no score, if there is a verifier."""
         todo = [a for a in attempts if a.score.why == "not scored"]
         if self.run.verifier is not None and todo:
             for attempt, score in zip(todo, await self._scores(todo), strict=True):
@@ -196,7 +196,7 @@ class RevisionAsking:
         return await self.run.score(self.problem, [a.sample for a in attempts])
 
     async def _comment(self, attempts: Sequence[Attempt]) -> None:
-        """Has something said of answers, as the feedback wants it."""
+        """Adds the feedback to the answers."""
         feedback = self.revise.feedback
         if feedback == "critique":
             asks = [Ask(self._prompt([a], CRITIQUE), 1, self.run.params) for a in attempts]
@@ -208,7 +208,7 @@ class RevisionAsking:
                 attempt.remark = self._said(attempt.score)
 
     def _said(self, score: Score) -> str:
-        """What a verdict is put into words as; nothing where there is none."""
+        """A score in words; empty if there is none."""
         if score.value is None or self.revise.feedback == "oracle":
             return ""
         if self.revise.feedback == "tests":
@@ -216,7 +216,7 @@ class RevisionAsking:
         return f"A checker gives it {score.value:.2f} of 1."
 
     def _fitting(self, chain: Sequence[Attempt]) -> Prompt:
-        """The prompt with as many of the last answers as the model's context has room for beside a new one."""
+        """The prompt with as many of the last answers as fit the model's context together with a new one."""
         longest = max(a.sample.cost.output_tokens or 0 for a in chain)
         for first in range(max(0, len(chain) - self.revise.context), len(chain)):
             prompt = self._prompt(chain[first:])
@@ -229,7 +229,7 @@ class RevisionAsking:
         return self.problem.prompt
 
     def _prompt(self, shown: Sequence[Attempt], ask: str = AGAIN) -> Prompt:
-        """The problem with these answers in view."""
+        """The prompt with the problem and these answers."""
         prompt = self.problem.prompt
         if self.show == "thought" and ask is AGAIN:
             return replace(prompt, prefix=self._thought(shown))
@@ -245,7 +245,7 @@ class RevisionAsking:
         return replace(prompt, messages=(*before, Message(last.role, "\n\n".join(parts))), prefix="")
 
     def _spoken(self, sample: Sample) -> str:
-        """An answer without the thought before it."""
+        """The text of an answer, without the thought before it."""
         return thinking.split(sample.reply, self.marks).answer.strip() or sample.reply
 
     def _thought(self, shown: Sequence[Attempt]) -> str:
@@ -256,7 +256,7 @@ class RevisionAsking:
         return text
 
     def _own(self, sample: Sample) -> str:
-        """What an answer added to the thought."""
+        """The part of the thought that an answer added."""
         added = thinking.written(sample, self.marks)
         own = added.partition(self.marks.close)[0]
         return own.lstrip().removeprefix(self.marks.open).lstrip("\n")

@@ -1,4 +1,4 @@
-"""What all searches over steps share: growing branches by a step, scoring them, and choosing among whole replies."""
+"""Shared parts of searches over steps: extending branches, scoring them, and selecting among complete replies."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ UNSCORED = Score(None, why="not scored")
 
 @dataclass(slots=True, eq=False)
 class Branch:
-    """The beginning of a reply, or a whole one: the draw that ended it and where it goes on.
+    """A partial or complete reply: its last draw and the prompt that continues it.
 
-    Branches are told apart by identity: two with the same text are two branches, and go on with different draws.
+    Branches compare by identity: two with the same text are different branches and continue with different draws.
     """
 
     prompt: Prompt
-    """What to ask for the next step."""
+    """The prompt for the next step."""
     sample: Sample | None = None
     """Its last draw; `None` at the root."""
     parent: Branch | None = None
@@ -38,12 +38,12 @@ class Branch:
 
     @property
     def value(self) -> float | None:
-        """What the verifier makes of it."""
+        """The verifier's score; `None` if unscored."""
         return self.score.value
 
 
 def rank(branch: Branch) -> float:
-    """For sorting, best first and stable: what has no score comes after all that has one."""
+    """Sort key, best first and stable; unscored branches come last."""
     return 1.0 if branch.value is None else -branch.value
 
 
@@ -53,12 +53,12 @@ def flat(groups: Iterable[Sequence[Branch]]) -> list[Branch]:
 
 
 def shares(n: int, k: int) -> list[int]:
-    """`n` in `k` parts that differ by one at most, the larger ones first."""
+    """Splits `n` into `k` parts that differ by at most one, the larger ones first."""
     return [n // k + (i < n % k) for i in range(k)]
 
 
 def check_options(how: str, separator: str | None = None) -> None:
-    """Refuses a way to choose that there is not, and steps that nothing separates."""
+    """Raises an error for an unknown selection `how` or an empty separator."""
     if how not in get_args(Pick):
         raise UnknownNameError("pick", how, get_args(Pick))
     if separator == "":
@@ -66,22 +66,22 @@ def check_options(how: str, separator: str | None = None) -> None:
 
 
 def check_divides(n: int, width: int) -> None:
-    """Refuses a width that does not divide n."""
+    """Raises `UsageError` unless the width divides n."""
     if n % width:
         near = max(width, n // width * width)
         raise UsageError(f"n must be a multiple of the width {width}, not {n}: take {near} or {near + width}")
 
 
 def selection_of(how: Pick) -> Selection:
-    """How whole replies are chosen among."""
+    """The kind of selection among complete replies."""
     return Selection.VOTES if how == "majority" else Selection.SCORES
 
 
 class Search:
-    """One search: its branches grow by steps, and the whole replies among them are collected in `complete`.
+    """One search: it extends branches by steps and collects complete replies in `complete`.
 
-    A step ends before `separator`: where that is `None`, before what the verifier of steps splits at, else a line's
-    end. With a `chunk` it ends after so many tokens instead.
+    A step ends before `separator`; if that is `None`, before the separator of the verifier of steps, else before a
+    newline. With a `chunk` a step is that many tokens instead.
     """
 
     def __init__(self, problem: Problem, run: Run, separator: str | None = None, chunk: int = 0) -> None:
@@ -93,16 +93,16 @@ class Search:
 
     @classmethod
     async def start(cls, problem: Problem, run: Run, separator: str | None = None, chunk: int = 0) -> Search:
-        """A search on a model that can go on from the beginning of a reply; another is refused."""
+        """Starts a search. Raises an error if the model cannot continue a partial reply."""
         await run.prepare()
         run.check_continues()
         return cls(problem, run, separator, chunk)
 
     async def grow(self, wanted: Sequence[tuple[Branch, int]], temperature: float | None = None) -> list[list[Branch]]:
-        """So many next steps for each branch, side by side, none of them scored yet.
+        """Draws the wanted number of next steps of each branch in parallel, unscored.
 
-        Separators in a row end one step. The tokens of a whole reply are at most `Params.max_tokens`. Fewer steps
-        than wanted mean that a ceiling was reached.
+        Consecutive separators end one step. A complete reply has at most `Params.max_tokens` tokens. Fewer steps than
+        wanted mean that a ceiling was reached.
         """
         grown: list[list[Branch]] = [[] for _ in wanted]
         asked = [(i, branch, n) for i, (branch, n) in enumerate(wanted) if n > 0]
@@ -131,7 +131,7 @@ class Search:
         return params if temperature is None else replace(params, temperature=temperature)
 
     def _child(self, branch: Branch, sample: Sample, params: Params) -> Branch:
-        # A draw whose tokens nobody counted had one at least.
+        # A draw without a token count had at least one token.
         n_tokens = sample.cost.output_tokens or 1
         if self.chunk:
             is_over = sample.finish is not Finish.LENGTH or n_tokens < params.max_tokens
@@ -142,7 +142,7 @@ class Search:
             branch.depth + 1, is_over,
         )  # fmt: skip
         if not is_over and not sample.text.strip():
-            # A blank draw is no step: the step before it goes on.
+            # A blank draw is not a step: it extends the step before.
             child.depth = branch.depth
             if branch.sample is not None:
                 child.sample, child.parent = branch.sample, branch.parent
@@ -150,7 +150,7 @@ class Search:
         return child
 
     def _has_room(self, branch: Branch) -> bool:
-        """Whether tokens of the reply and of the model's context are left."""
+        """Whether `max_tokens` and the model's context leave room for more tokens."""
         if branch.n_tokens >= self.run.params.max_tokens:
             return False
         try:
@@ -160,7 +160,7 @@ class Search:
         return True
 
     async def finish(self, branches: Sequence[Branch]) -> list[list[Branch]]:
-        """Each branch drawn to its end in one go; no end where no ceiling allows it."""
+        """Draws each branch to its end in one draw; omits those that a ceiling does not allow."""
         params = self.run.params
         asks = [Ask(b.prompt, 1, replace(params, max_tokens=params.max_tokens - b.n_tokens)) for b in branches]
         ends: list[list[Branch]] = []
@@ -170,30 +170,30 @@ class Search:
         return ends
 
     async def score(self, branches: Sequence[Branch]) -> None:
-        """Has branches scored, all in one call."""
+        """Scores branches in one call of the verifier."""
         samples = [b.sample for b in branches if b.sample is not None]
         if samples:
             for branch, score in zip(branches, await self.run.score(self.problem, samples), strict=True):
                 branch.score = score
 
     def sift(self, branches: Sequence[Branch]) -> list[Branch]:
-        """Collects the whole replies among branches; the rest, which can go on, best first."""
+        """Collects the complete replies among branches; returns the rest, best first."""
         self.complete += [branch for branch in branches if branch.is_over]
         return sorted((branch for branch in branches if not branch.is_over), key=rank)
 
     def keep(self, ranked: Sequence[Branch], n: int) -> list[Branch]:
-        """The first `n` of ranked branches; the trace hears which were kept and which were pruned."""
+        """The first `n` of ranked branches; records in the trace which were kept and which were pruned."""
         self.decided("kept", ranked[:n])
         self.decided("pruned", ranked[n:])
         return list(ranked[:n])
 
     def decided(self, what: str, branches: Sequence[Branch], **details: object) -> None:
-        """Tells the trace of a decision."""
+        """Records a decision in the trace."""
         if branches and self.run.trace is not None:
             self.run.note(what, [b.sample for b in branches if b.sample], **details)
 
     async def outcome(self, how: Pick, live: Sequence[Branch] = ()) -> Outcome:
-        """The choice among the whole replies; where there is none, the first of `live` is drawn to its end."""
+        """The selection among complete replies; if there is none, draws the first of `live` to its end."""
         if not self.complete:
             for ends in await self.finish(list(live[:1]) or [self.root]):
                 await self.score(ends)
@@ -202,9 +202,9 @@ class Search:
 
 
 async def choose(problem: Problem, run: Run, complete: Sequence[Branch], how: Pick) -> Outcome:
-    """The outcome of a vote, weighted by the scores or not, or of the best score, among whole replies.
+    """The outcome of a vote, weighted by the scores or not, or of the best score, among complete replies.
 
-    Where none of them has a score they are only counted.
+    If none of them has a score, an unweighted vote decides.
     """
     samples = [branch.sample for branch in complete if branch.sample is not None]
     scores = [branch.score for branch in complete]

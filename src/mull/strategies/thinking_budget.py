@@ -1,4 +1,4 @@
-"""The thinking budget of a server's own, kept an eye on."""
+"""The thinking budget that a server enforces, with a check that it does."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from mull.strategies.outcomes import check_at_least
 from mull.types import Finish, Need, Outcome, Problem, Scaling, Selection
 
 TOLERANCE, SLACK = 1.25, 16
-"""A thought is over its budget where it has more tokens than the budget times the first and the second: its length is
-estimated, and a server may let it end its line.
+"""A thought exceeds its budget if it has more than `TOLERANCE` times the budget plus `SLACK` tokens: its length is
+estimated, and a server may let the thought finish its line.
 """
 
 
 @dataclass(frozen=True)
 class ThinkingBudget:
-    """One draw whose thought the server itself limits to `tokens` tokens, with a parameter that it was found to keep.
+    """One draw whose thought the server limits to `tokens` tokens by a request parameter.
 
-    It works where partial replies cannot be gone on with, as with hosted models. A server that was not found to keep
-    to such a parameter is refused before anything is spent, and a thought that is longer for all that is warned of.
-    `think` names the delimiters of a thought that stands in the text.
+    It works with servers that cannot continue partial replies, such as hosted models. Raises an error before any draw
+    if the probe did not find that the server obeys such a parameter, and warns if a thought is longer anyway. `think`
+    names the delimiters of a thought that is part of the text.
     """
 
     needs = frozenset({Need.THINKING_BUDGET})

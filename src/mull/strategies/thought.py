@@ -1,4 +1,4 @@
-"""A thought under way: drawn in pieces that stop where it would end, so that it can be gone on with, cut or closed."""
+"""A thought drawn in pieces that stop before its end delimiter, so that it can be continued, cut or closed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from mull.run import Run
 from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample
 
 End = Literal["model", "length", "context", "ceiling", "error"]
-"""Why a piece of a thought ended: the model ended the thought, it had the length asked for, the model's context or a
-ceiling of the budget was used up, or the draw failed."""
+"""Why a piece of a thought ended: the model ended the thought, the piece reached the requested length, the model's
+context or a ceiling of the budget was used up, or the draw failed."""
 
 
 def tokens_of(sample: Sample, most: int) -> int:
-    """Tokens of a draw that was to have `most` at most; where nobody counted them it is taken to have had them all."""
+    """Tokens of a draw limited to `most`; `most` itself if the server did not count them."""
     n = sample.cost.output_tokens
     return most if n is None else n
 
 
 def room_of(params: Params, n_answer: int) -> int:
-    """Tokens that `max_tokens` leaves for the thought. Raises `UsageError` where it has no room for the answer."""
+    """Tokens that `max_tokens` leaves for the thought. Raises `UsageError` if the answer does not fit."""
     if params.max_tokens < n_answer:
         raise UsageError(
             f"max_tokens={params.max_tokens} leaves no room for an answer: n_answer={n_answer} tokens are kept"
@@ -34,11 +34,11 @@ def room_of(params: Params, n_answer: int) -> int:
 
 
 class Thought:
-    """The thought of one reply to a problem, and at its end the answer.
+    """The thought of one reply to a problem, and the answer after it.
 
-    Tokens of the thought are those that were drawn inside it, its closing delimiter among them where the model counts
-    that; what was put there by hand is not drawn and not counted. So many tokens as `n_answer` are kept for the
-    answer, of `Params.max_tokens`, of the model's context and of the budget's ceilings.
+    The thought's tokens are those drawn inside it, with its closing delimiter if the model counts that; inserted
+    strings do not count. `n_answer` tokens of `Params.max_tokens`, of the model's context and of the budget's ceilings
+    are reserved for the answer.
     """
 
     def __init__(self, problem: Problem, run: Run, marks: Delimiters, n_answer: int) -> None:
@@ -48,14 +48,15 @@ class Thought:
         """Why the last piece ended."""
         self.pieces: list[Sample] = []
         self.text = problem.prompt.prefix + marks.begin
-        """All that was written so far."""
+        """The text so far, inserted strings included."""
 
     @classmethod
     async def start(
         cls, problem: Problem, run: Run, marks: Delimiters, n_answer: int, strings: Sequence[str] = ()
     ) -> Thought:
-        """Refuses, before anything is spent, a model that cannot go on with its own text or cannot read the delimiters
-        or one of the `strings` that may be put into the thought. Raises `UsageError`.
+        """Checks, before any draw, that the model can continue a partial reply and read the delimiters and `strings`.
+
+        `strings` are those that may be inserted into the thought. Raises `UsageError` otherwise.
         """
         room_of(run.params, n_answer)
         await run.prepare()
@@ -73,30 +74,30 @@ class Thought:
 
     @property
     def prompt(self) -> Prompt:
-        """What to ask for more of the thought."""
+        """The prompt that continues the thought."""
         return replace(self.problem.prompt, prefix=self.text)
 
     @property
     def is_ended(self) -> bool:
-        """Whether the model ended it."""
+        """Whether the model ended the thought."""
         return self.end == "model"
 
     @property
     def answer_params(self) -> Params:
-        """With the tokens that are kept for an answer."""
+        """Parameters of the answer's draw, with the tokens reserved for it."""
         return replace(self.run.params, max_tokens=self.n_answer)
 
     @property
     def cut(self) -> Prompt:
-        """What to ask for the answer of the thought as it stands: closed, with the cue."""
+        """The prompt for an answer from the thought so far: closed, with the cue."""
         return replace(self.problem.prompt, prefix=thinking.closed(self.text, self.marks, is_cut=True))
 
     async def think(
         self, most: int, stop: tuple[str, ...] = (), logit_bias: tuple[tuple[str, float], ...] = ()
     ) -> Sample | None:
-        """Goes on for `most` tokens at most; `stop` are further strings to stop before. `None`: nothing was drawn.
+        """Continues the thought by at most `most` tokens; `stop` are further stop strings. `None`: nothing was drawn.
 
-        What is in the way of more is in `end` afterwards.
+        Sets `end` to the reason why the piece ended.
         """
         run = self.run
         n, self.end = self._room(most), "context"
@@ -129,7 +130,7 @@ class Thought:
         return sample
 
     def _room(self, most: int) -> int:
-        """So many tokens of `most` as the model's context has room for beside the answer, as far as that is known."""
+        """`most`, or fewer tokens if the model's context is known and has no room for them and the answer."""
         quote = self.run.model.quote
         try:
             closing = quote(self.cut, self.answer_params).prompt_tokens
@@ -141,16 +142,16 @@ class Thought:
         return most if room is None else min(most, room - kept)
 
     def go_on(self, string: str) -> None:
-        """Takes the end back, and begins a new line with `string` unless that is empty."""
+        """Removes the thought's end, and begins a new line with `string` unless that is empty."""
         self.text = thinking.again(self.text, string)
         if self.pieces:
             self.run.note("gone on", self.pieces[-1:], string=string)
 
     async def answer(self) -> Sample | None:
-        """Closes the thought and draws the answer; `None`: no ceiling allows it.
+        """Closes the thought and draws the answer; `None` if a ceiling leaves no room for it.
 
-        Where the model ended its thought and then gives no answer it is asked again with the cue, and where the thought
-        turns out to have left no room for one, without the thought's end: a draw more in both cases.
+        Makes one more draw if the model ended its thought but gave no answer, with the cue; or if the thought left no
+        room for an answer in the context, with the end of the thought removed.
         """
         run, params = self.run, self.run.params
         if self.pieces and self.pieces[-1].finish is Finish.ERROR and len(self.pieces) == 1:
@@ -169,15 +170,15 @@ class Thought:
         return drawn[0] if drawn else None
 
     def _shorten(self) -> None:
-        """Drops the end of a thought that filled the context of a server that does not tell how large that is."""
+        """Removes the end of a thought that filled the context, for a server that does not report its context size."""
         added = len(self.text) - len(self.problem.prompt.prefix)
-        # Twice the answer's length, for the delimiters need room as well and no token is shorter than a letter.
+        # Twice the answer's length: the delimiters need room too, and every token has at least one letter.
         n = min(added, 2 * self.n_answer * max(1, -(-added // max(self.n_tokens, 1))))
         self.text = self.text[: len(self.text) - n]
         self.text = self.text[: self.text.rfind("\n", len(self.problem.prompt.prefix)) + 1] or self.text
 
     def warning(self) -> str | None:
-        """What is wrong where the model does not write the delimiters that it was said to write."""
+        """A warning if the model does not write the expected delimiters."""
         marks, drawn = self.marks, [piece for piece in self.pieces if piece.finish is not Finish.ERROR]
         if not drawn:
             return None
@@ -192,7 +193,7 @@ class Thought:
         return None
 
     def outcome(self, sample: Sample | None, **notes: float | str | None) -> Outcome:
-        """The outcome of one whole reply; its notes say how long the thought was and why it ended."""
+        """The outcome of one complete reply; its notes give the thought's length and why it ended."""
         answer = None if sample is None else answer_of(self.problem, sample)
         failed = next((p.error for p in self.pieces if p.finish is Finish.ERROR), None)
         is_counted = all(piece.cost.output_tokens is not None for piece in self.pieces)

@@ -1,4 +1,4 @@
-"""Selection by comparisons alone: the knockout and the league of Chen et al. 2024 (arXiv 2411.19477)."""
+"""Selection by pairwise comparisons: the knockout and the league of Chen et al. 2024 (arXiv 2411.19477)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mull.types import Need, Outcome, Pair, Preference, Problem, Sample, Scaling
 
 
 class Match(NamedTuple):
-    """Two candidates, by their places among the samples, and who is shown first in each of their comparisons."""
+    """Two candidates, by their indices among the samples, and which is shown first in each of their comparisons."""
 
     a: int
     b: int
@@ -25,7 +25,7 @@ class Match(NamedTuple):
 
 
 class MatchResult(NamedTuple):
-    """A match played: comparisons that each side won, ties in equal parts, and how many had no verdict."""
+    """A match result: comparisons won by each side, a tie counted as half for each, and comparisons without verdict."""
 
     match: Match
     wins_a: float
@@ -34,18 +34,18 @@ class MatchResult(NamedTuple):
 
 
 def orders(k: int, rng: random.Random) -> tuple[bool, ...]:
-    """Who comes first in each of k comparisons: each side equally often, the odd one by lot."""
+    """Which side is shown first in each of k comparisons: each equally often, the odd one at random."""
     extra = (rng.random() < 0.5,) if k % 2 else ()
     return (True, False) * (k // 2) + extra
 
 
 def pairings(n: int) -> tuple[list[tuple[int, int]], int | None]:
-    """Who meets whom in a round of n, neighbours first, and who has a bye: the last, where n is odd."""
+    """The pairs of a round of n candidates, neighbours first, and the bye: the last candidate if n is odd."""
     return [(i, i + 1) for i in range(0, n - 1, 2)], n - 1 if n % 2 else None
 
 
 async def play(problem: Problem, run: Run, samples: Sequence[Sample], matches: Sequence[Match]) -> list[MatchResult]:
-    """All comparisons of these matches, side by side."""
+    """Plays all comparisons of these matches in parallel."""
     pairs = [
         Pair(samples[m.a], samples[m.b]) if a_first else Pair(samples[m.b], samples[m.a])
         for m in matches
@@ -56,7 +56,7 @@ async def play(problem: Problem, run: Run, samples: Sequence[Sample], matches: S
 
 
 def result(match: Match, verdicts: Sequence[Preference]) -> MatchResult:
-    """The count of a match. A comparison is won, lost or tied, whatever the probability that the judge gives."""
+    """The result of a match. Each comparison counts as won, lost or tied, however sure the judge is."""
     wins = {True: 0.0, False: 0.0}
     unjudged = 0
     for a_first, verdict in zip(match.is_a_first, verdicts, strict=True):
@@ -71,11 +71,11 @@ def result(match: Match, verdicts: Sequence[Preference]) -> MatchResult:
 
 @dataclass(frozen=True)
 class Tournament:
-    """Knockout: n draws are paired, each pair is compared k times, half in each order, and the winners go on.
+    """Knockout tournament of n draws: each pair is compared k times, half in each order, and the winner advances.
 
-    Ties are broken by lot, the odd one out has a bye, and where two answers are equal there is nothing to compare.
-    Draws without an answer do not take part. P(fail) <= (1 - p_gen)^n + ceil(log2 n) exp(-2 k (p_comp - 1/2)^2).
-    Needs a judge. Where the budget ends it, the most frequent answer of those still in it is taken.
+    Ties are broken at random, the odd candidate has a bye, and equal answers are not compared. Draws without an answer
+    do not take part. P(fail) <= (1 - p_gen)^n + ceil(log2 n) exp(-2 k (p_comp - 1/2)^2). Needs a judge. If the budget
+    ends it early, the most frequent answer of the remaining candidates wins.
     """
 
     needs = frozenset({Need.JUDGE})
@@ -100,7 +100,7 @@ class Tournament:
             matches = [Match(field[i], field[j], self.comparisons(answers, field[i], field[j], run)) for i, j in pairs]
             results = await play(problem, run, samples, matches)
             played += results
-            # The bye comes first, so that nobody has two in a row.
+            # The bye comes first in the next round, so that no candidate has two in a row.
             field = ([] if bye is None else [field[bye]]) + [winner(r, run.rng) for r in results]
             if run.stopped in (Stopped.BUDGET, Stopped.DEADLINE) and any(r.unjudged for r in results):
                 break
@@ -114,16 +114,17 @@ class Tournament:
         return decided(place, answers, samples, played, run, {"p_gen": p_gen, "p_comp": p_comp, **chances})
 
     def comparisons(self, answers: Answers, a: int, b: int, run: Run) -> tuple[bool, ...]:
-        """The comparisons of a match; none between equal answers."""
+        """The match of two candidates; without comparisons if their answers are equal."""
         return () if answers[a] == answers[b] else orders(self.k, run.rng)
 
 
 @dataclass(frozen=True)
 class League:
-    """Each of n draws meets `opponents` others, k comparisons each, half in each order; the best mean win rate wins.
+    """League: each of n draws is compared with `opponents` others, k times each; the best mean win rate wins.
 
-    It needs no judge that is right on every pair: an answer that wins most of its matches is enough. All comparisons
-    are made at once and no pair meets twice. Equal answers are not compared, and leave each other's mean alone.
+    Half of a pair's comparisons are in each order. The judge need not be right on every pair: a right answer that wins
+    most of its matches is enough. All comparisons are made in parallel and no pair meets twice. Equal answers are not
+    compared and do not affect each other's mean.
     """
 
     needs = frozenset({Need.JUDGE})
@@ -158,16 +159,16 @@ class League:
 
 
 def entrants(answers: Answers, rng: random.Random) -> list[int]:
-    """The places of the draws that have an answer, by lot: the order of drawing may tell models apart."""
+    """Indices of the draws with an answer, shuffled: the order of drawing may depend on the model."""
     field = [i for i, answer in enumerate(answers) if answer is not None]
     rng.shuffle(field)
     return field
 
 
 def schedule(n: int, opponents: int, rng: random.Random) -> list[tuple[int, int]]:
-    """Pairs of n, none twice, that give each at least so many opponents, all of them equally many.
+    """Distinct pairs of n candidates that give each the same number of opponents, at least `opponents`.
 
-    In a ring each meets the ones at some random distances on both sides.
+    On a ring, each candidate meets those at some random distances on both sides.
     """
     distances = list(range(1, n // 2 + 1))
     rng.shuffle(distances)
@@ -183,7 +184,7 @@ def schedule(n: int, opponents: int, rng: random.Random) -> list[tuple[int, int]
 
 
 def winner(played: MatchResult, rng: random.Random) -> int:
-    """Who goes on: the winner of most comparisons, by lot where there is none. Of equal answers either does."""
+    """The side that advances: the one with more comparisons won, at random if tied. Of equal answers, either one."""
     match, wins_a, wins_b, _ = played
     if not match.is_a_first:
         return match.a
@@ -191,7 +192,7 @@ def winner(played: MatchResult, rng: random.Random) -> int:
 
 
 def standings(played: Sequence[MatchResult]) -> dict[int, float]:
-    """The mean win rate of each candidate over its matches with a verdict."""
+    """Each candidate's mean win rate over its matches that have a verdict."""
     rates: dict[int, list[float]] = {}
     for match, wins_a, wins_b, _ in played:
         if wins_a + wins_b > 0:
@@ -201,7 +202,7 @@ def standings(played: Sequence[MatchResult]) -> dict[int, float]:
 
 
 def leader(field: Sequence[int], answers: Answers, rng: random.Random) -> int | None:
-    """The first with the most frequent answer among those left; by lot between answers."""
+    """The first candidate with the most frequent answer among those left; ties between answers at random."""
     counts = Counter(answers[i] for i in field)
     tied = sorted(str(answer) for answer, n in counts.items() if n == max(counts.values()))
     if not tied:
@@ -211,10 +212,10 @@ def leader(field: Sequence[int], answers: Answers, rng: random.Random) -> int | 
 
 
 def rates(place: int | None, answers: Answers, played: Sequence[MatchResult]) -> tuple[float | None, float | None]:
-    """Estimates of p_gen and p_comp that take the winner to be right; `None` where nothing tells.
+    """Estimates of p_gen and p_comp that assume the winner is right; `None` without data.
 
-    p_gen is the share of the entrants with its answer, p_comp the share of comparisons with other answers that those
-    won. Having been chosen, the winner is more likely than not to have been lucky: both are on the high side.
+    p_gen is the share of the entrants with the winner's answer, p_comp the share of comparisons with other answers that
+    those entrants won. Selection of the winner biases both upwards.
     """
     if place is None:
         return None, None
@@ -236,7 +237,7 @@ def decided(
     run: Run,
     notes: Mapping[str, float | None],
 ) -> Outcome:
-    """The outcome of a tournament: how it was decided is in its notes."""
+    """The outcome of a tournament; its notes say how it was decided."""
     n_asked = sum(len(r.match.is_a_first) for r in played)
     unjudged = sum(r.unjudged for r in played)
     said: dict[str, float | str | None] = {**turnout(answers), "comparisons": n_asked - unjudged, "unjudged": unjudged}
@@ -245,15 +246,16 @@ def decided(
 
 
 def match_chance(k: int, p_comp: float) -> float:
-    """Probability that the better one wins a match of k independent comparisons, ties by lot."""
+    """Probability that the better candidate wins a match of k independent comparisons, ties broken at random."""
     chances = [math.comb(k, i) * p_comp**i * (1 - p_comp) ** (k - i) for i in range(k + 1)]
     return math.fsum(c * (1.0 if 2 * i > k else 0.5 if 2 * i == k else 0.0) for i, c in enumerate(chances))
 
 
 def knockout_failure(n: int, k: int, p_gen: float | None, p_comp: float | None) -> float | None:
-    """Probability that a knockout of n independent candidates ends with a wrong one, exactly, byes included.
+    """Exact probability that a knockout of n independent candidates ends with a wrong one, byes included.
 
-    A candidate of a slot is right with probability x; the winner of two is with x y + (x (1 - y) + y (1 - x)) q.
+    If two candidates are right with probabilities x and y, their winner is right with probability
+    x y + (x (1 - y) + y (1 - x)) q.
     """
     if p_gen is None or p_comp is None or n < 1:
         return None
@@ -267,7 +269,7 @@ def knockout_failure(n: int, k: int, p_gen: float | None, p_comp: float | None) 
 
 
 def knockout_bound(n: int, k: int, p_gen: float | None, p_comp: float | None) -> float | None:
-    """Chen et al.'s bound on the failure of a knockout, often above 1; `None` where p_comp is not above 1/2."""
+    """Chen et al.'s upper bound on a knockout's failure probability, often above 1; `None` unless p_comp > 1/2."""
     if p_gen is None or p_comp is None or p_comp <= 0.5 or n < 1:
         return None
     n_rounds = (n - 1).bit_length()
@@ -275,9 +277,9 @@ def knockout_bound(n: int, k: int, p_gen: float | None, p_comp: float | None) ->
 
 
 def league_bound(n: int, k: int, p_strong: float | None, delta: float | None) -> float | None:
-    """Chen et al.'s bound on the failure of a league with k opponents each, mostly above 1.
+    """Chen et al.'s upper bound on the failure probability of a league with k opponents each, mostly above 1.
 
-    `p_strong`: a draw is correct and its mean win rate is at least `delta` above every wrong one's.
+    `p_strong`: probability that a draw is correct and its mean win rate at least `delta` above every wrong one's.
     """
     if p_strong is None or delta is None or delta <= 0:
         return None

@@ -1,7 +1,7 @@
-"""Searches over steps that move forward level by level: beam, lookahead, DVTS, REBASE and best-of-n by steps.
+"""Level-by-level searches over steps: beam, lookahead, DVTS, REBASE and stepwise best-of-n.
 
-All of them end with at most `n` whole replies and choose among those; a reply that has ended counts as one of the n,
-and leaves the rest of its width to the branches that go on.
+Each ends with at most `n` complete replies and selects among them. A reply that has ended counts as one of the n, so
+the remaining branches share the rest of the width.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from mull.types import Need, Outcome, Problem, Scaling, Selection
 class Beam:
     """Beam search against a process reward model (BFS-V, Snell et al. 2024, arXiv 2408.03314, section 5).
 
-    n first steps; then, level by level, the best n / width branches are kept and each goes on in `width` ways.
-    `depth` levels at most.
+    Draws n first steps; then, at each level, keeps the best n / width branches and extends each by `width` steps.
+    Stops after `depth` levels.
     """
 
     needs = frozenset({Need.VERIFIER, Need.STEPS, Need.CONTINUATION})
@@ -77,9 +77,9 @@ class Beam:
 
 @dataclass(frozen=True)
 class Lookahead(Beam):
-    """Beam search that scores a step by the end of a greedy roll-out of `k` more steps (Snell et al. 2024).
+    """Beam search that scores a step at the end of a greedy roll-out of `k` more steps (Snell et al. 2024).
 
-    The roll-outs are thrown away; they make a level cost n (k + 1) draws. Equal steps share one roll-out.
+    Roll-outs are discarded; with them a level costs n (k + 1) draws. Equal steps share one roll-out.
     """
 
     k: int = 1
@@ -108,9 +108,9 @@ class Lookahead(Beam):
 
 @dataclass(frozen=True)
 class Dvts:
-    """Diverse verifier tree search: n / width greedy searches that never compete (Hugging Face, search-and-learn).
+    """Diverse verifier tree search: n / width independent greedy searches (Hugging Face, search-and-learn).
 
-    Each of them goes on in `width` ways from its one best branch. With n = width it is one greedy search.
+    Each extends its best branch by `width` steps. With n = width it is one greedy search.
     """
 
     needs = frozenset({Need.VERIFIER, Need.STEPS, Need.CONTINUATION})
@@ -155,7 +155,7 @@ class Dvts:
 def balanced(values: Sequence[float | None], width: int, temperature: float) -> list[int]:
     """How many continuations each branch gets: its softmax share of the width, rounded up from the best one down.
 
-    The sum is the width, always. A branch without a value gets nothing unless none has one: then all get the same.
+    They always sum to the width. A branch without a value gets none, unless no branch has one: then shares are equal.
     """
     known = sorted((i for i, v in enumerate(values) if v is not None), key=lambda i: -(values[i] or 0.0))
     counts = [0] * len(values)
@@ -165,7 +165,7 @@ def balanced(values: Sequence[float | None], width: int, temperature: float) -> 
     left = width
     for place, i in enumerate(known):
         rest = math.fsum(weights[place:])
-        # Rounding errors must not give equals different shares.
+        # Rounding errors must not give equal values different shares.
         counts[i] = min(left, math.ceil(left * weights[place] / rest - 1e-9)) if rest > 0 else 0
         left -= counts[i]
     counts[known[0]] += left
@@ -174,9 +174,9 @@ def balanced(values: Sequence[float | None], width: int, temperature: float) -> 
 
 @dataclass(frozen=True)
 class Rebase:
-    """Reward-balanced search (REBASE, Wu et al. 2024, arXiv 2408.00724): the better a branch, the more it goes on.
+    """Reward-balanced search (REBASE, Wu et al. 2024, arXiv 2408.00724): better branches get more continuations.
 
-    At each level the width that is left is shared out in proportion to exp(score / `balance`).
+    At each level the remaining width is divided in proportion to exp(score / `balance`).
     """
 
     needs = frozenset({Need.VERIFIER, Need.STEPS, Need.CONTINUATION})
@@ -221,9 +221,9 @@ class Rebase:
 
 @dataclass(frozen=True)
 class StepBon:
-    """Best-of-n at every step: n ways to go on, and the best scored one is taken, until it has ended.
+    """Stepwise best-of-n: draws n next steps, keeps the best scored one, and repeats until the reply ends.
 
-    Greedy search against the process reward model; one reply comes out.
+    Greedy search against a process reward model; returns one reply.
     """
 
     needs = frozenset({Need.VERIFIER, Need.STEPS, Need.CONTINUATION})
