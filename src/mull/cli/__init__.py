@@ -20,7 +20,7 @@ VERBS = {
     ),
     "curves": Verb(
         "mull.cli.curves:curves",
-        "Estimate coverage, votes and best-of-k over k with intervals, the parts of their gap, and the limits of draws.",
+        "Estimate coverage, votes and best-of-k over k with intervals, the parts of their gap, and limits of draws.",
     ),
     "fit": Verb(
         "mull.cli.fit:fit",

@@ -72,7 +72,7 @@ def curves(
     *,
     layout: Layout,
 ) -> None:
-    """Estimate coverage, votes and best-of-k over k with intervals, the parts of their gap, and the limits of draws.
+    """Estimate coverage, votes and best-of-k over k with intervals, the parts of their gap, and limits of draws.
 
     Averages over all subsets of k draws, not over the first k. Example: mull curves draws.jsonl --plot curves.png
     """

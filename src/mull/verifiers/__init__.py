@@ -1,1 +1,1 @@
-"""Verifiers: what tells good replies from bad ones at run time."""
+"""Verifiers and judges: score or compare replies at run time, without gold answers."""

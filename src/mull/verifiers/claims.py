@@ -1,6 +1,6 @@
-"""Reading whether a reply claims that a formula has a model: a line of its own decides, else a sentence that says so.
+"""Extracts a reply's claim that a formula is satisfiable or not: from a line of its own, else from a sentence.
 
-The text is read line by line, and each line in one pass: a reply that repeats itself takes no longer than its length.
+It reads line by line, each line in one pass: time is linear in the reply's length, also for repetitive replies.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _DOUBT = re.compile(
 
 
 class _Claim(NamedTuple):
-    """A claim, the place where its line begins and ends in the text, and what the line says after it."""
+    """A claim, the start and end of its line in the text, and the rest of the line after it."""
 
     kind: Kind
     start: int
@@ -54,9 +54,9 @@ class _Claim(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """The claim that counts, the parts of the reply after it that may show it (the last first), and the one before it.
+    """The claim that counts, the parts of the reply after it that may prove it (last first), and the claim before it.
 
-    Several claims of one kind with none of another between them are one claim, with a part after each.
+    Consecutive claims of one kind are one claim, with a part after each.
     """
 
     kind: Kind
@@ -65,7 +65,7 @@ class Claimed(NamedTuple):
 
 
 def claimed(text: str) -> Claimed | None:
-    """The last claim of a reply; `None` where it makes none."""
+    """The last claim of a reply; `None` if it makes none."""
     found = list(_claims(text, _of_line)) or list(_claims(text, _of_sentence))
     if not found:
         return None
@@ -79,7 +79,7 @@ def claimed(text: str) -> Claimed | None:
 
 
 def lines(text: str) -> Iterator[str]:
-    """The lines of a text with their ends, one at a time: a list of them all would outgrow a processor's memory."""
+    """The lines of a text with their ends, one at a time: a list of all lines would not fit the processor's cache."""
     return io.StringIO(text, newline="")
 
 
@@ -96,7 +96,7 @@ def _claims(text: str, read: Callable[[str], tuple[Kind, str] | None]) -> Iterat
 
 
 def _of_line(line: str) -> tuple[Kind, str] | None:
-    """What a line claims that says nothing else before it."""
+    """The claim that a line starts with."""
     match = _LINE.fullmatch(line)
     if not match:
         return None
@@ -107,7 +107,7 @@ def _of_line(line: str) -> tuple[Kind, str] | None:
 
 
 def _of_sentence(line: str) -> tuple[Kind, str] | None:
-    """What the last sentence of a line claims that claims something."""
+    """The claim of the last sentence in a line that makes one."""
     found: tuple[Kind, str] | None = None
     for sentence in re.split(r"(?<=[.!?]) ", line):
         for match in _SENTENCE.finditer(sentence):
@@ -122,5 +122,5 @@ def _of_sentence(line: str) -> tuple[Kind, str] | None:
 
 
 def _kind(*turns: bool) -> Kind:
-    """Satisfiable, turned into its opposite by each negation."""
+    """Satisfiable or unsatisfiable, by the parity of the negations."""
     return "unsat" if sum(turns) % 2 else "sat"

@@ -1,7 +1,7 @@
-"""Many weak verifiers as one: naive Bayes, a label model that needs no gold, and calibration on a labelled set.
+"""Combining weak verifiers: naive Bayes, a label model without gold answers, and calibration on a labelled set.
 
-After Weaver (arXiv 2506.18203): binarise each verifier's scores by the statistics of the data, drop those that say
-the same of everything, estimate how often each is right without labels, and add up log-odds.
+After Weaver (arXiv 2506.18203): binarise each verifier's scores by the statistics of the data, drop constant verifiers,
+estimate without labels how often each is right, and sum log-odds.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from mull.types import Calls, Cost, Problem, Sample, Score, Verifier
 Floats = NDArray[np.float64]
 
 CLIP = 0.01
-"""Rates are kept this far from 0 and 1: no verifier is taken to be infallible."""
+"""Rates are clipped to this distance from 0 and 1: no verifier counts as infallible."""
 LEAST_VERIFIERS = 3
-"""With fewer, agreement does not tell who is right."""
+"""With fewer, agreement does not identify which verifier is right."""
 N_ROUNDS = 3
-"""Times that the weights of near-duplicates are estimated anew."""
+"""Number of times that the weights of near-duplicates are re-estimated."""
 N_STEPS = 200
 ALIKE = 8
-"""The power of a correlation that counts as being the same: 0.9 counts as 0.43, 0.5 as 0.004."""
+"""Similarity is the correlation to this power: 0.9 gives 0.43, 0.5 gives 0.004."""
 ALIKE_AT_FIRST = 2
-"""The power while nothing is known of the truth: a crowd that agrees more than others must not start as the truth."""
+"""The power before the truth is estimated: a group that agrees more than others must not start as the truth."""
 
 NOISE = 2.0
-"""Standard errors up to which a correlation may be chance."""
+"""Correlations within this many standard errors of 0 count as chance."""
 
 
 def naive_bayes(votes: Sequence[bool | None], accuracies: Sequence[float], prior: float = 0.5) -> float:
-    """Probability of being correct, given verdicts of independent verifiers of these accuracies; `None`: none."""
+    """Probability of being correct, given independent verdicts of these accuracies; `None` is no verdict."""
     logit = math.log(prior / (1 - prior))
     for vote, accuracy in zip(votes, accuracies, strict=True):
         if vote is not None:
@@ -48,10 +48,10 @@ def naive_bayes(votes: Sequence[bool | None], accuracies: Sequence[float], prior
 
 @dataclass(frozen=True)
 class LabelModel:
-    """What was learnt of m verifiers: how often each accepts correct (`hits`) and wrong (`false_alarms`) replies.
+    """The label model of m verifiers: how often each accepts correct (`hits`) and wrong (`false_alarms`) replies.
 
-    A score above its `cuts` is an acceptance (NaN: dropped, since it says the same of everything). `weights` are 1
-    for a verifier of its own mind and a share of it among near-duplicates; `prior` is the share of correct replies.
+    A score above `cuts` is an acceptance (NaN: verifier dropped, since it is constant). `weights` are 1 for an
+    independent verifier and a fraction of 1 for near-duplicates; `prior` is the share of correct replies.
     """
 
     cuts: tuple[float, ...]
@@ -68,12 +68,12 @@ class LabelModel:
 
 
 def fit_label_model(scores: ArrayLike, prior: float | None = None) -> LabelModel:
-    """The label model of scores [n, m] of n replies by m verifiers (NaN: none), without any gold.
+    """Fits the label model to scores [n, m] of n replies by m verifiers (NaN: no score), without gold answers.
 
-    Dawid and Skene's model, fitted by expectation maximisation: verifiers are independent given the truth, but for
-    near-duplicates, which share one voice. They are found by their agreement, at first with each other and then
-    beyond what the truth explains; where most verifiers are copies of one, nothing can tell. `prior` is estimated
-    too unless it is given. Raises `UsageError` where fewer than three verifiers tell replies apart.
+    Dawid and Skene's model, fitted by expectation maximisation: verifiers are independent given the truth, except
+    near-duplicates, which share one vote. Those are found by their agreement, at first with each other and then beyond
+    what the truth explains; if most verifiers are copies of one, this is impossible. `prior` is estimated unless given.
+    Raises `UsageError` if fewer than three verifiers give varying scores.
     """
     matrix = np.asarray(scores, dtype=np.float64)
     cuts = np.array([_cut(column) for column in matrix.T])
@@ -106,18 +106,18 @@ def fit_label_model(scores: ArrayLike, prior: float | None = None) -> LabelModel
 
 
 def binarised(scores: Floats, cuts: Floats) -> Floats:
-    """Scores [n, m] as acceptances 1 and 0; NaN where there is no score or no cut."""
+    """Scores [n, m] as acceptances 1 and 0; NaN without a score or a cut."""
     return np.where(np.isnan(scores) | np.isnan(cuts), np.nan, (scores > cuts).astype(np.float64))
 
 
 def _cut(column: Floats) -> float:
-    """The mean of a verifier's scores; NaN where they are all the same."""
+    """The mean of a verifier's scores; NaN if they are all equal."""
     known = column[~np.isnan(column)]
     return float(known.mean()) if len(known) and known.min() < known.max() else math.nan
 
 
 def _correlations(votes: Floats) -> Floats:
-    """Pearson's correlation of the columns over the rows that both have; 0 where there is none."""
+    """Pearson's correlation of each pair of columns over the rows that both have; 0 if undefined."""
     known = ~np.isnan(votes)
     filled = np.where(known, votes, 0.0)
     n = known.T.astype(np.float64) @ known
@@ -133,7 +133,7 @@ def _correlations(votes: Floats) -> Floats:
 
 
 def _shares(alike: Floats) -> Floats:
-    """One over the number of verifiers, in fractions, that each is the same as, itself among them."""
+    """Each verifier's weight: one over the sum of its similarities to all verifiers, itself included."""
     shares: Floats = 1 / np.maximum(alike.sum(axis=1), 1.0)
     return shares
 
@@ -141,7 +141,7 @@ def _shares(alike: Floats) -> Floats:
 def _fit(votes: Floats, weights: Floats, prior: float | None) -> tuple[Floats, Floats, float, Floats]:
     """Hits, false alarms, the share of correct replies and each reply's probability, by expectation maximisation.
 
-    It starts from the weighted vote; a reply or two of prior knowledge say that verifiers are better than chance.
+    Starts from the weighted vote; a prior worth one or two replies makes verifiers better than chance.
     """
     known = ~np.isnan(votes)
     filled = np.where(known, votes, 0.0)
@@ -171,19 +171,19 @@ def _posterior(votes: Floats, hits: Floats, alarms: Floats, weights: Floats, pri
 
 @dataclass(frozen=True)
 class Isotonic:
-    """A rising step curve from scores to probabilities: `values[i]` holds from `starts[i]` on."""
+    """A non-decreasing step function from scores to probabilities: `values[i]` applies from `starts[i]` on."""
 
     starts: tuple[float, ...]
     values: tuple[float, ...]
 
     def __call__(self, scores: ArrayLike) -> Floats:
-        """The probability of each score; below the first start the first value holds."""
+        """The probability of each score; the first value also applies below the first start."""
         places = np.searchsorted(np.array(self.starts), np.asarray(scores, dtype=np.float64), side="right") - 1
         return np.array(self.values)[np.maximum(places, 0)]
 
 
 def isotonic(scores: ArrayLike, correct: ArrayLike) -> Isotonic:
-    """The rising curve nearest to the labels in least squares, by pooling adjacent violators.
+    """Isotonic regression of labels on scores, by least squares with pool-adjacent-violators.
 
     Equal scores get one value. Raises `UsageError` without any score.
     """
@@ -205,7 +205,7 @@ def isotonic(scores: ArrayLike, correct: ArrayLike) -> Isotonic:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A verifier whose scores are turned into probabilities by a curve from `isotonic`."""
+    """A verifier whose scores are mapped to probabilities by a curve from `isotonic`."""
 
     verifier: Verifier
     curve: Isotonic
@@ -220,7 +220,7 @@ class Calibrated:
         return None if inner is None else f"calibrated({inner}, {self.curve})"
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """Nothing beside what its verifier is held for."""
+        """No cost beyond its verifier's own quote."""
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
@@ -235,10 +235,10 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Combined:
-    """Several verifiers as one, by a label model that was fitted to their scores.
+    """Combines several verifiers by a label model fitted to their scores.
 
-    Its score is the probability of being correct. A verifier that cannot score a reply is left out for it; where
-    none can, there is no score.
+    The score is the probability of being correct. Verifiers without a score of a reply are ignored for it; if all lack
+    one, there is no score.
     """
 
     verifiers: tuple[Verifier, ...]
@@ -254,7 +254,7 @@ class Combined:
         return None if None in inner else f"combined({inner}, {self.model})"
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """Nothing beside what its verifiers are held for."""
+        """No cost beyond its verifiers' own quotes."""
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:

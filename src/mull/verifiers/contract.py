@@ -1,7 +1,7 @@
-"""Whether a verifier or judge knows right from wrong: a solution that is right and one that is not, scored by it.
+"""Contract check of a verifier or judge: it must prefer a right solution to a wrong one.
 
-A reward model served under the conventions of another, with its classes or its labels swapped, answers every request
-and ranks upside down. This is the cheapest way to see it.
+A reward model served with another model's conventions, such as swapped classes or labels, answers every request but
+ranks in reverse. This check is the cheapest way to detect it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Contract:
 
 @runtime_checkable
 class Contracted(Protocol):
-    """A verifier that knows another kind of problem than one in words."""
+    """A verifier with a contract of its own, for problems other than word problems."""
 
     @property
     def contract(self) -> Contract: ...
@@ -45,9 +45,9 @@ WORDS = Contract(
 
 
 class Finding(NamedTuple):
-    """What a verifier said of the right and of the wrong solution; of a judge, its preference in both orders.
+    """A verifier's scores of the right and the wrong solution, or a judge's preferences in both orders.
 
-    `is_right` is `None` where it could not tell, with `why`.
+    `is_right` is `None` if there was no verdict; `why` has the reason.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Finding(NamedTuple):
 
 
 async def check(verifier: Verifier) -> Finding:
-    """Has a verifier score a right and a wrong solution; it must give the right one more."""
+    """Has a verifier score a right and a wrong solution; the right one must score higher."""
     contract = verifier.contract if isinstance(verifier, Contracted) else WORDS
     good, bad = await MeteredCalls().score(verifier, contract.problem, contract.samples())
     if good.value is None or bad.value is None:
@@ -71,7 +71,7 @@ async def check(verifier: Verifier) -> Finding:
 
 
 async def check_judge(judge: Judge) -> Finding:
-    """Has a judge compare a right and a wrong solution, and once more the other way round."""
+    """Has a judge compare a right and a wrong solution, in both orders."""
     good, bad = WORDS.samples()
     first, second = await judge.prefer(WORDS.problem, [Pair(good, bad), Pair(bad, good)], MeteredCalls())
     if first.first is None or second.first is None:

@@ -14,9 +14,9 @@ from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.contract import Contract
 from mull.verifiers.proof import ProofVerdict, failure, limits_of, names_of, proof_text, said, score_proofs
 
-# These reach past the kernel: they load code into the checker, write files beside it, or call another compiler. They
-# are refused wherever they stand in what is compiled, strings included: a candidate is compiled without its comments,
-# so that no quirk of a lexer can hide one.
+# These bypass the kernel: they load code into the checker, write files beside it, or call another compiler. They are
+# rejected anywhere in the compiled text, strings included: a candidate is compiled without its comments, so that no
+# quirk of a lexer can hide one.
 _COQ_HATCHES = re.compile(
     r"\b(?:ML|LoadPath|Extraction|Redirect|Load|Cd|Drop|native_compute|native_cast_no_check|bypass_check)\b"
 )
@@ -28,16 +28,16 @@ _ENDS = re.compile(r"\b(?:Qed|Defined|Admitted|Abort)\s*\.")
 _SCOPE = re.compile(r"^[ \t]*(?:Local\s+|Global\s+)?Open\s+Scope\s+\w+\s*\.", re.MULTILINE)
 _MARKS = re.compile(r'\(\*|\*\)|"')
 _FINDLIB = Path("/etc/ocamlfind.conf")
-"""Where Debian's Coq looks for its own parts; a box has no `/etc`, so this comes along as a file."""
+"""Where Debian's Coq looks for its libraries; a sandbox has no `/etc`, so this is passed as a file."""
 _COQ = ("coqc", "-q", "-w", "none", "-Q", ".", "")
 
 
 @dataclass(frozen=True)
 class CoqProof:
-    """Scores 1 for a proof of the theorem that the problem gives, by Coq, and 0 for any other, with the reason.
+    """Checks a Coq proof of the problem's theorem: 1 if it holds, else 0, with the reason.
 
     `given["theorem"]` is the statement, a closed proposition such as `forall n : nat, n + 0 = n`; `given["preamble"]`
-    holds what it needs (imports, definitions), and `given["name"]` what the proof is to be called (`goal`). A reply is
+    holds its imports and definitions, and `given["name"]` the required name of the theorem (default `goal`). A reply is
     a file that proves a theorem of that name, or the tactics alone; the last fenced block counts.
 
     The candidate is compiled apart, its proof taken for the statement as the problem has it, and the result rechecked
@@ -57,17 +57,17 @@ class CoqProof:
 
     @property
     def contract(self) -> Contract:
-        """A theorem that it must know a proof of."""
+        """A theorem with a right and a wrong proof."""
         problem = Problem("coq", Prompt.user("Prove it."), given={"theorem": "forall n : nat, n = n"})
         return Contract(problem, "reflexivity.", "intros n. discriminate.")
 
     @property
     def identity(self) -> str:
-        """The name and the axioms: a proof holds or it does not."""
+        """The name and the axioms; results depend on nothing else."""
         return f"coq:axioms={self.axioms},seconds={self.seconds}"
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """Nothing that is priced."""
+        """No priced cost."""
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
@@ -94,7 +94,7 @@ class CoqProof:
         return without_comments(proof_text(reply, re.compile(_NAMED.format(re.escape(name)))))
 
     async def _fault(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> str:
-        """What is wrong with a proof; nothing where it holds."""
+        """Why a proof fails; empty if it holds."""
         if hatch := _COQ_HATCHES.search(text):
             return f"it holds {hatch[0]!r}, a way past the checker"
         name, preamble = names_of(problem)
@@ -116,13 +116,13 @@ class CoqProof:
 
 
 def without_comments(text: str) -> str:
-    """A text of Coq with a space for each comment, nested or not. One that nothing closes stays, for Coq to refuse."""
+    """Coq text with each comment, nested or not, replaced by a space. An unclosed one stays, for Coq to reject."""
     kept: list[str] = []
     depth = begun = done = 0
     is_string = False
     for match in _MARKS.finditer(text):
         if match[0] == '"':
-            is_string = not is_string  # in comments too: a quoted sign closes none
+            is_string = not is_string  # also inside comments: a quoted delimiter does not close one
         elif is_string:
             continue
         elif match[0] == "(*":
@@ -164,7 +164,7 @@ Print Assumptions mull_final.
 
 
 def _coq(name: str, files: Mapping[str, bytes], seconds: float) -> Command:
-    """Compile one of the files."""
+    """The job that compiles one of the files."""
     env = {"OCAMLFIND_CONF": "findlib.conf"} if _FINDLIB.exists() else {}
     files = {**files, "findlib.conf": _FINDLIB.read_bytes()} if env else files
     return Command((*_COQ, f"{name}.v"), files, env=env, collect=(f"{name}.vo",), limits=limits_of(seconds))
@@ -173,7 +173,7 @@ def _coq(name: str, files: Mapping[str, bytes], seconds: float) -> Command:
 async def _compiled(
     box: sandbox.Sandbox, name: str, source: str, files: Mapping[str, bytes], seconds: float
 ) -> dict[str, bytes] | str:
-    """The compiled file by its name, or why there is none."""
+    """The compiled file by name, or why compilation failed."""
     result = await box.run(_coq(name, {**files, f"{name}.v": source.encode("utf-8", "replace")}, seconds))
     if why := failure("Coq does not accept it", result):
         return why
@@ -184,18 +184,18 @@ _CLOSED = "Closed under the global context"
 
 
 def _foreign_axioms(said: str, allowed: set[str]) -> str:
-    """The axioms of a proof that its statement does not need and nobody allowed; nothing where there are none."""
+    """In words, the axioms of a proof that neither its statement uses nor `allowed` has; empty if there are none."""
     parts = [p for p in re.split(rf"^(?={_CLOSED}$|Axioms:$)", said, flags=re.MULTILINE) if p.strip()]
     if len(parts) != 2:
         return f"its assumptions cannot be told: {said[-300:]}"
     of_statement, of_proof = ({line.split()[0] for line in re.findall(r"^(\S.*)$", p, re.MULTILINE)[1:]} for p in parts)
-    own = {axiom for axiom in of_proof if axiom.startswith("Given.")}  # the problem's; those of libraries are not
+    own = {axiom for axiom in of_proof if axiom.startswith("Given.")}  # axioms of the problem, not of libraries
     foreign = sorted(a for a in of_proof - of_statement - own if a.rpartition(".")[2] not in allowed)
     return f"it rests on {', '.join(foreign)}" if foreign else ""
 
 
 def _unsafe(summary: str) -> str:
-    """What coqchk says was assumed by the candidate or left unchecked."""
+    """What the candidate assumes or leaves unchecked, according to coqchk; empty if nothing."""
     found = re.findall(r"^\* ([^:\n]*):(.*?)(?=^\*|\Z)", summary, re.DOTALL | re.MULTILINE)
     told = {title.strip(): body.strip() for title, body in found}
     if len(told) < 5:

@@ -1,4 +1,4 @@
-"""The checker of countdown: does the expression reach the target with the given numbers?"""
+"""The countdown checker: whether an expression reaches the target with the given numbers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PROMPT = re.compile(r"\s*reach ([0-9]{1,9}) with ((?:[0-9]{1,9} ?)+)\s*")
 
 @dataclass(frozen=True)
 class CountdownChecker:
-    """Scores 1 for an expression that reaches the target using each number at most as often as given.
+    """Scores 1 for an expression that reaches the target using each number at most as often as given, else 0.
 
-    The numbers and the target are `given["numbers"]` and `given["target"]`, or told in the prompt as
-    `reach 88 with 3 4 7 25`. Anything else that a model may write scores 0, with the reason. A problem without
-    numbers and a target has no score: this checker does not know what to check there.
+    The numbers and the target are `given["numbers"]` and `given["target"]`, or stated in the prompt as
+    `reach 88 with 3 4 7 25`. A score of 0 has a reason. Replies to a problem without numbers and a target have no
+    score.
     """
 
     @property
@@ -30,17 +30,17 @@ class CountdownChecker:
 
     @property
     def contract(self) -> Contract:
-        """A countdown that it must know right from wrong in."""
+        """A countdown problem with a right and a wrong reply."""
         problem = Problem("countdown", Prompt.user("reach 11 with 3 10 2"), AnswerKind.EXPRESSION)
         return Contract(problem, "answer: (10+3)-2", "answer: 10+3")
 
     @property
     def identity(self) -> None:
-        """Not banked: to check again is cheaper than to look it up."""
+        """`None`, not banked: checking again is cheaper than a lookup."""
         return None
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """Nothing: it is a few microseconds of arithmetic."""
+        """No cost: a few microseconds of arithmetic."""
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
@@ -53,7 +53,7 @@ class CountdownChecker:
 
 
 def _asked(problem: Problem) -> tuple[Sequence[int], int] | None:
-    """The numbers and the target of a problem; `None` where it has none."""
+    """The numbers and the target of a problem; `None` if it has none."""
     if "numbers" in problem.given and "target" in problem.given:
         return problem.given["numbers"], problem.given["target"]
     told = _PROMPT.fullmatch(problem.prompt.question)

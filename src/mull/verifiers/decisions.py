@@ -1,6 +1,6 @@
-"""Judging through `POST /v1/decisions`: vLLM 0.33 and SGLang 0.5.23 answer typed questions with probabilities.
+"""Judging by `POST /v1/decisions`: vLLM 0.33 and SGLang 0.5.23 answer typed questions with probabilities.
 
-The two give the path different forms. Both read single-token labels without generating, so a verdict is one request.
+Their request formats differ. Both read single-token labels without generating, so a verdict is one request.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from mull.wire.replies import read_usage
 IS_CORRECT = "Is the quoted answer to the quoted problem correct?"
 WHICH = "Which of the quoted answers to the quoted problem is better? Their order means nothing."
 PROMPT_TOKENS = 512
-"""What a server writes around a question, at most."""
+"""Maximum number of tokens that a server adds to a question."""
 
 
 def _most(text: str) -> int:
-    """The most tokens that a server reads of a text."""
+    """Upper bound on the tokens that a server reads of a text."""
     return len(text.encode(errors="surrogatepass")) + PROMPT_TOKENS
 
 
 @dataclass(frozen=True)
 class _Decisions:
-    """The options that both kinds of decision have."""
+    """The options shared by both kinds of decision."""
 
     model: str
     base_url: str
@@ -49,7 +49,7 @@ class _Decisions:
     question: ClassVar[str]
 
     def __post_init__(self) -> None:
-        _ = self._server  # an address or a key that is missing is said before anything is spent
+        _ = self._server  # a missing address or key raises an error before any request
 
     @cached_property
     def _server(self) -> Server:
@@ -105,13 +105,13 @@ class _Decisions:
         raise NotImplementedError
 
     def _read(self, answers: Any) -> tuple[float, float | None]:
-        """The probability of the first label, and that of all labels where it is told."""
+        """The probability of the first label, and of all labels if the server reports it."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Decisions(_Decisions):
-    """A server's `/v1/decisions` as a verifier: the probability that an answer is correct."""
+    """The probability that an answer is correct, from a server's `/v1/decisions`."""
 
     question: ClassVar[str] = IS_CORRECT
 
@@ -141,7 +141,7 @@ class Decisions(_Decisions):
 
 @dataclass(frozen=True)
 class PairDecisions(_Decisions):
-    """A server's `/v1/decisions` as a judge: which of two answers is better, asked in both orders."""
+    """Which of two answers is better, in both orders, from a server's `/v1/decisions`."""
 
     question: ClassVar[str] = WHICH
 

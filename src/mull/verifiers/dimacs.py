@@ -1,7 +1,7 @@
-"""Reading formulas in DIMACS, and the assignments and refutations that replies give for them.
+"""Parses DIMACS formulas, and the assignments and refutations in replies.
 
-A formula is the problem's own and is read to the letter: a file of another format, or one that was cut, is refused. A
-reply is read as models write: a line counts where it holds numbers and nothing else but marks, bullets and remarks.
+A formula comes from the problem and is parsed strictly: another format or a truncated file raises an error. A reply is
+parsed leniently: a line counts if it has only numbers, besides markup, bullets and remarks.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _LINES = {
 
 
 def dimacs(text: str) -> list[Clause]:
-    """The clauses of a formula: `p cnf VARIABLES CLAUSES`, then so many clauses, each ended by 0.
+    """The clauses of a formula: `p cnf VARIABLES CLAUSES`, then that many clauses, each ended by 0.
 
-    Raises `ValueError` with the line that is wrong: of another format, without a header, with a literal beyond the
-    variables, with fewer or more clauses than it says.
+    Raises `ValueError` with the line number for another format, a missing header, a literal beyond the variables, or
+    another number of clauses than the header says.
     """
     clauses: list[Clause] = []
     literals: list[int] = []
@@ -57,7 +57,7 @@ def dimacs(text: str) -> list[Clause]:
             if words != ["0"]:
                 raise ValueError(f"line {number}: it goes on after its end, the line %")
         elif words == ["%"] and header:
-            is_over = True  # as old collections end their files
+            is_over = True  # the end marker of old collections
         elif words[0] == "p":
             if header or clauses or literals:
                 raise ValueError(f"line {number}: a second header")
@@ -89,7 +89,7 @@ def _unlike(word: str) -> str:
 
 
 def _clauses(number: int, words: list[str], variables: int, clauses: list[Clause], literals: list[int]) -> None:
-    """Adds what a line holds to the clauses, and to the literals of one that is not at its end."""
+    """Adds the literals of a line to the clauses, and to the unfinished clause."""
     for word in words:
         if not _NUMBER.fullmatch(word):
             raise ValueError(f"line {number}: {_unlike(word)} is not a literal")
@@ -117,10 +117,10 @@ _NAMED = re.compile(
 
 
 def assignment_of(claim: Claimed) -> list[int] | None:
-    """The literals of the assignment that a reply gives; `None` where it gives none.
+    """The literals of a reply's assignment; `None` if it gives none.
 
-    The last `v` lines up to a 0 count, else the first lines of numbers alone after the claim, else what is said of
-    variables by their name, as `x1 = True`.
+    Reads the last `v` lines up to a 0, else the first lines with only numbers after the claim, else values of named
+    variables, as in `x1 = True`.
     """
     for part in [*claim.after, claim.before]:
         literals = _v_lines(part)
@@ -183,10 +183,9 @@ _WORD = re.compile(r"d|-?[0-9]+")
 
 
 def refutation_of(claim: Claimed) -> list[str]:
-    """The words of the refutation that a reply gives: numbers, and `d` before what is deleted.
+    """The words of a reply's refutation: numbers, and `d` before deletions.
 
-    They are those of the lines that hold nothing else; where a line ends does not count. The last part that holds
-    any counts.
+    Reads lines with nothing else; line ends do not matter. The last part of the reply with such lines counts.
     """
     for part in [*claim.after, claim.before]:
         words = [word for line in _full_lines(part) for word in _stream(line)]
@@ -204,9 +203,9 @@ def _stream(line: str) -> list[str]:
 
 
 def steps_of(words: Iterable[str]) -> Iterator[tuple[bool, Clause]]:
-    """The steps of a refutation in DRAT: whether it deletes, and the clause.
+    """The steps of a DRAT refutation: whether the step is a deletion, and the clause.
 
-    Raises `ValueError` for what is no step.
+    Raises `ValueError` for an invalid step.
     """
     literals: list[int] = []
     is_deletion = False
@@ -228,7 +227,7 @@ def steps_of(words: Iterable[str]) -> Iterator[tuple[bool, Clause]]:
 
 
 def other_form(claim: Claimed) -> str:
-    """The name of another form of refutation that a reply is written in; nothing where it shows none."""
+    """The name of an unsupported proof format that a reply uses; empty if it shows none."""
     text = "\n".join([*claim.after, claim.before])
     if re.search(r"^[ \t]*pseudo-Boolean proof version", text, re.MULTILINE):
         return "VeriPB"

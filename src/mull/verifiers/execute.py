@@ -1,4 +1,4 @@
-"""Programs run: the tests that come with a problem as a verifier, and the executor that strategies use."""
+"""Runs programs: the verifier on a problem's own tests, and the executor that strategies use."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ NO_TESTS = "the problem gives no tests"
 
 
 def wavering(verdicts: Mapping[str, Sequence[Sequence[AssertionVerdict]]]) -> set[int]:
-    """The places of flaky tests, from several runs of each program: those that waver for more than one program.
+    """Indices of flaky tests: those whose verdicts vary between runs for more than one program.
 
-    A test that wavers for a single program may be right and the program random: that program does not pass it.
+    If a test's verdict varies for one program only, the program may be random: that program does not pass the test.
     """
     n_wavers: dict[int, int] = {}
     for runs in verdicts.values():
@@ -34,18 +34,18 @@ def wavering(verdicts: Mapping[str, Sequence[Sequence[AssertionVerdict]]]) -> se
 
 @dataclass(frozen=True)
 class GivenTests:
-    """Runs a reply's program on the tests that come with the problem: 1 if it passes them all, else 0.
+    """Runs a reply's program on the problem's tests: 1 if it passes them all, else 0.
 
-    `seconds` is processor time for one program on all tests, for one that reads on each input; what it waits for a
-    processor does not count, and a machine that is too busy gives no score. With `repeats` each program is run so
-    often: a test that wavers for several programs is flaky, is left out and named; a program passes a test that it
-    passes every time. With `partial` the score is the share of tests passed. `Score.steps` has 1 or 0 for each test
-    that counts.
+    `seconds` limits the processor time of a program on all tests together; for a program that reads standard input, on
+    each input. Waiting for a processor does not count, and a machine that is too busy gives no score. `repeats` is the
+    number of runs of each program: a test whose verdict varies for several programs is flaky, is excluded and named; a
+    program passes a test if every run does. With `partial` the score is the share of tests passed. `Score.steps` has 1
+    or 0 for each test that counts.
 
-    `isolation` is the least level of the sandbox.
+    `isolation` is the minimum level of the sandbox.
 
-    A program that crashes, hangs or is not there scores 0. There is no score where the sandbox failed, where the
-    problem has no tests, or where none of them makes sense.
+    A program that crashes, hangs or is missing scores 0. There is no score if the sandbox failed, if the problem has no
+    tests, or if all tests are broken or flaky.
     """
 
     seconds: float = 4.0
@@ -67,7 +67,7 @@ class GivenTests:
         return f"tests@2/{self.seconds:g}s/{self.repeats}" + ("/partial" if self.partial else "")
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """No tokens and no money: processor time of this machine."""
+        """No tokens and no money: it uses processor time of this machine."""
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
@@ -121,7 +121,7 @@ _benches: dict[tuple[ProgramAsked, float, int, LevelName], Bench] = {}
 
 
 def _bench(what: ProgramAsked, limits: JobLimits, seed: int, isolation: LevelName) -> Bench:
-    """The bench of these tests, kept for the other programs on them."""
+    """The test bench of these tests, cached for further programs."""
     key = (what, limits.cpu_seconds, seed, isolation)
     if key not in _benches:
         if len(_benches) >= 256:

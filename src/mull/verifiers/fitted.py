@@ -1,4 +1,4 @@
-"""Verifiers with names in specs that read what was fitted from a file: several as one, and calibrated ones."""
+"""Verifiers for specs that read their parameters from a file: combined and calibrated ones."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ FORMAT, VERSION = "mull-verifier", 1
 
 
 def identity_of(verifier: Verifier) -> str:
-    """What a file of what was fitted tells a verifier by."""
+    """The identifier of a verifier in a file of fitted parameters."""
     return verifier.identity or verifier.name
 
 
 def text_of(kind: Kind, verifiers: Sequence[Verifier], fitted: LabelModel | Isotonic) -> str:
-    """What was fitted for these verifiers, as the text of a file."""
+    """The fitted parameters for these verifiers, as the text of a file."""
     names = [identity_of(verifier) for verifier in verifiers]
     about = {"format": FORMAT, "version": VERSION, "kind": kind, "verifiers": names}
     return json.dumps({**about, "fitted": asdict(fitted)}, indent=1).replace("NaN", "null") + "\n"
 
 
 def _read(kind: Kind, file: str, verifiers: Sequence[Verifier], lengths: Mapping[str, int | None]) -> dict[str, Any]:
-    """What a file says was fitted; `lengths` of its lists, `None` where any but 0 will do."""
+    """The fitted parameters in a file; `lengths` of its lists, `None` for any length but 0."""
     path = Path(file)
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
@@ -61,17 +61,17 @@ def _is_number(value: object, may_lack: bool) -> bool:
 
 @dataclass(frozen=True)
 class CombinedFile:
-    """Three verifiers or more as one, by a label model of `mull train combine` that was fitted without any gold.
+    """Combines three or more verifiers by a label model that `mull train combine` fitted without gold answers.
 
-    Its score is the probability of being correct (after Weaver, arXiv 2506.18203). `of` are the verifiers that the file
-    was fitted to, in that order.
+    The score is the probability of being correct (after Weaver, arXiv 2506.18203). `of` lists the verifiers that the
+    file was fitted to, in the same order.
     """
 
     of: tuple[Verifier, ...]
     file: str
 
     def __post_init__(self) -> None:
-        self._combined  # noqa: B018 - a file of other verifiers is refused before anything is drawn
+        self._combined  # noqa: B018 - a file of other verifiers raises an error before any draw
 
     @cached_property
     def _combined(self) -> Combined:
@@ -103,13 +103,13 @@ class CombinedFile:
 
 @dataclass(frozen=True)
 class CalibratedFile:
-    """A verifier whose scores are turned into probabilities by a curve that `mull train calibrate` fitted to labels."""
+    """Calibrates a verifier: maps its scores to probabilities by a curve that `mull train calibrate` fitted."""
 
     of: Verifier
     file: str
 
     def __post_init__(self) -> None:
-        self._calibrated  # noqa: B018 - a file of another verifier is refused before anything is drawn
+        self._calibrated  # noqa: B018 - a file of another verifier raises an error before any draw
 
     @cached_property
     def _calibrated(self) -> Calibrated:

@@ -1,4 +1,4 @@
-"""Language models as verifiers and judges: one answer at a time (GenRM), or two against each other in both orders."""
+"""Language models as verifiers (GenRM, one answer at a time) and as judges (two answers, in both orders)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mull.verifiers.reading import Unscored, softmax
 
 N_ALTERNATIVES = 20
 N_THOUGHT_ALTERNATIVES = 5
-"""The same for every token of a rationale, of which only one place is read: twenty would be a megabyte."""
+"""The same for every token of a rationale, of which only one position is read: twenty would be a megabyte."""
 LEAST_MASS = 0.5
-"""How likely a verdict must be at all, among all that the judge may say at its place."""
+"""Minimum total probability of the labels at the position of a verdict."""
 VERDICT_MASS = 0.05
-"""How likely some label must be for a place near the end of a rationale to be that of its verdict."""
+"""Minimum probability of a label for a position near the end of a rationale to count as its verdict."""
 TAIL = 200
-"""Characters at the end of a rationale in which its verdict is looked for."""
+"""Number of characters at the end of a rationale that are searched for its verdict."""
 
 POINTWISE = f"""\
 You check whether the answer to a problem is correct.
@@ -65,7 +65,7 @@ _VERDICT = re.compile(
 
 
 class Opinion(NamedTuple):
-    """What a judge said once: the probability of the first label (`None`: it said nothing clear, and why)."""
+    """One reply of a judge: the probability of the first label (`None`: no clear verdict; `why` has the reason)."""
 
     p: float | None
     cost: Cost
@@ -74,7 +74,7 @@ class Opinion(NamedTuple):
 
 @dataclass(frozen=True)
 class _Speaker:
-    """A language model that is asked for verdicts, and how."""
+    """A language model that gives verdicts, and the options of asking it."""
 
     model: Model
     k: int = 0
@@ -95,7 +95,7 @@ class _Speaker:
 
     @property
     def identity(self) -> str:
-        """The model and all else that changes what it says."""
+        """The model and every option that changes its verdicts."""
         asked = f"{self._template(True)}/{self._template(False)}" if self.template is None else self.template
         told = hashlib.blake2b(asked.encode(), digest_size=4).hexdigest()
         how = f"k={self.k} t={self.temperature} max={self.max_tokens} " if self.k else ""
@@ -105,7 +105,7 @@ class _Speaker:
         raise NotImplementedError
 
     def quote(self, problem: Problem, items: Sequence[Sample] | Sequence[Pair]) -> Cost:
-        """Nothing beside its draws, which are held one by one."""
+        """No cost beyond its draws, which reserve their own cost one by one."""
         return Cost()
 
     @property
@@ -116,7 +116,7 @@ class _Speaker:
 
     @property
     def _n(self) -> int:
-        """Draws for one verdict."""
+        """Number of draws for one verdict."""
         return max(self.k, 1)
 
     def _prompt(self, problem: Problem, answers: Sequence[str]) -> Prompt:
@@ -125,7 +125,7 @@ class _Speaker:
         names = ("answer",) if len(answers) == 1 else ("answer A", "answer B")
         quoted = [fenced(name, answer, code) for name, answer in zip(names, answers, strict=True)]
         parts = {"code": code, "problem": fenced("problem", asked, code), "answer": quoted[0], "other": quoted[-1]}
-        # In one pass: what is put in is never looked at for places to put something in.
+        # In one pass: inserted text is never searched for placeholders.
         template = self.template or self._template(self.k > 0)
         return Prompt.user(re.sub(r"\{(\w+)\}", lambda m: parts.get(m[1], m[0]), template))
 
@@ -133,7 +133,7 @@ class _Speaker:
         return Ask(prompt, self._n, self._params, first)
 
     def _opinion(self, said: Said, labels: Sequence[Sequence[str]]) -> Opinion:
-        """What the judge makes of what it said: an average over those of its draws that have a verdict."""
+        """The mean opinion over those of the judge's draws that have a verdict."""
         found: list[float] = []
         whys: list[str] = []
         for sample in said.samples:
@@ -166,7 +166,7 @@ def spread(samples: Sequence[Sample], said: Mapping[str, Opinion]) -> list[Score
 
 
 def _read_word(sample: Sample, labels: Sequence[Sequence[str]]) -> float:
-    """The probability of the first label where the reply begins."""
+    """The probability of the first label at the start of the reply."""
     if sample.finish is Finish.ERROR:
         raise Unscored(f"the judge failed: {sample.error or 'its reply could not be used'}")
     if not sample.alternatives:
@@ -183,19 +183,19 @@ def _read_word(sample: Sample, labels: Sequence[Sequence[str]]) -> float:
 
 
 def _mass(likeliest: Sequence[tuple[str, float]], labels: Sequence[Sequence[str]]) -> float:
-    """How likely a word of any label is."""
+    """The total probability of the words of all labels."""
     words = {word for group in labels for word in group}
     return math.fsum(math.exp(logprob) for token, logprob in likeliest if plain(token) in words)
 
 
 def _share(likeliest: Sequence[tuple[str, float]], labels: Sequence[Sequence[str]]) -> float | None:
-    """The first label's share of what the first two have together; `None` where that is little or unclear."""
+    """The first label's share of the first two labels' probability; `None` if that is low or undetermined."""
     masses = log_masses(likeliest, labels[:2]) if _mass(likeliest, labels[:2]) >= LEAST_MASS else None
     return None if masses is None else softmax(masses)[0]
 
 
 def _read_thought(sample: Sample, labels: Sequence[Sequence[str]]) -> float:
-    """The probability of the first label at the verdict that ends a rationale; 1, 0 or 1/2 where that is not told."""
+    """The probability of the first label at a rationale's final verdict; 1, 0 or 1/2 without log-probabilities."""
     if sample.finish is Finish.ERROR:
         raise Unscored(f"the judge failed: {sample.error or 'its reply could not be used'}")
     verdict = _VERDICT.search(sample.text.rstrip()[-TAIL:])
@@ -218,12 +218,12 @@ A_B_TIE = (("a",), ("b",), ("tie", "equal"))
 
 @dataclass(frozen=True)
 class GenRM(_Speaker):
-    """A language model that says whether an answer is right: P(Yes), or its mean over k rationales (arXiv 2408.15240).
+    """Generative verifier (GenRM): a language model's P(Yes), or its mean over k rationales (arXiv 2408.15240).
 
-    With `k=0` the score is P(Yes) / (P(Yes) + P(No)) for the first word of the reply, which takes a model that gives
-    log-probabilities. With `k` rationales each ends in a verdict, and the score is the mean of P(Yes) there, or of the
-    verdicts where no log-probabilities are told; rationales without one are left out and counted. `template` may hold
-    `{code}`, `{problem}` and `{answer}`.
+    With `k=0` the score is P(Yes) / (P(Yes) + P(No)) for the first word of the reply, which needs log-probabilities.
+    With `k` rationales, each ends in a verdict, and the score is the mean of P(Yes) there, or of the verdicts without
+    log-probabilities; rationales without a verdict are excluded and counted. `template` may contain `{code}`,
+    `{problem}` and `{answer}`.
     """
 
     def _template(self, is_thought: bool) -> str:
@@ -243,10 +243,10 @@ class GenRM(_Speaker):
 
 @dataclass(frozen=True)
 class Pairwise(_Speaker):
-    """A language model that says which of two answers is better, asked in both orders; if they disagree it is a tie.
+    """A language model says which of two answers is better, in both orders; if the orders disagree it is a tie.
 
-    Judges favour a place, most where the answers are close (arXiv 2406.07791), and asking in one order does not average
-    that out. With `k` rationales each order gets k. A pair that is there several times is asked anew each time.
+    Judges have a position bias, strongest for answers of similar quality (arXiv 2406.07791), which one order does not
+    average out. With `k` rationales each order gets k. A repeated pair gets new draws each time.
     """
 
     def _template(self, is_thought: bool) -> str:
@@ -257,10 +257,10 @@ class Pairwise(_Speaker):
         return self._prompt(problem, [first, second]), self._prompt(problem, [second, first])
 
     def _asks(self, problem: Problem, pair: Pair, calls: Calls) -> tuple[Ask, Ask]:
-        """What to ask about a pair, in both orders.
+        """The requests for a pair, in both orders.
 
-        Without rationales a verdict is the same every time, so equal pairs share it. With them a pair and its reverse
-        have draws of their own, whichever of the two is asked first or alone.
+        Without rationales a verdict is deterministic, so equal pairs share it. With them a pair and its reverse have
+        separate draws, whichever of the two comes first.
         """
         there, back = self._orders(problem, pair)
         if not self.k:
@@ -280,7 +280,7 @@ class Pairwise(_Speaker):
         paid: set[Ask] = set()
         for both, preference in zip(asked, known, strict=True):
             if both is None:
-                assert preference is not None  # it is known, or it was asked
+                assert preference is not None  # known already, or requested above
                 preferences.append(preference)
                 continue
             drawn = total(said[ask].cost for ask in both if ask not in paid)
@@ -290,7 +290,7 @@ class Pairwise(_Speaker):
 
 
 def both_orders(there: Opinion, back: Opinion) -> Preference:
-    """One preference from the probability that the first shown is better, asked as they are and the other way round."""
+    """One preference from the probabilities that the answer shown first is better, in the given and reverse order."""
     cost = there.cost + back.cost
     if there.p is None or back.p is None:
         return Preference(None, cost, there.why or back.why)
@@ -301,7 +301,7 @@ def both_orders(there: Opinion, back: Opinion) -> Preference:
 
 
 def already(pair: Pair) -> Preference | None:
-    """What is to be said of a pair without asking anybody; `None` where one has to be asked."""
+    """The preference for a pair that needs no judge; `None` if it needs one."""
     if Finish.ERROR in (pair.first.finish, pair.second.finish):
         return Preference(None, why="a draw of the pair failed")
     return Preference(0.5, why="the replies are equal") if pair.first.reply == pair.second.reply else None

@@ -1,4 +1,4 @@
-"""Which of a few words a model is about to say, read from its likeliest tokens."""
+"""Probabilities of a few label words as a model's next output, from its likeliest tokens."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import math
 from collections.abc import Sequence
 
 UNDECIDED = 0.01
-"""How far what is not among the likeliest tokens may move a probability before there is none."""
+"""Maximum error of a probability due to tokens not listed; beyond it there is no answer."""
 _EDGES = " \t\r\n*_`'\"()[].,:;!#▁Ġ"
 
 
 def plain(token: str) -> str:
-    """A token without what does not change which word it is: spaces, markup, capitals."""
+    """A token without spaces, markup and capitals."""
     return token.strip(_EDGES).casefold()
 
 
 def log_masses(tokens: Sequence[tuple[str, float]], words: Sequence[Sequence[str]]) -> list[float] | None:
-    """The logarithm of the probability of each group of words, from the likeliest tokens and their logarithms.
+    """The log-probability of each group of words, from the likeliest tokens and their log-probabilities.
 
-    A word of no listed token is at most as likely as the last one listed; where that leaves the share of a group open
-    by more than `UNDECIDED`, or no word of any group is listed, there is no answer.
+    An unlisted word is at most as likely as the last listed token; if that leaves a group's share uncertain by more
+    than `UNDECIDED`, or no word of any group is listed, there is no answer.
     """
     masses = [math.fsum(math.exp(p) for token, p in tokens if _is_one_of(token, group)) for group in words]
     if not any(masses):
@@ -33,5 +33,5 @@ def log_masses(tokens: Sequence[tuple[str, float]], words: Sequence[Sequence[str
 
 
 def _is_one_of(token: str, words: Sequence[str]) -> bool:
-    # A word made of marks, such as + and -, has nothing else to compare.
+    # A word of symbols only, such as + and -, has nothing else to compare.
     return any(token.strip() == word or (plain(word) and plain(token) == plain(word)) for word in words)

@@ -1,4 +1,4 @@
-"""Proofs in Lean 4, checked as those in Coq are: see `mull.verifiers.proof`."""
+"""Proofs in Lean 4, checked in the same way as those in Coq; see `mull.verifiers.proof`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.contract import Contract
 from mull.verifiers.proof import ProofVerdict, failure, limits_of, names_of, proof_text, said, score_proofs
 
-# A file that imports another takes its syntax along. So what changes the language, or runs code in the checker, is
-# refused wherever it stands in what is compiled. A list of words is no guard by itself: what it misses is for the
-# kernel to find, in a process that runs nothing of the candidate's. Lean counts `sorry`, axioms and `native_decide`.
+# Importing a file also imports its syntax. So anything that changes the language or runs code in the checker is
+# rejected wherever it occurs in the compiled text. A word list is not a guard by itself: the kernel finds what it
+# misses, in a process that runs none of the candidate's code. Lean reports `sorry`, axioms and `native_decide`.
 _HATCHES = re.compile(
     r"#eval!?|\b(?:macro(?:_rules)?|syntax|elab(?:_rules)?|by_elab|run_cmd|run_elab|run_meta|run_tac|declare_syntax_cat|"
     r"(?:builtin_)?initialize|notation3?|infix[lr]?|prefix|postfix|unsafe|implemented_by|extern|export_name|csimp|"
@@ -31,8 +31,8 @@ _STARTS = re.compile(r'"(?:[^"\\]|\\.)*"?|\'(?:[^\'\\\n]|\\.)\'|--[^\n]*|/-', re
 _BLOCK = re.compile(r"/-|-/")
 _NOT_REPLAYED = "Lean accepts it; it was not replayed by the kernel in a fresh process: "
 
-# Loads what was compiled as data, without what a module brings to run at its import, and says whether the theorem of
-# our own file has the problem's statement for its type, and what both rest on, in the words of `#print axioms`.
+# Loads the compiled modules as data, without running their initializers, and reports whether the type of our own
+# file's theorem is the problem's statement, and the axioms of both, in the format of `#print axioms`.
 _COMPARE = """import Lean
 open Lean
 
@@ -73,20 +73,20 @@ STANDARD = "propext+Classical.choice+Quot.sound"
 
 @dataclass(frozen=True)
 class LeanProof:
-    """Scores 1 for a proof of the theorem that the problem gives, by Lean 4, and 0 for any other, with the reason.
+    """Checks a Lean 4 proof of the problem's theorem: 1 if it holds, else 0, with the reason.
 
     `given["theorem"]` is the statement, a closed proposition such as `∀ n : Nat, n + 0 = n`; `given["preamble"]` holds
-    its imports and definitions, and `given["name"]` what the proof is to be called (`goal`). A reply is a file that
-    proves a theorem of that name, or the tactics alone; the last fenced block counts.
+    its imports and definitions, and `given["name"]` the required name of the theorem (default `goal`). A reply is a
+    file that proves a theorem of that name, or the tactics alone; the last fenced block counts.
 
-    `axioms` are those that a proof may use, joined by `+`: `sorry` is one that it may not, and `native_decide` brings
-    another. What extends the syntax or runs code in the checker is refused. Then the kernel replays the compiled proof
-    in a fresh process, by the `leanchecker` of the toolchain (Lean 4.28 and later), and another that loads it as data
-    compares the statement and counts the axioms; a verdict on what was not replayed says so.
+    `axioms` lists the allowed axioms, joined by `+`; the default excludes `sorry` and the axiom of `native_decide`.
+    Text that extends the syntax or runs code in the checker scores 0. The kernel replays the compiled proof in a fresh
+    process, by the toolchain's `leanchecker` (Lean 4.28 and later); another process loads it as data, compares the
+    statement and lists the axioms. A verdict without a replay says so.
 
-    `toolchain` is the folder of Lean, as `~/.elan/toolchains/NAME` in full, empty for `/usr`; `libraries` are folders
-    of compiled modules, joined by `:`. `seconds` caps each step, and one that takes longer gives no score. Raises
-    `NoSandboxError` below `isolation`, `UsageError` without Lean.
+    `toolchain` is the full path of Lean's folder, such as that of `~/.elan/toolchains/NAME`, empty for `/usr`;
+    `libraries` are folders of compiled modules, joined by `:`. `seconds` limits each step; a step that exceeds it gives
+    no score. Raises `NoSandboxError` below the level `isolation`, and `UsageError` without Lean.
     """
 
     axioms: str = STANDARD
@@ -101,17 +101,17 @@ class LeanProof:
 
     @property
     def contract(self) -> Contract:
-        """A theorem that it must know a proof of."""
+        """A theorem with a right and a wrong proof."""
         problem = Problem("lean", Prompt.user("Prove it."), given={"theorem": "∀ n : Nat, n = n"})
         return Contract(problem, "by intro n; rfl", "by intro n; contradiction")
 
     @property
     def identity(self) -> str:
-        """The name and the options: a proof holds or it does not."""
+        """The name and the options; results depend on nothing else."""
         return f"lean:axioms={self.axioms},seconds={self.seconds},toolchain={self.toolchain},libraries={self.libraries}"
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """Nothing that is priced."""
+        """No priced cost."""
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:

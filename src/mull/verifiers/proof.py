@@ -1,8 +1,8 @@
-"""Proofs: a checker of the machine decides, in a box, and the statement it checks is never the candidate's.
+"""Formal proofs, checked by a proof assistant in a sandbox against the problem's own statement.
 
-A candidate is compiled first, in a box of its own. Then a file that the candidate has no part in states the theorem,
-loads the compiled candidate and takes its proof for exactly that statement. So a candidate may redefine, shadow and
-comment as it likes: what counts is the exit status of a checker on a file of ours, and the axioms that it counts.
+The candidate is first compiled alone in its own sandbox. Then a separate file, without the candidate's text, states the
+theorem, imports the compiled candidate and uses its proof for exactly that statement. So it does not matter what a
+candidate redefines, shadows or comments out: only the checker's exit status on that file and its list of axioms count.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ _NO_PROOFS = {
     *("bash", "sh", "shell", "zsh", "fish", "console", "shell-session", "shellsession", "terminal", "powershell"),
     *("cmd", "output", "json", "yaml", "toml", "makefile", "dockerfile", "diff", "python", "py"),
 }
-"""What a block is marked as that shows how a proof is run, or what was said then."""
+"""Languages of fenced blocks that hold shell commands or outputs, not proofs."""
 
 
 def proof_text(reply: str, states: re.Pattern[str] | None = None) -> str:
-    """The last fenced block of a reply, but for shells and outputs; what stands outside of them where there is none.
+    """The last fenced block of a reply, except shell commands and outputs; the text outside blocks if there is none.
 
-    Where blocks state a theorem, as `states` finds it, the last of those counts. A fence that nothing closes reaches
-    to the end.
+    If any blocks match `states` (they state a theorem), the last of those. An unclosed fence extends to the end.
     """
     blocks, outside = _blocks(reply)
     texts = [text for mark, text in blocks if mark not in _NO_PROOFS]
@@ -40,7 +39,7 @@ def proof_text(reply: str, states: re.Pattern[str] | None = None) -> str:
 
 
 def _blocks(reply: str) -> tuple[list[tuple[str, str]], str]:
-    """The fenced blocks with their marks, and the text around them; a list's indentation is taken off a block."""
+    """The fenced blocks with their languages, and the text around them; removes a list's indentation from a block."""
     blocks: list[tuple[str, list[str]]] = []
     outside: list[str] = []
     opened, indent = "", 0
@@ -61,30 +60,30 @@ def _blocks(reply: str) -> tuple[list[tuple[str, str]], str]:
 
 
 class ProofVerdict(NamedTuple):
-    """Whether a proof holds, and why not; of one that holds, what was left unchecked."""
+    """Whether a proof holds; `why` says why not or, for one that holds, what was not checked."""
 
     holds: bool
     why: str
 
 
 class Unfinished(Exception):
-    """A checker ran out of time or memory, so nothing is known."""
+    """A checker ran out of time or memory: no verdict."""
 
 
 class ProofChecker(Protocol):
-    """What `score_proofs` needs: the statement is prepared once, each text is checked against it."""
+    """Interface of a proof checker for `score_proofs`: prepares a statement once, checks each text against it."""
 
     @property
     def isolation(self) -> LevelName: ...
 
     async def prepare(self, box: sandbox.Sandbox, problem: Problem) -> Mapping[str, bytes]:
-        """The compiled statement. Raises `UsageError` where the problem's own text is wrong."""
+        """Compiles the statement. Raises `UsageError` if the problem's own text is invalid."""
         ...
 
     async def check(
         self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str
     ) -> ProofVerdict:
-        """Whether a proof holds. Raises `Unfinished` where that took too long to tell."""
+        """Whether a proof holds. Raises `Unfinished` if a limit ended the check."""
         ...
 
     def text_of(self, problem: Problem, reply: str) -> str:
@@ -118,7 +117,7 @@ async def score_proofs(
 
 
 def limits_of(seconds: float) -> JobLimits:
-    """What a checker may use."""
+    """The sandbox limits of a checker."""
     return JobLimits(
         cpu_seconds=seconds,
         wall_seconds=2 * seconds,
@@ -130,7 +129,7 @@ def limits_of(seconds: float) -> JobLimits:
 
 
 def failure(what: str, result: JobResult) -> str:
-    """In words, why a step did not succeed; nothing where it did. Raises `Unfinished` where a limit ended it."""
+    """Why a step failed, in words; empty if it succeeded. Raises `Unfinished` if a limit ended it."""
     if result.status is Status.OK:
         return ""
     if result.status in (Status.CPU, Status.WALL, Status.MEMORY):
@@ -146,7 +145,7 @@ def said(result: JobResult) -> str:
 
 
 def names_of(problem: Problem) -> tuple[str, str]:
-    """What the proof is to be called, and what stands before it."""
+    """The required name of the theorem, and the preamble."""
     name = problem.given.get("name", "goal")
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise UsageError(f"problem {problem.id!r}: the name of a theorem must be one word, not {name!r}")

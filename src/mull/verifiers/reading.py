@@ -1,8 +1,8 @@
-"""How a reward model is asked and how its answer is read: one frozen declaration, and what it does to a reply.
+"""The input format and output reading of a reward model, as one frozen declaration.
 
-Every reward model has conventions of its own: what stands before the question, where a step ends, which token says so,
-which number at that place is the score. Served with those of another it answers all the same, and wrongly. A `Reading`
-says all of it in one place; whatever runs the model (`servers.py`, `local.py`, an embedded one) follows it.
+Every reward model has its own conventions: the text before the question, where a step ends, which token marks it,
+which number at that position is the score. With another model's conventions it still answers, but wrongly. A `Reading`
+declares them in one place; every backend (`servers.py`, `local.py`, an embedded one) follows it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Row = Sequence[float]
 
 
 class Unscored(Exception):
-    """Why something has no score; it is caught where scores are made and never seen outside.
+    """Why something has no score; caught where scores are made, never raised to callers.
 
-    `may_be_paid`: it may have been computed, and nobody told what that cost.
+    `may_be_paid`: it may have been computed at an unknown cost.
     """
 
     def __init__(self, why: str, may_be_paid: bool = False) -> None:
@@ -32,9 +32,9 @@ class Unscored(Exception):
 
 
 class Rows(NamedTuple):
-    """What a model said: one row of numbers for each place where a value was to be read.
+    """A reward model's output: one row of numbers for each position where a value is read.
 
-    `is_activated`: they went through the activation already. `n_tokens` is what the model read (`None`: not told).
+    `is_activated`: the activation has been applied. `n_tokens`: the number of tokens read (`None`: unknown).
     """
 
     values: Sequence[Row]
@@ -43,12 +43,11 @@ class Rows(NamedTuple):
 
 
 class RewardInput(NamedTuple):
-    """A question and a reply as a reward model takes them, in every form that something may run it with.
+    """A question and a reply as input of a reward model, in every form that a backend may need.
 
-    `messages` is the conversation; in a dialogue of turns a value is read in place of each assistant message. `head`
-    and `body` are the same as plain text, before the reply and from it on (`None`: the model's template is not known
-    here). `pieces` are the parts of that text where they are tokenized one by one: what comes before the reply, then
-    each step and its tag in turn.
+    `messages` is the conversation; in a dialogue of turns a value is read at each assistant message. `head` and `body`
+    are the same as plain text, before the reply and from it on (`None`: the model's template is unknown). `pieces` are
+    the parts of that text if they are tokenized separately: the text before the reply, then each step and its tag.
     """
 
     messages: tuple[Message, ...]
@@ -64,11 +63,11 @@ class RewardBackend(Protocol):
 
     @property
     def model(self) -> str:
-        """The model's name, which its scores are kept under."""
+        """The model's name, under which its scores are banked."""
         ...
 
     async def rows(self, asked: RewardInput, reading: Reading) -> Rows:
-        """The numbers of one reply; raises `Unscored` where there are none."""
+        """The numbers of one reply; raises `Unscored` if there are none."""
         ...
 
 
@@ -77,41 +76,41 @@ class Reading:
     """The conventions of one reward model.
 
     `form`: a conversation for the model's chat template, plain text, or a dialogue in which each step is a user turn
-    that the model answers. `split` is what ends a step (`None`: the reply is judged as a whole), `label` what is
-    written before a step that does not begin with it (`{i}` is its number), `tag` the token after each step where its
-    value is read, `joint` what stands between steps.
+    that the model answers. `split` is the separator of steps (`None`: the reply is scored as a whole), `label` the
+    prefix added to a step that does not begin with it (`{i}` is its number), `tag` the token after each step where its
+    value is read, `joint` the text between steps.
     """
 
     form: Literal["chat", "plain", "turns"]
     readout: Literal["class", "pair", "value"]
-    """The numbers of a place: one for each class, the logits of two tokens of the vocabulary, or a single one."""
+    """The numbers at a position: one for each class, the logits of two tokens of the vocabulary, or a single one."""
     activation: Literal["none", "sigmoid", "softmax"]
     split: str | None = None
     system: str = ""
     template: Literal["", "chatml", "llama3"] = ""
-    """How the conversation is written as text, for servers that apply no chat template themselves."""
+    """The chat template as text, for servers that apply none themselves."""
     start: str = ""
-    """Plain text: what comes before the reply; `{question}` stands for the question."""
+    """For plain text: the text before the reply; `{question}` is replaced by the question."""
     label: str = ""
     tag: str = ""
     tag_id: int | None = None
     joint: str = ""
     index: int = 0
-    """Which number of a place is the good one."""
+    """Index of the number for the good class."""
     pair: tuple[str, str] = ("", "")
     """The tokens whose logits are read, the good one first, as text ..."""
     pair_ids: tuple[int, int] | None = None
-    """... and as ids, where a server wants those."""
+    """... and as ids, for servers that need those."""
     at: Literal["end", "tag", "piece"] = "end"
-    """Where values are read: at the end, at each tag, or at the end of each piece, each tokenized by itself."""
+    """Where values are read: at the end, at each tag, or at the end of each separately tokenized piece."""
     low: float = 0.0
     high: float = 1.0
-    """The range of what the activation gives; it is brought to [0, 1]."""
+    """The range of the activation's values, which are rescaled to [0, 1]."""
     fold: Fold = "last"
     reserved: tuple[str, ...] = ()
-    """Texts that are special tokens to the model: a reply that holds one could pretend to be something else."""
+    """Special tokens of the model: a reply that contains one could forge the input format."""
     server: str = "pooling"
-    """The usual way to serve it; see `servers.SERVERS`."""
+    """The usual server API for it; see `servers.SERVERS`."""
 
     @property
     def is_process(self) -> bool:
@@ -120,12 +119,12 @@ class Reading:
 
     @property
     def digest(self) -> str:
-        """Eight characters that stand for these conventions."""
+        """An eight-character hash of these conventions."""
         told = "/".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "server")
         return hashlib.blake2b(told.encode(), digest_size=4).hexdigest()
 
     def asked(self, problem: Problem, reply: str) -> RewardInput:
-        """What to ask about a reply; raises `Unscored` where that cannot be asked."""
+        """The model's input for a reply; raises `Unscored` if there is none."""
         question = "\n\n".join(m.text for m in problem.prompt.messages if m.role == "user")
         for where, text in (("question", question), ("reply", reply)):
             for token in (*self.reserved, self.tag):
@@ -161,7 +160,7 @@ class Reading:
         return tuple(messages)
 
     def _written(self, messages: Sequence[Message]) -> tuple[str | None, str]:
-        """A conversation as text: all before its last message, and that message."""
+        """A conversation as text, in two parts: everything before its last message, and that message."""
         if not self.template:
             return None, ""
         begin, middle, end = _TEMPLATES[self.template]
@@ -170,7 +169,7 @@ class Reading:
         return head, messages[-1].text + end
 
     def values(self, rows: Rows, n_values: int) -> tuple[float, ...]:
-        """The scores that rows of numbers mean, each in [0, 1]; raises `Unscored` where they make no sense."""
+        """The scores from rows of numbers, each in [0, 1]; raises `Unscored` if they are invalid."""
         if len(rows.values) != n_values:
             places = "place" if n_values == 1 else "places"
             raise Unscored(
@@ -199,7 +198,7 @@ class Reading:
         return "two" if self.readout == "pair" else f"number {self.index}"
 
     def score(self, values: Sequence[float], how: Fold, n_steps: int) -> Score:
-        """One score from the values of a reply; it says so where there was nothing to split."""
+        """One score folded from the values of a reply; its `why` notes a reply of a single step."""
         if not self.is_process:
             return Score(values[-1])
         why = f"the reply is a single step: it has no {self.split!r}" if n_steps == 1 else ""
@@ -255,12 +254,12 @@ PRESETS = {
     "bradley-terry": Reading("chat", "value", "sigmoid", server="classify"),
     "cross-encoder": Reading("plain", "value", "sigmoid", start="{question}", server="score"),
 }  # fmt: skip
-"""Reward models by name. The fold is the one that a model was published with: Qwen2.5-Math-PRM the product,
-Math-Shepherd the least; the last step where none is named."""
+"""Reward models by name. The fold is the one published with the model: product for Qwen2.5-Math-PRM, minimum for
+Math-Shepherd; the last step if none is named."""
 
 
 def preset(name: str, *, is_process: bool) -> Reading:
-    """The conventions of a known reward model; raises `UsageError` for one of the other kind."""
+    """The conventions of a known reward model; raises `UsageError` for a preset of the other kind."""
     from mull.errors import UnknownNameError
 
     known = {key: reading for key, reading in PRESETS.items() if reading.is_process == is_process}

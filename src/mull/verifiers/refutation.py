@@ -1,4 +1,4 @@
-"""Checking that clauses have no model: a refutation in DRAT (Wetzler et al. 2014) or LRAT (Cruz-Filipe et al. 2017)."""
+"""Checks refutations of a CNF formula in DRAT (Wetzler et al. 2014) or LRAT (Cruz-Filipe et al. 2017)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mull.verifiers.dimacs import Clause
 
 
 class StepLimit:
-    """How many more literals and clauses may be looked at; `spend` raises `TimeoutError` beyond that."""
+    """Limits how many literals and clauses a check visits; `spend` raises `TimeoutError` beyond it."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
@@ -21,11 +21,11 @@ class StepLimit:
 
 
 def refutes(clauses: Iterable[Clause], proof: Iterable[tuple[bool, Clause]], steps: int) -> str:
-    """Why a DRAT proof does not derive the empty clause; nothing where it does.
+    """Why a DRAT proof does not derive the empty clause; empty if it does.
 
-    Each clause must follow by unit propagation (RUP), or be a resolution asymmetric tautology on its first literal.
-    As in drat-trim, deleting a unit clause is passed over. Raises `TimeoutError` where more than so many literals and
-    clauses were looked at, and what the proof raises.
+    Each clause must follow by unit propagation (RUP), or be a resolution asymmetric tautology (RAT) on its first
+    literal. As in drat-trim, deletions of unit clauses are ignored. Raises `TimeoutError` beyond `steps` visited
+    literals and clauses, and whatever iterating `proof` raises.
     """
     database = _Database(StepLimit(steps))
     for clause in clauses:
@@ -48,7 +48,7 @@ def refutes(clauses: Iterable[Clause], proof: Iterable[tuple[bool, Clause]], ste
 
 
 class _Database:
-    """Clauses with two watched literals each, and what follows from them at once. A deleted clause is an empty list."""
+    """Clauses with two watched literals each, and their unit consequences. A deleted clause is an empty list."""
 
     def __init__(self, budget: StepLimit) -> None:
         self.budget = budget
@@ -100,12 +100,12 @@ class _Database:
         return all(self.implies([*clause, *(literal for literal in c if literal != -pivot)]) for c in others)
 
     def _is_reason(self, literals: list[int]) -> bool:
-        """Whether a clause makes one of its literals true that no other need do."""
+        """Whether the clause is the reason for the assignment of one of its literals."""
         free = [literal for literal in literals if -literal not in self.true]
         return len(free) == 1 and free[0] in self.true
 
     def _assign(self, units: list[int]) -> bool:
-        """Make literals true and all that follows; false where that is a conflict."""
+        """Assigns literals and propagates; false on a conflict."""
         start = len(self.trail)
         for literal in units:
             if -literal in self.true:
@@ -146,7 +146,7 @@ class _Database:
 
 
 class Hinted(NamedTuple):
-    """A step in LRAT: a clause by its number, with the numbers of those from which it follows; or a deletion."""
+    """A step in LRAT: a numbered clause with its hints, the numbers of the clauses it follows from; or a deletion."""
 
     number: int
     clause: Clause
@@ -155,9 +155,9 @@ class Hinted(NamedTuple):
 
 
 def hinted(words: Sequence[str], n_clauses: int) -> list[Hinted] | None:
-    """The steps of a refutation in LRAT, of a formula of so many clauses; `None` where it is not in that form.
+    """The steps of an LRAT refutation of a formula with `n_clauses` clauses; `None` if the words are not LRAT.
 
-    In that form each step begins with a number greater than all before it, and names only clauses before it.
+    In LRAT each step begins with a number greater than all before it, and refers only to earlier clauses.
     """
     steps: list[Hinted] = []
     last = n_clauses
@@ -187,7 +187,7 @@ def hinted(words: Sequence[str], n_clauses: int) -> list[Hinted] | None:
 
 
 def refutes_hinted(clauses: Iterable[Clause], proof: Iterable[Hinted], steps: int) -> str:
-    """Why an LRAT proof does not derive the empty clause from its hints alone; nothing where it does.
+    """Why an LRAT proof does not derive the empty clause from its hints alone; empty if it does.
 
     Raises `TimeoutError` as `refutes` does.
     """
@@ -208,7 +208,7 @@ def refutes_hinted(clauses: Iterable[Clause], proof: Iterable[Hinted], steps: in
 
 
 def _unhinted(known: dict[int, Clause], step: Hinted, budget: StepLimit) -> str:
-    """Why a step does not follow by its hints; nothing where it does."""
+    """Why a step does not follow from its hints; empty if it does."""
     true = {-literal for literal in step.clause}
     if any(-literal in true for literal in true):
         return ""
@@ -239,7 +239,7 @@ def _unhinted(known: dict[int, Clause], step: Hinted, budget: StepLimit) -> str:
 
 
 def _propagates(known: dict[int, Clause], hints: Iterable[int], true: set[int], budget: StepLimit) -> bool | str:
-    """Whether clauses, one after the other, come to a conflict; in words, which of them gives nothing."""
+    """Whether unit propagation over the hints, in order, reaches a conflict; or, in words, which hint is not unit."""
     for hint in hints:
         clause = known.get(hint)
         if clause is None:

@@ -1,4 +1,4 @@
-"""Reward models as verifiers: outcome (one score for a reply) and process (one for each step, folded to one)."""
+"""Reward models as verifiers: outcome (one score per reply) and process (one per step, folded to one)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from mull.verifiers.servers import PATIENCE, OnServer, Server, check_shape, limi
 from mull.wire.replies import Usage
 
 TEMPLATE_TOKENS = 256
-"""What a chat template may add to what it is given, at most."""
+"""Maximum number of tokens that a chat template adds."""
 
 
 class RewardSource(Protocol):
-    """Where a reward model is run."""
+    """Where a reward model runs."""
 
     def opened(self) -> AbstractAsyncContextManager[RewardBackend]:
-        """The model, for as long as the block lasts."""
+        """A context manager that yields the model."""
         ...
 
 
@@ -45,7 +45,7 @@ class Remote:
 
 @dataclass(frozen=True)
 class Inside:
-    """A reward model in this process: anything that is a `RewardBackend`."""
+    """A reward model in this process: any `RewardBackend`."""
 
     backend: RewardBackend
 
@@ -56,10 +56,10 @@ class Inside:
 
 @dataclass(frozen=True)
 class RewardModel:
-    """Scores replies as a `Reading` says, by whatever runs the model.
+    """Scores replies with a reward model by its `Reading`, on any backend.
 
-    Where the model cannot be asked or its answer makes no sense, a reply has no score and says why. Replies that are
-    equal are scored once. `verifier_tokens` of a score's cost are the tokens that the model read.
+    If the model cannot be reached or its answer is invalid, the reply has no score, with the reason. Equal replies are
+    scored once. `verifier_tokens` of a score's cost are the tokens that the model read.
     """
 
     model: str
@@ -74,16 +74,16 @@ class RewardModel:
 
     @property
     def split(self) -> str | None:
-        """What ends a step; `None`: it scores whole replies only."""
+        """The separator of steps; `None`: it scores complete replies only."""
         return self.reading.split
 
     @property
     def identity(self) -> str:
-        """The model, its conventions and the fold; not the address at which it happens to be served."""
+        """The model, its conventions and the fold; not the address of its server."""
         return f"reward {self.model} {self.reading.digest} {self.fold or self.reading.fold}"
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """The most that scoring can cost: a token for each byte that the model is given, and its template."""
+        """The upper bound of the cost: one token per byte of input, plus the chat template."""
         return total(self._cost(n, None) for n in map(self._most, self._asked(problem, samples).values()))
 
     def _most(self, asked: RewardInput | str) -> int:
@@ -103,7 +103,7 @@ class RewardModel:
         return Cost(0, 0, 0, n_read, 0, cost.flops, cost.usd, seconds)
 
     def _asked(self, problem: Problem, samples: Sequence[Sample]) -> dict[str, RewardInput | str]:
-        """By reply: what to ask about it, or why it cannot be asked."""
+        """For each reply: the model's input, or why there is none."""
         found: dict[str, RewardInput | str] = {}
         for sample in samples:
             if sample.finish is not Finish.ERROR and sample.reply not in found:
@@ -146,7 +146,7 @@ class RewardModel:
 
 @dataclass(frozen=True)
 class _Named:
-    """The options that a reward model has on a command line."""
+    """The options of a reward model in a spec."""
 
     model: str
     preset: str
@@ -163,7 +163,7 @@ class _Named:
     is_process: ClassVar[bool]
 
     def __post_init__(self) -> None:
-        _ = self._verifier  # whatever is wrong with the options is said before anything is spent
+        _ = self._verifier  # invalid options raise an error before any draw
 
     @cached_property
     def _verifier(self) -> RewardModel:
@@ -202,7 +202,7 @@ class _Named:
 
 @dataclass(frozen=True)
 class ProcessReward(_Named):
-    """A process reward model (PRM): scores every step of a reply, and folds those scores to one."""
+    """A process reward model (PRM): scores every step of a reply and folds those scores to one."""
 
     is_process = True
 

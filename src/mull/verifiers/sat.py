@@ -1,4 +1,4 @@
-"""Satisfiability: an assignment is checked by evaluation, a claim that there is none by its certificate."""
+"""Satisfiability: evaluates an assignment, or checks the certificate of an unsatisfiability claim."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mull.verifiers.refutation import hinted, refutes, refutes_hinted
 
 @dataclass(frozen=True)
 class SatChecker:
-    """Scores 1 for a reply that settles a formula and shows it, and 0 for any other, with the reason.
+    """Checks a claim about a CNF formula and its certificate: 1 if they hold, else 0, with the reason.
 
-    `given["cnf"]` is the formula in DIMACS. A reply claims `s SATISFIABLE` with the literals of an assignment on
-    `v` lines, every clause of which is then evaluated; or `s UNSATISFIABLE` with a refutation after it, in DRAT
-    (Wetzler et al. 2014) or LRAT (Cruz-Filipe et al. 2017), every step of which is checked. A refutation is a stream of
-    numbers: each clause ends with 0, and where a line ends does not count. Claims are read in any letters and markup,
-    and out of sentences; the last one counts, and a claim that shows nothing scores 0. A refutation has no score where
-    more than `steps` literals and clauses were looked at.
+    `given["cnf"]` is the formula in DIMACS. A reply claims `s SATISFIABLE` with an assignment on `v` lines, on which
+    every clause is evaluated; or `s UNSATISFIABLE` followed by a refutation in DRAT (Wetzler et al. 2014) or LRAT
+    (Cruz-Filipe et al. 2017), whose every step is checked. A refutation is a stream of numbers: each clause ends with
+    0, and line ends do not matter. Claims are read in any case and markup, also from sentences; the last one counts.
+    A claim without an assignment or refutation scores 0. A refutation has no score if checking it visits more than
+    `steps` literals and clauses.
     """
 
     steps: int = 10_000_000
@@ -35,17 +35,17 @@ class SatChecker:
 
     @property
     def contract(self) -> Contract:
-        """A formula that it must know right from wrong in."""
+        """A formula with a right and a wrong reply."""
         problem = Problem("sat", Prompt.user("Is it satisfiable?"), given={"cnf": "p cnf 2 2\n1 2 0\n-1 2 0\n"})
         return Contract(problem, "s SATISFIABLE\nv 2 0", "s SATISFIABLE\nv 1 0")
 
     @property
     def identity(self) -> None:
-        """Not banked: an assignment is checked faster than it is looked up."""
+        """`None`, not banked: checking an assignment is faster than a lookup."""
         return None
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """Nothing that is priced."""
+        """No priced cost."""
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
@@ -70,7 +70,7 @@ class SatChecker:
         return Score(0.0 if why else 1.0, why=why)
 
     def _unrefuted(self, clauses: list[Clause], claim: Claimed) -> str:
-        """Why the refutation of a reply is none; nothing where it holds, in LRAT or in DRAT."""
+        """Why a reply's refutation fails, as LRAT or as DRAT; empty if it holds."""
         words = refutation_of(claim)
         lrat = hinted(words, len(clauses))
         as_lrat = refutes_hinted(clauses, lrat, self.steps) if lrat else "it is no LRAT"
@@ -86,7 +86,7 @@ class SatChecker:
 
 
 def falsifies(clauses: Iterable[Clause], literals: Iterable[int] | None) -> str:
-    """Why literals are not an assignment that satisfies every clause; nothing where they are."""
+    """Why literals are not a satisfying assignment; empty if they are."""
     if literals is None:
         return "it claims satisfiability and gives no assignment"
     true = set(literals)

@@ -1,4 +1,4 @@
-"""A judge made of a verifier: the better scored of two is the better one."""
+"""A judge from a verifier: it prefers the higher score."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mull.types import Calls, Cost, Pair, Preference, Problem, Verifier
 
 @dataclass(frozen=True)
 class ScoreJudge:
-    """Prefers the reply that a verifier scores higher: what a tournament makes of scores, beside a real judge.
+    """Prefers the reply that a verifier scores higher; runs tournaments on scores, for comparison with a judge.
 
-    Equal scores are a tie; where one reply has no score there is no preference.
+    Equal scores are a tie; if a reply has no score there is no preference.
     """
 
     verifier: Verifier
@@ -24,12 +24,12 @@ class ScoreJudge:
 
     @property
     def identity(self) -> str | None:
-        """That of the verifier: scores decide all."""
+        """The verifier's identity: the preference depends only on its scores."""
         inner = self.verifier.identity
         return None if inner is None else f"scores:{inner}"
 
     def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
-        """One call a comparison where the verifier counts none; else nothing beside what it is held for."""
+        """One call per comparison if the verifier counts none; otherwise nothing beyond the verifier's own quote."""
         return Cost(calls=len(pairs) if self._counts(problem, pairs) else 0)
 
     def _counts(self, problem: Problem, pairs: Sequence[Pair]) -> bool:

@@ -1,4 +1,4 @@
-"""The ways in which servers give the numbers of a reward model: vLLM 0.33, SGLang 0.5, and any with log-probabilities.
+"""Server APIs for reward models: vLLM 0.33, SGLang 0.5, and any server with log-probabilities.
 
 | name | request | read at |
 |---|---|---|
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from mull.wire.link import Link
 
 N_ALTERNATIVES = 20
-"""Likeliest tokens that are asked for: as many as servers give."""
+"""Number of likeliest tokens to request: the most that servers return."""
 MANY_BYTES = 64 << 20
-"""Bytes of a reply that are read at most: one with numbers for every token is long."""
+"""Maximum bytes of a response: one with numbers for every token is long."""
 PATIENCE = 30.0
-"""Seconds for which a server that refuses or cannot be reached is asked again."""
+"""Seconds to retry a server that refuses requests or cannot be reached."""
 
 
 NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What an answer of another form than expected leads to."""
+"""Exceptions that reading a malformed response raises."""
 
 
 def nonsense(error: Exception) -> str:
-    """What was wrong with such an answer, in few words."""
+    """What was wrong with a malformed response, in few words."""
     return f"{type(error).__name__} {printable(str(error))[:200]}"
 
 
@@ -55,7 +55,7 @@ class Post(Protocol):
 
 
 def limits(seconds: float, patience: float) -> Limits:
-    """Of a server that scores. What may have been computed, and perhaps paid for, is not asked for twice."""
+    """Limits for a scoring server. A request that may have been computed, and paid for, is not retried."""
     return Limits(
         concurrency=32, retries=0, patience=patience, timeout=seconds, connect=min(seconds, 30.0), longest_backoff=8.0
     )
@@ -63,10 +63,10 @@ def limits(seconds: float, patience: float) -> Limits:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that scores, at `base_url` with or without `/v1` at its end.
+    """A scoring server at `base_url`, with or without `/v1` at its end.
 
-    Raises `UsageError` if that is no URL or holds a key, or if the environment variable `api_key_env` is not set. An
-    event loop has one link to it, whatever verifiers ask there.
+    Raises `UsageError` if that is not a URL or contains credentials, or if the environment variable `api_key_env` is
+    not set. All verifiers in an event loop share one connection pool to it.
     """
 
     base_url: str
@@ -78,7 +78,7 @@ class Server:
         read_key(self.base_url, self.api_key_env)
 
     async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The JSON that is answered to a JSON object. Raises `Unscored` with the reason where there is none."""
+        """The JSON response to a JSON object. Raises `Unscored` with the reason if there is none."""
         link = await kept(self, self._link)
         try:
             return await link.ask(path, body, MANY_BYTES)
@@ -88,7 +88,7 @@ class Server:
             raise Unscored(f"{self.base_url}{path}: {error}", isinstance(error, Broken)) from None
 
     def _link(self) -> Link:
-        from mull.wire.link import Link  # an HTTP client is imported where there is something to ask
+        from mull.wire.link import Link  # imports the HTTP client only for a request
 
         return Link((self.base_url,), read_key(self.base_url, self.api_key_env), self.limits)
 
@@ -102,7 +102,7 @@ class OnServer:
     post: Post
 
     async def rows(self, asked: RewardInput, reading: Reading) -> Rows:
-        """What the server says about a reply; raises `Unscored` where it says nothing of use."""
+        """The server's numbers for a reply; raises `Unscored` if there are none or they are malformed."""
         try:
             return await SERVERS[self.shape](self.model, self.post, asked, reading)
         except NONSENSE as error:
@@ -132,7 +132,7 @@ async def _pooling(model: str, post: Post, asked: RewardInput, reading: Reading)
 
 
 async def _tokenized(model: str, post: Post, pieces: Sequence[str]) -> tuple[list[int], list[int]]:
-    """The token ids of pieces, each tokenized by itself, and the places where each tag ends."""
+    """The token ids of pieces, each tokenized by itself, and the positions where each tag ends."""
     bodies = [{"model": model, "prompt": piece, "add_special_tokens": i == 0} for i, piece in enumerate(pieces)]
     replies = await asyncio.gather(*(post("/tokenize", body) for body in bodies))
     ids: list[int] = []
@@ -188,12 +188,12 @@ async def _chat(model: str, post: Post, asked: RewardInput, reading: Reading) ->
             )
         rows.append(masses)
     counts = [usage.prompt for _, usage in replies]
-    known = [count + 1 for count in counts if count is not None]  # each reply is one token more
+    known = [count + 1 for count in counts if count is not None]  # each assistant turn is one more token
     return Rows(rows, False, sum(known) if len(known) == len(counts) else None)
 
 
 async def _next_token(model: str, post: Post, messages: Sequence[Message]) -> tuple[list[tuple[str, float]], Usage]:
-    """The likeliest tokens that answer a conversation, with their logarithms, and how many tokens were read."""
+    """The likeliest next tokens of a conversation with their log-probabilities, and the number of tokens read."""
     body = {
         "model": model,
         "messages": _told(messages),
@@ -221,12 +221,12 @@ def _input(asked: RewardInput, reading: Reading) -> dict[str, Any]:
 
 
 def _row(numbers: Any) -> list[float]:
-    """One place's numbers; a single one may come without its brackets."""
+    """The numbers at one position; a single number may come without brackets."""
     return [float(x) for x in numbers] if isinstance(numbers, list) else [float(numbers)]
 
 
 def _read(reply: dict[str, Any]) -> int | None:
-    """The tokens that a reward model read; `None`: its server does not tell, or tells what is no count."""
+    """The number of tokens that a reward model read; `None` if its server reports no valid count."""
     return read_usage(reply.get("usage")).prompt
 
 
@@ -241,7 +241,7 @@ SERVERS: dict[str, Callable[[str, Post, RewardInput, Reading], Awaitable[Rows]]]
 
 
 def check_shape(shape: str, reading: Reading) -> None:
-    """Refuses a way of serving that cannot give what a reading needs."""
+    """Raises an error if a server API cannot return the values that a reading needs."""
     if shape not in SERVERS:
         raise UnknownNameError("way of serving a reward model", shape, [*SERVERS, "transformers"])
     places = {"pooling": ("end", "tag", "piece"), "sglang-score": ("end", "tag")}.get(shape, ("end",))

@@ -1,4 +1,4 @@
-"""Symbolic expressions of SMT-LIB, read and written without recursion: words are `str`, the rest lists of them."""
+"""S-expressions of SMT-LIB, parsed and printed without recursion: atoms are `str`, expressions are lists."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SIMPLE = re.compile(r"[A-Za-z~!@$%^&*_+=<>.?/-][A-Za-z0-9~!@$%^&*_+=<>.?/-]*")
 
 
 def tokens(text: str) -> Iterator[str]:
-    """The words, brackets, strings and quoted symbols of a text, without comments.
+    """The tokens of a text (words, brackets, strings, quoted symbols), without comments.
 
-    A quotation mark that nothing closes is a word of its own.
+    An unclosed quotation mark is a token of its own.
     """
     for match in _TOKEN.finditer(text):
         token = match[1]
@@ -26,10 +26,10 @@ def tokens(text: str) -> Iterator[str]:
 
 
 def forms(text: str, is_loose: bool = False) -> list[Form]:
-    """The expressions of a text. Raises `ValueError` for brackets that do not match, and for what is nested too deeply.
+    """The expressions of a text. Raises `ValueError` for unbalanced brackets and for nesting that is too deep.
 
-    With `is_loose`, words outside of brackets are left out, and a bracket that does not match is passed over: what it
-    had opened stands by itself.
+    With `is_loose`, it ignores words outside brackets and unbalanced brackets: expressions after an unclosed bracket
+    count on their own.
     """
     stack: list[list[Form]] = [[]]
     for token in tokens(text):
@@ -51,7 +51,7 @@ def forms(text: str, is_loose: bool = False) -> list[Form]:
 
 
 def text_of(form: Form, most: int | None = None) -> str:
-    """An expression as text, cut after about so many characters."""
+    """An expression as text, cut after about `most` characters."""
     parts: list[str] = []
     size = 0
     stack: list[Form] = [form]

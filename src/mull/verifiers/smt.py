@@ -1,4 +1,4 @@
-"""Satisfiability modulo theories: the values of a reply are put into the formula, which a solver in a box evaluates."""
+"""Satisfiability modulo theories: substitutes a reply's values into the formula; a sandboxed solver evaluates it."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ while not (command := parser.nextCommand()).isNull():
 
 @dataclass(frozen=True)
 class SmtChecker:
-    """Scores 1 for values that make the problem's formula true, and 0 for any other reply, with the reason.
+    """Checks a model of the problem's SMT-LIB formula: 1 if its values satisfy the formula, else 0, with the reason.
 
-    `given["smtlib"]` is the formula in SMT-LIB 2: declarations and assertions, or a benchmark file with one question. A
-    reply says `sat` and gives values as `get-model` or `get-value` prints them. They are read here, written anew and
-    put in the place of the declarations, and z3 evaluates the formula: it must be true by them alone, so a constant
-    without a value fails unless the formula is true with any. What is no value does not reach the solver.
+    `given["smtlib"]` is the formula in SMT-LIB 2: declarations and assertions, or a benchmark file with one query. A
+    reply says `sat` and gives values as `get-model` or `get-value` prints them. mull parses them, prints them again and
+    substitutes them for the declarations, and z3 evaluates the formula: it must be true with these values alone, so a
+    missing value fails unless the formula is true with any. Nothing but values reaches the solver.
 
-    An `unsat` has no certificate that can be checked here, and no score. With `trust_solver` it is believed when z3
-    itself finds it; with `second=cvc5` when z3 and cvc5 both do. That is agreement and no proof. `seconds` caps each
-    run of a solver. Raises `NoSandboxError` below the level `isolation`, and `UsageError` without the solvers and for a
-    formula that cannot be read.
+    An `unsat` claim has no certificate that mull can check, and no score. With `trust_solver` it scores 1 if z3 also
+    finds it, with `second=cvc5` if z3 and cvc5 both do: agreement, not a proof. `seconds` limits each run of a solver.
+    Raises `NoSandboxError` below the level `isolation`, and `UsageError` without the solvers and for an unreadable
+    formula.
     """
 
     seconds: float = 30.0
@@ -67,14 +67,14 @@ class SmtChecker:
 
     @property
     def contract(self) -> Contract:
-        """A formula that it must know right from wrong in."""
+        """A formula with a right and a wrong reply."""
         formula = "(declare-const x Int)\n(assert (> (* x x) 20))\n"
         return Contract(
             Problem("smt", Prompt.user("Is it satisfiable?"), given={"smtlib": formula}), "sat\n((x 5))", "sat\n((x 4))"
         )
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """Nothing that is priced."""
+        """No priced cost."""
         return Cost()
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
@@ -124,7 +124,7 @@ class _Scoring:
         return await self._evaluated(question, bool(values.points))
 
     async def _evaluated(self, question: SmtQuestion, has_points: bool) -> Score:
-        """Whether the formula is true by the values: then its negation has no model, whatever is left open."""
+        """Whether the formula is true with the values: its negation is then unsatisfiable for any missing values."""
         limit = f"(set-option :timeout {max(1, int(self.checker.seconds * 800))})\n"
         first = "(check-sat)\n" if has_points else ""
         said = await self.z3(f"{limit}{question.text}{first}(assert (not mull!formula))\n(check-sat)\n")
@@ -163,7 +163,7 @@ class _Scoring:
         return Score(None, why=f"z3 and cvc5 do not agree: z3 says {said[:120]}, cvc5 says {other[:120]}")
 
     async def z3(self, text: str) -> str:
-        """What z3 says, or how it ended."""
+        """The output of z3, or how it ended."""
         return await self._said(Command((self.solver, "-in"), stdin=text.encode(), limits=self._limits))
 
     async def _cvc5(self, text: str) -> str:
@@ -183,7 +183,7 @@ class _Scoring:
 
 
 def _solver() -> str:
-    """Where z3 is: on the path, beside this Python, or in its package. Raises `UsageError` where it is nowhere."""
+    """The path of z3: on PATH, beside this Python, or in its package. Raises `UsageError` if it is not installed."""
     found = shutil.which("z3") or shutil.which("z3", path=str(Path(sys.executable).parent))
     if found is None:
         try:
@@ -198,7 +198,7 @@ def _solver() -> str:
 
 
 def _folders_of_cvc5() -> tuple[str, ...]:
-    """The folders of cvc5's package, its own first. Raises `UsageError` where it is not installed."""
+    """The folders of cvc5's package, its own first. Raises `UsageError` if it is not installed."""
     found = importlib.util.find_spec("cvc5")
     if found is None or found.origin is None:
         raise UsageError("cvc5 is not installed: pip install cvc5")

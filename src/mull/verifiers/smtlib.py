@@ -1,4 +1,4 @@
-"""A formula in SMT-LIB 2 taken apart: what it declares, what it asserts, and what it asks."""
+"""Parses an SMT-LIB 2 formula: its declarations, assertions and queries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OPTIMA = {"minimize", "maximize", "assert-soft"}
 
 @dataclass(frozen=True)
 class Signature:
-    """The sorts of what a free function takes, and of what it gives."""
+    """The parameter sorts and the result sort of a free function."""
 
     takes: tuple[Form, ...]
     gives: Form
@@ -26,12 +26,12 @@ class Signature:
 
 @dataclass
 class Formula:
-    """What a formula is made of. `free` has the constants and functions that a model gives values to, by name."""
+    """A parsed formula. `free` has the constants and functions that a model must interpret, by name."""
 
     logic: str = ""
     sorts: list[Form] = field(default_factory=list)
     macros: list[Form] = field(default_factory=list)
-    """Definitions, and the declarations of what is free, in their order."""
+    """Definitions and the declarations of free symbols, in order."""
     assertions: list[Form] = field(default_factory=list)
     free: dict[str, Signature] = field(default_factory=dict)
     uninterpreted: list[str] = field(default_factory=list)
@@ -46,9 +46,9 @@ class Formula:
 
 
 def formula_of(text: str) -> Formula:
-    """A formula of one question, as a benchmark file has it: what follows `check-sat` may only ask for answers.
+    """A formula with one query, as in a benchmark file: only commands that read results may follow `check-sat`.
 
-    Raises `ValueError` for what cannot be read, for several questions in one file, and for optima.
+    Raises `ValueError` for unreadable text, several queries, and optimisation.
     """
     formula = Formula()
     is_asked = False
@@ -95,7 +95,7 @@ def _add(formula: Formula, head: str, command: list[Form]) -> None:
 
 
 def _constructors(formula: Formula, command: list[Form]) -> None:
-    """The names that a declaration of data types brings."""
+    """The names that a datatype declaration defines."""
     match command:
         case ["declare-datatype", str(_), body]:
             bodies: list[Form] = [body]

@@ -1,4 +1,4 @@
-"""A formula in SMT-LIB with the values of a reply in the place of its declarations, ready to be evaluated."""
+"""Substitutes a reply's values for the declarations of an SMT-LIB formula, for evaluation."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from mull.verifiers.smtlib import Formula
 from mull.verifiers.values import Values, helper
 
 _DIVISIONS = {"/": ("Real", "/0", "0.0"), "div": ("Int", "div0", "0"), "mod": ("Int", "mod0", "0")}
-"""What divides: its sort, the function by which z3 tells what it takes a division by zero for, and zero."""
+"""Division operators: the sort, the function by which z3 interprets division by zero, and zero."""
 _PARTIAL = {*_DIVISIONS, "rem", "seq.nth", "fp.to_ubv", "fp.to_sbv", "fp.to_real", "fp.min", "fp.max", "to_fp"}
 _WHOLE = "mull!formula"
 
 
 @dataclass(frozen=True)
 class SmtQuestion:
-    """Definitions of all that has a value, and of `mull!formula`, all assertions together."""
+    """Definitions of every symbol with a value, and of `mull!formula`, the conjunction of all assertions."""
 
     text: str
     missing: tuple[str, ...]
-    """What has no value."""
+    """The names without a value."""
     is_total: bool
-    """Whether nothing is left open: all has a value, and the formula has no operation that is not told everywhere."""
+    """Whether the formula is fully determined: every name has a value, and every operation is defined everywhere."""
 
 
 def with_values(formula: Formula, values: Values) -> SmtQuestion:
-    """Puts values into a formula. Raises `ValueError` for a function that is defined by itself."""
+    """Substitutes values into a formula. Raises `ValueError` for a recursive definition."""
     known = {name for name in formula.free if name in values.definitions}
     divisions = {sign: _division(sign, values) for sign in _DIVISIONS if _teller(sign, values)}
     lines = [_sort(form, values) for form in formula.sorts]
@@ -52,7 +52,7 @@ def _joined(parts: list[list[Form]]) -> str:
 
 
 def _sort(form: Form, values: Values) -> str:
-    """A declaration of a sort; one that is left open has the elements that the reply names, and no others."""
+    """The declaration of a sort; an uninterpreted sort has exactly the elements that the reply names."""
     match form:
         case ["declare-sort", str(name), *_] if values.elements.get(name):
             elements = " ".join(f"({element})" for element in values.elements[name].values())
@@ -61,13 +61,13 @@ def _sort(form: Form, values: Values) -> str:
 
 
 def _teller(sign: str, values: Values) -> bool:
-    """Whether the reply says what a division by zero is."""
+    """Whether the reply defines division by zero."""
     definition = values.definitions.get(_DIVISIONS[sign][1])
     return definition is not None and len(definition.names) in (1, 2)
 
 
 def _division(sign: str, values: Values) -> str:
-    """The definition of a division that is told at zero too."""
+    """The definition of a division that includes the reply's value at zero."""
     sort, teller, zero = _DIVISIONS[sign]
     arguments = "a b" if len(values.definitions[teller].names) == 2 else "a"
     return (
@@ -77,7 +77,7 @@ def _division(sign: str, values: Values) -> str:
 
 
 def _renamed(form: Form, divisions: dict[str, str]) -> Form:
-    """The expression with those divisions by their other names, two arguments at a time."""
+    """The expression with these divisions renamed, two arguments at a time."""
     if not divisions:
         return form
     top: list[Form] = []
@@ -89,7 +89,7 @@ def _renamed(form: Form, divisions: dict[str, str]) -> Form:
             continue
         head = part[0] if part else ""
         if isinstance(head, str) and head in divisions and len(part) > 3:
-            part = [head, part[:-1], part[-1]]  # it divides from the left
+            part = [head, part[:-1], part[-1]]  # division is left-associative
         new: list[Form] = []
         into.append(new)
         stack += [(inner, new) for inner in reversed(part)]

@@ -1,4 +1,4 @@
-"""Reward models on the embedded runtime: `nano-prm`, `nano-orm`, and what `mull train` makes of a built-in model."""
+"""Reward models on the embedded runtime: `nano-prm`, `nano-orm`, and those that `mull train` makes."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     Doubles = NDArray[np.float64]
 
 CAPACITY = 64 * 2**20
-"""Bytes of keys and values that are kept for sequences that begin alike."""
+"""Size in bytes of the key-value cache for sequences with a common prefix."""
 
 
 class ReadOut(NamedTuple):
-    """How the logits of a reward model are read; see `train/reward.py` for the two read-outs."""
+    """How to read a reward model's logits; see `train/reward.py` for the two read-outs."""
 
     is_process: bool
     separator: str
     is_next: bool
-    """Whether the numbers are those of a language model's next tokens, not a classifier's."""
+    """Whether the logits are a language model's for the next token, not a classifier's."""
     slope: float
     offset: float
     scale: float
@@ -47,7 +47,7 @@ class ReadOut(NamedTuple):
 
 
 def read_reading(folder: Path) -> ReadOut:
-    """What `mull train` wrote of how to read a reward model."""
+    """The read-out that `mull train` wrote into a reward model's folder."""
     raw = json.loads((folder / "reward.json").read_text())
     is_next = raw["readout"] == "next"
     slope, offset = (raw["slope"], raw["offset"]) if is_next else (1.0, raw["bias"])
@@ -55,7 +55,7 @@ def read_reading(folder: Path) -> ReadOut:
 
 
 class Scorer:
-    """What a reward model makes of each token of a sequence; what sequences share is computed once."""
+    """Computes a reward model's number for each token of a sequence; shared prefixes are computed once."""
 
     def __init__(self, folder: Path) -> None:
         from mull.runtime.prefixes import Prefixes
@@ -69,15 +69,15 @@ class Scorer:
         self._lock = threading.Lock()
 
     def values(self, ids: tuple[int, ...]) -> Floats:
-        """A number for each token: a classifier's logit there, or the logarithm of a next token's probability.
+        """A number for each token: a classifier's logit, or the token's log-probability.
 
-        It is the same to the last bit whatever was computed before: whole blocks are computed again.
+        It is bitwise reproducible whatever was computed before: whole blocks are recomputed.
         """
         from mull.runtime.session import BLOCK, Binding, blocks
 
         with self._lock:
             n_known, pieces = self._known.longest(ids)
-            # A next token's probability is read one place before it, so that a block more is needed.
+            # A token's probability is read one position before it, which needs one more block.
             n = max(0, min(n_known, len(ids) - 1) // BLOCK * BLOCK - BLOCK * self.reading.is_next)
             known = np.concatenate(pieces, axis=2) if n else None
             new = ids[n:]
@@ -89,7 +89,7 @@ class Scorer:
             fresh = _values(binding.run()[0, : len(new)], new, self.reading.is_next)
             values = fresh if known is None else np.concatenate((known[-1, 0, :n, 0], fresh))
             if known is not None and self.reading.is_next:
-                values[n] = known[-1, 0, n, 0]  # the first new token's probability lies before it: it was kept
+                values[n] = known[-1, 0, n, 0]  # at the position before, cached
             keys_values = self._scratch[:, 0, :, : len(ids)]
             plane = np.zeros_like(keys_values[:1])
             plane[0, 0, :, 0] = values
@@ -98,7 +98,7 @@ class Scorer:
 
 
 def _values(logits: Floats, ids: Sequence[int], is_next: bool) -> Floats:
-    """What is kept of logits [length, outputs]; of next tokens the first is unknown, and 0."""
+    """The cached values of logits [length, outputs]; the first token's log-probability is unknown, and 0."""
     if not is_next:
         return logits[:, 0].copy()
     wide = logits[:-1].astype(np.float64)
@@ -111,12 +111,12 @@ _load = one_a_process(Scorer, content_of)
 
 @dataclass(frozen=True)
 class Trained:
-    """A reward model in a folder that `mull train` wrote from a built-in model, run without torch.
+    """Runs a reward model that `mull train` made from a built-in model, without torch.
 
-    A process reward model scores the end of every step and folds those scores; an outcome one has one score for
-    the reply. What sequences share is computed once: a question is counted with the first reply of a call, and
-    the partial reply that a draw continued is not counted again. `verifier_tokens` are the tokens counted, FLOPs
-    those of computing them (`mull.cost.flops`); what else was computed before does not change them.
+    A process reward model scores the end of every step and folds those scores; an outcome reward model has one score
+    for the reply. Shared prefixes are computed once: a question counts with the first reply of a call, and the partial
+    reply that a draw continued does not count again. `verifier_tokens` are the tokens counted, FLOPs those of computing
+    them (`mull.cost.flops`); neither depends on other calls.
     """
 
     folder: str
@@ -139,7 +139,7 @@ class Trained:
 
     @cached_property
     def _content(self) -> Content:
-        """What the folder holds when this is first asked for: the verifier is that from then on."""
+        """The folder's content, read on first use and fixed from then on."""
         return content_of(Path(self.folder))
 
     @cached_property
@@ -152,7 +152,7 @@ class Trained:
 
     @property
     def split(self) -> str | None:
-        """What ends a step; `None` for an outcome reward model."""
+        """The separator of steps; `None` for an outcome reward model."""
         return self._reading.separator if self._reading.is_process else None
 
     @cached_property
@@ -160,11 +160,11 @@ class Trained:
         return read_config(Path(self.folder, "config.json"))
 
     def _cost(self, n: int, seconds: float | None, n_before: int = 0) -> Cost:
-        """Of `n` tokens that follow others which are known; a number is read at each of them."""
+        """The cost of `n` tokens after `n_before` cached ones, with a number read at each of the `n`."""
         return Cost(0, 0, 0, n, 0, float(self._architecture.forward(n, n_before, n)), 0.0, seconds)
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
-        """As if no reply shared anything with another; a token for each character."""
+        """An upper bound: no shared prefixes, and one token per character."""
         head = sum(len(m.text) + 3 for m in problem.prompt.messages)
         return total(self._cost(head + len(sample.reply), None) for sample in samples)
 
@@ -199,7 +199,7 @@ class Trained:
         return scores
 
     def _head(self, problem: Problem) -> tuple[int, ...] | str:
-        """The question's tokens, or why it cannot be read."""
+        """The question's tokens, or why the model cannot read it."""
         for message in problem.prompt.messages:
             if message.role != "user":
                 raise PromptError(f"{self.name} reads one question of a user, not a turn of {message.role!r}")
@@ -209,7 +209,7 @@ class Trained:
             return str(error)
 
     def _asked(self, head: tuple[int, ...], reply: str) -> tuple[tuple[int, ...], list[int]] | str:
-        """The sequence to compute and the places to read; or why there is nothing to read."""
+        """The sequence to compute and the positions to read, or why there are none."""
         pieces = split(reply, self._reading.separator) if self._reading.is_process else [reply]
         if not reply.strip():
             return "the reply is empty"
@@ -233,7 +233,7 @@ class Trained:
 
 
 def all_right(log_p: Doubles, start: int, slope: float, offset: float) -> Doubles:
-    """For each place the logit that all tokens from `start` up to it are right, by their log-probabilities."""
+    """For each position, the logit that all tokens from `start` to it are right, from their log-probabilities."""
     log_p = np.minimum(log_p, -1e-6)
     token = slope * (log_p - np.log(-np.expm1(log_p))) + offset
     doubt = np.where(np.arange(len(log_p)) >= start, np.logaddexp(0, -token), 0.0).cumsum().clip(min=1e-6)

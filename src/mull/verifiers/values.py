@@ -1,7 +1,7 @@
-"""Reading the values that a reply gives to the constants and functions of a formula in SMT-LIB.
+"""Parses the values that a reply gives to the constants and functions of an SMT-LIB formula.
 
-What a model wrote is taken apart, held against the kinds of values that solvers print, and written anew. Nothing else
-of it goes on: a value that is none, such as one that asks a question, is refused.
+The text is parsed, checked against the forms of values that solvers print, and printed again. Nothing else of it
+reaches the solver: anything that is not a value, such as a command, raises an error.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ class Definition:
     takes: list[Form]
     gives: Form
     body: list[Form]
-    """One member: what the value is."""
+    """A list of one element: the value."""
 
     @cached_property
     def written(self) -> str:
-        """All of it as the reply has it."""
+        """The value's text as in the reply."""
         return self.text("")
 
     def text(self, name: str, signature: Signature | None = None) -> str:
-        """The definition in SMT-LIB, with the sorts of a signature where there is one."""
+        """The definition in SMT-LIB, with the signature's sorts if one is given."""
         takes, gives = (signature.takes, signature.gives) if signature else (self.takes, self.gives)
         parameters: list[Form] = [[own, sort] for own, sort in zip(self.names, takes, strict=True)]
         return text_of(["define-fun", name, parameters, gives, self.body[0]])
@@ -71,17 +71,17 @@ class Definition:
 
 @dataclass
 class Values:
-    """What a reply gives: definitions by name, the helpers among them, and values of functions at points."""
+    """A reply's values: definitions by name, helper functions included, and values of functions at points."""
 
     definitions: dict[str, Definition] = field(default_factory=dict)
     points: list[tuple[str, list[list[Form]]]] = field(default_factory=list)
-    """The name of a function, and its arguments and value there, each as the one member of a list."""
+    """The name of a function, its arguments and its value at that point, each as a list of one element."""
     elements: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Of sorts that the formula leaves open: the name of each element in the reply, and in what is written anew."""
+    """Elements of uninterpreted sorts: the name of each in the reply, and in the printed text."""
     uses: dict[str, set[str]] = field(default_factory=dict)
 
     def order(self, wanted: set[str]) -> list[str]:
-        """The names of definitions, those that others need first. Raises `ValueError` for one that needs itself."""
+        """The names of definitions in dependency order. Raises `ValueError` for a recursive one."""
         graph: dict[str, set[str]] = {}
         left = sorted(wanted)
         while left:
@@ -98,7 +98,7 @@ class Values:
 def values_of(text: str, formula: Formula) -> Values:
     """The values in a text, as `get-model` or `get-value` prints them, else as `x = 5`.
 
-    Raises `ValueError` for what is no value, and where one name has two.
+    Raises `ValueError` for anything that is not a value, and for two values of one name.
     """
     values = Values(elements={sort: {} for sort in formula.uninterpreted})
     for form in _telling(forms(text, is_loose=True)):
@@ -128,7 +128,7 @@ def values_of(text: str, formula: Formula) -> Values:
 
 
 def _telling(found: list[Form]) -> Iterator[list[Form]]:
-    """The lists that may give values: those at the top, in a model, or in a list of lists."""
+    """The expressions that may give values: at the top level, in a model, or in a list of lists."""
     stack = [form for form in reversed(found) if isinstance(form, list)]
     while stack:
         form = stack.pop()
@@ -172,7 +172,7 @@ def _define(values: Values, name: str, definition: Definition) -> None:
 
 
 def _spoken(value: str, sort: Form) -> Form:
-    """A value as written in words or in Python, in the form of SMT-LIB."""
+    """A value written in words or in Python notation, converted to SMT-LIB."""
     value = value.replace("−", "-")
     if value.lower() in ("true", "false"):
         return value.lower()
@@ -187,13 +187,13 @@ def _bare(name: str) -> str:
 
 
 class _ValueReader:
-    """Holds definitions against what a value may be; puts numbers, strings and names of helpers as they are written."""
+    """Checks definitions against the forms of values; normalises numbers, strings and names of helpers."""
 
     def __init__(self, values: Values, formula: Formula) -> None:
         self.values, self.formula = values, formula
 
     def read(self, name: str, definition: Definition) -> None:
-        """Reads one. Raises `ValueError` where it is no value."""
+        """Reads one definition. Raises `ValueError` if it is not a value."""
         self.bound = set(definition.names)
         self.used = self.values.uses.setdefault(name, set())
         if not all(map(_is_sort, definition.takes)):
@@ -221,7 +221,7 @@ class _ValueReader:
         raise _no_value(word)
 
     def _element(self, word: str, sort: Form = "") -> str:
-        """The name of an element of an open sort, written anew; nothing where it is none."""
+        """The printed name of an element of an uninterpreted sort; empty if the word is not one."""
         for known, names in self.values.elements.items():
             if word in names and sort in ("", known):
                 return names[word]
@@ -237,7 +237,7 @@ class _ValueReader:
         return name if name in self.formula.free else helper(name)
 
     def _list(self, holder: list[Form], at: int, form: list[Form], is_body: bool) -> list[tuple[list[Form], int, bool]]:
-        """The parts of an expression that are to be read too."""
+        """The subexpressions still to be read."""
         rest = [(form, i, is_body) for i in range(1, len(form))]
         match form:
             case ["-", _]:
@@ -301,9 +301,9 @@ class _ValueReader:
 
 
 def _stores(definition: Definition) -> Form | None:
-    """The array of a function that names its value at single points; `None` for one that says more.
+    """The array of a function defined by its values at single points; `None` for any other function.
 
-    A solver compares such arrays; of two functions it often cannot tell whether they are equal.
+    Solvers can compare such arrays, but often cannot decide whether two functions are equal.
     """
     points: list[tuple[list[Form], Form]] = []
     rest = definition.body[0]
@@ -327,7 +327,7 @@ def _stores(definition: Definition) -> Form | None:
 
 
 def helper(name: str) -> str:
-    """The name of a helper of a reply in what is written anew: it is none that the formula has."""
+    """The printed name of a reply's helper function, distinct from every name in the formula."""
     return f"mull!helper!{name.encode().hex()}"
 
 
@@ -345,7 +345,7 @@ def _is_number(form: Form) -> bool:
 
 
 def _is_polynomial(form: Form) -> bool:
-    """Whether an expression is a sum of powers of one variable with whole coefficients, of a degree up to 200."""
+    """Whether an expression is a polynomial in one variable with integer coefficients, of degree at most 200."""
     words = text_of(form).replace("(", " ").replace(")", " ").split()
     names = {word for word in words if is_symbol(word) and word not in ("+", "-", "*", "^")}
     powers = [int(m) for m in re.findall(r"\( ?\^ \w+ ([0-9]{1,4}) ?\)", text_of(form))]
