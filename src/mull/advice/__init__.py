@@ -1,1 +1,1 @@
-"""Whether scaling will help, how much, and what it will cost."""
+"""Predicts whether test-time scaling helps, by how much, and at what cost."""

@@ -1,4 +1,4 @@
-"""Which of the options to take, and why: the rules of the advice."""
+"""The rules of the advice: which option to recommend, and why."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mull.run.needs import draws_of
 from mull.types import Scaling
 
 TOLERANCE = 0.01
-"""Accuracies nearer than this are taken for one: the cheaper is recommended."""
+"""Accuracies closer than this count as equal: the cheaper option is recommended."""
 MATTERS = 0.05
 """A gain that more data should be collected for, where the pilot cannot tell whether it is there."""
 LEAST_PROBLEMS = 10
 LEAST_DRAWS = 2
 SOLVED = 0.97
-"""From this accuracy of one draw on there is nothing to gain."""
+"""At this accuracy of one draw or above, scaling has nothing to gain."""
 UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}
 """What costs are compared in: the first of these that is known, and not nothing, for every option."""
 ROUTES = {Scaling.SEQUENTIAL: Route.SEQUENTIAL, Scaling.TREE: Route.TREE, None: Route.UNKNOWN}
@@ -27,7 +27,7 @@ ROUTES = {Scaling.SEQUENTIAL: Route.SEQUENTIAL, Scaling.TREE: Route.TREE, None: 
 
 
 def choose(options: Sequence[Option], base_model: str, wish: Wish, facts: Facts) -> Advice:
-    """The advice. Raises `UsageError` where a wish is for what nobody told of."""
+    """The advice. Raises `UsageError` if a wish concerns an unknown quantity."""
     unit = unit_of(options)
     _check(options, wish, unit)
     base = next(one for one in options if one.is_base and one.model == base_model)
@@ -58,7 +58,7 @@ def choose(options: Sequence[Option], base_model: str, wish: Wish, facts: Facts)
 
 
 def unit_of(options: Sequence[Option]) -> str:
-    """What costs are compared in."""
+    """The unit in which costs are compared."""
     for unit in UNITS:
         costs = [getattr(one.cost, unit) for one in options]
         if None not in costs and any(costs):
@@ -67,7 +67,7 @@ def unit_of(options: Sequence[Option]) -> str:
 
 
 def price(one: Option, unit: str, wish: Wish) -> float:
-    """What one question costs in this unit, its share of an outlay in dollars among it."""
+    """The cost of one question in this unit, with its share of an outlay in dollars."""
     each = getattr(one.cost, unit)
     share = one.fixed / wish.queries if unit == "usd" and wish.queries else 0.0
     return float("inf") if each is None else float(each) + share
@@ -125,7 +125,7 @@ def _most_for_the_money(ranked: Sequence[Option], base: Option, facts: Facts, un
 def _verdict(
     taken: Option, base: Option, ranked: Sequence[Option], facts: Facts, *, is_target: bool
 ) -> tuple[Recommendation, int | None]:
-    """The advice in a word, and how many problems it takes where data lack."""
+    """The verdict, and the number of problems needed if data are insufficient."""
     if facts.problems < LEAST_PROBLEMS:
         return Recommendation.MORE_DATA, max(30, LEAST_PROBLEMS)
     if facts.draws < LEAST_DRAWS * facts.problems and facts.single < SOLVED:
@@ -172,7 +172,7 @@ def route(
 
 
 def why(one: Option, base: Option, unit: str) -> str:
-    """What an option brings and costs beside one draw, in a line."""
+    """An option's gain and cost relative to one draw, in one line."""
     if one.name == base.name:
         return "the baseline: one draw of the first model"
     each, first = getattr(one.cost, unit), getattr(base.cost, unit)
@@ -181,7 +181,7 @@ def why(one: Option, base: Option, unit: str) -> str:
 
 
 def _reasons(facts: Facts) -> list[str]:
-    """Why scaling does not help here, in words."""
+    """The reasons why scaling does not help here, in words."""
     found = []
     coverage, single = 100 * facts.coverage, 100 * facts.single
     if facts.single >= SOLVED or (facts.headroom < MATTERS and facts.single > 0.5):

@@ -1,4 +1,4 @@
-"""What strategies would make of imagined draws: right or not, and how many draws each took."""
+"""Evaluates strategies on simulated draws: whether the outcome is right, and how many draws it took."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _votes(imagined: Imagined, ns: Sequence[int]) -> list[Forecast]:
 
 
 def _sure(n: int, level: float) -> NDArray[np.bool_]:
-    """Whether the rule of Adaptive-Consistency stops at these counts of the first and the second answer."""
+    """Whether the Adaptive-Consistency rule stops at these counts of the first and the second answer."""
     table = np.zeros((n + 1, n + 1), dtype=bool)
     for first in range(1, n + 1):
         for second in range(n + 1 - first):

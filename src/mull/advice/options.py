@@ -1,4 +1,4 @@
-"""What advice is made of: options with their accuracy and cost, wishes, and the advice itself."""
+"""The parts of an advice: options with their accuracy and cost, wishes, and the recommendation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Interval90(NamedTuple):
 
 
 class Recommendation(StrEnum):
-    """The advice in a word."""
+    """The recommendation in one word."""
 
     SCALE = "scale"
     DO_NOT = "do not scale"
@@ -32,7 +32,7 @@ class Recommendation(StrEnum):
 
 
 class Route(StrEnum):
-    """Where compute goes: the scenarios of test-time scaling."""
+    """Scenarios of test-time scaling: where compute should go."""
 
     PARALLEL = "parallel"
     SEQUENTIAL = "sequential"

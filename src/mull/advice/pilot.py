@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 UNKNOWN = Cost(1, None, None, 0, None, None, None, None)
-"""A draw of which nothing was recorded."""
+"""A draw without any recorded data."""
 NOTHING = Cost()
 
 LOGITS = np.arange(-11.0, 11.01, 0.125)
@@ -42,7 +42,7 @@ SPLIT = 0.1
 
 
 class PilotPrice(NamedTuple):
-    """What the draws of a problem cost: the first with its prompt, each one more, and scoring one."""
+    """The cost of a problem's draws: the first with its prompt, each further one, and scoring one."""
 
     first: Cost = UNKNOWN
     further: Cost = UNKNOWN
@@ -51,7 +51,7 @@ class PilotPrice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """Draws of one model on some problems, and what they cost. Raises `UsageError` where there are none."""
+    """Draws of one model on some problems, and their cost. Raises `UsageError` without draws."""
 
     model: str
     problems: tuple[Recording, ...]

@@ -1,4 +1,4 @@
-"""Pilots for `mull advise`: made now, of a task, or taken from files of draws."""
+"""Pilots for `mull advise`: run on a task, or read from files of draws."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Made(NamedTuple):
-    """A pilot, the strategies that were run on its problems, and what making it cost."""
+    """A pilot, the strategies measured on its problems, and its cost."""
 
     pilot: Pilot
     measured: list[PilotMeasured]
@@ -31,7 +31,7 @@ class Made(NamedTuple):
 
 
 class Size(NamedTuple):
-    """How large a pilot is."""
+    """The size of a pilot: problems, and draws of each."""
 
     problems: int
     draws: int
@@ -58,7 +58,7 @@ def make(
     bank: SqlBank | None,
     tick: Callable[[], None],
 ) -> Made:
-    """Draws of some problems of a task, within a ceiling on all tokens together, each run with its even share."""
+    """Runs a pilot on problems of a task, under a ceiling on all tokens together, shared equally by its runs."""
     from mull.lab import grid
     from mull.strategies.parallel import Majority, Weighted
 
@@ -88,7 +88,7 @@ def make(
 
 
 def _whole(cell: Cell) -> list[int]:
-    """The places of the draws that came whole: not of those that failed or that the ceiling cut short."""
+    """Indices of the complete draws, without those that failed or that the ceiling cut short."""
     drawn = cell.outcome.candidates
     whole = [i for i, sample in enumerate(drawn) if sample.error is None]
     if cell.outcome.stopped is Stopped.BUDGET and drawn and drawn[-1].finish is Finish.LENGTH:
@@ -97,7 +97,7 @@ def _whole(cell: Cell) -> list[int]:
 
 
 def _drawn(cell: Cell, places: list[int]) -> tuple[Recording, PilotPrice]:
-    """The draws of one problem at these places, and what they cost."""
+    """The draws of one problem at these indices, and their cost."""
     from mull.advice.pilot import NOTHING, PilotPrice
     from mull.lab.grid import recorded
 
@@ -109,7 +109,7 @@ def _drawn(cell: Cell, places: list[int]) -> tuple[Recording, PilotPrice]:
 
 
 def read(group: Group, usd: float | None) -> Made:
-    """A pilot out of a file's group; `usd` is what one of its draws cost."""
+    """A pilot from a file's group; `usd` is the cost of one of its draws."""
     from mull.advice.options import PilotMeasured
     from mull.advice.pilot import Pilot
 
@@ -129,7 +129,7 @@ def read(group: Group, usd: float | None) -> Made:
 
 
 def _price(one: Recording, usd: float | None) -> PilotPrice:
-    """What a recorded draw of a problem cost, as far as the file tells."""
+    """The cost of a recorded draw of a problem, as far as the file records it."""
     from mull.advice.pilot import NOTHING, PilotPrice
 
     if not one.n:

@@ -1,4 +1,4 @@
-"""More draws than a pilot made, as they may come: what each would answer and how it would be scored."""
+"""Simulates further draws after a pilot: the answer and the score of each."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Imagined:
 
 
 def imagine(pilot: Pilot, draws: int, seed: int = 0, replicates: int = REPLICATES, each: int = EACH) -> Imagined:
-    """Draws that are likely after the pilot's.
+    """Simulates draws that continue the pilot's.
 
     In each replicate the problems of the pilot are weighed at random (the Bayesian bootstrap, Rubin 1981), which is how
     much another sample of problems might differ, and the laws of rates and of wrong answers are drawn by how well they

@@ -1,4 +1,4 @@
-"""What scaling costs beside what else the money buys: a bigger model, a fine-tune, or verification."""
+"""Compares the cost of scaling with alternatives: a bigger model, a fine-tune, or verification."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOLVING, VERIFYING = 0.57, 0.39
 
 
 def exchange(times: float, ratio: float) -> float:
-    """How many times the inference FLOPs a model may spend so that one of `times` its parameters costs as much.
+    """By what factor a model may raise its inference FLOPs to cost as much as one with `times` its parameters.
 
     m = M + (3 / R) (M - 1), with R tokens of inference for each token of pretraining (Snell et al. 2024, arXiv
     2408.03314, section 7). Raises `UsageError` unless M is at least 1 and R above 0.
@@ -26,7 +26,7 @@ def exchange(times: float, ratio: float) -> float:
 
 
 def queries_until(fixed: float, dear: float, cheap: float) -> int | None:
-    """After how many queries a fixed outlay has paid for itself; `None`: never.
+    """The number of queries after which a fixed outlay breaks even; `None`: never.
 
     `fixed` is what a fine-tune or the training of a bigger model costs, `dear` what a query costs without it and
     `cheap` with it, all in one unit: dollars or FLOPs. Both must be as accurate as is needed for this to be a choice.

@@ -1,1 +1,1 @@
-"""Where compute goes: how hard a problem is, which strategy suits it, one budget over many, and when to stop."""
+"""Allocation of compute: problem difficulty, choice of strategy, a budget shared by many problems, stopping rules."""

@@ -1,4 +1,4 @@
-"""One budget of draws over many problems: where the next draw is worth most. Pure functions and one pure state."""
+"""Allocates a budget of draws over many problems, each draw where it gains most. Pure functions and one pure state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEANS = (np.arange(40) + 0.5) / 40
 
 
 class Belief(NamedTuple):
-    """A Beta law of the chance that one draw solves a problem: as if so many had been right and wrong before."""
+    """A Beta distribution of the probability that a draw solves a problem, as pseudo-counts of right and wrong."""
 
     right: float = 1.0
     wrong: float = 1.0
@@ -29,16 +29,16 @@ class Belief(NamedTuple):
 
 
 def solved(chances: Sequence[float], draws: Sequence[int]) -> float:
-    """How many problems are solved on average, if problem i is drawn `draws[i]` times and each draw solves it with
+    """Expected number of solved problems if problem i gets `draws[i]` draws, each right with probability
     `chances[i]`: the sum of 1 - (1 - p)^b."""
     return sum(1 - (1 - p) ** b for p, b in zip(chances, draws, strict=True))
 
 
 def greedy(chances: Sequence[float], budget: int) -> list[int]:
-    """The best way to spend `budget` draws where every problem's chance is known (Damani et al. 2024).
+    """The optimal allocation of `budget` draws if every problem's success probability is known (Damani et al. 2024).
 
-    The j-th draw of a problem solves it for the first time with p (1 - p)^(j - 1), which falls with j, so that giving
-    each draw where it gains most is exact.
+    The j-th draw of a problem is its first success with probability p (1 - p)^(j - 1), which decreases in j, so greedy
+    allocation is optimal.
     """
     gains = [(-p, i, p) for i, p in enumerate(chances)]
     if any(not 0 <= p <= 1 for p in chances):
@@ -53,11 +53,11 @@ def greedy(chances: Sequence[float], budget: int) -> list[int]:
 
 
 def greedy_gains(gains: Sequence[Sequence[float]], budget: int) -> list[int]:
-    """The best way to spend `budget` draws where `gains[i][j]` is what draw j of problem i is predicted to add.
+    """The optimal allocation of `budget` draws if `gains[i][j]` is the predicted gain of draw j of problem i.
 
-    For selectors that are no oracle the gains do not follow from one chance and must be measured (Damani et al. 2024);
-    a problem takes at most as many draws as it has gains. Raises `UsageError` where gains of a problem rise, for then
-    greedy is not exact.
+    For selectors other than an oracle, gains do not follow from one probability and must be measured (Damani et al.
+    2024). A problem gets at most as many draws as it has gains. Raises `UsageError` if a problem's gains increase:
+    greedy allocation is then not optimal.
     """
     for i, row in enumerate(gains):
         if any(later > earlier + 1e-12 for earlier, later in itertools.pairwise(row)):
@@ -70,10 +70,10 @@ def greedy_gains(gains: Sequence[Sequence[float]], budget: int) -> list[int]:
 
 
 def learn(earlier: Sequence[tuple[int, int]]) -> list[Belief]:
-    """What to believe of each problem after `earlier` draws of it, right ones and all, some problems none.
+    """The belief about each problem after `earlier` draws (right, all), possibly none.
 
-    The prior is the Beta law under which all of them are likeliest (empirical Bayes on a grid), so problems learn from
-    each other; with no earlier draw at all every problem is believed to be the same.
+    The prior is the maximum-likelihood Beta distribution (empirical Bayes on a grid), so problems inform each other;
+    without any earlier draw all beliefs are equal.
     """
     right, n = (np.array([row[k] for row in earlier], dtype=float) for k in (0, 1))
     if np.any(right < 0) or np.any(right > n):
@@ -89,13 +89,12 @@ def learn(earlier: Sequence[tuple[int, int]]) -> list[Belief]:
 
 
 class Shared:
-    """A budget of draws over problems that a sound checker may find solved: who gets the next ones.
+    """Allocates a shared budget of draws among problems until a sound checker finds them solved.
 
-    After each draw the belief is updated, a solved problem is out, and the next draw goes where it is likeliest to
-    solve something (bandit allocation, arXiv 2506.12721). As the chance that an unsolved problem is solved by its next
-    draw falls with every draw that failed, this is the best there is under the beliefs; where nothing tells problems
-    apart it is a round over the unsolved. `floor` draws go to every problem first: beliefs from predictions can be
-    wrong, and a problem believed hopeless would get none.
+    Each draw updates a belief; a solved problem gets no more, and the next draw goes where success is most probable
+    (bandit allocation, arXiv 2506.12721). This is optimal under the beliefs, since a problem's success probability
+    falls with every failed draw; with equal beliefs it is a round robin over unsolved problems. Every problem first
+    gets `floor` draws, since predicted beliefs can be wrong, and a problem believed hopeless would get none.
     """
 
     def __init__(self, beliefs: Sequence[Belief], budget: int, floor: int = 0) -> None:
@@ -115,16 +114,16 @@ class Shared:
         return -chance, self.draws[i]
 
     def next(self, n: int = 1) -> list[int]:
-        """The problems that get the next draws, `n` different ones at most; empty when the budget is spent.
+        """The problems that get the next draws, at most `n` distinct ones; empty when the budget is spent.
 
-        They are out until `tell` says what their draw came to.
+        They get no further draw until `tell` reports their result.
         """
         got = [heapq.heappop(self._open)[1] for _ in range(min(n, self.left, len(self._open)))]
         self.left -= len(got)
         return got
 
     def tell(self, i: int, is_solved: bool) -> None:
-        """What a draw of problem i came to."""
+        """Reports the result of a draw of problem i."""
         self.draws[i] += 1
         right, wrong = self._beliefs[i]
         self._beliefs[i] = Belief(right + is_solved, wrong + (not is_solved))
@@ -132,5 +131,5 @@ class Shared:
             heapq.heappush(self._open, (self._rank(i), i))
 
     def drop(self, i: int) -> None:
-        """Problem i can have no more draws: its own ceiling is reached, or its model has no more."""
+        """Excludes problem i from further draws: its own ceiling is reached, or its model has no more draws."""
         self.left += 1

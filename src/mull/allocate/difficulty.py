@@ -1,4 +1,4 @@
-"""How hard a problem is, told from a few draws: what they look like, and the chance of a right draw that follows."""
+"""Estimates a problem's difficulty from a few draws: their features, and the predicted probability of a right draw."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from mull.errors import UsageError
 
 Floats = NDArray[np.float64]
 Features = Mapping[str, float | None]
-"""What a problem and a few draws look like, by the names of `FEATURES` and `QUESTION`; `None` is unknown."""
+"""Features of a problem and a few draws, by the names in `FEATURES` and `QUESTION`; `None` is unknown."""
 
 RIDGE = 1.0
-"""Weight of the prior that a feature tells nothing, in problems: it keeps a fit to a few of them finite."""
+"""Weight, in problems, of the prior that a feature has no effect: keeps a fit to a few problems finite."""
 N_STEPS = 50
-"""Newton steps at most; about eight are taken."""
+"""Maximum number of Newton steps; about eight are needed."""
 
 
 class Look(NamedTuple):
-    """What is seen of one draw; `None` is no answer, or unknown. `logprob` is the mean over its tokens."""
+    """Observations of one draw; `None` is no answer, or unknown. `logprob` is the mean over its tokens."""
 
     answer: str | None
     score: float | None = None
@@ -34,7 +34,7 @@ class Look(NamedTuple):
 
 
 def certainty(answers: Sequence[str | None]) -> float | None:
-    """How far draws agree: 1 - H / H_max over their answers (Certaindex, arXiv 2412.20993); `None` for less than two.
+    """Agreement of draws: 1 - H / H_max over their answers (Certaindex, arXiv 2412.20993); `None` for less than two.
 
     Draws without an answer agree with no other.
     """
@@ -66,7 +66,7 @@ FEATURES: Mapping[str, Callable[[Sequence[Look]], float | None]] = {
 }
 """Vote entropy, share with an answer, verifier scores, length of the replies, their log-probability a token."""
 QUESTION = "log_question"
-"""The feature that takes no draw: the logarithm of the question's length in characters."""
+"""The feature that needs no draw: the logarithm of the question's length in characters."""
 
 
 def features(question: str, looks: Sequence[Look]) -> dict[str, float | None]:
@@ -76,9 +76,9 @@ def features(question: str, looks: Sequence[Look]) -> dict[str, float | None]:
 
 @dataclass(frozen=True, slots=True)
 class Difficulty:
-    """The chance that a draw is right, by a logistic regression on features: a calibrated stand-in for pass@1.
+    """Predicts pass@1, the probability that a draw is right, by logistic regression on features.
 
-    A feature that is unknown of a problem is taken as if it were the mean of those that it was fitted on.
+    A feature that is unknown for a problem is replaced by its mean over the fitted problems.
     """
 
     names: tuple[str, ...]
@@ -88,7 +88,7 @@ class Difficulty:
     offset: float
 
     def predict(self, seen: Features) -> float:
-        """Predicted pass@1 of a problem whose draws look like this."""
+        """Predicted pass@1 of a problem with these features."""
         logit = self.offset
         for name, mean, scale, weight in zip(self.names, self.means, self.scales, self.weights, strict=True):
             value = seen.get(name)
@@ -97,9 +97,10 @@ class Difficulty:
 
 
 def fit(seen: Sequence[Features], shares: ArrayLike) -> Difficulty:
-    """Fits pass@1 to features of problems: `shares` are of other draws than those that the features are of.
+    """Fits pass@1 to features of problems; `shares` must come from other draws than the features.
 
-    Features that are the same for all, or unknown for more than half, are left out. Raises `UsageError` for no problem.
+    Drops features that are constant, or unknown for more than half of the problems. Raises `UsageError` without
+    problems.
     """
     if not seen:
         raise UsageError("difficulty cannot be learned from no problems")
@@ -120,7 +121,7 @@ def fit(seen: Sequence[Features], shares: ArrayLike) -> Difficulty:
 def logistic(table: Floats, target: Floats) -> Floats:
     """Weights [columns] of a ridge logistic regression on shares, by Newton's method; the first is not shrunk."""
     shrink = np.full(table.shape[1], RIDGE)
-    shrink[0] = 1e-3  # keeps the level finite where all problems are solved, or none
+    shrink[0] = 1e-3  # keeps the intercept finite if all problems are solved, or none
     weights = np.zeros(table.shape[1])
     for _ in range(N_STEPS):
         p = 1 / (1 + np.exp(-np.clip(table @ weights, -30, 30)))
@@ -136,7 +137,7 @@ def logistic(table: Floats, target: Floats) -> Floats:
 def ordinal_bins(values: ArrayLike, n: int) -> list[int]:
     """The bin of each value, 0 for the greatest: equal parts by rank, so that ties never leave a bin empty.
 
-    Quantile edges would: of six zeros, .1, .2, .5 and 1 they make bins of 0, 0, 6, 2 and 2.
+    Quantile edges can: for six zeros, .1, .2, .5 and 1 they give bins of 0, 0, 6, 2 and 2.
     """
     order = np.argsort(-np.asarray(values, dtype=np.float64), kind="stable")
     bins = np.empty(len(order), dtype=int)
@@ -145,23 +146,23 @@ def ordinal_bins(values: ArrayLike, n: int) -> list[int]:
 
 
 def edges(values: ArrayLike, n: int) -> tuple[float, ...]:
-    """Where one of `ordinal_bins` ends and the next begins, from the greatest down: midpoints of neighbours."""
+    """The edges between `ordinal_bins`, from the greatest down: midpoints of neighbouring values."""
     ranked = sorted(np.asarray(values, dtype=np.float64).tolist(), reverse=True)
     starts = [next(i for i in range(len(ranked)) if i * n // len(ranked) == b) for b in range(1, n)]
     return tuple((ranked[i - 1] + ranked[i]) / 2 for i in starts)
 
 
 def bin_of(value: float, falling: Sequence[float]) -> int:
-    """The bin of a value among `edges`, 0 for the greatest; what lies on an edge is in the easier bin."""
+    """The bin of a value among `edges`, 0 for the greatest; a value on an edge is in the easier bin."""
     return bisect_left([-edge for edge in falling], -value)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How predictions of pass@1 did on problems that they were not fitted on.
+    """The quality of pass@1 predictions on held-out problems.
 
     `error` is the mean distance of prediction and truth over five bins of equal size, `brier` their mean squared
-    distance, `brier_of_mean` that of always saying the mean.
+    distance, `brier_of_mean` that of always predicting the mean.
     """
 
     problems: int
@@ -171,7 +172,7 @@ class Calibration:
 
 
 def calibration(predicted: ArrayLike, observed: ArrayLike) -> Calibration:
-    """Compares predictions of pass@1 with what was observed."""
+    """Compares predicted with observed pass@1."""
     p, y = np.asarray(predicted, dtype=np.float64), np.asarray(observed, dtype=np.float64)
     bins = np.array(ordinal_bins(p, 5))
     gaps = [(bins == b).mean() * abs(float(p[bins == b].mean() - y[bins == b].mean())) for b in set(bins.tolist())]

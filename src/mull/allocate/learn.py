@@ -1,4 +1,4 @@
-"""Learning a policy from a sweep: difficulty, bins, the options of each, and two folds that say what it is worth."""
+"""Learns a policy from a sweep: difficulty, bins and their options; evaluates it by two-fold cross-validation."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ from mull.types import Cost, Selection
 Floats = NDArray[np.float64]
 
 WORTH = 0.01
-"""Of accuracy: an option that gains less over a cheaper one is left out."""
+"""Minimum gain in accuracy over a cheaper option; options with less are dropped."""
 LEAST_IN_BIN = 8
-"""Problems of each bin that there must be at least, in each of the two folds."""
+"""Minimum number of problems per bin in each of the two folds."""
 PILOTS = (0, 1, 2, 4)
-"""Draws to look at that are tried."""
+"""Candidate numbers of pilot draws."""
 N_BUDGETS = 8
-"""Budgets at which the evidence compares."""
+"""Number of budgets in the evidence."""
 
 
 @dataclass(frozen=True, slots=True)
 class _OptionTable:
-    """Problems by options: the first option is to stop after the look, where there is one.
+    """Problems by options; the first option stops after the pilot draws, if there are any.
 
-    `costs` are with the look, `alone` those of each strategy without it, `all_costs` as `costs` in every unit.
+    `costs` include the pilot draws, `alone` is each strategy's own cost, `all_costs` is `costs` in every unit.
     """
 
     names: list[str]
@@ -56,7 +56,7 @@ class _OptionTable:
     alone: Floats
     all_costs: Mapping[str, Floats]
     shares: Floats
-    """Right draws among those after the look."""
+    """Right draws among those after the pilot draws."""
     seen: list[dict[str, float | None]]
 
     @property
@@ -68,10 +68,10 @@ def learn(
     lessons: Sequence[Recording], origin: Origin, *, pilot: int | None = None, bins: int = 5, unit: str = "tokens",
     seed: int = 0,
 ) -> Policy:  # fmt: skip
-    """The policy that a sweep shows to be best, with what two folds say of it.
+    """Learns the best policy from a sweep, with evidence from two-fold cross-validation.
 
-    `pilot` draws are looked at; without it as many as the two folds favour, of `PILOTS`. `bins` are parts of equal size
-    by predicted pass@1. Raises `UsageError` where the sweep is too small, or does not say what things cost in `unit`.
+    `pilot` is the number of pilot draws; by default cross-validation chooses it among `PILOTS`. `bins` are of equal
+    size by predicted pass@1. Raises `UsageError` if the sweep is too small or has no costs in `unit`.
     """
     names = [name for name in lessons[0].results if all(name in one.results for one in lessons)] if lessons else []
     _check(lessons, names, pilot or 0, bins, unit)
@@ -83,7 +83,7 @@ def learn(
     for table, k in tried:
         folds = [(_learned(table, here, origin, k, bins, unit), here, there) for here, there in (halves, halves[::-1])]
         found.append((table, k, folds))
-    # All are compared at budgets that pay for each of them.
+    # Compares all at budgets that each of them can afford.
     least = max(policy.plans[0].cost for _, _, folds in found for policy, _, _ in folds)
     most = max(float(table.alone.mean(axis=0).max()) for table, _, _ in found)
     budgets = [float(b) for b in np.geomspace(least, max(least, most), N_BUDGETS)]
@@ -137,7 +137,7 @@ def _table(lessons: Sequence[Recording], names: Sequence[str], pilot: int, unit:
 
 
 def looks(lesson: Recording, n: int) -> list[Look]:
-    """What is seen of the first n draws of a problem."""
+    """The observations of the first n draws of a problem."""
     return [
         Look(answer, sample.score, sample.output_tokens, sample.logprob)
         for answer, sample in zip(lesson.answers[:n], lesson.samples, strict=False)
@@ -150,7 +150,7 @@ def _spent(cost: Cost, unit: str) -> float | None:
 
 
 def _look_cost(lesson: Recording, pilot: int, unit: str) -> float:
-    """The cost of the first draws with their scores: by the dearest strategy that made just the problem's draws."""
+    """The cost of the pilot draws with their scores, from the most expensive strategy that made exactly these draws."""
     same = [result.cost for result in lesson.results.values() if result.draws == lesson.n and lesson.n]
     dearest = max(same, key=lambda cost: cost.tokens or 0, default=None)
     spent = None if dearest is None else _spent(dearest, unit)
@@ -158,7 +158,7 @@ def _look_cost(lesson: Recording, pilot: int, unit: str) -> float:
 
 
 def _cost(lesson: Recording, name: str, pilot: int, unit: str) -> float:
-    """What a strategy costs with the look: that is the first of what the strategy does, or comes on top."""
+    """A strategy's cost including the pilot draws, which are either its own first draws or an addition."""
     own, look = _spent(lesson.results[name].cost, unit), _look_cost(lesson, pilot, unit)
     if own is None:
         return math.nan
@@ -167,13 +167,13 @@ def _cost(lesson: Recording, name: str, pilot: int, unit: str) -> float:
 
 
 def includes_look(name: str, *, is_scored: bool) -> bool:
-    """Whether a strategy begins with the draws looked at, and scores them where they were scored."""
+    """Whether a strategy begins with the pilot draws, and scores them if they were scored."""
     strategy = spec.named(name)
     return reuses(strategy) and (not is_scored or selects_of(strategy) == Selection.SCORES)
 
 
 def _elected(lesson: Recording, pilot: int) -> bool:
-    """Whether the look alone gives the right answer: its best weighted answer, or the most frequent without scores."""
+    """Whether the pilot draws alone elect the right answer, by weighted vote, or by majority without scores."""
     weights: defaultdict[str, float] = defaultdict(float)
     seen = looks(lesson, pilot)
     any_score = any(look.score is not None for look in seen)
@@ -187,7 +187,7 @@ def _elected(lesson: Recording, pilot: int) -> bool:
 
 
 def _learned(table: _OptionTable, rows: NDArray[np.intp], origin: Origin, pilot: int, bins: int, unit: str) -> Policy:
-    """The policy of some of the problems."""
+    """The policy learned from some of the problems."""
     difficulty = fit([table.seen[i] for i in rows], table.shares[rows])
     chances = [difficulty.predict(table.seen[i]) for i in rows]
     placed = np.array(ordinal_bins(chances, bins))
@@ -206,9 +206,9 @@ def _learned(table: _OptionTable, rows: NDArray[np.intp], origin: Origin, pilot:
 
 
 def _smoothed(table: _OptionTable, rows: NDArray[np.intp], chances: Sequence[float]) -> Floats:
-    """What each option reaches on each of the problems, smooth over their difficulty: a logistic curve.
+    """Each option's accuracy on each of the problems, smoothed over difficulty by a logistic curve.
 
-    Bins on their own would have a few dozen problems each, of which the best of twenty options looks better than it is.
+    A bin alone has a few dozen problems, on which the best of twenty options looks better than it is.
     """
     x = np.log(np.clip(chances, 1e-3, 1 - 1e-3)) - np.log1p(-np.clip(chances, 1e-3, 1 - 1e-3))
     x = (x - x.mean()) / max(1e-9, float(x.std()))
@@ -218,7 +218,7 @@ def _smoothed(table: _OptionTable, rows: NDArray[np.intp], chances: Sequence[flo
 
 
 def _front(table: _OptionTable, group: NDArray[np.intp], values: Floats) -> list[Step]:
-    """The options of a bin that some price makes the best, each better than the one before by more than `WORTH`."""
+    """The concave hull of a bin's options, each better than the one before by more than `WORTH`."""
     costs, places = table.costs[group].mean(axis=0), list(table.options)
     while True:
         front = [Step(s.cost, s.value, places[s.place]) for s in hull(costs[places].tolist(), values[places].tolist())]
@@ -242,7 +242,7 @@ def _bin(table: _OptionTable, group: NDArray[np.intp], front: Sequence[Step]) ->
 
 
 Fold = tuple[Policy, NDArray[np.intp], NDArray[np.intp]]
-"""A policy, the problems it was learned on, and those that it is measured on."""
+"""A policy, the problems it was learned from, and the problems it is measured on."""
 
 
 def _calibration(table: _OptionTable, folds: Sequence[Fold]) -> Calibration:

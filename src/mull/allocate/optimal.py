@@ -1,4 +1,4 @@
-"""The stop that is worth most on average: draws have a price, and so has an answer that is not the full vote's."""
+"""The optimal stopping rule on average, given a price per draw and a loss for an answer other than the full vote's."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from mull.allocate.prior import MOST_ANSWERS, Floats, Ints, Prior, simulate
 
 N_SIMULATED = 1_500_000, 40_000
-"""Simulated draws, and problems at most: a second of work for 64 draws a problem."""
+"""Maximum simulated draws, and problems: about a second for 64 draws per problem."""
 LEAST_SEEN = 10
-"""States that fewer simulated problems pass through are drawn on from: too little is known to stop there."""
+"""In states that fewer simulated problems reach, it continues: too little data to stop there."""
 
 
 @dataclass(frozen=True)
 class StopPolicy:
-    """Where to stop, for a vote over n draws at most.
+    """A stopping rule for a vote over at most n draws.
 
-    A state is the votes of the leader, those of the next, all votes and all draws: `stops[draws]` are the states
-    in which to stop, one a row. `draws` and `disagreement` are what the prior expects of it.
+    A state is the votes of the leader, of the runner-up, all votes and all draws: `stops[draws]` are the states in
+    which to stop, one per row. `draws` and `disagreement` are their expectations under the prior.
     """
 
     n: int
@@ -34,7 +34,7 @@ class StopPolicy:
         return bool((self.stops[draws] == (first, second, votes)).all(1).any())
 
     def next_stop(self, first: int, second: int, votes: int, draws: int) -> int:
-        """The fewest draws after which there could be a stop, whatever they answer."""
+        """The least number of draws after which the rule could stop, for any answers."""
         now = np.array((first, second, votes))
         for k in range(1, self.n - draws):
             there = self.stops[draws + k]
@@ -45,11 +45,11 @@ class StopPolicy:
 
 @lru_cache
 def policy(prior: Prior, n: int, price: float, seed: int = 0) -> StopPolicy:
-    """The best stop for problems as the prior has them, by backward induction over simulated votes.
+    """The optimal stopping rule for problems from the prior, by backward induction over simulated votes.
 
-    What is made small is the mean of `price` times the draws and 1 where the answer is not one that the vote over
-    all n draws elects. At every state the loss of stopping is compared with the mean of what the problems that pass
-    through it lose by going on (Wald and Wolfowitz 1950; regression on states as in Longstaff and Schwartz 2001).
+    It minimises the mean of `price` times the draws, plus 1 if the answer differs from that of the vote over all n
+    draws. At every state it compares the loss of stopping with the mean loss of continuing over the problems that reach
+    it (Wald and Wolfowitz 1950; regression on states as in Longstaff and Schwartz 2001).
     """
     most, at_most = N_SIMULATED
     states, losses = _states(simulate(prior, n, max(1000, min(at_most, most // n)), seed))
@@ -68,7 +68,7 @@ def policy(prior: Prior, n: int, price: float, seed: int = 0) -> StopPolicy:
 
 
 def _states(answers: NDArray[np.int16]) -> tuple[Ints, Floats]:
-    """After each number of draws: the state of each simulated problem as one number, and the loss of stopping there."""
+    """For each number of draws: each simulated problem's state as one number, and the loss of stopping there."""
     n_problems, n = answers.shape
     full = np.stack([(answers == a).sum(1) for a in range(MOST_ANSWERS)], axis=1)
     wins = (full == full.max(1, keepdims=True)) & (full > 0)
@@ -91,6 +91,6 @@ def _states(answers: NDArray[np.int16]) -> tuple[Ints, Floats]:
 
 
 def _unpacked(states: Ints, n: int) -> NDArray[np.int16]:
-    """The votes of the leader, of the next and of all, one state a row."""
+    """The votes of the leader, of the runner-up and of all, one state per row."""
     rest, votes = np.divmod(states, n + 1)
     return np.stack([*np.divmod(rest, n + 1), votes], axis=1).astype(np.int16)

@@ -16,18 +16,18 @@ from mull.errors import UsageError
 from mull.types import Budget
 
 STOP = "stop"
-"""The option of making no more draws than it took to see how hard the problem is."""
+"""The option of no draws beyond those that estimated the difficulty."""
 UNITS = ("tokens", "flops", "usd")
-"""What options are priced in."""
+"""Units of cost."""
 HOPELESS = 0.2
-"""Where even the best strategy solves a smaller share than this, a bigger model is the better buy."""
+"""If the best strategy solves a smaller share than this, the advice is a bigger model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a policy was learned from; it is used for nothing else unless it is forced to.
+    """What a policy was learned from; using it on anything else raises an error unless forced.
 
-    `tasks` are their names, `kinds` the kinds of answers, `draws` how many were made in all for the sweep.
+    `tasks` are the task names, `kinds` the kinds of answers, `draws` the total number of draws in the sweep.
     """
 
     model: str
@@ -42,7 +42,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class BinOption:
-    """What a strategy reached in a bin, and its mean cost a problem in each unit, the first look counted."""
+    """A strategy's accuracy in a bin, and its mean cost per problem in each unit, pilot draws included."""
 
     strategy: str
     accuracy: float
@@ -51,9 +51,9 @@ class BinOption:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Problems of like difficulty: how many were learned from, their pass@1, and the options, cheapest first.
+    """Problems of similar difficulty: their number in the sweep, their pass@1, and the options, cheapest first.
 
-    `look` is what it costs on the mean to see that a problem is of them.
+    `look` is the mean cost of the pilot draws that place a problem in the bin.
     """
 
     problems: int
@@ -64,7 +64,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class BinPlan:
-    """A strategy for each bin, the easiest first, and what they cost and reach on the mean over all problems."""
+    """A strategy for each bin, the easiest first, and their mean cost and accuracy over all problems."""
 
     cost: float
     accuracy: float
@@ -73,7 +73,7 @@ class BinPlan:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the policy reached at a budget on problems it was not learned on, beside the best uniform strategy.
+    """The policy's held-out accuracy at a budget, compared with the best uniform strategy.
 
     Both were chosen on one half of the problems and measured on the other (two folds). Costs and budget are means.
     """
@@ -87,9 +87,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which strategy a problem gets: its question and `pilot` draws tell its bin, a plan has the strategy of each bin.
+    """Chooses a strategy per problem: its question and `pilot` draws give its bin, a plan has a strategy for each bin.
 
-    `plans` go from the cheapest to the most accurate; each costs at most what a budget of the mean problem allows.
+    `plans` go from the cheapest to the most accurate; each has a mean cost per problem within its budget.
     """
 
     origin: Origin
@@ -108,9 +108,9 @@ class Policy:
         return chance, bin_of(chance, self.edges)
 
     def plan(self, mean: float | None = None) -> BinPlan:
-        """The plan for a mean budget a problem, in `unit`; without one the most accurate plan.
+        """The plan for a mean budget per problem, in `unit`; without one, the most accurate plan.
 
-        Raises `UsageError` for a budget that does not even pay for the look at a problem.
+        Raises `UsageError` for a budget below the cost of the cheapest plan.
         """
         if mean is None:
             return self.plans[-1]
@@ -123,9 +123,9 @@ class Policy:
         return self.plans[n - 1]
 
     def choose(self, bin: int, left: Budget, mean: float | None = None) -> BinOption:
-        """The option for a problem of this bin, of which `left` is still allowed after the look at it.
+        """The option for a problem of this bin, with the budget `left` after the pilot draws.
 
-        It is the plan's, or where its mean cost is more than what is left, the most accurate that is not.
+        It is the plan's or, if the mean cost of that exceeds what is left, the most accurate affordable one.
         """
         options, look = self.bins[bin].options, self.bins[bin].look
         named = self.plan(mean).strategies[bin]
@@ -136,12 +136,12 @@ class Policy:
         return max(cheaper, key=lambda o: o.accuracy, default=options[0])
 
     def best(self, bin: int) -> float:
-        """What the most accurate option of a bin reached."""
+        """The accuracy of a bin's most accurate option."""
         return max(option.accuracy for option in self.bins[bin].options)
 
 
 def _fits(option: BinOption, look: Mapping[str, float | None], left: Budget) -> bool:
-    """Whether the mean cost of an option beyond the look is within what is left."""
+    """Whether the mean cost of an option beyond the pilot draws is within what is left."""
     for unit in UNITS:
         top, cost, looked = getattr(left, unit), option.cost.get(unit), look.get(unit)
         if top is not None and cost is not None and looked is not None and cost - looked > top:
@@ -150,7 +150,7 @@ def _fits(option: BinOption, look: Mapping[str, float | None], left: Budget) -> 
 
 
 class Step(NamedTuple):
-    """A place on a curve of what can be had for how much: the `place` of the option it stands for."""
+    """A point on a curve of value over cost; `place` is the index of its option."""
 
     cost: float
     value: float
@@ -158,9 +158,9 @@ class Step(NamedTuple):
 
 
 def hull(costs: Sequence[float], values: Sequence[float]) -> list[Step]:
-    """The options that some price makes the best, cheapest first: the concave front over cost.
+    """The upper concave hull of options over cost, cheapest first: those that are optimal at some price.
 
-    The first is the cheapest option, the better one of several that cost the same.
+    The first is the cheapest option, the better one of several with the same cost.
     """
     ranked = sorted((Step(c, v, i) for i, (c, v) in enumerate(zip(costs, values, strict=True))), key=_cheapest)
     front: list[Step] = []
@@ -182,10 +182,10 @@ def _slope(low: Step, high: Step) -> float:
 
 
 def greedy(hulls: Sequence[Sequence[Step]], weights: Sequence[float], budget: float | None = None) -> list[list[int]]:
-    """Which option each group takes, one more expensive choice after the other, where it buys most for its cost.
+    """Which option each group takes: greedily upgrades the group with the largest gain per cost.
 
-    `hulls` are concave, so that what was left behind is never the better buy. It ends before the first choice that
-    the weighted sum of costs would exceed `budget` with. Damani et al. 2024, arXiv 2410.04707.
+    `hulls` are concave, so greedy is optimal at each step. Stops before the first upgrade whose weighted sum of costs
+    would exceed `budget` (Damani et al. 2024, arXiv 2410.04707).
     """
     upgrades = [
         (-_slope(front[i], front[i + 1]), group, i + 1)

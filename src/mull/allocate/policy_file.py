@@ -1,4 +1,4 @@
-"""A policy as a TOML file that people can read: written whole or not at all, and refused where it is malformed."""
+"""Reads and writes a policy as a human-readable TOML file: writes atomically, raises an error for a malformed file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _block(title: str, values: Mapping[str, Any]) -> str:
 
 
 def _lines(values: Mapping[str, Any]) -> str:
-    """What is `None` is left out: TOML has no word for it."""
+    """TOML lines of these values; omits `None`, which TOML cannot express."""
     return "\n".join(f"{name} = {_value(value)}" for name, value in values.items() if value is not None)
 
 
@@ -56,7 +56,7 @@ def _value(value: Any) -> str:
 
 
 def read(path: str | Path) -> Policy:
-    """The policy of a file. Raises `FileFormatError`, which says what is wrong with it."""
+    """Reads a policy from a file. Raises `FileFormatError` with the reason if it is malformed."""
     path = Path(path)
     try:
         return _read(path, path.stat().st_mtime_ns)
@@ -125,7 +125,7 @@ def _option(row: Mapping[str, Any]) -> BinOption:
 
 
 def _check(path: Path, policy: Policy) -> None:
-    """Refuses what reads well and makes no sense."""
+    """Raises `FileFormatError` for a well-formed but inconsistent policy."""
     d = policy.difficulty
     strange = [name for name in d.names if name not in (QUESTION, *FEATURES)]
     named = [{option.strategy for option in bin.options} for bin in policy.bins]

@@ -1,9 +1,9 @@
-"""What answers of a model look like on other problems: a prior over answer distributions, fitted without labels.
+"""A prior over a model's answer distributions, fitted without labels to draws on other problems.
 
-A problem's draws are taken as exchangeable: what matters is how often each answer came, and how often none did.
-The prior is a mixture of Pitman-Yor processes, whose probability of a set of counts is known in closed form. A
-discount below zero is a symmetric Dirichlet law over few answers: two of them with large concentration are a tie,
-with a small one near unanimity; a discount from zero on has no end of answers.
+A problem's draws are assumed exchangeable: only the counts of each answer, and of draws without one, matter. The prior
+is a mixture of Pitman-Yor processes, whose probability of a set of counts has a closed form. A negative discount is a
+symmetric Dirichlet distribution over finitely many answers: two answers with large concentration are a tie, with small
+concentration near unanimity. A discount of zero or more allows infinitely many answers.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ STRENGTHS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
 NO_ANSWER = (0.0, 0.003, 0.01, 0.03, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95, 0.99)
 
 ELSEWHERE = 0.2
-"""The part of the prior that is spread evenly over the whole grid, for problems unlike those it was fitted on."""
+"""Weight of the prior that is uniform over the grid, for problems unlike those it was fitted on."""
 N_STEPS = 600
 LEAST_WEIGHT = 1e-3
-"""Atoms of less weight are left out: they stand for less than a problem in a thousand."""
+"""Atoms of less weight are dropped: fewer than one problem in a thousand."""
 MOST_ANSWERS = 8
-"""Simulated problems tell so many answers apart; later ones vote, each for itself."""
+"""Simulated problems distinguish this many answers; each later one counts as a unique answer."""
 
 
 class Tally(NamedTuple):
-    """One problem's draws: how often each answer came, and how many gave none."""
+    """One problem's draws: the count of each answer, and the number of draws without one."""
 
     counts: tuple[int, ...]
     no_answer: int = 0
@@ -53,7 +53,7 @@ class Tally(NamedTuple):
 
 
 class Atom(NamedTuple):
-    """One kind of problem: a Pitman-Yor process, the chance of no answer, and the kind's share of problems."""
+    """One kind of problem: a Pitman-Yor process, the probability of no answer, and the kind's share of problems."""
 
     discount: float
     strength: float
@@ -63,7 +63,7 @@ class Atom(NamedTuple):
 
 @dataclass(frozen=True)
 class Prior:
-    """Kinds of problems with their shares; `about` says what it was fitted on."""
+    """Kinds of problems with their shares; `about` describes the data that it was fitted to."""
 
     atoms: tuple[Atom, ...]
     about: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -114,10 +114,10 @@ def _sums(terms: Floats) -> Floats:
 
 
 def fit(tallies: Sequence[Tally], about: Mapping[str, Any] | None = None) -> Prior:
-    """The prior under which such problems are likeliest: weights of the grid's kinds by expectation-maximisation.
+    """Fits the prior by maximum likelihood: weights of the grid's kinds by expectation-maximisation.
 
-    The likelihood is concave in the weights, so the steps lead to its maximum from anywhere. Raises `UsageError`
-    where no problem has two draws: one draw says nothing of how answers repeat.
+    The log-likelihood is concave in the weights, so any start converges to its maximum. Raises `UsageError` if no
+    problem has two draws: one draw does not show how answers repeat.
     """
     if not any(t.n > 1 for t in tallies):
         raise UsageError("a stop is learned from several draws a problem, and no problem here has two")
@@ -139,9 +139,9 @@ def fit(tallies: Sequence[Tally], about: Mapping[str, Any] | None = None) -> Pri
 
 
 def simulate(prior: Prior, n: int, n_problems: int, seed: int = 0) -> NDArray[np.int16]:
-    """Draws of problems as the prior has them: the number of the answer in order of appearance.
+    """Simulates draws of problems from the prior: the index of each draw's answer in order of appearance.
 
-    -1 gives no answer, and -2 votes for an answer that no other draw gives.
+    -1 is no answer; -2 is an answer that no other draw gives.
     """
     rng = np.random.default_rng(seed)
     everything = [Atom(*process, u, 1.0) for process in processes() for u in NO_ANSWER]
@@ -149,7 +149,7 @@ def simulate(prior: Prior, n: int, n_problems: int, seed: int = 0) -> NDArray[np
     fitted[:, 3] *= (1 - ELSEWHERE) / fitted[:, 3].sum()
     even[:, 3] *= ELSEWHERE / even[:, 3].sum()
     atoms = np.concatenate([fitted, even])
-    # Each kind as often as its weight says, not only on average.
+    # Each kind exactly in proportion to its weight, not only on average.
     places = np.searchsorted(atoms[:, 3].cumsum(), (np.arange(n_problems) + rng.random()) / n_problems)
     discount, strength, no_answer, _ = atoms[np.minimum(places, len(atoms) - 1)].T
     counts = np.zeros((n_problems, MOST_ANSWERS), np.int16)
@@ -171,7 +171,7 @@ def simulate(prior: Prior, n: int, n_problems: int, seed: int = 0) -> NDArray[np
 
 
 def text_of(prior: Prior) -> str:
-    """The prior as a TOML file that a person can read."""
+    """The prior as a human-readable TOML file."""
     return "\n".join(
         [
             "# What answers of a model look like on other problems: `mull train stop` wrote this, and",
@@ -199,7 +199,7 @@ def _toml(value: Any) -> str:
 
 
 def read(path: Path) -> Prior:
-    """The prior of a file. Raises `FileFormatError`."""
+    """Reads a prior from a file. Raises `FileFormatError`."""
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -223,7 +223,7 @@ def read(path: Path) -> Prior:
 
 
 def _makes_sense(atom: Atom) -> bool:
-    """Whether the numbers are a Pitman-Yor process, a chance and a weight."""
+    """Whether the numbers are a valid Pitman-Yor process, probability and weight."""
     if not all(map(math.isfinite, atom)) or not (0 <= atom.no_answer <= 1 and atom.weight > 0):
         return False
     if atom.discount < 0:

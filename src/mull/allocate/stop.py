@@ -1,6 +1,6 @@
-"""When a vote has been drawn long enough: stopping rules as pure functions of the answers so far, in draw order.
+"""Stopping rules for votes, as pure functions of the answers so far, in draw order.
 
-Nothing here looks at gold. `None` is a draw without an answer: it was paid for and does not vote.
+None of them uses gold answers. `None` is a draw without an answer: it costs, but does not vote.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from typing import Literal
 Evidence = Literal["mixture", "kt"]
 
 FRACTIONS = tuple((2 * i + 1) / 20 for i in range(10))
-"""Shares of the largest bet that cannot lose everything, mixed in equal parts: a uniform law in ten points."""
+"""Fractions of the largest bet that cannot lose everything, mixed equally: a ten-point uniform distribution."""
 
 
 def top_two(answers: Sequence[str | None]) -> tuple[int, int]:
-    """The counts of the most frequent answer and of the next."""
+    """The counts of the most frequent answer and of the runner-up."""
     counts = [n for _, n in Counter(a for a in answers if a is not None).most_common(2)]
     return counts[0] if counts else 0, counts[1] if len(counts) > 1 else 0
 
 
 def curtail(answers: Sequence[str | None], n: int) -> bool:
-    """Whether the leader cannot be overtaken by the draws that are left: the full vote, always."""
+    """Whether the remaining draws cannot change the leader: the result is always the full vote's."""
     first, second = top_two(answers)
     return first - second > n - len(answers)
 
 
 @lru_cache(maxsize=1 << 16)
 def beta_lead(first: int, second: int) -> float:
-    """P(theta > 1/2) under Beta(first + 1, second + 1): how sure the leader's lead is.
+    """P(theta > 1/2) under Beta(first + 1, second + 1): the probability that the leader leads.
 
-    With integer counts the regularised incomplete beta function is a binomial tail: this is the probability
-    that a fair coin, thrown first + second + 1 times, shows at most `first` heads.
+    With integer counts the regularised incomplete beta function is a binomial tail: the probability of at most `first`
+    heads in first + second + 1 throws of a fair coin.
     """
     m = first + second + 1
     return float(sum(math.comb(m, j) for j in range(first + 1)) / 2**m)
@@ -47,7 +47,7 @@ def beta(answers: Sequence[str | None], level: float) -> bool:
 
 
 def window(answers: Sequence[str | None], width: int) -> bool:
-    """Early-stopping self-consistency (arXiv 2401.10480): a whole disjoint window of draws agrees."""
+    """Early-stopping self-consistency (arXiv 2401.10480): all draws of one disjoint window agree."""
     for start in range(0, len(answers) - width + 1, width):
         answer = answers[start]
         if answer is not None and all(a == answer for a in answers[start : start + width]):
@@ -57,7 +57,7 @@ def window(answers: Sequence[str | None], width: int) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def lead_evidence(first: int, second: int) -> float:
-    """The e-value against "the first of this pair is drawn at most half the time" after so many draws of each.
+    """The e-value against "the first of this pair has at most half of their draws", from the counts of both.
 
     A uniform mixture over leads q in [1/2, 1]: 2^m * 2 * int_{1/2}^1 q^first (1-q)^second dq. Under the null
     it exceeds 1/delta at any time with a probability of at most delta (Ville's inequality).
@@ -70,7 +70,7 @@ def lead_evidence(first: int, second: int) -> float:
 def kt_evidence(wins: Iterable[bool]) -> float:
     """The e-value against the same null from the draws in order, by a predictable plug-in (Krichevsky-Trofimov).
 
-    Each factor bets on the lead that the draws before it show, clipped at 1/2: without the clip it would only
+    Each factor bets on the lead estimated from the draws before it, clipped at 1/2: without the clip it would only
     test a lead of exactly 1/2.
     """
     evidence, n_won, n = 1.0, 0, 0
@@ -84,8 +84,8 @@ def kt_evidence(wins: Iterable[bool]) -> float:
 def eprocess(answers: Sequence[str | None], delta: float, classes: int, evidence: Evidence = "mixture") -> bool:
     """Whether some answer leads every other with e-values of at least `classes` / `delta`.
 
-    The probability of ever stopping on an answer that is not the most likely one is at most `delta`, if there
-    are no more than `classes` different answers. All ordered pairs are run, hence the threshold.
+    The probability of ever stopping on an answer that is not the most likely one is at most `delta`, if there are at
+    most `classes` distinct answers. The threshold accounts for testing all ordered pairs.
     """
     counts = Counter(a for a in answers if a is not None)
     if not counts:
@@ -104,12 +104,11 @@ def eprocess(answers: Sequence[str | None], delta: float, classes: int, evidence
 def full_evidence(steps: Iterable[int], left: int, lead: int = 0) -> float:
     """The e-value against "when all draws are in, this answer has no more votes than that one".
 
-    A step is 1 for a draw of this answer, -1 for one of that answer and 0 for any other; before the first the
-    lead is `lead` and `left` draws are to come. Draws come in an order that says nothing, so under the null the mean
-    of the next step is at most -lead/left, what the rest must average for the final lead to be 0: a bet on more
-    than that is a supermartingale for draws without replacement (Waudby-Smith and Ramdas 2020, arXiv 2006.04347),
-    and exceeds 1/delta at any time with a probability of at most delta. A lead that cannot be caught up with is
-    infinite evidence.
+    A step is 1 for a draw of this answer, -1 for one of that answer and 0 for any other; before the first step the
+    lead is `lead` and `left` draws remain. Draws are exchangeable, so under the null the mean of the next step is at
+    most -lead/left, the mean of the rest for a final lead of 0: a bet on more than that is a supermartingale for
+    sampling without replacement (Waudby-Smith and Ramdas 2020, arXiv 2006.04347), and exceeds 1/delta at any time with
+    probability at most delta. A lead that cannot be overtaken is infinite evidence.
     """
     stakes = [1.0] * len(FRACTIONS)
     for step in steps:
@@ -124,11 +123,11 @@ def full_evidence(steps: Iterable[int], left: int, lead: int = 0) -> float:
 
 
 def certified(answers: Sequence[str | None], n: int, delta: float) -> bool:
-    """Whether the leader is the winner of the vote over all n draws, up to a risk of `delta`.
+    """Whether the leader wins the vote over all n draws, with an error probability of at most `delta`.
 
-    The probability of ever stopping on an answer that has not more votes than every other after n draws is at most
-    `delta`, whatever the model answers with which probability, and however many different answers there are: the
-    r-th answer to appear has 1/(r (r + 1)) of the risk, and evidence for it counts from its first draw on.
+    The probability of ever stopping on an answer that does not have more votes than every other after n draws is at
+    most `delta`, for any distribution of answers and any number of them: the r-th answer to appear has 1/(r (r + 1)) of
+    the risk, and evidence for it counts from its first draw on.
     """
     order = list(dict.fromkeys(a for a in answers if a is not None))
     if not order:
@@ -138,7 +137,7 @@ def certified(answers: Sequence[str | None], n: int, delta: float) -> bool:
     bar = rank * (rank + 1) / delta
     start = answers.index(leader) + 1
     rivals: list[str | None] = [a for a in order if a != leader]
-    # One that has not been seen yet could still win.
+    # An answer not seen yet could still win.
     return all(
         full_evidence(
             ((a == leader) - (a is not None and a == rival) for a in answers[start:]),

@@ -1,1 +1,1 @@
-"""The laboratory: grids of task x strategy x model, their metrics and their intervals."""
+"""Experiments: grids of task x strategy x model, with metrics and intervals."""

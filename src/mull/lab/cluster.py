@@ -22,7 +22,7 @@ from mull.lab.grid import N_AT_ONCE, Cell, Plan
 from mull.types import Problem
 
 MOST_DEATHS = 5
-"""Workers that a problem may outlive: one that kills whoever takes it up is given up."""
+"""Maximum number of workers that may die on one problem before the run fails."""
 SECONDS_TO_CLOSE = 30.0
 SECONDS_TO_CONNECT = 10.0
 
@@ -96,7 +96,7 @@ class _Worker:
 
 
 class _Seat:
-    """A place for a worker, filled again when the one in it dies."""
+    """A slot for a worker, refilled when its worker dies."""
 
     def __init__(self, make: Callable[[], Any], bank: SqlBank) -> None:
         self._make, self._bank = make, bank

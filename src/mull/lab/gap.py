@@ -1,4 +1,4 @@
-"""What selection leaves on the table, why, and what more draws cannot do on these problems."""
+"""The gap between selection and coverage, its causes, and the limits of more draws on these problems."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from mull.stats.paired import Power, power
 N_BINS = 5
 """Bins of difficulty, as in Snell et al. 2024."""
 LEAST_KS = 4
-"""A change of slope cannot be seen on fewer points."""
+"""A change of slope cannot be detected with fewer points."""
 PASSES = 0.5
-"""The score from which a verifier is taken to accept."""
+"""The score at or above which a verifier accepts."""
 
 NO_ANSWER = "no parseable answer"
 TIE = "tie"

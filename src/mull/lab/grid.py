@@ -140,7 +140,7 @@ def _width(cells: Sequence[Cell]) -> tuple[int, int]:
 
 
 def result(cell: Cell) -> Result:
-    """What is recorded of an outcome."""
+    """The recorded result of an outcome."""
     grades = [grade.correct for grade in cell.candidates]
     return Result(
         cell.outcome.answer,
@@ -182,7 +182,7 @@ async def grade(task: Task, problem: Problem, outcome: Outcome) -> Grade:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done with each problem of a task."""
+    """The strategies and settings to run on each problem of a task."""
 
     task: Task
     model: Model

@@ -1,4 +1,4 @@
-"""Gold as a verifier, for upper bounds: what a strategy would reach if somebody knew the answer."""
+"""Gold answers as a verifier, for upper bounds on what a strategy can reach."""
 
 from __future__ import annotations
 

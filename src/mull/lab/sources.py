@@ -1,4 +1,4 @@
-"""What curves and reports are made of: a sweep's output, a bank, recorded samples, counts, others' logs."""
+"""Input of curves and reports: a sweep's output, a bank, recorded samples, counts, other tools' logs."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def bank_source(bank: SqlBank, task: Task, model: Model, params: Params, s
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes JSONL, whole or not at all."""
+    """Writes JSONL atomically."""
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -1,4 +1,4 @@
-"""What thinking longer is worth: one chain of thought at several budgets, on the same problems.
+"""Measures the gain from longer thinking: one chain of thought at several budgets, on the same problems.
 
 Control, Scaling and Performance are those of s1 (Muennighoff et al. 2025, arXiv 2501.19393, section 3.2).
 """

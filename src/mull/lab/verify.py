@@ -1,4 +1,4 @@
-"""What verifiers are worth on draws that are known to be right or wrong."""
+"""Measures verifiers on draws with known verdicts."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def combined(columns: Mapping[str, Sequence[Recording]]) -> list[Recording] | No
 
 
 def worth(name: str, recordings: Sequence[Recording], why: str = "", seed: int = 0) -> Worth:
-    """What a verifier is worth on these draws."""
+    """Measures a verifier on these draws."""
     parts = [
         np.array([(s, c) for s, c in zip(one.scores, one.correct, strict=True) if s is not None]).reshape(-1, 2)
         for one in recordings

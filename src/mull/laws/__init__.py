@@ -1,1 +1,1 @@
-"""Coverage laws: what more draws would give, from counts of correct draws, and how far that can be known."""
+"""Coverage laws: predict coverage at more draws from counts of correct draws, with the limits of the prediction."""

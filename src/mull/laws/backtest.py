@@ -1,4 +1,4 @@
-"""How well the draws in hand would have been predicted from a tenth of them."""
+"""Back-test: how well a tenth of the draws predicts the coverage of all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPEATS = 3
 class BackTest:
     """Coverage at `k` draws, as measured and as predicted from `draws` of them, once for each subsample.
 
-    Passing it does not validate a prediction further out: laws that agree up to n can part beyond.
+    Passing it does not validate predictions beyond n: laws that agree up to n can differ beyond.
     """
 
     draws: int
@@ -36,7 +36,7 @@ class BackTest:
 def back_test(n: ArrayLike, c: ArrayLike, *, repeats: int = REPEATS, seed: int = 0) -> BackTest | None:
     """Hides nine tenths of every problem's draws and predicts them; `n` and `c` are of shape [problems].
 
-    `None` where a problem has under 20 draws, or where no law can be fitted to any of the subsamples.
+    `None` if a problem has under 20 draws, or if no law can be fitted to any of the subsamples.
     """
     data = counts(n, c)
     kept = data.least // HIDDEN

@@ -1,4 +1,4 @@
-"""Counts of correct draws, one pair (n, c) a problem, compressed to the distinct pairs."""
+"""Counts of correct draws, one pair (n, c) per problem, compressed to distinct pairs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEVER = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
-    """The distinct pairs of draws `n` and correct draws `c`, each seen at `weight` problems; shape [pairs]."""
+    """The distinct pairs of draws `n` and correct draws `c`, each with `weight` problems; shape [pairs]."""
 
     n: Ints
     c: Ints
@@ -49,7 +49,7 @@ class Counts:
         return float(self.weight @ (self.c / self.n) / self.weight.sum())
 
     def reweighted(self, weight: Floats) -> Counts:
-        """The same pairs at other numbers of problems, as a bootstrap draws them."""
+        """The same pairs with other numbers of problems, as in a bootstrap."""
         seen = weight > 0
         return Counts(self.n[seen], self.c[seen], weight[seen])
 
@@ -86,9 +86,9 @@ def measured(data: Counts, ks: ArrayLike) -> Floats:
 
 
 def thinned(data: Counts, draws: int) -> Counts:
-    """The counts that `draws` draws of each problem's own would show on average; `weight` is then no whole number.
+    """The expected counts of `draws` draws sampled from each problem's own; `weight` is then fractional.
 
-    Raises `ValueError` where a problem has fewer.
+    Raises `ValueError` if a problem has fewer.
     """
     if draws > data.least:
         raise ValueError(f"{draws} draws of {data.least} cannot be kept")
@@ -104,5 +104,5 @@ def thinned(data: Counts, draws: int) -> Counts:
 
 
 def log_grid(last: int, points: int = 40) -> Ints:
-    """Distinct whole numbers from 1 to `last`, evenly spaced in their logarithm."""
+    """Distinct integers from 1 to `last`, evenly spaced in logarithm."""
     return np.unique(np.round(np.logspace(0, np.log10(last), points)).astype(np.int64))

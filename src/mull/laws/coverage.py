@@ -1,4 +1,4 @@
-"""A coverage law of a set of problems: fits of every family, predictions with bands, and what limits them."""
+"""Coverage laws of a problem set: fits of every family, predictions with bands, and flags for their limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mull.stats.estimators import bootstrap_t
 
 N_RESAMPLES = 200
 DECADE = 10
-"""How many times the measured draws a single number is given for; beyond there is a band alone."""
+"""Point predictions go up to this multiple of the measured draws; beyond it there is only a band."""
 
 UNSUPPORTED = 10.0
 """Families whose AIC is larger than the least by more than this are not in the range over families."""
@@ -56,7 +56,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Law:
-    """All that these counts say of coverage. `fits` is empty where no law can be fitted: `flags` says why."""
+    """Coverage laws fitted to counts. `fits` is empty if no law can be fitted; `flags` says why."""
 
     data: Counts
     fits: tuple[Fit, ...]
@@ -69,12 +69,12 @@ class Law:
 
     @property
     def reach(self) -> int:
-        """Up to where something was measured: the fewest draws of any unsolved problem, of any where all are solved."""
+        """The measured range: the fewest draws of any unsolved problem, or of any problem if all are solved."""
         unsolved = self.data.n[self.data.c == 0]
         return int(unsolved.min()) if len(unsolved) else self.data.least
 
     def predict(self, k: int) -> Prediction:
-        """Coverage at k draws. Raises `UsageError` where k is below 1."""
+        """Coverage at k draws. Raises `UsageError` if k is below 1."""
         if k < 1:
             raise UsageError(f"coverage is predicted at a number of draws of at least 1, not {k}")
         if self.reason is not None:
@@ -105,7 +105,7 @@ class Law:
         return [self.predict(k) for k in ks]
 
     def flags(self, k: int) -> tuple[Flag, ...]:
-        """What limits the prediction at k, the gravest first."""
+        """Flags that limit the prediction at k, the most serious first."""
         data, found = self.data, []
         if self.reason is not None:
             found.append(self.reason)
@@ -127,7 +127,7 @@ class Law:
         return tuple(found)
 
     def is_identified(self, k: int) -> bool:
-        """Do the counts determine coverage at k? True where no flag that matters is up."""
+        """Whether the counts determine coverage at k: no serious flag is set."""
         return HARMLESS.issuperset(self.flags(k))
 
     def _bounded(self, k: int, reason: Flag) -> Prediction:
@@ -186,7 +186,7 @@ def fit(
 
 
 def estimate(n: ArrayLike, c: ArrayLike, k: int) -> float | None:
-    """The default estimate of coverage at k, at any distance, without bands; `None` where no law can be fitted."""
+    """The default estimate of coverage at any k, without bands; `None` if no law can be fitted."""
     data = counts(n, c)
     if lawless(data) is not None:
         return None

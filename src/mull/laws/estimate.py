@@ -1,4 +1,4 @@
-"""The one estimate of coverage beyond the measured draws: how the laws are tied to the data and weighed."""
+"""The default estimate of coverage beyond the measured draws: anchors the laws to the data and weights them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def anchored(data: Counts, weight: Floats, misses: Callable[[Ints], Floats], k: 
         sizes, where = np.unique(data.n[open_], return_inverse=True)
         shares = misses(np.append(sizes, k))
         here = shares[..., :-1]
-        # A law under which nothing fails so long has it that nothing fails longer.
+        # If a law gives no probability to n failures, it gives none to more.
         left[..., open_] = (shares[..., -1:] / np.where(here > 0, here, 1.0))[..., where]
     solved: Floats = 1.0 - (weight * left).sum(axis=-1) / weight.sum(axis=-1)
     return solved
 
 
 class Trust(NamedTuple):
-    """Which laws may take the place of the middle one: those that pass the back-test of `optima.trust`."""
+    """Which laws may replace the middle one: those that pass the back-test of `optima.trust`."""
 
     normal: bool
     inflated: bool

@@ -1,7 +1,7 @@
-"""Distributions of the success rate over problems, and what each says of counts and of coverage.
+"""Distributions of the success rate over problems, and the counts and coverage that each implies.
 
-A family maps free vectors `theta`, shape [..., parameters], to the chance of each count and to the chance that k draws
-all miss. The beta families are closed forms; the others are masses on a grid of log-odds.
+A family maps unconstrained vectors `theta`, shape [..., parameters], to the probability of each count and of k draws
+that all fail. The beta families have closed forms; the others are masses on a grid of log-odds.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from mull.laws.counts import Counts, Floats, Ints
 
 LOWEST, HIGHEST = -32.0, 16.0
-"""The log-odds that the grid spans; what a family holds outside is put in the outermost cells."""
+"""The range of log-odds of the grid; mass outside it goes to the outermost cells."""
 
 WIDEST_STEP = 0.1
 NEGLIGIBLE = -50.0
-"""Likelihoods this far below the largest of their row, in logarithm, are not kept."""
+"""Log-likelihoods this far below the largest of their row are dropped."""
 
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -110,7 +110,7 @@ class Family(Protocol):
         """The chance that k draws on a random problem all fail, shape [..., ks]."""
 
     def starts(self, data: Counts) -> list[Floats]:
-        """Where to look for the maximum from."""
+        """Starting points for maximising the likelihood."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Fits of one law to one set of counts: by likelihood, with or without a prior, and by least squares."""
+"""Fits one law to one set of counts: by likelihood, with or without a prior, and by least squares."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def log_prior(family: Family, theta: Floats) -> Floats:
 def _climb(
     family: Family, likelihood: Likelihood, start: Floats, weight: Floats, tolerance: float, is_held: bool
 ) -> tuple[float, Optimum]:
-    """How high it came, and where that is."""
+    """The maximum that it reached, and its position."""
     from scipy.optimize import minimize
 
     low, high = np.array([[free(name, end) for end in BOUNDS[name]] for name in family.parameters]).T

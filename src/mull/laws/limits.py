@@ -1,4 +1,4 @@
-"""What counts say where no law can be fitted to them: bounds, and plain words for what to collect."""
+"""Bounds from counts to which no law can be fitted, and messages that say what data to collect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Band(NamedTuple):
 
 
 class Flag(StrEnum):
-    """What limits a conclusion from these counts; `SAYS` has it in words."""
+    """A limit of conclusions from these counts; `SAYS` has the message."""
 
     ONE_DRAW = "one-draw"
     ONE_PROBLEM = "one-problem"
@@ -62,7 +62,7 @@ HARMLESS = frozenset({Flag.UNEQUAL, Flag.ALL_RIGHT, Flag.SATURATED, Flag.NO_POWE
 
 
 def lawless(data: Counts) -> Flag | None:
-    """Why no law can be fitted to these counts; `None` where one can."""
+    """Why no law can be fitted to these counts; `None` if one can."""
     if not data.c.any():
         return Flag.ALL_WRONG
     if (data.c == data.n).all():
@@ -73,14 +73,14 @@ def lawless(data: Counts) -> Flag | None:
 
 
 def shortcomings(data: Counts) -> list[Flag]:
-    """What these counts lack, whatever is asked of them: too little for a law, or unequal numbers of draws."""
+    """Flags of these counts at any k: too few for a law, or unequal numbers of draws."""
     reason = lawless(data)
     found = [] if reason is None else [reason]
     return [*found, Flag.UNEQUAL] if data.least < data.n.max() else found
 
 
 def bound(data: Counts, flag: Flag, k: int) -> Band:
-    """Where coverage at k can lie when `lawless` says `flag`.
+    """Bounds of coverage at k when `lawless` returns `flag`.
 
     Without a success in N draws, P(none) is at most (1 - p) ** N for the mean rate p, and coverage at k is largest
     where all problems are alike: 1 - 0.05 ** (k / N). Without a failure the share of solved problems is bounded by the
@@ -95,7 +95,7 @@ def bound(data: Counts, flag: Flag, k: int) -> Band:
 
 
 def least_solved(problems: int) -> float:
-    """The share of problems like these that is solved, at the least, when all of them were."""
+    """Lower bound on the share of similar problems that are solved, if all of these were."""
     return float((1.0 - LEVEL) ** (1.0 / problems))
 
 

@@ -1,4 +1,4 @@
-"""The laws that the default estimate is made of, at the counts in hand and at resamples of them."""
+"""The laws behind the default estimate, fitted to the counts and to resamples of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mull.laws.families import BETA_BINOMIAL, FAMILIES, LOGIT_NORMAL, ZERO_INFLA
 from mull.laws.fitting import POWER_LEAST, Optimum, again, maximise, power_law, power_misses
 
 CENTRAL: tuple[Family, ...] = (BETA_BINOMIAL, ZERO_INFLATED, LOGIT_NORMAL)
-"""The families that the default estimate is made of, beside the power law."""
+"""The families of the default estimate, besides the power law."""
 
 KEPT = 4
 """The share of draws, one in so many, that the rest must have been predicted from before a law is trusted."""
@@ -31,7 +31,7 @@ class Optima:
     power: Floats | None
 
     def values(self, data: Counts, k: int) -> dict[str, Floats]:
-        """What each law says of coverage at k, tied to the data; shape [...]."""
+        """Each law's coverage at k, anchored to the data; shape [...]."""
         said = {
             name: anchored(data, self.weight, lambda ks, n=name, t=theta: PROTOCOLS[n].misses(t, ks), k)  # type: ignore[misc]
             for name, theta in self.thetas.items()
@@ -80,10 +80,10 @@ def _one(likelihood: Likelihood, optima: Mapping[str, Optimum]) -> Optima:
 
 
 def trust(data: Counts) -> Trust:
-    """Which laws would have predicted the draws in hand from a quarter of them better than the middle one.
+    """Which laws predict the draws from a quarter of them better than the middle one does.
 
-    The quarter is the average over all that could be kept, so that no chance comes in. With too few draws for a curve
-    of a quarter nothing is trusted. No prior here: it would speak for one of the laws.
+    The quarter is the expectation over all subsets, so the result is deterministic. With too few draws for a curve of a
+    quarter, no law is trusted. No prior here: it would favour one of the laws.
     """
     kept = data.least // KEPT
     if kept < POWER_LEAST:

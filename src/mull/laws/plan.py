@@ -1,4 +1,4 @@
-"""Where the next draws tell most: two stages, and weights for known success rates."""
+"""Allocates further draws where they inform most: a two-stage design, and weights for known success rates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIRST_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Allocation:
-    """Draws to make on each problem, shape [problems]. What is left of the budget could not be shared out evenly.
+    """Draws to make on each problem, shape [problems], and the rest of the budget that does not divide evenly.
 
     Counts from such a plan have unequal n: fit them by likelihood, since an average of pass@k over problems is biased
     where n depends on the outcome.
@@ -26,14 +26,14 @@ class Allocation:
 
 
 def rest_of(made: int, share: float = FIRST_SHARE) -> int:
-    """The draws of a second stage, where those that were made are the `share` of a first one."""
+    """The number of draws of the second stage, if those made are the `share` of the first."""
     return round(made * (1.0 - share) / share)
 
 
 def second_stage(n: ArrayLike, c: ArrayLike, budget: int) -> Allocation:
-    """All further draws on the problems without a success, so that their numbers of draws come out level.
+    """Allocates all further draws to the problems without a success, to equalise their numbers of draws.
 
-    Where every problem has a success nothing is spent: more draws would not raise coverage. `n` and `c` are
+    If every problem has a success it allocates none: more draws would not raise coverage. `n` and `c` are
     [problems]; raises `UsageError` for a negative budget.
     """
     if budget < 0:
@@ -55,7 +55,7 @@ def second_stage(n: ArrayLike, c: ArrayLike, budget: int) -> Allocation:
 
 
 def variance_weights(p: ArrayLike, k: int) -> Floats:
-    """The shares of draws that make an estimate of pass@k sharpest for known success rates `p`, shape [problems].
+    """The shares of draws that minimise the variance of pass@k for known success rates `p`, shape [problems].
 
     Proportional to sqrt(p (1 - p)^(2k - 1)) (Kazdan et al. 2025, arXiv 2510.05197, theorem 1).
     """

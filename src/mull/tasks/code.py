@@ -40,12 +40,12 @@ class Case:
 
 @dataclass(frozen=True)
 class CodeTask:
-    """What the tasks here have in common.
+    """Base of the programming tasks.
 
-    A program is right if it passes every hidden test, `repeats` times out of `repeats`. Where the file has reference
-    solutions, tests that these fail are broken, and flaky where they pass them only sometimes: replies to such
-    a problem have no grade, and the grade says which problem it is. `seconds` is processor time for one program on all
-    tests, for one that reads on each input, and `isolation` the least level of the sandbox.
+    A program is right if it passes every hidden test in each of `repeats` runs. If the file has reference solutions, a
+    test that they fail is broken, and one that they pass only sometimes is flaky: replies to such a problem have no
+    grade, and the reason names the problem. `seconds` limits the processor time of a program on all tests together; for
+    a program that reads standard input, on each input. `isolation` is the minimum level of the sandbox.
     """
 
     path: str
@@ -62,7 +62,7 @@ class CodeTask:
     step_truth = False
 
     def __post_init__(self) -> None:
-        self._cases  # noqa: B018 - a malformed file is to be refused before anything is drawn
+        self._cases  # noqa: B018 - a malformed file raises an error before any draw
 
     @property
     def name(self) -> str:
@@ -73,7 +73,7 @@ class CodeTask:
         return len(self._cases)
 
     def case(self, line: int, row: Mapping[str, Any]) -> Case:
-        """One row of the file. Raises `FileFormatError` for one that is malformed."""
+        """Parses one row of the file. Raises `FileFormatError` if it is malformed."""
         raise NotImplementedError
 
     @cached_property
@@ -102,7 +102,7 @@ class CodeTask:
         return await self._graded(case, program)
 
     async def _why_broken(self, case: Case) -> str:
-        """Why the problem's own solution fails, empty where it does not or there is none."""
+        """Why the problem's own solution fails; empty if it passes or there is none."""
         whys = []
         for reference in case.references:
             grade = await self._graded(case, reference)
@@ -112,7 +112,7 @@ class CodeTask:
         return whys[0] if whys else ""
 
     async def _graded(self, case: Case, program: str) -> Grade:
-        """The grade of a program, run once for all samples that give it."""
+        """The grade of a program, computed once for all samples with it."""
         key = (case.problem.id, program)
         known = self._known.get(key)
         if known is None or (not known.done() and known.get_loop() is not asyncio.get_running_loop()):
@@ -156,7 +156,7 @@ class CodeTask:
 
 
 def _together(problem_id: str, verdicts: Sequence[AssertionVerdict]) -> Grade:
-    """One grade from the verdicts on all tests: what could not be decided leaves it open unless another failed."""
+    """One grade from the verdicts on all tests; an undecided test leaves it ungraded unless another failed."""
     for place, verdict in enumerate(verdicts):
         if verdict.passed is False:
             return Grade(False, f"test {place + 1}, {verdict.why}" if len(verdicts) > 1 else verdict.why)
@@ -167,7 +167,7 @@ def _together(problem_id: str, verdicts: Sequence[AssertionVerdict]) -> Grade:
 
 
 def _text(path: str, line: int, row: Mapping[str, Any], *names: str) -> str:
-    """The first of these fields that is there and is text."""
+    """The first of these fields that exists and is text."""
     for name in names:
         value = row.get(name)
         if isinstance(value, (str, int)) and str(value).strip():

@@ -31,9 +31,9 @@ def kind_of(golds: Sequence[str]) -> AnswerKind:
 
 
 def kind_among(recordings: Sequence[Recording]) -> AnswerKind | None:
-    """What the answers of a file look like: its golds, or what was recorded where verdicts make golds needless.
+    """The kind of a file's answers, from its golds, or from recorded answers if verdicts replace golds.
 
-    `None`: there are neither golds nor recorded answers, and replies do not say which part of them is the answer.
+    `None`: the file has neither golds nor recorded answers, so no part of a reply is known to be the answer.
     """
     samples = [sample for one in recordings for sample in one.samples]
     recorded = [sample.answer for sample in samples if sample.answer]
@@ -53,12 +53,12 @@ def problem_of(recording: Recording, kind: AnswerKind | Kind, pattern: str | Non
 
 
 def told_gold(recording: Recording) -> str | None:
-    """The gold answer; where that is a whole solution, the answer in it."""
+    """The gold answer, or the answer in it if it is a whole solution."""
     return None if recording.gold is None else solution_answer(recording.gold) or recording.gold
 
 
 def gold_of(path: Path, recording: Recording, kind: AnswerKind) -> str | None:
-    """The gold answer in the form that answers of this kind have. Raises `FileFormatError` for one that has no such."""
+    """The gold answer in the normal form of its kind. Raises `FileFormatError` if it cannot be read as one."""
     told = told_gold(recording)
     gold = None if told is None else canonical(told, kind)
     if told is not None and gold is None:
@@ -70,7 +70,7 @@ _NAMES = {AnswerKind.NUMBER: "a number", AnswerKind.CHOICE: "a letter of a choic
 
 
 def _unreadable(gold: str, kind: AnswerKind) -> str:
-    """What to say of an answer that no reply could ever equal."""
+    """The error message for a gold answer that no reply could equal."""
     if not gold.strip():
         return "the `answer` is empty: leave it out where there is none"
     shown = gold if len(gold) <= 60 else gold[:57] + "..."
@@ -79,7 +79,7 @@ def _unreadable(gold: str, kind: AnswerKind) -> str:
 
 
 def solution_note(path: Path, recordings: Sequence[Recording]) -> list[str]:
-    """What is said of golds that are whole solutions."""
+    """The note about golds that are whole solutions."""
     n = sum(told_gold(recording) != recording.gold for recording in recordings)
     what = f"{path}: {n} answers are whole solutions; what follows `####` or is in their last box is taken"
     return [what] if n else []
@@ -87,15 +87,14 @@ def solution_note(path: Path, recordings: Sequence[Recording]) -> list[str]:
 
 @dataclass(frozen=True)
 class FileTask:
-    """Problems with gold answers from JSONL, a JSON list, CSV, TSV (`.gz` too) or Parquet, in the order of the file.
+    """Problems with gold answers from JSONL, a JSON list, CSV, TSV (`.gz` too) or Parquet, in file order.
 
-    `grading` says how answers are compared: `exact`, `numeric`, `choice`, `math`, or `auto`, which looks at the golds.
-    A gold that is a whole solution stands for what follows `####` in it, or is in its last box. One that cannot be read
-    as what it is compared as raises `FileFormatError` with its line.
-    `model` picks the rows of one model in a file of recordings. A sample whose text was recorded with a
-    verdict is graded by that verdict. `id`, `prompt`, `samples`, `gold`, `correct`, `answer` and `score` name columns
-    that do not have usual names; `score_range` is what scores may be (`LOW,HIGH`); `answer_pattern` is a regular
-    expression whose last match in a reply is the answer.
+    `grading` is the comparison of answers: `exact`, `numeric`, `choice`, `math`, or `auto`, which infers it from the
+    golds. If a gold is a whole solution, the answer is the text after `####` in it or in its last box. A gold that
+    cannot be read for its comparison raises `FileFormatError` with its line. `model` selects the rows of one model in a
+    file of recordings. A recorded sample with a verdict is graded by that verdict. `id`, `prompt`, `samples`, `gold`,
+    `correct`, `answer` and `score` name columns with unusual names; `score_range` is the range of scores (`LOW,HIGH`);
+    `answer_pattern` is a regular expression whose last match in a reply is the answer.
     """
 
     domain = None
@@ -128,7 +127,7 @@ class FileTask:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was made of the file that its user should know."""
+        """Notes for the user on how the file was read."""
         return tuple(solution_note(Path(self.path), self._recordings))
 
     @property
@@ -141,7 +140,7 @@ class FileTask:
 
     @property
     def date(self) -> str | None:
-        """When the problems were published, where the rows say so and agree."""
+        """The problems' publication date, if the rows state one and agree."""
         told = {recording.about.get("data_date") for recording in self._recordings}
         return told.pop() if len(told) == 1 else None
 

@@ -1,4 +1,4 @@
-"""Rows that ask for a method, and packed tests, as LiveCodeBench has them (Jain et al. 2024, arXiv 2403.07974)."""
+"""Problems that ask for a method, and compressed tests, in the format of LiveCodeBench (arXiv 2403.07974)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_UNPACKED = 256 << 20
-"""Bytes that packed tests may unpack to."""
+"""Maximum size in bytes of unpacked tests."""
 
 IMPORTS = """\
 import bisect, collections, copy, functools, heapq, itertools, json, math, operator, random, re, string, sys
@@ -25,14 +25,14 @@ from math import *
 from typing import *
 from builtins import *
 """
-"""What stands before the solution where such problems are judged."""
+"""The code that the benchmark's grader puts before a solution."""
 
 _STRINGS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
 _AROUND = {"PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "STOP"}
 
 
 def method_of(row: Mapping[str, Any]) -> str:
-    """The method or function that a row asks for: `func_name` of its `metadata`, else the last that its code names."""
+    """The method or function that a row asks for: `func_name` of its `metadata`, else the last one in its code."""
     metadata = row.get("metadata")
     if isinstance(metadata, str):
         try:
@@ -50,9 +50,9 @@ def header_of(row: Mapping[str, Any]) -> str:
 
 
 def assertion(name: str, source: str, target: str) -> str:
-    """A test of a method: its arguments as JSON, one a line, and its value as JSON; a tuple counts as a list.
+    """A test of a method from its arguments (JSON, one per line) and its value (JSON); a tuple equals a list.
 
-    Raises `ValueError` for what is not JSON.
+    Raises `ValueError` for invalid JSON.
     """
     arguments = ", ".join(repr(json.loads(line)) for line in source.split("\n") if line.strip())
     value = json.loads(target)
@@ -62,10 +62,10 @@ def assertion(name: str, source: str, target: str) -> str:
 
 
 def unpacked(text: str) -> Any:
-    """Tests that are packed as LiveCodeBench does: JSON in a pickled string, compressed, in base 64.
+    """Unpacks tests as LiveCodeBench packs them: JSON in a pickled string, compressed, in base 64.
 
-    The string is taken out without unpickling anything. Raises `ValueError` for anything else, and for what unpacks to
-    more than `MAX_UNPACKED`.
+    It extracts the string without unpickling. Raises `ValueError` for anything else, and for more than `MAX_UNPACKED`
+    bytes.
     """
     try:
         opened = zlib.decompressobj()

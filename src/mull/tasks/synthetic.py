@@ -1,7 +1,7 @@
-"""Two endless problem sets, generated from a seed: `chain` (arithmetic told as facts) and `countdown`.
+"""Two endless problem sets, generated from a seed: `chain` (arithmetic stated as facts) and `countdown`.
 
-Every problem belongs by its content to one split: a tenth of them, chosen by a hash, is held out for
-measuring and the rest is for training, so that no held-out problem can occur in a training text.
+A hash of its content assigns each problem to one split: a tenth is held out for measuring, the rest is for training, so
+that no held-out problem can occur in a training text.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ MAX_NUMBERS = 6
 
 
 def split_of(content: str) -> Split:
-    """The split that a problem belongs to; `content` is whatever makes it that problem."""
+    """The split of a problem; `content` identifies the problem."""
     return "test" if hashlib.blake2b(content.encode(), digest_size=8).digest()[0] < 26 else "train"
 
 
 def apply(operator: str, a: int, b: int) -> int | None:
-    """`a operator b` over the positive integers up to `MAX_VALUE`; `None` where it leaves them."""
+    """`a operator b` over the positive integers up to `MAX_VALUE`; `None` if the result is outside them."""
     if operator == "+":
         value = a + b
     elif operator == "-":
@@ -51,7 +51,7 @@ def apply(operator: str, a: int, b: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A quantity and how it comes about: `name = source operator operand`, or just a value at the start."""
+    """A quantity and its definition: `name = source operator operand`, or a value for the first one."""
 
     name: str
     value: int
@@ -61,13 +61,13 @@ class Line:
 
     @property
     def fact(self) -> str:
-        """As the problem tells it."""
+        """The fact as stated in the problem."""
         return f"{self.name}:{self.source}{self.operator}{self.operand}" if self.source else f"{self.name}:{self.value}"
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A quantity asked for, the lines that lead to it in order, and the facts told, shuffled."""
+    """The requested quantity, the lines that derive it in order, and the stated facts, shuffled."""
 
     lines: tuple[Line, ...]
     facts: tuple[str, ...]
@@ -86,7 +86,7 @@ class Chain:
 
 
 def content_of(lines: tuple[Line, ...]) -> str:
-    """What makes a chain that chain: its start and operations, whatever its names, order and distractors."""
+    """The content that identifies a chain: its start and operations, regardless of names, order and distractors."""
     return f"chain {lines[0].value}" + "".join(f"{line.operator}{line.operand}" for line in lines[1:])
 
 
@@ -162,7 +162,7 @@ def after(numbers: list[int], move: Move) -> list[int]:
 def expression(moves: tuple[Move, ...]) -> str:
     """The last move's value as one expression of the given numbers.
 
-    A value that two moves made is spelled by the latest one that is not yet used up.
+    A value that two moves produced is written by the latest unused one.
     """
     made: list[tuple[int, str]] = []
     text = ""
@@ -182,7 +182,7 @@ def expression(moves: tuple[Move, ...]) -> str:
 
 
 def countdown(rng: random.Random, numbers: int, split: Split) -> Countdown:
-    """A countdown of so many numbers up to 12 from the given split; its target is between 10 and 99."""
+    """A countdown problem with `numbers` numbers up to 12 from the given split; its target is between 10 and 99."""
     while True:
         given = sorted(rng.randint(1, 12) for _ in range(numbers))
         left, path = given, list[Move]()
@@ -196,7 +196,7 @@ def countdown(rng: random.Random, numbers: int, split: Split) -> Countdown:
 
 
 N_REMEMBERED = 4096
-"""Problems kept: each draw of a problem is graded by it, and to make one takes milliseconds."""
+"""Number of cached problems: grading a draw needs its problem, and generating one takes milliseconds."""
 
 
 @lru_cache(N_REMEMBERED)
@@ -210,16 +210,16 @@ def _test_countdown(task: str, index: int, numbers: int) -> Countdown:
 
 
 def _problem_rng(task: str, index: int) -> random.Random:
-    """A generator for one problem, which does not depend on how many others are asked for."""
+    """The random generator of one problem, independent of all others."""
     return random.Random(f"{task}/{index}")
 
 
 @dataclass(frozen=True)
 class ChainTask:
-    """Multi-step arithmetic told as facts in shuffled order, some of them distractors; `ops` is the difficulty.
+    """Multi-step arithmetic stated as facts in shuffled order, some of them distractors; `ops` is the difficulty.
 
-    There is no verifier at run time: the stand-in for mathematics. Problem `i` of a seed is always the same.
-    Problems are held out from all training, unless `split` says `train`: those are for labels to train on.
+    A stand-in for mathematics: there is no exact verifier at run time. Problem `i` of a seed is always the same.
+    Problems are held out from all training, except with `split=train`, which is for training labels.
     """
 
     size = None
@@ -252,10 +252,10 @@ class ChainTask:
         return Grade(answer_of(problem, sample) == str(gold))
 
     def check_steps(self, problem_id: str, steps: Sequence[str]) -> list[bool | None]:
-        """Whether each step of a reply is true of the problem; `None` for a step that claims nothing.
+        """Whether each step of a reply is true of the problem; `None` for a step without a claim.
 
-        A derivation is true if the problem tells its fact and both values are right, the first line if it is the
-        way from the quantity asked for to the given one, and the answer if it is the answer.
+        A derivation is true if the problem states its fact and both values are right; the first line is true if it
+        is the path from the requested quantity to the given one; the answer is true if it is the right answer.
         """
         return [_is_true(step.strip(), self._chain(int(problem_id.rpartition("/")[2]))) for step in steps]
 
@@ -264,7 +264,7 @@ _FACT = re.compile(r"([a-z]):([a-z])([-+*])(\d+)")
 
 
 def _values(facts: tuple[str, ...]) -> dict[str, int | None]:
-    """What each quantity told of is worth, distractors too."""
+    """The value of each stated quantity, distractors included."""
     values: dict[str, int | None] = {fact[0]: int(fact[2:]) for fact in facts if not _FACT.fullmatch(fact)}
     left = [match.groups() for fact in facts if (match := _FACT.fullmatch(fact))]
     while left:
@@ -298,7 +298,7 @@ def _is_true(step: str, problem: Chain) -> bool | None:
 class CountdownTask:
     """Reach a target from given numbers with + - * / and brackets; `numbers` is the difficulty.
 
-    A checker verifies replies at run time: the stand-in for code with tests.
+    A stand-in for code with tests: an exact checker verifies replies at run time.
     """
 
     size = None

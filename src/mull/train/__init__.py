@@ -1,1 +1,1 @@
-"""Training verifiers and thinkers: labels, reward models, fine-tuning."""
+"""Training of verifiers and reasoning models: step labels, reward models, fine-tuning."""

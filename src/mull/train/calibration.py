@@ -1,4 +1,4 @@
-"""Logits made probabilities, and how well they tell right from wrong."""
+"""Calibrates logits to probabilities, and measures how well they separate right from wrong."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def platt(logits: Tensor, values: Tensor) -> tuple[float, float]:
 
 
 def calibrated_loss(logits: Tensor, values: Tensor) -> float:
-    """The cross-entropy that is left once logits are calibrated."""
+    """The cross-entropy of the logits after calibration."""
     scale, shift = platt(logits, values)
     return float(nn.functional.binary_cross_entropy_with_logits(scale * logits + shift, values))
 

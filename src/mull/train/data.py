@@ -1,4 +1,4 @@
-"""Files of step labels: a first line that says whose they are, then one line a problem."""
+"""Files of step labels: a first line with their origin, then one line per problem."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LabelOrigin:
 
 
 class LabelFile(NamedTuple):
-    """What a file of labels holds; `cost` is `None` in its parts where a line did not tell."""
+    """The content of a label file; parts of `cost` are `None` if a line does not record them."""
 
     origin: LabelOrigin
     labelled: list[Labelled]
@@ -59,7 +59,7 @@ def header(origin: LabelOrigin) -> dict[str, Any]:
 
 
 def read_labels(path: Path) -> LabelFile:
-    """The labels of a file. Raises `FileFormatError` with the line where it is not one."""
+    """Reads the labels of a file. Raises `FileFormatError` with the malformed line."""
     lines = read_jsonl(path)
     number, first = next(lines, (1, {}))
     if "labels" not in first:
@@ -87,7 +87,7 @@ def read_labels(path: Path) -> LabelFile:
 
 
 def read_all(paths: Iterable[Path]) -> LabelFile:
-    """The labels of several files of one model. Raises `UsageError` with both names where they differ."""
+    """Reads the labels of several files of one model. Raises `UsageError` with both names if origins differ."""
     files = [(path, read_labels(path)) for path in paths]
     if not files:
         raise UsageError("name at least one file of labels")

@@ -1,7 +1,7 @@
-"""Step labels without people: how often a prefix of a solution still leads to the right answer.
+"""Automatic step labels: how often completions of a solution's prefix reach the right answer.
 
-`math_shepherd` rolls every prefix out (Wang et al. 2023, arXiv 2312.08935); `OmegaPRM` looks for the first wrong
-step by halving, in a tree of prefixes, and chooses what to look at next (Luo et al. 2024, arXiv 2406.06592).
+`math_shepherd` rolls out every prefix (Wang et al. 2023, arXiv 2312.08935); `OmegaPRM` finds the first wrong step by
+binary search in a tree of prefixes and selects which prefix to search next (Luo et al. 2024, arXiv 2406.06592).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mull.run import Run
 from mull.types import Cost, Finish, Problem, Prompt, Sample
 
 Right = Callable[[Sample], Awaitable[bool | None]]
-"""Whether a complete reply gives the right answer; `None` where that cannot be told."""
+"""Whether a complete reply gives the right answer; `None` if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class PrefixNode:
 
 
 class Roller:
-    """Completes prefixes of one problem and remembers what came of each."""
+    """Completes prefixes of one problem and caches the results."""
 
     def __init__(self, problem: Problem, run: Run, right: Right, separator: str, revision: str = "") -> None:
         if run.model.refuses(Prompt((), prefix=" "), run.params) is not None:
@@ -78,7 +78,7 @@ class Roller:
     async def roll(self, prefix: Sequence[str], k: int) -> PrefixNode:
         """The node of a prefix with `k` completions, fewer where a ceiling cut them short.
 
-        One that begins to revise tells nothing of the prefix, which it may mend, and is left out.
+        A completion that begins with a revision is excluded: it may correct the prefix and so says nothing of it.
         """
         node = self.node(prefix)
         missing = k - node.rollouts
@@ -162,7 +162,7 @@ class OmegaPRM:
         return float(self.alpha ** (1 - value) * self.beta ** (n_tokens / self.length))
 
     def bonus(self, visits: int, total_visits: int) -> float:
-        """U(s): what was seldom looked at."""
+        """U(s): the exploration bonus of rarely visited prefixes."""
         return self.c_puct * math.sqrt(total_visits) / (1 + visits)
 
     async def __call__(self, problem: Problem, run: Run, right: Right) -> list[Labelled]:
@@ -276,11 +276,11 @@ def agreement(labelled: Sequence[Labelled], truths: Sequence[Sequence[bool | Non
 
 
 def first_wrong(truth: Sequence[bool | None]) -> int | None:
-    """The place of the first step that is false; `None` where there is none."""
+    """Index of the first false step; `None` if there is none."""
     return next((i for i, claim in enumerate(truth) if claim is False), None)
 
 
 def labels_per_million(labelled: Sequence[Labelled], cost: Cost) -> float | None:
-    """Known hard labels for a million generated tokens; `None` where the tokens are unknown or none."""
+    """Known hard labels per million generated tokens; `None` if the tokens are unknown or 0."""
     n = sum(label is not None for one in labelled for label in one.hard)
     return 1e6 * n / cost.tokens if cost.tokens else None

@@ -34,8 +34,8 @@ def train_orm(
 ) -> Training:
     """Trains an outcome reward model on pairs of a right and a wrong solution of one problem (Bradley-Terry, by TRL).
 
-    The run checkpoints into `out` and goes on from there. Its logit is calibrated on held-out solutions. Raises
-    `UsageError` for labels that give no pair.
+    The run checkpoints into `out` and resumes from there. Its logit is calibrated on held-out solutions. Raises
+    `UsageError` for labels without a pair.
     """
     from datasets import Dataset
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, EarlyStoppingCallback

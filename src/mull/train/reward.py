@@ -1,7 +1,7 @@
 """Process reward models trained on step labels.
 
-Any causal model in the format of transformers is a base; torch, transformers, accelerate and trl come with the
-extra `train`. What is left in the output folder is a checkpoint in the same format and a model card.
+The base can be any causal model in the format of transformers; torch, transformers, accelerate and trl come with the
+extra `train`. The output folder has a checkpoint in the same format and a model card.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Target = Literal["hard", "soft"]
 Readout = Literal["class", "next"]
 """Where a process reward model's logit is: of a token classifier, or of a language model's next tokens."""
 HELD_OUT = 0.1
-"""The share of problems that is only measured on: it decides when to stop and calibrates."""
+"""The share of held-out problems, used for early stopping and calibration."""
 
 
 class Encoded(NamedTuple):
@@ -68,7 +68,7 @@ class Training:
     parameters: int
     solutions: int
     tokens: int | None
-    """Tokens learned from; `None` where nobody counted them."""
+    """Training tokens; `None` if not counted."""
     loss: float
     auc: float | None
     calibration_error: float
@@ -94,7 +94,7 @@ def encode(tokenizer: Any, labelled: Labelled, target: Target) -> Encoded:
 
 
 def is_held_out(problem: str) -> bool:
-    """Whether a problem is only measured on, by a hash of its name."""
+    """Whether a problem is held out, by a hash of its id."""
     return hashlib.blake2b(problem.encode(), digest_size=8).digest()[0] < HELD_OUT * 256
 
 
@@ -112,7 +112,7 @@ def balanced(labelled: Sequence[Labelled], right_for_wrong: float, seed: int) ->
 
 
 def check(file: LabelFile, base: str, tokenizer: str, is_forced: bool) -> None:
-    """Refuses labels that nothing can be learned from, or that another model's solutions were given."""
+    """Raises `UsageError` for labels of one class only, or on another model's solutions."""
     values = [label for one in file.labelled for label in one.hard if label is not None]
     n_right, n_wrong = sum(values), len(values) - sum(values)
     if not n_right or not n_wrong:
@@ -168,10 +168,10 @@ def batches(encoded: Sequence[Encoded], n_tokens: int, pad: int, rng: random.Ran
 def train_prm(
     base: str, file: LabelFile, out: Path, options: Options, tick: Callable[[float, float], None] = lambda *_: None
 ) -> Training:
-    """Trains a process reward model: one logit a token, learned where steps end (binary cross-entropy).
+    """Trains a process reward model: one logit per token, trained at the ends of steps (binary cross-entropy).
 
-    The run checkpoints into `out` and goes on from there; the best measurement on held-out problems is kept and
-    calibrated. `tick` hears of the share done and the held-out loss. Raises `UsageError` for labels that teach nothing.
+    The run checkpoints into `out` and resumes from there; it keeps and calibrates the model with the best held-out
+    loss. `tick` receives the share done and the held-out loss. Raises `UsageError` for labels of one class only.
     """
     from accelerate import Accelerator
     from transformers import (
