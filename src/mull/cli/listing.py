@@ -62,7 +62,7 @@ def list_(
     if what not in tables:
         raise UnknownNameError("list", what, [*tables, "formats"])
     if check:
-        _check(what, only or _ready(what, tables[what], config), seed, config, as_json)
+        _check(what, only, only or _ready(what, tables[what], config), seed, config, as_json)
         return
     kind, classes = KINDS[what], {name: spec.load(path) for name, path in tables[what].items()}
     for name in spec.installed(kind).keys() - classes.keys():
@@ -201,8 +201,11 @@ def _ready(what: str, table: dict[str, str], config: Path | None) -> list[str]:
     return [*(name for name, cls in classes.items() if hasattr(cls, "contract")), *named]
 
 
-def _check(what: str, specs: list[str], seed: int, config: Path | None, as_json: bool) -> None:
-    """Has verifiers or judges score a right and a wrong solution; raises an error if one ranks them wrongly."""
+def _check(what: str, only: object, specs: list[str], seed: int, config: Path | None, as_json: bool) -> None:
+    """Has verifiers or judges score a right and a wrong solution; raises an error if one ranks them wrongly.
+
+    Without any named by `only`, those that this machine cannot run are told of and not refused.
+    """
     if what not in ("verifiers", "judges"):
         raise UsageError(f"--check is for verifiers and judges, not for {what}")
     from mull.verifiers import contract
@@ -218,9 +221,12 @@ def _check(what: str, specs: list[str], seed: int, config: Path | None, as_json:
     else:
         for finding in findings:
             verdict = {True: "right", False: "WRONG", None: "cannot tell"}[finding.is_right]
+            if not finding.can_run:
+                typer.echo(f"{finding.name}: cannot run here" + _because(finding.why))
+                continue
             good, bad = (_number(value) for value in (finding.good, finding.bad))
             typer.echo(f"{finding.name}: {verdict} (right solution {good}, wrong one {bad})" + _because(finding.why))
-    refused = [finding for finding in findings if not finding.is_right]
+    refused = [one for one in findings if not one.is_right and (one.can_run or only)]
     if refused:
         raise VerifierError(f"{refused[0].name} must not be used as it is: {refused[0].why}")
 

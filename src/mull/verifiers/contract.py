@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from mull.errors import UsageError
 from mull.run.calls import MeteredCalls
 from mull.types import Finish, Judge, Pair, Problem, Prompt, Sample, Verifier
 
@@ -47,7 +48,8 @@ WORDS = Contract(
 class Finding(NamedTuple):
     """A verifier's scores of the right and the wrong solution, or a judge's preferences in both orders.
 
-    `is_right` is `None` if there was no verdict; `why` has the reason.
+    `is_right` is `None` if there was no verdict; `why` has the reason. `can_run` is false if this machine lacks what the
+    verifier runs.
     """
 
     name: str
@@ -55,12 +57,16 @@ class Finding(NamedTuple):
     bad: float | None
     is_right: bool | None
     why: str
+    can_run: bool = True
 
 
 async def check(verifier: Verifier) -> Finding:
     """Has a verifier score a right and a wrong solution; the right one must score higher."""
     contract = verifier.contract if isinstance(verifier, Contracted) else WORDS
-    good, bad = await MeteredCalls().score(verifier, contract.problem, contract.samples())
+    try:
+        good, bad = await MeteredCalls().score(verifier, contract.problem, contract.samples())
+    except UsageError as error:
+        return Finding(verifier.name, None, None, None, str(error), can_run=False)
     if good.value is None or bad.value is None:
         return Finding(verifier.name, good.value, bad.value, None, good.why if good.value is None else bad.why)
     if good.value > bad.value:
