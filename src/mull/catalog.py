@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,16 @@ class Plans:
 
 def executor_of(text: str) -> Any:
     return spec.build("executor", spec.EXECUTORS, text)
+
+
+def served_in(*values: Any) -> list[Any]:
+    """The models behind servers inside these values, however deep: what a verifier or a judge draws from."""
+    found: list[Any] = []
+    for value in values:
+        if is_served(value):
+            found.append(value)
+        elif isinstance(value, tuple | list):
+            found += served_in(*value)
+        elif is_dataclass(value) and not isinstance(value, type):
+            found += served_in(*(getattr(value, f.name) for f in fields(value)))
+    return list(dict.fromkeys(found))

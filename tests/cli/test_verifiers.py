@@ -59,7 +59,7 @@ async def test_solve_says_what_has_no_score(environment: dict[str, str]) -> None
     assert solved["unscored"] == 3
     assert [sample["score"] for sample in solved["samples"]] == [None] * 3
     assert solved["answer"] is None
-    assert f"3 of 3 draws have no score: {url}/pooling cannot be reached" in err
+    assert f"3 of 3 draws have no score: {url}/pooling: it refused every request for 0.1 s: cannot connect" in err
 
 
 async def test_samples_are_no_ceiling_on_a_judge(environment: dict[str, str], tmp_path: Path) -> None:

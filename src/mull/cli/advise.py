@@ -21,6 +21,7 @@ from mull.cli.options import (
     TemperatureOption,
     VerifierOption,
     bank_at,
+    judges_prepared,
     prepared,
     print_json,
     progress,
@@ -214,6 +215,7 @@ def _make(
     with bank_at(bank) as opened, progress("problems", runs, as_json) as advance:
         for one in named.models:
             asyncio.run(prepared(one))
+        asyncio.run(judges_prepared(the_verifier))
         for one in built:
             asyncio.run(prepared(one))
             made.append(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from mull.bank.sql import SqlBank
 
-from mull.catalog import is_served
+from mull.catalog import is_served, served_in
+from mull.errors import ModelError
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="nano, mini, recorded:FILE, or a name from mull.toml (or from --base-url).")
@@ -79,6 +80,15 @@ async def prepared(model: Any) -> None:
     await model.prepare()
     if not model.capabilities.varies:
         typer.echo(f"warning: {model.name} gave the same reply to every draw of the probe: it may not sample", err=True)
+
+
+async def judges_prepared(*judges: Any) -> None:
+    """Finds out the same for the models of verifiers and judges; one that is away leaves replies unscored."""
+    for model in served_in(*judges):
+        try:
+            await model.prepare()
+        except ModelError as error:
+            typer.echo(f"warning: {error}", err=True)
 
 
 def probe_costs(models: Sequence[Any]) -> dict[str, Any]:

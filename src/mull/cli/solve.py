@@ -34,6 +34,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    judges_prepared,
     made_by,
     prepared,
     print_json,
@@ -138,8 +139,10 @@ def solve(
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         for each in filter(is_served, (the_model, *plans.models)):
             asyncio.run(prepared(each))
+        the_judge = judge_of(judge, seed, config)
+        asyncio.run(judges_prepared(the_verifier, the_judge))
         run = Run(
-            the_model, verifier=the_verifier, judge=judge_of(judge, seed, config), executor=_executor(executor, plan),
+            the_model, verifier=the_verifier, judge=the_judge, executor=_executor(executor, plan),
             bank=opened, seed=seed, watch=live.draw, budget=budget, params=Params(temperature, max_tokens),
             rng=random.Random(f"{seed}/{text}"), trace=tracer,
         )  # fmt: skip

@@ -29,6 +29,7 @@ from mull.cli.options import (
     UsdOption,
     VerifierOption,
     bank_at,
+    judges_prepared,
     made_by,
     prepared,
     print_json,
@@ -124,6 +125,7 @@ def sweep(
         with bank_at(bank) as opened, _cluster(ray), progress("outcomes", n_cells, as_json) as advance:
             for each in named.models:
                 asyncio.run(prepared(each))
+            asyncio.run(judges_prepared(the_verifier, the_judge))
             for the_model in models:
                 asyncio.run(prepared(the_model))
                 plan = grid.Plan(
