@@ -48,8 +48,8 @@ WORDS = Contract(
 class Finding(NamedTuple):
     """A verifier's scores of the right and the wrong solution, or a judge's preferences in both orders.
 
-    `is_right` is `None` if there was no verdict; `why` has the reason. `can_run` is false if this machine lacks what the
-    verifier runs.
+    `is_right` is `None` if there was no verdict, with the reason in `why`. `can_run` is false if this machine lacks
+    what the verifier runs.
     """
 
     name: str
