@@ -209,8 +209,8 @@ async def test_what_failed_is_unknown(asking: Case) -> None:
 
 
 def unless_counted_anew(request: pytest.FixtureRequest) -> None:
-    """A comparison by banked scores counts a call each time it is made, though none is: known, and not yet mended."""
-    if "judge scores, of" in request.node.name:
+    """A comparison by banked scores of a reward model counts a call each time, though none is made: not yet mended."""
+    if "judge scores, of a reward" in request.node.name:
         request.applymarker(pytest.mark.xfail(strict=True, reason="comparisons by scores are not banked"))
 
 

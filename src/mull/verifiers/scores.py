@@ -29,7 +29,7 @@ class ScoreJudge:
         return None if inner is None else f"scores:{inner}"
 
     def quote(self, problem: Problem, pairs: Sequence[Pair]) -> Cost:
-        """One call per comparison if the verifier counts none; otherwise nothing beyond the verifier's own quote."""
+        """One call per comparison if the verifier quotes none; otherwise nothing beyond the verifier's own quote."""
         return Cost(calls=len(pairs) if self._counts(problem, pairs) else 0)
 
     def _counts(self, problem: Problem, pairs: Sequence[Pair]) -> bool:
@@ -38,10 +38,12 @@ class ScoreJudge:
     async def prefer(self, problem: Problem, pairs: Sequence[Pair], calls: Calls) -> Sequence[Preference]:
         sides = [side for pair in pairs for side in (pair.first, pair.second)]
         scores = await calls.score(self.verifier, problem, sides)
-        cost = Cost(calls=int(self._counts(problem, pairs)))
+        counts = self._counts(problem, pairs)
         found = []
         for first, second in zip(scores[::2], scores[1::2], strict=True):
             drawn = total([first.cost, first.drawn, second.cost, second.drawn])
+            # A comparison is a call, unless scoring its sides made some.
+            cost = Cost(calls=int(counts and drawn.calls == 0))
             if first.value is None or second.value is None:
                 found.append(Preference(None, cost, first.why or second.why, drawn=drawn))
             else:
