@@ -12,8 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
+from foreign import make
 from foreign_logs import replies
 
 
@@ -129,14 +128,5 @@ PARTS: dict[str, tuple[str, Callable[[Path], None]]] = {
 }
 
 
-def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in PARTS:
-        sys.exit("name one of:\n" + "\n".join(f"  {name} (with {tool})" for name, (tool, _) in PARTS.items()))
-    data = Path(__file__).parents[1] / "tests" / "data" / "logs"
-    folder = Path(sys.argv[2] if len(sys.argv) > 2 else data / sys.argv[1]).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    PARTS[sys.argv[1]][1](folder)
-
-
 if __name__ == "__main__":
-    main()
+    make(PARTS)

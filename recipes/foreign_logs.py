@@ -12,11 +12,12 @@ import contextlib
 import json
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from foreign import make
 
 SUMS = [("2+2?", "4"), ("2+3?", "5"), ("</script><b>1+3?", "4")]
 N_DRAWS = 5
@@ -257,15 +258,5 @@ PARTS: dict[str, tuple[str, Callable[[Path], None]]] = {
 }
 
 
-def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in PARTS:
-        sys.exit("name one of:\n" + "\n".join(f"  {name} (with {tool})" for name, (tool, _) in PARTS.items()))
-    folder = Path(
-        sys.argv[2] if len(sys.argv) > 2 else Path(__file__).parents[1] / "tests" / "data" / "logs"
-    ).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    PARTS[sys.argv[1]][1](folder)
-
-
 if __name__ == "__main__":
-    main()
+    make(PARTS, apart=False)

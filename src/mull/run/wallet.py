@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mull.cost import CEILINGS, Ledger, check_budget, fits, known_or, times, total
 from mull.types import Budget, Cost, Stopped
@@ -111,11 +112,11 @@ class Wallet:
 
 def _lowest(one: Budget, other: Budget) -> Budget:
     """The lower of two ceilings in each part; `None` is no ceiling."""
-    parts: dict[str, float | None] = {}
+    parts: dict[str, Any] = {}
     for name in ("calls", "tokens", "usd", "flops", "seconds"):
         known = [top for top in (getattr(one, name), getattr(other, name)) if top is not None]
         parts[name] = min(known, default=None)
-    return Budget(**parts)  # type: ignore[arg-type]
+    return Budget(**parts)
 
 
 def as_drawn(cost: Cost) -> Cost:
