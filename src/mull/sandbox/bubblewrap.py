@@ -118,13 +118,15 @@ class Bubblewrap:
                     cwd="/",
                     env={},
                 )
-            async with _ending(os.pidfd_open(process.pid)) as kill:
-                try:
-                    await asyncio.get_running_loop().sock_sendall(ours, protocol.bundle(compiled=True))
-                    yield ours, kill
-                except (SandboxError, ConnectionError) as error:
-                    raise SandboxError(f"no box could be made: {_last_line(errors) or error}") from None
-            await process.wait()
+            try:
+                async with _ending(os.pidfd_open(process.pid)) as kill:
+                    try:
+                        await asyncio.get_running_loop().sock_sendall(ours, protocol.bundle(compiled=True))
+                        yield ours, kill
+                    except (SandboxError, ConnectionError) as error:
+                        raise SandboxError(f"no box could be made: {_last_line(errors) or error}") from None
+            finally:
+                await protocol.finish(process.wait())
 
 
 def _folders(options: Bubblewrap) -> list[str]:

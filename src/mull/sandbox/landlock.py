@@ -84,7 +84,7 @@ class Landlock:
         try:
             yield process
         finally:
-            await asyncio.shield(_ended(process))
+            await protocol.finish(_ended(process))
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

@@ -82,7 +82,7 @@ class Oci:
             try:
                 yield process
             finally:
-                await asyncio.shield(_deleted(command, name, process))
+                await protocol.finish(_deleted(command, name, process))
 
     def _config(self, limits: JobLimits) -> dict[str, Any]:
         """The bundle's configuration, by version 1.0.2 of the OCI runtime specification."""

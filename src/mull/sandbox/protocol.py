@@ -11,7 +11,7 @@ import secrets
 import signal
 import struct
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from importlib import resources
 from pathlib import PurePosixPath
@@ -91,6 +91,22 @@ def check(job: Job) -> None:
             raise UsageError(f"a job's file must have a relative name without '..', not {name!r}")
     if isinstance(job, Command) and not job.argv:
         raise UsageError("a command needs a program: argv is empty")
+
+
+async def finish(ending: Coroutine[Any, Any, object]) -> None:
+    """Awaits what ends a box to its end even if the caller is cancelled, which is then raised afterwards.
+
+    `asyncio.shield` alone would return at once, and an event loop that closes next would leave the process unwaited.
+    """
+    task = asyncio.ensure_future(ending)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 async def converse(
