@@ -42,10 +42,13 @@ PROBLEMS, DRAWS = 50, 8
 WORTHS = (10.0, 30.0, 100.0, 300.0)
 """What a wrong answer costs, in draws."""
 RECORDED = (
-    "jhu_temperature_mcq/pooled_5models_100x100.jsonl.gz", "verify_cot/chatgpt_date_369x10.norm.jsonl.gz",
-    "qwen_math_rm_example/math100x8_rm.norm.jsonl.gz", "game24_tot/gpt4_io_100x100.norm.jsonl.gz",
-    "gsm8k/example_model_solutions.norm.jsonl.gz", "monkeys_counts/pythia_math_128x10000_counts.csv",
-)  # fmt: skip
+    "jhu_temperature_mcq/pooled_5models_100x100.jsonl.gz",
+    "verify_cot/chatgpt_date_369x10.norm.jsonl.gz",
+    "qwen_math_rm_example/math100x8_rm.norm.jsonl.gz",
+    "game24_tot/gpt4_io_100x100.norm.jsonl.gz",
+    "gsm8k/example_model_solutions.norm.jsonl.gz",
+    "monkeys_counts/pythia_math_128x10000_counts.csv",
+)
 SCORE_RANGES = {"qwen_math_rm_example/math100x8_rm.norm.jsonl.gz": "-10,10"}
 CHAIN = "-m nano -s weighted:n=32 --verifier nano-prm -p 120"
 COUNTDOWN = "-m nano --verifier countdown"

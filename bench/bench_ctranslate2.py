@@ -23,9 +23,14 @@ def their_rate(module: Any, folder: str, rows: list[list[str]]) -> tuple[float, 
 
         def work(batch: int, generator: Any = generator) -> None:
             made = generator.generate_batch(
-                rows, sampling_topk=0, sampling_temperature=1.0, include_prompt_in_result=False,
-                max_length=N_TOKENS, min_length=N_TOKENS, max_batch_size=batch,
-            )  # fmt: skip
+                rows,
+                sampling_topk=0,
+                sampling_temperature=1.0,
+                include_prompt_in_result=False,
+                max_length=N_TOKENS,
+                min_length=N_TOKENS,
+                max_batch_size=batch,
+            )
             assert sum(len(row.sequences_ids[0]) for row in made) == len(rows) * N_TOKENS
 
         for batch in BATCHES:

@@ -91,9 +91,15 @@ def transformers_rate(reference: LlamaForCausalLM, rows: list[list[int]]) -> tup
         for start in range(0, len(rows), batch):
             part = slice(start, start + batch)
             made = reference.generate(
-                ids[part], attention_mask=mask[part], do_sample=True, temperature=1.0, top_k=0,
-                max_new_tokens=N_TOKENS, min_new_tokens=N_TOKENS, pad_token_id=0,
-            )  # fmt: skip
+                ids[part],
+                attention_mask=mask[part],
+                do_sample=True,
+                temperature=1.0,
+                top_k=0,
+                max_new_tokens=N_TOKENS,
+                min_new_tokens=N_TOKENS,
+                pad_token_id=0,
+            )
             assert made.shape[1] == width + N_TOKENS
 
     rates = {}

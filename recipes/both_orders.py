@@ -58,9 +58,13 @@ def agreement(rows: Iterable[Mapping[str, Any]]) -> Agreement:
             n_decided += 1
             n_right += (both.wins_a > both.wins_b) == (row["label"] == 1)
     return Agreement(
-        n, (right[0] / n, right[1] / n), n_first / n_verdicts, n_decided / n, n_right / n_decided,
+        n,
+        (right[0] / n, right[1] / n),
+        n_first / n_verdicts,
+        n_decided / n,
+        n_right / n_decided,
         (n_right + (n - n_decided) / 2) / n,
-    )  # fmt: skip
+    )
 
 
 def agreements() -> dict[tuple[str, str], Agreement]:

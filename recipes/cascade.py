@@ -93,9 +93,12 @@ def _measured(model: str, text: str, cells: Sequence[grid.Cell]) -> Measured:
     assert None not in flops
     went_on = [cell.outcome.notes.get("stages") == 2 for cell in cells]
     return Measured(
-        model, text, [cell.grade.correct is True for cell in cells], [float(x or 0) for x in flops],
+        model,
+        text,
+        [cell.grade.correct is True for cell in cells],
+        [float(x or 0) for x in flops],
         sum(went_on) / len(went_on) if text.startswith("cascade") else None,
-    )  # fmt: skip
+    )
 
 
 def table(found: Sequence[Measured], reference: Measured) -> str:
@@ -137,9 +140,14 @@ def draw(found: Sequence[Measured], path: Path) -> None:
     for name, (color, marker, rows) in families.items():
         ranked = sorted(rows, key=lambda row: row.mflops)
         axes.plot(
-            [row.mflops for row in ranked], [100 * row.accuracy for row in ranked], color=color, marker=marker,
-            markersize=4.5, linewidth=1.4, label=name,
-        )  # fmt: skip
+            [row.mflops for row in ranked],
+            [100 * row.accuracy for row in ranked],
+            color=color,
+            marker=marker,
+            markersize=4.5,
+            linewidth=1.4,
+            label=name,
+        )
     axes.set_xscale("log")
     axes.set_ylim(top=90)
     axes.set_xlabel("MFLOP a problem")

@@ -45,10 +45,21 @@ TRAIN_SEED, TEST_SEEDS = 9100, (9200, 9201, 9202)
 N_TRAIN, N_TEST = 16, 8
 """Problems of each level; of each level and seed."""
 OPTIONS = [
-    "single", "majority:n=4", "majority:n=16", "weighted:n=4", "weighted:n=8", "weighted:n=16", "best:n=4", "best:n=8",
-    "best:n=16", *(f"until-pass:n=16,wave=1,bar={bar}" for bar in (0.5, 0.8, 0.9)), "auto:n=16,level=0.9",
-    "particles:n=4", "rebase:n=8", "rebase:n=16",
-]  # fmt: skip
+    "single",
+    "majority:n=4",
+    "majority:n=16",
+    "weighted:n=4",
+    "weighted:n=8",
+    "weighted:n=16",
+    "best:n=4",
+    "best:n=8",
+    "best:n=16",
+    *(f"until-pass:n=16,wave=1,bar={bar}" for bar in (0.5, 0.8, 0.9)),
+    "auto:n=16,level=0.9",
+    "particles:n=4",
+    "rebase:n=8",
+    "rebase:n=16",
+]
 """What the policy chooses among."""
 BASE = "best:n=64"
 BUDGETS = (400, 600, 800, 1200, 1600, 2400)
@@ -77,9 +88,12 @@ def train(bank: Bank, folder: Path) -> list[Path]:
         if not path.exists():
             cells = run(f"chain:ops={ops},split=train,seed={TRAIN_SEED}", OPTIONS, N_TRAIN, bank)
             about = {
-                "task": f"chain:ops={ops},split=train", "identities": {model.name: model.identity},
-                "verifier_identity": verifier.identity, "kinds": ["number"], "params": {"temperature": 1.0},
-            }  # fmt: skip
+                "task": f"chain:ops={ops},split=train",
+                "identities": {model.name: model.identity},
+                "verifier_identity": verifier.identity,
+                "kinds": ["number"],
+                "params": {"temperature": 1.0},
+            }
             sources.write_lines(path, [{"sweep": about}, *map(row_of, grid.recordings(model, cells))])
             print(f"swept {ops} operations", flush=True)
         paths.append(path)

@@ -36,7 +36,7 @@ def measured(task_spec: str, strategy: str, verifier: str | None) -> Curves:
     params = Params(max_tokens=400)
     cells = asyncio.run(
         grid.run_plan(grid.Plan(task, model, plans, verifier=checker, params=params), None, n_problems=N_PROBLEMS)
-    )  # fmt: skip
+    )
     return curves([grid.draws(cell) for cell in cells[strategy]])
 
 

@@ -57,8 +57,10 @@ async def one(task: Task, problem: Problem, bank: Bank) -> dict[str, Any]:
     auto = Auto(policy=str(POLICY)) if is_chain else Auto(n=64)
     vote = spec.strategy("majority:n=64")
     arms: dict[str, tuple[Strategy, Verifier | None]] = {
-        "single": (spec.strategy("single"), None), "auto": (auto, verifier), "majority": (vote, None)
-    }  # fmt: skip
+        "single": (spec.strategy("single"), None),
+        "auto": (auto, verifier),
+        "majority": (vote, None),
+    }
     model: Model = built("model", "nano")
     for name, (strategy, judge) in arms.items():
         budget = Budget() if name == "single" else Budget(flops=flops)
@@ -137,9 +139,11 @@ def draw(rows: Sequence[dict[str, Any]]) -> None:
     FigureCanvasAgg(figure)
     places = figure.subplots(2, 3, sharey=True).flat
     styles = {
-        "single": ("nano, one draw", "#7a8ca3", "o"), "majority": ("nano, majority", "#2d6a8e", "s"),
-        "auto": ("nano, auto", "#111827", "D"), "mini": ("mini, one pass", "#c8553d", "^"),
-    }  # fmt: skip
+        "single": ("nano, one draw", "#7a8ca3", "o"),
+        "majority": ("nano, majority", "#2d6a8e", "s"),
+        "auto": ("nano, auto", "#111827", "D"),
+        "mini": ("mini, one pass", "#c8553d", "^"),
+    }
     for axes, (title, tasks) in zip(places, panels.items(), strict=True):
         here = [row for row in rows if row["task"] in tasks]
         for name, (label, colour, mark) in styles.items():

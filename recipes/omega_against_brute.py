@@ -56,9 +56,22 @@ def labelled(folder: Path, method: str, ops: int) -> Path:
     path = folder / f"{method}-{ops}.jsonl"
     if not path.exists():
         command = [
-            "train", "label", f"chain:ops={ops},split=train", "--method", method, "--problems", str(N_PROBLEMS),
-            "--solutions", str(SOLUTIONS[method]), "-k", str(N_COMPLETIONS), "--bank", "none", "--out", str(path),
-        ]  # fmt: skip
+            "train",
+            "label",
+            f"chain:ops={ops},split=train",
+            "--method",
+            method,
+            "--problems",
+            str(N_PROBLEMS),
+            "--solutions",
+            str(SOLUTIONS[method]),
+            "-k",
+            str(N_COMPLETIONS),
+            "--bank",
+            "none",
+            "--out",
+            str(path),
+        ]
         subprocess.run([sys.executable, "-m", "mull", *command], check=True)
     return path
 
@@ -123,8 +136,9 @@ def main() -> None:
             print(
                 f"| {method} | {n_tokens:,} | {len(file.labelled):,} | {n_labels:,} | {1e6 * n_labels / n_tokens:,.0f} "
                 f"| {agreed.share or 0:.1%} | {agreed.first_error_share or 0:.1%} "
-                f"| {prm_quality.area(every.scores, every.truths):.3f} |", flush=True,
-            )  # fmt: skip
+                f"| {prm_quality.area(every.scores, every.truths):.3f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

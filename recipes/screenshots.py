@@ -20,9 +20,16 @@ from selenium.webdriver.chrome.service import Service
 
 DOCS = Path(__file__).parents[1] / "docs"
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
 STRATEGIES = ("single", "majority:n=4", "majority:n=16", "majority:n=64", "adaptive:n=64,rule=beta")
 
 
@@ -56,7 +63,7 @@ SEARCHES = {
         "--verifier",
         "nano-prm",
     ),
-}  # fmt: skip
+}
 HEIGHTS = {"search.png": 820, "search-steps.png": 430}
 
 

@@ -78,10 +78,24 @@ PLANS: dict[str, tuple[str, ...]] = {
 }
 """Settings by strategy, the cheapest first."""
 LATER = (
-    "majority:n=24", "majority:n=32", "adaptive:n=32", "beam:n=3", "beam:n=5", "beam:n=12", "beam:n=24",
-    "particles:n=2", "dvts", "rebase", "step-bon", "lookahead", "reject-early", "mcts", "ab-mcts", "tournament",
+    "majority:n=24",
+    "majority:n=32",
+    "adaptive:n=32",
+    "beam:n=3",
+    "beam:n=5",
+    "beam:n=12",
+    "beam:n=24",
+    "particles:n=2",
+    "dvts",
+    "rebase",
+    "step-bon",
+    "lookahead",
+    "reject-early",
+    "mcts",
+    "ab-mcts",
+    "tournament",
     "league",
-)  # fmt: skip
+)
 """How settings begin that are measured after all the others, with those at another temperature."""
 TREE = ("beam", "dvts", "particles", "rebase", "step-bon", "lookahead", "reject-early", "mcts", "ab-mcts")
 CHOSEN = "beam"
@@ -151,9 +165,13 @@ def fill(path: Path, levels: Sequence[int], seeds: Sequence[int], n: int) -> Non
             seconds = alone(task, setting, N_ALONE) if seed == SEEDS[0] else None
             correct, cost = measure(task, setting, n, bank)
             row = {
-                "level": level, "seed": seed, "setting": setting, "correct": "".join("01"[c] for c in correct),
-                "seconds": seconds, "cost": asdict(cost),
-            }  # fmt: skip
+                "level": level,
+                "seed": seed,
+                "setting": setting,
+                "correct": "".join("01"[c] for c in correct),
+                "seconds": seconds,
+                "cost": asdict(cost),
+            }
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(f"seed {seed} {task.name} {setting}: {sum(correct)} of {n}", flush=True)
@@ -362,13 +380,33 @@ def report(path: Path) -> None:
 
 
 TUNING = (
-    "weighted:n=2", "weighted:n=4", "beam:n=2,width=2", "beam:n=3,width=3", "beam:n=4,width=2", "beam:n=4,width=4",
-    "beam:n=6,width=2", "beam:n=6,width=3", "beam:n=6,width=3,pick=best", "particles:n=6", "particles:n=6,temper=2",
-    "particles:n=6,pick=weighted", "rebase:n=6", "rebase:n=6,balance=0.1", "rebase:n=6,balance=0.05", "step-bon:n=3",
-    "step-bon:n=6", "dvts:n=6,width=2", "dvts:n=6,width=3", "lookahead:n=2,width=2", "lookahead:n=4,width=2",
-    "reject-early:n=6,chunk=32", "reject-early:n=8,chunk=16", "mcts:n=4,width=2", "mcts:n=16,value=score,width=2",
+    "weighted:n=2",
+    "weighted:n=4",
+    "beam:n=2,width=2",
+    "beam:n=3,width=3",
+    "beam:n=4,width=2",
+    "beam:n=4,width=4",
+    "beam:n=6,width=2",
+    "beam:n=6,width=3",
+    "beam:n=6,width=3,pick=best",
+    "particles:n=6",
+    "particles:n=6,temper=2",
+    "particles:n=6,pick=weighted",
+    "rebase:n=6",
+    "rebase:n=6,balance=0.1",
+    "rebase:n=6,balance=0.05",
+    "step-bon:n=3",
+    "step-bon:n=6",
+    "dvts:n=6,width=2",
+    "dvts:n=6,width=3",
+    "lookahead:n=2,width=2",
+    "lookahead:n=4,width=2",
+    "reject-early:n=6,chunk=32",
+    "reject-early:n=8,chunk=16",
+    "mcts:n=4,width=2",
+    "mcts:n=16,value=score,width=2",
     "ab-mcts:n=4",
-)  # fmt: skip
+)
 
 
 def tune(levels: Sequence[int], n: int) -> None:

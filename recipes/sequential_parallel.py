@@ -54,8 +54,9 @@ def draw(path: Path, chains: list[int], found: dict[int, Floats]) -> None:
         means = [100 * rows[i, :, 0].mean() for i in range(len(chains))]
         ends = [bootstrap(rows[i, :, 0], bounds=SHARE) for i in range(len(chains))]
         line = axes.plot(chains, means, marker="o", label=f"{level} operations")[0]
-        axes.fill_between(chains, [100 * e.low for e in ends], [100 * e.high for e in ends], alpha=0.15,
-                          color=line.get_color())  # fmt: skip
+        axes.fill_between(
+            chains, [100 * e.low for e in ends], [100 * e.high for e in ends], alpha=0.15, color=line.get_color()
+        )
     axes.set_xscale("log", base=2)
     axes.set_xticks(chains, [str(k) for k in chains])
     axes.set_xlabel("answers of a chain (1: all side by side)")

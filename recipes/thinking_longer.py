@@ -66,9 +66,11 @@ def fill(path: Path, models: Sequence[str], seeds: Sequence[int], levels: Sequen
                     grid.run_plan(grid.Plan(task, model, plans, params=PARAMS, seed=seed), MemoryBank(), n_problems=n)
                 )
                 row = {
-                    "model": name, "level": level, "seed": seed,
+                    "model": name,
+                    "level": level,
+                    "seed": seed,
                     "outcomes": {text: [_outcome(cell) for cell in column] for text, column in cells.items()},
-                }  # fmt: skip
+                }
                 with path.open("a") as file:
                     file.write(json.dumps(row) + "\n")
                 right = sum(cell.grade.correct is True for cell in cells[WAITS[0]])

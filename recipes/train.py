@@ -156,9 +156,15 @@ def main() -> None:
 
     tokenizer = tokens.build()
     config = LlamaConfig(
-        **SIZES[options.size], vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=CONTEXT[options.size],
-        tie_word_embeddings=True, rms_norm_eps=1e-5, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
+        **SIZES[options.size],
+        vocab_size=tokenizer.get_vocab_size(),
+        max_position_embeddings=CONTEXT[options.size],
+        tie_word_embeddings=True,
+        rms_norm_eps=1e-5,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
     model = LlamaForCausalLM(config).to(device)
     if options.size in START:
         begun = LlamaForCausalLM.from_pretrained(START[options.size], dtype=torch.float32)
@@ -191,9 +197,12 @@ def main() -> None:
 
     def save() -> None:
         state = {
-            "model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers],
-            "step": step, "n_tokens": n_tokens, "seconds": seconds,
-        }  # fmt: skip
+            "model": model.state_dict(),
+            "optimizers": [o.state_dict() for o in optimizers],
+            "step": step,
+            "n_tokens": n_tokens,
+            "seconds": seconds,
+        }
         torch.save(state, checkpoint.with_suffix(".part"))
         checkpoint.with_suffix(".part").replace(checkpoint)
 

@@ -124,8 +124,12 @@ def test_importing_mull_pulls_in_nothing_heavy() -> None:
 
 
 def test_no_file_is_long() -> None:
-    for path in SOURCE.rglob("*.py"):
-        assert len(path.read_text().splitlines()) <= 420, f"{path} should be two files"
+    """As the formatter writes them: nothing is kept short by leaving it unformatted."""
+    texts = {path: path.read_text() for path in SOURCE.rglob("*.py")}
+    assert [str(path) for path, text in texts.items() if "fmt: skip" in text or "fmt: off" in text] == []
+    lengths = sorted((len(text.splitlines()), str(path)) for path, text in texts.items())
+    assert lengths[-1][0] <= 420, f"{lengths[-1][1]} should be two files"
+    assert lengths[int(len(lengths) * 0.9)][0] < 300, f"too many long files: {lengths[int(len(lengths) * 0.9) :]}"
 
 
 def test_no_list_of_strategies_is_kept_beside_the_table() -> None:

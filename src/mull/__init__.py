@@ -41,11 +41,31 @@ _EXPORTS = {
     "mull.errors": ["MullError", "UsageError"],
     "mull.run": ["Run", "Strategy"],
     "mull.types": [
-        "AnswerKind", "Behaviour", "Budget", "Cost", "Draw", "Executor", "Finish", "Grade", "Judge", "Message",
-        "Model", "Outcome", "Pair", "Params", "Preference", "Problem", "Prompt", "Sample", "Score", "Stopped", "Task",
-        "Trial", "Verifier",
+        "AnswerKind",
+        "Behaviour",
+        "Budget",
+        "Cost",
+        "Draw",
+        "Executor",
+        "Finish",
+        "Grade",
+        "Judge",
+        "Message",
+        "Model",
+        "Outcome",
+        "Pair",
+        "Params",
+        "Preference",
+        "Problem",
+        "Prompt",
+        "Sample",
+        "Score",
+        "Stopped",
+        "Task",
+        "Trial",
+        "Verifier",
     ],
-}  # fmt: skip
+}
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = list(_HOME)
 

@@ -14,9 +14,13 @@ DEFAULT_MODEL = "nano"
 
 
 def model_of(
-    text: str, seed: int, config: Path | None = None, base_url: str | None = None, api_key_env: str | None = None,
+    text: str,
+    seed: int,
+    config: Path | None = None,
+    base_url: str | None = None,
+    api_key_env: str | None = None,
     budget: Budget | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """The model of a name: at `base_url`, in `mull.toml`, or built in. Checks a budget against the model's prices."""
     if base_url is not None:
         return _model_at(base_url, text, api_key_env)
@@ -99,9 +103,14 @@ class Plans:
             return lambda text: _named(kind, table, text, self._seed, self._config)
 
         return spec.build(
-            "strategy", spec.STRATEGIES, text, models=self._model, verifiers=named("verifier", spec.VERIFIERS),
-            judges=named("judge", spec.JUDGES), **defaults,
-        )  # fmt: skip
+            "strategy",
+            spec.STRATEGIES,
+            text,
+            models=self._model,
+            verifiers=named("verifier", spec.VERIFIERS),
+            judges=named("judge", spec.JUDGES),
+            **defaults,
+        )
 
 
 def executor_of(text: str) -> Any:

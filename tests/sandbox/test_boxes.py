@@ -176,10 +176,12 @@ async def test_a_cancelled_run_leaves_nothing_behind() -> None:
 async def test_a_run_cancelled_twice_waits_for_its_process(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that nobody waits for outlives the event loop, and is told of in whatever runs next."""
     started: list[asyncio.subprocess.Process] = []
+    one_runs = asyncio.Event()
     start = asyncio.create_subprocess_exec
 
     async def kept(*command: Any, **options: Any) -> asyncio.subprocess.Process:
         started.append(await start(*command, **options))
+        one_runs.set()
         return started[-1]
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", kept)
@@ -187,14 +189,12 @@ async def test_a_run_cancelled_twice_waits_for_its_process(box: Sandbox, monkeyp
         hang = Script(f"import time; time.sleep({hostile.MARK})", limits=JobLimits(wall_seconds=60))
         task = asyncio.create_task(box.run(hang))
         async with asyncio.timeout(30):
-            while not started:
-                await asyncio.sleep(0)
+            await one_runs.wait()
         task.cancel()
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert started
     assert all(process.returncode is not None for process in started)
 
 

@@ -79,7 +79,7 @@ class _Foreseen(NamedTuple):
 
 def _foresee(
     pilot: Pilot, ran: Sequence[PilotMeasured], ns: Sequence[int], *, oracle: bool, seed: int, replicates: int
-) -> _Foreseen:  # fmt: skip
+) -> _Foreseen:
     reach = DECADE * pilot.draws // len(pilot.problems)
     within = [n for n in ns if n <= reach]
     imagined = imagine(pilot, max(within, default=1), seed, replicates)
@@ -104,9 +104,7 @@ def _foresee(
     return _Foreseen(pilot.model, strategies, means[BASE], facts)
 
 
-def _advice(
-    seen: Sequence[_Foreseen], wish: Wish, given: Sequence[KnownModel], on: int | None, seed: int
-) -> Advice:  # fmt: skip
+def _advice(seen: Sequence[_Foreseen], wish: Wish, given: Sequence[KnownModel], on: int | None, seed: int) -> Advice:
     """The advice for the first of these."""
     if not seen:
         raise UsageError("advice needs at least one pilot")
@@ -134,9 +132,15 @@ def option(
     low, high = (float(end) for end in np.clip(np.quantile(seen, tails), 0, 1))
     worse, better = (float(end) for end in np.quantile(gain, tails))
     return Option(
-        name, model, float(np.clip(means.mean(), 0, 1)), Interval90(low, high), cost, known_by,
-        float(gain.mean()), Interval90(worse, better),
-    )  # fmt: skip
+        name,
+        model,
+        float(np.clip(means.mean(), 0, 1)),
+        Interval90(low, high),
+        cost,
+        known_by,
+        float(gain.mean()),
+        Interval90(worse, better),
+    )
 
 
 def _cost(pilot: Pilot, imagined: Imagined, forecast: Forecast) -> Cost:
@@ -171,9 +175,7 @@ def _measured(seen: PilotMeasured, pilot: Pilot, imagined: Imagined, seed: int) 
     return means
 
 
-def _facts(
-    pilot: Pilot, imagined: Imagined, found: Mapping[str, Forecast], means: Mapping[str, Floats]
-) -> Facts:  # fmt: skip
+def _facts(pilot: Pilot, imagined: Imagined, found: Mapping[str, Forecast], means: Mapping[str, Floats]) -> Facts:
     def best(how: Selection) -> float | None:
         values = [float(means[name].mean()) for name, one in found.items() if selects_of(one.strategy) == how]
         return max(values, default=None)
@@ -181,6 +183,12 @@ def _facts(
     solved = sum(one.n_correct > 0 for one in pilot.problems) / len(pilot.problems)
     covered = float((imagined.answers == RIGHT).any(axis=1).mean())
     return Facts(
-        len(pilot.problems), pilot.draws, float(means[BASE].mean()), imagined.draws, covered, solved,
-        best(Selection.VOTES), best(SCORES),
-    )  # fmt: skip
+        len(pilot.problems),
+        pilot.draws,
+        float(means[BASE].mean()),
+        imagined.draws,
+        covered,
+        solved,
+        best(Selection.VOTES),
+        best(SCORES),
+    )

@@ -52,9 +52,17 @@ def choose(options: Sequence[Option], base_model: str, wish: Wish, facts: Facts)
     by_name = {one.name: one for one in explained}
     reasons = tuple(_reasons(facts)) if verdict is Recommendation.DO_NOT or not meets else ()
     return Advice(
-        verdict, route(by_name[taken.name], base, facts, ranked, wish, meets=meets), by_name[taken.name],
-        by_name[base.name], tuple(explained), unit, facts, meets, more, reasons,
-    )  # fmt: skip
+        verdict,
+        route(by_name[taken.name], base, facts, ranked, wish, meets=meets),
+        by_name[taken.name],
+        by_name[base.name],
+        tuple(explained),
+        unit,
+        facts,
+        meets,
+        more,
+        reasons,
+    )
 
 
 def unit_of(options: Sequence[Option]) -> str:
@@ -142,9 +150,7 @@ def _verdict(
     return Recommendation.DO_NOT, None
 
 
-def route(
-    taken: Option, base: Option, facts: Facts, ranked: Sequence[Option], wish: Wish, *, meets: bool
-) -> Route:  # fmt: skip
+def route(taken: Option, base: Option, facts: Facts, ranked: Sequence[Option], wish: Wish, *, meets: bool) -> Route:
     """Where compute goes: the table of scenarios.
 
     A strong verifier: many draws. None, and votes that leave most of the headroom: one longer reply. Right answers

@@ -118,12 +118,14 @@ def read(group: Group, usd: float | None) -> Made:
     ran = dict.fromkeys(name for one in problems for name in one.results)
     measured = [
         PilotMeasured(
-            name, tuple(one.results[name].correct for one in problems),
-            cost.mean([one.results[name].cost for one in problems]), yields=True,
+            name,
+            tuple(one.results[name].correct for one in problems),
+            cost.mean([one.results[name].cost for one in problems]),
+            yields=True,
         )
         for name in ran
         if all(name in one.results for one in problems)
-    ]  # fmt: skip
+    ]
     spent = (price.first + cost.times(price.further, one.n - 1) for one, price in zip(problems, prices, strict=True))
     return Made(Pilot(group.name, problems, prices), measured, cost.total(spent))
 

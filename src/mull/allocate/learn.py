@@ -65,9 +65,14 @@ class _OptionTable:
 
 
 def learn(
-    lessons: Sequence[Recording], origin: Origin, *, pilot: int | None = None, bins: int = 5, unit: str = "tokens",
+    lessons: Sequence[Recording],
+    origin: Origin,
+    *,
+    pilot: int | None = None,
+    bins: int = 5,
+    unit: str = "tokens",
     seed: int = 0,
-) -> Policy:  # fmt: skip
+) -> Policy:
     """Learns the best policy from a sweep, with evidence from two-fold cross-validation.
 
     `pilot` is the number of pilot draws; by default cross-validation chooses it among `PILOTS`. `bins` are of equal

@@ -85,9 +85,15 @@ def _read(path: Path, _changed: int) -> Policy:
 def _policy(raw: Mapping[str, Any]) -> Policy:
     come = raw["from"]
     origin = Origin(
-        come["model"], come.get("verifier"), tuple(come["tasks"]), tuple(come["kinds"]), float(come["temperature"]),
-        int(come["problems"]), int(come["draws"]), str(come["date"]),
-    )  # fmt: skip
+        come["model"],
+        come.get("verifier"),
+        tuple(come["tasks"]),
+        tuple(come["kinds"]),
+        float(come["temperature"]),
+        int(come["problems"]),
+        int(come["draws"]),
+        str(come["date"]),
+    )
     d = raw["difficulty"]
     difficulty = Difficulty(
         tuple(d["names"]), _floats(d["means"]), _floats(d["scales"]), _floats(d["weights"]), float(d["offset"])
@@ -130,19 +136,26 @@ def _check(path: Path, policy: Policy) -> None:
     strange = [name for name in d.names if name not in (QUESTION, *FEATURES)]
     named = [{option.strategy for option in bin.options} for bin in policy.bins]
     wrong = (
-        f"unknown feature {strange[0]!r}; known: {', '.join((QUESTION, *FEATURES))}" if strange
+        f"unknown feature {strange[0]!r}; known: {', '.join((QUESTION, *FEATURES))}"
+        if strange
         else "difficulty needs as many means, scales and weights as names, and no scale of 0"
         if not len(d.names) == len(d.means) == len(d.scales) == len(d.weights) or 0 in d.scales
-        else f"unit must be one of {', '.join(UNITS)}, not {policy.unit!r}" if policy.unit not in UNITS
-        else "pilot cannot be negative" if policy.pilot < 0
+        else f"unit must be one of {', '.join(UNITS)}, not {policy.unit!r}"
+        if policy.unit not in UNITS
+        else "pilot cannot be negative"
+        if policy.pilot < 0
         else f"{len(policy.bins)} bins need {len(policy.bins) - 1} edges, not {len(policy.edges)}"
         if len(policy.edges) != len(policy.bins) - 1
-        else "edges must fall" if list(policy.edges) != sorted(policy.edges, reverse=True)
-        else "no plans" if not policy.plans
+        else "edges must fall"
+        if list(policy.edges) != sorted(policy.edges, reverse=True)
+        else "no plans"
+        if not policy.plans
         else "every plan needs one strategy for each bin, an option of that bin"
-        if any(len(p.strategies) != len(named) or any(s not in n for s, n in zip(p.strategies, named, strict=True))
-               for p in policy.plans)
+        if any(
+            len(p.strategies) != len(named) or any(s not in n for s, n in zip(p.strategies, named, strict=True))
+            for p in policy.plans
+        )
         else ""
-    )  # fmt: skip
+    )
     if wrong:
         raise FileFormatError(path, None, wrong)

@@ -196,9 +196,18 @@ def _given(name: str | None, accuracy: float | None, usd: float | None) -> list[
 
 
 def _make(
-    text: str, models: Sequence[str], size: Size, verifier: str | None, strategies: list[str] | None,
-    tokens: int | None, params: Params, seed: int, bank: str | None, config: Path | None, as_json: bool,
-) -> list[Made]:  # fmt: skip
+    text: str,
+    models: Sequence[str],
+    size: Size,
+    verifier: str | None,
+    strategies: list[str] | None,
+    tokens: int | None,
+    params: Params,
+    seed: int,
+    bank: str | None,
+    config: Path | None,
+    as_json: bool,
+) -> list[Made]:
     """Runs a pilot of each model on one task."""
     from mull.advice import pilots
 
@@ -236,10 +245,18 @@ def _make(
 
 
 def _read(
-    sources: Sequence[str], group: Sequence[str] | None, bigger: str | None, task: str | None,
-    model: Sequence[str] | None, params: Params, seed: int, usd: float | None, layout: Layout,
-    *, allow_unreadable: bool,
-) -> list[Made]:  # fmt: skip
+    sources: Sequence[str],
+    group: Sequence[str] | None,
+    bigger: str | None,
+    task: str | None,
+    model: Sequence[str] | None,
+    params: Params,
+    seed: int,
+    usd: float | None,
+    layout: Layout,
+    *,
+    allow_unreadable: bool,
+) -> list[Made]:
     """Every group of the files as a pilot; the first is the one to advise on."""
     from mull.advice import pilots
 
@@ -250,9 +267,15 @@ def _read(
             kinds = ", ".join(sorted([*spec.TASKS, *spec.installed("task")]))
             raise UsageError(f"{text!r} is neither a file nor a task to run a pilot on ({kinds})")
         found = source_at(
-            path, task, (model or [DEFAULT_MODEL])[0], BANK_PROBLEMS, params, seed, layout,
+            path,
+            task,
+            (model or [DEFAULT_MODEL])[0],
+            BANK_PROBLEMS,
+            params,
+            seed,
+            layout,
             allow_unreadable=allow_unreadable,
-        )  # fmt: skip
+        )
         chosen = [*group, *([bigger] if bigger else [])] if group else None
         if bigger is not None and bigger not in found.groups and len(sources) == 1:
             raise UnknownNameError("group", bigger, found.groups)

@@ -53,8 +53,17 @@ def combine(
     out.write_text(text_of("combined", built, model), encoding="utf-8")
     spec = f"combined:of=({','.join(f'({text})' for text in verifier)}),file={out}"
     if as_json:
-        print_json({"out": str(out), "spec": spec, "draws": len(columns[0]), "prior": model.prior, "hits": model.hits,
-                    "false_alarms": model.false_alarms, "weights": model.weights})  # fmt: skip
+        print_json(
+            {
+                "out": str(out),
+                "spec": spec,
+                "draws": len(columns[0]),
+                "prior": model.prior,
+                "hits": model.hits,
+                "false_alarms": model.false_alarms,
+                "weights": model.weights,
+            }
+        )
         return
     for text, hits, alarms, weight in zip(verifier, model.hits, model.false_alarms, model.weights, strict=True):
         typer.echo(f"{text}: accepts {hits:.0%} of right draws and {alarms:.0%} of wrong ones; weight {weight:.2f}")

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 
 KINDS = {
-    "models": "model", "strategies": "strategy", "verifiers": "verifier", "judges": "judge", "executors": "executor",
+    "models": "model",
+    "strategies": "strategy",
+    "verifiers": "verifier",
+    "judges": "judge",
+    "executors": "executor",
     "tasks": "task",
-}  # fmt: skip
+}
 
 
 def list_(
@@ -53,9 +57,13 @@ def list_(
     Examples: mull list models --probe; mull list verifiers --check --verifier countdown
     """
     tables = {
-        "models": spec.MODELS, "strategies": spec.STRATEGIES, "verifiers": spec.VERIFIERS, "judges": spec.JUDGES,
-        "executors": spec.EXECUTORS, "tasks": spec.TASKS,
-    }  # fmt: skip
+        "models": spec.MODELS,
+        "strategies": spec.STRATEGIES,
+        "verifiers": spec.VERIFIERS,
+        "judges": spec.JUDGES,
+        "executors": spec.EXECUTORS,
+        "tasks": spec.TASKS,
+    }
     if what == "formats":
         _print_formats(as_json)
         return

@@ -142,10 +142,18 @@ def solve(
         the_judge = judge_of(judge, seed, config)
         asyncio.run(judges_prepared(the_verifier, the_judge))
         run = Run(
-            the_model, verifier=the_verifier, judge=the_judge, executor=_executor(executor, plan),
-            bank=opened, seed=seed, watch=live.draw, budget=budget, params=Params(temperature, max_tokens),
-            rng=random.Random(f"{seed}/{text}"), trace=tracer,
-        )  # fmt: skip
+            the_model,
+            verifier=the_verifier,
+            judge=the_judge,
+            executor=_executor(executor, plan),
+            bank=opened,
+            seed=seed,
+            watch=live.draw,
+            budget=budget,
+            params=Params(temperature, max_tokens),
+            rng=random.Random(f"{seed}/{text}"),
+            trace=tracer,
+        )
         outcome, grade = asyncio.run(_answered(plan, problem, run, the_task))
     if trace is not None and tracer is not None:
         from mull.run.trace import write

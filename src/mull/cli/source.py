@@ -36,9 +36,16 @@ KOption = Annotated[
 
 
 def source_at(
-    path: Path, task: str | None, model: str, problems: int, params: Params, seed: int, layout: Layout = PLAIN,
-    *, allow_unreadable: bool = False,
-) -> Source:  # fmt: skip
+    path: Path,
+    task: str | None,
+    model: str,
+    problems: int,
+    params: Params,
+    seed: int,
+    layout: Layout = PLAIN,
+    *,
+    allow_unreadable: bool = False,
+) -> Source:
     """Reads a file, or a bank (`.db`), whose draws of `model` it grades by `task`; reports what it leaves out.
 
     Raises `UnreadableError` if no answer can be read in the file.

@@ -146,13 +146,20 @@ def sweep(
         raise typer.Exit(130) from None
     if out:
         about = {
-            **made_by(), "task": the_task.name, "strategies": list(plans), "models": [m.name for m in models],
-            "data_date": getattr(the_task, "date", None), "verifier": verifier, "judge": judge, "seed": seed,
+            **made_by(),
+            "task": the_task.name,
+            "strategies": list(plans),
+            "models": [m.name for m in models],
+            "data_date": getattr(the_task, "date", None),
+            "verifier": verifier,
+            "judge": judge,
+            "seed": seed,
             "identities": {m.name: m.identity for m in models},
             "verifier_identity": None if the_verifier is None else the_verifier.identity or the_verifier.name,
             "kinds": sorted({cell.problem.kind.value for cell in outcomes}),
-            "params": asdict(params), "budget": asdict(budget),
-        }  # fmt: skip
+            "params": asdict(params),
+            "budget": asdict(budget),
+        }
         sources.write_lines(out, [{"sweep": about}, *lines])
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
     typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)

@@ -41,11 +41,13 @@ def reads_a_table(command: Callable[..., Any]) -> Callable[..., Any]:
 
     options = [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=None,
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
             annotation=Annotated[str | None, typer.Option(f"--{name.replace('_', '-')}", help=text)],
         )
         for name, text in HELPS.items()
-    ]  # fmt: skip
+    ]
     own = [one.replace(kind=one.KEYWORD_ONLY) for name, one in signature.parameters.items() if name != "layout"]
     with_layout.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     with_layout.__annotations__ = {one.name: one.annotation for one in [*own, *options]}

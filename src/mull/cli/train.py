@@ -116,17 +116,23 @@ def label(
     everything = [one for labelled, _ in done.values() for one in labelled]
     cost = total(cost for _, cost in done.values())
     summary: dict[str, Any] = {
-        "out": str(out), "method": method, "problems": len(done), "solutions": len(everything),
+        "out": str(out),
+        "method": method,
+        "problems": len(done),
+        "solutions": len(everything),
         "labels": sum(x is not None for one in everything for x in one.hard),
-        "labels_per_million_tokens": labels.labels_per_million(everything, cost), "cost": asdict(cost),
+        "labels_per_million_tokens": labels.labels_per_million(everything, cost),
+        "cost": asdict(cost),
         "agreement": None,
-    }  # fmt: skip
+    }
     if getattr(the_task, "step_truth", False):
         truths = [the_task.check_steps(one.problem, one.steps) for one in everything]
         agreed = labels.agreement(everything, truths)
         summary["agreement"] = {
-            **asdict(agreed), "share": agreed.share, "first_error_share": agreed.first_error_share,
-        }  # fmt: skip
+            **asdict(agreed),
+            "share": agreed.share,
+            "first_error_share": agreed.first_error_share,
+        }
     if as_json:
         print_json(summary)
         return
@@ -229,16 +235,22 @@ def stop(
         if name not in known:
             raise UnknownNameError("group", name, known)
     about = {
-        "made": str(date.today()), "mull": __version__, "problems": len(tallies),
-        "draws": sum(tally.n for tally in tallies), "sources": told,
-    }  # fmt: skip
+        "made": str(date.today()),
+        "mull": __version__,
+        "problems": len(tallies),
+        "draws": sum(tally.n for tally in tallies),
+        "sources": told,
+    }
     fitted = prior.fit(tallies, about)
     out.write_text(prior.text_of(fitted), encoding="utf-8")
     expected = optimal.policy(prior.read(out), n, price)
     summary = {
-        "out": str(out), "problems": about["problems"], "draws": about["draws"], "kinds": len(fitted.atoms),
+        "out": str(out),
+        "problems": about["problems"],
+        "draws": about["draws"],
+        "kinds": len(fitted.atoms),
         "expected": {"n": n, "price": price, "draws": expected.draws, "disagreement": expected.disagreement},
-    }  # fmt: skip
+    }
     if as_json:
         print_json(summary)
         return
@@ -295,9 +307,18 @@ def policy(
 
 
 def _train(
-    how: str, paths: list[Path], out: Path, base: str, target: Any, readout: Any, epochs: float, rate: float,
-    any_model: bool, seed: int, as_json: bool,
-) -> None:  # fmt: skip
+    how: str,
+    paths: list[Path],
+    out: Path,
+    base: str,
+    target: Any,
+    readout: Any,
+    epochs: float,
+    rate: float,
+    any_model: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
     from mull.train import data
 
     file = data.read_all(paths)

@@ -22,15 +22,13 @@ from mull.equal.lexer import Token
 from mull.equal.polynomial import Poly, Unreadable, poly
 from mull.equal.units import is_unit
 
-GREEK = {
-    "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "kappa", "lambda",
-    "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "varphi", "chi", "psi", "omega", "Gamma", "Delta", "Theta",
-    "Lambda", "Xi", "Sigma", "Phi", "Psi", "Omega", "ell",
-}  # fmt: skip
-STARTS = {
-    "frac", "dfrac", "tfrac", "cfrac", "sqrt", "binom", "dbinom", "tbinom", "pi", "infty", "lvert", "lfloor", "lceil",
-    "imath", "jmath",
-}  # fmt: skip
+GREEK = set(
+    (
+        "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi "
+        "varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell"
+    ).split()
+)
+STARTS = set("frac dfrac tfrac cfrac sqrt binom dbinom tbinom pi infty lvert lfloor lceil imath jmath".split())
 FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
 ARROWS = ("vec", "overrightarrow", "hat", "mathbf", "underline")
 MARKS = {*ARROWS, "bar", "overline", "widehat", "tilde", "angle", "measuredangle", "triangle"}
@@ -225,9 +223,11 @@ class Expressions(Cursor):
             else:
                 return None
         elif (
-            texts[0].kind == texts[2].kind == "number" and texts[0].spaced and texts[1].text == "/"
+            texts[0].kind == texts[2].kind == "number"
+            and texts[0].spaced
+            and texts[1].text == "/"
             and not texts[2].spaced
-        ):  # fmt: skip
+        ):
             n, d, length = texts[0].text, texts[2].text, 3
         else:
             return None

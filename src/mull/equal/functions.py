@@ -10,11 +10,30 @@ from mull.equal.polynomial import Poly, Unreadable, poly
 from mull.equal.units import BARE
 
 FUNCTIONS = {
-    "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "arcsin": "asin",
-    "arccos": "acos", "arctan": "atan", "asin": "asin", "acos": "acos", "atan": "atan", "sinh": "sinh", "cosh": "cosh",
-    "tanh": "tanh", "ln": "log", "log": "log", "exp": "exp", "abs": "abs", "floor": "floor", "ceil": "ceil",
-    "factorial": "factorial", "binom": "binom",
-}  # fmt: skip
+    "sin": "sin",
+    "cos": "cos",
+    "tan": "tan",
+    "cot": "cot",
+    "sec": "sec",
+    "csc": "csc",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "asin": "asin",
+    "acos": "acos",
+    "atan": "atan",
+    "sinh": "sinh",
+    "cosh": "cosh",
+    "tanh": "tanh",
+    "ln": "log",
+    "log": "log",
+    "exp": "exp",
+    "abs": "abs",
+    "floor": "floor",
+    "ceil": "ceil",
+    "factorial": "factorial",
+    "binom": "binom",
+}
 _KNOWN = ("sqrt", "infinity", "infty", "inf", "pi", "oo", *FUNCTIONS)
 
 

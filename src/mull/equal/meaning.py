@@ -14,10 +14,29 @@ from mull.equal.polynomial import Poly, Unreadable, poly
 from mull.equal.sameness import letters, monic, same
 
 RELATIONS = {
-    "=": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "le": "<=", "leq": "<=", "ge": ">=", "geq": ">=",
-    "leqslant": "<=", "geqslant": ">=", "lt": "<", "gt": ">", "ne": "!=", "neq": "!=", "in": "in", "approx": "~",
-    "simeq": "~", "sim": "~", "thickapprox": "~", "approxeq": "~",
-}  # fmt: skip
+    "=": "=",
+    "<": "<",
+    ">": ">",
+    "<=": "<=",
+    ">=": ">=",
+    "!=": "!=",
+    "le": "<=",
+    "leq": "<=",
+    "ge": ">=",
+    "geq": ">=",
+    "leqslant": "<=",
+    "geqslant": ">=",
+    "lt": "<",
+    "gt": ">",
+    "ne": "!=",
+    "neq": "!=",
+    "in": "in",
+    "approx": "~",
+    "simeq": "~",
+    "sim": "~",
+    "thickapprox": "~",
+    "approxeq": "~",
+}
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _NAMING = set(FUNCTIONS) - {"abs", "pow", "sum", "floor", "ceil", "factorial", "binom"}
 """Functions a value of which is given as if it were a name: `\\sin A = 3/5`."""

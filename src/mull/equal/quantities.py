@@ -15,10 +15,7 @@ from mull.equal.sameness import with_letters
 from mull.equal.units import BARE, LETTERS, OFFSETS, Factors, Number, is_known, measure, powers_of, unit_name, unit_text
 from mull.equal.words import ADVERBS, NO_UNIT, NOTHING, ORDINALS, SMALL, multiplier, spelled, starts_number
 
-SHORT_WORDS = {
-    "no", "on", "so", "up", "us", "we", "he", "me", "if", "do", "go", "to", "of", "at", "as", "my", "by", "be",
-    "it", "is", "an", "am",
-}  # fmt: skip
+SHORT_WORDS = set("no on so up us we he me if do go to of at as my by be it is an am".split())
 """Words that are no products of letters."""
 CURRENCIES = {"$": "dollar", "euro": "euro", "pounds": "gbp", "yen": "yen", "rupee": "rupee", "textdollar": "dollar"}
 CODES = {"usd": "dollar", "us": "", "eur": "euro", "gbp": "gbp", "inr": "rupee", "jpy": "yen", "rmb": "yuan"}

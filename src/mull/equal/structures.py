@@ -237,10 +237,7 @@ class Structures(Quantities):
                 return total
 
 
-ENDING = {
-    ",", ";", "&", "cup", "cap", "setminus", ":", "|", "=", "<", ">", "<=", ">=", "!=", "le", "leq", "ge", "geq",
-    "ne", "neq", "in", "approx", "lt", "gt", "sim",
-}  # fmt: skip
+ENDING = set(", ; & cup cap setminus : | = < > <= >= != le leq ge geq ne neq in approx lt gt sim".split())
 """Signs before which a sum of vectors has ended."""
 
 

@@ -12,61 +12,93 @@ Factors = list[tuple[str, int]]
 """Units with their exponents, in the order in which they were written."""
 
 _PREFIXES: tuple[tuple[str, str, Number], ...] = (
-    ("k", "kilo", 1000), ("c", "centi", Fraction(1, 100)), ("m", "milli", Fraction(1, 1000)),
-    ("d", "deci", Fraction(1, 10)), ("u", "micro", Fraction(1, 10**6)), ("n", "nano", Fraction(1, 10**9)),
-    ("M", "mega", 10**6), ("G", "giga", 10**9),
-)  # fmt: skip
+    ("k", "kilo", 1000),
+    ("c", "centi", Fraction(1, 100)),
+    ("m", "milli", Fraction(1, 1000)),
+    ("d", "deci", Fraction(1, 10)),
+    ("u", "micro", Fraction(1, 10**6)),
+    ("n", "nano", Fraction(1, 10**9)),
+    ("M", "mega", 10**6),
+    ("G", "giga", 10**9),
+)
 _METRIC: tuple[tuple[str, str, Number, str], ...] = (
-    ("m", "meter metre", 1, "m"), ("g", "gram gramme", 1, "g"), ("l", "liter litre", Fraction(1, 1000), "m^3"),
-    ("L", "", Fraction(1, 1000), "m^3"), ("s", "", 1, "second"), ("J", "joule", 1000, "g*m^2/second^2"),
-    ("N", "newton", 1000, "g*m/second^2"), ("W", "watt", 1000, "g*m^2/second^3"), ("V", "volt", 1, "volt"),
-    ("Pa", "pascal", 1000, "g/m/second^2"), ("Hz", "hertz", 1, "per second"), ("A", "ampere amp", 1, "ampere"),
-    ("mol", "mole", 1, "mol"), ("cal", "calorie", 4184, "g*m^2/second^2"),
+    ("m", "meter metre", 1, "m"),
+    ("g", "gram gramme", 1, "g"),
+    ("l", "liter litre", Fraction(1, 1000), "m^3"),
+    ("L", "", Fraction(1, 1000), "m^3"),
+    ("s", "", 1, "second"),
+    ("J", "joule", 1000, "g*m^2/second^2"),
+    ("N", "newton", 1000, "g*m/second^2"),
+    ("W", "watt", 1000, "g*m^2/second^3"),
+    ("V", "volt", 1, "volt"),
+    ("Pa", "pascal", 1000, "g/m/second^2"),
+    ("Hz", "hertz", 1, "per second"),
+    ("A", "ampere amp", 1, "ampere"),
+    ("mol", "mole", 1, "mol"),
+    ("cal", "calorie", 4184, "g*m^2/second^2"),
     ("Wh", "", 3600 * 1000, "g*m^2/second^2"),
-)  # fmt: skip
+)
 """Symbol, words, and worth of what takes the prefixes."""
 _OTHERS: dict[str, dict[str, tuple[Number, str]]] = {
     "m": {
-        "inch": (Fraction(254, 10**4), "in"), "foot": (Fraction(3048, 10**4), "ft feet"),
-        "yard": (Fraction(9144, 10**4), "yd"), "mile": (Fraction(1609344, 1000), "mi"),
+        "inch": (Fraction(254, 10**4), "in"),
+        "foot": (Fraction(3048, 10**4), "ft feet"),
+        "yard": (Fraction(9144, 10**4), "yd"),
+        "mile": (Fraction(1609344, 1000), "mi"),
     },
     "m^2": {"acre": (Fraction(40468564224, 10**7), ""), "hectare": (10**4, "ha")},
     "m^3": {
-        "gallon": (Fraction(3785411784, 10**12), "gal"), "quart": (Fraction(946352946, 10**12), "qt"),
-        "pint": (Fraction(473176473, 10**12), "pt"), "cc": (Fraction(1, 10**6), ""),
+        "gallon": (Fraction(3785411784, 10**12), "gal"),
+        "quart": (Fraction(946352946, 10**12), "qt"),
+        "pint": (Fraction(473176473, 10**12), "pt"),
+        "cc": (Fraction(1, 10**6), ""),
     },
     "g": {
-        "pound": (Fraction(45359237, 10**5), "lb lbs"), "ounce": (Fraction(45359237, 16 * 10**5), "oz"),
-        "tonne": (10**6, "t"), "ton": (Fraction(45359237 * 2000, 10**5), ""),
+        "pound": (Fraction(45359237, 10**5), "lb lbs"),
+        "ounce": (Fraction(45359237, 16 * 10**5), "oz"),
+        "tonne": (10**6, "t"),
+        "ton": (Fraction(45359237 * 2000, 10**5), ""),
     },
     "second": {
-        "second": (1, "s sec secs"), "minute": (60, "min mins"), "hour": (3600, "h hr hrs"), "day": (86400, "d"),
+        "second": (1, "s sec secs"),
+        "minute": (60, "min mins"),
+        "hour": (3600, "h hr hrs"),
+        "day": (86400, "d"),
         "week": (604800, "wk"),
     },
     "month": {"month": (1, ""), "year": (12, "yr yrs annum"), "decade": (120, ""), "century": (1200, "centuries")},
     "m/second": {
-        "mph": (Fraction(1609344, 3600 * 1000), ""), "kph": (Fraction(1000, 3600), "kmh"),
+        "mph": (Fraction(1609344, 3600 * 1000), ""),
+        "kph": (Fraction(1000, 3600), "kmh"),
         "knot": (Fraction(1852, 3600), ""),
     },
     "per m^2": {"mpg": (Fraction(1609344 * 10**9, 3785411784), "")},
     "cent": {"cent": (1, "penny pennies"), "dollar": (100, "usd buck")},
-    "euro": {"euro": (1, "eur")}, "gbp": {"gbp": (1, "")}, "yen": {"yen": (1, "jpy")}, "yuan": {"yuan": (1, "rmb cny")},
+    "euro": {"euro": (1, "eur")},
+    "gbp": {"gbp": (1, "")},
+    "yen": {"yen": (1, "jpy")},
+    "yuan": {"yuan": (1, "rmb cny")},
     "rupee": {"rupee": (1, "rs inr")},
     "kelvin": {
-        "kelvin": (1, "K"), "celsius": (1, "centigrade"), "fahrenheit": (Fraction(5, 9), ""),
+        "kelvin": (1, "K"),
+        "celsius": (1, "centigrade"),
+        "fahrenheit": (Fraction(5, 9), ""),
     },
     "ohm": {"ohm": (1, "")},
-    "degree": {"degree": (1, "deg")}, "percent": {"percent": (1, "pct percentage")}, "radian": {"radian": (1, "rad")},
-}  # fmt: skip
+    "degree": {"degree": (1, "deg")},
+    "percent": {"percent": (1, "pct percentage")},
+    "radian": {"radian": (1, "rad")},
+}
 OFFSETS = {"celsius": Fraction(27315, 100), "fahrenheit": Fraction(45967, 180)}
 """Kelvins at the zero of a scale of temperature."""
 LETTERS = frozenset("mgshlLNJWVAKdt")
 """Letters that stand for a unit too: `5 m` may be five metres or five times m."""
-BARE = {
-    "mm", "cm", "km", "dm", "mg", "kg", "ml", "mL", "dl", "dL", "kl", "ft", "yd", "mi", "hr", "mph", "kph",
-    "hz", "Hz", "kHz", "MHz", "GHz", "in", "sq", "cu", "sec", "yr", "wk", "qt", "oz", "lb", "lbs", "kJ", "MJ",
-    "kW", "MW", "GW", "kN", "kPa", "Pa", "kWh", "ha", "gal", "CM", "KM", "KG", "Kg", "Km",
-}  # fmt: skip
+BARE = set(
+    (
+        "mm cm km dm mg kg ml mL dl dL kl ft yd mi hr mph kph hz Hz kHz MHz GHz in sq cu sec yr wk qt oz lb lbs kJ MJ "
+        "kW MW GW kN kPa Pa kWh ha gal CM KM KG Kg Km"
+    ).split()
+)
 """Words of letters that could be a product and are units all the same."""
 
 

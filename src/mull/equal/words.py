@@ -19,9 +19,18 @@ SMALL: dict[str, int] = {
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth"
 ORDINALS: dict[str, int] = {word: n for n, word in enumerate(_ORDINALS.split(), start=1)} | {"twentieth": 20}
 MULTIPLIERS: dict[str, Number] = {
-    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "gross": 144,
-    "lakh": 10**5, "crore": 10**7, "mn": 10**6, "bn": 10**9,
-}  # fmt: skip
+    "hundred": 100,
+    "thousand": 1000,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+    "dozen": 12,
+    "gross": 144,
+    "lakh": 10**5,
+    "crore": 10**7,
+    "mn": 10**6,
+    "bn": 10**9,
+}
 """Words that multiply the number before them."""
 PLURALS = {
     f"{word}s": word for word in ("hundred", "thousand", "million", "billion", "trillion", "dozen", "lakh", "crore")
@@ -29,14 +38,45 @@ PLURALS = {
 ADVERBS = {"annually": "year", "yearly": "year", "monthly": "month", "weekly": "week", "daily": "day", "hourly": "hour"}
 """Words that say per what a rate is."""
 NO_UNIT = {
-    "is", "are", "was", "were", "not", "no", "than", "when", "if", "but", "because", "does", "be", "to", "from", "with",
-    "which", "that", "so", "then", "as", "at", "out", "point", "for", "more", "less", "fewer", "only", *SMALL,
-}  # fmt: skip
+    "is",
+    "are",
+    "was",
+    "were",
+    "not",
+    "no",
+    "than",
+    "when",
+    "if",
+    "but",
+    "because",
+    "does",
+    "be",
+    "to",
+    "from",
+    "with",
+    "which",
+    "that",
+    "so",
+    "then",
+    "as",
+    "at",
+    "out",
+    "point",
+    "for",
+    "more",
+    "less",
+    "fewer",
+    "only",
+    *SMALL,
+}
 """Words with which what stands behind a number is more than a unit."""
 FRACTIONS: dict[str, Fraction] = {
-    "half": Fraction(1, 2), "halves": Fraction(1, 2), "quarter": Fraction(1, 4), "quarters": Fraction(1, 4),
+    "half": Fraction(1, 2),
+    "halves": Fraction(1, 2),
+    "quarter": Fraction(1, 4),
+    "quarters": Fraction(1, 4),
     **{word + s: Fraction(1, n) for word, n in ORDINALS.items() if n > 2 for s in ("", "s")},
-}  # fmt: skip
+}
 """Words that stand for a part of one where a number is before them."""
 
 
@@ -102,16 +142,22 @@ def _has_room(n: int, words: list[str]) -> bool:
 
 _ANY = regex(r"(?<=[A-Za-z] )(?:is|can be|may be) (?:any|a|all) real(?: numbers?)?(?= ?$)", re.IGNORECASE)
 _RELATIONS: tuple[tuple[str, str], ...] = (
-    (r"(?:is |are |must be )?(?:strictly )?(?:greater|more|larger) than or equal to|(?:is |be )?at least"
-     r"|(?:is )?(?:no|not) (?:less|fewer|smaller) than", r"\\ge "),
-    (r"(?:is |are |must be )?(?:strictly )?(?:less|fewer|smaller) than or equal to|(?:is |be )?at most"
-     r"|(?:is )?(?:no|not) (?:more|greater|larger) than", r"\\le "),
+    (
+        r"(?:is |are |must be )?(?:strictly )?(?:greater|more|larger) than or equal to|(?:is |be )?at least"
+        r"|(?:is )?(?:no|not) (?:less|fewer|smaller) than",
+        r"\\ge ",
+    ),
+    (
+        r"(?:is |are |must be )?(?:strictly )?(?:less|fewer|smaller) than or equal to|(?:is |be )?at most"
+        r"|(?:is )?(?:no|not) (?:more|greater|larger) than",
+        r"\\le ",
+    ),
     (r"(?:is |are |must be )?(?:strictly )?(?:greater|more|larger) than", r"\\gt "),
     (r"(?:is |are |must be )?(?:strictly )?(?:less|fewer|smaller) than", r"\\lt "),
     (r"(?:is )?(?:not equal to|different from)|does not equal|cannot be", r"\\ne "),
     (r"(?:is )?equal to|equals", "="),
     (r"(?:is |are )?(?:about|approximately|approx\.|approx|roughly|around|circa)", r"\\approx "),
-)  # fmt: skip
+)
 _SAID = [(regex(rf"(?<![\\\w])(?:{said})(?!\w)", re.IGNORECASE), sign) for said, sign in _RELATIONS]
 _REALS = regex(
     r"(?<![\\\w])(?:the set of )?(?:all|any) reals?(?: numbers?| values?)?(?: (?:of )?[a-z](?= ?$))?"

@@ -73,9 +73,13 @@ def of_gen(gen: Gen) -> Any:
     import sympy
 
     constants = {
-        "i": sympy.I, "pi": sympy.pi, "e": sympy.E, "oo": sympy.oo, "degree": sympy.pi / 180,
+        "i": sympy.I,
+        "pi": sympy.pi,
+        "e": sympy.E,
+        "oo": sympy.oo,
+        "degree": sympy.pi / 180,
         "percent": sympy.Rational(1, 100),
-    }  # fmt: skip
+    }
     if not gen.function:
         return constants.get(gen, sympy.Symbol(gen))
     if gen.function == "pow":

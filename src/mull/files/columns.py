@@ -15,40 +15,53 @@ IDS = ("problem_id", "id", "unique_id", "task_id", "question_id", "qid", "uid", 
 PROMPTS = ("prompt", "question", "problem", "query", "instruction", "input", "messages")
 BESIDE = {"question": ("body", "context", "passage"), "instruction": ("input",)}
 """What belongs to a prompt of this name: what a question is about, before it; what an instruction is for, after it."""
-REPLIES = (
-    "text", "response", "completion", "generation", "reply", "model_output", "generated_text", "model_response",
-    "raw_output", "output",
-)  # fmt: skip
+REPLIES = tuple(
+    ("text response completion generation reply model_output generated_text model_response raw_output output").split()
+)
 """One reply a row."""
 SAMPLE_LISTS = (
-    "samples", "generations", "responses", "completions", "outputs", "replies", "candidates", "predictions", "texts",
-)  # fmt: skip
+    "samples",
+    "generations",
+    "responses",
+    "completions",
+    "outputs",
+    "replies",
+    "candidates",
+    "predictions",
+    "texts",
+)
 """All replies to a problem in a list."""
 SAMPLES = (*SAMPLE_LISTS, *REPLIES)
-GOLDS = (
-    "gold", "gold_answer", "golden_answer", "ground_truth", "groundtruth", "correct_answer", "reference_answer",
-    "expected_answer", "expected", "gt_answer", "gt", "answer_key", "answerkey", "target", "label", "reference",
-    "reward_model.ground_truth",
-)  # fmt: skip
+GOLDS = tuple(
+    (
+        "gold gold_answer golden_answer ground_truth groundtruth correct_answer reference_answer expected_answer "
+        "expected gt_answer gt answer_key answerkey target label reference reward_model.ground_truth"
+    ).split()
+)
 SOLUTIONS = ("solution",)
-TEXTS = (
-    "text", "response", "completion", "generation", "reply", "output", "content", "message", "generated_text",
-    "model_output",
-)  # fmt: skip
+TEXTS = tuple(("text response completion generation reply output content message generated_text model_output").split())
 """A reply inside an object of a list of samples."""
 ANSWERS = (
-    "final_answer", "extracted_answer", "predicted_answer", "parsed_answer", "model_answer", "extracted", "prediction",
+    "final_answer",
+    "extracted_answer",
+    "predicted_answer",
+    "parsed_answer",
+    "model_answer",
+    "extracted",
+    "prediction",
     "pred",
-)  # fmt: skip
+)
 CORRECTS = ("correct", "is_correct", "passed", "is_right", "right")
 SCORES = ("score", "rm_score", "reward", "verifier_score", "prm_score")
 TOKENS = ("output_tokens", "completion_tokens", "n_tokens", "num_tokens")
 LOGPROBS = ("logprob", "mean_logprob", "avg_logprob")
 MODELS = ("model", "model_name", "model_id")
-NATIVE = {
-    "problem_id", "id", "prompt", "question", "samples", "text", "answer", "final_answer", "correct", "score",
-    "rm_score", "output_tokens", "logprob", "model",
-}  # fmt: skip
+NATIVE = set(
+    (
+        "problem_id id prompt question samples text answer final_answer correct score rm_score output_tokens logprob "
+        "model"
+    ).split()
+)
 """Column names that mull itself writes, which need no note."""
 EXPORTED = {"key", "asked", "draw", "text"}
 """Columns that identify mull's own Parquet export, whose `answer` is the draw's."""
@@ -127,10 +140,17 @@ class Columns:
     def unusual(self) -> list[str]:
         """Notes on columns whose names are not mull's own."""
         said = {
-            "id": self.id, "prompt": self.prompt, "context": self.context, "samples": self.samples,
-            "gold answer": self.gold, "verdict": self.correct, "sample's answer": self.answer, "score": self.score,
-            "tokens": self.tokens, "model": self.model,
-        }  # fmt: skip
+            "id": self.id,
+            "prompt": self.prompt,
+            "context": self.context,
+            "samples": self.samples,
+            "gold answer": self.gold,
+            "verdict": self.correct,
+            "sample's answer": self.answer,
+            "score": self.score,
+            "tokens": self.tokens,
+            "model": self.model,
+        }
         return [f"`{name}` as the {what}" for what, name in said.items() if name is not None and name not in NATIVE]
 
 

@@ -294,8 +294,13 @@ PLURALS = {
 """Columns of lists beside a list of samples."""
 LISTS = {*SAMPLE_LISTS, "messages", "choices", "outcomes", *(name for names in PLURALS.values() for name in names)}
 INSIDE = {
-    "text": TEXTS, "answer": ANSWERS, "correct": CORRECTS, "score": SCORES, "tokens": TOKENS, "logprob": LOGPROBS,
-}  # fmt: skip
+    "text": TEXTS,
+    "answer": ANSWERS,
+    "correct": CORRECTS,
+    "score": SCORES,
+    "tokens": TOKENS,
+    "logprob": LOGPROBS,
+}
 
 
 def _is_in_a_sample(row: Mapping[str, Any], name: str) -> bool:

@@ -246,9 +246,12 @@ def write_draws(bank: SqlBank, path: Path, model: str | None = None, tick: Tick 
                 n += len(samples)
                 prompt = asked["messages"][-1][1]
                 yield {
-                    "problem_id": row.key, "prompt": prompt, "model": asked["model"], "asked": asked,
+                    "problem_id": row.key,
+                    "prompt": prompt,
+                    "model": asked["model"],
+                    "asked": asked,
                     "samples": samples,
-                }  # fmt: skip
+                }
             tick()
 
     _write_lines(path, lines())
@@ -266,10 +269,14 @@ def write_verdicts(bank: SqlBank, path: Path, tick: Tick = lambda: None) -> int:
                 verdict = verdict_of(row)
                 n += 1
                 yield {
-                    "verdict": row.key, "judged_by": unpacked(row.judged_by), "kind": row.kind,
-                    "value": row.value, "steps": _steps(verdict),
-                    "cost": asdict(verdict.cost), "why": verdict.why,
-                }  # fmt: skip
+                    "verdict": row.key,
+                    "judged_by": unpacked(row.judged_by),
+                    "kind": row.kind,
+                    "value": row.value,
+                    "steps": _steps(verdict),
+                    "cost": asdict(verdict.cost),
+                    "why": verdict.why,
+                }
             tick()
 
     _write_lines(path, lines())
@@ -312,10 +319,21 @@ def _write_parquet(bank: SqlBank, path: Path, model: str | None, tick: Tick) -> 
     text, whole = pa.string(), pa.int64()
     costs = {name: whole if kind == "int | None" else pa.float64() for name, kind in Cost.__annotations__.items()}
     columns = {
-        "key": text, "model": text, "prompt": text, "asked": text, "draw": whole, "text": text, "answer": text,
-        "finish": text, **costs, "seed": whole, "logprobs": pa.list_(pa.float64()), "reasoning": text,
-        "alternatives": text, "batch": whole,
-    }  # fmt: skip
+        "key": text,
+        "model": text,
+        "prompt": text,
+        "asked": text,
+        "draw": whole,
+        "text": text,
+        "answer": text,
+        "finish": text,
+        **costs,
+        "seed": whole,
+        "logprobs": pa.list_(pa.float64()),
+        "reasoning": text,
+        "alternatives": text,
+        "batch": whole,
+    }
     schema = pa.schema(columns)
     part = path.with_name(path.name + ".part")
     n = 0

@@ -204,9 +204,16 @@ class Plan:
         for name, strategy in self.strategies.items():
             rng = random.Random(f"{self.seed}/{problem.id}/{name}")
             run = Run(
-                self.model, verifier=self.verifier, judge=self.judge, executor=self.executor, budget=self.budget,
-                bank=bank, params=self.params, seed=self.seed, rng=rng,
-            )  # fmt: skip
+                self.model,
+                verifier=self.verifier,
+                judge=self.judge,
+                executor=self.executor,
+                budget=self.budget,
+                bank=bank,
+                params=self.params,
+                seed=self.seed,
+                rng=rng,
+            )
             outcome = await strategy(problem, run)
             if getattr(self.verifier, "is_oracle", False):
                 outcome = replace(outcome, notes={**outcome.notes, "oracle": 1.0})

@@ -65,12 +65,17 @@ async def run_shared(
         _Open(
             problem,
             Run(
-                plan.model, verifier=plan.verifier, budget=plan.budget, bank=bank, params=plan.params, seed=plan.seed,
+                plan.model,
+                verifier=plan.verifier,
+                budget=plan.budget,
+                bank=bank,
+                params=plan.params,
+                seed=plan.seed,
                 rng=random.Random(f"{plan.seed}/{problem.id}/shared"),
             ),
         )
         for problem in problems
-    ]  # fmt: skip
+    ]
     shared = Shared([Belief()] * len(problems), n * len(problems))
     while chosen_now := shared.next(N_AT_ONCE):
         for i, is_solved in zip(chosen_now, await asyncio.gather(*(states[i].draw() for i in chosen_now)), strict=True):

@@ -227,9 +227,7 @@ def _budget(before: _BudgetRun | None, run: _BudgetRun, seed: int) -> BudgetRow:
             mended = int((run.correct > before.correct).sum())
             broken = int((run.correct < before.correct).sum())
     interval = wilson(int(run.correct.sum()), n)
-    return BudgetRow(
-        run.strategy, run.point.cost, run.point.value, interval, n, _control(run), gain, mended, broken
-    )  # fmt: skip
+    return BudgetRow(run.strategy, run.point.cost, run.point.value, interval, n, _control(run), gain, mended, broken)
 
 
 def _control(run: _BudgetRun) -> float | None:
@@ -251,9 +249,7 @@ def _chains(runs: Sequence[_BudgetRun]) -> list[list[Round]]:
     if len(one) < 2:
         return []
     tokens, correct = np.array([run.tokens for run in one]).T, np.array([run.correct for run in one]).T
-    return [
-        sorted(map(Round, row.tolist(), (right > 0).tolist())) for row, right in zip(tokens, correct, strict=True)
-    ]  # fmt: skip
+    return [sorted(map(Round, row.tolist(), (right > 0).tolist())) for row, right in zip(tokens, correct, strict=True)]
 
 
 def _slopes(runs: Sequence[_BudgetRun], seed: int) -> Interval | None:

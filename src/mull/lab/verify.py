@@ -97,11 +97,23 @@ def worth(name: str, recordings: Sequence[Recording], why: str = "", seed: int =
     best = float(curves["best"].mean()) if "best" in curves else None
     coverage = float(curves["coverage"].mean())
     return Worth(
-        name, len(recordings), len(whole), n - len(whole), why,
-        accuracy(whole), resampled(accuracy, parts, seed), auc(whole), resampled(auc, parts, seed),
-        calibration_error(whole), calibrated_error(parts), ceiling(recordings), k, best, coverage,
+        name,
+        len(recordings),
+        len(whole),
+        n - len(whole),
+        why,
+        accuracy(whole),
+        resampled(accuracy, parts, seed),
+        auc(whole),
+        resampled(auc, parts, seed),
+        calibration_error(whole),
+        calibrated_error(parts),
+        ceiling(recordings),
+        k,
+        best,
+        coverage,
         None if best is None else coverage - best,
-    )  # fmt: skip
+    )
 
 
 def accuracy(rows: Floats) -> float | None:

@@ -104,10 +104,19 @@ class EmbeddedModel:
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
 
         request = Request(
-            tuple(ids), len(ids) - len(self._model.tokens.encode(prompt.prefix)), [draw.seed for draw in draws],
-            self._room(len(ids), params), params.temperature, params.top_p, params.top_k, self._stops(params.stop),
-            hand_over, hand_over, self._bias(params.logit_bias), params.logprobs or 0,
-        )  # fmt: skip
+            tuple(ids),
+            len(ids) - len(self._model.tokens.encode(prompt.prefix)),
+            [draw.seed for draw in draws],
+            self._room(len(ids), params),
+            params.temperature,
+            params.top_p,
+            params.top_k,
+            self._stops(params.stop),
+            hand_over,
+            hand_over,
+            self._bias(params.logit_bias),
+            params.logprobs or 0,
+        )
         engine = self._model.engine
         engine.submit(request)
         n_left = len(draws)

@@ -11,9 +11,20 @@ from mull.replies.text import MAX_REGION, sentence_end
 
 ENGLISH = ("answer", "solution is", "result")
 LATIN = (
-    "antwort", "réponse", "reponse", "respuesta", "resposta", "risposta", "lösung", "loesung", "solución es",
-    "solution est", "ergebnis", "resultado", "résultat",
-)  # fmt: skip
+    "antwort",
+    "réponse",
+    "reponse",
+    "respuesta",
+    "resposta",
+    "risposta",
+    "lösung",
+    "loesung",
+    "solución es",
+    "solution est",
+    "ergebnis",
+    "resultado",
+    "résultat",
+)
 """German, French, Spanish, Portuguese and Italian, which write the decimal point as a comma."""
 OTHERS = ("答案", "正解", "答え", "正确选项", "正确的选项", "正确的是", "정답", "답", "ответ", "答", "选", "選", "结果")
 """Chinese, Japanese, Korean, Russian."""
@@ -56,17 +67,21 @@ _LINE_BEFORE = regex(
     r"|correct|right|bonne|最终|正确|所以|因此|textbf|text|boxed)[\s*_,{]{0,4}){0,4}",
     re.IGNORECASE,
 )
-_ANOTHERS = {
-    "this", "your", "any", "another", "each", "every", "wrong", "incorrect", "no", "possible", "previous", "first",
-    "whose", "student's", "students", "what", "which",
-}  # fmt: skip
+_ANOTHERS = set(
+    (
+        "this your any another each every wrong incorrect no possible previous first whose student's students what "
+        "which"
+    ).split()
+)
 """Words before a label that is of another answer than the reply's own."""
 _OURS = {"the", "that", "my", "our", "your"}
 _ADJECTIVES = {"final", "correct", "right"}
-_ASIDES = {
-    "if", "whether", "when", "suppose", "assuming", "unless", "check", "checking", "verify", "verifying", "confirm",
-    "validate", "simplify", "interpret", "write", "down", "express", "give", "state", "enter", "put", "provide",
-}  # fmt: skip
+_ASIDES = set(
+    (
+        "if whether when suppose assuming unless check checking verify verifying confirm validate simplify interpret "
+        "write down express give state enter put provide"
+    ).split()
+)
 """Words before `the answer` that speak of it without giving it."""
 _FINAL = (". final ", ".** final ", ") final ", "! final ")
 _SHORT = regex(r"\n[ \t*_]{0,6}(?:A[*_]{0,3} ?[:：]|(?:Ans|ANS|ans)[*_]{0,3} ?[:.：=])[ \t*_]{0,4}(?=\S)")

@@ -217,10 +217,23 @@ _WORD = regex(
 )
 _TAIL = regex(r"^[\s\-]*((?:[^\W\d_]|')+)")
 _SCALES = {
-    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "dozens": 12,
-    "hundreds": 100, "thousands": 1000, "millions": 10**6, "mio": 10**6, "millionen": 10**6, "mille": 1000, "mil": 1000,
-    "millones": 10**6, "tausend": 1000,
-}  # fmt: skip
+    "hundred": 100,
+    "thousand": 1000,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+    "dozen": 12,
+    "dozens": 12,
+    "hundreds": 100,
+    "thousands": 1000,
+    "millions": 10**6,
+    "mio": 10**6,
+    "millionen": 10**6,
+    "mille": 1000,
+    "mil": 1000,
+    "millones": 10**6,
+    "tausend": 1000,
+}
 _CJK_SCALES = {"百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "万亿": 10**12, "百万": 10**6}
 _CJK_SCALE = regex(r"^(万亿|百万|[百千万萬亿億])")
 _PART = regex(
@@ -346,16 +359,15 @@ def _repeating(match: re.Match[str]) -> str:
     return str(-value if sign else value)
 
 
-_ONES = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-]  # fmt: skip
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+).split()
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _NAMES = {name: i for i, name in enumerate(_ONES)} | {name: 10 * i for i, name in enumerate(_TENS, 2)}
-_BESIDE = {
-    "a", "an", "about", "exactly", "only", "just", "approximately", "total", "of", "there", "are", "is", "it", "she",
-    "he", "they", "has", "have", "the", "number", "and",
-}  # fmt: skip
+_BESIDE = set(
+    ("a an about exactly only just approximately total of there are is it she he they has have the number and").split()
+)
 _NO_REST = {"or", "half", "third", "quarter", "thirds", "quarters", "and", "of"}
 MAX_WORDS = 8
 

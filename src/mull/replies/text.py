@@ -11,10 +11,18 @@ MAX_REGION = 1000
 """No answer is longer; nor is any sentence looked at further than this."""
 
 _MEANT = {
-    "-": "−‒–﹣⁃", " ": "\u00a0\u2007\u2008\u2009\u200a\u202f\u2002\u2003\u3000",
+    "-": "−‒–﹣⁃",
+    " ": "\u00a0\u2007\u2008\u2009\u200a\u202f\u2002\u2003\u3000",
     "": "\u200b\u200c\u200d\u2060\ufeff\u2061\u2062",
-    "*": "×✕∗⋅∙", "≈": "≅≃", "/": "∕⁄÷", '"': "“”„«»「」『』", "'": "‘’", "[": "【", "]": "】", ",": "、",
-}  # fmt: skip
+    "*": "×✕∗⋅∙",
+    "≈": "≅≃",
+    "/": "∕⁄÷",
+    '"': "“”„«»「」『』",
+    "'": "‘’",
+    "[": "【",
+    "]": "】",
+    ",": "、",
+}
 _SIGNS = str.maketrans(
     {chr(0xFF01 + i): chr(0x21 + i) for i in range(0x5E)}
     | {sign: plain for plain, signs in _MEANT.items() for sign in signs}
@@ -22,9 +30,25 @@ _SIGNS = str.maketrans(
 _POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _POWER = regex(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _VULGAR = {
-    "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
-    "⅙": "1/6", "⅚": "5/6", "⅐": "1/7", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅑": "1/9", "⅒": "1/10",
-}  # fmt: skip
+    "½": "1/2",
+    "⅓": "1/3",
+    "⅔": "2/3",
+    "¼": "1/4",
+    "¾": "3/4",
+    "⅕": "1/5",
+    "⅖": "2/5",
+    "⅗": "3/5",
+    "⅘": "4/5",
+    "⅙": "1/6",
+    "⅚": "5/6",
+    "⅐": "1/7",
+    "⅛": "1/8",
+    "⅜": "3/8",
+    "⅝": "5/8",
+    "⅞": "7/8",
+    "⅑": "1/9",
+    "⅒": "1/10",
+}
 _FRACTION = regex("[" + "".join(_VULGAR) + "]")
 _WORDED = regex(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|boldsymbol|bm|mbox|emph|operatorname|underline|f?boxed|fbox)"
@@ -79,10 +103,12 @@ def bare(text: str) -> str:
     return text.strip(_EDGES)
 
 
-_ABBREVIATIONS = {
-    "dr", "mr", "mrs", "ms", "st", "jr", "sr", "prof", "vs", "no", "nr", "fig", "eq", "ca", "approx", "etc", "e.g",
-    "i.e", "mt", "ft", "inc", "co", "gen", "sen", "rep", "rev", "hon", "lt", "col", "capt", "z.b", "d.h", "al",
-}  # fmt: skip
+_ABBREVIATIONS = set(
+    (
+        "dr mr mrs ms st jr sr prof vs no nr fig eq ca approx etc e.g i.e mt ft inc co gen sen rep rev hon lt col "
+        "capt z.b d.h al"
+    ).split()
+)
 _DOTTED = regex(r"(?:[A-Za-z]\.){1,4}[A-Za-z]|ph\.d", re.IGNORECASE)
 _BEGINS = regex(
     r" (?:The|It|This|These|Those|So|Therefore|Thus|Hence|We|I|Then|Because|Since|In|On|At|Note|And|But|He|She|They"

@@ -182,13 +182,25 @@ def spoken(reply: str) -> str | None:
 
 _TAGS = "think|thinking|thought|thoughts|reasoning|reason|reflection|analysis|scratchpad|seed:think|internal_monologue"
 _OPENS = (
-    "[THINK]", "◁think▷", "<|begin_of_thought|>", "<|START_THINKING|>", "<|inner_prefix|>", "<|channel>thought",
-    "<unused94>thought", "<|im_start|>think",
-)  # fmt: skip
+    "[THINK]",
+    "◁think▷",
+    "<|begin_of_thought|>",
+    "<|START_THINKING|>",
+    "<|inner_prefix|>",
+    "<|channel>thought",
+    "<unused94>thought",
+    "<|im_start|>think",
+)
 _CLOSES = (
-    "[/THINK]", "◁/think▷", "<|end_of_thought|>", "<|END_THINKING|>", "<|inner_suffix|>", "<channel|>", "<unused95>",
+    "[/THINK]",
+    "◁/think▷",
+    "<|end_of_thought|>",
+    "<|END_THINKING|>",
+    "<|inner_suffix|>",
+    "<channel|>",
+    "<unused95>",
     "<|im_start|>answer",
-)  # fmt: skip
+)
 
 
 def _either(marks: tuple[str, ...]) -> str:

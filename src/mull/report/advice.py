@@ -156,11 +156,14 @@ def table(advice: Advice) -> RichTable:
         shown.add_column(name, justify="right" if "%" in name or name in UNITS.values() else "left")
     for one in options:
         shown.add_row(
-            ">" if one.name == advice.recommendation.name else "", escape(one.strategy), escape(one.model),
+            ">" if one.name == advice.recommendation.name else "",
+            escape(one.strategy),
+            escape(one.model),
             f"{100 * one.accuracy:.1f} {ends(one.ci90)}",
             f"{100 * one.gain:+.1f} {ends(one.gain_ci90, is_signed=True)}",
-            short(getattr(one.cost, advice.unit)), one.known_by,
-        )  # fmt: skip
+            short(getattr(one.cost, advice.unit)),
+            one.known_by,
+        )
     return shown
 
 
@@ -212,9 +215,14 @@ def figure(advice: Advice) -> Figure:
         colour, line = colours[kind], ("-", "--", ":", "-.")[models.index(model) % 4]
         label = kind if len(models) == 1 else f"{kind} on {model}"
         axes.plot(
-            xs, [100 * one.accuracy for one in options], line, color=colour, marker="os^D"[models.index(model) % 4],
-            markersize=4, label=label,
-        )  # fmt: skip
+            xs,
+            [100 * one.accuracy for one in options],
+            line,
+            color=colour,
+            marker="os^D"[models.index(model) % 4],
+            markersize=4,
+            label=label,
+        )
         low, high = [100 * one.ci90.low for one in options], [100 * one.ci90.high for one in options]
         if len(options) > 1:
             axes.fill_between(xs, low, high, color=colour, alpha=0.10, linewidth=0)
@@ -222,14 +230,26 @@ def figure(advice: Advice) -> Figure:
             axes.vlines(xs, low, high, color=colour, linewidth=1)
     coverage = 100 * advice.facts.coverage
     axes.axhline(coverage, color="#7a8ca3", linestyle="--", linewidth=1)
-    axes.annotate(f"coverage of {advice.facts.n} draws (oracle)", (0.01, coverage), xycoords=("axes fraction", "data"),
-                  fontsize=8, color="#56657a", va="bottom")  # fmt: skip
+    axes.annotate(
+        f"coverage of {advice.facts.n} draws (oracle)",
+        (0.01, coverage),
+        xycoords=("axes fraction", "data"),
+        fontsize=8,
+        color="#56657a",
+        va="bottom",
+    )
     taken = advice.recommendation
     if getattr(taken.cost, advice.unit):
         axes.plot(
-            [getattr(taken.cost, advice.unit)], [100 * taken.accuracy], "o", markersize=13, markerfacecolor="none",
-            markeredgecolor="black", markeredgewidth=1.5, label=f"advice: {taken.name}",
-        )  # fmt: skip
+            [getattr(taken.cost, advice.unit)],
+            [100 * taken.accuracy],
+            "o",
+            markersize=13,
+            markerfacecolor="none",
+            markeredgecolor="black",
+            markeredgewidth=1.5,
+            label=f"advice: {taken.name}",
+        )
     axes.set_xscale("log")
     axes.set_ylim(0, 102)
     axes.set_xlabel(f"{UNITS[advice.unit]} a question")
@@ -255,9 +275,13 @@ def _page(told: Sequence[str], picture: str, advice: Advice) -> str:
     def row(one: Option) -> str:
         mark = ' class="taken"' if one.name == advice.recommendation.name else ""
         cells = (
-            one.strategy, one.model, f"{100 * one.accuracy:.1f} {ends(one.ci90)}",
-            f"{100 * one.gain:+.1f}", short(getattr(one.cost, advice.unit)), one.why,
-        )  # fmt: skip
+            one.strategy,
+            one.model,
+            f"{100 * one.accuracy:.1f} {ends(one.ci90)}",
+            f"{100 * one.gain:+.1f}",
+            short(getattr(one.cost, advice.unit)),
+            one.why,
+        )
         return f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
 
     heads = ("strategy", "model", "right % [90 %]", "gain", UNITS[advice.unit], "why")

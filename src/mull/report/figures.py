@@ -119,11 +119,23 @@ class Figure:
         # Text stays text, and ids are the same each time; of different figures on one page they differ.
         style: dict[str, Any] = {
             "svg.fonttype": "none",
-            "text.parse_math": False, "svg.hashsalt": self.name, "font.size": 8, "text.color": INK,
-            "axes.edgecolor": GRID, "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED,
-            "axes.spines.top": False, "axes.spines.right": False, "grid.color": GRID, "grid.linewidth": 0.6,
-            "axes.axisbelow": True, "xtick.major.size": 0, "ytick.major.size": 0, "lines.linewidth": 1.6,
-        }  # fmt: skip
+            "text.parse_math": False,
+            "svg.hashsalt": self.name,
+            "font.size": 8,
+            "text.color": INK,
+            "axes.edgecolor": GRID,
+            "axes.labelcolor": MUTED,
+            "xtick.color": MUTED,
+            "ytick.color": MUTED,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "grid.color": GRID,
+            "grid.linewidth": 0.6,
+            "axes.axisbelow": True,
+            "xtick.major.size": 0,
+            "ytick.major.size": 0,
+            "lines.linewidth": 1.6,
+        }
         with mpl.rc_context(style), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the page's own font has what this one lacks
             figure = Canvas(figsize=(SIZE[0], self.height), layout="constrained")
@@ -263,9 +275,14 @@ def frontier(name: str, group: str, strategies: Sequence[Measured], front: Seque
             x, y = at(m)
             is_right = x > (at(shown[0])[0] * at(shown[-1])[0]) ** 0.5
             axes.annotate(
-                m.name, (x, y), (-6 if is_right else 6, 5), textcoords="offset points", fontsize=7,
-                ha="right" if is_right else "left", color=INK,
-            )  # fmt: skip
+                m.name,
+                (x, y),
+                (-6 if is_right else 6, 5),
+                textcoords="offset points",
+                fontsize=7,
+                ha="right" if is_right else "left",
+                color=INK,
+            )
         axes.margins(x=0.1, y=0.14)
         axes.xaxis.set_major_formatter(lambda x, _: short(x).replace(" ", ""))
         axes.xaxis.set_minor_formatter(lambda *_: "")

@@ -122,8 +122,15 @@ def _law(axes: Axes, law: Law, k: int) -> None:
         (beyond, "extrapolated", "#c8553d", "--", ""),
     ):
         known = [p for p in part if p.value is not None]
-        axes.plot([p.k for p in known], [100 * (p.value or 0.0) for p in known], line, color=colour, marker=mark,
-                  markersize=3, label=label if known else None)  # fmt: skip
+        axes.plot(
+            [p.k for p in known],
+            [100 * (p.value or 0.0) for p in known],
+            line,
+            color=colour,
+            marker=mark,
+            markersize=3,
+            label=label if known else None,
+        )
         low, high = [100 * p.band.low for p in part], [100 * p.band.high for p in part]
         axes.fill_between([p.k for p in part], low, high, color=colour, alpha=0.15, linewidth=0)
     last = law.data.least

@@ -171,9 +171,16 @@ def worths(name: str, rows: Sequence[Worth]) -> RichTable:
     k = rows[0].k
     shown = RichTable(title=escape(f"{name}: verifiers, {rows[0].problems} problems"))
     for column in (
-        "verifier", "scored", "accuracy % [95 %]", "ROC area [95 %]", "calibration error", "calibrated", "ceiling %",
-        f"best of {k} %", "gap to coverage",
-    ):  # fmt: skip
+        "verifier",
+        "scored",
+        "accuracy % [95 %]",
+        "ROC area [95 %]",
+        "calibration error",
+        "calibrated",
+        "ceiling %",
+        f"best of {k} %",
+        "gap to coverage",
+    ):
         shown.add_column(column, justify="left" if column == "verifier" else "right")
     for row in rows:
         area = "?" if row.auc is None else f"{row.auc:.3f}"

@@ -14,8 +14,14 @@ def table(name: str, found: Thinking) -> RichTable:
     n = found.budgets[0].problems
     shown = RichTable(title=escape(f"{name}: {found.name} at {len(found.budgets)} budgets, {n:,} problems"))
     for column in (
-        "budget", found.unit, "accuracy % [95 %]", "over the one before", "mended", "broken", "control %",
-    ):  # fmt: skip
+        "budget",
+        found.unit,
+        "accuracy % [95 %]",
+        "over the one before",
+        "mended",
+        "broken",
+        "control %",
+    ):
         shown.add_column(column, justify="left" if column == "budget" else "right")
     for budget in found.budgets:
         shown.add_row(

@@ -25,11 +25,17 @@ TALL, FLAT = 42, 22
 LETTERS = 20
 """Characters of a box's line."""
 WORDS = {
-    "kept": "kept", "pruned": "pruned", "resampled": "resampled", "selected": "chosen", "step": "went on",
-    "finish": "drawn to its end", "lookahead": "valued by a look ahead", "rollout": "valued by a roll-out",
+    "kept": "kept",
+    "pruned": "pruned",
+    "resampled": "resampled",
+    "selected": "chosen",
+    "step": "went on",
+    "finish": "drawn to its end",
+    "lookahead": "valued by a look ahead",
+    "rollout": "valued by a roll-out",
     "escalated": "not sure enough, went on",
     "gone on": "its end taken back",
-}  # fmt: skip
+}
 
 
 @dataclass(eq=False, slots=True)

@@ -165,10 +165,20 @@ class Trace:
         self._ids[id(sample)] = number
         self.events.append(
             DrawEvent(
-                number, self._now(), self._prompt(sample.prompt), sample.prompt.prefix, sample.text,
-                sample.finish.value, sample.draw, sample.seed, is_banked, sample.error, sample.cost, model,
+                number,
+                self._now(),
+                self._prompt(sample.prompt),
+                sample.prompt.prefix,
+                sample.text,
+                sample.finish.value,
+                sample.draw,
+                sample.seed,
+                is_banked,
+                sample.error,
+                sample.cost,
+                model,
             )
-        )  # fmt: skip
+        )
 
     def score(self, by: str, samples: Sequence[Sample], scores: Sequence[Score]) -> None:
         """Records the scores of a verifier."""
@@ -217,11 +227,29 @@ class Trace:
         sampling = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(params).items()}
         best = outcome.best
         return TraceFile(
-            self.problem.id, self.problem.kind.value, model, strategy, verifier, judge, seed, sampling,
-            dict(budget), conversations, self.events, outcome.answer, self.id_of(best), best.reply if best else None,
-            outcome.confidence, outcome.stopped.value, list(outcome.tally), candidates, spent, fresh, self._now(),
+            self.problem.id,
+            self.problem.kind.value,
+            model,
+            strategy,
+            verifier,
+            judge,
+            seed,
+            sampling,
+            dict(budget),
+            conversations,
+            self.events,
+            outcome.answer,
+            self.id_of(best),
+            best.reply if best else None,
+            outcome.confidence,
+            outcome.stopped.value,
+            list(outcome.tally),
+            candidates,
+            spent,
+            fresh,
+            self._now(),
             dict(made_by),
-        )  # fmt: skip
+        )
 
 
 def write(path: Path, trace: TraceFile) -> None:
@@ -257,10 +285,11 @@ def read(path: Path) -> TraceFile:
         made_by = raw.get("made_by")
         writer = made_by.get("mull") if isinstance(made_by, dict) else None
         raise FileFormatError(
-            path, None,
+            path,
+            None,
             f"a trace of version {raw.get('version')!r}, and this mull reads version {VERSION}: draw it with the mull "
             f"that wrote it{f' ({writer})' if writer else ''}, or make it again with `mull solve ... --trace`",
-        )  # fmt: skip
+        )
     try:
         trace: TraceFile = TypeAdapter(TraceFile).validate_python(raw)
     except ValidationError as error:

@@ -121,9 +121,15 @@ class RowWorker:
         self.logprobs = np.zeros((ROWS, context), dtype=np.float32)
         self.random = np.zeros((ROWS, context))
         self.columns: list[NDArray[Any]] = [
-            self.length, self.made, self.limit, self.temperature, self.is_plain, self.tokens, self.logprobs,
+            self.length,
+            self.made,
+            self.limit,
+            self.temperature,
+            self.is_plain,
+            self.tokens,
+            self.logprobs,
             self.random,
-        ]  # fmt: skip
+        ]
         self.thread = threading.Thread(target=self._work, daemon=True, name="mull-decoder")
 
     def _work(self) -> None:

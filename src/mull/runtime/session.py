@@ -36,9 +36,15 @@ def read_config(folder: Path) -> ModelConfig:
     rope = raw.get("rope_parameters") or raw
     n_outputs = raw["vocab_size"] if raw["architectures"][0].endswith("ForCausalLM") else 1
     return ModelConfig(
-        raw["num_hidden_layers"], raw["num_attention_heads"], raw["num_key_value_heads"], raw["head_dim"],
-        raw["max_position_embeddings"], n_outputs, raw["eos_token_id"], rope["rope_theta"],
-    )  # fmt: skip
+        raw["num_hidden_layers"],
+        raw["num_attention_heads"],
+        raw["num_key_value_heads"],
+        raw["head_dim"],
+        raw["max_position_embeddings"],
+        n_outputs,
+        raw["eos_token_id"],
+        rope["rope_theta"],
+    )
 
 
 def read_safetensors(path: Path) -> dict[str, Floats]:

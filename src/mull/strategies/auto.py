@@ -132,8 +132,11 @@ class Auto:
         chance, bin = policy.place(features(problem.prompt.question, looks))
         option = policy.choose(bin, run.left, self.budget)
         notes: dict[str, float | str | None] = {
-            "predicted_pass_at_1": chance, "bin": bin + 1.0, "option": option.strategy, "expected": option.accuracy,
-        }  # fmt: skip
+            "predicted_pass_at_1": chance,
+            "bin": bin + 1.0,
+            "option": option.strategy,
+            "expected": option.accuracy,
+        }
         if policy.best(bin) < HOPELESS:
             notes["advice"] = BIGGER
         run.note("allocated", samples, **notes)

@@ -208,10 +208,14 @@ class Ensemble:
         ballot = pick.heaviest(answers, weights, run.rng)
         place = pick.representative(ballot.answer, answers, [Score(weight) for weight in weights])
         return replace(
-            pooled(outcomes), best=None if place is None else bests[place], answer=ballot.answer, tally=ballot.tally,
-            confidence=ballot.share, stopped=ended(outcomes, run),
+            pooled(outcomes),
+            best=None if place is None else bests[place],
+            answer=ballot.answer,
+            tally=ballot.tally,
+            confidence=ballot.share,
+            stopped=ended(outcomes, run),
             notes={**turnout(answers), "silent": len(outcomes) - len(votes), **warned(outcomes)},
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -255,8 +259,9 @@ class Repeat:
         answers = await classes(problem, bests)
         found = replace(
             pooled(outcomes, {id(best): score for best, score in zip(bests, scores, strict=False)}),
-            stopped=ended(outcomes, run), notes={**turnout(answers), **warned(outcomes)},
-        )  # fmt: skip
+            stopped=ended(outcomes, run),
+            notes={**turnout(answers), **warned(outcomes)},
+        )
         if self.pick == "best":
             place = pick.best(scores, run.rng)
             if place is None:

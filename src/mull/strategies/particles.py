@@ -99,8 +99,11 @@ class Particles:
         counts = systematic(weights, search.run.rng.random())
         chosen = [p for p, n in zip(particles, counts, strict=True) if n]
         search.decided(
-            "resampled", chosen, counts=[n for n in counts if n],
-            weights=[w for w, n in zip(weights, counts, strict=True) if n], effective=effective(weights),
-        )  # fmt: skip
+            "resampled",
+            chosen,
+            counts=[n for n in counts if n],
+            weights=[w for w, n in zip(weights, counts, strict=True) if n],
+            effective=effective(weights),
+        )
         search.decided("pruned", [p for p, n in zip(particles, counts, strict=True) if not n])
         return [p for p, n in zip(particles, counts, strict=True) for _ in range(n)]

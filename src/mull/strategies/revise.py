@@ -240,8 +240,13 @@ class RevisionAsking:
         if self.show == "turns":
             return replace(prompt, messages=(*prompt.messages, *turns), prefix="")
         *before, last = prompt.messages
-        parts = [last.text, *(f"An answer to this was:\n\n{fence(turn.text)}" if i % 2 == 0 else turn.text
-                                 for i, turn in enumerate(turns))]  # fmt: skip
+        parts = [
+            last.text,
+            *(
+                f"An answer to this was:\n\n{fence(turn.text)}" if i % 2 == 0 else turn.text
+                for i, turn in enumerate(turns)
+            ),
+        ]
         return replace(prompt, messages=(*before, Message(last.role, "\n\n".join(parts))), prefix="")
 
     def _spoken(self, sample: Sample) -> str:

@@ -138,9 +138,13 @@ class Search:
         else:
             is_over = sample.finish is not Finish.STOP_STRING
         child = Branch(
-            branch.prompt.extend(sample.text + self.separator), sample, branch, branch.n_tokens + n_tokens,
-            branch.depth + 1, is_over,
-        )  # fmt: skip
+            branch.prompt.extend(sample.text + self.separator),
+            sample,
+            branch,
+            branch.n_tokens + n_tokens,
+            branch.depth + 1,
+            is_over,
+        )
         if not is_over and not sample.text.strip():
             # A blank draw is not a step: it extends the step before.
             child.depth = branch.depth

@@ -157,9 +157,7 @@ class Thought:
         if self.pieces and self.pieces[-1].finish is Finish.ERROR and len(self.pieces) == 1:
             return self.pieces[0]
         params = replace(params, max_tokens=max(self.n_answer, params.max_tokens - self.n_tokens))
-        closed = replace(
-            self.problem.prompt, prefix=thinking.closed(self.text, self.marks, is_cut=not self.is_ended)
-        )  # fmt: skip
+        closed = replace(self.problem.prompt, prefix=thinking.closed(self.text, self.marks, is_cut=not self.is_ended))
         drawn = await run.draw(closed, 1, params)
         if drawn and drawn[0].finish is Finish.ERROR and self.end == "context":
             self._shorten()

@@ -16,9 +16,12 @@ from mull.replies.answers import ANSWER_PATTERN, answer_of, canonical, extract, 
 from mull.types import AnswerKind, Grade, Kind, Problem, Prompt, Sample
 
 KINDS = {
-    "auto": None, "exact": AnswerKind.TEXT, "numeric": AnswerKind.NUMBER, "choice": AnswerKind.CHOICE,
+    "auto": None,
+    "exact": AnswerKind.TEXT,
+    "numeric": AnswerKind.NUMBER,
+    "choice": AnswerKind.CHOICE,
     "math": AnswerKind.MATH,
-}  # fmt: skip
+}
 
 
 def kind_of(golds: Sequence[str]) -> AnswerKind:

@@ -107,8 +107,11 @@ def check_ceiling_of_five(strategy: Strategy, budget: Budget) -> None:
 def assert_within(run: Run) -> None:
     """The run spent no more than its budget, and holds nothing."""
     for name, spent in (
-        ("calls", run.spent.calls), ("tokens", run.spent.tokens), ("usd", run.spent.usd), ("flops", run.spent.flops)
-    ):  # fmt: skip
+        ("calls", run.spent.calls),
+        ("tokens", run.spent.tokens),
+        ("usd", run.spent.usd),
+        ("flops", run.spent.flops),
+    ):
         ceiling = getattr(run.budget, name)
         assert ceiling is None or (spent is not None and spent <= ceiling), f"{name}: spent {spent} of {ceiling}"
     assert run.held == Cost(), f"still held: {run.held}"

@@ -45,12 +45,16 @@ def row(problem: str, labelled: Sequence[Labelled], cost: Cost) -> dict[str, Any
         "cost": asdict(cost),
         "solutions": [
             {
-                "steps": one.steps, "hits": one.hits, "rollouts": one.rollouts, "soft": one.soft, "hard": one.hard,
+                "steps": one.steps,
+                "hits": one.hits,
+                "rollouts": one.rollouts,
+                "soft": one.soft,
+                "hard": one.hard,
                 "correct": one.correct,
             }
             for one in labelled
         ],
-    }  # fmt: skip
+    }
 
 
 def header(origin: LabelOrigin) -> dict[str, Any]:

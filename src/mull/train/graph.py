@@ -74,8 +74,11 @@ def decoder(config: dict[str, Any], block: int) -> onnx.ModelProto:
             "GroupQueryAttention",
             [x, "", "", f"past_key.{i}", f"past_value.{i}", "last", "total", "cos", "sin"],
             [f"attention.{i}", f"present_key.{i}", f"present_value.{i}"],
-            CONTRIB, num_heads=heads, kv_num_heads=kv_heads, do_rotary=1,
-        )  # fmt: skip
+            CONTRIB,
+            num_heads=heads,
+            kv_num_heads=kv_heads,
+            do_rotary=1,
+        )
         x = g.add("MatMul", [x, g.weight(f"o.{i}", heads * head, width)], [f"o.{i}.out"])
         normed, residual = add_and_norm(residual, x, f"mlp_norm.{i}")
         # Two products, for one of double width would have to be cut apart again.

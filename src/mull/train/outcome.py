@@ -57,19 +57,37 @@ def train_orm(
     n_steps = max(10, math.ceil(options.epochs * len(learned) / rows))
     every = max(5, n_steps // 20)
     arguments = RewardConfig(
-        str(out / "runs"), per_device_train_batch_size=rows, per_device_eval_batch_size=rows,
+        str(out / "runs"),
+        per_device_train_batch_size=rows,
+        per_device_eval_batch_size=rows,
         learning_rate=options.rate,
-        lr_scheduler_type="cosine", warmup_steps=n_steps // 10, max_steps=n_steps, eval_strategy="steps",
-        eval_steps=every, save_steps=every, save_total_limit=2, load_best_model_at_end=True, report_to=[],
-        metric_for_best_model="eval_loss", seed=options.seed, disable_tqdm=True, logging_steps=every, max_length=limit,
-        center_rewards_coefficient=0.01, bf16=False, activation_checkpointing=False,
+        lr_scheduler_type="cosine",
+        warmup_steps=n_steps // 10,
+        max_steps=n_steps,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        report_to=[],
+        metric_for_best_model="eval_loss",
+        seed=options.seed,
+        disable_tqdm=True,
+        logging_steps=every,
+        max_length=limit,
+        center_rewards_coefficient=0.01,
+        bf16=False,
+        activation_checkpointing=False,
         dataloader_pin_memory=torch.cuda.is_available(),
-    )  # fmt: skip
+    )
     trainer = RewardTrainer(
-        model, arguments, train_dataset=_dataset(Dataset, learned), eval_dataset=_dataset(Dataset, measured),
+        model,
+        arguments,
+        train_dataset=_dataset(Dataset, learned),
+        eval_dataset=_dataset(Dataset, measured),
         processing_class=tokenizer,
         callbacks=[EarlyStoppingCallback(options.patience), _ticker(n_steps, tick)],
-    )  # fmt: skip
+    )
     (out / "runs").mkdir(parents=True, exist_ok=True)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "runs")))
     held_out = [one for one in encoded if is_held_out(one.problem)]

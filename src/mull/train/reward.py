@@ -337,9 +337,14 @@ def _keep(
     path: Path, model: nn.Module, optimizer: Any, scheduler: Any, step: int, best: float, since: int, best_state: Any
 ) -> None:
     state = {
-        "model": model.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(),
-        "step": step, "best": best, "since": since, "best_state": best_state,
-    }  # fmt: skip
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scheduler": scheduler.state_dict(),
+        "step": step,
+        "best": best,
+        "since": since,
+        "best_state": best_state,
+    }
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 
@@ -352,9 +357,15 @@ _READ = {
 
 
 def save(
-    model: Any, tokenizer: Any, out: Path, file: LabelFile, options: Options, trained: Training, kind: str,
+    model: Any,
+    tokenizer: Any,
+    out: Path,
+    file: LabelFile,
+    options: Options,
+    trained: Training,
+    kind: str,
     read: dict[str, float],
-) -> None:  # fmt: skip
+) -> None:
     """The checkpoint in half precision, its tokenizer, how to read its logits, and a model card."""
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -365,9 +376,14 @@ def save(
         raw = json.loads((out / "config.json").read_text())
         (out / "decoder.onnx").write_bytes(decoder(raw, BLOCK).SerializeToString())
     reading = {
-        "kind": kind, "separator": file.origin.separator, "scale": trained.scale, "shift": trained.shift,
-        "readout": options.readout if kind == "process" else "class", **read, "labels": asdict(file.origin),
-    }  # fmt: skip
+        "kind": kind,
+        "separator": file.origin.separator,
+        "scale": trained.scale,
+        "shift": trained.shift,
+        "readout": options.readout if kind == "process" else "class",
+        **read,
+        "labels": asdict(file.origin),
+    }
     (out / "reward.json").write_text(json.dumps(reading, indent=1) + "\n")
     measures = {k: v for k, v in asdict(trained).items() if k != "folder"}
     card = [

@@ -227,15 +227,37 @@ _MATH = "Please reason step by step, and put your final answer within \\boxed{}.
 
 PRESETS = {
     "qwen-math-prm": Reading(
-        "chat", "class", "softmax", split="\n\n", system=_MATH, template="chatml", tag="<extra_0>", tag_id=151651,
-        index=1, at="tag", fold="prod", reserved=_QWEN,
+        "chat",
+        "class",
+        "softmax",
+        split="\n\n",
+        system=_MATH,
+        template="chatml",
+        tag="<extra_0>",
+        tag_id=151651,
+        index=1,
+        at="tag",
+        fold="prod",
+        reserved=_QWEN,
     ),
     "qwen-math-rm": Reading(
         "chat", "value", "sigmoid", system=_MATH, template="chatml", reserved=_QWEN, server="classify"
     ),
     "math-shepherd": Reading(
-        "plain", "pair", "softmax", split="\n", start="{question} ", label="Step {i}: ", tag=" ки", tag_id=12902,
-        joint="\n", pair=("+", "-"), pair_ids=(648, 387), at="tag", fold="min", reserved=("<s>", "</s>"),
+        "plain",
+        "pair",
+        "softmax",
+        split="\n",
+        start="{question} ",
+        label="Step {i}: ",
+        tag=" ки",
+        tag_id=12902,
+        joint="\n",
+        pair=("+", "-"),
+        pair_ids=(648, 387),
+        at="tag",
+        fold="min",
+        reserved=("<s>", "</s>"),
     ),
     "skywork-prm": Reading(
         "plain", "value", "sigmoid", split="\n", start="{question}\n", tag="\n", at="piece", reserved=_QWEN
@@ -244,16 +266,31 @@ PRESETS = {
         "chat", "value", "sigmoid", reserved=(*_QWEN, *_LLAMA, "<start_of_turn>", "<end_of_turn>"), server="classify"
     ),
     "rlhflow-prm": Reading(
-        "turns", "pair", "softmax", split="\n\n", start="{question} ", template="llama3", pair=("+", "-"),
-        pair_ids=(10, 12), reserved=_LLAMA, server="chat",
+        "turns",
+        "pair",
+        "softmax",
+        split="\n\n",
+        start="{question} ",
+        template="llama3",
+        pair=("+", "-"),
+        pair_ids=(10, 12),
+        reserved=_LLAMA,
+        server="chat",
     ),
     "rlhflow-orm": Reading(
-        "turns", "pair", "softmax", start="{question} ", template="llama3", pair=("+", "-"), pair_ids=(10, 12),
-        reserved=_LLAMA, server="chat",
+        "turns",
+        "pair",
+        "softmax",
+        start="{question} ",
+        template="llama3",
+        pair=("+", "-"),
+        pair_ids=(10, 12),
+        reserved=_LLAMA,
+        server="chat",
     ),
     "bradley-terry": Reading("chat", "value", "sigmoid", server="classify"),
     "cross-encoder": Reading("plain", "value", "sigmoid", start="{question}", server="score"),
-}  # fmt: skip
+}
 """Reward models by name. The fold is the one published with the model: product for Qwen2.5-Math-PRM, minimum for
 Math-Shepherd; the last step if none is named."""
 

@@ -79,18 +79,28 @@ class Link:
     async def _page(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
         try:
             async with self._session.request(
-                method, url, data=body, allow_redirects=False,
+                method,
+                url,
+                data=body,
+                allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=self.limits.connect),
-            ) as response:  # fmt: skip
+            ) as response:
                 return response.status, await self._read(response, MANY_BYTES)
         except (aiohttp.ClientError, OSError) as error:
             failure = self._failure(error)
         raise failure
 
     async def attempt(
-        self, endpoint: Endpoint, path: str, body: bytes, *, retry: int = 0, most_bytes: int = 0, stream: bool = False,
+        self,
+        endpoint: Endpoint,
+        path: str,
+        body: bytes,
+        *,
+        retry: int = 0,
+        most_bytes: int = 0,
+        stream: bool = False,
         cut_at: tuple[str, ...] = (),
-    ) -> Reply:  # fmt: skip
+    ) -> Reply:
         """Sends a request once, and records the result for balancing.
 
         A streamed reply is cut off where one of `cut_at` appears. Raises `Refused`, `Broken` or `Rejected`.
@@ -147,15 +157,21 @@ class Link:
             await attempts.wait(pause)
 
     async def _attempt(
-        self, endpoint: Endpoint, path: str, body: bytes, retry: int,
+        self,
+        endpoint: Endpoint,
+        path: str,
+        body: bytes,
+        retry: int,
         read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
-    ) -> T:  # fmt: skip
+    ) -> T:
         started = time.monotonic()
         try:
             async with self._session.post(
-                self._url(endpoint, path), data=body, allow_redirects=False,
+                self._url(endpoint, path),
+                data=body,
+                allow_redirects=False,
                 headers={"X-Retry-Count": str(retry)} if retry else None,
-            ) as response:  # fmt: skip
+            ) as response:
                 if response.status == 200:
                     reply = await read(response)
                     tokens = reply.usage.output if isinstance(reply, Reply) else None

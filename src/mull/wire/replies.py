@@ -36,9 +36,11 @@ class Usage:
             return self
         is_output = self.output is not None and self.output <= output + SLACK
         return Usage(
-            self.prompt if is_prompt else None, self.output if is_output else None, self.cached if is_prompt else None,
+            self.prompt if is_prompt else None,
+            self.output if is_output else None,
+            self.cached if is_prompt else None,
             self.reasoning if is_output else None,
-        )  # fmt: skip
+        )
 
 
 @dataclass(slots=True)

@@ -33,20 +33,34 @@ def configured(config: Config, name: str) -> OpenAIModel:
     except UsageError as error:
         raise config.refuse(str(error), "models", name, "base_url") from error
     limits = Limits(
-        table.concurrency, table.retries, table.patience, table.timeout, table.connect_timeout, table.idle_timeout,
+        table.concurrency,
+        table.retries,
+        table.patience,
+        table.timeout,
+        table.connect_timeout,
+        table.idle_timeout,
         table.backoff,
-    )  # fmt: skip
+    )
     price = Price(
-        table.usd_per_mtok_in, table.usd_per_mtok_out, table.active_params, table.usd_per_mtok_cached,
+        table.usd_per_mtok_in,
+        table.usd_per_mtok_out,
+        table.active_params,
+        table.usd_per_mtok_cached,
         _architecture(config, name),
-    )  # fmt: skip
+    )
     bank_as = ":".join(filter(None, (name, deployment.served, table.version)))
     return OpenAIModel(
         replace(
-            deployment, price=price, limits=limits, use_n=table.use_n, most_n=table.most_n, stream=table.stream,
-            template=_template(config, name), bank_as=bank_as,
+            deployment,
+            price=price,
+            limits=limits,
+            use_n=table.use_n,
+            most_n=table.most_n,
+            stream=table.stream,
+            template=_template(config, name),
+            bank_as=bank_as,
         )
-    )  # fmt: skip
+    )
 
 
 def _architecture(config: Config, name: str) -> Architecture | None:
@@ -87,8 +101,9 @@ def check_priced(config: Config, name: str, budget: Budget) -> None:
         if getattr(budget, ceiling) is not None and missing:
             raise config.refuse(
                 f"a ceiling on {ceiling} cannot be kept: [models.{name}] has no {' and no '.join(missing)}",
-                "models", name,
-            )  # fmt: skip
+                "models",
+                name,
+            )
 
 
 def at_url(url: str, served: str, api_key_env: str | None) -> OpenAIModel:

@@ -99,9 +99,14 @@ class Batch:
         asked, n = self._asked, len(self._left)
         seed = self._seed(self._left[0]) if n == 1 else None
         return await self._link.attempt(
-            endpoint, asked.path, asked.body(n, seed), retry=self._retries, most_bytes=n * asked.most_bytes,
-            stream=asked.is_streamed, cut_at=asked.cut_at,
-        )  # fmt: skip
+            endpoint,
+            asked.path,
+            asked.body(n, seed),
+            retry=self._retries,
+            most_bytes=n * asked.most_bytes,
+            stream=asked.is_streamed,
+            cut_at=asked.cut_at,
+        )
 
     def _seed(self, draw: Draw) -> int | None:
         return None if self._can.seed is False else draw.seed % (1 << self._can.seed_bits)
@@ -188,14 +193,18 @@ class Batch:
                 # complete learns so from its next draw, while one that ends too early never would.
                 finish = Finish.STOP_STRING
         return Sample(
-            self._prompt, text, finish, self._with_waste(draw, cost), draw.number,
+            self._prompt,
+            text,
+            finish,
+            self._with_waste(draw, cost),
+            draw.number,
             self._seed(draw) if n == 1 and self._can.seed else None,
             None if choice.logprobs is None else tuple(choice.logprobs),
             reasoning=choice.reasoning,
             alternatives=tuple(choice.alternatives) if choice.alternatives and any(choice.alternatives) else None,
             batch=n if n > 1 else None,
             tool_calls=calls,
-        )  # fmt: skip
+        )
 
     def _with_waste(self, draw: Draw, cost: Cost) -> Cost:
         wasted = self._wasted.pop(draw.number, None)

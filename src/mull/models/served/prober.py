@@ -69,9 +69,16 @@ class Prober:
         return replace(self._can, cost=self.cost)
 
     async def _say(
-        self, prompt: Prompt, *, temperature: float = 0.0, stop: tuple[str, ...] = (), raw: str | None = None,
-        fields: Mapping[str, Any] | None = None, can: Capabilities | None = None, stream: bool = False,
-    ) -> Reply:  # fmt: skip
+        self,
+        prompt: Prompt,
+        *,
+        temperature: float = 0.0,
+        stop: tuple[str, ...] = (),
+        raw: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        can: Capabilities | None = None,
+        stream: bool = False,
+    ) -> Reply:
         """One short reply. Raises `Rejected`, or `ModelError` if the server cannot be used."""
         # Request whole replies, whatever the deployment's setting: only `_find_stream` tests streams.
         asked = ask(

@@ -33,9 +33,13 @@ class ChatTemplate:
         messages = [{"role": m.role, "content": m.text} for m in prompt.messages]
         try:
             begun = _compiled(self.text).render(
-                messages=messages, add_generation_prompt=True, bos_token=self.bos_token, eos_token=self.eos_token,
-                raise_exception=refuse, strftime_now=lambda form: datetime.now().strftime(form),
-            )  # fmt: skip
+                messages=messages,
+                add_generation_prompt=True,
+                bos_token=self.bos_token,
+                eos_token=self.eos_token,
+                raise_exception=refuse,
+                strftime_now=lambda form: datetime.now().strftime(form),
+            )
         except (
             jinja2.TemplateError,
             ArithmeticError,

@@ -32,8 +32,12 @@ async def first_tokens(here: Opened, texts: Sequence[str], can: Capabilities) ->
 async def first_token(deployment: Deployment, link: Link, text: str) -> int | None:
     """The id of a text's first token, from `/tokenize` of vLLM, SGLang or llama.cpp; `None`: not reported."""
     body = {
-        "model": deployment.served, "prompt": text, "content": text, "add_special_tokens": False, "add_special": False
-    }  # fmt: skip
+        "model": deployment.served,
+        "prompt": text,
+        "content": text,
+        "add_special_tokens": False,
+        "add_special": False,
+    }
     root = deployment.urls[0].removesuffix("/v1")
     try:
         status, raw = await link.post(root + "/tokenize", encode(body))
