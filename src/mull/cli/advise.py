@@ -135,7 +135,7 @@ def advise(
     if on is not None and on < 1:
         raise UsageError(f"--on takes a number of questions of at least 1, not {on}")
     if out is not None:
-        from mull.report import advice as drawing
+        from mull.report import advice_page as drawing
 
         drawing.check_out(out)
     given = _given(bigger, bigger_accuracy, bigger_usd)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from mull.equal import polynomial as p
 from mull.equal.forms import Form, number_form
 from mull.equal.meaning import as_set, listed, settled
-from mull.equal.polynomial import Poly, Unreadable, poly
+from mull.equal.polynomial import Unreadable, poly
 from mull.equal.quantities import Quantities
 from mull.equal.spans import INFINITY, MINUS_INFINITY
+from mull.equal.vectors import added, mapped, times
 
 SUCH_THAT = ("|", ":", "mid", "vert", "colon")
 MATRICES = ("pmatrix", "bmatrix", "matrix", "array", "vmatrix", "Bmatrix", "smallmatrix")
@@ -239,39 +240,3 @@ class Structures(Quantities):
 
 ENDING = set(", ; & cup cap setminus : | = < > <= >= != le leq ge geq ne neq in approx lt gt sim".split())
 """Signs before which a sum of vectors has ended."""
-
-
-def mapped(form: Form, factor: Poly) -> Form:
-    """A vector or a matrix times a number. Raises `Unreadable` for what is none."""
-    if form.kind == "value":
-        return number_form(p.multiply(factor, form.value))
-    if form.kind == "matrix" or (form.kind == "seq" and form.head == "()"):
-        return Form(form.kind, form.head, tuple(mapped(part, factor) for part in form.parts))
-    raise Unreadable("a number times something else than a vector")
-
-
-def times(a: Form, b: Form | None) -> Form:
-    """The product of two matrices of values."""
-    if b is None or b.kind != "matrix" or len(a.parts[0].parts) != len(b.parts):
-        raise Unreadable("a product of matrices that do not fit")
-    columns = list(zip(*(row.parts for row in b.parts), strict=True))
-    if any(x.kind != "value" for form in (a, b) for row in form.parts for x in row.parts):
-        raise Unreadable("a matrix of something else than numbers")
-    rows = []
-    for row in a.parts:
-        sums = []
-        for column in columns:
-            total = poly(0)
-            for x, y in zip(row.parts, column, strict=True):
-                total = p.add(total, p.multiply(x.value, y.value))
-            sums.append(number_form(total))
-        rows.append(Form("seq", "()", tuple(sums)))
-    return Form("matrix", parts=tuple(rows))
-
-
-def added(a: Form, b: Form) -> Form:
-    if a.kind == b.kind == "value":
-        return number_form(p.add(a.value, b.value))
-    if a.kind == b.kind and a.kind in ("matrix", "seq") and len(a.parts) == len(b.parts):
-        return Form(a.kind, a.head, tuple(added(x, y) for x, y in zip(a.parts, b.parts, strict=True)))
-    raise Unreadable("a sum of different kinds")

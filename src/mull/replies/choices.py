@@ -28,7 +28,7 @@ _SECOND = regex(
 _ANOTHER = regex(r"(?:\b(?:and|or|und|oder|et|ou|y|o)|[,/&])\s*[\[(]([A-J])[\])]")
 _WORD_AFTER = regex(r"\s+([a-z]+)")
 _VERBS = set(
-    ("is was are because since and or as with which it seems must would looks has fits und ist weil est y es").split()
+    "is was are because since and or as with which it seems must would looks has fits und ist weil est y es".split()
 )
 _BUT = regex(r"\bnot\s(?:option\s|choice\s)?[\[(]?[A-Z][\])]?,?\s(?:but|it\sis)\s(?:rather\s)?", re.IGNORECASE)
 _NOT_THAT = regex(

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from mull import equal
 from mull.equal.patterns import regex
+from mull.replies.spelled import NAMES, SCALES, spelled, words
 from mull.replies.text import MAX_REGION, bare, clause, flat, signs, without_reason
 
 MAX_DIGITS = 400
@@ -80,9 +81,7 @@ def last_number(sentence: str) -> str | None:
 
 def has_number(text: str) -> bool:
     """Whether an answer speaks of a number at all."""
-    return _DIGIT.search(text) is not None or any(
-        word in _NAMES or word in _SCALES for word in _LETTERS.findall(text.lower())
-    )
+    return _DIGIT.search(text) is not None or any(word in NAMES or word in SCALES for word in words(text))
 
 
 def _fraction(text: str) -> str | None:
@@ -93,7 +92,6 @@ def _fraction(text: str) -> str | None:
 
 
 _DIGIT = regex(r"[0-9]")
-_LETTERS = regex(r"[a-z]+")
 _GROUP = r"(,|\{,\}|\\!,\\!|,\\!|\\[,!:; ] ?|\\thinspace |[ ~'_])"
 _GROUPED = regex(
     rf"(?<![\d.,])([1-9]\d{{0,2}})(?:{_GROUP}\d{{3}}(?:\2\d{{3}})*|(?:,\d\d)+,\d{{3}})(?!\d|,\d|\{{?,\}}?\d)"
@@ -216,24 +214,6 @@ _WORD = regex(
     r"(?<!\\)(?<![a-zA-Z])(?:[^\W\d_]{2,}(?:['\-][^\W\d_]+)*|(?<![\d}])\b[aAI]\b(?=\s)|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)\.?"
 )
 _TAIL = regex(r"^[\s\-]*((?:[^\W\d_]|')+)")
-_SCALES = {
-    "hundred": 100,
-    "thousand": 1000,
-    "million": 10**6,
-    "billion": 10**9,
-    "trillion": 10**12,
-    "dozen": 12,
-    "dozens": 12,
-    "hundreds": 100,
-    "thousands": 1000,
-    "millions": 10**6,
-    "mio": 10**6,
-    "millionen": 10**6,
-    "mille": 1000,
-    "mil": 1000,
-    "millones": 10**6,
-    "tausend": 1000,
-}
 _CJK_SCALES = {"百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "万亿": 10**12, "百万": 10**6}
 _CJK_SCALE = regex(r"^(万亿|百万|[百千万萬亿億])")
 _PART = regex(
@@ -270,7 +250,7 @@ def _side(side: str) -> str | None:
     if value is not None or not any(map(str.isalpha, side)):
         return value
     if not _DIGIT.search(side):
-        return _spelled(side)
+        return spelled(side)
     side = _UNITS.sub(" ", _AND_A_HALF.sub(" 1/2", side))
     runs = _runs(side)
     mathy = [i for i, (_, run) in enumerate(runs) if run.strip(" .,:;!?-'\"()[]/&+*_")]
@@ -300,7 +280,7 @@ def _scaled(value: str, run: str, after: str) -> str | None:
     ):
         return None
     cjk = _CJK_SCALE.match(after.lstrip())
-    scale = _CJK_SCALES[cjk[1]] if cjk else _SCALES.get(word.lower(), 1)
+    scale = _CJK_SCALES[cjk[1]] if cjk else SCALES.get(word.lower(), 1)
     return str(Fraction(value) * scale)
 
 
@@ -357,49 +337,6 @@ def _repeating(match: re.Match[str]) -> str:
     value = Fraction(int(whole or 0)) + Fraction(int(fixed or 0), 10 ** len(fixed))
     value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(fixed))
     return str(-value if sign else value)
-
-
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_NAMES = {name: i for i, name in enumerate(_ONES)} | {name: 10 * i for i, name in enumerate(_TENS, 2)}
-_BESIDE = set(
-    ("a an about exactly only just approximately total of there are is it she he they has have the number and").split()
-)
-_NO_REST = {"or", "half", "third", "quarter", "thirds", "quarters", "and", "of"}
-MAX_WORDS = 8
-
-
-def _spelled(side: str) -> str | None:
-    """The number that English words name, with at most a few words of what is counted after them."""
-    words = _LETTERS.findall(side.lower())
-    if len(words) > 2 * MAX_WORDS or any(c in side for c in "\\^_"):
-        return None
-    if words[:1] in (["a"], ["an"]) and words[1:2] and words[1] in _SCALES:
-        words[0] = "one"
-    start = next((i for i, word in enumerate(words) if word in _NAMES), None)
-    if start is None or not set(words[:start]) <= _BESIDE | {"negative", "minus"}:
-        return None
-    total, part, at = 0, 0, start
-    while at < len(words) and (words[at] in _NAMES or words[at] in _SCALES or words[at] == "and"):
-        word = words[at]
-        if word == "and" and not (at + 1 < len(words) and words[at + 1] in _NAMES):
-            break
-        if word in _NAMES:
-            part += _NAMES[word]
-        elif word != "and":
-            scale = _SCALES[word]
-            total, part = (
-                (total + part * scale, 0) if scale >= 1000 or word.startswith("dozen") else (total, part * scale)
-            )
-        at += 1
-    rest = words[at:]
-    if len(rest) > 4 or any(word in _NAMES or word in _NO_REST for word in rest):
-        return None
-    is_negative = bool({"negative", "minus"} & set(words[:start]))
-    return str(-(total + part) if is_negative else total + part)
 
 
 _JOINT = regex(

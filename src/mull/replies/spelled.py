@@ -1,0 +1,72 @@
+"""Numbers that English words name: `one hundred and five apples`."""
+
+from __future__ import annotations
+
+from mull.equal.patterns import regex
+
+_LETTERS = regex(r"[a-z]+")
+SCALES = {
+    "hundred": 100,
+    "thousand": 1000,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+    "dozen": 12,
+    "dozens": 12,
+    "hundreds": 100,
+    "thousands": 1000,
+    "millions": 10**6,
+    "mio": 10**6,
+    "millionen": 10**6,
+    "mille": 1000,
+    "mil": 1000,
+    "millones": 10**6,
+    "tausend": 1000,
+}
+
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+).split()
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+NAMES = {name: i for i, name in enumerate(_ONES)} | {name: 10 * i for i, name in enumerate(_TENS, 2)}
+_BESIDE = set(
+    "a an about exactly only just approximately total of there are is it she he they has have the number and".split()
+)
+_NO_REST = {"or", "half", "third", "quarter", "thirds", "quarters", "and", "of"}
+MAX_WORDS = 8
+
+
+def words(text: str) -> list[str]:
+    """The words of ASCII letters in a text, in lower case."""
+    return _LETTERS.findall(text.lower())
+
+
+def spelled(side: str) -> str | None:
+    """The number that English words name, with at most a few words of what is counted after them."""
+    read = words(side)
+    if len(read) > 2 * MAX_WORDS or any(c in side for c in "\\^_"):
+        return None
+    if read[:1] in (["a"], ["an"]) and read[1:2] and read[1] in SCALES:
+        read[0] = "one"
+    start = next((i for i, word in enumerate(read) if word in NAMES), None)
+    if start is None or not set(read[:start]) <= _BESIDE | {"negative", "minus"}:
+        return None
+    total, part, at = 0, 0, start
+    while at < len(read) and (read[at] in NAMES or read[at] in SCALES or read[at] == "and"):
+        word = read[at]
+        if word == "and" and not (at + 1 < len(read) and read[at + 1] in NAMES):
+            break
+        if word in NAMES:
+            part += NAMES[word]
+        elif word != "and":
+            scale = SCALES[word]
+            total, part = (
+                (total + part * scale, 0) if scale >= 1000 or word.startswith("dozen") else (total, part * scale)
+            )
+        at += 1
+    rest = read[at:]
+    if len(rest) > 4 or any(word in NAMES or word in _NO_REST for word in rest):
+        return None
+    is_negative = bool({"negative", "minus"} & set(read[:start]))
+    return str(-(total + part) if is_negative else total + part)
