@@ -1,7 +1,7 @@
-"""Mathematical equality: of two answers, and of the answers in a vote.
+"""Mathematical equality of two answers, and the grouping of a vote's answers into classes of equal ones.
 
-What a model wrote is read by a parser of our own into exact arithmetic (`polynomial`), which decides nearly all of
-what there is in microseconds. The rest goes to math-verify in a process that can be killed (`pool`, `worker`).
+mull's own parser reads what a model wrote into exact arithmetic (`polynomial`), which decides nearly all pairs in
+microseconds. math-verify decides the rest, in a process that can be killed (`pool`, `worker`).
 """
 
 from importlib import import_module
@@ -27,7 +27,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a function when it is first used: most answers are no mathematics."""
+    """Imports a function on first use: most answers are not mathematics."""
     if name not in _HOME:
         raise AttributeError(f"module 'mull.equal' has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_HOME[name]), name)

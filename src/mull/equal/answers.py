@@ -1,4 +1,4 @@
-"""What a vote counts."""
+"""The answers that a vote counts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 
 class Answers(list[str | None]):
-    """The class of each sample's answer, by the canonical form of its most frequent member; `None` does not vote.
+    """The class of each sample's answer, named by the canonical form of its most frequent member; `None`: no vote.
 
-    `undecided` samples might belong to another class than their own: nobody could say.
+    `undecided` is the number of samples that may belong to another class: a comparison with it was not decided.
     """
 
     def __init__(self, answers: Iterable[str | None] = (), undecided: int = 0) -> None:

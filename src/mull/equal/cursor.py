@@ -1,4 +1,4 @@
-"""A place among the tokens of an answer, from which parsers read on."""
+"""A position in the tokens of an answer, which the parsers advance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ END = Token("end", "")
 
 
 class Cursor:
-    """Tokens and a place among them; `turn` is the sign that a plus-minus is read with."""
+    """Tokens and the position of the next one; `turn` (1 or -1) is the sign that a plus-minus is read as."""
 
     def __init__(self, tokens: Sequence[Token], turn: int = 1) -> None:
         self.tokens = list(tokens)
@@ -51,6 +51,6 @@ class Cursor:
             raise Unreadable("nested too deeply")
 
     def is_unit_next(self, ahead: int = 0) -> bool:
-        """Whether a unit stands a number of tokens ahead."""
+        """Whether the token that many places ahead is a unit."""
         token = self.peek(ahead)
         return (token.kind == "text" and len(token.text) > 0) or (token.kind == "word" and is_unit(token.text))

@@ -32,11 +32,11 @@ STARTS = set("frac dfrac tfrac cfrac sqrt binom dbinom tbinom pi infty lvert lfl
 FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
 ARROWS = ("vec", "overrightarrow", "hat", "mathbf", "underline")
 MARKS = {*ARROWS, "bar", "overline", "widehat", "tilde", "angle", "measuredangle", "triangle"}
-"""Marks over or before letters, which together are a name."""
+"""Marks over or before letters; mark and letters together are one name."""
 POSTFIXES = ("!", "%", "^", "**", "degree")
 AFTER_PRODUCTS = frozenset(("+", "-", "=", ",", ";", ")", "]", "}", "<", ">", "<=", ">=", "!=", ":", "&"))
 MAX_LETTERS = 4
-"""More letters in a row are a word and no product."""
+"""A longer run of letters is a word, not a product."""
 
 
 class Expressions(Cursor):
@@ -81,7 +81,7 @@ class Expressions(Cursor):
                 return result
 
     def is_vector(self, ahead: int) -> bool:
-        """Whether a vector begins a number of tokens ahead."""
+        """Whether a vector begins that many tokens ahead."""
         return False
 
     def signed_factor(self) -> Poly:
@@ -101,12 +101,12 @@ class Expressions(Cursor):
             if token.kind == "text":
                 return token.text in ("e", "i")
             if token.text == "sec" and (self.peek(1).kind in ("end", "number") or self.peek(1).text in (",", "/", ")")):
-                return False  # seconds, and not the secant of nothing
+                return False  # seconds: a secant would need an argument
             is_glued = self.at > 0 and not token.spaced and len(token.text) <= MAX_LETTERS
             return bool(split_word(token.text)) or (is_glued and not is_unit(token.text))
         if token.kind == "bold":
             return True
-        # No number: what stands behind another factor without a sign is no product (`2 3` is not 6).
+        # A number is not listed here: after another factor, with no sign between, it is no product (`2 3` is not 6).
         if token.kind != "command" or (token.text in FRACTIONS and self.is_unit_next(2)):
             return False
         return token.text in FUNCTIONS or token.text in GREEK or token.text in STARTS or token.text in MARKS
@@ -140,7 +140,7 @@ class Expressions(Cursor):
         return p.power(base, self.exponent()) if self.take("^", "**") else base
 
     def argument(self, is_whole: bool = False) -> Poly:
-        """What a command is given: a group, or one sign; of a number only its first digit unless it `is_whole`."""
+        """The argument of a command: a group or a single token; of a number only its first digit unless `is_whole`."""
         if self.take("{"):
             inner = self.sum()
             self.expect("}")
@@ -161,7 +161,7 @@ class Expressions(Cursor):
         if token.kind == "repeating":
             return repeating(token.text)
         if token.kind == "word":
-            if token.text == "m" and self.is_next("angle", "measuredangle", kind="command"):  # the measure of it
+            if token.text == "m" and self.is_next("angle", "measuredangle", kind="command"):  # the measure
                 return self.primary()
             return self.letters(token)
         if token.kind == "bold":
@@ -174,7 +174,7 @@ class Expressions(Cursor):
                 return p.letter(name)
             if name in FUNCTIONS:
                 return self.function(name)
-            if name in ("constant", "const"):  # of integration
+            if name in ("constant", "const"):  # constant of integration
                 return p.letter("C")
             raise Unreadable("text in an expression")
         if token.text in ("(", "[", "{"):
@@ -203,7 +203,7 @@ class Expressions(Cursor):
             raise Unreadable("too large")
         value = Fraction(text) if "." in text or exponent else int(text)
         if self.take("_"):
-            raise Unreadable("a numeral in a base stands alone")
+            raise Unreadable("a numeral in a base inside an expression")
         whole = int(value) if value == int(value) and "." not in mantissa else None
         if whole is not None and (proper := self.proper_fraction()) is not None:
             return poly(whole + proper)
@@ -250,7 +250,7 @@ class Expressions(Cursor):
             if not is_last or not self.is_next("^", "**", "!"):
                 result = p.multiply(result, factor)
                 continue
-            # A power belongs to the last letter alone.
+            # An exponent applies to the last letter only.
             while self.take("^", "**"):
                 factor = p.power(factor, self.exponent())
             result = p.multiply(result, factor)
@@ -262,7 +262,7 @@ class Expressions(Cursor):
         return p.letter("oo") if name in ("inf", "infinity", "infty") else None
 
     def named(self, name: str) -> Poly:
-        """A function with its argument, a constant or a letter with its index."""
+        """A function with its argument, a constant, or a letter with its index."""
         if name == "sqrt":
             return p.square_root(self.argument(is_whole=True))
         if name in FUNCTIONS:
@@ -292,7 +292,7 @@ class Expressions(Cursor):
         return p.letter(name)
 
     def is_application(self, name: str) -> bool:
-        """Whether what stands in brackets behind a letter is what a function is applied to; `h(a + b)` is a product."""
+        """Whether the brackets after a letter hold the argument of a function; `h(a + b)` is a product."""
         inside = self.peek(1)
         is_short = self.peek(2).text == ")" and (
             inside.kind == "number" or (inside.kind == "word" and len(inside.text) == 1)
@@ -301,7 +301,7 @@ class Expressions(Cursor):
         return is_short or name == "f"
 
     def marked(self, name: str) -> Poly:
-        """A name with a mark: an angle by its letters, a segment, a vector, a unit vector."""
+        """A name with a mark: an angle, a segment, a vector or a unit vector."""
         if name in ("angle", "measuredangle", "triangle"):
             is_group = self.take("{")
             token = self.peek()
@@ -356,7 +356,7 @@ class Expressions(Cursor):
         raise Unreadable(f"\\{name} is not read here")
 
     def function(self, name: str) -> Poly:
-        """A function applied to a bracket, or to the product that follows it."""
+        """A function applied to what is in brackets, or to the product that follows."""
         self.deeper()
         exponent: Poly | None = None
         base: Poly | None = None
@@ -381,7 +381,7 @@ class Expressions(Cursor):
         return applied if exponent is None else p.power(applied, exponent)
 
     def function_product(self) -> Poly:
-        """`2x` of `\\sin 2x`: factors up to a sign or another function."""
+        """The `2x` of `\\sin 2x`: factors up to a sign or another function."""
         result = self.factor()
         while self.starts_factor() and self.peek().text not in FUNCTIONS and self.peek().text not in ("(", "["):
             result = p.multiply(result, self.factor())

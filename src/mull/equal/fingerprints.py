@@ -1,4 +1,4 @@
-"""Numbers by which answers that may be equal are found in a vote, without comparing each with each."""
+"""Numeric fingerprints, by which a vote finds the answers that may be equal without comparing every pair."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mull.equal.units import OFFSETS, measure
 
 
 def fingerprints(a: Form) -> list[float]:
-    """Numbers that two equal answers share one of, up to rounding; empty for what only equals itself."""
+    """Numbers of which two equal answers share at least one, up to rounding; empty if it equals only itself."""
     match a.kind:
         case "value":
             return _of_value(a.value)
@@ -37,7 +37,7 @@ def fingerprints(a: Form) -> list[float]:
 
 
 def _of_value(a: Poly) -> list[float]:
-    if "oo" in a.gens:  # the end of an interval
+    if "oo" in a.gens:  # an end of an interval
         return [0.0]
     size = evaluated(a, 0)
     found = [-1.0 if size is None else abs(size)]

@@ -1,4 +1,4 @@
-"""What an answer is once it is read: a tree with one way to write it, and what of two trees is equal."""
+"""The parsed form of an answer: a tree with one canonical text, and numeric evaluation of it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Kind = Literal[
     "hard",
 ]
 CLOSE_DIGITS = 6
-"""A decimal of so many significant digits stands for an exact number that it is the rounding of."""
+"""A decimal with at least this many significant digits may stand for an exact number that rounds to it."""
 DIFFERS = 1e-9
-"""Relative difference in floating point from which two values are taken to differ."""
+"""Relative difference in floating point above which two values are taken to differ."""
 
 
 PARTS = {
@@ -37,18 +37,18 @@ PARTS = {
     "percent": poly(Fraction(1, 100)),
     "radian": poly(1),
 }
-"""Units that are numbers."""
+"""Units that are plain numbers."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """An answer as it was understood: `head` and `parts` mean what `kind` says.
+    """A parsed answer; what `head` and `parts` hold depends on `kind`.
 
     `value`: `poly`. `seq`: brackets and items. `set`, `union`: items in order. `matrix`: rows as sequences.
-    `named`: a name, or a tuple of names, and what it is; the letter of a choice and what stands behind it. `range`,
-    only while a text is read: what an inequality says of a name. `relation`: an operator and the polynomial beside 0.
-    `quantity`: a unit and its number. `numeral`: digits in a base. `text`: words, and whatever else was not understood.
-    `hard`: a calculation that only a computer algebra system does.
+    `named`: a name, or a tuple of names, and its value; or the letter of a choice and the text of that choice. `range`
+    (only while a text is being read): a name and the set an inequality puts it in. `relation`: an operator and the
+    polynomial compared with 0. `quantity`: a unit and its number. `numeral`: digits in a base. `text`: words, and
+    anything not understood. `hard`: a calculation that needs a computer algebra system.
     """
 
     kind: Kind
@@ -58,7 +58,7 @@ class Form:
 
     @cached_property
     def key(self) -> str:
-        """The canonical text: what is read from it has the same key."""
+        """The canonical text; reading it gives a form with the same key."""
         inner = [part.key for part in self.parts]
         match self.kind:
             case "value":
@@ -91,19 +91,19 @@ class Form:
 
     @property
     def is_choice(self) -> bool:
-        """Whether it is what stands behind the letter of a choice: `(B) 2.5`."""
+        """Whether it is the letter of a choice together with the choice: `(B) 2.5`."""
         return self.kind == "named" and len(self.head) == 3 and self.head[0] == "("
 
     @cached_property
     def is_exact(self) -> bool:
-        """Whether a form with another key is another answer, but for names, units and rounding."""
+        """Whether a different key means a different answer (names, units and rounding aside)."""
         if self.kind == "hard":
             return False
         return (self.poly is None or self.poly.is_exact) and all(part.is_exact for part in self.parts)
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether it is made of exact values, brackets and letters alone, so that its key is read as itself."""
+        """Whether it consists only of exact values, brackets and letters, so that its key reads back as itself."""
         is_value = self.kind in ("value", "seq", "set", "union", "matrix")
         is_value = is_value or (self.kind == "named" and len(self.head) == 1)
         return is_value and self.is_exact and all(part.is_plain for part in self.parts)
@@ -118,14 +118,14 @@ def number_form(p: Poly) -> Form:
 
 
 def sign_at(name: str, point: int) -> float:
-    """Where a letter is evaluated: the same for every answer, different for every letter, negative for some."""
+    """The value a letter takes at a point: the same in every answer, different for each letter, sometimes negative."""
     seed = sum(ord(c) * (31 * i + 17) for i, c in enumerate(name)) * 2654435761 + point * 40503
     size = 0.6 + (seed % 99991) / 99991
     return -size if (seed >> 7) + point & 1 else size
 
 
 def evaluated(p: Poly, point: int) -> complex | None:
-    """Its value at one of the fixed points; `None` where there is none, or none that a float can hold."""
+    """The polynomial's value at one of the fixed points; `None` where it is undefined or no float can hold it."""
     try:
         return value(p, lambda name: sign_at(name, point))
     except (ArithmeticError, ValueError):
@@ -133,7 +133,7 @@ def evaluated(p: Poly, point: int) -> complex | None:
 
 
 def differ(a: Poly, b: Poly) -> bool | None:
-    """Whether floating point shows two polynomials to differ; `None` where it cannot be evaluated."""
+    """Whether two polynomials differ, in floating point; `None` where they cannot be evaluated."""
     n_seen = 0
     for point in (0, 1) if not (a.is_constant and b.is_constant) else (0,):
         x, y = evaluated(a, point), evaluated(b, point)
@@ -146,7 +146,7 @@ def differ(a: Poly, b: Poly) -> bool | None:
 
 
 def decimals(number: Fraction | int) -> tuple[int, int] | None:
-    """Significant digits and digits after the point of a terminating decimal; `None` for any other number."""
+    """The numbers of significant digits and of decimal places of a terminating decimal; `None` for other numbers."""
     d, twos, fives = number.denominator, 0, 0
     if d == 1 or d.bit_length() > 120:
         return None

@@ -1,4 +1,4 @@
-"""Functions of polynomials, and words of letters as the names that they are made of."""
+"""Functions of polynomials, and the splitting of a run of letters into names."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _KNOWN = ("sqrt", "infinity", "infty", "inf", "pi", "oo", *FUNCTIONS)
 
 
 def axis(letter: str) -> str:
-    """The name of a vector: i, j and k are unit vectors."""
+    """The name of a bold letter: i, j and k are the unit vectors."""
     return rf"\hat{{{letter}}}" if letter in ("i", "j", "k") else letter
 
 
 def repeating(text: str) -> Poly:
-    """The number of a repeating decimal, `0.1|6`."""
+    """The value of a repeating decimal, written `0.1|6`."""
     before, _, block = text.partition("|")
     if len(text) > 60:
         raise Unreadable("too many digits")
@@ -54,7 +54,7 @@ def repeating(text: str) -> Poly:
 
 
 def split_word(word: str) -> list[str]:
-    """A word as the names it is made of: `xy`, `pi`, `sqrt`, `xsin`; empty where it is a word of a language."""
+    """The names that a run of letters consists of: `xy`, `pi`, `sqrt`, `xsin`; empty for a word of a language."""
     if len(word) < 3 or word in _KNOWN:
         return [word] if len(word) == 1 or word in _KNOWN else ([] if word in BARE else list(word))
     for known in _KNOWN:
@@ -83,10 +83,10 @@ def rounded(name: str, inner: Poly) -> Poly:
 
 
 def apply(kind: str, arguments: list[Poly]) -> Poly:
-    """A function of polynomials, worked out where it is a matter of whole numbers."""
+    """A function applied to polynomials, evaluated where its arguments are suitable whole numbers."""
     one = arguments[0]
     if len(arguments) != {"binom": 2}.get(kind, 1) and not (kind == "log" and len(arguments) == 2):
-        raise Unreadable(f"{kind} of {len(arguments)} things")
+        raise Unreadable(f"{kind} of {len(arguments)} arguments")
     if kind == "exp":
         return p.power(p.letter("e"), one)
     if kind == "factorial":
@@ -101,5 +101,5 @@ def apply(kind: str, arguments: list[Poly]) -> Poly:
 
 
 def in_radians(a: Poly) -> Poly:
-    """The polynomial with degrees as what they are."""
+    """The polynomial with degrees converted to radians."""
     return p.replaced(a, "degree", p.multiply(p.letter("pi"), poly(Fraction(1, 180))))

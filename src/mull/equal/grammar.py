@@ -1,4 +1,4 @@
-"""The grammar of whole answers: lists, relations, and unions of sets, made of structures and quantities."""
+"""The grammar of a whole answer: lists, relations and unions of sets, built from structures and quantities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from mull.equal.expressions import FRACTIONS
 from mull.equal.forms import Form
 from mull.equal.functions import FUNCTIONS
 from mull.equal.lexer import Token
-from mull.equal.meaning import RELATIONS, listed, ratio, ray, related, settled
+from mull.equal.lists import listed
+from mull.equal.meaning import RELATIONS, ratio, ray, related, settled
 from mull.equal.patterns import regex
 from mull.equal.polynomial import Unreadable
 from mull.equal.structures import Structures
@@ -18,20 +19,20 @@ MINUS_SETS = ("setminus", "smallsetminus", "backslash")
 CONNECTIVES = {"land": "and", "wedge": "and", "lor": "or", "vee": "or"}
 _SEGMENT = regex(r"[A-Z]{2,3}|d[a-z]")
 NO_LABEL = {"+", "-", "*", "/", ",", ";", "<", ">", "&", "cup", "cap", "setminus", "cdot", "times", "pm", "equiv", "$"}
-"""Signs that what a value is given of does not hold."""
+"""Tokens that cannot occur in a label, the left side of `label = value`."""
 GIVEN_OF = frozenset("PEfghFGHV")
-"""Letters that stand before a bracket as functions, and are no factors: `P(A \\cap B)`."""
+"""Letters that name functions, not factors, before a bracket: `P(A \\cap B)`."""
 
 
 class Reader(Structures):
-    """A parser of whole answers; with `turn` -1 a plus-minus is read as a minus."""
+    """A parser of whole answers; with `turn` -1 it reads a plus-minus as a minus."""
 
     def __init__(self, tokens: Sequence[Token], turn: int = 1) -> None:
         super().__init__(tokens, turn)
         self.may_have_vectors = any(token.text in (",", ";", "begin") for token in self.tokens)
 
     def answer(self) -> Form:
-        """The whole answer. Raises `Unreadable` where anything is left."""
+        """The whole answer. Raises `Unreadable` if any tokens are left over."""
         items, joints = self.items()
         if self.at < len(self.tokens):
             raise Unreadable(f"{self.tokens[self.at].text!r} is out of place")
@@ -56,12 +57,12 @@ class Reader(Structures):
         return joint
 
     def item(self) -> Form:
-        """A relation, or what one may stand for: a name and its value, an interval, an equation."""
+        """A relation, or anything that can be a side of one: a named value, an interval, an equation."""
         if self.is_choice():
             head = self.peek(1).text
             self.at += 3
             return Form("named", f"({head})", (self.union(),))
-        while self.peek().kind == "command" and RELATIONS.get(self.peek().text) == "~":  # about so much
+        while self.peek().kind == "command" and RELATIONS.get(self.peek().text) == "~":  # approximately
             self.at += 1
         sign = RELATIONS.get(self.peek().text, "") if self.peek().kind in ("sign", "command") else ""
         if sign and sign[0] in "<>!":
@@ -89,15 +90,15 @@ class Reader(Structures):
         return related(sides, signs) if signs else sides[0]
 
     def bare_range(self, sign: str) -> Form:
-        """`\\ge 5`, which is what `at least 5` says of a name that is not told."""
+        """A relation without a left side, such as `\\ge 5` (from `at least 5`): an unnamed variable's range."""
         self.at += 1
         side = self.side()
         if side.kind != "value" or not spans.is_end(side.value):
-            raise Unreadable("a relation of nothing to something else than a number")
+            raise Unreadable("a relation without a left side to something other than a number")
         return Form("range", "", (ray(sign, side.value),))
 
     def is_choice(self) -> bool:
-        """Whether the letter of a choice comes next, with what stands behind it: `(B) 2.5`."""
+        """Whether the letter of a choice comes next, followed by the choice: `(B) 2.5`."""
         letter = self.peek(1)
         if self.peek().text != "(" or self.peek(2).text != ")" or letter.kind not in ("word", "text", "bold"):
             return False
@@ -108,7 +109,7 @@ class Reader(Structures):
         return after.kind in ("number", "repeating") or after.text == "$" or (is_marked and not self.is_end(3))
 
     def label(self) -> str:
-        """The `f(x)` or `|AB|` of which a value is given, left behind with its sign; empty where there is none."""
+        """Consumes the `f(x)` or `|AB|` whose value is given, and the equals sign; empty if there is none."""
         first = self.peek()
         if (
             first.text == "|"
@@ -132,7 +133,7 @@ class Reader(Structures):
         return self.taken_label(after)
 
     def any_label(self) -> str:
-        """What else stands before an equals sign and is one thing: `t_{1/2}`, `\\gcd(a, b)`, `y'`."""
+        """Consumes any other single expression before an equals sign: `t_{1/2}`, `\\gcd(a, b)`, `y'`."""
         depth = 0
         for n in range(len(self.tokens) - self.at):
             token = self.peek(n)
@@ -146,7 +147,7 @@ class Reader(Structures):
         return ""
 
     def taken_label(self, after: int) -> str:
-        """The text of so many tokens that a relation follows, left behind with it; empty where none follows."""
+        """The text of the next `after` tokens if a relation follows, both consumed; empty if none follows."""
         start, sign = self.at, self.peek(after)
         if not after or sign.kind not in ("sign", "command") or RELATIONS.get(sign.text) not in ("=", "~"):
             return ""
@@ -155,7 +156,7 @@ class Reader(Structures):
         return "".join(parts)
 
     def is_given(self, token: Token) -> bool:
-        """Whether a word before a bracket is applied to what stands in it."""
+        """Whether a word before a bracket names a function of what the bracket holds."""
         if token.kind == "command":
             return token.text == "Pr"
         if len(token.text) == 1:
@@ -164,7 +165,7 @@ class Reader(Structures):
         return token.text not in FUNCTIONS and token.text != "sqrt" and len(token.text) > 1
 
     def closing(self, ahead: int) -> int:
-        """How far ahead the bracket that opens there is closed, and one more; 0 where it is not."""
+        """The distance to just past the bracket that closes the one opening there; 0 if it is never closed."""
         depth = 0
         for n in range(ahead, len(self.tokens) - self.at):
             token = self.peek(n)
@@ -174,7 +175,7 @@ class Reader(Structures):
         return 0
 
     def side(self) -> Form:
-        """A set, a quantity, or a ratio of such."""
+        """A set, a quantity, or a ratio of them."""
         sides = [self.union()]
         while self.take(":") or self.take("colon", kind="command"):
             sides.append(self.union())
@@ -187,7 +188,7 @@ class Reader(Structures):
         return parts[0] if len(parts) == 1 else spans.union(parts)
 
     def difference(self) -> Form:
-        """A set, with what it shares with others or lacks of them."""
+        """A set, possibly intersected with others or with others removed."""
         form = self.quantity()
         while True:
             if self.take("cap", kind="command"):
@@ -203,13 +204,13 @@ class Reader(Structures):
                 return form
             mine, theirs = spans.spans(form), spans.spans(other)
             if mine is None or theirs is None:
-                raise Unreadable("sets of something else than numbers")
+                raise Unreadable("sets of something other than numbers")
             form = spans.as_form(spans.intersection([mine, theirs]))
 
     def lacking(self, form: Form) -> Form:
         found = spans.spans(form)
         if found is None:
-            raise Unreadable("a set of something else than numbers")
+            raise Unreadable("a set of something other than numbers")
         return spans.as_form(spans.complement(found))
 
 

@@ -1,4 +1,4 @@
-"""The words of an answer: numbers, commands, letters and signs."""
+"""The tokens of an answer: numbers, commands, words and signs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_TOKENS = 400
 class Token(NamedTuple):
     """`kind` is number, repeating, numeral, command, word, text (a word of a `\\text{}`), bold or sign.
 
-    `spaced`: a space stood before. The text of a `repeating` decimal is `0.1|6`, of a `numeral` `FF_16`.
+    `spaced`: whether a space precedes it. The text of a `repeating` decimal is `0.1|6`, that of a `numeral` `FF_16`.
     """
 
     kind: str
@@ -52,7 +52,7 @@ OPEN, CLOSE = ("(", "["), (")", "]")
 
 
 def tokens(text: str, in_text: bool = False) -> list[Token]:
-    """The tokens of a text, or of what a `\\text{}` holds. Raises `Unreadable` for a sign that means nothing here."""
+    """The tokens of a text, or of the content of a `\\text{}`. Raises `Unreadable` for an unknown sign."""
     found: list[Token] = []
     place, depth = 0, 0
     while place < len(text):
@@ -84,7 +84,7 @@ def tokens(text: str, in_text: bool = False) -> list[Token]:
 
 
 def _is_abbreviated(text: str, word: str, end: int) -> bool:
-    """Whether the full stop behind a word belongs to it: `sq. ft`, and no sentence."""
+    """Whether the full stop after a word belongs to it, as in `sq. ft`, and does not end a sentence."""
     return bool(_SHORT.fullmatch(word)) and not text[end + 1 : end + 2].isalnum()
 
 
@@ -92,11 +92,11 @@ _SHORT = regex(r"sq|cu|ft|in|yd|mi|hrs?|mins?|secs?|lbs?|oz|gal|cm|mm|km|kg|pt|q
 
 
 def _add_text(found: list[Token], style: str, content: str, is_spaced: bool) -> None:
-    """The tokens in a `\\text{}`, its words marked as such; dollar signs in it only begin and end mathematics."""
+    """Adds the tokens of a `\\text{}`, words marked as text; dollar signs in it only delimit mathematics."""
     if style in ("mathbf", "boldsymbol", "bm", "textbf") and len(content.strip()) == 1 and content.strip().isalpha():
         found.append(Token("bold", content.strip(), is_spaced))
         return
-    if content.rstrip().endswith(".") and content.count(".") == 1 and not content.strip(" .").isdigit():  # a sentence's
+    if content.rstrip().endswith(".") and content.count(".") == 1 and not content.strip(" .").isdigit():  # a full stop
         content = content.rstrip()[:-1]
     inner = tokens(content.replace("$", " ") if content.count("$") % 2 == 0 else content, in_text=True)
     if inner:
@@ -105,7 +105,7 @@ def _add_text(found: list[Token], style: str, content: str, is_spaced: bool) -> 
 
 
 def _number(kind: str, match: re.Match[str], is_nested: bool, end: int) -> tuple[str, str, int]:
-    """Kind, text and end of a number that is written in more than digits and a point."""
+    """Kind, text and end of a number written with more than digits and a point."""
     token = match[kind]
     if kind == "ordinal":
         return "number", token, end
@@ -115,7 +115,7 @@ def _number(kind: str, match: re.Match[str], is_nested: bool, end: int) -> tuple
         return "numeral", token, end
     if kind == "spaces":
         return "number", token.replace(" ", ""), end
-    if is_nested and "," in token:  # in brackets a comma parts items
+    if is_nested and "," in token:  # inside brackets a comma separates items
         first = token.partition(",")[0]
         return "number", first, match.start(kind) + len(first)
     if kind == "continental":
@@ -124,7 +124,7 @@ def _number(kind: str, match: re.Match[str], is_nested: bool, end: int) -> tuple
 
 
 def repeating(token: str) -> str:
-    """A repeating decimal as `0.1|6`. Raises `Unreadable` where dots do not say what repeats."""
+    """A repeating decimal as `0.1|6`. Raises `Unreadable` if the dots leave open which digits repeat."""
     match = _REPEATING.match(token)
     if match is not None and match.end() == len(token):
         whole, before, *groups = match.groups()
@@ -136,5 +136,5 @@ def repeating(token: str) -> str:
     digits = re.match(r"(\d*)\.(\d+)", token)
     tail = _TAIL.search(digits[2]) if digits else None
     if digits is None or tail is None or len(tail[0]) < 3 or len(tail[0]) < 2 * len(tail[1]):
-        raise Unreadable("dots that do not say what repeats")
+        raise Unreadable("dots after digits that do not repeat")
     return f"{digits[1] or 0}.{digits[2][: tail.start()]}|{tail[1]}"

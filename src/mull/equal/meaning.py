@@ -1,4 +1,4 @@
-"""What relations, lists, ratios and units mean: each as the simplest form that says the same."""
+"""Simplification of relations, lists, ratios and units: each becomes the simplest equivalent form."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ RELATIONS = {
 }
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _NAMING = set(FUNCTIONS) - {"abs", "pow", "sum", "floor", "ceil", "factorial", "binom"}
-"""Functions a value of which is given as if it were a name: `\\sin A = 3/5`."""
+"""Functions whose value may be given as if the call were a name: `\\sin A = 3/5`."""
 
 
 def with_unit(value: Poly, unit: str) -> Form:
-    """A polynomial with its unit; degrees and per cent are units where they stand for the whole of it."""
+    """A polynomial with its unit; degrees and per cent are units where they multiply the whole of it."""
     for name in ("degree", "percent"):
         if name not in value.gens:
             continue
@@ -62,22 +62,22 @@ def with_unit(value: Poly, unit: str) -> Form:
 
 
 def as_set(items: Sequence[Form]) -> Form:
-    """A set of items; sets among them are joined to it."""
+    """A set of items; a set among the items is merged into it."""
     flat = [x for item in map(settled, items) for x in (item.parts if item.kind == "set" else (item,))]
     return Form("set", parts=tuple(sorted({item.key: item for item in flat}.values(), key=lambda item: item.key)))
 
 
 def settled(item: Form) -> Form:
-    """What an inequality says, as a set that its name lies in; anything else as it is."""
+    """An inequality's range as the set that its name lies in; any other form unchanged."""
     if item.kind != "range":
         return item
     return Form("named", item.head, item.parts) if item.head else item.parts[0]
 
 
 def ratio(sides: Sequence[Form]) -> Form:
-    """A ratio in lowest terms where it is one of whole numbers."""
+    """A ratio, in lowest terms if both sides are whole numbers."""
     if any(side.kind != "value" or not (side.value.is_constant or name_of(side)) for side in sides):
-        raise Unreadable("a ratio of something else")
+        raise Unreadable("a ratio of something other than values")
     numbers = [side.value.whole for side in sides]
     if all(n is not None and n > 0 for n in numbers):
         shared = math.gcd(*(n for n in numbers if n is not None))
@@ -89,9 +89,9 @@ def ratio(sides: Sequence[Form]) -> Form:
 
 
 def related(sides: list[Form], signs: list[str]) -> Form:
-    """A relation as the shortest thing that says the same; of an approximation, the side that says more."""
+    """A relation in its shortest equivalent form; of an approximation, the side with more information."""
     left, right = sides[0], sides[-1]
-    while len(signs) > 1 and signs[-1] == "~":  # what is known exactly is not replaced by its rounding
+    while len(signs) > 1 and signs[-1] == "~":  # an exact value is not replaced by its rounding
         sides, signs = sides[:-1], signs[:-1]
         right = sides[-1]
     if signs == ["~"]:
@@ -106,12 +106,12 @@ def related(sides: list[Form], signs: list[str]) -> Form:
     if set(signs) == {"="}:
         return equal(left, sides[1:])
     if "in" in signs or any(side.kind != "value" for side in sides):
-        raise Unreadable("a relation between other things than expressions")
+        raise Unreadable("a relation between forms other than expressions")
     found = [compared(x, sign, y) for x, sign, y in zip(sides, signs, sides[1:], strict=False)]
     if len(found) == 1:
         return found[0]
     if {sign[0] for sign in signs} not in ({"<"}, {">"}):
-        raise Unreadable("a chain of relations that turns")
+        raise Unreadable("a chain of relations in both directions")
     heads = {x.head for x in found}
     if all(x.kind == "range" for x in found) and len(heads) == 1:
         return Form("range", found[0].head, (meet([x.parts[0] for x in found]),))
@@ -119,12 +119,13 @@ def related(sides: list[Form], signs: list[str]) -> Form:
 
 
 def equal(left: Form, others: Sequence[Form]) -> Form:
-    """What `a = b = c` says: what the name `a` is, or an equation. The last side is the simplest."""
+    """The meaning of `a = b = c`: the value of the name `a`, or an equation. The last side is the simplest."""
     last = others[-1]
     name = name_of(left)
-    is_worked_out = name and all(x.kind == "value" and x.value.is_constant for x in others)  # the last side is meant
+    # In a calculation such as `x = 2 + 3 = 5` the last side counts.
+    is_worked_out = name and all(x.kind == "value" and x.value.is_constant for x in others)
     if not is_worked_out and any(same(others[0], x, lambda a, b: None) is not True for x in others[1:]):
-        raise Unreadable("a chain of things not seen to be equal")
+        raise Unreadable("a chain whose sides are not known to be equal")
     if name and (last.kind != "value" or not left.value.gens & last.value.gens):
         return Form("named", name, (last,))
     if not name and (label := label_of(left)):
@@ -135,7 +136,7 @@ def equal(left: Form, others: Sequence[Form]) -> Form:
 
 
 def label_of(side: Form) -> str:
-    """What a value is given of: a name, a tuple or a ratio of names, or words; empty if there is something else."""
+    """The label that a value is given for: a name, a tuple or ratio of names, or words; empty for anything else."""
     if side.kind == "text":
         return side.head
     if (side.kind == "seq" and side.head == "()") or side.kind == "ratio":
@@ -144,7 +145,7 @@ def label_of(side: Form) -> str:
 
 
 def name_of(side: Form) -> str:
-    """The name that stands before a relation: a product of letters; empty if there is something else."""
+    """The name on the left of a relation, a product of letters; empty for anything else."""
     if side.kind != "value" or len(side.value.terms) != 1:
         return ""
     ((mono, c),) = side.value.terms.items()
@@ -157,13 +158,13 @@ def name_of(side: Form) -> str:
 
 
 def compared(left: Form, sign: str, right: Form) -> Form:
-    """An inequality as the numbers that satisfy it, where it is one of a single name, or else as a relation."""
+    """An inequality as the numbers that satisfy it, if it is in one name and solvable; else as a relation."""
     beside = p.add(left.value, right.value, -1)
     return solved(beside, sign) or equation(left, right, sign)
 
 
 def solved(beside: Poly, sign: str) -> Form | None:
-    """The range of the one name in what stands in a relation to 0; `None` where that is not linear or no such thing."""
+    """The range of the one name in `beside`, which is compared with 0; `None` unless it is linear in one name."""
     names = [mono for mono in beside.terms if any(g not in p.CONSTANTS or g == "i" for g, _ in mono.gens)]
     if len(names) != 1:
         return None
@@ -180,7 +181,7 @@ def solved(beside: Poly, sign: str) -> Form | None:
 
 
 def within(inner: Poly, sign: str, end: Poly) -> Form | None:
-    """The range of a name the absolute value of which is compared: `|x - 1| < 2`."""
+    """The range of a name whose absolute value is compared with a number: `|x - 1| < 2`."""
     if sign == "!=" or spans.order(end, poly(0)) < 0:
         return None
     upper = solved(p.add(inner, end, -1), sign)
@@ -192,7 +193,7 @@ def within(inner: Poly, sign: str, end: Poly) -> Form | None:
 
 
 def ray(sign: str, end: Poly) -> Form:
-    """The numbers that stand in this relation to a number."""
+    """The numbers in this relation to a number."""
     has_end = "=" in sign and sign != "!="
     below = spans.Span(spans.MINUS_INFINITY, False, end, has_end)
     above = spans.Span(end, has_end, spans.INFINITY, False)
@@ -200,17 +201,17 @@ def ray(sign: str, end: Poly) -> Form:
 
 
 def meet(sets: Sequence[Form]) -> Form:
-    """What lies in every one of some sets of real numbers."""
+    """The intersection of sets of real numbers."""
     parts = [spans.spans(x) for x in sets]
     if None in parts:
-        raise Unreadable("what is no set of real numbers")
+        raise Unreadable("something other than a set of real numbers")
     return spans.as_form(spans.intersection(part for part in parts if part is not None))
 
 
 def equation(left: Form, right: Form, sign: str) -> Form:
-    """Both sides brought to one, over the leading coefficient."""
+    """An equation or inequality with everything on one side, divided by the leading coefficient."""
     if left.kind != "value" or right.kind != "value":
-        raise Unreadable("a relation between other things than expressions")
+        raise Unreadable("a relation between forms other than expressions")
     beside = p.add(left.value, right.value, -1)
     if beside.is_constant:
         raise Unreadable("a relation without a letter")
@@ -222,75 +223,3 @@ def equation(left: Form, right: Form, sign: str) -> Form:
     if name and sign == "=":
         return Form("named", name, (number_form(p.multiply(poly(-1), rest)),))
     return Form("relation", sign, poly=scaled)
-
-
-# Lists
-
-
-def listed(items: list[Form], joints: list[str]) -> Form:
-    """A list as what it says: values of one name, of several, a set that inequalities give, or a set of items.
-
-    `joints` are the commas, semicolons, `and` and `or` between the items.
-    """
-    if len(items) == 1:
-        return items[0]
-    for joint in (";", "or"):
-        if joint in joints and len(set(joints)) > 1:
-            groups, left = [[items[0]]], [[]]  # type: list[list[Form]], list[list[str]]
-            for item, sign in zip(items[1:], joints, strict=True):
-                if sign == joint:
-                    groups.append([item])
-                    left.append([])
-                else:
-                    groups[-1].append(item)
-                    left[-1].append(sign)
-            parts = [listed(group, inner) for group, inner in zip(groups, left, strict=True)]
-            if all(part.kind in ("range", "named") for part in parts):
-                return listed(parts, [joint] * (len(parts) - 1))
-    return _of_one_name(items, joints) or _of_many_names(items) or as_set(items)
-
-
-def _of_one_name(items: list[Form], joints: list[str]) -> Form | None:
-    """What items say that are all of the first one's name, or have none."""
-    first = items[0]
-    if first.kind not in ("range", "named") or first.is_choice:
-        return None
-    own = [item for item in items if item.kind in ("range", "named") and item.head == first.head]
-    bare = [item for item in items[1:] if item.kind in ("value", "seq", "quantity")]
-    if len(own) + len(bare) != len(items) or (bare and len(own) > 1 and first.kind == "range"):
-        return None
-    if all(item.kind == "named" for item in own):
-        if bare and not first.head.startswith("(") and any(item.kind == "seq" for item in (first.parts[0], *bare)):
-            return None
-        return Form("named", first.head, (as_set([item.parts[0] for item in own] + bare),))
-    if bare and (len(own) > 1 or any(item.kind != "value" for item in bare)):
-        return None
-    sets = [item.parts[0] if item.parts[0].kind in ("seq", "union", "set") else as_set([item.parts[0]]) for item in own]
-    sets = [
-        Form("set", parts=(item.parts[0],)) if item.parts[0].kind == "value" else x
-        for item, x in zip(own, sets, strict=True)
-    ]
-    if bare:  # x is neither 1 nor 2
-        if spans.spans(sets[0]) is None or any(s.low != s.high for s in spans.complement(spans.spans(sets[0]) or [])):
-            return None
-        sets += [ray("!=", item.value) for item in bare]
-        return Form("range", first.head, (meet(sets),))
-    if "or" in joints and len(set(joints)) == 1:
-        return Form("range", first.head, (spans.union(sets),))
-    shared = meet(sets)
-    is_empty = shared.kind == "set" and not shared.parts
-    return Form("range", first.head, (spans.union(sets) if is_empty and "and" not in joints else shared,))
-
-
-def _of_many_names(items: list[Form]) -> Form | None:
-    """`x = 1, y = 2` as the pair that x and y are."""
-    if any(item.kind != "named" or item.is_choice or item.head.startswith("(") for item in items):
-        return None
-    if any(item.parts[0].kind not in ("value", "quantity") for item in items) or len({x.head for x in items}) < len(
-        items
-    ):
-        return None
-    ordered = sorted(items, key=lambda item: (item.head.strip("\\").casefold(), item.head))
-    return Form(
-        "named", f"({', '.join(x.head for x in ordered)})", (Form("seq", "()", tuple(x.parts[0] for x in ordered)),)
-    )

@@ -1,4 +1,4 @@
-"""Regular expressions that are compiled when they are first used: most replies meet only a few of them."""
+"""Regular expressions compiled on first use: most replies need only a few of them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any, cast
 
 
 class _Pattern:
-    """Stands for a regular expression; from its first use on its methods are the compiled one's own."""
+    """A lazily compiled regular expression; after its first use it has the compiled pattern's own methods."""
 
     def __init__(self, text: str, flags: int) -> None:
-        self._told = text, flags
+        self._source = text, flags
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_told" or name.startswith("__"):  # of a copy that has no state yet, or of Python's own protocols
+        if name == "_source" or name.startswith("__"):  # of a copy that has no state yet, or of Python's own protocols
             raise AttributeError(name)
-        compiled = re.compile(*self._told)
+        compiled = re.compile(*self._source)
         found = getattr(compiled, name)
         self.__dict__[name] = found
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return regex, self._told
+        return regex, self._source
 
 
 def regex(text: str, flags: int = 0) -> re.Pattern[str]:
-    """What `re.compile` gives, but compiled when it is first used, which raises `re.error` for a faulty one."""
+    """Like `re.compile`, but the pattern is compiled on first use, which raises `re.error` if it is invalid."""
     return cast("re.Pattern[str]", _Pattern(text, flags))

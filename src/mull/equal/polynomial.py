@@ -1,7 +1,7 @@
-"""Exact arithmetic on what answers are made of: rationals, square roots, i, pi, e, letters, and opaque functions.
+"""Exact arithmetic on rationals, square roots, i, pi, e, letters, and opaque functions.
 
-A polynomial over the rationals in such generators has one form, so two that hold no opaque function are equal if
-and only if their forms are. Anything that would grow beyond a few hundred digits or terms stays unexpanded.
+A polynomial over the rationals in these generators has one canonical form, so two without opaque functions are equal
+if and only if their forms are. Anything that would exceed a few hundred digits or terms stays unexpanded.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ MAX_BITS = 1300
 MAX_TERMS = 120
 MAX_PRODUCTS = 2500
 MAX_POWER = 40
-"""Sums are multiplied out up to this power."""
+"""Sums are expanded up to this power."""
 MAX_KEY = 500
-"""Opaque functions have no longer names, which nested ones would double at every level."""
+"""Longest name of an opaque function; nesting would double it at every level."""
 MAX_RADICAND = 10**12
-"""Square factors of larger numbers are not looked for."""
+"""Square factors of larger numbers are not searched for."""
 CONSTANTS = {"pi": math.pi, "e": math.e, "oo": math.inf, "degree": math.pi / 180, "percent": 0.01}
 
 
 class Unreadable(Exception):
-    """The text is no answer that is understood here."""
+    """The text cannot be parsed as an answer."""
 
 
 class Gen(str):
-    """A generator, which is its name; those that stand for a function of polynomials know which and of what."""
+    """A generator, identified by its name; one that stands for a function also holds the function and arguments."""
 
     function: str = ""
     args: tuple[Poly, ...] = ()
@@ -50,20 +50,20 @@ HALF = Fraction(1, 2)
 
 
 class Poly(NamedTuple):
-    """A sum of products with rational coefficients, none of them 0."""
+    """A sum of products with non-zero rational coefficients."""
 
     terms: dict[Mono, Number]
 
     @property
     def number(self) -> Number | None:
-        """The rational number that this is, if it is one."""
+        """The rational number it equals, if it is one."""
         if not self.terms:
             return 0
         return self.terms.get(ONE) if len(self.terms) == 1 else None
 
     @property
     def whole(self) -> int | None:
-        """The whole number that this is, if it is one."""
+        """The whole number it equals, if it is one."""
         number = self.number
         return int(number) if number is not None and number.denominator == 1 else None
 
@@ -73,7 +73,7 @@ class Poly(NamedTuple):
 
     @property
     def is_exact(self) -> bool:
-        """Whether it holds no opaque function, so that another form means another value."""
+        """Whether it holds no opaque function, so that a different form means a different value."""
         return not any(gen.function for gen in self.gens)
 
     @property
@@ -94,7 +94,7 @@ def letter(name: str) -> Poly:
 
 
 def opaque(function: str, key: str, *args: Poly) -> Poly:
-    """A function of polynomials that is not looked into."""
+    """An opaque function of polynomials: one that is not simplified."""
     if len(key) > MAX_KEY:
         raise Unreadable("too large")
     gen = Gen(key)
@@ -147,7 +147,7 @@ def _checked(terms: dict[Mono, Number]) -> Poly:
 
 
 def _join(m: Mono, n: Mono) -> tuple[int, Mono]:
-    """The product of two products, and the whole number that comes out of their square roots and of i."""
+    """The product of two products, and the whole factor that their square roots and i leave."""
     shared = math.gcd(m.radicand, n.radicand)
     factor, radicand = shared, m.radicand * n.radicand // shared**2
     if not n.gens or not m.gens:
@@ -164,7 +164,7 @@ def _join(m: Mono, n: Mono) -> tuple[int, Mono]:
 
 
 def invert(a: Poly) -> Poly:
-    """1 / a. Square roots and i leave the denominator, so that numbers keep one form."""
+    """1 / a, with square roots and i moved out of the denominator, so that a number has one form."""
     if not a.terms:
         raise Unreadable("a division by zero")
     if len(a.terms) == 1:
@@ -204,7 +204,7 @@ def _prime_factor(n: int) -> int:
 
 
 def power(a: Poly, b: Poly) -> Poly:
-    """a ** b, left as it is where it would grow too large or is none of the powers that have one form."""
+    """a ** b, left unexpanded if it would grow too large or has no canonical form."""
     exponent = b.number
     if exponent is None:
         return _unexpanded(a, b)
@@ -275,7 +275,7 @@ def square_root(a: Poly) -> Poly:
 
 @lru_cache(maxsize=4096)
 def _square_factor(n: int) -> tuple[int, int]:
-    """The largest square in n, as its root, and the rest."""
+    """The root of the largest square that divides n, and the remaining factor."""
     outside, inside, p = 1, 1, 2
     while p * p * p <= n:
         while n % (p * p) == 0:
@@ -283,12 +283,12 @@ def _square_factor(n: int) -> tuple[int, int]:
         if n % p == 0:
             inside, n = inside * p, n // p
         p += 1 if p == 2 else 2
-    root = math.isqrt(n)  # what is left is 1, a prime, a product of two, or a square
+    root = math.isqrt(n)  # the rest is 1, a prime, a product of two primes, or a square
     return (outside * root, inside) if root * root == n else (outside, inside * n)
 
 
 def _root(a: Poly, exponent: Number) -> Poly:
-    """A rational power of a product; of a number, what is a perfect power comes out of the root."""
+    """A rational power of a product; perfect powers are taken out of the root of a number."""
     number, k = a.number, exponent.denominator
     if number is None or number < 0 or k > 60 or not is_small(number):
         gens = a.gens
@@ -321,7 +321,7 @@ def replaced(a: Poly, name: str, by: Poly) -> Poly:
 
 
 def render(a: Poly) -> str:
-    """The one way to write it: terms in order, `3*sqrt(13)/2 + x^2`. Read again, it is the same polynomial."""
+    """The canonical text, terms in order: `3*sqrt(13)/2 + x^2`. Reading it gives the same polynomial."""
     if not a.terms:
         return "0"
     if len(a.terms) == 1 and ONE in a.terms:

@@ -1,4 +1,4 @@
-"""Processes that decide what our own arithmetic cannot: small, reused, and killed when they hang."""
+"""Worker processes that decide comparisons the built-in arithmetic cannot: few, reused, killed when they hang."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collections import OrderedDict
 from typing import Any, NamedTuple
 
 SECONDS = 2.0
-"""The most that one question may take of a worker."""
+"""Time limit of one question to a worker."""
 START_SECONDS = 60.0
 MAX_WORKERS = 2
 MAX_KNOWN = 100_000
@@ -28,25 +28,25 @@ MISSING = (
 
 
 class Equality(NamedTuple):
-    """Whether two answers are equal; `None` where that could not be decided, with the reason."""
+    """Whether two answers are equal; `None` if that was not decided, with the reason."""
 
     is_equal: bool | None
     why: str = ""
 
 
 class WorkerError(Exception):
-    """The worker died, or took too long; it is gone."""
+    """The worker died or exceeded its time; it has been killed."""
 
 
 def is_installed() -> bool:
-    """Whether math-verify is there."""
+    """Whether math-verify is installed."""
     return importlib.util.find_spec("math_verify") is not None
 
 
 class EqualityWorker:
-    """One process that answers questions about hostile text, one line of JSON each.
+    """A process that answers questions about untrusted text, one line of JSON each.
 
-    It is a fresh interpreter and no copy of this process: it holds none of its memory, keys or open files.
+    It is a fresh interpreter, not a fork: it has none of this process's memory, keys or open files.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class EqualityWorker:
             raise
 
     def ask(self, question: dict[str, str], seconds: float) -> dict[str, Any]:
-        """The answer to a question. Raises `WorkerError`, and kills the process, where there is none in time."""
+        """The answer to a question. Kills the process and raises `WorkerError` if there is no answer in time."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(question).encode() + b"\n")
@@ -103,12 +103,12 @@ class EqualityWorker:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # what was not written is of no use to a dead process
+                with contextlib.suppress(BrokenPipeError):  # data a dead process did not read does not matter
                     pipe.close()
 
 
 class WorkerPool:
-    """Workers for whoever asks, from any thread; a question that cost one is not asked again."""
+    """A thread-safe pool of workers; a question on which a worker died is not asked again."""
 
     def __init__(self, n: int = MAX_WORKERS, seconds: float = SECONDS) -> None:
         self.seconds = seconds
@@ -129,15 +129,15 @@ class WorkerPool:
         return Equality(reply["is_equal"], reply["why"])
 
     def size(self, text: str) -> float | None:
-        """The absolute value of an expression, its letters replaced; `None` where it cannot be read or has none."""
+        """The absolute value of an expression at fixed values of its letters; `None` if it cannot be evaluated."""
         found: float | None = self._ask({"do": "size", "a": text}).get("size") if self._can() else None
         return found
 
     def start(self) -> None:
-        """Has a worker ready, so that no question's time goes into starting one."""
+        """Starts a worker, so that starting one takes no time from the first question."""
         if not is_installed():
             return
-        with self._free, contextlib.suppress(WorkerError):  # a question that meets the same says so
+        with self._free, contextlib.suppress(WorkerError):  # the first question reports the same error
             worker = self._worker()
             with self._lock:
                 self._idle.append(worker)
@@ -172,14 +172,14 @@ class WorkerPool:
 
     def _worker(self) -> EqualityWorker:
         with self._lock:
-            if self._owner != os.getpid():  # a forked copy: the workers are the parent's
+            if self._owner != os.getpid():  # after a fork: the workers are the parent's
                 self._idle, self._owner = [], os.getpid()
             if self._idle:
                 return self._idle.pop()
         return EqualityWorker()
 
     def close(self) -> None:
-        """Ends the workers that wait."""
+        """Ends the idle workers."""
         with self._lock:
             workers, self._idle = self._idle if self._owner == os.getpid() else [], []
         for worker in workers:
@@ -187,5 +187,5 @@ class WorkerPool:
 
 
 POOL = WorkerPool()
-"""The workers of this process; none is started before it is needed."""
+"""The worker pool of this process; it starts workers on demand."""
 atexit.register(POOL.close)

@@ -1,4 +1,4 @@
-"""Quantities: numbers in digits or words with their units, money, numerals in a base, and words that stand alone."""
+"""Quantities: numbers in digits or words with units, money, numerals in a base, and plain words."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from mull.equal.units import BARE, LETTERS, OFFSETS, Factors, Number, is_known, 
 from mull.equal.words import ADVERBS, NO_UNIT, NOTHING, ORDINALS, SMALL, multiplier, spelled, starts_number
 
 SHORT_WORDS = set("no on so up us we he me if do go to of at as my by be it is an am".split())
-"""Words that are no products of letters."""
+"""Words that are never products of letters."""
 CURRENCIES = {"$": "dollar", "euro": "euro", "pounds": "gbp", "yen": "yen", "rupee": "rupee", "textdollar": "dollar"}
 CODES = {"usd": "dollar", "us": "", "eur": "euro", "gbp": "gbp", "inr": "rupee", "jpy": "yen", "rmb": "yuan"}
 LETTERED = {"k": 1000, "K": 1000, "M": 10**6, "m": 10**6, "B": 10**9, "b": 10**9}
-"""Letters that multiply an amount of money."""
+"""Letters that scale an amount of money."""
 DESCRIPTIONS = {"old", "tall", "long", "wide", "high", "deep", "away", "ago", "altogether", "total"}
-"""Words behind a known unit that say what is measured and not in what."""
+"""Words after a known unit that describe what is measured and are not part of the unit."""
 JOINTS = ("and", "or")
 RATES = ("per", "a", "an", "each", "every")
 CUSTOMARY = {("foot", "inch"), ("yard", "foot"), ("pound", "ounce"), ("dollar", "cent")}
-"""Units that make one quantity even with a comma between them: `6 feet, 2 inches`."""
+"""Pairs of units that form one quantity even with a comma between them: `6 feet, 2 inches`."""
 MAX_UNITS = 12
 
 
 class Quantities(Numerals):
-    """A parser of what has a unit, or is made of words."""
+    """A parser of values with units, and of answers in words."""
 
     may_have_vectors = True
     """Whether the text holds a comma or a matrix at all."""
@@ -40,14 +40,14 @@ class Quantities(Numerals):
         raise NotImplementedError
 
     def is_end(self, ahead: int = 0) -> bool:
-        """Whether an item ends before a token."""
+        """Whether an item ends before the token that many places ahead."""
         token = self.peek(ahead)
         if token.kind in ("word", "text"):
             return token.text.lower() in JOINTS
         return token.kind == "end" or token.text in (",", ";", "}", ")", "]", "=", "&", "\\", ":", "approx")
 
     def quantity(self) -> Form:
-        """An expression with its unit, or words that stand alone."""
+        """An expression with its unit, or plain words."""
         form = self.special() or number_form(self.sum())
         if form.kind != "value":
             return form
@@ -57,14 +57,14 @@ class Quantities(Numerals):
         return self.compound(form) if form.kind == "quantity" else form
 
     def special(self) -> Form | None:
-        """What begins as no expression does."""
+        """An answer that does not begin with an expression: money, a number in words, prose."""
         token = self.peek()
         if token.kind == "number" and self.peek(1).kind in ("end", "number", "command"):
             return self.structure() if self.may_have_vectors else None
         return self.spelled_out() or self.money() or self.numeral() or self.structure()
 
     def and_a_part(self, value: Poly) -> Poly:
-        """The value with the part of one that words add to it: `2 and a half`."""
+        """The value plus a fraction given in words: `2 and a half`."""
         if value.whole is None or self.peek().text != "and" or not self.is_word(1):
             return value
         words = [self.peek(n).text for n in range(1, 5) if self.is_word(n)]
@@ -88,7 +88,7 @@ class Quantities(Numerals):
             self.at += 1
             form = self.spelled_out()
             if form is None or form.kind != "value":
-                raise Unreadable("a sign before no number")
+                raise Unreadable("a sign without a number")
             return number_form(p.multiply(poly(-1), form.value))
         text = self.peek().text
         if self.peek().kind == "text" and self.is_end(1):  # `\\text{AB}` alone is AB
@@ -122,7 +122,7 @@ class Quantities(Numerals):
     # Money
 
     def money(self) -> Form | None:
-        """An amount behind the sign of its currency, with what it is paid for."""
+        """An amount after its currency sign, with the unit it pays for."""
         start, sign = self.at, 1
         if self.take("-"):
             sign = -1
@@ -161,7 +161,7 @@ class Quantities(Numerals):
     # Units
 
     def measured(self, value: Poly) -> Form:
-        """A value with the unit that follows it."""
+        """A value with the unit that follows."""
         before = self.at
         token = self.peek()
         is_bare = token.kind == "end" or (token.kind == "sign" and token.text not in ("/", "$", "*"))
@@ -180,7 +180,7 @@ class Quantities(Numerals):
             value, units = lettered.parts[0].value, [*powers_of(lettered.head), *units]
         if self.is_next("$") or self.is_next(
             "$", "euro", "pounds", "yen", kind="command"
-        ):  # the sign behind the amount
+        ):  # the currency sign after the amount
             if units or self.at != before:
                 raise Unreadable("two units")
             units = [(CURRENCIES[self.peek().text], 1)]
@@ -188,7 +188,7 @@ class Quantities(Numerals):
         return with_unit(value, unit_text(units))
 
     def units(self, is_money: bool = False) -> tuple[Number, Factors]:
-        """What words behind a number multiply it by, and the units with their exponents."""
+        """The factor from words such as `million` after a number, and the units with their exponents."""
         factor: Number = 1
         while self.is_word() and (times := multiplier(self.peek().text)) is not None:
             factor *= times
@@ -226,7 +226,7 @@ class Quantities(Numerals):
             elif lower in ADVERBS:
                 found.append((ADVERBS[lower], -1))
             elif lower in NO_UNIT:
-                raise Unreadable("more than a unit")
+                raise Unreadable("words after a number that are not a unit")
             elif lower in DESCRIPTIONS and found and is_known(found[-1][0]):
                 continue
             elif lower == "of" and found:
@@ -236,11 +236,11 @@ class Quantities(Numerals):
                 found.append((name, sign * self.exponent_of_unit(power or 1)))
                 sign, power = 1, 0
         if power or sign < 0:
-            raise Unreadable("a unit is not complete")
+            raise Unreadable("an incomplete unit")
         return factor, found
 
     def is_unit_here(self, has_unit: bool, sign: int) -> bool:
-        """Whether letters outside of a `\\text{}` are a unit and no product."""
+        """Whether letters outside a `\\text{}` are a unit rather than a product."""
         text = self.peek().text
         if text in ("a", "an"):
             return has_unit and self.is_unit_next(1)
@@ -249,12 +249,12 @@ class Quantities(Numerals):
         return text in BARE or (len(text) > 2 and not split_word(text))
 
     def rest_of_words(self, word: str) -> str:
-        """A unit that is no known one, with the words that follow it: `red balls`, `of flour`."""
+        """An unknown unit with the words that follow it: `red balls`, `of flour`."""
         words = [word]
         while self.is_word() and not self.is_end() and len(words) < MAX_UNITS:
             text = self.peek().text
             if text.lower() in NO_UNIT:
-                raise Unreadable("more than a unit")
+                raise Unreadable("words after a number that are not a unit")
             if (
                 text.lower() in ("per", "of")
                 or (word != "of" and is_known(text))
@@ -272,7 +272,7 @@ class Quantities(Numerals):
         sign = -1 if self.take("-") else 1
         token = self.peek()
         if token.kind != "number" or not token.text.isdigit() or len(token.text) > 1:
-            raise Unreadable("a power of a unit that is none")
+            raise Unreadable("an exponent of a unit that is not a small whole number")
         self.at += 1
         if is_group:
             self.expect("}")
@@ -286,13 +286,13 @@ class Quantities(Numerals):
             self.expect("{")
             factor, units = self.units()
             if factor != 1 or not units:
-                raise Unreadable("a fraction of a unit and something else")
+                raise Unreadable("a fraction of units with something other than a unit")
             self.expect("}")
             found += [(name, sign * n) for name, n in units]
         return found
 
     def compound(self, form: Form) -> Form:
-        """`2 hours 30 minutes` as one quantity, in the smallest of its units."""
+        """`2 hours 30 minutes` as one quantity, in its smallest unit."""
         while True:
             start = self.at
             has_comma = self.take(",")

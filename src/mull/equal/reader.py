@@ -1,4 +1,4 @@
-"""Reading an answer: LaTeX or plain text to a `Form`, by a parser of our own that evaluates nothing a model wrote."""
+"""Parsing an answer, LaTeX or plain text, into a `Form`; nothing a model wrote is evaluated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mull.equal.tidying import tidy, words_of
 from mull.equal.words import NOTHING, said
 
 MAX_LENGTH = 1000
-"""Longer texts are no answers."""
+"""Longer texts are not answers."""
 _PLAIN = regex(r"[-+]?(?:\d{1,400}|[1-9]\d{0,2}(?:,\d{3}){1,100})(?:\.\d{0,300})?|[-+]?\.\d{1,300}")
 _FRACTION = regex(r"(-?)\\[dt]?frac\{(\d{1,300})\}\{(\d{1,300})\}|([-+]?\d{1,300})/(\d{1,300})")
 _NAMED = regex(r"([a-df-hj-zA-Z]) ?= ?(?=[-+.\\\d])")
@@ -46,7 +46,7 @@ MAX_KNOWN = 65536
 
 
 def read(text: str) -> Form | None:
-    """The answer that a text gives; `None` where it gives none: empty, or longer than any answer."""
+    """The form of an answer; `None` if the text is empty or too long to be one."""
     if text in _known:
         return _known[text]
     if len(text) > 4 * MAX_LENGTH:
@@ -64,18 +64,18 @@ def read(text: str) -> Form | None:
 
 
 def forget() -> None:
-    """Forgets what was read: answers are remembered, for a vote holds the same ones again and again."""
+    """Empties the cache of parsed answers, which exists because a vote holds the same answers repeatedly."""
     _known.clear()
 
 
 def canonical(text: str) -> str | None:
-    """The canonical form of an answer, as text; `None` where the text gives no answer."""
+    """The canonical text of an answer; `None` if the text is not one."""
     form = read(text)
     return None if form is None else form.key
 
 
 def _plain(text: str) -> Form | None:
-    """Whole numbers, decimals and simple fractions, which most answers are, alone or behind a letter."""
+    """Parses whole numbers, decimals and simple fractions, alone or after a name: most answers are one of these."""
     if (named := _NAMED.match(text)) is not None:
         inner = _plain(text[named.end() :])
         return None if inner is None else Form("named", named[1], (inner,))
@@ -106,7 +106,7 @@ def _read(text: str) -> Form | None:
 
 
 def _is_settled(form: Form) -> bool:
-    """Whether what is written is read as what was read."""
+    """Whether the canonical text of a form reads back as that form."""
     try:
         again: Form | None = _parsed(form.key)
     except Unreadable:
@@ -122,7 +122,7 @@ def _parsed(text: str) -> Form:
 
 
 def _both(found: list[Token]) -> Form:
-    """What a plus-minus says: either of two answers, or, behind a sign for unequal, neither."""
+    """A plus-minus as the set of both answers; after an unequal sign, as the exclusion of both."""
     plus, minus = (Reader(found, turn).answer() for turn in (1, -1))
     if plus.kind != "named" or minus.kind != "named" or plus.head != minus.head:
         return as_set((plus, minus))
@@ -132,7 +132,7 @@ def _both(found: list[Token]) -> Form:
 
 
 def _is_calculation(text: str) -> bool:
-    """Whether a text is a sum, an integral or the like, of nothing but mathematics."""
+    """Whether a text is a sum, an integral or the like, and holds nothing but mathematics."""
     if (
         not _CALCULATION.fullmatch(_FROM.sub("_{", text))
         or not ("\\" in text or "^" in text)
@@ -146,7 +146,7 @@ def _is_calculation(text: str) -> bool:
 
 
 def _text(text: str) -> Form | None:
-    """What is no mathematics, compared as text; `None` for LaTeX that breaks off."""
+    """An answer that is not mathematics, compared as text; `None` for truncated LaTeX."""
     if "\\" in text and text.count("{") != text.count("}"):
         return None
     words, before = text, ""

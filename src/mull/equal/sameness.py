@@ -1,4 +1,4 @@
-"""Which forms are the same answer."""
+"""Decides whether two forms are the same answer."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mull.equal.units import LETTERS, OFFSETS, Dims, measure, unit_name, unit_te
 
 Ask = Callable[[str, str], bool | None]
 FLOAT_DIGITS = range(15, 18)
-"""A decimal of so many significant digits is a machine number: its last digits mean nothing."""
+"""A decimal with this many significant digits is taken as a float, whose last digits carry no information."""
 AXES = (r"\hat{i}", r"\hat{j}", r"\hat{k}")
 """The unit vectors."""
 
 
 def is_rounding(a: Poly, b: Poly) -> bool:
-    """Whether `a` is a decimal of many digits and `b` an exact number, not such a decimal, that rounds to it.
+    """Whether `a` is a decimal of many digits and `b` an exact number, not itself such a decimal, that rounds to it.
 
-    Or both are the same number to the precision of a float, and one is written with all the digits of one.
+    Also true if both are equal to float precision and one is written with all the digits of a float.
     """
     short = a.number
     if short is None or not b.is_constant:
@@ -42,11 +42,11 @@ def is_rounding(a: Poly, b: Poly) -> bool:
 
 
 def same(a: Form, b: Form, ask: Ask) -> bool | None:
-    """Whether two answers are the same; `None` where that was not decided.
+    """Whether two answers are the same; `None` if undecided.
 
-    A name or a unit that only one of them has is left out: `x = 5` is 5 and `3 cm` is 3, but not `y = 5` or `3 m`.
-    Degrees and per cent are such units, and numbers too: `50%` is 50 and 0.5, which are not each other.
-    `ask` decides on two texts what this cannot.
+    A name or a unit that only one of them has is ignored: `x = 5` is 5 and `3 cm` is 3, but `y = 5` and `3 m` differ.
+    Degrees and per cent are units of this sort and also numbers: `50%` equals 50 and 0.5, which differ from each other.
+    `ask` compares two texts where this function cannot decide.
     """
     if a.key == b.key:
         return True
@@ -77,7 +77,7 @@ def same(a: Form, b: Form, ask: Ask) -> bool | None:
 
 
 def _unnamed(a: Form, b: Form, ask: Ask) -> bool | None:
-    """`same` for a form with a name and one of another kind, which has none."""
+    """`same` for a named form and an unnamed one of another kind."""
     if a.is_choice and b.key == a.head[1]:
         return True
     inner = a.parts[0]
@@ -87,7 +87,7 @@ def _unnamed(a: Form, b: Form, ask: Ask) -> bool | None:
 
 
 def _without_unit(a: Form, b: Form, ask: Ask) -> bool | None:
-    """`same` for a quantity and a value, the unit of which may be letters."""
+    """`same` for a quantity and a value whose letters may be a unit."""
     measured = with_letters(b.value)
     if measured is not None and measure(measured.head)[1] == measure(a.head)[1] and same(a, measured, ask):
         return True
@@ -99,7 +99,7 @@ def _without_unit(a: Form, b: Form, ask: Ask) -> bool | None:
 
 
 def with_letters(a: Poly) -> Form | None:
-    """A product with letters that are units (`10 m/s`) as a quantity; `None` for anything else."""
+    """A product whose letters are units (`10 m/s`) as a quantity; `None` for anything else."""
     if len(a.terms) != 1:
         return None
     ((mono, c),) = a.terms.items()
@@ -111,19 +111,19 @@ def with_letters(a: Poly) -> Form | None:
 
 
 def _same_letters(a: Poly, b: Poly) -> bool:
-    """Whether two numbers with letters that are units are the same quantity in different ones: `2 m^3`, `2000 L`."""
+    """Whether two numbers with letters are the same quantity in different units: `2 m^3`, `2000 L`."""
     one, other = with_letters(a), with_letters(b)
     if one is None or other is None or one.head == other.head:
         return False
     numbers = [x.parts[0].value.number for x in (one, other)]
-    if None in numbers or set(numbers) == {1}:  # letters alone are letters
+    if None in numbers or set(numbers) == {1}:  # without a number, letters are plain letters
         return False
     (factor, dims), (scale, others) = measure(one.head), measure(other.head)
     return dims == others and _in_base(one, factor).value == _in_base(other, scale).value
 
 
 def along_axes(a: Poly) -> Form | None:
-    """A sum along the unit vectors as a tuple; `None` for anything else."""
+    """A linear combination of unit vectors as a tuple; `None` for anything else."""
     parts = [poly(0)] * 3
     for mono, c in a.terms.items():
         axes = [gen for gen, x in mono.gens if gen in AXES and x == 1]
@@ -137,7 +137,7 @@ def along_axes(a: Poly) -> Form | None:
 
 
 def _alike(a: Form, b: Form, ask: Ask) -> bool | None:
-    """`same` for two of one kind."""
+    """`same` for two forms of one kind."""
     match a.kind:
         case "value":
             return _same_value(a.value, b.value, ask)
@@ -171,7 +171,7 @@ def _same_named(a: Form, b: Form, ask: Ask) -> bool | None:
         return same(_reordered(one, places), other, ask)
     if len(names) != len(wanted) and {name.partition("_")[0] for name in names + wanted} == {
         min(names + wanted, key=len)
-    }:  # x_1 and x_2 are values of x
+    }:  # x_1 and x_2 are both values of x
         items = [Form("set", parts=x.parts) if x.kind == "seq" else x for x in (one, other)]
         return same(items[0], items[1], ask)
     both = len(names) == len(wanted) == 1 and one.kind == other.kind == "value"
@@ -184,7 +184,7 @@ def names_in(head: str) -> list[str]:
 
 
 def _reordered(a: Form, places: list[int]) -> Form:
-    """A tuple, or a set of them, with its items in another order."""
+    """A tuple, or a set of tuples, with its items reordered."""
     if a.kind == "set":
         return Form("set", parts=tuple(sorted((_reordered(x, places) for x in a.parts), key=lambda x: x.key)))
     if a.kind != "seq" or len(a.parts) != len(places):
@@ -208,7 +208,7 @@ def _same_quantity(a: Form, b: Form, ask: Ask) -> bool | None:
 
 
 def _differs_by_what_is_said(a: Dims, b: Dims) -> bool:
-    """Whether only one of two units says of what (`cups of flour`), what a rate counts, or that money is one."""
+    """Whether the units differ only in a description (`cups of flour`), in what a rate counts, or in being money."""
     few, many = sorted((set(a), set(b)), key=len)
     if not few < many:
         return False
@@ -220,7 +220,7 @@ def _differs_by_what_is_said(a: Dims, b: Dims) -> bool:
 
 
 def _in_base(a: Form, factor: Fraction | int) -> Form:
-    """The number of base units in a quantity; for a temperature, kelvins."""
+    """The value of a quantity in base units; of a temperature, in kelvins."""
     return number_form(add(multiply(a.parts[0].value, poly(factor)), poly(OFFSETS.get(a.head, 0))))
 
 
@@ -231,7 +231,7 @@ def equation_of(a: Form) -> Form:
 
 
 def monic(p: Poly) -> Poly:
-    """The polynomial over its leading coefficient."""
+    """The polynomial divided by its leading coefficient."""
     lead = max(p.terms.items(), key=lambda term: term[0])[1]
     return multiply(p, poly(Fraction(1) / lead))
 
@@ -260,9 +260,9 @@ def _same_value(a: Poly, b: Poly, ask: Ask) -> bool | None:
 
 
 def integral(a: Poly) -> Poly | None:
-    """What an antiderivative is without its constant: `e^x` of `e^x + C`; `None` where no constant of integration is.
+    """An antiderivative without its constant: `e^x` for `e^x + C`; `None` if it has no constant of integration.
 
-    That is a letter which stands alone, with no factor, beside what holds another letter.
+    That is a letter that is a term by itself, with no factor, beside a term with another letter.
     """
     if len(a.terms) < 2:
         return None
@@ -276,7 +276,7 @@ def integral(a: Poly) -> Poly | None:
 
 
 def _is_constant(gens: tuple[tuple[Gen, Number], ...]) -> bool:
-    """Whether a product is a letter that may be a constant of integration."""
+    """Whether a term is a letter that may be a constant of integration."""
     if len(gens) != 1 or gens[0][1] != 1 or gens[0][0].function:
         return False
     base, _, index = gens[0][0].partition("_")
@@ -284,7 +284,7 @@ def _is_constant(gens: tuple[tuple[Gen, Number], ...]) -> bool:
 
 
 def letters(a: Poly) -> set[str]:
-    """The letters in a polynomial and in the functions it holds."""
+    """The letters in a polynomial, including those in its functions' arguments."""
     found: set[str] = set()
     for gen in a.gens:
         if gen.function:
@@ -295,7 +295,7 @@ def letters(a: Poly) -> set[str]:
 
 
 def _same_integral(a: Poly, b: Poly, ask: Ask) -> bool | None:
-    """Whether two antiderivatives differ by nothing but a constant."""
+    """Whether two antiderivatives differ only by a constant."""
     if a == b:
         return True
     if a.is_exact and b.is_exact:
@@ -324,7 +324,7 @@ def _all_same(a: tuple[Form, ...], b: tuple[Form, ...], ask: Ask) -> bool | None
 
 
 def _same_items(a: tuple[Form, ...], b: tuple[Form, ...], ask: Ask) -> bool | None:
-    """Whether the items can be paired off, whatever their order."""
+    """Whether the items of one can be matched to those of the other, in any order."""
     if len(a) != len(b):
         return False
     keys = {item.key for item in a} & {item.key for item in b}
@@ -337,7 +337,7 @@ def _same_items(a: tuple[Form, ...], b: tuple[Form, ...], ask: Ask) -> bool | No
 
 
 def _pairs_off(may: list[list[bool]]) -> bool:
-    """Whether every row can have a column of its own that it may have: a perfect matching, by augmenting paths."""
+    """Whether each row can be assigned a distinct allowed column: a perfect matching, by augmenting paths."""
     owner: dict[int, int] = {}
 
     def place(row: int, seen: set[int]) -> bool:

@@ -1,4 +1,4 @@
-"""Sets of real numbers: unions of intervals and points, with one way to write each."""
+"""Sets of real numbers as unions of intervals and points, each in one canonical form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_SPANS = 60
 
 
 class Span(NamedTuple):
-    """An interval, or a point where both ends are the same."""
+    """An interval, or a point if both ends are equal."""
 
     low: Poly
     has_low: bool
@@ -24,7 +24,7 @@ class Span(NamedTuple):
 
 
 def order(a: Poly, b: Poly) -> int:
-    """-1, 0 or 1 as a is below, at or above b. Raises `Unreadable` where floating point cannot tell."""
+    """-1, 0 or 1 as a is below, equal to or above b. Raises `Unreadable` where floating point cannot tell."""
     if a == b:
         return 0
     x, y = a.number, b.number
@@ -37,12 +37,12 @@ def order(a: Poly, b: Poly) -> int:
             return sign
     u, v = evaluated(a, 0), evaluated(b, 0)
     if u is None or v is None or u.imag or v.imag or abs(u - v) <= 1e-9 * max(abs(u), abs(v)):
-        raise Unreadable("ends that nobody can put in order")
+        raise Unreadable("interval ends that cannot be ordered")
     return -1 if u.real < v.real else 1
 
 
 def is_end(a: Poly) -> bool:
-    """Whether a polynomial is a real number, or infinity."""
+    """Whether a polynomial is a real number or infinity."""
     if not a.is_constant:
         return False
     if a in (INFINITY, MINUS_INFINITY) or a.number is not None:
@@ -52,7 +52,7 @@ def is_end(a: Poly) -> bool:
 
 
 def spans(form: Form) -> list[Span] | None:
-    """The intervals and points that a form is made of; `None` where it is no set of real numbers."""
+    """The intervals and points of a form; `None` if it is not a set of real numbers."""
     if form.kind == "union":
         parts = [spans(part) for part in form.parts]
         return None if None in parts else [span for part in parts for span in part or ()]
@@ -69,7 +69,7 @@ def spans(form: Form) -> list[Span] | None:
 
 
 def united(parts: Iterable[Span]) -> list[Span]:
-    """The same set as intervals and points in order that neither overlap nor meet."""
+    """The union as ordered intervals and points that neither overlap nor touch."""
     left = sorted(parts, key=lambda s: s.has_low, reverse=True)
     found: list[Span] = []
     while left:
@@ -89,13 +89,13 @@ def united(parts: Iterable[Span]) -> list[Span]:
 
 
 def _touches(a: Span, b: Span) -> bool:
-    """Whether b, which begins no lower, leaves no gap behind a."""
+    """Whether b, which begins no lower than a, leaves no gap after a."""
     side = order(b.low, a.high)
     return side < 0 or (side == 0 and (a.has_high or b.has_low))
 
 
 def complement(parts: Sequence[Span]) -> list[Span]:
-    """All real numbers but these."""
+    """All real numbers except these."""
     found: list[Span] = []
     low, has_low = MINUS_INFINITY, False
     for span in united(parts):
@@ -108,12 +108,12 @@ def complement(parts: Sequence[Span]) -> list[Span]:
 
 
 def intersection(sets: Iterable[Sequence[Span]]) -> list[Span]:
-    """What lies in every one of some sets."""
+    """The intersection of sets."""
     return complement([span for parts in sets for span in complement(parts)])
 
 
 def as_form(parts: Sequence[Span]) -> Form:
-    """The set as a form: an interval, a set of points, or a union of such, in order."""
+    """The set as a form: an interval, a set of points, or an ordered union of them."""
     if len(parts) > MAX_SPANS:
         raise Unreadable("too many intervals")
     points = [number_form(s.low) for s in parts if s.low == s.high]
@@ -130,7 +130,7 @@ def as_form(parts: Sequence[Span]) -> Form:
 
 
 def union(forms: Sequence[Form]) -> Form:
-    """The union of sets: of real numbers in its one form, of anything else as its parts in order."""
+    """The union of sets: of real numbers in canonical form, of others as its ordered parts."""
     parts = [spans(form) for form in forms]
     if None not in parts:
         return as_form(united(span for part in parts for span in part or ()))

@@ -1,10 +1,11 @@
-"""What stands in brackets or between `\\begin` and `\\end`: tuples, intervals, sets, matrices, and sums of vectors."""
+"""Structures: tuples, intervals, sets, matrices, and sums of vectors."""
 
 from __future__ import annotations
 
 from mull.equal import polynomial as p
 from mull.equal.forms import Form, number_form
-from mull.equal.meaning import as_set, listed, settled
+from mull.equal.lists import listed
+from mull.equal.meaning import as_set, settled
 from mull.equal.polynomial import Unreadable, poly
 from mull.equal.quantities import Quantities
 from mull.equal.spans import INFINITY, MINUS_INFINITY
@@ -26,7 +27,7 @@ class Structures(Quantities):
         raise NotImplementedError
 
     def structure(self) -> Form | None:
-        """A tuple, an interval, a set, a matrix or a sum of them; `None`, with nothing read, where none stands."""
+        """A tuple, interval, set, matrix or a sum of them; `None`, with nothing consumed, if none comes next."""
         if self.has_vectors():
             return self.vectors()
         return self.single()
@@ -66,7 +67,7 @@ class Structures(Quantities):
         return None
 
     def inside_set(self) -> Form:
-        """The items of a set, or what its builder says: `\\{x \\mid x > 2\\}`."""
+        """The items of a set, or the set that a builder such as `\\{x \\mid x > 2\\}` denotes."""
         name = self.peek().text
         ahead = 5 if self.peek(2).text == "mathbb" and self.peek(3).text == "{" else 3
         ahead = ahead + 1 if ahead == 5 else ahead
@@ -78,7 +79,7 @@ class Structures(Quantities):
             found = listed(*self.items())
             self.depth -= 1
             if found.kind not in ("range", "named") or found.head != name:
-                raise Unreadable("a set of something else")
+                raise Unreadable("a set builder without a condition that can be read")
             self.close_set()
             return found.parts[0]
         items = [] if self.is_next("}", kind="command") else self.nested_items()
@@ -94,11 +95,11 @@ class Structures(Quantities):
         if name in NUMBER_SETS:
             return Form("text", rf"\mathbb{{{name}}}")
         if name != "R":
-            raise Unreadable("a set of numbers that is none")
+            raise Unreadable("an unknown set of numbers")
         return Form("seq", "()", (number_form(MINUS_INFINITY), number_form(INFINITY)))
 
     def holds_items(self) -> bool:
-        """Whether the bracket that comes next holds items, or nothing, and no single expression."""
+        """Whether the next bracket holds a list of items, or nothing, rather than one expression."""
         depth = 0
         for place in range(self.at, len(self.tokens)):
             token = self.tokens[place]
@@ -138,10 +139,10 @@ class Structures(Quantities):
             elif not self.is_next("end", kind="command"):
                 self.expect("&")
         if self.environment() != name or len({len(row) for row in rows}) != 1:
-            raise Unreadable("a matrix of uneven rows")
+            raise Unreadable("a matrix with rows of different lengths")
         if name == "cases":
             if len(rows[0]) != 1:
-                raise Unreadable("a function in pieces")
+                raise Unreadable("a piecewise function")
             return listed([row[0] for row in rows], [","] * (len(rows) - 1))
         return Form("matrix", parts=tuple(Form("seq", "()", tuple(map(settled, row))) for row in rows))
 
@@ -205,7 +206,7 @@ class Structures(Quantities):
         return found
 
     def vectors(self) -> Form:
-        """A sum of vectors, each with the number that multiplies it."""
+        """A sum of vectors, each with its scalar factor."""
         total: Form | None = None
         while True:
             sign = 1
@@ -223,10 +224,10 @@ class Structures(Quantities):
                 form = self.single()
                 if form is not None and is_point and (name.isupper() or name in "fgh"):
                     if total is not None or scalar != p.letter(name) or name in "fgh":
-                        raise Unreadable("a function of several things")
+                        raise Unreadable("a function of several arguments")
                     return Form("named", name, (form,))
             if form is None:
-                raise Unreadable("a vector and a number")
+                raise Unreadable("a sum of a vector and a number")
             while form.kind == "matrix" and (self.is_next("begin", kind="command") or self.is_vector(1)):
                 self.at += not self.is_next("begin", kind="command")
                 form = times(form, self.single())
@@ -239,4 +240,4 @@ class Structures(Quantities):
 
 
 ENDING = set(", ; & cup cap setminus : | = < > <= >= != le leq ge geq ne neq in approx lt gt sim".split())
-"""Signs before which a sum of vectors has ended."""
+"""Tokens that end a sum of vectors."""

@@ -1,4 +1,4 @@
-"""Tidying: an answer without what only its looks need, and words as text is compared."""
+"""Removal of formatting from an answer, and normalisation of text for comparison."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ MAX_PASSES = 12
 
 
 def tidy(text: str) -> str:
-    """The text without what only its looks need: spacing, sizes, signs around the whole of it, a full stop.
+    """The text without formatting: spacing, sizes, delimiters around the whole, a final full stop.
 
-    Empty for what is wrapped more often than any answer is.
+    Empty if it is wrapped in more delimiters than any answer is.
     """
     for _ in range(MAX_PASSES):
         before = text
@@ -143,7 +143,7 @@ def _inline(text: str) -> str:
 
 
 def _unboxed(text: str) -> str:
-    """The text without boxes around parts of it; two boxes side by side are two items."""
+    """The text without boxes around parts of it; adjacent boxes become separate items."""
     found, place = [], 0
     while (start := text.find(r"\boxed{", place)) >= 0:
         depth, end = 1, start + 7
@@ -179,9 +179,9 @@ def _unwrapped(text: str) -> str:
 
 
 def words_of(text: str) -> str:
-    """A text as it is compared: no styles, one space between words, words in lower case, abbreviations without stops.
+    """A text normalised for comparison: no styles, single spaces, lower-case words, abbreviations without full stops.
 
-    No sign is left out: what differs in one is another text.
+    Every other sign is kept: texts that differ in one are different.
     """
     text = _SPACES.sub(" ", _STYLES.sub(r" \1 ", _STYLES.sub(r" \1 ", text)))
     if "\\" in text:
@@ -191,7 +191,7 @@ def words_of(text: str) -> str:
 
 
 def _lower(match: re.Match[str]) -> str:
-    """A word of a language in lower case; two letters may be names of points."""
+    """A word in lower case; one of two letters is kept, since it may name points."""
     word = match[0]
     is_word = len(word) > 2 or word.lower() in SHORT_WORDS or word.lower() == "pm"
     return word.casefold() if is_word else word

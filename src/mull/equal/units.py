@@ -1,4 +1,4 @@
-"""Units: one name for each, what each is worth in base units, and products and powers of them."""
+"""Units: their names, their size in base units, and products and powers of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _METRIC: tuple[tuple[str, str, Number, str], ...] = (
     ("cal", "calorie", 4184, "g*m^2/second^2"),
     ("Wh", "", 3600 * 1000, "g*m^2/second^2"),
 )
-"""Symbol, words, and worth of what takes the prefixes."""
+"""Symbol, words, size and dimension of units that take metric prefixes."""
 _OTHERS: dict[str, dict[str, tuple[Number, str]]] = {
     "m": {
         "inch": (Fraction(254, 10**4), "in"),
@@ -90,16 +90,16 @@ _OTHERS: dict[str, dict[str, tuple[Number, str]]] = {
     "radian": {"radian": (1, "rad")},
 }
 OFFSETS = {"celsius": Fraction(27315, 100), "fahrenheit": Fraction(45967, 180)}
-"""Kelvins at the zero of a scale of temperature."""
+"""Kelvins at the zero of each temperature scale."""
 LETTERS = frozenset("mgshlLNJWVAKdt")
-"""Letters that stand for a unit too: `5 m` may be five metres or five times m."""
+"""Letters that also denote a unit: `5 m` may be five metres or five times m."""
 BARE = set(
     (
         "mm cm km dm mg kg ml mL dl dL kl ft yd mi hr mph kph hz Hz kHz MHz GHz in sq cu sec yr wk qt oz lb lbs kJ MJ "
         "kW MW GW kN kPa Pa kWh ha gal CM KM KG Kg Km"
     ).split()
 )
-"""Words of letters that could be a product and are units all the same."""
+"""Runs of letters that could be a product but are read as a unit."""
 
 
 def _table() -> tuple[dict[str, tuple[Number, str]], dict[str, str]]:
@@ -124,7 +124,7 @@ _WORTH, _NAMES = _table()
 
 @lru_cache(maxsize=4096)
 def unit_name(word: str) -> str:
-    """The one name of a unit, whatever its number and spelling; a word that is no known unit is its own name."""
+    """The canonical name of a unit, whatever its number and spelling; an unknown unit is its own name."""
     if word in _NAMES:
         return _NAMES[word]
     lower = word.casefold().strip(".")
@@ -137,7 +137,7 @@ def unit_name(word: str) -> str:
 
 
 def is_known(word: str) -> bool:
-    """Whether a word is a unit with a worth of its own."""
+    """Whether a word is a known unit."""
     return unit_name(word) in _WORTH
 
 
@@ -147,7 +147,7 @@ def is_unit(word: str) -> bool:
 
 
 def unit_text(factors: Iterable[tuple[str, int]]) -> str:
-    """One way to write a product of units: `kg*m/second^2`, `per hour`."""
+    """The canonical text of a product of units: `kg*m/second^2`, `per hour`."""
     powers: dict[str, int] = {}
     for name, exponent in factors:
         powers[name] = powers.get(name, 0) + exponent
@@ -162,7 +162,7 @@ def _power(name: str, n: int) -> str:
 
 @lru_cache(maxsize=4096)
 def powers_of(unit: str) -> Dims:
-    """The units in a text of `unit_text`, with their exponents."""
+    """Parses the output of `unit_text` into units with their exponents."""
     found: dict[str, int] = {}
     if unit.startswith("per "):
         unit = "1/" + unit[4:].replace(" per ", "/")
@@ -177,7 +177,7 @@ def powers_of(unit: str) -> Dims:
 
 @lru_cache(maxsize=4096)
 def measure(unit: str) -> tuple[Number, Dims]:
-    """What a unit is worth in base units, and the base units with their exponents."""
+    """The size of a unit in base units, and the base units with their exponents."""
     factor: Number = 1
     dims: dict[str, int] = {}
     for name, exponent in powers_of(unit):

@@ -8,21 +8,21 @@ from mull.equal.polynomial import Poly, Unreadable, poly
 
 
 def mapped(form: Form, factor: Poly) -> Form:
-    """A vector or a matrix times a number. Raises `Unreadable` for what is none."""
+    """A vector or a matrix times a number. Raises `Unreadable` for any other form."""
     if form.kind == "value":
         return number_form(p.multiply(factor, form.value))
     if form.kind == "matrix" or (form.kind == "seq" and form.head == "()"):
         return Form(form.kind, form.head, tuple(mapped(part, factor) for part in form.parts))
-    raise Unreadable("a number times something else than a vector")
+    raise Unreadable("a number times something other than a vector")
 
 
 def times(a: Form, b: Form | None) -> Form:
     """The product of two matrices of values."""
     if b is None or b.kind != "matrix" or len(a.parts[0].parts) != len(b.parts):
-        raise Unreadable("a product of matrices that do not fit")
+        raise Unreadable("a product of matrices whose shapes do not match")
     columns = list(zip(*(row.parts for row in b.parts), strict=True))
     if any(x.kind != "value" for form in (a, b) for row in form.parts for x in row.parts):
-        raise Unreadable("a matrix of something else than numbers")
+        raise Unreadable("a matrix of something other than numbers")
     rows = []
     for row in a.parts:
         sums = []
@@ -36,7 +36,7 @@ def times(a: Form, b: Form | None) -> Form:
 
 
 def added(a: Form, b: Form) -> Form:
-    """The sum of two values, vectors or matrices of one shape. Raises `Unreadable` for others."""
+    """The sum of two values, or of vectors or matrices of one shape. Raises `Unreadable` for other forms."""
     if a.kind == b.kind == "value":
         return number_form(p.add(a.value, b.value))
     if a.kind == b.kind and a.kind in ("matrix", "seq") and len(a.parts) == len(b.parts):

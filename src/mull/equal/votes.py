@@ -1,4 +1,4 @@
-"""Classes of equal answers: what a vote counts, the same whatever the order of the samples."""
+"""Groups a vote's answers into classes of equal ones, independently of the order of the samples."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from mull.equal.reader import canonical, read
 from mull.equal.sameness import integral, same, with_letters
 
 VOTE_SECONDS = 4.0
-"""The most that one vote waits for workers that are up; what is not decided by then is undecided."""
+"""Longest time one vote waits for running workers; comparisons open by then count as undecided."""
 MAX_RIVALS = 16
-"""Answers of almost the same size that one is compared with at most."""
+"""Most answers of almost the same size that one answer is compared with."""
 WINDOW = 2e-5
 """Relative difference up to which two answers may be equal by rounding."""
 
 
 async def classes(texts: Sequence[str | None]) -> Answers:
-    """`classes_now` that lets others work while workers think."""
+    """`classes_now` without blocking the event loop while workers run."""
     found, is_open = _classes(texts, None)
     return await asyncio.to_thread(classes_now, texts) if is_open else found
 
 
 def classes_now(texts: Sequence[str | None]) -> Answers:
-    """The classes of canonical answers; what cannot be read at all does not vote.
+    """The classes of canonical answers; an answer that cannot be read does not vote.
 
-    Equality with names, units and rounding left out is not transitive (3 cm is 3 is 3 m), so classes are made by a
-    rule: answers in order of frequency, equally frequent ones in order of their text; each joins the first class of
-    whose members it equals every one, or else founds its own.
+    Equality that ignores names, units and rounding is not transitive (3 cm is 3 is 3 m), so a rule defines the classes:
+    answers are taken in order of frequency, ties in order of their text; each joins the first class whose members all
+    equal it, or else starts a new one.
     """
     found, is_open = _classes(texts, None)
     if not is_open:
@@ -44,7 +44,7 @@ def classes_now(texts: Sequence[str | None]) -> Answers:
 
 
 def _classes(texts: Sequence[str | None], until: float | None) -> tuple[Answers, bool]:
-    """The classes, and whether workers were needed; without a time `until` which they may work, none is asked."""
+    """The classes, and whether workers were needed; if the deadline `until` is `None`, no worker is asked."""
     counts = Counter(text for text in texts if text is not None)
     if len(counts) < 2 and not any(text.startswith("\\") for text in counts):
         return Answers(texts), False
@@ -56,7 +56,7 @@ def _classes(texts: Sequence[str | None], until: float | None) -> tuple[Answers,
 
 
 class _Grouping:
-    """One vote's distinct answers on their way into classes."""
+    """The distinct answers of one vote while they are being grouped."""
 
     def __init__(self, counts: Counter[str], until: float | None) -> None:
         self.until = until
@@ -114,7 +114,7 @@ class _Grouping:
     def size(self, key: str) -> float | None:
         self.is_open = True
         if not is_installed():
-            POOL.compare(key, key)  # says once what is missing
+            POOL.compare(key, key)  # warns once that math-verify is missing
             self.undecided.add(key)
         elif self.may_ask():
             return POOL.size(key)
@@ -125,7 +125,7 @@ class _Grouping:
 
 
 def is_plain(form: Form) -> bool:
-    """Whether it is equal to no other of its like: an exact number or polynomial that is no long decimal."""
+    """Whether no other plain form equals it: an exact number or polynomial that is not a long decimal."""
     if form.kind != "value" or not form.is_exact or integral(form.value) is not None or with_letters(form.value):
         return False
     number = form.value.number
@@ -134,7 +134,7 @@ def is_plain(form: Form) -> bool:
 
 
 def near(sizes: Sequence[tuple[float, int]], wanted: Sequence[float]) -> Iterable[int]:
-    """The places of those that are almost of a wanted size."""
+    """The indices of the entries whose size is close to a wanted one."""
     for x in wanted:
         low = bisect_left(sizes, (x * (1 - WINDOW), -1))
         high = bisect_right(sizes, (x * (1 + WINDOW) + 1e-12, len(sizes) + 10**9))
@@ -142,21 +142,21 @@ def near(sizes: Sequence[tuple[float, int]], wanted: Sequence[float]) -> Iterabl
 
 
 async def compare(a: str, b: str) -> Equality:
-    """`compare_now` that lets others work while a worker thinks."""
+    """`compare_now` without blocking the event loop while a worker runs."""
     quick = _quick(a, b)
     return quick if quick is not None else await asyncio.to_thread(compare_now, a, b)
 
 
 def compare_now(a: str, b: str) -> Equality:
-    """Whether two answers are mathematically equal: by our own arithmetic, else by math-verify in a worker."""
+    """Whether two answers are mathematically equal: by exact arithmetic, else by math-verify in a worker."""
     quick = _quick(a, b)
     return quick if quick is not None else POOL.compare(canonical(a) or "", canonical(b) or "")
 
 
 def _quick(a: str, b: str) -> Equality | None:
-    """The verdict of our own arithmetic; `None` where a worker is needed."""
+    """The verdict of exact arithmetic; `None` if a worker is needed."""
     one, other = read(a), read(b)
     if one is None or other is None:
-        return Equality(False, f"{(a if one is None else b)[:60]!r} is no answer")
+        return Equality(False, f"{(a if one is None else b)[:60]!r} is not an answer")
     verdict = same(one, other, lambda x, y: None)
     return None if verdict is None else Equality(verdict)

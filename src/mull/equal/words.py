@@ -1,4 +1,4 @@
-"""Words that are numbers, multiply them, or say a relation: `two dozen`, `half a million`, `x is at least 5`."""
+"""Words that are numbers, scale numbers, or state a relation: `two dozen`, `half a million`, `x is at least 5`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLURALS = {
     f"{word}s": word for word in ("hundred", "thousand", "million", "billion", "trillion", "dozen", "lakh", "crore")
 }
 ADVERBS = {"annually": "year", "yearly": "year", "monthly": "month", "weekly": "week", "daily": "day", "hourly": "hour"}
-"""Words that say per what a rate is."""
+"""Words that name the period of a rate."""
 NO_UNIT = {
     "is",
     "are",
@@ -69,7 +69,7 @@ NO_UNIT = {
     "only",
     *SMALL,
 }
-"""Words with which what stands behind a number is more than a unit."""
+"""Words that, after a number, show that the text is more than a number with a unit."""
 FRACTIONS: dict[str, Fraction] = {
     "half": Fraction(1, 2),
     "halves": Fraction(1, 2),
@@ -77,23 +77,23 @@ FRACTIONS: dict[str, Fraction] = {
     "quarters": Fraction(1, 4),
     **{word + s: Fraction(1, n) for word, n in ORDINALS.items() if n > 2 for s in ("", "s")},
 }
-"""Words that stand for a part of one where a number is before them."""
+"""Words that, after a number, are a fraction of one."""
 
 
 def multiplier(word: str) -> Number | None:
-    """What a word multiplies the number before it by; `None` for a word that does not."""
+    """The factor by which a word multiplies the number before it; `None` for any other word."""
     lower = word.casefold()
     return MULTIPLIERS.get(PLURALS.get(lower, lower))
 
 
 def starts_number(word: str) -> bool:
-    """Whether a number in words may begin with a word."""
+    """Whether a number in words may begin with this word."""
     lower = word.casefold()
     return lower in SMALL or lower in FRACTIONS or lower in ORDINALS or lower in ("a", "an", "dozen", "hundred")
 
 
 def spelled(words: list[str]) -> tuple[Number, int] | None:
-    """The number at the beginning of a list of words, and how many words it takes; `None` where there is none."""
+    """The number at the start of a list of words, and how many words it spans; `None` if there is none."""
     total: Number = 0
     current: Number | None = None
     best: tuple[Number, int] | None = None
@@ -135,7 +135,7 @@ def spelled(words: list[str]) -> tuple[Number, int] | None:
 
 
 def _has_room(n: int, words: list[str]) -> bool:
-    """Whether a small number may follow: behind a ten (`twenty-five`) or a hundred (`two hundred and fifty`)."""
+    """Whether a small number may follow: after a ten (`twenty-five`) or a hundred (`two hundred and fifty`)."""
     last = next((w.casefold() for w in reversed(words) if w.casefold() not in ("and", "-")), "")
     return last == "hundred" or (SMALL.get(last, 0) >= 20 and 0 < n < 10)
 
@@ -191,11 +191,11 @@ NOTHING = regex(
     r"(?:there (?:is|are) |it has |has )?no (?:(?:real|integer|such|positive|valid|possible|real-valued) )*"
     r"(?:solutions?|roots?|values?(?: of [a-z])?|[a-z])(?: exists?| at all)?|(?:the )?empty set"
 )
-"""Ways to say that nothing solves a problem."""
+"""Phrases stating that a problem has no solution."""
 
 
 def said(text: str) -> str:
-    """The text with relations and sets that are said in words as their signs: `x is at least 5` is `x \\ge 5`."""
+    """The text with relations and sets in words replaced by signs: `x is at least 5` becomes `x \\ge 5`."""
     if not _HAS_WORDS.search(text):
         return text
     text = re.sub(r" {2,}", " ", _TEXT.sub(r" \1 ", text)).strip()

@@ -1,7 +1,7 @@
-"""The inside of a worker: math-verify's opinion on two answers, confirmed in 50 and in 500 digits.
+"""The worker process: math-verify's verdict on two answers, confirmed numerically to 50 and to 500 digits.
 
-Run as a process of its own (`python -m mull.equal.worker`): reading hostile text with sympy can hang, eat memory, or
-worse. Limits are set before anything is read; whoever started the process kills it when it takes too long.
+Runs as `python -m mull.equal.worker`, since sympy on untrusted text can hang, exhaust memory, or worse. It sets its
+limits before reading anything; its parent kills it when it takes too long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mull.equal.sameness import same
 
 MEMORY = 1 << 30
 DIGITS = (50, 500)
-"""An equality has to hold to both: what is only nearly equal stays apart at one of them."""
+"""Equality must hold at both precisions: nearly equal values differ at one of them."""
 N_POINTS = 3
 MAX_HARD = 300
 MAX_EXPONENT = 10_000
@@ -31,11 +31,11 @@ _HUGE = re.compile(r"\d{5,}\}?\s*!|\^\s*\{?\s*-?\d{4,}|!\s*!|__|(?:\^[^^]*){4,}|
 
 
 class Incomparable(Exception):
-    """Too large, or of no kind that can be compared here."""
+    """The expressions are too large or of a kind that cannot be compared here."""
 
 
 def expression(text: str) -> Any:
-    """A text as a sympy expression: by our own reader where that can, else by math-verify. Raises `Incomparable`."""
+    """A text as a sympy expression, parsed by mull or else by math-verify. Raises `Incomparable`."""
     form = read(text)
     if form is not None and form.kind in ("value", "relation"):
         return of_poly(form.value)
@@ -99,13 +99,13 @@ def of_gen(gen: Gen) -> Any:
 
 
 def is_huge(constant: Poly) -> bool:
-    """Whether a constant is larger than an exponent or a factorial's argument may be."""
+    """Whether a constant is too large for an exponent or the argument of a factorial."""
     size = constant_size(constant)
     return size is None or size > MAX_EXPONENT
 
 
 def points(symbols: list[Any]) -> list[dict[Any, Any]]:
-    """Where letters are replaced by numbers: on both sides of 0, and off the real line."""
+    """Values to substitute for letters: on both sides of 0, and off the real line."""
     import sympy
 
     found = []
@@ -118,7 +118,7 @@ def points(symbols: list[Any]) -> list[dict[Any, Any]]:
 
 
 def is_confirmed(a: Any, b: Any) -> bool | None:
-    """Whether two expressions agree to 50 and to 500 digits of their size; `None` where they have none."""
+    """Whether two expressions agree to 50 and to 500 significant digits; `None` if they cannot be evaluated."""
     import sympy
 
     symbols = sorted(a.free_symbols | b.free_symbols, key=str)
@@ -138,7 +138,7 @@ def is_confirmed(a: Any, b: Any) -> bool | None:
 
 
 def decide(a: str, b: str) -> bool | None:
-    """math-verify's verdict, both ways round, which counts as a yes only where the digits confirm it."""
+    """math-verify's verdict in either order; a yes counts only if the digits confirm it."""
     import math_verify
 
     x, y = expression(a), expression(b)
@@ -150,7 +150,7 @@ def decide(a: str, b: str) -> bool | None:
 
 
 def answer(question: dict[str, str]) -> dict[str, Any]:
-    """The reply to one question; whatever a hostile text does to sympy is no decision, with its name."""
+    """The reply to one question; an exception that untrusted text causes in sympy means undecided, with its name."""
     why = ""
     try:
         if question["do"] == "size":
@@ -162,7 +162,7 @@ def answer(question: dict[str, str]) -> dict[str, Any]:
         if one is None or other is None:
             raise Incomparable("no answer")
         found = same(one, other, decide)
-        return {"is_equal": found, "why": "" if found is not None else "neither proved equal nor seen to differ"}
+        return {"is_equal": found, "why": "" if found is not None else "neither proved equal nor shown to differ"}
     except Incomparable as error:
         why = str(error)
     except Exception as error:  # noqa: BLE001 - sympy raises anything on hostile text; this process is the fence
@@ -175,7 +175,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     out = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print is no reply
+    os.dup2(2, 1)  # what libraries print must not become a reply
     logging.disable(logging.CRITICAL)
     try:
         import math_verify  # noqa: F401 - before the first question, which has to be fast
@@ -185,7 +185,7 @@ def main() -> None:
     out.write("ready\n")
     for line in sys.stdin:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        until = int(used.ru_utime + used.ru_stime) + 10  # should nobody be left to kill it
+        until = int(used.ru_utime + used.ru_stime) + 10  # in case no parent is left to kill it
         resource.setrlimit(resource.RLIMIT_CPU, (until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
         out.write(json.dumps(answer(json.loads(line))) + "\n")
 
