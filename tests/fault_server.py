@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import itertools
 import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -217,7 +218,7 @@ class FaultServer:
         if self.context is not None and len(str(body.get("messages") or body["prompt"]).split()) > self.context:
             return self._error(400, f"This model's maximum context length is {self.context} tokens.")
         reply = self._reply(request, body, fault)
-        return await self._stream(request, reply) if body.get("stream") else web.json_response(reply)
+        return await self._stream(request, reply, fault) if body.get("stream") else web.json_response(reply)
 
     def _drawn(self, request: web.Request, body: dict[str, Any]) -> str:
         """A fault that depends on what is asked and how often it was, and on nothing else."""
@@ -403,35 +404,44 @@ class FaultServer:
         tops = [{"token": "?", "logprob": -2.0}] * body.get("top_logprobs", 0)
         return {"content": [{"token": word, "logprob": -0.25, "top_logprobs": tops} for word in words]}
 
-    async def _stream(self, request: web.Request, reply: dict[str, Any]) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, reply: dict[str, Any], fault: str) -> web.StreamResponse:
+        """The reply as events, one of each choice in turn; at `stall` every second choice never ends."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b": a comment\n\n")
         body = self.bodies[-1]
-        for choice in reply["choices"]:
-            message = choice.get("message")
-            text = choice["text"] if message is None else message["content"] or ""
-            for i, call in enumerate((message or {}).get("tool_calls") or ()):
-                whole = call["function"]["arguments"]
-                for at in range(0, len(whole), 3):
-                    piece: dict[str, Any] = {"index": i, "function": {"arguments": whole[at : at + 3]}}
-                    if at == 0:
-                        piece |= {"id": call["id"], "type": "function"}
-                        piece["function"]["name"] = call["function"]["name"]
-                    await self._event(
-                        response, {"choices": [{"index": choice["index"], "delta": {"tool_calls": [piece]}}]}
-                    )
-            pieces = rf"(?s:.{{1,{self.letters}}})" if self.letters else r"\s*\S+"
-            for word in re.findall(pieces, text):
-                delta = {"text": word} if message is None else {"delta": {"content": word}}
-                await self._event(response, {"choices": [{"index": choice["index"], **delta}]})
-            last = {"text": ""} if message is None else {"delta": {}}
-            end = {name: choice[name] for name in ("finish_reason", "stop_reason") if name in choice}
-            await self._event(response, {"choices": [{"index": choice["index"], **last, **end}]})
+        events = [list(self._events(choice)) for choice in reply["choices"]]
+        if fault == "stall":
+            events = [some[: -1 if i % 2 else None] for i, some in enumerate(events)]
+        for row in itertools.zip_longest(*events):
+            for event in filter(None, row):
+                await self._event(response, event)
+        if fault == "stall":
+            self.counts["stalled"] += 1
+            await self._never.wait()
         if (body.get("stream_options") or {}).get("include_usage"):
             await self._event(response, {"choices": [], "usage": reply["usage"]})
         await response.write(b"data: [DONE]\n\n")
         return response
+
+    def _events(self, choice: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        message = choice.get("message")
+        text = choice["text"] if message is None else message["content"] or ""
+        for i, call in enumerate((message or {}).get("tool_calls") or ()):
+            whole = call["function"]["arguments"]
+            for at in range(0, len(whole), 3):
+                piece: dict[str, Any] = {"index": i, "function": {"arguments": whole[at : at + 3]}}
+                if at == 0:
+                    piece |= {"id": call["id"], "type": "function"}
+                    piece["function"]["name"] = call["function"]["name"]
+                yield {"choices": [{"index": choice["index"], "delta": {"tool_calls": [piece]}}]}
+        pieces = rf"(?s:.{{1,{self.letters}}})" if self.letters else r"\s*\S+"
+        for word in re.findall(pieces, text):
+            delta = {"text": word} if message is None else {"delta": {"content": word}}
+            yield {"choices": [{"index": choice["index"], **delta}]}
+        last = {"text": ""} if message is None else {"delta": {}}
+        end = {name: choice[name] for name in ("finish_reason", "stop_reason") if name in choice}
+        yield {"choices": [{"index": choice["index"], **last, **end}]}
 
     @staticmethod
     async def _event(response: web.StreamResponse, event: dict[str, Any]) -> None:

@@ -37,7 +37,9 @@ class ModelTable(BaseModel):
     backoff: Annotated[float, Field(ge=0, le=3600)] = Field(0.5, description="Seconds of the first wait; it doubles.")
     use_n: StrictBool = Field(True, description="Let draws share a request where the server can; they have no seeds.")
     most_n: Annotated[int, Field(ge=1, le=128)] = Field(16, description="Draws that share a request at most.")
-    stream: StrictBool | None = Field(None, description="[default: where that lets a reply be stopped early]")
+    stream: StrictBool | None = Field(
+        None, description="[default: to stop a reply early, or keep finished draws at a deadline]"
+    )
     chat_template: StrictStr | None = Field(None, description="A file: tokenizer_config.json, or Jinja.")
     bos_token: StrictStr | None = Field(None, description="For a template in Jinja that names it.")
     eos_token: StrictStr | None = Field(None, description="The same.")

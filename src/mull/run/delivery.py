@@ -56,7 +56,7 @@ class Delivery:
     ) -> None:
         self.question, self.numbers, self.hold = question, numbers, hold
         self._wallet, self._bank, self._until, self._on_seen = wallet, bank, until, on_seen
-        self._purse = HeldPurse(wallet, hold, booked)
+        self._purse = HeldPurse(wallet, hold, booked, until)
         self._known: dict[int, Sample] = {}
         self._missing = list(numbers)
         self._stream: AsyncGenerator[Sample, None] | None = None
@@ -94,21 +94,25 @@ class Delivery:
     async def draws(self, order: Order = "draw") -> AsyncGenerator[Sample, None]:
         """The draws by number (`draw`), or the banked ones first and then the others as they arrive (`arrival`).
 
-        The model is not called before a draw that it must make is due.
+        The model is not called before a draw that it must make is due. At a deadline, draws that have arrived are
+        delivered, also those with a higher number than one that has not.
         """
         waiting: dict[int, Sample] = {}
+        is_over = False
         for number in self.numbers:
             if number in self._known:
                 yield self._seen(self._replayed(self._known[number]), is_banked=True)
                 continue
             if order == "arrival":
                 continue
-            while number not in waiting:
+            while number not in waiting and not is_over:
                 arrived = await self._arrival()
                 if arrived is None:
-                    return
-                waiting[arrived.draw] = arrived
-            yield self._seen(waiting.pop(number))
+                    is_over = True
+                else:
+                    waiting[arrived.draw] = arrived
+            if number in waiting:
+                yield self._seen(waiting.pop(number))
         if order == "arrival":
             while (arrived := await self._arrival()) is not None:
                 yield self._seen(arrived)

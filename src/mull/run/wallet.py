@@ -132,11 +132,13 @@ def as_verification(cost: Cost) -> Cost:
 class HeldPurse:
     """The budget of one model call: the hold for its draws, and what the model reserves beyond it.
 
-    `booked` decides how costs are booked: unchanged, or as verification.
+    `booked` decides how costs are booked: unchanged, or as verification. `until` is when the call is cancelled.
     """
 
-    def __init__(self, wallet: Wallet, hold: Hold, booked: Callable[[Cost], Cost] = as_drawn) -> None:
-        self._wallet, self._hold, self._booked = wallet, hold, booked
+    def __init__(
+        self, wallet: Wallet, hold: Hold, booked: Callable[[Cost], Cost] = as_drawn, until: float | None = None
+    ) -> None:
+        self._wallet, self._hold, self._booked, self.until = wallet, hold, booked, until
         self._more: list[Hold] = []
 
     def settle(self, cost: Cost, *, is_fresh: bool = True) -> None:

@@ -37,6 +37,7 @@ class FakePurse:
 
     losses: list[Cost] = field(default_factory=list)
     paid: list[Cost] = field(default_factory=list)
+    until: float | None = None
 
     def lost(self, cost: Cost) -> None:
         self.losses.append(cost)

@@ -14,6 +14,11 @@ from mull.types.verdicts import Behaviour, Pair, Preference, Said, Score, Trial
 class Purse(Protocol):
     """The budget of one `Model.sample` call: report lost draws to it, and ask before exceeding the quote."""
 
+    @property
+    def until(self) -> float | None:
+        """When the call is cancelled, on the clock of `time.monotonic`; `None`: never."""
+        ...
+
     def lost(self, cost: Cost) -> None:
         """Reports the cost of a draw that was begun and not delivered."""
         ...

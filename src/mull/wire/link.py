@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -100,15 +102,17 @@ class Link:
         most_bytes: int = 0,
         stream: bool = False,
         cut_at: tuple[str, ...] = (),
+        until: float | None = None,
     ) -> Reply:
         """Sends a request once, and records the result for balancing.
 
-        A streamed reply is cut off where one of `cut_at` appears. Raises `Refused`, `Broken` or `Rejected`.
+        A streamed reply is cut off where one of `cut_at` appears, and at the time `until` (`time.monotonic`). Raises
+        `Refused`, `Broken` or `Rejected`.
         """
 
         async def read(response: aiohttp.ClientResponse) -> Reply:
             if stream:
-                return await self._stream(response, MANY_BYTES + most_bytes, cut_at)
+                return await self._stream(response, MANY_BYTES + most_bytes, cut_at, until)
             return read_reply(await self._read(response, MANY_BYTES + most_bytes))
 
         return await self._attempt(endpoint, path, body, retry, read)
@@ -227,15 +231,21 @@ class Link:
         place = f"{parts.scheme}://{host}{parts.path}" if host else parts.path
         return printable(self._secret.scrub_text(place))[:200] or "another place"
 
-    async def _stream(self, response: aiohttp.ClientResponse, most: int, cut_at: tuple[str, ...]) -> Reply:
+    async def _stream(
+        self, response: aiohttp.ClientResponse, most: int, cut_at: tuple[str, ...], until: float | None
+    ) -> Reply:
         stream = Stream()
         n_bytes, rest = 0, b""
         chunks = response.content
         while not stream.is_done:
+            left = math.inf if until is None else max(0.0, until - time.monotonic())
             try:
-                async with asyncio.timeout(self.limits.idle) as idle:
+                async with asyncio.timeout(min(self.limits.idle, left)) as idle:
                     chunk = await chunks.readany()
             except TimeoutError:
+                if idle.expired() and left < self.limits.idle:
+                    response.close()
+                    return replace(self._scrubbed(stream.reply()), is_cut=True)
                 if idle.expired():
                     raise Malformed(f"the stream sent nothing for {self.limits.idle:g} s") from None
                 raise

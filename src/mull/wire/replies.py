@@ -66,10 +66,14 @@ class ReplyChoice:
 
 @dataclass(slots=True)
 class Reply:
-    """The reply to a request: its choices, one per index, and their token usage."""
+    """The reply to a request: its choices, one per index, and their token usage.
+
+    If `is_cut`, time ran out before the reply was whole: some choices may be finished, and the usage is unknown.
+    """
 
     choices: list[ReplyChoice] = field(default_factory=list)
     usage: Usage = Usage()
+    is_cut: bool = False
 
 
 def read_reply(raw: bytes) -> Reply:

@@ -16,7 +16,8 @@ class Capabilities:
     do not vary enough to tell); a seed has at most `seed_bits` bits. `varies`: replies differ at all. `logprobs`:
     returns log-probabilities.
     `stop`: what it does at a stop string: `told` (reports which), `kept` (leaves it in the text), `dropped` (removes it
-    and does not report it) or `ignored`. `stream`, `stream_usage`: streams events, with token counts at the end.
+    and does not report it) or `ignored`. `stream`, `stream_usage`: streams events, with token counts at the end;
+    `stream_n`: also several replies to one request.
     `continues`: how to continue a partial reply (`None`: not possible; `why` is the reason). `length` is its name for
     the maximum number of output tokens, `rejects` the fields that it refuses, `overhead` the most tokens that it adds
     to a short prompt. `biases`: how `logit_bias` names tokens, by `ids` that the server reports or by `texts` (`None`:
@@ -34,6 +35,7 @@ class Capabilities:
     stop: str = "dropped"
     stream: bool = False
     stream_usage: bool = False
+    stream_n: bool = False
     continues: str | None = None
     why: str = ""
     length: str = "max_tokens"

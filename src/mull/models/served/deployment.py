@@ -26,10 +26,10 @@ class Deployment:
     """A model behind one or several OpenAI-compatible endpoints (`urls`, which usually end in `/v1`).
 
     `served` is the server's name for the model. If `use_n` is set and the server supports it, up to `most_n` draws
-    share a request: their prompt is paid for once, and they have no seeds of their own. `stream=None` streams only
-    if that lets a reply be stopped early. `extra` is a JSON object whose fields are added to every request. Draws are
-    banked under `bank_as`, so that the server may move. The key is read from the environment variable `api_key_env`
-    when needed.
+    share a request: their prompt is paid for once, and they have no seeds of their own. `stream=None` streams only if
+    that lets a reply be stopped early, or keeps finished draws of a shared request at a deadline. `extra` is a JSON
+    object whose fields are added to every request. Draws are banked under `bank_as`, so that the server may move. The
+    key is read from the environment variable `api_key_env` when needed.
     """
 
     name: str

@@ -25,6 +25,8 @@ REFUSED_BY_MODEL = {
     "content_filter": "the server's content filter blocked the reply",
 }
 CALLED = {"tool_calls", "function_call", "tool_use"}
+CLOSING = 0.1
+"""Seconds before a deadline at which a shared stream is cut, so that its finished replies are delivered in time."""
 
 
 class Batch:
@@ -64,6 +66,8 @@ class Batch:
             try:
                 reply = await self._attempt(endpoint)
                 why = self._take(reply, time.monotonic() - started)
+                if reply.is_cut:
+                    return
             except Refused as error:
                 wait = attempts.refused(error.wait)
                 if wait is None:
@@ -96,7 +100,7 @@ class Batch:
             await attempts.wait(pause)
 
     async def _attempt(self, endpoint: Endpoint) -> Reply:
-        asked, n = self._asked, len(self._left)
+        asked, n, until = self._asked, len(self._left), self._purse.until
         seed = self._seed(self._left[0]) if n == 1 else None
         return await self._link.attempt(
             endpoint,
@@ -106,6 +110,7 @@ class Batch:
             most_bytes=n * asked.most_bytes,
             stream=asked.is_streamed,
             cut_at=asked.cut_at,
+            until=None if until is None or n == 1 else until - CLOSING,
         )
 
     def _seed(self, draw: Draw) -> int | None:

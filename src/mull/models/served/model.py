@@ -77,8 +77,12 @@ class OpenAIModel:
         here = await opened(deployment)
         can = here.can or await greet(here, purse)
         token_ids = await first_tokens(here, [text for text, _ in params.logit_bias], can)
-        asked = ask(deployment, prompt, params, can, token_ids)
-        width = deployment.most_n if deployment.use_n and can.n and not asked.cut_at else 1
+        is_shared = deployment.use_n and can.n and len(draws) > 1
+        in_time = is_shared and purse.until is not None
+        asked = ask(deployment, prompt, params, can, token_ids, in_time=in_time)
+        # A deadline cuts a request whole unless it is streamed: then draws in separate requests keep what is finished.
+        is_shared = is_shared and not asked.cut_at and (asked.is_streamed or not in_time or deployment.stream is False)
+        width = deployment.most_n if is_shared else 1
         arrived: asyncio.Queue[Sample | BaseException] = asyncio.Queue()
         batches = [
             Batch(deployment, here.link, asked, prompt, params, draws[i : i + width], can, purse, arrived.put_nowait)

@@ -208,14 +208,18 @@ class Prober:
         self._can = replace(self._can, logprobs=reply is not None and bool(_only(reply).logprobs))
 
     async def _find_stream(self, question: Prompt) -> None:
-        for options in ({"include_usage": True}, None):
+        """Tests for streams: of several replies with token counts, of one with counts, of one without."""
+        usage: dict[str, Any] = {"stream_options": {"include_usage": True}}
+        ways: list[tuple[int, dict[str, Any]]] = [(2, usage)] * self._can.n + [(1, usage), (1, {})]
+        for n, options in ways:
             if options and "stream_options" in self._can.rejects:
                 continue
-            fields = {"stream": True} | ({"stream_options": options} if options else {})
+            fields = {"stream": True, **options, **({"n": n} if n > 1 else {})}
             reply = await self._tries(question, fields=fields, stream=True)
-            if reply is not None and reply.choices:
-                usage = options is not None and reply.usage.output is not None
-                self._can = replace(self._can, stream=True, stream_usage=usage)
+            is_whole = reply is not None and len(reply.choices) == n and all(c.finish for c in reply.choices)
+            if reply is not None and (is_whole or (n == 1 and reply.choices)):
+                counts = bool(options) and reply.usage.output is not None
+                self._can = replace(self._can, stream=True, stream_usage=counts, stream_n=n > 1)
                 return
 
     async def _find_bias(self, question: Prompt, text: str) -> None:

@@ -47,10 +47,13 @@ def ask(
     params: Params,
     can: Capabilities,
     token_ids: Mapping[str, int] | None = None,
+    *,
+    in_time: bool = False,
 ) -> RequestTemplate:
     """The request for a prompt. Raises `UsageError` if the server cannot serve it.
 
-    `token_ids` has the id of the first token of each text in `Params.logit_bias`, if the server needs ids.
+    `token_ids` has the id of the first token of each text in `Params.logit_bias`, if the server needs ids. `in_time`:
+    several replies are wanted before a deadline, so that a stream of them keeps those that finish.
     """
     backend = backends.named(can.backend)
     body: dict[str, Any] = {"model": deployment.served}
@@ -86,7 +89,8 @@ def ask(
             body |= {"logprobs": True} | ({"top_logprobs": n_tops} if n_tops else {})
         else:
             body["logprobs"] = n_tops
-    is_streamed = can.stream and (deployment.stream is True or (deployment.stream is None and bool(cut_at)))
+    is_useful = bool(cut_at) or (in_time and can.stream_n and can.stream_usage)
+    is_streamed = can.stream and (is_useful if deployment.stream is None else deployment.stream)
     if is_streamed:
         body["stream"] = True
         if can.stream_usage:
