@@ -22,7 +22,8 @@ from typing import Any
 
 from mull.programs import ask
 from mull.programs.execute import Bench, Suite, box, with_seconds
-from mull.replies.programs import asked, fingerprint
+from mull.replies.fingerprint import fingerprint
+from mull.replies.programs import asked
 from mull.sandbox import Script, Status
 from mull.strategies import agreement
 from mull.strategies.execution import PER_DRAW

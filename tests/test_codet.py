@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import codet
-from mull.replies.programs import fingerprint
+from mull.replies.fingerprint import fingerprint
 from mull.tasks.code import HumanEvalTask
 
 DATA = Path(os.environ.get("MULL_DATA", Path(__file__).parents[2] / "shared" / "data")) / "humaneval_codegen16b_codet"

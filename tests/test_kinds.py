@@ -55,7 +55,7 @@ def test_a_pattern_says_which_part_is_the_answer() -> None:
     problem = Problem("p", PROMPT, PatternAnswer(r"verdict=(\w+)"))
     assert answer_of(problem, said("verdict=Guilty ... verdict=Not")) == "not"
     assert answer_of(problem, said("no verdict")) is None
-    with pytest.raises(UsageError, match="no regular expression"):
+    with pytest.raises(UsageError, match="not a regular expression"):
         PatternAnswer("(")
 
 

@@ -13,12 +13,11 @@ from mull.replies.thinking import (
     cued,
     delimiters,
     opened,
-    said,
     split,
-    spoken,
     strip_end,
     written,
 )
+from mull.replies.visible import said, spoken
 
 THINK, R1, S1 = FAMILIES["think"], FAMILIES["deepseek"], FAMILIES["s1"]
 

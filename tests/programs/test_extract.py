@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from mull import AnswerKind, Finish, Problem, Prompt, Sample
 from mull.replies.answers import answer_of
-from mull.replies.programs import fingerprint, program_of
+from mull.replies.fingerprint import fingerprint
+from mull.replies.programs import program_of
 from mull.replies.tests import assertions_of, calls_of, examples_of, pairs_of
 
 HEADER = 'import math\n\ndef helper(x):\n    return x\n\ndef area(r):\n    """Area."""\n'

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from mull import AnswerKind, Finish, Problem, Prompt, Sample
-from mull.replies.programs import fingerprint, program_of, programs_of
+from mull.replies.fingerprint import fingerprint
+from mull.replies.programs import program_of, programs_of
 from mull.replies.tests import assertions_of, calls_of, pairs_of
 
 FRAGMENTS = [

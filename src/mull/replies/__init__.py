@@ -1,1 +1,1 @@
-"""What a reply says: its thought, its steps, its answer, its program."""
+"""Parsing of replies: their thoughts, steps, answers and programs."""

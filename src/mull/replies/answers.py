@@ -1,7 +1,7 @@
-"""Reading the answer out of a reply, and when two answers are the same.
+"""Extraction of the answer from a reply, and comparison of answers.
 
-One reader for all kinds: `regions` says where a reply gives its answer, and the whole of what stands there is read as
-a value of the kind. A part of it never stands for it: what cannot be read so is no answer.
+One procedure serves all kinds of answers: `regions` finds where a reply gives its answer, and the whole text there is
+parsed as a value of the kind. Part of that text never counts: if the whole cannot be parsed, there is no answer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from mull import equal
 from mull.equal import Answers
 from mull.equal.patterns import regex
-from mull.replies import choices, numbers, regions, thinking
+from mull.replies import choices, numbers, regions, visible
 from mull.replies.marks import OTHER, Reading, Region
 from mull.replies.mathematics import MAX_WORDS, affirmed, is_prose, last_mathematics, mathematics
 from mull.replies.text import (
@@ -31,14 +31,14 @@ from mull.replies.text import (
 from mull.types import AnswerKind, Finish, Problem, Sample
 
 ANSWER_PATTERN = "answer_pattern"
-"""What a problem has `given` where a regular expression says which part of a reply is the answer."""
+"""Key of `Problem.given` for a regular expression that locates the answer in a reply."""
 AT_ONCE, IN_PLACE = 200_000, 10_000
-"""Characters of replies that are read in one go, and that are read without leaving the event loop (milliseconds)."""
+"""Most characters of replies read per thread call, and most read in the event loop (which takes milliseconds)."""
 _LATEX = regex(r"\\[a-zA-Z]{2}|\\[{$%]|\^")
 
 
 def answer_of(problem: Problem, sample: Sample) -> str | None:
-    """The canonical answer of a sample, or `None` where it gives none and so must not vote."""
+    """The canonical answer of a sample; `None` if it has none and so must not vote."""
     if sample.finish is Finish.ERROR:
         return None
     if not isinstance(problem.kind, AnswerKind):
@@ -59,7 +59,7 @@ def answer_of(problem: Problem, sample: Sample) -> str | None:
 
 
 def _matched(pattern: str, reply: str) -> str | None:
-    """What the last match of a pattern says: its first group, or the whole of it without one."""
+    """The last match of a pattern: its first group, or the whole match if the pattern has no group."""
     last = None
     for match in re.finditer(pattern, reply):
         last = match
@@ -69,16 +69,16 @@ def _matched(pattern: str, reply: str) -> str | None:
 
 
 async def classes(problem: Problem, samples: Sequence[Sample]) -> Answers:
-    """The answer of each sample as what a vote counts: equal answers have one name, `None` does not vote.
+    """The answer of each sample as a vote counts it: equal answers have one name, `None` does not vote.
 
-    Mathematical answers are classed by `mull.equal`, any others by their canonical form.
+    `mull.equal` groups mathematical answers; other answers are equal if their canonical forms are.
     """
     answers = await answers_of(problem, samples)
     return await equal.classes(answers) if problem.kind is AnswerKind.MATH else Answers(answers)
 
 
 async def answers_of(problem: Problem, samples: Sequence[Sample]) -> list[str | None]:
-    """`answer_of` each sample; long replies are read in a thread, so that other work goes on."""
+    """`answer_of` each sample; long replies are read in a thread, so that the event loop is not blocked."""
     answers: list[str | None] = []
     batch: list[Sample] = []
     size = 0
@@ -97,27 +97,27 @@ def _answers(problem: Problem, samples: Sequence[Sample]) -> list[str | None]:
 
 
 def classes_now(problem: Problem, samples: Sequence[Sample]) -> Answers:
-    """`classes` for where nothing else waits."""
+    """`classes` for callers outside an event loop."""
     answers = _answers(problem, samples)
     return equal.classes_now(answers) if problem.kind is AnswerKind.MATH else Answers(answers)
 
 
 def is_latex(text: str) -> bool:
-    """Whether an answer is written in LaTeX, and so is one of mathematics."""
+    """Whether an answer contains LaTeX, and so is compared as mathematics."""
     return _LATEX.search(text) is not None
 
 
 def extract(
     reply: str, kind: AnswerKind = AnswerKind.TEXT, *, is_whole: bool = True, is_cut: bool = False
 ) -> str | None:
-    r"""The canonical answer that a reply gives, `None` where it gives none.
+    r"""The canonical answer in a reply; `None` if there is none.
 
-    It stands in the last box, answer tags or answer line outside the thought, else in the last phrase that says what
-    the answer is, else at the reply's end. Only a whole reply is read to its end: one that was cut off answers nothing
-    unless it says so. `is_cut`: it ends where its tokens ran out, so that what stands at its very end may be a part of
-    the answer (`12` of `120`), which is none; a letter of a choice is whole.
+    It is taken from the last box, answer tags or answer line outside the thought, else from the last phrase that states
+    the answer, else from the end of the reply. The end counts only if `is_whole`: a reply that was cut off must mark
+    its answer. `is_cut`: the reply ended because its tokens ran out, so that an unclosed answer at its very end may be
+    incomplete (`12` of `120`) and does not count; the letter of a choice does.
     """
-    said = thinking.said(reply)
+    said = visible.said(reply)
     if said is None:
         return None
     text = regions.own(said.text)
@@ -128,7 +128,7 @@ def extract(
 
 
 def _ends_open(text: str) -> bool:
-    """Whether the last thing that a text says as its answer reaches to its very end with nothing that closes it."""
+    """Whether the last answer that a text states extends to the very end with nothing that closes it."""
     last = next(regions.regions(text), None)
     if last is None or last.sort == "box" or not last.text.strip():
         return False
@@ -136,7 +136,7 @@ def _ends_open(text: str) -> bool:
 
 
 def solution_answer(text: str) -> str | None:
-    """The answer as it stands in a whole solution, after its last `####` or in its last box; `None` without these."""
+    """The answer in a complete solution, after its last `####` or in its last box; `None` without either."""
     for region in regions.regions(text):
         if region.sort in ("box", "heading"):
             return ", ".join(region.parts) or region.text.strip() or None
@@ -159,19 +159,19 @@ def _read(text: str, kind: AnswerKind, *, is_whole: bool) -> str | None:
 
 
 def _is_mark(region: Region) -> bool:
-    """Whether a region of another kind shows that nothing else is the answer: a box does, a label of prose does not."""
+    """Whether a region that holds another kind rules out earlier answers: a box does, a label in prose does not."""
     return region.sort in ("box", "tag") or (region.sort == "line" and len(region.text.split()) <= MAX_WORDS)
 
 
 def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
-    """What a region says, read whole; `after` is what the reply goes on with."""
+    """The answer in the whole of a region; `after` is the text of the reply that follows it."""
     text = region.text
     if region.parts:
         return _parts(region.parts, kind)
     if not text.strip():
         return None if region.sort == "box" else OTHER
     if len(text) >= MAX_REGION and region.sort != "tag":
-        return None  # longer than any answer: what was looked at is a part of it
+        return None  # longer than any answer: the region was truncated
     if region.sort == "tag":
         return _tag(text, kind)
     is_last = not after.strip(" \t\r\n.*`")
@@ -227,7 +227,7 @@ def _choice(text: str) -> Reading:
 
 
 def _parts(parts: Sequence[str], kind: AnswerKind) -> Reading:
-    """Several boxes that are one answer: for one that is a single value they must all say the same."""
+    """Several boxes that form one answer: for a kind with a single value they must all agree."""
     values = list(dict.fromkeys(canonical(part, kind) for part in parts))
     if len(values) == 1:
         return OTHER if values[0] is None and kind is AnswerKind.CHOICE else values[0]
@@ -235,7 +235,7 @@ def _parts(parts: Sequence[str], kind: AnswerKind) -> Reading:
 
 
 def _tag(text: str, kind: AnswerKind) -> Reading:
-    """What stands between answer tags: an answer, or a text that says one."""
+    """The content of answer tags: an answer, or a text that states one."""
     if next(regions.regions(text), None) is not None:
         return _read(text, kind, is_whole=True)
     if len(text) > MAX_REGION:
@@ -262,13 +262,13 @@ _RUN = regex(r"[(\d][\d+\-*/().= ]{1,400}[\d)]")
 
 
 def _expression(text: str) -> Reading:
-    """Arithmetic, compared as it is written."""
+    """An arithmetic expression, compared as it is written."""
     found = canonical(clause(text), AnswerKind.EXPRESSION)
     return found if found is not None and _ARITHMETIC.fullmatch(found) and re.search(r"\d", found) else OTHER
 
 
 def _arithmetic(text: str) -> str:
-    """Arithmetic in plain signs and without spaces."""
+    """An arithmetic expression with plain signs and no spaces."""
     text = signs(text).translate(_SIGNS_OF)
     if "\\" in text:
         text = _FRAC.sub(r"((\1)/(\2))", text)
@@ -278,11 +278,11 @@ def _arithmetic(text: str) -> str:
 
 
 N_SENTENCES = 12
-"""So many of the last sentences of a reply are looked at for its answer."""
+"""Number of final sentences of a reply that are searched for its answer."""
 
 
 def _end(text: str, kind: AnswerKind) -> str | None:
-    """The answer that a reply ends with where nothing marks it."""
+    """The answer at the end of a reply that does not mark its answer."""
     if kind is AnswerKind.NUMBER:
         return _last_number(text)
     line = text.strip().rpartition("\n")[2]
@@ -310,7 +310,7 @@ _OPENING = regex(r"[^\w\s]{0,6}\d\S*(?:\s[^\W\d]\S*){0,2}\W*$")
 
 
 def _last_number(text: str) -> str | None:
-    """The number that a reply begins with on a line of its own, or that its last sentence with one comes to."""
+    """The number on a line of its own at the start of a reply, or that the last sentence with a number arrives at."""
     if not numbers.has_number(text):
         return None
     first, _, rest = text.strip().partition("\n")
@@ -329,7 +329,7 @@ def _last_number(text: str) -> str | None:
 
 
 def canonical(text: str, kind: AnswerKind = AnswerKind.TEXT) -> str | None:
-    """The form in which two answers are the same if and only if they are equal; `None` for no answer at all."""
+    """The canonical form: two answers are equal if and only if theirs are; `None` if the text is not an answer."""
     match kind:
         case AnswerKind.MATH:
             return equal.canonical(text)

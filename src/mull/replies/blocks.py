@@ -1,6 +1,6 @@
-"""Where code stands in a reply: in fences of every shape, between tags, bare among prose. Text is cut up, not parsed.
+"""Locates code in a reply: in fences of any form, between tags, or bare in prose. Code is cut out, never parsed.
 
-All of it takes one pass over the lines, so that a reply of any length and shape costs time in proportion.
+One pass over the lines does all of it, so that the cost is linear in the length of the reply.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from mull.equal.patterns import regex
 
 PYTHON = frozenset({"", "python", "python3", "py", "py3", "python2", "pypy", "pypy3", "ipython", "sage", "code"})
-"""Languages that a fence with a Python program names, or that of one that names none."""
+"""Languages of a fence that may hold a Python program; the empty string is a fence without a language."""
 _WRAPPERS = frozenset({"markdown", "md"})
 
 MAX_LINE, MAX_INFO = 2000, 100
-"""Characters of a line, and of what stands behind an opening bar, that are looked at to tell what it is."""
+"""Longest part of a line, and of the text after an opening bar, that is examined."""
 
 _RUN = regex(r"`{3,}|~{3,}")
 _LEAD = regex(r"[ \t>]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?\Z")
-"""What may stand before a fence that begins its line: spaces, marks of quotation, one mark of a list."""
+"""What may precede a fence on its line: spaces, quotation marks of Markdown, one list marker."""
 _INFO = regex(r"\{?\.?([A-Za-z][\w+#.-]*)?\}?(?:[ \t]+[\w-]+=\S+)*\Z")
-"""What names the language behind a bar: `python`, `{.python}`, `python title="a.py"`."""
+"""The language after a bar: `python`, `{.python}`, `python title="a.py"`."""
 _LANGUAGE_FIRST = regex(r"[ \t]*(?:python3?|py)[ \t]+(?=\S)", re.IGNORECASE)
 _QUOTES = ("'''python", '"""python', "'''py", '"""py')
 _TEXT = regex(r"\"\"\"|'''|#.*|\"[^\"\\]*(?:\\.[^\"\\]*)*\"?|'[^'\\]*(?:\\.[^'\\]*)*'?")
-"""The marks of a string of several lines, comments, and strings of one line."""
+"""Delimiters of multi-line strings, comments, and single-line strings."""
 _TAG = regex(
     r"(?<![\"'])</?(?:code|answer|python|solution|program|response|final_answer|final|pre|execute|result)\b"
     r"[^<>\n\"']{0,80}(?:\"[^\"\n]{0,80}\")?>(?![\"'])"
@@ -51,20 +51,20 @@ _STATEMENT = (
     r"|#!|\"\"\"|'''"
 )
 _BEGINS = regex(rf"{_STATEMENT}|(?:print|main|solve|run|input|exec|sys(?:\.\w+)+)\(")
-"""A line that a program may begin with and that hardly any prose does."""
+"""A line that may start a program and rarely occurs in prose."""
 _GOES_ON = regex(
     rf"[ \t#)\]}}]|{_STATEMENT}|(?:else|finally)[ \t]*:|(?:elif|except)\b.*:|(?:raise|assert|del|global)\b"
     rf"|(?:if|while|with|for)\b.*:|\[.*\bfor\b.*\]|(?:pass|break|continue)[ \t]*(?:#.*)?\Z|\.\.\.|[rbfu]{{0,2}}[\"']"
     rf"|(?:await[ \t]+)?{_TARGET}\((?:.*[)\],(\[{{\\])?[ \t]*(?:[;#].*)?\Z"
 )
-"""A line that goes on with a program that has begun."""
+"""A line that may continue a program."""
 _COMMANDS = regex(r"\A(?:\n*[%!][^\n]*\n)+")
 _BRACKETS = regex(r"[()\[\]{}]")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a reply that may be code. `language` is what its fence names, in lower case."""
+    """A piece of a reply that may be code. `language` is the one its fence names, in lower case."""
 
     code: str
     language: str = ""
@@ -77,7 +77,7 @@ class Block:
 
 @dataclass(slots=True)
 class _Fence:
-    """A fence that is open: its bar, what stands before it, its lines, and the string of several lines open in it."""
+    """An open fence: its bar, the text before it, its lines, and the quotes of a multi-line string open in it."""
 
     bar: str
     language: str
@@ -86,7 +86,7 @@ class _Fence:
     quote: str = ""
 
     def block(self) -> Block:
-        """What stands in it, without the indent and the marks that its bar has too."""
+        """The content of the fence, without the indentation and list or quotation marks that its bar has."""
         lines, n = self.lines, 0
         if ">" in self.lead:
             lines = [re.sub(r"[ \t]*> ?", "", line, count=1) for line in lines]
@@ -100,11 +100,11 @@ def _indent(line: str) -> int:
 
 
 def blocks(text: str, inside: bool = False) -> list[Block]:
-    """All that may be code in a reply, in order: what stands in fences, and bare code between them.
+    """All possible code in a reply, in order: the content of fences, and bare code between them.
 
-    A fence that is never closed reaches as far as its code does. A bar with the name of a language opens a fence, also
-    where another one is open. Bars in a string of several lines are text of that string. A fence around fences (not
-    `inside` another) gives what these hold.
+    A fence that is never closed extends as far as its code does. A bar with the name of a language opens a fence even
+    inside another. Bars inside a multi-line string are part of that string. A fence around fences (unless `inside`
+    another) is replaced by those fences.
     """
     found: list[Block] = []
     loose: list[str] = []
@@ -133,7 +133,7 @@ def blocks(text: str, inside: bool = False) -> list[Block]:
 
 
 def _held(block: Block, inside: bool) -> list[Block]:
-    """A fence that has closed: other fences in it, or its code without the prompts and commands of a notebook."""
+    """The blocks of a closed fence: fences inside it, or its code without notebook prompts and commands."""
     begins = block.code.lstrip()
     if not inside and _RUN.match(begins):
         return blocks(block.code, inside=True)
@@ -144,14 +144,14 @@ def _held(block: Block, inside: bool) -> list[Block]:
 
 
 def _begun(block: Block) -> Block:
-    """What is code in a fence that was never closed: prose behind it is none of the program."""
+    """The code in a fence that was never closed, without the prose after it."""
     inner = list(bare(block.code.split("\n"))) if block.is_python else []
     is_code_first = len(inner) == 1 and block.code.lstrip("\n").startswith(inner[0].code.rstrip())
     return Block(inner[0].code, block.language) if is_code_first else block
 
 
 def _outside(line: str, loose: list[str], found: list[Block]) -> _Fence | None:
-    """A line where no fence is open: prose, whole fences of one line, and perhaps a fence that it opens."""
+    """Reads a line outside any fence: collects prose and one-line fences, and returns the fence that it opens."""
     if line.strip().lower() in _QUOTES:
         found += _taken(loose, "")
         return _Fence(line.strip()[:3], "python", "", [])
@@ -182,14 +182,14 @@ def _outside(line: str, loose: list[str], found: list[Block]) -> _Fence | None:
 
 
 def _taken(loose: list[str], lead: str) -> list[Block]:
-    """The code in the prose that ends here, which is forgotten."""
+    """The code in the prose collected so far; clears the collection."""
     found = list(bare([*loose, lead]))
     loose.clear()
     return found
 
 
 def _closing(line: str, fence: _Fence) -> tuple[str, str] | None:
-    """What stands before the bar that closes a fence and what comes behind it; `None` where none does in this line."""
+    """The texts before and after the bar that closes a fence; `None` if this line does not close it."""
     start = line.lstrip(" \t>")
     if start.startswith(fence.bar):
         rest = start.lstrip(fence.bar[0]).strip()
@@ -207,7 +207,7 @@ def _closing(line: str, fence: _Fence) -> tuple[str, str] | None:
 
 
 def _quote_after(line: str, quote: str) -> str:
-    """The quotes of the string of several lines that is open behind a line, given those that are open before it."""
+    """The quotes of the multi-line string open after a line, given those open before it."""
     at = 0
     while True:
         if quote:
@@ -222,14 +222,14 @@ def _quote_after(line: str, quote: str) -> str:
 
 
 def bare(lines: Sequence[str]) -> Iterator[Block]:
-    """Code that stands bare among prose: from a line that begins a program to the first that is none of it.
+    """Bare code in prose: from a line that starts a program to the first line that does not continue it.
 
-    A block of indented code loses its indent.
+    Indentation of the whole block is removed.
     """
     run: list[str] = []
     indent = depth = 0
     quote = ""
-    for line in _TAG.sub("\n\f.\n", "\n".join(lines)).split("\n"):  # a line that no code goes on with
+    for line in _TAG.sub("\n\f.\n", "\n".join(lines)).split("\n"):  # a line that no code continues
         own = _indent(line)
         is_empty = own == len(line)
         if run and not is_empty and not quote and not depth:
@@ -255,6 +255,6 @@ def _run(lines: Sequence[str], indent: int) -> Block:
 
 
 def _opened(line: str) -> int:
-    """How many more brackets a line opens than it closes, outside strings and comments."""
+    """The number of brackets a line opens minus those it closes, outside strings and comments."""
     marks = _BRACKETS.findall(_TEXT.sub("", line))
     return sum(1 if mark in "([{" else -1 for mark in marks)

@@ -1,4 +1,4 @@
-"""Letters of a multiple choice out of answers and prose; a pronoun, an article or one letter of two is none."""
+"""Letters of a multiple choice, from answers and prose; not pronouns, articles or one of several letters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mull.equal.patterns import regex
 from mull.replies.text import bare, clause, flat, is_unknowable, sentences_backwards
 
 N_SENTENCES, N_NEAR = 12, 3
-"""How many of a reply's last sentences are looked at for a choice, and in how many a letter alone is one."""
+"""Number of final sentences searched for a choice, and for a letter that stands without any phrase."""
 
 _NOUN = r"(?:options?|choices?|letters?|answers?|alternatives?|antwort|option|opción|réponse|respuesta|选项|选择|选)"
 _LEAD = regex(
@@ -42,7 +42,7 @@ _DENIED = regex(
 
 
 def choice(text: str) -> str | None:
-    """The letter that an answer gives, as a capital; `None` where it gives none, or more than one."""
+    """The letter of an answer, as a capital; `None` if it has none, or more than one."""
     text = bare(clause_of(flat(text)))
     if not text:
         return None
@@ -60,13 +60,13 @@ def choice(text: str) -> str | None:
 
 
 def speaks_of_letters(text: str) -> bool:
-    """Whether an answer has letters of a choice in it, though maybe not one."""
+    """Whether an answer mentions letters of a choice, even if not exactly one."""
     text = bare(flat(text))
     return bool(_letters(text)) or _at_start(text) is not None
 
 
 def clause_of(text: str) -> str:
-    """The text up to another clause, where a letter comes before that."""
+    """The text up to the next clause, if a letter comes before that."""
     main = clause(text)
     if (beside := _BESIDE.search(main)) is not None and not _DENIED.search(main[: beside.start()]):
         main = main[: beside.start()]
@@ -74,7 +74,7 @@ def clause_of(text: str) -> str:
 
 
 def _at_start(text: str) -> str | None:
-    """The letter that a text begins with: empty where another comes beside it, `None` where it begins otherwise."""
+    """The letter at the start of a text: empty if a second one follows, `None` if there is no letter at the start."""
     bracketed = _BRACKETED.match(text)
     match = bracketed or _FIRST.match(text)
     if match is None:
@@ -91,13 +91,13 @@ def _at_start(text: str) -> str | None:
 
 
 def _is_letter(text: str, end: int) -> bool:
-    """Whether an A or I that ends here is a letter: an article or a pronoun has a word of its own behind it."""
+    """Whether an A or I ending here is a letter rather than an article or pronoun, which a word follows."""
     after = _WORD_AFTER.match(text, end)
     return after is None or after[1] in _VERBS
 
 
 def _letters(text: str) -> set[str]:
-    """The letters that stand by themselves in a text, as capitals."""
+    """The letters that stand alone in a text, as capitals."""
     found = {match[1].upper() for match in _ALONE_BRACKETED.finditer(text)}
     for match in _ALONE.finditer(text):
         if match[1] != "I" and (match[1] != "A" or _is_letter(text, match.end())):
@@ -128,13 +128,13 @@ _LISTED = regex(r"[\s*_\-]*[\[(]?([A-Ja-j])(?:[\])]|[.:](?=\s|$)|[*_]*\s*$)")
 
 
 def stated(text: str) -> str | None:
-    """The letter that the last sentences of a reply state as their choice."""
+    """The letter that one of the last sentences of a reply states as its choice."""
     sentences = [bare(flat(sentence)) for sentence in islice(sentences_backwards(text), N_SENTENCES)]
     following: str | None = None
     for sentence in sentences:
         listed = _LISTED.match(sentence)
         if listed is not None:
-            # Several in a row are the options that were asked about.
+            # Several in a row are the options of the question.
             if following is not None and following != listed[1].upper():
                 return None
             following = listed[1].upper()
@@ -149,13 +149,13 @@ def stated(text: str) -> str | None:
 
 
 def _opening(text: str) -> str | None:
-    """The letter that a reply begins with, on a line of its own or before a full stop or bracket."""
+    """The letter at the start of a reply, on a line of its own or before a full stop or bracket."""
     listed = _LISTED.match(bare(flat(text.lstrip()[:200].partition("\n")[0])))
     return listed[1].upper() if listed is not None else None
 
 
 def _mentioned(sentences: list[str]) -> str | None:
-    """The only letter that the last sentence to speak of one, and not to deny it, has."""
+    """The only letter in the last sentence that mentions one and does not deny it."""
     for sentence in sentences:
         sentence = _NOT_THAT.sub("", _BUT.sub("", sentence))
         letters = _letters(sentence)
@@ -165,7 +165,7 @@ def _mentioned(sentences: list[str]) -> str | None:
 
 
 def _stated(sentence: str) -> str | None:
-    """The letter that a sentence states as its choice: empty where it denies them all, `None` where it states none."""
+    """The letter that a sentence states as its choice: empty if it denies all letters, `None` if it states none."""
     sentence = _NOT_THAT.sub("", _BUT.sub("", sentence))
     if _NONE_OF.search(sentence):
         return ""

@@ -1,4 +1,4 @@
-"""Arithmetic expressions from hostile text, parsed by hand and computed exactly."""
+"""Arithmetic expressions in untrusted text, parsed without `eval` and computed exactly."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _SIGNS = str.maketrans({"×": "*", "÷": "/", "−": "-"})
 
 
 class Value(NamedTuple):
-    """What an expression comes to, and the numbers that it is made of, in the order of the text."""
+    """The value of an expression, and the numbers in it, in the order of the text."""
 
     value: Fraction
     numbers: tuple[int, ...]
 
 
 class ExpressionError(ValueError):
-    """Not an expression of whole numbers, + - * / and brackets, or one that divides by zero."""
+    """Not an expression of whole numbers, `+ - * /` and brackets, or a division by zero."""
 
 
 def evaluate(text: str) -> Value:
-    """Computes an expression of whole numbers, `+ - * /` and brackets; `= result` at its end is left out.
+    """Evaluates an expression of whole numbers, `+ - * /` and brackets, without any `= result` at its end.
 
-    Raises `ExpressionError` for anything else. No text makes it run code, hang or overflow the stack.
+    Raises `ExpressionError` for anything else. No text can make it run code, hang or overflow the stack.
     """
     text = text.translate(_SIGNS).partition("=")[0].strip()
     if len(text) > MAX_LENGTH:
@@ -47,7 +47,7 @@ def evaluate(text: str) -> Value:
 
 
 def misses(text: str | None, numbers: Sequence[int], target: int) -> str:
-    """Why a text does not reach the target, using each number at most as often as given; empty if it does."""
+    """Why an expression does not reach the target using each number at most as often as given; empty if it does."""
     if text is None:
         return "no answer"
     try:

@@ -1,6 +1,6 @@
-"""Kinds of answers beside those of `AnswerKind`: JSON, tool calls, and what a regular expression finds.
+"""Answer kinds beyond `AnswerKind`: JSON, tool calls, and regular expressions.
 
-Each is a value that fits `mull.types.Kind`, as one of your own may: `Problem(id, prompt, JsonAnswer())`.
+Each implements `mull.types.Kind`, as a kind of your own can: `Problem(id, prompt, JsonAnswer())`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from mull.equal.patterns import regex
 from mull.errors import UsageError
-from mull.replies import thinking
+from mull.replies import visible
 from mull.types import Sample
 
 _FENCE = regex(r"^[ \t]*(`{3,}|~{3,})[ \t]*(?:json[c5]?)?[ \t]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -21,14 +21,14 @@ _FENCE = regex(r"^[ \t]*(`{3,}|~{3,})[ \t]*(?:json[c5]?)?[ \t]*\n(.*?)^[ \t]*\1[
 
 @dataclass(frozen=True)
 class JsonAnswer:
-    """A JSON value: the whole reply outside its thought, or its last fenced block; equal if the values are."""
+    """A JSON value: the whole reply outside its thought, or its last fenced block; compared by value."""
 
     @property
     def value(self) -> str:
         return "json"
 
     def read(self, sample: Sample) -> str | None:
-        spoken = thinking.spoken(sample.reply)
+        spoken = visible.spoken(sample.reply)
         if spoken is None:
             return None
         whole = self.canonical(spoken)
@@ -36,7 +36,7 @@ class JsonAnswer:
         return self.canonical(blocks[-1][1]) if blocks else whole
 
     def canonical(self, text: str) -> str | None:
-        """The value with sorted keys and without spaces; `None` for what is no JSON."""
+        """The value with sorted keys and without spaces; `None` if the text is not JSON."""
         try:
             return canonical_json(json.loads(text, parse_constant=_refuse))
         except (ValueError, RecursionError):
@@ -45,9 +45,9 @@ class JsonAnswer:
 
 @dataclass(frozen=True)
 class ToolCallAnswer:
-    """The tools that a reply calls: their names and arguments, compared as JSON. A reply that calls none has no answer.
+    """The tool calls of a reply: names and arguments, compared as JSON. A reply without calls has no answer.
 
-    Arguments that are no JSON are no answer either, for no tool could be called with them.
+    A call whose arguments are not JSON is not an answer either, since no tool could be called with them.
     """
 
     @property
@@ -62,17 +62,17 @@ class ToolCallAnswer:
         """The canonical form of a JSON list of objects with `name` and `arguments` (an object, or its JSON text)."""
         try:
             calls = json.loads(text, parse_constant=_refuse)
-            told = [[call["name"], _arguments(call["arguments"])] for call in calls]
-            return canonical_json(told) if told else None
+            pairs = [[call["name"], _arguments(call["arguments"])] for call in calls]
+            return canonical_json(pairs) if pairs else None
         except (ValueError, RecursionError, TypeError, KeyError):
             return None
 
 
 @dataclass(frozen=True)
 class PatternAnswer:
-    """What the last match of a regular expression says: its first group, or the whole of it without one.
+    """The last match of a regular expression: its first group, or the whole match if it has no group.
 
-    Raises `UsageError` for a pattern that is none.
+    Raises `UsageError` for an invalid pattern.
     """
 
     pattern: str
@@ -81,7 +81,7 @@ class PatternAnswer:
         try:
             _ = self._compiled
         except re.error as error:
-            raise UsageError(f"{self.pattern!r} is no regular expression: {error}") from error
+            raise UsageError(f"{self.pattern!r} is not a regular expression: {error}") from error
 
     @property
     def value(self) -> str:
@@ -93,19 +93,19 @@ class PatternAnswer:
 
     def read(self, sample: Sample) -> str | None:
         last = None
-        for match in self._compiled.finditer(thinking.spoken(sample.reply) or ""):
+        for match in self._compiled.finditer(visible.spoken(sample.reply) or ""):
             last = match
         if last is None:
             return None
         return self.canonical(last[1] if last.re.groups else last[0])
 
     def canonical(self, text: str | None) -> str | None:
-        """The text with single spaces, in lower case; `None` where nothing is left."""
+        """The text with single spaces, in lower case; `None` if it is empty."""
         return " ".join((text or "").split()).casefold() or None
 
 
 def canonical_json(value: Any) -> str:
-    """The JSON of a value with sorted keys and without spaces; whole numbers are written without a point."""
+    """The JSON text of a value with sorted keys and without spaces; whole numbers have no decimal point."""
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -119,9 +119,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _arguments(told: Any) -> Any:
-    return json.loads(told, parse_constant=_refuse) if isinstance(told, str) else told
+def _arguments(value: Any) -> Any:
+    return json.loads(value, parse_constant=_refuse) if isinstance(value, str) else value
 
 
 def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -1,4 +1,4 @@
-"""The labels and phrases that announce an answer, in several languages: `Answer: 5`, `the answer is 5`, `答案是5`."""
+"""Labels and phrases that introduce an answer, in several languages: `Answer: 5`, `the answer is 5`, `答案是5`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OTHERS = ("答案", "正解", "答え", "正确选项", "正确的选项", "正�
 """Chinese, Japanese, Korean, Russian."""
 _WORDS = (*ENGLISH, *LATIN, *OTHERS)
 _STEPS = ("result", "resultado", "résultat")
-"""Words that label an answer in a line of their own, and within a sentence a step on the way, as a rule."""
+"""Words that label the final answer on a line of their own, but usually an intermediate step in a sentence."""
 
 _SURE = r"(?:therefore|thus|hence|indeed|clearly|simply|also|actually|most likely|likely|probably|definitely|certainly)"
 _MARKUP = r"[\s*_`\"')\]}」】]{0,12}"
@@ -73,7 +73,7 @@ _ANOTHERS = set(
         "which"
     ).split()
 )
-"""Words before a label that is of another answer than the reply's own."""
+"""Words before a label that attribute the answer to someone else or to another question."""
 _OURS = {"the", "that", "my", "our", "your"}
 _ADJECTIVES = {"final", "correct", "right"}
 _ASIDES = set(
@@ -82,16 +82,16 @@ _ASIDES = set(
         "write down express give state enter put provide"
     ).split()
 )
-"""Words before `the answer` that speak of it without giving it."""
+"""Words before `the answer` that mention it without stating it."""
 _FINAL = (". final ", ".** final ", ") final ", "! final ")
 _SHORT = regex(r"\n[ \t*_]{0,6}(?:A[*_]{0,3} ?[:：]|(?:Ans|ANS|ans)[*_]{0,3} ?[:.：=])[ \t*_]{0,4}(?=\S)")
 _OPTION = regex(r"\n[ \t*_]{0,6}B[*_]{0,3} ?[:.]")
 
 
 def labels(text: str) -> list[Region]:
-    """What comes after the labels of an answer, the last first: lines and phrases."""
+    """The regions after labels of an answer, last first: lines and phrases."""
     lowered = text.lower() if text.isascii() else text.replace("İ", "I").lower()
-    # Other languages are looked for only where English says nothing: each look takes its time.
+    # Other languages are searched only if English has no label, to save time.
     for words in (ENGLISH, LATIN if text.isascii() else (*LATIN, *OTHERS)):
         found = [region for at in backwards(lowered, words) if (region := _labelled(text, lowered, at)) is not None]
         if found:
@@ -100,7 +100,7 @@ def labels(text: str) -> list[Region]:
 
 
 def _shortly(text: str) -> list[Region]:
-    """What comes after the last `A:` or `Ans.` that begins a line, unless it is the first of several options."""
+    """The region after the last `A:` or `Ans.` that begins a line, unless it is the first of several options."""
     begin = max(0, len(text) - MAX_REGION)
     tail = text[begin:] if begin else "\n" + text
     starts = [match.end() for match in _SHORT.finditer(tail)]
@@ -112,7 +112,7 @@ def _shortly(text: str) -> list[Region]:
 
 
 def _labelled(text: str, lowered: str, at: int) -> Region | None:
-    """The region after a label whose word ends here; `None` where it labels nothing, empty at the end of a reply."""
+    """The region after a label whose word ends here; `None` if it is not a label, empty at the end of the reply."""
     word_at = next(at - len(word) for word in _WORDS if lowered.endswith(word, 0, at))
     word = lowered[word_at:at]
     is_cjk = word[-1] > "\u2e7f"
@@ -120,7 +120,7 @@ def _labelled(text: str, lowered: str, at: int) -> Region | None:
         return None
     line_at = lowered.rfind("\n", 0, word_at) + 1
     if lowered.endswith(_FINAL, 0, word_at) and lowered.startswith(":", at):
-        line_at = word_at  # a label of its own, wherever it stands
+        line_at = word_at  # marked as a label, wherever it is in the line
     begins = _LINE_BEFORE.fullmatch(lowered, max(line_at, word_at - 60), word_at) is not None
     after = _announced(word, lowered, at)
     alone = _LINE_END.match(lowered, at) if begins else None
@@ -152,12 +152,12 @@ def _labelled(text: str, lowered: str, at: int) -> Region | None:
     end = sentence_end(text, start)
     if not text[start:end].strip(" \t\r*_`.\"'"):
         return None if text[end:].strip(" \n*_`.") else Region("line", word_at, end, "")
-    told: Sort = "line" if sort == "line" else "phrase"
-    return Region(told, word_at, end, text[start:end], (), word in LATIN or word == "ответ")
+    kept: Sort = "line" if sort == "line" else "phrase"
+    return Region(kept, word_at, end, text[start:end], (), word in LATIN or word == "ответ")
 
 
 def _is_another(lowered: str, word_at: int) -> bool:
-    """Whether the label that begins here is part of another word, or of another answer than the reply's own."""
+    """Whether the label that begins here is part of another word, or belongs to an answer that is not the reply's."""
     before = lowered[max(0, word_at - 40) : word_at]
     if before[-1:] == "_" and before[-2:-1].isalpha():
         return not before.endswith("final_")
@@ -176,7 +176,7 @@ def _is_another(lowered: str, word_at: int) -> bool:
 
 
 def _bullets(text: str, word_at: int, start: int) -> Region:
-    """A list of items as one answer: those of lines that follow each other."""
+    """A bulleted list on consecutive lines as one answer."""
     items = []
     while True:
         end = sentence_end(text, start)
@@ -188,7 +188,7 @@ def _bullets(text: str, word_at: int, start: int) -> Region:
 
 
 def _announced(word: str, lowered: str, at: int) -> re.Match[str] | None:
-    """What follows a label's word before the answer itself: a colon, a verb."""
+    """The colon or verb between a label's word and the answer."""
     if word in ("选", "選"):
         return _AFTER_CHOOSE.match(lowered, at) or _AFTER_CJK.match(lowered, at)
     if word[-1] > "\u2e7f":
@@ -200,7 +200,7 @@ _JSON_VALUE = regex(r"""\s{0,3}(?:"(?:[^"\\\n]|\\.){0,900}"|'[^'\n]{0,900}'|[^,}
 
 
 def _unescaped(value: str) -> str:
-    """A value of JSON as text: what a string says, anything else as it stands."""
+    """The text of a JSON value: the content of a string, anything else unchanged."""
     try:
         return str(json.loads(value)) if value[:1] == '"' else value
     except ValueError:

@@ -1,4 +1,4 @@
-r"""The marks that replies put around their answers: boxes, tags, and the line after `####`."""
+r"""The marks that delimit an answer in a reply: boxes, tags, and `####`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from mull.equal.patterns import regex
 from mull.replies.text import MAX_REGION, sentence_end
 
 N_REGIONS = 24
-"""How many places of each sort are looked at, from the last back: a reply that repeats itself costs no more."""
+"""Most marks of each sort that are examined, from the last back, so that repetition costs no more."""
 
 Sort = Literal["box", "tag", "heading", "line", "phrase"]
 
 
 class Region(NamedTuple):
-    """What a reply says at one place. `parts` are the contents of several boxes that are one answer together.
+    """A place where a reply states its answer. `parts` are the contents of several boxes that form one answer.
 
-    `is_continental`: its label is of a language that writes the decimal point as a comma.
+    `is_continental`: the language of its label writes the decimal point as a comma.
 
-    `heading`: what comes after `####`. `line`: after a label, as in `Answer: 5`. `phrase`: after the words of a
-    sentence, as in `the answer is 5`, which say less for sure.
+    `heading`: the text after `####`. `line`: after a label, as in `Answer: 5`. `phrase`: after words in a sentence, as
+    in `the answer is 5`, which is weaker evidence.
     """
 
     sort: Sort
@@ -33,7 +33,7 @@ class Region(NamedTuple):
 
 
 class _Other(Enum):
-    """What stands in a region is of another kind than was asked for, so that the region is passed over."""
+    """The region holds a value of another kind than requested, so the next region is tried."""
 
     OTHER = 0
 
@@ -64,7 +64,7 @@ _MINUS = regex(r"(?:^|[=$\s(\[:])[-−]\s?$")
 
 
 def boxes(text: str) -> list[Region]:
-    """The boxes of a text from the last back, those of one sentence as one; an empty box is none."""
+    """The boxes of a text, last first; those in one sentence are merged, empty ones skipped."""
     found: list[Region] = []
     for at in _box_commands(text):
         box = _box(text, at)
@@ -84,7 +84,7 @@ def boxes(text: str) -> list[Region]:
 
 
 def _box_commands(text: str) -> list[int]:
-    r"""Where the commands of boxes end, the last first; a backspace counts as the `\b` of a badly escaped `\boxed`."""
+    r"""The ends of box commands, last first; a backspace counts as the `\b` of a badly escaped `\boxed`."""
     ends: list[int] = []
     at = text.rfind("box")
     while at >= 0 and len(ends) < N_REGIONS:
@@ -99,7 +99,7 @@ def _box_commands(text: str) -> list[int]:
 
 
 def backwards(text: str, words: tuple[str, ...]) -> list[int]:
-    """Where these words end in a text, the last first."""
+    """The places in a text where one of these words ends, last first."""
     ends = []
     for word in words:
         at = text.rfind(word)
@@ -112,7 +112,7 @@ def backwards(text: str, words: tuple[str, ...]) -> list[int]:
 
 
 def _box(text: str, at: int) -> Region | None:
-    """The box whose command ends here; `None` where it is empty or no box. One that is not closed has no text."""
+    """The box whose command ends here; `None` if it is empty or not a box. The text of an unclosed box is empty."""
     start = max(text.rfind("\\", max(0, at - 10), at), text.rfind("\x08", max(0, at - 6), at))
     brace = at
     while brace < min(at + 4, len(text)) and text[brace] in " \t":
@@ -134,7 +134,7 @@ def _box(text: str, at: int) -> Region | None:
 
 
 def _whole_box(text: str, start: int, end: int, inner: str) -> Region:
-    """A box with the sign before it and the factor after it that a careless writer left outside."""
+    """A box together with a sign before it or a factor after it that was left outside the box."""
     if text[max(0, start - 2) : start].rstrip()[-1:] in ("-", "−") and _MINUS.search(text, max(0, start - 4), start):
         inner = "-" + inner if inner.strip()[:1].isdigit() else f"-({inner})"
     if text[end : end + 3].lstrip()[:1] in ("\\", "^") and _GOES_ON.match(text, end) is not None:
@@ -146,12 +146,12 @@ def _whole_box(text: str, start: int, end: int, inner: str) -> Region:
 
 
 def _is_denied(text: str, start: int) -> bool:
-    """Whether the words right before a box deny what is in it."""
+    """Whether the words just before a box deny its content."""
     return text[max(0, start - 24) : start].rstrip(" $\\(").lower().endswith(_DENIALS)
 
 
 def _is_list(between: str) -> bool:
-    """Whether what stands between two boxes makes them parts of one answer."""
+    """Whether the text between two boxes joins them into one answer."""
     if len(between) > 80:
         return False
     plain = _DRESS.sub(lambda m: f" {m[1]} " if m[1] else " ", between).strip()
@@ -170,9 +170,9 @@ _SQUARE_TAG = regex(r"\[(?:(?P<open>ANSWER\])|(?P<close>/ANSWER\]))")
 
 
 def tags(text: str) -> list[Region]:
-    """What stands between answer tags, the last first.
+    """The content of answer tags, last first.
 
-    It reaches to the end where nothing closes them, and begins with the line where nothing opens them.
+    Without a closing tag it extends to the end; without an opening tag it starts at the beginning of the line.
     """
     pattern = _TAG if text.rfind("[/ANSWER]") < 0 else _SQUARE_TAG
     found: list[Region] = []
@@ -197,7 +197,7 @@ HEADING = regex(r"^[ \t]{0,4}####[ \t]{0,4}(?=\S)", re.MULTILINE)
 
 
 def headings(text: str) -> list[Region]:
-    """Lines after `####`."""
+    """The lines after `####`."""
     found = []
     for at in backwards(text, ("####",)):
         line_at = text.rfind("\n", 0, at) + 1

@@ -1,4 +1,4 @@
-r"""Mathematics out of sentences: what the signs of LaTeX mark as such, or what a sentence says."""
+r"""Mathematics in sentences: the part between LaTeX delimiters, or the part that the sentence states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mull.replies.marks import OTHER, Reading
 from mull.replies.text import MAX_REGION, clause, is_unknowable, sentences_backwards, without_reason
 
 MAX_WORDS = 6
-"""A line of more words than that is no mathematical answer."""
+"""A line with more words than this is not a mathematical answer."""
 _SPAN = regex(
     r"\$\$(?P<a>[^$]{1,900})\$\$|\$(?![\s$])(?P<b>[^$\n]{1,400}?)(?<![\s\\])\$(?!\d)"
     r"|(?<!\S)\$ (?P<e>\\(?:begin|left|d?frac|sqrt)(?![a-z])[^$\n]{1,900}?) \$(?!\d)"
@@ -29,33 +29,33 @@ _NOT_BUT = regex(r"^\W{0,3}not\s.{1,80}?,?\sbut\s(?:rather\s)?", re.IGNORECASE)
 
 
 def affirmed(text: str) -> str:
-    """A sentence without what it denies and without its reasons, where something is left."""
+    """A sentence without the parts it denies and without its reasons, unless nothing would remain."""
     said = _NOT_THAT.sub("", _NOT_BUT.sub("", without_reason(text)))
     return said if said.strip() else text
 
 
 def mathematics(text: str) -> Reading:
-    """The mathematics that a sentence gives as its answer: all that its signs mark as such, or the whole of it."""
+    """The mathematics that a sentence gives as its answer: all of it between delimiters, or the whole sentence."""
     if is_unknowable(text):
         return None
     text = affirmed(text)
     spans = list(_SPAN.finditer(text))
     if spans:
         read = _in_spans(text, spans)
-        return _told_after(text, spans) if read is OTHER else read
+        return _stated_after(text, spans) if read is OTHER else read
     main = clause(text) if "\\begin" not in text else text
     if not is_prose(read := equal.canonical(main)):
         return read
     copula = list(_COPULA.finditer(main))
-    if copula and not is_prose(told := equal.canonical(main[copula[-1].end() :])):
-        return told
+    if copula and not is_prose(stated := equal.canonical(main[copula[-1].end() :])):
+        return stated
     if (value := numbers.number(main)) is not None:
         return equal.canonical(value)
     return read if len(main.split()) <= MAX_WORDS or "\\" in main else OTHER
 
 
 def _in_spans(text: str, spans: list[re.Match[str]]) -> Reading:
-    """Mathematics between its signs, with the unit after it; several of them where they are one list."""
+    """Delimited mathematics, with the unit after it; several pieces if they form one list."""
     last = next((i for i, span in enumerate(spans) if not _goes_on(text, span, spans[i + 1 : i + 2])), 0)
     inner = ", ".join(next(group for group in span.groups() if group is not None) for span in spans[: last + 1])
     rest = clause(text[spans[last].end() :])
@@ -72,17 +72,17 @@ def _in_spans(text: str, spans: list[re.Match[str]]) -> Reading:
 _TELLS = regex(r"[^\d=.;:]{0,80}\b(?:is|are|equals|ist|est|es)\s", re.IGNORECASE)
 
 
-def _told_after(text: str, spans: list[re.Match[str]]) -> Reading:
-    """The number, with its unit, that a sentence says of the mathematics before it: `the largest $n$ is 34`."""
+def _stated_after(text: str, spans: list[re.Match[str]]) -> Reading:
+    """The number, with its unit, that a sentence states about the mathematics before it: `the largest $n$ is 34`."""
     tells = _TELLS.match(text, spans[-1].end())
     if tells is None or numbers.has_number(_SPAN.sub(" ", text[: spans[-1].end()])):
         return OTHER
-    told = clause(text[tells.end() :]).strip()
-    if _VALUE.match(told) is None:
+    rest = clause(text[tells.end() :]).strip()
+    if _VALUE.match(rest) is None:
         return OTHER
-    if not is_prose(read := equal.canonical(told)):
+    if not is_prose(read := equal.canonical(rest)):
         return read
-    value = numbers.number(told)
+    value = numbers.number(rest)
     return OTHER if value is None else equal.canonical(value)
 
 
@@ -90,7 +90,7 @@ _VALUE = regex(r"[-+−(\\]{0,2}\d")
 
 
 def _goes_on(text: str, span: re.Match[str], following: list[re.Match[str]]) -> bool:
-    """Whether a list goes on from one span of mathematics to the next."""
+    """Whether the next piece of mathematics continues a list."""
     return bool(following) and _BETWEEN.fullmatch(text, span.end(), following[0].start()) is not None
 
 
@@ -101,11 +101,11 @@ def is_prose(read: Reading) -> bool:
 
 
 _CASE = regex(r"\W*(?:if|when|suppose|assume|for)\b", re.IGNORECASE)
-"""Words that begin what holds in one case only."""
+"""Words that introduce a special case."""
 
 
 def last_mathematics(line: str) -> str | None:
-    """The mathematics that the last line of a reply comes to."""
+    """The final value in the last line of a reply."""
     line = line[-4 * MAX_REGION :]
     spans = list(_SPAN.finditer(line))
     if spans:
@@ -118,8 +118,8 @@ def last_mathematics(line: str) -> str | None:
             read = _in_spans(line[spans[first].start() :], list(_SPAN.finditer(line[spans[first].start() :])))
         if read is OTHER:
             sentence = next(sentences_backwards(line), line).strip()
-            told = mathematics(sentence)
-            read = OTHER if is_prose(told) or _CASE.match(sentence) else told
+            found = mathematics(sentence)
+            read = OTHER if is_prose(found) or _CASE.match(sentence) else found
     else:
         read = mathematics(next(sentences_backwards(line), line).strip())
     return None if read is OTHER else read

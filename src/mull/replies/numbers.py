@@ -1,8 +1,8 @@
-r"""Rational numbers out of answers: the whole of an answer is one number with its unit, or none.
+r"""Rational numbers in answers: the whole of an answer must be one number with its unit.
 
-Read are signs of every kind, thousands (`1,250`, `12 500`, `1{,}250`), money, per cent, fractions, powers, scientific
-notation, English number words, and the last side of a chain (`3 * 4 = 12`). A root, a letter or a second number beside
-it makes it something else. Sums of LaTeX are computed by `mull.equal`, which evaluates nothing but arithmetic.
+Supported are signs of every kind, thousands separators (`1,250`, `12 500`, `1{,}250`), money, per cent, fractions,
+powers, scientific notation, English number words, and the last side of a chain (`3 * 4 = 12`). An answer with a root,
+a letter or a second number is not one number. `mull.equal` computes sums in LaTeX; it evaluates only arithmetic.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from mull.replies.spelled import NAMES, SCALES, spelled, words
 from mull.replies.text import MAX_REGION, bare, clause, flat, signs, without_reason
 
 MAX_DIGITS = 400
-"""Longer numbers are compared as text: exact arithmetic on them costs more than it tells."""
+"""Numbers with more digits are compared as text, since exact arithmetic on them is slow."""
 
 _WHOLE = regex(r"[-+]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)?(?:\.\d+|/\d+)?")
 _SIMPLE = regex(r"-?\d{1,400}(?:\.\d{1,400})?")
 
 
 def plain(text: str) -> str | None:
-    """A text that is nothing but a number, money included, as a reduced fraction; `None` for any other."""
+    """A text that is only a number, possibly of money, as a reduced fraction; `None` for any other."""
     text = text.rstrip(".").replace("$", "").strip()
     if not text or len(text) > MAX_DIGITS or not text.isascii() or not _WHOLE.fullmatch(text):
         return None
@@ -31,10 +31,10 @@ def plain(text: str) -> str | None:
 
 
 def number(text: str, *, is_continental: bool = False) -> str | None:
-    """The number that a whole answer is, as a reduced fraction; `None` where it is no one rational number.
+    """The value of a whole answer as a reduced fraction; `None` if it is not exactly one rational number.
 
-    `is_continental`: a comma is taken for the decimal point and full stops for marks of thousands, as in German, French
-    and Spanish. Where a text has words of those it is so in any case.
+    `is_continental`: a comma is the decimal point and full stops separate thousands, as in German, French and Spanish.
+    Words of those languages in the text imply it.
     """
     text = text.strip()
     if _SIMPLE.fullmatch(text) and text.isascii():
@@ -50,7 +50,7 @@ def number(text: str, *, is_continental: bool = False) -> str | None:
 
 
 def last_number(sentence: str) -> str | None:
-    """The number that a sentence comes to: the whole of it, or its last where it is no list and no part of one.
+    """The number that a sentence arrives at: the whole of it, or its last number if that is not part of a list.
 
     For sentences that are not marked as the answer.
     """
@@ -71,7 +71,7 @@ def last_number(sentence: str) -> str | None:
     if not counted:
         return None
     if chained and not runs[counted[0]][0].strip():
-        return _value(runs[counted[0]][1])  # what is right behind the last equals sign
+        return _value(runs[counted[0]][1])  # the number directly after the last equals sign
     before, run = runs[counted[-1]]
     if _PART.search(before) or (before[-1:].isalpha() and run[:1] in ("{", "[")):
         return None
@@ -80,7 +80,7 @@ def last_number(sentence: str) -> str | None:
 
 
 def has_number(text: str) -> bool:
-    """Whether an answer speaks of a number at all."""
+    """Whether an answer mentions a number at all."""
     return _DIGIT.search(text) is not None or any(word in NAMES or word in SCALES for word in words(text))
 
 
@@ -122,7 +122,7 @@ _OVER = regex(r"\{\s*([^{}]{1,100})\s*\\over\s+([^{}]{1,100})\s*\}")
 
 
 def _normal(text: str, is_continental: bool = False) -> str:
-    """The text with plain signs, numbers without their groups, and no asides."""
+    """The text with plain signs, without thousands separators, and without asides in brackets."""
     text = _POWER_WRITTEN.sub("^", signs(text))
     if "," in text and _BOTH.search(text):
         text = _BOTH.sub(lambda m: m[1].replace(".", "") + "." + m[2], text)
@@ -154,7 +154,7 @@ _CHINESE_BUT = regex(r"不是[^,，。]{1,40}[,，]?而?是|[,，]?而?不是[^,
 
 
 def _affirmed(text: str) -> str:
-    """The text without what it denies; empty where nothing is left."""
+    """The text without what it denies; empty if nothing remains."""
     if "不是" in text:
         text = _CHINESE_BUT.sub("", text)
     text = _NOT_THAT.sub("", _BUT.sub("", text))
@@ -178,7 +178,7 @@ _NAME = regex(r"\s*\\?[a-zA-Z]+\s*")
 
 
 def _chain(text: str) -> str | None:
-    """The last side of a chain of equations; the one before it where the last is but an approximation of it."""
+    """The last side of a chain of equations; the one before it if the last only approximates it."""
     if _COMPARED.search(text):
         return None
     sides: list[str] = []
@@ -220,12 +220,12 @@ _PART = regex(
     r"\b(?:half|twice|double|triple|third|quarter|root|square|cube|hälfte|moitié|mitad)(?:\s(?:of|the|von|de|as|much))*\W*$",
     re.IGNORECASE,
 )
-"""Words before a number that make it a part of something else."""
+"""Words before a number that make it a part of something larger."""
 _AND_A_HALF = regex(r"(?<=\d) and a half\b")
 
 
 def _runs(side: str) -> list[tuple[str, str]]:
-    """A side cut at its words: each run of what is no word, with the words right before it."""
+    """Splits a side at its words: each run without words, paired with the words just before it."""
     runs = []
     at, before = 0, ""
     for match in _WORD.finditer(side):
@@ -241,7 +241,7 @@ def _runs(side: str) -> list[tuple[str, str]]:
 
 
 def _side(side: str) -> str | None:
-    """The number that one side of an equation is, with its unit and the words around it."""
+    """The number on one side of an equation, with its unit and the words around it."""
     side = bare(side).strip(" ,:;?。；！？#")
     side = side if side.endswith("..") else side.rstrip(".")
     if not side:
@@ -260,14 +260,14 @@ def _side(side: str) -> str | None:
     if not _DIGIT.search(run) or _PART.search(before):
         return None
     if before and before[-1:].isalpha() and before[-1:].isascii() and (run[:1].isdigit() or run[:1] in ("(", "{", "[")):
-        return None  # what is glued to the number is the name of something, or of a function
+        return None  # letters attached to the number make it a name or a function
     after = runs[mathy[0] + 1][0] if mathy[0] + 1 < len(runs) else ""
     value = _value(run)
     return value if value is None else _scaled(value, run, after)
 
 
 def _scaled(value: str, run: str, after: str) -> str | None:
-    """The number times the word after it: `5 million`; `None` where a letter is glued to it: `5xy` is a product."""
+    """The number times the word after it: `5 million`; `None` if a letter is attached: `5xy` is a product."""
     told = _TAIL.match(after)
     word = told[1] if told else ""
     if (
@@ -298,7 +298,7 @@ _SLASHED = regex(r"(-?\d{1,30})\s?/\s?(\d{1,30})")
 
 
 def _value(run: str) -> str | None:
-    """The value of arithmetic that is one rational number."""
+    """The value of an arithmetic expression that is one rational number."""
     run = _SIGN.sub(r"\1", run.strip(" ,;:?'\"_。；"))
     while run and (run[0] + run[-1]) in ("()", "[]", "{}") and not set("()[]{}") & set(run[1:-1]):
         run = run[1:-1].strip()
@@ -322,7 +322,7 @@ def _value(run: str) -> str | None:
 
 
 def _is_more_than_one(run: str) -> bool:
-    """Whether it is a range, a date, a time or several numbers beside each other rather than one."""
+    """Whether it is a range, a date, a time or several adjacent numbers rather than one number."""
     found = _RANGE.search(run)
     if found is None:
         return False
@@ -331,7 +331,7 @@ def _is_more_than_one(run: str) -> bool:
 
 
 def _repeating(match: re.Match[str]) -> str:
-    """A decimal whose last digits repeat without end."""
+    """The value of a repeating decimal."""
     sign, whole, fixed, repeated, bracketed = match.groups()
     period = repeated or bracketed
     value = Fraction(int(whole or 0)) + Fraction(int(fixed or 0), 10 ** len(fixed))

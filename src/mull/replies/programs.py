@@ -1,31 +1,24 @@
-"""Reading programs out of replies. What a model wrote is cut up as text, not run and not parsed."""
+"""Extraction of programs from replies. Replies are split as text; nothing in them is run or parsed here."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any, TypeVar
 
 from mull.equal.patterns import regex
-from mull.replies import thinking
+from mull.replies import visible
 from mull.replies.blocks import Block, blocks
 from mull.types import Finish, Problem, Sample
 
 T = TypeVar("T")
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n```")
-"""Where the body of a function that a model was to complete has ended: the five of HumanEval, and a fence."""
-_TOKEN = regex(
-    r"#[^\n]*|(?P<line>\n)|\\\n|[^\S\n]+"
-    r"|(?P<string>[A-Za-z]{0,2}(?:\"\"\"(?:[^\"\\]|\\.|\"(?!\"\"))*+(?:\"\"\"|\Z)|'''(?:[^'\\]|\\.|'(?!''))*+(?:'''|\Z)"
-    r"|\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?))|(?P<word>\w+)|(?P<sign>.)",
-    re.DOTALL,
-)
+"""Strings that end a completed function body: the five of HumanEval, and a fence."""
 _IN_LINE = regex(r"(?<!`)(`{1,2})(?!`)([^`\n]+)\1(?!`)")
 _WORD = regex(r"[A-Za-z_]\w*")
 _FUTURE = regex(r"^from[ \t]+__future__[ \t]+import[ \t][^\n]*\n", re.MULTILINE)
@@ -37,18 +30,18 @@ _DEFINED = regex(
 _READS = regex(r"(?<![\w.])input[ \t]*\(|\bstdin\b|(?<![\w.])open[ \t]*\([ \t]*0|\bfileinput\b|/dev/stdin")
 _PRINTS = regex(r"(?<![\w.])print[ \t]*\(|\bstdout\b")
 MAX_IN_LOOP = 10_000
-"""Characters of replies that are read in the event loop, which takes 20 ms at most."""
+"""Most characters of replies that are read in the event loop, which takes at most 20 ms."""
 MAX_SIGNATURE = 2000
-"""Characters behind a name in which it is seen whether a body follows."""
+"""Characters after a name that are searched for a function body."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramAsked:
-    """What kind of program a problem asks for, and what may be checked at run time: `Problem.given`, read.
+    """The program that a problem asks for, and the public checks on it: `Problem.given`, parsed.
 
-    `entry_point` names the function that is tested, or the method; without it the program reads standard input.
+    `entry_point` is the name of the tested function or method; without it the program reads standard input.
     `header` is the code that a reply completes. `setup` runs after the program and before the tests. `tests` are
-    assertions, `pairs` inputs and outputs: the public ones.
+    public assertions, `pairs` public inputs and outputs.
     """
 
     entry_point: str = ""
@@ -59,7 +52,7 @@ class ProgramAsked:
 
     @property
     def prelude(self) -> str:
-        """What the header says before the function to be written, or the class of the method: imports and helpers."""
+        """The header up to the function to write, or up to the class of the method: imports and helpers."""
         found = _definition(self.entry_point).search(self.header) if self.entry_point else None
         if found is None and self.entry_point and _method(self.entry_point).search(self.header):
             found = re.search(r"^class\b", self.header, re.MULTILINE)
@@ -67,7 +60,7 @@ class ProgramAsked:
 
 
 def asked(given: Mapping[str, Any]) -> ProgramAsked:
-    """The parts of `Problem.given` that are about programs."""
+    """Parses the entries of `Problem.given` that concern programs."""
     return ProgramAsked(
         given.get("entry_point", ""),
         given.get("header", ""),
@@ -78,31 +71,31 @@ def asked(given: Mapping[str, Any]) -> ProgramAsked:
 
 
 def program_of(problem: Problem, sample: Sample) -> str | None:
-    """The program that a sample gives, whole and ready to run; `None` where there is none in it.
+    """The complete, runnable program in a sample; `None` if there is none.
 
-    A program for a function is the last piece of code that defines it: in a fence, else bare among prose, else in a
-    line of prose. Where it calls what only another piece defines, that piece comes along. It stands behind the header's
-    imports. A reply without a definition is the function's body, which continues the header and ends where `STOPS` say.
+    A program for a function is the last piece of code that defines it: in a fence, else bare in prose, else inline.
+    Pieces that define what it calls are added, and the imports of the header go before it. A reply without a definition
+    is taken as the function's body, which continues the header and ends at one of `STOPS`.
 
-    A program that reads standard input is the last piece that reads and prints, else the last that prints; where there
-    is no piece of code, the whole reply is tried.
+    A program that reads standard input is the last piece that reads and prints, else the last that prints; without any
+    piece of code, the whole reply.
     """
     if sample.finish is Finish.ERROR:
         return None
-    spoken = thinking.spoken(sample.reply)
+    spoken = visible.spoken(sample.reply)
     if spoken is None or not spoken.strip():
         return None
     return _program(asked(problem.given), spoken)
 
 
 async def programs_of(problem: Problem, samples: Sequence[Sample]) -> list[str | None]:
-    """The program that each sample gives, as `program_of` reads it; beside the event loop where replies are long."""
+    """`program_of` each sample; long replies are read in a thread, so that the event loop is not blocked."""
     size = sum(len(sample.reply) for sample in samples)
     return await aside(lambda: [program_of(problem, sample) for sample in samples], size)
 
 
 async def aside(work: Callable[[], T], size: int) -> T:
-    """What reading gives, of texts of `size` characters together: read in a thread if that may take over 20 ms."""
+    """Calls `work` on texts of `size` characters in total: in a thread if that may take over 20 ms."""
     return work() if size <= MAX_IN_LOOP else await asyncio.to_thread(work)
 
 
@@ -134,7 +127,7 @@ def _goes_on(text: str) -> bool:
 
 
 def _at_margin(block: Block, name: str) -> Block:
-    """A piece whose first line and whose definition of a function are indented alike, without that indent."""
+    """A piece of code without the indentation that its first line and its definition of a function share."""
     first = re.search(r"^([ \t]*)\S", block.code, re.MULTILINE)
     if first is None or not first[1] or not re.search(rf"^{first[1]}(?:async )?def {name}\b", block.code, re.MULTILINE):
         return block
@@ -142,7 +135,7 @@ def _at_margin(block: Block, name: str) -> Block:
 
 
 def _definition(name: str) -> re.Pattern[str]:
-    """Where a line at the margin binds a name: as a function, a class, or by `=`."""
+    """The end of a sentence whose full stop is at `end`: after a closing bracket if the sentence opened it."""
     word = re.escape(name)
     return re.compile(
         rf"^(?:(?:async[ \t]+)?def[ \t]+{word}[ \t]*[(\[]|class[ \t]+{word}\b|{word}[ \t]*(?::[^=\n]{{1,200}})?=(?!=))",
@@ -155,7 +148,7 @@ def _method(name: str) -> re.Pattern[str]:
 
 
 def _defining(found: Sequence[Block], name: str, only_fenced: bool) -> int | None:
-    """The place of the last piece that defines a function; one that has its body before one that only names it."""
+    """The index of the last piece that defines a function; definitions with a body take precedence."""
     kept = [i for i, block in enumerate(found) if block.is_fenced or not only_fenced]
     for pattern in (_definition(name), _method(name)):
         places = [i for i in kept if pattern.search(found[i].code)]
@@ -170,7 +163,7 @@ def _defining(found: Sequence[Block], name: str, only_fenced: bool) -> int | Non
 
 
 def _is_named_only(code: str, pattern: re.Pattern[str]) -> bool:
-    """Whether the last definition in a piece has no body, or none but a docstring, `...` or `pass`."""
+    """Whether the last definition in a piece has no body, or only a docstring, `...` or `pass`."""
     *_, last = pattern.finditer(code)
     end = code.find(")", last.end(), last.end() + MAX_SIGNATURE) if last[0].endswith("(") else -1
     if end < 0 or end + MAX_SIGNATURE < len(code):
@@ -182,14 +175,14 @@ def _is_named_only(code: str, pattern: re.Pattern[str]) -> bool:
 
 
 def _in_line(text: str, name: str) -> str | None:
-    """The last definition of a function between single bars, in a line of prose."""
+    """The last definition of a function in inline code."""
     pattern = _definition(name)
     found = [match[2].strip() for match in _IN_LINE.finditer(text)]
     return next((code + "\n" for code in reversed(found) if pattern.match(code)), None)
 
 
 def _names(code: str) -> set[str]:
-    """The names that a piece defines at its margin."""
+    """The names that a piece defines at top level."""
     names: set[str] = set()
     for match in _DEFINED.finditer(code):
         if match[5] is None:
@@ -200,9 +193,9 @@ def _names(code: str) -> set[str]:
 
 
 def _with_helpers(found: Sequence[Block], place: int, name: str) -> str:
-    """A piece with those that define what it uses and does not define itself, in their order in the reply.
+    """A piece together with those that define what it uses but does not define, in the order of the reply.
 
-    Of several pieces that define a thing the last one counts, and those that are not older versions first.
+    The last piece that defines a name is used, preferably one that is not an older version of this piece.
     """
     if len(found) == 1:
         return found[place].code
@@ -223,13 +216,13 @@ def _with_helpers(found: Sequence[Block], place: int, name: str) -> str:
             if i not in taken:
                 taken.add(i)
                 waiting.append(i)
-    # A program that is run from top to bottom needs them in front; a function is called when all is there.
+    # A script needs its helpers first; a function is called only after everything is defined.
     order = sorted(taken) if name else [*sorted(taken - {place}), place]
     return "\n".join(found[i].code for i in order)
 
 
 def _whole(*parts: str) -> str:
-    """Code put together, with what has to stand first in front."""
+    """Joins code, with the lines that must come first at the start."""
     code = "".join(parts)
     first = [match[0] for match in _FUTURE.finditer(code)]
     return "".join(dict.fromkeys(first)) + _FUTURE.sub("", code) if first else code
@@ -250,7 +243,7 @@ def _reader(found: Sequence[Block]) -> str | None:
 
 
 def _body(code: str, is_bare: bool) -> str:
-    """A function's body up to where something else begins, indented where the reply lost its first indent."""
+    """A function's body up to the next top-level code, indented if the reply lost its first indentation."""
     ends = [at for stop in STOPS if (at := code.find(stop)) > 0]
     code = code[: min(ends)] + "\n" if ends else code
     lines = code.split("\n")
@@ -261,40 +254,3 @@ def _body(code: str, is_bare: bool) -> str:
         lines[first] = "    " + lines[first]
         return "\n".join(lines)
     return "\n".join("    " + line if line.strip() else line for line in lines)
-
-
-def fingerprint(program: str) -> str:
-    """The same for programs that differ only in comments, blank lines and layout."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in _tokens(program):
-        digest.update(part.encode("utf-8", "replace") + b"\0")
-    return digest.hexdigest()
-
-
-def _tokens(program: str) -> Iterator[str]:
-    """The words, signs and strings of a program, and where its lines and blocks begin and end."""
-    depth, indents = 0, [0]
-    is_fresh = True
-    for match in _TOKEN.finditer(program):
-        kind, text = match.lastgroup, match[0]
-        if kind == "line":
-            is_fresh = is_fresh or not depth
-            continue
-        if kind is None:
-            continue
-        if is_fresh:
-            # How far a line is indented counts only as deeper than the lines before it, or as deep as which of them.
-            column = match.start() - program.rfind("\n", 0, match.start()) - 1
-            yield "\n"
-            while indents[-1] > column:
-                indents.pop()
-                yield "<"
-            if indents[-1] < column:
-                indents.append(column)
-                yield ">"
-            is_fresh = False
-        if text in "([{":
-            depth += 1
-        elif text in ")]}":
-            depth = max(0, depth - 1)
-        yield text

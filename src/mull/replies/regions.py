@@ -1,8 +1,7 @@
-r"""Where a reply says its answer: boxes, tags, answer lines and phrases in several languages, the last one first.
+r"""Finds where a reply states its answer: boxes, tags, answer lines and phrases in several languages, last first.
 
-A region is the whole of what was said there; whether that is an answer of some kind is for others to read. What a
-reply takes back ("wait, that is wrong") is told by `taken_back`, and what comes after a new question is not the
-reply's own (`own`).
+A region is the whole text stated there; its parsing as an answer happens elsewhere. `taken_back` detects that a reply
+retracts an answer ("wait, that is wrong"), and `own` removes text after a new question, which is not the reply's.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ _STRUCK = re.compile(r"~~(?! )[^~\n]{1,200}(?<! )~~")
 
 
 def own(text: str) -> str:
-    """The text without what a model struck out, and without what it wrote after its reply.
+    """The text without what the model struck out, and without what it wrote after its reply.
 
-    That is special tokens, and further questions and their answers.
+    That is special tokens, and further questions with their answers.
     """
     text = _STRUCK.sub("", text) if "~~" in text else text
     if "<" in text or "INST]" in text:
@@ -56,14 +55,14 @@ def own(text: str) -> str:
 
 
 def _is_answered(before: str, *, is_first: bool) -> bool:
-    """Whether a question may follow: an answer was given, or what stands here is no more than one."""
+    """Whether the text before a question is a whole reply: it has an answer, or is one short line."""
     lines = before.strip().splitlines() if is_first else []
     is_short = len(lines) == 1 and len(lines[0].split()) <= 12 and not lines[0].rstrip(" *").endswith((":", "："))
     return is_short or next(regions(before), None) is not None
 
 
 def _first_of_several(text: str) -> str:
-    """The text up to a further question that nothing announces, between two answers after `####`."""
+    """The text up to a further, unmarked question between two answers after `####`."""
     first = HEADING.search(text)
     while first is not None:
         second = HEADING.search(text, first.end())
@@ -77,16 +76,16 @@ def _first_of_several(text: str) -> str:
 
 
 def regions(text: str) -> Iterator[Region]:
-    """Where a text says its answer: boxes, tags and answer lines, the last one first, and after them phrases."""
+    """The regions of a text: boxes, tags and answer lines, last first, and after them phrases."""
     boxed, tagged = boxes(text), tags(text)
     last = boxed[0] if boxed and not tagged and not text[boxed[0].end :].strip(_AROUND) else None
     if last is not None:
-        yield last  # nothing can come after it
+        yield last  # nothing can follow it
     labelled = labels(text)
     lines = [label for label in labelled if label.sort == "line"]
     found = [*boxed, *lines, *(head for head in headings(text) if not any(_holds(head, line) for line in lines))]
     found = [r for r in found if not any(tag.start <= r.start and r.end <= tag.end for tag in tagged)] + tagged
-    # A label whose line has a box comes right after that box.
+    # A label on the line of a box is ordered directly after that box.
     found.sort(key=lambda region: -_place(region, boxed))
     yield from (region for region in found if region is not last)
     yield from (label for label in labelled if label.sort == "phrase")
@@ -96,7 +95,7 @@ _AROUND = " \t\r\n.$)]}\\*_`"
 
 
 def _place(region: Region, boxed: list[Region]) -> int:
-    """Where a region counts as being: one that shares its place with a box, right before that box's start."""
+    """The position of a region for ordering: one that shares its place with a box counts as just before that box."""
     shared = [box.start for box in boxed if region.sort != "box" and (_holds(region, box) or _holds(box, region))]
     return min(shared, default=region.end + 1) - 1
 
@@ -128,11 +127,11 @@ _UPHELD = regex(
     re.IGNORECASE,
 )
 REACH = 240
-"""So far after an answer is looked for what takes it back."""
+"""Number of characters after an answer that are searched for a retraction."""
 
 
 def taken_back(text: str, end: int) -> int | None:
-    """Where a reply goes on after it has taken back what it said up to `end`; `None` where that stands."""
+    """The position after a retraction of what the reply said up to `end`; `None` if it does not retract it."""
     if not text[end : end + 40].strip(_AROUND):
         return None
     wrong = _WRONG.match(text, end)

@@ -1,4 +1,4 @@
-"""Numbers that English words name: `one hundred and five apples`."""
+"""Numbers in English words: `one hundred and five apples`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def words(text: str) -> list[str]:
 
 
 def spelled(side: str) -> str | None:
-    """The number that English words name, with at most a few words of what is counted after them."""
+    """The number that a side states in English words, followed by at most a few words for what is counted."""
     read = words(side)
     if len(read) > 2 * MAX_WORDS or any(c in side for c in "\\^_"):
         return None

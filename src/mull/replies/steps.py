@@ -1,4 +1,4 @@
-"""Steps of a reply: what process reward models score and what searches grow by."""
+"""Steps of a reply: the unit that process reward models score and that searches extend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Fold = Literal["last", "min", "prod", "mean"]
 def split(reply: str, separator: str = "\n\n") -> list[str]:
     """The steps of a reply, each with the separators that end it; joined they are the reply again.
 
-    Separators in a row end one step, not several: no step is blank. Blank lines before the first belong to it.
+    Adjacent separators end one step, so that no step is blank. Blank lines before the first step belong to it.
     Raises `UsageError` for an empty separator.
     """
     if not separator:
@@ -33,11 +33,11 @@ def split(reply: str, separator: str = "\n\n") -> list[str]:
 
 
 def fold(values: Sequence[float], how: Fold = "last") -> float:
-    """One score of a reply from those of its steps, all in [0, 1].
+    """Combines the scores of a reply's steps, all in [0, 1], into one score.
 
     `last`: Snell et al. 2024; `min`: Math-Shepherd (Wang et al. 2024); `prod`: Lightman et al. 2023, the probability
     that every step is right; `mean`: their arithmetic mean. Raises `UsageError` for no steps or a value outside
-    [0, 1], `UnknownNameError` for another fold.
+    [0, 1], `UnknownNameError` for an unknown fold.
     """
     if how not in FOLDS:
         raise UnknownNameError("fold", how, get_args(Fold))
@@ -49,7 +49,7 @@ def fold(values: Sequence[float], how: Fold = "last") -> float:
 
 
 def _product(values: Sequence[float]) -> float:
-    # In logarithms hundreds of steps do not underflow on the way.
+    # Logarithms keep the product of hundreds of steps from underflowing.
     return math.exp(math.fsum(map(math.log, values))) if min(values) > 0 else 0.0
 
 

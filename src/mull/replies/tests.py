@@ -1,4 +1,4 @@
-"""Reading tests and inputs that a model wrote, or that a problem's text has, as text."""
+"""Extraction, as text, of tests and inputs from replies and problem statements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mull.equal.patterns import regex
 from mull.replies.blocks import blocks
 
 MAX_STARTS, MAX_LENGTH, MAX_DEPTH = 200, 2000, 100
-"""How many places of a reply are looked at for a test, how long one may be, and how deep its brackets."""
+"""Most places of a reply that may start a test, greatest length of a test, and deepest nesting of its brackets."""
 
 _OPENING = {")": "(", "]": "[", "}": "{"}
 _MARK = regex(r"[()\[\]{}#\n]|\\\n|\"\"\"|'''|\"|'")
@@ -19,13 +19,13 @@ _STRING = {
     '"""': regex(r"[^\"\\]*(?:(?:\\.|\"(?!\"\"))[^\"\\]*)*\"\"\"", re.DOTALL),
     "'''": regex(r"[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'''", re.DOTALL),
 }
-"""What follows the quotes that begin a string, to its end."""
+"""The rest of a string after each kind of opening quotes."""
 
 
 def assertions_of(text: str, entry_point: str = "", most: int | None = None) -> list[str]:
-    """The assertions about `entry_point` in a reply, in order, each once; `most` of them at most.
+    """The distinct assertions about `entry_point` in a reply, in order, at most `most` of them.
 
-    An assertion begins a line and reaches as far as its brackets do.
+    An assertion begins a line and extends until its brackets are closed.
     """
     found: list[str] = []
     for start in islice(re.finditer(r"^[ \t]*(assert\b)", text, re.MULTILINE), MAX_STARTS):
@@ -36,7 +36,7 @@ def assertions_of(text: str, entry_point: str = "", most: int | None = None) -> 
 
 
 def calls_of(text: str, entry_point: str, most: int | None = None) -> list[str]:
-    """The calls of `entry_point` in a reply, in order, each once: those that assertions make, and bare ones."""
+    """The distinct calls of `entry_point` in a reply, in order, both in assertions and on their own."""
     found: list[str] = []
     for start in islice(re.finditer(rf"(?<![\w.]){re.escape(entry_point)}\s*\(", text), MAX_STARTS):
         if _is_defined_at(text, start.start()):
@@ -52,9 +52,9 @@ def _is_defined_at(text: str, start: int) -> bool:
 
 
 def pairs_of(text: str) -> list[tuple[str, str]]:
-    """The inputs in a reply and the outputs that it expects: fences marked `input`, each with the `output` after it.
+    """The inputs and expected outputs in a reply: each fence marked `input`, with the fence marked `output` after it.
 
-    An input without an output has the output "".
+    The output of an input without one is "".
     """
     found: list[tuple[str, str]] = []
     for block in blocks(text):
@@ -66,7 +66,7 @@ def pairs_of(text: str) -> list[tuple[str, str]]:
 
 
 def _end(text: str, start: int, is_statement: bool) -> int | None:
-    """Where the statement that begins at `start` ends, or the bracket there; `None` where what it opens stays open."""
+    """The end of the statement or bracket that begins at `start`; `None` if it is never closed."""
     brackets, at, stop = "", start, min(len(text), start + MAX_LENGTH)
     while (mark := _MARK.search(text, at, stop)) is not None:
         sign, at = mark[0], mark.end()
@@ -94,13 +94,13 @@ def _end(text: str, start: int, is_statement: bool) -> int | None:
 
 
 def _statement(text: str, start: int) -> str:
-    """The statement that begins at `start`: up to the end of the line, or to where its brackets and strings close."""
+    """The statement that begins at `start`, up to the end of the line or until its brackets and strings close."""
     end = _end(text, start, True)
     return "" if end is None else text[start:end].rstrip()
 
 
 def _closing(text: str, start: int) -> int | None:
-    """The place of the bracket that closes the one at `start`; `None` where none does."""
+    """The place of the bracket that closes the one at `start`; `None` if it is never closed."""
     return _end(text, start, False)
 
 
@@ -110,7 +110,7 @@ _PLAIN = regex(r"-?\d+(?:\.\d+)?(?:e-?\d+)?|True\b|False\b|None\b|true\b|false\b
 
 
 def examples_of(header: str, entry_point: str) -> list[str]:
-    """The examples of a docstring as assertions: `>>> f(x)` with its value below, and `f(x) == y` in its text.
+    """The examples of a docstring as assertions: `>>> f(x)` followed by a value, and `f(x) == y` in its text.
 
     `=>`, `==>`, `➞`, `->`, `=`, `returns` and `should return` are read as `==`. Examples with variables or without a
     literal value are left out.
@@ -125,15 +125,15 @@ def examples_of(header: str, entry_point: str) -> list[str]:
         if end is None or _is_defined_at(header, start.start()):
             continue
         call = header[start.start() : end + 1]
-        told = _EQUALS.match(header, end + 1)
-        value = _value(told[1].strip()) if told else ""
+        equals = _EQUALS.match(header, end + 1)
+        value = _value(equals[1].strip()) if equals else ""
         if value and _is_constant(call, entry_point):
             found.append(f"assert {call} == {value}")
     return list(dict.fromkeys(found))
 
 
 def _value(text: str) -> str:
-    """The literal that a line gives, if nothing but a remark comes after it."""
+    """The literal at the start of a line, if at most a comment or remark follows."""
     stop: int | None = None
     if text[:1] in tuple("([{"):
         end = _closing(text, 0)
@@ -150,7 +150,7 @@ def _value(text: str) -> str:
 
 
 def _is_constant(expression: str, entry_point: str) -> bool:
-    """Whether an expression names nothing but functions that it calls, keywords and constants."""
+    """Whether an expression holds no names except the functions it calls, keywords and constants."""
     bare = re.sub(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"", "''", expression)
     names = re.findall(r"(?<![\w.])[A-Za-z_]\w*(?!\w)(?!\s*[(=])", bare)
     return not set(names) - {"True", "False", "None", entry_point}

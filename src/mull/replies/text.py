@@ -1,4 +1,4 @@
-"""A reply as plain text: one sign for each meaning, no markup, and where sentences and clauses end."""
+"""A reply as plain text: normalised signs, no markup, and the ends of sentences and clauses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mull.equal.patterns import regex
 
 MAX_REGION = 1000
-"""No answer is longer; nor is any sentence looked at further than this."""
+"""Longest text of an answer, and longest part of a sentence that is examined."""
 
 _MEANT = {
     "-": "−‒–﹣⁃",
@@ -63,7 +63,7 @@ _ESCAPED = regex(r"\\([%$&#_])")
 
 
 def signs(text: str) -> str:
-    """The text with one sign for each meaning: minus, spaces, full-width letters and digits, powers, fractions."""
+    """The text with normalised signs: minus, spaces, full-width letters and digits, powers, fractions."""
     if text.isascii():
         return text
     text = text.translate(_SIGNS)
@@ -72,11 +72,11 @@ def signs(text: str) -> str:
 
 
 HTML = regex(r"</?(?:b|strong|i|em|u|p|br|span|sub|sup)\s?/?>")
-"""Markup of HTML that changes nothing but looks."""
+"""HTML tags that affect only the appearance."""
 
 
 def worded(text: str) -> str:
-    r"""The text with `\text{}` and its like taken off what they hold."""
+    r"""The text with `\text{}` and similar commands replaced by their content."""
     for _ in range(4):
         if "\\" not in text or (plain := _WORDED.sub(r" \1 ", text)) == text:
             break
@@ -85,7 +85,7 @@ def worded(text: str) -> str:
 
 
 def flat(text: str) -> str:
-    """The text without what only its looks need, and without the signs that set mathematics apart from prose."""
+    """The text without formatting and without the delimiters of mathematics."""
     text = worded(signs(text))
     if "\\" in text or "~" in text or "<<" in text:
         text = _ESCAPED.sub(r" \1" if "\\$" in text else r"\1", _LOOKS.sub(" ", text))
@@ -99,7 +99,7 @@ _EDGES = " \t\r\n*_`\"'"
 
 
 def bare(text: str) -> str:
-    """The text without markup, quotes and spaces around it."""
+    """The text without surrounding markup, quotes and spaces."""
     return text.strip(_EDGES)
 
 
@@ -115,7 +115,7 @@ _BEGINS = regex(
     r"|You|There|Here|If|When|As|For|My|Let|A|An|What|Who|How|Its|His|Her|Their|Our|Both|All|Each|No|Yes|To|By|From"
     r"|With|Option|Answer|Question|Explanation|Reason|Reasoning|Given|Using|Now|First|Finally|However|Although|While|That)\b"
 )
-"""Words that begin a sentence, after which a full stop was one."""
+"""Words that begin a sentence, so that a full stop before them ends one."""
 _END = regex(
     r"\$\$(?:[^$]|\\\$){0,900}?\$\$|\\\[.{0,900}?\\\]|\\\(.{0,900}?\\\)"
     r"|\$(?![\s$])[^$\n]{0,300}?(?<![\s\\])\$(?!\d)"
@@ -126,9 +126,9 @@ _NEXT = regex(r"[*_)\"'\]}$\s]*([^\s*_)\"'\]}$]|$)")
 
 
 def sentence_end(text: str, start: int, stop: int | None = None, *, lines: bool = True) -> int:
-    """Where the sentence that begins at `start` ends, before its full stop; `lines`: a line's end ends it too.
+    """The end of the sentence that begins at `start`, before its full stop; with `lines`, a line's end also ends it.
 
-    A full stop inside mathematics, a number or an abbreviation ends none.
+    A full stop inside mathematics, a number or an abbreviation does not end it.
     """
     stop = min(len(text), start + MAX_REGION) if stop is None else min(stop, start + MAX_REGION)
     at = start
@@ -142,7 +142,7 @@ def sentence_end(text: str, start: int, stop: int | None = None, *, lines: bool 
 
 
 def _after_brackets(text: str, start: int, end: re.Match[str]) -> int:
-    """Where a sentence ends whose full stop is here: after the bracket that closes one of its own, if that follows."""
+    """The end of a sentence whose full stop is at `end`: after a closing bracket if the sentence opened it."""
     closing = text[end.end() : end.end() + 1]
     opening = {")": "(", "]": "["}.get(closing)
     is_open = opening is not None and text.count(opening, start, end.start()) > text.count(closing, start, end.start())
@@ -166,7 +166,7 @@ def _is_stop(text: str, at: int, stop: int) -> bool:
 
 
 def _initial(text: str, at: int) -> bool:
-    """Whether a capital and its full stop are the initial of a name: names stand beside it, and no sentence begins."""
+    """Whether a capital with a full stop is an initial: names are next to it, and no sentence begins after it."""
     if _BEGINS.match(text, at + 1) is not None:
         return False
     named = _NAMED.match(text, at + 1)
@@ -184,13 +184,13 @@ _NAMED = regex(
     r" (?P<more>(?:[A-Z]\. ){1,3})?[A-Z][a-zà-ÿ][\w'’-]*"
     r"(?:\s?(?P<ends>(?: [A-Z][\w'’-]+){0,2}[ *_`\"')]*(?:[.,;(\n<]|$)))?"
 )
-"""Names after an initial; `ends`: with nothing but a few of them before a sentence or line ends."""
+"""Names after an initial; `ends`: only a few names come before the sentence or line ends."""
 _NAME_BEFORE = regex(r"\b([A-Z](?:\.|[a-zà-ÿ]+)) $")
 _NO_NAMES = {"option", "answer", "choice", "letter", "part", "case", "vitamin", "figure", "plan", "point", "statement"}
 
 
 def sentences_backwards(text: str) -> Iterator[str]:
-    """The sentences of a text, the last one first; lines end sentences."""
+    """The sentences of a text, last first; a line's end also ends a sentence."""
     end = len(text)
     while end > 0:
         line_at = text.rfind("\n", 0, end) + 1
@@ -226,7 +226,7 @@ _CJK_CLAUSE = regex(r"[,，]?(?:因为|其中|由于)")
 
 
 def without_reason(text: str) -> str:
-    """The text up to where a reason for it begins."""
+    """The text up to the reason it gives."""
     for pattern in (_REASON, _OF_THEM):
         if (match := pattern.search(text)) is not None:
             text = text[: match.start()]
@@ -236,7 +236,7 @@ def without_reason(text: str) -> str:
 
 
 def clause(text: str) -> str:
-    """The text up to where a reason or another clause begins."""
+    """The text up to its reason or next clause."""
     text = without_reason(text)
     match = _CLAUSE.search(text)
     return text if match is None else text[: match.start()]

@@ -1,20 +1,18 @@
-r"""How models write a thought before their answer, and the pure functions that take one apart and put one together.
+r"""How models delimit a thought before their answer, with pure functions that split and build such replies.
 
 A reply of a thinking model is `open`, a thought, `close`, an answer:
 
     <think>\nb:a+45=9+45=54\n</think>\nanswer: 54
 
-All that stops a thought early or makes it longer works on that text: it cuts the thought, adds to it (`again`), or
-closes it (`closed`) and asks the model to go on. Nothing here draws; `mull.strategies.force` and its relatives do.
+Methods that shorten or lengthen a thought edit that text: they cut the thought, append to it (`again`), or close it
+(`closed`), and ask the model to continue. Nothing here draws; `mull.strategies.force` and its relatives do.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from mull.equal.patterns import regex
 from mull.errors import UnknownNameError, UsageError
 from mull.types import Finish, Sample
 
@@ -23,12 +21,12 @@ Opener = Literal["model", "template", "caller"]
 
 @dataclass(frozen=True, slots=True)
 class Delimiters:
-    """How a family of models writes a thought.
+    """How a family of models delimits a thought.
 
-    `open` and `close` are around it. `cue` begins an answer that is asked for where a thought was cut: it stands on a
-    line of its own after `close`, without a space at its end, since most tokens begin with theirs. `opens` says who
-    writes `open`: the `model` itself, the chat `template` before the reply begins, or the `caller`, where the model
-    does neither. `stops` are the strings that end a draw inside the thought; none: `close` alone.
+    `open` and `close` surround it. `cue` begins an answer that is requested after a thought was cut: it is a line of
+    its own after `close`, without a space at its end, since most tokens begin with one. `opens` is who writes `open`:
+    the `model`, the chat `template` before the reply begins, or the `caller` if neither does. `stops` are the strings
+    that end a draw inside the thought; if empty, `close` does.
     """
 
     open: str
@@ -46,12 +44,12 @@ class Delimiters:
 
     @property
     def until(self) -> tuple[str, ...]:
-        """`Params.stop` of a draw inside the thought."""
+        """`Params.stop` for a draw inside the thought."""
         return self.stops or (self.close,)
 
     @property
     def begin(self) -> str:
-        """What a reply has to begin with for the model to think; empty where it or its template sees to that."""
+        """The required beginning of a reply that is to think; empty if the model or its template writes it."""
         return self.open if self.opens == "caller" else ""
 
 
@@ -76,18 +74,18 @@ FAMILIES = {
         "<|im_start|>think", "<|im_start|>answer", "Final Answer:", "caller", ("<|im_start|>", "<|im_end|>")
     ),
 }
-"""By name. `think`: the built-in models, and any with these tags; `qwen`: Qwen3 and QwQ where the model writes the tag;
+"""By name. `think`: the built-in models, and any with these tags; `qwen`: Qwen3 and QwQ, which write the tags;
 `deepseek`: DeepSeek-R1, its distillates and Qwen3-Thinking, whose templates write it; `s1`: Muennighoff et al. 2025.
 
-Where a server hides special tokens it hides delimiters that are such (those of `magistral` and `s1`; `<think>` is an
-ordinary token as a rule): it has to be told not to, with `skip_special_tokens = false` in `extra_body` on vLLM.
+A server that hides special tokens also hides delimiters that are special tokens (those of `magistral` and `s1`;
+`<think>` usually is not): vLLM shows them with `skip_special_tokens = false` in `extra_body`.
 """
 
 
 def delimiters(family: str = "think", cue: str | None = None) -> Delimiters:
     r"""The delimiters of a family, or those written as `OPEN...CLOSE`; `cue` replaces the family's own.
 
-    `\n` stands for a line's end in all of them. Raises `UnknownNameError` or `UsageError`.
+    `\n` in any of them is a newline. Raises `UnknownNameError` or `UsageError`.
     """
     if family in FAMILIES:
         found = FAMILIES[family]
@@ -100,25 +98,25 @@ def delimiters(family: str = "think", cue: str | None = None) -> Delimiters:
 
 
 def plain(text: str) -> str:
-    r"""A string as it is written on a command line, where `\n` is a line's end."""
+    r"""A string as typed on a command line, with `\n` turned into a newline."""
     return text.replace("\\n", "\n")
 
 
 class Parts(NamedTuple):
-    """A reply taken apart. `thought` has no delimiters; `answer` is empty while the thought is open."""
+    """A reply split in two. `thought` has no delimiters; `answer` is empty while the thought is open."""
 
     thought: str
     answer: str
     is_closed: bool
-    """The thought came to its end. A reply without delimiters is no thought: closed, and all of it the answer."""
+    """Whether the thought has ended. A reply without delimiters is closed: all of it is the answer."""
 
 
 def split(reply: str, marks: Delimiters) -> Parts:
-    """Takes a whole reply apart: what stands before the last `close` is thought, what comes after it the answer.
+    """Splits a whole reply: the text before the last `close` is the thought, the text after it the answer.
 
-    Without `close` it is an open thought if it begins with `open` or the template has written that; else there is
-    none. Where thoughts are written between answers, all up to the last is thought; a `close` that comes once more at
-    the very end is a stray one.
+    Without `close` the reply is an open thought if it begins with `open` or the template has written that; else it has
+    no thought. If thoughts and answers alternate, everything up to the last thought counts as thought; a repeated
+    `close` at the very end is ignored.
     """
     before, ended, after = reply.rpartition(marks.close)
     if ended and not after.strip() and marks.close in before:
@@ -128,116 +126,6 @@ def split(reply: str, marks: Delimiters) -> Parts:
     if marks.opens == "template" or begins(reply, marks):
         return Parts(_without_open(reply, marks), "", False)
     return Parts("", reply, True)
-
-
-class Spoken(NamedTuple):
-    """What a reply says outside its thoughts; `is_open`: its last thought never ended."""
-
-    text: str
-    is_open: bool
-
-
-def said(reply: str) -> Spoken | None:
-    """What a reply says outside its thoughts, in whichever way they are written; all of it where it has none.
-
-    What stands before a closing delimiter that nothing opened was thought as well (a chat template opened it), unless
-    nothing but space comes after it: then the delimiter is a stray one. `None` where nothing was said: a thought that
-    never ended, or channels without a final one.
-    """
-    has_tags = "<" in reply
-    if (has_tags and "<|message|>" in reply) or reply.startswith("analysis"):
-        return _final(reply)
-    pattern = _TAGGED if reply.rfind("THINK]") < 0 and "◁" not in reply else _MARK
-    if pattern is _TAGGED and not has_tags:
-        return Spoken(reply, False)
-    pieces: list[str] = []
-    before: list[str] = []
-    is_open, at, is_first = False, 0, True
-    for mark in pattern.finditer(reply):
-        start = mark.start()
-        if reply[start - 1 : start] == "`":
-            continue
-        if not is_open and (piece := reply[at:start]).strip():
-            pieces.append(piece)
-        if mark.lastgroup == "open":
-            is_open = True
-        else:
-            if not is_open and (pieces or is_first):
-                before, pieces = [] if is_first else pieces, []
-            is_open = False
-        is_first, at = False, mark.end()
-    if is_first:
-        return Spoken(reply, False)
-    if not is_open and reply[at:].strip():
-        pieces.append(reply[at:])
-    text = "\n".join(pieces or before)
-    return None if is_open and not text else Spoken(text, is_open)
-
-
-def spoken(reply: str) -> str | None:
-    """The text of `said`."""
-    found = said(reply)
-    return None if found is None else found.text
-
-
-_TAGS = "think|thinking|thought|thoughts|reasoning|reason|reflection|analysis|scratchpad|seed:think|internal_monologue"
-_OPENS = (
-    "[THINK]",
-    "◁think▷",
-    "<|begin_of_thought|>",
-    "<|START_THINKING|>",
-    "<|inner_prefix|>",
-    "<|channel>thought",
-    "<unused94>thought",
-    "<|im_start|>think",
-)
-_CLOSES = (
-    "[/THINK]",
-    "◁/think▷",
-    "<|end_of_thought|>",
-    "<|END_THINKING|>",
-    "<|inner_suffix|>",
-    "<channel|>",
-    "<unused95>",
-    "<|im_start|>answer",
-)
-
-
-def _either(marks: tuple[str, ...]) -> str:
-    """A pattern of these marks without their first letters, which is looked at first."""
-    return "|".join(re.escape(mark[1:]) for mark in marks)
-
-
-_BEHIND = rf"(?:(?P<open>(?i:{_TAGS})>|{_either(_OPENS)})|(?P<close>/(?i:{_TAGS})>|{_either(_CLOSES)}))"
-_TAGGED = regex("<" + _BEHIND)
-_MARK = regex(r"[<\[◁]" + _BEHIND)
-_CHANNEL = regex(r"(?:^|<\|channel\|>|<\|start\|>|\s)\s{0,3}(?:assistant\s{0,3}<\|channel\|>)?(\w{1,40})[^<>\n]{0,40}$")
-_CHANNEL_END = regex(r"<\|(?:end|return|call|start|channel|endoftext)\|>")
-N_MESSAGES = 64
-"""So many of a reply's last messages are looked at for one of the final channel."""
-_PLAIN_FINAL = "assistantfinal"
-_PLAIN_ANALYSIS = regex(r"analysis(?=[A-Z])")
-
-
-def _final(reply: str) -> Spoken | None:
-    """The last message of the final channel; also where a server has hidden the special tokens of its channels."""
-    at = len(reply)
-    for _ in range(N_MESSAGES):
-        at = reply.rfind("<|message|>", 0, at)
-        if at < 0:
-            break
-        head = reply[max(0, at - 120) : at].replace("<|constrain|>", " ")
-        channel = _CHANNEL.search(head)
-        if channel is not None and channel[1] == "final":
-            start = at + len("<|message|>")
-            end = _CHANNEL_END.search(reply, start)
-            return Spoken(reply[start : end.start() if end else len(reply)], False)
-    if "<|message|>" in reply:
-        return None
-    _, ended, after = reply.rpartition(_PLAIN_FINAL)
-    if ended:
-        return Spoken(after, False)
-    return None if _PLAIN_ANALYSIS.match(reply) else Spoken(reply, False)
 
 
 def begins(reply: str, marks: Delimiters) -> bool:
@@ -250,10 +138,10 @@ def _without_open(text: str, marks: Delimiters) -> str:
 
 
 def written(sample: Sample, marks: Delimiters) -> str:
-    """What a draw added, as one text.
+    """The text that a draw added, thought included.
 
-    A server that tells the thought apart (`Sample.reasoning`) has cut the delimiters away: they are put back, `close`
-    only where something came after it.
+    A server that returns the thought separately (`Sample.reasoning`) has removed the delimiters: they are put back,
+    `close` only if text follows it.
     """
     if sample.reasoning is None:
         return sample.text
@@ -263,10 +151,10 @@ def written(sample: Sample, marks: Delimiters) -> str:
 
 
 def thinking_tokens(sample: Sample, marks: Delimiters) -> int | None:
-    """About how many tokens of a whole reply were thought: the thought's share of its letters. `None`: nobody counted.
+    """Approximate number of tokens in the thought: its share of the characters. `None` if the tokens are not known.
 
-    Where a server shows nothing of the thought it is what the answer cannot have taken, for no token is shorter than a
-    byte.
+    If the server hides the thought, all tokens beyond one per byte of the answer count as thought, since no token is
+    shorter than a byte.
     """
     n = sample.cost.output_tokens
     if n is None:
@@ -281,29 +169,28 @@ def thinking_tokens(sample: Sample, marks: Delimiters) -> int | None:
 def is_whole_thought(sample: Sample) -> bool:
     """Whether a draw inside a thought (its `stop` was `Delimiters.until`) ended because the model ended the thought.
 
-    The model wrote `close`, or ended its reply without. Many servers do not tell these apart.
+    Either the model wrote `close`, or it ended its reply without it. Many servers report both the same way.
     """
     return sample.finish in (Finish.STOP, Finish.STOP_STRING)
 
 
 def opened(text: str, marks: Delimiters) -> str:
-    """The thought of a draw that was to stop at `close`: what comes from the first of `marks.until` on is cut off.
+    """The thought of a draw that was to stop at `close`, cut at the first of `marks.until`.
 
-    Where the draw was cut short inside the delimiter, as it may be where that takes several tokens, so is its
-    beginning.
+    If the draw ended inside a delimiter, which can take several tokens, that partial delimiter is removed too.
     """
     found = [at for stop in marks.until if (at := text.find(stop, _after_open(text, marks))) >= 0]
     return text[: min(found)] if found else strip_end(text, *marks.until)
 
 
 def _after_open(text: str, marks: Delimiters) -> int:
-    """Where the thought begins: an `open` may itself hold a stop string."""
+    """The position after `open`, which may itself contain a stop string."""
     start = len(text) - len(text.lstrip())
     return start + len(marks.open) if begins(text, marks) else 0
 
 
 def strip_end(text: str, *delimiters: str) -> str:
-    """A text without the longest beginning of a delimiter, or whole delimiter, that it ends with."""
+    """A text without the longest delimiter, or prefix of one, at its end."""
     longest = 0
     for delimiter in delimiters:
         ends = (n for n in range(min(len(delimiter), len(text)), 0, -1) if text.endswith(delimiter[:n]))
@@ -312,15 +199,15 @@ def strip_end(text: str, *delimiters: str) -> str:
 
 
 def again(thought: str, string: str) -> str:
-    """A thought that was about to end, gone on with: `string` (`Wait`) on a new line; empty: nothing is added."""
+    """A thought that was about to end, continued with `string` (`Wait`) on a new line, if it is not empty."""
     return _on_new_line(thought) + string if string else thought
 
 
 def closed(thought: str, marks: Delimiters, *, is_cut: bool) -> str:
-    """A thought with its end: `close` where the model ended it, a new line and the cue as well where it was cut.
+    """A thought with `close` after it; if it was cut, `close` comes on a new line and the cue follows.
 
-    The model goes on from there with its answer (Muennighoff et al. 2025, arXiv 2501.19393). Where there is no thought
-    at all an empty one is closed, which asks for an answer without thinking.
+    The model then continues with its answer (Muennighoff et al. 2025, arXiv 2501.19393). An empty thought is opened and
+    closed, which asks for an answer without thinking.
     """
     if not thought and marks.opens != "template":
         thought = marks.open + "\n"
@@ -328,7 +215,7 @@ def closed(thought: str, marks: Delimiters, *, is_cut: bool) -> str:
 
 
 def cued(reply: str, marks: Delimiters) -> str:
-    """A reply whose thought is closed and whose answer did not come, with the cue at its end."""
+    """A reply that has closed its thought but has no answer, with the cue appended."""
     return _on_new_line(reply.rstrip()) + marks.cue
 
 

@@ -9,7 +9,8 @@ from typing import get_args
 from mull.errors import UnknownNameError
 from mull.programs import ask
 from mull.replies.answers import answer_of
-from mull.replies.programs import aside, asked, fingerprint, programs_of
+from mull.replies.fingerprint import fingerprint
+from mull.replies.programs import aside, asked, programs_of
 from mull.replies.tests import assertions_of, calls_of, pairs_of
 from mull.run import Run
 from mull.strategies import agreement
