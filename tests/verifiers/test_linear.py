@@ -73,10 +73,9 @@ GENERAL, CLAIMS, NUMBERS, VALUES, PROOFS, MARKS = (
 def seconds(read: Callable[[str], object], fragment: str, length: int, times: int = 1) -> float:
     """Processor time of readings of a fragment that is repeated up to a length.
 
-    Without the garbage collector, whose time grows with all that the tests before have left.
+    Without the garbage collector: its time grows with what earlier tests have left.
     """
     text = fragment * (length // len(fragment))
-    gc.collect()
     gc.disable()
     try:
         started = time.process_time()
