@@ -1,1 +1,1 @@
-"""Programs that models write: reading them out of replies, running them in a sandbox, and testing them."""
+"""Programs that models write: prompts about them, running them in a sandbox, and testing them."""

@@ -1,4 +1,4 @@
-"""What a test asks of a program, and the verdict on it: comparisons of values that come out of the box."""
+"""The assertions of a test, and its verdict: comparisons with values that the sandbox returns."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from mull.sandbox import Opaque
 
 MAX_BITS = 10_000
-"""Longer whole numbers are shown in hexadecimal: Python writes no decimal ones."""
+"""Integers with more bits are shown in hexadecimal, because Python limits decimal conversion."""
 
 
 class AssertionVerdict(NamedTuple):
-    """What came of a program on one test.
+    """The result of a program on one test.
 
-    `passed` is `None` where that could not be decided: the test is broken, or asks for other things each time.
+    `passed` is `None` if it could not be decided: the test is broken, or makes different calls on each run.
     `lines` has one entry for every assertion that was reached, in the order of the file.
     """
 
@@ -26,7 +26,7 @@ class AssertionVerdict(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A comparison in a test that needs nothing but one value of the program."""
+    """A comparison in a test that depends on a single value of the program."""
 
     line: int
     source: str
@@ -37,10 +37,11 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AssertionPlan:
-    """What a test asks of a program, as far as one can tell without one.
+    """The calls and comparisons of a test, as far as they can be found without a program.
 
-    `claims` decide the test by themselves; `None` where it has to be run again with the answers. `fixed` are the
-    assertions that do not depend on the program.
+    `needs` are the expressions whose values the test needs. `claims` decide the test alone; `None` if the test must be
+    run again with the values. `fixed` are the assertions that do not depend on the program. `broken`: why it cannot
+    run.
     """
 
     needs: tuple[str, ...] = ()
@@ -49,16 +50,16 @@ class AssertionPlan:
     broken: str = ""
 
 
-def plan_of(told: dict[str, Any]) -> AssertionPlan:
-    claims = tuple(Comparison(*claim) for claim in told["claims"])
-    # Only where every value that was asked for went straight into a comparison do these decide the test.
-    is_decided = len(claims) == len(told["needs"]) and len(claims) > 0
-    fixed = tuple((line, ok) for line, ok, _ in told["results"])
-    return AssertionPlan(tuple(told["needs"]), claims if is_decided else None, fixed, told["broken"])
+def plan_of(found: dict[str, Any]) -> AssertionPlan:
+    claims = tuple(Comparison(*claim) for claim in found["claims"])
+    # They decide the test only if each requested value was used in exactly one comparison.
+    is_decided = len(claims) == len(found["needs"]) and len(claims) > 0
+    fixed = tuple((line, ok) for line, ok, _ in found["results"])
+    return AssertionPlan(tuple(found["needs"]), claims if is_decided else None, fixed, found["broken"])
 
 
 def parts(value: Any) -> Iterator[Any]:
-    """A value and all that it is made of."""
+    """A value and, recursively, everything it contains."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -75,14 +76,14 @@ def has_opaque(value: Any) -> bool:
 
 
 def is_marked(value: Any) -> bool:
-    """Whether there is a value in it that only the tester can restore."""
+    """Whether it contains a value that only the tester can restore."""
     return any(isinstance(part, tuple) and len(part) == 2 and str(part[0])[:1] == "\0" for part in parts(value))
 
 
 def decide(
     claims: Sequence[Comparison], fixed: Sequence[tuple[int, bool]], answers: Mapping[str, Any]
 ) -> AssertionVerdict:
-    """The verdict on a test that is nothing but comparisons with one value each."""
+    """The verdict on a test that consists only of comparisons with one value each."""
     results = [(line, ok, "" if ok else "the assertion is false") for line, ok in fixed]
     for claim in claims:
         status, value = answers[claim.source][claim.place]
@@ -111,7 +112,7 @@ def holds(operation: str, value: Any, other: Any) -> bool:
 
 
 def summary(results: Sequence[tuple[int, bool, str]]) -> AssertionVerdict:
-    """All that was seen of one test, put together by line."""
+    """Combines the results of one test by line."""
     lines: dict[int, bool] = {}
     for line, ok, _ in results:
         lines[line] = lines.get(line, True) and ok
@@ -121,7 +122,7 @@ def summary(results: Sequence[tuple[int, bool, str]]) -> AssertionVerdict:
 
 
 def show(value: Any) -> str:
-    """A value as text: sets and dictionaries in one order, no addresses."""
+    """A value as text: sets and dictionaries in a fixed order, no addresses."""
     kind = type(value)
     if kind is tuple and len(value) == 2 and type(value[0]) is str and value[0][:1] == "\0":
         return f"{value[0][1:]}({show(value[1])})"

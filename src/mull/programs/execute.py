@@ -1,4 +1,4 @@
-"""Programs on tests and inputs, in a sandbox. What a test expects never enters the box that the program is in."""
+"""Runs programs on tests and inputs in a sandbox. Expected values never enter the sandbox of the program."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ from mull.sandbox import (
 )
 
 MAX_ROUNDS = 4
-"""Passes over a test whose calls depend on the answers to its earlier ones."""
+"""Most passes over a test whose calls depend on the values of earlier calls."""
 LIMITS = JobLimits(cpu_seconds=4.0, wall_seconds=20.0, memory_bytes=1 << 30, total_cpu_seconds=4.0)
-"""For one program on all its tests. What it may sleep is generous; processor time is not."""
+"""Limits for one program on all its tests: generous for sleeping, tight for processor time."""
 TESTER_LIMITS = JobLimits(cpu_seconds=10.0, wall_seconds=60.0, memory_bytes=1 << 30, reply_bytes=16 << 20)
 
 
 Apart = Literal["isolated", "restarted", "shared"]
-"""How calls of one program are kept apart. `isolated`: each has a process of its own. `restarted`: they share one, and
-after one that hangs or dies a new one goes on. `shared`: they share one, and what comes after such a call is lost."""
+"""How calls of one program are isolated. `isolated`: each has its own process. `restarted`: they share one, and after a
+call that hangs or dies a new process continues. `shared`: they share one, and calls after such a call are lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
     """Tests of a function: `tests` are assertions, or files that define `check(candidate)`.
 
-    `prelude` is code that the tests need (imports, helpers), `setup` code that runs behind the program.
+    `prelude` is code that the tests need (imports, helpers); `setup` is code that runs after the program.
     """
 
     entry_point: str
@@ -61,9 +61,9 @@ class Suite:
 
 
 class Output(NamedTuple):
-    """What a program gave for one input: `text` is its value or what it printed, `None` where it gave none.
+    """The output of a program for one input: `text` is its value or what it printed, `None` if it has neither.
 
-    `error` says what it raised, or how it ended.
+    `error` is the exception it raised, or how it ended.
     """
 
     text: str | None
@@ -79,9 +79,9 @@ _boxes: dict[tuple[asyncio.AbstractEventLoop, LevelName], asyncio.Task[Sandbox]]
 
 
 async def box(isolation: LevelName = "namespaces") -> Sandbox:
-    """The sandbox of this event loop, opened when it is first needed and closed with the loop.
+    """The sandbox of this event loop, opened on first use and closed with the loop.
 
-    Raises `NoSandboxError` where none is as good as `isolation` or better.
+    Raises `NoSandboxError` if there is none with at least the level `isolation`.
     """
     key = (asyncio.get_running_loop(), isolation)
     if key not in _boxes:
@@ -94,7 +94,7 @@ async def _opened(lifetime: AsyncGenerator[Sandbox, None]) -> Sandbox:
 
 
 async def _lifetime(key: tuple[asyncio.AbstractEventLoop, LevelName]) -> AsyncGenerator[Sandbox, None]:
-    """Holds a sandbox open. A loop that ends closes generators that have not ended, and so closes the box."""
+    """Keeps a sandbox open. A closing loop closes its unfinished generators, and with this one the sandbox."""
     try:
         async with sandbox.best(Level[key[1].upper()]) as opened:
             yield opened
@@ -104,7 +104,7 @@ async def _lifetime(key: tuple[asyncio.AbstractEventLoop, LevelName]) -> AsyncGe
 
 @dataclass(eq=False)
 class Bench:
-    """Runs programs on one suite of tests. What the tests ask for is found once, for all programs."""
+    """Runs programs on one suite of tests. Each test is analysed once, for all programs."""
 
     suite: Suite
     limits: JobLimits = LIMITS
@@ -114,7 +114,7 @@ class Bench:
     _plans: asyncio.Task[list[AssertionPlan]] | None = field(default=None, init=False, repr=False)
 
     async def plans(self) -> list[AssertionPlan]:
-        """What each test asks for."""
+        """The plan of each test."""
         if self._plans is None or self._plans.get_loop() is not asyncio.get_running_loop():
             self._plans = asyncio.create_task(self._look())
         return await asyncio.shield(self._plans)
@@ -124,11 +124,11 @@ class Bench:
         return [plan if isinstance(plan, AssertionPlan) else plan_of(plan) for plan in found]
 
     async def broken(self) -> dict[int, str]:
-        """The places of tests that make no sense by themselves, and why."""
+        """The indices of tests that fail without any program, and why."""
         return {i: plan.broken for i, plan in enumerate(await self.plans()) if plan.broken}
 
     async def run(self, program: str, apart: Apart = "isolated") -> list[AssertionVerdict]:
-        """One verdict a test. Raises `SandboxError` where the box failed."""
+        """One verdict for each test. Raises `SandboxError` if the sandbox failed."""
         plans = await self.plans()
         answers: dict[str, list[tuple[str, Any]]] = {}
         verdicts: dict[int, AssertionVerdict] = {
@@ -145,21 +145,21 @@ class Bench:
             needs = {}
             if not again:
                 break
-            for i, told in zip(again, await self._passes(again, answers), strict=True):
-                if isinstance(told, AssertionPlan):
-                    verdicts[i] = AssertionVerdict(None, told.broken)
-                elif told["broken"]:
-                    verdicts[i] = AssertionVerdict(None, told["broken"])
-                elif told["needs"]:
-                    needs[i] = told["needs"]
+            for i, outcome in zip(again, await self._passes(again, answers), strict=True):
+                if isinstance(outcome, AssertionPlan):
+                    verdicts[i] = AssertionVerdict(None, outcome.broken)
+                elif outcome["broken"]:
+                    verdicts[i] = AssertionVerdict(None, outcome["broken"])
+                elif outcome["needs"]:
+                    needs[i] = outcome["needs"]
                 else:
-                    verdicts[i] = summary([(line, ok, why) for line, ok, why in told["results"]])
+                    verdicts[i] = summary([(line, ok, why) for line, ok, why in outcome["results"]])
         for i in needs:
             verdicts[i] = AssertionVerdict(None, "it asks for other calls each time it is run")
         return [verdicts[i] for i in range(len(plans))]
 
     async def _answer(self, program: str, needs: Any, answers: dict[str, list[tuple[str, Any]]], apart: Apart) -> None:
-        """Adds the program's values of the expressions that are needed, each as often as one test asks for it."""
+        """Adds the program's values of the needed expressions, each as often as the test that needs it most."""
         wanted: Counter[str] = Counter()
         for sources in needs:
             wanted |= Counter({s: n + len(answers.get(s, ())) for s, n in Counter(sources).items()})
@@ -168,10 +168,10 @@ class Bench:
             return
         values = await evaluate(self.suite, program, missing, self.limits, self.call_seconds, apart, self.isolation)
         for source, value in zip(missing, values, strict=True):
-            answers.setdefault(source, []).append(_told(value))
+            answers.setdefault(source, []).append(_answer_of(value))
 
     async def _passes(self, places: Sequence[int], answers: Mapping[str, Any]) -> list[Any]:
-        """One pass over each of these tests; an `AssertionPlan` stands for one that ended badly."""
+        """One pass over each of these tests; an `AssertionPlan` in place of one whose pass failed."""
         suite = self.suite
         calls = tuple(
             Call("run_test", (suite.prelude, suite.tests[i], suite.entry_point, answers, self.seed)) for i in places
@@ -183,8 +183,8 @@ class Bench:
         return [r.value if r.status is Status.OK else AssertionPlan(broken=r.error or r.status) for r in result.returns]
 
 
-def _told(value: Return) -> tuple[str, Any]:
-    """A value as the tester takes it."""
+def _answer_of(value: Return) -> tuple[str, Any]:
+    """The result of a call in the form that the tester reads."""
     if value.status is Status.OK:
         return ("opaque", None) if has_opaque(value.value) else ("value", value.value)
     return ("raised", ended(value))
@@ -201,7 +201,7 @@ _ENDINGS = {
 
 
 def ended(value: Return) -> str:
-    """How a call ended that gave no value, in the words of an exception."""
+    """Why a call returned no value, in the form of an exception's text."""
     return value.error or _ended(value.status)
 
 
@@ -218,10 +218,10 @@ async def evaluate(
     apart: Apart = "isolated",
     isolation: LevelName = "namespaces",
 ) -> list[Return]:
-    """The values of expressions behind a program and the suite's `setup`, of built-in types as far as they can be.
+    """The values of expressions after a program and the suite's `setup`, converted to built-in types where possible.
 
-    Of the program only what defines something is run behind the definition of `suite.entry_point`. A program that
-    fails before gives no value for any. Raises `SandboxError` where the box failed.
+    After the definition of `suite.entry_point` only definitions in the program are run. A program that fails before
+    that point returns no values. Raises `SandboxError` if the sandbox failed.
     """
     names = sorted({name for text in (suite.setup, *expressions) for name in _WORD.findall(text)})
     load = f"__mull_load({program!r}, {suite.entry_point!r}, set({names!r}), globals())\ndel __mull_load"
@@ -239,10 +239,10 @@ async def evaluate(
         if result.status is Status.CPU:
             returns = [Return(Status.CPU) if value.status is Status.NO_REPLY else value for value in returns]
         elif apart == "restarted" and not result.why.startswith("setup"):
-            # The first call without a reply is the one that ended the process; those behind it were never made.
+            # The first call without a reply is the one that ended the process; later calls were never made.
             n = next((i + 1 for i, value in enumerate(returns) if value.status not in _REPLIES), len(returns))
             returns = returns[:n]
-            # A program that hung hangs again, on many inputs often: it gets less and less time for that.
+            # A program that hung once often hangs on many inputs, so each further hang is allowed less time.
             call_seconds = max(call_seconds / 2, least)
         found += returns
     return found + [Return(Status.CPU if cpu <= 0 else Status.WALL)] * (len(expressions) - len(found))
@@ -266,7 +266,7 @@ async def outputs(
     apart: Apart = "isolated",
     isolation: LevelName = "namespaces",
 ) -> list[Output]:
-    """The values of expressions behind a program, as text that is equal where the values are."""
+    """The values of expressions after a program, as text that is equal if the values are."""
     return [_output(r) for r in await evaluate(suite, program, expressions, limits, call_seconds, apart, isolation)]
 
 
@@ -280,7 +280,7 @@ def _output(value: Return) -> Output:
 
 
 async def printed(program: str, stdin: str, limits: JobLimits = LIMITS, isolation: LevelName = "namespaces") -> Output:
-    """What a program prints for an input."""
+    """The standard output of a program for an input."""
     result = await (await box(isolation)).run(Script(program, stdin.encode("utf-8", "replace"), limits=limits))
     if result.status is not Status.OK:
         return Output(None, _last_line(result) or result.why or _ended(result.status))
@@ -288,7 +288,7 @@ async def printed(program: str, stdin: str, limits: JobLimits = LIMITS, isolatio
 
 
 def same_print(text: str, target: str) -> bool:
-    """Whether two prints are the same but for spaces at the ends of lines and empty lines at the end."""
+    """Whether two outputs are equal apart from spaces at the ends of lines and empty lines at the end."""
     return _lines(text) == _lines(target)
 
 
@@ -299,7 +299,7 @@ def _lines(text: str) -> list[str]:
 async def run_pairs(
     program: str, pairs: Sequence[tuple[str, str]], limits: JobLimits = LIMITS, isolation: LevelName = "namespaces"
 ) -> list[AssertionVerdict]:
-    """One verdict for each input and output. Every input has a process of its own."""
+    """One verdict for each pair of input and output. Each input has its own process."""
 
     async def one(stdin: str, target: str) -> AssertionVerdict:
         output = await printed(program, stdin, limits, isolation)
@@ -312,5 +312,5 @@ async def run_pairs(
 
 
 def with_seconds(seconds: float) -> JobLimits:
-    """The limits of one program with this much processor time, in all of its processes."""
+    """The limits of one program with this much processor time in total, over all its processes."""
     return replace(LIMITS, cpu_seconds=seconds, total_cpu_seconds=seconds, wall_seconds=5 * seconds)

@@ -1,4 +1,4 @@
-"""Runs programs in the sandbox and says what they did."""
+"""Runs programs in the sandbox and returns their behaviour."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from mull.types import Behaviour, Cost, Problem, Trial
 
 
 def check_seconds(seconds: float) -> None:
-    """Refuses a limit of nothing."""
+    """Raises `UsageError` unless `seconds` is positive."""
     if not seconds > 0:
         raise UsageError(f"seconds must be above 0, not {seconds}")
 
 
 @dataclass(frozen=True)
 class PythonExecutor:
-    """Runs Python programs in the sandbox, with `seconds` of processor time for one program on all it is tried on.
+    """Runs Python programs in the sandbox, with `seconds` of processor time for one program on all its trials.
 
-    A program that reads has them for each input. One test or input may take `call_seconds` of running and sleeping;
-    what it waits for a processor does not count, and a machine that is too busy gives no verdict. The calls of one
-    program share a process, so that a hundred tests cost little more than one; after one that hangs or dies a new
-    process goes on. With `isolated` each has its own, for programs that keep state between calls. `isolation` is the
-    least level of the sandbox.
+    A program that reads standard input has that much for each input. One test or input may run and sleep for
+    `call_seconds`, not counting time spent waiting for a processor; an overloaded machine gives no verdict. The calls
+    of one program share a process, so that a hundred tests cost little more than one; after a call that hangs or dies a
+    new process continues. With `isolated` each call has its own process, for programs that keep state between calls.
+    `isolation` is the minimum level of the sandbox.
     """
 
     seconds: float = 4.0
@@ -53,7 +53,7 @@ class PythonExecutor:
         return "isolated" if self.isolated else "restarted"
 
     def quote(self, problem: Problem, trials: Sequence[Trial]) -> Cost:
-        """No tokens and no money: processor time of this machine."""
+        """No tokens and no money: only processor time of this machine."""
         return Cost()
 
     async def execute(self, problem: Problem, trials: Sequence[Trial]) -> Sequence[Behaviour]:
@@ -83,8 +83,8 @@ class PythonExecutor:
             else:
                 pairs = [test for test in trial.tests if not isinstance(test, str)]
                 verdicts = await bench.run_pairs(trial.program, pairs, limits, level)
-                told = (bench.printed(trial.program, text, limits, level) for text in trial.inputs)
-                outputs = list(await asyncio.gather(*told))
+                runs = (bench.printed(trial.program, text, limits, level) for text in trial.inputs)
+                outputs = list(await asyncio.gather(*runs))
         except NoSandboxError:
             raise
         except SandboxError as error:

@@ -1,4 +1,4 @@
-"""Reward models in this process, through transformers (extra `train`)."""
+"""Reward models run in this process by transformers (extra `train`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _lock = threading.Lock()
 
 
 def _content(model: Path) -> str | None:
-    """A digest of all files in a folder; `None` for what is no folder, a name that transformers looks up."""
+    """A digest of all files in a folder; `None` for a model name that transformers resolves."""
     if not model.is_dir():
         return None
     digest = hashlib.blake2b(digest_size=20)
@@ -31,7 +31,7 @@ def _content(model: Path) -> str | None:
 
 
 def _made(kind: str, folder: Path) -> tuple[Any, Any]:
-    """A model and its tokenizer. Code that comes with a model is never run."""
+    """A model and its tokenizer. Code shipped with a model is never run."""
     try:
         import torch
         import transformers
@@ -40,7 +40,7 @@ def _made(kind: str, folder: Path) -> tuple[Any, Any]:
     model = str(folder)
     transformers.utils.logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = "auto" if device == "cuda" else torch.float32  # a processor's half precision is slow and coarse
+    dtype = "auto" if device == "cuda" else torch.float32  # half precision on a CPU is slow and coarse
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model)
         loaded, info = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(
@@ -49,10 +49,10 @@ def _made(kind: str, folder: Path) -> tuple[Any, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"transformers cannot load {model} for {kind}: {str(error).splitlines()[0]}") from None
     if missing := sorted(info["missing_keys"]):
-        # Its head would be random numbers, and score.
+        # The missing head would be random numbers, and its scores with it.
         raise UsageError(
-            f"{model} is no {kind} that transformers knows: it has no {missing[0]}. "
-            "Code that comes with a model is not run here; serve it with vLLM or SGLang"
+            f"{model} cannot be loaded by transformers as a {kind}: it has no {missing[0]}. "
+            "Code that shipped with a model is not run here; serve it with vLLM or SGLang"
         )
     return tokenizer, loaded.eval().to(device)
 
@@ -65,17 +65,17 @@ _load = {
 
 @dataclass(frozen=True)
 class Local:
-    """A reward model loaded by name or from a folder: a classifier of sequences or tokens, or a language model."""
+    """A reward model loaded by name or from a folder: a sequence or token classifier, or a language model."""
 
     model: str
 
     @cached_property
     def _content(self) -> str | None:
-        """What the folder holds when this is first asked for: the model is that from then on."""
+        """Digest of the folder on first use; the model keeps that identity."""
         return _content(Path(self.model))
 
     async def rows(self, asked: RewardInput, reading: Reading) -> Rows:
-        """What the model says about a reply: raw logits, read as the reading says."""
+        """The model's raw logits for a reply, at the positions that `reading` names."""
         return await asyncio.to_thread(self._rows, asked, reading)
 
     def _rows(self, asked: RewardInput, reading: Reading) -> Rows:
@@ -103,7 +103,7 @@ class Local:
 
 
 def _places(tokenizer: Any, asked: RewardInput, reading: Reading) -> tuple[list[int], list[int]]:
-    """The token ids of what is asked, and the places at which values are read."""
+    """The token ids of the input, and the positions at which values are read."""
     if reading.form == "turns":
         return _turns(tokenizer, asked.messages)
     if reading.at == "piece":
@@ -130,14 +130,14 @@ def _turns(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], list
         if message.role == "assistant":
             before = _ids(tokenizer, _written(tokenizer, messages[:i], True))
             if ids[: len(before)] != before:
-                raise Unscored("the model's chat template changes what it wrote before when a turn is added")
+                raise Unscored("the model's chat template rewrites earlier turns when a turn is added")
             ends.append(len(before) - 1)
     return ids, ends
 
 
 def _written(tokenizer: Any, messages: Sequence[Message], is_open: bool) -> str:
-    told = [{"role": m.role, "content": m.text} for m in messages]
-    text: str = tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=is_open)
+    turns = [{"role": m.role, "content": m.text} for m in messages]
+    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=is_open)
     return text
 
 

@@ -1,1 +1,1 @@
-"""What runs in boxes: sent there as source, it imports the standard library only."""
+"""Code that is sent into sandboxes as source; it imports only the standard library."""

@@ -1,18 +1,18 @@
-"""Defines what a program defines, and runs nothing of it that stands behind. Runs beside the program, before it.
+"""Loads a program's definitions without running the code after them. Runs in the process of the program, before it.
 
-A program may tamper with it: then it defines other things than it says, and it could have said those.
+A program may tamper with it, which only changes its own definitions; it could have written those directly.
 """
 
 from typing import Any
 
 
 def __mull_load(source: str, name: str, others: set[str], space: dict[str, Any]) -> None:
-    """Runs a program up to the first definition of `name`, and of the rest only what defines something.
+    """Runs a program up to the first definition of `name`, and of the rest only the definitions.
 
-    Functions, classes and imports behind it are taken in, and so are statements that bind or change a name that these,
-    the definition or `others` read. What they raise is passed over. So demonstrations, tests, main guards and loops
-    that read input have no part in it. Where `name` is a method, it is called on an object of its class. Text behind
-    whole definitions that cannot be parsed is left out. Without `name` all of the program is run.
+    Those are functions, classes and imports, and statements that bind or change a name that these, the definition or
+    `others` read; exceptions in them are ignored. Demonstrations, tests, main guards and loops that read input are thus
+    skipped. If `name` is a method, it is bound to an instance of its class. Text after complete definitions that cannot
+    be parsed is ignored. Without `name` the whole program is run.
     """
     import __future__
 
@@ -32,7 +32,7 @@ def __mull_load(source: str, name: str, others: set[str], space: dict[str, Any])
         return node.id if isinstance(node, ast.Name) else ""
 
     def touched(statement: ast.stmt) -> set[str]:
-        """The names outside functions that a statement binds, or whose value it changes."""
+        """The names outside functions that a statement binds or whose value it changes."""
         found = set()
         waiting: list[ast.AST] = [statement]
         while waiting:
@@ -67,7 +67,7 @@ def __mull_load(source: str, name: str, others: set[str], space: dict[str, Any])
         except SyntaxError as error:
             lines = source.split("\n")
             end = min(error.lineno or 0, len(lines))
-            for _ in range(8 if name else 0):  # lines at the margin, from there upwards
+            for _ in range(8 if name else 0):  # starts at unindented lines, from the error upwards
                 while end > 0 and (not lines[end - 1].strip() or lines[end - 1][0] in " \t#)]}"):
                     end -= 1
                 end -= 1
@@ -86,7 +86,7 @@ def __mull_load(source: str, name: str, others: set[str], space: dict[str, Any])
         """The names outside functions that statements, and the functions in them, may read."""
         found: set[str] = set()
         waiting: list[Any] = []
-        with contextlib.suppress(SyntaxError):  # such as `return` at the margin: it is not run
+        with contextlib.suppress(SyntaxError):  # such as a top-level `return`, which is not run
             waiting.append(compile(ast.Module(list(statements), []), "", "exec", flags, dont_inherit=True))
         while waiting:
             code = waiting.pop()
@@ -123,7 +123,7 @@ def __mull_load(source: str, name: str, others: set[str], space: dict[str, Any])
         for _, statement in more:
             wanted |= read(statement)
     for _, statement in sorted(taken, key=lambda one: one[0]):
-        with contextlib.suppress(BaseException):  # what stands behind the definition decides nothing
+        with contextlib.suppress(BaseException):  # code after the definition must not affect the result
             run(statement)
     if name and name not in space:
         classes = [s.name for s in body if isinstance(s, ast.ClassDef) and has_method(s) and s.name in space]

@@ -1,6 +1,6 @@
-"""Values of the standard library's types as built-in ones, so that they travel. Runs beside the program, behind it.
+"""Converts values of standard-library types to built-in ones for transport. Runs in the process of the program.
 
-A program may tamper with it: then it says other values than it has, and it could say those anyway.
+A program may tamper with it, which only changes its own values; it could have returned those directly.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ def __mull_plain(value: Any, depth: int = 0) -> Any:
             return base.__new__(base, value)
     if kind is range:
         return ("\0range", (value.start, value.stop, value.step))
-    # A value of these types is there only if its module is loaded.
+    # A value can have one of these types only if the type's module is loaded.
     if kind is getattr(sys.modules.get("decimal"), "Decimal", None):
         return ("\0decimal", str(value))
     if kind is getattr(sys.modules.get("fractions"), "Fraction", None):

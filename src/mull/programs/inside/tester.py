@@ -1,8 +1,8 @@
-"""Runs tests in a box where the program under test is not: its calls are asked for, and answered from outside.
+"""Runs tests in a separate sandbox from the program under test, whose calls are answered from outside.
 
-A call whose answer is not known yet gives a `Hole`, and the pass goes on as far as it can to learn what else will be
-asked. So the expected values that a test holds never come near the program, and nothing of the program's own types
-takes part in a comparison.
+A call whose answer is not known yet returns a `Hole`, and the pass continues as far as it can to find out which other
+calls follow. So the expected values in a test are never visible to the program, and no object of a type that the
+program defines takes part in a comparison.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ COMPARE: dict[type[ast.cmpop], str] = {ast.Eq: "==", ast.NotEq: "!=", ast.Is: "i
 
 
 class AnswerNeeded(BaseException):
-    """An answer is needed to go on; nothing that a test catches."""
+    """The pass cannot continue without an answer; a `BaseException`, so that tests do not catch it."""
 
 
 class BrokenTest(Exception):
-    """The test itself makes no sense."""
+    """The test itself is invalid."""
 
 
 def _words(error: Exception) -> str:
@@ -37,7 +37,7 @@ def _words(error: Exception) -> str:
 
 
 class Pass:
-    """One pass over one test: the answers at hand, and what came of it."""
+    """One pass over one test: the known answers, and the results so far."""
 
     def __init__(self, answers: Mapping[str, list[tuple[str, Any]]]) -> None:
         self.answers = answers
@@ -47,7 +47,7 @@ class Pass:
         self.results: list[tuple[int, bool, str]] = []
 
     def ask(self, source: str) -> Any:
-        """The program's value of an expression, or a hole where it is not known yet."""
+        """The program's value of an expression, or a `Hole` if it is not known yet."""
         place = self.asked[source]
         self.asked[source] += 1
         if sum(self.asked.values()) > MAX_CALLS:
@@ -67,12 +67,12 @@ class Pass:
         self.results.append((line, ok, why))
 
     def fail(self, line: int, error: Exception) -> None:
-        """Counts an exception as a failure of the program, unless the test alone can have raised it."""
+        """Records an exception as a failure of the program, unless only the test can have caused it."""
         place = error.__traceback__
         while place is not None and place.tb_next is not None:
             place = place.tb_next
         is_own = place is not None and place.tb_frame.f_code.co_filename in ("test", "prelude")
-        # What comes behind something that failed or is not known may lack a name for that reason.
+        # After a failure or an unknown value, a name may be undefined because of that.
         is_sound = not self.needs and all(ok for _, ok, _ in self.results)
         if isinstance(error, BrokenTest) or (is_own and is_sound and isinstance(error, (NameError, ImportError))):
             raise BrokenTest(f"line {line}: {_words(error)}")
@@ -80,7 +80,7 @@ class Pass:
 
 
 class Hole:
-    """A value of the program that is not known, or not of a type that travels. It can be called and handed back."""
+    """A value of the program that is unknown or cannot be transported. It can be called and passed on."""
 
     def __init__(self, run: Pass, source: str, place: int | str | None = None) -> None:
         self.__dict__.update(_run=run, _source=source, _place=place)
@@ -123,7 +123,7 @@ for _name in _OPERATIONS.split():
 
 
 def render(value: Any) -> str:
-    """A value as source that gives the same one on the other side."""
+    """Source code that evaluates to the value in the process of the program."""
     if isinstance(value, Hole):
         return str(value._source)
     kind = type(value)
@@ -152,7 +152,7 @@ def render(value: Any) -> str:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value can be compared outside."""
+    """Whether a value can be compared outside this sandbox."""
     kind = type(value)
     if kind in (list, tuple, set, frozenset):
         return all(map(is_plain, value))
@@ -160,7 +160,7 @@ def is_plain(value: Any) -> bool:
 
 
 def thaw(value: Any) -> Any:
-    """A value as the program gave it: those that `plain` marked become what they were."""
+    """Restores a transported value: values that `plain` converted get their original types back."""
     kind = type(value)
     if kind is tuple and len(value) == 2 and type(value[0]) is str and value[0][:1] == "\0":
         made: dict[str, Callable[[Any], Any]] = {
@@ -179,7 +179,7 @@ def thaw(value: Any) -> Any:
 
 
 def raised(words: str) -> Exception:
-    """What the program raised, as a built-in exception of that name if there is one."""
+    """The exception that the program raised, as a built-in exception of that name if there is one."""
     name, _, text = words.partition(": ")
     kind = getattr(builtins, name, None)
     if isinstance(kind, type) and issubclass(kind, Exception) and kind is not UnicodeDecodeError:
@@ -191,7 +191,7 @@ def raised(words: str) -> Exception:
 
 
 class _Steps(ast.NodeTransformer):
-    """Makes assertions count one by one, and lets a pass go on behind what failed or was not known."""
+    """Records each assertion separately, and lets a pass continue after a failure or an unknown value."""
 
     def body(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         return [self.step(s) for s in statements]
@@ -275,7 +275,7 @@ def _value(value: Any) -> Any:
 
 
 def _free(tree: ast.AST, bound: Mapping[str, Any]) -> set[str]:
-    """The names that a test reads and nothing in it or around it defines: the program's."""
+    """The names that a test reads and that neither it nor its prelude defines: those of the program."""
     read: set[str] = set()
     made = set(bound) | set(dir(builtins))
     for node in ast.walk(tree):
@@ -293,14 +293,14 @@ def _free(tree: ast.AST, bound: Mapping[str, Any]) -> set[str]:
 
 
 def run_test(prelude: str, test: str, entry_point: str, answers: Any, seed: int = 0) -> dict[str, Any]:
-    """One pass over one test.
+    """Makes one pass over one test.
 
-    `results` are (line, held, why) for what could be decided, `needs` the expressions whose values are missing,
-    `claims` comparisons that can be made outside once they are known, `broken` says what is wrong with the test.
+    `results` are the decided assertions as (line, held, why), `needs` the expressions whose values are missing,
+    `claims` the comparisons that can be decided outside once the values are known, `broken` why the test is invalid.
     """
     run = Pass(answers)
     random.seed(seed)
-    told: dict[str, Any] = {"results": run.results, "needs": run.needs, "claims": run.claims, "broken": ""}
+    found: dict[str, Any] = {"results": run.results, "needs": run.needs, "claims": run.claims, "broken": ""}
     try:
         tree = ast.parse(test)
         space: dict[str, Any] = {"__name__": "test"}
@@ -321,8 +321,8 @@ def run_test(prelude: str, test: str, entry_point: str, answers: Any, seed: int 
     except AnswerNeeded:
         pass
     except Exception as error:  # noqa: BLE001 - a test may raise anything before it checks anything
-        told["broken"] = str(error) if isinstance(error, BrokenTest) else _words(error)
-        return told
+        found["broken"] = str(error) if isinstance(error, BrokenTest) else _words(error)
+        return found
     if not (run.results or run.needs or run.claims):
-        told["broken"] = "it checks nothing"
-    return told
+        found["broken"] = "it checks nothing"
+    return found
