@@ -290,6 +290,22 @@ def test_where_one_draw_is_allowed_there_is_an_answer(text: str, budget: Budget)
 
 
 @pytest.mark.parametrize("text", SEARCHES)
+def test_a_step_that_a_ceiling_cuts_is_no_finished_reply(text: str) -> None:
+    """A whole reply takes 10 tokens and the price of 20 is kept back, so that every ceiling leaves room for one."""
+    for tokens in range(20, 75):
+        model = LineModel(length=5, line=lambda i, before, draw: f"step {i}" if i < 4 else f"answer: {draw.number}")
+        run = Run(
+            model, verifier=StubVerifier(lambda reply: 0.5), params=Params(max_tokens=20), budget=Budget(tokens=tokens)
+        )
+        outcome = solve(spec.strategy(text), run, PROBLEM)
+        assert outcome.answer is not None, tokens
+        assert outcome.best is not None
+        assert outcome.best.finish is Finish.STOP, tokens
+        assert outcome.best.reply.split("\n")[:4] == [f"step {i}" for i in range(4)]
+        assert run.spent.tokens <= tokens
+
+
+@pytest.mark.parametrize("text", SEARCHES)
 @pytest.mark.parametrize("budget", [Budget(tokens=200), Budget(calls=25), Budget(usd=2e-4)], ids=str)
 def test_a_ceiling_cuts_the_same_whatever_arrives_first_and_from_the_bank(text: str, budget: Budget) -> None:
     bank = MemoryBank()

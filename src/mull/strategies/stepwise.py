@@ -15,6 +15,8 @@ from mull.types import Ask, Finish, Outcome, Params, Problem, Prompt, Sample, Sc
 
 Pick = Literal["weighted", "majority", "best"]
 UNSCORED = Score(None, why="not scored")
+WHOLE = (Finish.STOP, Finish.STOP_STRING)
+"""Why a reply ended that is whole."""
 
 
 @dataclass(slots=True, eq=False)
@@ -131,14 +133,13 @@ class Search:
         return params if temperature is None else replace(params, temperature=temperature)
 
     def _child(self, branch: Branch, sample: Sample, params: Params) -> Branch:
-        # A draw without a token count had at least one token.
-        n_tokens = sample.cost.output_tokens or 1
-        if self.chunk:
-            is_over = sample.finish is not Finish.LENGTH or n_tokens < params.max_tokens
-        else:
-            is_over = sample.finish is not Finish.STOP_STRING
+        # What a chunk or a ceiling cuts is no finished reply, however short it is: it continues where it was cut.
+        is_cut = sample.finish is Finish.LENGTH
+        is_over = not is_cut and (bool(self.chunk) or sample.finish is not Finish.STOP_STRING)
+        # A draw without a token count had at least one token, and one that was cut may have had all.
+        n_tokens = sample.cost.output_tokens or (params.max_tokens if is_cut else 1)
         child = Branch(
-            branch.prompt.extend(sample.text + self.separator),
+            branch.prompt.extend(sample.text if is_cut else sample.text + self.separator),
             sample,
             branch,
             branch.n_tokens + n_tokens,
@@ -197,11 +198,18 @@ class Search:
             self.run.note(what, [b.sample for b in branches if b.sample], **details)
 
     async def outcome(self, how: Pick, live: Sequence[Branch] = ()) -> Outcome:
-        """The selection among complete replies; if there is none, draws the first of `live` to its end."""
-        if not self.complete:
-            for ends in await self.finish(list(live[:1]) or [self.root]):
+        """The selection among complete replies.
+
+        If none of them ended by itself, draws the first of `live` to its end, or a reply of its own if a ceiling does
+        not allow that: `Draws.reserve` keeps back the price of one.
+        """
+        if not any(branch.sample and branch.sample.finish in WHOLE for branch in self.complete):
+            for start in [*[branch for branch in live if not branch.is_over][:1], self.root]:
+                (ends,) = await self.finish([start])
                 await self.score(ends)
                 self.complete += ends
+                if ends:
+                    break
         return await choose(self.problem, self.run, self.complete, how)
 
 
