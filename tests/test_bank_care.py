@@ -1,4 +1,4 @@
-"""Looking after a bank: what was torn or altered is named, merging overwrites and loses nothing."""
+"""Looking after a bank: rows that were truncated or altered are named, merging overwrites and loses nothing."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ def test_what_was_altered_is_named(bank, table: str, change: str, tmp_path: Path
     with closing(sqlite3.connect(tmp_path / "0.db")) as other, other:
         assert other.execute(change).rowcount == 1
     (flaw,) = care.verify(opened)
-    assert (flaw.table, flaw.what) == (table, "torn or altered")
+    assert (flaw.table, flaw.what) == (table, "truncated or altered")
     assert flaw.draw == {"draws": 7 if "set draw" in change else 1}.get(table)
 
 

@@ -171,7 +171,7 @@ def test_patience_ends(postgres, postgres_url: str) -> None:
     bank = SqlBank(postgres_url, patience=0.5)
     postgres.stop()
     try:
-        with pytest.raises(BankError, match=r"has been away for .* before are kept"):
+        with pytest.raises(BankError, match=r"unavailable for .* before are kept"):
             bank.put("k", ASKED, sample(0))
         with pytest.raises(BankError):
             bank.close()

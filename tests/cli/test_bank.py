@@ -43,7 +43,7 @@ def test_verify_names_what_was_altered_and_says_so_by_its_status(mull, recording
         bank.execute("update draws set text = 'better' where draw = 7")
     done = mull("bank", "verify")
     assert done.returncode == 1
-    assert done.stdout.count("torn or altered") == 20
+    assert done.stdout.count("truncated or altered") == 20
     assert "draw 7 of b2:" in done.stdout
     assert "20 differ from what was written" in done.stdout
 
@@ -58,7 +58,7 @@ def test_verify_names_what_was_altered_and_says_so_by_its_status(mull, recording
         (("import", "nowhere.jsonl"), "there is no such file"),
         (("import", "x.jsonl", "--bank", "none"), "no bank to keep it in"),
         (("import", "x.jsonl", "--model", "bankd:gpt"), "did you mean 'banked'"),
-        (("stat", "mysql://u:secret@h/d"), "kept in sqlite or postgresql, not in mysql"),
+        (("stat", "mysql://u:secret@h/d"), "an sqlite or postgresql database, not mysql"),
         (("stat", "postgresql://u:secret@127.0.0.1:1/d"), "cannot be opened"),
         (("stat", "postgresql://u:secret@h:port/d"), "cannot be read"),
     ],

@@ -50,7 +50,7 @@ def test_what_cannot_be_learned_from_is_refused_and_nothing_written(mull, tmp_pa
     table.write_text("n_samples,n_correct\n10,3\n")
     done = mull("train", "stop", table, "--out", out)
     assert done.returncode == 2
-    assert "answers are wanted" in done.stderr
+    assert "no answers: recorded samples" in done.stderr
     single = tmp_path / "single.jsonl"
     single.write_text('{"problem_id": "p", "samples": [{"final_answer": "4"}]}\n')
     done = mull("train", "stop", single, "--out", out)

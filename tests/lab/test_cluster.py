@@ -132,9 +132,9 @@ def test_what_goes_wrong_in_a_worker_is_raised_here_as_what_it_is(bank: SqlBank)
 
 @pytest.mark.usefixtures("ray")
 def test_a_bank_that_is_not_shared_is_refused() -> None:
-    with pytest.raises(UsageError, match="share nothing but a bank"):
+    with pytest.raises(UsageError, match="share results through a bank"):
         cluster.shared(None)
-    with SqlBank("sqlite://") as private, pytest.raises(UsageError, match="share nothing but a bank"):
+    with SqlBank("sqlite://") as private, pytest.raises(UsageError, match="share results through a bank"):
         cluster.shared(private)
 
 

@@ -227,7 +227,7 @@ def test_repeats_that_only_the_metric_can_grade_are_counted_and_do_not_vote(tmp_
     pools = cases_of(source)
     assert [(pool.n, pool.n_correct, pool.answers) for pool in pools] == [(4, 3, ()), (4, 3, ())]
     assert coverage(source, 1) == results(path, "capitals_repeats", "exact_match,read") == 0.75
-    assert any("how many replies are right and not which" in note for note in source.notes)
+    assert any("how many replies are right but not which" in note for note in source.notes)
 
 
 def test_an_error_rate_of_one_is_wrong() -> None:
@@ -407,7 +407,7 @@ def test_batches_are_draws_without_verdicts(tool: str) -> None:
     assert [sample.output_tokens is None for sample in log.recordings[0].samples] == [True] * 4 + [False]
     assert any("1 requests failed" in note for note in log.notes)
     assert log.recordings[0].messages == (Message("system", "+"), Message("user", "2+2?"))
-    with pytest.raises(FileFormatError, match="neither verdicts nor right answers; `mull bank import`"):
+    with pytest.raises(FileFormatError, match="neither verdicts nor right answers; import its samples with"):
         sources.read_source(path)
 
 
@@ -570,6 +570,6 @@ def test_repeats_of_which_a_metric_judged_the_first_alone_need_a_target_that_say
     assert [case.correct for case in cases_of(sources.read_source(copy))] == [(True, True, False, True)] * 2
     copy.write_text("".join(json.dumps(row | {"target": "what only its metric knows"}) + "\n" for row in rows))
     with pytest.raises(
-        FileFormatError, match="holds the first reply to '0' right, and a comparison with its target does not"
+        FileFormatError, match="counts the first reply to '0' as right, but it does not equal the target"
     ):
         sources.read_source(copy)

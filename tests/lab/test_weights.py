@@ -97,10 +97,10 @@ def test_a_sweep_becomes_an_ensemble_that_can_be_built(tmp_path: Path) -> None:
     assert built.weights == pytest.approx([member.weight for member in found.members], rel=0.01)
     with pytest.raises(UsageError, match="at least two strategies"):
         weights.rows_of(group.recordings, names[:1])
-    with pytest.raises(UsageError, match="9 problems with a verdict on every member: at least 10"):
+    with pytest.raises(UsageError, match="9 problems are graded for every member: at least 10"):
         weights.rows_of(group.recordings[:9], names)
 
 
 def test_members_that_only_guess_are_refused() -> None:
-    with pytest.raises(UsageError, match="worth nothing"):
+    with pytest.raises(UsageError, match="has no value"):
         learn([row(a="2", b="2")] * 40)

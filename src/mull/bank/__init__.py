@@ -1,4 +1,4 @@
-"""The bank: stores every draw and verdict under a key of what was asked, so that nothing is paid for twice."""
+"""The bank stores every draw and verdict under a key of the question or judgement: nothing is paid for twice."""
 
 from mull.bank.base import Bank as Bank
 from mull.bank.base import Claim as Claim

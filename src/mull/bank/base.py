@@ -22,14 +22,14 @@ async def patient(call: Callable[[], T]) -> T:
 
 
 class Claim(NamedTuple):
-    """Draws reserved for this process until `release` is called; no other process makes them meanwhile."""
+    """Draws reserved for this process: until `release` is called, no other process makes them."""
 
     numbers: frozenset[int]
     release: Callable[[], None]
 
 
 class Bank(Protocol):
-    """Stores samples by question and draw number, and verdicts by what was judged and by whom.
+    """Stores samples by question and draw number, and verdicts by what was judged and which verifier judged it.
 
     Reading or claiming raises `BankAwayError` while the database is temporarily unavailable.
     """

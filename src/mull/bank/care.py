@@ -14,7 +14,7 @@ from mull.bank.schema import KEPT, draws, is_whole, leases, packed, questions, r
 from mull.bank.sql import SqlBank
 
 CHUNK = 1000
-"""Rows or questions read at a time; a progress bar counts these."""
+"""Rows or questions per read; `tick` is called once for each such chunk."""
 KEYS_AT_ONCE = 500
 
 Row = Mapping[str, Any]
@@ -63,7 +63,7 @@ def verify(bank: SqlBank, tick: Tick = lambda: None) -> list[Flaw]:
                         if name == "questions":
                             known.add(row["key"])
                         if not is_whole(name, row):
-                            found.append(Flaw(name, row["key"], row.get("draw"), "torn or altered"))
+                            found.append(Flaw(name, row["key"], row.get("draw"), "truncated or altered"))
                         elif name == "draws" and row["key"] not in known:
                             found.append(Flaw(name, row["key"], row["draw"], "its question is missing"))
                     tick()

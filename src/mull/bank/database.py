@@ -72,18 +72,18 @@ class Database:
         found = connection.execute(sa.select(meta.c.value).where(meta.c.name == "schema_version")).scalar()
         if found != str(SCHEMA_VERSION):
             raise BankVersionError(
-                f"the bank {self.url} has schema version {found}, this mull reads version {SCHEMA_VERSION}: "
-                "use the mull that made it, or another file with --bank"
+                f"the bank {self.url} has schema version {found}, and this mull reads version {SCHEMA_VERSION}: "
+                "use the mull that wrote it, or name another file with --bank"
             )
 
     def do(self, what: str, work: Callable[[sa.Connection], T], *, is_write: bool = False) -> T:
         """Runs `work` in a transaction of its own.
 
-        Raises `BankAwayError` while the database is unavailable, until `patience` seconds have passed, and otherwise
-        `BankError`, whose message says `what` failed.
+        Raises `BankAwayError` while the database is unavailable, for up to `patience` seconds, and then `BankError`,
+        which other errors raise at once; its message says `what` failed.
         """
         if time.monotonic() < self._retry_at:
-            raise self._away("it was not there a moment ago")
+            raise self._away("it was unavailable a moment ago")
         try:
             if self._connection is None:
                 self._connection = self.engine.connect()
@@ -102,7 +102,7 @@ class Database:
             if self._away_since is None:
                 self._away_since, self._pause = now, PAUSES[0]
             if now - self._away_since > self.patience:
-                raise self._failed(f"{what}, it has been away for {now - self._away_since:.0f} s", error) from error
+                raise self._failed(f"{what}, unavailable for {now - self._away_since:.0f} s", error) from error
             if self.is_sqlite:
                 self._retry_at = now + random.uniform(*BUSY_PAUSES)
             else:
@@ -114,7 +114,7 @@ class Database:
         return done
 
     def was_away(self, seconds: float) -> bool:
-        """Whether the database became available again less than this many seconds ago."""
+        """Whether the database was unavailable and became available less than this many seconds ago."""
         return self._back_at is not None and time.monotonic() < self._back_at + seconds
 
     def _let_go(self) -> None:
@@ -138,11 +138,11 @@ class Database:
 
     def _away(self, why: str) -> BankAwayError:
         pause = max(self._retry_at - time.monotonic(), BUSY_PAUSES[0])
-        return BankAwayError(f"the bank {self.url} cannot be reached for now: {why}", pause)
+        return BankAwayError(f"the bank {self.url} is temporarily unavailable: {why}", pause)
 
     def _failed(self, what: str, error: sa.exc.DBAPIError) -> BankError:
         why = " ".join(str(error.orig).split())
-        return BankError(f"the bank {self.url} {what}: {why}; the draws that were written before are kept")
+        return BankError(f"the bank {self.url} {what}: {why}; draws written before are kept")
 
     def close(self) -> None:
         """Closes the connection."""
@@ -160,7 +160,7 @@ def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
-        raise UsageError("the URL of the bank cannot be read: sqlite:///FILE or postgresql://HOST/NAME") from None
+        raise UsageError("the bank URL cannot be read: use sqlite:///FILE or postgresql://HOST/NAME") from None
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
@@ -168,7 +168,7 @@ def _engine(url: str) -> sa.Engine:
         sa.event.listen(engine, "connect", _tune)
         return engine
     if parsed.drivername != "postgresql+psycopg":
-        raise UsageError(f"a bank is kept in sqlite or postgresql, not in {parsed.drivername}")
+        raise UsageError(f"a bank is an sqlite or postgresql database, not {parsed.drivername}")
     alive = {"connect_timeout": 10, "keepalives_idle": 30, "tcp_user_timeout": 30_000, "application_name": "mull"}
     try:
         return sa.create_engine(parsed, connect_args=alive)
@@ -186,5 +186,5 @@ def _tune(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL").close()
         connection.execute("PRAGMA synchronous=NORMAL").close()
     except sqlite3.DatabaseError:
-        connection.close()  # it never entered the pool, so the pool does not close it
+        connection.close()  # the connection did not enter the pool, so the pool does not close it
         raise

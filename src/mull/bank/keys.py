@@ -12,7 +12,7 @@ from mull.types import Message, Model, Pair, Params, Problem, Prompt, Sample, Tr
 
 
 def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[str, Any]:
-    """Everything that determines the draws of a question; its `digest` is their key in the bank."""
+    """Everything that determines the draws of a question; the `digest` of it is their key in the bank."""
     asked = {
         "model": model.identity,
         "messages": [said(m) for m in prompt.messages],
@@ -42,7 +42,7 @@ def question(model: Model, prompt: Prompt, params: Params, seed: int) -> dict[st
 
 
 def said(message: Message) -> list[Any]:
-    """A message as it enters a key: role and content, and its tool calls if it has any."""
+    """A message as part of a key: role and content, and its tool calls if it has any."""
     if message.is_plain:
         return [message.role, message.content]
     content: Any = message.content
@@ -63,7 +63,7 @@ def seed_of(key: str, number: int) -> int:
 
 
 def score_key(identity: str, problem: Problem, sample: Sample) -> str | None:
-    """The key of a verifier's score: equal replies to the same problem share it, whichever draw they are.
+    """The key of a verifier's score: equal replies to the same problem share it, whatever their draw numbers.
 
     `None` if `Problem.given` holds values that JSON cannot represent: such a score is not banked.
     """
@@ -71,7 +71,7 @@ def score_key(identity: str, problem: Problem, sample: Sample) -> str | None:
 
 
 def preference_key(identity: str, problem: Problem, pair: Pair) -> str | None:
-    """The key of a judge's preference; the order of the two matters. `None` as for `score_key`."""
+    """The key of a judge's preference; the order of the pair matters. `None` as for `score_key`."""
     return _verdict_key("preference", identity, problem, pair.first, pair.second)
 
 

@@ -37,7 +37,7 @@ def is_gone(worker: str) -> bool:
 
 
 def _began(pid: int) -> str | None:
-    """The start time of a local process, which tells it from a later one with the same id; `None`: it has ended."""
+    """The start time of a local process, to distinguish reused process ids; `None` if it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -54,7 +54,7 @@ def _began(pid: int) -> str | None:
 
 
 def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Ascending numbers as half-open intervals without gaps: the first number of each and one past its last."""
+    """Ascending numbers as half-open intervals: the first number of each, and one past its last."""
     found: list[tuple[int, int]] = []
     for number in numbers:
         if found and found[-1][1] == number:

@@ -75,7 +75,7 @@ leases = sa.Table(
     sa.Column("first", sa.BigInteger, nullable=False),
     sa.Column("past", sa.BigInteger, nullable=False),
 )
-"""Each row: a worker is making draws `first` to `past - 1` of a question, unless that worker has expired."""
+"""In each row, a worker is making draws `first` to `past - 1` of a question, unless that worker has expired."""
 
 KEPT = {"questions": questions, "draws": draws, "verdicts": verdicts}
 """The tables that hold paid results; the others track workers."""
@@ -112,7 +112,7 @@ def row_digest(row: Mapping[str, Any]) -> bytes:
 
 
 def question_row(key: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A question as a row; its key is a digest of what was asked."""
+    """A question as a row; its key is the digest of its content."""
     return {
         "key": key,
         "model": packed(str(asked["model"])),
@@ -121,7 +121,7 @@ def question_row(key: str, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def asked_of(row: Any) -> dict[str, Any]:
-    """What was asked, from a row of `questions`."""
+    """The content of a question, from a row of `questions`."""
     return dict(json.loads(unpacked(row.asked)))
 
 
@@ -203,7 +203,7 @@ def verdict_row(key: str, judged_by: str, verdict: Verdict) -> dict[str, Any]:
 
 
 def verdict_of(row: Any) -> Verdict:
-    """The verdict in a row. One without a value is lasting, since no other is banked."""
+    """The verdict in a row. One without a value is permanent, since temporary failures are not banked."""
     cost, why, is_lasting = Cost(*json.loads(row.cost)), unpacked(row.why), row.value is None
     if row.kind == "behaviour":
         passed, outputs, errors = map(tuple, json.loads(row.steps))

@@ -37,7 +37,7 @@ from mull.types import Prompt, Sample, Verdict
 T = TypeVar("T")
 
 FLUSH_AT = 512
-"""The most draws that wait in memory while the event loop does not get to write them."""
+"""The number of pending draws at which they are written at once, without waiting for the event loop."""
 KEYS_AT_ONCE = 500
 """Keys per query: SQLite limits the number of parameters to some thousands."""
 LEASE_SECONDS = 30.0
@@ -96,7 +96,7 @@ class SqlBank:
         return cls(f"sqlite:///{path}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles as its arguments: another process opens the bank anew."""
+        """Pickles its arguments; unpickling opens the bank again."""
         return _reopened, self._made_with
 
     def get(self, key: str, prompt: Prompt, first: int, n: int) -> dict[int, Sample]:
@@ -161,7 +161,7 @@ class SqlBank:
 
         def work(connection: sa.Connection) -> bool:
             if not self.database.is_sqlite:
-                lock(connection, "mull")  # if two begin at once, one must see the other
+                lock(connection, "mull")  # if two processes begin at once, one must see the other
             self._worker.start(connection)
             return not self._worker.is_alone(connection)
 
@@ -180,7 +180,7 @@ class SqlBank:
         self.write(lambda connection: expel(connection, worker))
 
     def _schedule(self) -> None:
-        """Schedules a flush for the next iteration of the event loop; flushes now if there is no loop or much waits."""
+        """Schedules a flush for the next iteration of the event loop; without a loop or with many rows, now."""
         if self._is_scheduled and len(self._waiting) < FLUSH_AT:
             return
         try:
@@ -195,7 +195,7 @@ class SqlBank:
             loop.call_soon(self._flush_later, loop)
 
     def _flush_or_wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Writes what waits; retries later if the database is unavailable."""
+        """Writes pending rows; retries later if the database is unavailable."""
         try:
             self.flush()
         except BankAwayError as error:
@@ -213,7 +213,7 @@ class SqlBank:
             self._error = error
 
     def _persist(self) -> None:
-        """Writes what waits; blocks while the database is unavailable."""
+        """Writes pending rows; blocks while the database is unavailable."""
         self._insist(self.flush)
 
     def _insist(self, call: Callable[[], T]) -> T:
@@ -224,7 +224,7 @@ class SqlBank:
                 time.sleep(error.pause)
 
     def flush(self) -> None:
-        """Writes what waits. Raises `BankError` on failure; rows written before are kept."""
+        """Writes pending rows. Raises `BankError` on failure; rows written before are kept."""
         if self._error is not None:
             raise self._error
         if not (self._waiting or self._judged or self._released):
@@ -290,7 +290,7 @@ class SqlBank:
         return [Judged(unpacked(name), kind, n) for name, kind, n in rows]
 
     def close(self) -> None:
-        """Writes what waits, releases all claims and closes the database."""
+        """Writes pending rows, releases all claims and closes the database."""
         self._worker.rest()
         try:
             if self._worker.has_started:

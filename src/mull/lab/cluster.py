@@ -1,7 +1,7 @@
-"""A grid on a Ray cluster: problems go to workers as these get free, and the bank is all that they share.
+"""A grid on a Ray cluster: idle workers take the next problem, and share nothing but the bank.
 
-A worker that dies is replaced, and its problems are done again: what it had banked is read from the bank, so that
-only its draws under way are lost. The outcomes are those of `grid.run_plan`.
+A worker that dies is replaced, and its problems are run again: banked draws are read from the bank, so that only the
+draws in progress are lost. The outcomes are those of `grid.run_plan`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SECONDS_TO_CONNECT = 10.0
 
 @contextmanager
 def cluster(address: str = "local", n_cpus: int | None = None) -> Iterator[None]:
-    """Connects to a Ray cluster, or makes one of this machine where the address is `local`, for as long as it lasts."""
+    """Connects to a Ray cluster while the context is open; the address `local` starts one on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -39,7 +39,7 @@ def cluster(address: str = "local", n_cpus: int | None = None) -> Iterator[None]
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
         options |= {"num_cpus": n_cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    with redirect_stdout(sys.stderr):  # where Ray says what becomes of its processes; ours is for results
+    with redirect_stdout(sys.stderr):  # Ray reports on its processes here; standard output is for results
         try:
             ray.init(address=address, **options)
         except (ConnectionError, ValueError) as error:
@@ -51,7 +51,7 @@ def cluster(address: str = "local", n_cpus: int | None = None) -> Iterator[None]
 
 
 def _check_answers(address: str) -> None:
-    """Refuses an address where nobody listens: Ray itself would try for minutes."""
+    """Raises `UsageError` for an address where nothing listens: Ray itself would retry for minutes."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon:
         try:
@@ -61,11 +61,11 @@ def _check_answers(address: str) -> None:
 
 
 def shared(bank: SqlBank | None) -> SqlBank:
-    """The bank, refused where not all workers could use it."""
+    """The bank. Raises `UsageError` if not all workers of the cluster could open it."""
     import ray
 
     if bank is None or bank.database.is_private:
-        raise UsageError("the workers of a Ray cluster share nothing but a bank: name one with --bank")
+        raise UsageError("the workers of a Ray cluster share results through a bank: name one with --bank")
     n_machines = sum(node["Alive"] for node in ray.nodes())
     if bank.database.is_sqlite and n_machines > 1:
         raise UsageError(
@@ -84,7 +84,7 @@ class _Worker:
         return self._bank.worker, os.getpid()
 
     async def cells(self, problem: Problem) -> dict[str, Cell] | MullError:
-        """The outcomes on a problem, or what went wrong, in a form that can be sent."""
+        """The outcomes on a problem, or the error, as a value that can be pickled."""
         try:
             return await self._plan.cells(problem, self._bank, lambda: None)
         except MullError as error:
@@ -106,7 +106,7 @@ class _Seat:
         self.pid = 0
 
     async def fill(self, dead: Any = None) -> None:
-        """Puts a worker in place of a dead one, once for all whom that one left waiting."""
+        """Starts a worker, or replaces the `dead` one; callers that wait for the same dead one replace it once."""
         from ray.exceptions import RayActorError
 
         async with self._lock:
@@ -122,7 +122,7 @@ class _Seat:
             self.worker = worker
 
     async def clear(self, *, is_done: bool) -> None:
-        """Sends the worker home; one that has not done its work is stopped in the middle of it."""
+        """Stops the worker; one that is not done is killed."""
         import ray
 
         if self.worker is None:
@@ -143,9 +143,9 @@ async def run_plan(
     tick: Callable[[], None] = lambda: None,
     seated: Callable[[list[int]], None] = lambda pids: None,
 ) -> dict[str, list[Cell]]:
-    """Runs a plan on the cluster that is connected, with one worker for each of its processors.
+    """Runs a plan on the connected cluster, with one worker per processor.
 
-    `tick` is called for each outcome, `seated` with the workers' process numbers when all are there.
+    `tick` is called after each outcome, and `seated` with the workers' process ids once all have started.
     """
     import ray
 
@@ -169,7 +169,7 @@ async def run_plan(
                 todo.appendleft((i, problem))
                 deaths[problem.id] += 1
                 if deaths[problem.id] >= MOST_DEATHS:
-                    what = f"{MOST_DEATHS} workers of the Ray cluster died of problem {problem.id!r} or beside it"
+                    what = f"{MOST_DEATHS} workers of the Ray cluster died while running problem {problem.id!r}"
                     raise ModelError(f"{what}: {error}") from error
                 await seat.fill(dead=worker)
                 continue
@@ -196,11 +196,11 @@ async def run_plan(
 
 
 def _portable(plan: Plan) -> Plan:
-    """The plan without what its parts hold in this process only; what was read from files is taken along."""
+    """The plan without caches of this process; contents of files that its parts depend on are sent along."""
     model, verifier = _fresh(plan.model), _fresh(plan.verifier)
     for part in (model, verifier):
         if part is not None:
-            part.identity  # noqa: B018 - a cached property: the file behind it may not be there on other machines
+            part.identity  # noqa: B018 - caches it now: other machines may not have the file that it is read from
     return replace(plan, task=_fresh(plan.task), model=model, verifier=verifier)
 
 

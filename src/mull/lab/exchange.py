@@ -1,4 +1,4 @@
-"""What goes into a bank from files and out of it: recorded samples, others' logs, the bank's own export, Parquet."""
+"""Import into a bank and export from it: recorded samples, logs of other tools, the bank's own export, Parquet."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ N_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """Under what imported samples are filed: they count as draws of this model, asked in this way.
+    """The model and parameters under which imported samples are stored.
 
-    `model` is `None` where each sample belongs to the model that its file names. `params` hold for what a file does
-    not tell of how its samples were drawn, and those named in `given` whatever it tells.
+    If `model` is `None`, each sample belongs to the model that its file names. `params` apply where a file does not say
+    how its samples were drawn; those named in `given` apply even where it does.
     """
 
     model: Model | None = None
@@ -43,7 +43,7 @@ class Filing:
     layout: Layout = PLAIN
 
     def params_of(self, told: Settings) -> Params:
-        """The parameters under which samples that were drawn with these settings are filed."""
+        """The parameters under which samples drawn with these settings are stored."""
         known = {name: value for name, value in asdict(told).items() if value is not None and name not in self.given}
         return replace(self.params, **known)
 
@@ -53,9 +53,9 @@ def take_in(
 ) -> care.Taken:
     """Imports a file: an export of a bank, recorded samples or another tool's log.
 
-    An export, JSONL or Parquet, comes in as another bank would (`care.merge`). Of all else each sample becomes the next
-    draw of its question, as the file tells that it was asked; a file that was taken in before, under the same, is not
-    taken in again. `say` is told what a log left out and what it was filed under. Raises `FileFormatError`.
+    An export, JSONL or Parquet, is merged as a bank is (`care.merge`). In other files each sample becomes the next draw
+    of its question, with the prompt and parameters that the file states; importing the same file again under the same
+    parameters adds nothing. `say` is called with what was left out and the parameters used. Raises `FileFormatError`.
     """
     if not path.exists():
         raise FileFormatError(path, None, "there is no such file")
@@ -94,7 +94,7 @@ def _content(path: Path) -> str:
 
 
 def _recordings(path: Path, layout: Layout, say: Callable[[str], None]) -> tuple[list[Recording], bool]:
-    """All of a file, and whether it is another tool's log."""
+    """All recordings of a file, and whether it is another tool's log."""
     log = None if layout.named else formats.read(path)
     if log is None:
         found = read(path, None, layout)
@@ -109,23 +109,23 @@ def _recordings(path: Path, layout: Layout, say: Callable[[str], None]) -> tuple
 def _filed(
     path: Path, recordings: Iterable[Recording], filing: Filing
 ) -> Iterator[tuple[str, dict[str, Any], list[Sample]]]:
-    """The samples of a file by question. All of it is read before anything is written."""
+    """The samples of a file by question. The whole file is read before anything is written."""
     for recording in recordings:
         group = recording.group or path.name
         prompt = Prompt(recording.messages) if recording.messages else Prompt.user(recording.prompt or "")
         if not any(message.text.strip() for message in prompt.messages):
-            raise FileFormatError(path, None, f"a question of {group} has no prompt to file its samples under")
+            raise FileFormatError(path, None, f"a question of {group} has no prompt, so its samples cannot be stored")
         params = filing.params_of(recording.settings)
         asked = question(filing.model or BankedModel(group), prompt, params, filing.seed)
         yield digest(asked), asked, [_sample(prompt, sample) for sample in recording.samples]
 
 
 TOLD = ("temperature", "max_tokens", "top_p", "top_k", "stop")
-"""The parameters that logs tell; the first two are always said, since no log need tell them."""
+"""The parameters that logs may state; the first two are always reported, since many logs omit them."""
 
 
 def _told(recordings: Sequence[Recording], filing: Filing) -> str:
-    """What samples are filed under, and where it is from."""
+    """The parameters under which samples are stored, each with its origin."""
     parts = []
     for name in TOLD:
         of = "the log" if any(getattr(one.settings, name) is not None for one in recordings) else "default"
@@ -147,7 +147,7 @@ def _is_export(path: Path) -> bool:
     if path.is_dir() or suffix_of(path) not in (".jsonl", ".parquet"):
         return False
     first = next(read_rows(path), None)
-    return first is None or "asked" in first[1] or "verdict" in first[1]  # of nothing, nothing is exported
+    return first is None or "asked" in first[1] or "verdict" in first[1]  # an empty bank exports an empty file
 
 
 def _exported(bank: SqlBank, path: Path, tick: Tick) -> care.Taken:
@@ -181,7 +181,7 @@ def _exported(bank: SqlBank, path: Path, tick: Tick) -> care.Taken:
 
 
 def _unflat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the Parquet export as a line of the JSONL one, with one draw."""
+    """A row of the Parquet export in the form of a line of the JSONL export, with one draw."""
     alternatives = None if row["alternatives"] is None else json.loads(row["alternatives"])
     cost = {name: row[name] for name in Cost.__annotations__}
     sample = {**row, "final_answer": row["answer"], "cost": cost, "alternatives": alternatives}
@@ -206,7 +206,7 @@ def _drawn(asked: Mapping[str, Any], row: Mapping[str, Any]) -> Sample:
 
 
 def _steps(verdict: Verdict) -> list[Any]:
-    """The list in a line: step scores, or what a program passed, gave and raised."""
+    """The list of a verdict's line: step scores, or which tests a program passed, its outputs and its errors."""
     if isinstance(verdict, Behaviour):
         return [verdict.passed, verdict.outputs, verdict.errors]
     return list(verdict.steps) if isinstance(verdict, Score) else []
@@ -227,9 +227,9 @@ def _prompt(asked: Mapping[str, Any]) -> Prompt:
 
 
 def write_draws(bank: SqlBank, path: Path, model: str | None = None, tick: Tick = lambda: None) -> int:
-    """Writes the draws of a bank, or of one model in it: Parquet, one row a draw, or JSONL, one line a question.
+    """Writes the draws of a bank, or of one model in it, as Parquet (a row per draw) or JSONL (a line per question).
 
-    Each line is a recording that `recorded:FILE`, `mull bank import` and others read. Gives the number of draws.
+    Each line is a recording that `recorded:FILE`, `mull bank import` and others read. Returns the number of draws.
     """
     if path.suffix == ".parquet":
         return _write_parquet(bank, path, model, tick)
@@ -259,7 +259,7 @@ def write_draws(bank: SqlBank, path: Path, model: str | None = None, tick: Tick 
 
 
 def write_verdicts(bank: SqlBank, path: Path, tick: Tick = lambda: None) -> int:
-    """Writes the scores and preferences of a bank as JSONL, one line each. Gives their number."""
+    """Writes the scores and preferences of a bank as JSONL, one per line. Returns their number."""
     n = 0
 
     def lines() -> Iterator[dict[str, Any]]:
@@ -284,7 +284,7 @@ def write_verdicts(bank: SqlBank, path: Path, tick: Tick = lambda: None) -> int:
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes JSONL, whole or not at all; escaped, since a reply may hold what UTF-8 cannot."""
+    """Writes JSONL atomically; non-ASCII is escaped, since a reply may hold surrogates that UTF-8 cannot encode."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("w", encoding="ascii") as file:
@@ -368,5 +368,5 @@ def _flat(key: str, asked: Mapping[str, Any], row: Any) -> dict[str, Any]:
         "alternatives": None if sample.alternatives is None else json.dumps(sample.alternatives),
         "batch": sample.batch,
     }
-    # Parquet's text is UTF-8, which has no lone surrogates: they are written as \udXXX.
+    # Parquet text is UTF-8, which cannot encode lone surrogates: they are written as \udXXX.
     return {n: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for n, v in flat.items()}

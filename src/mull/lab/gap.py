@@ -1,4 +1,4 @@
-"""The gap between selection and coverage, its causes, and the limits of more draws on these problems."""
+"""The gap between selection and coverage, its causes, and limits on what more draws of these problems can reach."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UNSCORED = "verifier missing"
 class Plateau:
     """Where a selector's curve stops rising: a change of slope over log k, with a 95 % interval over problems.
 
-    `is_reached` says that the whole interval lies below the most draws measured.
+    `is_reached`: the whole interval lies below the largest measured number of draws.
     """
 
     k: int
@@ -47,7 +47,7 @@ class Plateau:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A selector's gap at all draws of every problem, and the share of problems that each cause takes of it."""
+    """A selector's gap at all draws of every problem; `causes` maps each cause to the share of problems lost to it."""
 
     selector: str
     gap: float
@@ -57,10 +57,10 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """What drawing until the verifier accepts converges to: the mean of p t / (p t + (1 - p) f).
+    """The accuracy that drawing until the verifier accepts converges to: the mean of p t / (p t + (1 - p) f).
 
-    `t` and `f` are the shares of correct and of wrong draws that it accepts, p each problem's share of correct
-    draws. Problems without a correct draw count as 0. `None`: there were no draws of one kind.
+    `t` and `f` are the shares of correct and of wrong draws that it accepts, p each problem's share of correct draws.
+    Problems without a correct draw count as 0. `None`: there were no correct, or no wrong, scored draws.
     """
 
     t: float | None
@@ -72,7 +72,7 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class DifficultyBin:
-    """Problems of like difficulty: binned by one half of their draws, measured on the other half."""
+    """Problems of similar difficulty: binned by one half of their draws, measured on the other half."""
 
     problems: int
     accuracy: float
@@ -82,11 +82,11 @@ class DifficultyBin:
 
 @dataclass(frozen=True, slots=True)
 class LengthStats:
-    """How much the length of a reply varies for one and the same prompt, and what length says about correctness.
+    """How much the length of replies to one prompt varies, and how length relates to correctness.
 
-    `mean`, `sd` and `p95` are means over problems of what each problem's draws show; `sd_when_solved` is that of
-    problems whose draws are all correct. `correlation` is within problems, averaged over those that have both
-    right and wrong draws.
+    `mean`, `sd` and `p95` are averages over problems of the figures of each problem's draws; `sd_when_solved` is the
+    same over problems whose draws are all correct. `correlation` is within problems, averaged over those that have
+    both right and wrong draws.
     """
 
     mean: float
@@ -100,14 +100,14 @@ class LengthStats:
 
 @dataclass(frozen=True, slots=True)
 class ScalingLimits:
-    """What scaling cannot be expected to do here, one field for each known limit (arXiv 2504.00294).
+    """Limits on what scaling can reach on these problems, one field per known limit (arXiv 2504.00294).
 
-    `bins` from easy to hard. `never_solved` of the problems have no correct draw: their true rate is below
-    `p_bound` with 95 % confidence (the largest of their bounds). `mode_wrong` is the share of problems whose most
-    frequent answer is wrong: a vote of any size fails on them. `guess_floor` is what guessing among the
-    `n_answers` different answers seen would cover. `power` is that of comparing one draw with the first selector at
-    all draws. `feedback` is what corrected the replies in between (`none`: draws are independent; `self`, `hybrid` or
-    `oracle`); the dates say whether the model can have read the problems. `None` is unknown.
+    `bins` go from easy to hard. `never_solved` problems have no correct draw: their true rates are below `p_bound`
+    with 95 % confidence (the largest of their bounds). `mode_wrong` is the share of problems whose most frequent
+    answer is wrong, on which a vote of any size fails. `guess_floor` is the coverage of guessing among the `n_answers`
+    different answers seen. `power` is that of comparing one draw with the first selector at all draws. `feedback`
+    says what corrected the replies between draws (`none`: draws are independent; `self`, `hybrid` or `oracle`); from
+    the dates follows whether the model may have been trained on the problems. `None` is unknown.
     """
 
     accuracy: float
@@ -129,13 +129,13 @@ class ScalingLimits:
     model_cutoff: str | None = None
 
     def told(self, about: Mapping[str, str]) -> ScalingLimits:
-        """With what a source says of where its problems and draws are from (`cases.ABOUT`)."""
+        """A copy with what a source states about its problems and draws (`recording.ABOUT`)."""
         feedback, date, cutoff = (about.get(name) for name in ("feedback", "data_date", "model_cutoff"))
         return replace(self, feedback=feedback, data_date=date, model_cutoff=cutoff)
 
 
 class Measurement(NamedTuple):
-    """The curves of a group of problems, what they say about scaling, and each problem's own [problems, ks]."""
+    """The curves of a group of problems, the limits of scaling, and each problem's own values [problems, ks]."""
 
     curves: Curves
     limits: ScalingLimits
@@ -144,7 +144,7 @@ class Measurement(NamedTuple):
 
 
 def measure(recordings: Sequence[Recording], ks: Sequence[int] | None = None, seed: int = 0) -> Measurement:
-    """The curves of a group of problems and what they say about the limits of scaling, from one pass over the draws."""
+    """The curves of a group of problems and its limits of scaling, from one pass over the draws."""
     ks = usable_ks(recordings, ks)
     values = by_problem(recordings, ks, seed)
     return Measurement(summarise(recordings, ks, values, seed), limits(recordings, ks, values, seed), ks, values)
@@ -153,7 +153,7 @@ def measure(recordings: Sequence[Recording], ks: Sequence[int] | None = None, se
 def limits(
     recordings: Sequence[Recording], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0
 ) -> ScalingLimits:
-    """All that draws say about what scaling cannot do; `values` are those of `by_problem`."""
+    """The limits of scaling that draws show; `values` are those of `by_problem`."""
     rates = np.array([one.n_correct / one.n for one in recordings])
     failed = [one for one in recordings if one.n_correct == 0]
     modes = [wrong for one in recordings if (wrong := mode_is_wrong(one)) is not None]
@@ -182,9 +182,9 @@ def _power(differences: Floats) -> Power:
 
 
 def plateau(values: Floats, ks: Sequence[int], seed: int = 0) -> Plateau | None:
-    """Where the mean of curves [problems, ks] turns from a rise over log k into a level; `None` for too few ks.
+    """The k at which the mean of curves [problems, ks], rising over log k, turns level; `None` for too few ks.
 
-    Least squares over all places of the turn; the interval is a bootstrap over problems.
+    Found by least squares over all turning points; the interval is a bootstrap over problems.
     """
     if len(ks) < LEAST_KS:
         return None
@@ -196,7 +196,7 @@ def plateau(values: Floats, ks: Sequence[int], seed: int = 0) -> Plateau | None:
 
     def turns(curves: Floats) -> NDArray[np.int64]:
         errors = np.array([((curves @ residual) ** 2).sum(axis=1) for residual in residuals])
-        # Of turns that fit alike to rounding, the first: a level curve is level from its beginning.
+        # Of turning points that fit equally well up to rounding, take the first: a level curve is level from its start.
         best = errors <= errors.min(axis=0) + 1e-12
         turned: NDArray[np.int64] = np.asarray(ks)[best.argmax(axis=0)]
         return turned
@@ -207,7 +207,7 @@ def plateau(values: Floats, ks: Sequence[int], seed: int = 0) -> Plateau | None:
 
 
 def loss(recordings: Sequence[Recording], selector: str, turn: Plateau | None) -> Loss:
-    """What a selector loses of the coverage of all draws, by cause."""
+    """How much of the coverage of all draws a selector loses, by cause."""
     causes: defaultdict[str, float] = defaultdict(float)
     for one in recordings:
         if one.n_correct:
@@ -218,7 +218,7 @@ def loss(recordings: Sequence[Recording], selector: str, turn: Plateau | None) -
 
 
 def _lost(one: Recording, selector: str) -> tuple[str, float]:
-    """Why and how likely a selector misses the correct draw that all draws of a problem hold."""
+    """Why a selector misses a problem that has a correct draw, and with what probability."""
     n = len(one.correct)
     draws = list(zip(one.answers or [None] * n, one.scores or [None] * n, one.correct, strict=True))
     if selector != "best":
@@ -245,7 +245,7 @@ def _lost(one: Recording, selector: str) -> tuple[str, float]:
 
 
 def mode_is_wrong(one: Recording) -> bool | None:
-    """Whether the most frequent answer is wrong; `None` without an answer, or where right and wrong ones tie."""
+    """Whether the most frequent answer is wrong; `None` without an answer, or if right and wrong answers tie."""
     counts = Counter(a for a in one.answers if a is not None)
     if not counts:
         return None
@@ -255,7 +255,7 @@ def mode_is_wrong(one: Recording) -> bool | None:
 
 
 def ceiling(recordings: Sequence[Recording]) -> Ceiling | None:
-    """The ceiling of an imperfect verifier (arXiv 2411.17501); `None` where nothing was scored."""
+    """The ceiling of an imperfect verifier (arXiv 2411.17501); `None` if no draw has a score."""
     verdicts = [
         (s >= PASSES, c) for p in recordings for s, c in zip(p.scores, p.correct or (), strict=True) if s is not None
     ]
@@ -271,11 +271,11 @@ def ceiling(recordings: Sequence[Recording]) -> Ceiling | None:
 
 
 def difficulty_bins(recordings: Sequence[Recording], seed: int = 0) -> list[list[int]]:
-    """Problems in five bins of difficulty, easiest first, as equal as can be: by rank of the share of right draws.
+    """Problems in five bins of difficulty, easiest first, of sizes as equal as possible: by rank of the success rate.
 
-    Judged by the even-numbered draws, so that what is measured on the odd ones is free of the luck that sorted them;
-    by all draws where only counts are known. Ties are broken by the seed, since quantile edges would collapse where
-    many problems were never solved (Snell et al. 2024, arXiv 2408.03314, bin by quantiles). Empty for too few problems.
+    The even-numbered draws decide the bin, so that figures measured on the odd ones are unbiased; where only counts
+    are known, all draws decide. The seed breaks ties, since quantile edges would coincide where many problems were
+    never solved (Snell et al. 2024, arXiv 2408.03314, bin by quantiles). Empty for too few problems.
     """
     if len(recordings) < N_BINS:
         return []
@@ -286,7 +286,7 @@ def difficulty_bins(recordings: Sequence[Recording], seed: int = 0) -> list[list
 
 
 def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[DifficultyBin, ...]:
-    """What the odd-numbered draws show in each bin of difficulty. Empty without single draws or with fewer than two."""
+    """The figures of the odd-numbered draws in each bin of difficulty. Empty if only counts or one draw are known."""
     if any(len(p.correct) < 2 for p in recordings):
         return ()
     made = []
@@ -307,7 +307,7 @@ def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[DifficultyBin,
 
 
 def tokens(recordings: Iterable[Recording], seed: int = 0) -> LengthStats | None:
-    """How costs vary for one prompt; `None` where the draws of no problem have known lengths."""
+    """How output lengths vary for one prompt; `None` if the lengths are unknown for every problem."""
     known = []
     for one in recordings:
         pairs = [(t, c) for t, c in zip(one.tokens, one.correct, strict=True) if t is not None] if one.tokens else []

@@ -34,11 +34,11 @@ from mull.types import (
 )
 
 SHOWN = 60
-"""Characters of a reply that a message shows."""
+"""Characters of a reply shown in a message."""
 DEFAULT_PROBLEMS = 100
-"""Problems of a task without end, where nobody says how many."""
+"""Problems taken of a task without end if no number is given."""
 N_AT_ONCE = 64
-"""Problems under way at the same time: enough to keep a batching model busy."""
+"""Problems run at the same time: enough to keep a batching model busy."""
 
 
 class Cell(NamedTuple):
@@ -54,11 +54,11 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One strategy's figures over a problem set; `oracle` is the share of problems with a correct candidate.
+    """A strategy's figures over a problem set; `oracle` is the share of problems with a correct candidate.
 
-    What was done with an oracle at hand has no accuracy: it is an upper bound and stands in `oracle` alone.
+    Strategies that used gold answers have no accuracy, since theirs is an upper bound: it is in `oracle` alone.
     Outcomes that could not be graded count in `ungraded` and in no share; an outcome without an answer is wrong.
-    `retries` counts attempts at draws that were made again, `failed` draws that came to nothing for all that.
+    `retries` counts repeated attempts at draws, `failed` the draws for which every attempt failed.
     """
 
     task: str
@@ -79,7 +79,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows in the order of the strategies, and the paired difference of each to the first."""
+    """Rows in the order of the strategies, and the paired difference of each from the first."""
 
     rows: list[Row]
     pairs: list[Paired]
@@ -111,11 +111,11 @@ def draws(cell: Cell) -> Recording:
 
 
 def recordings(model: Model, cells: Mapping[str, Sequence[Cell]]) -> list[Recording]:
-    """A grid as recordings: each problem with what every strategy made of it, and the draws of the widest.
+    """A grid as recordings: each problem with every strategy's result, and the draws of the strategy with the most.
 
-    Only strategies that draw whole replies, the same number for every problem, lend their draws: where the number
-    depends on what was drawn, or a search chose how replies go on, averages over subsets would be biased. Where there
-    is no such strategy there are no samples. Of two that are as wide the one with scores lends them.
+    Only strategies that draw whole replies, the same number for every problem, provide draws: averages over subsets
+    would be biased if the number depended on the draws, or if a search selected continuations. Without such a
+    strategy there are no samples. Of two with equally many draws, the one with scores provides them.
     """
     steady = {name: column for name, column in cells.items() if all(map(_lends, column))}
     widest = max(steady, key=lambda name: _width(steady[name]), default=None)
@@ -128,7 +128,7 @@ def recordings(model: Model, cells: Mapping[str, Sequence[Cell]]) -> list[Record
 
 
 def _lends(cell: Cell) -> bool:
-    """Whether an outcome's candidates are independent draws, and their number was not of their own making."""
+    """Whether an outcome's candidates are independent draws whose number did not depend on their content."""
     outcome = cell.outcome
     return outcome.stopped is not Stopped.EARLY and all(s.prompt == cell.problem.prompt for s in outcome.candidates)
 
@@ -154,7 +154,7 @@ def result(cell: Cell) -> Result:
 
 
 def unread(cells: Sequence[Cell]) -> list[str]:
-    """The fault of a sweep in which no draw of any strategy has an answer that can be read."""
+    """The fault of a sweep in which no draw of any strategy has a readable answer."""
     drawn = [(cell.problem, sample) for cell in cells for sample in cell.outcome.candidates if sample.error is None]
     if not drawn or any(cell.outcome.answer is not None for cell in cells):
         return []
@@ -168,7 +168,7 @@ def unread(cells: Sequence[Cell]) -> list[str]:
 
 
 def how_many(task: Task, asked: int | None) -> int:
-    """How many problems of a task are meant at most: all, or `DEFAULT_PROBLEMS` of one that has or tells no end."""
+    """The largest number of problems to run: `asked`, else all, else `DEFAULT_PROBLEMS` of an endless task."""
     if asked is not None:
         return asked
     size: int | None = getattr(task, "size", None)
@@ -176,7 +176,7 @@ def how_many(task: Task, asked: int | None) -> int:
 
 
 async def grade(task: Task, problem: Problem, outcome: Outcome) -> Grade:
-    """The grade of an outcome; without a reply it is wrong."""
+    """The grade of an outcome; one without a reply is wrong."""
     return await task.grade(problem.id, outcome.best) if outcome.best is not None else Grade(False, "no answer")
 
 
@@ -199,7 +199,7 @@ class Plan:
         return list(itertools.islice(self.task.problems(), how_many(self.task, n)))
 
     async def cells(self, problem: Problem, bank: Bank | None, tick: Callable[[], None]) -> dict[str, Cell]:
-        """Each strategy's outcome on a problem. They take turns, so that draws that two share are made once."""
+        """Each strategy's outcome on a problem. Strategies run in turn, so that draws that two share are made once."""
         found = {}
         for name, strategy in self.strategies.items():
             rng = random.Random(f"{self.seed}/{problem.id}/{name}")
@@ -229,9 +229,9 @@ async def run_plan(
 ) -> dict[str, list[Cell]]:
     """Runs each strategy on each problem.
 
-    Draws go to the bank as they come, so that a second run pays only for what is missing. Where another process
-    draws into the bank too, the problems are taken up in an order of this one's own, so that the two share the
-    work. `tick` is called for each outcome.
+    Draws are banked as they arrive, so a second run pays only for missing ones. If another process draws into the
+    same bank, this one takes the problems in an order of its own, so that the two share the work. `tick` is called
+    after each outcome.
     """
     problems = plan.problems(n_problems)
     cells: dict[int, dict[str, Cell]] = {}
@@ -257,7 +257,7 @@ async def run_plan(
 def tabulate(task: Task, model: Model, cells: Mapping[str, Sequence[Cell]], seed: int = 0) -> Table:
     """The figures of a grid."""
     rows = [_row(task.name, model.name, name, column) for name, column in cells.items()]
-    # What gold was used for is no method, and compared with none.
+    # Figures that used gold answers are upper bounds, and are compared with nothing.
     methods = {name: column for name, column in cells.items() if not any(c.outcome.notes.get("oracle") for c in column)}
     correct = {name: [cell.grade.correct for cell in column] for name, column in methods.items()}
     pairs = compare(correct, seed) if correct else []

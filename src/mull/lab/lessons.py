@@ -1,4 +1,4 @@
-"""The sweeps that a policy is learned from."""
+"""Reads the sweeps from which a policy is learned."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ REMEDY = "sweep with `mull sweep ... --out FILE` of this version"
 
 
 def read_lessons(paths: Sequence[Path], model: str | None = None) -> tuple[list[Recording], Origin]:
-    """The problems of sweeps of one model with one verifier, with the results of the strategies that every sweep has.
+    """The problems of sweeps of one model with one verifier, with the results of the strategies that all sweeps share.
 
-    Problems with a result that could not be graded are left out. Raises `FileFormatError` for what is no sweep, and
-    `UsageError` where two sweeps are of different models or verifiers, naming both.
+    Problems with an ungraded result are left out. Raises `FileFormatError` for a file that is not a sweep, and
+    `UsageError` if two sweeps have different models or verifiers, naming both.
     """
     found: list[tuple[Path, Mapping[str, Any]]] = []
     names: list[str] | None = None
@@ -29,10 +29,10 @@ def read_lessons(paths: Sequence[Path], model: str | None = None) -> tuple[list[
         if model is None and len(source.groups) > 1:
             raise UsageError(f"{path} has several models: name one of {', '.join(source.groups)} with --model")
         if model is not None and model not in source.groups:
-            raise UsageError(f"{path} has nothing of the model {model!r}; it has {', '.join(source.groups)}")
+            raise UsageError(f"{path} has no draws of the model {model!r}; it has {', '.join(source.groups)}")
         group = source.groups[model] if model is not None else next(iter(source.groups.values()))
         if not source.sweeps or "identities" not in source.sweeps[0]:
-            raise FileFormatError(path, None, f"it does not say which model and verifier it is of: {REMEDY}")
+            raise FileFormatError(path, None, f"it does not say which model and verifier made it: {REMEDY}")
         found += [(path, about) for about in source.sweeps]
         recordings += group.recordings
         here = list(group.recordings[0].results)
@@ -42,7 +42,7 @@ def read_lessons(paths: Sequence[Path], model: str | None = None) -> tuple[list[
     origin = _origin(found, model)
     if not names:
         raise UsageError(
-            "no strategy is in every sweep: a policy chooses among strategies that all problems were tried by"
+            "the sweeps have no strategy in common: a policy chooses among strategies that were run on all problems"
         )
     lessons = [one for one in recordings if _is_graded(one, names)]
     drawn = sum(one.n for one in recordings)
@@ -52,7 +52,7 @@ def read_lessons(paths: Sequence[Path], model: str | None = None) -> tuple[list[
 def _origin(
     found: Sequence[tuple[Path, Mapping[str, Any]]], model: str
 ) -> tuple[str, str | None, tuple[str, ...], tuple[str, ...], float]:
-    """Model, verifier, tasks, kinds and temperature, the same in all sweeps but for the tasks and kinds."""
+    """Model, verifier, tasks, kinds and temperature: the sweeps must agree on all but the tasks and kinds."""
     told = []
     for path, about in found:
         try:
@@ -72,5 +72,5 @@ def _origin(
 
 
 def _is_graded(recording: Recording, names: Sequence[str]) -> bool:
-    """Whether each of these strategies has a graded result here."""
+    """Whether each of these strategies has a graded result on the problem."""
     return all(name in recording.results and recording.results[name].correct is not None for name in names)

@@ -1,4 +1,4 @@
-"""Other tools' logs, graded: their verdicts as they stand, and answers read where a log tells none."""
+"""Logs of other tools, graded: their own verdicts where a log has them, and otherwise the answers in the replies."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from mull.replies.answers import extract
 
 
 def with_answers(recording: Recording) -> Recording:
-    """The recording with an answer for every sample: the told one, or else the one in its text."""
+    """The recording with an answer for every sample: the recorded one, or else the one in its text."""
     samples = (replace(s, answer=extract(s.text) or "") if s.answer is None else s for s in recording.samples)
     return replace(recording, samples=tuple(samples))
 
 
 def _without_answers(recording: Recording) -> Recording:
-    """The recording of replies that have no answers to compare."""
+    """The recording with empty answers, for replies that have none to compare."""
     return replace(recording, samples=tuple(replace(sample, answer="") for sample in recording.samples))
 
 
 def source_of_log(path: Path, log: Log) -> Source:
-    """A tool's log by group, graded. Raises `FileFormatError` where nothing says which draws are right.
+    """A tool's log by group, graded. Raises `FileFormatError` if nothing says which draws are right.
 
-    Replies without a verdict of their own are compared with the target. Where that gives another number of right ones
-    than the log tells, the log's number stands alone; the group then has no answers, and no vote is measured.
+    Replies without a verdict are compared with the target. If that gives another number of right replies than the log
+    states, the log's number is used alone; the group then has no answers, and no vote is measured.
     """
     notes = list(log.notes)
     n_ungraded = 0
@@ -38,11 +38,11 @@ def source_of_log(path: Path, log: Log) -> Source:
             raise FileFormatError(
                 path,
                 one.line,
-                f"this log of {log.tool} has neither verdicts nor right answers; `mull bank import` takes its samples "
-                "in, and `mull curves BANK.db --task TASK` grades them",
+                f"this log of {log.tool} has neither verdicts nor right answers; import its samples with `mull bank "
+                "import`, and grade them with `mull curves BANK.db --task TASK`",
             )
     if n_ungraded:
-        what = "replies have no verdict of their own: each was compared with its target"
+        what = "replies have no verdict: each was compared with its target"
         notes.append(f"{path.name}: {n_ungraded} {what}")
     source = source_of(path, list(map(with_answers if log.votes else _without_answers, log.recordings)))
     for group in source.groups.values():
@@ -50,8 +50,8 @@ def source_of_log(path: Path, log: Log) -> Source:
         counted = [_counted(one) for one in group.recordings]
         if n := sum(one.counts is not None for one in counted):
             notes.append(
-                f"{path.name}: for {n} problems the log tells how many replies are right and not which, and "
-                "the targets do not tell either: no vote is measured"
+                f"{path.name}: for {n} problems the log states how many replies are right but not which, and the "
+                "targets do not decide it either: no vote is measured"
             )
         elif not any(answer for one in counted for answer in one.answers):
             notes.append(f"{path.name}: no reply has an answer that could be compared: no vote is measured")
@@ -62,26 +62,26 @@ def source_of_log(path: Path, log: Log) -> Source:
 
 
 def _disagreement(path: Path, log: Log, group: Group) -> list[str]:
-    """What is said where the tool judged the first replies alone, and not all as a comparison with the target does.
+    """Notes on a log in which the tool judged only the first replies, and its verdicts differ from the comparison's.
 
-    Raises `FileFormatError` where the comparison holds none of those right that the tool does: then the target is one
-    that only the tool understands.
+    Raises `FileFormatError` if the comparison accepts none of the replies that the tool accepts: then only the tool can
+    interpret the target.
     """
     firsts = [(one, log.firsts[group.name, one.id]) for one in group.recordings if (group.name, one.id) in log.firsts]
     right = [one for one, is_right in firsts if is_right]
     if right and not any(one.correct[0] for one in right):
-        what = f"the log holds the first reply to {right[0].id!r} right, and a comparison with its target does not"
+        what = f"the log counts the first reply to {right[0].id!r} as right, but it does not equal the target"
         raise FileFormatError(path, right[0].line, f"{what}: which others are right cannot be told; {CONVERT}")
     n = sum(one.correct[0] is not is_right for one, is_right in firsts)
     if not n:
         return []
     return [
-        f"{path.name}: of {len(firsts)} first replies, which the log judged, {n} compare otherwise with their targets"
+        f"{path.name}: the log judged {len(firsts)} first replies; comparison with the target differs on {n} of them"
     ]
 
 
 def _counted(recording: Recording) -> Recording:
-    """The recording as it is, or as counts alone where the log counts other draws as right."""
+    """The recording, reduced to counts if the log's number of right draws differs from that of its samples."""
     if recording.n_right is None or recording.n_right == recording.n_correct:
         return recording
     counts = DrawCounts(recording.n, recording.n_right)

@@ -1,4 +1,4 @@
-"""What a report says: strategies measured beside each other, which of them to use, and for which problems."""
+"""The figures of a report: strategies measured side by side, and which of them to use for which problems."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from mull.stats.paired import Paired, paired
 from mull.types import Cost
 
 UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "seconds": "seconds", "calls": "draws"}
-"""What cost is compared in: the first of these that is known, and not nothing, for every strategy."""
+"""Units for comparing costs: the first that is known for every strategy, and not zero for all, is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One strategy on one group; `correct` is, a problem, the chance that it solves it (`None`: ungraded).
+    """One strategy on one group; `correct` is the chance that it solves each problem (`None`: ungraded).
 
-    `is_replayed`: not run, but averaged over subsets of the recorded draws. `oracle` is the share of problems with
-    a correct draw among those it made, `None` where it was not recorded.
+    `is_replayed`: the strategy was not run, but averaged over subsets of the recorded draws. `oracle` is the share of
+    problems with a correct draw among those it made, `None` where it was not recorded.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A group with all that is measured on it; `curves` and `limits` are `None` where some problem has no draws."""
+    """A group and all its measurements; `curves` and `limits` are `None` if some problem has no draws."""
 
     group: Group
     curves: Curves | None
@@ -58,7 +58,7 @@ class Study:
 
 
 def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study:
-    """Measures a group: the strategies that were run, or else those that its draws can be replayed as."""
+    """Measures a group: the strategies that were run, or else those that can be replayed from its draws."""
     recordings = group.recordings
     measured = measure(recordings, ks, seed) if all(one.n for one in recordings) else None
     names = list(dict.fromkeys(name for one in recordings for name in one.results))
@@ -72,7 +72,7 @@ def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study
 
 
 def _run(name: str, recordings: Sequence[Recording], seed: int) -> Measured:
-    """A strategy's recorded results; on a problem that it has none for it is ungraded."""
+    """A strategy's recorded results; a problem without a result is ungraded."""
     results = [one.results[name] for one in recordings if name in one.results]
     correct = tuple(one.results[name].correct if name in one.results else None for one in recordings)
     graded = [c for c in correct if c is not None]
@@ -90,7 +90,7 @@ def _run(name: str, recordings: Sequence[Recording], seed: int) -> Measured:
 
 
 def _replayed(recordings: Sequence[Recording], measurement: Measurement, seed: int) -> list[Measured]:
-    """One draw, a vote of k and the best scored of k, as far as the draws tell, each over subsets of the draws."""
+    """One draw, a vote of k and the best scored of k, if the draws allow them, averaged over subsets of the draws."""
     tokens = [one.tokens for one in recordings]
     each = [None if not t or None in t else sum(n for n in t if n is not None) / len(t) for t in tokens]
     mean = None if None in each else sum(n for n in each if n is not None) / len(each)
@@ -110,12 +110,12 @@ def _replayed(recordings: Sequence[Recording], measurement: Measurement, seed: i
 
 
 def amount(spent: Cost, unit: str) -> float | None:
-    """A cost in one of the `UNITS`; `None` where it is unknown."""
+    """A cost in one of the `UNITS`; `None` if it is unknown."""
     return spent.tokens if unit == "tokens" else getattr(spent, unit)
 
 
 def unit_of(strategies: Sequence[Measured]) -> str:
-    """The unit that these can be compared in."""
+    """The first unit in which these strategies can be compared."""
     return next(
         (unit for unit in UNITS if all(amount(m.cost, unit) for m in strategies)),
         "calls",
@@ -123,9 +123,9 @@ def unit_of(strategies: Sequence[Measured]) -> str:
 
 
 def ahead(strategies: Sequence[Measured], unit: str, seed: int = 0) -> tuple[Measured | None, Paired | None]:
-    """The cheapest strategy, and how far ahead of it the most accurate is on these problems.
+    """The cheapest strategy, and the paired difference of the most accurate one from it.
 
-    `None` for the first where none was graded or no cost is known, for the second where the two are one.
+    The first is `None` if no strategy was graded or no cost is known, the second also if the two are the same.
     """
     known = [m for m in strategies if m.accuracy is not None and amount(m.cost, unit) is not None]
     known.sort(key=lambda m: amount(m.cost, unit) or 0.0)
@@ -136,7 +136,7 @@ def ahead(strategies: Sequence[Measured], unit: str, seed: int = 0) -> tuple[Mea
 
 
 def pareto(strategies: Sequence[Measured], unit: str) -> list[Measured]:
-    """Those that no other beats in accuracy at the same cost or less, cheapest first."""
+    """The strategies that no other matches in accuracy at the same cost or less, cheapest first."""
     by_name = {m.name: m for m in strategies}
     points = {
         m.name: Spent(spent, m.accuracy)
@@ -147,10 +147,10 @@ def pareto(strategies: Sequence[Measured], unit: str) -> list[Measured]:
 
 
 def at_equal_cost(strategies: Sequence[Measured], unit: str, most: int) -> tuple[list[float], Mapping[str, list[Any]]]:
-    """Budgets, and what each kind of strategy reaches within each: its dearest that fits, `None` where none does.
+    """Budgets, and the accuracy of each kind of strategy within each: its most expensive that fits, or `None`.
 
-    A strategy at several widths is one kind. Budgets are what the strategies themselves cost, at most `most` of them,
-    the cheapest and the dearest among them.
+    A strategy at several widths is one kind. The budgets are costs of the strategies themselves, at most `most` of
+    them, including the cheapest and the most expensive.
     """
     kinds: dict[str, list[Spent]] = {}
     for m in strategies:
@@ -165,7 +165,7 @@ def at_equal_cost(strategies: Sequence[Measured], unit: str, most: int) -> tuple
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Accuracy in one place of a heat map; `value` is `None` where nothing was graded."""
+    """Accuracy in one cell of a heat map; `value` is `None` if nothing was graded."""
 
     value: float | None
     problems: int

@@ -16,10 +16,10 @@ from mull.stats.intervals import SHARE, Interval, bootstraps
 Floats = NDArray[np.float64]
 
 SELECTORS = ("best", "weighted", "majority")
-"""What picks an answer from draws without gold, in the order in which a curve's own gap is told."""
+"""Selectors, which choose an answer without gold; the first that is measured defines a curve's own `gap`."""
 
 N_ORDERS = 400
-"""Orders of a problem's draws for votes, about: the exact mean over all subsets is out of reach."""
+"""The approximate number of orders of a problem's draws for votes: the exact mean over all subsets is infeasible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Measured curves of one group of problems; those that the data cannot give are empty.
+    """Measured curves of one group of problems; a curve that the data do not allow is empty.
 
-    `worst` is the probability that all of k draws are correct. `gaps` are coverage minus what each selector makes
-    of it; `gap` is that of best-of-k where there are scores, else of majority.
+    `worst` is the probability that all of k draws are correct. `gaps` has coverage minus each selector's accuracy;
+    `gap` is that of best-of-k if there are scores, and otherwise of majority.
     """
 
     problems: int
@@ -62,7 +62,7 @@ def best_at_k(scores: Sequence[float | None], correct: Sequence[bool], ks: Seque
         return np.zeros(len(ks))
     sizes = np.bincount(group)
     right = np.bincount(group, weights=np.asarray(correct, dtype=np.float64)[scored]) / sizes
-    # The best of the subset lies in this group: all k among these and lower, not all among the lower.
+    # The best of the subset has this score: all k draws score at most this, and not all score less.
     up_to = n - scored.sum() + np.concatenate(([0], sizes.cumsum()))
     within = chance_all_within(n, up_to, ks)
     best: Floats = right @ np.diff(within, axis=0)
@@ -78,8 +78,8 @@ def majority_at_k(
 ) -> Floats:
     """Probability that the vote of k draws is correct, over random subsets; ties count in equal parts.
 
-    Draws without an answer do not vote, nor do those without a weight where votes are weighted. An answer is as
-    correct as the draws that gave it were on average. `ks` must rise.
+    Draws without an answer do not vote, nor do draws without a weight in a weighted vote. An answer is as correct as
+    the draws that gave it were on average. `ks` must be ascending.
     """
     n = len(answers)
     weight = np.ones(n) if weights is None else np.array([0.0 if w is None else w for w in weights])
@@ -88,10 +88,10 @@ def majority_at_k(
     n_classes = len(classes)
     if not n_classes:
         return np.zeros(len(ks))
-    # The last class takes what does not vote.
+    # The last class holds draws that do not vote.
     ids = np.array([n_classes if a is None else classes[a] for a in votes])
     right = right_of(ids, correct, n_classes)
-    order = orders(n, seed) if ks[0] < n else np.arange(n)[None]  # all draws are one subset, in whatever order
+    order = orders(n, seed) if ks[0] < n else np.arange(n)[None]  # the only subset of size n is all draws
     cells = ids[order] + (n_classes + 1) * np.arange(len(order))[:, None]
     shape, size = (len(order), n_classes + 1), len(order) * (n_classes + 1)
     n_votes, tally = np.zeros(size, dtype=np.int64), np.zeros(size)
@@ -117,9 +117,9 @@ def right_of(ids: NDArray[np.int64], correct: Sequence[bool], n_classes: int) ->
 
 
 def elected(n_votes: NDArray[np.int64], tally: NDArray[Any], right: Floats) -> Floats:
-    """How correct the winner of each row's vote is: the mean over those that lead; 0 where nobody voted.
+    """How correct the winner of each row's vote is: the mean over the leading answers; 0 if nobody voted.
 
-    `n_votes` and `tally` are [rows, classes + 1], the last class holding what does not vote.
+    `n_votes` and `tally` are [rows, classes + 1]; the last class holds draws that do not vote.
     """
     weights = np.where(n_votes[:, :-1] > 0, tally[:, :-1], -np.inf)
     leads = (weights == weights.max(axis=1, keepdims=True)) & (n_votes[:, :-1] > 0)
@@ -143,13 +143,13 @@ def default_ks(n: int) -> list[int]:
 
 
 def usable_ks(recordings: Sequence[Recording], ks: Sequence[int] | None = None) -> list[int]:
-    """The ks, rising, that every problem has draws for; without any asked for, the usual ones."""
+    """The ks, ascending, for which every problem has enough draws; by default `default_ks`."""
     n = min(one.n for one in recordings)
     return [k for k in sorted(set(ks)) if k <= n] if ks else default_ks(n)
 
 
 def curves(recordings: Sequence[Recording], ks: Sequence[int] | None = None, seed: int = 0) -> Curves:
-    """The curves of a set of problems, up to the smallest number of draws that any of them has."""
+    """The curves of a set of problems, up to the smallest number of draws of any of them."""
     ks = usable_ks(recordings, ks)
     return summarise(recordings, ks, by_problem(recordings, ks, seed), seed)
 
@@ -176,7 +176,7 @@ def summarise(
 
 
 def by_problem(recordings: Sequence[Recording], ks: Sequence[int], seed: int = 0) -> dict[str, Floats]:
-    """Each curve that the data can give as [problems, ks]: coverage, worst, and the selectors."""
+    """Each curve that the data allow, as [problems, ks]: coverage, worst, and the selectors."""
     n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
     values = {"coverage": pass_at_ks(n, c, ks), "worst": chance_all_within(n, c, ks)}
     has_answers = all(one.answers for one in recordings) and any(

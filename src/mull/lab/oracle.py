@@ -10,9 +10,9 @@ from mull.types import Calls, Cost, Problem, Sample, Score, Task
 
 @dataclass(frozen=True)
 class Oracle:
-    """A task's own grade as a score: 1 right, 0 wrong. A caller makes it and hands it to a run; no spec names it.
+    """A task's own grade as a score: 1 right, 0 wrong. It is passed to a run in code; no spec names it.
 
-    What is reached with it is an upper bound and no method: outcomes are marked `oracle` in their notes.
+    Results reached with it are upper bounds: outcomes are marked `oracle` in their notes.
     """
 
     task: Task
@@ -24,7 +24,7 @@ class Oracle:
 
     @property
     def identity(self) -> None:
-        """Its word is never kept in a bank, where a verifier might find it."""
+        """Always `None`: its scores are never banked, so no verifier can replay them."""
         return None
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:

@@ -1,4 +1,4 @@
-"""Files of recordings, graded: problems by group, as curves, reports, policies and advice take them."""
+"""Files of recordings, graded: problems by group, as curves, reports, policies and advice use them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mull.types import AnswerKind
 class Group:
     """Graded recordings of one model on one task; `task` is `None` where the file does not say.
 
-    `about` has what the file says of where the problems and the draws are from, under the names of `ABOUT`.
+    `about` has what the file states about the origin of problems and draws, under the names of `ABOUT`.
     """
 
     name: str
@@ -34,9 +34,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """All that a file tells: its groups by name, the sweeps that wrote it, and how it was read.
+    """The content of a file: its groups by name, the sweeps that wrote it, and how it was read.
 
-    `notes` say what was chosen or left out. `faults` say what makes figures meaningless: answers that nobody can read.
+    `notes` say what was assumed or left out. `faults` say why figures would be meaningless, such as unreadable answers.
     """
 
     path: Path
@@ -75,7 +75,7 @@ def source_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAI
 
 
 def answered(recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[Recording]:
-    """The recordings of one group with the class of each sample's answer; whether any is right is not looked at."""
+    """The recordings of one group with the class of each sample's answer; labels are not read."""
     kind = kind_among(recordings)
     return [_answered(one, kind, layout.answer_pattern) for one in recordings]
 
@@ -91,7 +91,7 @@ def _answered(recording: Recording, kind: AnswerKind | None, pattern: str | None
 def _graded(path: Path, recording: Recording, kind: AnswerKind | None, pattern: str | None) -> Recording:
     """The recording with the class of each sample's answer, and a verdict on each sample.
 
-    Raises `FileFormatError` where nothing says whether a sample is right.
+    Raises `FileFormatError` if nothing says whether a sample is right.
     """
     answered = _answered(recording, kind, pattern)
     if kind is None or all(sample.correct is not None for sample in recording.samples):
@@ -112,14 +112,14 @@ def _unlabelled(path: Path, recording: Recording) -> FileFormatError:
     return FileFormatError(
         path,
         recording.line,
-        "a sample has no `correct` and the row has no `answer`: no draw is known to be right or wrong, and "
-        "nothing can be said of coverage; add the gold answer as `answer`, or `correct` to every sample, or name "
-        "their columns with --gold or --correct",
+        "a sample has no `correct` and the row has no `answer`, so nothing says which draws are right and there is no "
+        "coverage to measure; add the gold answer as `answer`, or `correct` to every sample, or name their columns "
+        "with --gold or --correct",
     )
 
 
 def _is_right(kind: AnswerKind, answer: str | None, gold: str) -> bool:
-    """Whether an answer is the gold; no answer is not right, nor is what nobody could decide."""
+    """Whether an answer equals the gold; a missing answer, or an undecided comparison, counts as wrong."""
     if answer is None:
         return False
     if kind is not AnswerKind.MATH:
@@ -128,7 +128,7 @@ def _is_right(kind: AnswerKind, answer: str | None, gold: str) -> bool:
 
 
 def _empty(group: Group) -> list[str]:
-    """The fault of problems whose replies are all empty."""
+    """The fault that all replies to some problem are empty."""
     empty = [one for one in group.recordings if one.samples and not any(s.text.strip() for s in one.samples)]
     if not empty:
         return []
@@ -137,7 +137,7 @@ def _empty(group: Group) -> list[str]:
 
 
 def _unread(before: Sequence[Recording], graded: Sequence[Recording]) -> list[str]:
-    """The fault of draws that are graded by their answers, and of which none has one."""
+    """The fault that draws are graded by their answers, and no draw has one."""
     samples = [sample for one in before for sample in one.samples]
     is_answered = any(answer is not None for one in graded for answer in one.answers)
     needs_answers = any(sample.correct is None for sample in samples) and any(s.text.strip() for s in samples)
@@ -146,13 +146,13 @@ def _unread(before: Sequence[Recording], graded: Sequence[Recording]) -> list[st
     gold = next((one.gold for one in before if one.gold is not None), None)
     return [
         f"no draw has an answer that can be read as {graded[0].kind.value}, as the gold answer {gold!r} is; the first "
-        f"ends {samples[0].text.strip()[-SHOWN:]!r}: name the column of answers with --answer, or say with "
-        "--answer-pattern what part of a reply is the answer"
+        f"ends {samples[0].text.strip()[-SHOWN:]!r}: name the column of answers with --answer, or give the pattern of "
+        "the answer within a reply with --answer-pattern"
     ]
 
 
 def _never_right(graded: Sequence[Recording]) -> list[str]:
-    """What is said where draws have answers and none is right: golds may be written in another way."""
+    """A note if draws have answers and none is right: the golds may be written differently."""
     if any(one.n_correct for one in graded):
         return []
     for one in graded:

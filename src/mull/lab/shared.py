@@ -1,4 +1,4 @@
-"""One budget of draws over all problems of a task, given to those that no draw has solved yet."""
+"""One budget of draws shared by all problems of a task, spent on those that no draw has solved yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mull.types import Problem, Sample, Score, Stopped
 
 
 class _Open:
-    """A problem that is drawn on: its run, what was drawn, and what the checker said."""
+    """A problem in progress: its run, its draws, and the checker's scores."""
 
     def __init__(self, problem: Problem, run: Run) -> None:
         self.problem, self.run = problem, run
@@ -25,7 +25,7 @@ class _Open:
         self.scores: list[Score] = []
 
     async def draw(self) -> bool | None:
-        """Whether one more draw passes; `None`: there is no more."""
+        """Whether one more draw passes; `None` if no more draws are possible."""
         drawn = await self.run.draw(self.problem.prompt)
         if not drawn:
             return None
@@ -50,16 +50,16 @@ class _Open:
 async def run_shared(
     plan: Plan, bank: Bank | None, n: int, *, n_problems: int | None, tick: Callable[[], None] = lambda: None
 ) -> list[Cell]:
-    """Each problem's outcome, where all together are drawn on n times a problem; `plan.strategies` are left out.
+    """Each problem's outcome with a shared budget of n draws per problem; `plan.strategies` are not used.
 
-    Draws are dealt out in rounds of one for each of up to `N_AT_ONCE` problems (`allocate.batch.Shared`), so that the
-    draws made do not depend on which arrive first. What a sound checker passes is solved and drawn on no more. The
-    plan's own budget holds for each problem. Raises `UsageError` without a verifier.
+    Draws are made in rounds of one for each of up to `N_AT_ONCE` problems (`allocate.batch.Shared`), so which draws are
+    made does not depend on which arrive first. A problem is solved, and gets no more draws, once a sound checker passes
+    one. The plan's own budget holds for each problem. Raises `UsageError` without a verifier.
     """
     if plan.verifier is None:
-        raise UsageError("one budget over all problems needs a checker that says what is solved: name a --verifier")
+        raise UsageError("a shared budget needs a checker that decides which problems are solved: name a --verifier")
     if n < 1:
-        raise UsageError(f"a shared budget is at least one draw a problem, not {n}")
+        raise UsageError(f"a shared budget must be at least one draw per problem, not {n}")
     problems = plan.problems(n_problems)
     states = [
         _Open(

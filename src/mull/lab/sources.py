@@ -1,4 +1,4 @@
-"""Input of curves and reports: a sweep's output, a bank, recorded samples, counts, other tools' logs."""
+"""Input of curves and reports: a sweep's output, a bank, recorded samples, counts, logs of other tools."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_DRAWS = 1_000_000
 
 
 def read_source(path: Path, layout: Layout = PLAIN) -> Source:
-    """What a file tells: another tool's log, recorded samples, a sweep's output or a table of counts.
+    """The content of a file: another tool's log, recorded samples, a sweep's output or a table of counts.
 
     Raises `FileFormatError`.
     """
@@ -33,12 +33,12 @@ def read_source(path: Path, layout: Layout = PLAIN) -> Source:
 
 
 def read_draws(path: Path, layout: Layout = PLAIN) -> dict[str, list[Recording]]:
-    """The graded draws of a file by group. Raises `FileFormatError` where a problem has no samples."""
+    """The graded draws of a file by group. Raises `FileFormatError` if a problem has no samples."""
     return draws(read_source(path, layout))
 
 
 def read_answers(path: Path, layout: Layout = PLAIN) -> dict[str, list[Sequence[str | None]]]:
-    """The classes of each problem's draws by group; no label is needed, and none is read. Raises `FileFormatError`."""
+    """The answer classes of each problem's draws, by group; labels are not read. Raises `FileFormatError`."""
     log = None if layout.named or path.suffix == ".db" else formats.read(path)
     groups: dict[str, list[Recording]] = {}
     if path.suffix != ".db":
@@ -50,12 +50,12 @@ def read_answers(path: Path, layout: Layout = PLAIN) -> dict[str, list[Sequence[
         if answers := [one.answers for one in recordings if one.answers]:
             found[name] = list(answers)
     if not found:
-        raise FileFormatError(path, None, "answers are wanted: recorded samples, a sweep's --out or a log of draws")
+        raise FileFormatError(path, None, "no answers: recorded samples, a sweep's --out or a log of draws is needed")
     return found
 
 
 def draws(source: Source) -> dict[str, list[Recording]]:
-    """The graded draws of each group. Raises `FileFormatError` where a problem has no samples."""
+    """The graded draws of each group. Raises `FileFormatError` if a problem has no samples."""
     for group in source.groups.values():
         for one in group.recordings:
             if not one.n:
@@ -64,7 +64,7 @@ def draws(source: Source) -> dict[str, list[Recording]]:
 
 
 async def bank_source(bank: SqlBank, task: Task, model: Model, params: Params, seed: int, n_problems: int) -> Source:
-    """The draws that a bank holds for a task, graded by it; problems without draws are left out."""
+    """The banked draws for a task, graded by it; problems without draws are left out."""
     found = []
     for problem in itertools.islice(task.problems(), n_problems):
         key = digest(question(model, problem.prompt, params, seed))

@@ -22,21 +22,21 @@ from mull.stats.intervals import SHARE, Interval, bootstrap, resamples, wilson
 from mull.stats.paired import Paired, paired
 
 BUDGETS = ("wait", "at_least", "at_most")
-"""Options that say how long a chain of thought is to be."""
+"""Options that set the length of a chain of thought."""
 FEWEST_RESAMPLED = 0.95
-"""Share of the resamples that have to have a slope for an interval to be made of them."""
+"""The share of resamples that must have a slope for an interval."""
 
 
 def control(lengths: Sequence[float], least: float | None = None, most: float | None = None) -> float:
-    """The share of thoughts whose length keeps to the bounds that were asked for."""
+    """The share of thoughts whose length is within the requested bounds."""
     kept = sum((least is None or n >= least) and (most is None or n <= most) for n in lengths)
     return kept / len(lengths)
 
 
 def scaling(points: Sequence[Spent]) -> float | None:
-    """Accuracy for each token more: the mean slope over all pairs of budgets, `None` where no two differ in cost.
+    """Accuracy per additional token: the mean slope over all pairs of budgets; `None` if no two differ in cost.
 
-    A budget that came to just as many tokens as another one has no slope to it, and that pair is left out.
+    A pair of budgets with the same number of tokens has no slope and is left out.
     """
     slopes = [(b.value - a.value) / (b.cost - a.cost) for a, b in itertools.combinations(points, 2) if a.cost != b.cost]
     return sum(slopes) / len(slopes) if slopes else None
@@ -48,22 +48,22 @@ def performance(points: Sequence[Spent]) -> float:
 
 
 class Round(NamedTuple):
-    """What a chain of thought had come to when it was this long."""
+    """The state of a chain of thought at this length."""
 
     tokens: float
     correct: bool
 
 
 def share_to_first_right(rounds: Sequence[Round]) -> float:
-    """The tokens up to the first right answer as a share of all, 1 where none was right; `rounds` go by length."""
+    """The tokens up to the first right answer as a share of all, 1 if none was right; `rounds` ascend by length."""
     found = next((r.tokens for r in rounds if r.correct), rounds[-1].tokens)
     return found / rounds[-1].tokens if rounds[-1].tokens else 1.0
 
 
 def underthinking(chains: Sequence[Sequence[Round]]) -> float | None:
-    """What wrong chains wasted after they had been right once: the mean of 1 - `share_to_first_right`.
+    """How much wrong chains wasted after having been right once: the mean of 1 - `share_to_first_right`.
 
-    From Wang et al. 2025 (arXiv 2501.18585). `None` where no chain ended wrong.
+    From Wang et al. 2025 (arXiv 2501.18585). `None` if no chain ended wrong.
     """
     wasted = [1 - share_to_first_right(rounds) for rounds in chains if not rounds[-1].correct]
     return sum(wasted) / len(wasted) if wasted else None
@@ -71,7 +71,7 @@ def underthinking(chains: Sequence[Sequence[Round]]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A mean over `problems` problems; `value` is `None` where there are none."""
+    """A mean over `problems` problems; `value` is `None` if there are none."""
 
     value: float | None
     ci95: Interval | None
@@ -80,10 +80,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class BudgetRow:
-    """One budget; `gain` is its accuracy minus that of the budget before it, on the same problems.
+    """One budget; `gain` is its accuracy minus that of the previous budget, on the same problems.
 
-    `mended` and `broken` are the problems that were wrong at the budget before and are right now, and the reverse; both
-    `None` where the two are not the same chain. `control` is `None` where nothing was asked for.
+    `mended` counts problems that were wrong at the previous budget and are right at this one, `broken` the reverse;
+    both are `None` if the two are not the same chain. `control` is `None` if the budget sets no bounds.
     """
 
     strategy: str
@@ -101,10 +101,10 @@ class BudgetRow:
 class Thinking:
     """One method at several budgets, the shortest first.
 
-    `unit` is `thinking tokens` or, where not all outcomes tell those, `output tokens`; `scaling` is accuracy a token.
-    `first_right` is the tokens to the first right answer, over the problems that ever were right, `overthinking` what
-    right chains spent after it, and `underthinking` what wrong ones did: as shares, and of
-    the chains that were gone on with alone, since budgets with a token limit are other draws.
+    `unit` is `thinking tokens` or, if some outcome does not report those, `output tokens`; `scaling` is accuracy per
+    token. As shares of a chain's tokens: `first_right` is the part up to the first right answer, over problems ever
+    right; `overthinking` is what right chains spent after it, and `underthinking` what wrong ones did. These three
+    use only budgets that continue the same chain, since budgets with a token limit are other draws.
     """
 
     name: str
@@ -121,30 +121,30 @@ class Thinking:
 
 
 def measure(group: Group, seed: int = 0) -> list[Thinking]:
-    """Each method of a group that was run at several budgets. Raises `UsageError` where there is none."""
+    """Each method of a group that was run at several budgets. Raises `UsageError` if there is none."""
     methods: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for one in group.recordings for name in one.results):
         methods.setdefault(method_of(name), []).append(name)
     found = [_thinking(method, names, group.recordings, seed) for method, names in methods.items() if len(names) > 1]
     if not found:
         raise UsageError(
-            f"{group.name}: no method was run at two budgets or more. Make such a file with, for example, "
+            f"{group.name}: no method was run at two or more budgets. Make such a file with, for example, "
             "mull sweep chain:ops=6 -m nano-think -s force:wait=0 -s force:wait=1 -s force:wait=2 --out FILE"
         )
     return found
 
 
 def method_of(strategy: str) -> str:
-    """A strategy without how much it may spend: its name, and the options that make it another method."""
+    """A strategy without its budget: its name, and the options that make it a different method."""
     name, options = _taken_apart(strategy)
     kept = [f"{option}={value}" for option, value in options.items() if option not in (*BUDGETS, "n")]
     return name + (":" + ",".join(kept) if kept else "")
 
 
 def is_of_one_chain(strategy: str) -> bool:
-    """Whether a budget goes on with the very draws of the smaller ones: forcing without a limit on tokens.
+    """Whether larger budgets continue the draws of smaller ones: forcing without a limit on tokens.
 
-    A limit on tokens is part of a question, and another question has draws of its own.
+    A limit on tokens is part of the question, and a different question has different draws.
     """
     name, options = _taken_apart(strategy)
     return name == "force" and "at_most" not in options
@@ -157,7 +157,7 @@ def _taken_apart(strategy: str) -> tuple[str, dict[str, str]]:
 
 
 class _BudgetRun(NamedTuple):
-    """A budget on the problems that all budgets of its method were graded on."""
+    """A budget, on the problems that were graded at all budgets of its method."""
 
     strategy: str
     tokens: Floats
@@ -208,14 +208,14 @@ def _thinking(method: str, names: Sequence[str], recordings: Sequence[Recording]
 
 
 def _lengths(method: str, results: Mapping[str, Sequence[Result]]) -> tuple[str, dict[str, list[float]]]:
-    """Tokens of each outcome, of the thought alone where all of them tell those."""
+    """Tokens of each outcome; those of the thought alone if all outcomes report them."""
     thought = {name: [row.notes.get("thinking_tokens") for row in rows] for name, rows in results.items()}
     written = {name: [row.cost.output_tokens for row in rows] for name, rows in results.items()}
     for unit, found in (("thinking tokens", thought), ("output tokens", written)):
         known = {name: [float(n) for n in row if n is not None] for name, row in found.items()}
         if all(len(known[name]) == len(found[name]) for name in found):
             return unit, known
-    raise UsageError(f"the outcomes of {method} do not say how many tokens they took")
+    raise UsageError(f"the outcomes of {method} do not report their numbers of tokens")
 
 
 def _budget(before: _BudgetRun | None, run: _BudgetRun, seed: int) -> BudgetRow:
@@ -231,7 +231,7 @@ def _budget(before: _BudgetRun | None, run: _BudgetRun, seed: int) -> BudgetRow:
 
 
 def _control(run: _BudgetRun) -> float | None:
-    """The share of outcomes that did all that the budget asks for: token limits, and rounds of thinking on."""
+    """The share of outcomes that met everything the budget requests: token limits, and rounds of further thinking."""
     _, options = _taken_apart(run.strategy)
     asked = {name: float(options[name]) for name in BUDGETS if name in options}
     if not any(name in asked for name in BUDGETS):
@@ -244,7 +244,7 @@ def _control(run: _BudgetRun) -> float | None:
 
 
 def _chains(runs: Sequence[_BudgetRun]) -> list[list[Round]]:
-    """Each problem's chain, as it stood at each budget; none without two budgets of one chain."""
+    """Each problem's chain, as it stood at each budget; empty without two budgets of the same chain."""
     one = [run for run in runs if is_of_one_chain(run.strategy)]
     if len(one) < 2:
         return []
@@ -253,7 +253,7 @@ def _chains(runs: Sequence[_BudgetRun]) -> list[list[Round]]:
 
 
 def _slopes(runs: Sequence[_BudgetRun], seed: int) -> Interval | None:
-    """The interval of `scaling` over problems; `None` where too many resamples have no slope."""
+    """The interval of `scaling` over problems; `None` if too many resamples have no slope."""
     tokens, correct = np.array([run.tokens for run in runs]).T, np.array([run.correct for run in runs]).T
     found = []
     for counts in resamples(len(tokens), seed):

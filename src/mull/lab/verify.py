@@ -1,4 +1,4 @@
-"""Measures verifiers on draws with known verdicts."""
+"""Measures verifiers on draws whose correctness is known."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mull.types import Verifier
 from mull.verifiers.combine import LEAST_VERIFIERS, fit_label_model, isotonic
 
 RECORDED = "recorded"
-"""The name of the scores that came with the draws."""
+"""The name of the scores that were recorded with the draws."""
 COMBINED = "combined without gold"
 N_RESAMPLES = 300
 
@@ -30,12 +30,12 @@ N_RESAMPLES = 300
 class Worth:
     """One verifier's figures; intervals are 95 % over problems, and `None` is unknown.
 
-    `accuracy`: right verdicts among all scored draws, from .5 on taken as an acceptance. `auc`: how likely a correct
-    draw is scored above a wrong one. `calibration_error`: the mean distance of score and share of correct draws in
-    ten bins, unknown where scores are not all in [0, 1]; `calibrated_error`: the same after isotonic calibration on
-    the other half of the problems. `best`: the accuracy of best-of-n, `coverage` that of a perfect choice (oracle),
-    at `k` draws of each problem, and `gap` their difference: what this verifier leaves on the table. `ceiling`: what
-    drawing until it accepts converges to.
+    `accuracy`: the share of scored draws judged correctly, where a score of .5 or more accepts. `auc`: how likely a
+    correct draw scores above a wrong one. `calibration_error`: the mean distance of score and share of correct draws in
+    ten bins, unknown unless all scores are in [0, 1]; `calibrated_error`: the same after isotonic calibration on the
+    other half of the problems. `best`: the accuracy of best-of-n, `coverage` that of a perfect choice (oracle), both
+    at `k` draws per problem, and `gap` their difference: what better verification could gain. `ceiling`: what drawing
+    until the verifier accepts converges to.
     """
 
     verifier: str
@@ -57,14 +57,14 @@ class Worth:
 
 
 async def scored(recordings: Sequence[Recording], verifier: Verifier) -> tuple[list[Recording], str]:
-    """Recordings with the scores of a verifier in place of theirs, and why it could not score the first it could not.
+    """Recordings with the scores of a verifier instead of their own, and why it could not score the first it missed.
 
-    Raises `UsageError` where the draws have no texts.
+    Raises `UsageError` if the draws have no texts.
     """
     found, why, calls = [], "", MeteredCalls()
     for one in recordings:
         if not one.samples:
-            raise UsageError(f"{one.id}: a verifier needs the texts of draws, and their verdicts or a gold answer")
+            raise UsageError(f"{one.id}: a verifier needs the texts of draws, and their labels or a gold answer")
         problem = problem_of(one, one.kind)
         samples = [sample_of(problem.prompt, s, i) for i, s in enumerate(one.samples)]
         scores = await calls.score(verifier, problem, samples)
@@ -74,7 +74,7 @@ async def scored(recordings: Sequence[Recording], verifier: Verifier) -> tuple[l
 
 
 def combined(columns: Mapping[str, Sequence[Recording]]) -> list[Recording] | None:
-    """The draws with the scores of a label model over all verifiers, fitted without gold; `None` for too few."""
+    """The draws with scores of a label model over all verifiers, fitted without gold; `None` for too few."""
     if len(columns) < LEAST_VERIFIERS:
         return None
     scores = np.array(
@@ -117,7 +117,7 @@ def worth(name: str, recordings: Sequence[Recording], why: str = "", seed: int =
 
 
 def accuracy(rows: Floats) -> float | None:
-    """The share of rows (score, correct) whose verdict is right."""
+    """The share of rows (score, correct) that are judged correctly."""
     return float(np.mean((rows[:, 0] >= PASSES) == (rows[:, 1] > 0))) if len(rows) else None
 
 
@@ -134,7 +134,7 @@ def calibrated_error(parts: Sequence[Floats]) -> float | None:
 
 
 def resampled(figure: object, parts: Sequence[Floats], seed: int) -> Interval | None:
-    """A figure's 95 % interval over problems drawn with replacement; `None` where it is unknown for most of them."""
+    """A figure's 95 % interval over problems drawn with replacement; `None` if it is unknown for most resamples."""
     assert callable(figure)
     rng = np.random.default_rng(seed)
     found = []

@@ -1,8 +1,8 @@
-"""What the members of an ensemble are worth in a vote: log odds of their accuracy, learnt from a sweep with verdicts.
+"""Weights of an ensemble's members in a vote: log odds of their accuracies, learned from a graded sweep.
 
-Of voters that err independently, the vote that is most often right gives each the weight log(m p / (1 - p)), where p is
-how often it is right and m how many wrong answers there are to choose among (Nitzan and Paroush 1982 for two answers;
-the same derivation where a wrong vote falls on any of m alike). Here m is what the set itself shows: one over how often
+If voters err independently, the vote that is most often right gives each the weight log(m p / (1 - p)), where p is how
+often it is right and m the number of wrong answers to choose among (Nitzan and Paroush 1982 for two answers; the same
+derivation for m wrong answers that are equally likely). Here m is estimated from the sweep: one over the rate at which
 two members that are both wrong agree.
 """
 
@@ -23,12 +23,12 @@ from mull.stats.intervals import SHARE, Interval, bootstrap
 N_FOLDS = 5
 
 Row = Mapping[str, Result]
-"""What each member made of one problem."""
+"""Each member's result on one problem, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member: how often it is right where it answers, on how many problems, and what its vote weighs."""
+    """One member: how often it is right when it answers, on how many problems, and the weight of its vote."""
 
     spec: str
     answered: int
@@ -46,10 +46,10 @@ class VoteAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Learnt weights, and what votes reach: `weighted` on problems whose verdicts the weights were not learnt from.
+    """Learned weights, and the accuracy of votes: `weighted` is measured on problems not used to learn the weights.
 
     `alike` is the vote with weights of 1, `best` the member that is most accurate on the other problems, `wrong` the
-    number of wrong answers to choose among. `problems` are those that all members were graded on.
+    number of wrong answers to choose among. `problems` counts those on which all members were graded.
     """
 
     members: tuple[Member, ...]
@@ -67,7 +67,7 @@ class Weights:
 
 
 def rows_of(recordings: Sequence[Recording], names: Sequence[str]) -> list[Row]:
-    """What these members made of the problems that all of them were graded on. Raises `UsageError`."""
+    """The members' results on the problems on which all of them were graded. Raises `UsageError`."""
     rows: list[Row] = [
         {name: one.results[name] for name in names} for one in recordings if all(n in one.results for n in names)
     ]
@@ -75,14 +75,14 @@ def rows_of(recordings: Sequence[Recording], names: Sequence[str]) -> list[Row]:
     if len(names) < 2:
         raise UsageError("an ensemble needs at least two strategies of one sweep: give it several with --strategy")
     if len(graded) < 2 * N_FOLDS:
-        raise UsageError(f"{len(graded)} problems with a verdict on every member: at least {2 * N_FOLDS} are needed")
+        raise UsageError(f"{len(graded)} problems are graded for every member: at least {2 * N_FOLDS} are needed")
     return graded
 
 
 def wrong_answers(rows: Sequence[Row]) -> float:
-    """How many wrong answers there are to choose among: one over the chance that two members that err agree.
+    """The number of wrong answers to choose among: one over the chance that two members that err agree.
 
-    One agreement in two is added, so that it is known at least by a little.
+    One agreement in two pairs is added as a prior, so that the estimate always exists.
     """
     agreed, pairs = 1, 2
     for row in rows:
@@ -93,12 +93,12 @@ def wrong_answers(rows: Sequence[Row]) -> float:
 
 
 def log_odds(n_right: int, n: int, wrong: float) -> float:
-    """The weight of a voter that was right so often; half a right and half a wrong one are added. At least 0."""
+    """The weight of a voter with this record, at least 0; half a right and half a wrong vote are added as a prior."""
     return max(0.0, math.log(wrong * (n_right + 0.5) / (n - n_right + 0.5)))
 
 
 def members_of(rows: Sequence[Row]) -> tuple[Member, ...]:
-    """The members with their weights, learnt from these problems."""
+    """The members with their weights, learned from these problems."""
     wrong = wrong_answers(rows)
     found = []
     for name in rows[0]:
@@ -112,7 +112,7 @@ def members_of(rows: Sequence[Row]) -> tuple[Member, ...]:
 
 
 def vote(row: Row, weights: Mapping[str, float]) -> float:
-    """The chance that a weighted vote on a problem is right, ties broken by lot."""
+    """The probability that a weighted vote on a problem is right, ties broken at random."""
     cast: defaultdict[str, float] = defaultdict(float)
     right: dict[str, bool] = {}
     for name, result in row.items():
@@ -125,7 +125,7 @@ def vote(row: Row, weights: Mapping[str, float]) -> float:
 
 
 def learn(rows: Sequence[Row], seed: int = 0) -> Weights:
-    """Weights from all problems, and what weights learnt from four fifths of them reach on the rest."""
+    """Weights from all problems, and the accuracy that weights learned from four fifths of them reach on the rest."""
     order = np.random.default_rng(seed).permutation(len(rows))
     weighted, best = np.zeros(len(rows)), np.zeros(len(rows))
     for fold in range(N_FOLDS):
@@ -137,7 +137,7 @@ def learn(rows: Sequence[Row], seed: int = 0) -> Weights:
             weighted[i], best[i] = vote(rows[i], weights), float(rows[i][leader].correct is True)
     members = members_of(rows)
     if not any(member.weight for member in members):
-        raise UsageError("no member is right more often than a guess: an ensemble of them is worth nothing")
+        raise UsageError("no member is right more often than a guess: an ensemble of them has no value")
     alike = [vote(row, dict.fromkeys(row, 1.0)) for row in rows]
     figures = (VoteAccuracy(float(np.mean(v)), bootstrap(v, seed, SHARE)) for v in (weighted, alike, best))
     return Weights(members, wrong_answers(rows), len(rows), *figures)

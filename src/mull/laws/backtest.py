@@ -17,7 +17,7 @@ REPEATS = 3
 
 @dataclass(frozen=True, slots=True)
 class BackTest:
-    """Coverage at `k` draws, as measured and as predicted from `draws` of them, once for each subsample.
+    """Coverage at `k` draws: the measured value, and predictions from `draws` draws, one per subsample.
 
     Passing it does not validate predictions beyond n: laws that agree up to n can differ beyond.
     """
@@ -34,7 +34,7 @@ class BackTest:
 
 
 def back_test(n: ArrayLike, c: ArrayLike, *, repeats: int = REPEATS, seed: int = 0) -> BackTest | None:
-    """Hides nine tenths of every problem's draws and predicts them; `n` and `c` are of shape [problems].
+    """Hides nine tenths of every problem's draws and predicts the measured coverage; `n` and `c` are [problems].
 
     `None` if a problem has under 20 draws, or if no law can be fitted to any of the subsamples.
     """

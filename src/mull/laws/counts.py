@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 NEVER = 1e-12
-"""Counts that are seen at less than this share of the problems are left out of an average."""
+"""An average leaves out counts that a smaller share of the problems than this has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,26 +49,26 @@ class Counts:
         return float(self.weight @ (self.c / self.n) / self.weight.sum())
 
     def reweighted(self, weight: Floats) -> Counts:
-        """The same pairs with other numbers of problems, as in a bootstrap."""
+        """The same pairs with other weights, as in a bootstrap resample."""
         seen = weight > 0
         return Counts(self.n[seen], self.c[seen], weight[seen])
 
 
 def counts(n: ArrayLike, c: ArrayLike) -> Counts:
-    """Compresses draws and correct draws of each problem, shape [problems]; one `n` may stand for all.
+    """Compresses the draws `n` and correct draws `c` of each problem, shape [problems]; a scalar `n` holds for all.
 
-    Raises `UsageError` where there is no problem, or a pair is not `0 <= c <= n`, `n >= 1`.
+    Raises `UsageError` without problems, or unless every pair satisfies `0 <= c <= n` and `n >= 1`.
     """
     right = np.atleast_1d(np.asarray(c))
     total = np.broadcast_to(np.asarray(n), right.shape)
     if right.ndim != 1 or not right.size:
         raise UsageError("a coverage law needs the counts of at least one problem")
     if not (np.issubdtype(right.dtype, np.integer) and np.issubdtype(total.dtype, np.integer)):
-        raise UsageError("counts of draws are whole numbers; an unknown count belongs to no problem: leave it out")
+        raise UsageError("counts of draws must be whole numbers; leave out problems whose counts are unknown")
     wrong = (right < 0) | (right > total) | (total < 1)
     if np.any(wrong):
         i = int(np.argmax(wrong))
-        raise UsageError(f"{right[i]} correct of {total[i]} draws cannot be (problem {i + 1})")
+        raise UsageError(f"problem {i + 1} has {right[i]} correct of {total[i]} draws: 0 <= c <= n, n >= 1 are needed")
     pairs, weight = np.unique(np.stack([total, right]).astype(np.int64), axis=1, return_counts=True)
     return Counts(pairs[0], pairs[1], weight.astype(np.float64))
 
@@ -79,19 +79,19 @@ def measured_each(data: Counts, k: int) -> Floats:
 
 
 def measured(data: Counts, ks: ArrayLike) -> Floats:
-    """Unbiased coverage at each k up to the least n, shape [ks] (arXiv 2107.03374). Raises `ValueError` beyond."""
+    """Unbiased coverage at each k, shape [ks] (arXiv 2107.03374). Raises `ValueError` for k above the smallest n."""
     values = pass_at_ks(data.n, data.c, [int(k) for k in np.atleast_1d(ks)])
     mean: Floats = data.weight @ values / data.weight.sum()
     return mean
 
 
 def thinned(data: Counts, draws: int) -> Counts:
-    """The expected counts of `draws` draws sampled from each problem's own; `weight` is then fractional.
+    """The expected counts when `draws` draws of each problem are subsampled; `weight` may be fractional.
 
-    Raises `ValueError` if a problem has fewer.
+    Raises `ValueError` if a problem has fewer draws.
     """
     if draws > data.least:
-        raise ValueError(f"{draws} draws of {data.least} cannot be kept")
+        raise ValueError(f"cannot subsample {draws} draws from {data.least}")
     table = log_factorials(int(data.n.max()))
     weight = np.zeros(draws + 1)
     for n, c, seen in zip(data.n, data.c, data.weight, strict=True):

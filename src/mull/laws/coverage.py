@@ -21,12 +21,12 @@ DECADE = 10
 """Point predictions go up to this multiple of the measured draws; beyond it there is only a band."""
 
 UNSUPPORTED = 10.0
-"""Families whose AIC is larger than the least by more than this are not in the range over families."""
+"""Families whose AIC exceeds the smallest AIC by more than this do not count in the range over families."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A fitted law. The power law (`a`, `b` of exp(a k^b), both negative) has no likelihood: unknown is `None`."""
+    """A fitted law. The power law (`a`, `b` of exp(a k^b), both negative) has no likelihood: `None` in its fields."""
 
     family: str
     params: Mapping[str, float]
@@ -37,10 +37,10 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Coverage at k draws, of which the first n are those in hand.
+    """Coverage at k draws. If k exceeds the measured draws, they count as the first of the k.
 
-    `value` is `None` more than a decade beyond the draws; `estimate` is what it would be, for back-tests and
-    benchmarks. `sampling` is the bootstrap interval over problems, `models` the range over families with support,
+    `value` is `None` for k more than a decade beyond the measured draws; `estimate` is given at any k, for back-tests
+    and benchmarks. `sampling` is the bootstrap interval over problems, `models` the range over families with support,
     `band` covers both. Where k was measured, `value` is the unbiased estimate and `models` is `None`.
     """
 
@@ -76,7 +76,7 @@ class Law:
     def predict(self, k: int) -> Prediction:
         """Coverage at k draws. Raises `UsageError` if k is below 1."""
         if k < 1:
-            raise UsageError(f"coverage is predicted at a number of draws of at least 1, not {k}")
+            raise UsageError(f"coverage is predicted for at least 1 draw, not {k}")
         if self.reason is not None:
             return self._bounded(k, self.reason)
         if k <= self.data.least:
@@ -138,9 +138,9 @@ class Law:
         return Prediction(k, value, band, value, None, None)
 
     def _sampling(self, k: int) -> Band | None:
-        """The interval over resampled problems: bootstrap-t of what was measured, percentiles of what is fitted.
+        """The bootstrap interval over problems: bootstrap-t where k was measured, percentiles where it was fitted.
 
-        `None` where none were drawn.
+        `None` without resamples.
         """
         if not len(self._weights):
             return None
@@ -150,7 +150,7 @@ class Law:
         assert self._resampled is not None, "counts without a reason have resamples"
         drawn = central(self._resampled.values(self.data, k), self._resampled.logliks, self._trusted)
         low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
-        if self.data.unsolved == 0:  # resamples of solved problems are all solved
+        if self.data.unsolved == 0:  # then every problem is solved in every resample too
             low = min(low, least_solved(self.data.problems))
         return Band(low, high)
 
@@ -171,8 +171,8 @@ def fit(
 ) -> Law:
     """Fits every law to the draws `n` and correct draws `c` of each problem, shape [problems].
 
-    `tick` is called after each of the `resamples`; without any there is no sampling interval, and bands hold the
-    choice of law alone. Raises `UsageError` for counts that cannot be.
+    `tick` is called after each of the `resamples`. With `resamples=0` there is no sampling interval, and bands show
+    only the range over families. Raises `UsageError` for invalid counts.
     """
     data = counts(n, c)
     weights = _resampled_weights(data, resamples, seed)
@@ -197,7 +197,7 @@ def estimate(n: ArrayLike, c: ArrayLike, k: int) -> float | None:
 def _resampled_weights(data: Counts, resamples: int, seed: int) -> Floats:
     """How often each pair is drawn when problems are drawn with replacement, shape [resamples, pairs].
 
-    A resample without a success, or with nothing else, says nothing of a law: it is drawn again.
+    Resamples in which no draw is correct, or every draw, do not identify a law: they are drawn again.
     """
     rng = np.random.default_rng(seed)
     is_lawful = lawless(data) is None

@@ -14,18 +14,18 @@ from mull.stats.estimators import chance_all_within
 POWER_LAW = "exponentiated-power-law"
 
 CLEAR_GAIN = 2.0
-"""How much larger the logit-normal's log-likelihood must be before it is believed: four units of AIC, from where on
-Burnham and Anderson 2002 call the support of the other law considerably less."""
+"""The logit-normal replaces the other laws only if its log-likelihood is larger by this: four units of AIC, from which
+on Burnham and Anderson (2002) call the support of the other law considerably less."""
 
 INFLATED_PULL = 1.5
-"""How fast the zero-inflated law takes over as its log-likelihood grows beyond the beta-binomial's."""
+"""How fast the zero-inflated law gains weight as its log-likelihood grows beyond the beta-binomial's."""
 
 
 def anchored(data: Counts, weight: Floats, misses: Callable[[Ints], Floats], k: int) -> Floats:
-    """Coverage at k of these problems under a law, shape [...]; at the n of all problems it is the measured one.
+    """Coverage of these problems at k under a law, shape [...]; at the n of all problems it equals the measured value.
 
-    What was solved stays solved, and a problem with n failures fails in k with the law's misses(k) / misses(n). Where
-    a problem has k draws or more its own unbiased estimate stands. `weight` is [..., pairs], `misses` gives
+    A solved problem stays solved, and a problem with n failures fails k times with probability misses(k) / misses(n).
+    A problem with k draws or more keeps its own unbiased estimate. `weight` is [..., pairs], `misses` returns
     [..., ks].
     """
     left = np.zeros(np.broadcast_shapes(weight.shape, data.n.shape))
@@ -43,29 +43,29 @@ def anchored(data: Counts, weight: Floats, misses: Callable[[Ints], Floats], k: 
 
 
 class Trust(NamedTuple):
-    """Which laws may replace the middle one: those that pass the back-test of `optima.trust`."""
+    """The laws that pass the back-test of `optima.trust`, and so may replace the middle one."""
 
     normal: bool
     inflated: bool
 
 
 def middle(values: Mapping[str, Floats]) -> Floats:
-    """The middle of the two laws whose misses fall as a power of k, the exponentiated power law and the beta-binomial.
+    """The mean of the two laws whose misses fall as a power of k: the exponentiated power law and the beta-binomial.
 
-    Fitted one to the curve and one to the counts, they err to opposite sides. With too few draws for a power law the
-    beta-binomial stands alone.
+    One is fitted to the curve and one to the counts, and they err in opposite directions. With too few draws for a
+    power law it is the beta-binomial alone.
     """
     beta = values[BETA_BINOMIAL.name]
     return (beta + values[POWER_LAW]) / 2 if POWER_LAW in values else beta
 
 
 def central(values: Mapping[str, Floats], logliks: Mapping[str, Floats], trusted: Trust) -> Floats:
-    """The default estimate from each law's own, all of one shape [...].
+    """The default estimate from the estimates of each law, all of shape [...].
 
-    The middle one, unless both the counts and the back-test speak for another law. Problems that nothing solves then
-    count by what they explain. The logit-normal, whose misses fall faster than any power, then stands alone where its
-    likelihood is larger by `CLEAR_GAIN`. An average by likelihood alone would let laws decide the answer that a
-    hundred draws cannot tell apart and that differ by 20 points two decades out.
+    It is the middle one, unless both the likelihood and the back-test favour another law. The zero-inflated law is
+    mixed in by how much likelihood it gains. The logit-normal, whose misses fall faster than any power, replaces the
+    others where its log-likelihood is larger by `CLEAR_GAIN`. Averaging by likelihood alone would leave the answer to
+    laws that a hundred draws cannot tell apart and that differ by 20 points two decades out.
     """
     beta, inflated, normal = BETA_BINOMIAL.name, ZERO_INFLATED.name, LOGIT_NORMAL.name
     said = middle(values)

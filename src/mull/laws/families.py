@@ -15,11 +15,11 @@ import numpy as np
 from mull.laws.counts import Counts, Floats, Ints
 
 LOWEST, HIGHEST = -32.0, 16.0
-"""The range of log-odds of the grid; mass outside it goes to the outermost cells."""
+"""The range of log-odds of the grid; mass outside of it counts in the outermost cells."""
 
 WIDEST_STEP = 0.1
 NEGLIGIBLE = -50.0
-"""Log-likelihoods this far below the largest of their row are dropped."""
+"""Entries whose log-likelihood is this far below the largest of their row are dropped."""
 
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -31,10 +31,10 @@ BOUNDS = {
     "sigma": (0.02, 30.0),
     "scale": (1e-4, 1.0 - 1e-6),
 }
-"""Where each parameter is looked for. An estimate at such an end means that the counts do not determine it."""
+"""The search range of each parameter. An estimate at an end of it is not determined by the counts."""
 
 SHARES = ("pi", "scale")
-"""Parameters between 0 and 1, free on the scale of log-odds; all others but `mu` are free as logarithms."""
+"""Parameters between 0 and 1, optimised as log-odds; all others except `mu` are optimised as logarithms."""
 
 
 class Likelihood:
@@ -47,7 +47,7 @@ class Likelihood:
         self.data = data
         n, c = data.n.astype(np.float64), data.c.astype(np.float64)
         self.log_choose: Floats = gammaln(n + 1) - gammaln(c + 1) - gammaln(n - c + 1)
-        # The bell of a count is at least 2 / sqrt(n) wide in log-odds: one cell a width sums it to nine digits.
+        # A count's likelihood is at least 2 / sqrt(n) wide in log-odds: cells of that width sum it to nine digits.
         self.edges = edges(min(WIDEST_STEP, 1.6 / float(data.n.max()) ** 0.5))
         log_p, log_q = log_shares(self.edges)
         parts, columns, ends, tops = [], [], [0], []
@@ -64,7 +64,7 @@ class Likelihood:
         self.log_scale: Floats = np.array(tops) + self.log_choose
 
     def of_masses(self, masses: Floats) -> Floats:
-        """The log chance of each pair, [..., pairs], under masses [..., cells] on the grid."""
+        """The log probability of each pair, [..., pairs], for masses [..., cells] on the grid."""
         chances = (self.matrix @ masses.reshape(-1, masses.shape[-1]).T).T
         logs: Floats = np.log(np.maximum(chances, TINY)) + self.log_scale
         return logs.reshape(*masses.shape[:-1], -1)
@@ -96,7 +96,7 @@ def natural(parameter: str, value: float) -> float:
 
 
 class Family(Protocol):
-    """A distribution of success rates; `parameters` names what `theta` stands for, in its order."""
+    """A distribution of success rates; `parameters` names the entries of `theta` in their order."""
 
     @property
     def name(self) -> str: ...
@@ -142,7 +142,7 @@ class BetaBinomial:
 
 @dataclass(frozen=True, slots=True)
 class ZeroInflated:
-    """Beta(a, b) success rates beside a share `pi` of problems that no number of draws solves."""
+    """Beta(a, b) success rates, except for a share `pi` of problems that no number of draws solves."""
 
     name: str = "zero-inflated-beta-binomial"
     parameters: tuple[str, ...] = ("a", "b", "pi")
@@ -166,7 +166,7 @@ class ZeroInflated:
 
 @dataclass(frozen=True, slots=True)
 class LogitNormal:
-    """Log-odds of success that are normal with mean `mu` and spread `sigma`: a lighter left tail than any Beta."""
+    """Normally distributed log-odds of success, mean `mu` and deviation `sigma`: a lighter left tail than any Beta."""
 
     name: str = "logit-normal"
     parameters: tuple[str, ...] = ("mu", "sigma")
@@ -214,12 +214,12 @@ class ScaledKumaraswamy:
 
 
 def _central(data: Counts) -> float:
-    """The share of correct draws, kept off 0 and 1."""
+    """The share of correct draws, clipped away from 0 and 1."""
     return float((data.weight @ data.c + 0.5) / (data.draws + 1))
 
 
 def _cells(cumulative: Floats) -> Floats:
-    """The mass of each cell, which counts as if it lay in the middle; what is outside goes to the outermost ones."""
+    """The mass of each cell, as if it lay at the centre; mass beyond the grid goes to the outermost cells."""
     cumulative[..., 0], cumulative[..., -1] = 0.0, 1.0
     return np.diff(cumulative)
 

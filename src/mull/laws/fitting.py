@@ -11,12 +11,12 @@ from mull.laws.families import BOUNDS, Family, Likelihood, free
 
 GRADIENT_STEP = 1e-5
 EXACT, ROUGH = 1e-11, 1e-7
-"""Relative changes of the likelihood at which a climb ends: of the data, and of resamples, whose noise is larger."""
+"""Relative tolerance of the optimiser for the data and for resamples, whose sampling noise is larger."""
 
 PRIORS = {"a": (0.4, 0.8), "b": (7.0, 1.5)}
 """Centre, and standard deviation of the logarithm, of the log-normal priors of `log_prior`."""
 PI_PRIOR = 4.0
-"""`pi` is Beta(1, 4): a fifth on average."""
+"""The prior of `pi` is Beta(1, 4), with mean 1/5."""
 
 POWER_START = (-2.0, -0.3)
 POWER_LEAST = 4
@@ -25,16 +25,16 @@ POWER_LEAST = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Optimum:
-    """Where a family's likelihood is largest: `theta` on the free scales, shape [parameters]."""
+    """The maximum of a family's likelihood: `theta` on the unbounded scales, shape [parameters]."""
 
     theta: Floats
     loglik: float
 
 
 def maximise(family: Family, likelihood: Likelihood, *, is_held: bool = False) -> Optimum:
-    """The family's largest likelihood from several starts, within the bounds of its parameters.
+    """The maximum of the family's likelihood over several starting points, within the bounds of its parameters.
 
-    `is_held` asks for the posterior mode under `log_prior` instead; `loglik` is the likelihood there.
+    With `is_held` it is the posterior mode under `log_prior`; `loglik` is the likelihood there.
     """
     data = likelihood.data
     found = [_climb(family, likelihood, start, data.weight, EXACT, is_held) for start in family.starts(data)]
@@ -42,14 +42,14 @@ def maximise(family: Family, likelihood: Likelihood, *, is_held: bool = False) -
 
 
 def again(family: Family, likelihood: Likelihood, start: Floats, weight: Floats, *, is_held: bool = False) -> Optimum:
-    """The maximum near `start` with each pair at another number of problems, as a resample has; `weight` [pairs]."""
+    """The maximum near `start` for other weights of the pairs, such as a resample's; `weight` is [pairs]."""
     return _climb(family, likelihood, start, weight, ROUGH, is_held)[1]
 
 
 def log_prior(family: Family, theta: Floats) -> Floats:
-    """What is known of a law before any count, up to a constant; `theta` [..., parameters], the result [...].
+    """The log prior density of a law's parameters up to a constant; `theta` [..., parameters], the result [...].
 
-    Weak: it decides only where few problems have a success. Exponents of coverage are of the order of .4, within a
+    It is weak: it matters only where few problems have a success. Exponents of coverage are around .4, within a
     factor of 2.2 (one standard deviation); `b` spans two decades; few problem sets are mostly impossible.
     """
     total = np.zeros(theta.shape[:-1])
@@ -65,7 +65,7 @@ def log_prior(family: Family, theta: Floats) -> Floats:
 def _climb(
     family: Family, likelihood: Likelihood, start: Floats, weight: Floats, tolerance: float, is_held: bool
 ) -> tuple[float, Optimum]:
-    """The maximum that it reached, and its position."""
+    """The height of the maximum, and its position."""
     from scipy.optimize import minimize
 
     low, high = np.array([[free(name, end) for end in BOUNDS[name]] for name in family.parameters]).T
@@ -89,8 +89,8 @@ def _climb(
 def power_law(data: Counts, start: tuple[float, float] = POWER_START) -> tuple[float, float] | None:
     """(a, b) of coverage = exp(a k^b), a < 0 and b < 0, by least squares on the measured curve.
 
-    The points share draws, so that the residuals say nothing of the error. `None` where a problem has under
-    `POWER_LEAST` draws, or no draw is correct, or every first draw is (Brown et al. 2024, arXiv 2407.21787).
+    The points share draws, so residuals do not estimate the error. `None` if a problem has under `POWER_LEAST` draws,
+    no draw is correct or every draw is (Brown et al. 2024, arXiv 2407.21787).
     """
     if data.least < POWER_LEAST or not 0 < data.mean < 1:
         return None
@@ -99,7 +99,7 @@ def power_law(data: Counts, start: tuple[float, float] = POWER_START) -> tuple[f
 
 
 def power_law_of(ks: Ints, coverage: Floats, start: tuple[float, float] = POWER_START) -> tuple[float, float]:
-    """The least-squares (a, b) of points of a curve, each shape [ks]."""
+    """The (a, b) fitted by least squares to the points of a curve; both arguments are [ks]."""
     from scipy.optimize import least_squares
 
     log_k = np.log(ks)
@@ -113,13 +113,13 @@ def power_law_of(ks: Ints, coverage: Floats, start: tuple[float, float] = POWER_
         by_depth = -depth * np.exp(-depth)
         return np.stack([by_depth, -by_depth * np.exp(theta[1]) * log_k], axis=1)
 
-    # Logarithms of -a and -b keep the signs.
+    # Optimising the logarithms of -a and -b keeps both negative.
     found = least_squares(residuals, np.log(-np.array(start)), jac=slopes, method="lm")
     log_a, log_b = found.x
     return -float(np.exp(log_a)), -float(np.exp(log_b))
 
 
 def power_misses(a: Floats, b: Floats, ks: Ints) -> Floats:
-    """1 - exp(a k^b), for `a` and `b` of shape [...]; shape [..., ks]."""
+    """1 - exp(a k^b) for `a` and `b` of shape [...]; the result is [..., ks]."""
     share: Floats = -np.expm1(a[..., None] * np.asarray(ks, dtype=np.float64) ** b[..., None])
     return share

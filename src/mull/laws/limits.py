@@ -18,7 +18,7 @@ class Band(NamedTuple):
 
 
 class Flag(StrEnum):
-    """A limit of conclusions from these counts; `SAYS` has the message."""
+    """A limit on what these counts can show; `SAYS` has the message."""
 
     ONE_DRAW = "one-draw"
     ONE_PROBLEM = "one-problem"
@@ -34,31 +34,32 @@ class Flag(StrEnum):
 
 
 SAYS = {
-    Flag.ONE_DRAW: "one draw a problem: the mean success rate is known but not how it is spread over problems, so "
-    "coverage lies anywhere between no gain and equal problems; collect 10 or more draws a problem",
-    Flag.ONE_PROBLEM: "one problem: its own success rate is known but nothing of other problems; collect draws on 30 "
-    "or more problems",
-    Flag.ALL_WRONG: "no draw is correct: only an upper bound can be had; collect more draws on these problems, or "
+    Flag.ONE_DRAW: "one draw per problem: the mean success rate is known, but not how it varies between problems, so "
+    "coverage at more draws may equal it, or be as high as for equally hard problems; collect 10 or more draws per "
+    "problem",
+    Flag.ONE_PROBLEM: "one problem: its success rate is known, but not how rates vary between problems; collect draws "
+    "on 30 or more problems",
+    Flag.ALL_WRONG: "no draw is correct: only an upper bound is known; collect more draws on these problems, or use "
     "easier ones",
     Flag.ALL_RIGHT: "every draw is correct: these problems are solved with one draw; collect harder problems",
-    Flag.SATURATED: "every problem is solved: more draws cannot raise the coverage of these; the lower end is for new "
-    "problems; collect harder problems",
-    Flag.UNEQUAL: "problems have different numbers of draws: the measured curve ends at the smallest; the counts are "
-    "fitted by likelihood, with all draws",
+    Flag.SATURATED: "every problem is solved: more draws cannot raise the coverage of these problems; the lower end of "
+    "the band is for new problems; collect harder problems",
+    Flag.UNEQUAL: "problems have different numbers of draws: the measured curve ends at the smallest; the laws are "
+    "fitted to all draws by likelihood",
     Flag.NO_POWER_LAW: "too few draws for a curve: the exponentiated power law is not fitted, and the estimate "
     "rests on the beta-binomial; collect 4 or more draws on every problem",
-    Flag.AT_BOUND: "a parameter of the beta-binomial ran to the end of its range: the counts do not determine it; "
+    Flag.AT_BOUND: "a parameter of the beta-binomial is at a bound of its range: the counts do not determine it; "
     "collect more problems",
-    Flag.MOSTLY_IMPOSSIBLE: "over half of the problems are estimated to be impossible, which these counts cannot tell "
-    "from hard; collect draws on the problems without a success",
-    Flag.MOSTLY_UNSOLVED: "over 60 % of the problems have no success: the tail rests on a few; collect draws on the "
-    "problems without a success",
-    Flag.DISAGREE: "the beta-binomial and the logit-normal differ by more than 5 points: believe the band, not the "
+    Flag.MOSTLY_IMPOSSIBLE: "the fit calls over half of the problems impossible, but these counts cannot tell "
+    "impossible from hard; collect draws on the problems without a success",
+    Flag.MOSTLY_UNSOLVED: "over 60 % of the problems have no success: the prediction rests on the few others; collect "
+    "draws on the problems without a success",
+    Flag.DISAGREE: "the beta-binomial and the logit-normal differ by more than 5 points: rely on the band, not on the "
     "value; collect draws on the problems without a success",
 }
 
 HARMLESS = frozenset({Flag.UNEQUAL, Flag.ALL_RIGHT, Flag.SATURATED, Flag.NO_POWER_LAW})
-"""Flags that leave the answer identified."""
+"""Flags with which coverage is still identified."""
 
 
 def lawless(data: Counts) -> Flag | None:
@@ -73,7 +74,7 @@ def lawless(data: Counts) -> Flag | None:
 
 
 def shortcomings(data: Counts) -> list[Flag]:
-    """Flags of these counts at any k: too few for a law, or unequal numbers of draws."""
+    """Flags of these counts that hold at any k: no law can be fitted, or the numbers of draws are unequal."""
     reason = lawless(data)
     found = [] if reason is None else [reason]
     return [*found, Flag.UNEQUAL] if data.least < data.n.max() else found
@@ -83,8 +84,8 @@ def bound(data: Counts, flag: Flag, k: int) -> Band:
     """Bounds of coverage at k when `lawless` returns `flag`.
 
     Without a success in N draws, P(none) is at most (1 - p) ** N for the mean rate p, and coverage at k is largest
-    where all problems are alike: 1 - 0.05 ** (k / N). Without a failure the share of solved problems is bounded by the
-    number of problems. One draw gives the mean rate, and coverage lies between it and that of equal problems.
+    if all problems have the same rate: 1 - 0.05 ** (k / N). Without a failure, the number of problems bounds the share
+    of solved ones. One draw gives the mean rate, and coverage lies between it and that of equal problems.
     """
     if flag is Flag.ALL_WRONG:
         return Band(0.0, 1.0 - (1.0 - LEVEL) ** (k / data.draws))
@@ -95,12 +96,12 @@ def bound(data: Counts, flag: Flag, k: int) -> Band:
 
 
 def least_solved(problems: int) -> float:
-    """Lower bound on the share of similar problems that are solved, if all of these were."""
+    """Lower bound on the share of similar problems that are solved, if all of `problems` were."""
     return float((1.0 - LEVEL) ** (1.0 / problems))
 
 
 def clopper_pearson(c: int, n: int) -> Band:
-    """The exact two-sided interval of a share, c of n."""
+    """The exact two-sided interval of a proportion, c of n (Clopper and Pearson 1934)."""
     from scipy.special import betaincinv
 
     tail = (1.0 - LEVEL) / 2

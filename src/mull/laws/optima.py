@@ -16,7 +16,7 @@ CENTRAL: tuple[Family, ...] = (BETA_BINOMIAL, ZERO_INFLATED, LOGIT_NORMAL)
 """The families of the default estimate, besides the power law."""
 
 KEPT = 4
-"""The share of draws, one in so many, that the rest must have been predicted from before a law is trusted."""
+"""A law is trusted if it predicts all draws from one in this many of them."""
 
 PROTOCOLS = {family.name: family for family in FAMILIES}
 
@@ -52,7 +52,7 @@ def held(likelihood: Likelihood) -> Optima:
 
 
 def held_again(likelihood: Likelihood, near: Optima, weights: Iterable[Floats], tick: Callable[[], object]) -> Optima:
-    """`held` at each of many weights, started from where it was at `near`; `tick` is called after each."""
+    """`held` for each of many weights, each search started at `near`; `tick` is called after each."""
     weights = list(weights)
     data, rows, powers = likelihood.data, [], []
     for weight in weights:
@@ -80,10 +80,10 @@ def _one(likelihood: Likelihood, optima: Mapping[str, Optimum]) -> Optima:
 
 
 def trust(data: Counts) -> Trust:
-    """Which laws predict the draws from a quarter of them better than the middle one does.
+    """Which laws predict all draws from a quarter of them better than the middle law does.
 
-    The quarter is the expectation over all subsets, so the result is deterministic. With too few draws for a curve of a
-    quarter, no law is trusted. No prior here: it would favour one of the laws.
+    The quarter is the expectation over all subsets, so the result is deterministic. If a quarter has too few draws for
+    a curve, no law is trusted. The fits use no prior, which would favour one of the laws.
     """
     kept = data.least // KEPT
     if kept < POWER_LEAST:

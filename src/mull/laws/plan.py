@@ -1,4 +1,4 @@
-"""Allocates further draws where they inform most: a two-stage design, and weights for known success rates."""
+"""Allocates further draws where they are most informative: a two-stage design, and weights for known success rates."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FIRST_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Allocation:
-    """Draws to make on each problem, shape [problems], and the rest of the budget that does not divide evenly.
+    """Draws to make on each problem, shape [problems], and `left`, the draws of the budget that it does not use.
 
-    Counts from such a plan have unequal n: fit them by likelihood, since an average of pass@k over problems is biased
+    Counts from such a plan have unequal n: fit them by likelihood, because an average of pass@k over problems is biased
     where n depends on the outcome.
     """
 
@@ -26,14 +26,14 @@ class Allocation:
 
 
 def rest_of(made: int, share: float = FIRST_SHARE) -> int:
-    """The number of draws of the second stage, if those made are the `share` of the first."""
+    """The number of draws in the second stage, where `made` draws are the `share` of the first."""
     return round(made * (1.0 - share) / share)
 
 
 def second_stage(n: ArrayLike, c: ArrayLike, budget: int) -> Allocation:
-    """Allocates all further draws to the problems without a success, to equalise their numbers of draws.
+    """Allocates all further draws to the problems without a success, so that their numbers of draws become equal.
 
-    If every problem has a success it allocates none: more draws would not raise coverage. `n` and `c` are
+    If every problem has a success, it allocates none, because more draws would not raise coverage. `n` and `c` are
     [problems]; raises `UsageError` for a negative budget.
     """
     if budget < 0:
@@ -43,7 +43,7 @@ def second_stage(n: ArrayLike, c: ArrayLike, budget: int) -> Allocation:
     unsolved = np.nonzero(right == 0)[0]
     if not len(unsolved):
         return Allocation(draws, budget)
-    # The level that a budget fills unequal columns to: find how many columns it reaches.
+    # Filling unequal columns up to a common level: find how many columns the budget reaches.
     order = unsolved[np.argsort(made[unsolved], kind="stable")]
     heights = made[order]
     filled = np.arange(1, len(order) + 1) * heights - np.cumsum(heights)

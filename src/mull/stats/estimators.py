@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 LEAST_ERROR = 0.5
-"""Of the standard error in hand: a resample's own is taken to be no smaller. Few problems can be drawn all alike."""
+"""A resample's standard error is at least this share of the data's: few problems may all be drawn alike."""
 
 
 @lru_cache(maxsize=8)
 def log_factorials(n: int) -> NDArray[np.longdouble]:
-    """Natural logarithms of 0!, 1!, ..., n!; shape [n + 1]. Their differences need more digits than a float has."""
+    """Natural logarithms of 0!, 1!, ..., n!; shape [n + 1]. `longdouble`, since differences of entries lose digits."""
     table = np.zeros(n + 1, dtype=np.longdouble)
     table[1:] = np.cumsum(np.log(np.arange(1, n + 1, dtype=np.longdouble)))
     table.flags.writeable = False
@@ -25,7 +25,7 @@ def log_factorials(n: int) -> NDArray[np.longdouble]:
 
 
 def chance_all_within(n: ArrayLike, m: ArrayLike, ks: Sequence[int]) -> Floats:
-    """Probability that k draws taken from n are all among a given m of them: C(m, k) / C(n, k).
+    """Probability that k draws taken from n all lie among a given m of them: C(m, k) / C(n, k).
 
     `n` and `m` have the same shape; the result has an additional last axis, one entry per k.
     """
@@ -61,12 +61,12 @@ def none_in(n: float, confidence: float = 0.95) -> float:
 def bootstrap_t(
     values: Floats, drawn: Iterable[Floats], weight: Floats | None = None, bounds: tuple[float, float] | None = None
 ) -> Floats:
-    """95 % intervals of the means of columns, [columns, 2]; `values` are [rows, columns], a row seen `weight` times.
+    """95 % intervals of the column means, [columns, 2]; `values` are [rows, columns], each row counted `weight` times.
 
-    The bootstrap-t: quantiles of the resampled means in units of their own standard errors, which follows the skewness
-    that percentiles miss (Efron 1979; Hall 1988). `drawn` gives for each resample how often each row came. Ends stay
-    within `bounds`. Where all values are one, at most `none_in(n)` of a population is another, up to its bounds;
-    without bounds the interval is that one value.
+    This is the bootstrap-t: quantiles of the resampled means, studentised by their own standard errors, which follows
+    the skewness that percentiles miss (Efron 1979; Hall 1988). `drawn` yields the row counts of each resample, [rows].
+    Intervals are clipped to `bounds`. If all values of a column are equal, at most `none_in(n)` of the population
+    differs, by at most the distance to a bound; without bounds the interval is that one value.
     """
     weight = np.ones(len(values)) if weight is None else weight
     n = float(weight.sum())

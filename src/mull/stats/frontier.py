@@ -15,9 +15,9 @@ class Spent(NamedTuple):
 
 
 def at_equal_cost(curves: Mapping[str, Sequence[Spent]], budgets: Sequence[float]) -> dict[str, list[float | None]]:
-    """What each strategy reaches within each budget: its dearest measured point that is not above it.
+    """Each strategy's accuracy within each budget: that of its most expensive measured point that fits.
 
-    Nothing is interpolated; `None` where not even the cheapest point fits.
+    Nothing is interpolated; `None` if no point fits.
     """
     reached: dict[str, list[float | None]] = {}
     for name, points in curves.items():
@@ -27,7 +27,7 @@ def at_equal_cost(curves: Mapping[str, Sequence[Spent]], budgets: Sequence[float
 
 
 def pareto(points: Mapping[str, Spent]) -> list[str]:
-    """The undominated names, cheapest first: no other is at least as good at most the cost and better in one."""
+    """The Pareto-optimal names, cheapest first: no other is as good and as cheap, and better in one of the two."""
     front: list[str] = []
     most = -math.inf
     for name, point in sorted(points.items(), key=lambda item: (item[1].cost, -item[1].value, item[0])):

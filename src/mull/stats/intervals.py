@@ -35,7 +35,7 @@ def bootstrap(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | No
 def bootstraps(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None) -> list[Interval]:
     """The interval of each column's mean, by `estimators.bootstrap_t`; `values` are [problems, columns].
 
-    All columns see the same resamples. `bounds` are the ends of what a value can be, such as `SHARE`.
+    All columns share the resamples. `bounds` is the range of possible values, such as `SHARE`.
     """
     matrix = np.asarray(values, dtype=np.float64)
     ends = bootstrap_t(matrix, resamples(len(matrix), seed), bounds=bounds)
@@ -43,7 +43,7 @@ def bootstraps(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | N
 
 
 def resamples(n: int, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Iterator[NDArray[np.float64]]:
-    """For each resample of n problems with replacement, how often each problem was drawn."""
+    """Yields, for each resample of n problems with replacement, how often each problem was drawn, [n]."""
     rng = np.random.default_rng(seed)
     for _ in range(n_resamples):
         yield np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)

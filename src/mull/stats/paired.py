@@ -17,10 +17,10 @@ PERMUTATION_BLOCK = 500
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """How much better `a` is than `b` on the same problems; `problems` counts those on which both were graded.
+    """The mean difference of `a` and `b` over the `problems` on which both were graded.
 
-    `discordant` is the mean squared difference: where both are right or wrong, the share of problems on which exactly
-    one of them is right. `p_value` is two-sided; `p_adjusted` holds for all the comparisons made together (Holm 1979).
+    `discordant` is the mean squared difference: if outcomes are right or wrong, the share of problems on which exactly
+    one of the two is right. `p_value` is two-sided; `p_adjusted` is corrected for all comparisons (Holm 1979).
     """
 
     a: str
@@ -36,9 +36,9 @@ class Paired:
 def paired(
     a: str, b: str, a_correct: Sequence[float | None], b_correct: Sequence[float | None], seed: int = 0
 ) -> Paired | None:
-    """The paired difference of accuracy with its bootstrap interval; `None` where no problem was graded for both.
+    """The paired difference of accuracy with its bootstrap interval; `None` if no problem was graded for both.
 
-    A problem counts as right, wrong, or anything between: the chance that it is solved.
+    Entries are 1 (right), 0 (wrong), or between: the probability that the problem is solved.
     """
     differences = [
         float(x) - float(y) for x, y in zip(a_correct, b_correct, strict=True) if x is not None and y is not None
@@ -52,9 +52,9 @@ def paired(
 
 
 def compare(columns: Mapping[str, Sequence[float | None]], seed: int = 0) -> list[Paired]:
-    """Each column against the first, with p-values adjusted for their number.
+    """Compares each column with the first; p-values are adjusted for the number of comparisons.
 
-    A column holds how correct a strategy was on each problem, from 0 to 1, or `None` where that is unknown.
+    A column holds a strategy's correctness on each problem, from 0 to 1, or `None` where it is unknown.
     """
     first, *others = columns
     found = [paired(name, first, columns[name], columns[first], seed) for name in others]
@@ -66,8 +66,8 @@ def compare(columns: Mapping[str, Sequence[float | None]], seed: int = 0) -> lis
 def permutation_test(differences: Sequence[float], seed: int = 0) -> float:
     """The two-sided p-value of paired differences under random signs.
 
-    Exact where all that differ do so by the same amount (McNemar's test), else from `N_PERMUTATIONS` random
-    sign vectors, the observed one counted among them (Phipson and Smyth 2010).
+    If all nonzero differences have the same size it is exact (McNemar's test); otherwise it is estimated from
+    `N_PERMUTATIONS` random sign vectors, with the observed one counted among them (Phipson and Smyth 2010).
     """
     sizes = [d for d in differences if d != 0]
     if not sizes:
@@ -86,7 +86,7 @@ def permutation_test(differences: Sequence[float], seed: int = 0) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted so that the chance of any false alarm among them keeps its level (Holm 1979)."""
+    """Adjusts p-values to control the family-wise error rate: the chance of any false rejection (Holm 1979)."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted, most = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(order):
@@ -114,9 +114,10 @@ def _shown(n: int, discordant: float, high: float, power: float, level: float) -
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """What these problems can tell: the smallest difference they show, and how many show the one that was seen.
+    """The power of a paired comparison, with a chance of detection of 80 % at level .05.
 
-    Both with a chance of 80 % at the level of .05. `None`: no problem tells the two apart, or no number would.
+    `shown` is the smallest difference that `problems` problems detect, `needed` how many problems would detect the
+    observed one. `None`: the two never differ, or no number of problems suffices.
     """
 
     problems: int
@@ -128,7 +129,7 @@ class Power:
 def power(difference: float, discordant: float, problems: int, chance: float = 0.8, level: float = 0.05) -> Power:
     """The power of a paired comparison with this mean difference and mean squared difference.
 
-    Probabilities of solving a problem differ by less than 1, so the squares may sum to less than the differences.
+    If outcomes are probabilities, the mean square can be smaller than the mean difference.
     """
     needed = _needed(abs(difference), discordant, chance, level) if difference else None
     return Power(problems, discordant, _shown(problems, discordant, math.sqrt(discordant), chance, level), needed)

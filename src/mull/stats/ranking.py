@@ -1,4 +1,4 @@
-"""How well scores rank and how well they are calibrated."""
+"""How well scores rank draws, and how well they are calibrated."""
 
 from __future__ import annotations
 
