@@ -61,7 +61,7 @@ def test_an_answer_pattern_reads_what_is_not_read_else(mull_json, mull, tmp_path
     assert swept["rows"][0]["oracle"] == 1.0
     asked = ("sweep", f"file:{path}", "-m", f"recorded:{path}", "-s", "majority:n=3", "--bank", "none")
     assert mull_json(*asked, "--answer-pattern", r">> (\d+) <<")["rows"][0]["oracle"] == 1.0
-    assert "no regular expression" in mull("curves", path, "--answer-pattern", "(").stderr
+    assert "not a regular expression" in mull("curves", path, "--answer-pattern", "(").stderr
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_an_inspect_log_of_an_unknown_version_is_refused(tmp_path: Path) -> None
     with pytest.raises(FileFormatError, match=r"log.json: an inspect_ai log of version 3 is unknown; known: 2"):
         sources.read_source(path)
     path.write_text('{"results": {}}')
-    with pytest.raises(FileFormatError, match=r"is no log that is known \(it has results;"):
+    with pytest.raises(FileFormatError, match=r"is not a known log \(it has results;"):
         sources.read_source(path)
 
 

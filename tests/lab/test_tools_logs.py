@@ -91,13 +91,13 @@ def test_partial_credit_is_not_right_and_nan_and_failures_are_left_out() -> None
     said = "\n".join(source.notes)
     assert "1 samples failed and are left out; the first because: ValueError('no grader for this one')" in said
     assert "2 samples are not scored by credit (NaN or null)" in said
-    assert "2 draws have a part of the credit" in said
+    assert "2 draws have partial credit" in said
 
 
 def test_of_several_values_the_one_that_says_correct_is_meant() -> None:
     source = sources.read_source(LOGS / "inspect_values.eval")
     assert [case.n_correct for case in cases_of(source)] == [3, 3]
-    assert any("'correct' says what is right; not used: brief" in note for note in source.notes)
+    assert any("'correct' is the verdict; not used: brief" in note for note in source.notes)
 
 
 def test_a_list_of_values_is_taken_by_its_first(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_trl_rewards_of_which_none_says_what_is_right_are_refused(tmp_path: Path
     names = ["neat" if name == "right" else name for name in table.column_names]
     pq.write_table(table.rename_columns(names), tmp_path / "completions_00001.parquet")
     with pytest.raises(
-        FileFormatError, match=r"not one of its rewards says alone what is right \(it has neat, brief\)"
+        FileFormatError, match=r"no single reward can be identified as the verdict \(it has neat, brief\)"
     ):
         sources.read_source(tmp_path / "completions_00001.parquet")
     assert pa
@@ -375,7 +375,7 @@ def test_a_helm_metric_that_reads_completions_in_its_own_way_is_refused_for_seve
     for stat in told[0]["stats"]:
         stat["mean"] = 0.0
     stats.write_text(json.dumps(told))
-    with pytest.raises(FileFormatError, match="judges the first of several completions in a way of its own"):
+    with pytest.raises(FileFormatError, match="grades only the first of several completions"):
         sources.read_source(tmp_path / "run" / "scenario_state.json")
 
 
@@ -455,9 +455,7 @@ async def test_a_log_is_a_model_of_recorded_draws() -> None:
 def test_json_that_is_no_log_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text('{"loss": 1}')
-    with pytest.raises(
-        FileFormatError, match=r"is no log that is known \(it has loss; .*mull list formats.*convert it"
-    ):
+    with pytest.raises(FileFormatError, match=r"is not a known log \(it has loss; .*mull list formats.*convert it"):
         sources.read_source(path)
 
 

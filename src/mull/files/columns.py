@@ -14,11 +14,11 @@ from mull.files.tables import at
 IDS = ("problem_id", "id", "unique_id", "task_id", "question_id", "qid", "uid", "uuid", "doc_id", "index", "idx")
 PROMPTS = ("prompt", "question", "problem", "query", "instruction", "input", "messages")
 BESIDE = {"question": ("body", "context", "passage"), "instruction": ("input",)}
-"""What belongs to a prompt of this name: what a question is about, before it; what an instruction is for, after it."""
+"""Columns that complete a prompt of this name: a question's context before it, an instruction's input after it."""
 REPLIES = tuple(
     ("text response completion generation reply model_output generated_text model_response raw_output output").split()
 )
-"""One reply a row."""
+"""Columns with one reply in each row."""
 SAMPLE_LISTS = (
     "samples",
     "generations",
@@ -30,7 +30,7 @@ SAMPLE_LISTS = (
     "predictions",
     "texts",
 )
-"""All replies to a problem in a list."""
+"""Columns with a list of all replies to a problem."""
 SAMPLES = (*SAMPLE_LISTS, *REPLIES)
 GOLDS = tuple(
     (
@@ -40,7 +40,7 @@ GOLDS = tuple(
 )
 SOLUTIONS = ("solution",)
 TEXTS = tuple(("text response completion generation reply output content message generated_text model_output").split())
-"""A reply inside an object of a list of samples."""
+"""Fields with the text of a reply, in an object that is an entry of a list of samples."""
 ANSWERS = (
     "final_answer",
     "extracted_answer",
@@ -62,19 +62,19 @@ NATIVE = set(
         "model"
     ).split()
 )
-"""Column names that mull itself writes, which need no note."""
+"""Column names that mull itself writes, which are not reported in notes."""
 EXPORTED = {"key", "asked", "draw", "text"}
-"""Columns that identify mull's own Parquet export, whose `answer` is the draw's."""
+"""Columns that identify mull's own Parquet export, in which `answer` is the answer of the draw."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Names of columns, and how to read their values; `None`: the usual names, and values unchanged.
+    """Names of columns and how to read their values; `None`: the usual names, and values unchanged.
 
-    `samples` is a column of one reply a row, or of a list of a problem's replies, texts or objects. A name may be a
-    path with dots into objects. `score_range` is the range of the file's scores, `LOW,HIGH`: they are mapped to
-    [0, 1], and those outside it count as no score. `answer_pattern` is a regular expression whose last match in a
-    reply is the answer: its first group, or the whole of it.
+    `samples` is a column with one reply in each row, or with a list of a problem's replies (texts or objects). A name
+    may be a dotted path into objects. `score_range` is the range of the file's scores, `LOW,HIGH`: scores are mapped to
+    [0, 1], and scores outside the range count as missing. `answer_pattern` is a regular expression whose last match in
+    a reply is the answer: its first group, or the whole match.
     """
 
     id: str | None = None
@@ -88,12 +88,12 @@ class Layout:
     answer_pattern: str | None = None
 
     def __post_init__(self) -> None:
-        self.range  # noqa: B018 - refused before any file is read
+        self.range  # noqa: B018 - an invalid range is refused before any file is read
         if self.answer_pattern is not None:
             try:
                 re.compile(self.answer_pattern)
             except re.error as error:
-                raise UsageError(f"--answer-pattern is no regular expression: {error}") from error
+                raise UsageError(f"--answer-pattern is not a regular expression: {error}") from error
 
     @property
     def range(self) -> tuple[float, float] | None:
@@ -115,14 +115,14 @@ class Layout:
 
     @property
     def named(self) -> Mapping[str, str]:
-        """The configured columns, by what they hold."""
+        """The configured columns, by the part of a sample that they hold."""
         parts = ("id", "prompt", "samples", "gold", "correct", "answer", "score")
         return {part: name for part in parts if (name := getattr(self, part)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of a row, each by its name in the file; `None`: there is none. `is_long`: it has one reply."""
+    """The name of each column of a row in the file; `None`: it has none. `is_long`: each row has one reply."""
 
     is_long: bool
     id: str | None
@@ -155,7 +155,7 @@ class Columns:
 
 
 def columns_of(row: Mapping[str, Any], layout: Layout) -> Columns:
-    """The columns of a row: those that are named, and of the rest the first of the usual names that has a value."""
+    """The columns of a row: the configured ones, else for each part the first of the usual names that has a value."""
     named = layout.named
     by_name = {plain(name): name for name in reversed(list(row)) if row[name] is not None}
     taken = set(named.values())
@@ -184,7 +184,7 @@ def columns_of(row: Mapping[str, Any], layout: Layout) -> Columns:
     samples = take("samples", SAMPLES) or _empty_reply(row, named)
     is_long = samples is not None and not isinstance(at(row, samples), list)
     samples = samples or _choices(row, taken)
-    # In a row of one reply `answer` is the reply's own, where the gold has a name that cannot be mistaken.
+    # In a row with one reply, `answer` is that reply's if another column is unambiguously the gold answer.
     golds = () if is_export else (*GOLDS, "answer", *SOLUTIONS) if is_long else ("answer", *GOLDS, *SOLUTIONS)
     gold = take("gold", golds)
     prompt = take("prompt", PROMPTS)
@@ -192,9 +192,9 @@ def columns_of(row: Mapping[str, Any], layout: Layout) -> Columns:
     correct, answer = role("correct", CORRECTS), role("answer", (*ANSWERS, "answer") if is_long else ANSWERS)
     is_graded = correct is not None and not isinstance(at(row, correct), list)
     if samples is None and is_graded and answer is None and "gold" not in named and gold is not None:
-        answer, gold = gold, None  # what was graded is a sample's answer
+        answer, gold = gold, None  # the graded answer is the sample's
     if samples is None and gold is None and correct is None and "answer" not in named:
-        gold, answer = answer, None  # an answer that nobody gave is the problem's own
+        gold, answer = answer, None  # without samples, the answer is the problem's gold
     return Columns(
         is_long,
         role("id", (*IDS, "key") if is_export else IDS),
@@ -212,14 +212,14 @@ def columns_of(row: Mapping[str, Any], layout: Layout) -> Columns:
 
 
 def _choices(row: Mapping[str, Any], taken: set[str]) -> str | None:
-    """`choices` as chat APIs answer with them, and not those of a question."""
-    told = row.get("choices")
-    is_reply = isinstance(told, list) and bool(told) and all(isinstance(c, dict) and "message" in c for c in told)
+    """`choices` if it is the reply of a chat API, not the options of a question."""
+    found = row.get("choices")
+    is_reply = isinstance(found, list) and bool(found) and all(isinstance(c, dict) and "message" in c for c in found)
     return "choices" if is_reply and "choices" not in taken else None
 
 
 def _empty_reply(row: Mapping[str, Any], named: Mapping[str, str]) -> str | None:
-    """The column of one reply a row that is there and is empty."""
+    """The column for one reply in each row, present but empty in this row."""
     if "samples" in named:
         return named["samples"] if named["samples"] in row else None
     taken = set(named.values())

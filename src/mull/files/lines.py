@@ -12,7 +12,7 @@ from mull.errors import FileFormatError
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a JSONL file (`.gz` too) with their line numbers; empty lines are left out."""
+    """The objects of a JSONL file (also `.gz`) with their line numbers; empty lines are skipped."""
     try:
         with (
             gzip.open(path, "rt", encoding="utf-8-sig")
@@ -26,7 +26,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     row = json.loads(line)
                 except json.JSONDecodeError as error:
                     raise FileFormatError(path, number, f"not JSON: {error.msg} at column {error.colno}") from error
-                except (ValueError, RecursionError) as error:  # numbers or nesting that Python does not take
+                except (ValueError, RecursionError) as error:  # numbers or nesting beyond Python's limits
                     raise FileFormatError(path, number, f"not JSON: {error}") from error
                 if not isinstance(row, dict):
                     raise FileFormatError(path, number, f"a JSON object was expected, not {type(row).__name__}")

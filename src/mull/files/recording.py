@@ -23,7 +23,7 @@ def mean_logprob(logprobs: Sequence[float] | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class RecordedSample:
-    """One recorded draw; all but its text is `None` where it was not recorded."""
+    """One recorded draw; every field but the text is `None` if it was not recorded."""
 
     text: str
     answer: str | None = None
@@ -31,7 +31,7 @@ class RecordedSample:
     score: float | None = None
     output_tokens: int | None = None
     logprob: float | None = None
-    """The mean natural logarithm of a token's probability."""
+    """The mean natural log-probability of a token."""
     finish: Finish | None = None
     """Why the reply ended."""
     reasoning: str | None = None
@@ -53,8 +53,8 @@ class Settings:
 class Result:
     """The result of one strategy on one problem.
 
-    `correct` is `None` where that could not be decided; `covered` says whether any of its draws was right, which only
-    an oracle knows.
+    `correct` is `None` if that could not be decided; `covered` is whether any of its draws was correct, which only an
+    oracle knows.
     """
 
     answer: str | None
@@ -67,7 +67,7 @@ class Result:
 
 
 class DrawCounts(NamedTuple):
-    """The number of draws and of correct ones, if nothing else is known of them."""
+    """The numbers of draws and of correct draws, if nothing else is known about them."""
 
     n: int
     n_correct: int
@@ -75,14 +75,15 @@ class DrawCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """A problem: its gold answer, its draws and the result of each strategy by name.
+    """A problem with its gold answer, its draws and the result of each strategy by name.
 
-    `answers` has, for each sample, what a vote counts it as; it is empty until the draws are graded, and where answers
-    are unknown. `kind` is how they were read. Where only `counts` are known there are no samples. `group` is the model
-    that made the draws, `strategy` what it was asked by; `line` is where a file tells of the problem; `about` what the
-    file says of its origin, under the names of `ABOUT`; `sweep` what it says of the sweep that wrote it; `messages` the
-    whole conversation that was asked, where a file tells more of it than `prompt`, and `settings` how; `n_right` how
-    many samples are right, where a file does not say which.
+    `answers` has the answer of each sample as a vote counts it; it is empty until the draws are graded, and if answers
+    are unknown. `kind` is the kind they were read as. If only `counts` are known there are no samples. `group` is the
+    model that made the draws, `strategy` the strategy that requested them; `line` is where the file has the problem;
+    `about` holds the file's statements about its origin, under the names of `ABOUT`, and `sweep` those about the sweep
+    that wrote it; `messages` is the whole conversation of the request, if the file has more of it than `prompt`, and
+    `settings` its sampling settings; `n_right` is the number of correct samples, if the file does not say which they
+    are.
     """
 
     id: str
@@ -123,16 +124,16 @@ class Recording:
 
     @cached_property
     def tokens(self) -> tuple[int | None, ...]:
-        """How many tokens each sample has."""
+        """The number of tokens of each sample."""
         return tuple(sample.output_tokens for sample in self.samples)
 
     def with_scores(self, scores: Sequence[float | None]) -> Recording:
-        """The same draws with these scores in place of theirs."""
+        """The same draws with these scores instead of their own."""
         scored = (replace(sample, score=score) for sample, score in zip(self.samples, scores, strict=True))
         return replace(self, samples=tuple(scored))
 
     def only(self, places: slice) -> Recording:
-        """The problem with some of its draws."""
+        """The problem with only some of its draws."""
         return replace(self, samples=self.samples[places], answers=self.answers[places])
 
 

@@ -47,11 +47,11 @@ def read_recordings(path: Path, group: str | None = None, layout: Layout = PLAIN
 
 
 def read(path: Path, group: str | None = None, layout: Layout = PLAIN) -> Read:
-    """The problems of a table, only those of one `group` (the rows' `model`) if it is named.
+    """The problems of a table, restricted to one `group` (the rows' `model`) if it is named.
 
-    A row is a problem with a list of samples, or one of a problem's samples, or a problem alone. It needs a prompt or
-    an id. The whole file is read before anything is returned, so that a malformed line stops all work before any of
-    it is paid for. A row that holds nothing but `sweep` is no problem: it tells where the rows below it are from.
+    A row is a problem with a list of samples, one of a problem's samples, or a problem alone. It needs a prompt or an
+    id. The whole file is read before anything is returned, so that a malformed line stops all work before any of it is
+    paid for. A row that holds only `sweep` is not a problem: it describes the sweep that wrote the rows below it.
     Raises `FileFormatError` naming the line.
     """
     return _table(path, layout).done(group, needs_scores=True)
@@ -100,13 +100,13 @@ class _Table:
         if samples is not None and columns.samples in SAMPLE_LISTS and not isinstance(samples, list | str):
             raise FileFormatError(self.path, line, f"`{columns.samples}` must be a list")
         if columns.samples in SAMPLE_LISTS and isinstance(samples, str) and PRINTED.match(samples):
-            what = f"`{columns.samples}` is a list as Python prints it: write it as JSON, or one sample a row"
+            what = f"`{columns.samples}` is a list as Python prints it: write it as JSON, or one sample in each row"
             raise FileFormatError(self.path, line, what)
         recording = self._problem(line, row, columns, is_long=is_long)
         key = recording.id, recording.group
         if is_long:
-            told = {part: at(row, name) for part in SAMPLE_PARTS if (name := getattr(columns, part)) is not None}
-            sample = sample_of(self.path, line, "", {**told, "text": samples})
+            parts = {part: at(row, name) for part in SAMPLE_PARTS if (name := getattr(columns, part)) is not None}
+            sample = sample_of(self.path, line, "", {**parts, "text": samples})
             if key in self.long:
                 self._agrees(line, recording, self.found[key])
                 self.long[key].append(sample)
@@ -123,7 +123,7 @@ class _Table:
         self.found[key] = recording
 
     def _unpacked(self, name: str, value: Any) -> Any:
-        """A cell of text that is a list or an object, in a column that holds such; a reply may look like one."""
+        """Decodes a text cell with a list or object if its column holds such values; a reply may only look like one."""
         holds_lists = name in self.lists or plain(name) in LISTS
         if not holds_lists or not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
             return value
@@ -133,7 +133,7 @@ class _Table:
             return value
 
     def _columns(self, row: Mapping[str, Any]) -> Columns:
-        """The columns of a row, found once for rows of the same names and types."""
+        """The columns of a row, determined once for rows with the same names and types."""
         if any(isinstance(value, list | dict) for value in row.values()):
             return columns_of(row, self.layout)
         kind = tuple((name, value is None) for name, value in row.items())
@@ -143,18 +143,18 @@ class _Table:
 
     @staticmethod
     def _is_answer_alone(row: Mapping[str, Any], columns: Columns) -> bool:
-        """Whether a row has a sample's answer and not its text."""
+        """Whether a row has a sample's answer but not its text."""
         return columns.answer is not None and not isinstance(at(row, columns.answer), list)
 
     def _problem(self, line: int, row: dict[str, Any], columns: Columns, *, is_long: bool) -> Recording:
-        told = None if columns.prompt is None else prompt_of(at(row, columns.prompt))
-        if told is not None and columns.context is not None and isinstance(row[columns.context], str):
+        prompt = None if columns.prompt is None else prompt_of(at(row, columns.prompt))
+        if prompt is not None and columns.context is not None and isinstance(row[columns.context], str):
             about = row[columns.context]
-            told = f"{told}\n{about}" if columns.context.lower() == "input" else f"{about}\n{told}"
+            prompt = f"{prompt}\n{about}" if columns.context.lower() == "input" else f"{about}\n{prompt}"
         id = None if columns.id is None else text_of(at(row, columns.id))
         counts = counts_of(self.path, line, row)
-        told = told if told is not None and told.strip() else id
-        if told is None and counts is None:
+        prompt = prompt if prompt is not None and prompt.strip() else id
+        if prompt is None and counts is None:
             has = ", ".join(map(str, row)) or "nothing"
             what = "no prompt: a row needs a `prompt` (or a `question` or `problem_id`)"
             uncounted = "for counts there is no column 'n_samples' either"
@@ -163,13 +163,13 @@ class _Table:
             )
         group = None if columns.model is None else text_of(at(row, columns.model))
         if id is None:
-            id = f"line {self.first_lines.setdefault((told or '', group), line) if is_long else line}"
+            id = f"line {self.first_lines.setdefault((prompt or '', group), line) if is_long else line}"
         outcomes = row.get("outcomes", {})
         if not isinstance(outcomes, dict):
-            raise FileFormatError(self.path, line, "`outcomes` must be an object with one entry a strategy")
+            raise FileFormatError(self.path, line, "`outcomes` must be an object with one entry for each strategy")
         return Recording(
             id,
-            told,
+            prompt,
             self._gold(line, row, columns),
             results={name: result_of(self.path, line, name, outcome) for name, outcome in outcomes.items()},
             counts=counts,
@@ -200,7 +200,7 @@ class _Table:
 
     @staticmethod
     def _beside(part: str, row: Mapping[str, Any], columns: Columns) -> str | None:
-        """The column of a list that tells this of each of a problem's samples."""
+        """The list column that holds this part for each of a problem's samples."""
         names = (getattr(columns, part), *PLURALS.get(part, ()))
         others = (columns.gold, columns.samples, None)
         return next((name for name in names if name not in others and isinstance(at(row, name), list)), None)
@@ -208,7 +208,7 @@ class _Table:
     def _listed(
         self, line: int, row: Mapping[str, Any], columns: Columns, samples: Sequence[Any]
     ) -> tuple[RecordedSample, ...]:
-        """The samples of a list: objects, or texts with what is told of them in lists as long as theirs."""
+        """The samples of a list: objects, or texts with other parts in list columns of the same length."""
         beside: dict[str, list[Any]] = {}
         for part in SAMPLE_PARTS:
             name = self._beside(part, row, columns)
@@ -219,33 +219,33 @@ class _Table:
                     raise FileFormatError(self.path, line, what)
         found = []
         for place, sample in enumerate(samples):
-            told = {part: values[place] for part, values in beside.items()}
+            parts = {part: values[place] for part, values in beside.items()}
             if isinstance(sample, dict):
-                told |= self._inside(sample)
-                if "text" not in told and "answer" not in told:
+                parts |= self._inside(sample)
+                if "text" not in parts and "answer" not in parts:
                     raise FileFormatError(self.path, line, f"sample {place} has neither `text` nor `final_answer`")
             else:
-                told["text"] = sample
-            found.append(sample_of(self.path, line, f"sample {place}: ", told))
+                parts["text"] = sample
+            found.append(sample_of(self.path, line, f"sample {place}: ", parts))
         return tuple(found)
 
     def _inside(self, sample: Mapping[str, Any]) -> dict[str, Any]:
-        """The parts of a sample in an object, by name."""
+        """The parts of a sample given as an object, by name."""
         kind = tuple((name, value is None) for name, value in sample.items())
         if kind not in self.parts:
             self.parts[kind] = self._parts(sample)
         return {part: at(sample, name) for part, name in self.parts[kind]}
 
     def _parts(self, sample: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """The names under which an object tells the parts of a sample: those with a value, or else the first there."""
+        """The field names of the sample's parts in an object: those with a value, or else the first that is present."""
         named = self.layout.named
         found = []
         for part, names in INSIDE.items():
             wanted = (named[part],) if part in named else names
-            told = next((name for name in wanted if at(sample, name) is not None or "." in name), None)
-            told = told or next((name for name in wanted if name in sample), None)
-            if told is not None:
-                found.append((part, told))
+            chosen = next((name for name in wanted if at(sample, name) is not None or "." in name), None)
+            chosen = chosen or next((name for name in wanted if name in sample), None)
+            if chosen is not None:
+                found.append((part, chosen))
         return found
 
     def _put_together(self) -> None:
@@ -291,7 +291,7 @@ PLURALS = {
     "correct": ("corrects", "is_corrects", "correctness"),
     "score": ("scores", "rm_scores", "rewards"),
 }
-"""Columns of lists beside a list of samples."""
+"""List columns that accompany a list of samples."""
 LISTS = {*SAMPLE_LISTS, "messages", "choices", "outcomes", *(name for names in PLURALS.values() for name in names)}
 INSIDE = {
     "text": TEXTS,
@@ -309,7 +309,7 @@ def _is_in_a_sample(row: Mapping[str, Any], name: str) -> bool:
 
 
 def row_of(recording: Recording) -> dict[str, Any]:
-    """A graded recording as a row that `read` reads again."""
+    """A graded recording as a row that `read` can read."""
     return {
         "problem_id": recording.id,
         "prompt": recording.prompt,

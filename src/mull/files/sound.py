@@ -30,7 +30,7 @@ def sound(
         notes.append(f"{path.name}: {n_outside} of {len(raw)} scores are outside {low:g} to {high:g}: unscored")
     n_clamped = sum(s.logprob is not None and not s.logprob > LEAST_LOGPROB for one in recordings for s in one.samples)
     if n_clamped:
-        notes.append(f"{path.name}: {n_clamped} log-probabilities are clamped or no numbers: taken as unknown")
+        notes.append(f"{path.name}: {n_clamped} log-probabilities are clamped or not numbers: taken as unknown")
     if span is None and not n_clamped and not n_outside:
         return recordings, notes
 
@@ -59,5 +59,5 @@ def _undeclared(path: Path, recordings: Sequence[Recording], raw: Sequence[float
         path,
         one.line,
         f"sample {place}: the score {score:g} is not in [0, 1]{run}: declare their range with --score-range LOW,HIGH, "
-        "and what is outside it counts as no score",
+        "scores outside it count as missing",
     )

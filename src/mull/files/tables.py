@@ -1,4 +1,4 @@
-"""Tables that people keep: JSON lines, JSON lists, CSV, TSV and Parquet, as rows with the line that each is on."""
+"""Reads tables: JSON lines, JSON lists, CSV, TSV and Parquet, as rows with their line numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DELIMITERS = ",;\t"
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a table, by the end of its name; `.gz` too. Raises `FileFormatError` with the line."""
+    """The rows of a table, by the suffix of its name (also `.gz`). Raises `FileFormatError` with the line."""
     suffix = suffix_of(path)
     if suffix == ".parquet":
         return _parquet(path)
@@ -56,7 +56,7 @@ def _first_character(path: Path) -> str:
 
 
 def _json(path: Path) -> Iterator[Row]:
-    """The rows of a JSON list, or of the only list of objects in a JSON object; else the file is lines of JSON."""
+    """The rows of a JSON list, or of the only list of objects in a JSON object; else the file is read as JSON lines."""
     try:
         content = json.loads(_text(path))
     except json.JSONDecodeError as error:
@@ -77,7 +77,7 @@ def _json(path: Path) -> Iterator[Row]:
 
 
 def is_lines(path: Path) -> bool:
-    """Whether a file's first line is a JSON object and there are more: lines of JSON, whatever the file is called."""
+    """Whether a file holds JSON lines, whatever its name: its first line is a JSON object and more lines follow."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             first = file.readline()
@@ -119,7 +119,7 @@ def _are_objects(value: Any) -> bool:
 def _delimited(path: Path, delimiter: str | None) -> Iterator[Row]:
     """The rows below the header, as strings; an empty cell is `None`."""
     text = _text(path)
-    csv.field_size_limit(LONGEST_CELL)  # the default is too short for a reply that thinks
+    csv.field_size_limit(LONGEST_CELL)  # the default is too short for a long thought
     header = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or max(DELIMITERS, key=header.count))
     names: list[str] = []
@@ -136,7 +136,7 @@ def _delimited(path: Path, delimiter: str | None) -> Iterator[Row]:
                     what = f"{len(cells)} cells under {len(names)} columns: quote a text that has the separator in it"
                     raise FileFormatError(path, line, what)
                 yield line, {name: cell if cell.strip() else None for name, cell in zip(names, cells, strict=True)}
-            line = reader.line_num + 1  # where the next row begins: one may have several lines
+            line = reader.line_num + 1  # where the next row begins; a row can span lines
     except csv.Error as error:
         raise FileFormatError(path, reader.line_num, f"cannot be read as a table: {error}") from error
 

@@ -16,24 +16,24 @@ from mull.types import Cost
 VERDICTS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
 
-def sample_of(path: Path, line: int, where: str, told: Mapping[str, Any]) -> RecordedSample:
-    """A sample by its parts; an empty reply has an empty text. NaN is nothing, but for scores and log-probabilities."""
-    told = {
-        part: None if part not in ("score", "logprob") and _is_nan(value) else value for part, value in told.items()
+def sample_of(path: Path, line: int, where: str, parts: Mapping[str, Any]) -> RecordedSample:
+    """Builds a sample from its parts; an empty reply has an empty text. NaN is missing, except as score or logprob."""
+    parts = {
+        part: None if part not in ("score", "logprob") and _is_nan(value) else value for part, value in parts.items()
     }
-    tokens = _number(path, line, f"{where}`output_tokens`", told.get("tokens"))
+    tokens = _number(path, line, f"{where}`output_tokens`", parts.get("tokens"))
     if tokens is not None and (tokens < 0 or not float(tokens).is_integer()):
-        raise FileFormatError(path, line, f"{where}`output_tokens` must be a whole number, not {told['tokens']!r}")
-    logprob = _number(path, line, f"{where}`logprob`", told.get("logprob"))
+        raise FileFormatError(path, line, f"{where}`output_tokens` must be a whole number, not {parts['tokens']!r}")
+    logprob = _number(path, line, f"{where}`logprob`", parts.get("logprob"))
     if logprob is not None and logprob > 0:
         raise FileFormatError(path, line, f"{where}`logprob` is at most 0, not {logprob:g}: it is a natural logarithm")
-    answer = text_of(told.get("answer"))
-    text = _reply(told.get("text"))
+    answer = text_of(parts.get("answer"))
+    text = _reply(parts.get("text"))
     return RecordedSample(
         text=answer or "" if text is None else text,
         answer=answer,
-        correct=_verdict(path, line, where, told.get("correct")),
-        score=_number(path, line, f"{where}a score", told.get("score")),
+        correct=_verdict(path, line, where, parts.get("correct")),
+        score=_number(path, line, f"{where}a score", parts.get("score")),
         output_tokens=None if tokens is None else int(tokens),
         logprob=logprob,
     )
@@ -45,7 +45,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def _reply(value: Any) -> str | None:
-    """A reply as text: the content of a message, or of the last of a conversation."""
+    """A reply as text: the content of a message, or of the last message of a conversation."""
     if isinstance(value, list) and value and all(isinstance(turn, dict) for turn in value):
         value = value[-1]
     if isinstance(value, dict):
@@ -93,7 +93,7 @@ def text_of(value: Any) -> str | None:
 
 
 def counts_of(path: Path, line: int, row: Mapping[str, Any]) -> DrawCounts | None:
-    """How many samples there are and are correct, where a row tells nothing but these."""
+    """The numbers of samples and of correct samples, in a row that has only these."""
     if "n_samples" not in row or "n_correct" not in row:
         return None
     try:
@@ -106,18 +106,18 @@ def counts_of(path: Path, line: int, row: Mapping[str, Any]) -> DrawCounts | Non
 
 
 def about_of(path: Path, line: int, row: Mapping[str, Any], sweep: Mapping[str, Any]) -> Mapping[str, str]:
-    """What a row, or else the sweep that wrote it, says under the names of `ABOUT`."""
-    told = {name: row.get(name, sweep.get(name)) for name in ABOUT}
-    for name, value in told.items():
+    """The values of a row, or else of the sweep that wrote it, under the names of `ABOUT`."""
+    parts = {name: row.get(name, sweep.get(name)) for name in ABOUT}
+    for name, value in parts.items():
         if not isinstance(value, str | None):
             raise FileFormatError(path, line, f"`{name}` must be text, not {value!r}")
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in parts.items() if value is not None}
 
 
 def result_of(path: Path, line: int, name: str, row: Any) -> Result:
     """The result of a strategy on a problem, as a sweep writes it."""
     try:
-        # Files of before retries were counted have none.
+        # Files from before retries were counted lack them.
         cost = Cost(**{f.name: {"retries": 0, **row["cost"]}[f.name] for f in fields(Cost)})
         if not all(row[verdict] in (True, False, None) for verdict in ("correct", "covered")):
             raise ValueError("a verdict is true, false or null")

@@ -13,13 +13,13 @@ from pathlib import Path
 from mull.errors import FileFormatError, MissingExtraError
 
 MOST_BYTES = 512 << 20
-"""A member that unpacks to more is refused."""
+"""Members that unpack to more bytes are refused."""
 FREE_BYTES = 64 << 20
 MOST_RATIO = 250
-"""An archive may unpack to `FREE_BYTES` whatever its size, and beyond that to this many times its own size."""
+"""An archive may unpack to `FREE_BYTES`, or to this many times its own size if that is more."""
 ZSTD = 93
 LOCAL_HEADER = struct.Struct("<26xHH")
-"""Of a zip member's own header: the lengths of its name and its extra field, after which its bytes begin."""
+"""The lengths of the name and of the extra field in a zip member's own header; its data follow these."""
 
 
 class Archive:
@@ -48,14 +48,14 @@ class Archive:
         return iter(self._infos)
 
     def read(self, name: str) -> bytes:
-        """A member's bytes. Raises `FileFormatError` that names it where it is broken, or larger than it says."""
+        """A member's bytes. Raises `FileFormatError` with its name if it is broken or larger than declared."""
         info = self._infos[name]
         if info.file_size > MOST_BYTES:
             raise FileFormatError(self.path, None, f"{name} unpacks to {info.file_size:,} bytes: over {MOST_BYTES:,}")
         try:
             content = self._unzstd(info) if info.compress_type == ZSTD else self._file.read(info)
         except NotImplementedError as error:
-            raise FileFormatError(self.path, None, f"{name} is packed in an unknown way: {error}") from error
+            raise FileFormatError(self.path, None, f"{name} is compressed by an unknown method: {error}") from error
         except (zipfile.BadZipFile, OSError, EOFError, zlib.error, RuntimeError, struct.error) as error:
             raise FileFormatError(self.path, None, f"{name} is broken: {error}") from error
         if len(content) != info.file_size:
@@ -66,7 +66,7 @@ class Archive:
         return content
 
     def _unzstd(self, info: zipfile.ZipInfo) -> bytes:
-        """A member that is packed by Zstandard, which zipfile reads from Python 3.14 on, and pyarrow before."""
+        """A member compressed with Zstandard, which zipfile supports from Python 3.14 on; pyarrow reads it here."""
         try:
             import pyarrow as pa
         except ImportError:

@@ -15,9 +15,9 @@ from mull.types import Finish, Message
 
 CONVERT = (
     'convert it to lines of {"problem_id", "prompt", "answer", "samples": [{"text", "correct", "output_tokens"}]}, '
-    "one line a problem"
+    "one line for each problem"
 )
-"""What to do with a log that cannot be read."""
+"""Advice for a log that cannot be read."""
 
 FINISHES: Mapping[str, Finish] = {
     "stop": Finish.STOP,
@@ -32,11 +32,11 @@ FINISHES: Mapping[str, Finish] = {
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A tool's log: its problems with their draws, and what was left out or had to be chosen.
+    """A tool's log: its problems with their draws, and notes on what was left out or chosen.
 
-    A sample without an answer is to be read from its text; an empty answer says that the tool found none.
-    `votes` is `False` where replies have no answers to compare, as programs have none. `firsts` says, by group and
-    problem, whether the first of several replies is right, where the tool judged that one alone.
+    The answer of a sample without one is read from its text; an empty answer means that the tool found none. `votes` is
+    `False` if replies have no answers to compare, as with programs. `firsts` is, by group and problem, whether the
+    first of several replies is correct, if the tool judged only that one.
     """
 
     tool: str
@@ -62,7 +62,7 @@ class LoggedProblem:
     n_correct: int | None = None
 
     def recording(self) -> Recording:
-        """The problem with its draws, as any other file of recorded samples gives it."""
+        """The problem with its draws, in the form that all files of recorded samples share."""
         sweep = {} if self.task is None else {"task": self.task}
         return Recording(
             self.id,
@@ -81,7 +81,7 @@ class LoggedProblem:
 def log_of(
     path: Path, tool: str, problems: Iterable[LoggedProblem], notes: Sequence[str] = (), *, votes: bool = True
 ) -> Log:
-    """A log of problems that have draws. Raises `FileFormatError` where none has."""
+    """A log of the problems that have draws. Raises `FileFormatError` if none has."""
     recordings = [problem.recording() for problem in problems if problem.samples]
     if not recordings:
         raise FileFormatError(path, None, f"no samples in this {tool} log" + "".join(f"; {note}" for note in notes))
@@ -89,12 +89,12 @@ def log_of(
 
 
 def half(path: Path, line: int | None, tool: str, missing: str) -> FileFormatError:
-    """The error for a log that lacks something: says what is missing and how to convert the log."""
+    """The error for an incomplete log: names what is missing and how to convert the log."""
     return FileFormatError(path, line, f"looks like a log of {tool}, but {missing}; {CONVERT}")
 
 
 def parsed(path: Path, text: str | bytes, what: str) -> Any:
-    """Parses JSON. Raises `FileFormatError`, which names `what` the text is, if it is not JSON."""
+    """Parses JSON. Raises `FileFormatError`, with `what` as the name of the text, if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -102,7 +102,7 @@ def parsed(path: Path, text: str | bytes, what: str) -> Any:
 
 
 def loaded(path: Path) -> Any:
-    """A file's JSON. Raises `FileFormatError`."""
+    """The JSON content of a file. Raises `FileFormatError`."""
     try:
         return parsed(path, path.read_bytes(), "its content")
     except OSError as error:
@@ -110,12 +110,12 @@ def loaded(path: Path) -> Any:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """An object as it is, and anything else as an empty one."""
+    """The value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: Any) -> list[Any]:
-    """A list as it is, and anything else as an empty one."""
+    """The value if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
 
 
@@ -132,7 +132,7 @@ def number(value: Any) -> float | None:
 
 
 def as_text(value: Any) -> str | None:
-    """A gold answer or a told one as text: numbers without a needless fraction, lists and objects as JSON."""
+    """An answer as text: whole numbers without a decimal point, lists and objects as JSON."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, float) and value.is_integer():
@@ -140,17 +140,17 @@ def as_text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def met(gold: str | None, told: str | None) -> str | None:
-    """What a right reply answers: the gold, since its tool holds them equal, however the reply wrote it.
+def met(gold: str | None, read: str | None) -> str | None:
+    """The answer of a correct reply: the gold answer, since the tool holds them equal however the reply wrote it.
 
-    A gold that is a whole solution is no answer: then it is what the tool read from the reply.
+    If the gold answer is a whole solution, it is the answer that the tool read from the reply.
     """
     is_answer = gold is not None and "\n" not in gold and "####" not in gold and "\\boxed" not in gold
-    return gold if is_answer else told
+    return gold if is_answer else read
 
 
 def content_text(content: Any) -> str:
-    """The text of a message: its content, or the text parts of it."""
+    """The text of a message: its content, or the text parts of its content."""
     if isinstance(content, str):
         return content
     parts = []
@@ -166,7 +166,7 @@ def content_text(content: Any) -> str:
 
 
 def messages_of(turns: Any) -> tuple[Message, ...]:
-    """A conversation in the form of the chat APIs; a `developer` message is the system's."""
+    """A conversation in the form of the chat APIs; a `developer` message is a system message."""
     found = []
     for turn in items(turns):
         role = str(mapping(turn).get("role", ""))
@@ -180,7 +180,7 @@ def last_user(messages: Sequence[Message]) -> str:
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:
-    """How a model was asked to sample, under the names that the OpenAI API and most tools have for it."""
+    """The sampling settings of a request, under the names of the OpenAI API and of most tools."""
     stop = options.get("stop", options.get("stop_seqs", options.get("stop_sequences", options.get("until"))))
     stops = (stop,) if isinstance(stop, str) else tuple(s for s in items(stop) if isinstance(s, str))
     most = next((options[name] for name in MOST_TOKENS if options.get(name) is not None), None)
@@ -197,4 +197,4 @@ def verdict_note(n_partial: int, name: str) -> list[str]:
     """A note on draws with partial credit."""
     if not n_partial:
         return []
-    return [f"{n_partial} draws have a part of the credit by {name}, and count as wrong: only full credit is right"]
+    return [f"{n_partial} draws have partial credit by {name} and count as wrong: only full credit is right"]

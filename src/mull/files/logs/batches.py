@@ -1,4 +1,4 @@
-"""Outputs of batches of requests, as OpenAI's Batch API and `vllm run-batch` write them, with their inputs beside."""
+"""Outputs of request batches, in the format of OpenAI's Batch API and `vllm run-batch`, with their input files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TOOL = "OpenAI or vLLM batches"
 
 
 def read(path: Path, content: Any = None) -> Log:
-    """A batch's output: the choices of a request are the draws of its question, which the input tells.
+    """A batch's output: the choices of a request are the draws of its question, which the input file holds.
 
-    The input lies beside: the only other `.jsonl` there whose lines have a `body` and the same `custom_id`s. A log of
-    batches has neither verdicts nor right answers. Raises `FileFormatError` where there is no input.
+    The input is the only other `.jsonl` file in the folder whose lines have a `body` and the same `custom_id`s. A log
+    of batches has neither verdicts nor gold answers. Raises `FileFormatError` if there is no input.
     """
     asked = _inputs(path)
     problems: dict[str, LoggedProblem] = {}
@@ -46,11 +46,11 @@ def read(path: Path, content: Any = None) -> Log:
         usage = base.whole(base.mapping(body.get("usage")).get("completion_tokens"))
         for choice in choices:
             said = base.mapping(choice.get("message"))
-            text = choice.get("text")  # of completions; a chat has a message
+            text = choice.get("text")  # a completion; a chat has a message
             text = text if isinstance(text, str) else base.content_text(said.get("content"))
             thought = said.get("reasoning_content") or said.get("reasoning")
             finish = base.FINISHES.get(str(choice.get("finish_reason")))
-            tokens = usage if len(choices) == 1 else None  # Of several, the server tells the sum alone.
+            tokens = usage if len(choices) == 1 else None  # of several choices the server reports only the sum
             reasoning = thought if isinstance(thought, str) else None
             problem.samples.append(RecordedSample(text, None, None, None, tokens, None, finish, reasoning))
     notes = [f"{n_failed} requests failed and are left out"] if n_failed else []
@@ -67,13 +67,13 @@ def _inputs(path: Path) -> Mapping[str, Mapping[str, Any]]:
         try:
             first = next(read_jsonl(other), (0, {}))[1]
         except FileFormatError:
-            continue  # What is no JSONL is no input either.
+            continue  # a file that is not JSONL is not an input
         if "custom_id" in first and isinstance(first.get("body"), dict):
             bodies = {str(row.get("custom_id")): base.mapping(row.get("body")) for _, row in read_jsonl(other)}
             if wanted <= set(bodies):
                 found.append(bodies)
     if len(found) != 1:
         has = "no file beside it has" if not found else f"{len(found)} files beside it have"
-        what = f"an output does not tell what was asked, and {has} its requests: put the batch's one input file there"
+        what = f"an output does not hold the questions, and {has} its requests: put the batch's one input file there"
         raise base.half(path, None, TOOL, what)
     return found[0]

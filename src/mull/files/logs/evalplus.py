@@ -1,4 +1,4 @@
-"""evalplus's `*_eval_results.json`: programs, and whether they passed the base tests and the extra ones."""
+"""evalplus's `*_eval_results.json`: programs, and whether they passed the base tests and the extra tests."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PASSED = "pass"
 
 
 def read(path: Path, content: Any) -> Log:
-    """An evalplus results file: a task's programs are its draws, right where they pass all tests that were run.
+    """An evalplus results file: a task's programs are its draws, correct if they pass all tests that were run.
 
     Raises `FileFormatError` for results of another layout.
     """
     tasks = content["eval"]
     if not isinstance(tasks, dict):
-        raise base.half(path, None, TOOL, "`eval` is no object of tasks")
+        raise base.half(path, None, TOOL, "`eval` is not an object of tasks")
     name = path.stem.removesuffix("_eval_results").removesuffix("eval_results") or path.parent.name
     problems = []
     n_base_only = n_base = 0
@@ -38,7 +38,7 @@ def read(path: Path, content: Any) -> Log:
             problem.samples.append(RecordedSample(solution, None, first == PASSED and extra in (PASSED, None), None))
         problems.append(problem)
     n = sum(len(problem.samples) for problem in problems)
-    notes = ["right are programs that pass the base tests and the extra ones"]
+    notes = ["programs are correct if they pass the base tests and the extra ones"]
     if n_base_only:
         notes = [f"{n_base_only} of {n} programs ran on the base tests only"]
     notes.append(f"{n_base} of {n} programs pass the base tests; the questions are not in the log")

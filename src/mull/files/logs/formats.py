@@ -1,4 +1,4 @@
-"""The other tools' logs that mull reads, and the functions that read any of them."""
+"""The table of other tools' log formats, and the functions that read any of them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from mull.files.tables import has_rows, is_lines
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A tool's log: its files, what each part of it becomes, and what marks it.
+    """A tool's log format: its files, how its parts map to draws, and the fields that identify it.
 
-    `fields` are those that a JSON object, the first line or a table's columns must have; one of `one_of` too, where
-    there are any.
+    `fields` are required in a JSON object, in the first line or among a table's columns; so is one of `one_of`, unless
+    that is empty.
     """
 
     tool: str
@@ -47,7 +47,7 @@ class Format:
     one_of: frozenset[str] = frozenset()
 
     def is_marked(self, names: frozenset[str]) -> bool:
-        """Whether a log with these fields at its top, in its first line or as its columns is of this tool."""
+        """Whether these fields (at the top level, in the first line, or as columns) identify a log of this tool."""
         return self.fields <= names and (not self.one_of or bool(self.one_of & names))
 
 
@@ -56,7 +56,7 @@ FORMATS = (
     Format(
         "inspect_ai",
         "*.eval, *.json (since 0.3.41)",
-        "epochs are draws; the first scorer's values are verdicts and its answers vote; usage tells tokens",
+        "epochs are draws; the first scorer's values are verdicts and its answers vote; tokens from usage",
         inspect_ai.read,
         (".eval", ".json"),
         frozenset({"version", "eval"}),
@@ -96,7 +96,7 @@ FORMATS = (
     Format(
         "verifiers",
         "results.jsonl beside metadata.json (to 0.3)",
-        "rollouts of an example are draws; a reward of at least pass_threshold is right; token_usage tells tokens",
+        "rollouts of an example are draws; a reward of at least pass_threshold is right; tokens from token_usage",
         verifiers.read,
         LINES,
         frozenset({"prompt", "completion", "reward"}),
@@ -113,7 +113,7 @@ FORMATS = (
     Format(
         "TRL",
         "completions_*.parquet (log_completions=True)",
-        "completions of a prompt in a step are draws; the reward that says what is right is the verdict",
+        "completions of a prompt in a step are draws; the reward for correctness is the verdict",
         trl.read,
         (".parquet",),
         frozenset({"step", "prompt", "completion"}),
@@ -138,7 +138,7 @@ FORMATS = (
     Format(
         "promptfoo",
         "results as .json or .jsonl (since 0.100)",
-        "repeats of a test are draws; the assertions are the verdict; tokenUsage tells tokens",
+        "repeats of a test are draws; the assertions are the verdict; tokens from tokenUsage",
         promptfoo.read,
         (".json",),
         frozenset({"evalId", "results"}),
@@ -146,7 +146,7 @@ FORMATS = (
     Format(
         "promptfoo",
         "results as .jsonl",
-        "as above; how replies were sampled is not told",
+        "as above; the log does not hold the sampling settings",
         promptfoo.read,
         LINES,
         frozenset({"testIdx", "promptIdx", "success"}),
@@ -192,7 +192,7 @@ def read(path: Path) -> Log | None:
 
 
 def recordings(path: Path, group: str | None = None, layout: Layout = PLAIN) -> list[Recording]:
-    """The problems of a file of recorded samples or of another tool's log, only those of one `group` if it is named.
+    """The problems of a file of recorded samples or of another tool's log, restricted to one `group` if it is named.
 
     Raises `FileFormatError` as `read` and `read_recordings` do.
     """
@@ -215,4 +215,4 @@ def _marked(path: Path, names: frozenset[str]) -> Format | None:
 def _unknown(content: Mapping[str, Any]) -> str:
     has = ", ".join(list(content)[:8]) or "nothing"
     tools = ", ".join(dict.fromkeys(f.tool for f in FORMATS if ".json" in f.suffixes))
-    return f"is no log that is known (it has {has}; known as JSON: {tools}); see `mull list formats`, or {CONVERT}"
+    return f"is not a known log (it has {has}; known as JSON: {tools}); see `mull list formats`, or {CONVERT}"

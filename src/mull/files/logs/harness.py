@@ -1,4 +1,4 @@
-"""lm-evaluation-harness's `samples_TASK_TIME.jsonl`, with the `results_TIME.json` that it writes beside them."""
+"""lm-evaluation-harness's `samples_TASK_TIME.jsonl`, with the `results_TIME.json` in the same folder."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from mull.types import Message
 
 TOOL = "lm-evaluation-harness"
 VERSIONS = ("0.4",)
-"""To the second number; read from the results file."""
+"""Major and minor version; taken from the results file."""
 DRAWN = "generate_until"
-"""The only kind of the harness's tasks that samples replies; the others compare likelihoods."""
+"""The only output type of the harness that samples replies; the others compare likelihoods."""
 NOT_FOUND = "[invalid]"
-"""What the harness's filters put where they find no answer."""
+"""The harness's filters write this if they find no answer."""
 OLD_RESULTS = {"results", "configs", "n-shot", "git_hash"}
-"""What tells results of releases before 0.4.7, which do not tell their version."""
+"""Fields that identify results of releases before 0.4.7, which do not record their version."""
 LESS_IS_BETTER = ("wer", "cer", "ter", "mer", "perplexity", "brier_score", "mse", "mae")
-"""Metrics that are errors, for results that do not tell `higher_is_better`."""
+"""Metrics that are errors, for results without `higher_is_better`."""
 EXACT = "exact_match"
 MEANS_SINCE = (0, 4, 8)
-"""Since then `exact_match` of repeats is their mean; releases before compared them with the target's letters."""
+"""From this release on `exact_match` of repeats is their mean; before, it compared them with the target's letters."""
 OWN = ("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "doc_hash", "prompt_hash", "target_hash")
 OWN_TOO = ("filter", "metrics")
-"""What the harness writes of its own in a row; all else is a metric."""
+"""The harness's own fields in a row; every other field is a metric."""
 _QUOTED = re.compile(r"'[^'\\\\]*'|\"[^\"\\\\]*\"")
 _LIST = re.compile(rf"\[((?:{_QUOTED.pattern})(?:, (?:{_QUOTED.pattern}))*)\]")
 _TIME = re.compile(r"_(\d{4}-\d\d-\d\dT[\d\-.]+)$")
@@ -42,8 +42,8 @@ _TIME = re.compile(r"_(\d{4}-\d\d-\d\dT[\d\-.]+)$")
 def read(path: Path, content: Any = None) -> Log:
     """The harness's samples: a question's repeats are its draws.
 
-    Where a filter kept every repeat its answers vote; else answers are read from the replies. The log's own metric
-    grades one reply; of several it tells the share that is right, and which of them are is decided by the target.
+    If a filter kept every repeat, its answers vote; else answers are read from the replies. The log's own metric grades
+    a single reply; of several it gives only the share that is correct, and a comparison with the target decides which.
     Raises `FileFormatError` for an unknown version, or a task that draws no samples.
     """
     results = _results(path)
@@ -88,7 +88,7 @@ class _HarnessReader:
     def __post_init__(self) -> None:
         configs = base.mapping(self.results.get("configs"))
         self.task = self.task.removeprefix("samples_")
-        if self.task not in configs:  # Before 0.4.3 the file's name began with the model's.
+        if self.task not in configs:  # before 0.4.3 the file name began with the model's
             self.task = max((name for name in configs if self.task.endswith(f"_{name}")), key=len, default=self.task)
         self.config = base.mapping(configs.get(self.task))
         self.metrics = base.items(self.config.get("metric_list"))
@@ -120,7 +120,7 @@ class _HarnessReader:
         return replace(base.log_of(self.path, TOOL, problems, notes), firsts=self.firsts)
 
     def _rows(self) -> dict[str, list[tuple[int, Mapping[str, Any]]]]:
-        """The rows by filter; before 0.4.7 they do not say theirs, and come filter by filter."""
+        """The rows by filter; before 0.4.7 rows do not name their filter and are ordered filter by filter."""
         rows: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
         seen: dict[tuple[str, str], int] = {}
         names = [str(base.mapping(one).get("name")) for one in base.items(self.config.get("filter_list"))] or ["none"]
@@ -150,14 +150,14 @@ class _HarnessReader:
         return not any("majority" in str(base.mapping(step).get("function")) for step in steps)
 
     def _verdicts(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str | None, str]:
-        """The metric that says what is right: the first that is a credit from 0 to 1 on every row, and a word on it."""
+        """The metric used as verdict (the first that is a credit from 0 to 1 on every row), and a note on it."""
         named = [str(name) for name in base.items(rows[0].get("metrics"))]
         if "metrics" not in rows[0]:
             named = [name for name in rows[0] if name not in OWN + OWN_TOO]
         usable = []
         for name in named:
             if name.startswith("pass@") and name != "pass@1":
-                continue  # Of several draws, whether any passes.
+                continue  # about several draws: whether any passes
             values = [base.number(row.get(name)) for row in rows]
             if all(value is not None and value >= 0 and (value <= 1 or self._is_error(name)) for value in values):
                 usable.append((not all(value in (0, 1) for value in values), name))
@@ -169,8 +169,8 @@ class _HarnessReader:
         return metric, note + (f"; not used: {', '.join(others)}" if others else "")
 
     def _is_error(self, metric: str) -> bool:
-        told = base.mapping(base.mapping(self.results.get("higher_is_better")).get(self.task)).get(metric)
-        return metric in LESS_IS_BETTER if told is None else told is False
+        is_higher = base.mapping(base.mapping(self.results.get("higher_is_better")).get(self.task)).get(metric)
+        return metric in LESS_IS_BETTER if is_higher is None else is_higher is False
 
     def _problem(self, line: int, row: Mapping[str, Any]) -> LoggedProblem:
         for name in ("target", "resps"):
@@ -211,7 +211,10 @@ class _HarnessReader:
         arguments = list(base.mapping(row.get("arguments")).values()) or base.items(row.get("arguments"))
         if len({json.dumps(one, sort_keys=True) for one in arguments}) > 1:
             raise base.half(
-                self.path, line, TOOL, "a row asks several questions: which replies are draws of one is not told"
+                self.path,
+                line,
+                TOOL,
+                "a row asks several questions: the log does not say which replies are draws of which",
             )
         asked, settings = _asked(arguments[0] if arguments else {})
         prompt = base.last_user(asked)
@@ -221,11 +224,11 @@ class _HarnessReader:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the metric is the harness's `exact_match`, and not one of the same name that the task computes."""
+        """Whether the metric is the harness's own `exact_match`, not one of that name that the task computes."""
         return self.metric == EXACT and not self.is_own
 
     def _is_exact(self, said: str, targets: Sequence[str]) -> bool:
-        """Whether the harness's `exact_match` holds these equal; patterns that a log wants ignored are not run."""
+        """Whether the harness's `exact_match` holds these equal; a log's patterns of text to ignore are not run."""
         options = next((o for o in map(base.mapping, self.metrics) if o.get("metric") == EXACT), {})
 
         def plain(text: str) -> str:
@@ -237,14 +240,14 @@ class _HarnessReader:
         return plain(said) in map(plain, targets)
 
     def _is_mean(self, n: int, n_filtered: int, value: float) -> bool:
-        """Whether a metric's value is the share of right ones among all replies."""
+        """Whether the value of the metric is the share of correct replies."""
         whole = abs(value * n - round(value * n)) < 1e-6 * n
         means = self.is_exact and self.version >= MEANS_SINCE
         return n == n_filtered and whole and (means or self.metric == "pass@1")
 
 
 def _asked(arguments: Any) -> tuple[tuple[Message, ...], Settings]:
-    """What was asked, and how: a text, or a chat as a list of JSON strings; then the options of the generation."""
+    """The messages and settings of a request: a text, or a chat as a list of JSON strings; then generation options."""
     parts = [arguments[name] for name in sorted(arguments)] if isinstance(arguments, dict) else base.items(arguments)
     asked = parts[0] if parts else ""
     chat = asked[0] if isinstance(asked, list) and asked else asked
@@ -260,7 +263,7 @@ def _asked(arguments: Any) -> tuple[tuple[Message, ...], Settings]:
 
 
 def _targets(target: Any) -> tuple[list[str], bool]:
-    """The answers that are right, and whether they are a list, which the harness writes as the text of a Python one."""
+    """The correct answers, and whether they are a list, which the harness writes as the text of a Python list."""
     if isinstance(target, str) and (listed := _LIST.fullmatch(target)):
         return [quoted[1:-1] for quoted in _QUOTED.findall(listed[1])], True
     texts = map(base.as_text, target if isinstance(target, list) else [target])
@@ -268,5 +271,5 @@ def _targets(target: Any) -> tuple[list[str], bool]:
 
 
 def _flat(nested: Any) -> list[Any]:
-    """Replies out of their lists: one list a request, and one of repeats in it."""
+    """The replies without nesting: one list for each request, with one list of repeats in it."""
     return [leaf for part in nested for leaf in _flat(part)] if isinstance(nested, list) else [nested]

@@ -1,4 +1,4 @@
-"""HELM's `scenario_state.json`, with the `per_instance_stats.json` that it writes beside it."""
+"""HELM's `scenario_state.json`, with the `per_instance_stats.json` in the same folder."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ VERDICTS = (
     "quasi_exact_match",
     "exact_match",
 )
-"""Metrics that say whether the first completion is right; where a run has several, the first of these is meant."""
+"""Metrics that grade the first completion; of several in a run, the first in this order is used."""
 GENERATES = "generation"
 
 
 def read(path: Path, content: Any) -> Log:
     """HELM's scenario state: an instance's completions are its draws.
 
-    One completion is graded by the run's own metric, where `per_instance_stats.json` lies beside; several are each
-    compared with the references that are tagged as correct. Raises `FileFormatError` for a run that was not executed.
+    A single completion is graded by the run's own metric if `per_instance_stats.json` is in the same folder; several
+    are each compared with the references tagged as correct. Raises `FileFormatError` for a run that was not executed.
     """
     spec = base.mapping(content["adapter_spec"])
     stats = _stats(path.with_name("per_instance_stats.json"))
@@ -69,12 +69,10 @@ def read(path: Path, content: Any) -> Log:
         golds = _golds(instance, base.mapping(state.get("output_mapping")))
         values = stats.get((id, trial), {})
         metric = metric or next((name for name in VERDICTS if name in values), None)
-        told = values.get(metric) if metric is not None else None
-        value = told if len(completions) == 1 else None
-        if value is None and told is not None and (told >= 1) != (str(completions[0].get("text", "")).strip() in golds):
-            what = (
-                f"{id}: {metric} judges the first of several completions in a way of its own, and the others not at all"
-            )
+        mean = values.get(metric) if metric is not None else None
+        value = mean if len(completions) == 1 else None
+        if value is None and mean is not None and (mean >= 1) != (str(completions[0].get("text", "")).strip() in golds):
+            what = f"{id}: {metric} grades only the first of several completions, not by comparison with references"
             raise base.half(path, None, TOOL, what)
         for one in completions:
             text = str(one.get("text", ""))
@@ -89,7 +87,7 @@ def read(path: Path, content: Any) -> Log:
     notes = [f"graded by the run's own {metric}"] if n_own else []
     if n := sum(len(problem.samples) for problem in problems.values()) - n_own:
         notes.append(
-            f"the run has no verdict on each of {n} completions: they were compared with the correct references"
+            f"the run has no verdict for each of {n} completions: they were compared with the correct references"
         )
     notes += base.verdict_note(n_partial, str(metric))
     left_out = (
@@ -102,7 +100,7 @@ def read(path: Path, content: Any) -> Log:
 
 
 def _golds(instance: Mapping[str, Any], letters: Mapping[str, Any]) -> list[str]:
-    """The correct references as a completion gives them: their letters where the question had choices."""
+    """The correct references in the form of completions: their letters if the question is multiple choice."""
     found = []
     for reference in map(base.mapping, base.items(instance.get("references"))):
         if "correct" in base.items(reference.get("tags")):
@@ -112,7 +110,7 @@ def _golds(instance: Mapping[str, Any], letters: Mapping[str, Any]) -> list[str]
 
 
 def _stats(path: Path) -> dict[tuple[str, int], dict[str, float]]:
-    """The means of each unperturbed instance's metrics by instance and trial."""
+    """The mean of each metric of the unperturbed instances, by instance and trial."""
     found: dict[tuple[str, int], dict[str, float]] = {}
     for one in base.items(base.loaded(path)) if path.is_file() else []:
         row = base.mapping(one)

@@ -1,4 +1,4 @@
-"""inspect_ai's eval logs, `.eval` (a zip archive) and `.json`, as releases since 0.3.41 write them.
+"""inspect_ai's eval logs, `.eval` (a zip archive) and `.json`, in the format of releases since 0.3.41.
 
 A sample's epochs are the draws of its question.
 """
@@ -21,7 +21,7 @@ from mull.types import Message
 
 TOOL = "inspect_ai"
 VERSIONS = (2,)
-"""Of the log's own `version`; 2 since 0.3.41, and still in 0.3.285."""
+"""The log's own `version`; 2 from 0.3.41 to at least 0.3.285."""
 LETTERS: Mapping[str, float] = {
     "C": 1.0,
     "P": 0.5,
@@ -34,14 +34,14 @@ LETTERS: Mapping[str, float] = {
 }
 """inspect_ai's letters (correct, partly, incorrect, no answer) and words, with the credit that it gives for each."""
 USUAL = ("correct", "accuracy", "acc", "score")
-"""Where a scorer gives several values, the one of these names is the verdict."""
+"""If a scorer gives several values, the one with one of these names is the verdict."""
 
 
 def read(path: Path, log: Any = None) -> Log:
     """An inspect_ai log: each sample's epochs are its draws, graded by the first scorer.
 
-    A draw is right where it has full credit, as inspect_ai's own `pass_at` counts; NaN is not scored. Raises
-    `FileFormatError` for a log of an unknown version, a broken member, or a score whose scale is not known.
+    A draw is correct if it has full credit, as in inspect_ai's own `pass_at`; NaN means that it was not scored. Raises
+    `FileFormatError` for a log of an unknown version, a broken member, or a score of unknown scale.
     """
     if path.suffix != ".eval":
         log = base.loaded(path) if log is None else log
@@ -60,7 +60,7 @@ def read(path: Path, log: Any = None) -> Log:
 def _cut_off(names: list[str]) -> str:
     if names:
         return f"no header.json beside its {len(names)} samples: the evaluation was cut off"
-    return "no header.json in it: this is no log of inspect_ai"
+    return "no header.json in it: this is not an inspect_ai log"
 
 
 def _header(path: Path, header: Any) -> Mapping[str, Any]:
@@ -76,7 +76,7 @@ def _header(path: Path, header: Any) -> Mapping[str, Any]:
 
 @dataclass(slots=True)
 class _Kept:
-    """What is kept of a sample while the others are read."""
+    """The parts of a sample that are kept while the others are read."""
 
     row: Mapping[str, Any]
     draw: RecordedSample | None
@@ -91,7 +91,7 @@ class _InspectReader:
     n_repeated: int = 0
     scorer: str | None = None
     others: dict[str, None] = field(default_factory=dict)
-    told: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     part: str | int | None = None
     parts: dict[str, None] = field(default_factory=dict)
     error: str = ""
@@ -102,7 +102,7 @@ class _InspectReader:
         kept: dict[tuple[str, int], _Kept] = {}
         for place, sample in enumerate(samples):
             if not isinstance(sample, dict):
-                raise FileFormatError(self.path, None, f"sample {place} is no object")
+                raise FileFormatError(self.path, None, f"sample {place} is not an object")
             for name in ("id", "epoch", "input"):
                 if name not in sample:
                     what = f"an inspect_ai log without the field {name!r} (sample {place})"
@@ -125,18 +125,18 @@ class _InspectReader:
         return base.log_of(self.path, TOOL, problems.values(), self._notes(kept))
 
     def _first_scorer(self) -> str | None:
-        """The scorer that the log names first; releases before 0.3.53 name them in the results only."""
-        told = [base.mapping(s).get("name") for s in base.items(self.header["eval"].get("scorers"))]
+        """The scorer that the log lists first; releases before 0.3.53 list them only in the results."""
+        names = [base.mapping(s).get("name") for s in base.items(self.header["eval"].get("scorers"))]
         results = base.items(base.mapping(self.header.get("results")).get("scores"))
-        told += [base.mapping(s).get("scorer") or base.mapping(s).get("name") for s in results]
-        return next((str(name) for name in told if name), None)
+        names += [base.mapping(s).get("scorer") or base.mapping(s).get("name") for s in results]
+        return next((str(name) for name in names if name), None)
 
     def _kept(self, sample: Mapping[str, Any]) -> _Kept:
         light = {n: sample[n] for n in ("id", "epoch", "input", "target", "messages", "attachments") if n in sample}
         scores = base.mapping(sample.get("scores"))
         if not scores:
             failure = sample.get("error")
-            self.told["failed" if failure else "not graded"] += 1
+            self.counts["failed" if failure else "not graded"] += 1
             if failure and not self.error:
                 self.error = str(base.mapping(failure).get("message", failure))[:200]
             return _Kept(light, None)
@@ -144,19 +144,19 @@ class _InspectReader:
             self.scorer = next(iter(scores))
         self.others.update(dict.fromkeys(name for name in scores if name != self.scorer))
         if self.scorer not in scores:
-            self.told["not graded"] += 1
+            self.counts["not graded"] += 1
             return _Kept(light, None)
         score = base.mapping(scores[self.scorer])
         where = f"sample {sample['id']!r}, epoch {sample['epoch']}"
         value = self._credit(where, score.get("value"))
         if value is None:
-            self.told["not scored (NaN or null)"] += 1
+            self.counts["not scored (NaN or null)"] += 1
             return _Kept(light, None)
-        self.told["partial"] += 0 < value < 1
+        self.counts["partial"] += 0 < value < 1
         return _Kept(light, self._draw(sample, score, value >= 1), value)
 
     def _credit(self, where: str, value: Any) -> float | None:
-        """The credit that a score gives, from 0 to 1; `None` where the scorer gave none."""
+        """The credit of a score, from 0 to 1; `None` if the scorer gave none."""
         if isinstance(value, dict):
             self.parts.update(dict.fromkeys(value))
             if self.part is None:
@@ -197,8 +197,8 @@ class _InspectReader:
         answer = base.as_text(score.get("answer"))
         answer = None if answer is None else _attached(sample, answer)
         if answer is not None and answer.strip().casefold() == text.strip().casefold():
-            answer = None  # Some scorers record the whole reply: a vote needs what it answers.
-            self.told["whole"] += 1
+            answer = None  # some scorers record the whole reply, which is not an answer
+            self.counts["whole"] += 1
         if is_right:
             answer = _met(sample.get("target"), text, answer)
         tokens = base.whole(base.mapping(output.get("usage")).get("output_tokens"))
@@ -211,7 +211,7 @@ class _InspectReader:
         return base.settings_of({**of_model, **{name: value for name, value in of_task.items() if value is not None}})
 
     def _asked(self, sample: Mapping[str, Any], prompt: str) -> tuple[Message, ...]:
-        """The conversation before the only reply, and the question alone where there were several replies."""
+        """The conversation before the only reply; if there are several replies, just the question."""
         turns = base.messages_of(sample.get("messages"))
         turns = tuple(Message(turn.role, _attached(sample, turn.text)) for turn in turns)
         sources = [base.mapping(turn).get("source") for turn in base.items(sample.get("messages"))]
@@ -219,7 +219,7 @@ class _InspectReader:
         if len(replies) == 1 and all(turn.role in ("system", "user", "assistant") for turn in turns[: replies[0]]):
             asked = turns[: replies[0]]
         else:
-            self.told["several turns"] += len(replies) > 1
+            self.counts["several turns"] += len(replies) > 1
             asked = (Message("user", prompt),)
         system = base.mapping(base.mapping(self.header.get("plan")).get("config")).get("system_message")
         if isinstance(system, str) and not any(turn.role == "system" for turn in asked):
@@ -228,34 +228,35 @@ class _InspectReader:
 
     def _notes(self, kept: Mapping[Any, _Kept]) -> list[str]:
         notes = []
-        if n := self.told["failed"]:
+        if n := self.counts["failed"]:
             notes.append(f"{n} samples failed and are left out; the first because: {self.error}")
-        if n := self.told["not graded"]:
+        if n := self.counts["not graded"]:
             notes.append(f"{n} samples were not graded and are left out")
-        if n := self.told["not scored (NaN or null)"]:
+        if n := self.counts["not scored (NaN or null)"]:
             notes.append(f"{n} samples are not scored by {self.scorer} (NaN or null) and are left out")
         if self.n_repeated:
-            notes.append(f"{self.n_repeated} samples are there twice; the last of each is read")
+            notes.append(f"{self.n_repeated} samples are there twice; the last of each is used")
         if self.others:
             notes.append(f"graded by {self.scorer}; not used: {', '.join(sorted(self.others))}")
         if len(self.parts) > 1:
             others = ", ".join(name for name in self.parts if name != self.part)
-            notes.append(f"of the values of {self.scorer}, {self.part!r} says what is right; not used: {others}")
-        notes += base.verdict_note(self.told["partial"], str(self.scorer))
-        if n := self.told["whole"]:
+            notes.append(f"of the values of {self.scorer}, {self.part!r} is the verdict; not used: {others}")
+        notes += base.verdict_note(self.counts["partial"], str(self.scorer))
+        if n := self.counts["whole"]:
             notes.append(
-                f"{self.scorer} compares whole replies, in {n} of {len(kept)} samples: a right one answers what its "
-                "target says, and a wrong one's answer is read from its text"
+                f"{self.scorer} compares whole replies, in {n} of {len(kept)} samples: a right one has its target as "
+                "answer, and a wrong one's answer is read from its text"
             )
-        if n := self.told["several turns"]:
-            notes.append(f"{n} questions were answered over several turns; the last reply is read")
+        if n := self.counts["several turns"]:
+            notes.append(f"{n} questions were answered over several turns; the last reply is used")
         return notes
 
 
 def _met(target: Any, text: str, answer: str | None) -> str | None:
-    """What a right reply answers: what the scorer holds equal is one answer, however it was written.
+    """The answer of a correct reply: replies that the scorer holds equal have one answer, however they are written.
 
-    That is the only target there is; of several it is what the scorer read, or else the one that the reply holds.
+    That is the target if there is only one; else the answer that the scorer read, or the target that the reply
+    contains.
     """
     found = map(base.as_text, target if isinstance(target, list) else [target])
     targets = [one for one in found if one is not None]
@@ -284,6 +285,6 @@ def _reasoning(content: Any) -> str | None:
 
 
 def _attached(sample: Mapping[str, Any], text: str) -> str:
-    """The text itself where the log keeps it aside, under its digest."""
+    """The text itself, if the log stores it separately under its digest."""
     aside = base.mapping(sample.get("attachments"))
     return re.sub(r"attachment://(\w+)", lambda m: str(aside.get(m[1], m[0])), text) if aside else text

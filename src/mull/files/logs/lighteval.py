@@ -1,4 +1,4 @@
-"""lighteval's `details_*.parquet`, as releases since 0.11 save them."""
+"""lighteval's `details_*.parquet`, in the format of releases since 0.11."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from mull.types import Message
 
 TOOL = "lighteval"
 SHARES = re.compile(r"(?:pass@k:k=1&n=\d+|avg@n:n=\d+|avg@k:k=\d+)")
-"""Metrics that are the share of right ones among all of a question's replies."""
+"""Metrics that are the share of correct replies to a question."""
 
 
 def read_old(path: Path, content: Any = None) -> Log:
-    """Raises `FileFormatError` for details of before 0.11, which hold no sampled texts as the present ones do."""
+    """Raises `FileFormatError`: details from before 0.11 do not hold sampled texts in the present form."""
     raise base.half(path, None, TOOL, "its columns are those of releases before 0.11")
 
 
 def read(path: Path, content: Any = None) -> Log:
     """lighteval's details: a question's sampled texts are its draws.
 
-    Of one text the metric that is a credit from 0 to 1 is the verdict; of several the log tells how many are right,
-    and the gold says which. Raises `FileFormatError` for tasks that sample no text.
+    Of a single text, a metric that is a credit from 0 to 1 is the verdict; of several, the log gives the number that
+    are correct, and the gold answer decides which. Raises `FileFormatError` for tasks that sample no text.
     """
     rows = tables.rows(path)
     metrics = [base.mapping(row["metric"]) for row in rows]
@@ -80,7 +80,7 @@ def _is_credit(value: Any) -> bool:
 
 
 def _share(metric: Any, n: int) -> int | None:
-    """How many of n texts are right, where a metric tells their share."""
+    """The number of correct texts among n, if a metric gives their share."""
     for name, value in metric.items():
         share = base.number(value)
         if SHARES.fullmatch(name) and share is not None and abs(share * n - round(share * n)) < 1e-6 * n:
@@ -89,7 +89,7 @@ def _share(metric: Any, n: int) -> int | None:
 
 
 def _about(path: Path) -> tuple[str, Settings]:
-    """The model and how it was asked: of the results beside, or the model of the folder `details/MODEL/TIME`."""
+    """The model and its settings: from the results file, or the model from the folder name `details/MODEL/TIME`."""
     found = re.search(r"_(\d{4}-\d\d-\d\dT[\d\-.]+)\.parquet$", path.name)
     beside = path.with_name(f"results_{found[1]}.json") if found else None
     if beside is not None and beside.is_file():

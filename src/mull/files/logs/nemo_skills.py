@@ -1,4 +1,4 @@
-"""NeMo-Skills' `output.jsonl` and `output-rs*.jsonl`, as its generation and evaluation of answers write them."""
+"""NeMo-Skills' `output.jsonl` and `output-rs*.jsonl`, as written by its generation and its evaluation of answers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from mull.files.recording import RecordedSample
 
 TOOL = "NeMo-Skills"
 PARTS = "output-rs*.jsonl"
-"""Of a folder: one file a seed, each with one draw of every problem."""
+"""Files of a folder: one for each seed, with one draw of every problem."""
 VERDICTS = ("symbolic_correct", "is_correct", "judgement")
 """Newer names first; a judgement is a judge's text that ends in `Judgement: Yes` or `No`."""
 JUDGED = re.compile(r"Judg[e]?ment:\s*\**\s*(yes|no)\b", re.IGNORECASE)
 
 
 def read(path: Path, content: Any = None) -> Log:
-    """A file of generations, or a folder with one file a seed: the generations of a problem are its draws.
+    """A file of generations, or a folder with one file for each seed: a problem's generations are its draws.
 
     Raises `FileFormatError` for generations that were not evaluated and have no expected answer.
     """
@@ -34,10 +34,10 @@ def read(path: Path, content: Any = None) -> Log:
     for part in parts:
         for line, row in read_jsonl(part):
             if not row:
-                n_empty += 1  # A generation that was not finished.
+                n_empty += 1  # an unfinished generation
                 continue
             if not isinstance(row.get("generation"), str):
-                raise base.half(part, line, TOOL, "`generation` is no text")
+                raise base.half(part, line, TOOL, "`generation` is not text")
             prompt = next((row[name] for name in ("problem", "question") if isinstance(row.get(name), str)), "")
             gold = base.as_text(row.get("expected_answer"))
             key = prompt or str(row.get("id", line))
@@ -75,7 +75,7 @@ def read(path: Path, content: Any = None) -> Log:
 
 
 def _is_right(path: Path, line: int, verdict: str | None, row: Mapping[str, Any]) -> bool | None:
-    """What a row says of its generation; `None` where it says nothing."""
+    """The verdict of a row on its generation; `None` if it has none."""
     value = None if verdict is None else row.get(verdict)
     if value is None or isinstance(value, bool):
         return value

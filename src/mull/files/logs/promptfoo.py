@@ -1,4 +1,4 @@
-"""promptfoo's results: the `.json` and `.jsonl` that `promptfoo eval --output` writes, since 0.100."""
+"""promptfoo's results: `.json` and `.jsonl` files written by `promptfoo eval --output` since 0.100."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mull.types import Message
 
 TOOL = "promptfoo"
 FAILED = 2
-"""Of `failureReason`: the provider failed, and the reply says nothing."""
+"""Value of `failureReason` if the provider failed, so that there is no real reply."""
 
 
 def read(path: Path, content: Any) -> Log:
-    """promptfoo's results: repeats of a test are its draws, right where all its assertions passed.
+    """promptfoo's results: repeats of a test are its draws, correct if all its assertions passed.
 
-    Each repeat has a number of its own in the log: those of the same prompt and variables are one test. Raises
+    The log numbers each repeat separately: those with the same prompt and variables are one test. Raises
     `FileFormatError` for results of another layout.
     """
     if content is None:
@@ -31,7 +31,9 @@ def read(path: Path, content: Any) -> Log:
     else:
         results = base.mapping(content["results"]).get("results")
         if not isinstance(results, list):
-            raise base.half(path, None, TOOL, "`results.results` is no list: write it with `promptfoo eval --output`")
+            raise base.half(
+                path, None, TOOL, "`results.results` is not a list: write it with `promptfoo eval --output`"
+            )
         rows = ((None, row) for row in results)
         options = _options(content)
     problems: dict[tuple[str, str], LoggedProblem] = {}
@@ -69,12 +71,12 @@ def read(path: Path, content: Any) -> Log:
         problem.samples.append(RecordedSample(text, answer, row["success"], None, tokens))
     notes = [f"{n_failed} calls failed and are left out"] if n_failed else []
     if n_partial:
-        notes.append(f"{n_partial} replies passed a part of their assertions, and count as wrong, as promptfoo counts")
+        notes.append(f"{n_partial} replies passed only some of their assertions and count as wrong, as in promptfoo")
     return base.log_of(path, TOOL, problems.values(), notes)
 
 
 def _options(content: Any) -> dict[str, Settings]:
-    """How each provider was asked to sample, by its label or id."""
+    """The sampling settings of each provider, by its label or id."""
     found = {}
     for one in base.items(base.mapping(content.get("config")).get("providers")):
         provider = base.mapping(one)
@@ -84,7 +86,7 @@ def _options(content: Any) -> dict[str, Settings]:
 
 
 def _messages(raw: str) -> tuple[Message, ...]:
-    """The conversation where a prompt is one, written as JSON."""
+    """The conversation, if the prompt is one in JSON."""
     if not raw.lstrip().startswith("["):
         return ()
     try:
@@ -96,7 +98,7 @@ def _messages(raw: str) -> tuple[Message, ...]:
 
 
 def _gold(row: Any) -> str | None:
-    """What the reply is to be, where the only assertion is that it equals this."""
+    """The expected reply, if the only assertion is equality with it."""
     asserts = [base.mapping(one) for one in base.items(base.mapping(row.get("testCase")).get("assert"))]
     if len(asserts) == 1 and asserts[0].get("type") == "equals":
         return base.as_text(asserts[0].get("value"))

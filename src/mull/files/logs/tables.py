@@ -1,4 +1,4 @@
-"""Logs that are Parquet tables."""
+"""Reads logs that are Parquet tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def columns(path: Path) -> frozenset[str]:
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    """All rows of a Parquet file. Raises `FileFormatError`, also for one that unpacks to more than 2 GiB."""
+    """All rows of a Parquet file. Raises `FileFormatError`, also for a file that unpacks to more than 2 GiB."""
     pq, error = _parquet(path)
     size = sum(pq.metadata.row_group(i).total_byte_size for i in range(pq.metadata.num_row_groups))
     if size > MOST_BYTES:

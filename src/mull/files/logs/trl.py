@@ -1,4 +1,4 @@
-"""TRL's `completions_*.parquet`, as its GRPO and RLOO trainers log completions with `log_completions=True`."""
+"""TRL's `completions_*.parquet`, logged by its GRPO and RLOO trainers with `log_completions=True`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mull.files.recording import RecordedSample
 TOOL = "TRL"
 OWN = ("step", "prompt", "completion", "advantage", "prompt_ids", "completion_ids", "images")
 ABOUT_RIGHT = ("accura", "correct", "right", "solve", "exact", "match", "pass", "verif")
-"""Parts of the names that people give to rewards that say whether an answer is right."""
+"""Parts of common names of rewards that measure whether an answer is correct."""
 GOLD = ("answer", "solution", "target", "ground_truth", "gold")
 
 
 def read(path: Path, content: Any = None) -> Log:
-    """TRL's completions: those of one prompt in one step are its draws, graded by the reward that says what is right.
+    """TRL's completions: those of one prompt in one step are its draws, graded by the reward for correctness.
 
-    That is the only reward of 0 and 1, or the only one of them whose name tells so. Raises `FileFormatError` where
+    That is the only reward with values 0 and 1, or the only such reward whose name says so. Raises `FileFormatError` if
     there is none or there are several, since the weights of rewards are not in the log.
     """
     rows = tables.rows(path)
@@ -30,7 +30,7 @@ def read(path: Path, content: Any = None) -> Log:
     chosen = named if len(verdicts) > 1 else verdicts
     if len(chosen) != 1:
         has = ", ".join(rewards) or "none"
-        raise base.half(path, None, TOOL, f"not one of its rewards says alone what is right (it has {has})")
+        raise base.half(path, None, TOOL, f"no single reward can be identified as the verdict (it has {has})")
     reward = chosen[0]
     problems: dict[tuple[int, str], LoggedProblem] = {}
     n_unscored = 0
@@ -50,7 +50,7 @@ def read(path: Path, content: Any = None) -> Log:
         text = base.content_text(said[-1].get("content")) if isinstance(said, list) and said else str(said or "")
         is_right = row[reward] == 1
         problem.samples.append(RecordedSample(text, base.met(gold, None) if is_right else None, is_right, None))
-    notes = [f"right is what {reward} gives 1; not used: {', '.join(n for n in rewards if n != reward) or 'none'}"]
+    notes = [f"graded by {reward}; not used: {', '.join(n for n in rewards if n != reward) or 'none'}"]
     if n_unscored:
         notes.append(f"{n_unscored} completions have no {reward} and are left out")
     for number, problem in enumerate(problems.values()):
@@ -59,5 +59,5 @@ def read(path: Path, content: Any = None) -> Log:
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
-    told = [value for value in values if value is not None]
-    return bool(told) and all(isinstance(value, int | float) for value in told)
+    known = [value for value in values if value is not None]
+    return bool(known) and all(isinstance(value, int | float) for value in known)
