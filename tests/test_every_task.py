@@ -10,32 +10,13 @@ from typing import Any
 
 import pytest
 
+from code_rows import HUMANEVAL, MBPP, STDIO
 from mull import Problem, spec, testing
 from mull.tasks.synthetic import ChainTask, CountdownTask
 from mull.types import Task
 
 SUMS = [{"id": f"s{i}", "prompt": f"Add {i} and {7000 + i}.", "answer": str(7000 + 2 * i)} for i in range(1, 6)]
 ROOTS = [{"id": f"m{i}", "prompt": f"Root of {i * i}x^2=1?", "answer": rf"\frac{{1}}{{{i}}}"} for i in range(2, 5)]
-HUMANEVAL = {
-    "task_id": "T/0",
-    "prompt": 'def triple(x):\n    """\n    >>> triple(2)\n    6\n    """\n',
-    "entry_point": "triple",
-    "canonical_solution": "    return 3 * x\n",
-    "test": "def check(candidate):\n    assert candidate(2) == 6\n    assert candidate(777) == 2331\n",
-}
-MBPP = {
-    "task_id": 7,
-    "text": "Write a function that adds two numbers.",
-    "code": "def add(a, b):\n    return a + b",
-    "test_list": ["assert add(1, 2) == 3", "assert add(500, 5) == 505"],
-    "challenge_test_list": ["assert add(-1, 1) == 0"],
-}
-STDIO = {
-    "problem_id": "s",
-    "prompt": "Print the sum.",
-    "public_tests": [{"input": "1 2\n", "output": "3\n"}],
-    "private_tests": [{"input": "20 22\n", "output": "42\n"}],
-}
 
 
 def total(facts: str) -> int:

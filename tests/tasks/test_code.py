@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from code_rows import HUMANEVAL, MBPP, STDIO
 from mull import Finish, Sample, UsageError, spec
 from mull.errors import FileFormatError
 from mull.tasks.code import CodeTask
@@ -18,28 +19,6 @@ from mull.tasks.code import CodeTask
 pytestmark = pytest.mark.skipif(not Path("/usr/bin/bwrap").exists(), reason="no bubblewrap on this machine")
 
 DATA = Path(os.environ.get("MULL_DATA", Path(__file__).parents[3] / "shared" / "data"))
-
-HUMANEVAL = {
-    "task_id": "T/0",
-    "prompt": 'def triple(x):\n    """\n    >>> triple(2)\n    6\n    """\n',
-    "entry_point": "triple",
-    "canonical_solution": "    return 3 * x\n",
-    "test": "def check(candidate):\n    assert candidate(2) == 6\n    assert candidate(777) == 2331\n",
-}
-MBPP = {
-    "task_id": 7,
-    "text": "Write a function that adds two numbers.",
-    "code": "def add(a, b):\r\n  return a + b",
-    "test_list": ["assert add(1, 2) == 3", "assert add(500, 5) == 505"],
-    "test_setup_code": "",
-    "challenge_test_list": ["assert add(-1, 1) == 0"],
-}
-STDIO = {
-    "problem_id": "s",
-    "prompt": "Print the sum.",
-    "public_tests": [{"input": "1 2\n", "output": "3\n"}],
-    "private_tests": [{"input": "20 22\n", "output": "42\n"}],
-}
 
 Make = Callable[..., CodeTask]
 
