@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from mull.equal.numeric import value
 from mull.equal.polynomial import Gen, Mono, Poly, poly, render
 from mull.equal.units import is_known
+
+T = TypeVar("T")
+
+
+class cached(Generic[T]):
+    """A property that is computed once; `functools.cached_property` takes a lock that costs more than most answers."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self.compute, self.name = compute, compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, owner: Any, kind: type | None = None) -> T:
+        found = owner.__dict__[self.name] = self.compute(owner)
+        return found
+
 
 Kind = Literal[
     "value",
@@ -56,7 +71,7 @@ class Form:
     parts: tuple[Form, ...] = ()
     poly: Poly | None = None
 
-    @cached_property
+    @cached
     def key(self) -> str:
         """The canonical text; reading it gives a form with the same key."""
         inner = [part.key for part in self.parts]
@@ -94,21 +109,21 @@ class Form:
         """Whether it is the letter of a choice together with the choice: `(B) 2.5`."""
         return self.kind == "named" and len(self.head) == 3 and self.head[0] == "("
 
-    @cached_property
+    @cached
     def is_exact(self) -> bool:
         """Whether a different key means a different answer (names, units and rounding aside)."""
         if self.kind == "hard":
             return False
         return (self.poly is None or self.poly.is_exact) and all(part.is_exact for part in self.parts)
 
-    @cached_property
+    @cached
     def is_plain(self) -> bool:
         """Whether it consists only of exact values, brackets and letters, so that its key reads back as itself."""
         is_value = self.kind in ("value", "seq", "set", "union", "matrix")
         is_value = is_value or (self.kind == "named" and len(self.head) == 1)
         return is_value and self.is_exact and all(part.is_plain for part in self.parts)
 
-    @cached_property
+    @cached
     def has_hard(self) -> bool:
         return self.kind == "hard" or any(part.has_hard for part in self.parts)
 

@@ -74,7 +74,7 @@ class Poly(NamedTuple):
     @property
     def is_exact(self) -> bool:
         """Whether it holds no opaque function, so that a different form means a different value."""
-        return not any(gen.function for gen in self.gens)
+        return not any(gen.function for mono in self.terms for gen, _ in mono.gens)
 
     @property
     def is_constant(self) -> bool:
@@ -111,6 +111,8 @@ def magnitude(number: Number) -> Number:
 
 
 def is_small(number: Number) -> bool:
+    if type(number) is int:
+        return number.bit_length() <= MAX_BITS
     return number.numerator.bit_length() <= MAX_BITS and number.denominator.bit_length() <= MAX_BITS
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 from mull.equal.patterns import regex
 from mull.replies.marks import N_REGIONS, Region, Sort, backwards
@@ -29,6 +30,7 @@ LATIN = (
 OTHERS = ("答案", "正解", "答え", "正确选项", "正确的选项", "正确的是", "정답", "답", "ответ", "答", "选", "選", "结果")
 """Chinese, Japanese, Korean, Russian."""
 _WORDS = (*ENGLISH, *LATIN, *OTHERS)
+_ASCII = tuple(word for word in LATIN if word.isascii())
 _STEPS = ("result", "resultado", "résultat")
 """Words that label the final answer on a line of their own, but usually an intermediate step in a sentence."""
 
@@ -88,15 +90,25 @@ _SHORT = regex(r"\n[ \t*_]{0,6}(?:A[*_]{0,3} ?[:：]|(?:Ans|ANS|ans)[*_]{0,3} ?[
 _OPTION = regex(r"\n[ \t*_]{0,6}B[*_]{0,3} ?[:.]")
 
 
-def labels(text: str) -> list[Region]:
+def labels(text: str) -> Iterator[Region]:
     """The regions after labels of an answer, last first: lines and phrases."""
     lowered = text.lower() if text.isascii() else text.replace("İ", "I").lower()
     # Other languages are searched only if English has no label, to save time.
-    for words in (ENGLISH, LATIN if text.isascii() else (*LATIN, *OTHERS)):
-        found = [region for at in backwards(lowered, words) if (region := _labelled(text, lowered, at)) is not None]
-        if found:
-            return found
-    return _shortly(text)
+    for words in (ENGLISH, _ASCII if text.isascii() else (*LATIN, *OTHERS)):
+        is_found = False
+        for at in backwards(lowered, words):
+            if (region := _labelled(text, lowered, at)) is not None:
+                is_found = True
+                yield region
+        if is_found:
+            return
+    yield from _shortly(text)
+
+
+def may_follow(tail: str) -> bool:
+    """Whether a label may begin in the rest of a text: `False` only where none can."""
+    lowered = tail.lower()
+    return any(word in lowered for word in _WORDS) or _SHORT.search(tail) is not None
 
 
 def _shortly(text: str) -> list[Region]:

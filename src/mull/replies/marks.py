@@ -93,7 +93,7 @@ def _box_commands(text: str) -> list[int]:
         elif text.startswith(("\\f", "\\frame"), max(0, at - 2)) or text.endswith("\\frame", 0, at):
             ends.append(at + 3)
         at = text.rfind("box", 0, at)
-    if "\x08oxed" in text:
+    if "\x08" in text:
         ends = sorted((*ends, *backwards(text, ("\x08oxed",))), reverse=True)
     return ends
 
@@ -124,9 +124,12 @@ def _box(text: str, at: int) -> Region | None:
         return None if loose is None else Region("box", start, loose.end(), loose[1])
     if start < 0:
         start = at - 5
+    close = text.find("}", brace, brace + 2 * MAX_REGION)
+    if close > 0 and "{" not in (inner := text[brace + 1 : close]) and "\\" not in inner:
+        return _whole_box(text, start, close + 1, inner) if inner.strip(" .…") else None
     depth = 0
     for match in _BRACE.finditer(text, brace, brace + 2 * MAX_REGION):
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        depth += 1 if match[0] == "{" else -1 if match[0] == "}" else 0
         if depth == 0:
             inner = text[brace + 1 : match.start()]
             return _whole_box(text, start, match.end(), inner) if inner.strip(" .…\\") else None
@@ -175,6 +178,8 @@ def tags(text: str) -> list[Region]:
     Without a closing tag it extends to the end; without an opening tag it starts at the beginning of the line.
     """
     pattern = _TAG if text.rfind("[/ANSWER]") < 0 else _SQUARE_TAG
+    if pattern is _TAG and "<" not in text:
+        return []
     found: list[Region] = []
     opened: re.Match[str] | None = None
     for tag in pattern.finditer(text):
@@ -198,6 +203,8 @@ HEADING = regex(r"^[ \t]{0,4}####[ \t]{0,4}(?=\S)", re.MULTILINE)
 
 def headings(text: str) -> list[Region]:
     """The lines after `####`."""
+    if "#" not in text:
+        return []
     found = []
     for at in backwards(text, ("####",)):
         line_at = text.rfind("\n", 0, at) + 1

@@ -86,7 +86,7 @@ def has_number(text: str) -> bool:
 
 def _fraction(text: str) -> str | None:
     try:
-        return str(Fraction(text))
+        return str(int(text)) if text.isdigit() else str(Fraction(text))
     except (ValueError, ZeroDivisionError):
         return None
 

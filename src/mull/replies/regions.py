@@ -10,22 +10,24 @@ import re
 from collections.abc import Iterator
 
 from mull.equal.patterns import regex
-from mull.replies.labels import labels
+from mull.replies.labels import labels, may_follow
 from mull.replies.marks import HEADING, Region, boxes, headings, tags
 from mull.replies.text import MAX_REGION, sentence_end
 
 _FIRST = regex(r"\s*(?:<\|im_start\|>\s?assistant\s?|<\|start_header_id\|>assistant<\|end_header_id\|>\s?|<s>\s?)")
 _LAST = regex(
-    r"<\|(?:im_end|endoftext|eot_id|end_of_text|eom_id|end|return|end_of_turn|im_start|start_header_id|user)\|>"
-    r"|\[/?INST\]|</s>|<end_of_turn>|<eos>|<｜end▁of▁sentence｜>"
+    r"<(?:\|(?:im_end|endoftext|eot_id|end_of_text|eom_id|end|return|end_of_turn|im_start|start_header_id|user)\|>"
+    r"|/s>|end_of_turn>|eos>|｜end▁of▁sentence｜>)"
 )
+_INSTRUCTION = regex(r"\[/?INST\]")
 _QUESTION = regex(
-    r"\n[ \t]{0,4}(?=[*_#qpeiuhfanQPEIUHFAN问题用質])(?i:(?:#{1,4} )?[*_]{0,3}"
+    r"\n(?=[ \t*_#qpeiuhfanQPEIUHFAN问题用質])(?:"  # most lines end here, at their first letter
+    r"[ \t]{0,4}(?=[*_#qpeiuhfanQPEIUHFAN问题用質])(?i:(?:#{1,4} )?[*_]{0,3}"
     r"(?:(?:(?:new |next |another )?(?:question|problem|exercise|instruction|input|user|human|example)|q"
     r"|frage|aufgabe|pregunta|problema|problème|exercice)\b|问题|题目|问|用户|問題|質問)"
     r"[*_]{0,3} {0,2}\(?#?\d{0,4}\)?[.)]? {0,2}[*_]{0,3}[:：])"
-    r"|\n(?i:#{1,4} (?:question|problem|exercise|instruction|input|user|human|example)\b *\d{0,4} *\n"
-    r"|(?:question|problem|exercise|example) \d{1,4}[.)] )"
+    r"|(?i:#{1,4} (?:question|problem|exercise|instruction|input|user|human|example)\b *\d{0,4} *\n"
+    r"|(?:question|problem|exercise|example) \d{1,4}[.)] ))"
 )
 _INTERROGATIVE = regex(
     r"\b(?:how (?:many|much|long|far|old|often)|what (?:is|are|was)|which)\b[^?\n]{0,300}\?", re.IGNORECASE
@@ -40,18 +42,18 @@ def own(text: str) -> str:
 
     That is special tokens, and further questions with their answers.
     """
-    text = _STRUCK.sub("", text) if "~~" in text else text
+    text = _STRUCK.sub("", text) if "~" in text else text
     if "<" in text or "INST]" in text:
         begun = _FIRST.match(text)
         text = text[begun.end() :] if begun is not None else text
-        last = _LAST.search(text)
-        text = text if last is None or not text[: last.start()].strip() else text[: last.start()]
+        ends = [last.start() for mark in (_LAST, _INSTRUCTION) if (last := mark.search(text)) is not None]
+        text = text[: min(ends)] if ends and text[: min(ends)].strip() else text
     at = 0
     for match in _QUESTION.finditer(text):
         if _is_answered(text[at : match.start()], is_first=not at):
             return text[: match.start()]
         at = match.start()
-    return text if "####" not in text else _first_of_several(text)
+    return _first_of_several(text) if "#" in text else text
 
 
 def _is_answered(before: str, *, is_first: bool) -> bool:
@@ -78,17 +80,32 @@ def _first_of_several(text: str) -> str:
 def regions(text: str) -> Iterator[Region]:
     """The regions of a text: boxes, tags and answer lines, last first, and after them phrases."""
     boxed, tagged = boxes(text), tags(text)
-    last = boxed[0] if boxed and not tagged and not text[boxed[0].end :].strip(_AROUND) else None
+    last = boxed[0] if boxed and not tagged and not _may_follow(text[boxed[0].end :]) else None
     if last is not None:
-        yield last  # nothing can follow it
-    labelled = labels(text)
+        yield last  # nothing can follow it; most replies need no further search
+    if not boxed and not tagged and "#" not in text:
+        phrases = []
+        for label in labels(text):
+            if label.sort == "line":
+                yield label
+            else:
+                phrases.append(label)
+        yield from phrases
+        return
+    labelled = list(labels(text))
     lines = [label for label in labelled if label.sort == "line"]
     found = [*boxed, *lines, *(head for head in headings(text) if not any(_holds(head, line) for line in lines))]
-    found = [r for r in found if not any(tag.start <= r.start and r.end <= tag.end for tag in tagged)] + tagged
-    # A label on the line of a box is ordered directly after that box.
-    found.sort(key=lambda region: -_place(region, boxed))
+    if tagged:
+        found = [r for r in found if not any(_holds(tag, r) for tag in tagged)] + tagged
+    if len(found) > 1:  # a label on the line of a box is ordered directly after that box
+        found.sort(key=lambda region: -_place(region, boxed))
     yield from (region for region in found if region is not last)
     yield from (label for label in labelled if label.sort == "phrase")
+
+
+def _may_follow(tail: str) -> bool:
+    """Whether an answer line may begin in what comes after a box."""
+    return bool(tail.strip(_AROUND)) and ("####" in tail or may_follow(tail))
 
 
 _AROUND = " \t\r\n.$)]}\\*_`"
@@ -96,6 +113,8 @@ _AROUND = " \t\r\n.$)]}\\*_`"
 
 def _place(region: Region, boxed: list[Region]) -> int:
     """The position of a region for ordering: one that shares its place with a box counts as just before that box."""
+    if not boxed:
+        return region.end
     shared = [box.start for box in boxed if region.sort != "box" and (_holds(region, box) or _holds(box, region))]
     return min(shared, default=region.end + 1) - 1
 
@@ -126,6 +145,11 @@ _UPHELD = regex(
     r"|\bcorrect after all\b",
     re.IGNORECASE,
 )
+_HINTS = (
+    *("wrong", "false", "possible", "right", "correct", "mistake", "error", "scratch", "redo", "fix", "over", "again"),
+    *("不对", "错了", "有误", "falsch", "faux", "mal"),
+)
+"""Every retraction contains one of these."""
 REACH = 240
 """Number of characters after an answer that are searched for a retraction."""
 
@@ -134,10 +158,13 @@ def taken_back(text: str, end: int) -> int | None:
     """The position after a retraction of what the reply said up to `end`; `None` if it does not retract it."""
     if not text[end : end + 40].strip(_AROUND):
         return None
+    stop = min(len(text), end + REACH)
+    near = text[end:stop].lower()
+    if not any(hint in near for hint in _HINTS):
+        return None
     wrong = _WRONG.match(text, end)
     if wrong is not None:
         return wrong.end()
-    stop = min(len(text), end + REACH)
     first = sentence_end(text, end, stop)
     second = sentence_end(text, min(first + 1, stop), stop)
     match = _TAKEN_BACK.search(text, end, min(second + 1, stop))
