@@ -271,6 +271,7 @@ class _Live:
     def __init__(self, problem: Problem, is_quiet: bool) -> None:
         self._problem = problem
         self._answers: list[str | None] = []
+        self._readings: set[asyncio.Future[None]] = set()
         self._tokens: int | None = 0
         self._live: Live | None = None
         if is_quiet or not (console := stderr()).is_terminal:
@@ -291,13 +292,17 @@ class _Live:
             self._live.stop()
 
     def draw(self, sample: Sample) -> None:
-        """Counts one more draw and updates the display."""
-        if self._live is None:
-            return
-        from mull.replies.answers import answer_of
+        """Counts one more draw and updates the display, once its answer is read."""
+        if self._live is not None:
+            reading = asyncio.ensure_future(self._count(sample))
+            self._readings.add(reading)
+            reading.add_done_callback(self._readings.discard)
+
+    async def _count(self, sample: Sample) -> None:
+        from mull.replies.answers import answers_of
         from mull.strategies.pick import majority
 
-        self._answers.append(answer_of(self._problem, sample))
+        self._answers += await answers_of(self._problem, [sample])
         spent = sample.cost.output_tokens
         self._tokens = None if self._tokens is None or spent is None else self._tokens + spent
         ballot = majority(self._answers, random.Random(0))

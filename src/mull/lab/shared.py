@@ -41,7 +41,7 @@ class _Open:
         passed = next((i for i, score in enumerate(self.scores) if self._passes(score)), None)
         place = passed if passed is not None else pick.best(self.scores, self.run.rng)
         stopped = Stopped.EARLY if passed is not None else Stopped.BUDGET
-        outcome = chosen(place, self.problem, self.samples, self.scores, stopped)
+        outcome = await chosen(place, self.problem, self.samples, self.scores, stopped)
         grades = [await plan.task.grade(self.problem.id, sample) for sample in self.samples]
         verdict = await grade(plan.task, self.problem, outcome)
         return Cell(self.problem, outcome, verdict, tuple(grades), self.run.spent, self.run.fresh)

@@ -6,14 +6,15 @@ parsed as a value of the kind. Part of that text never counts: if the whole cann
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from mull import equal
 from mull.equal import Answers
 from mull.equal.patterns import regex
 from mull.replies import choices, numbers, regions, visible
+from mull.replies.aside import aside
 from mull.replies.marks import OTHER, Reading, Region
 from mull.replies.mathematics import MAX_WORDS, affirmed, is_prose, last_mathematics, mathematics
 from mull.replies.text import (
@@ -32,8 +33,8 @@ from mull.types import AnswerKind, Finish, Problem, Sample
 
 ANSWER_PATTERN = "answer_pattern"
 """Key of `Problem.given` for a regular expression that locates the answer in a reply."""
-AT_ONCE, IN_PLACE = 200_000, 10_000
-"""Most characters of replies read per thread call, and most read in the event loop (which takes milliseconds)."""
+AT_ONCE = 200_000
+"""Most characters of replies read in one thread call."""
 _LATEX = regex(r"\\[a-zA-Z]{2}|\\[{$%]|\^")
 
 
@@ -86,8 +87,7 @@ async def answers_of(problem: Problem, samples: Sequence[Sample]) -> list[str | 
         batch.append(sample)
         size += len(sample.text) + len(sample.reasoning or "")
         if size > AT_ONCE or i == len(samples):
-            is_long = size > IN_PLACE
-            answers += await asyncio.to_thread(_answers, problem, batch) if is_long else _answers(problem, batch)
+            answers += await aside(partial(_answers, problem, batch), size)
             batch, size = [], 0
     return answers
 

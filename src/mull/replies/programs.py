@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import takewhile
-from typing import Any, TypeVar
+from typing import Any
 
 from mull.equal.patterns import regex
 from mull.replies import visible
+from mull.replies.aside import aside
 from mull.replies.blocks import Block, blocks
 from mull.types import Finish, Problem, Sample
-
-T = TypeVar("T")
 
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n```")
 """Strings that end a completed function body: the five of HumanEval, and a fence."""
@@ -29,8 +27,6 @@ _DEFINED = regex(
 )
 _READS = regex(r"(?<![\w.])input[ \t]*\(|\bstdin\b|(?<![\w.])open[ \t]*\([ \t]*0|\bfileinput\b|/dev/stdin")
 _PRINTS = regex(r"(?<![\w.])print[ \t]*\(|\bstdout\b")
-MAX_IN_LOOP = 10_000
-"""Most characters of replies that are read in the event loop, which takes at most 20 ms."""
 MAX_SIGNATURE = 2000
 """Characters after a name that are searched for a function body."""
 
@@ -92,11 +88,6 @@ async def programs_of(problem: Problem, samples: Sequence[Sample]) -> list[str |
     """`program_of` each sample; long replies are read in a thread, so that the event loop is not blocked."""
     size = sum(len(sample.reply) for sample in samples)
     return await aside(lambda: [program_of(problem, sample) for sample in samples], size)
-
-
-async def aside(work: Callable[[], T], size: int) -> T:
-    """Calls `work` on texts of `size` characters in total: in a thread if that may take over 20 ms."""
-    return work() if size <= MAX_IN_LOOP else await asyncio.to_thread(work)
 
 
 @lru_cache(maxsize=512)

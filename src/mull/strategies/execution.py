@@ -8,9 +8,10 @@ from typing import get_args
 
 from mull.errors import UnknownNameError
 from mull.programs import ask
-from mull.replies.answers import answer_of
+from mull.replies.answers import answers_of
+from mull.replies.aside import aside
 from mull.replies.fingerprint import fingerprint
-from mull.replies.programs import aside, asked, programs_of
+from mull.replies.programs import asked, programs_of
 from mull.replies.tests import assertions_of, calls_of, pairs_of
 from mull.run import Run
 from mull.strategies import agreement
@@ -56,12 +57,14 @@ async def written_tests(problem: Problem, run: Run, n: int) -> list[Test]:
 
 async def written_inputs(problem: Problem, run: Run, n: int) -> list[str]:
     """The distinct inputs of tests that the model writes in `n` draws; expected outputs are ignored."""
-    replies = [sample.reply for sample in await run.draw(ask.tests(problem, PER_DRAW), n)]
+    return list(dict.fromkeys(await inputs_in(problem, await run.draw(ask.tests(problem, PER_DRAW), n))))
 
-    def read_all() -> list[str]:
-        return [source for text in replies for source in inputs_of(problem, text)]
 
-    return list(dict.fromkeys(await aside(read_all, sum(map(len, replies)))))
+async def inputs_in(problem: Problem, samples: Sequence[Sample]) -> list[str]:
+    """The inputs of tests that these draws contain."""
+    replies = [sample.reply for sample in samples]
+    size = sum(map(len, replies))
+    return await aside(lambda: [source for text in replies for source in inputs_of(problem, text)], size)
 
 
 def inputs_of(problem: Problem, text: str) -> list[str]:
@@ -132,7 +135,7 @@ def one_of(places: Sequence[int], programs: Programs, run: Run) -> int:
     return run.rng.choice(ranked) if len(ranked) > 1 else ranked[0]
 
 
-def outcome_of(
+async def outcome_of(
     place: int | None,
     problem: Problem,
     programs: Programs,
@@ -142,7 +145,7 @@ def outcome_of(
     run: Run,
 ) -> Outcome:
     best = None if place is None else programs.samples[place]
-    answer = None if best is None else answer_of(problem, best)
+    answer = None if best is None else (await answers_of(problem, [best]))[0]
     return Outcome(best, answer, programs.samples, tuple(scores), tuple(tally), share, run.stopped)
 
 
@@ -178,14 +181,14 @@ class Agree:
         await run.check(self)
         programs = await read(problem, await run.draw(problem.prompt, self.n))
         if not any(programs.texts):
-            return outcome_of(None, problem, programs, (), (), None, run)
+            return await outcome_of(None, problem, programs, (), (), None, run)
         tests = await written_tests(problem, run, self.tests)
         behaviours = await tried(problem, run, programs, tests)
         passes = [[passed is True for passed in behaviour.passed] if behaviour else [] for behaviour in behaviours]
         names = [name if behaviour else None for name, behaviour in zip(programs.names, behaviours, strict=True)]
         sets = agreement.consensus(passes, names, self.count)
         if not sets:
-            return outcome_of(None, problem, programs, scores_of(programs, behaviours), (), None, run)
+            return await outcome_of(None, problem, programs, scores_of(programs, behaviours), (), None, run)
         tied = [one for one in sets if one.score == sets[0].score]
         chosen = run.rng.choice(tied) if len(tied) > 1 else tied[0]
         sets.sort(key=lambda one: (-one.score, one is not chosen))
@@ -194,7 +197,7 @@ class Agree:
             for i, one in enumerate(sets)
         ]
         place = one_of(chosen.programs, programs, run)
-        return outcome_of(
+        return await outcome_of(
             place, problem, programs, scores_of(programs, behaviours), tally, share_of([one.score for one in sets]), run
         )
 
@@ -265,17 +268,17 @@ class Cluster:
         """The choice among existing draws."""
         programs = await read(problem, samples)
         if not any(programs.texts):
-            return outcome_of(None, problem, programs, (), (), None, run)
+            return await outcome_of(None, problem, programs, (), (), None, run)
         seen = await behaved(problem, run, programs, self.tests)
         groups = agreement.clusters(seen.outputs, seen.names, self.count)
         scores = scores_of(programs, seen.behaviours)
         if not groups:
-            return outcome_of(None, problem, programs, scores, (), None, run)
+            return await outcome_of(None, problem, programs, scores, (), None, run)
         tied = [one for one in groups if one.size == groups[0].size]
         chosen = run.rng.choice(tied) if len(tied) > 1 else tied[0]
         groups.sort(key=lambda one: (-one.size, one is not chosen))
         place = one_of(chosen.programs, programs, run)
-        return outcome_of(
+        return await outcome_of(
             place, problem, programs, scores, _labels(groups), share_of([one.size for one in groups]), run
         )
 
@@ -310,13 +313,13 @@ class Mbr:
         await run.check(self)
         programs = await read(problem, await run.draw(problem.prompt, self.n))
         if not any(programs.texts):
-            return outcome_of(None, problem, programs, (), (), None, run)
+            return await outcome_of(None, problem, programs, (), (), None, run)
         seen = await behaved(problem, run, programs, self.tests)
         losses = agreement.losses(seen.outputs, seen.names, self.loss)
         least = min((loss for loss in losses if loss is not None), default=None)
         scores = scores_of(programs, seen.behaviours)
         if least is None:
-            return outcome_of(None, problem, programs, scores, (), None, run)
+            return await outcome_of(None, problem, programs, scores, (), None, run)
         place = one_of([i for i, loss in enumerate(losses) if loss == least], programs, run)
         others = max(len(losses) - 1, 1)
-        return outcome_of(place, problem, programs, scores, (), 1 - least / others, run)
+        return await outcome_of(place, problem, programs, scores, (), 1 - least / others, run)

@@ -68,7 +68,7 @@ class Force:
             piece = await thought.think(most - thought.n_tokens)
             n_rounds += 1
             n_blank = n_blank + 1 if piece is not None and not piece.text.strip() else 0
-        return thought.outcome(await thought.answer(), rounds=n_rounds)
+        return await thought.outcome(await thought.answer(), rounds=n_rounds)
 
     def _most(self, params: Params) -> int:
         """The maximum tokens of the thought. Raises `UsageError` if the options do not fit in `max_tokens`."""
@@ -128,4 +128,4 @@ class Tip:
         n_penalised = thought.n_tokens
         if thought.end == "length" and n_penalised < most:
             await thought.think(most - n_penalised)
-        return thought.outcome(await thought.answer(), penalised_tokens=n_penalised)
+        return await thought.outcome(await thought.answer(), penalised_tokens=n_penalised)

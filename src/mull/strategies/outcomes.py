@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mull.equal import Answers
 from mull.errors import UsageError
-from mull.replies.answers import answer_of
+from mull.replies.answers import answers_of
 from mull.strategies import pick
 from mull.types import Outcome, Problem, Sample, Score, Stopped
 
@@ -37,11 +37,12 @@ def turnout(answers: Answers) -> dict[str, float | str | None]:
     return {"no_answer": answers.count(None), "undecided": answers.undecided}
 
 
-def chosen(
+async def chosen(
     place: int | None, problem: Problem, samples: Sequence[Sample], scores: Sequence[Score], stopped: Stopped
 ) -> Outcome:
     """The outcome of selecting one candidate by score."""
     if place is None:
         return Outcome(None, None, tuple(samples), tuple(scores), stopped=stopped)
     best = samples[place]
-    return Outcome(best, answer_of(problem, best), tuple(samples), tuple(scores), (), scores[place].value, stopped)
+    (answer,) = await answers_of(problem, [best])
+    return Outcome(best, answer, tuple(samples), tuple(scores), (), scores[place].value, stopped)

@@ -66,7 +66,7 @@ class Best:
         await run.check(self)
         samples = await run.draw(problem.prompt, self.n)
         scores = await run.score(problem, samples)
-        return chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
+        return await chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
 
 
 @dataclass(frozen=True)
@@ -154,5 +154,5 @@ class UntilPass:
             scores += await run.score(problem, wave)
             passed = [i for i, s in enumerate(scores) if s.value is not None and s.value >= self.bar]
             if passed:
-                return chosen(passed[0], problem, samples, scores, Stopped.EARLY)
-        return chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
+                return await chosen(passed[0], problem, samples, scores, Stopped.EARLY)
+        return await chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)

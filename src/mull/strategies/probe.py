@@ -104,9 +104,9 @@ class ProbeStop:
             run.note("probe", drawn, answer=answers[-1])
             if agree(answers, self.k):
                 is_whole = drawn[0].finish is Finish.STOP
-                outcome = self._outcome(thought, drawn[0] if is_whole else await thought.answer(), answers)
+                outcome = await self._outcome(thought, drawn[0] if is_whole else await thought.answer(), answers)
                 return replace(outcome, stopped=Stopped.EARLY)
-        return self._outcome(thought, await thought.answer(), answers)
+        return await self._outcome(thought, await thought.answer(), answers)
 
     def _is_doubtful(self, probe: Sample, piece: Sample) -> bool:
         """Whether a probe is inconclusive: it hedges, or was cut before the end of its answer's line or box."""
@@ -114,5 +114,5 @@ class ProbeStop:
         return is_cut or hedged(probe.text, self.hedges) or (self.watch == "both" and hedged(piece.text, self.hedges))
 
     @staticmethod
-    def _outcome(thought: Thought, sample: Sample | None, answers: Sequence[str | None]) -> Outcome:
-        return thought.outcome(sample, probes=len(answers), certaindex=certaindex(answers))
+    async def _outcome(thought: Thought, sample: Sample | None, answers: Sequence[str | None]) -> Outcome:
+        return await thought.outcome(sample, probes=len(answers), certaindex=certaindex(answers))

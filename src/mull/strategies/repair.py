@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, get_args
 from mull.errors import UnknownNameError
 from mull.programs import ask
 from mull.replies.answers import extract
+from mull.replies.aside import aside
 from mull.run import Run
 from mull.strategies import agreement, pick
 from mull.strategies.execution import (
@@ -18,7 +19,7 @@ from mull.strategies.execution import (
     Cluster,
     Test,
     behaved,
-    inputs_of,
+    inputs_in,
     one_of,
     outcome_of,
     outputs_of,
@@ -146,12 +147,12 @@ class Distinguish:
         """The choice among existing draws."""
         programs = await read(problem, samples)
         if not any(programs.texts):
-            return outcome_of(None, problem, programs, (), (), None, run)
+            return await outcome_of(None, problem, programs, (), (), None, run)
         seen = await behaved(problem, run, programs, self.tests)
         groups = agreement.clusters(seen.outputs, seen.names)[: self.top]
         scores = scores_of(programs, seen.behaviours)
         if not groups:
-            return outcome_of(None, problem, programs, scores, (), None, run)
+            return await outcome_of(None, problem, programs, scores, (), None, run)
         heads = [one_of(group.programs, programs, run) for group in groups]
         wins = [0.0] * len(groups)
         for a, b in itertools.combinations(range(len(groups)), 2):
@@ -161,7 +162,7 @@ class Distinguish:
         ranked = sorted(range(len(groups)), key=lambda g: (-wins[g], -groups[g].size, g))
         tally = [(f"behaviour {g + 1}: {groups[g].size} draws", wins[g]) for g in ranked]
         confidence = wins[ranked[0]] / (len(groups) - 1) if len(groups) > 1 else None
-        return outcome_of(heads[ranked[0]], problem, programs, scores, tally, confidence, run)
+        return await outcome_of(heads[ranked[0]], problem, programs, scores, tally, confidence, run)
 
     async def _match(self, problem: Problem, run: Run, seen: Behaved, a: int, b: int) -> float:
         """The first program's share of one point."""
@@ -177,13 +178,13 @@ class Distinguish:
         swapped = [(source, y, x) for source, x, y in cases]
         one = await run.draw(ask.decide(problem, first, second, cases))
         other = await run.draw(ask.decide(problem, second, first, swapped))
-        says = [extract(s.reply, AnswerKind.CHOICE) for s in (*one, *other)]
+        replies = [sample.reply for sample in (*one, *other)]
+        says = await aside(lambda: [extract(reply, AnswerKind.CHOICE) for reply in replies], sum(map(len, replies)))
         return {"A B": 1.0, "B A": 0.0}.get(" ".join(map(str, says)), 0.5)
 
     async def _written(self, problem: Problem, run: Run, first: str, second: str) -> list[tuple[str, str, str]]:
         """Inputs written by the model on which the two programs do differ."""
-        replies = await run.draw(ask.separate(problem, first, second, PER_DRAW))
-        inputs = [source for sample in replies for source in inputs_of(problem, sample.reply)]
+        inputs = await inputs_in(problem, await run.draw(ask.separate(problem, first, second, PER_DRAW)))
         if not inputs:
             return []
         behaviours = await run.execute(problem, [Trial(p, inputs=tuple(inputs)) for p in (first, second)])
@@ -230,7 +231,7 @@ class Repair:
             outcome = await Cluster(self.n, self.tests).among(problem, run, samples)
         else:
             scores = [version.score for version in await _versions(problem, run, samples)]
-            outcome = chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
+            outcome = await chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
         more = [version.score for version in given_up] if outcome.scores else []
         return replace(
             outcome,

@@ -222,7 +222,7 @@ async def choose(problem: Problem, run: Run, complete: Sequence[Branch], how: Pi
     scores = [branch.score for branch in complete]
     answers = await classes(problem, samples)
     if how == "best" and any(score.value is not None for score in scores):
-        outcome = chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
+        outcome = await chosen(pick.best(scores, run.rng), problem, samples, scores, run.stopped)
     else:
         ballot = pick.weighted(answers, scores, run.rng) if how == "weighted" else None
         if ballot is None or ballot.answer is None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mull.errors import PromptError, UsageError
 from mull.replies import thinking
-from mull.replies.answers import answer_of
+from mull.replies.answers import answers_of
 from mull.replies.thinking import Delimiters
 from mull.run import Run
 from mull.types import Finish, Outcome, Params, Problem, Prompt, Sample
@@ -190,9 +190,9 @@ class Thought:
             return f"{self.run.model.name} ended its reply inside the thought, without {marks.close!r}"
         return None
 
-    def outcome(self, sample: Sample | None, **notes: float | str | None) -> Outcome:
+    async def outcome(self, sample: Sample | None, **notes: float | str | None) -> Outcome:
         """The outcome of one complete reply; its notes give the thought's length and why it ended."""
-        answer = None if sample is None else answer_of(self.problem, sample)
+        answer = None if sample is None else (await answers_of(self.problem, [sample]))[0]
         failed = next((p.error for p in self.pieces if p.finish is Finish.ERROR), None)
         is_counted = all(piece.cost.output_tokens is not None for piece in self.pieces)
         told: dict[str, float | str | None] = {

@@ -12,7 +12,7 @@ from mull.errors import FileFormatError, UnknownNameError
 from mull.files.columns import Layout
 from mull.files.recording import Recording
 from mull.files.records import read_recordings
-from mull.replies.answers import ANSWER_PATTERN, answer_of, canonical, extract, is_latex, solution_answer
+from mull.replies.answers import ANSWER_PATTERN, answers_of, canonical, extract, is_latex, solution_answer
 from mull.types import AnswerKind, Grade, Kind, Problem, Prompt, Sample
 
 KINDS = {
@@ -171,7 +171,7 @@ class FileTask:
         gold = gold_of(Path(self.path), recording, self._kind)
         if gold is None:
             return Grade(None, f"line {recording.line} has no answer to compare with")
-        answer = answer_of(problem_of(recording, self._kind, self.answer_pattern), sample)
+        (answer,) = await answers_of(problem_of(recording, self._kind, self.answer_pattern), [sample])
         if answer is None:
             return Grade(False, "no answer")
         if self._kind is not AnswerKind.MATH:

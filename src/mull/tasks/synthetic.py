@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Literal
 
 from mull.errors import UsageError
-from mull.replies.answers import answer_of
+from mull.replies.answers import answers_of
 from mull.replies.expression import misses
 from mull.types import AnswerKind, Grade, Problem, Prompt, Sample
 
@@ -249,7 +249,8 @@ class ChainTask:
     async def grade(self, problem_id: str, sample: Sample) -> Grade:
         problem = Problem(problem_id, sample.prompt, AnswerKind.NUMBER)
         gold = self._chain(int(problem_id.rpartition("/")[2])).answer
-        return Grade(answer_of(problem, sample) == str(gold))
+        (answer,) = await answers_of(problem, [sample])
+        return Grade(answer == str(gold))
 
     def check_steps(self, problem_id: str, steps: Sequence[str]) -> list[bool | None]:
         """Whether each step of a reply is true of the problem; `None` for a step without a claim.
@@ -329,5 +330,6 @@ class CountdownTask:
     async def grade(self, problem_id: str, sample: Sample) -> Grade:
         puzzle = self._countdown(int(problem_id.rpartition("/")[2]))
         problem = Problem(problem_id, sample.prompt, AnswerKind.EXPRESSION)
-        why = misses(answer_of(problem, sample), puzzle.numbers, puzzle.target)
+        (answer,) = await answers_of(problem, [sample])
+        why = misses(answer, puzzle.numbers, puzzle.target)
         return Grade(not why, why)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mull.replies.answers import answer_of
+from mull.replies.answers import answers_of
 from mull.replies.expression import misses
 from mull.types import AnswerKind, Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.contract import Contract
@@ -48,7 +48,8 @@ class CountdownChecker:
         if asked is None:
             return [Score(None, why="the problem gives no numbers and target to check against")] * len(samples)
         numbers, target = asked
-        whys = [misses(answer_of(problem, sample), numbers, target) for sample in samples]
+        answers = await answers_of(problem, samples)
+        whys = [misses(answer, numbers, target) for answer in answers]
         return but_failed(samples, [Score(0.0 if why else 1.0, why=why) for why in whys])
 
 
