@@ -61,6 +61,20 @@ class FaultServer:
     n: str = "yes"
     """`yes`, `ignored`, `rejected` or `copies`."""
     has_seed: bool = True
+    batch_seeds: str = "counted"
+    """What a seed does to several replies: `counted` (reply i has the seed plus i), `first` (only the first has it) or
+    `copied` (all are the same)."""
+    slots: int | None = None
+    """Replies made at once, as told at `/props` of llama.cpp: more in one request are refused."""
+    most_n: int | None = None
+    """The most replies to one request, told by a refusal alone."""
+    covers: str = "all"
+    """The replies that the counts of a request cover: `all`, or the `first`; then a stream counts each as it ends."""
+    most_stops: int | None = None
+    echoes: bool = False
+    """A reply to a partial reply begins with it."""
+    parts: bool = False
+    """Content is a list of parts."""
     has_logprobs: bool = True
     stop: str = "told"
     """`told`, `kept`, `dropped` or `ignored`."""
@@ -159,7 +173,10 @@ class FaultServer:
     async def _props(self, request: web.Request) -> web.Response:
         if self.owned_by != "llamacpp":
             return web.Response(status=404)
-        told = {"build_info": self.version, "chat_template": self.template, "bos_token": "<s>", "eos_token": "</s>"}
+        told: dict[str, Any] = {"total_slots": self.slots} if self.slots else {}
+        if self.context:
+            told["default_generation_settings"] = {"n_ctx": self.context}
+        told |= {"build_info": self.version, "chat_template": self.template, "bos_token": "<s>", "eos_token": "</s>"}
         return web.json_response(told)
 
     async def _openapi(self, request: web.Request) -> web.Response:
@@ -207,6 +224,13 @@ class FaultServer:
             return self._error(429, "too many requests")
         if bad := sorted(self.rejects & set(body)) or (["n"] if self.n == "rejected" and body.get("n", 1) > 1 else []):
             return self._error(400, f"Unexpected field: {bad[0]}")
+        n = body.get("n", 1)
+        if (most := self.slots or self.most_n) is not None and n > most:
+            return self._error(400, f"Field 'n': Value must be between 1 <= value <= {most}")
+        if n > 1 and body.get("temperature") == 0:
+            return self._error(400, "n must be 1 when using greedy sampling.")
+        if self.most_stops is not None and len(body.get("stop") or ()) > self.most_stops:
+            return self._error(400, f"stop must have at most {self.most_stops} strings")
         if self.falls_over & set(body):
             return self._error(500, "it fell over")
         if self.latency:
@@ -299,7 +323,8 @@ class FaultServer:
         choices = [self._choice(body, i) for i in range(n)]
         if self.n == "copies":
             choices = [{**choices[0], "index": i} for i in range(n)]
-        n_words = sum(choice.pop("n_words") for choice in choices)
+        each = [choice.pop("n_words") for choice in choices]
+        n_words = sum(each)
         n_thought = sum(choice.pop("n_thought", 0) for choice in choices)
         self.counts["words"] += n_words
         if fault == "wrong-n":
@@ -320,12 +345,18 @@ class FaultServer:
             if fault == "surrogate":
                 where[name] = "\ud800 and \0 answer: a"
         n_prompt = len(json.dumps(body.get("messages") or body["prompt"]).split())
-        usage: dict[str, Any] = {"prompt_tokens": n_prompt, "completion_tokens": n_words}
+        told = n_words if self.covers == "all" else each[0]
+        usage: dict[str, Any] = {"prompt_tokens": n_prompt, "completion_tokens": told}
         if self.cached is not None:
             usage["prompt_tokens_details"] = {"cached_tokens": self.cached}
         if self.thinks_as:
             usage["completion_tokens_details"] = {"reasoning_tokens": n_thought}
         usage |= self.usage or {}
+        if self.parts and not body.get("stream"):
+            for choice in choices:
+                choice["message"]["content"] = [{"type": "text", "text": choice["message"]["content"]}]
+        for choice, n_own in zip(choices, each, strict=False):
+            choice["usage"] = {**usage, "completion_tokens": n_own}
         return {"id": "1", "model": body["model"], "choices": choices, "usage": usage}
 
     def _choice(self, body: dict[str, Any], place: int) -> dict[str, Any]:
@@ -338,7 +369,9 @@ class FaultServer:
             prompt = "/".join(_words(m["content"]) for m in messages if m["role"] == "user")
             if messages[-1]["role"] == "assistant" and self._may_continue(body, messages[-1]):
                 prefix = messages[-1]["content"]
-        seed = body.get("seed") if self.has_seed and place == 0 else None
+        seed = body.get("seed") if self.has_seed else None
+        if seed is not None and place:
+            seed = {"counted": seed + place, "first": None, "copied": seed}[self.batch_seeds]
         if body.get("temperature") == 0:
             seed = 0
         self.seen[prompt, seed] += 1
@@ -352,6 +385,7 @@ class FaultServer:
             keeps = self.stop == "kept" or body.get("include_stop_str_in_output")
             text = text[: text.index(stopped_at) + (len(stopped_at) if keeps else 0)]
         words = re.findall(r"\s*\S+", text)
+        text = prefix + text if self.echoes else text
         choice: dict[str, Any] = {"index": place, "finish_reason": finish, "n_words": len(words)}
         if self.calls and body.get("tools"):
             called = [
@@ -414,12 +448,15 @@ class FaultServer:
         if fault == "stall":
             events = [some[: -1 if i % 2 else None] for i, some in enumerate(events)]
         for row in itertools.zip_longest(*events):
-            for event in filter(None, row):
-                await self._event(response, event)
+            for choice, event in zip(reply["choices"], row, strict=True):
+                if event is not None:
+                    await self._event(response, event)
+                    if self.covers == "first" and event["choices"][0].get("finish_reason"):
+                        await self._event(response, {"choices": [], "usage": choice["usage"]})
         if fault == "stall":
             self.counts["stalled"] += 1
             await self._never.wait()
-        if (body.get("stream_options") or {}).get("include_usage"):
+        if (body.get("stream_options") or {}).get("include_usage") and self.covers == "all":
             await self._event(response, {"choices": [], "usage": reply["usage"]})
         await response.write(b"data: [DONE]\n\n")
         return response

@@ -58,11 +58,12 @@ async def telling(pages: dict[str, str]) -> AsyncIterator[str]:
 
 async def looked_at(deployment: Deployment) -> str:
     """What a look says, in words."""
-    link = (await opened(deployment)).link
+    here = await opened(deployment)
+    link = here.link
     for endpoint in link.pool.endpoints:
         endpoint.dead = None
     try:
-        seen = await look(deployment, link)
+        seen = await look(here)
         names = await models_at(deployment, link)
     except (ModelError, UsageError) as error:
         return str(error)

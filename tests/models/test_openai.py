@@ -42,9 +42,11 @@ async def test_draws_share_a_request_where_the_server_can_and_their_prompt_is_pa
         run = Run(model)
         draws = await run.draw(HELLO, 20)
         assert [body.get("n", 1) for body in server.bodies[n_before:]] == [8, 8, 4]
-        assert not any("seed" in body for body in server.bodies[n_before:])
+        first = draws[0].seed
+        assert [body["seed"] for body in server.bodies[n_before:]] == [first, first + 8, first + 16]
     assert Counter(draw.batch for draw in draws) == {8: 16, 4: 4}
-    assert all(draw.seed is None for draw in draws)
+    assert [draw.seed for draw in draws] == list(range(first, first + 20))
+    assert all(draw.text == says("hello", draw.seed) for draw in draws)
     assert len({draw.text for draw in draws}) > 10
     n_prompt = draws[0].cost.prompt_tokens
     assert sum(draw.cost.prompt_tokens for draw in draws) == 3 * n_prompt

@@ -7,8 +7,8 @@ import pytest
 from fault_server import WORDS, FaultServer, says
 from mull import Budget, Params, Prompt, Run, UsageError
 from mull.models.served import known
+from mull.models.served.looking import cuts, goes_on
 from mull.models.served.opened import opened
-from mull.models.served.prober import _cuts, _goes_on
 from mull.models.served.template import ChatTemplate
 from mull.strategies.tree import Beam
 from mull.testing import PROBLEM, StubVerifier
@@ -240,12 +240,12 @@ async def test_a_bank_that_has_all_needs_no_server(served) -> None:
 
 
 def test_a_greedy_reply_is_cut_where_going_on_differs_from_beginning_anew() -> None:
-    assert _cuts("one two three four five")[0] == 13
-    assert _cuts("1 1 1 1 1 1 1 1") == []
-    assert _cuts("no") == []
-    assert _goes_on(" four five six", "one two three four five", 13)
-    assert not _goes_on("one two three", "one two three four five", 13)
-    assert not _goes_on("", "one two three four five", 13)
+    assert cuts("one two three four five")[0] == 13
+    assert cuts("1 1 1 1 1 1 1 1") == []
+    assert cuts("no") == []
+    assert goes_on(" four five six", "one two three four five", 13)
+    assert not goes_on("one two three", "one two three four five", 13)
+    assert not goes_on("", "one two three four five", 13)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ class ModelTable(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     base_url: StrictStr | list[StrictStr] = Field(description="One endpoint or several, like http://localhost:8000/v1.")
-    model: StrictStr | None = Field(None, description="What the server calls it. [default: NAME]")
+    model: StrictStr | None = Field(None, description="What the server calls it. [default: NAME, or its only one]")
     api: Literal["chat", "completions"] = Field("chat", description="`completions` for models without a chat template.")
     api_key_env: StrictStr | None = Field(None, description="The environment variable that holds the key.")
     usd_per_mtok_in: Dollars | None = Field(None, description="Dollars for a million prompt tokens.")
@@ -31,11 +31,11 @@ class ModelTable(BaseModel):
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(64, description="Requests at once to an endpoint.")
     retries: Annotated[int, Field(ge=0, le=100)] = Field(4, description="Attempts at a draw after one that failed.")
     patience: Seconds = Field(300.0, description="Seconds to wait while a server refuses (429, 503, no connection).")
-    timeout: Seconds = Field(600.0, description="Seconds for one request.")
+    timeout: Seconds = Field(600.0, description="Seconds for one request, or until a stream begins.")
     connect_timeout: Seconds = Field(10.0, description="Seconds to reach the server.")
     idle_timeout: Seconds = Field(120.0, description="Seconds between two pieces of a stream.")
     backoff: Annotated[float, Field(ge=0, le=3600)] = Field(0.5, description="Seconds of the first wait; it doubles.")
-    use_n: StrictBool = Field(True, description="Let draws share a request where the server can; they have no seeds.")
+    use_n: StrictBool = Field(True, description="Let draws share a request where the server can.")
     most_n: Annotated[int, Field(ge=1, le=128)] = Field(16, description="Draws that share a request at most.")
     stream: StrictBool | None = Field(
         None, description="[default: to stop a reply early, or keep finished draws at a deadline]"

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from mull.bank import Bank, Claim, patient
 from mull.bank.keys import digest, question, seed_of
 from mull.run.wallet import HeldPurse, Hold, Wallet, as_drawn
-from mull.types import Cost, Draw, Finish, Model, Params, Prompt, Sample, Stopped
+from mull.types import Cost, Draw, Finish, Model, Params, Prompt, Sample, Served, Stopped
 
 Order = Literal["draw", "arrival"]
 
@@ -158,11 +158,20 @@ class Delivery:
 
     def _begin(self, numbers: Sequence[int]) -> None:
         """Requests these draws from the model."""
-        draws = [Draw(number, seed_of(self._key, number)) for number in numbers]
+        draws = [Draw(number, self._seed(number)) for number in numbers]
         begun = set(numbers)
         self._missing = [number for number in self._missing if number not in begun]
         self._n_coming = len(draws)
         self._stream = self.question.model.sample(self._prompt, self.question.params, draws, self._purse)
+
+    def _seed(self, number: int) -> int:
+        """The seed of a draw; those of a server's model follow each other.
+
+        Servers give reply i of a request the seed plus i: a draw is then the same whichever others share its request.
+        """
+        if isinstance(self.question.model, Served):
+            return seed_of(self._key, 0) + number
+        return seed_of(self._key, number)
 
     async def _from_model(self) -> Sample | None:
         """The model's next draw, banked and paid for; `None`: it has no more, or the deadline has passed."""

@@ -13,6 +13,10 @@ from mull.wire.faults import Unusable
 
 FLAT = 1.5
 """Latency counts as flat up to this multiple of the endpoint's lowest observed latency."""
+FIRST = 16
+"""The most requests at once before the first reply."""
+GAIN = 8.0
+"""The most by which a batch of replies is generated faster than one reply at a time, for a first guess."""
 FORGET = 1.02
 """The lowest latency is raised by this factor per window, so that one lucky reply does not count forever."""
 
@@ -23,9 +27,9 @@ class Limits:
 
     `concurrency`: the most concurrent requests to each endpoint. `retries`: further attempts at a draw after the first
     failure. Refusals (429, 503, no connection) do not count as failures: they are retried until `patience` seconds
-    have passed since the first of consecutive refusals. `timeout`: seconds for one request; `connect`: seconds to
-    connect; `idle`: seconds between two chunks of a stream. `backoff`: the longest first wait in seconds, half of it
-    on average; it doubles with each retry, up to `longest_backoff`.
+    have passed since the first of consecutive refusals. `timeout`: seconds for one request, or until the first piece
+    of a stream; `connect`: seconds to connect; `idle`: seconds between two pieces of a stream. `backoff`: the longest
+    first wait in seconds, half of it on average; it doubles with each retry, up to `longest_backoff`.
     """
 
     concurrency: int = 64
@@ -43,13 +47,19 @@ class Limits:
 
 
 class Endpoint:
-    """One server: its concurrency limit (additive increase, multiplicative decrease) and its health."""
+    """One server: its concurrency limit (additive increase, multiplicative decrease) and its health.
 
-    def __init__(self, url: str, most: int) -> None:
+    `slots` is how many replies the server generates at once, if it says so: others wait in its queue, where the time
+    limit of their request runs, so that no more are sent. `n_active` counts requests, `n_replies` their replies.
+    """
+
+    def __init__(self, url: str, most: int, timeout: float = 600.0) -> None:
         self.url = url
         self.most = most
-        self.limit = float(min(most, 16))
-        self.n_active = 0
+        self.timeout = timeout
+        self.limit = float(min(most, FIRST))
+        self.slots: int | None = None
+        self.n_active = self.n_replies = 0
         self.resume_at = 0.0
         self.away_until = 0.0
         """The time until which the server asked not to be sent requests."""
@@ -61,9 +71,26 @@ class Endpoint:
         self._least: float | None = None
         self._mean: float | None = None
         self._halved_at = 0.0
+        self._is_new = True
 
-    def is_free(self, now: float) -> bool:
-        return self.dead is None and self.n_active < int(self.limit) and now >= self.resume_at
+    def expect(self, rate: float | None, tokens: int) -> None:
+        """Lowers the first limit for a slow server: a reply of `tokens` in all, at `rate` tokens a second if alone.
+
+        The requests sent at first must be answered in half of the time limit, or they would be cut off while the
+        server works on them. A batch is taken to generate at most `GAIN` times the tokens of a single reply.
+        """
+        if self._is_new and rate is not None and tokens:
+            self.limit = max(1.0, min(self.limit, GAIN * rate * self.timeout / 2 / tokens))
+        self._is_new = False
+
+    def is_free(self, now: float, n: int = 1) -> bool:
+        """Whether a request for `n` replies can be sent now."""
+        has_slots = self.slots is None or not self.n_replies or self.n_replies + n <= self.slots
+        return self.dead is None and self.n_active < int(self.limit) and has_slots and now >= self.resume_at
+
+    def take(self, n: int) -> None:
+        self.n_active += 1
+        self.n_replies += n
 
     @property
     def load(self) -> float:
@@ -71,12 +98,16 @@ class Endpoint:
         return (self.n_active + 1) / self.limit + self.n_failed
 
     def succeeded(self, seconds: float, tokens: int | None) -> None:
-        """Records a reply; the limit rises while latency (per token, if tokens are known) stays flat."""
+        """Records a reply; the limit rises while latency (per token, if tokens are known) stays flat.
+
+        It does not rise after a reply that took more than half of the time limit.
+        """
         self.n_failed = 0
         latency = seconds / max(tokens or 1, 1)
         self._mean = latency if self._mean is None else self._mean + (latency - self._mean) / 8
         self._least = self._mean if self._least is None else min(self._least * FORGET ** (1 / self.limit), self._mean)
-        if self.n_active + 1 >= int(self.limit) and self._mean <= FLAT * self._least:
+        is_fast = self._mean <= FLAT * self._least and seconds <= self.timeout / 2
+        if self.n_active + 1 >= int(self.limit) and is_fast:
             self.limit = min(float(self.most), self.limit + (1.0 if self._is_probing else 1.0 / self.limit))
 
     def refused(self, started: float, now: float, wait: float | None) -> None:
@@ -100,39 +131,40 @@ class Pool:
     """The endpoints of one model. Requests queue for the first free endpoint."""
 
     def __init__(self, urls: Sequence[str], limits: Limits) -> None:
-        self.endpoints = [Endpoint(url, limits.concurrency) for url in urls]
+        self.endpoints = [Endpoint(url, limits.concurrency, limits.timeout) for url in urls]
         self._patience = limits.patience
-        self._waiting: deque[tuple[asyncio.Future[Endpoint], Endpoint | None]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Endpoint], Endpoint | None, int]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
 
-    def _free(self, avoid: Endpoint | None) -> Endpoint | None:
+    def _free(self, avoid: Endpoint | None, n: int) -> Endpoint | None:
         if len(self.endpoints) == 1:
             only = self.endpoints[0]
-            return only if only.is_free(time.monotonic()) else None
+            return only if only.is_free(time.monotonic(), n) else None
         now = time.monotonic()
-        free = [one for one in self.endpoints if one.is_free(now)]
+        free = [one for one in self.endpoints if one.is_free(now, n)]
         return min(free, key=lambda one: (one is avoid, one.load), default=None)
 
-    async def acquire(self, avoid: Endpoint | None = None) -> Endpoint:
-        """A slot at an endpoint, preferably other than `avoid`. Raises `Unusable` as `check` does."""
+    async def acquire(self, avoid: Endpoint | None = None, n: int = 1) -> Endpoint:
+        """Room for a request of `n` replies at an endpoint, preferably other than `avoid`. Raises as `check` does."""
         self.check()
-        endpoint = None if self._waiting else self._free(avoid)
+        endpoint = None if self._waiting else self._free(avoid, n)
         if endpoint is not None:
-            endpoint.n_active += 1
+            endpoint.take(n)
             return endpoint
         future: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
-        self._waiting.append((future, avoid))
+        self._waiting.append((future, avoid, n))
         self._wake()
         try:
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self.release(future.result())
+                self.release(future.result(), n)
             raise
 
-    def release(self, endpoint: Endpoint) -> None:
-        """Returns a slot."""
+    def release(self, endpoint: Endpoint, n: int = 1) -> None:
+        """Returns the room that `acquire` gave."""
         endpoint.n_active -= 1
+        endpoint.n_replies -= n
         if self._waiting:
             self._wake()
 
@@ -147,7 +179,7 @@ class Pool:
     def _wake(self) -> None:
         """Gives free slots to the queue in order; sets an alarm if no endpoint is free until its pause ends."""
         while self._waiting:
-            future, avoid = self._waiting[0]
+            future, avoid, n = self._waiting[0]
             if future.done():
                 self._waiting.popleft()
                 continue
@@ -157,12 +189,12 @@ class Pool:
                 self._waiting.popleft()
                 future.set_exception(error)
                 continue
-            endpoint = self._free(avoid)
+            endpoint = self._free(avoid, n)
             if endpoint is None:
                 self._set_alarm()
                 return
             self._waiting.popleft()
-            endpoint.n_active += 1
+            endpoint.take(n)
             future.set_result(endpoint)
 
     def _set_alarm(self) -> None:

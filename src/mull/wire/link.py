@@ -44,10 +44,13 @@ class Link:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
+        self._whole = aiohttp.ClientTimeout(total=limits.timeout, sock_connect=limits.connect)
+        # A stream may be long: what ends it is that nothing comes any more.
+        self._streamed = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.timeout)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             headers=headers,
-            timeout=aiohttp.ClientTimeout(total=limits.timeout, sock_connect=limits.connect),
+            timeout=self._whole,
             cookie_jar=aiohttp.DummyCookieJar(),
             # Ignore proxies of the environment and credentials in ~/.netrc.
             trust_env=False,
@@ -115,7 +118,7 @@ class Link:
                 return await self._stream(response, MANY_BYTES + most_bytes, cut_at, until)
             return read_reply(await self._read(response, MANY_BYTES + most_bytes))
 
-        return await self._attempt(endpoint, path, body, retry, read)
+        return await self._attempt(endpoint, path, body, retry, read, self._streamed if stream else self._whole)
 
     async def ask(self, path: str, body: Mapping[str, Any], most_bytes: int = 0) -> Any:
         """The JSON reply to a request, which is retried as the limits allow.
@@ -127,7 +130,7 @@ class Link:
         async def read(response: aiohttp.ClientResponse) -> Any:
             return read_json(await self._read(response, MANY_BYTES + most_bytes))
 
-        return await self.repeat(lambda endpoint, retry: self._attempt(endpoint, path, raw, retry, read))
+        return await self.repeat(lambda endpoint, retry: self._attempt(endpoint, path, raw, retry, read, self._whole))
 
     async def repeat(
         self, one: Callable[[Endpoint, int], Awaitable[T]], broke: Callable[[float], None] = lambda seconds: None
@@ -167,6 +170,7 @@ class Link:
         body: bytes,
         retry: int,
         read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+        within: aiohttp.ClientTimeout,
     ) -> T:
         started = time.monotonic()
         try:
@@ -175,6 +179,7 @@ class Link:
                 data=body,
                 allow_redirects=False,
                 headers={"X-Retry-Count": str(retry)} if retry else None,
+                timeout=within,
             ) as response:
                 if response.status == 200:
                     reply = await read(response)
@@ -187,6 +192,8 @@ class Link:
             failure = self._failure(error)
             if isinstance(failure, Rejected):
                 endpoint.dead = f"{endpoint.url}: {failure}"
+            if isinstance(error, TimeoutError):
+                endpoint.refused(started, time.monotonic(), None)  # too much at once: fewer requests may be in time
             endpoint.failed(time.monotonic(), self.limits.wait(endpoint.n_failed))
         except Malformed as error:
             failure = Broken(str(error))
@@ -237,18 +244,24 @@ class Link:
         stream = Stream()
         n_bytes, rest = 0, b""
         chunks = response.content
+        # Comments only show that the server is there; before the first event a request may wait for its turn.
+        heard, most_quiet = time.monotonic(), self.limits.timeout
         while not stream.is_done:
-            left = math.inf if until is None else max(0.0, until - time.monotonic())
+            end = min(heard + most_quiet, math.inf if until is None else until)
             try:
-                async with asyncio.timeout(min(self.limits.idle, left)) as idle:
+                async with asyncio.timeout(max(0.0, end - time.monotonic())) as waiting:
                     chunk = await chunks.readany()
             except TimeoutError:
-                if idle.expired() and left < self.limits.idle:
+                if not waiting.expired():
+                    raise
+                reply = self._scrubbed(stream.reply())
+                if end == until:
                     response.close()
-                    return replace(self._scrubbed(stream.reply()), is_cut=True)
-                if idle.expired():
-                    raise Malformed(f"the stream sent nothing for {self.limits.idle:g} s") from None
-                raise
+                    return replace(reply, is_cut=True)
+                if any(choice.finish for choice in reply.choices):
+                    response.close()
+                    return reply  # the finished ones are kept
+                raise Malformed(f"the stream sent nothing for {most_quiet:g} s") from None
             if not chunk:
                 if rest:
                     stream.feed(self._secret.scrub(rest))
@@ -259,6 +272,8 @@ class Link:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 choice = stream.feed(self._secret.scrub(line))
+                if line.startswith(b"data:"):
+                    heard, most_quiet = time.monotonic(), self.limits.idle
                 if choice is not None and cut_at and (found := [s for s in cut_at if s in choice.text]):
                     choice.stopped_at = min(found, key=choice.text.index)
                     choice.finish = "stop"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mull.types import ToolCall
@@ -45,7 +45,10 @@ class Usage:
 
 @dataclass(slots=True)
 class ReplyChoice:
-    """One of a request's replies. `stopped_at` is the stop string that the server reports."""
+    """One of a request's replies. `stopped_at` is the stop string that the server reports.
+
+    `n_tokens` is how many tokens it has, where the server counts each reply of a request by itself.
+    """
 
     index: int
     text: str = ""
@@ -54,6 +57,7 @@ class ReplyChoice:
     stopped_at: str | None = None
     logprobs: list[float] | None = None
     alternatives: list[tuple[tuple[str, float], ...]] | None = None
+    n_tokens: int | None = None
     tool_calls: dict[int, list[str]] = field(default_factory=dict)
     """By position: id, name and arguments, as far as received."""
 
@@ -93,16 +97,11 @@ def read_reply(raw: bytes) -> Reply:
 
 def _choice(row: Mapping[str, Any], place: int) -> ReplyChoice | None:
     message = row.get("message")
-    if isinstance(message, dict):
-        text = message.get("content")
-        thought = next((message[name] for name in REASONING if isinstance(message.get(name), str)), None)
-    else:
-        text, thought = row.get("text"), None
+    said = _said(message if isinstance(message, dict) else {"content": row.get("text")})
     index = row.get("index")
-    text = "" if text is None else text
-    if not isinstance(text, str) or (index is not None and not isinstance(index, int)):
+    if said is None or (index is not None and not isinstance(index, int)):
         return None
-    thought = None if not thought else clean(thought)
+    text, thought = said[0], clean(said[1]) if said[1] else None
     choice = ReplyChoice(place if index is None else index, clean(text), _text(row.get("finish_reason")), thought)
     choice.stopped_at = _stopped_at(row)
     if row.get("logprobs"):
@@ -110,6 +109,33 @@ def _choice(row: Mapping[str, Any], place: int) -> ReplyChoice | None:
     if isinstance(message, dict):
         _read_tool_calls(choice, message)
     return choice
+
+
+def _said(message: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Text and thinking of a message or a piece of one; `None` if its content is neither a text nor a list of parts.
+
+    A part has its text under `text`, or, if it is a thought, under `thinking`, as a text or as parts again.
+    """
+    content, thought = message.get("content"), _first_text(message)
+    if content is None or isinstance(content, str):
+        return content or "", thought
+    if not isinstance(content, list):
+        return None
+    text = ""
+    for part in content:
+        if isinstance(part, str):
+            text += part
+        elif isinstance(part, dict):
+            text += _text(part.get("text")) or ""
+            inner = part.get("thinking")
+            rows = inner if isinstance(inner, list) else [inner]
+            thought += "".join(_text(row.get("text") if isinstance(row, dict) else row) or "" for row in rows)
+    return text, thought
+
+
+def _first_text(message: Mapping[str, Any]) -> str:
+    """The thinking that a message has in a field of its own; empty if it has none."""
+    return next((message[name] for name in REASONING if isinstance(message.get(name), str)), "")
 
 
 def _read_tool_calls(choice: ReplyChoice, told: Mapping[str, Any]) -> None:
@@ -168,7 +194,10 @@ def _read_logprobs(choice: ReplyChoice, told: Any) -> None:
 
 
 def read_usage(told: Any) -> Usage:
-    """Token counts, under the names of the chat or the responses API; missing or invalid counts are unknown."""
+    """Token counts, under the names of the chat or the responses API; missing or invalid counts are unknown.
+
+    The output includes the reasoning: some servers count it beside the completion, which their total shows.
+    """
     if not isinstance(told, dict):
         return Usage()
     prompt = _count(told, "prompt_tokens", "input_tokens")
@@ -180,7 +209,12 @@ def read_usage(told: Any) -> Usage:
     reasoning = _count(_details(told, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
     if reasoning is None:
         reasoning = _count(told, "reasoning_tokens")
-    return Usage(prompt, _count(told, "completion_tokens", "output_tokens"), cached, reasoning)
+    output = _count(told, "completion_tokens", "output_tokens")
+    if reasoning and output is not None:
+        total = _count(told, "total_tokens")
+        if reasoning > output or (prompt is not None and total == prompt + output + reasoning):
+            output += reasoning
+    return Usage(prompt, output, cached, reasoning)
 
 
 def _details(told: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
@@ -201,11 +235,17 @@ def _count(told: Mapping[str, Any], *names: str) -> int | None:
 
 
 class Stream:
-    """A reply streamed as events; feed it lines until `is_done`."""
+    """A reply streamed as events; feed it lines until `is_done`.
+
+    A server may count all replies of a request once, at the end, or each right after it has ended: then the counts are
+    those of the reply that ended last.
+    """
 
     def __init__(self) -> None:
         self._choices: dict[int, ReplyChoice] = {}
-        self._usage = Usage()
+        self._usages: list[Usage] = []
+        self._ended: list[int] = []
+        """The replies that have ended since the last count."""
         self.is_done = False
 
     def feed(self, line: bytes) -> ReplyChoice | None:
@@ -220,27 +260,38 @@ class Stream:
         body = read_object(data)
         if body.get("error"):
             raise Malformed(f"the server broke off with an error: {error_text(body['error']) or 'no words'}")
-        if isinstance(body.get("usage"), dict):
-            self._usage = read_usage(body["usage"])
         changed = None
         rows = body.get("choices")
         for place, row in enumerate(rows if isinstance(rows, list) else ()):
             if isinstance(row, dict):
                 changed = self._add(row, place)
+        if isinstance(body.get("usage"), dict):
+            self._count(read_usage(body["usage"]), is_running=changed is not None and not self._ended)
         return changed
+
+    def _count(self, usage: Usage, *, is_running: bool) -> None:
+        """Records counts; those of a reply that goes on are replaced by the next ones."""
+        if is_running and self._usages:
+            self._usages.pop()
+        self._usages.append(usage)
+        if len(self._ended) == 1:
+            self._choices[self._ended[0]].n_tokens = usage.output
+        self._ended = []
 
     def _add(self, row: Mapping[str, Any], place: int) -> ReplyChoice:
         index = row.get("index")
         choice = self._choices.setdefault(i := index if isinstance(index, int) else place, ReplyChoice(i))
         delta = row.get("delta")
         if isinstance(delta, dict):
-            choice.text += _text(delta.get("content")) or ""
-            thought = next((delta[name] for name in REASONING if isinstance(delta.get(name), str)), "")
+            text, thought = _said(delta) or ("", "")
+            choice.text += text
             choice.reasoning = (choice.reasoning or "") + thought or None
             _read_tool_calls(choice, delta)
         else:
             choice.text += _text(row.get("text")) or ""
-        choice.finish = _text(row.get("finish_reason")) or choice.finish
+        if (finish := _text(row.get("finish_reason"))) and not choice.finish:
+            self._ended.append(choice.index)
+        choice.finish = finish or choice.finish
         choice.stopped_at = _stopped_at(row) or choice.stopped_at
         if row.get("logprobs"):
             _read_logprobs(choice, row["logprobs"])
@@ -248,9 +299,14 @@ class Stream:
 
     def reply(self) -> Reply:
         """The reply received so far."""
-        for choice in self._choices.values():
+        choices = list(self._choices.values())
+        for choice in choices:
             choice.text, choice.reasoning = clean(choice.text), choice.reasoning and clean(choice.reasoning)
-        return Reply(list(self._choices.values()), self._usage)
+        usage = self._usages[0] if self._usages else Usage()
+        counts = [choice.n_tokens for choice in choices]
+        if len(choices) > 1 and any(count is not None for count in counts):
+            usage = replace(usage, output=None if None in counts else sum(count or 0 for count in counts))
+        return Reply(choices, usage)
 
 
 def error_text(told: Any) -> str:

@@ -16,7 +16,8 @@ class Backend:
     that switch off its default sampling filters, so that it draws from the model itself. `continues` are ways to
     continue a partial reply, the best first. `keeps_stop` are fields that leave a stop string in the text. `rejects`
     are fields that it does not accept. `limits` are ways to limit reasoning tokens. `biases` is whether `logit_bias`
-    names tokens by `ids`, which `/tokenize` reports, or by `texts`.
+    names tokens by `ids`, which `/tokenize` reports, or by `texts`. `most_stops` is how many stop strings it accepts
+    (`None`: any number).
     """
 
     name: str
@@ -30,6 +31,7 @@ class Backend:
     rejects: frozenset[str] = frozenset()
     limits: tuple[str, ...] = ()
     biases: str = "ids"
+    most_stops: int | None = 4
 
 
 CONTINUES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
@@ -84,8 +86,9 @@ BACKENDS = (
         "/props",
         "build_info",
         plain={"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0},
-        continues=("template", "trailing"),
+        continues=("template", "flag", "trailing"),
         limits=("thinking_budget_tokens",),
+        most_stops=None,
     ),
     Backend(
         "ollama",

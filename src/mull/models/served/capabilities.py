@@ -18,6 +18,12 @@ class Capabilities:
     `stop`: what it does at a stop string: `told` (reports which), `kept` (leaves it in the text), `dropped` (removes it
     and does not report it) or `ignored`. `stream`, `stream_usage`: streams events, with token counts at the end;
     `stream_n`: also several replies to one request.
+    `most_n`: the most replies to one request (`None`: not known). `slots`: how many replies it generates at once
+    (`None`: it does not say). `counts_all`: the token counts of a request are those of all its replies, not of the
+    first alone. `batch_seeds`: what the seed of a request for several replies does: `counted` (reply i is that of the
+    seed plus i), `mixed` (the replies differ) or `copied` (all are the same). `rate`: tokens per second of one reply.
+    `context`: the most tokens of prompt and reply together (`None`: it does not say). `echoes`: a reply to a partial
+    reply repeats it.
     `continues`: how to continue a partial reply (`None`: not possible; `why` is the reason). `length` is its name for
     the maximum number of output tokens, `rejects` the fields that it refuses, `overhead` the most tokens that it adds
     to a short prompt. `biases`: how `logit_bias` names tokens, by `ids` that the server reports or by `texts` (`None`:
@@ -36,6 +42,13 @@ class Capabilities:
     stream: bool = False
     stream_usage: bool = False
     stream_n: bool = False
+    most_n: int | None = None
+    slots: int | None = None
+    counts_all: bool = True
+    batch_seeds: str = "mixed"
+    rate: float | None = None
+    context: int | None = None
+    echoes: bool = False
     continues: str | None = None
     why: str = ""
     length: str = "max_tokens"

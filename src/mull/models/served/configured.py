@@ -10,7 +10,7 @@ from mull.config.settings import Config
 from mull.cost import Price
 from mull.cost.flops import Architecture, read_architecture, read_config
 from mull.errors import UsageError
-from mull.models.served.deployment import Deployment
+from mull.models.served.deployment import Deployment, short_name
 from mull.models.served.model import OpenAIModel
 from mull.models.served.template import ChatTemplate, read_template
 from mull.types import Budget
@@ -59,6 +59,7 @@ def configured(config: Config, name: str) -> OpenAIModel:
             stream=table.stream,
             template=_template(config, name),
             bank_as=bank_as,
+            is_named=table.model is not None,
         )
     )
 
@@ -108,7 +109,7 @@ def check_priced(config: Config, name: str, budget: Budget) -> None:
 
 def at_url(url: str, served: str, api_key_env: str | None) -> OpenAIModel:
     """A model at a URL, without further configuration."""
-    return OpenAIModel(Deployment(served, (url,), served, api_key_env=api_key_env))
+    return OpenAIModel(Deployment(short_name(served), (url,), served, api_key_env=api_key_env))
 
 
 async def only_model(url: str, api_key_env: str | None) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from mull.cost import Price
@@ -17,6 +18,7 @@ from mull.types import Cost, Params, Prompt, TextPart
 from mull.wire.address import clean_url, read_key
 from mull.wire.endpoints import Limits
 
+MODEL_FILES = (".gguf", ".bin", ".safetensors", ".onnx")
 TOOL_MESSAGES = 32
 """Template tokens allowed per tool, in units of one message: instructions for calling a tool are long."""
 
@@ -25,11 +27,12 @@ TOOL_MESSAGES = 32
 class Deployment:
     """A model behind one or several OpenAI-compatible endpoints (`urls`, which usually end in `/v1`).
 
-    `served` is the server's name for the model. If `use_n` is set and the server supports it, up to `most_n` draws
-    share a request: their prompt is paid for once, and they have no seeds of their own. `stream=None` streams only if
-    that lets a reply be stopped early, or keeps finished draws of a shared request at a deadline. `extra` is a JSON
-    object whose fields are added to every request. Draws are banked under `bank_as`, so that the server may move. The
-    key is read from the environment variable `api_key_env` when needed.
+    `served` is the server's name for the model; if not `is_named`, a server with one model is asked for that. If
+    `use_n` is set and the server supports it, up to `most_n` draws share a request: their prompt is paid for once.
+    `stream=None` streams only if that lets a reply be stopped early, keeps finished draws of a shared request at a
+    deadline, or shows the progress of a server with few slots. `extra` is a JSON object whose fields are added to every
+    request. Draws are banked under `bank_as`, so that the server may move. The key is read from the environment
+    variable `api_key_env` when needed.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Deployment:
     template: ChatTemplate | None = None
     extra: str = "{}"
     bank_as: str = ""
+    is_named: bool = True
 
     def __post_init__(self) -> None:
         if not self.urls:
@@ -90,3 +94,9 @@ def bound(prompt: Prompt, can: Capabilities | None) -> int | None:
     n_bytes = sum(len(text.encode(errors="replace")) for text in texts)
     n_added = len(prompt.messages) + TOOL_MESSAGES * len(prompt.tools) + sum(len(m.tool_calls) for m in prompt.messages)
     return n_bytes + (64 if known is None else known) + 16 * n_added
+
+
+def short_name(name: str) -> str:
+    """A server's name for a model as it is shown: the stem of a model file's path, any other name unchanged."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.stem if path.suffix in MODEL_FILES else name

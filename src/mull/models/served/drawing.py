@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mull.cost import total
 from mull.errors import ModelError
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.deployment import Deployment, bound
+from mull.models.served.counting import CUT, ENDED, outputs
+from mull.models.served.deployment import bound
+from mull.models.served.known import save
+from mull.models.served.opened import Opened
 from mull.models.served.requests import RequestTemplate
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.wire.endpoints import Endpoint
 from mull.wire.faults import Broken, Refused, Rejected, Unusable
-from mull.wire.link import Link
-from mull.wire.replies import Reply, ReplyChoice, Usage, share
+from mull.wire.replies import Reply, ReplyChoice, Usage
 from mull.wire.retries import Attempts
 
-ENDED = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_string"}
-CUT = {"length", "max_tokens", "max_output_tokens"}
 REFUSED_BY_MODEL = {
     "content_filter": "the server's content filter blocked the reply",
 }
@@ -29,13 +31,31 @@ CLOSING = 0.1
 """Seconds before a deadline at which a shared stream is cut, so that its finished replies are delivered in time."""
 
 
+_N = re.compile(r"\bn\b")
+_NUMBER = re.compile(r"\d+")
+
+
+def limit_of_n(words: str, n: int) -> int | None:
+    """The most replies to one request according to a refusal of `n`; `None`: the refusal is not about `n`.
+
+    The greatest smaller number that it names, such as 8 in `n must be between 1 and 8`, or else half of `n`.
+    """
+    words = re.sub(r"^.*?HTTP \d+:?", "", words, count=1)
+    if not _N.search(words):
+        return None
+    named = [int(digits) for digits in _NUMBER.findall(words) if len(digits) < 6]
+    return max((number for number in named if 1 <= number < n), default=n // 2)
+
+
 class Batch:
-    """One or several draws that share a request. `run` passes each sample to `deliver` as soon as it is final."""
+    """One or several draws that share a request. `run` passes each sample to `deliver` as soon as it is final.
+
+    If reply i of a request has its seed plus i, only draws with such seeds share one: each is then what it is alone.
+    """
 
     def __init__(
         self,
-        deployment: Deployment,
-        link: Link,
+        here: Opened,
         asked: RequestTemplate,
         prompt: Prompt,
         params: Params,
@@ -44,12 +64,13 @@ class Batch:
         purse: Purse,
         deliver: Callable[[Sample], None],
     ) -> None:
-        self._deployment, self._link, self._asked = deployment, link, asked
+        self._here, self._deployment, self._link, self._asked = here, here.named, here.link, asked
         self._prompt, self._params, self._purse, self._deliver = prompt, params, purse, deliver
         self._left = list(draws)
         self._can = can
         self._wasted: dict[int, list[Cost]] = {}
-        self._retries = 0
+        self._retries: Counter[int] = Counter()
+        """Unsuccessful attempts at each draw."""
 
     async def run(self) -> None:
         """Makes the draws. Raises `ModelError` once no endpoint can be used."""
@@ -57,17 +78,21 @@ class Batch:
         attempts = Attempts(self._link.limits, len(pool.endpoints))
         endpoint: Endpoint | None = None
         while self._left:
+            now = self._next()
             try:
-                endpoint = await pool.acquire(endpoint)
+                endpoint = await pool.acquire(endpoint, len(now))
             except Unusable as error:
                 raise ModelError(f"{self._deployment.name}: {error}") from error
             why, pause = None, 0.0
             started = time.monotonic()
             try:
-                reply = await self._attempt(endpoint)
-                why = self._take(reply, time.monotonic() - started)
+                reply = await self._attempt(endpoint, now)
+                why = self._take(reply, now, time.monotonic() - started)
                 if reply.is_cut:
                     return
+                if why is None:
+                    attempts = Attempts(self._link.limits, len(pool.endpoints))
+                    continue
             except Refused as error:
                 wait = attempts.refused(error.wait)
                 if wait is None:
@@ -76,15 +101,18 @@ class Batch:
                 pause = wait
             except Broken as error:
                 why = str(error)
-                self._waste_all(time.monotonic() - started)
+                self._waste(now, time.monotonic() - started)
             except Rejected as error:
+                if len(now) > 1 and (limit := limit_of_n(str(error), len(now))):
+                    self._learn(limit)
+                    continue
                 if endpoint.dead is None:
                     self._give_up(str(error))
             except asyncio.CancelledError:
-                self._waste_all(time.monotonic() - started)
+                self._waste(now, time.monotonic() - started)
                 raise
             finally:
-                pool.release(endpoint)
+                pool.release(endpoint, len(now))
             if not self._left:
                 return
             if why is not None:
@@ -93,20 +121,37 @@ class Batch:
                     self._give_up(attempts.last_failure(why))
                     return
                 pause = wait
-                if not self._may_retry():
+                if not self._may_retry(now):
                     self._give_up(f"{why}; the budget leaves no room to try again")
                     return
-            self._retries += 1
+            self._retries.update(draw.number for draw in now)
             await attempts.wait(pause)
 
-    async def _attempt(self, endpoint: Endpoint) -> Reply:
-        asked, n, until = self._asked, len(self._left), self._purse.until
-        seed = self._seed(self._left[0]) if n == 1 else None
+    def _next(self) -> list[Draw]:
+        """The draws of the next request: as many of those that are left as can share one."""
+        n = min(len(self._left), self._here.width(self._can, len(self._left)))
+        if self._can.batch_seeds != "counted":
+            return self._left[:n]
+        first = self._seed(self._left[0])
+        fits = 1
+        while fits < n and first is not None and self._seed(self._left[fits]) == first + fits:
+            fits += 1
+        return self._left[:fits]
+
+    def _learn(self, limit: int) -> None:
+        """Records the most replies that the server returns to one request."""
+        self._here.most_n = limit
+        save(self._here.deployment, replace(self._can, most_n=limit))
+
+    async def _attempt(self, endpoint: Endpoint, now: Sequence[Draw]) -> Reply:
+        asked, n, until = self._asked, len(now), self._purse.until
+        # A seed also goes with a shared request: a server may draw the same again whenever it is started.
+        seed = self._seed(now[0]) if n == 1 or self._can.batch_seeds != "copied" else None
         return await self._link.attempt(
             endpoint,
             asked.path,
             asked.body(n, seed),
-            retry=self._retries,
+            retry=self._retries[now[0].number],
             most_bytes=n * asked.most_bytes,
             stream=asked.is_streamed,
             cut_at=asked.cut_at,
@@ -114,16 +159,17 @@ class Batch:
         )
 
     def _seed(self, draw: Draw) -> int | None:
-        return None if self._can.seed is False else draw.seed % (1 << self._can.seed_bits)
+        return None if "seed" in self._can.rejects else draw.seed % (1 << self._can.seed_bits)
 
-    def _take(self, reply: Reply, seconds: float) -> str | None:
+    def _take(self, reply: Reply, draws: Sequence[Draw], seconds: float) -> str | None:
         """Delivers the draws that a reply completes; returns what was wrong with the rest, if any remain."""
-        draws, n = self._left, len(self._left)
+        n = len(draws)
         by_index = {choice.index: choice for choice in reply.choices}
         choices = [by_index.get(i) for i in range(n)]
         usage = reply.usage.within(bound(self._prompt, self._can), n * self._params.max_tokens)
-        costs = [replace(cost, seconds=seconds) for cost in self._costs(choices, usage)]
-        self._left, why = [], None
+        costs = [replace(cost, seconds=seconds / n) for cost in self._costs(choices, usage)]
+        later, why = self._left[n:], None
+        self._left = []
         for draw, choice, cost in zip(draws, choices, costs, strict=True):
             if choice is None:
                 fault: str | None = f"the server sent {sum(c is not None for c in choices)} of {n} replies"
@@ -136,28 +182,21 @@ class Batch:
             why = fault
             self._left.append(draw)
             self._wasted.setdefault(draw.number, []).append(replace(cost, calls=0))
+        self._left += later
         return why
 
     def _costs(self, choices: Sequence[ReplyChoice | None], usage: Usage) -> list[Cost]:
         """Each reply's share of the cost of its request.
 
-        The prompt is computed once and charged to the first reply. Each reply is charged its own output tokens if the
-        server reports them, otherwise a part of the total in proportion to its length, of `max_tokens` at most.
+        The prompt is computed once and charged to the first reply.
         """
-        n = len(choices)
-        if n == 1:
-            return [self._deployment.price.cost(usage.prompt, usage.output, usage.cached)]
-        outputs: list[int | None] = [None] * n
-        if usage.output is not None:
-            sizes = [0 if c is None else len(c.text) + len(c.reasoning or "") for c in choices]
-            outputs = [*share(usage.output, sizes, self._params.max_tokens)]
-            counts = [None if c is None or c.logprobs is None else len(c.logprobs) for c in choices]
-            known = [count for count in counts if count is not None]
-            if len(known) == n and sum(known) == usage.output:
-                outputs = list(counts)
+        n, most = len(choices), self._params.max_tokens
+        if self._can.context is not None and usage.prompt is not None:
+            most = max(1, min(most, self._can.context - usage.prompt))
+        each = outputs(choices, usage.output, most, counts_all=self._can.counts_all)
         prompts = [usage.prompt] + [None if usage.prompt is None else 0] * (n - 1)
         cached = [usage.cached] + [None if usage.cached is None else 0] * (n - 1)
-        return [self._deployment.price.cost(*parts) for parts in zip(prompts, outputs, cached, strict=True)]
+        return [self._deployment.price.cost(*parts) for parts in zip(prompts, each, cached, strict=True)]
 
     def _refusal(self, choice: ReplyChoice) -> str | None:
         """Why a reply can never be used, so that a retry is pointless; `None`: it may be usable."""
@@ -186,6 +225,8 @@ class Batch:
 
     def _sample(self, draw: Draw, choice: ReplyChoice, cost: Cost, n: int) -> Sample:
         text, finish = choice.text, Finish.LENGTH if choice.finish in CUT else Finish.STOP
+        if self._can.echoes:
+            text = text.removeprefix(self._prompt.prefix)
         stops = self._params.stop
         calls = choice.calls if self._prompt.tools else ()
         if calls and finish is not Finish.LENGTH:
@@ -203,7 +244,7 @@ class Batch:
             finish,
             self._with_waste(draw, cost),
             draw.number,
-            self._seed(draw) if n == 1 and self._can.seed else None,
+            self._seed(draw) if (n == 1 or self._can.batch_seeds == "counted") and self._can.seed else None,
             None if choice.logprobs is None else tuple(choice.logprobs),
             reasoning=choice.reasoning,
             alternatives=tuple(choice.alternatives) if choice.alternatives and any(choice.alternatives) else None,
@@ -213,19 +254,22 @@ class Batch:
 
     def _with_waste(self, draw: Draw, cost: Cost) -> Cost:
         wasted = self._wasted.pop(draw.number, None)
-        if wasted is None and not self._retries:
+        n_retries = self._retries[draw.number]
+        if wasted is None and not n_retries:
             return cost
-        return replace(total([*(wasted or ()), cost]), retries=self._retries)
+        return replace(total([*(wasted or ()), cost]), retries=n_retries)
 
-    def _waste_all(self, seconds: float) -> None:
-        """Records a failed attempt of unknown cost for every remaining draw."""
-        unknown = replace(self._deployment.price.cost(None, None, None), calls=0, seconds=seconds)
-        for draw in self._left:
+    def _waste(self, draws: Sequence[Draw], seconds: float) -> None:
+        """Records a failed attempt of unknown cost for each of these draws."""
+        unknown = replace(self._deployment.price.cost(None, None, None), calls=0, seconds=seconds / len(draws))
+        for draw in draws:
             self._wasted.setdefault(draw.number, []).append(unknown)
 
-    def _may_retry(self) -> bool:
+    def _may_retry(self, tried: Sequence[Draw]) -> bool:
+        """Reserves budget for another attempt at the draws among these that are left."""
         quote = self._deployment.quote(self._prompt, self._params, self._can)
-        return all(self._purse.hold(quote) for _ in self._left)
+        numbers = {draw.number for draw in tried}
+        return all(self._purse.hold(quote) for draw in self._left if draw.number in numbers)
 
     def _failed(self, draw: Draw, cost: Cost, why: str) -> Sample:
         return Sample(

@@ -8,7 +8,7 @@ from typing import Any
 from mull.errors import ModelError, UnknownNameError, UsageError
 from mull.models.served import backends, template
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.deployment import Deployment
+from mull.models.served.deployment import Deployment, short_name
 from mull.models.served.known import known, save
 from mull.models.served.opened import Opened
 from mull.models.served.prober import Prober
@@ -16,9 +16,10 @@ from mull.types import Purse
 from mull.wire.body import printable, read_object, word
 from mull.wire.faults import Broken, Malformed, Refused, Rejected, Unusable
 from mull.wire.link import Link
+from mull.wire.replies import MOST_TOKENS
 from mull.wire.retries import Attempts
 
-MOST_CALLS, MOST_TOKENS = 42, 24
+MOST_CALLS, PROBE_TOKENS = 46, 24
 """The most requests of a probe, and the most tokens of each."""
 N_HELLOS = 3
 
@@ -33,32 +34,36 @@ async def greet(here: Opened, purse: Purse | None) -> Capabilities:
         if here.can is not None:
             return here.can
         deployment = here.deployment
-        seen = await look(deployment, here.link)
+        seen = await look(here)
         can = known(deployment)
+        for endpoint in here.link.pool.endpoints:
+            endpoint.slots = seen.slots
         if can is None or (can.backend, can.version) != (seen.backend, seen.version):
-            quote = replace(deployment.price.cost(MOST_CALLS * 100, MOST_CALLS * MOST_TOKENS), calls=MOST_CALLS)
+            quote = replace(deployment.price.cost(MOST_CALLS * 100, MOST_CALLS * PROBE_TOKENS), calls=MOST_CALLS)
             if purse is not None and not purse.hold(quote):
                 why = "the budget left no room to probe the server; run mull list models --probe"
                 here.can = replace(seen, why=why)
                 return here.can
-            prober = Prober(deployment, here.link, seen)
+            prober = Prober(here.named, here.link, seen)
             try:
                 can = await prober.find_out()
             finally:
                 if purse is not None:
                     purse.pay(prober.cost)
             save(deployment, can)
-        here.can = can
+        # The same version may have been started again with other limits.
+        here.can = can = replace(can, slots=seen.slots, context=seen.context)
         return can
 
 
-async def look(deployment: Deployment, link: Link) -> Capabilities:
-    """Kind, version and chat template of a server, as it reports them at no cost. Raises as `greet` does."""
+async def look(here: Opened) -> Capabilities:
+    """Kind, version, limits and chat template of a server, as it reports them at no cost. Raises as `greet` does."""
+    deployment, link = here.deployment, here.link
     seen: Capabilities | None = None
     reasons = []
     for endpoint in link.pool.endpoints:
         try:
-            told = await _hello(deployment, link, endpoint.url)
+            told = await _hello(here, endpoint.url)
         except Refused as error:
             reasons.append(f"{endpoint.url}: {error}")
             endpoint.n_failed = 3
@@ -96,11 +101,11 @@ async def _get(link: Link, url: str) -> tuple[int, bytes]:
         await attempts.wait(pause)
 
 
-async def _hello(deployment: Deployment, link: Link, url: str) -> Capabilities:
+async def _hello(here: Opened, url: str) -> Capabilities:
     """`look` at one endpoint. Raises `UsageError`, `Refused` or `Rejected`."""
-    rows = await _listed(link, url)
-    check_model(deployment, _ids(rows))
-    return await _kind(deployment, link, url, rows)
+    rows = await _listed(here.link, url)
+    here.named = replace(here.deployment, served=name_among(here.deployment, _ids(rows)))
+    return await _kind(here.named, here.link, url, rows)
 
 
 async def models_at(deployment: Deployment, link: Link) -> list[str]:
@@ -137,10 +142,16 @@ async def _listed(link: Link, url: str) -> list[dict[str, Any]]:
     return []  # not every server lists its models
 
 
-def check_model(deployment: Deployment, ids: list[str]) -> None:
-    """Raises `UsageError` for a model that is not in a server's list, unless the list is empty."""
+def name_among(deployment: Deployment, ids: list[str]) -> str:
+    """A server's own name for the model of a deployment: its name, a file's path with that stem, or the only one.
+
+    Raises `UsageError` for a model that is not in the server's list, unless the list is empty.
+    """
     if not ids or deployment.served in ids or f"{deployment.served}:latest" in ids:
-        return
+        return deployment.served
+    files = [name for name in ids if short_name(name) == deployment.served]
+    if len(files) == 1 or (len(ids) == 1 and not deployment.is_named):
+        return (files or ids)[0]
     shown = ", ".join(name[:60] for name in ids[:20]) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
     raise UsageError(
         f"{UnknownNameError('model', deployment.served, ids)} The server {deployment.urls[0]} has: {shown}"
@@ -163,12 +174,16 @@ async def _kind(deployment: Deployment, link: Link, url: str, rows: list[dict[st
     owners = {word(row.get("owned_by")) for row in rows}
     root = url.removesuffix("/v1")
     by_owner = next((b for b in backends.BACKENDS if owners & set(b.owned_by)), None)
+    context = next((_size(row, "max_model_len") for row in rows if row.get("id") == deployment.served), None)
     asked = [by_owner] if by_owner else list(backends.BACKENDS)
     for backend in asked:
         page = await _page(link, root + backend.version_path) if backend.version_path else {}
         version = page.get(backend.version_field)
         if by_owner is not None or version is not None:
-            return _seen(backend, printable(word(version))[:60], deployment.template or template.told(page))
+            seen = _seen(backend, printable(word(version))[:60], deployment.template or template.told(page))
+            settings = page.get("default_generation_settings")
+            context = context or (_size(settings, "n_ctx") if isinstance(settings, dict) else None)
+            return replace(seen, slots=_size(page, "total_slots"), context=context)
     page = await _page(link, root + "/openapi.json")
     info, paths = page.get("info"), page.get("paths")
     info, paths = info if isinstance(info, dict) else {}, paths if isinstance(paths, dict) else {}
@@ -183,6 +198,11 @@ async def _kind(deployment: Deployment, link: Link, url: str, rows: list[dict[st
 def _seen(backend: backends.Backend, version: str, told: template.ChatTemplate | None) -> Capabilities:
     length = "max_completion_tokens" if backend.name == "openai" else "max_tokens"
     return Capabilities(backend.name, version, length=length, rejects=tuple(sorted(backend.rejects)), template=told)
+
+
+def _size(told: dict[str, Any], name: str) -> int | None:
+    value = told.get(name)
+    return value if type(value) is int and 1 <= value <= MOST_TOKENS else None
 
 
 async def _page(link: Link, url: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from mull.models.served.deployment import Deployment
 from mull.models.served.template import ChatTemplate
 from mull.types import Cost
 
-FORM = 2
+FORM = 3
 """Version of the file format; files of another version are ignored."""
 
 _known: dict[Path, Capabilities | None] = {}

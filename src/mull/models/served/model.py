@@ -73,19 +73,23 @@ class OpenAIModel:
         from mull.models.served.requests import ask
         from mull.models.served.tokens import first_tokens
 
-        deployment = self.deployment
-        here = await opened(deployment)
+        here = await opened(self.deployment)
         can = here.can or await greet(here, purse)
+        deployment = here.named
         token_ids = await first_tokens(here, [text for text, _ in params.logit_bias], can)
-        is_shared = deployment.use_n and can.n and len(draws) > 1
+        # Greedy draws are all the same, and some servers refuse several of them.
+        is_shared = deployment.use_n and can.n and len(draws) > 1 and params.temperature > 0
         in_time = is_shared and purse.until is not None
         asked = ask(deployment, prompt, params, can, token_ids, in_time=in_time)
         # A deadline cuts a request whole unless it is streamed: then draws in separate requests keep what is finished.
         is_shared = is_shared and not asked.cut_at and (asked.is_streamed or not in_time or deployment.stream is False)
-        width = deployment.most_n if is_shared else 1
+        is_shared = is_shared and (can.counts_all or (asked.is_streamed and can.stream_n))
+        width = here.width(can, len(draws)) if is_shared else 1
+        for endpoint in here.link.pool.endpoints:
+            endpoint.expect(can.rate, width * params.max_tokens)
         arrived: asyncio.Queue[Sample | BaseException] = asyncio.Queue()
         batches = [
-            Batch(deployment, here.link, asked, prompt, params, draws[i : i + width], can, purse, arrived.put_nowait)
+            Batch(here, asked, prompt, params, draws[i : i + width], can, purse, arrived.put_nowait)
             for i in range(0, len(draws), width)
         ]
 

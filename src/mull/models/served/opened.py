@@ -14,7 +14,8 @@ class Opened:
     """A deployment and the link to its servers.
 
     `can` is what the servers can do (`None`: not probed yet); `token_ids` caches the id of each text's first token.
-    `lock` is held during the probe, so that it runs once.
+    `most_n` is the most replies that a request was found to be allowed (`None`: no limit was met). `named` is the
+    deployment with the server's own name of the model. `lock` is held during the probe, so that it runs once.
     """
 
     def __init__(self, deployment: Deployment) -> None:
@@ -23,6 +24,18 @@ class Opened:
         self.lock = asyncio.Lock()
         self.can: Capabilities | None = None
         self.token_ids: dict[str, int] = {}
+        self.most_n: int | None = None
+        self.named = deployment
+
+    def width(self, can: Capabilities, n: int) -> int:
+        """How many of `n` draws of a prompt share a request.
+
+        Where the server generates only so many replies at once, half as many share one if there are more draws: a new
+        request begins when half of the replies have ended, not all.
+        """
+        allowed = [self.deployment.most_n, self.most_n, can.most_n, can.slots]
+        most = min(limit for limit in allowed if limit is not None)
+        return max(1, most // 2) if can.slots == most and n > most else most
 
     async def close(self) -> None:
         await self.link.close()

@@ -17,7 +17,9 @@ from mull.cost import total
 from mull.errors import ModelError, UsageError, install
 from mull.models.served import backends
 from mull.models.served.capabilities import Capabilities
+from mull.models.served.counting import CUT
 from mull.models.served.deployment import Deployment, bound
+from mull.models.served.looking import both, cuts, goes_on, is_counted, only, piece, said, text_of, thought_tokens
 from mull.models.served.requests import COMPLETIONS, ask, bias_fields, merged
 from mull.models.served.tokens import first_token
 from mull.types import Cost, Params, Prompt
@@ -47,6 +49,8 @@ class Prober:
     def __init__(self, deployment: Deployment, link: Link, seen: Capabilities) -> None:
         self._deployment, self._link, self._can = deployment, link, seen
         self._costs: list[Cost] = []
+        self._singles: list[str] = []
+        """Replies to single requests with `OTHER_SEEDS`."""
         self._thought: tuple[Prompt, float] | None = None
         """A question that made the model think, and its number of thinking tokens."""
 
@@ -96,7 +100,10 @@ class Prober:
             reply = await self._link.attempt(endpoint, path, body, retry=retry, most_bytes=1 << 20, stream=stream)
             reply.usage = usage = reply.usage.within(bound(prompt, None), TOKENS)
             cost = self._deployment.price.cost(usage.prompt, usage.output, usage.cached)
-            self._costs.append(replace(cost, seconds=time.monotonic() - started))
+            seconds = time.monotonic() - started
+            self._costs.append(replace(cost, seconds=seconds))
+            if usage.output and seconds > 0:
+                self._can = replace(self._can, rate=max(self._can.rate or 0.0, usage.output / seconds))
             return reply
 
         try:
@@ -133,12 +140,12 @@ class Prober:
         for text in QUESTIONS:
             prompt = Prompt.user(text)
             reply = await self._plain(prompt)
-            choice = _only(reply)
-            if self._thought is None and (n_thought := _thought_tokens(reply)):
+            choice = only(reply)
+            if self._thought is None and (n_thought := thought_tokens(reply)):
                 self._thought = prompt, n_thought
             if len(choice.text.strip()) > len(best[1].text.strip()):
                 best = prompt, choice
-            if len(choice.text.strip()) >= SHORTEST and _cuts(choice.text):
+            if len(choice.text.strip()) >= SHORTEST and cuts(choice.text):
                 break
         return best
 
@@ -163,41 +170,59 @@ class Prober:
         raise ModelError(f"{self._deployment.name}: {self._deployment.urls[0]} rejects a plain question: {said}")
 
     async def _find_seed(self, question: Prompt) -> None:
-        """Tests one seed twice and then others: the first two replies must be equal, and another must differ."""
+        """Tests one seed twice and then others: the first two replies must be equal, and another must differ.
+
+        A seed that is accepted and not kept is still sent: a server may draw the same again whenever it is started.
+        """
         for bits in (53, 31):
             fields = {"seed": (1 << bits) - 9}
             reply = await self._tries(question, temperature=1.0, fields=fields)
             if reply is not None:
                 break
         else:
-            self._can = replace(self._can, seed=False)
+            self._can = replace(self._can, seed=False, rejects=(*self._can.rejects, "seed"))
             return
-        is_same = _said(await self._tries(question, temperature=1.0, fields=fields)) == _said(reply)
+        is_same = said(await self._tries(question, temperature=1.0, fields=fields)) == said(reply)
         varies = False
         for seed in OTHER_SEEDS:
-            other = await self._tries(question, temperature=1.0, fields={"seed": seed})
-            varies = varies or _said(other) != _said(reply)
+            other = said(await self._tries(question, temperature=1.0, fields={"seed": seed}))
+            self._singles.append(other)
+            varies = varies or other != said(reply)
         self._can = replace(self._can, seed=is_same and (True if varies else None), seed_bits=bits, varies=varies)
 
     async def _find_variety(self, question: Prompt) -> None:
         """Tests whether replies differ at all, if need be at a high temperature: a server may not sample."""
         if not self._can.varies:
-            texts = {_said(await self._tries(question, temperature=2.0)) for _ in range(3)}
+            texts = {said(await self._tries(question, temperature=2.0)) for _ in range(3)}
             self._can = replace(self._can, varies=len(texts) > 1)
 
     async def _find_n(self, question: Prompt) -> None:
         """Tests for several replies to one request, which must not be copies if separate requests differ."""
         if "n" in self._can.rejects:
             return
-        for n in (2, 4):
-            reply = await self._tries(question, temperature=1.0, fields={"n": n})
-            if reply is None or len(reply.choices) != n:
+        seed = {"seed": OTHER_SEEDS[0]} if self._singles else {}
+        for fields in ({"n": 2, **seed}, {"n": 4, **seed}, {"n": 2}):
+            reply = await self._tries(question, temperature=1.0, fields=fields)
+            if reply is None or len(reply.choices) != fields["n"]:
                 return
-            if len({_both(choice) for choice in reply.choices}) > 1:
-                self._can = replace(self._can, n=True)
+            texts = [both(choice) for choice in sorted(reply.choices, key=lambda choice: choice.index)]
+            if len(set(texts)) > 1:
+                way = "counted" if self._can.seed and is_counted(texts, self._singles) else "mixed"
+                self._can = replace(self._can, n=True, batch_seeds=way if "seed" in fields or not seed else "copied")
+                await self._find_counts(question)
                 return
-        singles = {_said(await self._tries(question, temperature=1.0)) for _ in range(2)}
+        singles = {said(await self._tries(question, temperature=1.0)) for _ in range(2)}
         self._can = replace(self._can, n=len(singles) == 1)
+
+    async def _find_counts(self, question: Prompt) -> None:
+        """Tests whether the token counts of a request cover all its replies: several of two tokens each."""
+        n = min(4, self._can.slots or 4)
+        reply = await self._tries(question, temperature=1.0, fields={"n": n, self._can.length: 2})
+        if reply is None or reply.usage.output is not None:
+            choices = [] if reply is None else reply.choices
+            least = sum(2 if choice.finish in CUT else bool(both(choice)) for choice in choices)
+            is_all = reply is not None and 2 < least <= (reply.usage.output or 0)
+            self._can = replace(self._can, counts_all=is_all)
 
     async def _find_logprobs(self, question: Prompt) -> None:
         if "logprobs" in self._can.rejects:
@@ -205,7 +230,7 @@ class Prober:
         is_chat = self._deployment.api == "chat"
         fields = {"logprobs": True, "top_logprobs": 2} if is_chat else {"logprobs": 2}
         reply = await self._tries(question, fields=fields)
-        self._can = replace(self._can, logprobs=reply is not None and bool(_only(reply).logprobs))
+        self._can = replace(self._can, logprobs=reply is not None and bool(only(reply).logprobs))
 
     async def _find_stream(self, question: Prompt) -> None:
         """Tests for streams: of several replies with token counts, of one with counts, of one without."""
@@ -215,8 +240,11 @@ class Prober:
             if options and "stream_options" in self._can.rejects:
                 continue
             fields = {"stream": True, **options, **({"n": n} if n > 1 else {})}
-            reply = await self._tries(question, fields=fields, stream=True)
+            # Several greedy replies are refused by some servers.
+            reply = await self._tries(question, temperature=float(n > 1), fields=fields, stream=True)
             is_whole = reply is not None and len(reply.choices) == n and all(c.finish for c in reply.choices)
+            if n > 1 and reply is not None and not self._can.counts_all:
+                is_whole = is_whole and all(choice.n_tokens is not None for choice in reply.choices)
             if reply is not None and (is_whole or (n == 1 and reply.choices)):
                 counts = bool(options) and reply.usage.output is not None
                 self._can = replace(self._can, stream=True, stream_usage=counts, stream_n=n > 1)
@@ -235,7 +263,7 @@ class Prober:
                 return
             token_ids[word] = token
         fields = bias_fields([(word, -100.0)], replace(self._can, biases=way), token_ids)
-        text = _text(await self._may(question, fields=fields)).strip()
+        text = text_of(await self._may(question, fields=fields)).strip()
         if text and not text.startswith(word):
             self._can = replace(self._can, biases=way)
 
@@ -251,7 +279,7 @@ class Prober:
             reply = await self._may(question, fields=backends.thinking_fields(way, SHORT_THOUGHT))
             if reply is None:
                 continue
-            if reply.choices and _thought_tokens(reply) <= SHORT_THOUGHT + SLACK:
+            if reply.choices and thought_tokens(reply) <= SHORT_THOUGHT + SLACK:
                 self._can = replace(self._can, limits=way)
                 return
             ignores.append(way)
@@ -259,14 +287,14 @@ class Prober:
 
     async def _find_stop(self, question: Prompt, text: str) -> None:
         """Tests a substring of a greedy reply as stop string: is the text cut there, and is that reported?"""
-        stop = _piece(text)
+        stop = piece(text)
         if stop is None:
             return
         reply = await self._tries(question, stop=(stop,), can=replace(self._can, stop="dropped"))
         if reply is None:
             self._can = replace(self._can, stop="ignored")
             return
-        choice = _only(reply)
+        choice = only(reply)
         keeps = backends.named(self._can.backend).keeps_stop
         if choice.text.endswith(stop):
             found = "kept"
@@ -275,7 +303,7 @@ class Prober:
             found = "kept" if len(choice.text) < len(text) else "ignored"
         elif choice.stopped_at == stop:
             found = "told"
-        elif keeps and _text(await self._tries(question, stop=(stop,), fields=keeps)).endswith(stop):
+        elif keeps and text_of(await self._tries(question, stop=(stop,), fields=keeps)).endswith(stop):
             found = "kept"
         else:
             found = "dropped"
@@ -308,7 +336,7 @@ class Prober:
         for has_bos in (True, False):
             can = replace(self._can, continues="template", has_bos=has_bos)
             try:
-                if not _cuts(greedy.text):
+                if not cuts(greedy.text):
                     reason = await self._try_rendered(question, can)
                 else:
                     reason = await self._try_way(question, greedy, can)
@@ -337,74 +365,25 @@ class Prober:
         in_chat = await self._say(question)
         if reply.usage.prompt != in_chat.usage.prompt:
             return "the server formats prompts differently from its chat template"
-        return await self._try_way(question, _only(reply), can)
+        return await self._try_way(question, only(reply), can)
 
     async def _try_way(self, question: Prompt, greedy: ReplyChoice, can: Capabilities) -> str | None:
         """Why this way does not work; `None`: it works."""
-        cuts = _cuts(greedy.text)
-        if not cuts:
+        places = cuts(greedy.text)
+        if not places:
             return "its replies to the probe were too short to tell"
-        for cut in cuts:
-            reply = await self._tries(question.extend(greedy.text[:cut]), can=can)
+        for cut in places:
+            begun = greedy.text[:cut]
+            reply = await self._tries(question.extend(begun), can=can)
             if reply is None:
                 return f"the server rejects a partial reply ({can.continues})"
-            if _goes_on(_text(reply), greedy.text, cut):
+            if goes_on(text_of(reply), greedy.text, cut):
                 self._can = can
                 return None
+            if text_of(reply).startswith(begun) and goes_on(text_of(reply)[cut:], greedy.text, cut):
+                # Either it repeats the partial reply, or it began anew and said the same: no reply begins backwards.
+                backwards = begun[::-1].strip()
+                if text_of(await self._tries(question.extend(backwards), can=can)).startswith(backwards):
+                    self._can = replace(can, echoes=True)
+                    return None
         return f"the server starts a new reply instead of continuing ({can.continues})"
-
-
-def _only(reply: Reply | None) -> ReplyChoice:
-    return reply.choices[0] if reply is not None and reply.choices else ReplyChoice(0)
-
-
-def _text(reply: Reply | None) -> str:
-    return _only(reply).text
-
-
-def _both(choice: ReplyChoice) -> str:
-    return (choice.reasoning or "") + choice.text
-
-
-def _said(reply: Reply | None) -> str:
-    """The thinking and the text of a reply."""
-    return _both(_only(reply))
-
-
-def _thought_tokens(reply: Reply) -> float:
-    """The thinking tokens of a reply, as the server reports them, or estimated from the share of characters."""
-    if reply.usage.reasoning:
-        return reply.usage.reasoning
-    choice = _only(reply)
-    thought, answer = choice.reasoning or "", choice.text
-    if not thought and answer.lstrip().startswith("<think>"):
-        thought, _, answer = answer.partition("</think>")
-    whole = len(thought) + len(answer)
-    return (reply.usage.output or 0) * len(thought) / whole if whole else 0.0
-
-
-def _cuts(text: str) -> list[int]:
-    """Two positions at which to cut a greedy reply, so that its rest differs from its beginning.
-
-    Prefers positions before a space, where most tokens begin.
-    """
-    places = range(max(len(text) // 4, 2), len(text) - 2)
-    fit = [i for i in places if not text.startswith(text[i:].lstrip()[:8]) and not text[i - 1].isspace()]
-    fit.sort(key=lambda i: (not text[i].isspace(), abs(i - len(text) // 2)))
-    return fit[:2]
-
-
-def _goes_on(said: str, greedy: str, cut: int) -> bool:
-    """Whether a reply continues where the greedy reply was cut; it may be longer than the greedy reply."""
-    rest = greedy[cut:]
-    n = min(len(said), len(rest))
-    return n >= min(3, len(rest)) and said[:n] == rest[:n]
-
-
-def _piece(text: str) -> str | None:
-    """A substring of a greedy reply whose first occurrence is in the middle."""
-    for i in range(len(text) // 3, len(text) - 3):
-        piece = text[i : i + 3]
-        if text.find(piece) == i and piece.strip() == piece and i > 0:
-            return piece
-    return None

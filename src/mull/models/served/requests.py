@@ -21,7 +21,7 @@ CHAT, COMPLETIONS = "/chat/completions", "/completions"
 class RequestTemplate:
     """A request without its seed and number of replies, ready to be sent many times.
 
-    `head` is the JSON body up to its closing brace. `cut_at` are stop strings that the client enforces.
+    `head` is the JSON body up to its closing brace. `cut_at` are stop strings at which the client breaks a stream off.
     """
 
     path: str
@@ -70,7 +70,7 @@ def ask(
         if can.stop == "ignored":
             cut_at = params.stop
         else:
-            body["stop"] = list(params.stop)
+            body["stop"] = list(params.stop[: backend.most_stops])
             if can.stop == "kept":
                 body |= {name: value for name, value in backend.keeps_stop.items() if name not in can.rejects}
     if params.logit_bias:
@@ -89,7 +89,10 @@ def ask(
             body |= {"logprobs": True} | ({"top_logprobs": n_tops} if n_tops else {})
         else:
             body["logprobs"] = n_tops
-    is_useful = bool(cut_at) or (in_time and can.stream_n and can.stream_usage)
+    # Where only so many replies are generated at once, what comes of one shows that it is worked on; and a server that
+    # counts the first reply of a request alone counts each in a stream.
+    is_slow = can.slots is not None or not can.counts_all
+    is_useful = bool(cut_at) or ((in_time or is_slow) and can.stream_usage and (can.stream_n or not can.n))
     is_streamed = can.stream and (is_useful if deployment.stream is None else deployment.stream)
     if is_streamed:
         body["stream"] = True
