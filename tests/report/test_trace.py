@@ -130,9 +130,7 @@ def test_why_it_won_is_said() -> None:
 def test_a_run_without_an_answer_says_so() -> None:
     file = beam()
     file.best, file.answer, file.text, file.stopped = None, None, None, "deadline"
-    assert reason(file, grow(file)) == [
-        "Nothing was chosen: no reply came to an end before the run stopped (deadline)."
-    ]
+    assert reason(file, grow(file)) == ["Nothing was chosen: no reply was complete when the run stopped (deadline)."]
     assert "no answer" in render(file)
 
 

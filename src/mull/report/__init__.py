@@ -1,1 +1,1 @@
-"""Reports: tables for a terminal and plots."""
+"""Reports: tables for a terminal, plots, and HTML pages."""

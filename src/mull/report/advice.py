@@ -1,4 +1,4 @@
-"""Advice for people: a few sentences and a table."""
+"""Advice as sentences and a table for a terminal."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 ROUTES = {
     Route.PARALLEL: "Draw in parallel: several replies, and choose among them.",
     Route.SEQUENTIAL: "One longer reply: let the model think longer or revise.",
-    Route.TREE: "Search: let replies branch, and go on with those that the verifier finds promising.",
+    Route.TREE: "Search: let replies branch, and continue those that the verifier scores best.",
     Route.BOTH: "A right answer is worth more than even the widest option costs: draw in parallel, and make each reply "
     "longer as well.",
     Route.BIGGER: "Another model gives more for the money here than more draws do.",
     Route.NOTHING: "One draw is enough.",
-    Route.UNKNOWN: "What did best was measured; how it spends its draws is not known here.",
-    Route.BETTER: "No number of draws gets there: it takes a better model.",
+    Route.UNKNOWN: "The best option was measured, but how it spends its draws is unknown.",
+    Route.BETTER: "No number of draws reaches that: it takes a better model.",
 }
 UNCHOSEN = (
-    "Nothing here chooses well among draws, so that more compute belongs into one longer reply: let the model think "
-    "longer or revise, and give such strategies with --strategy to have them measured."
+    "Nothing here chooses well among draws, so spend more compute on one longer reply: let the model think "
+    "longer or revise, and name such strategies with --strategy to measure them."
 )
 
 
 def sentences(advice: Advice, wish: Wish) -> list[str]:
-    """The advice in plain sentences: where things stand, what to do, what it costs, and what speaks against it."""
+    """The advice in plain sentences: the present state, what to do, its cost, and objections."""
     one, base, unit = advice.recommendation, advice.base, advice.unit
     told = [f"One draw of {base.model} is right on {_share(base)} of such questions."]
     if advice.verdict is Recommendation.MORE_DATA:
@@ -110,7 +110,7 @@ def _month(advice: Advice, wish: Wish) -> str:
 
 
 def _pays_off(advice: Advice, wish: Wish) -> str | None:
-    """From how many questions on another model is the cheaper way to the accuracy that scaling reaches."""
+    """The number of questions from which another model is the cheaper way to the accuracy that scaling reaches."""
     if not wish.outlay:
         return None
     others = [o for o in advice.options if o.model != advice.base.model and o.cost.usd is not None]
@@ -138,10 +138,10 @@ def worthwhile(advice: Advice) -> list[Option]:
 
 
 def table(advice: Advice) -> RichTable:
-    """The options worth looking at, cheapest first; the recommended one is marked."""
+    """The worthwhile options, cheapest first, with the recommended one marked."""
     options = worthwhile(advice)
     left_out = len(advice.options) - len(options)
-    shown = RichTable(caption=f"{left_out} more cost more and are right no more often: --json" if left_out else None)
+    shown = RichTable(caption=f"{left_out} more cost more without being right more often: --json" if left_out else None)
     for name in ("", "strategy", "model", "right % [90 %]", "gain [90 %]", UNITS[advice.unit], "known"):
         shown.add_column(name, justify="right" if "%" in name or name in UNITS.values() else "left")
     for one in options:

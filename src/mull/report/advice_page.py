@@ -1,4 +1,4 @@
-"""Advice as a picture, or as a page that holds its sentences, its picture and its table."""
+"""Advice as a figure, or as a page with its sentences, figure and table."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 PAGES = (".html", ".htm")
 COLOURS = ("#2d6a8e", "#c8553d", "#7c3aed", "#b45309", "#0f766e", "#9d174d", "#4d7c0f", "#1e3a8a")
-"""Of kinds of strategies that are drawn beside one draw, in the order of the table of strategies."""
+"""Colours of the kinds of strategies other than one draw, in the order of the table of strategies."""
 
 
 def check_out(path: Path) -> None:
-    """Refuses a file that cannot be written to, before any work is done for it."""
+    """Raises `UsageError` if the file cannot be written, before any other work is done."""
     if path.suffix in PAGES:
         check_format(path.with_suffix(".svg"))
     elif path.suffix in FORMATS:
@@ -38,7 +38,7 @@ def check_out(path: Path) -> None:
 
 
 def write(advice: Advice, wish: Wish, path: Path) -> None:
-    """The picture, or a page of HTML with the sentences, the picture and the table, which needs nothing else."""
+    """Writes the figure, or a self-contained HTML page with the sentences, the figure and the table."""
     import matplotlib as mpl
 
     with mpl.rc_context({"svg.hashsalt": "mull"}):
@@ -53,7 +53,7 @@ def write(advice: Advice, wish: Wish, path: Path) -> None:
 
 
 def figure(advice: Advice) -> Figure:
-    """Accuracy over cost: a line and its 90 % band for each kind of strategy on each model, the advice ringed."""
+    """Accuracy over cost: a line with its 90 % band for each kind of strategy on each model, the advice circled."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""The answer that a report opens with: what to use, what it buys, what it costs, and how sure that is."""
+"""The summary that a report opens with: the strategy to use, its gain, its cost, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def known(value: float | None, digits: int = 0) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One figure of an answer: what it is, its value, and a line on it."""
+    """One figure of a summary: its name, value, and a note on it."""
 
     label: str
     value: str
@@ -28,7 +28,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to do in one group, in a headline, and the figures behind it; without advice `strategy` is `None`."""
+    """The recommendation for one group, as a headline with figures; without advice `strategy` is `None`."""
 
     group: str
     verdict: str
@@ -40,7 +40,7 @@ class Answer:
 
 
 def answer(study: Study, advice: Advice | UsageError, gain: Paired | None) -> Answer:
-    """The advice on a group in words. `gain` is that of the most accurate strategy measured over the cheapest."""
+    """The advice on a group. `gain` is that of the most accurate strategy measured over the cheapest."""
     name = study.group.name
     facts = []
     if gain is not None:
@@ -48,7 +48,7 @@ def answer(study: Study, advice: Advice | UsageError, gain: Paired | None) -> An
         facts.append(Fact("Measured here, paired test", f"{points(gain.difference)} points", note))
     if study.curves is not None:
         last = study.curves.coverage[-1]
-        note = f"coverage at {last.k:,} draws, 95 % interval {ends(last.ci95)}: a perfect choice, no method"
+        note = f"coverage at {last.k:,} draws, 95 % interval {ends(last.ci95)}: a perfect choice, not a method"
         facts.append(Fact("Ceiling (oracle)", f"{percent(last.value)} %", note))
     if isinstance(advice, UsageError):
         return Answer(name, "unknown", None, None, "No advice on these", f"{advice}.", tuple(facts))

@@ -1,4 +1,4 @@
-"""What a page carries of its problems: all verdicts, and as many prompts and texts as fit a stated bound."""
+"""The problems embedded in a page: all verdicts, and as many prompts and texts as a fixed limit allows."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mull.lab.measured import Measured, Study
 MOST_PROBLEMS = 5_000
 MOST_STRATEGIES = 8
 MOST_SAMPLES = 8
-"""Texts shown of one problem: its first draws."""
+"""Most texts of one problem on a page: its first draws."""
 MOST_CHARACTERS = 2_000
-"""Of one text; a longer one is cut, and says by how much."""
+"""Longest text; longer ones are cut, with a note of how much is missing."""
 MOST_ANSWERS = 8
 TEXT_BUDGET = 2_000_000
-"""Characters of prompts and texts on one page."""
+"""Most characters of prompts and texts on one page."""
 
 
 @dataclass
 class Embedded:
-    """The problems as plain values for JSON, and what was left out of them."""
+    """The problems as plain values for JSON, and the counts of what was left out."""
 
     groups: list[dict[str, Any]] = field(default_factory=list)
     problems: list[dict[str, Any]] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Embedded:
     n_cut: int = 0
 
     def left_out(self) -> list[str]:
-        """In words, a line for each kind of thing; empty where the page has it all."""
+        """A sentence for each kind of thing left out; empty if the page has everything."""
         lines = []
         if len(self.problems) < self.n_problems:
             lines.append(
@@ -44,7 +44,7 @@ class Embedded:
         if self.n_shown < self.n_texts:
             lines.append(
                 f"{self.n_shown:,} of {self.n_texts:,} texts are on this page: of each problem the first "
-                f"{MOST_SAMPLES} draws, as far as {TEXT_BUDGET / 1e6:g} million characters go."
+                f"{MOST_SAMPLES} draws, within {TEXT_BUDGET / 1e6:g} million characters."
             )
         if self.n_cut:
             lines.append(f"{self.n_cut:,} texts or prompts are cut after {MOST_CHARACTERS:,} characters.")
@@ -52,7 +52,7 @@ class Embedded:
 
 
 def embed(studies: Sequence[Study]) -> Embedded:
-    """The problems of all groups, the groups one after the other; texts are dealt out evenly, a draw at a time."""
+    """The problems of all groups, group by group; the text limit is shared evenly, a draw of each problem at a time."""
     page = Embedded()
     recordings: list[tuple[Recording, dict[str, Any]]] = []
     for g, study in enumerate(studies):
@@ -84,7 +84,7 @@ def embed(studies: Sequence[Study]) -> Embedded:
 
 
 def columns(study: Study) -> list[Measured]:
-    """The strategies that the table of problems has room for: the widest of each kind first, in their order."""
+    """The strategies shown in the table of problems: the widest of each kind first, in their order."""
     kinds: dict[str, list[Measured]] = {}
     for m in study.strategies:
         kinds.setdefault(spec.head(m.name) if m.is_replayed else m.name, []).append(m)
@@ -93,7 +93,7 @@ def columns(study: Study) -> list[Measured]:
 
 
 def _add(page: Embedded, entry: dict[str, Any], name: str, text: str, left: int) -> int:
-    """Puts a text into an entry, cut to its bounds; gives back how long it is now."""
+    """Adds a text to an entry, cut to the limits; returns its new length."""
     most = max(0, min(MOST_CHARACTERS, left))
     entry[name] = text[:most]
     if len(text) > most:
@@ -121,7 +121,7 @@ def _result(result: Result) -> list[Any]:
 
 
 def _tally(one: Recording) -> list[list[Any]]:
-    """Answers with their counts and the share of each that was right, the most frequent first; the rest as one."""
+    """Answers with their counts and the share of each that is correct, most frequent first; the rest as one row."""
     counts = Counter(one.answers)
     right = Counter(a for a, c in zip(one.answers, one.correct, strict=False) if c)
     rows: list[list[Any]] = [

@@ -1,4 +1,4 @@
-"""Figures as SVG for the page (its colours follow the page's), and as SVG, PNG and CSV files, by matplotlib."""
+"""Figures as SVG for the page, in the page's colours, and as SVG, PNG and CSV files, by matplotlib."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIZE = (4.1, 3.0)
-"""In inches. Small, so that the text stays readable where a phone shrinks the figure to its width."""
+"""In inches; small, so that text stays readable on a phone, where the figure shrinks to the width of the screen."""
 INK, MUTED, GRID = "#1c2430", "#5a6676", "#d8dee6"
 COVERAGE, MAJORITY, BEST, GAP = "#5d6b7e", "#1d6fb8", "#c2410c", "#7c3aed"
 COLOURS = {
@@ -36,7 +36,7 @@ COLOURS = {
     BEST: "best",
     GAP: "gap",
 }
-"""What the page calls each colour, so that it can give it another shade in the dark."""
+"""The page's name of each colour, by which it replaces the colour in dark mode."""
 CURVES: Mapping[str, tuple[str, str, str]] = {
     "coverage": ("coverage (oracle)", COVERAGE, "--"),
     "best": ("best of k", BEST, "-"),
@@ -50,9 +50,9 @@ Draw = Callable[["Axes", list[str]], None]
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure and what it shows as a table: `columns` and `rows`, for those who cannot see it and for CSV.
+    """A figure and its data as a table: `columns` and `rows`, for screen readers and for CSV.
 
-    `draw` fills axes, and lists what pointing at its marks tells, in the order of their gids `tip0`, `tip1`, ...
+    `draw` fills the axes and appends the tooltips of its marks, in the order of their gids `tip0`, `tip1`, ...
     """
 
     name: str
@@ -64,7 +64,7 @@ class Figure:
     height: float = SIZE[1]
 
     def inline(self) -> str:
-        """SVG that is part of a page: no ids of its own but one, colours by the page's variables."""
+        """SVG to embed in a page: with a single id, and colours given by the page's variables."""
         drawn, tips = self._svg
         svg = drawn.decode()
         svg = svg[svg.index("<svg") :]
@@ -85,7 +85,7 @@ class Figure:
         return f'<svg xmlns="http://www.w3.org/2000/svg" {match[1]} role="img" {ids}>{title}'
 
     def svg(self) -> bytes:
-        """A file of its own."""
+        """A stand-alone SVG file."""
         return self._svg[0]
 
     @cached_property
@@ -103,7 +103,7 @@ class Figure:
         return text.getvalue().encode()
 
     def write(self, folder: Path) -> list[Path]:
-        """Writes `NAME.svg`, `NAME.png` and `NAME.csv`; gives back where."""
+        """Writes `NAME.svg`, `NAME.png` and `NAME.csv`; returns their paths."""
         written = []
         for suffix, content in ((".svg", self.svg()), (".png", self.png()), (".csv", self.csv())):
             path = folder / (self.name + suffix)
@@ -116,7 +116,7 @@ class Figure:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure as Canvas
 
-        # Text stays text, and ids are the same each time; of different figures on one page they differ.
+        # Text stays text, and ids are deterministic; they differ between the figures on one page.
         style: dict[str, Any] = {
             "svg.fonttype": "none",
             "text.parse_math": False,
@@ -137,7 +137,7 @@ class Figure:
             "lines.linewidth": 1.6,
         }
         with mpl.rc_context(style), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the page's own font has what this one lacks
+            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the page's font has these glyphs
             figure = Canvas(figsize=(SIZE[0], self.height), layout="constrained")
             FigureCanvasAgg(figure)
             self.draw(figure.subplots(), tips)
@@ -159,10 +159,10 @@ def curves(name: str, group: str, measured: Curves) -> Figure:
 
 
 def gap(name: str, group: str, measured: Curves) -> Figure:
-    """Coverage minus what each selector makes of it, over k."""
+    """Coverage minus the accuracy of each selector, over k."""
     colours = {"best": BEST, "weighted": GAP, "majority": MAJORITY}
     series = {f"coverage minus {who}": (points, colours[who], "-") for who, points in measured.gaps.items()}
-    # Rounding would be magnified to a pattern where nothing is lost.
+    # Without a minimum range, rounding errors would look like a pattern where nothing is lost.
     top = max(5.0, 105 * max(p.ci95.high for points in measured.gaps.values() for p in points))
     return _over_k(f"gap-{name}", f"{group}: lost by selection", series, measured, "points lost", top)
 
@@ -254,7 +254,7 @@ def _over_k(
 
 
 def frontier(name: str, group: str, strategies: Sequence[Measured], front: Sequence[Measured], unit: str) -> Figure:
-    """Accuracy over cost, a point a strategy, with the Pareto front through those that nothing beats."""
+    """Accuracy over cost, a point for each strategy, with the Pareto front."""
 
     def at(m: Measured) -> tuple[float, float]:
         return amount(m.cost, unit) or 0.0, 100 * (m.accuracy or 0.0)
@@ -347,7 +347,7 @@ def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Seq
 
 
 def _short(name: str, most: int = 26) -> str:
-    """A label that leaves room for the figure; the table beside it has the whole name."""
+    """A label short enough to leave room for the figure; the table beside it has the full name."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
@@ -356,6 +356,6 @@ def _tile(tile: Tile) -> str:
 
 
 def _luminance(colour: Sequence[float]) -> float:
-    """Relative luminance as WCAG 2 defines it; below .179 white text has the better contrast."""
+    """Relative luminance as defined by WCAG 2; below .179 white text has the better contrast."""
     r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)
     return 0.2126 * r + 0.7152 * g + 0.0722 * b

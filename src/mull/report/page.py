@@ -1,4 +1,4 @@
-"""The report: one page of HTML that answers first, shows why, and says how to make it again (extra `lab`)."""
+"""The report page: a self-contained HTML file with the advice, its reasons, and how to make it again (extra `lab`)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     cost_section,
     heat_section,
 )
-"""Between the answer and the table of problems. To add one, write its function and name it here."""
+"""The sections between the summary and the table of problems. To add one, write its function and list it here."""
 
 
 def make(
@@ -49,7 +49,7 @@ def make(
     seed: int = 0,
     title: str = "",
 ) -> Report:
-    """Measures all groups of the sources. `made_by` is the command and the versions, told on the page."""
+    """Measures all groups of the sources. `made_by` is the command and the versions, shown on the page."""
     studies = [study(group, ks, seed) for group in _named(sources)]
     unit = unit_of([m for s in studies for m in s.strategies])
     leads = [ahead(s.strategies, unit, seed) for s in studies]
@@ -62,7 +62,7 @@ def make(
 
 
 def _advice(source: Source, seed: int) -> Sequence[Advice | UsageError]:
-    """What `mull advise` says of each group of a file beside its others; where it refuses, why."""
+    """The advice on each group of a file, compared with the other groups; the error if there is no advice."""
     try:
         return advise_each([pilots.read(group, None) for group in source.groups.values()], seed)
     except UsageError as error:
@@ -70,7 +70,7 @@ def _advice(source: Source, seed: int) -> Sequence[Advice | UsageError]:
 
 
 def _named(sources: Sequence[Source]) -> list[Group]:
-    """The groups under names that tell them apart: model and task where known, and the file where need be."""
+    """The groups under distinct names: model and task if known, and the file if needed."""
     named = [
         (f"{group.name} on {group.task}" if group.task else group.name, source.path.name, group)
         for source in sources
@@ -84,7 +84,7 @@ def _named(sources: Sequence[Source]) -> list[Group]:
 
 
 def answers(report: Report) -> list[Answer]:
-    """What to do in each group."""
+    """The summary of each group."""
     rows = zip(report.studies, report.advice, report.leads, strict=True)
     return [answer(study, advice, gain) for study, advice, (_, gain) in rows]
 
@@ -118,7 +118,7 @@ def render(report: Report, sections: Sequence[Section]) -> str:
 
 
 def sections(report: Report) -> list[Section]:
-    """The sections that have something to say."""
+    """The sections that have content."""
     return [section for section in (make_one(report) for make_one in SECTIONS) if section is not None]
 
 
@@ -129,14 +129,14 @@ def write_figures(sections: Sequence[Section], folder: Path) -> list[Path]:
 
 
 def write(path: Path, html: str) -> None:
-    """Writes the page, whole or not at all; half a surrogate pair, which is no text, becomes a question mark."""
+    """Writes the page atomically; unpaired surrogates become question marks."""
     part = path.with_name(path.name + ".part")
     part.write_text(html, encoding="utf-8", errors="replace")
     part.replace(path)
 
 
 def check_installed() -> None:
-    """Refuses to begin without what the extra `lab` brings, before any work is done."""
+    """Raises `MissingExtraError` unless the extra `lab` is installed, before any work is done."""
     try:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401

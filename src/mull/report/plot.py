@@ -23,12 +23,12 @@ STYLE = {
     "majority": ("majority of k", "#2d6a8e", "-"),
     "best": ("best of k", "#c8553d", "-"),
 }
-"""Drawn in this order, so that of lines that are one the last is seen."""
+"""In drawing order, so that where lines coincide the last one is visible."""
 FORMATS = (".png", ".svg", ".pdf")
 
 
 def check_format(path: Path) -> None:
-    """Refuses a file that cannot be drawn to, before any work is done for it."""
+    """Raises an error if the file cannot be written as a plot, before any work is done."""
     if path.suffix not in FORMATS:
         raise UsageError(f"a plot is written to a file that ends in {', '.join(FORMATS)}, not {str(path)!r}")
     try:
@@ -38,7 +38,7 @@ def check_format(path: Path) -> None:
 
 
 def curves(groups: Mapping[str, Curves], path: Path, title: str = "") -> None:
-    """Draws every group's curves over k side by side, each with its 95 % interval."""
+    """Draws each group's curves over k in its own panel, with 95 % intervals."""
     figure, row = _panels(len(groups), path, "problems solved, %")
     for axes, (name, group) in zip(row, groups.items(), strict=True):
         for field, (label, colour, line) in STYLE.items():
@@ -52,7 +52,7 @@ def curves(groups: Mapping[str, Curves], path: Path, title: str = "") -> None:
 
 
 def _panels(n: int, path: Path, unit: str) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels side by side, for a file of this name."""
+    """A figure with this many panels side by side, for a file of this name."""
     check_format(path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ def _panels(n: int, path: Path, unit: str) -> tuple[Figure, list[Axes]]:
 
 
 def _finish(axes: Axes, title: str, base: int) -> None:
-    """What every panel over draws has."""
+    """Formats the axes that all panels over draws share."""
     axes.set_title(title, fontsize=9)
     axes.set_xlabel("draws k")
     axes.set_xscale("log", base=base)
@@ -77,7 +77,7 @@ def _finish(axes: Axes, title: str, base: int) -> None:
 def _save(figure: Figure, path: Path) -> None:
     import matplotlib as mpl
 
-    # The ids in an SVG are random without a salt.
+    # Without a salt the ids in an SVG are random.
     with mpl.rc_context({"svg.hashsalt": "mull"}):
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
@@ -86,7 +86,7 @@ def _curve(axes: Axes, points: list[Point], label: str, colour: str, line: str) 
     if not points:
         return
     ks = [point.k for point in points]
-    # Where a checker is perfect its line and the oracle's are one: dashes on top let both be seen.
+    # With a perfect verifier its line and the oracle's coincide: dashes on top keep both visible.
     order = 3 if line == "--" else 2
     axes.plot(
         ks, [100 * p.value for p in points], line, color=colour, label=label, marker="o", markersize=3, zorder=order
@@ -98,7 +98,7 @@ def _curve(axes: Axes, points: list[Point], label: str, colour: str, line: str) 
 def laws(groups: Mapping[str, Law], k: int, path: Path) -> None:
     """Draws coverage up to k: measured as points on a solid line, extrapolated dashed, with a line at the last draw.
 
-    The estimate is dashed for one decade; beyond it there is the band alone.
+    The estimate is dashed for one decade; beyond that only the band is drawn.
     """
     figure, row = _panels(len(groups), path, "coverage (oracle), %")
     for axes, (name, law) in zip(row, groups.items(), strict=True):
@@ -108,7 +108,7 @@ def laws(groups: Mapping[str, Law], k: int, path: Path) -> None:
 
 
 def law_parts(law: Law, k: int, points: int) -> tuple[list[Prediction], list[Prediction]]:
-    """Coverage up to the last draw, and from there on to k if it lies beyond, at about so many points in all."""
+    """Coverage up to the last draw, and from there on to k if k is larger, at about this many points in total."""
     last = law.data.least
     measured = law.curve(int(x) for x in log_grid(min(last, k), 13))
     beyond = np.unique(np.append(log_grid(k, points), last))

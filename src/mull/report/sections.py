@@ -1,4 +1,4 @@
-"""The sections of a report, each one function from a `Report` to a `Section`."""
+"""The sections of a report, each a function from a `Report` to a `Section`."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from mull.report.words import percent, points, short
 from mull.stats.paired import Paired, paired, power
 
 MOST_GROUPS = 12
-"""Groups that get figures of their own."""
+"""Most groups that get figures of their own."""
 MOST_HEAT_ROWS = 12
 MOST_BUDGETS = 6
 MOST_WHOLE = 5
-"""Columns of a heat map whose names fit under them whole."""
+"""Most columns of a heat map whose full names fit under them."""
 N_RESAMPLES = 100
-"""Of problems, for the bands of laws: a page for each of many groups must not take minutes."""
+"""For the bands of laws, over problems; few, so that a page with many groups does not take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SectionTable:
-    """Rows of text under column heads; `mark` is the row to stand out."""
+    """Rows of text under column heads; `mark` is the index of the highlighted row."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -43,7 +43,7 @@ class SectionTable:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What is said of one group, a sentence each."""
+    """The sentences about one group."""
 
     title: str
     lines: tuple[str, ...]
@@ -63,9 +63,9 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that the page is made of.
+    """The content of the page.
 
-    `leads` are the cheapest strategy measured and the gain of the most accurate, `advice` an error where it is refused.
+    `leads` are the cheapest strategy measured and the gain of the most accurate; `advice` is an error if there is none.
     """
 
     studies: list[Study]
@@ -80,7 +80,7 @@ class Report:
 
 
 def strategies_section(report: Report) -> Section:
-    """Every strategy with its accuracy, what it costs, and its paired difference to the cheapest."""
+    """Every strategy with its accuracy, its cost, and its paired difference to the cheapest."""
     rows = list(zip(report.studies, report.advice, report.leads, strict=True))
     tables = tuple(_strategy_table(study, advice, base, report.seed) for study, advice, (base, _) in rows)
     lead = ["Accuracy is what each strategy's own answer reaches, without knowing which draw is right."]
@@ -92,7 +92,7 @@ def strategies_section(report: Report) -> Section:
             told = power_told(found, f"{gain.b} and {gain.a}")
             lead.append(f"{study.group.name}: {told}." if len(report.studies) > 1 else f"{told}.")
     if any(m.oracle is not None for s in report.studies for m in s.strategies):
-        lead.append("The oracle column is no method: it is what a perfect choice among the same draws would reach.")
+        lead.append("The oracle column is not a method: it is what a perfect choice among the same draws would reach.")
     return Section("strategies", "Every strategy", tuple(lead), tables=tables)
 
 
@@ -107,26 +107,26 @@ def curves_section(report: Report) -> Section | None:
 
 
 def gap_section(report: Report) -> Section | None:
-    """Coverage minus what selection makes of it."""
+    """Coverage minus the accuracy after selection."""
     drawn = tuple(
         figures.gap(slug, s.group.name, s.curves) for s, slug in _with_curves(report) if s.curves and s.curves.gap
     )
     lead = (
-        "The gap is coverage minus the accuracy of the selected answer: what a better verifier could still win from "
+        "The gap is coverage minus the accuracy of the selected answer: what a better verifier could still gain from "
         "the same draws. Where it grows with k, choosing is the bottleneck, not drawing.",
     )
     return Section("gap", "What selection loses", lead, drawn) if drawn else None
 
 
 def limits_section(report: Report) -> Section | None:
-    """What these draws say that scaling cannot do."""
+    """The limits of scaling that the recorded draws show."""
     told = tuple(Lines(s.group.name, tuple(limits(s.limits))) for s, _ in _with_curves(report) if s.limits)
-    lead = ("Where the gap comes from, and what neither more draws nor a longer vote can mend.",)
+    lead = ("Where the gap comes from, and what neither more draws nor a larger vote can fix.",)
     return Section("limits", "What more draws cannot do", lead, told=told) if told else None
 
 
 def law_section(report: Report) -> Section | None:
-    """Coverage beyond the draws, one decade on, by the laws fitted to their counts."""
+    """Coverage one decade beyond the draws, by laws fitted to their counts."""
     told, drawn = [], []
     for study, slug in _with_curves(report):
         recordings = study.group.recordings
@@ -137,7 +137,7 @@ def law_section(report: Report) -> Section | None:
         told.append(Lines(study.group.name, tuple(law_lines(law, law.predict(k), law.is_identified(k)))))
     lead = (
         "An extrapolation, not a measurement: coverage laws fitted to the counts, from the line at n on. The band "
-        "holds the sampling of problems and the choice of law. Coverage is what a perfect check would reach.",
+        "covers the sampling of problems and the choice of law. Coverage is what a perfect check would reach.",
     )
     return (
         Section("law", "What ten times the draws would cover", lead, tuple(drawn), told=tuple(told)) if drawn else None
@@ -172,7 +172,7 @@ def cost_section(report: Report) -> Section | None:
 
 
 def _equal_budget_table(study: Study, unit: str) -> SectionTable:
-    """What each kind of strategy reaches within the same budgets; nothing is interpolated."""
+    """The accuracy of each kind of strategy within equal budgets; nothing is interpolated."""
     budgets, reached = at_equal_cost(study.strategies, unit, MOST_BUDGETS)
     columns = ("accuracy % within", *(f"{short(budget)} {UNITS[unit]}" for budget in budgets))
     rows = [(kind, *("–" if value is None else percent(value) for value in row)) for kind, row in reached.items()]
@@ -180,7 +180,7 @@ def _equal_budget_table(study: Study, unit: str) -> SectionTable:
 
 
 def heat_section(report: Report) -> Section | None:
-    """Accuracy by strategy and group, or where there is one group by difficulty."""
+    """Accuracy by strategy and group, or by difficulty if there is only one group."""
     if len(report.studies) > 1:
         tiles = dict(list(by_group(report.studies).items())[:MOST_HEAT_ROWS])
         places = [_folded(s.group.task or s.group.name) for s in report.studies]
@@ -210,13 +210,13 @@ def heat_section(report: Report) -> Section | None:
 
 
 def _with_curves(report: Report) -> list[tuple[Study, str]]:
-    """The groups that curves are drawn of, with their slugs."""
+    """The groups with curves, and their slugs."""
     pairs = zip(report.studies, report.slugs, strict=True)
     return [(s, slug) for s, slug in pairs if s.curves is not None][:MOST_GROUPS]
 
 
 def _fewer(strategies: Sequence[Measured]) -> list[Measured]:
-    """Of replayed strategies only every other width, so that a heat map stays readable; the widest stay."""
+    """Every other width of replayed strategies, so that a heat map stays readable; the widest are kept."""
     kept = list(strategies)
     while len(kept) > MOST_HEAT_ROWS:
         kept = kept[-1::-2][::-1]
@@ -224,7 +224,7 @@ def _fewer(strategies: Sequence[Measured]) -> list[Measured]:
 
 
 def _folded(name: str, width: int = 14) -> str:
-    """A name in lines short enough to stand under a column."""
+    """A name broken into lines that fit under a column."""
     lines, words = [""], name.replace(" on ", " ").split(" ")
     for word in words:
         lines[-1:] = [f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < width else [lines[-1], word]
@@ -232,7 +232,7 @@ def _folded(name: str, width: int = 14) -> str:
 
 
 def _without_prefix(places: list[str], what: str) -> tuple[list[str], str]:
-    """Many names that begin alike, by their ends; what they begin with goes into the name of the axis."""
+    """Names without their common prefix, which moves into the label of the axis."""
     same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*places, strict=False))
     alike = re.sub(r"\w*$", "", "".join(letters[0] for letters in same))
     if len(places) <= MOST_WHOLE or not alike or "\n" in alike:
@@ -241,7 +241,7 @@ def _without_prefix(places: list[str], what: str) -> tuple[list[str], str]:
 
 
 def _used(advice: Advice | UsageError) -> str | None:
-    """The strategy to use in a group, if it is one of the group's own."""
+    """The recommended strategy of a group, if it is one of the group's own."""
     if isinstance(advice, UsageError) or advice.verdict not in (Recommendation.SCALE, Recommendation.DO_NOT):
         return None
     return advice.recommendation.strategy
@@ -280,7 +280,7 @@ def _strategy_table(study: Study, advice: Advice | UsageError, base: Measured | 
         "oracle %",
         "retries",
     )
-    # A column of which nothing is known says so once, in the section on cost, and not in every row.
+    # A column without any known value is left out here; the section on cost says so once.
     told = [i for i, name in enumerate(columns) if i < 5 or any(row[i] != "unknown" for row in rows)]
     cells = tuple(tuple(row[i] for i in told) for row in rows)
     return SectionTable(

@@ -21,7 +21,7 @@ from mull.stats.paired import Power
 
 
 def sweep(table: Table) -> RichTable:
-    """A sweep's rows. The oracle column is what a perfect choice among the draws would reach, not a method."""
+    """A sweep's rows. The oracle column is the accuracy of a perfect choice among the draws, which is not a method."""
     shown = RichTable(title=escape(table.rows[0].task) if table.rows else None)
     for name in ("model", "strategy", "problems", "accuracy % [95 %]", "draws", "tokens", "FLOPs", "oracle %"):
         shown.add_column(name, justify="left" if name in ("model", "strategy") else "right")
@@ -40,7 +40,7 @@ def sweep(table: Table) -> RichTable:
 
 
 def pairs(table: Table) -> list[str]:
-    """The paired differences in words."""
+    """The paired differences as sentences."""
     return [
         f"{p.a} - {p.b}: {points(p.difference)} points {ends(p.ci95, is_signed=True)}, "
         f"paired over {p.problems} problems, p = {p.p_adjusted:.2g}"
@@ -71,9 +71,9 @@ def curves(groups: Mapping[str, Curves]) -> list[RichTable]:
 
 
 def equal_tokens(groups: Mapping[str, Curves], each: Mapping[str, float], most: int = 6) -> RichTable | None:
-    """What every group reaches within budgets of tokens a problem; `each` is the mean length of a draw.
+    """The accuracy of every group within budgets of tokens per problem; `each` is the mean length of a draw.
 
-    `None` where fewer than two groups have known lengths.
+    `None` if fewer than two groups have known lengths.
     """
     rows = {}
     for name, tokens in each.items():
@@ -97,7 +97,7 @@ def equal_tokens(groups: Mapping[str, Curves], each: Mapping[str, float], most: 
 
 
 def limits(found: ScalingLimits) -> list[str]:
-    """What scaling cannot do on a group of problems, in words; what is unknown is left out."""
+    """The limits of scaling on a group of problems, as sentences; unknown values are left out."""
     lines = [
         f"{loss.selector} loses {100 * loss.gap:.1f} points of coverage"
         + (": " if loss.causes else "")
@@ -148,7 +148,7 @@ def limits(found: ScalingLimits) -> list[str]:
 
 
 def _where_from(found: ScalingLimits) -> str:
-    """What is known of the problems' age, of what the model read, and of what corrected it."""
+    """The age of the problems, whether the model can have read them, and the feedback between draws."""
     feedback = "unknown" if found.feedback is None else found.feedback
     date, cutoff = found.data_date, found.model_cutoff
     if date is None or cutoff is None:
@@ -160,14 +160,14 @@ def _where_from(found: ScalingLimits) -> str:
 
 
 def power(found: Power, what: str) -> str:
-    """What so many problems can tell, in words."""
+    """The statistical power of a number of problems, as a sentence."""
     shown = "no difference" if found.shown is None else f"a difference of {100 * found.shown:.1f} points or more"
     needed = "" if found.needed is None else f"; one as large as seen takes {found.needed:,} problems"
     return f"{found.problems:,} problems show {shown} between {what} with a chance of 80 %{needed}"
 
 
 def worths(name: str, rows: Sequence[Worth]) -> RichTable:
-    """What verifiers are worth on a group's draws."""
+    """The value of verifiers on a group's draws."""
     k = rows[0].k
     shown = RichTable(title=escape(f"{name}: verifiers, {rows[0].problems} problems"))
     for column in (
@@ -200,14 +200,14 @@ def worths(name: str, rows: Sequence[Worth]) -> RichTable:
 
 
 def worth_lines(rows: Sequence[Worth]) -> list[str]:
-    """What the table of verifiers leaves out."""
+    """Sentences on what the table of verifiers leaves out."""
     lines = [
         f"{row.verifier} could not score {row.unscored:,} draws: {row.why_unscored or 'it does not say why'}"
         for row in rows
         if row.unscored
     ]
     lines += [
-        f"{row.verifier} gives scores outside 0 to 1, which are no probabilities; it is taken to accept from .5 on"
+        f"{row.verifier} gives scores outside 0 to 1, which are not probabilities; .5 or more is taken as acceptance"
         for row in rows
         if row.scored and row.calibration_error is None
     ]
@@ -217,11 +217,11 @@ def worth_lines(rows: Sequence[Worth]) -> list[str]:
 def _plateau(turn: Plateau) -> str:
     if turn.is_reached:
         return f"it stops rising near k = {turn.k} [{turn.ci95.low:.0f}, {turn.ci95.high:.0f}]"
-    return "no end of its rise in sight"
+    return "it is still rising at the last k"
 
 
 def bank(stats: Sequence[Stat]) -> RichTable:
-    """What a bank holds."""
+    """The contents of a bank."""
     shown = RichTable()
     for name in ("model", "questions", "draws", "output tokens"):
         shown.add_column(name, justify="left" if name == "model" else "right")
@@ -231,7 +231,7 @@ def bank(stats: Sequence[Stat]) -> RichTable:
 
 
 def verdicts(judged: Sequence[Judged]) -> RichTable:
-    """What a bank holds of each verifier and judge."""
+    """The results in a bank of each verifier and judge."""
     shown = RichTable()
     for name in ("judged by", "kind", "verdicts"):
         shown.add_column(name, justify="right" if name == "verdicts" else "left")
@@ -241,7 +241,7 @@ def verdicts(judged: Sequence[Judged]) -> RichTable:
 
 
 def law(name: str, law: Law, prediction: Prediction) -> RichTable:
-    """The fits of one group of problems and what each says at k; the range over them is not an error of any."""
+    """The fits to one group of problems with their values at k; the range over fits is not an error of any of them."""
     data = law.data
     title = f"{name}: {data.problems} problems, {data.draws:,} draws, measured to {data.least:,}"
     shown = RichTable(title=escape(title))
@@ -259,7 +259,7 @@ def law(name: str, law: Law, prediction: Prediction) -> RichTable:
 
 
 def law_lines(law: Law, prediction: Prediction, is_identified: bool) -> list[str]:
-    """The prediction in words, and what limits it."""
+    """The prediction and its limits as sentences."""
     kind = "measured" if prediction.k <= law.data.least else "predicted"
     value = f"{percent(prediction.value)} %" if prediction.value is not None else "no single number, only a band:"
     lines = [f"coverage at {prediction.k:,} draws, {kind}: {value} {_band(prediction.band)}"]

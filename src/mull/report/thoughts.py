@@ -1,4 +1,4 @@
-"""What thinking longer is worth, as a table for a terminal."""
+"""The value of longer thinking, as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mull.report.words import ends, number, percent, points
 
 
 def table(name: str, found: Thinking) -> RichTable:
-    """The budgets of a method, the shortest first."""
+    """The budgets of a method, shortest first."""
     n = found.budgets[0].problems
     shown = RichTable(title=escape(f"{name}: {found.name} at {len(found.budgets)} budgets, {n:,} problems"))
     for column in (
@@ -37,10 +37,10 @@ def table(name: str, found: Thinking) -> RichTable:
 
 
 def lines(found: Thinking) -> list[str]:
-    """What stands below the table."""
+    """The lines below the table."""
     first, over, under = found.first_right, found.overthinking, found.underthinking
     told = [
-        f"control {percent(found.control)} %: outcomes that kept to the budget they were given",
+        f"control {percent(found.control)} %: outcomes within their budget",
         f"scaling {_slope(found)}, over all pairs of budgets",
         f"performance {percent(found.performance, found.performance_ci95)} %: the best budget, chosen on these",
     ]

@@ -1,4 +1,4 @@
-"""The page of a trace: the search tree, the vote or the chain of one run as a picture, and every event behind it."""
+"""The page of a trace: the search tree, vote or chain of one run as a picture, with every event behind it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from mull.report.words import short
 from mull.run.trace import Candidate, DrawEvent, Event, NoteEvent, PreferEvent, ScoreEvent, TraceFile
 
 MOST_DRAWS = 1_500
-"""Draws in the picture and in the list of draws: the first ones, and the winner's."""
+"""Most draws in the picture and in the list of draws: the first ones, and those that led to the winner."""
 MOST_EVENTS = 3_000
 MOST_CHARACTERS = 4_000
-"""Of one text in the list of draws."""
+"""Longest text in the list of draws."""
 COLUMN, BOX, GAP = 192, 164, 8
 """Pixels: from one level to the next, width of a box, between two boxes."""
 LEFT = 44
-"""Pixels left of the first level, where the start is."""
+"""Pixels left of the first level, for the start."""
 TALL, FLAT = 42, 22
 """Pixels: height of a box, and of one that was pruned."""
 LETTERS = 20
-"""Characters of a box's line."""
+"""Characters in a line of a box."""
 WORDS = {
     "kept": "kept",
     "pruned": "pruned",
@@ -33,7 +33,7 @@ WORDS = {
     "finish": "drawn to its end",
     "lookahead": "valued by a look ahead",
     "rollout": "valued by a roll-out",
-    "escalated": "not sure enough, went on",
+    "escalated": "not sure enough, continued",
     "gone on": "its end taken back",
 }
 
@@ -49,11 +49,11 @@ class PictureNode:
     steps: list[float] = field(default_factory=list)
     why: str = ""
     kind: str = "step"
-    """`step`, `whole` (an end that stood for election), or `probe` (a look ahead or a roll-out)."""
+    """`step`, `whole` (a complete reply that was a candidate), or `probe` (a look-ahead or a roll-out)."""
     fate: str = ""
     """`kept` or `pruned`, by the last decision on it."""
     copies: int | None = None
-    """How many continuations or copies it was given."""
+    """The number of continuations or copies it was given."""
     notes: list[str] = field(default_factory=list)
     answer: str | None = None
     is_winning: bool = False
@@ -66,18 +66,18 @@ class PictureNode:
 
     @property
     def is_flat(self) -> bool:
-        """Whether one line is enough for it: it was pruned, and nothing came of it."""
+        """Whether it needs only one line: it was pruned, and nothing continued it."""
         return self.fate == "pruned" and not self.children and not self.is_winning
 
     @property
     def label(self) -> str:
-        """What it wrote, in one line."""
+        """Its text in one line."""
         empty = "(nothing)" if self.event.error is None else "(failed)"
         return cut(self.event.text, LETTERS - 5 if self.is_flat else LETTERS) or empty
 
     @property
     def second(self) -> str:
-        """Its score, its answer and what it was given."""
+        """Its score, its answer and its number of continuations."""
         parts = ["no score" if self.value is None else f"{self.value:.3f}"]
         if self.answer is not None:
             parts.append(f"→ {cut(self.answer, 12)}")
@@ -92,13 +92,13 @@ class PictureNode:
 
 
 def cut(text: str, most: int) -> str:
-    """A text in one line of at most so many characters."""
+    """A text in one line, of at most `most` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def grow(trace: TraceFile) -> list[PictureNode]:
-    """The draws of a trace as a forest, in draw order, with all that was decided on them."""
+    """The draws of a trace as a forest, in draw order, with all decisions on them."""
     nodes = {event.id: PictureNode(event) for event in trace.events if isinstance(event, DrawEvent)}
     told: dict[int, int | None] = {}
     for event in trace.events:
@@ -114,7 +114,7 @@ def grow(trace: TraceFile) -> list[PictureNode]:
     for node in nodes.values():
         number = node.event.id
         parent = told[number] if number in told else _parent(trace, node, nodes.values())
-        # A parent is an earlier draw: whatever a file says, there is no circle.
+        # A parent is an earlier draw, so that no file can make a cycle.
         if parent is not None and parent in nodes and parent < number:
             node.parent = nodes[parent]
             node.parent.children.append(node)
@@ -148,7 +148,7 @@ def _decide(event: NoteEvent, nodes: dict[int, PictureNode]) -> None:
 
 
 def _parent(trace: TraceFile, node: PictureNode, nodes: Iterable[PictureNode]) -> int | None:
-    """Where nothing was told: the latest earlier draw that this one goes on from, or answers to."""
+    """The parent if the trace names none: the latest earlier draw that this one continues or responds to."""
     own = node.event
     messages = trace.prompts[own.prompt] if own.prompt < len(trace.prompts) else []
     for other in reversed([n.event for n in nodes if n.event.id < own.id]):
@@ -163,7 +163,7 @@ def _parent(trace: TraceFile, node: PictureNode, nodes: Iterable[PictureNode]) -
 
 
 def _mark_probe(end: PictureNode) -> None:
-    """What leads to the end of a look ahead and to nothing else is part of it."""
+    """Marks the draws that lead only to the end of a look-ahead as part of it."""
     for node in _lineage(end.parent):
         if node.fate or node.value is not None or any(child.kind != "probe" for child in node.children):
             return
@@ -193,7 +193,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Nodes with their places, lines between them, and the size of it all in pixels."""
+    """Nodes with their positions, the lines between them, and the total size in pixels."""
 
     nodes: list[PictureNode]
     lines: list[Edge]
@@ -203,16 +203,17 @@ class Picture:
 
 
 def draw(nodes: Sequence[PictureNode]) -> Picture:
-    """Places the nodes: a level a column from left to right, each as high up as those before it and its parent allow.
+    """Places the nodes: one column per level, left to right, each node as high as earlier nodes and its parent allow.
 
-    What led to the winner comes first, so that it is one straight row; what was pruned comes last. Lines never cross.
+    The draws that led to the winner come first, so that they form a straight row; pruned ones come last. Lines never
+    cross.
     """
     shown = [node for i, node in enumerate(nodes) if i < MOST_DRAWS or node.is_winning]
     visible = set(map(id, shown))
     roots = sorted((n for n in shown if n.parent is None or id(n.parent) not in visible), key=_order)
     depth: dict[int, int] = {}
     free: dict[int, float] = {}
-    """By level: where the next box may begin."""
+    """By level: the position of the next box."""
     waiting = [(root, 0) for root in reversed(roots)]
     while waiting:
         node, level = waiting.pop()
@@ -224,7 +225,7 @@ def draw(nodes: Sequence[PictureNode]) -> Picture:
         children = sorted((child for child in node.children if id(child) in visible), key=_order, reverse=True)
         waiting += [(child, level + 1) for child in children]
     lines = [_line(node, node.parent if depth[id(node)] else None) for node in shown]
-    # The winner's line is drawn last, over all others.
+    # The winner's line is drawn last, above all others.
     lines.sort(key=lambda line: "winning" in line.css)
     width = LEFT + (max(depth.values(), default=0) + 1) * COLUMN
     return Picture(shown, lines, width, max(free.values(), default=0.0), len(nodes) - len(shown))
@@ -243,7 +244,7 @@ def _line(node: PictureNode, parent: PictureNode | None) -> Edge:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer class in the vote: its weight and share, how many gave it, and whether it won."""
+    """An answer class in the vote: its weight and share, its number of replies, and whether it won."""
 
     answer: str
     weight: float
@@ -253,7 +254,7 @@ class Answered:
 
 
 def vote(trace: TraceFile) -> list[Answered]:
-    """The tally; without one, how often each answer came."""
+    """The tally; without one, the frequency of each answer."""
     counts: dict[str, int] = {}
     for candidate in trace.candidates:
         if candidate.answer is not None:
@@ -267,9 +268,9 @@ def vote(trace: TraceFile) -> list[Answered]:
 
 
 def reason(trace: TraceFile, nodes: Sequence[PictureNode]) -> list[str]:
-    """Where the winner came from and why it won, in sentences."""
+    """The winner's origin and why it won, in sentences."""
     if trace.best is None:
-        return [f"Nothing was chosen: no reply came to an end before the run stopped ({trace.stopped})."]
+        return [f"Nothing was chosen: no reply was complete when the run stopped ({trace.stopped})."]
     notes = [e for e in trace.events if isinstance(e, NoteEvent) and e.what == "selected"]
     how = str(notes[-1].details.get("how", "")) if notes else ""
     ended = [c for c in trace.candidates if c.answer is not None]
@@ -304,7 +305,7 @@ def reason(trace: TraceFile, nodes: Sequence[PictureNode]) -> list[str]:
 
 
 def facts(trace: TraceFile) -> list[tuple[str, str, str]]:
-    """What the run cost: label, value, note."""
+    """The run's cost: label, value, note."""
     draws = [event for event in trace.events if isinstance(event, DrawEvent)]
     banked = sum(event.is_banked for event in draws)
     spent = trace.spent
@@ -322,9 +323,9 @@ def facts(trace: TraceFile) -> list[tuple[str, str, str]]:
         ("Draws", f"{len(draws):,}", f"{banked:,} of them from the bank" if banked else "all made in this run"),
         ("Tokens written", known(spent.output_tokens), f"{known(spent.verifier_tokens)} more by verifiers"),
         ("Tokens read", known(spent.prompt_tokens), f"prompts{cached}"),
-        ("FLOPs", known(spent.flops), "products of matrices and attention, as far as the model's sizes are known"),
+        ("FLOPs", known(spent.flops), "matrix products and attention, if the model's sizes are known"),
         ("Dollars", known(spent.usd), "as priced"),
-        ("Seconds", f"{trace.seconds:.2f}", "on the clock"),
+        ("Seconds", f"{trace.seconds:.2f}", "elapsed time"),
     ]
 
 
@@ -358,7 +359,7 @@ def _name(number: int | None) -> str:
 
 
 def render(trace: TraceFile, title: str = "") -> str:
-    """The page as HTML: one file, no script, nothing loaded from anywhere."""
+    """The page as HTML: one file, without scripts or external resources."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(

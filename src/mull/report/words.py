@@ -1,4 +1,4 @@
-"""Figures and costs as people read them."""
+"""Formats numbers and costs for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mull.types import Cost, Outcome
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """A number for people; `?` for an unknown one."""
+    """A formatted number; `?` for an unknown one."""
     return "?" if value is None else f"{value:,.{digits}f}"
 
 
@@ -42,7 +42,7 @@ def ends(interval: tuple[float, float], *, is_signed: bool = False) -> str:
 
 
 def cost_line(cost: Cost, clock: float) -> str:
-    """What something took, in one line."""
+    """The cost of something in one line."""
     parts = [
         f"{number(cost.calls)} draws",
         f"{number(cost.output_tokens)} tokens",
