@@ -269,7 +269,7 @@ def test_equal_budgets_and_power_are_told(mull_json, swept: Path, tmp_path: Path
 
 
 def test_where_problems_and_draws_are_from(mull, mull_json, recording: Path, tmp_path: Path) -> None:
-    assert "whether it has read them cannot be told" in mull("curves", recording).stdout
+    assert "whether it has read them is unknown" in mull("curves", recording).stdout
     rows = [json.loads(line) for line in recording.read_text().splitlines()]
     about = {"data_date": "2024-05", "model_cutoff": "2024-10", "feedback": "none"}
     dated = tmp_path / "dated.jsonl"

@@ -141,7 +141,7 @@ def test_a_task_that_draws_nothing_is_refused() -> None:
 def test_harness_samples_without_or_with_unknown_results_are_refused(tmp_path: Path) -> None:
     copy = tmp_path / SAMPLES.name
     shutil.copy(SAMPLES, copy)
-    with pytest.raises(FileFormatError, match="which tells the version and the model, cannot be read"):
+    with pytest.raises(FileFormatError, match="which holds the version and the model, cannot be read"):
         sources.read_source(copy)
     for results in DATA.glob("results_*.json"):
         told = json.loads(results.read_text())

@@ -242,7 +242,7 @@ class Expressions(Cursor):
         if not parts and (self.at > 1 or self.peek().text in ("^", "+", "-", "*", "/", "_", "(")):
             parts = list(token.text) if not is_unit(token.text) and len(token.text) <= MAX_LETTERS else []
         if not parts:
-            raise Unreadable(f"{token.text!r} is no expression")
+            raise Unreadable(f"{token.text!r} is not an expression")
         result = poly(1)
         for i, part in enumerate(parts):
             is_last = i + 1 == len(parts)

@@ -55,7 +55,7 @@ def with_unit(value: Poly, unit: str) -> Form:
                 raise Unreadable("two units")
             unit = name + ("/" + unit[4:].replace(" per ", "/") if unit else "")
         elif name == "degree":
-            raise Unreadable("degrees beside numbers")
+            raise Unreadable("degrees added to plain numbers")
         else:
             value = p.replaced(value, name, poly(Fraction(1, 100)))
     return Form("quantity", unit, (number_form(value),)) if unit else number_form(value)

@@ -20,7 +20,7 @@ class Numerals(Expressions):
         return self.peek(ahead).kind in ("word", "text")
 
     def numeral(self) -> Form | None:
-        """Digits in a base, `52_8`, `(101)_2`, `0xFF`, `52 base 8`: the same as nothing but they in the same base."""
+        """Digits in a base, `52_8`, `(101)_2`, `0xFF`, `52 base 8`; equal only to the same digits in the same base."""
         start = self.at
         sign = "-" if self.take("-") else ""
         is_grouped = self.peek(2).text == ")" and self.peek(3).text == "_" and self.take("(")
@@ -38,12 +38,12 @@ class Numerals(Expressions):
         if is_number and token.kind != "text" and (base := self.said_base()):
             return numeral_form(sign, digits, base)
         if token.kind == "numeral":
-            raise Unreadable("digits of no base")
+            raise Unreadable("digits without a base")
         self.at = start
         return None
 
     def base(self) -> int:
-        """The index behind digits: a number, in digits or in a word."""
+        """The base in an index after digits: a number, in digits or in a word."""
         if self.is_next("{") and self.peek(1).text == "base":
             self.at += 2
             digits = self.peek().text
@@ -67,7 +67,7 @@ class Numerals(Expressions):
         return 0 if whole is None else whole
 
     def said_base(self) -> int:
-        """The base that words behind digits say, which are left behind; 0 where they say none."""
+        """The base stated in words after digits, which are consumed; 0 if there is none."""
         ahead = 1
         is_open = self.peek(ahead).text == "("
         ahead += is_open
@@ -86,7 +86,7 @@ def numeral_form(sign: str, digits: str, base: int) -> Form:
     digits = digits.upper().lstrip("0") or "0"
     digits = "0" + digits if digits.startswith(".") else digits
     if not 2 <= base <= 36 or any(int(x, 36) >= base for x in digits.replace(".", "")):
-        raise Unreadable("a base that is none")
+        raise Unreadable("an invalid base or an invalid digit")
     if base == 10:
         return number_form(poly(Fraction(sign + digits)))
     return Form("numeral", f"{sign}{digits}_{{{base}}}" if base > 9 else f"{sign}{digits}_{base}")

@@ -1,4 +1,4 @@
-"""What polynomials are worth in floating point, which shows most different answers to differ."""
+"""Evaluation of polynomials in floating point, which shows most pairs of different answers to differ."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ FUNCTIONS: dict[str, Callable[..., complex]] = {
     "sum": lambda x: x,
     "pow": _power_value,
 }
-"""What opaque functions are worth. `sum` is a sum that stands in a denominator."""
+"""Evaluation of opaque functions. `sum` is a sum in a denominator."""
 
 
 def constant_size(a: Poly) -> float | None:
-    """The absolute value of a constant; `None` where it has none that a float can hold."""
+    """The absolute value of a constant; `None` if it is undefined or no float can hold it."""
     try:
         return abs(value(a, lambda name: 1.0))
     except (ArithmeticError, ValueError):

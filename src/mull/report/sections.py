@@ -17,7 +17,7 @@ from mull.report import figures
 from mull.report.answer import known
 from mull.report.figures import Figure
 from mull.report.table import law_lines, limits
-from mull.report.table import power as power_told
+from mull.report.table import power as power_sentence
 from mull.report.words import percent, points, short
 from mull.stats.paired import Paired, paired, power
 
@@ -58,7 +58,7 @@ class Section:
     lead: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[SectionTable, ...] = ()
-    told: tuple[Lines, ...] = ()
+    lines: tuple[Lines, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ def strategies_section(report: Report) -> Section:
     for study, _, (_, gain) in rows:
         if gain is not None:
             found = power(gain.difference, gain.discordant, gain.problems)
-            told = power_told(found, f"{gain.b} and {gain.a}")
-            lead.append(f"{study.group.name}: {told}." if len(report.studies) > 1 else f"{told}.")
+            sentence = power_sentence(found, f"{gain.b} and {gain.a}")
+            lead.append(f"{study.group.name}: {sentence}." if len(report.studies) > 1 else f"{sentence}.")
     if any(m.oracle is not None for s in report.studies for m in s.strategies):
         lead.append("The oracle column is not a method: it is what a perfect choice among the same draws would reach.")
     return Section("strategies", "Every strategy", tuple(lead), tables=tables)
@@ -120,28 +120,28 @@ def gap_section(report: Report) -> Section | None:
 
 def limits_section(report: Report) -> Section | None:
     """The limits of scaling that the recorded draws show."""
-    told = tuple(Lines(s.group.name, tuple(limits(s.limits))) for s, _ in _with_curves(report) if s.limits)
+    lines = tuple(Lines(s.group.name, tuple(limits(s.limits))) for s, _ in _with_curves(report) if s.limits)
     lead = ("Where the gap comes from, and what neither more draws nor a larger vote can fix.",)
-    return Section("limits", "What more draws cannot do", lead, told=told) if told else None
+    return Section("limits", "What more draws cannot do", lead, lines=lines) if lines else None
 
 
 def law_section(report: Report) -> Section | None:
     """Coverage one decade beyond the draws, by laws fitted to their counts."""
-    told, drawn = [], []
+    lines, drawn = [], []
     for study, slug in _with_curves(report):
         recordings = study.group.recordings
         counts = [one.n for one in recordings], [one.n_correct for one in recordings]
         law = coverage.fit(*counts, resamples=N_RESAMPLES, seed=report.seed)
         k = 10 * law.data.least
         drawn.append(figures.law(slug, study.group.name, law, k))
-        told.append(Lines(study.group.name, tuple(law_lines(law, law.predict(k), law.is_identified(k)))))
+        lines.append(Lines(study.group.name, tuple(law_lines(law, law.predict(k), law.is_identified(k)))))
     lead = (
         "An extrapolation, not a measurement: coverage laws fitted to the counts, from the line at n on. The band "
         "covers the sampling of problems and the choice of law. Coverage is what a perfect check would reach.",
     )
-    return (
-        Section("law", "What ten times the draws would cover", lead, tuple(drawn), told=tuple(told)) if drawn else None
-    )
+    if not drawn:
+        return None
+    return Section("law", "What ten times the draws would cover", lead, tuple(drawn), lines=tuple(lines))
 
 
 def cost_section(report: Report) -> Section | None:
@@ -281,10 +281,10 @@ def _strategy_table(study: Study, advice: Advice | UsageError, base: Measured | 
         "retries",
     )
     # A column without any known value is left out here; the section on cost says so once.
-    told = [i for i, name in enumerate(columns) if i < 5 or any(row[i] != "unknown" for row in rows)]
-    cells = tuple(tuple(row[i] for i in told) for row in rows)
+    kept = [i for i, name in enumerate(columns) if i < 5 or any(row[i] != "unknown" for row in rows)]
+    cells = tuple(tuple(row[i] for i in kept) for row in rows)
     return SectionTable(
-        tuple(columns[i] for i in told),
+        tuple(columns[i] for i in kept),
         cells,
         f"{study.group.name}: {len(study.group.recordings):,} problems, {study.n_draws:,} recorded draws",
         mark,

@@ -152,7 +152,7 @@ def _where_from(found: ScalingLimits) -> str:
     feedback = "unknown" if found.feedback is None else found.feedback
     date, cutoff = found.data_date, found.model_cutoff
     if date is None or cutoff is None:
-        age = "whether it has read them cannot be told"
+        age = "whether it has read them is unknown"
     else:
         age = "it may have read them" if date <= cutoff else "it cannot have read them"
     dates = f"date of the problems {date or 'unknown'}, cut-off of the model {cutoff or 'unknown'}: {age}"

@@ -39,22 +39,22 @@ def table(name: str, found: Thinking) -> RichTable:
 def lines(found: Thinking) -> list[str]:
     """The lines below the table."""
     first, over, under = found.first_right, found.overthinking, found.underthinking
-    told = [
+    lines = [
         f"control {percent(found.control)} %: outcomes within their budget",
         f"scaling {_slope(found)}, over all pairs of budgets",
         f"performance {percent(found.performance, found.performance_ci95)} %: the best budget, chosen on these",
     ]
     if first.value is not None and first.ci95 is not None:
         tokens = f"{first.value:.0f} [{first.ci95.low:.0f}, {first.ci95.high:.0f}]"
-        told.append(f"the first right answer of {first.problems:,} problems that had one came after {tokens} tokens")
+        lines.append(f"the first right answer of {first.problems:,} problems that had one came after {tokens} tokens")
     if over.value is not None:
-        told.append(f"overthinking: right chains spent {percent(over.value, over.ci95)} % of their tokens after it")
+        lines.append(f"overthinking: right chains spent {percent(over.value, over.ci95)} % of their tokens after it")
     if under.value is not None:
-        told.append(
+        lines.append(
             f"underthinking: the {under.problems:,} wrong chains spent {percent(under.value, under.ci95)} % of theirs "
             "after they had been right"
         )
-    return told
+    return lines
 
 
 def _slope(found: Thinking) -> str:

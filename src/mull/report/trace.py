@@ -100,7 +100,7 @@ def cut(text: str, most: int) -> str:
 def grow(trace: TraceFile) -> list[PictureNode]:
     """The draws of a trace as a forest, in draw order, with all decisions on them."""
     nodes = {event.id: PictureNode(event) for event in trace.events if isinstance(event, DrawEvent)}
-    told: dict[int, int | None] = {}
+    parents: dict[int, int | None] = {}
     for event in trace.events:
         if isinstance(event, ScoreEvent):
             for scored in event.scores:
@@ -109,11 +109,11 @@ def grow(trace: TraceFile) -> list[PictureNode]:
                     node.value, node.steps, node.why = scored.value, scored.steps, scored.why
         elif isinstance(event, NoteEvent):
             if event.what in ("step", "finish"):
-                told |= {i: event.details.get("parent") for i in event.draws if i is not None}
+                parents |= {i: event.details.get("parent") for i in event.draws if i is not None}
             _decide(event, nodes)
     for node in nodes.values():
         number = node.event.id
-        parent = told[number] if number in told else _parent(trace, node, nodes.values())
+        parent = parents[number] if number in parents else _parent(trace, node, nodes.values())
         # A parent is an earlier draw, so that no file can make a cycle.
         if parent is not None and parent in nodes and parent < number:
             node.parent = nodes[parent]
@@ -318,7 +318,7 @@ def facts(trace: TraceFile) -> list[tuple[str, str, str]]:
         (
             "Confidence",
             "unknown" if trace.confidence is None else f"{trace.confidence:.2f}",
-            "as the strategy tells it",
+            "as reported by the strategy",
         ),
         ("Draws", f"{len(draws):,}", f"{banked:,} of them from the bank" if banked else "all made in this run"),
         ("Tokens written", known(spent.output_tokens), f"{known(spent.verifier_tokens)} more by verifiers"),
@@ -348,8 +348,8 @@ def timeline(events: Sequence[Event]) -> list[tuple[str, str, str]]:
             )
         else:
             what = WORDS.get(event.what, event.what)
-            told = "; ".join(f"{k}: {cut(str(v), 80)}" for k, v in event.details.items() if v is not None)
-            on = ", ".join(map(_name, event.draws)) + (f" ({told})" if told else "")
+            details = "; ".join(f"{k}: {cut(str(v), 80)}" for k, v in event.details.items() if v is not None)
+            on = ", ".join(map(_name, event.draws)) + (f" ({details})" if details else "")
         rows.append((f"{event.at:.3f}", what, cut(on, 400)))
     return rows
 

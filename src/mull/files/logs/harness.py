@@ -60,7 +60,7 @@ def _results(path: Path) -> Mapping[str, Any]:
     try:
         results = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        what = f"{beside.name}, which tells the version and the model, cannot be read beside it: {error}"
+        what = f"{beside.name}, which holds the version and the model, cannot be read: {error}"
         raise FileFormatError(path, None, what) from error
     version = base.mapping(results).get("lm_eval_version")
     if version is None and set(base.mapping(results)) >= OLD_RESULTS:
