@@ -169,8 +169,11 @@ def test_the_prior_that_ships_says_where_it_is_from() -> None:
         ("nonsense", "not TOML"),
         (f'format = "{prior.FORMAT}"\nkinds = []', "no kinds"),
         (f'format = "{prior.FORMAT}"\nkinds = [[0.0, 1.0, 0.0]]', "not as `mull train stop` writes it"),
-        (f'format = "{prior.FORMAT}"\nkinds = [[-0.3, 1.0, 0.0, 1.0]]', "kind 1 is no law of answers"),
-        (f'format = "{prior.FORMAT}"\nkinds = [[0.0, 1.0, 0.0, 0.0]]', "kind 1 is no law of answers"),
+        (
+            f'format = "{prior.FORMAT}"\nkinds = [[-0.3, 1.0, 0.0, 1.0]]',
+            "kind 1 is not a valid distribution of answers",
+        ),
+        (f'format = "{prior.FORMAT}"\nkinds = [[0.0, 1.0, 0.0, 0.0]]', "kind 1 is not a valid distribution of answers"),
     ],
 )
 def test_what_is_no_prior_is_refused(tmp_path: Path, text: str, why: str) -> None:

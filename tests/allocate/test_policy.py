@@ -201,7 +201,7 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
         ("pilot = 2", "pilot = -1", "pilot cannot be negative"),
         ('"log_tokens"]', '"charm"]', "unknown feature 'charm'"),
         ("[0.7, 0.45, 0.2]", "[0.7, 0.2]", "4 bins need 3 edges"),
-        ("[0.7, 0.45, 0.2]", "[0.2, 0.45, 0.7]", "edges must fall"),
+        ("[0.7, 0.45, 0.2]", "[0.2, 0.45, 0.7]", "edges must be descending"),
         ('unit = "tokens"', 'unit = "joules"', "unit must be one of"),
         ('["stop", "stop", "stop", "stop"]', '["stop", "stop", "stop"]', "one strategy for each bin"),
         ("offset = 0.1", "", "not as `mull train policy` writes it: KeyError"),

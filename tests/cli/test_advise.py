@@ -91,16 +91,19 @@ def test_counts_alone_foretell_one_draw_and_a_checker(mull_json: Any, tmp_path: 
     ("arguments", "words"),
     [
         (("chain:ops=4", "--pilot", "50"), "--pilot takes problems x draws, like 50x8"),
-        (("chain:ops=4", "--pilot", "50x8", "--tokens", "30", "--bank", "none"), "are not one for each of 50 runs"),
+        (
+            ("chain:ops=4", "--pilot", "50x8", "--tokens", "30", "--bank", "none"),
+            "are less than one for each of 50 runs",
+        ),
         (("nothing.jsonl",), "is neither a file nor a task"),
         (("SOURCE", "--tokens", "5"), "are for a pilot of a task"),
         (("SOURCE", "--usd", "1"), "costs in dollars.*--usd-per-draw.*without it the advice is in tokens"),
-        (("SOURCE", "--accuracy", "90"), "a share above 0"),
+        (("SOURCE", "--accuracy", "90"), "above 0 and at most 1"),
         (("SOURCE", "--n", "1"), "numbers of draws from 2"),
         (("SOURCE", "--bigger", "huge"), "huge"),
         (("SOURCE", "--bigger-usd", "1"), "goes with --bigger-accuracy"),
         (("SOURCE", "--out", "a.txt"), "ends in"),
-        (("SOURCE", "--outlay", "5"), "how many there are a month"),
+        (("SOURCE", "--outlay", "5"), "queries per month"),
     ],
 )
 def test_bad_input_is_one_line(mull: Any, recorded: Path, arguments: tuple[str, ...], words: str) -> None:

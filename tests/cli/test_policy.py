@@ -60,7 +60,7 @@ def test_what_cannot_be_learned_from_is_refused_in_one_line(
         ((sweeps[0], other), "differ in their verifier: nano-prm@"),
         ((recording,), "does not say which model and verifier"),
         ((*sweeps, "--model", "mini"), "nothing of the model 'mini'; it has nano"),
-        ((*sweeps, "--bins", "2", "--unit", "usd", "--pilot", "8"), "have no more than 8 draws"),
+        ((*sweeps, "--bins", "2", "--unit", "usd", "--pilot", "8"), "have at most 8 draws"),
     ):
         done = mull("train", "policy", *arguments, "--out", tmp_path / "policy.toml")
         assert done.returncode == 2, done.stdout

@@ -313,7 +313,11 @@ def test_a_wish_in_what_nobody_priced_is_refused_with_what_would_help() -> None:
     ):
         with pytest.raises(UsageError, match=words):
             advise([unpriced], wish)
-    for bad, words in (({"accuracy": 1.5}, "share above 0"), ({"usd": -1.0}, "usd"), ({"outlay": 5.0}, "a month")):
+    for bad, words in (
+        ({"accuracy": 1.5}, "above 0 and at most 1"),
+        ({"usd": -1.0}, "usd"),
+        ({"outlay": 5.0}, "a month"),
+    ):
         with pytest.raises(UsageError, match=words):
             Wish(**bad)  # type: ignore[arg-type]
 

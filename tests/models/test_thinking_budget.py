@@ -74,7 +74,7 @@ async def test_a_budget_that_is_not_kept_later_on_is_said(served, hides: bool) -
         server.budget = None
         first = Run(model, params=PARAMS, bank=bank)
         outcome = await ThinkingBudget(tokens=10)(HELLO, first)
-        assert "took a thinking budget of 10 tokens and thought for about" in str(outcome.notes["warning"])
+        assert "got a thinking budget of 10 tokens but thought for about" in str(outcome.notes["warning"])
         again = Run(model, params=PARAMS, bank=bank)
         assert await ThinkingBudget(tokens=10)(HELLO, again) == outcome
         assert again.fresh.calls == 0

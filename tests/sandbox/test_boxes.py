@@ -370,7 +370,7 @@ def test_sets_made_to_be_slow_are_refused() -> None:
     members = ",".join(f'["i","{hex(i * modulus)}"]' for i in range(1, 20_000))
     started = time.process_time()
     for kind in ("s", "z"):
-        with pytest.raises(ValueError, match="one hash"):
+        with pytest.raises(ValueError, match="equal hashes"):
             values.decode(f'["{kind}",[{members}]]')
     assert time.process_time() - started < 5
     assert len(values.decode(values.encode(set(range(50_000))))) == 50_000

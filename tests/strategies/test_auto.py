@@ -94,10 +94,10 @@ def test_a_ceiling_that_ends_a_search_leaves_what_was_looked_at(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"model": "other@1"}, "learned with the model other@1, and this is fake"),
-        ({"verifier": "other"}, "learned with the verifier other, and this is fake-verifier"),
-        ({"kinds": ("number",)}, "learned with answers of kind number, and this is choice"),
-        ({"temperature": 0.7}, "learned with the temperature 0.7, and this is 1.0"),
+        ({"model": "other@1"}, "learned with the model other@1, not fake"),
+        ({"verifier": "other"}, "learned with the verifier other, not fake-verifier"),
+        ({"kinds": ("number",)}, "learned with answers of kind number, not choice"),
+        ({"temperature": 0.7}, "learned with the temperature 0.7, not 1.0"),
     ],
 )
 def test_a_policy_of_something_else_is_refused_before_anything_is_spent(
@@ -119,7 +119,7 @@ def test_a_policy_of_another_task_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "chain.toml"
     policy_file.write(path, replace(policy, origin=replace(policy.origin, tasks=("chain:ops=4", "chain:ops=5"))))
     countdown = replace(PROBLEM, id="countdown:numbers=4/0/7")
-    with pytest.raises(UsageError, match="learned with the task chain, and this is countdown"):
+    with pytest.raises(UsageError, match="learned with the task chain, not countdown"):
         solve(Auto(policy=str(path)), fake_run(), countdown)
     assert solve(Auto(policy=str(path)), fake_run(), replace(PROBLEM, id="chain:ops=9/0/7")).best is not None
     assert solve(Auto(policy=str(path)), fake_run(), PROBLEM).best is not None

@@ -122,7 +122,7 @@ def test_where_the_budget_ends_the_cheap_answer_stands() -> None:
 def test_scores_go_with_the_draws_that_have_them() -> None:
     outcome = solve(Cascade(Majority(2), Best(3), other(), bar=1), fake_run(verifier=StubVerifier(lambda text: 0.5)))
     assert [score.value for score in outcome.scores] == [None, None, 0.5, 0.5, 0.5]
-    assert outcome.scores[0].why == "no score was asked for"
+    assert outcome.scores[0].why == "it was not scored"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_a_token_more_than_was_asked_for_does_not_count() -> None:
 
 
 def test_fewer_than_were_asked_for_are_refused_for_their_mean_is_on_another_scale() -> None:
-    with pytest.raises(ModelError, match="5 likeliest tokens, and 20 were asked for: take top=5"):
+    with pytest.raises(ModelError, match="5 likeliest tokens instead of 20: set top=5"):
         confidence.of_tokens(told([[-1.0] * 5]), "top", 20)
 
 

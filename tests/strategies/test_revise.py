@@ -152,7 +152,7 @@ def test_an_oracle_ends_a_chain_at_the_first_right_answer_and_is_marked() -> Non
 def test_gold_is_in_no_feedback_but_the_oracles() -> None:
     task = ChainTask(3)
     for strategy in (Revise(n=2, chain=2), Revise(n=2, chain=2, feedback="score")):
-        with pytest.raises(UsageError, match="an oracle and feedback=oracle go together"):
+        with pytest.raises(UsageError, match="feedback=oracle and an oracle need each other"):
             revised(strategy, Says(), Oracle(task))
     with pytest.raises(UsageError, match="needs a verifier"):
         revised(Revise(n=2, chain=2, feedback="tests"), Says())

@@ -46,8 +46,8 @@ async def test_a_combined_verifier_is_what_its_file_says(tmp_path: Path) -> None
     ("change", "message"),
     [
         ({"verifiers": ["a", "b", "c"]}, "was fitted to"),
-        ({"kind": "calibrated"}, "is of a calibrated verifier"),
-        ({"format": "other"}, "is no file of `mull train combine`"),
+        ({"kind": "calibrated"}, "is for a calibrated verifier"),
+        ({"format": "other"}, "not a file of `mull train combine`"),
         ({"fitted": {**json.loads(text_of("combined", MEMBERS, MODEL))["fitted"], "hits": [0.5]}}, "`hits` must be"),
         ({"fitted": {**json.loads(text_of("combined", MEMBERS, MODEL))["fitted"], "prior": 2}}, "`prior` must be"),
         ({"fitted": []}, "`cuts` must be"),

@@ -155,8 +155,8 @@ async def test_rationales_without_a_verdict_are_left_out_and_counted() -> None:
 @pytest.mark.parametrize(
     ("alternatives", "says"),
     [
-        (None, "gives no log-probabilities"),
-        ((logs(The=0.9, Yes=0.05, No=0.05),), "does not say Yes or No: it is likeliest to say 'The' (0.90)"),
+        (None, "returns no log-probabilities"),
+        ((logs(The=0.9, Yes=0.05, No=0.05),), "likeliest reply is 'The' (0.90), not Yes or No"),
         ((logs(Yes=0.3, The=0.25),), "does not say Yes or No"),
         (((),), "does not say Yes or No"),
     ],
@@ -229,7 +229,7 @@ async def test_a_verdict_that_turns_with_the_order_is_a_tie() -> None:
         PROBLEM, [Pair(sample("14"), sample("20"))], MeteredCalls()
     )
     assert one.first == 0.5
-    assert "turned with the order" in one.why
+    assert "depends on the order" in one.why
 
 
 async def test_equal_replies_are_a_tie_for_nothing_and_failed_draws_no_preference() -> None:
@@ -465,7 +465,7 @@ async def test_a_judge_that_knows_only_a_place_is_found_out() -> None:
     assert fine.is_right
     placed = await contract.check_judge(Pairwise(Scripted(lambda p, i: ("A", (logs(A=0.9, B=0.1),)))))
     assert placed.is_right is False
-    assert "turned with the order" in placed.why
+    assert "depends on the order" in placed.why
 
 
 # Real models and servers.

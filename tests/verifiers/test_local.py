@@ -73,7 +73,7 @@ async def test_nano_read_by_transformers_and_by_the_embedded_runtime_agrees() ->
     assert one.cost.verifier_tokens == two.cost.verifier_tokens
     (refused,) = await local.score(PROBLEM, [sample()], MeteredCalls())
     assert refused.value is None
-    assert "the question holds ';'" in refused.why
+    assert "the question contains ';'" in refused.why
 
 
 async def test_turns_are_read_before_each_answer() -> None:

@@ -55,13 +55,13 @@ async def test_true_proofs_are_accepted() -> None:
 
 
 CHEATS = {
-    "admitted": ("Theorem goal : 1 = 2. Proof. Admitted.", "it rests on Candidate.goal"),
+    "admitted": ("Theorem goal : 1 = 2. Proof. Admitted.", "it depends on Candidate.goal"),
     "admitted in tactics": ("Theorem goal : 1 = 2. Proof. admit. Qed.", "Coq does not accept it"),
-    "an axiom": ("Axiom lie : False. Theorem goal : 1 = 2. Proof. destruct lie. Qed.", "it rests on Candidate.lie"),
-    "a parameter": ("Parameter lie : 1 = 2. Definition goal := lie.", "it rests on Candidate.lie"),
+    "an axiom": ("Axiom lie : False. Theorem goal : 1 = 2. Proof. destruct lie. Qed.", "it depends on Candidate.lie"),
+    "a parameter": ("Parameter lie : 1 = 2. Definition goal := lie.", "it depends on Candidate.lie"),
     "a module's parameter": (
         "Module Type T. Parameter lie : 1 = 2. End T. Declare Module M : T. Theorem goal : 1 = 2. exact M.lie. Qed.",
-        "it rests on Candidate.M.lie",
+        "it depends on Candidate.M.lie",
     ),
     "another statement": ("Theorem goal : 1 = 1. Proof. reflexivity. Qed.", "it does not prove the statement"),
     "a shadowed notation": (
@@ -87,10 +87,10 @@ CHEATS = {
         "Theorem goal : 1 = 1. reflexivity. Qed.",
         "it does not prove the statement",
     ),
-    "a plugin": ('Declare (* hush *) ML (* hush *) Module "evil".\nTheorem goal : 1 = 2. Admitted.', "it holds 'ML'"),
-    "another file": ('Load "Check".', "it holds 'Load'"),
-    "writing files": ('Redirect "Check" Print nat. Theorem goal : 1 = 2. Admitted.', "it holds 'Redirect'"),
-    "another compiler": ("Theorem goal : 1 = 2. native_compute. Qed.", "it holds 'native_compute'"),
+    "a plugin": ('Declare (* hush *) ML (* hush *) Module "evil".\nTheorem goal : 1 = 2. Admitted.', "it contains 'ML'"),
+    "another file": ('Load "Check".', "it contains 'Load'"),
+    "writing files": ('Redirect "Check" Print nat. Theorem goal : 1 = 2. Admitted.', "it contains 'Redirect'"),
+    "another compiler": ("Theorem goal : 1 = 2. native_compute. Qed.", "it contains 'native_compute'"),
     "a comment to hide in": (
         "(* Theorem goal : 1 = 2. *) Theorem goal : 1 = 2. (* (* *) Qed. *) Admitted.",
         "rests on",
@@ -100,7 +100,7 @@ CHEATS = {
     "nothing": ("", "Coq does not accept it"),
     "a fake report": (
         'Theorem goal : 1 = 2. Proof. idtac "Closed under the global context". Admitted.',
-        "it rests on Candidate.goal",
+        "it depends on Candidate.goal",
     ),
 }
 
@@ -118,7 +118,7 @@ async def test_axioms_that_are_not_used_or_not_allowed() -> None:
     classic = "Require Import Classical. Theorem goal : forall P : Prop, P \\/ ~ P. exact classic. Qed."
     middle = {"theorem": "forall P : Prop, P \\/ ~ P"}
     [refused] = await scores(middle, classic)
-    assert (refused.value, refused.why) == (0, "it rests on Classical_Prop.classic")
+    assert (refused.value, refused.why) == (0, "it depends on Classical_Prop.classic")
     [allowed] = await scores(middle, classic, axioms="classic")
     assert allowed.value == 1
     [own] = await scores(middle, classic.replace("Require", "Axiom classic : False. Require"), axioms="classic")
@@ -132,7 +132,7 @@ async def test_a_check_that_a_limit_ended_gives_no_score() -> None:
     """It might have ended a second later; an error of the candidate beside it still scores 0."""
     endless, wrong = await scores(FALSE, "repeat (assert True by exact I).", "reflexivity.", seconds=2)
     assert endless.value is None
-    assert "the check took more" in endless.why
+    assert "the check exceeded its" in endless.why
     assert wrong.value == 0
 
 
@@ -176,8 +176,8 @@ async def test_the_problems_own_axioms_and_comments() -> None:
         "intros x y. rewrite (all_a x), (all_a y). reflexivity. Qed.",
     )
     assert (own.value, own.why) == (1, "")
-    assert (foreign.value, foreign.why) == (0, "it rests on Candidate.Given.fake")
-    assert (restated.value, restated.why) == (0, "it rests on Candidate.all_a")
+    assert (foreign.value, foreign.why) == (0, "it depends on Candidate.Given.fake")
+    assert (restated.value, restated.why) == (0, "it depends on Candidate.all_a")
 
 
 @needs_coq
@@ -230,7 +230,7 @@ async def test_what_changes_the_language_of_lean_is_refused(cheat: str) -> None:
     problem = Problem("p", PROMPT, given={"theorem": "1 = 2"})
     verdict = await LeanProof().check(None, problem, {}, cheat)  # type: ignore[arg-type]  # refused before any box
     assert not verdict.holds
-    assert "a way past the checker" in verdict.why
+    assert "bypass the checker" in verdict.why
 
 
 def test_words_in_comments_of_lean_are_no_way_past_anything() -> None:
@@ -271,9 +271,9 @@ def toolchain(folder: Path, checks: str, compares: str) -> Path:
         ('test "$1" = Candidate -o "$1" = Check', f'printf "{NONE}"', 1, ""),
         ("", f'printf "{NONE}"', 1, "not replayed by the kernel in a fresh process: the toolchain has no leanchecker"),
         ("exit 0", "echo unknown constant; exit 1", 1, "the statement was not compared in a fresh process"),
-        ('test "$1" = Check', f'printf "{NONE}"', 0, "the kernel refuses it"),
+        ('test "$1" = Check', f'printf "{NONE}"', 0, "the kernel rejects it"),
         ("exit 0", 'echo "mull: another statement"; exit 1', 0, "it does not prove the statement"),
-        ("exit 0", f'printf "{AXIOMS.format("depends on axioms: [sorryAx]")}"', 0, "it rests on sorryAx"),
+        ("exit 0", f'printf "{AXIOMS.format("depends on axioms: [sorryAx]")}"', 0, "it depends on sorryAx"),
         ("exit 0", "echo all is well", 0, "its axioms cannot be told"),
     ],
 )
@@ -295,7 +295,7 @@ def test_leans_report_of_axioms_is_read_whole() -> None:
     assert foreign_axioms(none + "'mull_final' does not depend on any axioms\n", standard) == ""
     assert foreign_axioms(none + "'mull_final' depends on axioms: [propext,\n Quot.sound]\n", standard) == ""
     assert (
-        foreign_axioms(none + "'mull_final' depends on axioms: [propext, sorryAx]", standard) == "it rests on sorryAx"
+        foreign_axioms(none + "'mull_final' depends on axioms: [propext, sorryAx]", standard) == "it depends on sorryAx"
     )
     assert "cannot be told" in foreign_axioms(none, standard)
     assert "cannot be told" in foreign_axioms(none + none + "'mull_final' does not depend on any axioms", standard)

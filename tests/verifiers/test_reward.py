@@ -258,10 +258,10 @@ def test_the_outcome_of_a_strategy_says_how_many_were_unscored() -> None:
         (200, "<html>", "not JSON: <html>"),
         (200, '{"data": []}', "not of the form of pooling: IndexError"),
         (200, '{"data": [{"data": [["a", "b"], [0, 1]]}]}', "not of the form of pooling: ValueError"),
-        (200, '{"data": [{"data": [[0.5, 0.5]]}]}', "values for 1 places and was asked for 2 places"),
-        (200, '{"data": [{"data": [[0.1, 0.9], [-3.1, 4.9]]}]}', "[-3.1, 4.9] where probabilities were asked for"),
+        (200, '{"data": [{"data": [[0.5, 0.5]]}]}', "values for 1 places instead of 2"),
+        (200, '{"data": [{"data": [[0.1, 0.9], [-3.1, 4.9]]}]}', "[-3.1, 4.9] instead of probabilities"),
         (200, '{"data": [{"data": [[0.1, 0.9], [NaN, 0.5]]}]}', "not finite"),
-        (200, '{"data": [{"data": [[0.1], [0.9]]}]}', "gave 1 numbers for a place"),
+        (200, '{"data": [{"data": [[0.1], [0.9]]}]}', "returned 1 numbers at a place"),
         (200, "[1]", "not of the form of pooling: TypeError"),
     ],
 )
@@ -310,7 +310,7 @@ async def test_a_server_that_hangs_is_given_up() -> None:
 async def test_values_at_every_token_instead_of_the_tags_are_noticed() -> None:
     (one,) = await score(GOOD, "prm:model=m,base_url=URL,preset=qwen-math-prm", Fake(step_tag=None))
     assert one.value is None
-    assert "reads steps elsewhere than the preset says" in one.why
+    assert "reads steps at other places than the preset" in one.why
 
 
 @pytest.mark.parametrize(

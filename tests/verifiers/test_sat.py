@@ -296,7 +296,7 @@ async def test_lrat_is_checked_by_its_hints() -> None:
         assert refutes_hinted(clauses, steps, 10**6) == ""
         assert refutes_hinted(formula(12, 80, seed + 100), steps, 10**6) != ""
         cut = [step._replace(hints=step.hints[:-1]) for step in steps]
-        assert "end in no conflict" in refutes_hinted(clauses, cut, 10**6)
+        assert "do not lead to a conflict" in refutes_hinted(clauses, cut, 10**6)
         assert (await verdict(clauses, "s UNSATISFIABLE\n" + " ".join(words))).value == 1
     assert n >= 5
 
@@ -316,7 +316,7 @@ def test_lrat_allows_a_resolution_tautology_with_all_its_hints() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("1 2 0\n", "before any header"),
+        ("1 2 0\n", "before the header"),
         ("", "no header"),
         ("c only a remark\n", "no header"),
         ("p wcnf 2 2 10\n10 1 0\n3 -2 0\n", "weighted"),
@@ -329,14 +329,14 @@ def test_lrat_allows_a_resolution_tautology_with_all_its_hints() -> None:
         ("p dnf 2 1\n1 2 0\n", "disjunctive"),
         ("aag 3 2 0 1 1\n2\n4\n6\n6 2 4\n", "AIGER"),
         ("* #variable= 2 #constraint= 1\n+1 x1 +1 x2 >= 1 ;\n", "pseudo-Boolean"),
-        ("p cnf 2 3\n1 2 0\n-1 2 0\n", "was it cut"),
-        ("p cnf 2 1\n1 2 0\n-1 2 0\n", "says 1 clauses, and it has 2"),
+        ("p cnf 2 3\n1 2 0\n-1 2 0\n", "was the file cut"),
+        ("p cnf 2 1\n1 2 0\n-1 2 0\n", "declares 1 clauses, but there are 2"),
         ("p cnf 2 1\n1 3 0\n", "beyond the 2 variables"),
         ("p cnf 2 1\n1 2\n", "does not end with 0"),
         ("p cnf 2\n1 2 0\n", "a header is"),
         ("p cnf 2 1\np cnf 2 1\n1 2 0\n", "a second header"),
         ("p cnf 2 1\n1.5 2 0\n", "'1.5' is not a literal"),
-        ("p cnf 2 1\n1 2 0\n%\n0\n1 2 0\n", "after its end"),
+        ("p cnf 2 1\n1 2 0\n%\n0\n1 2 0\n", "follows the end marker"),
     ],
 )
 def test_what_only_looks_like_a_formula_is_refused(text: str, why: str) -> None:

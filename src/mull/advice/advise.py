@@ -1,7 +1,7 @@
-"""What to do with a model, from a pilot: one draw, more of them, a bigger model, or nothing; and what it will cost.
+"""Advice on a model from a pilot: one draw, more draws, a bigger model, or nothing; and what each would cost.
 
-Predictions are of problems like the pilot's. An interval holds how much another sample of problems may differ and how
-little a few draws say of many; how often it held the truth is what `bench/bench_advise.py` prints.
+Predictions are for problems like the pilot's. Intervals cover the choice of problems and the uncertainty of few draws
+per problem; `bench/bench_advise.py` measures how often they contain the truth.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 LEVEL = 0.90
 SCORES = Selection.SCORES
 GAIN_ERROR = 0.2
-"""The relative error of a gain by votes or scores that is in its interval beside all else; set on back-tests."""
+"""The relative error of a predicted gain by votes or scores, added to its interval; set by back-tests."""
 DECADE = 10
-"""How many times a pilot's draws of a problem are foretold, and no further."""
+"""Forecasts go up to this multiple of the pilot's draws per problem."""
 
 
 def advise(
@@ -47,10 +47,10 @@ def advise(
 ) -> Advice:
     """What the first pilot's model should do, among all strategies, pilots and models given.
 
-    `measured` are strategies run on a pilot's problems, by its model's name. `on`: intervals are those of the accuracy
-    on so many new problems, each asked once; without it of the accuracy in the long run. `oracle`: a checker that
-    never errs is at hand. `replicates`: fewer are faster, and their intervals rougher. Raises `UsageError` where a
-    wish needs what nobody told.
+    `measured` holds, by the model's name, strategies that were run on a pilot's problems. `on`: intervals are for the
+    accuracy on this many new problems, each asked once; by default for the accuracy in the long run. `oracle`: a
+    checker that never errs is available. Fewer `replicates` are faster but make intervals coarser. Raises `UsageError`
+    if a wish concerns an unknown quantity.
     """
     measured = measured or {}
     seen = [
@@ -61,7 +61,7 @@ def advise(
 
 
 def advise_each(made: Sequence[Made], seed: int = 0) -> list[Advice]:
-    """What each pilot's model should do beside all the others: `advise` with each of them as the first."""
+    """The advice for each pilot's model with the others as alternatives: `advise` with each of them as the first."""
     seen = [
         _foresee(one.pilot, one.measured, DEFAULT_NS, oracle=False, seed=seed, replicates=REPLICATES) for one in made
     ]
@@ -69,7 +69,7 @@ def advise_each(made: Sequence[Made], seed: int = 0) -> list[Advice]:
 
 
 class _Foreseen(NamedTuple):
-    """What a pilot says of each strategy: its accuracy in each replicate, its cost, and how that is known."""
+    """A pilot's forecasts: the accuracy of each strategy in each replicate, its cost, and how they are known."""
 
     model: str
     strategies: list[tuple[str, Floats, Cost, str]]
@@ -87,14 +87,14 @@ def _foresee(
     found = forecasts(imagined, ns, votes=pilot.can_vote, checker=checker, oracle=oracle and not pilot.has_scores)
     foretold = {one.strategy for one in ran if one.yields and is_foretold(one.strategy, found)}
     means = {name: imagined.means(one.right) for name, one in found.items()}
-    # What no law of answers or scores holds: how far off foretold gains of votes and scores were in back-tests.
+    # Model error: in back-tests, predicted gains of votes and scores were this far off.
     tilt = 1 + GAIN_ERROR * np.random.default_rng(seed).standard_normal(replicates)
     for name, one in found.items():
         if not one.is_checked:
             means[name] = np.clip(means[BASE] + tilt * (means[name] - means[BASE]), 0.0, 1.0)
     facts = _facts(pilot, imagined, found, means)
     if checker:
-        # With a checker that stops at a pass there is no reason to draw on.
+        # If a checker decides which draws pass, drawing stops at a pass: choosing the best of n is never better.
         found = {name: one for name, one in found.items() if one.is_checked or selects_of(one.strategy) != SCORES}
     run = {one.strategy: one for one in ran if one.strategy not in foretold}
     strategies = [
@@ -123,7 +123,7 @@ def _advice(seen: Sequence[_Foreseen], wish: Wish, given: Sequence[KnownModel], 
 def option(
     name: str, model: str, means: Floats, base: Floats, cost: Cost, known_by: str, on: int | None, seed: int
 ) -> Option:
-    """An option from its accuracy in each replicate and that of one draw."""
+    """An option, from its accuracy and that of one draw in each replicate."""
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     seen, gain = means, means - base
     if on is not None:
@@ -144,7 +144,7 @@ def option(
 
 
 def _cost(pilot: Pilot, imagined: Imagined, forecast: Forecast) -> Cost:
-    """The mean cost of a strategy: each problem's first draw, its further ones, and scores where it needs them."""
+    """The mean cost of a strategy: each problem's first draw, the further draws, and scores if it needs them."""
     parts = {}
     needs_scores = pilot.has_scores and selects_of(forecast.strategy) == SCORES
     for part in (f.name for f in fields(Cost)):
@@ -160,14 +160,14 @@ def _cost(pilot: Pilot, imagined: Imagined, forecast: Forecast) -> Cost:
 
 
 def _measured(seen: PilotMeasured, pilot: Pilot, imagined: Imagined, seed: int) -> Floats:
-    """The accuracy of a strategy that was run, in each replicate: its problems weighed as the pilot's are."""
+    """The accuracy of a strategy that was run, in each replicate, with its problems weighted as the pilot's are."""
     right = np.array([math.nan if c is None else float(c) for c in seen.correct])
     graded = ~np.isnan(right)
     if len(right) != len(pilot.problems) or not graded.any():
         raise UsageError(f"{seen.strategy} was not graded on the problems of the pilot of {pilot.model}")
     known = right[graded]
     if np.all(known == known[0]):
-        # Where all are alike other problems are not known to be: Jeffreys' interval.
+        # If all outcomes are equal, resampling shows no variation; Jeffreys' interval does.
         rng = np.random.default_rng(seed)
         return rng.beta(known.sum() + 0.5, len(known) - known.sum() + 0.5, imagined.replicates)
     weights = imagined.weights[:, graded]

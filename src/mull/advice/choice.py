@@ -15,15 +15,15 @@ from mull.types import Scaling
 TOLERANCE = 0.01
 """Accuracies closer than this count as equal: the cheaper option is recommended."""
 MATTERS = 0.05
-"""A gain that more data should be collected for, where the pilot cannot tell whether it is there."""
+"""A possible gain of this size justifies more data if the pilot cannot tell whether it exists."""
 LEAST_PROBLEMS = 10
 LEAST_DRAWS = 2
 SOLVED = 0.97
-"""At this accuracy of one draw or above, scaling has nothing to gain."""
+"""From this accuracy of one draw on, scaling has nothing to gain."""
 UNITS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}
-"""What costs are compared in: the first of these that is known, and not nothing, for every option."""
+"""Units for comparing costs: the first that is known for every option, and not zero for all, is used."""
 ROUTES = {Scaling.SEQUENTIAL: Route.SEQUENTIAL, Scaling.TREE: Route.TREE, None: Route.UNKNOWN}
-"""Where compute goes with a strategy that does not draw in parallel."""
+"""The route of a strategy that does not draw in parallel."""
 
 
 def choose(options: Sequence[Option], base_model: str, wish: Wish, facts: Facts) -> Advice:
@@ -91,8 +91,8 @@ def _check(options: Sequence[Option], wish: Wish, unit: str) -> None:
         unknown = sorted({one.model for one in options if getattr(one.cost, name) is None})
         if asked is not None and unknown:
             raise UsageError(
-                f"nothing says what {', '.join(unknown)} costs in {UNITS.get(name, name)}, and a limit or a worth in "
-                f"them cannot be kept: {remedy}; without it the advice is in {UNITS[unit]}"
+                f"the cost of {', '.join(unknown)} in {UNITS.get(name, name)} is unknown, so a limit or value in it "
+                f"cannot be applied: {remedy}; without it, the advice is in {UNITS[unit]}"
             )
 
 
@@ -111,9 +111,9 @@ def _cheapest_of_the_best(ranked: Sequence[Option]) -> Option:
 
 
 def _most_for_the_money(ranked: Sequence[Option], base: Option, facts: Facts, unit: str, wish: Wish) -> Option:
-    """What to take where nothing is asked for: the first model's best, unless another model's is no dearer.
+    """The option to take if there are no wishes: the first model's best, unless another model's costs no more.
 
-    Where more draws of the first model do not surely help, one pass of a model that surely does better is taken.
+    If the gain of more draws of the first model is uncertain, one pass of a model that is surely better is taken.
     """
     own = [one for one in ranked if one.model == base.model]
     others = [one for one in ranked if one.model != base.model]
@@ -151,11 +151,11 @@ def _verdict(
 
 
 def route(taken: Option, base: Option, facts: Facts, ranked: Sequence[Option], wish: Wish, *, meets: bool) -> Route:
-    """Where compute goes: the table of scenarios.
+    """Where compute should go: the table of scenarios.
 
-    A strong verifier: many draws. None, and votes that leave most of the headroom: one longer reply. Right answers
-    worth more than the widest option costs: both. Another model that is cheaper at what is asked: that one. Solved:
-    nothing. Out of reach of any number of draws: a better model.
+    Strong verifier: many draws. No verifier, and votes that leave most of the headroom: one longer reply. Right answers
+    worth more than the widest option costs: both. Another model is cheaper for the same accuracy: that model. Already
+    solved: nothing. Out of reach of any number of draws: a better model.
     """
     if taken.model != base.model:
         return Route.BIGGER
@@ -169,7 +169,7 @@ def route(taken: Option, base: Option, facts: Facts, ranked: Sequence[Option], w
     reached = [facts.voted, facts.scored, None if taken.is_base else taken.accuracy]
     used = max((one for one in reached if one is not None), default=0.0) - facts.single
     widest = max((one.cost.calls or 0 for one in ranked if one.model == base.model), default=0)
-    still_pays = (taken.cost.calls or 0) >= widest / 2  # where the grid of options ends
+    still_pays = (taken.cost.calls or 0) >= widest / 2  # the best option is among the widest that were considered
     if wish.worth is not None and facts.scored is not None and not taken.is_base and still_pays:
         return Route.BOTH
     if facts.scored is None and used < min(facts.headroom / 2, MATTERS) and facts.headroom >= MATTERS:
@@ -187,7 +187,7 @@ def why(one: Option, base: Option, unit: str) -> str:
 
 
 def _reasons(facts: Facts) -> list[str]:
-    """The reasons why scaling does not help here, in words."""
+    """The reasons why scaling does not help here, as sentences."""
     found = []
     coverage, single = 100 * facts.coverage, 100 * facts.single
     if facts.single >= SOLVED or (facts.headroom < MATTERS and facts.single > 0.5):
@@ -199,18 +199,18 @@ def _reasons(facts: Facts) -> list[str]:
     if facts.is_hopeless or facts.headroom < MATTERS:
         found.append(
             f"out of reach: even a perfect choice among {facts.n} draws would solve {coverage:.0f} % of such problems: "
-            "the model cannot do them"
+            "the model cannot solve them"
         )
         return found
     if facts.voted is not None and facts.voted - facts.single < TOLERANCE:
         found.append(
-            f"wrong mode: right answers are among {facts.n} draws on {coverage:.0f} % of the problems, but they are "
-            f"not the most frequent ones; votes reach {100 * facts.voted:.0f} %"
+            f"wrong mode: {facts.n} draws include a right answer on {coverage:.0f} % of the problems, but it is not "
+            f"the most frequent one; votes reach {100 * facts.voted:.0f} %"
         )
     if facts.scored is not None and facts.scored - max(facts.single, facts.voted or 0.0) < TOLERANCE:
         found.append(
-            f"verifier too weak: it finds {100 * facts.scored:.0f} % where a perfect one would find {coverage:.0f} %"
+            f"verifier too weak: it finds {100 * facts.scored:.0f} %, where a perfect one would find {coverage:.0f} %"
         )
     if facts.voted is None and facts.scored is None:
-        found.append("nothing chooses: there are no answers to vote with and no scores")
+        found.append("no selector: there are no answers to vote with and no scores")
     return found

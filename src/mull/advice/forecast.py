@@ -23,9 +23,9 @@ DEFAULT_NS = (4, 8, 16, 32, 64)
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """One strategy on imagined problems: how right its outcome is and how many draws it took, [sequences] each.
+    """One strategy on simulated problems: how right its outcome is, and how many draws it took, [sequences] each.
 
-    `is_checked`: a checker says which draw is right, so that no law of answers or scores stands between.
+    `is_checked`: a checker decides which draw is right, so the forecast does not depend on a law of answers or scores.
     """
 
     strategy: Strategy
@@ -37,10 +37,10 @@ class Forecast:
 def forecasts(
     imagined: Imagined, ns: Sequence[int] = DEFAULT_NS, *, votes: bool, checker: bool, oracle: bool = False
 ) -> dict[str, Forecast]:
-    """Every strategy that can be foretold, by its spec: `single`, and at each n votes, choices by score, stops.
+    """Forecasts by spec: `single`, and for each n votes, choices by score, and stopping rules, as far as they apply.
 
-    `votes`: answers are known. `checker`: scores are verdicts, so that `until-pass` means something. `oracle`: there
-    are no scores, and a checker that never errs is taken to be at hand.
+    `votes`: answers are known. `checker`: scores are verdicts, which `until-pass` needs. `oracle`: there are no
+    scores, and a checker that never errs is assumed.
     """
     ns = sorted({n for n in ns if 1 < n <= imagined.draws})
     size = len(imagined.problem)
@@ -58,7 +58,7 @@ def forecasts(
 
 
 def is_foretold(text: str, found: Mapping[str, Forecast]) -> bool:
-    """Whether strategies of this kind, at any n and with no other options, are among these forecasts."""
+    """Whether strategies of this kind, at any n and without other options, are among these forecasts."""
     strategy: Any = spec.named(text)
     kind: Any = type(strategy)
     if kind not in {type(one.strategy) for one in found.values()}:
@@ -71,18 +71,18 @@ def _fixed(strategy: Strategy, right: Floats, n: int) -> Forecast:
 
 
 class _Tally:
-    """The votes of each sequence so far. An answer that comes once is a candidate of its own with one vote."""
+    """The running votes of each sequence. An answer that occurs once is a separate candidate with one vote."""
 
     def __init__(self, rows: int) -> None:
         self.weight = np.zeros((rows, N_NAMES + 1))
         self.lone = np.zeros(rows)
-        """The heaviest answer that came once."""
+        """The largest weight of an answer that occurred once."""
         self.n_lone = np.zeros(rows)
-        """How many of that weight there are."""
+        """How many answers have that weight."""
         self._rows = np.arange(rows)
 
     def add(self, names: Ints, weight: Floats) -> None:
-        """One more draw of each; a weight of nan is no vote."""
+        """Adds one draw to each sequence; a weight of nan does not vote."""
         weight = np.where((names == UNANSWERED) | np.isnan(weight), 0.0, weight)
         is_lone = names == N_NAMES
         self.weight[self._rows, names] += np.where(is_lone, 0.0, weight)
@@ -92,7 +92,7 @@ class _Tally:
         self.lone = np.where(heavy, np.maximum(self.lone, weight), self.lone)
 
     def right(self) -> Floats:
-        """How right the winner is: its share among those that lead."""
+        """How right the winner is: its share among the leading answers."""
         top = np.maximum(self.weight[:, :N_NAMES].max(axis=1), self.lone)
         leads = np.isclose(self.weight[:, :N_NAMES], top[:, None], rtol=1e-12, atol=0)
         n_leads = leads.sum(axis=1) + np.where(self.lone == top, self.n_lone, 0)
@@ -100,7 +100,7 @@ class _Tally:
 
 
 def _votes(imagined: Imagined, ns: Sequence[int]) -> list[Forecast]:
-    """Majority votes, and those that stop when the vote is as good as decided."""
+    """Majority votes, and votes that stop once the result is nearly certain."""
     rows, ones = len(imagined.problem), np.ones(len(imagined.problem))
     found: list[Forecast] = []
     tally = _Tally(rows)
@@ -141,7 +141,7 @@ def _sure(n: int, level: float) -> NDArray[np.bool_]:
 
 
 def _weighted(imagined: Imagined, ns: Sequence[int]) -> dict[int, Forecast]:
-    """Votes of n draws weighed by scores, by n."""
+    """Votes of n draws weighted by scores, by n."""
     tally, found = _Tally(len(imagined.problem)), {}
     for k in range(max(ns, default=0)):
         tally.add(imagined.answers[:, k], imagined.scores[:, k])
@@ -168,7 +168,7 @@ def _best(imagined: Imagined, ns: Sequence[int]) -> dict[int, Forecast]:
 def _until(
     imagined: Imagined, passes: NDArray[np.bool_], ns: Sequence[int], best: Mapping[int, Forecast]
 ) -> list[Forecast]:
-    """Draws in waves until one passes; without a pass the best scored one."""
+    """Draws in waves until one passes; if none passes, the best scored one."""
     wave, until = UntilPass().wave, []
     first = np.where(passes.any(axis=1), passes.argmax(axis=1), imagined.draws)
     right = imagined.answers[np.arange(len(first)), np.minimum(first, imagined.draws - 1)] == RIGHT

@@ -1,4 +1,4 @@
-"""The parts of an advice: options with their accuracy and cost, wishes, and the recommendation."""
+"""The parts of advice: options with their accuracy and cost, wishes, and the recommendation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mull.types import Cost
 BASE = "single"
 """The spec of the baseline: one draw."""
 HOPELESS = 0.05
-"""Where no larger share of problems is covered, they are out of reach."""
+"""If at most this share of problems is covered, the problems are out of reach."""
 
 
 class Interval90(NamedTuple):
@@ -42,15 +42,15 @@ class Route(StrEnum):
     NOTHING = "nothing"
     BETTER = "better model"
     UNKNOWN = "unknown"
-    """What was measured is best, and nobody says how it spends draws."""
+    """A strategy that was run is best, and it does not declare how it draws."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One strategy on one model; `cost` is the mean a question, `None` in it unknown.
+    """One strategy on one model; `cost` is the mean per question, with `None` for unknown parts.
 
     `known_by`: `predicted` from the pilot's draws, `measured` on its problems, or `given`. `gain` is the accuracy above
-    one draw of the first model, with its interval. `fixed` is an outlay in dollars before the first question.
+    one draw of the first model, with its interval. `fixed` is a cost in dollars before the first question.
     """
 
     strategy: str
@@ -78,7 +78,7 @@ class Option:
 class PilotMeasured:
     """A strategy that was run on the pilot's problems: right or not on each (`None`: ungraded), and its mean cost.
 
-    `yields`: where the pilot's draws foretell strategies of its kind, the forecast takes its place, which is surer.
+    `yields`: if the pilot's draws allow a forecast of the strategy, it is used instead, since it is more precise.
     """
 
     strategy: str
@@ -98,10 +98,10 @@ class KnownModel:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asks for; `None` is no such wish.
+    """The user's requirements; `None` is no requirement.
 
-    `accuracy` at the least; `usd` and `seconds` a question at the most; `queries` a month. `worth` is what a right
-    answer is worth in dollars. `outlay` is what it costs to switch to a bigger model, paid off within a month.
+    `accuracy` is a minimum; `usd` and `seconds` are maxima per question; `queries` is the number per month. `worth` is
+    the value of a right answer in dollars. `outlay` is the cost of switching to a bigger model, paid off in a month.
     """
 
     accuracy: float | None = None
@@ -113,22 +113,22 @@ class Wish:
 
     def __post_init__(self) -> None:
         if self.accuracy is not None and not 0 < self.accuracy <= 1:
-            raise UsageError(f"an accuracy is a share above 0 and at most 1, not {self.accuracy:g}")
+            raise UsageError(f"an accuracy is above 0 and at most 1, not {self.accuracy:g}")
         for name in ("usd", "seconds", "queries", "worth", "outlay"):
             value = getattr(self, name)
             if value is not None and (value < 0 or (name in ("seconds", "queries") and value == 0)):
                 raise UsageError(f"{name} cannot be {value:g}")
         if self.outlay and self.queries is None:
-            raise UsageError("an outlay is paid off by queries: say how many there are a month")
+            raise UsageError("an outlay is paid off by queries: give the number of queries per month")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the pilot of the first model says, predicted where it did not measure it.
+    """Figures of the first model's pilot, predicted where it did not measure them.
 
-    `coverage` is the share of problems that some of the widest option's draws solves, which only an oracle can use,
-    `solved` that of the pilot's own problems with a right draw. `voted` and `scored` are what the best vote and the
-    best choice by scores make of it, `None` without either.
+    `coverage` is the share of problems solved by some draw of the widest option, which only an oracle can select;
+    `solved` is the share of the pilot's own problems with a right draw. `voted` and `scored` are the accuracies of the
+    best vote and the best choice by scores, `None` if there are no answers or no scores.
     """
 
     problems: int
@@ -146,15 +146,15 @@ class Facts:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether hardly any problem is solved by any draw: more draws are no way then."""
+        """Whether hardly any problem is solved by any draw, so that more draws cannot help."""
         return self.solved == 0 or self.coverage < HOPELESS
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The recommendation with all options, cheapest first, and what it rests on.
+    """The recommendation with all options, cheapest first, and its basis.
 
-    `more` is how many problems would settle it where data lack. `reasons` say why scaling does not help, if so.
+    `more` is how many problems would decide it if data are insufficient. `reasons` say why scaling does not help.
     """
 
     verdict: Recommendation

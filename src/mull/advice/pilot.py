@@ -1,8 +1,8 @@
-"""A pilot: a few draws of each of some problems, and what they say of how answers are spread over such problems.
+"""A pilot: a few draws on each of some problems, and the distribution of answers over similar problems fitted to it.
 
-How often draws are right differs by problem, and so does how wrong ones agree with each other. Both have a prior that
-is fitted to the pilot: the rate of right draws is beta-distributed, in part zero or hard, or logit-normal; wrong
-answers follow a Pitman-Yor process, of which the finite Dirichlet of a multiple choice is a case (Pitman and Yor 1997).
+Problems differ in how often draws are right, and in how often wrong draws agree. Both have a prior that is fitted to
+the pilot: the rate of right draws is beta-distributed, partly zero or hard, or logit-normal; wrong answers follow a
+Pitman-Yor process, of which the finite Dirichlet distribution of multiple choice is a case (Pitman and Yor 1997).
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ NOTHING = Cost()
 
 LOGITS = np.arange(-11.0, 11.01, 0.125)
 RATES = np.concatenate(([0.0], 1 / (1 + np.exp(-LOGITS))))
-"""The rates of right draws that are told apart; the first is that of problems which no draw solves."""
+"""The grid of rates of right draws; the first is that of problems which no draw solves."""
 ZERO_SHARES = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6)
 HARD = (0.7, 4.0)
-"""The beta law of problems of another kind than the rest, mostly failed."""
+"""The beta distribution of rates on the other kind of problem, which mostly fails."""
 HARD_SHARES = (0.05, 0.1, 0.2, 0.3)
 N_CLASSES = 16
-"""Wrong answers of one problem that are followed by name; rarer ones count as answers of their own."""
+"""The most wrong answers of one problem that are tracked individually; rarer ones count as unique."""
 ROUNDS = 50
-"""Of expectation and maximisation."""
+"""Iterations of expectation-maximisation."""
 SPLIT = 0.1
-"""The share of problems with several right answers above which votes are not foretold."""
+"""If a larger share of problems has several right answers, votes are not forecast."""
 
 
 class PilotPrice(NamedTuple):
@@ -51,7 +51,7 @@ class PilotPrice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """Draws of one model on some problems, and their cost. Raises `UsageError` without draws."""
+    """Draws of one model on some problems, and their cost. Raises `UsageError` if there are none."""
 
     model: str
     problems: tuple[Recording, ...]
@@ -69,7 +69,7 @@ class Pilot:
 
     @property
     def can_vote(self) -> bool:
-        """Whether answers are known and a problem has one right one: votes are split where many are right."""
+        """Whether answers are known and problems have one right answer: several right ones would split the vote."""
         if not self.has_answers:
             return False
         groups = [{a for a, r in zip(o.answers, o.correct, strict=True) if r} for o in self.problems if o.n_correct > 1]
@@ -95,7 +95,7 @@ class Pilot:
 
 
 def wrong_of(one: Recording) -> Tally:
-    """The wrong draws of a problem. Draws that nobody could vote with count as unanswered."""
+    """The wrong draws of a problem; those without an answer count as unanswered."""
     return tally([answer for answer, right in zip(one.answers, one.correct, strict=True) if not right])
 
 
@@ -107,7 +107,7 @@ class Rates(NamedTuple):
 
 
 def rate_priors(n: Ints, c: Ints) -> Rates:
-    """The laws that the rates of right draws may follow, weighed by how well each explains the counts."""
+    """Possible distributions of the rate of right draws, weighted by how well each explains the counts."""
     rate = RATES[1:]
     rows, prior = [], []
     means, sizes = 1 / (1 + np.exp(-np.linspace(-9, 5, 43))), np.exp(np.linspace(np.log(0.05), np.log(100), 14))
@@ -120,7 +120,7 @@ def rate_priors(n: Ints, c: Ints) -> Rates:
         for share in shares:
             rows.append(np.concatenate([np.full((len(law), 1), share), (1 - share) * law], axis=1))
             prior.append(np.full(len(law), (0.5 if share == 0 else 0.1) / len(law)))
-    # Some problems are of another kind, mostly failed, beside those that are well within reach.
+    # Besides problems well within reach, some are of another kind, which mostly fails.
     low = np.exp(HARD[0] * np.log(rate) + HARD[1] * np.log1p(-rate))
     low /= low.sum()
     law = beta / np.maximum(beta.sum(axis=1, keepdims=True), 1e-300)
@@ -134,7 +134,7 @@ def rate_priors(n: Ints, c: Ints) -> Rates:
 
 
 def likelihoods(n: Ints, c: Ints) -> Floats:
-    """How likely each rate makes c of n draws right, up to a factor of each problem's own; [problems, rates]."""
+    """The likelihood of c right of n draws at each rate, up to a factor per problem; [problems, rates]."""
     with np.errstate(divide="ignore"):
         log = np.log(RATES), np.log1p(-RATES)
     right, wrong = c[:, None], (n - c)[:, None]
@@ -144,9 +144,9 @@ def likelihoods(n: Ints, c: Ints) -> Floats:
 
 
 class Crowding(NamedTuple):
-    """Laws of how wrong answers agree: discounts and concentrations of Pitman-Yor processes.
+    """Distributions of wrong answers: discounts and concentrations of Pitman-Yor processes.
 
-    `weight` is the share of problems that follow each, `own` how likely each problem does [problems, laws].
+    `weight` is the share of problems that follow each, `own` the probability that each problem does [problems, laws].
     """
 
     discount: Floats
@@ -156,10 +156,10 @@ class Crowding(NamedTuple):
 
 
 def crowding(wrong: Sequence[Tally]) -> Crowding:
-    """How wrong answers of one problem repeat each other, by the likelihood of the groups that they fall into.
+    """How wrong answers of one problem repeat, by the likelihood of the groups that they form.
 
-    Problems differ in it: some have one mistake that is made again and again. The share of problems that follow each
-    law is found by expectation and maximisation (Laird 1978).
+    Problems differ: on some, the same mistake recurs. The share of problems that follow each distribution is found by
+    expectation-maximisation (Laird 1978).
     """
     most = max((len(one.counts) for one in wrong), default=1)
     laws = [(d, a) for d in (0.0, 0.25, 0.5, 0.75) for a in (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)]
@@ -182,7 +182,7 @@ def _weights(logs: Floats) -> Floats:
 
 
 def likeness(groups: Sequence[Sequence[float]]) -> float:
-    """How alike the scores of one problem are: the intraclass correlation, within .02 and .98 (Fisher 1925)."""
+    """How similar the scores of one problem are: the intraclass correlation, within .02 and .98 (Fisher 1925)."""
     kept = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
     n, k = sum(map(len, kept)), len(kept)
     if k < 2 or n - k < 1:

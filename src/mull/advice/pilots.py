@@ -66,15 +66,15 @@ def make(
     plans = {"draws": drawing, **strategies}
     share = None if tokens is None else tokens // (size.problems * len(plans))
     if share is not None and share < 1:
-        raise UsageError(f"{tokens:,} tokens are not one for each of {size.problems * len(plans):,} runs of this pilot")
+        raise UsageError(f"{tokens:,} tokens are less than one for each of {size.problems * len(plans):,} runs")
     plan = grid.Plan(task, model, plans, verifier, budget=Budget(tokens=share), params=params, seed=seed)
     cells = asyncio.run(grid.run_plan(plan, bank, n_problems=size.problems, tick=tick))
     whole = [(i, cell) for cell in cells["draws"] if (i := _whole(cell))]
     spent = cost.total(cell.spent for column in cells.values() for cell in column)
     if len(whole) < len(cells["draws"]):
         raise UsageError(
-            f"{len(cells['draws']) - len(whole)} of {len(cells['draws'])} problems have no whole draw: raise "
-            "--tokens, make the pilot smaller, or see why draws failed"
+            f"{len(cells['draws']) - len(whole)} of {len(cells['draws'])} problems have no complete draw: raise "
+            "--tokens, make the pilot smaller, or find out why draws failed"
         )
     from mull.advice.options import PilotMeasured
     from mull.advice.pilot import Pilot
@@ -88,11 +88,11 @@ def make(
 
 
 def _whole(cell: Cell) -> list[int]:
-    """Indices of the complete draws, without those that failed or that the ceiling cut short."""
+    """Indices of the complete draws: without those that failed or that the ceiling truncated."""
     drawn = cell.outcome.candidates
     whole = [i for i, sample in enumerate(drawn) if sample.error is None]
     if cell.outcome.stopped is Stopped.BUDGET and drawn and drawn[-1].finish is Finish.LENGTH:
-        whole = [i for i in whole if i < len(drawn) - 1]  # only a last draw is shortened
+        whole = [i for i in whole if i < len(drawn) - 1]  # only a last draw is truncated
     return whole
 
 
@@ -131,7 +131,7 @@ def read(group: Group, usd: float | None) -> Made:
 
 
 def _price(one: Recording, usd: float | None) -> PilotPrice:
-    """The cost of a recorded draw of a problem, as far as the file records it."""
+    """The cost of a recorded draw of a problem, as far as the file states it."""
     from mull.advice.pilot import NOTHING, PilotPrice
 
     if not one.n:
@@ -139,7 +139,7 @@ def _price(one: Recording, usd: float | None) -> PilotPrice:
     known = [t for t in one.tokens if t is not None]
     tokens: Any = math.fsum(known) / len(known) if known and len(known) == one.n else None
     each = Cost(1, None, tokens, 0, None, None, usd, None)
-    # A sweep tells what all draws of a strategy cost; where they were scored too, the two cannot be told apart.
+    # A sweep records the cost of all draws of a strategy; if they were also scored, the two cannot be separated.
     for result in one.results.values():
         if result.draws == one.n and result.cost.verifier_tokens == 0 and usd is None:
             paid = cost.mean([result.cost, *[NOTHING] * (one.n - 1)])

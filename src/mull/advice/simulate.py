@@ -26,25 +26,25 @@ from mull.advice.pilot import (
 from mull.allocate.prior import Tally
 
 REPLICATES = 200
-"""Draws of the laws and of the weights of problems: intervals are quantiles of these."""
+"""Replicates: joint draws of the distributions and of the problem weights; intervals are quantiles over them."""
 EACH = 160
-"""Problems that are imagined in each of them."""
+"""Simulated problems per replicate."""
 N_NEW = 12
-"""Wrong answers that the pilot did not see and that are followed by name."""
+"""Wrong answers, not seen in the pilot, that are tracked individually."""
 RIGHT, UNANSWERED = 0, 1
 N_NAMES = 2 + N_CLASSES + N_NEW
-"""Names of answers: the right one, none, wrong ones that were seen, wrong ones that were not; then those seen once."""
+"""Names of answers: right, none, seen wrong ones, unseen wrong ones; names from there on are unique answers."""
 UNANSWERED_PULL = 2.0
-"""Draws' worth of the whole pilot's share of unanswered draws that each problem's own is weighed against."""
+"""Pseudo-draws with which the pilot's overall share of unanswered draws enters each problem's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imagined:
     """Sequences of draws, [replicates * each, draws], of problems like those of the pilot.
 
-    `answers` are names, `RIGHT` the right one and `N_NAMES` one that comes once. `scores` are empty without a verifier,
-    and nan where it could not tell. `problem` says which of the pilot's each sequence continues, `weights` how the
-    problems are weighed in each replicate [replicates, problems]. The draws are new ones, not those of the pilot.
+    `answers` are names: `RIGHT` is the right one, `N_NAMES` one that occurs once. `scores` are empty without a
+    verifier, and nan for draws it could not score. `problem` is the pilot problem that each sequence simulates,
+    `weights` the weights of the problems in each replicate [replicates, problems]. No draw of the pilot is reused.
     """
 
     weights: Floats
@@ -61,10 +61,10 @@ class Imagined:
         return len(self.weights)
 
     def means(self, values: Floats) -> Floats:
-        """The mean of what came of each sequence, in each replicate, without the noise of imagining only so many.
+        """The mean of a value per sequence in each replicate, without the noise of the finite number of sequences.
 
-        How problems are weighed is computed exactly, by what came of each problem over all replicates. What the laws
-        of the replicates add to that is kept as far as it spreads more than chance would have it.
+        The effect of the problem weights is computed exactly, from each problem's mean over all replicates. The effect
+        of the replicate's distributions is kept as far as it varies more than sampling noise would.
         """
         n = self.weights.shape[1]
         seen = np.bincount(self.problem, minlength=n)
@@ -82,15 +82,15 @@ class Imagined:
 def imagine(pilot: Pilot, draws: int, seed: int = 0, replicates: int = REPLICATES, each: int = EACH) -> Imagined:
     """Simulates draws that continue the pilot's.
 
-    In each replicate the problems of the pilot are weighed at random (the Bayesian bootstrap, Rubin 1981), which is how
-    much another sample of problems might differ, and the laws of rates and of wrong answers are drawn by how well they
-    explain the pilot, which is how little a few draws say of many.
+    In each replicate the pilot's problems get random weights (the Bayesian bootstrap, Rubin 1981), for how much another
+    sample of problems might differ; and the distributions of rates and of wrong answers are drawn by how well they
+    explain the pilot, for the uncertainty of few draws per problem.
     """
     rng = np.random.default_rng(seed)
     n = np.array([one.n for one in pilot.problems])
     c = np.array([one.n_correct for one in pilot.problems])
     weights = rng.dirichlet(np.ones(len(n)), replicates)
-    # Evenly through each replicate's weights: what is left of chance is the problems', not the sampling's.
+    # Stratified sampling by each replicate's weights, so that the remaining noise is that of the problems.
     marks = (np.arange(each) + rng.random((replicates, 1))) / each
     problem = np.array([np.searchsorted(np.cumsum(w)[:-1], mark) for w, mark in zip(weights, marks, strict=True)])
     law = np.repeat(np.arange(replicates), each)
@@ -114,13 +114,13 @@ def imagine(pilot: Pilot, draws: int, seed: int = 0, replicates: int = REPLICATE
 def _rates(
     rates: Rates, n: Ints, c: Ints, law: Ints, problem: Ints, replicates: int, rng: np.random.Generator
 ) -> Floats:
-    """A rate of right draws for each sequence: what its law and its problem's own draws allow."""
+    """A rate of right draws for each sequence, given its distribution and its problem's own draws."""
     chosen = rates.priors[rng.choice(len(rates.weight), replicates, p=rates.weight)]
     pairs, pair = np.unique(np.stack([n, c]), axis=1, return_inverse=True)
     chances = np.cumsum(chosen[:, None, :] * likelihoods(pairs[0], pairs[1]), axis=2)
     chances /= np.maximum(chances[:, :, -1:], 1e-300)
     row = law * pairs.shape[1] + pair.ravel()[problem]
-    # All rows in one that rises, so that each sequence is looked up in its own.
+    # All rows in one ascending array, so that one search finds every sequence in its own row.
     rising = (chances.reshape(-1, len(RATES)) + np.arange(replicates * pairs.shape[1])[:, None]).ravel()
     at = np.searchsorted(rising, row + rng.random(len(problem))) - row * len(RATES)
     drawn: Floats = RATES[np.clip(at, 0, len(RATES) - 1)]
@@ -128,7 +128,7 @@ def _rates(
 
 
 def _shares(wrong: Sequence[Tally], laws: Crowding, problem: Ints, rng: np.random.Generator) -> Floats:
-    """How the wrong draws of each sequence are spread: none, those seen, those not seen, and those that come once."""
+    """The shares of wrong draws of each sequence: no answer, seen answers, unseen answers, and unique ones."""
     up_to = laws.own.cumsum(axis=1)[problem][:, :-1]
     which = (up_to < rng.random((len(problem), 1))).sum(axis=1)
     d, a = laws.discount[which], laws.concentration[which]
@@ -146,7 +146,7 @@ def _shares(wrong: Sequence[Tally], laws: Crowding, problem: Ints, rng: np.rando
     left = parts[:, -1]
     sticks = np.zeros((len(problem), N_NEW))
     for i in range(N_NEW):
-        # Below zero a finite number of answers is used up, and the stick that is left is the last of them.
+        # A negative discount has finitely many answers: once they are used up, the rest of the stick is the last one.
         rest = a + d * (kinds + i + 1)
         cut = np.where(rest > 0, rng.beta(1 - d, np.maximum(rest, 1e-9)), 1.0)
         sticks[:, i] = left * cut
@@ -163,10 +163,10 @@ def _shares(wrong: Sequence[Tally], laws: Crowding, problem: Ints, rng: np.rando
 
 
 def _scores(pilot: Pilot, problem: Ints, right: NDArray[np.bool_], rng: np.random.Generator) -> Floats:
-    """A score for each draw: often one that the problem's own draws of this kind had, else that of any problem's.
+    """A score for each draw: either one of the problem's own draws of the same correctness, or one of any problem's.
 
-    How often is the intraclass correlation: a verifier that errs on one draw of a problem errs on others like it. A
-    kind is right or wrong. The urn is that of a Dirichlet process (Blackwell and MacQueen 1973).
+    The intraclass correlation decides how often: a verifier that errs on one draw of a problem errs on others like it.
+    The urn is that of a Dirichlet process (Blackwell and MacQueen 1973).
     """
     n_rows, draws = right.shape
     scores = np.empty((n_rows, draws))

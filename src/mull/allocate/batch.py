@@ -14,7 +14,7 @@ from mull.errors import UsageError
 
 STRENGTHS = np.geomspace(0.3, 100, 26)
 MEANS = (np.arange(40) + 0.5) / 40
-"""The grid of Beta priors that `learn` chooses from; its lowest mean is an eightieth."""
+"""The grid of Beta priors that `learn` chooses from; its lowest mean is 1/80."""
 
 
 class Belief(NamedTuple):
@@ -42,7 +42,7 @@ def greedy(chances: Sequence[float], budget: int) -> list[int]:
     """
     gains = [(-p, i, p) for i, p in enumerate(chances)]
     if any(not 0 <= p <= 1 for p in chances):
-        raise UsageError("a chance is between 0 and 1")
+        raise UsageError("probabilities must be between 0 and 1")
     heapq.heapify(gains)
     draws = [0] * len(chances)
     for _ in range(budget if gains else 0):
@@ -61,7 +61,7 @@ def greedy_gains(gains: Sequence[Sequence[float]], budget: int) -> list[int]:
     """
     for i, row in enumerate(gains):
         if any(later > earlier + 1e-12 for earlier, later in itertools.pairwise(row)):
-            raise UsageError(f"the gains of problem {i} rise: take the least concave curve above them")
+            raise UsageError(f"the gains of problem {i} increase: use their least concave majorant")
     best = sorted(((-gain, j, i) for i, row in enumerate(gains) for j, gain in enumerate(row)))
     draws = [0] * len(gains)
     for _, _, i in best[:budget]:
@@ -77,7 +77,7 @@ def learn(earlier: Sequence[tuple[int, int]]) -> list[Belief]:
     """
     right, n = (np.array([row[k] for row in earlier], dtype=float) for k in (0, 1))
     if np.any(right < 0) or np.any(right > n):
-        raise UsageError("of a problem's earlier draws between none and all are right")
+        raise UsageError("each problem needs 0 <= right <= all earlier draws")
     lgamma = np.vectorize(math.lgamma, otypes=[float])
     mean, strength = (axis.ravel()[:, None] for axis in np.meshgrid(MEANS, STRENGTHS))
     a, b = mean * strength, (1 - mean) * strength
@@ -99,9 +99,9 @@ class Shared:
 
     def __init__(self, beliefs: Sequence[Belief], budget: int, floor: int = 0) -> None:
         if budget < 0 or floor < 0:
-            raise UsageError("budget and floor are numbers of draws, from 0 on")
+            raise UsageError("budget and floor are numbers of draws of at least 0")
         if any(not (belief.right > 0 and belief.wrong > 0) for belief in beliefs):
-            raise UsageError("a belief counts more than 0 right and more than 0 wrong draws")
+            raise UsageError("both pseudo-counts of a belief must be above 0")
         self.left = budget
         self.draws = [0] * len(beliefs)
         self._floor = floor

@@ -25,7 +25,7 @@ N_STEPS = 50
 
 
 class Look(NamedTuple):
-    """Observations of one draw; `None` is no answer, or unknown. `logprob` is the mean over its tokens."""
+    """Observations of one draw; `None` is unknown, or no answer. `logprob` is the mean over its tokens."""
 
     answer: str | None
     score: float | None = None
@@ -64,7 +64,7 @@ FEATURES: Mapping[str, Callable[[Sequence[Look]], float | None]] = {
     "log_tokens": _log_tokens,
     "logprob": lambda looks: _mean([look.logprob for look in looks]),
 }
-"""Vote entropy, share with an answer, verifier scores, length of the replies, their log-probability a token."""
+"""Vote entropy, share with an answer, verifier scores, length of the replies, their mean token log-probability."""
 QUESTION = "log_question"
 """The feature that needs no draw: the logarithm of the question's length in characters."""
 
@@ -103,7 +103,7 @@ def fit(seen: Sequence[Features], shares: ArrayLike) -> Difficulty:
     problems.
     """
     if not seen:
-        raise UsageError("difficulty cannot be learned from no problems")
+        raise UsageError("difficulty needs at least one problem to learn from")
     target = np.asarray(shares, dtype=np.float64)
     names, columns = [], []
     for name in (QUESTION, *FEATURES):

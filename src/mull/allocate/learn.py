@@ -101,7 +101,7 @@ def learn(
 
 def _check(lessons: Sequence[Recording], names: Sequence[str], pilot: int, bins: int, unit: str) -> None:
     if pilot < 0 or bins < 1:
-        raise UsageError(f"a policy looks at no fewer than 0 draws and has at least one bin, not {pilot} and {bins}")
+        raise UsageError(f"a policy needs at least 0 pilot draws and at least one bin, not {pilot} and {bins}")
     if unit not in UNITS:
         raise UsageError(f"a policy is priced in {', '.join(UNITS)}, not {unit!r}")
     least = 2 * bins * LEAST_IN_BIN
@@ -113,8 +113,8 @@ def _check(lessons: Sequence[Recording], names: Sequence[str], pilot: int, bins:
     short = [lesson for lesson in lessons if len(lesson.samples) <= pilot]
     if short:
         raise UsageError(
-            f"{len(short)} problems have no more than {pilot} draws: the look takes {pilot}, and the draws after them "
-            "tell how hard a problem is; add a strategy such as majority:n=16 to the sweep"
+            f"{len(short)} problems have at most {pilot} draws, but {pilot} are pilot draws and the draws after them "
+            "measure difficulty; add a strategy such as majority:n=16 to the sweep"
         )
     for name in names:
         unknown = sum(_spent(lesson.results[name].cost, unit) is None for lesson in lessons)
@@ -122,7 +122,7 @@ def _check(lessons: Sequence[Recording], names: Sequence[str], pilot: int, bins:
             needed = PRICED_BY.get(unit)
             remedy = f"give {needed} of the model in mull.toml and sweep again, or " if needed else ""
             raise UsageError(
-                f"the sweep does not know what {name} cost in {unit} on {unknown} of {len(lessons)} problems: "
+                f"the sweep does not record the cost of {name} in {unit} on {unknown} of {len(lessons)} problems: "
                 f"{remedy}take another --unit"
             )
 
@@ -213,7 +213,7 @@ def _learned(table: _OptionTable, rows: NDArray[np.intp], origin: Origin, pilot:
 def _smoothed(table: _OptionTable, rows: NDArray[np.intp], chances: Sequence[float]) -> Floats:
     """Each option's accuracy on each of the problems, smoothed over difficulty by a logistic curve.
 
-    A bin alone has a few dozen problems, on which the best of twenty options looks better than it is.
+    A bin alone has a few dozen problems, on which the best of twenty options appears better than it is.
     """
     x = np.log(np.clip(chances, 1e-3, 1 - 1e-3)) - np.log1p(-np.clip(chances, 1e-3, 1 - 1e-3))
     x = (x - x.mean()) / max(1e-9, float(x.std()))

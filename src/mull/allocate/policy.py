@@ -20,7 +20,7 @@ STOP = "stop"
 UNITS = ("tokens", "flops", "usd")
 """Units of cost."""
 HOPELESS = 0.2
-"""If the best strategy solves a smaller share than this, the advice is a bigger model."""
+"""If the best strategy solves less than this share of problems, a bigger model is advised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class Policy:
         n = bisect_right([plan.cost for plan in self.plans], mean)
         if n == 0:
             raise UsageError(
-                f"a budget of {mean:,.0f} {self.unit} a problem is below {self.plans[0].cost:,.0f}, what the policy's "
-                f"cheapest plan costs, {self.pilot} draws to look at a problem counted"
+                f"a budget of {mean:,.0f} {self.unit} per problem is below the cost of the policy's cheapest plan, "
+                f"{self.plans[0].cost:,.0f}, which includes {self.pilot} pilot draws"
             )
         return self.plans[n - 1]
 

@@ -20,7 +20,7 @@ FORMAT, VERSION = "mull-policy", 1
 def write(path: Path, policy: Policy) -> None:
     """Writes a policy file."""
     head = {"format": FORMAT, "version": VERSION, "unit": policy.unit, "pilot": policy.pilot, "edges": policy.edges}
-    parts = ["# Which strategy a problem gets: made by `mull train policy`, used by `--strategy auto:policy=FILE`."]
+    parts = ["# The strategy for each problem: made by `mull train policy`, used by `--strategy auto:policy=FILE`."]
     parts += [_lines(head), _block("[from]", asdict(policy.origin)), _block("[difficulty]", asdict(policy.difficulty))]
     if policy.calibration is not None:
         parts.append(_block("[calibration]", asdict(policy.calibration)))
@@ -146,11 +146,11 @@ def _check(path: Path, policy: Policy) -> None:
         if policy.pilot < 0
         else f"{len(policy.bins)} bins need {len(policy.bins) - 1} edges, not {len(policy.edges)}"
         if len(policy.edges) != len(policy.bins) - 1
-        else "edges must fall"
+        else "edges must be descending"
         if list(policy.edges) != sorted(policy.edges, reverse=True)
         else "no plans"
         if not policy.plans
-        else "every plan needs one strategy for each bin, an option of that bin"
+        else "every plan needs one strategy for each bin, which is an option of that bin"
         if any(
             len(p.strategies) != len(named) or any(s not in n for s, n in zip(p.strategies, named, strict=True))
             for p in policy.plans

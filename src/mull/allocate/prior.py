@@ -95,7 +95,7 @@ def log_chance(tallies: Sequence[Tally], grid: Sequence[tuple[float, float]]) ->
     most = max((sum(t.counts) for t in tallies), default=0) + 1
     i = np.arange(1, most)
     with np.errstate(divide="ignore"):
-        # A Dirichlet law over m answers has no chance of another: its log is minus infinity, but for rounding.
+        # A Dirichlet distribution over m answers gives no further one: log-probability minus infinity, up to rounding.
         new = np.maximum(strength[:, None] + i * discount[:, None], 0.0)
         news = _sums(np.log(np.where(new < 1e-9, 0.0, new)))
     agains = _sums(np.log(i - discount[:, None]))
@@ -120,7 +120,7 @@ def fit(tallies: Sequence[Tally], about: Mapping[str, Any] | None = None) -> Pri
     problem has two draws: one draw does not show how answers repeat.
     """
     if not any(t.n > 1 for t in tallies):
-        raise UsageError("a stop is learned from several draws a problem, and no problem here has two")
+        raise UsageError("learning a stopping rule needs several draws per problem, and no problem here has two")
     grid, no_answer = processes(), np.array(NO_ANSWER)
     without = np.array([[t.no_answer] for t in tallies])
     votes = np.array([[sum(t.counts)] for t in tallies])
@@ -149,7 +149,7 @@ def simulate(prior: Prior, n: int, n_problems: int, seed: int = 0) -> NDArray[np
     fitted[:, 3] *= (1 - ELSEWHERE) / fitted[:, 3].sum()
     even[:, 3] *= ELSEWHERE / even[:, 3].sum()
     atoms = np.concatenate([fitted, even])
-    # Each kind exactly in proportion to its weight, not only on average.
+    # The number of problems of each kind is proportional to its weight, not random.
     places = np.searchsorted(atoms[:, 3].cumsum(), (np.arange(n_problems) + rng.random()) / n_problems)
     discount, strength, no_answer, _ = atoms[np.minimum(places, len(atoms) - 1)].T
     counts = np.zeros((n_problems, MOST_ANSWERS), np.int16)
@@ -174,9 +174,9 @@ def text_of(prior: Prior) -> str:
     """The prior as a human-readable TOML file."""
     return "\n".join(
         [
-            "# What answers of a model look like on other problems: `mull train stop` wrote this, and",
-            "# `adaptive:rule=learned,prior=FILE` stops by it. A kind of problem is a Pitman-Yor process: a discount",
-            "# of -a with strength m a is a symmetric Dirichlet law over m answers. See docs/stopping.md.",
+            "# Answer distributions of a model on other problems: `mull train stop` wrote this file, and",
+            "# `adaptive:rule=learned,prior=FILE` reads it. A kind of problem is a Pitman-Yor process: a discount",
+            "# of -a with strength m a is a symmetric Dirichlet distribution over m answers. See docs/stopping.md.",
             f'format = "{FORMAT}"',
             "kinds = [",
             f"  # {', '.join(Atom._fields)}",
@@ -216,9 +216,9 @@ def read(path: Path) -> Prior:
         ) from error
     for place, atom in enumerate(atoms, 1):
         if not _makes_sense(atom):
-            raise FileFormatError(path, None, f"kind {place} is no law of answers: {atom}")
+            raise FileFormatError(path, None, f"kind {place} is not a valid distribution of answers: {atom}")
     if not atoms:
-        raise FileFormatError(path, None, "no kinds of problems in it")
+        raise FileFormatError(path, None, "it has no kinds of problems")
     return Prior(atoms, told.get("about", {}))
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 Evidence = Literal["mixture", "kt"]
 
 FRACTIONS = tuple((2 * i + 1) / 20 for i in range(10))
-"""Fractions of the largest bet that cannot lose everything, mixed equally: a ten-point uniform distribution."""
+"""Fractions of the largest bet that cannot go bankrupt, mixed equally: a ten-point uniform distribution."""
 
 
 def top_two(answers: Sequence[str | None]) -> tuple[int, int]:
@@ -31,7 +31,7 @@ def curtail(answers: Sequence[str | None], n: int) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def beta_lead(first: int, second: int) -> float:
-    """P(theta > 1/2) under Beta(first + 1, second + 1): the probability that the leader leads.
+    """P(theta > 1/2) under Beta(first + 1, second + 1): the probability that the leader is the more likely answer.
 
     With integer counts the regularised incomplete beta function is a binomial tail: the probability of at most `first`
     heads in first + second + 1 throws of a fair coin.

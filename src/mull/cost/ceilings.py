@@ -15,7 +15,7 @@ CEILINGS: dict[str, Callable[[Cost], float | None]] = {
     "usd": lambda cost: cost.usd,
     "flops": lambda cost: cost.flops,
 }
-"""The part of a `Cost` that each ceiling of a `Budget` caps; `seconds` is wall-clock time and not among them."""
+"""The part of a `Cost` that each ceiling of a `Budget` limits; `seconds` is wall-clock time and not among them."""
 
 
 def check_budget(budget: Budget) -> None:
@@ -27,7 +27,7 @@ def check_budget(budget: Budget) -> None:
 
 
 def check_quoted(budget: Budget, quote: Cost, name: str) -> None:
-    """Raises `UsageError` for a ceiling on something whose price is unknown, since it could not be enforced."""
+    """Raises `UsageError` for a ceiling on a part whose price is unknown, since it could not be enforced."""
     for ceiling, of in CEILINGS.items():
         if getattr(budget, ceiling) is not None and of(quote) is None:
             needed = PRICED_BY.get(ceiling)

@@ -68,7 +68,7 @@ class Architecture:
         seen = _seen(n, n_before, None) * (self.layers - self.windowed_layers)
         if self.windowed_layers:
             seen += _seen(n, n_before, self.window) * self.windowed_layers
-        # Queries times keys, and weights times values; grouped queries share keys, but each of them is multiplied.
+        # Queries times keys, and weights times values; grouped queries share keys, but each query is multiplied.
         attention = 4 * self.heads * self.head * seen
         return 2 * self.body_params * n + attention + 2 * self.width * self.outputs * n_logits
 
@@ -88,7 +88,7 @@ def _seen(n: int, n_before: int, window: int | None) -> int:
     full = last * (last + 1) // 2 - n_before * (n_before + 1) // 2
     if window is None or last <= window:
         return full
-    n_inside = max(0, min(n, window - n_before))  # tokens that still see everything
+    n_inside = max(0, min(n, window - n_before))  # tokens that attend to all tokens before them
     return (_seen(n_inside, n_before, None) if n_inside else 0) + (n - n_inside) * window
 
 
@@ -101,7 +101,7 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     kind = told.get("model_type")
     if kind not in DENSE + MIXTURES:
         raise UsageError(
-            f"model_type {kind!r} is not one whose FLOPs are counted: {', '.join(DENSE + MIXTURES)}; "
+            f"FLOPs of model_type {kind!r} are not known, only of {', '.join(DENSE + MIXTURES)}; "
             "give active_params instead"
         )
 
@@ -110,7 +110,7 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
         if value is None:
             value = default
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            what = f"has no {key}" if value is None else f"has {key} = {value!r}, and a whole number from 1 is needed"
+            what = f"has no {key}" if value is None else f"has {key} = {value!r}, but a whole number from 1 is needed"
             raise UsageError(f"the architecture {what}")
         return value
 
@@ -167,5 +167,5 @@ def read_config(path: Path) -> Architecture:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as a config.json: {error}") from error
     if not isinstance(config, dict):
-        raise UsageError(f"{path} is not a config.json: it holds no object")
+        raise UsageError(f"{path} is not a config.json: it is not a JSON object")
     return read_architecture(config)

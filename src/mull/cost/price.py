@@ -8,7 +8,7 @@ from mull.cost.flops import Architecture
 from mull.types import Cost
 
 PRICED_BY = {"usd": "usd_per_mtok_in and usd_per_mtok_out", "flops": "active_params or architecture"}
-"""The keys that a model's table in `mull.toml` needs for its cost to be known in each unit."""
+"""The keys that a model's table in `mull.toml` needs so that its cost in each unit is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Price:
     usd_per_mtok_out: float | None = None
     active_params: float | None = None
     usd_per_mtok_cached: float | None = None
-    """Price of prompt tokens that a cache served; `None`: the same as `usd_per_mtok_in`."""
+    """Price of cached prompt tokens; `None`: the same as `usd_per_mtok_in`."""
     architecture: Architecture | None = None
 
     def cost(self, prompt_tokens: int | None, output_tokens: int | None, cached_tokens: int | None = 0) -> Cost:

@@ -1,4 +1,4 @@
-"""Arithmetic of costs, exact and independent of their order."""
+"""Sums and means of costs, exact and independent of their order."""
 
 from __future__ import annotations
 

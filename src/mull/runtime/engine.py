@@ -24,12 +24,12 @@ from mull.runtime.sampling import Top, filtered, likeliest
 from mull.runtime.session import BLOCK, Binding, Floats, Session, blocks
 
 ROWS = 64
-"""The most rows of one worker."""
+"""The largest number of rows of one worker."""
 N_WORKERS = 2
 KEPT_BYTES = 128 * 2**20
 """Capacity of the prefix cache: keys and values of recently computed sequences."""
 KEPT_LOGITS = 4096
-"""The most sequences whose next-token logits are cached."""
+"""The largest number of sequences whose next-token logits are cached."""
 
 
 class Prefix(NamedTuple):
@@ -142,7 +142,7 @@ class RowWorker:
                     self._admit(request, places)
                 if self.rows:
                     self._step()
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            except Exception as error:  # noqa: BLE001 - any error must reach the requests that wait for this worker
                 self._fail(error, jobs)
 
     def _fail(self, error: Exception, jobs: list[tuple[Request, list[int]]]) -> None:
@@ -209,7 +209,7 @@ class RowWorker:
         step.ids[:], step.last[:] = 0, 0
         at: dict[int, int] = {}
         for row, (request, _, keys_values, n_known) in waiting.items():
-            # The last token is always computed again: the draws begin with the logits after it.
+            # The last token is always computed again, since the draws begin from the logits after it.
             at[row] = min(n_known, len(request.ids) - 1)
             request.n_cached = min(request.n_cached, at[row])
             cache[:, row, :, : at[row]] = keys_values[:, :, : at[row]]

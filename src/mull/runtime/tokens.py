@@ -21,7 +21,7 @@ REST = ("config.json", "tokenizer.json", "decoder.onnx", "reward.json")
 """Files beside the weights that affect what is computed; not every folder has all of them."""
 
 N_TEXTS = 2048
-"""Number of texts whose tokens are cached: a prompt is tokenized when it is quoted, held and drawn."""
+"""Number of texts whose tokens are cached: a prompt is tokenized when it is quoted, reserved and drawn."""
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -45,13 +45,13 @@ class Tokens:
         return list(self._encode(text))
 
     def _encoded(self, text: str) -> tuple[int, ...]:
-        # Half a surrogate pair is no character, and the tokenizer takes none: it is read as one it does not know.
+        # The tokenizer rejects a lone surrogate, which is no character: read it as an unknown character.
         encoded = self._tokenizer.encode(_HALVES.sub("\ufffd", text), add_special_tokens=False)
         ids: tuple[int, ...] = tuple(encoded.ids)
         if self.id_of[UNKNOWN] in ids:
             strange = {text[a:b] for i, (a, b) in zip(ids, encoded.offsets, strict=True) if i == self.id_of[UNKNOWN]}
             raise PromptError(
-                f"the built-in models cannot read {', '.join(map(repr, sorted(strange)))}: they know chain problems, "
+                f"the built-in models cannot read {', '.join(map(repr, sorted(strange)))}: only chain problems, "
                 "such as 'a:7;b:a*6;b?', and countdowns, such as 'reach 88 with 3 4 7 25'"
             )
         return ids
@@ -74,7 +74,7 @@ class Tokens:
 
 
 class Content(NamedTuple):
-    """Digests of the content of a folder of weights at one time."""
+    """Digests of the content of a weights folder at one time."""
 
     weights: str
     rest: str
@@ -92,10 +92,10 @@ def content_of(folder: Path) -> Content:
 
 
 def one_a_process(make: Callable[[Path], T], look: Callable[[Path], K]) -> Callable[[Path, K], T]:
-    """Caches `make(folder)` for the process, by the content of the folder as `look` tells it; thread-safe.
+    """Caches `make(folder)` for the process, keyed by the content of the folder that `look` returns; thread-safe.
 
     Keeps the newest content of each folder. The returned function takes a folder and a content, and raises
-    `UsageError` if the folder no longer has that content: results of new weights must not be banked under the old name.
+    `UsageError` if the folder no longer has that content: results of new weights must not be banked under an old name.
     """
     lock, kept = threading.Lock(), dict[Path, tuple[K, T]]()
 
@@ -105,8 +105,8 @@ def one_a_process(make: Callable[[Path], T], look: Callable[[Path], K]) -> Calla
                 made = make(folder)
                 if look(folder) != content:
                     raise UsageError(
-                        f"the weights in {folder} were replaced after this model was made: make it anew, so that "
-                        "its name is that of the new ones"
+                        f"the weights in {folder} were replaced after this model was made: make it again, so that "
+                        "its name is that of the new weights"
                     )
                 kept[folder] = content, made
             return kept[folder][1]

@@ -62,7 +62,7 @@ class Bubblewrap:
             raise SandboxError("bubblewrap is not installed")
         for folder in self.readable:
             if not Path(folder).is_absolute() or not Path(folder).exists():  # noqa: ASYNC240 - a stat
-                raise UsageError(f"readable folders are absolute paths of folders that exist, not {folder!r}")
+                raise UsageError(f"readable folders must be absolute paths of existing folders, not {folder!r}")
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -76,7 +76,7 @@ class Bubblewrap:
 
     @contextlib.asynccontextmanager
     async def _open(self, limits: JobLimits) -> AsyncIterator[Opened]:
-        # What a warm box has from `/tmp` would be covered when it gets a `/tmp` of its own.
+        # A warm box that reads folders under `/tmp` would lose them when its own `/tmp` is mounted.
         is_warm = self.warm and not any(map(_is_covered, _folders(self)))
         async with (self._fork if is_warm else self._start)(limits) as (ours, kill):
             reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
@@ -97,8 +97,8 @@ class Bubblewrap:
             except (TimeoutError, ConnectionError):
                 message, descriptors = b"", []
             if not descriptors:
-                said = message[4:].decode(errors="replace") or zygote.last_words() or "nothing came back"
-                raise SandboxError(f"no box could be made: {said}")
+                said = message[4:].decode(errors="replace") or zygote.last_words() or "no reply"
+                raise SandboxError(f"no box could be started: {said}")
             async with _ending(descriptors[0]) as kill:
                 yield ours, kill
 
@@ -124,13 +124,13 @@ class Bubblewrap:
                         await asyncio.get_running_loop().sock_sendall(ours, protocol.bundle(compiled=True))
                         yield ours, kill
                     except (SandboxError, ConnectionError) as error:
-                        raise SandboxError(f"no box could be made: {_last_line(errors) or error}") from None
+                        raise SandboxError(f"no box could be started: {_last_line(errors) or error}") from None
             finally:
                 await protocol.finish(process.wait())
 
 
 def _folders(options: Bubblewrap) -> list[str]:
-    """Folders that a box may read beside the system's own, all of which exist in it."""
+    """Folders that a box may read besides the system's own; all of them exist."""
     folders = dict.fromkeys((sys.base_prefix, *options.readable))
     return [folder for folder in folders if folder != "/usr" and not folder.startswith("/usr/")]
 
@@ -219,7 +219,7 @@ class _Zygote:
                 socket.send_fds(self.control, [struct.pack(">Q", disk_bytes)], [theirs.fileno()])
             except OSError as error:
                 ours.close()
-                raise SandboxError(f"no box could be made: {self.last_words() or error}") from None
+                raise SandboxError(f"no box could be started: {self.last_words() or error}") from None
         return ours
 
     def last_words(self) -> str:

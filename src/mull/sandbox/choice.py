@@ -24,8 +24,8 @@ KINDS: Mapping[str, tuple[Level, Callable[[tuple[str, ...]], Sandbox]]] = {
 """The kinds of sandbox with their levels, in order of preference: the fastest sufficient one comes first."""
 
 INSTALL = (
-    "install bubblewrap with `apt install bubblewrap`, `dnf install bubblewrap` or `pacman -S bubblewrap`; where it is "
-    "there, the kernel has to allow user namespaces (sysctl user.max_user_namespaces above 0)"
+    "install bubblewrap with `apt install bubblewrap`, `dnf install bubblewrap` or `pacman -S bubblewrap`; if it is "
+    "installed, the kernel must allow user namespaces (sysctl user.max_user_namespaces above 0)"
 )
 INSTALL_GVISOR = "install gVisor's runsc: apt install runsc on Debian, or as gvisor.dev says"
 
@@ -53,7 +53,7 @@ async def available() -> list[Availability]:
 async def best(minimum: Level = Level.NAMESPACES, readable: tuple[str, ...] = ()) -> AsyncIterator[Sandbox]:
     """The preferred sandbox that works on this machine and has level `minimum` or above.
 
-    `readable` lists folders that programs may read beside `/usr` and Python. Raises `NoSandboxError` if there is
+    `readable` lists folders that programs may read besides `/usr` and Python. Raises `NoSandboxError` if there is
     none; the message says what to install.
     """
     faults = []

@@ -43,7 +43,7 @@ class Landlock:
 
     async def __aenter__(self) -> Self:
         if kernel.landlock_version() < _NEEDED_VERSION:
-            raise SandboxError(f"the kernel has no landlock of version {_NEEDED_VERSION}, which is that of Linux 6.12")
+            raise SandboxError(f"the kernel does not support landlock version {_NEEDED_VERSION}, which Linux 6.12 has")
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -107,7 +107,7 @@ def _signal(process: asyncio.subprocess.Process, number: int) -> None:
 
 @contextlib.contextmanager
 def _folder(user: int) -> Any:
-    """A temporary working folder, deleted afterwards whatever its modes are."""
+    """A temporary working folder, deleted afterwards whatever its permissions are."""
     folder = tempfile.mkdtemp(prefix="mull-box-")
     try:
         if os.geteuid() == 0:

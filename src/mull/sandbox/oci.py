@@ -85,7 +85,7 @@ class Oci:
                 await protocol.finish(_deleted(command, name, process))
 
     def _config(self, limits: JobLimits) -> dict[str, Any]:
-        """The bundle's configuration, by version 1.0.2 of the OCI runtime specification."""
+        """The bundle's configuration, according to version 1.0.2 of the OCI runtime specification."""
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         folders = ["/usr"] + [f for f in (sys.base_prefix, *self.readable) if f != "/usr" and not f.startswith("/usr/")]
         binds = [_bind(folder) for folder in dict.fromkeys(folders)]

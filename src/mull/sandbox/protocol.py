@@ -23,7 +23,7 @@ from mull.sandbox.base import Command, Job, JobLimits, JobResult, Level, PythonC
 from mull.sandbox.inside import candidate
 
 GRACE_SECONDS = 2.0
-"""Seconds after its time limit that a box may take to report it before it is killed from outside."""
+"""Seconds that a box may take after its time limit to report, before it is killed from outside."""
 
 _READY_SECONDS = 30.0
 
@@ -51,7 +51,7 @@ sys.modules["mull.sandbox.inside.zygote"].main(sys.argv[1:])
 """
 """Run as `python *PYTHON BOOT ENTRY CHANNEL`: reads the code of the box from the channel."""
 PYTHON = ("-s", "-P", "-S", "-c")
-"""Not `-I`, which would ignore PYTHONHASHSEED; the environment is set by mull."""
+"""Not `-I`, which would ignore PYTHONHASHSEED; mull sets the environment itself."""
 
 
 @functools.cache
@@ -94,7 +94,7 @@ def check(job: Job) -> None:
 
 
 async def finish(ending: Coroutine[Any, Any, object]) -> None:
-    """Awaits what ends a box to its end even if the caller is cancelled, which is then raised afterwards.
+    """Awaits `ending` even if the caller is cancelled; the cancellation is then raised afterwards.
 
     `asyncio.shield` alone would return at once, and an event loop that closes next would leave the process unwaited.
     """
@@ -123,7 +123,7 @@ async def converse(
             head = await _head(reader, nonce)
     except (TimeoutError, EOFError, ConnectionError):
         kill()
-        raise SandboxError("no box could be made: it ended before the program was started") from None
+        raise SandboxError("no box could be started: it ended before the program was started") from None
     if head["fault"]:
         raise SandboxError(f"the box could not be locked: {head['fault']}")
     seconds = job.limits.busy_factor * job.limits.wall_seconds + GRACE_SECONDS
@@ -206,7 +206,7 @@ async def _answer(reader: asyncio.StreamReader, job: Job, level: Level, nonce: s
         elif head["cause"] == "end":
             status = Status.OK
         elif status in (Status.OK, Status.FAILED):
-            status, why = Status.NO_REPLY, "the process ended before it had answered all calls"
+            status, why = Status.NO_REPLY, "the process ended before it answered all calls"
         code = number = None
     return JobResult(status, level, code, number, stdout, stderr, (), head["seconds"], head["cpu_seconds"], why, files)
 
@@ -272,5 +272,5 @@ async def _head(reader: asyncio.StreamReader, nonce: str) -> dict[str, Any]:
 async def _receive(reader: asyncio.StreamReader, most: int) -> bytes:
     (length,) = struct.unpack(">I", await reader.readexactly(4))
     if length > most:
-        raise SandboxError("a box sent more than is allowed")
+        raise SandboxError("a box sent more data than allowed")
     return await reader.readexactly(length)

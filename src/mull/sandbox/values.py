@@ -112,17 +112,17 @@ def _fair(keys: list[Any]) -> list[Any]:
     try:
         hashes = sorted(hash(key) for key in keys)
     except TypeError:
-        raise ValueError("a member that cannot be one") from None
+        raise ValueError("a member of a set, or a key, is not hashable") from None
     if any(a == b for a, b in zip(hashes, hashes[_SAME_HASH:], strict=False)):
-        raise ValueError("too many members with one hash")
+        raise ValueError("too many members with equal hashes")
     return keys
 
 
 def _small(digits: str) -> int:
     if len(digits) > 17:
-        raise ValueError("a long number")
+        raise ValueError("an integer with too many digits")
     return int(digits)
 
 
 def _no_number(text: str) -> Any:
-    raise ValueError(f"a bare {text[:20]}")
+    raise ValueError(f"{text[:20]} is not valid JSON")

@@ -83,7 +83,7 @@ class Adaptive:
         if not 0 < self.price < 1:
             raise UsageError(f"price must be between 0 and 1, not {self.price}")
         if self.prior != SHIPPED and self.rule != "learned":
-            raise UsageError(f"rule={self.rule} uses no prior: say rule=learned, or leave prior= out")
+            raise UsageError(f"rule={self.rule} uses no prior: set rule=learned, or remove prior=")
         if self.rule == "learned":
             self._prior  # noqa: B018 - an invalid file raises an error before any draw
 

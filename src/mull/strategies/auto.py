@@ -170,8 +170,8 @@ class Auto:
         for what, theirs, ours, is_other in differ:
             if is_other and not self.force:
                 raise UsageError(
-                    f"the policy {self.policy} was learned with {what} {theirs}, and this is {ours}: learn one with "
-                    "`mull train policy`, or say force=true"
+                    f"the policy {self.policy} was learned with {what} {theirs}, not {ours}: learn one with "
+                    "`mull train policy`, or set force=true"
                 )
         if come.verifier is not None and run.verifier is None:
             raise UsageError(f"the policy {self.policy} needs a verifier, as it was learned with {come.verifier}")

@@ -34,7 +34,7 @@ from mull.types import (
 
 Choice = Literal["majority", "weighted", "best"]
 
-UNSCORED = "no score was asked for"
+UNSCORED = "it was not scored"
 
 
 def pooled(outcomes: Sequence[Outcome], scored: Mapping[int, Score] | None = None) -> Outcome:
@@ -146,7 +146,7 @@ class Cascade:
         sure = first.confidence
         if sure is not None and sure >= self.bar:
             return replace(first, notes={**first.notes, "stages": 1})
-        why = "the confidence is not known" if sure is None else f"confidence {sure:.2f} is below {self.bar:g}"
+        why = "the confidence is unknown" if sure is None else f"confidence {sure:.2f} is below {self.bar:g}"
         run.note("escalated", first.candidates, confidence=sure, bar=self.bar)
         run.hand_back(first.candidates)
         then = await self.then(problem, run.on(self.model))

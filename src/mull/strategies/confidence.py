@@ -31,10 +31,10 @@ def of_tokens(sample: Sample, signal: Signal, top: int) -> list[float]:
     """
     if signal == "chosen":
         if sample.logprobs is None:
-            raise ModelError(f"a draw came without log-probabilities: {sample.text[:40]!r}")
+            raise ModelError(f"a draw has no log-probabilities: {sample.text[:40]!r}")
         return [p if p > LEAST_LOGPROB else LEAST_LOGPROB for p in sample.logprobs]  # NaN is not greater either
     if sample.alternatives is None:
-        raise ModelError(f"a draw came without the likeliest tokens beside each: {sample.text[:40]!r}")
+        raise ModelError(f"a draw has no likeliest tokens at its positions: {sample.text[:40]!r}")
     return [_of_place([p for _, p in place], top) for place in sample.alternatives]
 
 
@@ -42,7 +42,7 @@ def _of_place(logprobs: Sequence[float], top: int) -> float:
     likeliest = sorted((p if p > LEAST_LOGPROB else LEAST_LOGPROB for p in logprobs), reverse=True)[:top]
     if len(likeliest) < top:
         raise ModelError(
-            f"the server tells {len(likeliest)} likeliest tokens, and {top} were asked for: take top={len(likeliest)}"
+            f"the server returned {len(likeliest)} likeliest tokens instead of {top}: set top={len(likeliest)}"
         )
     return -math.fsum(p for p in likeliest if p > LEAST_LOGPROB) / top
 

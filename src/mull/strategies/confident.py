@@ -242,8 +242,8 @@ class Tracing:
 
     def _weight(self, trace: RunningReply, threshold: float | None, measure: Measure) -> Score:
         if threshold is None or not trace.confidences:
-            return Score(None, why="it has no confidence")
+            return Score(None, why="the trace has no confidence")
         value = trace.value(self.window, measure)
         if value < threshold:
-            return Score(None, why="its confidence is under the bar")
+            return Score(None, why="the trace's confidence is below the threshold")
         return Score(confidence.weight(value, self.signal))

@@ -19,7 +19,7 @@ def check_marks(think: str, cue: str | None, n_answer: int) -> None:
     """Raises an error for unknown delimiters, an empty cue, or fewer tokens for the answer than its cue has."""
     marks = thinking.delimiters(think, cue)
     if not marks.cue.strip():
-        raise UsageError("the cue must not be empty: without it an answer is not certain")
+        raise UsageError("the cue must not be empty: without it, the model may not give an answer")
     # About four letters per token, as in most vocabularies.
     check_at_least(1 + len(marks.cue) // 4, n_answer=n_answer)
 
@@ -107,9 +107,9 @@ class Tip:
         check_marks(self.think, self.cue, self.n_answer)
         check_at_least(1, beta=self.beta)
         if not 0 <= self.alpha <= 100:
-            raise UsageError(f"alpha is taken from a logit: from 0 to 100, not {self.alpha}")
+            raise UsageError(f"alpha, which is subtracted from logits, must be from 0 to 100, not {self.alpha}")
         if not all(self.words.split("|")):
-            raise UsageError(f"words are parted by one |, and none is empty: not {self.words!r}")
+            raise UsageError(f"words must be separated by one | each, and none may be empty: not {self.words!r}")
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.check(self)

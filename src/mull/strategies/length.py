@@ -46,7 +46,7 @@ class LengthReject:
                 (answer,) = await answers_of(problem, fits[:1])
                 n_tries = samples.index(fits[0]) + 1
                 return Outcome(fits[0], answer, tuple(samples), stopped=Stopped.COMPLETE, notes={"tries": n_tries})
-        warning = f"no reply of {len(samples)} had {self.tokens} tokens at most"
+        warning = f"none of {len(samples)} replies had at most {self.tokens} tokens"
         notes: dict[str, float | str | None] = {"tries": len(samples)}
         if samples:
             notes["warning"] = warning

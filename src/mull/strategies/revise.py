@@ -95,7 +95,7 @@ class Revise:
         if self.feedback in ("score", "tests", "oracle") and run.verifier is None:
             raise UsageError(f"feedback={self.feedback} needs a verifier: name one with --verifier or verifier=")
         if is_oracle != (self.feedback == "oracle"):
-            raise UsageError("an oracle and feedback=oracle go together: gold is in no other feedback")
+            raise UsageError("feedback=oracle and an oracle need each other: no other feedback may use gold answers")
 
     async def _chosen(self, problem: Problem, run: Run, chains: Sequence[Sequence[Attempt]]) -> Outcome:
         attempts = [attempt for one in chains for attempt in one]

@@ -46,8 +46,8 @@ class ThinkingBudget:
         notes: dict[str, float | str | None] = {"thinking_tokens": n_thought}
         if sample.finish is not Finish.ERROR and (n_thought or 0) > TOLERANCE * self.tokens + SLACK:
             notes["warning"] = (
-                f"{run.model.name} took a thinking budget of {self.tokens} tokens and thought for about {n_thought}: "
-                "its server does not keep to it"
+                f"{run.model.name} got a thinking budget of {self.tokens} tokens but thought for about {n_thought}: "
+                "its server does not enforce the budget"
             )
         (answer,) = await answers_of(problem, samples)
         return Outcome(sample, answer, (sample,), stopped=run.stopped, notes=notes)

@@ -28,7 +28,7 @@ def room_of(params: Params, n_answer: int) -> int:
     """Tokens that `max_tokens` leaves for the thought. Raises `UsageError` if the answer does not fit."""
     if params.max_tokens < n_answer:
         raise UsageError(
-            f"max_tokens={params.max_tokens} leaves no room for an answer: n_answer={n_answer} tokens are kept"
+            f"max_tokens={params.max_tokens} leaves no room for an answer: n_answer={n_answer} tokens are reserved"
         )
     return params.max_tokens - n_answer
 
@@ -183,8 +183,8 @@ class Thought:
         whole = drawn[0].prompt.prefix + thinking.written(drawn[0], marks)
         if marks.opens == "model" and not thinking.begins(whole.removeprefix(self.problem.prompt.prefix), marks):
             return (
-                f"{self.run.model.name} did not begin its reply with {marks.open!r}: it thinks between others "
-                "or not at all, or its chat template has opened the thought; name a family or OPEN...CLOSE with think="
+                f"{self.run.model.name} did not begin its reply with {marks.open!r}: it uses others, does not think, "
+                "or its chat template already opened the thought; name a family or OPEN...CLOSE with think="
             )
         if any(p.finish is Finish.STOP and (p.reasoning is None or not p.text.strip()) for p in drawn):
             return f"{self.run.model.name} ended its reply inside the thought, without {marks.close!r}"

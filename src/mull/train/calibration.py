@@ -1,4 +1,4 @@
-"""Calibrates logits to probabilities, and measures how well they separate right from wrong."""
+"""Calibrates logits to probabilities, and measures how well they separate right from wrong solutions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def platt(logits: Tensor, values: Tensor) -> tuple[float, float]:
-    """Scale and shift of logits that make them probabilities on these values (Platt scaling)."""
+    """The scale and shift that turn logits into calibrated probabilities on these values (Platt scaling)."""
     weights = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
     wide, targets = logits.double(), values.double()
@@ -30,7 +30,7 @@ def calibrated_loss(logits: Tensor, values: Tensor) -> float:
 
 
 def auc(scores: Tensor, is_positive: Tensor) -> float | None:
-    """Area under the ROC curve; `None` where one class is missing. Ties count half."""
+    """Area under the ROC curve; `None` unless both classes are present. Ties count half."""
     n_right, n_wrong = int(is_positive.sum()), int((~is_positive).sum())
     if not n_right or not n_wrong:
         return None

@@ -18,7 +18,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class LabelOrigin:
-    """Where labels are from: the generator whose solutions were completed, by which method, on which task."""
+    """The origin of labels: the generator of the solutions, the labelling method, and the task."""
 
     model: str
     tokenizer: str
@@ -67,14 +67,14 @@ def read_labels(path: Path) -> LabelFile:
     lines = read_jsonl(path)
     number, first = next(lines, (1, {}))
     if "labels" not in first:
-        raise FileFormatError(path, number, "not a file of labels: its first line must say `labels` and whose they are")
+        raise FileFormatError(path, number, "not a label file: its first line must have `labels` and their origin")
     if first["labels"] != VERSION:
         raise FileFormatError(
             path, number, f"labels of version {first['labels']}, and this mull reads version {VERSION}: label again"
         )
     missing = [name for name in LabelOrigin.__dataclass_fields__ if name not in first]
     if missing:
-        raise FileFormatError(path, number, f"the first line does not say {missing[0]!r}")
+        raise FileFormatError(path, number, f"the first line has no {missing[0]!r}")
     origin = LabelOrigin(**{name: first[name] for name in LabelOrigin.__dataclass_fields__})
     found: list[Labelled] = []
     costs = []
@@ -94,14 +94,14 @@ def read_all(paths: Iterable[Path]) -> LabelFile:
     """Reads the labels of several files of one model. Raises `UsageError` with both names if origins differ."""
     files = [(path, read_labels(path)) for path in paths]
     if not files:
-        raise UsageError("name at least one file of labels")
+        raise UsageError("name at least one label file")
     (first_path, first), *rest = files
     labelled, cost = list(first.labelled), first.cost
     for path, file in rest:
         for part in ("model", "tokenizer", "separator"):
             a, b = getattr(first.origin, part), getattr(file.origin, part)
             if a != b:
-                raise UsageError(f"labels of two kinds: the {part} of {first_path} is {a!r}, that of {path} is {b!r}")
+                raise UsageError(f"labels of different origin: the {part} of {first_path} is {a!r}, of {path} {b!r}")
         labelled += file.labelled
         cost = cost + file.cost
     tasks = dict.fromkeys(file.origin.task for _, file in files)

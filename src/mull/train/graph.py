@@ -1,4 +1,4 @@
-"""The graph that the embedded runtime reads beside a checkpoint: operators and names, no weights."""
+"""The ONNX graph that the embedded runtime reads beside a checkpoint: operators and names, without weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONTRIB = "com.microsoft"
 
 
 class Graph:
-    """Nodes in order, and weights that are named and shaped but not there."""
+    """Nodes in order, and weights declared by name and shape only."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -81,7 +81,7 @@ def decoder(config: dict[str, Any], block: int) -> onnx.ModelProto:
         )
         x = g.add("MatMul", [x, g.weight(f"o.{i}", heads * head, width)], [f"o.{i}.out"])
         normed, residual = add_and_norm(residual, x, f"mlp_norm.{i}")
-        # Two products, for one of double width would have to be cut apart again.
+        # Two products: the result of one product of double width would have to be split again.
         for part in ("gate", "up"):
             g.add("MatMul", [normed, g.weight(f"{part}.{i}", width, hidden)], [f"{part}.{i}.out"])
         x = g.add("QuickGelu", [f"gate.{i}.out"], [f"silu.{i}"], CONTRIB, alpha=1.0)

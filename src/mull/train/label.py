@@ -22,10 +22,10 @@ Right = Callable[[Sample], Awaitable[bool | None]]
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One solution and what is known of its prefixes: for step i, the prefix that ends with it.
+    """One solution and the labels of its prefixes; prefix i ends with step i.
 
-    `hits[i]` of `rollouts[i]` completions of that prefix gave the right answer (0 of 0: none was made). `hard[i]`
-    says whether any completion did, the solution itself included, or what monotony implies; `None` is unknown.
+    `hits[i]` of `rollouts[i]` completions of that prefix gave the right answer (0 of 0: none was made). `hard[i]` says
+    whether any completion did, counting the solution itself, or what monotonicity implies; `None` is unknown.
     """
 
     problem: str
@@ -38,7 +38,7 @@ class Labelled:
 
     @property
     def soft(self) -> tuple[float | None, ...]:
-        """The share of completions that were right; `None` where none was made."""
+        """The share of completions that were right; `None` if there are none."""
         return tuple(h / n if n else None for h, n in zip(self.hits, self.rollouts, strict=True))
 
 
@@ -65,20 +65,20 @@ class Roller:
     def __init__(self, problem: Problem, run: Run, right: Right, separator: str, revision: str = "") -> None:
         if run.model.refuses(Prompt((), prefix=" "), run.params) is not None:
             raise UsageError(
-                f"{run.model.name} cannot continue a partial reply, which every roll-out is: "
+                f"{run.model.name} cannot continue a partial reply, which roll-outs need: "
                 "label with a model that can, such as nano"
             )
         self.problem, self.run, self.right, self.separator, self.revision = problem, run, right, separator, revision
         self.nodes: dict[str, PrefixNode] = {}
 
     def node(self, prefix: Sequence[str]) -> PrefixNode:
-        """The node of a prefix, new or known."""
+        """The node of a prefix, created if it is new."""
         return self.nodes.setdefault("".join(prefix), PrefixNode(tuple(prefix)))
 
     async def roll(self, prefix: Sequence[str], k: int) -> PrefixNode:
-        """The node of a prefix with `k` completions, fewer where a ceiling cut them short.
+        """The node of a prefix with `k` completions, or fewer if a ceiling ended them.
 
-        A completion that begins with a revision is excluded: it may correct the prefix and so says nothing of it.
+        A completion that begins with a revision is excluded: it may correct the prefix, so it is no evidence for it.
         """
         node = self.node(prefix)
         missing = k - node.rollouts
@@ -99,7 +99,7 @@ class Roller:
         return tuple(steps_.split(sample.reply, self.separator))
 
     def proven(self, pieces: Sequence[str], is_right: bool) -> int:
-        """The first step whose prefix a solution speaks for: all of a right one, from its last revision on."""
+        """The first step whose prefix a solution confirms: all steps of a right one, from its last revision on."""
         if not is_right:
             return len(pieces)
         return max((i for i, piece in enumerate(pieces) if self.revision and self.revision in piece), default=0)
@@ -117,8 +117,8 @@ async def math_shepherd(
 ) -> list[Labelled]:
     """Draws solutions and completes every prefix of each `k` times (Math-Shepherd).
 
-    The last step's label is the solution's own grade. `revision` is what a model says when it takes back what
-    it wrote: a completion that says so is left out. Raises `UsageError` where the model cannot continue.
+    The last step's label is the solution's own grade. `revision` is the text with which a model takes back what it
+    wrote: completions that contain it are left out. Raises `UsageError` if the model cannot continue a reply.
     """
     roller = Roller(problem, run, right, separator, revision)
     labelled = []
@@ -140,11 +140,11 @@ async def math_shepherd(
 
 @dataclass(frozen=True)
 class OmegaPRM:
-    """The tree search of OmegaPRM with the paper's constants; `k` completions of each prefix looked at.
+    """The tree search of OmegaPRM with the paper's constants; each visited prefix gets `k` completions.
 
-    `searches` is the most binary searches for one problem. A boundary at which all `k` completions failed is
-    completed `recheck` times more, since chance alone makes (1 - p)^k of such zeros. `revision`: as in
-    `math_shepherd`.
+    `searches` is the largest number of binary searches per problem. A boundary at which all `k` completions failed
+    gets `recheck` further ones, since a prefix of value p fails k times by chance with probability (1 - p)^k.
+    `revision`: as in `math_shepherd`.
     """
 
     k: int = 8
@@ -158,7 +158,7 @@ class OmegaPRM:
     revision: str = ""
 
     def quality(self, value: float, n_tokens: float) -> float:
-        """Q(s, r): long completions of a prefix of high value that went wrong come first."""
+        """Q(s, r): prefers long completions that went wrong, from a prefix of high value."""
         return float(self.alpha ** (1 - value) * self.beta ** (n_tokens / self.length))
 
     def bonus(self, visits: int, total_visits: int) -> float:
@@ -198,7 +198,7 @@ class OmegaPRM:
     async def _search(self, roller: Roller, sample: Sample, depth: int) -> None:
         """Halves the wrong completion until the first step without a right completion is found."""
         pieces = roller.split(sample)
-        low, high = depth, len(pieces)  # the prefix of `low` steps leads to right answers, that of `high` does not
+        low, high = depth, len(pieces)  # right answers follow the prefix of `low` steps, none that of `high`
         while high - low > 1:
             middle = (low + high) // 2
             node = await roller.roll(pieces[:middle], self.k)
@@ -212,8 +212,8 @@ class OmegaPRM:
                 high = middle
 
     def _labelled(self, roller: Roller, sample: Sample, *, is_right: bool) -> Labelled:
-        """What the tree knows of a reply's prefixes: right up to the last prefix that led on, wrong from the first
-        that did not."""
+        """The labels of a reply's prefixes from the tree: right up to the last prefix with a right completion, wrong
+        from the first without one."""
         pieces = roller.split(sample)
         nodes = [roller.nodes.get("".join(pieces[:i])) for i in range(1, len(pieces))]
         hits = (*(node.hits if node else 0 for node in nodes), int(is_right))
@@ -234,7 +234,7 @@ def _text(problem: Problem) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Labels against the exact truth of steps: counts of steps, and of wrong solutions whose first error was found."""
+    """Labels compared with the true steps: counts of steps, and of wrong solutions whose first error was found."""
 
     steps: int
     agreed: int
@@ -253,9 +253,9 @@ class Agreement:
 
 
 def agreement(labelled: Sequence[Labelled], truths: Sequence[Sequence[bool | None]]) -> Agreement:
-    """Compares hard labels with the truth of each step; steps that claim nothing are left out.
+    """Compares hard labels with the truth of each step; steps that assert nothing are left out.
 
-    The truth of a prefix is that no step in it was wrong: a label says what the prefix still leads to.
+    A prefix is true if no step in it is wrong: a label says what the prefix can still lead to.
     """
     n = agreed = false_right = false_wrong = solutions = found = 0
     for one, truth in zip(labelled, truths, strict=True):

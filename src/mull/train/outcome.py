@@ -102,7 +102,7 @@ def train_orm(
 
 
 def pairs(encoded: Sequence[Encoded], seed: int) -> tuple[list[tuple[Encoded, Encoded]], list[tuple[Encoded, Encoded]]]:
-    """A right and a wrong solution of one problem, every solution once at most: to learn from, and held out."""
+    """Pairs of a right and a wrong solution of one problem, each solution used at most once: training, and held out."""
     rng = random.Random(seed)
     by_problem: dict[str, tuple[list[Encoded], list[Encoded]]] = {}
     for one in encoded:
@@ -132,7 +132,7 @@ def _ticker(n_steps: int, tick: Callable[[float, float], None]) -> Any:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def _last_logits(model: Any, encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
-    """The logit at the end of each solution, and whether it is right."""
+    """The logit at the end of each solution, and whether the solution is right."""
     model.eval()
     device = next(model.parameters()).device
     logits = [
@@ -144,5 +144,5 @@ def _last_logits(model: Any, encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor
 
 
 def _mask(batch: TokenBatch) -> Tensor:
-    """Ones up to the labelled place of each row, which is its last token."""
+    """Ones up to the labelled position of each row, which is its last token."""
     return (torch.arange(batch.ids.size(1)) <= batch.places[:, None]).long()

@@ -25,14 +25,14 @@ from mull.train.label import Labelled
 
 Target = Literal["hard", "soft"]
 Readout = Literal["class", "next"]
-"""Where a process reward model's logit is: of a token classifier, or of a language model's next tokens."""
+"""Where the logit of a process reward model comes from: a token classifier, or a language model's next tokens."""
 HELD_OUT = 0.1
 """The share of held-out problems, used for early stopping and calibration."""
 
 
 class Encoded(NamedTuple):
-    """One solution in tokens: it begins at `start`, `ends[i]` is the place of the last token of step i, `targets[i]`
-    its label or None."""
+    """One tokenized solution: it begins at `start`, `ends[i]` is the position of the last token of step i, `targets[i]`
+    its label or `None`."""
 
     ids: list[int]
     start: int
@@ -44,25 +44,25 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to train; `rate` is the peak of a cosine after a tenth of warm-up."""
+    """Training options; `rate` is the peak of a cosine schedule after a tenth of warm-up."""
 
     target: Target = "hard"
     epochs: float = 3.0
     rate: float = 1e-4
     batch_tokens: int = 4096
     right_for_wrong: float = 1.0
-    """Right solutions kept for each wrong one of a problem; labels on right ones are cheap and alike."""
+    """Right solutions kept per wrong one of a problem; labels on right ones are cheap and redundant."""
     readout: Readout = "class"
     text: float = 0.0
     """Weight of a next-token loss on right solutions (GRM, Yang et al. 2024, arXiv 2406.10216); for `next` only."""
     patience: int = 5
-    """Measurements on held-out problems without a gain after which training stops."""
+    """Training stops after this many evaluations on held-out problems without improvement."""
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What came of a training: measures are on held-out problems, after calibration."""
+    """The result of a training; figures are on held-out problems, after calibration."""
 
     folder: str
     parameters: int
@@ -77,7 +77,7 @@ class Training:
 
 
 def encode(tokenizer: Any, labelled: Labelled, target: Target) -> Encoded:
-    """A solution as the chat template presents it, and where its steps end."""
+    """A solution in the format of the chat template, and where its steps end."""
     messages = [{"role": "user", "content": labelled.prompt}]
     before = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     text = before + "".join(labelled.steps)
@@ -99,7 +99,7 @@ def is_held_out(problem: str) -> bool:
 
 
 def balanced(labelled: Sequence[Labelled], right_for_wrong: float, seed: int) -> list[Labelled]:
-    """All wrong solutions and, of each problem, so many right ones for each; one where there is no wrong one."""
+    """All wrong solutions, and per problem `right_for_wrong` right ones for each; one right one if none is wrong."""
     rng = random.Random(seed)
     by_problem: dict[str, tuple[list[Labelled], list[Labelled]]] = {}
     for one in labelled:
@@ -112,7 +112,7 @@ def balanced(labelled: Sequence[Labelled], right_for_wrong: float, seed: int) ->
 
 
 def check(file: LabelFile, base: str, tokenizer: str, is_forced: bool) -> None:
-    """Raises `UsageError` for labels of one class only, or on another model's solutions."""
+    """Raises `UsageError` if labels have one class only, or are on another model's solutions."""
     values = [label for one in file.labelled for label in one.hard if label is not None]
     n_right, n_wrong = sum(values), len(values) - sum(values)
     if not n_right or not n_wrong:
@@ -122,13 +122,13 @@ def check(file: LabelFile, base: str, tokenizer: str, is_forced: bool) -> None:
         )
     if not is_forced and (file.origin.model.partition("@")[0], file.origin.tokenizer) != (base, tokenizer):
         raise UsageError(
-            f"the labels are on solutions of {file.origin.model} (tokenizer {file.origin.tokenizer}), and the base is "
-            f"{base} (tokenizer {tokenizer}); label with {base}, or say --any-model if that is what you want"
+            f"the labels are on solutions of {file.origin.model} (tokenizer {file.origin.tokenizer}), but the base is "
+            f"{base} (tokenizer {tokenizer}); label with {base}, or allow it with --any-model"
         )
 
 
 class TokenBatch(NamedTuple):
-    """Token ids [rows, length], where solutions begin and whether they are right [rows], and labels: places, values."""
+    """Token ids [rows, length]; starts and correctness of solutions [rows]; positions and values of labels."""
 
     ids: Tensor
     starts: Tensor
@@ -139,7 +139,7 @@ class TokenBatch(NamedTuple):
 
 
 def batches(encoded: Sequence[Encoded], n_tokens: int, pad: int, rng: random.Random | None) -> Iterator[TokenBatch]:
-    """Batches of rows of similar length, in random order; one pass over all of them."""
+    """Batches of rows of similar length, in random order; one pass over all rows."""
     order = sorted(encoded, key=lambda one: len(one.ids) + (rng.random() if rng else 0))
     cut: list[list[Encoded]] = [[]]
     for one in order:
@@ -171,7 +171,7 @@ def train_prm(
     """Trains a process reward model: one logit per token, trained at the ends of steps (binary cross-entropy).
 
     The run checkpoints into `out` and resumes from there; it keeps and calibrates the model with the best held-out
-    loss. `tick` receives the share done and the held-out loss. Raises `UsageError` for labels of one class only.
+    loss. `tick` receives the finished share and the held-out loss. Raises `UsageError` for labels of one class only.
     """
     from accelerate import Accelerator
     from transformers import (
@@ -204,7 +204,7 @@ def train_prm(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     n_tokens = sum(len(one.ids) for one in learned)
     n_steps = max(10, int(options.epochs * n_tokens / options.batch_tokens))
-    few = [p for name, p in model.named_parameters() if p.dim() == 0]  # they calibrate, and have far to go
+    few = [p for name, p in model.named_parameters() if p.dim() == 0]  # calibration scalars, which have far to move
     many = [p for p in model.parameters() if p.dim() > 0]
     groups = [{"params": many, "lr": options.rate}, {"params": few, "lr": 100 * options.rate}]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.01)
@@ -264,11 +264,11 @@ def train_prm(
 
 
 class NextTokens(nn.Module):  # type: ignore[misc]
-    """A language model read as a verifier: the logit that everything up to a place is right.
+    """A language model used as a verifier: the logit that everything up to a position is right.
 
-    A token is right with the chance `sigmoid(slope * logit(p) + offset)`, p being its probability as the next token,
-    and a prefix if all its tokens are. So labels of whole steps teach which of their tokens is the wrong one, and
-    what the model knows of a token before it comes need not pass through the position after it.
+    A token is right with probability `sigmoid(slope * logit(p) + offset)`, where p is its probability as the next
+    token, and a prefix is right if all its tokens are. So labels of whole steps teach which of their tokens is wrong,
+    and the evidence about a token is used where the model predicts it, before the token is read.
     """
 
     def __init__(self, model: Any) -> None:
@@ -285,7 +285,7 @@ class NextTokens(nn.Module):  # type: ignore[misc]
         order = torch.arange(1, ids.size(1), device=ids.device)
         is_solution = order >= starts[:, None]
         self._written = log_p, is_solution & (order <= ends[:, None])
-        doubt = (nn.functional.softplus(-token) * is_solution).cumsum(1)  # -log of the chance that all are right
+        doubt = (nn.functional.softplus(-token) * is_solution).cumsum(1)  # -log of the probability that all are right
         chosen = doubt[rows, places - 1].clamp(min=1e-6)
         return -chosen - torch.log(-torch.expm1(-chosen))
 
@@ -297,7 +297,7 @@ class NextTokens(nn.Module):  # type: ignore[misc]
 
 
 class LastTokens(nn.Module):  # type: ignore[misc]
-    """A token classifier read as a verifier: its logit at the last token of a step."""
+    """A token classifier used as a verifier: its logit at the last token of a step."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -350,9 +350,9 @@ def _keep(
 
 
 _READ = {
-    "class": "the classifier's at the step's last token.",
+    "class": "the output of the classifier at the step's last token.",
     "next": "that of the product of `sigmoid(slope * logit(p) + offset)` over the solution's tokens so far, "
-    "p being a token's probability as the next one.",
+    "where p is a token's probability as the next one.",
 }
 
 
@@ -366,7 +366,7 @@ def save(
     kind: str,
     read: dict[str, float],
 ) -> None:
-    """The checkpoint in half precision, its tokenizer, how to read its logits, and a model card."""
+    """Writes the checkpoint in half precision, its tokenizer, how to read its logits, and a model card."""
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
     if model.config.model_type == "llama":

@@ -40,10 +40,10 @@ class CoqProof:
     holds its imports and definitions, and `given["name"]` the required name of the theorem (default `goal`). A reply is
     a file that proves a theorem of that name, or the tactics alone; the last fenced block counts.
 
-    The candidate is compiled apart, its proof taken for the statement as the problem has it, and the result rechecked
-    by coqchk. `axioms` names those that a proof may use, by their last name; those that the statement itself needs and
-    those of the preamble itself are allowed. An `Admitted`, an axiom of the candidate's own, a disabled check or a
-    plugin is a refusal. `seconds` caps each of the steps, and one that takes longer gives no score. Raises
+    The candidate is compiled separately, its proof is used for the problem's own statement, and coqchk rechecks the
+    result. `axioms` lists the axioms that a proof may use, by their last name; those that the statement needs and those
+    of the preamble are allowed too. A proof with an `Admitted`, an axiom of its own, a disabled check or a plugin
+    scores 0. `seconds` limits each step; a step that exceeds it gives no score. Raises
     `NoSandboxError` below the level `isolation`, and `UsageError` without coqc.
     """
 
@@ -96,7 +96,7 @@ class CoqProof:
     async def _fault(self, box: sandbox.Sandbox, problem: Problem, given: Mapping[str, bytes], text: str) -> str:
         """Why a proof fails; empty if it holds."""
         if hatch := _COQ_HATCHES.search(text):
-            return f"it holds {hatch[0]!r}, a way past the checker"
+            return f"it contains {hatch[0]!r}, which could bypass the checker"
         name, preamble = names_of(problem)
         source = _coq_candidate(problem.given["theorem"], preamble, name, text)
         candidate = await _compiled(box, "Candidate", source, given, self.seconds)
@@ -112,7 +112,7 @@ class CoqProof:
         files = {**given, **candidate, **checked.files}
         argv = ("coqchk", "-silent", "-o", "-Q", ".", "", "-norec", "Given", "-norec", "Candidate", "-norec", "Check")
         rechecked = await box.run(Command(argv, files, limits=limits_of(self.seconds)))
-        return failure("coqchk refuses it", rechecked) or _unsafe(said(rechecked))
+        return failure("coqchk rejects it", rechecked) or _unsafe(said(rechecked))
 
 
 def without_comments(text: str) -> str:
@@ -177,21 +177,21 @@ async def _compiled(
     result = await box.run(_coq(name, {**files, f"{name}.v": source.encode("utf-8", "replace")}, seconds))
     if why := failure("Coq does not accept it", result):
         return why
-    return dict(result.files) or "Coq left nothing to check"
+    return dict(result.files) or "Coq wrote no compiled file"
 
 
 _CLOSED = "Closed under the global context"
 
 
 def _foreign_axioms(said: str, allowed: set[str]) -> str:
-    """In words, the axioms of a proof that neither its statement uses nor `allowed` has; empty if there are none."""
+    """The axioms, in words, that a proof uses and neither its statement uses nor `allowed` contains; empty if none."""
     parts = [p for p in re.split(rf"^(?={_CLOSED}$|Axioms:$)", said, flags=re.MULTILINE) if p.strip()]
     if len(parts) != 2:
-        return f"its assumptions cannot be told: {said[-300:]}"
+        return f"its assumptions cannot be read: {said[-300:]}"
     of_statement, of_proof = ({line.split()[0] for line in re.findall(r"^(\S.*)$", p, re.MULTILINE)[1:]} for p in parts)
     own = {axiom for axiom in of_proof if axiom.startswith("Given.")}  # axioms of the problem, not of libraries
     foreign = sorted(a for a in of_proof - of_statement - own if a.rpartition(".")[2] not in allowed)
-    return f"it rests on {', '.join(foreign)}" if foreign else ""
+    return f"it depends on {', '.join(foreign)}" if foreign else ""
 
 
 def _unsafe(summary: str) -> str:

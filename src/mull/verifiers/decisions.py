@@ -89,12 +89,12 @@ class _Decisions:
                 cost, is_told = self._cost(usage.prompt, usage.output, time.monotonic() - start), True
                 p, mass = self._read(reply["answers"])
             except NONSENSE as error:
-                what = f"the server's decision is not of the form of {self.server}: {nonsense(error)}"
+                what = f"the server's decision does not have the format of {self.server}: {nonsense(error)}"
                 raise Unscored(what, may_be_paid=True) from None
             if not 0 <= p <= 1:
                 raise Unscored(f"the server decided with a probability of {p:g}")
             if mass is not None and not mass >= LEAST_MASS:
-                raise Unscored(f"the model would rather have said something else: its labels have only {mass:.2f}")
+                raise Unscored(f"the labels have a probability of only {mass:.2f}: the model prefers other words")
         except Unscored as why:
             if why.may_be_paid and not is_told:
                 cost = self._cost(None, None, time.monotonic() - start)

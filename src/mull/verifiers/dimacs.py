@@ -19,7 +19,7 @@ _OTHERS = {
     "knf": "cardinality constraints",
     "dnf": "a disjunctive normal form",
     "gcnf": "groups of clauses",
-    "sat": "a formula that is no list of clauses",
+    "sat": "a formula that is not a list of clauses",
     "edge": "a graph",
     "col": "a graph",
 }
@@ -55,7 +55,7 @@ def dimacs(text: str) -> list[Clause]:
             continue
         if is_over:
             if words != ["0"]:
-                raise ValueError(f"line {number}: it goes on after its end, the line %")
+                raise ValueError(f"line {number}: text follows the end marker %")
         elif words == ["%"] and header:
             is_over = True  # the end marker of old collections
         elif words[0] == "p":
@@ -64,14 +64,14 @@ def dimacs(text: str) -> list[Clause]:
             header = _header(number, words)
         else:
             if header is None:
-                raise ValueError(f"line {number}: {_unlike(words[0])} stands before any header 'p cnf'")
+                raise ValueError(f"line {number}: {_unlike(words[0])} comes before the header 'p cnf'")
             _clauses(number, words, header[0], clauses, literals)
     if header is None:
         raise ValueError("it has no header 'p cnf VARIABLES CLAUSES'")
     if literals:
         raise ValueError("the last clause does not end with 0")
     if len(clauses) != header[1]:
-        raise ValueError(f"its header says {header[1]} clauses, and it has {len(clauses)}: was it cut?")
+        raise ValueError(f"the header declares {header[1]} clauses, but there are {len(clauses)}: was the file cut?")
     return clauses
 
 

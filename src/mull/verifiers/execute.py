@@ -86,7 +86,7 @@ class GivenTests:
         return but_failed(samples, scores)
 
     async def _runs(self, what: ProgramAsked, program: str) -> list[list[AssertionVerdict]] | str:
-        """The verdicts of each run of a program, or why the sandbox could not tell."""
+        """The verdicts of each run of a program, or why there are none."""
         limits = bench.with_seconds(self.seconds)
         try:
             if not what.entry_point:

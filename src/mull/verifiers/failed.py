@@ -1,4 +1,4 @@
-"""A draw that failed has nothing in it to be scored: what it would have said is unknown, and so is its score."""
+"""Failed draws have no score: their replies are unknown, so no verifier can score them."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ FAILED = Score(None, why="the draw failed")
 
 
 def but_failed(samples: Sequence[Sample], scores: Sequence[Score]) -> list[Score]:
-    """The scores, without those of draws that failed."""
+    """The scores, with those of failed draws replaced by `FAILED`."""
     return [FAILED if s.finish is Finish.ERROR else score for s, score in zip(samples, scores, strict=True)]

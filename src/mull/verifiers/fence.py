@@ -12,7 +12,7 @@ import hashlib
 import re
 
 _SPECIAL = re.compile(
-    r"<[|｜](?=[^<>\s]{0,60}[|｜]>)"  # <|im_end|> and its like
+    r"<[|｜](?=[^<>\s]{0,60}[|｜]>)"  # <|im_end|> and similar
     r"|<(?=/?s>|/?think>|(?:start|end)_of_turn>|/?(?:bos|eos|pad|unk)>|</?SYS>>|extra_\d+>)"
     r"|\[(?=/?INST\])",
     re.IGNORECASE,
@@ -31,7 +31,7 @@ def code_of(seed: int, *texts: str) -> str:
         code = hashlib.blake2b(content, digest_size=8).hexdigest()
         if not any(code in text for text in texts):
             return code
-    raise AssertionError("a text that holds a thousand of its own hashes")
+    raise AssertionError("the text contains a thousand of its own hashes")
 
 
 def fenced(name: str, text: str, code: str) -> str:

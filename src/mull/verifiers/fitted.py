@@ -39,12 +39,12 @@ def _read(kind: Kind, file: str, verifiers: Sequence[Verifier], lengths: Mapping
     except ValueError as error:
         raise FileFormatError(file, None, f"not JSON: {error}") from error
     if not isinstance(told, dict) or told.get("format") != FORMAT or told.get("version") != VERSION:
-        raise FileFormatError(file, None, f"it is no file of `mull train combine` or `calibrate`, version {VERSION}")
+        raise FileFormatError(file, None, f"not a file of `mull train combine` or `calibrate`, version {VERSION}")
     if told.get("kind") != kind:
-        raise UsageError(f"{file} is of a {told.get('kind')} verifier, not of a {kind} one")
+        raise UsageError(f"{file} is for a {told.get('kind')} verifier, not for a {kind} one")
     names = [identity_of(verifier) for verifier in verifiers]
     if told.get("verifiers") != names:
-        raise UsageError(f"{file} was fitted to {told.get('verifiers')}, and these are {names}: fit it to them")
+        raise UsageError(f"{file} was fitted to {told.get('verifiers')}, but the verifiers are {names}: fit it to them")
     fitted = told.get("fitted")
     for name, length in lengths.items():
         values = fitted.get(name) if isinstance(fitted, dict) else None
@@ -116,7 +116,7 @@ class CalibratedFile:
         fitted = _read("calibrated", self.file, [self.of], {"starts": None, "values": None})
         starts, values = (tuple(map(float, fitted[name])) for name in ("starts", "values"))
         if len(starts) != len(values) or list(starts) != sorted(starts) or list(values) != sorted(values):
-            raise FileFormatError(self.file, None, "`starts` and `values` must be as many, and both must rise")
+            raise FileFormatError(self.file, None, "`starts` and `values` must be equally many, and both ascending")
         return Calibrated(self.of, Isotonic(starts, values))
 
     @property

@@ -171,14 +171,14 @@ def _read_word(sample: Sample, labels: Sequence[Sequence[str]]) -> float:
         raise Unscored(f"the judge failed: {sample.error or 'its reply could not be used'}")
     if not sample.alternatives:
         raise Unscored(
-            "the judge gives no log-probabilities: ask for rationales (k=1 or more) or use a server that does"
+            "the judge returns no log-probabilities: set k=1 or more for rationales, or use a server that returns them"
         )
     likeliest = sample.alternatives[0]
     p = _share(likeliest, labels)
     if p is None:
         word, logprob = max(likeliest, key=lambda item: item[1]) if likeliest else ("", -math.inf)
         options = " or ".join(group[0].title() for group in labels[:2])
-        raise Unscored(f"the judge does not say {options}: it is likeliest to say {word!r} ({math.exp(logprob):.2f})")
+        raise Unscored(f"the judge's likeliest reply is {word!r} ({math.exp(logprob):.2f}), not {options}")
     return p
 
 
@@ -296,7 +296,7 @@ def both_orders(there: Opinion, back: Opinion) -> Preference:
         return Preference(None, cost, there.why or back.why)
     first, again = there.p, 1 - back.p
     if (first - 0.5) * (again - 0.5) < 0:
-        return Preference(0.5, cost, "the judge's verdict turned with the order")
+        return Preference(0.5, cost, "the judge's verdict depends on the order")
     return Preference((first + again) / 2, cost, there.why or back.why)
 
 

@@ -132,7 +132,7 @@ class LeanProof:
     ) -> ProofVerdict:
         """Whether a proof holds; see `ProofChecker`."""
         if hatch := _HATCHES.search(text):
-            return ProofVerdict(False, f"it holds {hatch[0]!r}, a way past the checker")
+            return ProofVerdict(False, f"it contains {hatch[0]!r}, which could bypass the checker")
         name, preamble = names_of(problem)
         statement = without_comments(problem.given["theorem"])
         opened = "\n".join(_OPENED.findall(without_comments(preamble)))
@@ -163,7 +163,7 @@ theorem mull_final : _root_.mull_statement := @_root_.{name}
             return ProofVerdict(True, f"{_NOT_REPLAYED}the toolchain has no leanchecker")
         for module in ("Candidate", "Check"):
             result = await box.run(self._command((checker, module), files))
-            if why := failure("the kernel refuses it", result):
+            if why := failure("the kernel rejects it", result):
                 return ProofVerdict(False, why)
         argv = (f"{self.toolchain or '/usr'}/bin/lean", "--run", "Compare.lean")
         result = await box.run(self._command(argv, {**files, "Compare.lean": _COMPARE.encode()}))
@@ -183,7 +183,7 @@ theorem mull_final : _root_.mull_statement := @_root_.{name}
         result = await box.run(self._lean(name, {**files, f"{name}.lean": source.encode("utf-8", "replace")}))
         if why := failure("Lean does not accept it", result):
             return why
-        return {**files, **result.files} if result.files else "Lean left nothing to check"
+        return {**files, **result.files} if result.files else "Lean wrote no compiled file"
 
     def _lean(self, name: str, files: Mapping[str, bytes]) -> Command:
         program = f"{self.toolchain or '/usr'}/bin/lean"
@@ -197,7 +197,7 @@ theorem mull_final : _root_.mull_statement := @_root_.{name}
 
 
 def without_comments(text: str) -> str:
-    """A text of Lean with a space for each comment, nested or not. One that nothing closes stays: Lean refuses it."""
+    """Lean text with each comment, nested or not, replaced by a space. An unclosed one stays, for Lean to reject."""
     kept: list[str] = []
     place = 0
     while match := _STARTS.search(text, place):
@@ -216,9 +216,9 @@ def without_comments(text: str) -> str:
 
 
 def candidate_source(statement: str, name: str, text: str, opened: str = "") -> str:
-    """A whole file for a candidate: its imports, and the theorem around it where it is tactics alone.
+    """A complete file for a candidate: its imports, and the theorem around it if it has only tactics.
 
-    `opened` are the namespaces and universes of the problem's preamble, which hold in a file of their own only.
+    `opened` has the namespaces and universes of the problem's preamble, which apply only within their own file.
     """
     imports = "\n".join(f"import {module}" for module in dict.fromkeys(["Given", *_IMPORT.findall(text)]))
     text = _IMPORT.sub("", text)
@@ -230,10 +230,10 @@ def candidate_source(statement: str, name: str, text: str, opened: str = "") -> 
 
 
 def foreign_axioms(text: str, allowed: set[str]) -> str:
-    """The axioms of a proof that its statement does not need and nobody allowed; nothing where there are none."""
+    """The axioms, in words, that a proof uses and neither its statement uses nor `allowed` contains; empty if none."""
     told = re.findall(r"'(\S+)' (?:does not depend on any axioms|depends on axioms: \[([^\]]*)\])", text)
     if [name for name, _ in told] != ["mull_statement", "mull_final"]:
-        return f"its axioms cannot be told: {text[-300:]}"
+        return f"its axioms cannot be read: {text[-300:]}"
     of_statement, of_proof = ({axiom.strip() for axiom in axioms.split(",") if axiom.strip()} for _, axioms in told)
     foreign = sorted(of_proof - of_statement - allowed)
-    return f"it rests on {', '.join(foreign)}" if foreign else ""
+    return f"it depends on {', '.join(foreign)}" if foreign else ""

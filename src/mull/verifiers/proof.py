@@ -110,7 +110,7 @@ async def score_proofs(
         try:
             given = await checker.prepare(box, problem)
         except Unfinished as error:
-            return [Score(None, why=f"the statement itself: {error}")] * len(samples)
+            return [Score(None, why=f"the problem's statement: {error}")] * len(samples)
         different = list(dict.fromkeys(texts))
         scores = dict(zip(different, await asyncio.gather(*map(score, different)), strict=True))
     return but_failed(samples, [scores[text] for text in texts])
@@ -133,7 +133,7 @@ def failure(what: str, result: JobResult) -> str:
     if result.status is Status.OK:
         return ""
     if result.status in (Status.CPU, Status.WALL, Status.MEMORY):
-        raise Unfinished(f"the check took more {'memory' if result.status is Status.MEMORY else 'time'} than it may")
+        raise Unfinished(f"the check exceeded its {'memory' if result.status is Status.MEMORY else 'time'} limit")
     if result.status is not Status.FAILED:
         return f"{what}: {result.status}"
     said = (result.stderr or result.stdout).decode("utf-8", "replace").strip()

@@ -129,7 +129,7 @@ class Reading:
         for where, text in (("question", question), ("reply", reply)):
             for token in (*self.reserved, self.tag):
                 if token.strip() and token in text:
-                    raise Unscored(f"the {where} holds {token!r}, which is a token of the reward model's own")
+                    raise Unscored(f"the {where} contains {token!r}, a special token of the reward model")
         whole = [reply.strip()] if self.split is None else [s.strip() for s in split(reply, self.split)]
         steps = [self._labelled(i, step) for i, step in enumerate(whole, 1) if step]
         if not steps:
@@ -171,27 +171,26 @@ class Reading:
     def values(self, rows: Rows, n_values: int) -> tuple[float, ...]:
         """The scores from rows of numbers, each in [0, 1]; raises `Unscored` if they are invalid."""
         if len(rows.values) != n_values:
-            places = "place" if n_values == 1 else "places"
             raise Unscored(
-                f"the reward model gave values for {len(rows.values)} places and was asked for {n_values} {places}: "
-                "its server reads steps elsewhere than the preset says"
+                f"the reward model returned values for {len(rows.values)} places instead of {n_values}: "
+                "its server reads steps at other places than the preset"
             )
         return tuple(self._value(row, rows.is_activated) for row in rows.values)
 
     def _value(self, row: Row, is_activated: bool) -> float:
         if len(row) <= self.index or (self.readout == "pair" and len(row) != 2):
-            raise Unscored(f"the reward model gave {len(row)} numbers for a place, and the preset reads {self._what()}")
+            raise Unscored(f"the reward model returned {len(row)} numbers at a place; the preset reads {self._what()}")
         if not all(math.isfinite(x) for x in row):
-            raise Unscored("the reward model gave a number that is not finite")
+            raise Unscored("the reward model returned a number that is not finite")
         value = row[self.index]
         if self.activation == "softmax":
             if is_activated and not (min(row) >= 0 and math.isclose(math.fsum(row), 1, abs_tol=1e-2)):
-                raise Unscored(f"the reward model gave {list(row)} where probabilities were asked for")
+                raise Unscored(f"the reward model returned {list(row)} instead of probabilities")
             value = value if is_activated else softmax(row)[self.index]
         elif self.activation == "sigmoid" and not is_activated:
             value = sigmoid(value)
         if not self.low <= value <= self.high:
-            raise Unscored(f"the reward model gave {value:g}, outside its range of {self.low:g} to {self.high:g}")
+            raise Unscored(f"the reward model returned {value:g}, outside its range of {self.low:g} to {self.high:g}")
         return (value - self.low) / (self.high - self.low)
 
     def _what(self) -> str:

@@ -43,7 +43,7 @@ def refutes(clauses: Iterable[Clause], proof: Iterable[tuple[bool, Clause]], ste
         if database.is_refuted:
             return ""
     return (
-        "it claims unsatisfiability and gives no refutation" if n == 0 else "its refutation does not end in a conflict"
+        "it claims unsatisfiability but gives no refutation" if n == 0 else "its refutation does not end in a conflict"
     )
 
 
@@ -217,7 +217,7 @@ def _unhinted(known: dict[int, Clause], step: Hinted, budget: StepLimit) -> str:
     if found is True:
         return ""
     if found or cut == len(step.hints) or not step.clause:
-        return found or "its hints end in no conflict"
+        return found or "its hints do not lead to a conflict"
     groups: dict[int, list[int]] = {}
     for hint in step.hints[cut:]:
         if hint < 0:
@@ -234,7 +234,7 @@ def _unhinted(known: dict[int, Clause], step: Hinted, budget: StepLimit) -> str:
         others = true | {-literal for literal in clause if literal != -pivot}
         found = _propagates(known, groups[number], others, budget)
         if found is not True:
-            return found or f"the hints for clause {number} end in no conflict"
+            return found or f"the hints for clause {number} do not lead to a conflict"
     return ""
 
 
@@ -243,7 +243,7 @@ def _propagates(known: dict[int, Clause], hints: Iterable[int], true: set[int], 
     for hint in hints:
         clause = known.get(hint)
         if clause is None:
-            return f"clause {hint} is not there"
+            return f"there is no clause {hint}"
         budget.spend(1 + len(clause))
         free = {literal for literal in clause if -literal not in true}
         if not free:

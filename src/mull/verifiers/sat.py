@@ -73,7 +73,7 @@ class SatChecker:
         """Why a reply's refutation fails, as LRAT or as DRAT; empty if it holds."""
         words = refutation_of(claim)
         lrat = hinted(words, len(clauses))
-        as_lrat = refutes_hinted(clauses, lrat, self.steps) if lrat else "it is no LRAT"
+        as_lrat = refutes_hinted(clauses, lrat, self.steps) if lrat else "it is not LRAT"
         if not as_lrat:
             return ""
         try:
@@ -81,14 +81,14 @@ class SatChecker:
         except ValueError as error:
             as_drat = str(error)
         if as_drat and (form := other_form(claim)):
-            return f"its refutation is in the form {form}: DRAT and LRAT are checked here"
+            return f"its refutation has the format {form}; only DRAT and LRAT can be checked"
         return f"{as_lrat} (read as LRAT)" if as_drat and lrat else as_drat
 
 
 def falsifies(clauses: Iterable[Clause], literals: Iterable[int] | None) -> str:
     """Why literals are not a satisfying assignment; empty if they are."""
     if literals is None:
-        return "it claims satisfiability and gives no assignment"
+        return "it claims satisfiability but gives no assignment"
     true = set(literals)
     both = next((literal for literal in sorted(true) if literal > 0 and -literal in true), None)
     if both is not None:

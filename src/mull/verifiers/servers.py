@@ -106,7 +106,7 @@ class OnServer:
         try:
             return await SERVERS[self.shape](self.model, self.post, asked, reading)
         except NONSENSE as error:
-            what = f"the server's answer is not of the form of {self.shape}: {nonsense(error)}"
+            what = f"the server's answer does not have the format of {self.shape}: {nonsense(error)}"
             raise Unscored(what, may_be_paid=True) from None
 
 
@@ -125,7 +125,7 @@ async def _pooling(model: str, post: Post, asked: RewardInput, reading: Reading)
     elif reading.at == "piece":
         if len(rows) <= ends[-1]:
             raise Unscored(
-                f"the server gave values for {len(rows)} tokens of {ends[-1] + 1}: it must pool none of them"
+                f"the server returned values for {len(rows)} of {ends[-1] + 1} tokens: it must not pool them"
             )
         rows = [rows[end] for end in ends]
     return Rows(rows, is_activated, _read(reply))
@@ -145,8 +145,8 @@ async def _tokenized(model: str, post: Post, pieces: Sequence[str]) -> tuple[lis
 
 
 async def _classify(model: str, post: Post, asked: RewardInput, reading: Reading) -> Rows:
-    # Raw logits where one number is read: what goes through the server's sigmoid in single precision is 1.0 from 17 on,
-    # and the best candidates tie there.
+    # Raw logits where one number is read: in single precision, the server's sigmoid is 1.0 from 17 on, and the best
+    # candidates would tie.
     is_activated = reading.activation == "softmax"
     reply = await post("/classify", {"model": model, **_input(asked, reading), "use_activation": is_activated})
     return Rows([_row(reply["data"][0]["probs"])], is_activated, _read(reply))
@@ -205,7 +205,7 @@ async def _next_token(model: str, post: Post, messages: Sequence[Message]) -> tu
     reply = await post("/v1/chat/completions", body)
     logprobs = reply["choices"][0]["logprobs"]
     if not logprobs or not logprobs["content"]:
-        raise Unscored("the server gives no log-probabilities")
+        raise Unscored("the server returns no log-probabilities")
     tokens = [(top["token"], float(top["logprob"])) for top in logprobs["content"][0]["top_logprobs"]]
     return tokens, read_usage(reply.get("usage"))
 
@@ -250,5 +250,5 @@ def check_shape(shape: str, reading: Reading) -> None:
         raise UsageError(f"server={shape} cannot read this reward model's values: use server={reading.server}")
     if shape.startswith("sglang") and reading.form == "chat" and not reading.template:
         raise UsageError(
-            f"server={shape} applies no chat template and this reward model's is not known: use server={reading.server}"
+            f"server={shape} applies no chat template, and this reward model's is unknown: use server={reading.server}"
         )

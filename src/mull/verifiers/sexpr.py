@@ -44,7 +44,7 @@ def forms(text: str, is_loose: bool = False) -> list[Form]:
             form = stack.pop()
             stack[-1].append(form)
         elif not is_loose:
-            raise ValueError("a bracket closes that none opened")
+            raise ValueError("a closing bracket has no opening one")
     if len(stack) > 1 and not is_loose:
         raise ValueError("a bracket is not closed")
     return [form for level in stack for form in level]

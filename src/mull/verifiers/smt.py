@@ -117,7 +117,7 @@ class _Scoring:
         try:
             values = await asyncio.to_thread(_values_of, claim, self.formula)
             if self.formula.free and not (values.definitions.keys() & self.formula.free or values.points):
-                return Score(0.0, why="it claims sat and gives no values")
+                return Score(0.0, why="it claims sat but gives no values")
             question = await asyncio.to_thread(with_values, self.formula, values)
         except ValueError as error:
             return Score(0.0, why=str(error))
@@ -142,11 +142,11 @@ class _Scoring:
             said = await self.z3(f"{limit}{question.text}(assert mull!formula)\n(check-sat)\n")
             if said in ("sat", "unsat"):
                 return Score(1.0) if said == "sat" else Score(0.0, why="not a model of the formula")
-        return Score(None, why=f"z3 could not tell: {said[:300]}")
+        return Score(None, why=f"z3 did not decide: {said[:300]}")
 
     async def _unsat(self) -> Score:
         if not self.checker.trust_solver and not self.checker.second:
-            return Score(None, why="an unsat has no certificate here, and the solver is not to be trusted alone")
+            return Score(None, why="unsat has no certificate that mull can check, and trust_solver is off")
         question = f"{self.formula.text}(check-sat)\n"
         said = await self.z3(question)
         if not self.checker.second:
@@ -154,7 +154,7 @@ class _Scoring:
                 return Score(1.0, why="z3 finds it unsatisfiable too, which is no proof")
             if said == "sat":
                 return Score(0.0, why="z3 finds it satisfiable")
-            return Score(None, why=f"z3 could not tell: {said[:300]}")
+            return Score(None, why=f"z3 did not decide: {said[:300]}")
         other = await self._cvc5(question if self.formula.logic else f"(set-logic ALL)\n{question}")
         if said == other == "unsat":
             return Score(1.0, why="z3 and cvc5 agree that it is unsatisfiable, which is no proof")

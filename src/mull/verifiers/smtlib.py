@@ -55,7 +55,7 @@ def formula_of(text: str) -> Formula:
     for command in forms(text.removeprefix("\ufeff")):
         head = command[0] if isinstance(command, list) and command else None
         if not isinstance(command, list) or not isinstance(head, str):
-            raise ValueError(f"{text_of(command, 60)} is no command")
+            raise ValueError(f"{text_of(command, 60)} is not a command")
         if head == "exit":
             break
         if head in ("check-sat", "check-sat-using"):
@@ -63,9 +63,9 @@ def formula_of(text: str) -> Formula:
         elif head in _PASSED_OVER or (head in _ANSWERS and is_asked):
             continue
         elif is_asked:
-            raise ValueError(f"it goes on with {text_of(command, 60)} after its question: ask one question a formula")
+            raise ValueError(f"{text_of(command, 60)} follows the query: a formula must have one query")
         elif head in _OPTIMA:
-            raise ValueError(f"it asks for an optimum: {text_of(command, 60)}")
+            raise ValueError(f"optimisation is not supported: {text_of(command, 60)}")
         else:
             _add(formula, head, command)
     return formula
@@ -91,7 +91,7 @@ def _add(formula: Formula, head: str, command: list[Form]) -> None:
         case [str(kind), *_] if kind in _MACROS:
             formula.macros.append(command)
         case _:
-            raise ValueError(f"it is to declare, define and assert, and not to say {text_of(command, 60)}")
+            raise ValueError(f"only declarations, definitions and assertions are allowed, not {text_of(command, 60)}")
 
 
 def _constructors(formula: Formula, command: list[Form]) -> None:

@@ -221,7 +221,7 @@ class Trained:
                 return str(error)
             ends.append(len(ids) - 1)
         if len(ids) > (limit := self._scorer.session.config.context):
-            return f"question and reply have {len(ids)} tokens, and {self.name} reads at most {limit}"
+            return f"question and reply have {len(ids)} tokens, but {self.name} reads at most {limit}"
         return tuple(ids), ends
 
     def _score(self, values: Floats, start: int, ends: Sequence[int], cost: Cost) -> Score:

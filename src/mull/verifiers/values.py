@@ -92,7 +92,7 @@ class Values:
         try:
             return list(TopologicalSorter(graph).static_order())
         except CycleError:
-            raise ValueError("a function is defined by itself") from None
+            raise ValueError("a function's definition refers to itself") from None
 
 
 def values_of(text: str, formula: Formula) -> Values:
@@ -112,7 +112,7 @@ def values_of(text: str, formula: Formula) -> Values:
         if name in formula.free:
             takes = len(formula.free[name].takes)
             if len(definition.names) != takes:
-                raise ValueError(f"{name[:40]} takes {takes} arguments, and its value {len(definition.names)}")
+                raise ValueError(f"{name[:40]} takes {takes} arguments, but its value takes {len(definition.names)}")
             reader.read(name, definition)
     left = [used for name in formula.free for used in values.uses.get(name, ())]
     left += [name for name in ("/0", "div0", "mod0") if name in values.definitions and name not in formula.free]
@@ -197,7 +197,7 @@ class _ValueReader:
         self.bound = set(definition.names)
         self.used = self.values.uses.setdefault(name, set())
         if not all(map(_is_sort, definition.takes)):
-            raise ValueError(f"{name[:40]} takes what is no sort")
+            raise ValueError(f"{name[:40]} has a parameter with an invalid sort")
         stack = [(definition.body, 0, bool(definition.names))]
         while stack:
             holder, at, is_body = stack.pop()
@@ -244,7 +244,7 @@ class _ValueReader:
                 return rest
             case ["/" | "div" | "mod" as sign, above, below] if is_body or (sign == "/" and _is_number(above)):
                 if not _is_number(below) or not re.search("[1-9]", text_of(below)):
-                    raise ValueError(f"a value divides by a number other than 0, not {text_of(form, 60)}")
+                    raise ValueError(f"a value may divide only by a number other than 0, not {text_of(form, 60)}")
                 return rest
             case ["root-obj", polynomial, str(place)] if _is_polynomial(polynomial) and place.isdecimal():
                 return []
