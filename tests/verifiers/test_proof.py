@@ -87,7 +87,7 @@ CHEATS = {
         "Theorem goal : 1 = 1. reflexivity. Qed.",
         "it does not prove the statement",
     ),
-    "a plugin": ('Declare (* hush *) ML (* hush *) Module "evil".\nTheorem goal : 1 = 2. Admitted.', "it contains 'ML'"),
+    "a plugin": ('Declare (* hush *) ML (* h *) Module "evil".\nTheorem goal : 1 = 2. Admitted.', "it contains 'ML'"),
     "another file": ('Load "Check".', "it contains 'Load'"),
     "writing files": ('Redirect "Check" Print nat. Theorem goal : 1 = 2. Admitted.', "it contains 'Redirect'"),
     "another compiler": ("Theorem goal : 1 = 2. native_compute. Qed.", "it contains 'native_compute'"),
