@@ -143,7 +143,7 @@ def test_a_mean_budget_takes_the_plan_it_pays_for() -> None:
     policy = policy_file.read(FAKE)
     assert policy.plan(100).accuracy == 0.4625
     assert policy.plan(185).strategies[1] == "weighted:n=8"
-    with pytest.raises(UsageError, match=r"a budget of 40 tokens a problem is below 46.*2 draws"):
+    with pytest.raises(UsageError, match=r"a budget of 40 tokens per problem is below .* 46, .* 2 pilot"):
         policy.plan(40)
 
 

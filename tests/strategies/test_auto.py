@@ -134,7 +134,7 @@ def test_a_policy_learned_with_a_verifier_needs_one_even_if_forced() -> None:
 def test_bad_options_are_refused_when_it_is_made() -> None:
     for options, says in (
         ({"policy": "nowhere.toml"}, "nowhere.toml: cannot be read"),
-        ({"policy": str(FAKE), "budget": 10.0}, "below 46"),
+        ({"policy": str(FAKE), "budget": 10.0}, "cheapest plan, 46"),
         ({"budget": 10.0}, "needs a policy"),
         ({"level": 1.0}, "level"),
         ({"n": 0}, "at least 1"),

@@ -61,7 +61,7 @@ def test_a_cascade_goes_on_where_the_first_is_not_sure_or_cannot_tell(confidence
     assert [model for model, _ in then.seen[1:]] == ["other"] * (stages - 1), "the first call is the rehearsal"
     assert len(outcome.candidates) == 2 * stages
     if confidence is None:
-        assert outcome.notes["escalated"] == "the confidence is not known"
+        assert outcome.notes["escalated"] == "the confidence is unknown"
     elif stages == 2:
         assert outcome.notes["escalated"] == f"confidence {confidence:.2f} is below 0.7"
 

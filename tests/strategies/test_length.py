@@ -45,7 +45,7 @@ def test_the_share_of_replies_that_fit_decides_how_many_tries_it_takes() -> None
 def test_where_no_reply_fits_there_is_no_answer_and_that_is_said() -> None:
     outcome = solve(LengthReject(tokens=1, n=3), Run(Nano(), params=Params(max_tokens=200)), HARD)
     assert (outcome.best, outcome.answer) == (None, None)
-    assert outcome.notes["warning"] == "no reply of 3 had 1 tokens at most"
+    assert outcome.notes["warning"] == "none of 3 replies had at most 1 tokens"
 
 
 def test_rejected_replies_are_cut_where_they_are_rejected() -> None:

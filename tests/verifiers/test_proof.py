@@ -93,7 +93,7 @@ CHEATS = {
     "another compiler": ("Theorem goal : 1 = 2. native_compute. Qed.", "it contains 'native_compute'"),
     "a comment to hide in": (
         "(* Theorem goal : 1 = 2. *) Theorem goal : 1 = 2. (* (* *) Qed. *) Admitted.",
-        "rests on",
+        "depends on",
     ),
     "an early end": ("reflexivity. Qed. Theorem other : 1 = 1. reflexivity.", "Coq does not accept it"),
     "no proof": ("I am sure that it holds.", "Coq does not accept it"),
@@ -274,7 +274,7 @@ def toolchain(folder: Path, checks: str, compares: str) -> Path:
         ('test "$1" = Check', f'printf "{NONE}"', 0, "the kernel rejects it"),
         ("exit 0", 'echo "mull: another statement"; exit 1', 0, "it does not prove the statement"),
         ("exit 0", f'printf "{AXIOMS.format("depends on axioms: [sorryAx]")}"', 0, "it depends on sorryAx"),
-        ("exit 0", "echo all is well", 0, "its axioms cannot be told"),
+        ("exit 0", "echo all is well", 0, "its axioms cannot be read"),
     ],
 )
 async def test_what_is_made_of_a_replay(checks: str, compares: str, value: float, why: str) -> None:
@@ -297,8 +297,8 @@ def test_leans_report_of_axioms_is_read_whole() -> None:
     assert (
         foreign_axioms(none + "'mull_final' depends on axioms: [propext, sorryAx]", standard) == "it depends on sorryAx"
     )
-    assert "cannot be told" in foreign_axioms(none, standard)
-    assert "cannot be told" in foreign_axioms(none + none + "'mull_final' does not depend on any axioms", standard)
+    assert "cannot be read" in foreign_axioms(none, standard)
+    assert "cannot be read" in foreign_axioms(none + none + "'mull_final' does not depend on any axioms", standard)
 
 
 def test_tactics_alone_become_a_theorem_of_lean() -> None:

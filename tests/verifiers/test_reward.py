@@ -256,13 +256,13 @@ def test_the_outcome_of_a_strategy_says_how_many_were_unscored() -> None:
         (404, '{"detail": "Not Found"}', "HTTP 404: Not Found"),
         (500, "Internal \x1b[31mServer Error", "HTTP 500: Internal [31mServer Error"),
         (200, "<html>", "not JSON: <html>"),
-        (200, '{"data": []}', "not of the form of pooling: IndexError"),
-        (200, '{"data": [{"data": [["a", "b"], [0, 1]]}]}', "not of the form of pooling: ValueError"),
+        (200, '{"data": []}', "not have the format of pooling: IndexError"),
+        (200, '{"data": [{"data": [["a", "b"], [0, 1]]}]}', "not have the format of pooling: ValueError"),
         (200, '{"data": [{"data": [[0.5, 0.5]]}]}', "values for 1 places instead of 2"),
         (200, '{"data": [{"data": [[0.1, 0.9], [-3.1, 4.9]]}]}', "[-3.1, 4.9] instead of probabilities"),
         (200, '{"data": [{"data": [[0.1, 0.9], [NaN, 0.5]]}]}', "not finite"),
         (200, '{"data": [{"data": [[0.1], [0.9]]}]}', "returned 1 numbers at a place"),
-        (200, "[1]", "not of the form of pooling: TypeError"),
+        (200, "[1]", "not have the format of pooling: TypeError"),
     ],
 )
 async def test_answers_that_make_no_sense_are_no_scores(status: int, text: str, says: str) -> None:

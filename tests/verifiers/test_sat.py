@@ -251,9 +251,9 @@ async def test_a_refutation_is_a_stream_of_numbers(reply: str, value: float) -> 
 
 async def test_a_refutation_in_another_form_is_named() -> None:
     score = await verdict(PHP, "s UNSATISFIABLE\npseudo-Boolean proof version 2.0\nf 9\nrup 1 x1 >= 1 ;")
-    assert (score.value, "form VeriPB" in score.why) == (0, True)
+    assert (score.value, "format VeriPB" in score.why) == (0, True)
     score = await verdict(PHP, "s UNSATISFIABLE\no 1 1 2 0\na 10 -1 0 l 1 5 0\nf 10 0 0")
-    assert (score.value, "form FRAT" in score.why) == (0, True)
+    assert (score.value, "format FRAT" in score.why) == (0, True)
 
 
 def with_hints(clauses: list[Clause], proof: list[str]) -> list[str]:

@@ -261,7 +261,7 @@ async def test_choices_without_any_probability_are_no_preference() -> None:
         judge = spec.build("judge", spec.JUDGES, f"decisions:model=m,base_url={url},server=vllm")
         (one,) = await judge.prefer(PROBLEM, [Pair(sample("14"), sample("20"))], MeteredCalls())
     assert one.first is None
-    assert "not of the form of vllm: ZeroDivisionError" in one.why
+    assert "not have the format of vllm: ZeroDivisionError" in one.why
 
 
 # Connections and waits.
