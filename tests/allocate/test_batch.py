@@ -36,7 +36,7 @@ def test_measured_gains_are_spent_where_they_are_largest() -> None:
     gains = [[p * (1 - p) ** j for j in range(12)] for p in CHANCES]
     assert greedy_gains(gains, 12) == greedy(CHANCES, 12)
     assert greedy_gains([[0.3, 0.1], [0.2]], 5) == [2, 1], "no more draws than there are gains"
-    with pytest.raises(UsageError, match="problem 1 rise"):
+    with pytest.raises(UsageError, match="problem 1 increase"):
         greedy_gains([[0.3, 0.1], [0.1, 0.2]], 2)
     with pytest.raises(UsageError, match="between 0 and 1"):
         greedy([0.5, 1.2], 3)

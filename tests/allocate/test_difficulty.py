@@ -116,5 +116,5 @@ def test_features_that_tell_nothing_are_left_out() -> None:
     seen = [{**one, "mean_score": None, "answered": 1.0} for one in simulated(50, 4)[0]]
     assert "mean_score" not in fit(seen, [0.5] * 50).names
     assert "answered" not in fit(seen, [0.5] * 50).names
-    with pytest.raises(UsageError, match="no problems"):
+    with pytest.raises(UsageError, match="at least one problem"):
         fit([], [])

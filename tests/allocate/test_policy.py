@@ -151,7 +151,7 @@ def test_a_mean_budget_takes_the_plan_it_pays_for() -> None:
     ("change", "says"),
     [
         (lambda ls: ls[:50], r"50 problems are too few .* 3 bins of 8 problems in each of two folds need 48|too few"),
-        (lambda ls: [one.only(slice(2)) for one in ls], "no more than 2 draws"),
+        (lambda ls: [one.only(slice(2)) for one in ls], "at most 2 draws"),
         (lambda ls: [], "0 problems are too few"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_budget_in_what_nobody_priced_says_what_is_missing() -> None:
         replace(one, results={n: replace(r, cost=replace(r.cost, flops=None)) for n, r in one.results.items()})
         for one in lessons(240, 4)
     ]
-    with pytest.raises(UsageError, match=r"best:n=4 cost in flops on 240 of 240 problems: give active_params"):
+    with pytest.raises(UsageError, match=r"cost of best:n=4 in flops on 240 of 240 problems: give active_params"):
         learn(unknown, ORIGIN, unit="flops")
     assert learn(unknown, ORIGIN, pilot=2).bins[0].options[0].cost["tokens"] == 20.0
     with pytest.raises(UsageError, match="usd_per_mtok"):

@@ -228,7 +228,7 @@ def test_labels_come_back_from_their_file(tmp_path: Path) -> None:
 def test_a_malformed_file_of_labels_names_the_line(tmp_path: Path) -> None:
     head = data.header(origin())
     for rows, message in [
-        ([{"steps": []}], "line 1: not a file of labels"),
+        ([{"steps": []}], "line 1: not a label file"),
         ([{**head, "labels": 99}], "labels of version 99, and this mull reads version 1"),
         (
             [head, {"problem": "p", "prompt": "q", "cost": {}, "solutions": [{"steps": ["a"]}]}],
