@@ -307,9 +307,9 @@ def test_a_pilot_that_is_too_small_says_how_large_it_must_be() -> None:
 def test_a_wish_in_what_nobody_priced_is_refused_with_what_would_help() -> None:
     unpriced = pilot(beta_law(1, 1), each=replace(EACH, usd=None, seconds=None))
     for wish, words in (
-        (Wish(usd=1.0), "what small costs in dollars.*--usd-per-draw.*without it the advice is in FLOPs"),
-        (Wish(worth=1.0), "what small costs in dollars"),
-        (Wish(seconds=1.0), "what small costs in seconds.*make a pilot"),
+        (Wish(usd=1.0), "cost of small in dollars.*--usd-per-draw.*without it, the advice is in FLOPs"),
+        (Wish(worth=1.0), "cost of small in dollars"),
+        (Wish(seconds=1.0), "cost of small in seconds.*make a pilot"),
     ):
         with pytest.raises(UsageError, match=words):
             advise([unpriced], wish)

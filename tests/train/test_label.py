@@ -249,7 +249,7 @@ def test_labels_of_two_models_are_refused_with_both_names(tmp_path: Path) -> Non
 def test_labels_by_two_tokenizers_are_refused_with_both_names(tmp_path: Path) -> None:
     a = write(tmp_path / "a.jsonl", [data.header(origin())])
     b = write(tmp_path / "b.jsonl", [data.header(origin(tokenizer="b2:2"))])
-    with pytest.raises(UsageError, match=r"the tokenizer of .*a\.jsonl is 'b2:1', that of .*b\.jsonl is 'b2:2'"):
+    with pytest.raises(UsageError, match=r"the tokenizer of .*a\.jsonl is 'b2:1', of .*b\.jsonl 'b2:2'"):
         data.read_all([a, b])
 
 
