@@ -97,7 +97,7 @@ def test_counts_alone_foretell_one_draw_and_a_checker(mull_json: Any, tmp_path: 
         ),
         (("nothing.jsonl",), "is neither a file nor a task"),
         (("SOURCE", "--tokens", "5"), "are for a pilot of a task"),
-        (("SOURCE", "--usd", "1"), "costs in dollars.*--usd-per-draw.*without it the advice is in tokens"),
+        (("SOURCE", "--usd", "1"), "in dollars is unknown.*--usd-per-draw.*without it, the advice is in tokens"),
         (("SOURCE", "--accuracy", "90"), "above 0 and at most 1"),
         (("SOURCE", "--n", "1"), "numbers of draws from 2"),
         (("SOURCE", "--bigger", "huge"), "huge"),
