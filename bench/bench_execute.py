@@ -11,7 +11,7 @@ import os
 import statistics
 import time
 
-from mull.programs import execute
+from mull.programs.box import box
 from mull.programs.execute import Bench, Suite
 from mull.sandbox import Script
 
@@ -49,9 +49,9 @@ async def graded(benches: list[Bench], programs: list[str]) -> float:
 
 
 async def empty() -> float:
-    box = await execute.box()
+    sandbox = await box()
     started = time.perf_counter()
-    await asyncio.gather(*(box.run(Script("")) for _ in range(N_PROGRAMS)))
+    await asyncio.gather(*(sandbox.run(Script("")) for _ in range(N_PROGRAMS)))
     return N_PROGRAMS / (time.perf_counter() - started)
 
 

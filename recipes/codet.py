@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from mull.programs import ask
-from mull.programs.execute import Bench, Suite, box, with_seconds
+from mull.programs.box import box
+from mull.programs.execute import Bench, Suite, with_seconds
 from mull.replies.fingerprint import fingerprint
 from mull.replies.programs import asked
 from mull.sandbox import Script, Status

@@ -11,7 +11,7 @@ import pytest
 
 from mull import AnswerKind, Finish, Problem, Prompt, Sample
 from mull.errors import SandboxError
-from mull.programs.execute import box
+from mull.programs.box import box
 from mull.programs.executor import PythonExecutor
 from mull.run.calls import MeteredCalls
 from mull.sandbox import Call, JobLimits, PythonCalls, Script, Status

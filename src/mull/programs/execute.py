@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Literal, NamedTuple
 
-from mull import sandbox
 from mull.programs.assertions import (
     AssertionPlan,
     AssertionVerdict,
@@ -22,15 +21,14 @@ from mull.programs.assertions import (
     show,
     summary,
 )
+from mull.programs.box import box
 from mull.sandbox import (
     Call,
     JobLimits,
     JobResult,
-    Level,
     LevelName,
     PythonCalls,
     Return,
-    Sandbox,
     Script,
     Status,
 )
@@ -73,33 +71,6 @@ class Output(NamedTuple):
 @cache
 def _source(name: str) -> str:
     return resources.files("mull.programs.inside").joinpath(name).read_text(encoding="utf-8")
-
-
-_boxes: dict[tuple[asyncio.AbstractEventLoop, LevelName], asyncio.Task[Sandbox]] = {}
-
-
-async def box(isolation: LevelName = "namespaces") -> Sandbox:
-    """The sandbox of this event loop, opened on first use and closed with the loop.
-
-    Raises `NoSandboxError` if there is none with at least the level `isolation`.
-    """
-    key = (asyncio.get_running_loop(), isolation)
-    if key not in _boxes:
-        _boxes[key] = asyncio.create_task(_opened(_lifetime(key)))
-    return await asyncio.shield(_boxes[key])
-
-
-async def _opened(lifetime: AsyncGenerator[Sandbox, None]) -> Sandbox:
-    return await anext(lifetime)
-
-
-async def _lifetime(key: tuple[asyncio.AbstractEventLoop, LevelName]) -> AsyncGenerator[Sandbox, None]:
-    """Keeps a sandbox open. A closing loop closes its unfinished generators, and with this one the sandbox."""
-    try:
-        async with sandbox.best(Level[key[1].upper()]) as opened:
-            yield opened
-    finally:
-        _boxes.pop(key, None)
 
 
 @dataclass(eq=False)
