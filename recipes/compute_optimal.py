@@ -26,8 +26,9 @@ from mull import spec
 from mull.allocate import policy_file
 from mull.allocate.learn import learn
 from mull.bank import Bank, open_bank
+from mull.files.output import write_lines
 from mull.files.records import row_of
-from mull.lab import grid, lessons, sources
+from mull.lab import grid, lessons
 from mull.report.words import points
 from mull.stats.intervals import SHARE, bootstrap, resamples
 from mull.stats.paired import paired
@@ -94,7 +95,7 @@ def train(bank: Bank, folder: Path) -> list[Path]:
                 "kinds": ["number"],
                 "params": {"temperature": 1.0},
             }
-            sources.write_lines(path, [{"sweep": about}, *map(row_of, grid.recordings(model, cells))])
+            write_lines(path, [{"sweep": about}, *map(row_of, grid.recordings(model, cells))])
             print(f"swept {ops} operations", flush=True)
         paths.append(path)
     return paths
@@ -111,10 +112,10 @@ def test(bank: Bank, folder: Path) -> None:
                 cells = run(
                     f"chain:ops={ops},seed={seed}", [BASE, "weighted:n=64", *OPTIONS, *autos], N_TEST, bank, seed=seed
                 )
-                sources.write_lines(part, kept(cells, seed, ops))
+                write_lines(part, kept(cells, seed, ops))
                 print(f"seed {seed}: tested {ops} operations", flush=True)
             rows += [json.loads(line) for line in part.read_text().splitlines()]
-    sources.write_lines(RESULTS, rows)
+    write_lines(RESULTS, rows)
 
 
 def kept(cells: Mapping[str, Sequence[grid.Cell]], seed: int, ops: int) -> Iterable[dict[str, Any]]:

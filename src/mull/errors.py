@@ -9,6 +9,7 @@ MullError
 ├── BankError (OSError)          the bank cannot be read or written
 │   ├── BankVersionError         the bank was made by another version
 │   └── BankAwayError            the bank's database is temporarily unavailable; nothing is lost
+├── OutputError (OSError)        a result cannot be written to its file
 ├── ModelError (RuntimeError)    the model failed; draws finished before are kept
 ├── SandboxError (RuntimeError)  untrusted code could not be run safely, so it was not run
 │   └── NoSandboxError           this machine has no sandbox of the required level; says what to install
@@ -82,6 +83,10 @@ class BankAwayError(BankError):
     def __init__(self, what: str, pause: float) -> None:
         super().__init__(what)
         self.pause = pause
+
+
+class OutputError(MullError, OSError):
+    """A result cannot be written to its file; draws are in the bank."""
 
 
 class ModelError(MullError, RuntimeError):

@@ -13,6 +13,7 @@ from typing import Any
 from mull.allocate.difficulty import FEATURES, QUESTION, Calibration, Difficulty
 from mull.allocate.policy import UNITS, Bin, BinOption, BinPlan, Evidence, Origin, Policy
 from mull.errors import FileFormatError
+from mull.files.output import write_text
 
 FORMAT, VERSION = "mull-policy", 1
 
@@ -33,9 +34,7 @@ def write(path: Path, policy: Policy) -> None:
         ]
     parts += [_block("[[plans]]", asdict(plan)) for plan in policy.plans]
     parts += [_block("[[evidence]]", asdict(row)) for row in policy.evidence]
-    part = path.with_name(path.name + ".part")
-    part.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, "\n\n".join(parts) + "\n")
 
 
 def _block(title: str, values: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mull.cli.streams import output_kept
 from mull.cli.verbs import Verb, lazy
 from mull.errors import MullError, UsageError
 
@@ -82,6 +83,7 @@ def with_ray_address(words: list[str]) -> list[str]:
     return [*words[:after], "local", *words[after:]]
 
 
+@output_kept()
 def main() -> None:
     """Runs the command line; an error is one line on standard error and an exit status."""
     gc.set_threshold(50_000)  # imports make many objects and no garbage, which takes time to look for

@@ -23,6 +23,7 @@ from mull.cli.options import (
 from mull.cli.tables import reads_a_table
 from mull.errors import UnknownNameError, UsageError
 from mull.files.columns import Layout
+from mull.files.output import check_writable
 from mull.types import Params
 
 if TYPE_CHECKING:
@@ -189,6 +190,8 @@ def export(
     """Write the bank's draws to a file; `mull bank import` reads the JSONL back without loss."""
     from mull.lab import exchange
 
+    check_writable(out, "the export")
+    check_writable(verdicts, "the verdicts")
     with _there(bank) as source, progress("hundreds of questions", None, as_json) as advance:
         if model is not None:
             known = [s.model for s in source.stat()]

@@ -35,6 +35,7 @@ from mull.cli.source import (
 from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import UsageError
 from mull.files.columns import Layout
+from mull.files.output import check_writable
 from mull.types import Params
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def curves(
         from mull.report import plot as plotting
 
         plotting.check_format(plot)
+        check_writable(plot, "the plot")
     found = wanted(read(), group)
     drawn = sources.draws(found)
     check_ks(ks, found)

@@ -24,6 +24,7 @@ from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOpt
 from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import MissingExtraError, UsageError
 from mull.files.columns import Layout
+from mull.files.output import check_writable
 from mull.types import Params
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def fit(
         from mull.report import plot as plotting
 
         plotting.check_format(plot)
+        check_writable(plot, "the plot")
     if draws is not None and draws < 1:
         raise UsageError(f"--draws takes a number of draws of at least 1, not {draws}")
     params = Params(temperature, max_tokens)

@@ -13,6 +13,7 @@ from mull.catalog import verifier_of
 from mull.cli.options import ConfigOption, JsonOption, SeedOption, print_json
 from mull.cli.source import GroupOption, TaskOption, draws_of
 from mull.errors import UsageError
+from mull.files.output import check_writable, write_text
 from mull.types import Params
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ def combine(
 
     if prior is not None and not 0 < prior < 1:
         raise UsageError(f"--prior is a share between 0 and 1, not {prior:g}")
+    check_writable(out)
     built = [verifier_of(text, seed, config) for text in verifier]
     recordings = _draws(source, group, task, seed)
     columns = [_scores(recordings, one) for one in built]
     model = fit_label_model(np.array(columns).T, prior)
-    out.write_text(text_of("combined", built, model), encoding="utf-8")
+    write_text(out, text_of("combined", built, model))
     spec = f"combined:of=({','.join(f'({text})' for text in verifier)}),file={out}"
     if as_json:
         print_json(
@@ -87,12 +89,13 @@ def calibrate(
     from mull.verifiers.combine import isotonic
     from mull.verifiers.fitted import text_of
 
+    check_writable(out)
     built = verifier_of(verifier, seed, config)
     recordings = _draws(source, group, task, seed)
     right = [c for one in recordings for c in one.correct]
     pairs = [(s, c) for s, c in zip(_scores(recordings, built), right, strict=True) if not math.isnan(s)]
     curve = isotonic([s for s, _ in pairs], [c for _, c in pairs])
-    out.write_text(text_of("calibrated", [built], curve), encoding="utf-8")
+    write_text(out, text_of("calibrated", [built], curve))
     spec = f"calibrated:of=({verifier}),file={out}"
     if as_json:
         print_json({"out": str(out), "spec": spec, "draws": len(pairs), "steps": len(curve.starts)})

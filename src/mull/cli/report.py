@@ -20,6 +20,7 @@ from mull.cli.source import SOURCES, KOption, ProblemsOption, TaskOption, check_
 from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import MissingExtraError, UsageError
 from mull.files.columns import Layout
+from mull.files.output import check_folder, check_writable
 from mull.run.trace import is_trace
 from mull.run.trace import read as read_trace
 from mull.types import Params
@@ -54,8 +55,8 @@ def report(
     ks = ks_of(k)
     if out.suffix not in (".html", ".htm"):
         raise UsageError(f"a report is written to a file that ends in .html, not {str(out)!r}")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {str(out.parent)!r} to write the report to")
+    check_writable(out, "the report")
+    check_folder(figures)
     if any(is_trace(path) for path in source):
         _report_trace(source, out, title, as_json)
         return

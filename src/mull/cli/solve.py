@@ -47,7 +47,8 @@ from mull.cli.options import (
     tell_warnings,
 )
 from mull.cost import total
-from mull.errors import UnknownNameError, UsageError
+from mull.errors import UnknownNameError
+from mull.files.output import check_writable
 from mull.run import Strategy
 from mull.run.needs import needs_of
 from mull.types import (
@@ -121,8 +122,7 @@ def solve(
     from mull.run import Run
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's own threads take longer to start than a draw takes
-    if trace is not None and (trace.is_dir() or not trace.absolute().parent.is_dir()):
-        raise UsageError(f"a trace needs a file in a folder that is there, not {str(trace)!r}")
+    check_writable(trace, "the trace")
     text = sys.stdin.read() if prompt == "-" else prompt
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plans = Plans(seed, config, Budget(usd=usd, flops=flops))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,9 +43,13 @@ from mull.cli.options import (
     tell_warnings,
 )
 from mull.cli.tables import AllowUnreadableOption, reads_a_table, refuse, with_columns
-from mull.errors import UsageError
+from mull.errors import MullError, UsageError
 from mull.files.columns import Layout
-from mull.types import Budget, Params
+from mull.files.output import GrowingFile, check_writable
+from mull.types import Budget, Model, Params
+
+if TYPE_CHECKING:
+    from mull.lab.grid import Cell
 
 
 @reads_a_table
@@ -104,10 +110,11 @@ def sweep(
     Example: mull sweep chain:ops=4 -s single -s majority:n=16 --problems 200
     """
     from mull.files.records import row_of
-    from mull.lab import cluster, grid, shared, sources
+    from mull.lab import cluster, grid, shared
 
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
+    check_writable(out, "the sweep")
     asked, *specs = with_columns([task, *(model or [DEFAULT_MODEL])], layout)
     the_task = task_of(asked)
     problems = grid.how_many(the_task, problems)
@@ -119,10 +126,28 @@ def sweep(
     models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in specs]
     if share is not None and (the_verifier is None or share < 1):
         raise UsageError("--share is a number of draws a problem, and needs a --verifier that says what is solved")
-    tables, lines, outcomes = [], [], []
+    about = {
+        **made_by(),
+        "task": the_task.name,
+        "strategies": list(plans),
+        "models": [m.name for m in models],
+        "data_date": getattr(the_task, "date", None),
+        "verifier": verifier,
+        "judge": judge,
+        "seed": seed,
+        "identities": {m.name: m.identity for m in models},
+        "verifier_identity": None if the_verifier is None else the_verifier.identity or the_verifier.name,
+        "kinds": sorted({problem.kind.value for problem in islice(the_task.problems(), problems)}),
+        "params": asdict(params),
+        "budget": asdict(budget),
+    }
     n_cells = problems * (len(plans) + (share is not None)) * len(models)
+    found: list[tuple[Model, dict[str, list[Cell]]]] = []
+    failed: MullError | None = None
+    file: GrowingFile | None = None
     try:
         with bank_at(bank) as opened, _cluster(ray), progress("outcomes", n_cells, as_json) as advance:
+            file = None if out is None else GrowingFile(out, {"sweep": about})
             for each in named.models:
                 asyncio.run(prepared(each))
             asyncio.run(judges_prepared(the_verifier, the_judge))
@@ -131,36 +156,36 @@ def sweep(
                 plan = grid.Plan(
                     the_task, the_model, plans, the_verifier, the_judge, the_executor, budget, params, seed
                 )
-                if ray is None:
-                    cells = asyncio.run(grid.run_plan(plan, opened, n_problems=problems, tick=advance))
-                else:
-                    cells = asyncio.run(cluster.run_plan(plan, opened, n_problems=problems, tick=advance))
-                if share is not None:
-                    together = shared.run_shared(plan, opened, share, n_problems=problems, tick=advance)
-                    cells[f"shared:n={share}"] = asyncio.run(together)
-                tables.append(grid.tabulate(the_task, the_model, cells, seed))
-                outcomes += [cell for column in cells.values() for cell in column]
-                lines += list(map(row_of, grid.recordings(the_model, cells))) if out else []
+                done = _Done(the_model, file)
+                try:
+                    run = grid.run_plan if ray is None else cluster.run_plan
+                    cells = asyncio.run(run(plan, opened, n_problems=problems, tick=advance, done=done))
+                    if share is not None:
+                        together = shared.run_shared(plan, opened, share, n_problems=problems, tick=advance)
+                        cells[f"shared:n={share}"] = asyncio.run(together)
+                except MullError:
+                    found.append((the_model, grid.columns(done.rows)))
+                    raise
+                found.append((the_model, cells))
     except KeyboardInterrupt:
         typer.echo("interrupted; what was drawn is kept: run the same command again to go on", err=True)
         raise typer.Exit(130) from None
-    if out:
-        about = {
-            **made_by(),
-            "task": the_task.name,
-            "strategies": list(plans),
-            "models": [m.name for m in models],
-            "data_date": getattr(the_task, "date", None),
-            "verifier": verifier,
-            "judge": judge,
-            "seed": seed,
-            "identities": {m.name: m.identity for m in models},
-            "verifier_identity": None if the_verifier is None else the_verifier.identity or the_verifier.name,
-            "kinds": sorted({cell.problem.kind.value for cell in outcomes}),
-            "params": asdict(params),
-            "budget": asdict(budget),
-        }
-        sources.write_lines(out, [{"sweep": about}, *lines])
+    except MullError as error:
+        found = [one for one in found if one[1]]
+        if not found:
+            raise
+        n_done = sum(len(column) for _, cells in found for column in cells.values())
+        typer.echo(f"stopped after {n_done:,} of {n_cells:,} outcomes, which are shown", err=True)
+        failed = error
+    finally:
+        if file is not None:
+            file.close()
+    if file is not None and failed is None:
+        recordings = [one for the_model, cells in found for one in grid.recordings(the_model, cells)]
+        file.finish([{"sweep": about}, *map(row_of, recordings)])
+        failed = file.error
+    tables = [grid.tabulate(the_task, the_model, cells, seed) for the_model, cells in found]
+    outcomes = [cell for _, cells in found for column in cells.values() for cell in column]
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
     typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)
     tell_failures([s for cell in outcomes for s in cell.outcome.candidates], cost.total(c.spent for c in outcomes))
@@ -171,7 +196,25 @@ def sweep(
         print_json({"rows": rows, "pairs": pairs, "probes": probe_costs([*named.models, *models])})
     else:
         _show_tables(tables)
+    if failed is not None:
+        raise failed
     refuse(grid.unread(outcomes), allowed=allow_unreadable)
+
+
+class _Done:
+    """The finished problems of one model, written to the sweep's file as they come."""
+
+    def __init__(self, model: Model, file: GrowingFile | None) -> None:
+        self._model, self._file, self._unsteady = model, file, set[str]()
+        self.rows: list[Mapping[str, Cell]] = []
+
+    def __call__(self, cells: Mapping[str, Cell]) -> None:
+        from mull.files.records import row_of
+        from mull.lab.grid import recording
+
+        self.rows.append(cells)
+        if self._file is not None:
+            self._file.add(row_of(recording(self._model, cells, self._unsteady)))
 
 
 def _cluster(address: str | None) -> AbstractContextManager[None]:

@@ -29,6 +29,7 @@ from mull.cli.options import (
 from mull.cli.source import GroupOption
 from mull.cli.weights import weights
 from mull.errors import MissingExtraError, UnknownNameError, UsageError
+from mull.files.output import check_writable, write_text, written
 from mull.types import Budget, Cost, Params, Problem
 
 train_app = typer.Typer(
@@ -73,6 +74,7 @@ def label(
     from mull.train import data
     from mull.train import label as labels
 
+    check_writable(out, "the labels")
     separator = separator.encode().decode("unicode_escape")
     the_task, the_model = task_of(task), model_of(model, seed)
     search = labels.OmegaPRM(k=k, searches=solutions, separator=separator, revision=revision)
@@ -109,7 +111,7 @@ def label(
         raise errors.exceptions[0] from None
     done = {problem.id: done[problem.id] for problem in chosen}  # in problem order, whichever finished first
     origin = data.LabelOrigin(the_model.identity, _tokenizer(the_model), method, the_task.name, separator, seed)
-    with out.open("w", encoding="utf-8") as file:
+    with written(out) as part, part.open("w", encoding="utf-8") as file:
         data.write_line(file, data.header(origin))
         for problem_id, (labelled, cost) in done.items():
             data.write_line(file, data.row(problem_id, labelled, cost))
@@ -224,6 +226,7 @@ def stop(
 
     if not 0 < price < 1 or n < 1:
         raise UsageError("--n must be at least 1, and --price between 0 and 1")
+    check_writable(out, "the prior")
     tallies, told, known = [], [], set()
     for path in sources:
         for name, problems in lab.read_answers(path).items():
@@ -242,7 +245,7 @@ def stop(
         "sources": told,
     }
     fitted = prior.fit(tallies, about)
-    out.write_text(prior.text_of(fitted), encoding="utf-8")
+    write_text(out, prior.text_of(fitted))
     expected = optimal.policy(prior.read(out), n, price)
     summary = {
         "out": str(out),
@@ -285,6 +288,7 @@ def policy(
     from mull.allocate.learn import learn
     from mull.lab.lessons import read_lessons
 
+    check_writable(out, "the policy")
     lessons, origin = read_lessons(sweeps, model)
     learned = learn(lessons, origin, pilot=pilot, bins=bins, unit=unit, seed=seed)
     policy_file.write(out, learned)

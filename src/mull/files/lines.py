@@ -10,9 +10,19 @@ from typing import Any
 
 from mull.errors import FileFormatError
 
+CUT_OFF = "the line is cut off, as by a process that was killed while it wrote it"
+
+
+class CutOffError(FileFormatError):
+    """The last line of a file is cut off, as by a process that was killed; the lines before it are whole."""
+
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a JSONL file (also `.gz`) with their line numbers; empty lines are skipped."""
+    """The objects of a JSONL file (also `.gz`) with their line numbers; empty lines are skipped.
+
+    Raises `FileFormatError`, which is a `CutOffError` at the end of a file that lacks the end of its last line.
+    """
+    number = 0
     try:
         with (
             gzip.open(path, "rt", encoding="utf-8-sig")
@@ -25,6 +35,8 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 try:
                     row = json.loads(line)
                 except json.JSONDecodeError as error:
+                    if number > 1 and not line.endswith("\n"):
+                        raise CutOffError(path, number, CUT_OFF) from error
                     raise FileFormatError(path, number, f"not JSON: {error.msg} at column {error.colno}") from error
                 except (ValueError, RecursionError) as error:  # numbers or nesting beyond Python's limits
                     raise FileFormatError(path, number, f"not JSON: {error}") from error
@@ -32,6 +44,8 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     raise FileFormatError(path, number, f"a JSON object was expected, not {type(row).__name__}")
                 yield number, row
     except UnicodeDecodeError as error:
+        if number and error.reason == "unexpected end of data":
+            raise CutOffError(path, number + 1, CUT_OFF) from error
         raise FileFormatError(path, None, f"not UTF-8 text: {error.reason}") from error
     except (OSError, EOFError) as error:
         raise FileFormatError(path, None, f"cannot be read: {error}") from error

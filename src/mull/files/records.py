@@ -23,6 +23,7 @@ from mull.files.columns import (
     columns_of,
     plain,
 )
+from mull.files.lines import CutOffError
 from mull.files.recording import RecordedSample, Recording
 from mull.files.sound import sound
 from mull.files.tables import at, read_rows, suffix_of
@@ -59,8 +60,13 @@ def read(path: Path, group: str | None = None, layout: Layout = PLAIN) -> Read:
 
 def _table(path: Path, layout: Layout) -> _Table:
     table = _Table(path, layout)
-    for line, row in read_rows(path):
-        table.add(line, row)
+    try:
+        for line, row in read_rows(path):
+            table.add(line, row)
+    except CutOffError as error:
+        if not table.found:
+            raise
+        table.notes.append(f"{error}: the {len(table.found):,} problems before it are read")
     return table
 
 
@@ -80,6 +86,7 @@ class _Table:
         self.parts: dict[tuple[tuple[str, bool], ...], list[tuple[str, str]]] = {}
         self.columns: dict[tuple[tuple[str, bool], ...], Columns] = {}
         self.missing = dict(layout.named)
+        self.notes: list[str] = []
 
     def add(self, line: int, row: dict[str, Any]) -> None:
         if set(row) == {"sweep"}:
@@ -280,7 +287,7 @@ class _Table:
             raise FileFormatError(self.path, None, "no problems in it")
         for part, name in self.missing.items():
             raise FileFormatError(self.path, None, f"no column {name!r} for --{part}; it has {', '.join(self.has)}")
-        notes = [f"{self.path.name}: read {', '.join(self.said)}"] if self.said else []
+        notes = [*self.notes, *([f"{self.path.name}: read {', '.join(self.said)}"] if self.said else [])]
         recordings, faults = sound(self.path, recordings, self.layout, needs_scores=needs_scores)
         return Read(recordings, notes + faults)
 

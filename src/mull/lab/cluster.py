@@ -18,7 +18,7 @@ from typing import Any
 
 from mull.bank.sql import SqlBank
 from mull.errors import BankError, MissingExtraError, ModelError, MullError, UsageError
-from mull.lab.grid import N_AT_ONCE, Cell, Plan
+from mull.lab.grid import N_AT_ONCE, Cell, Done, Plan, columns
 from mull.types import Problem
 
 MOST_DEATHS = 5
@@ -141,11 +141,13 @@ async def run_plan(
     n_problems: int | None,
     n_workers: int | None = None,
     tick: Callable[[], None] = lambda: None,
+    done: Done = lambda cells: None,
     seated: Callable[[list[int]], None] = lambda pids: None,
 ) -> dict[str, list[Cell]]:
     """Runs a plan on the connected cluster, with one worker per processor.
 
-    `tick` is called after each outcome, and `seated` with the workers' process ids once all have started.
+    `tick` is called after each outcome, `done` after each problem, and `seated` with the workers' process ids once all
+    have started.
     """
     import ray
 
@@ -176,6 +178,7 @@ async def run_plan(
             if isinstance(found, MullError):
                 raise found
             cells[i] = found
+            done(found)
             for _ in found:
                 tick()
 
@@ -192,7 +195,7 @@ async def run_plan(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(seat.clear(is_done=is_done) for seat in seats))
-    return {name: [cells[i][name] for i in range(len(problems))] for name in plan.strategies}
+    return columns([cells[i] for i in range(len(problems))])
 
 
 def _portable(plan: Plan) -> Plan:

@@ -18,6 +18,7 @@ from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, MissingExtraError, UsageError
 from mull.files.columns import EXPORTED, Layout
 from mull.files.logs import formats
+from mull.files.output import write_lines, written
 from mull.files.recording import RecordedSample, Recording, Settings
 from mull.files.records import PLAIN, read
 from mull.files.tables import read_rows, suffix_of
@@ -254,7 +255,7 @@ def write_draws(bank: SqlBank, path: Path, model: str | None = None, tick: Tick 
                 }
             tick()
 
-    _write_lines(path, lines())
+    write_lines(path, lines())
     return n
 
 
@@ -279,19 +280,8 @@ def write_verdicts(bank: SqlBank, path: Path, tick: Tick = lambda: None) -> int:
                 }
             tick()
 
-    _write_lines(path, lines())
+    write_lines(path, lines())
     return n
-
-
-def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes JSONL atomically; non-ASCII is escaped, since a reply may hold surrogates that UTF-8 cannot encode."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w", encoding="ascii") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-        part.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _sample_line(sample: Sample) -> dict[str, Any]:
@@ -335,18 +325,13 @@ def _write_parquet(bank: SqlBank, path: Path, model: str | None, tick: Tick) -> 
         "batch": whole,
     }
     schema = pa.schema(columns)
-    part = path.with_name(path.name + ".part")
     n = 0
-    try:
-        with pq.ParquetWriter(part, schema) as writer:
-            for questions in care.all_draws(bank, model):
-                rows = [_flat(row.key, asked_of(row), each) for row, drawn in questions for each in drawn]
-                n += len(rows)
-                writer.write_table(pa.Table.from_pylist(rows, schema))
-                tick()
-        part.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    with written(path) as part, pq.ParquetWriter(part, schema) as writer:
+        for questions in care.all_draws(bank, model):
+            rows = [_flat(row.key, asked_of(row), each) for row, drawn in questions for each in drawn]
+            n += len(rows)
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+            tick()
     return n
 
 

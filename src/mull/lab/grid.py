@@ -52,6 +52,10 @@ class Cell(NamedTuple):
     fresh: Cost
 
 
+Done = Callable[[Mapping[str, Cell]], None]
+"""What is called with every strategy's cell on a problem, as soon as all of them are there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A strategy's figures over a problem set; `oracle` is the share of problems with a correct candidate.
@@ -125,6 +129,24 @@ def recordings(model: Model, cells: Mapping[str, Sequence[Cell]]) -> list[Record
         results = {name: result(column[i]) for name, column in cells.items()}
         found.append(replace(drawn, results=results, group=model.name, strategy=widest))
     return found
+
+
+def recording(model: Model, cells: Mapping[str, Cell], unsteady: set[str]) -> Recording:
+    """One problem of a grid as `recordings` gives it, before the others are known.
+
+    `unsteady` collects the strategies that provided no draws for some problem so far: they provide none any more.
+    """
+    unsteady.update(name for name, cell in cells.items() if not _lends(cell))
+    steady = {name: cell for name, cell in cells.items() if name not in unsteady}
+    widest = max(steady, key=lambda name: _width([steady[name]]), default=None)
+    drawn = recorded(next(iter(cells.values())).problem, (), ()) if widest is None else draws(cells[widest])
+    results = {name: result(cell) for name, cell in cells.items()}
+    return replace(drawn, results=results, group=model.name, strategy=widest)
+
+
+def columns(rows: Sequence[Mapping[str, Cell]]) -> dict[str, list[Cell]]:
+    """The cells of each strategy, from the cells of each problem."""
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
 
 
 def _lends(cell: Cell) -> bool:
@@ -225,13 +247,18 @@ class Plan:
 
 
 async def run_plan(
-    plan: Plan, bank: Bank | None, *, n_problems: int | None, tick: Callable[[], None] = lambda: None
+    plan: Plan,
+    bank: Bank | None,
+    *,
+    n_problems: int | None,
+    tick: Callable[[], None] = lambda: None,
+    done: Done = lambda cells: None,
 ) -> dict[str, list[Cell]]:
     """Runs each strategy on each problem.
 
     Draws are banked as they arrive, so a second run pays only for missing ones. If another process draws into the
     same bank, this one takes the problems in an order of its own, so that the two share the work. `tick` is called
-    after each outcome.
+    after each outcome, and `done` after each problem.
     """
     problems = plan.problems(n_problems)
     cells: dict[int, dict[str, Cell]] = {}
@@ -243,6 +270,7 @@ async def run_plan(
     async def work() -> None:
         for i, problem in todo:
             cells[i] = await plan.cells(problem, bank, tick)
+            done(cells[i])
 
     workers = [asyncio.create_task(work()) for _ in range(min(N_AT_ONCE, len(problems)))]
     try:
@@ -251,7 +279,7 @@ async def run_plan(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    return {name: [cells[i][name] for i in range(len(problems))] for name in plan.strategies}
+    return columns([cells[i] for i in range(len(problems))])
 
 
 def tabulate(task: Task, model: Model, cells: Mapping[str, Sequence[Cell]], seed: int = 0) -> Table:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mull.bank.keys import digest, question
 from mull.bank.sql import SqlBank
@@ -74,11 +72,3 @@ async def bank_source(bank: SqlBank, task: Task, model: Model, params: Params, s
     if not found:
         raise UsageError(f"the bank {bank.url} has no draws of {model.name} for {task.name} with these parameters")
     return Source(Path(bank.url), {f"{model.name} {task.name}": Group(model.name, found, task.name)})
-
-
-def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes JSONL atomically."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    part.replace(path)

@@ -13,6 +13,7 @@ from mull import spec
 from mull.advice.choice import UNITS
 from mull.advice.options import BASE, Advice, Option, Wish
 from mull.errors import UsageError
+from mull.files.output import check_writable, write_text, written
 from mull.report.advice import sentences
 from mull.report.plot import FORMATS, check_format
 from mull.report.words import ends, short
@@ -33,8 +34,7 @@ def check_out(path: Path) -> None:
         check_format(path)
     else:
         raise UsageError(f"advice is drawn to a file that ends in {', '.join(FORMATS + PAGES)}, not {str(path)!r}")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {str(path.parent)!r} to write to")
+    check_writable(path, "the advice")
 
 
 def write(advice: Advice, wish: Wish, path: Path) -> None:
@@ -44,12 +44,14 @@ def write(advice: Advice, wish: Wish, path: Path) -> None:
     with mpl.rc_context({"svg.hashsalt": "mull"}):
         made = figure(advice)
         if path.suffix not in PAGES:
-            made.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+            is_svg = path.suffix == ".svg"
+            with written(path) as part:
+                made.savefig(part, dpi=150, format=path.suffix[1:], metadata={"Date": None} if is_svg else None)
             return
         svg = io.StringIO()
         made.savefig(svg, format="svg", metadata={"Date": None})
     picture = svg.getvalue()[svg.getvalue().index("<svg") :]
-    path.write_text(_page(sentences(advice, wish), picture, advice), encoding="utf-8")
+    write_text(path, _page(sentences(advice, wish), picture, advice))
 
 
 def figure(advice: Advice) -> Figure:

@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mull.files.output import written
 from mull.lab.measured import Measured, Tile, amount
 from mull.lab.metrics import Curves, Point
 from mull.laws.coverage import Law, Prediction
@@ -104,12 +105,13 @@ class Figure:
 
     def write(self, folder: Path) -> list[Path]:
         """Writes `NAME.svg`, `NAME.png` and `NAME.csv`; returns their paths."""
-        written = []
+        paths = []
         for suffix, content in ((".svg", self.svg()), (".png", self.png()), (".csv", self.csv())):
             path = folder / (self.name + suffix)
-            path.write_bytes(content)
-            written.append(path)
-        return written
+            with written(path) as part:
+                part.write_bytes(content)
+            paths.append(path)
+        return paths
 
     def _render(self, kind: str, tips: list[str]) -> bytes:
         import matplotlib as mpl

@@ -14,6 +14,7 @@ from mull.advice import pilots
 from mull.advice.advise import advise_each
 from mull.advice.options import Advice
 from mull.errors import MissingExtraError, UsageError
+from mull.files.output import write_text
 from mull.lab.measured import ahead, study, unit_of
 from mull.lab.recorded import Group, Source
 from mull.report import embed
@@ -130,9 +131,7 @@ def write_figures(sections: Sequence[Section], folder: Path) -> list[Path]:
 
 def write(path: Path, html: str) -> None:
     """Writes the page atomically; unpaired surrogates become question marks."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(html, encoding="utf-8", errors="replace")
-    part.replace(path)
+    write_text(path, html, errors="replace")
 
 
 def check_installed() -> None:

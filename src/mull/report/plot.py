@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mull.errors import MissingExtraError, UsageError
+from mull.files.output import written
 from mull.lab.metrics import Curves, Point
 from mull.laws.counts import log_grid
 from mull.laws.coverage import Law, Prediction
@@ -79,7 +80,9 @@ def _save(figure: Figure, path: Path) -> None:
 
     # Without a salt the ids in an SVG are random.
     with mpl.rc_context({"svg.hashsalt": "mull"}):
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        is_svg = path.suffix == ".svg"
+        with written(path) as part:
+            figure.savefig(part, dpi=150, format=path.suffix[1:], metadata={"Date": None} if is_svg else None)
 
 
 def _curve(axes: Axes, points: list[Point], label: str, colour: str, line: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mull.errors import FileFormatError
+from mull.files.output import write_text
 from mull.types import Cost, Outcome, Pair, Params, Preference, Problem, Prompt, Sample, Score
 
 FORMAT = "mull-trace"
@@ -256,9 +257,7 @@ def write(path: Path, trace: TraceFile) -> None:
     """Writes a trace atomically; its format and version come first."""
     fields = asdict(trace)
     ordered = {"format": fields.pop("format"), "version": fields.pop("version"), **fields}
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(ordered, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(ordered, ensure_ascii=True, indent=1) + "\n")
 
 
 def is_trace(path: Path) -> bool:

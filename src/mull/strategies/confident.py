@@ -184,9 +184,7 @@ class Tracing:
     async def whole(self, n: int) -> list[RunningReply]:
         """Draws up to n complete traces."""
         samples = await self.run.draw(self.problem.prompt, n, self.params)
-        return [
-            self._told(RunningReply(self.problem.prompt), sample, self.params.max_tokens, True) for sample in samples
-        ]
+        return [self._told(RunningReply(self.problem.prompt), sample, is_whole=True) for sample in samples]
 
     async def grown(self, n: int, threshold: float, chunk: int) -> list[RunningReply]:
         """Draws n traces in parallel, a chunk at a time, each until it ends or falls below the threshold."""
@@ -194,11 +192,11 @@ class Tracing:
         live = traces
         while live:
             asks = [Ask(t.prompt, 1, self._next(t, chunk)) for t in live]
-            for trace, ask, drawn in zip(live, asks, await self.run.draw_each(asks), strict=True):
+            for trace, drawn in zip(live, await self.run.draw_each(asks), strict=True):
                 n_seen = len(trace.confidences)
                 for sample in drawn:
-                    self._told(trace, sample, ask.params.max_tokens)
-                trace.is_over = trace.is_whole or not drawn
+                    self._told(trace, sample)
+                trace.is_over = trace.is_whole or len(trace.confidences) == n_seen
                 if not trace.is_over and confidence.is_under(trace.confidences, n_seen, self.window, threshold):
                     trace.is_over = trace.is_stopped = True
                     self.run.note("stopped", drawn, threshold=threshold, tokens=len(trace.confidences))
@@ -208,14 +206,13 @@ class Tracing:
     def _next(self, trace: RunningReply, chunk: int) -> Params:
         return replace(self.params, max_tokens=min(chunk, self.params.max_tokens - len(trace.confidences)))
 
-    def _told(self, trace: RunningReply, sample: Sample, most: int, is_whole: bool = False) -> RunningReply:
+    def _told(self, trace: RunningReply, sample: Sample, *, is_whole: bool = False) -> RunningReply:
         """The trace with one more draw added."""
         trace.sample, trace.prompt = sample, trace.prompt.extend(thinking.written(sample, self.marks))
         if sample.finish is not Finish.ERROR:
             trace.confidences += confidence.of_tokens(sample, self.signal, self.top)
-        n_drawn = sample.cost.output_tokens
-        is_full = sample.finish is Finish.LENGTH and (n_drawn is None or n_drawn >= most)
-        trace.is_whole = is_whole or not is_full or len(trace.confidences) >= self.params.max_tokens
+        is_cut = sample.finish is Finish.LENGTH
+        trace.is_whole = is_whole or not is_cut or len(trace.confidences) >= self.params.max_tokens
         return trace
 
     def bar(self, traces: Sequence[RunningReply], eta: float, measure: Measure) -> float | None:
