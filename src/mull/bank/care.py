@@ -201,13 +201,22 @@ def all_draws(bank: SqlBank, model: str | None = None) -> Iterator[list[tuple[Si
     """The rows of every question and of its draws, in chunks; only those of `model`, if given."""
     for keys in _keys(bank, questions):
         by_key: dict[str, list[SimpleNamespace]] = {}
-        for row in _some(bank, draws, keys):
+        for row in _whole(bank, "draws", keys):
             by_key.setdefault(row["key"], []).append(SimpleNamespace(**row))
-        asked = [SimpleNamespace(**row) for row in _some(bank, questions, keys)]
+        asked = [SimpleNamespace(**row) for row in _whole(bank, "questions", keys)]
         yield [(row, by_key.get(row.key, [])) for row in asked if model is None or row.model == packed(model)]
 
 
 def all_verdicts(bank: SqlBank) -> Iterator[list[SimpleNamespace]]:
     """The rows of all verdicts, in chunks."""
     for keys in _keys(bank, verdicts):
-        yield [SimpleNamespace(**row) for row in _some(bank, verdicts, keys)]
+        yield [SimpleNamespace(**row) for row in _whole(bank, "verdicts", keys)]
+
+
+def _whole(bank: SqlBank, table: str, keys: Sequence[str]) -> list[Row]:
+    """The rows of a table with these keys. Raises `BankError` for one that is damaged."""
+    rows = _some(bank, KEPT[table], keys)
+    for row in rows:
+        if not is_whole(table, row):
+            raise bank.database.damaged(f"holds rows that are not as they were written ({table}: {row['key']})")
+    return rows

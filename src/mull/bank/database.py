@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -22,6 +27,8 @@ BUSY_PAUSES = 0.001, 0.008
 """Seconds before writing again to an SQLite file that another process is writing to: the least and the most."""
 TROUBLE_THAT_PASSES = ("08", "57P0", "40P01", "40001")
 """Prefixes of PostgreSQL's error codes for lost connections, servers stopping or starting, and deadlocks."""
+UNDECODABLE = "Could not decode to UTF-8"
+"""How sqlite3 begins its error for a text that is none, which SQLite itself does not notice."""
 _BEGIN_IMMEDIATE = sa.text("BEGIN IMMEDIATE")
 
 
@@ -29,11 +36,13 @@ class Database:
     """An SQLite or PostgreSQL database with the tables of a bank. `url` hides the password."""
 
     def __init__(self, url: str, patience: float) -> None:
-        self.engine = _engine(url)
+        self._file = _ReadOnly.of(url)
+        self.engine = _engine(url, self._file)
         self.url = self.engine.url.render_as_string(hide_password=True)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.is_private = self.is_sqlite and self.engine.url.database in (None, "", ":memory:")
         """Whether the database is in this process's memory, which no other process can reach."""
+        self.is_read_only = self._file is not None
         self.patience = patience
         self._away_since: float | None = None
         self._back_at: float | None = None
@@ -82,6 +91,11 @@ class Database:
         Raises `BankAwayError` while the database is unavailable, for up to `patience` seconds, and then `BankError`,
         which other errors raise at once; its message says `what` failed.
         """
+        if is_write and self.is_read_only:
+            raise BankError(
+                f"the bank {self.url} is read-only: what it holds is replayed, but nothing can be added; name a bank "
+                "that can be written with --bank"
+            )
         if time.monotonic() < self._retry_at:
             raise self._away("it was unavailable a moment ago")
         try:
@@ -142,13 +156,72 @@ class Database:
 
     def _failed(self, what: str, error: sa.exc.DBAPIError) -> BankError:
         why = " ".join(str(error.orig).split())
+        if self.is_sqlite and (_is_damaged(error) or why.startswith(UNDECODABLE)):
+            return self.damaged(f"{what} ({why.partition(' with text')[0]})")
         return BankError(f"the bank {self.url} {what}: {why}; draws written before are kept")
+
+    def damaged(self, what: str) -> BankError:
+        """The error for a bank whose content is not what was written."""
+        remedy = "restore it from a copy, or merge what is whole into a new one"
+        if self.is_sqlite:
+            remedy = f"`mull bank recover {self.engine.url.database} --to NEW.db` saves what is whole"
+        return BankError(f"the bank {self.url} is damaged: it {what}; {remedy}")
 
     def close(self) -> None:
         """Closes the connection."""
         if self._connection is not None:
             self._connection.close()
         self.engine.dispose()
+        if self._file is not None:
+            self._file.close()
+
+
+def _is_damaged(error: sa.exc.DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class _ReadOnly:
+    """An SQLite file that this process may read and not write, as on a read-only mount.
+
+    SQLite opens such a file only if told that nobody writes to it, and then ignores a write-ahead log: a file that has
+    one is copied to a temporary folder first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        log = path.with_name(path.name + "-wal")
+        self._uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+        if log.is_file() and log.stat().st_size:
+            self._folder = tempfile.TemporaryDirectory(prefix="mull-bank-")
+            copy = Path(self._folder.name) / "bank.db"
+            shutil.copyfile(path, copy)
+            shutil.copyfile(log, copy.with_name("bank.db-wal"))
+            self._uri = f"file:{quote(str(copy))}"
+
+    @classmethod
+    def of(cls, url: str) -> _ReadOnly | None:
+        """`None` for a bank that can be written, or that is no file."""
+        try:
+            parsed = sa.make_url(url)
+        except (sa.exc.ArgumentError, ValueError):
+            return None  # `_engine` says so
+        if not parsed.drivername.startswith("sqlite") or parsed.query or parsed.database in (None, "", ":memory:"):
+            return None
+        path = Path(parsed.database or "")
+        if not path.is_file() or all(os.access(place, os.W_OK) for place in (path, path.absolute().parent)):
+            return None
+        try:
+            return cls(path)
+        except OSError as error:
+            raise BankError(f"the bank {path} cannot be read: {error.strerror}") from error
+
+    def connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._uri, uri=True, isolation_level=None)
+
+    def close(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 def lock(connection: sa.Connection, name: str) -> None:
@@ -156,7 +229,7 @@ def lock(connection: sa.Connection, name: str) -> None:
     connection.execute(sa.text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, read_only: _ReadOnly | None) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
@@ -164,6 +237,8 @@ def _engine(url: str) -> sa.Engine:
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        if read_only is not None:
+            return sa.create_engine(parsed, creator=read_only.connect)
         engine = sa.create_engine(parsed, connect_args={"timeout": 30})
         sa.event.listen(engine, "connect", _tune)
         return engine

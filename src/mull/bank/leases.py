@@ -105,12 +105,16 @@ class Worker:
         return float(connection.execute(sa.text("select extract(epoch from clock_timestamp())")).scalar_one())
 
     def start(self, connection: sa.Connection) -> None:
-        """Registers this worker, unless it is registered, and deletes long-dead ones. The caller commits."""
+        """Registers this worker, unless it is registered, and deletes dead ones. The caller commits.
+
+        Dead are those whose process on this machine has ended, and those without a heartbeat for long.
+        """
         if self._thread is not None:
             return
-        is_old = workers.c.expires < self._now(connection) - FORGOTTEN_AFTER
-        connection.execute(leases.delete().where(leases.c.worker.in_(sa.select(workers.c.worker).where(is_old))))
-        connection.execute(workers.delete().where(is_old))
+        old = self._now(connection) - FORGOTTEN_AFTER
+        for worker, expires in connection.execute(sa.select(workers.c.worker, workers.c.expires)).fetchall():
+            if expires < old or is_gone(worker):
+                expel(connection, worker)
         self._beat(connection)
         self._thread = threading.Thread(target=self._live, name="mull-bank", daemon=True)
         self._thread.start()

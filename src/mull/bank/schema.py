@@ -80,9 +80,26 @@ leases = sa.Table(
 KEPT = {"questions": questions, "draws": draws, "verdicts": verdicts}
 """The tables that hold paid results; the others track workers."""
 
-_parts = attrgetter(*(f.name for f in fields(Cost)))
+MOST = 2.0**60
+"""A count, a time or an amount of money above this is no cost of anything."""
+_names = attrgetter(*(f.name for f in fields(Cost)))
 _TROUBLE = re.compile("[\x00\ud800-\udfff]")
 _ESCAPED = "\x1a"
+
+
+def _parts(cost: Cost) -> list[Any]:
+    """The parts of a cost; a part that is negative, not finite or absurdly large is unknown.
+
+    One such number would keep the database from summing up all others.
+    """
+    return [part if part is not None and 0 <= part <= MOST else None for part in _names(cost)]
+
+
+def _whole(value: int | None, least: int = -(2**63)) -> int | None:
+    """An integer that a database can hold. Raises `ValueError` for any other value."""
+    if value is not None and (type(value) is not int or not least <= value < 2**63):
+        raise ValueError(f"not an integer of at least {least} that fits in 64 bits: {str(value)[:40]}")
+    return value
 
 
 def packed(text: str) -> str:
@@ -129,16 +146,16 @@ def draw_row(key: str, sample: Sample) -> dict[str, Any]:
     """A draw as a row."""
     row = {
         "key": key,
-        "draw": sample.draw,
+        "draw": _whole(sample.draw, 0),
         "text": packed(sample.text),
         "finish": sample.finish.value,
         "cost": json.dumps(_parts(sample.cost)),
-        "seed": sample.seed,
+        "seed": _whole(sample.seed),
         "logprobs": None if sample.logprobs is None else array("d", sample.logprobs).tobytes(),
         "answer": _packed(sample.answer),
         "reasoning": _packed(sample.reasoning),
         "alternatives": _rest(sample),
-        "batch": sample.batch,
+        "batch": _whole(sample.batch),
     }
     row["digest"] = row_digest(row)
     return row
@@ -193,7 +210,7 @@ def verdict_row(key: str, judged_by: str, verdict: Verdict) -> dict[str, Any]:
         "key": key,
         "judged_by": packed(judged_by),
         "kind": kind,
-        "value": None if value is None else float(value),
+        "value": None if value is None else float(value) + 0.0,  # SQLite does not keep the sign of -0.0
         "steps": steps,
         "cost": json.dumps(_parts(verdict.cost)),
         "why": packed(verdict.why),

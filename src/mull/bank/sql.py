@@ -8,6 +8,9 @@ memory and written when it is back.
 from __future__ import annotations
 
 import asyncio
+import math
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +26,7 @@ from mull.bank.schema import (
     KEPT,
     draw_row,
     draws,
+    is_whole,
     question_row,
     questions,
     sample_of,
@@ -32,7 +36,7 @@ from mull.bank.schema import (
     verdicts,
 )
 from mull.errors import BankAwayError, BankError
-from mull.types import Prompt, Sample, Verdict
+from mull.types import Preference, Prompt, Sample, Verdict
 
 T = TypeVar("T")
 
@@ -104,15 +108,23 @@ class SqlBank:
         self.flush()
         place = {"k": key, "a": first, "z": first + n}
         rows = self.database.do("cannot be read", lambda c: c.execute(self._get, place).fetchall())
+        self._check("draws", rows)
         return {row.draw: sample_of(prompt, row) for row in rows}
+
+    def _check(self, table: str, rows: Sequence[Any]) -> None:
+        """Raises `BankError` for a row whose content does not match its digest."""
+        for row in rows:
+            if not is_whole(table, row._mapping):
+                of = f"draw {row.draw} of {row.key}" if table == "draws" else f"verdict {row.key}"
+                raise self.database.damaged(f"holds rows that are not as they were written ({of})")
 
     def put(self, key: str, asked: Mapping[str, Any], sample: Sample) -> None:
         """Stores a draw; it is on disk by the next iteration of the event loop."""
-        if self._error is not None:
-            raise self._error
         self._waiting.setdefault((key, sample.draw), sample)
         if key not in self._stored:
             self._asked[key] = asked
+        if self._error is not None:
+            raise self._error
         self._schedule()
 
     def verdicts(self, keys: Sequence[str]) -> dict[str, Verdict]:
@@ -123,13 +135,18 @@ class SqlBank:
         def read(connection: sa.Connection) -> list[Any]:
             return [row for part in parts for row in connection.execute(self._verdicts, {"keys": part})]
 
-        return {row.key: verdict_of(row) for row in self.database.do("cannot be read", read)}
+        rows = self.database.do("cannot be read", read)
+        self._check("verdicts", rows)
+        return {row.key: verdict_of(row) for row in rows}
 
     def keep(self, key: str, judged_by: str, verdict: Verdict) -> None:
-        """Stores a verdict; it is on disk by the next iteration of the event loop."""
+        """Stores a verdict; it is on disk by the next iteration of the event loop. One that is NaN is not stored."""
+        value = verdict.first if isinstance(verdict, Preference) else getattr(verdict, "value", None)
+        if value is not None and math.isnan(value):
+            return
+        self._judged.setdefault(key, (judged_by, verdict))
         if self._error is not None:
             raise self._error
-        self._judged.setdefault(key, (judged_by, verdict))
         self._schedule()
 
     def claim(self, key: str, numbers: Sequence[int]) -> Claim:
@@ -229,11 +246,7 @@ class SqlBank:
             raise self._error
         if not (self._waiting or self._judged or self._released):
             return
-        rows = {  # sorted, so that two processes writing the same rows do not deadlock
-            "questions": [question_row(key, self._asked[key]) for key in sorted(self._asked)],
-            "draws": [draw_row(key, self._waiting[key, i]) for key, i in sorted(self._waiting)],
-            "verdicts": [verdict_row(key, *self._judged[key]) for key in sorted(self._judged)],
-        }
+        rows = self._rows()
 
         def write(connection: sa.Connection) -> None:
             self.insert(connection, rows)
@@ -246,6 +259,14 @@ class SqlBank:
         self._waiting.clear()
         self._judged.clear()
         self._released.clear()
+
+    def _rows(self) -> dict[str, list[dict[str, Any]]]:
+        """What waits, by table; sorted, so that two processes writing the same rows do not deadlock."""
+        return {
+            "questions": [question_row(key, self._asked[key]) for key in sorted(self._asked)],
+            "draws": [draw_row(key, self._waiting[key, i]) for key, i in sorted(self._waiting)],
+            "verdicts": [verdict_row(key, *self._judged[key]) for key in sorted(self._judged)],
+        }
 
     def insert(self, connection: sa.Connection, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """Inserts rows, by table, unless their key exists. The caller commits."""
@@ -290,15 +311,34 @@ class SqlBank:
         return [Judged(unpacked(name), kind, n) for name, kind, n in rows]
 
     def close(self) -> None:
-        """Writes pending rows, releases all claims and closes the database."""
+        """Writes what waits, releases all claims and closes the database.
+
+        Raises `BankError` if it cannot be written; the waiting draws are then in another bank, which the message names.
+        """
         self._worker.rest()
         try:
             if self._worker.has_started:
                 self.write(self._worker.sign_off)
             self._persist()
+        except BankError as error:
+            raise self._rescued(error) from error
         finally:
             self._is_closed = True
             self.database.close()
+
+    def _rescued(self, error: BankError) -> BankError:
+        """The error, after what waits was written to a bank in a temporary folder, if that is possible."""
+        if not self._waiting and not self._judged:
+            return error
+        path = Path(tempfile.mkdtemp(prefix="mull-")) / "rescued.db"
+        try:
+            with SqlBank.file(path) as other:
+                other.write(lambda connection: other.insert(connection, self._rows()))
+        except BankError:
+            shutil.rmtree(path.parent, ignore_errors=True)
+            return error
+        what = f"{len(self._waiting):,} draws and {len(self._judged):,} verdicts that it did not take are in {path}"
+        return BankError(f"{error}; {what}: `mull bank merge {path} --bank BANK` adds them to another bank")
 
     def __enter__(self) -> SqlBank:
         return self

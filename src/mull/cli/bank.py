@@ -101,6 +101,32 @@ def _thousands(counts: dict[str, int]) -> int:
     return sum(-(-n // 1000) for n in counts.values())
 
 
+def recover(
+    bank: Annotated[Path, typer.Argument(help="The damaged bank, an SQLite file.")],
+    to: Annotated[Path, typer.Option("--to", help="The bank to save to; it is made if it is not there.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Save everything that is whole in a damaged bank to another one; the damaged one is only read.
+
+    Example: mull bank recover bank.db --to saved.db
+    """
+    from mull.bank import recover as recovering
+
+    if not bank.is_file():
+        raise UsageError(f"there is no bank {bank}; one in PostgreSQL is restored with PostgreSQL's own tools")
+    if to.exists() and to.samefile(bank):
+        raise UsageError("--to is the damaged bank itself: name another file")
+    with _target(str(to)) as target:
+        saved = recovering.recover(bank, target)
+    if as_json:
+        print_json({"bank": str(bank), "to": str(to), **asdict(saved)})
+        return
+    typer.echo(
+        f"{to}: {saved.draws:,} draws of {saved.questions:,} questions and {saved.verdicts:,} verdicts saved"
+        + (f"; {saved.without_question:,} draws have lost their question's text" if saved.without_question else "")
+    )
+
+
 def merge(
     sources: Annotated[list[str], typer.Argument(help="Files or URLs of the banks to merge.")],
     bank: BankOption = None,
@@ -207,5 +233,5 @@ def export(
 
 
 bank_app.command("import")(import_)
-for _verb in (export, merge, verify, stat):
+for _verb in (export, merge, recover, verify, stat):
     bank_app.command()(_verb)

@@ -173,7 +173,7 @@ def _exported(bank: SqlBank, path: Path, tick: Tick) -> care.Taken:
                 key = digest(row["asked"])
                 asked.append(question_row(key, row["asked"]))
                 drawn += [draw_row(key, _drawn(row["asked"], sample)) for sample in row["samples"]]
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise FileFormatError(path, line, f"not as `mull bank export` writes it: {error!r}") from error
         if len(asked) + len(judged) >= N_AT_ONCE:
             put()
