@@ -24,7 +24,8 @@ from mull.run.calls import MeteredCalls
 from mull.strategies import pick
 from mull.testing import FakeModel, solve
 from mull.types import Budget, Cost, Finish, Message, Problem, Prompt, Sample, Score
-from mull.verifiers.reading import PRESETS, Reading, Rows, Unscored, sigmoid, softmax
+from mull.verifiers.presets import PRESETS
+from mull.verifiers.reading import Reading, Rows, Unscored, sigmoid, softmax
 from mull.verifiers.reward import Inside, RewardModel
 from score_server import Fake, chatml, goodness, serving, tokens
 

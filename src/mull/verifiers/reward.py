@@ -14,7 +14,8 @@ from mull.cost import Price, total
 from mull.errors import UsageError
 from mull.replies.steps import Fold
 from mull.types import Calls, Cost, Finish, Problem, Sample, Score
-from mull.verifiers.reading import Reading, RewardBackend, RewardInput, Unscored, preset
+from mull.verifiers.presets import preset
+from mull.verifiers.reading import Reading, RewardBackend, RewardInput, Unscored
 from mull.verifiers.servers import PATIENCE, OnServer, Server, check_shape, limits
 from mull.wire.replies import Usage
 
