@@ -208,17 +208,9 @@ async def test_what_failed_is_unknown(asking: Case) -> None:
     await testing.check_unknown(asking.judging, asking.problem, asking.items)
 
 
-def unless_counted_anew(request: pytest.FixtureRequest) -> None:
-    """A comparison by banked scores of a reward model counts a call each time, though none is made: not yet mended."""
-    if "judge scores, of a reward" in request.node.name:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="comparisons by scores are not banked"))
-
-
-async def test_a_replay_costs_nothing(request: pytest.FixtureRequest, case: Case) -> None:
-    unless_counted_anew(request)
+async def test_a_replay_costs_nothing(case: Case) -> None:
     await testing.check_judging_replay(case.judging, case.problem, case.items)
 
 
-async def test_half_of_it_is_resumed(request: pytest.FixtureRequest, case: Case) -> None:
-    unless_counted_anew(request)
+async def test_half_of_it_is_resumed(case: Case) -> None:
     await testing.check_judging_resume(case.judging, case.problem, case.items)

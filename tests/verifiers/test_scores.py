@@ -1,11 +1,17 @@
 """A verifier as a judge."""
 
 import asyncio
+from pathlib import Path
 
 from mull import Finish, Pair, Problem, Prompt, Sample
+from mull.bank import open_bank
+from mull.lab import exchange
+from mull.run import Run
 from mull.run.calls import MeteredCalls
+from mull.testing import FakeModel, check_judging_replay
 from mull.verifiers.countdown import CountdownChecker
 from mull.verifiers.scores import ScoreJudge
+from mull.verifiers.trained import NanoORM
 
 
 def sample(text: str) -> Sample:
@@ -30,3 +36,22 @@ def test_without_a_score_there_is_no_preference() -> None:
     (verdict,) = asyncio.run(ScoreJudge(CountdownChecker()).prefer(problem, [pair], MeteredCalls()))
     assert verdict.first is None
     assert "no numbers and target" in verdict.why
+
+
+async def test_comparisons_by_a_reward_model_are_paid_once_also_by_an_export(tmp_path: Path) -> None:
+    judge, problem = ScoreJudge(NanoORM()), Problem("p", Prompt.user("a:7;b:a*6;b?"))
+    first, second, third = (sample(f"a=7\nb={n}\nanswer: {n}") for n in (42, 43, 44))
+    pairs = [Pair(first, second), Pair(second, third)]
+    verdicts = tmp_path / "verdicts.jsonl"
+    with open_bank(str(tmp_path / "first.db")) as bank:
+        await check_judging_replay(judge, problem, pairs, bank)
+        assert exchange.write_verdicts(bank, verdicts) == 5, "three scores and two preferences"
+        kept = Run(FakeModel(), judge=judge, bank=bank)
+        before = [one.first for one in await kept.prefer(problem, pairs)]
+    with open_bank(str(tmp_path / "second.db")) as other:
+        exchange.take_in(other, verdicts, exchange.Filing())
+        again = Run(FakeModel(), judge=judge, bank=other)
+        assert [one.first for one in await again.prefer(problem, pairs)] == before
+    assert (again.fresh.calls, again.fresh.verifier_tokens) == (0, 0)
+    assert again.spent == kept.spent
+    assert again.spent.calls == 2

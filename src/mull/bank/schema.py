@@ -196,6 +196,12 @@ def _tuples(places: list[list[list[Any]]]) -> tuple[tuple[tuple[str, float], ...
     return tuple(tuple((token, logprob) for token, logprob in place) for place in places)
 
 
+FROM_DRAWS = b"drawn"
+"""Marks the row of a preference that was made from draws or scores, which have rows of their own."""
+ELSEWHERE = Cost(*[None] * len(fields(Cost)))
+"""`drawn` of such a preference: unknown from its row alone."""
+
+
 def verdict_row(key: str, judged_by: str, verdict: Verdict) -> dict[str, Any]:
     """A verdict as a row."""
     value: float | None
@@ -205,7 +211,7 @@ def verdict_row(key: str, judged_by: str, verdict: Verdict) -> dict[str, Any]:
         told = [verdict.passed, verdict.outputs, verdict.errors]
         kind, value, steps = "behaviour", None, json.dumps(told).encode()
     else:
-        kind, value, steps = "preference", verdict.first, b""
+        kind, value, steps = "preference", verdict.first, b"" if verdict.drawn == Cost() else FROM_DRAWS
     row = {
         "key": key,
         "judged_by": packed(judged_by),
@@ -226,7 +232,7 @@ def verdict_of(row: Any) -> Verdict:
         passed, outputs, errors = map(tuple, json.loads(row.steps))
         return Behaviour(passed, outputs, errors, True, cost, why)
     if row.kind == "preference":
-        return Preference(row.value, cost, why, is_lasting)
+        return Preference(row.value, cost, why, is_lasting, ELSEWHERE if row.steps else Cost())
     return Score(row.value, tuple(array("d", row.steps)), cost, why, is_lasting)
 
 

@@ -13,7 +13,18 @@ import sqlalchemy as sa
 
 from mull.bank import care
 from mull.bank.keys import digest, question
-from mull.bank.schema import asked_of, draw_row, meta, question_row, sample_of, unpacked, verdict_of, verdict_row
+from mull.bank.schema import (
+    ELSEWHERE,
+    FROM_DRAWS,
+    asked_of,
+    draw_row,
+    meta,
+    question_row,
+    sample_of,
+    unpacked,
+    verdict_of,
+    verdict_row,
+)
 from mull.bank.sql import SqlBank
 from mull.errors import FileFormatError, MissingExtraError, UsageError
 from mull.files.columns import EXPORTED, Layout
@@ -210,7 +221,9 @@ def _steps(verdict: Verdict) -> list[Any]:
     """The list of a verdict's line: step scores, or which tests a program passed, its outputs and its errors."""
     if isinstance(verdict, Behaviour):
         return [verdict.passed, verdict.outputs, verdict.errors]
-    return list(verdict.steps) if isinstance(verdict, Score) else []
+    if isinstance(verdict, Score):
+        return list(verdict.steps)
+    return [] if verdict.drawn == Cost() else [FROM_DRAWS.decode()]
 
 
 def _verdict(row: Mapping[str, Any]) -> Verdict:
@@ -219,7 +232,7 @@ def _verdict(row: Mapping[str, Any]) -> Verdict:
         passed, outputs, errors = map(tuple, row["steps"])
         return Behaviour(passed, outputs, errors, True, cost, row["why"])
     if row["kind"] == "preference":
-        return Preference(row["value"], cost, row["why"], is_lasting)
+        return Preference(row["value"], cost, row["why"], is_lasting, ELSEWHERE if row["steps"] else Cost())
     return Score(row["value"], tuple(row["steps"]), cost, row["why"], is_lasting)
 
 

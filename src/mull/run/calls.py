@@ -16,7 +16,7 @@ from mull.bank.keys import score_key
 from mull.cost import check_quoted, fits, times, total
 from mull.errors import ModelError, UsageError
 from mull.run.delivery import Delivery, Question
-from mull.run.judging import LATE, SPENT, Asking, V, is_banked
+from mull.run.judging import LATE, SPENT, Asking, V, is_banked, is_from_calls
 from mull.run.together import together
 from mull.run.wallet import Hold, Wallet, as_verification
 from mull.types import Ask, Behaviour, Budget, Cost, Finish, Model, Problem, Said, Sample, Score, Stopped, Verifier
@@ -76,7 +76,8 @@ class MeteredCalls:
     async def judge(self, items: Sequence[Any], asking: Asking[V]) -> list[V]:
         """One verdict per item: asks about as many leading items as the ceilings allow; the others are unknown.
 
-        Duplicate items are asked about once. Banked verdicts are not asked for again, but their cost counts as spent.
+        Duplicate items are asked about once. Banked verdicts are not asked for again, but their cost counts as spent;
+        those made from draws are, from banked draws, and their own cost is not paid again.
         """
         quote, wallet = asking.quote, self._wallet
         check_quoted(wallet.ceilings, quote(items), asking.name)
@@ -91,7 +92,8 @@ class MeteredCalls:
         names = [str(i) if key is None else key for i, key in enumerate(keys)]
         hold = wallet.hold(quote(items[:n]))
         try:
-            verdicts: dict[str, V] = await self._known([key for key in keys if key is not None])
+            known: dict[str, V] = await self._known([key for key in keys if key is not None])
+            verdicts = {key: verdict for key, verdict in known.items() if not is_from_calls(verdict)}
             missing = {name: item for name, item in zip(names, items, strict=False) if name not in verdicts}
             new: Sequence[V] = ()
             if missing:
@@ -109,14 +111,15 @@ class MeteredCalls:
             wallet.drop(hold)
         for name, verdict in zip(missing, new, strict=True):
             verdicts[name] = verdict
-            if self._bank is not None and name in keys and is_banked(verdict):
+            if self._bank is not None and name in keys and name not in known and is_banked(verdict):
                 self._bank.keep(name, str(asking.identity), verdict)
         given: list[V] = []
         seen: set[str] = set()
         for name in names:  # duplicates were asked about once, and cost once
             given.append(free(verdicts[name]) if name in seen else verdicts[name])
             seen.add(name)
-        wallet.pay(total(v.cost for v in given), hold.quote, total(v.cost for v in new) if new else None)
+        paid = [verdict.cost for name, verdict in zip(missing, new, strict=True) if name not in known]
+        wallet.pay(total(v.cost for v in given), hold.quote, total(paid) if paid else None)
         return given + beyond
 
     async def _known(self, keys: Sequence[str]) -> dict[str, Any]:

@@ -33,6 +33,13 @@ def is_lasting(verdict: Verdict) -> bool:
     return value is not None or verdict.is_lasting
 
 
+def is_from_calls(verdict: Verdict) -> bool:
+    """Whether a verdict was made from draws or scores that the run has paid for and banked."""
+    return not isinstance(verdict, Behaviour) and verdict.drawn != Cost()
+
+
 def is_banked(verdict: Verdict) -> bool:
-    """Whether a verdict is banked: one made from draws is not, because its draws are."""
-    return is_lasting(verdict) and (isinstance(verdict, Behaviour) or verdict.drawn == Cost())
+    """Whether a verdict is banked: one made from draws only if it is a preference that has a cost of its own."""
+    if not is_lasting(verdict) or not is_from_calls(verdict):
+        return is_lasting(verdict)
+    return isinstance(verdict, Preference) and verdict.cost != Cost()

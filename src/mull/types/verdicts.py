@@ -38,7 +38,8 @@ class Pair:
 class Preference:
     """Probability that the first of a pair is better; `None` when the judge could not tell, with `why`.
 
-    `cost`, `drawn` and `is_lasting` are as in `Score`.
+    `cost`, `drawn` and `is_lasting` are as in `Score`. A preference made from draws is banked if it has a `cost` of its
+    own, so that a replay does not pay it again.
     """
 
     first: float | None
