@@ -254,7 +254,7 @@ def test_counts_that_cannot_be_are_refused(n: object, c: object, message: str) -
 
 
 def test_predicting_at_no_draw_is_refused(law: coverage.Law) -> None:
-    with pytest.raises(UsageError, match="at least 1, not 0"):
+    with pytest.raises(UsageError, match="at least 1 draw, not 0"):
         law.predict(0)
 
 
