@@ -154,7 +154,7 @@ def test_what_is_required_may_come_first_without_its_name(tmp_path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"prompt": "1+1", "answer": 2}\n')
     assert spec.build("task", spec.TASKS, f"file:{path}").path == str(path)
-    assert spec.build("task", spec.TASKS, f"file:{path},grading=numeric").grading == "numeric"
+    assert spec.build("task", spec.TASKS, f"file:{path},kind=number").kind == "number"
     with pytest.raises(UsageError, match="'file' needs path"):
         spec.build("task", spec.TASKS, "file")
 

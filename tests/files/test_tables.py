@@ -182,13 +182,14 @@ def test_columns_can_be_named_and_what_was_chosen_is_said(tmp_path: Path) -> Non
         for n in (4, 5)
     ]
     delimited(tmp_path / "t.csv", rows)
-    layout = Layout("nr", "frage", "antwort", "loesung", "gut", "wert", "punkte")
+    named = {"id": "nr", "prompt": "frage", "samples": "antwort", "gold": "loesung"}
+    layout = Layout(**named, correct="gut", answer="wert", score="punkte")
     found = read(tmp_path / "t.csv", None, layout)
     assert [one.id for one in found.recordings] == ["1", "2"]
     assert found.recordings[0].samples[1] == RecordedSample("ich sage 5", "5", correct=False, score=0.5)
     assert "`antwort` as the samples" in found.notes[0]
     with pytest.raises(FileFormatError, match=r"no column 'note' for --score; it has nr, frage"):
-        read(tmp_path / "t.csv", None, Layout("nr", "frage", "antwort", "loesung", score="note"))
+        read(tmp_path / "t.csv", None, Layout(**named, score="note"))
 
 
 def test_a_name_may_be_a_path(tmp_path: Path) -> None:

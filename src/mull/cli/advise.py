@@ -29,7 +29,7 @@ from mull.cli.options import (
     task_of,
 )
 from mull.cli.source import SOURCES, GroupOption, TaskOption, source_at, wanted
-from mull.cli.tables import AllowUnreadableOption, reads_a_table, with_columns
+from mull.cli.tables import AllowUnreadableOption, AskOption, reads_a_table, with_columns
 from mull.errors import UnknownNameError, UsageError
 from mull.files.columns import Layout
 from mull.types import Cost, Params
@@ -116,6 +116,7 @@ def advise(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a plot (.png, .svg, .pdf) or a page (.html).")
     ] = None,
+    ask: AskOption = None,
     allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
     *,
@@ -145,7 +146,7 @@ def advise(
         raise UsageError("a pilot is made of one task; several sources are files of draws")
     if tasks:
         models = [*(model or [DEFAULT_MODEL]), *([named] if named else [])]
-        (asked,) = with_columns(tasks, layout)
+        (asked,) = with_columns(tasks, layout, ask)
         made = _make(asked, models, size, verifier, strategy, tokens, params, seed, bank, config, as_json)
     else:
         if strategy or verifier or tokens is not None:
@@ -153,6 +154,8 @@ def advise(
         made = _read(
             source, group, named, task, model, params, seed, usd_per_draw, layout, allow_unreadable=allow_unreadable
         )
+    if ask is not None and not tasks:
+        raise UsageError("--ask is for a pilot of a task; the replies in a file were asked for before")
     if usd_per_draw is not None and tasks:
         raise UsageError("--usd-per-draw is for files; a pilot's draws are priced by mull.toml")
     measured = {one.pilot.model: one.measured for one in made}

@@ -46,8 +46,10 @@ from mull.cli.options import (
     tell_scores,
     tell_warnings,
 )
+from mull.cli.tables import AskOption, with_columns
 from mull.cost import total
-from mull.errors import UnknownNameError
+from mull.errors import UnknownNameError, UsageError
+from mull.files.columns import Layout
 from mull.files.output import check_writable
 from mull.run import Strategy
 from mull.run.needs import needs_of
@@ -62,7 +64,6 @@ from mull.types import (
     Outcome,
     Params,
     Problem,
-    Prompt,
     Sample,
     Stopped,
     Task,
@@ -99,7 +100,15 @@ def solve(
     seconds: SecondsOption = None,
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
-    kind: Annotated[AnswerKind, typer.Option("--kind", help="The form of the answer.")] = AnswerKind.TEXT,
+    kind: Annotated[
+        AnswerKind | None,
+        typer.Option("--kind", help="Kind of the answer. [default: text, or what the task's gold answer tells]"),
+    ] = None,
+    match: Annotated[
+        str | None,
+        typer.Option("--match", help="How the reply is read: exact or regex:PATTERN; includes with --task file:PATH."),
+    ] = None,
+    ask: AskOption = None,
     task: Annotated[
         str | None,
         typer.Option("--task", help="Answer a problem of this task, and grade it: humaneval:FILE, file:PATH."),
@@ -127,8 +136,9 @@ def solve(
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plans = Plans(seed, config, Budget(usd=usd, flops=flops))
     plan = plans.build(strategy, **defaults)
-    the_task = None if task is None else task_of(task)
-    problem = Problem("prompt", Prompt.user(text.strip()), kind) if the_task is None else _named(the_task, text.strip())
+    layout = Layout(kind=kind, match=match)
+    the_task = None if task is None else task_of(*with_columns([task], layout, ask))
+    problem = _asked(text.strip(), layout, ask) if the_task is None else _named(the_task, text.strip())
     the_verifier = verifier_of(verifier, seed, config)
     is_capped = samples is not None and getattr(plan, "n", None) == samples
     is_more = is_capped and (judge is not None or _makes_calls(the_verifier, problem))
@@ -187,6 +197,20 @@ def _makes_calls(verifier: Any, problem: Problem) -> bool:
     wallet = Wallet(Budget(calls=0))
     asyncio.run(MeteredCalls(wallet).score(verifier, problem, [Sample(problem.prompt, "answer: 0", Finish.STOP)]))
     return wallet.stopped is Stopped.BUDGET
+
+
+def _asked(text: str, layout: Layout, ask: str | None) -> Problem:
+    """The problem of a question on the command line; a form of answer is asked for only if one is named."""
+    from mull.files.columns import EXACT, INCLUDES
+    from mull.replies.kinds import ExactAnswer
+    from mull.tasks.golds import prompted
+
+    if layout.match == INCLUDES:
+        raise UsageError(
+            "--match includes looks for a gold answer, and a question alone has none: use --task file:PATH"
+        )
+    kind = ExactAnswer() if layout.match == EXACT else AnswerKind(layout.kind or AnswerKind.TEXT)
+    return prompted("prompt", text, kind, layout.pattern, ask or "none")
 
 
 def _named(task: Task, name: str) -> Problem:

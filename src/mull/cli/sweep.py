@@ -42,7 +42,7 @@ from mull.cli.options import (
     tell_failures,
     tell_warnings,
 )
-from mull.cli.tables import AllowUnreadableOption, reads_a_table, refuse, with_columns
+from mull.cli.tables import AllowUnreadableOption, AskOption, reads_a_table, refuse, with_columns
 from mull.errors import MullError, UsageError
 from mull.files.columns import Layout
 from mull.files.output import GrowingFile, check_writable
@@ -100,6 +100,7 @@ def sweep(
             help="Run on a Ray cluster, or on this machine's processors.",
         ),
     ] = None,
+    ask: AskOption = None,
     allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
     *,
@@ -110,12 +111,12 @@ def sweep(
     Example: mull sweep chain:ops=4 -s single -s majority:n=16 --problems 200
     """
     from mull.files.records import row_of
-    from mull.lab import cluster, grid, shared
+    from mull.lab import cluster, grid, readings, shared
 
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
     check_writable(out, "the sweep")
-    asked, *specs = with_columns([task, *(model or [DEFAULT_MODEL])], layout)
+    asked, *specs = with_columns([task, *(model or [DEFAULT_MODEL])], layout, ask)
     the_task = task_of(asked)
     problems = grid.how_many(the_task, problems)
     named = Plans(seed, config, Budget(usd=usd, flops=flops))
@@ -190,11 +191,16 @@ def sweep(
     typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)
     tell_failures([s for cell in outcomes for s in cell.outcome.candidates], cost.total(c.spent for c in outcomes))
     tell_warnings([cell.outcome for cell in outcomes])
+    for doubt in readings.doubts(the_task, outcomes):
+        typer.echo(doubt, err=True)
     rows = [asdict(row) for table in tables for row in table.rows]
     pairs = [asdict(pair) for table in tables for pair in table.pairs]
     if as_json:
         print_json({"rows": rows, "pairs": pairs, "probes": probe_costs([*named.models, *models])})
     else:
+        if fresh:
+            for one in readings.shown(the_task, outcomes[:problems]):
+                typer.echo(one.line(), err=True)
         _show_tables(tables)
     if failed is not None:
         raise failed

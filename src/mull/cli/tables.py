@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mull.errors import UnreadableError, UsageError
-from mull.files.columns import Layout
+from mull.files.columns import KINDS, Layout
 
 HELPS = {
     "id": "Column of the problem's id.",
@@ -23,9 +23,19 @@ HELPS = {
     "score": "Column of each reply's score.",
     "score_range": "LOW,HIGH: range of the scores, if not 0 to 1; a score outside it counts as missing.",
     "answer_pattern": "Regular expression: the first group of its last match in a reply is the answer.",
+    "kind": f"Kind of all answers: {', '.join(KINDS)}. [default: told from each row's gold answer]",
+    "match": "How a reply matches its gold answer: exact, includes, or regex:PATTERN, whose first group is the answer.",
 }
-TABLES = {"file": list(HELPS), "recorded": [name for name in HELPS if name != "answer_pattern"]}
+READING = ("answer_pattern", "kind", "match")
+"""Those that say how answers are read, which is a task's own business."""
+TABLES = {"file": list(HELPS), "recorded": [name for name in HELPS if name not in READING]}
 """The options of the specs that name a table."""
+AskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ask", help="Form of answer that the prompts of file: ask for: line, boxed or none. [default: by kind]"
+    ),
+]
 UNREADABLE = "Go on even if no answer can be extracted from any reply, or all replies to a problem are empty."
 AllowUnreadableOption = Annotated[bool, typer.Option("--allow-unreadable", help=UNREADABLE)]
 
@@ -54,19 +64,23 @@ def reads_a_table(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_layout
 
 
-def with_columns(specs: Sequence[str], layout: Layout) -> list[str]:
+def with_columns(specs: Sequence[str], layout: Layout, ask: str | None = None) -> list[str]:
     """Adds the columns named on the command line to the specs of tasks and models that read tables.
 
     Raises `UsageError` if columns are named and no spec reads a table.
     """
+    if ask is not None and not any(spec.partition(":")[0] == "file" for spec in specs):
+        raise UsageError("--ask is for the questions of a file, file:PATH; other tasks ask in their own words")
     if layout != Layout() and not any(spec.partition(":")[0] in TABLES for spec in specs):
         raise UsageError("column options apply to tables, file:PATH or recorded:PATH, and none is given")
-    return [_with_columns(spec, layout) for spec in specs]
+    return [_with_columns(spec, layout, ask) for spec in specs]
 
 
-def _with_columns(spec: str, layout: Layout) -> str:
+def _with_columns(spec: str, layout: Layout, ask: str | None) -> str:
     names = TABLES.get(spec.partition(":")[0], ())
     told = {name: value for name in names if (value := getattr(layout, name)) is not None}
+    if ask is not None and spec.partition(":")[0] == "file":
+        told["ask"] = ask
     return ",".join([spec, *(f"{name}=({_escaped(value)})" for name, value in told.items())])
 
 

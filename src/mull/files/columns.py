@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from mull.errors import UsageError
+from mull.errors import UnknownNameError, UsageError
 from mull.files.tables import at
+from mull.types import AnswerKind
 
 IDS = ("problem_id", "id", "unique_id", "task_id", "question_id", "qid", "uid", "uuid", "doc_id", "index", "idx")
 PROMPTS = ("prompt", "question", "problem", "query", "instruction", "input", "messages")
@@ -35,7 +36,8 @@ SAMPLES = (*SAMPLE_LISTS, *REPLIES)
 GOLDS = tuple(
     (
         "gold gold_answer golden_answer ground_truth groundtruth correct_answer reference_answer expected_answer "
-        "expected gt_answer gt answer_key answerkey target label reference reward_model.ground_truth"
+        "expected gt_answer gt answer_key answerkey answer_letter correct_option correct_choice answer_idx "
+        "answer_index cop target label reference reward_model.ground_truth"
     ).split()
 )
 SOLUTIONS = ("solution",)
@@ -67,14 +69,18 @@ EXPORTED = {"key", "asked", "draw", "text"}
 """Columns that identify mull's own Parquet export, in which `answer` is the answer of the draw."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Names of columns and how to read their values; `None`: the usual names, and values unchanged.
+KINDS = tuple(kind.value for kind in AnswerKind if kind is not AnswerKind.CODE)
+EXACT, INCLUDES, REGEX = "exact", "includes", "regex:"
+"""Ways to match a reply with its gold answer, besides reading the answer as its kind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """Names of columns, and the range of scores; `None`: the usual names, and values unchanged.
 
     `samples` is a column with one reply in each row, or with a list of a problem's replies (texts or objects). A name
     may be a dotted path into objects. `score_range` is the range of the file's scores, `LOW,HIGH`: scores are mapped to
-    [0, 1], and scores outside the range count as missing. `answer_pattern` is a regular expression whose last match in
-    a reply is the answer: its first group, or the whole match.
+    [0, 1], and scores outside the range count as missing.
     """
 
     id: str | None = None
@@ -85,15 +91,9 @@ class Layout:
     answer: str | None = None
     score: str | None = None
     score_range: str | None = None
-    answer_pattern: str | None = None
 
     def __post_init__(self) -> None:
         self.range  # noqa: B018 - an invalid range is refused before any file is read
-        if self.answer_pattern is not None:
-            try:
-                re.compile(self.answer_pattern)
-            except re.error as error:
-                raise UsageError(f"--answer-pattern is not a regular expression: {error}") from error
 
     @property
     def range(self) -> tuple[float, float] | None:
@@ -108,16 +108,47 @@ class Layout:
             raise UsageError(f"--score-range takes two numbers LOW,HIGH, the lower one first, not {self.score_range!r}")
         return low, high
 
-    @classmethod
-    def of(cls, options: object) -> Layout:
-        """The layout given by a task's or model's options of the same names."""
-        return cls(**{f.name: getattr(options, f.name) for f in fields(cls) if hasattr(options, f.name)})
-
     @property
     def named(self) -> Mapping[str, str]:
         """The configured columns, by the part of a sample that they hold."""
         parts = ("id", "prompt", "samples", "gold", "correct", "answer", "score")
         return {part: name for part in parts if (name := getattr(self, part)) is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout(Named):
+    """Names of columns, and how answers are read and compared.
+
+    `kind` is that of all answers; `None`: each row's is told from its gold. `match` is `exact` (the answer as it is
+    written, in normal form, is the gold), `includes` (the gold is in the reply) or `regex:PATTERN` (the first group of
+    the last match in a reply is its answer, or the whole match), which `answer_pattern` names too.
+    """
+
+    answer_pattern: str | None = None
+    kind: str | None = None
+    match: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind is not None and self.kind not in KINDS:
+            raise UnknownNameError("kind", self.kind, KINDS)
+        if self.match is not None and self.match not in (EXACT, INCLUDES) and not self.match.startswith(REGEX):
+            raise UnknownNameError("match", self.match, (EXACT, INCLUDES, f"{REGEX}PATTERN"))
+        if self.match == EXACT and self.kind is not None:
+            raise UsageError("--match exact compares answers as they are written: it takes no --kind")
+        if self.match is not None and self.answer_pattern is not None:
+            raise UsageError("--answer-pattern P is --match regex:P: give one of them")
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise UsageError(f"{self.pattern!r} is no regular expression: {error}") from error
+
+    @property
+    def pattern(self) -> str | None:
+        """The regular expression that finds a reply's answer."""
+        is_regex = self.match is not None and self.match.startswith(REGEX)
+        return self.match.removeprefix(REGEX) if is_regex and self.match is not None else self.answer_pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +185,7 @@ class Columns:
         return [f"`{name}` as the {what}" for what, name in said.items() if name is not None and name not in NATIVE]
 
 
-def columns_of(row: Mapping[str, Any], layout: Layout) -> Columns:
+def columns_of(row: Mapping[str, Any], layout: Named) -> Columns:
     """The columns of a row: the configured ones, else for each part the first of the usual names that has a value."""
     named = layout.named
     by_name = {plain(name): name for name in reversed(list(row)) if row[name] is not None}

@@ -20,10 +20,12 @@ from mull.files.columns import (
     TOKENS,
     Columns,
     Layout,
+    Named,
     columns_of,
     plain,
 )
 from mull.files.lines import CutOffError
+from mull.files.options import Chosen, Option, letters, options_of, with_options
 from mull.files.recording import RecordedSample, Recording
 from mull.files.sound import sound
 from mull.files.tables import at, read_rows, suffix_of
@@ -42,23 +44,20 @@ class Read:
     notes: list[str] = field(default_factory=list)
 
 
-def read_recordings(path: Path, group: str | None = None, layout: Layout = PLAIN) -> list[Recording]:
-    """The problems of a table as `read` returns them, for callers that ignore scores: invalid scores become `None`."""
-    return _table(path, layout).done(group, needs_scores=False).recordings
+def read_recordings(path: Path, group: str | None = None, layout: Named = PLAIN) -> list[Recording]:
+    """The problems of a table, for callers that ignore scores: invalid scores become `None`."""
+    return read(path, group, layout, needs_scores=False).recordings
 
 
-def read(path: Path, group: str | None = None, layout: Layout = PLAIN) -> Read:
+def read(path: Path, group: str | None = None, layout: Named = PLAIN, *, needs_scores: bool = True) -> Read:
     """The problems of a table, restricted to one `group` (the rows' `model`) if it is named.
 
     A row is a problem with a list of samples, one of a problem's samples, or a problem alone. It needs a prompt or an
     id. The whole file is read before anything is returned, so that a malformed line stops all work before any of it is
     paid for. A row that holds only `sweep` is not a problem: it describes the sweep that wrote the rows below it.
+    Choices in columns of their own are appended to the prompt as lettered lines, and the gold answer becomes a letter.
     Raises `FileFormatError` naming the line.
     """
-    return _table(path, layout).done(group, needs_scores=True)
-
-
-def _table(path: Path, layout: Layout) -> _Table:
     table = _Table(path, layout)
     try:
         for line, row in read_rows(path):
@@ -67,13 +66,13 @@ def _table(path: Path, layout: Layout) -> _Table:
         if not table.found:
             raise
         table.notes.append(f"{error}: the {len(table.found):,} problems before it are read")
-    return table
+    return table.done(group, needs_scores=needs_scores)
 
 
 class _Table:
     """A table while its rows are being combined."""
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Path, layout: Named) -> None:
         self.path, self.layout = path, layout
         self.is_text = suffix_of(path) in (".csv", ".tsv")
         self.lists = set(layout.named.values())
@@ -87,6 +86,7 @@ class _Table:
         self.columns: dict[tuple[tuple[str, bool], ...], Columns] = {}
         self.missing = dict(layout.named)
         self.notes: list[str] = []
+        self.options: dict[tuple[str, str | None], list[Option]] = {}
 
     def add(self, line: int, row: dict[str, Any]) -> None:
         if set(row) == {"sweep"}:
@@ -171,6 +171,10 @@ class _Table:
         group = None if columns.model is None else text_of(at(row, columns.model))
         if id is None:
             id = f"line {self.first_lines.setdefault((prompt or '', group), line) if is_long else line}"
+        options = [] if prompt is None else options_of(self.path, line, row, _taken(columns))
+        if options and prompt is not None:
+            prompt = with_options(prompt, options)
+            self.options[id, group] = options
         outcomes = row.get("outcomes", {})
         if not isinstance(outcomes, dict):
             raise FileFormatError(self.path, line, "`outcomes` must be an object with one entry for each strategy")
@@ -273,10 +277,20 @@ class _Table:
             self.found[first.id, first.group] = replace(first, samples=samples)
         self.said["rows of one prompt as samples of one problem"] = None
 
+    def _lettered(self) -> list[str]:
+        """Makes the gold answers of questions with choices letters; returns notes on how they were read."""
+        told = [(key, one, one.gold) for key, one in self.found.items() if key in self.options and one.gold is not None]
+        chosen = [Chosen(one.line, gold, self.options[key]) for key, one, gold in told]
+        found, notes = letters(self.path, chosen)
+        for (key, one, _), letter in zip(told, found, strict=True):
+            self.found[key] = replace(one, gold=letter)
+        return notes
+
     def done(self, group: str | None, *, needs_scores: bool) -> Read:
         for key, samples in self.long.items():
             self.found[key] = replace(self.found[key], samples=tuple(samples))
         self._put_together()
+        counted = self._lettered()
         recordings = [one for one in self.found.values() if group is None or one.group == group]
         groups = sorted({one.group for one in self.found.values() if one.group is not None})
         if group is not None and not recordings:
@@ -289,7 +303,12 @@ class _Table:
             raise FileFormatError(self.path, None, f"no column {name!r} for --{part}; it has {', '.join(self.has)}")
         notes = [*self.notes, *([f"{self.path.name}: read {', '.join(self.said)}"] if self.said else [])]
         recordings, faults = sound(self.path, recordings, self.layout, needs_scores=needs_scores)
-        return Read(recordings, notes + faults)
+        return Read(recordings, notes + counted + faults)
+
+
+def _taken(columns: Columns) -> set[str | None]:
+    """The columns that hold something else than choices."""
+    return {columns.id, columns.prompt, columns.context, columns.samples, columns.gold, columns.answer, columns.model}
 
 
 SAMPLE_PARTS = ("answer", "correct", "score", "tokens", "logprob")
@@ -299,7 +318,7 @@ PLURALS = {
     "score": ("scores", "rm_scores", "rewards"),
 }
 """List columns that accompany a list of samples."""
-LISTS = {*SAMPLE_LISTS, "messages", "choices", "outcomes", *(name for names in PLURALS.values() for name in names)}
+LISTS = {*SAMPLE_LISTS, "messages", "outcomes", *(name for names in PLURALS.values() for name in names)}
 INSIDE = {
     "text": TEXTS,
     "answer": ANSWERS,

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from mull.errors import FileFormatError
-from mull.files.columns import Layout
+from mull.files.columns import Named
 from mull.files.recording import LEAST_LOGPROB, RecordedSample, Recording
 
 
 def sound(
-    path: Path, recordings: list[Recording], layout: Layout, *, needs_scores: bool
+    path: Path, recordings: list[Recording], layout: Named, *, needs_scores: bool
 ) -> tuple[list[Recording], list[str]]:
     """The recordings with scores mapped to [0, 1] and invalid values as `None`, and notes on what was changed.
 

@@ -83,10 +83,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows in the order of the strategies, and the paired difference of each from the first."""
+    """Rows in the order of the strategies, and the paired difference of each from the first.
+
+    `caption` is the task's description of what its prompts ask for.
+    """
 
     rows: list[Row]
     pairs: list[Paired]
+    caption: str = ""
 
 
 def recorded(
@@ -289,7 +293,7 @@ def tabulate(task: Task, model: Model, cells: Mapping[str, Sequence[Cell]], seed
     methods = {name: column for name, column in cells.items() if not any(c.outcome.notes.get("oracle") for c in column)}
     correct = {name: [cell.grade.correct for cell in column] for name, column in methods.items()}
     pairs = compare(correct, seed) if correct else []
-    return Table(rows, pairs)
+    return Table(rows, pairs, getattr(task, "caption", ""))
 
 
 def _row(task: str, model: str, strategy: str, cells: Sequence[Cell]) -> Row:

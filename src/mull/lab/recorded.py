@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mull import equal
 from mull.errors import FileFormatError
 from mull.files.columns import Layout
 from mull.files.recording import ABOUT, Recording
@@ -15,8 +14,7 @@ from mull.files.records import PLAIN, read
 from mull.lab.grid import SHOWN
 from mull.models.recorded import sample_of
 from mull.replies.answers import classes_now
-from mull.tasks.files import gold_of, kind_among, problem_of, solution_note
-from mull.types import AnswerKind
+from mull.tasks.golds import check_golds, gold_of, included, is_right, kind_for, notes_on, problem_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +61,12 @@ def source_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAI
         group.recordings.append(recording)
         if recording.sweep and recording.sweep not in source.sweeps:
             source.sweeps.append(recording.sweep)
-    source.notes.extend(solution_note(path, recordings))
+    source.notes.extend(notes_on(path, recordings))
     for group in source.groups.values():
+        check_golds(path, group.recordings, layout)
+        group.recordings[:] = _gradable(group.recordings)
         source.faults.extend(f"{path.name}: {fault}" for fault in _empty(group))
-        kind = kind_among(group.recordings)
-        graded = [_graded(path, one, kind, layout.answer_pattern) for one in group.recordings]
+        graded = [_graded(path, one, layout) for one in group.recordings]
         source.faults.extend(f"{path.name}: {fault}" for fault in _unread(group.recordings, graded))
         source.notes.extend(f"{path.name}: {note}" for note in _never_right(graded))
         group.recordings[:] = graded
@@ -76,24 +75,33 @@ def source_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAI
 
 def answered(recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[Recording]:
     """The recordings of one group with the class of each sample's answer; labels are not read."""
-    kind = kind_among(recordings)
-    return [_answered(one, kind, layout.answer_pattern) for one in recordings]
+    return [_answered(one, layout) for one in recordings]
 
 
-def _answered(recording: Recording, kind: AnswerKind | None, pattern: str | None) -> Recording:
+def _gradable(recordings: Sequence[Recording]) -> list[Recording]:
+    """The problems on which a draw is known to be right or wrong, or all if there are none."""
+    return [
+        one
+        for one in recordings
+        if one.gold is not None or not one.samples or all(sample.correct is not None for sample in one.samples)
+    ] or list(recordings)
+
+
+def _answered(recording: Recording, layout: Layout) -> Recording:
+    kind = kind_for(recording, layout)
     if kind is None or not recording.samples:
         return recording
-    problem = problem_of(recording, kind, pattern)
+    problem = problem_of(recording, kind, layout.pattern)
     samples = [sample_of(problem.prompt, one) for one in recording.samples]
     return replace(recording, answers=tuple(classes_now(problem, samples)), kind=kind)
 
 
-def _graded(path: Path, recording: Recording, kind: AnswerKind | None, pattern: str | None) -> Recording:
+def _graded(path: Path, recording: Recording, layout: Layout) -> Recording:
     """The recording with the class of each sample's answer, and a verdict on each sample.
 
     Raises `FileFormatError` if nothing says whether a sample is right.
     """
-    answered = _answered(recording, kind, pattern)
+    answered, kind = _answered(recording, layout), kind_for(recording, layout)
     if kind is None or all(sample.correct is not None for sample in recording.samples):
         if any(sample.correct is None for sample in recording.samples):
             raise _unlabelled(path, recording)
@@ -101,11 +109,12 @@ def _graded(path: Path, recording: Recording, kind: AnswerKind | None, pattern: 
     gold = gold_of(path, recording, kind)
     if gold is None:
         raise _unlabelled(path, recording)
-    samples = tuple(
-        replace(sample, correct=_is_right(kind, answer, gold)) if sample.correct is None else sample
-        for sample, answer in zip(answered.samples, answered.answers, strict=True)
-    )
-    return replace(answered, samples=samples)
+    samples = []
+    for sample, answer in zip(answered.samples, answered.answers, strict=True):
+        is_in = included(recording, layout, sample.text)
+        verdict = is_right(kind, gold, answer) if is_in is None else is_in
+        samples.append(replace(sample, correct=verdict) if sample.correct is None else sample)
+    return replace(answered, samples=tuple(samples))
 
 
 def _unlabelled(path: Path, recording: Recording) -> FileFormatError:
@@ -116,15 +125,6 @@ def _unlabelled(path: Path, recording: Recording) -> FileFormatError:
         "coverage to measure; add the gold answer as `answer`, or `correct` to every sample, or name their columns "
         "with --gold or --correct",
     )
-
-
-def _is_right(kind: AnswerKind, answer: str | None, gold: str) -> bool:
-    """Whether an answer equals the gold; a missing answer, or an undecided comparison, counts as wrong."""
-    if answer is None:
-        return False
-    if kind is not AnswerKind.MATH:
-        return answer == gold
-    return equal.compare_now(gold, answer).is_equal is True
 
 
 def _empty(group: Group) -> list[str]:

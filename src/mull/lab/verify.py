@@ -16,7 +16,7 @@ from mull.models.recorded import sample_of
 from mull.run.calls import MeteredCalls
 from mull.stats.intervals import Interval
 from mull.stats.ranking import Floats, auc, calibration_error
-from mull.tasks.files import problem_of
+from mull.tasks.golds import problem_of
 from mull.types import Verifier
 from mull.verifiers.combine import LEAST_VERIFIERS, fit_label_model, isotonic
 

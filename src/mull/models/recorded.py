@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 from mull.errors import FileFormatError, PromptError, UsageError
-from mull.files.columns import Layout
+from mull.files.columns import Named
 from mull.files.logs import formats
 from mull.files.recording import RecordedSample, Recording
+from mull.replies.asking import unasked
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.types.refusals import BIASES, CONTINUES, LIMITS_THINKING, beyond_text
 
@@ -27,26 +28,20 @@ def sample_of(prompt: Prompt, recorded: RecordedSample, number: int = 0, seed: i
 
 
 @dataclass(frozen=True)
-class RecordedModel:
+class RecordedModel(Named):
     """Serves each recorded sample of a problem once, in an order that the seed determines.
 
     After the last one there are no more draws. `model` selects the rows of one model. The other options name columns
-    that do not have the usual names, and the range of scores (`LOW,HIGH`), as for `file:`.
+    that do not have the usual names, and the range of scores (`LOW,HIGH`), as for `file:`. A prompt that asks for a
+    form of answer is looked up without that sentence too.
     """
 
     path: str
     model: str | None = None
     seed: int = 0
-    id: str | None = None
-    prompt: str | None = None
-    samples: str | None = None
-    gold: str | None = None
-    correct: str | None = None
-    answer: str | None = None
-    score: str | None = None
-    score_range: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._by_prompt  # noqa: B018 - a malformed file must be refused before anything is drawn
 
     def refuses(self, prompt: Prompt, params: Params) -> str | None:
@@ -70,7 +65,7 @@ class RecordedModel:
     @cached_property
     def _by_prompt(self) -> dict[str, Recording]:
         found: dict[str, Recording] = {}
-        for recording in formats.recordings(Path(self.path), self.model, Layout.of(self)):
+        for recording in formats.recordings(Path(self.path), self.model, self):
             twin = found.setdefault(recording.prompt or "", recording)
             if twin is not recording:
                 where = f"problem {twin.id!r}" if twin.line is None else f"line {twin.line}"
@@ -93,7 +88,7 @@ class RecordedModel:
         self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         asked = prompt.question
-        recording = self._by_prompt.get(asked)
+        recording = self._by_prompt.get(asked) or self._by_prompt.get(unasked(asked))
         if recording is None:
             raise PromptError(f"{self.path} has no recording of the prompt {asked[:60]!r}")
         order = self._order(recording)

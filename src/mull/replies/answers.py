@@ -13,8 +13,9 @@ from functools import partial
 from mull import equal
 from mull.equal import Answers
 from mull.equal.patterns import regex
-from mull.replies import choices, numbers, regions, visible
+from mull.replies import choices, dates, numbers, options, regions, sentences, visible, yes_no
 from mull.replies.aside import aside
+from mull.replies.asking import unasked
 from mull.replies.marks import OTHER, Reading, Region
 from mull.replies.mathematics import MAX_WORDS, affirmed, is_prose, last_mathematics, mathematics
 from mull.replies.text import (
@@ -49,14 +50,38 @@ def answer_of(problem: Problem, sample: Sample) -> str | None:
 
         return program_of(problem, sample)
     pattern = problem.given.get(ANSWER_PATTERN)
+    question = unasked(problem.prompt.question)
     if pattern is not None and sample.answer != sample.text:
         found = _matched(pattern, sample.reply)
-        return None if found is None else canonical(found, problem.kind)
+        return None if found is None else of_question(found, problem.kind, question)
     if sample.answer is not None:
-        return canonical(sample.answer, problem.kind)
-    return extract(
-        sample.reply, problem.kind, is_whole=sample.finish is Finish.STOP, is_cut=sample.finish is Finish.LENGTH
-    )
+        return of_question(sample.answer, problem.kind, question)
+    is_whole, is_cut = sample.finish is Finish.STOP, sample.finish is Finish.LENGTH
+    return extract(sample.reply, problem.kind, is_whole=is_whole, is_cut=is_cut, question=question)
+
+
+def of_question(text: str, kind: AnswerKind, question: str) -> str | None:
+    """The canonical form of an answer to a question: a letter for the text of a choice, no words that were asked with.
+
+    Asked for an ocean, `Pacific` and `the Pacific Ocean` are one answer.
+    """
+    read = canonical(text, kind)
+    if kind is AnswerKind.CHOICE and read is None:
+        return _option(canonical(text), question)
+    return sentences.reduced(read, question) if kind is AnswerKind.TEXT and read is not None else read
+
+
+def _option(text: str | None, question: str) -> str | None:
+    """The letter of the only choice of a question that has this text."""
+    stem, texts = options.options_of(question)
+    if text is None or not texts:
+        return None
+    told = [
+        letter
+        for letter, option in texts.items()
+        if of_question(option, AnswerKind.TEXT, stem) in (text, sentences.reduced(text, stem))
+    ]
+    return told[0] if len(told) == 1 else None
 
 
 def _matched(pattern: str, reply: str) -> str | None:
@@ -108,14 +133,15 @@ def is_latex(text: str) -> bool:
 
 
 def extract(
-    reply: str, kind: AnswerKind = AnswerKind.TEXT, *, is_whole: bool = True, is_cut: bool = False
+    reply: str, kind: AnswerKind = AnswerKind.TEXT, *, is_whole: bool = True, is_cut: bool = False, question: str = ""
 ) -> str | None:
     r"""The canonical answer in a reply; `None` if there is none.
 
     It is taken from the last box, answer tags or answer line outside the thought, else from the last phrase that states
     the answer, else from the end of the reply. The end counts only if `is_whole`: a reply that was cut off must mark
     its answer. `is_cut`: the reply ended because its tokens ran out, so that an unclosed answer at its very end may be
-    incomplete (`12` of `120`) and does not count; the letter of a choice does.
+    incomplete (`12` of `120`) and does not count; the letter of a choice does. `question` is what was
+    asked: it tells which part of a sentence is the answer if that is a name or a short text.
     """
     said = visible.said(reply)
     if said is None:
@@ -124,7 +150,11 @@ def extract(
     is_cut = is_cut and said.text.endswith(text) and reply.endswith(text[-MAX_REGION:])
     if is_cut and kind is not AnswerKind.CHOICE and _ends_open(text):
         return None
-    return _read(text, kind, is_whole=is_whole and not said.is_open)
+    is_whole = is_whole and not said.is_open
+    read = _read(text, kind, is_whole=is_whole, question=question)
+    if kind is AnswerKind.CHOICE and read is None and (stem := options.options_of(question)[0]) != question:
+        return _option(_read(text, AnswerKind.TEXT, is_whole=is_whole, question=stem), question)
+    return sentences.reduced(read, question) if kind is AnswerKind.TEXT and read is not None else read
 
 
 def _ends_open(text: str) -> bool:
@@ -143,19 +173,21 @@ def solution_answer(text: str) -> str | None:
     return None
 
 
-def _read(text: str, kind: AnswerKind, *, is_whole: bool) -> str | None:
+def _read(text: str, kind: AnswerKind, *, is_whole: bool, question: str = "") -> str | None:
     has_end = is_whole
     for region in regions.regions(text):
         after = text[region.end : region.end + regions.REACH]
-        read = _region(region, kind, after)
+        read = _region(region, kind, after, question)
         if read is OTHER:
             has_end = has_end and bool(region.text.strip()) and not _is_mark(region)
             continue
         at = regions.taken_back(text, region.end)
-        return read if at is None else _read(text[at:], kind, is_whole=is_whole)
+        return read if at is None else _read(text[at:], kind, is_whole=is_whole, question=question)
     if kind is AnswerKind.CHOICE:
         return choices.stated(text) if is_whole else None
-    return _end(text, kind) if has_end else None
+    if kind is AnswerKind.YES_NO:
+        return yes_no.stated(text) if is_whole else None
+    return _end(text, kind, question) if has_end else None
 
 
 def _is_mark(region: Region) -> bool:
@@ -163,7 +195,7 @@ def _is_mark(region: Region) -> bool:
     return region.sort in ("box", "tag") or (region.sort == "line" and len(region.text.split()) <= MAX_WORDS)
 
 
-def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
+def _region(region: Region, kind: AnswerKind, after: str, question: str) -> Reading:
     """The answer in the whole of a region; `after` is the text of the reply that follows it."""
     text = region.text
     if region.parts:
@@ -173,7 +205,7 @@ def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
     if len(text) >= MAX_REGION and region.sort != "tag":
         return None  # longer than any answer: the region was truncated
     if region.sort == "tag":
-        return _tag(text, kind)
+        return _tag(text, kind, question)
     is_last = not after.strip(" \t\r\n.*`")
     match kind:
         case AnswerKind.NUMBER:
@@ -190,8 +222,13 @@ def _region(region: Region, kind: AnswerKind, after: str) -> Reading:
             is_remark = (region.sort == "phrase" and _REMARK.fullmatch(text) is not None) or (
                 region.sort == "heading" and not is_last
             )
+            if is_remark or is_refusal(text):
+                return OTHER if is_remark else None
             said = affirmed(text) if region.sort == "phrase" else text
-            return OTHER if is_remark else None if is_refusal(text) else canonical(said, kind)
+            return canonical(sentences.short_answer(said, question) or said, kind)
+        case AnswerKind.YES_NO:
+            told = canonical(text, kind)
+            return OTHER if told is None and region.sort == "phrase" else told
         case _:
             return canonical(text, kind)
 
@@ -234,10 +271,10 @@ def _parts(parts: Sequence[str], kind: AnswerKind) -> Reading:
     return canonical(", ".join(parts), kind) if kind in (AnswerKind.MATH, AnswerKind.TEXT) else None
 
 
-def _tag(text: str, kind: AnswerKind) -> Reading:
+def _tag(text: str, kind: AnswerKind, question: str) -> Reading:
     """The content of answer tags: an answer, or a text that states one."""
     if next(regions.regions(text), None) is not None:
-        return _read(text, kind, is_whole=True)
+        return _read(text, kind, is_whole=True, question=question)
     if len(text) > MAX_REGION:
         return None  # longer than any answer
     match kind:
@@ -250,6 +287,8 @@ def _tag(text: str, kind: AnswerKind) -> Reading:
             return mathematics(text)
         case AnswerKind.EXPRESSION:
             return _expression(text)
+        case AnswerKind.TEXT if not is_refusal(text):
+            return canonical(sentences.short_answer(text, question) or text, kind)
         case _:
             return None if is_refusal(text) else canonical(text, kind)
 
@@ -281,7 +320,7 @@ N_SENTENCES = 12
 """Number of final sentences of a reply that are searched for its answer."""
 
 
-def _end(text: str, kind: AnswerKind) -> str | None:
+def _end(text: str, kind: AnswerKind, question: str) -> str | None:
     """The answer at the end of a reply that does not mark its answer."""
     if kind is AnswerKind.NUMBER:
         return _last_number(text)
@@ -298,12 +337,7 @@ def _end(text: str, kind: AnswerKind) -> str | None:
         whole = _expression(line)
         runs = [run[0] for run in _RUN.finditer(signs(line)) if re.search(r"[+\-*/]", run[0])]
         return whole if whole is not OTHER else canonical(runs[0], kind) if len(runs) == 1 else None
-    return canonical(_IT_IS.sub("", line), kind)
-
-
-_IT_IS = regex(
-    r"^\W{0,4}(?:(?:so|thus|therefore|hence),?\s)?(?:it|this|that)(?:\s(?:is|was)|['’]s)\s(?!not\b)", re.IGNORECASE
-)
+    return canonical(sentences.short_answer(text, question) or line, kind)
 
 
 _OPENING = regex(r"[^\w\s]{0,6}\d\S*(?:\s[^\W\d]\S*){0,2}\W*$")
@@ -339,7 +373,13 @@ def canonical(text: str, kind: AnswerKind = AnswerKind.TEXT) -> str | None:
             return choices.choice(text)
         case AnswerKind.NUMBER:
             return numbers.number(text)
+        case AnswerKind.YES_NO:
+            return yes_no.yes_no(text)
     before, text = "", re.sub(r"\s+", " ", text).casefold()
     while before != text:
-        before, text = text, bare(worded(HTML.sub("", text))).rstrip(".").strip()
-    return numbers.plain(text) or text or None
+        before, text = text, bare(worded(HTML.sub("", text))).rstrip(".!").strip()
+    text = _ARTICLE.sub("", text)
+    return numbers.plain(text) or dates.date(text) or text or None
+
+
+_ARTICLE = regex(r"^(?:the|an?)\s(?=\w)")

@@ -1,4 +1,4 @@
-"""Answer kinds beyond `AnswerKind`: JSON, tool calls, and regular expressions.
+"""Answer kinds beyond `AnswerKind`: JSON, tool calls, text as written, and regular expressions.
 
 Each implements `mull.types.Kind`, as a kind of your own can: `Problem(id, prompt, JsonAnswer())`.
 """
@@ -13,7 +13,8 @@ from typing import Any
 
 from mull.equal.patterns import regex
 from mull.errors import UsageError
-from mull.replies import visible
+from mull.replies import regions, visible
+from mull.replies.answers import canonical
 from mull.types import Sample
 
 _FENCE = regex(r"^[ \t]*(`{3,}|~{3,})[ \t]*(?:json[c5]?)?[ \t]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -102,6 +103,27 @@ class PatternAnswer:
     def canonical(self, text: str | None) -> str | None:
         """The text with single spaces, in lower case; `None` if it is empty."""
         return " ".join((text or "").split()).casefold() or None
+
+
+@dataclass(frozen=True)
+class ExactAnswer:
+    """What a box, answer tags or an answer line holds, as it is written, or else a reply's last line.
+
+    Equal but for case, spaces, markup, a leading article and a full stop at the end.
+    """
+
+    @property
+    def value(self) -> str:
+        return "exact"
+
+    def read(self, sample: Sample) -> str | None:
+        text = regions.own(visible.spoken(sample.reply) or "")
+        told = next((one.text for one in regions.regions(text) if one.sort != "phrase"), None)
+        return self.canonical(told if told is not None and told.strip() else text.strip().rpartition("\n")[2])
+
+    def canonical(self, text: str) -> str | None:
+        """The text in normal form; `None` where nothing is left."""
+        return canonical(text)
 
 
 def canonical_json(value: Any) -> str:

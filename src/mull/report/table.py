@@ -22,7 +22,7 @@ from mull.stats.paired import Power
 
 def sweep(table: Table) -> RichTable:
     """A sweep's rows. The oracle column is the accuracy of a perfect choice among the draws, which is not a method."""
-    shown = RichTable(title=escape(table.rows[0].task) if table.rows else None)
+    shown = RichTable(title=escape(table.rows[0].task) if table.rows else None, caption=escape(table.caption) or None)
     for name in ("model", "strategy", "problems", "accuracy % [95 %]", "draws", "tokens", "FLOPs", "oracle %"):
         shown.add_column(name, justify="left" if name in ("model", "strategy") else "right")
     for row in table.rows:

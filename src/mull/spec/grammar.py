@@ -60,11 +60,11 @@ def build(
     hints = _hints(name, cls)
     options = {f.name: f for f in fields(cls) if f.init}
     given: dict[str, Any] = {}
-    first = next(iter(options.values()), None)
+    first = next(filter(_is_required, options.values()), None)
     for place, part in enumerate(_split(rest)):
         option, equals, text = part.partition("=")
         option = option.strip().replace("-", "_")
-        if place == 0 and first is not None and _is_required(first) and option not in options:
+        if place == 0 and first is not None and option not in options:
             # A text may contain an equals sign; a nested spec has a colon before it.
             is_option = equals and option.isidentifier() and hints[first.name] is not str
             option, equals, text = (option, equals, text) if is_option else (first.name, "=", part)

@@ -2,136 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mull import equal
 from mull.errors import FileFormatError, UnknownNameError
 from mull.files.columns import Layout
 from mull.files.recording import Recording
-from mull.files.records import read_recordings
-from mull.replies.answers import ANSWER_PATTERN, answers_of, canonical, extract, is_latex, solution_answer
-from mull.types import AnswerKind, Grade, Kind, Problem, Prompt, Sample
-
-KINDS = {
-    "auto": None,
-    "exact": AnswerKind.TEXT,
-    "numeric": AnswerKind.NUMBER,
-    "choice": AnswerKind.CHOICE,
-    "math": AnswerKind.MATH,
-}
-
-
-def kind_of(golds: Sequence[str]) -> AnswerKind:
-    """Numbers if all golds are numbers, choices if all are single letters, mathematics if any is LaTeX, else text."""
-    if golds and all(len(gold) == 1 and gold.isalpha() for gold in golds):
-        return AnswerKind.CHOICE
-    if golds and all(canonical(gold, AnswerKind.TEXT) == canonical(gold, AnswerKind.NUMBER) for gold in golds):
-        return AnswerKind.NUMBER
-    return AnswerKind.MATH if any(map(is_latex, golds)) else AnswerKind.TEXT
-
-
-def kind_among(recordings: Sequence[Recording]) -> AnswerKind | None:
-    """The kind of a file's answers, from its golds, or from recorded answers if verdicts replace golds.
-
-    `None`: the file has neither golds nor recorded answers, so no part of a reply is known to be the answer.
-    """
-    samples = [sample for one in recordings for sample in one.samples]
-    recorded = [sample.answer for sample in samples if sample.answer]
-    golds = [gold for one in recordings if (gold := told_gold(one)) is not None]
-    if recorded and (not golds or all(sample.correct is not None for sample in samples)):
-        return kind_of(recorded)
-    if golds:
-        return kind_of(golds)
-    said = [answer for s in samples if (answer := extract(s.text, is_whole=False)) is not None]
-    return kind_of(said) if said and 2 * len(said) >= len(samples) else None
-
-
-def problem_of(recording: Recording, kind: AnswerKind | Kind, pattern: str | None = None) -> Problem:
-    """The problem of a recording, without its gold answer."""
-    given = {} if pattern is None else {ANSWER_PATTERN: pattern}
-    return Problem(recording.id, Prompt.user(recording.prompt or recording.id), kind, given)
-
-
-def told_gold(recording: Recording) -> str | None:
-    """The gold answer, or the answer in it if it is a whole solution."""
-    return None if recording.gold is None else solution_answer(recording.gold) or recording.gold
-
-
-def gold_of(path: Path, recording: Recording, kind: AnswerKind) -> str | None:
-    """The gold answer in the normal form of its kind. Raises `FileFormatError` if it cannot be read as one."""
-    told = told_gold(recording)
-    gold = None if told is None else canonical(told, kind)
-    if told is not None and gold is None:
-        raise FileFormatError(path, recording.line, _unreadable(told, kind))
-    return gold
-
-
-_NAMES = {AnswerKind.NUMBER: "a number", AnswerKind.CHOICE: "a letter of a choice", AnswerKind.MATH: "mathematics"}
-
-
-def _unreadable(gold: str, kind: AnswerKind) -> str:
-    """The error message for a gold answer that no reply could equal."""
-    if not gold.strip():
-        return "the `answer` is empty: leave it out where there is none"
-    shown = gold if len(gold) <= 60 else gold[:57] + "..."
-    what = f"the answer {shown!r} is not {_NAMES.get(kind, 'text')}"
-    return f"{what}: mend it, leave it out, or compare as text (grading=exact)"
-
-
-def solution_note(path: Path, recordings: Sequence[Recording]) -> list[str]:
-    """The note about golds that are whole solutions."""
-    n = sum(told_gold(recording) != recording.gold for recording in recordings)
-    what = f"{path}: {n} answers are whole solutions; what follows `####` or is in their last box is taken"
-    return [what] if n else []
+from mull.files.records import Read, read
+from mull.replies.answers import answers_of
+from mull.replies.asking import FORMS
+from mull.tasks.golds import check_golds, forms_of, gold_of, grade, included, kind_for, notes_on, problem_of
+from mull.types import AnswerKind, Grade, Problem, Sample
 
 
 @dataclass(frozen=True)
-class FileTask:
+class FileTask(Layout):
     """Problems with gold answers from JSONL, a JSON list, CSV, TSV (`.gz` too) or Parquet, in file order.
 
-    `grading` is the comparison of answers: `exact`, `numeric`, `choice`, `math`, or `auto`, which infers it from the
-    golds. If a gold is a whole solution, the answer is the text after `####` in it or in its last box. A gold that
-    cannot be read for its comparison raises `FileFormatError` with its line. `model` selects the rows of one model in a
-    file of recordings. A recorded sample with a verdict is graded by that verdict. `id`, `prompt`, `samples`, `gold`,
-    `correct`, `answer` and `score` name columns with unusual names; `score_range` is the range of scores (`LOW,HIGH`);
-    `answer_pattern` is a regular expression whose last match in a reply is the answer.
+    How an answer is read and compared is told from each row's gold: a number, a choice, yes or no, mathematics or text;
+    `kind` names one for all, `match` (`exact`, `includes`, `regex:PATTERN`) another way. If a gold is a whole solution,
+    the answer is the text after `####` in it or in its last box. A gold that cannot be read, and a question with two
+    golds, raise `FileFormatError` with the line. `ask` is the form of answer that prompts ask for: `line`, `boxed` or
+    `none`; without it that follows from the kind, and nothing is asked where replies are recorded or matched another
+    way. `model` selects the rows of one model in a file of recordings. A recorded sample with a verdict is graded by
+    that verdict. `id`, `prompt`, `samples`, `gold`, `correct`, `answer` and `score` name columns with unusual names;
+    `score_range` is the range of scores (`LOW,HIGH`); `answer_pattern` is a regular expression whose last match in a
+    reply is the answer.
     """
 
     domain = None
     step_truth = False
 
     path: str
-    grading: str = "auto"
     model: str | None = None
-    id: str | None = None
-    prompt: str | None = None
-    samples: str | None = None
-    gold: str | None = None
-    correct: str | None = None
-    answer: str | None = None
-    score: str | None = None
-    score_range: str | None = None
-    answer_pattern: str | None = None
+    ask: str | None = None
 
     def __post_init__(self) -> None:
-        if self.grading not in KINDS:
-            raise UnknownNameError("grading", self.grading, KINDS)
+        super().__post_init__()
+        if self.ask is not None and self.ask not in FORMS:
+            raise UnknownNameError("form to ask for", self.ask, FORMS)
         ids = [recording.id for recording in self._recordings]
         if len(set(ids)) < len(ids):
             models = sorted({str(recording.group) for recording in self._recordings})
             raise FileFormatError(
                 self.path, None, f"rows of several models: pick one with model=, of {', '.join(models)}"
             )
-        for recording in self._recordings:
-            gold_of(Path(self.path), recording, self._kind)
+        check_golds(Path(self.path), self._recordings, self)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes for the user on how the file was read."""
-        return tuple(solution_note(Path(self.path), self._recordings))
+        return (*self._read.notes, *notes_on(Path(self.path), self._recordings))
+
+    @property
+    def caption(self) -> str:
+        """What the prompts ask for beside the questions, in words; empty if nothing."""
+        forms = {"line": "an answer line", "boxed": "a box"}
+        asked = forms_of(self._problems)
+        return "; ".join(f"{n} of {self.size} prompts ask for {forms[name]}" for name, n in asked.items())
 
     @property
     def name(self) -> str:
@@ -148,32 +78,41 @@ class FileTask:
         return told.pop() if len(told) == 1 else None
 
     @cached_property
+    def _read(self) -> Read:
+        return read(Path(self.path), self.model, self, needs_scores=False)
+
+    @property
     def _recordings(self) -> list[Recording]:
-        return read_recordings(Path(self.path), self.model, Layout.of(self))
+        return self._read.recordings
 
     @cached_property
-    def _by_id(self) -> dict[str, Recording]:
-        return {recording.id: recording for recording in self._recordings}
+    def _by_id(self) -> dict[str, tuple[Recording, Problem]]:
+        return {one.id: (one, problem) for one, problem in zip(self._recordings, self._problems, strict=True)}
 
     @cached_property
-    def _kind(self) -> AnswerKind:
-        return KINDS[self.grading] or kind_among(self._recordings) or AnswerKind.TEXT
+    def _problems(self) -> list[Problem]:
+        return [self._problem(recording) for recording in self._recordings]
+
+    def _problem(self, recording: Recording) -> Problem:
+        ask = "none" if self.ask is None and (recording.samples or self.match or self.pattern) else self.ask
+        return problem_of(recording, kind_for(recording, self) or AnswerKind.TEXT, self.pattern, ask)
 
     def problems(self) -> Iterator[Problem]:
-        for recording in self._recordings:
-            yield problem_of(recording, self._kind, self.answer_pattern)
+        yield from self._problems
+
+    def told_gold(self, problem_id: str) -> str | None:
+        """The gold answer of a problem as the file has it, to be shown beside what was read."""
+        return self._by_id[problem_id][0].gold
 
     async def grade(self, problem_id: str, sample: Sample) -> Grade:
-        recording = self._by_id[problem_id]
+        recording, problem = self._by_id[problem_id]
         for recorded in recording.samples:
             if recorded.correct is not None and recorded.text == sample.text and recorded.answer == sample.answer:
                 return Grade(recorded.correct, "as recorded")
-        gold = gold_of(Path(self.path), recording, self._kind)
+        gold = gold_of(Path(self.path), recording, problem.kind)
         if gold is None:
             return Grade(None, f"line {recording.line} has no answer to compare with")
-        (answer,) = await answers_of(problem_of(recording, self._kind, self.answer_pattern), [sample])
-        if answer is None:
-            return Grade(False, "no answer")
-        if self._kind is not AnswerKind.MATH:
-            return Grade(answer == gold)
-        return Grade(*await equal.compare(gold, answer))
+        if (is_in := included(recording, self, sample.reply)) is not None:
+            return Grade(is_in)
+        (answer,) = await answers_of(problem, [sample])
+        return await grade(problem.kind, gold, answer)

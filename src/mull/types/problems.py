@@ -32,6 +32,7 @@ class AnswerKind(StrEnum):
     NUMBER = "number"
     CHOICE = "choice"
     TEXT = "text"
+    YES_NO = "yes-no"
     EXPRESSION = "expression"
     """An arithmetic expression, compared as written."""
     MATH = "math"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
-from mull.files.columns import Layout
+from mull.files.columns import Named
 from mull.files.lines import read_jsonl
 from mull.files.logs import (
     base,
@@ -191,7 +191,7 @@ def read(path: Path) -> Log | None:
     return None
 
 
-def recordings(path: Path, group: str | None = None, layout: Layout = PLAIN) -> list[Recording]:
+def recordings(path: Path, group: str | None = None, layout: Named = PLAIN) -> list[Recording]:
     """The problems of a file of recorded samples or of another tool's log, restricted to one `group` if it is named.
 
     Raises `FileFormatError` as `read` and `read_recordings` do.

@@ -1,0 +1,145 @@
+"""How the rows of a file are read and graded: one way for tasks and for recorded draws."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mull import equal
+from mull.errors import FileFormatError
+from mull.files.columns import EXACT, INCLUDES, Layout
+from mull.files.recording import Recording
+from mull.replies import asking, visible
+from mull.replies.answers import ANSWER_PATTERN, of_question
+from mull.replies.kinds import ExactAnswer
+from mull.tasks.kinds import kind_in, told_gold
+from mull.types import AnswerKind, Grade, Kind, Problem, Prompt
+
+
+def kind_for(recording: Recording, layout: Layout) -> AnswerKind | Kind | None:
+    """The kind of a row's answers: the one that is asked for, or the row's own."""
+    if layout.match == EXACT:
+        return ExactAnswer()
+    return kind_in(recording) if layout.kind is None else AnswerKind(layout.kind)
+
+
+def problem_of(
+    recording: Recording, kind: AnswerKind | Kind, pattern: str | None = None, ask: str | None = "none"
+) -> Problem:
+    """The problem of a recording, without its gold answer; `ask` is the form of answer that its prompt asks for."""
+    return prompted(recording.id, recording.prompt or recording.id, kind, pattern, ask)
+
+
+def prompted(id: str, question: str, kind: AnswerKind | Kind, pattern: str | None, ask: str | None) -> Problem:
+    """A problem of one question, with the form of answer that is asked for."""
+    given = {} if pattern is None else {ANSWER_PATTERN: pattern}
+    return Problem(id, Prompt.user(asking.asked(question, plain_kind(kind), ask)), kind, given)
+
+
+def plain_kind(kind: AnswerKind | Kind) -> AnswerKind:
+    """The kind by which a form of answer is asked for; what is no `AnswerKind` is a text."""
+    return kind if isinstance(kind, AnswerKind) else AnswerKind.TEXT
+
+
+def gold_of(path: Path, recording: Recording, kind: AnswerKind | Kind) -> str | None:
+    """The gold answer in the normal form of its kind. Raises `FileFormatError` if it cannot be read as one."""
+    told = told_gold(recording)
+    if told is None:
+        return None
+    gold = of_question(told, kind, recording.prompt or "") if isinstance(kind, AnswerKind) else kind.canonical(told)
+    if gold is None:
+        raise FileFormatError(path, recording.line, _unreadable(told, kind))
+    return gold
+
+
+_NAMES = {
+    AnswerKind.NUMBER: "a number",
+    AnswerKind.CHOICE: "a letter of a choice",
+    AnswerKind.YES_NO: "yes or no",
+    AnswerKind.MATH: "mathematics",
+}
+
+
+def _unreadable(gold: str, kind: AnswerKind | Kind) -> str:
+    """The error message for a gold answer that no reply could equal."""
+    if not gold.strip():
+        return "the `answer` is empty: leave it out where there is none"
+    shown = gold if len(gold) <= 60 else gold[:57] + "..."
+    what = f"the answer {shown!r} is not {_NAMES.get(plain_kind(kind), 'text')}"
+    return f"{what}: mend it, leave it out, or leave out --kind, and each row is read as its own answer is"
+
+
+def includes(gold: str, reply: str) -> bool:
+    """Whether a reply has a gold answer in it, as whole words, outside its thought and whatever its case and spaces."""
+    said, wanted = (" ".join(text.split()).casefold() for text in (visible.spoken(reply) or "", gold))
+    return re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", said) is not None
+
+
+def included(recording: Recording, layout: Layout, reply: str) -> bool | None:
+    """Whether a reply has the gold answer in it; `None` where that is not how it is graded."""
+    told = told_gold(recording)
+    return includes(told, reply) if layout.match == INCLUDES and told is not None else None
+
+
+async def grade(kind: AnswerKind | Kind, gold: str, answer: str | None) -> Grade:
+    """The grade of an answer against a gold answer in normal form; no answer is never right."""
+    if answer is None:
+        return Grade(False, "no answer")
+    if kind is not AnswerKind.MATH:
+        return Grade(answer == gold)
+    return Grade(*await equal.compare(gold, answer))
+
+
+def is_right(kind: AnswerKind | Kind, gold: str, answer: str | None) -> bool:
+    """`grade` for where nothing else waits; what nobody could decide is not right."""
+    if answer is None or kind is not AnswerKind.MATH:
+        return answer == gold
+    return equal.compare_now(gold, answer).is_equal is True
+
+
+def check_golds(path: Path, recordings: Sequence[Recording], layout: Layout) -> None:
+    """Raises `FileFormatError` for a gold answer that cannot be read, and for one question with two gold answers."""
+    first: dict[str, tuple[Recording, AnswerKind | Kind, str]] = {}
+    for one in recordings:
+        kind = kind_for(one, layout) or AnswerKind.TEXT
+        gold = gold_of(path, one, kind)
+        question = " ".join((one.prompt or "").split()).casefold()
+        if gold is None or not question or one.prompt == one.id:
+            continue
+        twin, its_kind, its_gold = first.setdefault(question, (one, kind, gold))
+        if twin is not one and not (its_kind == kind and is_right(kind, its_gold, gold)):
+            what = f"asks the same as line {twin.line} with another answer: {one.gold!r} here, {twin.gold!r} there"
+            raise FileFormatError(path, one.line, f"{what}; mend one of them, or leave it out")
+
+
+def notes_on(path: Path, recordings: Sequence[Recording]) -> list[str]:
+    """Notes on golds that are whole solutions, and on rows without any."""
+    n_solutions = sum(told_gold(one) != one.gold for one in recordings)
+    n_without = sum(one.gold is None and not _is_graded(one) for one in recordings)
+    notes = []
+    if n_solutions:
+        what = "answers are whole solutions; what follows `####` or is in their last box is taken"
+        notes.append(f"{path}: {n_solutions} {what}")
+    if n_without:
+        notes.append(f"{path}: {n_without} of {len(recordings)} rows have no gold answer: votes only, not graded")
+    return notes
+
+
+def _is_graded(recording: Recording) -> bool:
+    """Whether a row needs no gold answer, since its samples have verdicts or are only counted."""
+    return recording.counts is not None or (
+        bool(recording.samples) and all(sample.correct is not None for sample in recording.samples)
+    )
+
+
+def forms_of(problems: Sequence[Problem]) -> Mapping[str, int]:
+    """How many problems ask for a form of answer, by its name."""
+    found: dict[str, int] = {}
+    for problem in problems:
+        question = problem.prompt.question
+        sentence = question.removeprefix(asking.unasked(question)).strip()
+        if sentence:
+            name = asking.name_of(sentence)
+            found[name] = found.get(name, 0) + 1
+    return found

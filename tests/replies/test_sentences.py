@@ -1,0 +1,129 @@
+"""Names and short texts out of natural replies, read without the gold answer; and yes or no, and choices by text."""
+
+import pytest
+
+from mull import AnswerKind
+from mull.replies.answers import extract
+from mull.replies.dates import date
+from mull.replies.yes_no import yes_no
+
+FRANCE = "What is the capital of France?"
+HAMLET = "Who wrote Hamlet?"
+ADOPTED = "When was the Declaration of Independence adopted?"
+RED = "Which planet is called the red planet?\nA) Venus\nB) Mars\nC) Jupiter"
+
+TEXTS = [
+    (FRANCE, "The capital of France is Paris.", "paris"),
+    (FRANCE, "Paris", "paris"),
+    (FRANCE, "**Paris**", "paris"),
+    (FRANCE, "Paris!", "paris"),
+    (FRANCE, "It's Paris.", "paris"),
+    (FRANCE, "That would be Paris.", "paris"),
+    (FRANCE, "I think it is Paris", "paris"),
+    (FRANCE, "Sure! The capital of France is **Paris**.", "paris"),
+    (FRANCE, "Paris is the capital of France.", "paris"),
+    (FRANCE, "Paris, the capital of France", "paris"),
+    (FRANCE, "Paris is the capital and largest city of France.", "paris"),
+    (FRANCE, "France's capital is Paris.", "paris"),
+    (FRANCE, "The capital of France is a city called Paris.", "paris"),
+    (FRANCE, "The capital of France is Paris. It lies on the Seine.", "paris"),
+    (FRANCE, "Paris. It has two million inhabitants.", "paris"),
+    (FRANCE, "The capital of France is Paris, which lies on the Seine.", "paris"),
+    (FRANCE, "Some say Lyon. The capital of France is Paris.", "paris"),
+    (FRANCE, "Answer: The capital of France is Paris.", "paris"),
+    (FRANCE, "So the answer is Paris, the capital of France.", "paris"),
+    (FRANCE, "The capital of France is not Lyon but Paris.", "paris"),
+    (FRANCE, "The capital of France is Paris, not Lyon.", "paris"),
+    (FRANCE, "Not Paris but Lyon.", "lyon"),
+    (FRANCE, "I cannot tell.", None),
+    (HAMLET, "William Shakespeare wrote Hamlet.", "william shakespeare"),
+    (HAMLET, "Hamlet was written by William Shakespeare.", "william shakespeare"),
+    (HAMLET, "Hamlet is a tragedy written by William Shakespeare.", "william shakespeare"),
+    (HAMLET, "The author of Hamlet is William Shakespeare.", "william shakespeare"),
+    (HAMLET, "It was written by William Shakespeare between 1599 and 1601.", "william shakespeare"),
+    (HAMLET, "William Shakespeare did. He wrote it around 1600.", "william shakespeare"),
+    (ADOPTED, "The Declaration of Independence was adopted on July 4, 1776.", "1776-07-04"),
+    (ADOPTED, "4 July 1776", "1776-07-04"),
+    (ADOPTED, "Answer: 1776-07-04", "1776-07-04"),
+    ("Which ocean is the largest?", "The Pacific Ocean is the largest ocean.", "pacific"),
+    ("Which ocean is the largest?", "Answer: the Pacific", "pacific"),
+    ("Who painted the Mona Lisa?", "The Mona Lisa was painted by Leonardo da Vinci.", "leonardo da vinci"),
+    ("What is the capital of Australia?", "Australia's capital city is Canberra.", "canberra"),
+    ("Is the capital of Australia Sydney or Canberra?", "The capital of Australia is Canberra.", "canberra"),
+    ("What colour is the sky?", "The sky is blue.", "blue"),
+]
+
+
+@pytest.mark.parametrize(("question", "reply", "answer"), TEXTS)
+def test_a_natural_reply_gives_a_short_text(question: str, reply: str, answer: str | None) -> None:
+    assert extract(reply, AnswerKind.TEXT, question=question) == answer
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "It's not Paris.",
+        "The capital of France is not Paris.",
+        "The capital isn't Paris.",
+        "Not Paris but Lyon.",
+        "The capital of France is Lyon, not Paris.",
+        "The capital of France is Lyon rather than Paris.",
+        "The capital of France is Paris or Lyon.",
+        "Paris, Lyon",
+        "Either Paris or Lyon",
+        "The capital of France is Lyon. The capital of France is Paris.",
+        "Many people think it is Paris. The capital of France is Lyon.",
+        "The capital of France is Paris Hilton.",
+        "Paris is a city.",
+        "I cannot say whether it is Paris.",
+        "The capital of Italy is Rome, and France has Paris and Lyon.",
+    ],
+)
+def test_what_denies_a_name_or_names_several_does_not_answer_it(reply: str) -> None:
+    assert extract(reply, AnswerKind.TEXT, question=FRANCE) != "paris"
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("Yes.", "yes"),
+        ("No, a whale is a mammal.", "no"),
+        ("**No**", "no"),
+        ("Answer: Yes", "yes"),
+        ("The statement is false.", "no"),
+        ("True", "yes"),
+        ("A prime has two divisors. 17 has two. So the answer is yes.", "yes"),
+        ("No other number divides it.", None),
+        ("Yes and no.", None),
+        ("The answer is not yes", "no"),
+        ("I am not sure.", None),
+        ("Noah says so.", None),
+    ],
+)
+def test_yes_or_no(reply: str, answer: str | None) -> None:
+    assert extract(reply, AnswerKind.YES_NO) == answer
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [
+        ("Mars", "B"),
+        ("The red planet is Mars.", "B"),
+        ("Answer: B", "B"),
+        ("Answer: B) Mars", "B"),
+        ("Answer: Mars", "B"),
+        ("It is not Mars.", None),
+        ("Mars or Venus", None),
+        ("Saturn", None),
+    ],
+)
+def test_a_choice_may_be_named_by_its_text(reply: str, letter: str | None) -> None:
+    assert extract(reply, AnswerKind.CHOICE, question=RED) == letter
+
+
+def test_dates_have_one_form() -> None:
+    for text in ("July 4, 1776", "4 July 1776", "July 4th, 1776", "the 4th of July 1776", "1776-07-04", "Jul 4, 1776"):
+        assert date(text) == "1776-07-04"
+    assert date("04/07/1776") is None, "which is the month cannot be told"
+    assert date("July 1776") is None
+    assert yes_no("") is None
