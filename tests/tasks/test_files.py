@@ -115,7 +115,7 @@ def test_rows_of_several_models_are_told_apart(tmp_path: Path) -> None:
     [
         ({"kind": "numbers"}, "did you mean 'number'"),
         ({"match": "include"}, "did you mean 'includes'"),
-        ({"match": "regex:("}, r"'\(' is no regular expression"),
+        ({"match": "regex:("}, r"'\(' is not a regular expression"),
         ({"match": "exact", "kind": "number"}, "exact compares answers as they are written"),
         ({"match": "regex:a", "answer_pattern": "b"}, "give one of them"),
         ({"ask": "box"}, "did you mean 'boxed'"),

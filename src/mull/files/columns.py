@@ -142,7 +142,7 @@ class Layout(Named):
             try:
                 re.compile(self.pattern)
             except re.error as error:
-                raise UsageError(f"{self.pattern!r} is no regular expression: {error}") from error
+                raise UsageError(f"{self.pattern!r} is not a regular expression: {error}") from error
 
     @property
     def pattern(self) -> str | None:
