@@ -7,17 +7,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from mull.allocate.difficulty import (
-    RIDGE,
-    Look,
-    bin_of,
-    calibration,
-    certainty,
-    edges,
-    features,
-    fit,
-    ordinal_bins,
-)
+from mull.allocate.difficulty import Look, bin_of, certainty, features
+from mull.allocate.difficulty_fit import RIDGE, calibration, edges, fit, ordinal_bins
 from mull.errors import UsageError
 
 

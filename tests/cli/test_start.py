@@ -13,17 +13,17 @@ IDLE = ("pydantic", "scipy", "sqlalchemy", "aiohttp", "rich", "mull.lab", "mull.
 SOLVE = ["solve", "a:1;b:a+2;b?", "--strategy", "single", "--bank", "none", "--json", "--seed", "3"]
 
 
-def loaded(*words: str) -> set[str]:
+def loaded(*words: str, status: int = 0) -> set[str]:
     """The modules that a command has imported when it is done."""
     code = (
         "import sys; sys.argv = ['mull', *sys.argv[1:]]\n"
         "from mull.cli import main\n"
         "try: main()\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
+        f"except SystemExit as end: assert (end.code or 0) == {status}, end.code\n"
         "print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
-    assert done.stdout
+    assert done.stdout or status
     return set(done.stderr.split())
 
 
@@ -37,6 +37,34 @@ def test_the_help_imports_no_command() -> None:
     modules = loaded("--help")
     assert not {verb.path.partition(":")[0] for verb in VERBS.values()} & modules
     assert not {"numpy", "asyncio", "pydantic"} & modules
+
+
+@pytest.mark.parametrize("words", [[*VERBS], ["train label"], ["bank import"]], ids=["verbs", "train", "bank"])
+def test_the_help_of_a_command_imports_nothing_that_it_runs_with(words: list[str]) -> None:
+    """One process shows them one after another: what any of them imports is seen at the end."""
+    code = (
+        "import sys; from mull.cli import app\n"
+        f"for words in {words}: app([*words.split(), '--help'], standalone_mode=False)\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.count("--help") == len(words)
+    modules = set(done.stderr.split())
+    assert sorted(name for name in modules if name in ("numpy", "asyncio") or name.startswith(IDLE)) == []
+
+
+def test_a_list_imports_neither_arrays_nor_rich() -> None:
+    modules = loaded("list", "strategies")
+    assert "mull.strategies.parallel" in modules
+    assert sorted(name for name in modules if name == "numpy" or name.startswith(IDLE)) == []
+
+
+@pytest.mark.parametrize("words", [("solve", "a:1;a?"), ("sweep", "chain:ops=2")])
+def test_a_misspelt_strategy_is_told_of_before_anything_is_imported(words: tuple[str, str]) -> None:
+    modules = loaded(*words, "--strategy", "majorty", "--bank", "none", status=2)
+    assert (
+        sorted(name for name in modules if name.startswith((*IDLE, "numpy", "mull.strategies", "mull.run.run"))) == []
+    )
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -12,17 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mull import spec
-from mull.allocate.difficulty import (
-    Calibration,
-    Look,
-    bin_of,
-    calibration,
-    edges,
-    features,
-    fit,
-    logistic,
-    ordinal_bins,
-)
+from mull.allocate.difficulty import Calibration, Look, bin_of, features
+from mull.allocate.difficulty_fit import calibration, edges, fit, logistic, ordinal_bins
 from mull.allocate.policy import STOP, UNITS, Bin, BinOption, BinPlan, Evidence, Origin, Policy, Step, greedy, hull
 from mull.cost import PRICED_BY
 from mull.errors import UsageError

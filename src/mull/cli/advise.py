@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -212,6 +211,8 @@ def _make(
     as_json: bool,
 ) -> list[Made]:
     """Runs a pilot of each model on one task."""
+    import asyncio
+
     from mull.advice import pilots
 
     the_task = task_of(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,9 @@ from mull.cli.options import (
     ModelOption,
     SeedOption,
     TemperatureOption,
+    TitleOption,
     print_json,
+    progress,
     stdout,
 )
 from mull.cli.source import (
@@ -67,7 +68,8 @@ def curves(
         bool,
         typer.Option("--thinking", help="For a sweep of several thinking budgets: the gain from longer thinking."),
     ] = False,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Plot the curves to a .png or .svg file.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Plot the curves to a .png, .svg or .pdf file.")] = None,
+    title: TitleOption = "",
     allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
     *,
@@ -83,7 +85,8 @@ def curves(
 
     def read() -> Source:
         params = Params(temperature, max_tokens)
-        return source_at(source, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
+        with progress("reading", None, as_json):
+            return source_at(source, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
 
     if thinking:
         if k or verifier or plot:
@@ -98,14 +101,18 @@ def curves(
     found = wanted(read(), group)
     drawn = sources.draws(found)
     check_ks(ks, found)
-    worths = {name: _worths(drawn[name], verifier, seed, config) for name in drawn if verifier}
-    both = {}
-    for name, recordings in drawn.items():
-        one = gap.measure(recordings, ks, seed)
-        both[name] = one._replace(limits=one.limits.told(found.groups[name].about))
+    worths, both = {}, {}
+    with progress("groups", len(drawn), as_json) as advance:
+        for name, recordings in drawn.items():
+            if verifier:
+                worths[name] = _worths(recordings, verifier, seed, config)
+            one = gap.measure(recordings, ks, seed)
+            both[name] = one._replace(limits=one.limits.told(found.groups[name].about))
+            advance()
     measured = {name: one.curves for name, one in both.items()}
     if plot is not None:
-        plotting.curves(measured, plot)
+        with progress("plotting", None, as_json):
+            plotting.curves(measured, plot, title)
     if as_json:
         groups = {
             name: {
@@ -155,6 +162,8 @@ def _thinking(source: Source, seed: int, as_json: bool) -> None:
 
 def _worths(recordings: Sequence[Recording], verifiers: Sequence[str], seed: int, config: Path | None) -> list[Worth]:
     """Measures each verifier on these draws, and all of them combined if there are enough."""
+    import asyncio
+
     from mull.lab import verify
 
     columns, rows = {}, []

@@ -16,6 +16,7 @@ from mull.cli.options import (
     ModelOption,
     SeedOption,
     TemperatureOption,
+    TitleOption,
     print_json,
     progress,
     stdout,
@@ -48,7 +49,8 @@ def fit(
         typer.Option("--draws", help="Further draws to allocate. [default: 7/3 of those made, a two-stage design]"),
     ] = None,
     seed: SeedOption = 0,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Plot the law to a .png or .svg file.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Plot the law to a .png, .svg or .pdf file.")] = None,
+    title: TitleOption = "",
     allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
     *,
@@ -70,7 +72,8 @@ def fit(
     if draws is not None and draws < 1:
         raise UsageError(f"--draws takes a number of draws of at least 1, not {draws}")
     params = Params(temperature, max_tokens)
-    found = draws_of(source, group, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
+    with progress("reading", None, as_json):
+        found = draws_of(source, group, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
     drawn = {name: one.recordings for name, one in found.items()}
     from mull.laws import backtest, coverage
 
@@ -80,9 +83,14 @@ def fit(
         for name, recordings in drawn.items():
             n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
             laws[name] = coverage.fit(n, c, seed=seed, tick=advance)
+    with progress("back-tests", len(drawn), as_json) as advance:
+        for name, recordings in drawn.items():
+            n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
             tests[name] = backtest.back_test(n, c, seed=seed)
+            advance()
     if plot is not None:
-        plotting.laws(laws, predict, plot)
+        with progress("plotting", None, as_json):
+            plotting.laws(laws, predict, plot, title)
     if as_json:
         rows = [
             _row(name, law, predict, tests[name]) | {"plan": _plan(drawn[name], draws)} for name, law in laws.items()

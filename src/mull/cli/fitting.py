@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -112,6 +111,8 @@ def _draws(source: Path, group: list[str] | None, task: str | None, seed: int) -
 
 def _scores(recordings: list[Recording], verifier: object) -> list[float]:
     """A verifier's scores of all draws, as a flat array; NaN for a draw without a score."""
+    import asyncio
+
     from mull.lab import verify
 
     scored, _ = asyncio.run(verify.scored(recordings, verifier))  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from mull import spec
 from mull.catalog import DEFAULT_MODEL, is_served, judge_of, model_of, verifier_of
-from mull.cli.options import ApiKeyEnvOption, BaseUrlOption, ConfigOption, JsonOption, SeedOption, print_json, stdout
+from mull.cli.options import ApiKeyEnvOption, BaseUrlOption, ConfigOption, JsonOption, SeedOption, print_json
 from mull.errors import UnknownNameError, UsageError, VerifierError
 from mull.run.needs import draws_of, needs_of, selects_of
 
@@ -56,6 +55,8 @@ def list_(
 
     Examples: mull list models --probe; mull list verifiers --check --verifier countdown
     """
+    import asyncio
+
     tables = {
         "models": spec.MODELS,
         "strategies": spec.STRATEGIES,
@@ -90,19 +91,19 @@ def list_(
     if as_json:
         print_json({what: entries} | ({"sandboxes": boxes} if boxes else {}))
         return
-    from rich.markup import escape
-
-    console = stdout()
     for entry in entries:
         options = ", ".join(f"{name}={default}" for name, default in entry["options"].items())
-        console.print(f"[bold]{escape(entry['name'])}[/bold]  {escape(entry['about'])}")
-        if options:
-            console.print(f"    {escape(options)}", style="dim")
-        if what == "strategies":
-            console.print(f"    {escape(_in_words(entry))}", style="dim")
+        _print_entry(entry["name"], entry["about"], options, _in_words(entry) if what == "strategies" else "")
     for box in boxes:
         state = "works" if box["works"] else f"does not work: {box['why']}"
-        console.print(f"sandbox {box['name']} (level {box['level']}) {escape(state)}")
+        typer.echo(f"sandbox {box['name']} (level {box['level']}) {state}")
+
+
+def _print_entry(name: str, about: str, *below: str) -> None:
+    """One entry: its name and what it is, and lines below them. Importing rich takes longer than the rest of a list."""
+    typer.echo(f"{typer.style(name, bold=True)}  {about}")
+    for line in filter(None, below):
+        typer.secho(f"    {line}", dim=True)
 
 
 def _print_formats(as_json: bool) -> None:
@@ -112,16 +113,14 @@ def _print_formats(as_json: bool) -> None:
     if as_json:
         print_json({"formats": [{"tool": f.tool, "files": f.files, "taken": f.taken} for f in FORMATS]})
         return
-    from rich.markup import escape
-
-    console = stdout()
     for one in FORMATS:
-        console.print(f"[bold]{escape(one.tool)}[/bold]  {escape(one.files)}")
-        console.print(f"    {escape(one.taken)}", style="dim")
+        _print_entry(one.tool, one.files, one.taken)
 
 
 def _boxes() -> list[dict[str, Any]]:
     """The sandboxes that verifiers can run programs in, and which of them work on this machine."""
+    import asyncio
+
     from mull import sandbox
 
     return [
@@ -214,6 +213,8 @@ def _check(what: str, only: object, specs: list[str], seed: int, config: Path | 
 
     Without any named by `only`, those that this machine cannot run are told of and not refused.
     """
+    import asyncio
+
     if what not in ("verifiers", "judges"):
         raise UsageError(f"--check is for verifiers and judges, not for {what}")
     from mull.verifiers import contract

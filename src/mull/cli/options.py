@@ -58,6 +58,7 @@ BankOption = Annotated[
     str | None,
     typer.Option("--bank", help="File or database URL of the bank; `none` keeps nothing. [default: the user's]"),
 ]
+TitleOption = Annotated[str, typer.Option("--title", help="The title of the plot.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 

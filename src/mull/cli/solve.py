@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import random
@@ -51,7 +50,6 @@ from mull.cost import total
 from mull.errors import UnknownNameError, UsageError
 from mull.files.columns import Layout
 from mull.files.output import check_writable
-from mull.run import Strategy
 from mull.run.needs import needs_of
 from mull.types import (
     AnswerKind,
@@ -70,9 +68,11 @@ from mull.types import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
+
     from rich.live import Live
 
-    from mull.run import Run
+    from mull.run import Run, Strategy
     from mull.run.trace import Trace, TraceFile
 
 PYTHON = "python"
@@ -128,7 +128,7 @@ def solve(
 
     Example: mull solve 'a:7;b:a*6;b?' --strategy majority:n=16
     """
-    from mull.run import Run
+    import asyncio
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's own threads take longer to start than a draw takes
     check_writable(trace, "the trace")
@@ -136,6 +136,8 @@ def solve(
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plans = Plans(seed, config, Budget(usd=usd, flops=flops))
     plan = plans.build(strategy, **defaults)
+    from mull.run import Run  # not before the strategy is known: a misspelt name is told of at once
+
     layout = Layout(kind=kind, match=match)
     the_task = None if task is None else task_of(*with_columns([task], layout, ask))
     problem = _asked(text.strip(), layout, ask) if the_task is None else _named(the_task, text.strip())
@@ -189,6 +191,8 @@ def _executor(text: str, plan: Strategy) -> Executor | None:
 
 def _makes_calls(verifier: Any, problem: Problem) -> bool:
     """Whether scoring makes model calls, as a judge does; --samples does not limit those."""
+    import asyncio
+
     from mull.run.calls import MeteredCalls
     from mull.run.wallet import Wallet
 
@@ -318,6 +322,8 @@ class _Live:
     def draw(self, sample: Sample) -> None:
         """Counts one more draw and updates the display, once its answer is read."""
         if self._live is not None:
+            import asyncio
+
             reading = asyncio.ensure_future(self._count(sample))
             self._readings.add(reading)
             reading.add_done_callback(self._readings.discard)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +49,8 @@ def source_at(
 
     Raises `UnreadableError` if no answer can be read in the file.
     """
+    import asyncio
+
     from mull.lab import sources
 
     if path.suffix != ".db":

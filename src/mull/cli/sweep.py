@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -110,17 +109,20 @@ def sweep(
 
     Example: mull sweep chain:ops=4 -s single -s majority:n=16 --problems 200
     """
-    from mull.files.records import row_of
-    from mull.lab import cluster, grid, readings, shared
+    import asyncio
 
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
     check_writable(out, "the sweep")
+    named = Plans(seed, config, Budget(usd=usd, flops=flops))
+    plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategy)}
+    # Not before the strategies are known: a misspelt name is told of at once.
+    from mull.files.records import row_of
+    from mull.lab import cluster, grid, readings, shared
+
     asked, *specs = with_columns([task, *(model or [DEFAULT_MODEL])], layout, ask)
     the_task = task_of(asked)
     problems = grid.how_many(the_task, problems)
-    named = Plans(seed, config, Budget(usd=usd, flops=flops))
-    plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategy)}
     the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
     the_executor = executor_of(executor)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)

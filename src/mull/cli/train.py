@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from dataclasses import asdict
 from pathlib import Path
@@ -69,6 +68,8 @@ def label(
 
     Example: mull train label chain:ops=4,split=train --problems 200 --out labels.jsonl
     """
+    import asyncio
+
     from mull.cost import total
     from mull.run import Run
     from mull.train import data

@@ -25,6 +25,9 @@ class Verb(NamedTuple):
         module, _, what = self.path.partition(":")
         found = getattr(import_module(module), what)
         if isinstance(found, typer.Typer):
+            found.info.cls = PlainGroup
+            for command in found.registered_commands:
+                command.cls = Plain
             return get_command(found)
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
         alone.command(name, cls=Plain)(found)
@@ -34,19 +37,23 @@ class Verb(NamedTuple):
 def lazy(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
     """A group whose help shows all verbs, and which imports the one that is asked for."""
 
-    class Lazy(TyperGroup):
+    class Lazy(PlainGroup):
         def __init__(self, **told: Any) -> None:
             shown = {name: TyperCommand(name, help=verb.about, rich_markup_mode=None) for name, verb in verbs.items()}
             super().__init__(**{**told, "commands": shown})
-
-        def get_params(self, ctx: Any) -> Any:
-            return _taken_plain(super().get_params(ctx))
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             name, shown, rest = super().resolve_command(ctx, args)
             return name, shown if name is None else verbs[name].load(name), rest
 
     return Lazy
+
+
+class PlainGroup(TyperGroup):
+    """A group of commands, as `Plain` is one command."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return _taken_plain(super().get_params(ctx))
 
 
 class Plain(TyperCommand):
@@ -72,10 +79,20 @@ class _Taking:
     def __call__(self, ctx: Any, value: Any) -> Any:
         parameter = self._parameter
         kind = parameter.type_descriptor.annotation
-        if parameter.nargs != 1 or parameter.multiple or (value is None and parameter.required):
+        if parameter.required and not value:
+            return self._by_typer(ctx, value)
+        if kind == list[str]:
+            return self._listed(ctx, value)
+        if parameter.nargs != 1 or parameter.multiple:
             return self._by_typer(ctx, value)
         if kind in (int, float) and isinstance(value, str) and WHOLE.fullmatch(value):
             value = kind(value)
         if value is not None and type(value) is not kind:
             return self._by_typer(ctx, value)
         return value if parameter.callback is None else parameter.callback(ctx, parameter, value)
+
+    def _listed(self, ctx: Any, value: Any) -> Any:
+        """An option that may be given several times; `None` where it was not given."""
+        if self._parameter.callback is not None or any(type(one) is not str for one in value or ()):
+            return self._by_typer(ctx, value)
+        return list(value) if value else None

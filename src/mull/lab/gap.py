@@ -270,19 +270,19 @@ def ceiling(recordings: Sequence[Recording]) -> Ceiling | None:
     return Ceiling(t, f, value, len(verdicts), sum(p.n for p in recordings) - len(verdicts))
 
 
-def difficulty_bins(recordings: Sequence[Recording], seed: int = 0) -> list[list[int]]:
-    """Problems in five bins of difficulty, easiest first, of sizes as equal as possible: by rank of the success rate.
+def difficulty_bins(recordings: Sequence[Recording], seed: int = 0, n_bins: int = N_BINS) -> list[list[int]]:
+    """Problems in `n_bins` bins of difficulty by rank of the success rate, easiest first, of sizes as equal as can be.
 
     The even-numbered draws decide the bin, so that figures measured on the odd ones are unbiased; where only counts
     are known, all draws decide. The seed breaks ties, since quantile edges would coincide where many problems were
     never solved (Snell et al. 2024, arXiv 2408.03314, bin by quantiles). Empty for too few problems.
     """
-    if len(recordings) < N_BINS:
+    if len(recordings) < n_bins:
         return []
     rng = random.Random(seed)
     ease = [p.n_correct / p.n if len(p.correct) < 2 else float(np.mean(p.correct[::2])) for p in recordings]
     order = [i for *_, i in sorted((-share, rng.random(), i) for i, share in enumerate(ease))]
-    return [part.tolist() for part in np.array_split(np.array(order), N_BINS)]
+    return [part.tolist() for part in np.array_split(np.array(order), n_bins)]
 
 
 def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[DifficultyBin, ...]:

@@ -138,18 +138,26 @@ class Law:
         return Prediction(k, value, band, value, None, None)
 
     def _sampling(self, k: int) -> Band | None:
-        """The bootstrap interval over problems: bootstrap-t where k was measured, percentiles where it was fitted.
+        """The bootstrap interval over problems: bootstrap-t of what was measured, carried on by the laws beyond it.
 
-        `None` without resamples.
+        Beyond the measured draws coverage leaves out the share at the last of them times what the further draws leave
+        out. Percentiles of the resampled laws give that product; its first factor is widened to what bootstrap-t gives
+        it, so that the interval does not narrow where the data end. `None` without resamples.
         """
         if not len(self._weights):
             return None
+        last = min(k, self.data.least)
+        each = measured_each(self.data, last)[:, None]
+        band = Band(*bootstrap_t(each, self._weights, self.data.weight, (0.0, 1.0))[0].tolist())
         if k <= self.data.least:
-            each = measured_each(self.data, k)[:, None]
-            return Band(*bootstrap_t(each, self._weights, self.data.weight, (0.0, 1.0))[0].tolist())
+            return band
         assert self._resampled is not None, "counts without a reason have resamples"
         drawn = central(self._resampled.values(self.data, k), self._resampled.logliks, self._trusted)
-        low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
+        ends, at_last = _percentiles(drawn), _percentiles(self._weights @ each[:, 0] / self._weights.sum(axis=1))
+        low, high = (
+            1 - (1 - end) * (1 - wide) / (1 - narrow) if narrow < 1 else end
+            for end, wide, narrow in zip(ends, band, at_last, strict=True)
+        )
         if self.data.unsolved == 0:  # then every problem is solved in every resample too
             low = min(low, least_solved(self.data.problems))
         return Band(low, high)
@@ -208,6 +216,11 @@ def _resampled_weights(data: Counts, resamples: int, seed: int) -> Floats:
         if not is_lawful or 0 < right < row @ data.n:
             rows.append(row)
     return np.array(rows).reshape(resamples, len(data.n))
+
+
+def _percentiles(drawn: Floats) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _fits(best: Optima) -> tuple[Fit, ...]:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mull.files.output import written
-from mull.lab.measured import Measured, Tile, amount
+from mull.lab.measured import Measured, amount
 from mull.lab.metrics import Curves, Point
 from mull.laws.coverage import Law, Prediction
-from mull.report.plot import law_parts
+from mull.report.plot import law_caption, law_parts
+from mull.report.ticks import cost_axis, draws_axis
 from mull.report.words import percent, short
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ CURVES: Mapping[str, tuple[str, str, str]] = {
     "weighted": ("weighted vote of k", GAP, "-"),
     "majority": ("majority of k", MAJORITY, "-"),
 }
-HEAT = ((0.95, 0.96, 0.98), (0.05, 0.30, 0.55))
-"""The colours of 0 and of 100 %."""
 Draw = Callable[["Axes", list[str]], None]
 
 
@@ -187,8 +186,7 @@ def law(name: str, group: str, law: Law, k: int) -> Figure:
             axes.fill_between([p.k for p in points], low, high, color=colour, alpha=0.16, linewidth=0)
         axes.axvline(last, color=MUTED, linewidth=0.8)
         axes.annotate(f"n = {last:,}", (last, 2), (3, 0), textcoords="offset points", fontsize=7, color=MUTED)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda x, _: short(x).replace(" ", ""))
+        draws_axis(axes, k)
         axes.set_xlabel("draws k")
         axes.set_ylabel("coverage (oracle), %")
         axes.set_ylim(0, 100)
@@ -207,7 +205,7 @@ def law(name: str, group: str, law: Law, k: int) -> Figure:
         f"to {percent(end.band.high)} %."
     )
     columns = ("k", "", "coverage %", "low", "high")
-    return Figure(f"law-{name}", f"{group}: coverage beyond n", alt, columns, tuple(rows), draw)
+    return Figure(f"law-{name}", f"{group}: coverage of {law_caption(law, k)}", alt, columns, tuple(rows), draw)
 
 
 def _over_k(
@@ -231,9 +229,7 @@ def _over_k(
                     [p.k], [100 * p.value], "o", color=colour, markersize=3.5, clip_on=False, gid=f"tip{len(tips)}"
                 )
                 tips.append(f"{label}, k = {p.k}: {percent(p.value, p.ci95)} %")
-        axes.set_xscale("log", base=2)
-        ticks = [2**i for i in range(0, ks[-1].bit_length(), 1 + ks[-1].bit_length() // 9)]
-        axes.set_xticks(ticks, [str(k) for k in ticks])
+        draws_axis(axes, ks[-1])
         axes.set_xlabel("draws k")
         axes.set_ylabel(unit)
         axes.set_ylim(0, top)
@@ -256,7 +252,11 @@ def _over_k(
 
 
 def frontier(name: str, group: str, strategies: Sequence[Measured], front: Sequence[Measured], unit: str) -> Figure:
-    """Accuracy over cost, a point for each strategy, with the Pareto front."""
+    """Accuracy over cost, a point a strategy with its 95 % interval.
+
+    The Pareto front is what its strategies reach from their cost on: treads without risers, which would lie on the
+    intervals.
+    """
 
     def at(m: Measured) -> tuple[float, float]:
         return amount(m.cost, unit) or 0.0, 100 * (m.accuracy or 0.0)
@@ -264,15 +264,19 @@ def frontier(name: str, group: str, strategies: Sequence[Measured], front: Seque
     shown = sorted((m for m in strategies if m.accuracy is not None and amount(m.cost, unit)), key=at)
 
     def draw(axes: Axes, tips: list[str]) -> None:
-        axes.plot(*zip(*map(at, front), strict=True), "-", color=BEST, alpha=0.55, drawstyle="steps-post", zorder=1)
+        cost_axis(axes, [at(m)[0] for m in shown], unit)
+        starts = [at(m)[0] for m in front]
+        for m, end in zip(front, [*starts[1:], axes.get_xlim()[1]], strict=True):
+            label = "Pareto front" if m is front[0] else None
+            axes.plot([at(m)[0], end], [at(m)[1]] * 2, "--", color=MAJORITY, linewidth=1.1, zorder=1, label=label)
         for m in shown:
             (x, y), is_best = at(m), m in front
             colour = BEST if is_best else MUTED
             low, high = m.ci95 or (y / 100, y / 100)
-            axes.plot([x, x], [100 * low, 100 * high], color=colour, alpha=0.45, linewidth=1)
+            label = "95 % interval" if m is front[0] else None
+            axes.plot([x, x], [100 * low, 100 * high], color=colour, alpha=0.6, linewidth=1, label=label)
             axes.plot([x], [y], "o" if is_best else "s", color=colour, markersize=5, gid=f"tip{len(tips)}")
             tips.append(f"{m.name}: {percent(m.accuracy, m.ci95)} % for {short(x)} {UNIT_WORDS[unit]} a problem")
-        axes.set_xscale("log")
         for m in _labelled(front, lambda m: math.log(at(m)[0]), math.log(at(shown[-1])[0] / at(shown[0])[0])):
             x, y = at(m)
             is_right = x > (at(shown[0])[0] * at(shown[-1])[0]) ** 0.5
@@ -285,12 +289,11 @@ def frontier(name: str, group: str, strategies: Sequence[Measured], front: Seque
                 ha="right" if is_right else "left",
                 color=INK,
             )
-        axes.margins(x=0.1, y=0.14)
-        axes.xaxis.set_major_formatter(lambda x, _: short(x).replace(" ", ""))
-        axes.xaxis.set_minor_formatter(lambda *_: "")
+        axes.margins(y=0.14)
         axes.set_xlabel(f"{UNIT_WORDS[unit]} a problem")
         axes.set_ylabel("problems solved, %")
         axes.grid()
+        axes.legend(frameon=False, fontsize=7, loc="best", handlelength=1.8)
 
     rows = [
         (m.name, percent(m.accuracy, m.ci95), short(amount(m.cost, unit)), "yes" if m in front else "no") for m in shown
@@ -312,52 +315,3 @@ def _labelled(front: Sequence[Measured], x: Callable[[Measured], float], width: 
 
 
 UNIT_WORDS = {"usd": "dollars", "flops": "FLOPs", "tokens": "tokens", "calls": "draws"}
-
-
-def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Sequence[str], what: str) -> Figure:
-    """Accuracy of each strategy in each place, in per cent."""
-    size = 8.5 if len(places) <= 10 else 6.0
-
-    def draw(axes: Axes, _: list[str]) -> None:
-        for y, row in enumerate(tiles.values()):
-            for x, tile in enumerate(row):
-                if tile.value is None:
-                    axes.text(x + 0.5, y + 0.5, "–", ha="center", va="center", color=MUTED)
-                    continue
-                colour = tuple(a + (b - a) * tile.value for a, b in zip(*HEAT, strict=True))
-                axes.fill(
-                    [x + 0.02, x + 0.98, x + 0.98, x + 0.02], [y + 0.03, y + 0.03, y + 0.97, y + 0.97], color=colour
-                )
-                ink = "#ffffff" if _luminance(colour) < 0.179 else "#000000"
-                axes.text(
-                    x + 0.5, y + 0.5, f"{100 * tile.value:.0f}", ha="center", va="center", color=ink, fontsize=size
-                )
-        axes.set_xlim(0, len(places))
-        axes.set_ylim(len(tiles), 0)
-        axes.set_xticks([x + 0.5 for x in range(len(places))], places, fontsize=7)
-        axes.set_yticks([y + 0.5 for y in range(len(tiles))], [_short(name) for name in tiles], fontsize=7.5)
-        axes.set_xlabel(what)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-
-    rows = [(strategy, *(_tile(tile) for tile in row)) for strategy, row in tiles.items()]
-    alt = (
-        f"Accuracy in per cent of {len(tiles)} strategies (rows) by {what} (columns); the table below has the numbers."
-    )
-    columns = ("strategy", *(place.replace("\n", " ") for place in places))
-    return Figure(f"heat-{name}", title, alt, columns, tuple(rows), draw, 0.9 + 0.28 * len(tiles))
-
-
-def _short(name: str, most: int = 26) -> str:
-    """A label short enough to leave room for the figure; the table beside it has the full name."""
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
-def _tile(tile: Tile) -> str:
-    return f"{percent(tile.value)} % of {tile.problems}" if tile.value is not None else "unknown"
-
-
-def _luminance(colour: Sequence[float]) -> float:
-    """Relative luminance as defined by WCAG 2; below .179 white text has the better contrast."""
-    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b

@@ -1,4 +1,4 @@
-"""Curves as PNG or SVG, by matplotlib (extra `lab`)."""
+"""Curves and laws as PNG, SVG or PDF, by matplotlib (extra `lab`)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mull.files.output import written
 from mull.lab.metrics import Curves, Point
 from mull.laws.counts import log_grid
 from mull.laws.coverage import Law, Prediction
+from mull.report.ticks import draws_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,12 +45,8 @@ def curves(groups: Mapping[str, Curves], path: Path, title: str = "") -> None:
     for axes, (name, group) in zip(row, groups.items(), strict=True):
         for field, (label, colour, line) in STYLE.items():
             _curve(axes, getattr(group, field), label, colour, line)
-        _finish(axes, f"{name}\n{group.problems} problems, {group.samples} draws", base=2)
-        ticks = [point.k for point in group.coverage if point.k & (point.k - 1) == 0]
-        axes.set_xticks(ticks, [str(k) for k in ticks])
-    if title:
-        figure.suptitle(title, fontsize=11)
-    _save(figure, path)
+        _finish(axes, f"{name}\n{group.problems:,} problems, {group.samples:,} draws", group.coverage[-1].k)
+    _save(figure, path, title)
 
 
 def _panels(n: int, path: Path, unit: str) -> tuple[Figure, list[Axes]]:
@@ -65,19 +62,21 @@ def _panels(n: int, path: Path, unit: str) -> tuple[Figure, list[Axes]]:
     return figure, row
 
 
-def _finish(axes: Axes, title: str, base: int) -> None:
+def _finish(axes: Axes, title: str, last: int) -> None:
     """Formats the axes that all panels over draws share."""
     axes.set_title(title, fontsize=9)
     axes.set_xlabel("draws k")
-    axes.set_xscale("log", base=base)
+    draws_axis(axes, last)
     axes.set_ylim(0, 100)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, loc="best")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path, title: str) -> None:
     import matplotlib as mpl
 
+    if title:
+        figure.suptitle(title, fontsize=11)
     # Without a salt the ids in an SVG are random.
     with mpl.rc_context({"svg.hashsalt": "mull"}):
         is_svg = path.suffix == ".svg"
@@ -98,7 +97,7 @@ def _curve(axes: Axes, points: list[Point], label: str, colour: str, line: str) 
     axes.fill_between(ks, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def laws(groups: Mapping[str, Law], k: int, path: Path) -> None:
+def laws(groups: Mapping[str, Law], k: int, path: Path, title: str = "") -> None:
     """Draws coverage up to k: measured as points on a solid line, extrapolated dashed, with a line at the last draw.
 
     The estimate is dashed for one decade; beyond that only the band is drawn.
@@ -106,14 +105,24 @@ def laws(groups: Mapping[str, Law], k: int, path: Path) -> None:
     figure, row = _panels(len(groups), path, "coverage (oracle), %")
     for axes, (name, law) in zip(row, groups.items(), strict=True):
         _law(axes, law, k)
-        _finish(axes, f"{name}\n{law.data.problems} problems, {law.data.draws} draws", base=10)
-    _save(figure, path)
+        _finish(axes, f"{name}\n{law_caption(law, k)}", max(k, 2))
+    _save(figure, path, title)
+
+
+def law_caption(law: Law, k: int) -> str:
+    """What a picture of a law shows: its problems, n, and where the extrapolation goes."""
+    last = law.data.least
+    beyond = f", extrapolated to {k:,}" if k > last else ""
+    return f"{law.data.problems:,} problems, measured to n = {last:,} draws{beyond}"
 
 
 def law_parts(law: Law, k: int, points: int) -> tuple[list[Prediction], list[Prediction]]:
-    """Coverage up to the last draw, and from there on to k if k is larger, at about this many points in total."""
+    """Coverage up to the last draw, and from there on to k if k is larger, at about this many points in total.
+
+    Both parts contain the last draw, where their bands are the same.
+    """
     last = law.data.least
-    measured = law.curve(int(x) for x in log_grid(min(last, k), 13))
+    measured = law.curve(int(x) for x in np.unique(np.append(log_grid(min(last, k), 13), min(last, k))))
     beyond = np.unique(np.append(log_grid(k, points), last))
     return measured, law.curve(int(x) for x in beyond if x >= last) if k > last else []
 
@@ -137,4 +146,5 @@ def _law(axes: Axes, law: Law, k: int) -> None:
         low, high = [100 * p.band.low for p in part], [100 * p.band.high for p in part]
         axes.fill_between([p.k for p in part], low, high, color=colour, alpha=0.15, linewidth=0)
     last = law.data.least
-    axes.axvline(last, color="0.4", linewidth=0.8, label=f"n = {last}")
+    if k > last:
+        axes.axvline(last, color="0.4", linewidth=0.8, label=f"n = {last:,}")

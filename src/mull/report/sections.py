@@ -16,6 +16,7 @@ from mull.laws import coverage
 from mull.report import figures
 from mull.report.answer import known
 from mull.report.figures import Figure
+from mull.report.heat import heat
 from mull.report.table import law_lines, limits
 from mull.report.table import power as power_sentence
 from mull.report.words import percent, points, short
@@ -25,6 +26,9 @@ MOST_GROUPS = 12
 """Most groups that get figures of their own."""
 MOST_HEAT_ROWS = 12
 MOST_BUDGETS = 6
+MOST_BINS = 5
+LEAST_IN_BIN = 10
+"""Problems in a bin of difficulty; with fewer, a cell of the heat map says next to nothing."""
 MOST_WHOLE = 5
 """Most columns of a heat map whose full names fit under them."""
 N_RESAMPLES = 100
@@ -157,8 +161,8 @@ def cost_section(report: Report) -> Section | None:
         if all(amount(m.cost, unit) is None for s in report.studies for m in s.strategies)
     ]
     lead = [
-        f"Cost is in {UNITS[report.unit]}, the mean of a problem. Strategies on the line are those that no other beats "
-        "at their cost or less; the bars are 95 % intervals."
+        f"Cost is in {UNITS[report.unit]}, the mean of a problem. Strategies on the dashed line are those that no "
+        "other beats at their cost or less; the bars are 95 % intervals."
     ]
     if unknown:
         lead.append(f"Not recorded, and so unknown: {', '.join(unknown)}.")
@@ -187,25 +191,24 @@ def heat_section(report: Report) -> Section | None:
         if len(set(places)) < len(places):
             places = [_folded(s.group.name) for s in report.studies]
         places, what = _without_prefix(places, "group")
-        drawn = [figures.heat("groups", "Accuracy by strategy and group, %", tiles, places, what)]
+        drawn = [heat("groups", "Accuracy by strategy and group, %", tiles, places, what)]
         lead = ["What works in one place need not work in another: one number for all groups would hide it."]
         return Section("where", "Where it works", tuple(lead), tuple(drawn))
     only = report.studies[0]
     recordings = only.group.recordings
-    bins = difficulty_bins(recordings, report.seed) if all(one.n for one in recordings) else []
-    if not bins:
+    n_bins = min(MOST_BINS, len(recordings) // LEAST_IN_BIN)
+    if n_bins < 2 or not all(one.n for one in recordings):
         return None
+    bins = difficulty_bins(recordings, report.seed, n_bins)
     by_bin = by_difficulty(only, bins)
     kept = {m.name for m in _fewer(only.strategies)}
-    places = [
-        f"{word}\n{len(bin)} problems" for word, bin in zip(("easiest", "2", "3", "4", "hardest"), bins, strict=True)
-    ]
+    places = ["easiest", *map(str, range(2, n_bins)), "hardest"]
     shown = {name: row for name, row in by_bin.items() if name in kept}
     lead = [
-        "Problems in five bins of equal size by the share of right ones among every second draw, an oracle's view of "
-        "difficulty. Strategies saw those draws too, so the outer bins look a little more extreme than they are."
+        f"Problems in {n_bins} bins of equal size by the share of right ones among every second draw, an oracle's view "
+        "of difficulty. Strategies saw those draws too, so the outer bins look a little more extreme than they are."
     ]
-    drawn = [figures.heat("difficulty", "Accuracy by strategy and difficulty, %", shown, places, "difficulty")]
+    drawn = [heat("difficulty", "Accuracy by strategy and difficulty, %", shown, places, "difficulty")]
     return Section("where", "Where it works", tuple(lead), tuple(drawn))
 
 

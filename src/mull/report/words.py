@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.markup import escape
 from rich.table import Table as RichTable
 
@@ -22,6 +24,15 @@ def short(value: float | None) -> str:
         if abs(value) >= size:
             return f"{value / size:.3g} {prefix}"
     return f"{value:.3g}"
+
+
+def dollars(value: float | None) -> str:
+    """An amount in dollars with what can be read of it: cents, or two digits of what is less; `?` if unknown."""
+    if value is None:
+        return "?"
+    if value == 0 or abs(value) >= 0.1:
+        return f"${value:,.2f}"
+    return f"${value:.{1 - math.floor(math.log10(abs(value)))}f}"
 
 
 def percent(value: float | None, interval: Interval | None = None) -> str:

@@ -15,7 +15,6 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
-from mull.run import Strategy
 from mull.spec.tables import JUDGES, MODELS, STRATEGIES, VERIFIERS, found, load, named_as, parted
 from mull.types import Judge, Model, Verifier
 
@@ -49,14 +48,16 @@ def build(
         more = {"models": models, "verifiers": verifiers, "judges": judges, "may_import": may_import, **defaults}
         return lambda text: build(kind, table, text, **more)
 
+    name, rest = parted(kind, table, spec)
+    cls = found(kind, table, name, may_import=may_import)
+    from mull.run import Strategy  # not before the name is known: a misspelt one is told of at once
+
     makers = {
         Model: models or inner("model", MODELS),
         Verifier: verifiers or inner("verifier", VERIFIERS, **defaults),
         Judge: judges or inner("judge", JUDGES, **defaults),
         Strategy: inner("strategy", STRATEGIES),
     }
-    name, rest = parted(kind, table, spec)
-    cls = found(kind, table, name, may_import=may_import)
     hints = _hints(name, cls)
     options = {f.name: f for f in fields(cls) if f.init}
     given: dict[str, Any] = {}
