@@ -21,7 +21,8 @@ def split(reply: str, separator: str = "\n\n") -> list[str]:
     if not separator:
         raise UsageError("steps need a separator that is not empty")
     ends = [match.end() for match in re.finditer(f"(?:{re.escape(separator)})+", reply)]
-    starts = [0, *(end for end in ends if end < len(reply) and reply[:end].strip())]
+    begin = len(reply) - len(reply.lstrip())
+    starts = [0, *(end for end in ends if begin < end < len(reply))]
     pieces = [reply[a:b] for a, b in zip(starts, [*starts[1:], len(reply)], strict=True)]
     steps: list[str] = []
     for piece in pieces:
