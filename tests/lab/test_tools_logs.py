@@ -92,6 +92,8 @@ def test_partial_credit_is_not_right_and_nan_and_failures_are_left_out() -> None
     assert "1 samples failed and are left out; the first because: ValueError('no grader for this one')" in said
     assert "2 samples are not scored by credit (NaN or null)" in said
     assert "2 draws have partial credit" in said
+    assert "the mean credit of all draws is 0.550" in said  # (1 + 0.5 + 0 + 1 + 0.25) / 5
+    assert paris.scores == (None, None, None), "a credit knows the gold answer: it chooses no draw, as a score does"
 
 
 def test_of_several_values_the_one_that_says_correct_is_meant() -> None:
@@ -245,6 +247,21 @@ def test_samples_of_before_0_4_7_are_read_filter_by_filter() -> None:
     source = sources.read_source(path)
     assert [case.correct for case in cases_of(source)] == [(True,)] * 3
     assert any("answers as the filter read reads them; not used: raw" in note for note in source.notes)
+
+
+def test_samples_of_before_0_4_3_are_refused_with_how_to_convert_them(tmp_path: Path) -> None:
+    """Those releases wrote one JSON list into a file of the same name."""
+    (rows,) = (LOGS / "harness-old").glob("samples_*.jsonl")
+    (results,) = (LOGS / "harness-old").glob("results_*.json")
+    found = [json.loads(line) for line in rows.read_text().splitlines()]
+    shutil.copy(results, tmp_path / "results.json")
+    old = tmp_path / "pretrained__nano_old_sums.jsonl"
+    for indent in (2, None):
+        old.write_text(json.dumps(found, indent=indent))
+        with pytest.raises(FileFormatError, match="one JSON list, as lm-evaluation-harness .*jq -c"):
+            sources.read_source(old)
+    old.write_text("".join(json.dumps(row) + "\n" for row in found))  # what jq makes of it
+    assert [one.correct for one in cases_of(sources.read_source(old))] == [(True,)] * (len(found) // 2)
 
 
 def test_several_targets_that_the_harness_wrote_as_a_list(tmp_path: Path) -> None:

@@ -204,3 +204,21 @@ async def test_what_stands_behind_cannot_take_part() -> None:
         "import time\nstarted = time.time()\nwhile time.time() < started + 600: pass\nfor square.x in (1, 2): pass"
     )
     assert (await passes({"": reply}, PROBLEM, "assert square(3) == 9"))[""]
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "import asyncio\nassert asyncio.run(square(3)) == 9",
+        "import asyncio\ndef check(candidate):\n    assert asyncio.run(candidate(3)) == 9\ncheck(square)",
+        "import asyncio\nasync def main():\n    assert await square(3) == 9\nasyncio.run(main())",
+        "import asyncio\nloop = asyncio.new_event_loop()\nassert loop.run_until_complete(square(3)) == 9",
+    ],
+)
+async def test_a_test_of_an_async_function_is_named_and_gives_no_verdict(test: str) -> None:
+    """Neither a right program nor a wrong one is judged by it."""
+    bench = Bench(Suite("square", (test,)))
+    for code in ("async def square(n):\n    return n * n\n", "async def square(n):\n    return n\n"):
+        (verdict,) = await bench.run(code)
+        assert verdict.passed is None
+        assert "async functions are not run" in verdict.why

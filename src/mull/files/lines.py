@@ -10,6 +10,10 @@ from typing import Any
 
 from mull.errors import FileFormatError
 
+ONE_LIST = (
+    "the file is one JSON list, as lm-evaluation-harness before 0.4.3 wrote its samples, instead of one row per line; "
+    "convert it with `jq -c '.[]' FILE > NEW.jsonl`"
+)
 CUT_OFF = "the line is cut off, as by a process that was killed while it wrote it"
 
 
@@ -35,11 +39,15 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 try:
                     row = json.loads(line)
                 except json.JSONDecodeError as error:
+                    if number == 1 and line.lstrip()[:1] == "[":
+                        raise FileFormatError(path, None, ONE_LIST) from error
                     if number > 1 and not line.endswith("\n"):
                         raise CutOffError(path, number, CUT_OFF) from error
                     raise FileFormatError(path, number, f"not JSON: {error.msg} at column {error.colno}") from error
                 except (ValueError, RecursionError) as error:  # numbers or nesting beyond Python's limits
                     raise FileFormatError(path, number, f"not JSON: {error}") from error
+                if number == 1 and isinstance(row, list) and all(isinstance(one, dict) for one in row):
+                    raise FileFormatError(path, None, ONE_LIST)
                 if not isinstance(row, dict):
                     raise FileFormatError(path, number, f"a JSON object was expected, not {type(row).__name__}")
                 yield number, row

@@ -34,7 +34,10 @@ _INTERROGATIVE = regex(
 )
 
 
-_STRUCK = re.compile(r"~~(?! )[^~\n]{1,200}(?<! )~~")
+_STRUCK = regex(r"~~(?! )[^~\n]{1,200}(?<! )~~")
+_STRUCK_HTML = regex(r"<(del|strike)>[^<\n]{1,200}</\1>|(?<=\S )<s>[^<\n]{1,60}</s>(?= ?\S)")
+"""What HTML strikes out; `<s>` and `</s>` around a whole reply are a model's own tokens."""
+_STRUCK_LATEX = regex(r"\\(?:[bx]?cancel|sout|st)\s?\{[^{}]{0,200}(?:\{[^{}]{0,200}\}[^{}]{0,200}){0,3}\}")
 
 
 def own(text: str) -> str:
@@ -43,7 +46,10 @@ def own(text: str) -> str:
     That is special tokens, and further questions with their answers.
     """
     text = _STRUCK.sub("", text) if "~" in text else text
+    if "cancel" in text or "\\sout" in text or "\\st{" in text:
+        text = _STRUCK_LATEX.sub("", text)
     if "<" in text or "INST]" in text:
+        text = _STRUCK_HTML.sub("", text)
         begun = _FIRST.match(text)
         text = text[begun.end() :] if begun is not None else text
         ends = [last.start() for mark in (_LAST, _INSTRUCTION) if (last := mark.search(text)) is not None]

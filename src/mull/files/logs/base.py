@@ -193,8 +193,9 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
 MOST_TOKENS = ("max_tokens", "max_completion_tokens", "max_new_tokens", "max_gen_toks", "tokens_to_generate")
 
 
-def verdict_note(n_partial: int, name: str) -> list[str]:
-    """A note on draws with partial credit."""
+def verdict_note(n_partial: int, name: str, credits: Sequence[float] = ()) -> list[str]:
+    """A note on draws with partial credit, and on the mean of all `credits` if they are known."""
     if not n_partial:
         return []
-    return [f"{n_partial} draws have partial credit by {name} and count as wrong: only full credit is right"]
+    mean = f"; the mean credit of all draws is {sum(credits) / len(credits):.3f}" if credits else ""
+    return [f"{n_partial} draws have partial credit by {name} and count as wrong: only full credit is right{mean}"]

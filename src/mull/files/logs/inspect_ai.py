@@ -152,7 +152,6 @@ class _InspectReader:
         if value is None:
             self.counts["not scored (NaN or null)"] += 1
             return _Kept(light, None)
-        self.counts["partial"] += 0 < value < 1
         return _Kept(light, self._draw(sample, score, value >= 1), value)
 
     def _credit(self, where: str, value: Any) -> float | None:
@@ -241,7 +240,8 @@ class _InspectReader:
         if len(self.parts) > 1:
             others = ", ".join(name for name in self.parts if name != self.part)
             notes.append(f"of the values of {self.scorer}, {self.part!r} is the verdict; not used: {others}")
-        notes += base.verdict_note(self.counts["partial"], str(self.scorer))
+        credits = [one.value for one in kept.values() if one.draw is not None and one.value is not None]
+        notes += base.verdict_note(sum(0 < credit < 1 for credit in credits), str(self.scorer), credits)
         if n := self.counts["whole"]:
             notes.append(
                 f"{self.scorer} compares whole replies, in {n} of {len(kept)} samples: a right one has its target as "

@@ -292,6 +292,15 @@ def _free(tree: ast.AST, bound: Mapping[str, Any]) -> set[str]:
     return read - made
 
 
+def _awaits(node: ast.AST) -> bool:
+    """Whether a part of a test waits for a coroutine: `await f(2)`, `asyncio.run(f(2))`."""
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func).rpartition(".")[2] in ("run_until_complete", "Runner") or (
+            ast.unparse(node.func) in ("asyncio.run", "anyio.run", "trio.run")
+        )
+    return isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith)
+
+
 def run_test(prelude: str, test: str, entry_point: str, answers: Any, seed: int = 0) -> dict[str, Any]:
     """Makes one pass over one test.
 
@@ -303,6 +312,8 @@ def run_test(prelude: str, test: str, entry_point: str, answers: Any, seed: int 
     found: dict[str, Any] = {"results": run.results, "needs": run.needs, "claims": run.claims, "broken": ""}
     try:
         tree = ast.parse(test)
+        if any(map(_awaits, ast.walk(tree))):
+            raise BrokenTest("it awaits what it calls, and async functions are not run here")
         space: dict[str, Any] = {"__name__": "test"}
         exec(compile(prelude, "prelude", "exec", dont_inherit=True), space)
         for name in _free(tree, space) | ({entry_point} - {""}):
