@@ -258,7 +258,7 @@ def test_samples_of_before_0_4_3_are_refused_with_how_to_convert_them(tmp_path: 
     old = tmp_path / "pretrained__nano_old_sums.jsonl"
     for indent in (2, None):
         old.write_text(json.dumps(found, indent=indent))
-        with pytest.raises(FileFormatError, match="one JSON list, as lm-evaluation-harness .*jq -c"):
+        with pytest.raises(FileFormatError, match=r"one JSON list, as lm-evaluation-harness .*jq -c"):
             sources.read_source(old)
     old.write_text("".join(json.dumps(row) + "\n" for row in found))  # what jq makes of it
     assert [one.correct for one in cases_of(sources.read_source(old))] == [(True,)] * (len(found) // 2)

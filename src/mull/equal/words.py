@@ -189,7 +189,7 @@ _TEXT = regex(
 )
 NOTHING = regex(
     r"(?:there (?:is|are) |it has |has )?no (?:(?:real|integer|such|positive|valid|possible|real-valued) )*"
-    r"(?:solutions?|roots?|values?(?: of [a-z])?|[a-z])(?: exists?| at all)?|(?:the )?empty set"
+    r"(?:solutions?|roots?|values?(?: of [a-z])?|[a-z])(?: exists?| at all)?|(?:the )?empty set|none(?: exists?)?"
 )
 """Phrases stating that a problem has no solution."""
 

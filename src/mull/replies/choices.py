@@ -30,7 +30,11 @@ _WORD_AFTER = regex(r"\s+([a-z]+)")
 _VERBS = set(
     "is was are because since and or as with which it seems must would looks has fits und ist weil est y es".split()
 )
-_BUT = regex(r"\bnot\s(?:option\s|choice\s)?[\[(]?[A-Z][\])]?,?\s(?:but|it\sis)\s(?:rather\s)?", re.IGNORECASE)
+_BUT = regex(
+    r"\bnot\s(?:option\s|choice\s)?[\[(]?[A-Z][\])]?"
+    r"(?:,?\s(?:but|it\sis)\s(?:rather\s)?|[^.;\w][^.;]{1,60};\s(?:it|the\sanswer|that)(?:['’]s|\sis|\smust\sbe)\s)",
+    re.IGNORECASE,
+)
 _NOT_THAT = regex(
     r",?\s(?:(?:and|und)\s)?(?:not|nicht|non|rather\sthan|instead\sof)\s[^,;]{1,60}$|[,，。]?\s?不是[^,;]{1,60}$",
     re.IGNORECASE,
@@ -43,13 +47,13 @@ _DENIED = regex(
 
 def choice(text: str) -> str | None:
     """The letter of an answer, as a capital; `None` if it has none, or more than one."""
-    text = bare(clause_of(flat(text)))
+    text = bare(clause_of(_BUT.sub("", flat(text))))
     if not text:
         return None
     first = _at_start(text)
     if first is not None:
         return first or None
-    text = _NOT_THAT.sub("", _BUT.sub("", text))
+    text = _NOT_THAT.sub("", text)
     lead = _LEAD.match(text)
     if lead is not None and (first := _at_start(bare(text[lead.end() :]))) is not None:
         return first or None

@@ -57,6 +57,8 @@ def last_number(sentence: str) -> str | None:
     if len(sentence) > MAX_REGION:
         return None
     text = _affirmed(without_reason(_normal(sentence.rstrip(" .!?。！？"))))
+    *_, restated = _THAT_IS.split(text)
+    text = restated if _DIGIT.search(restated) else text
     value = _chain(text)
     if value is not None:
         return value
@@ -77,6 +79,11 @@ def last_number(sentence: str) -> str | None:
         return None
     joint = f"{runs[counted[-1] - 1][1] if counted[-1] else ''} {before}"
     return None if len(counted) > 1 and _JOINT.search(joint) else _value(run)
+
+
+_THAT_IS = regex(
+    r"[,;(]\s?(?:i\.e\.,?|that\sis,|namely,?|in\sother\swords,?|das\shei(?:ß|ss)t,?|d\.h\.)\s", re.IGNORECASE
+)
 
 
 def has_number(text: str) -> bool:

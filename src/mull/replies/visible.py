@@ -23,7 +23,7 @@ def said(reply: str) -> Spoken | None:
     without a final one.
     """
     has_tags = "<" in reply
-    if (has_tags and "<|message|>" in reply) or reply.startswith("analysis"):
+    if (has_tags and "<|message|>" in reply) or reply.startswith(("analysis", "assistantfinal")):
         return _final(reply)
     pattern = _TAGGED if reply.rfind("THINK]") < 0 and "◁" not in reply else _MARK
     if pattern is _TAGGED and not has_tags:
