@@ -86,6 +86,20 @@ def test_what_denies_a_name_or_names_several_does_not_answer_it(reply: str) -> N
 @pytest.mark.parametrize(
     ("reply", "answer"),
     [
+        ("A hexagon has six sides.", "6"),
+        ("It has six sides.", "6"),
+        ("The number of sides of a hexagon is six.", "6"),
+        ("A hexagon does not have six sides.", None),
+        ("A hexagon has six or seven sides.", None),
+    ],
+)
+def test_a_number_in_words_is_read_out_of_a_sentence(reply: str, answer: str | None) -> None:
+    assert extract(reply, AnswerKind.NUMBER, question="How many sides does a hexagon have?") == answer
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
         ("Yes.", "yes"),
         ("No, a whale is a mammal.", "no"),
         ("**No**", "no"),

@@ -207,3 +207,18 @@ def test_ways_to_match_are_the_same_for_tasks_and_recordings(
     assert grade(FileTask(str(path), **options), 0, reply) is is_right
     source = read_recorded(path, Layout(**options))
     assert source.groups["r.jsonl"].recordings[0].correct == (is_right,)
+
+
+def test_thirty_questions_of_all_kinds_are_graded_as_a_person_does() -> None:
+    """Two replies each as models write them, judged by hand: none is wrongly accepted, and at most one is refused."""
+    path = Path(__file__).parents[1] / "data" / "own_questions.jsonl"
+    by_hand = [json.loads(line)["by_hand"] for line in path.read_text().splitlines()]
+    (group,) = read_recorded(path).groups.values()
+    found = [list(one.correct) for one in group.recordings]
+    pairs = [pair for one in zip(found, by_hand, strict=True) for pair in zip(*one, strict=True)]
+    assert len(pairs) == 60
+    assert sum(is_right and not wanted for is_right, wanted in pairs) == 0
+    assert sum(wanted and not is_right for is_right, wanted in pairs) <= 1
+    task = FileTask(str(path))
+    assert [[grade(task, i, sample.text) for sample in one.samples] for i, one in enumerate(group.recordings)] == found
+    assert {problem.kind.value for problem in task.problems()} == {"number", "text", "yes-no", "choice"}

@@ -323,7 +323,7 @@ N_SENTENCES = 12
 def _end(text: str, kind: AnswerKind, question: str) -> str | None:
     """The answer at the end of a reply that does not mark its answer."""
     if kind is AnswerKind.NUMBER:
-        return _last_number(text)
+        return _last_number(text) or _spelled(text, question)
     line = text.strip().rpartition("\n")[2]
     if len(line) > MAX_REGION and kind is not AnswerKind.MATH:
         return None
@@ -341,6 +341,14 @@ def _end(text: str, kind: AnswerKind, question: str) -> str | None:
 
 
 _OPENING = regex(r"[^\w\s]{0,6}\d\S*(?:\s[^\W\d]\S*){0,2}\W*$")
+
+
+def _spelled(text: str, question: str) -> str | None:
+    """The number in words that a reply without figures gives as its answer: `A hexagon has six sides.`"""
+    if re.search(r"\d", signs(text)) or not numbers.has_number(text):
+        return None
+    told = sentences.short_answer(text, question)
+    return None if told is None else numbers.number(told)
 
 
 def _last_number(text: str) -> str | None:
