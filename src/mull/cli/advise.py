@@ -145,7 +145,7 @@ def advise(
         raise UsageError("a pilot is made of one task; several sources are files of draws")
     if tasks:
         models = [*(model or [DEFAULT_MODEL]), *([named] if named else [])]
-        (asked,) = with_columns(tasks, layout, ask)
+        asked, *_ = with_columns([*tasks, *models], layout, ask)
         made = _make(asked, models, size, verifier, strategy, tokens, params, seed, bank, config, as_json)
     else:
         if strategy or verifier or tokens is not None:

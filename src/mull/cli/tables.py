@@ -36,6 +36,8 @@ AskOption = Annotated[
         "--ask", help="Form of answer that the prompts of file: ask for: line, boxed or none. [default: by kind]"
     ),
 ]
+DEAF = ("nano", "mini", "recorded")
+"""Models that cannot do what a prompt asks for: they know their own tasks only, or replied before."""
 UNREADABLE = "Go on even if no answer can be extracted from any reply, or all replies to a problem are empty."
 AllowUnreadableOption = Annotated[bool, typer.Option("--allow-unreadable", help=UNREADABLE)]
 
@@ -73,13 +75,16 @@ def with_columns(specs: Sequence[str], layout: Layout, ask: str | None = None) -
         raise UsageError("--ask is for the questions of a file, file:PATH; other tasks ask in their own words")
     if layout != Layout() and not any(spec.partition(":")[0] in TABLES for spec in specs):
         raise UsageError("column options apply to tables, file:PATH or recorded:PATH, and none is given")
+    models = [spec for spec in specs[1:] if spec.partition(":")[0] != "file"]
+    if ask is None and models and all(model.partition(":")[0] in DEAF for model in models):
+        ask = "none"
     return [_with_columns(spec, layout, ask) for spec in specs]
 
 
 def _with_columns(spec: str, layout: Layout, ask: str | None) -> str:
     names = TABLES.get(spec.partition(":")[0], ())
     told = {name: value for name in names if (value := getattr(layout, name)) is not None}
-    if ask is not None and spec.partition(":")[0] == "file":
+    if ask is not None and spec.partition(":")[0] == "file" and ",ask=" not in spec:
         told["ask"] = ask
     return ",".join([spec, *(f"{name}=({_escaped(value)})" for name, value in told.items())])
 

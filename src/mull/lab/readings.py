@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mull.lab.grid import Cell
+from mull.lab.recorded import MANY
 from mull.replies.answers import answer_of
 from mull.types import AnswerKind, Finish, Task
 
-N_SHOWN, TAIL, MANY = 3, 100, 0.25
-"""Replies that are shown, characters of their ends, and the share without an answer that is worth a word."""
+N_SHOWN, TAIL = 3, 100
+"""Number of replies that are shown, and of characters of their ends."""
 WHAT_TO_DO = (
     "if replies like it are right, say how they are to be read: --ask line or --ask boxed asks for a form, "
     "--match includes looks for the gold answer in the reply, --match regex:PATTERN takes the answer out of it, "

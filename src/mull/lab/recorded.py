@@ -16,6 +16,9 @@ from mull.models.recorded import sample_of
 from mull.replies.answers import classes_now
 from mull.tasks.golds import check_golds, gold_of, included, is_right, kind_for, notes_on, problem_of
 
+MANY = 0.25
+"""The share of replies without a readable answer from which on a note says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -68,7 +71,9 @@ def source_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAI
         source.faults.extend(f"{path.name}: {fault}" for fault in _empty(group))
         graded = [_graded(path, one, layout) for one in group.recordings]
         source.faults.extend(f"{path.name}: {fault}" for fault in _unread(group.recordings, graded))
-        source.notes.extend(f"{path.name}: {note}" for note in _never_right(graded))
+        source.notes.extend(
+            f"{path.name}: {note}" for note in (*_never_right(graded), *_many_unread(group.recordings, graded))
+        )
         group.recordings[:] = graded
     return source
 
@@ -149,6 +154,22 @@ def _unread(before: Sequence[Recording], graded: Sequence[Recording]) -> list[st
         f"ends {samples[0].text.strip()[-SHOWN:]!r}: name the column of answers with --answer, or give the pattern of "
         "the answer within a reply with --answer-pattern"
     ]
+
+
+def _many_unread(before: Sequence[Recording], graded: Sequence[Recording]) -> list[str]:
+    """The note on replies that are graded by their answers, if many of them have none."""
+    unread = [
+        (one, sample)
+        for one, after in zip(before, graded, strict=True)
+        for sample, answer in zip(one.samples, after.answers, strict=False)
+        if answer is None and sample.correct is None and sample.text.strip()
+    ]
+    n = sum(one.n for one in graded)
+    if not unread or len(unread) < MANY * n or len(unread) == n:
+        return []
+    one, sample = unread[0]
+    what = f"{len(unread):,} of {n:,} replies have no answer that can be read; the first, to {one.id!r}, ends"
+    return [f"{what} {sample.text.strip()[-SHOWN:]!r}; --match or --kind say how replies are to be read"]
 
 
 def _never_right(graded: Sequence[Recording]) -> list[str]:
