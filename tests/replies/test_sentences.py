@@ -141,3 +141,45 @@ def test_dates_have_one_form() -> None:
     assert date("04/07/1776") is None, "which is the month cannot be told"
     assert date("July 1776") is None
     assert yes_no("") is None
+
+
+MORE = [
+    ("What is the capital of Japan?", "Japan's capital city is Tokyo (formerly Edo).", "tokyo"),
+    ("What is the capital of Japan?", "I would say Tokyo", "tokyo"),
+    ("What is the capital of Japan?", "Kyoto? No, Tokyo.", "tokyo"),
+    ("What is the capital of Japan?", "The capital of Japan is:\n\n- Tokyo", "tokyo"),
+    ("What is the capital of Japan?", "> Tokyo", "tokyo"),
+    ("What is the capital of Japan?", "The capital of Japan is not Kyoto. It is Tokyo.", "tokyo"),
+    ("Who discovered penicillin?", "In 1928, Alexander Fleming discovered penicillin.", "alexander fleming"),
+    ("Who discovered penicillin?", "Alexander Fleming discovered penicillin in 1928.", "alexander fleming"),
+    ("Who discovered penicillin?", "It was Alexander Fleming who discovered penicillin.", "alexander fleming"),
+    ("Who discovered penicillin?", "Louis Pasteur discovered penicillin, not Alexander Fleming.", "louis pasteur"),
+    ("What is the chemical symbol for gold?", "Gold's symbol is Au, from Latin aurum.", "au"),
+    ("Which country won the 2018 World Cup?", "The 2018 World Cup was won by France.", "france"),
+    ("Which country won the 2018 World Cup?", "The winner was France.", "france"),
+    ("Which is bigger, Earth or Mars?", "Earth is bigger than Mars.", "earth"),
+    ("Which is bigger, Earth or Mars?", "Mars is bigger than Earth.", "mars"),
+    ("Which is bigger, Earth or Mars?", "The bigger one is Earth.", "earth"),
+]
+
+
+@pytest.mark.parametrize(("question", "reply", "answer"), MORE)
+def test_sentences_of_other_shapes(question: str, reply: str, answer: str) -> None:
+    assert extract(reply, AnswerKind.TEXT, question=question) == answer
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Definitely not Tokyo.",
+        "The capital was Kyoto before Tokyo.",
+        "Tokyo? I am not sure.",
+        "Tokyo isn't the capital; Kyoto is.",
+        "Unlike Tokyo, Kyoto is the capital of Japan.",
+        "Candidates: Tokyo, Kyoto, Osaka.",
+        "The largest city in Japan is Tokyo, but the capital is Kyoto.",
+        "Tokyo or Kyoto",
+    ],
+)
+def test_a_name_in_passing_is_no_answer(reply: str) -> None:
+    assert extract(reply, AnswerKind.TEXT, question="What is the capital of Japan?") != "tokyo"

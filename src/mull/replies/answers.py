@@ -337,7 +337,7 @@ def _end(text: str, kind: AnswerKind, question: str) -> str | None:
         whole = _expression(line)
         runs = [run[0] for run in _RUN.finditer(signs(line)) if re.search(r"[+\-*/]", run[0])]
         return whole if whole is not OTHER else canonical(runs[0], kind) if len(runs) == 1 else None
-    return canonical(sentences.short_answer(text, question) or line, kind)
+    return canonical(sentences.short_answer(text, question) or sentences.plain(line), kind)
 
 
 _OPENING = regex(r"[^\w\s]{0,6}\d\S*(?:\s[^\W\d]\S*){0,2}\W*$")

@@ -23,8 +23,8 @@ _FUNCTION = frozenset(
     (
         "a an the of in on at by to for from with and is are was were be been being has have had do does did it its "
         "this that these those he she they his her their there who whom whose what which when where why how as "
-        "i you we your my our me us please answer question one also commonly usually known called named official "
-        "officially currently would can could will should than into about indeed correct right simply actually"
+        "i you we your my our me us please answer question one also commonly usually people known called named "
+        "official officially currently would can could will should than into about indeed correct right simply actually"
     ).split()
 )
 """Words that say nothing by themselves about which answer is meant."""
@@ -34,7 +34,8 @@ _IRREGULAR = dict(
         "wrote=write written=write won=win built=build began=begin begun=begin made=make held=hold led=lead sang=sing "
         "sung=sing gave=give given=give took=take taken=take fell=fall fallen=fall flew=fly born=birth died=death "
         "found=find became=become spoke=speak spoken=speak drew=draw drawn=draw author=write painter=paint "
-        "inventor=invent discoverer=discover largest=big biggest=big highest=high tallest=high movie=film"
+        "inventor=invent discoverer=discover largest=big biggest=big highest=high tallest=high movie=film "
+        "winner=win speaker=speak"
     ).split()
 )
 _LEAD = regex(
@@ -55,7 +56,7 @@ _HEDGED = regex(
 )
 _CLAUSE = regex(
     r"(?:,\s|\s[-–—]\s|\s\(|;\s)(?:which|who|whose|where|when|while|whereas|although|though|but|and\s(?:it|he|she|they|is|was)"
-    r"|so|as|it|he|she|they|known|located|situated|making|with|the\s(?:answer|correct)|(?-i:[a-z]+ing))\b.*$",
+    r"|so|as|it|he|she|they|known|located|situated|making|with|from|the\s(?:answer|correct)|(?-i:[a-z]+ing))\b.*$",
     re.IGNORECASE | re.DOTALL,
 )
 _BRACKETS = regex(r"\s\([^()]{1,120}\)")
@@ -69,6 +70,9 @@ _YEARS = regex(r"\s(?:between|around|about|in|since|from|circa|c\.)\s(?:the\s)?(
 _USUALLY = regex(
     r"^(?:usually|generally|typically|mostly|often|normally|primarily|definitely|most likely|likely|probably)\s"
 )
+_AT_FIRST = regex(r"^[Ii]n\s(?:the\s(?:year\s)?)?\d{3,4},\s")
+_MARKER = regex(r"^\s*(?:(?:[-*+•>–]|\d{1,2}[.)])\s+)+")
+_SYMBOLS = regex(r"[\s\u2600-\u27bf\ufe0f\U0001f000-\U0001faff]+$")
 _DOER = regex(r"^(?:He|She|They)\s")
 _DID_IT = regex(r"^(.{1,60}?)\sdid(?:\s(?:so|it|that))?\W*$")
 _BY = regex(r"\b([a-z]+)\sby\s(?=[A-Z])")
@@ -84,12 +88,16 @@ def short_answer(text: str, question: str) -> str | None:
     known, is_when = _asked(question[-4 * LONGEST_QUESTION :])
     told: list[tuple[int, str | None]] = []
     sentences = list(islice(sentences_backwards(text), N_SENTENCES))
-    for sentence in sentences:
-        shown = bare(flat(sentence)).strip()
+    for i, sentence in enumerate(sentences):
+        shown = plain(sentence)
         if not shown or shown.endswith("?") or is_unknowable(shown):
             continue
-        found = _said(shown, known, is_when)
-        if found is not None:
+        if shown.endswith(":"):
+            following = plain(sentences[i - 1]).strip(_EDGES) if i else ""
+            found = (len(_content(shown) & known), following) if following and len(following.split()) <= 5 else None
+        else:
+            found = _said(shown, known, is_when)
+        if found is not None and not (found[1] is None and told):
             told.append(found)
     if told:
         most = max(n for n, _ in told)
@@ -97,7 +105,17 @@ def short_answer(text: str, question: str) -> str | None:
         first = answers[0]
         is_one = all(a is None or first is None or a.casefold() == first.casefold() for a in answers)
         return first if is_one or _concludes(sentences[0]) else None
+    if len(sentences) == 2 and sentences[1].rstrip().endswith("?"):
+        answer = plain(sentences[0]).strip(_EDGES)
+        return answer if len(answer.split()) <= 5 and not _NOT.search(answer) else None
     return _opening(sentences[-1]) if len(sentences) > 1 else None
+
+
+def plain(line: str) -> str:
+    """A line without the marker of a list, the words that only lead to what it says, and symbols behind it."""
+    line = _SYMBOLS.sub("", bare(flat(_MARKER.sub("", line))).strip())
+    lead = _LEAD.match(line)
+    return line[lead.end() :] if lead is not None and lead.end() < len(line) else line
 
 
 @lru_cache(maxsize=4096)
@@ -131,8 +149,15 @@ def _concludes(sentence: str) -> bool:
 
 def _opening(sentence: str) -> str | None:
     """The answer that a reply opens with, before it goes on: a few words without a verb."""
-    words = bare(flat(sentence)).strip(_EDGES)
-    if not words or len(words.split()) > 5 or _NOT.search(words) or not words[:1].isalnum() or words[:1].islower():
+    words = plain(sentence).strip(_EDGES)
+    if (
+        not words
+        or sentence.rstrip(" *_").endswith(("?", ":"))
+        or len(words.split()) > 5
+        or _NOT.search(words)
+        or not words[:1].isalpha()
+        or words[:1].islower()
+    ):
         return None
     words = _DID.sub("", words)
     return (
@@ -147,8 +172,7 @@ def _said(sentence: str, known: frozenset[str], is_when: bool) -> tuple[int, str
 
     The answer is `None` where the sentence denies something and affirms nothing.
     """
-    lead = _LEAD.match(sentence)
-    sentence = sentence[lead.end() :] if lead is not None and lead.end() < len(sentence) else sentence
+    sentence = _AT_FIRST.sub("", _BRACKETS.sub("", sentence))
     if _HEDGED.search(sentence) or _DOER.match(sentence):
         return None
     did = _DID_IT.match(sentence)
@@ -157,7 +181,7 @@ def _said(sentence: str, known: frozenset[str], is_when: bool) -> tuple[int, str
     n_known = len(_content(sentence) & known)
     if is_when and n_known and (date := dates.only_date(sentence)) is not None and not _NOT.search(sentence):
         return n_known, date
-    sentence = without_reason(sentence)
+    sentence = _YEARS.sub("", without_reason(sentence).rstrip(_EDGES))
     affirmed = _NOT_THAT.sub("", _NOT_BUT.sub("", sentence, count=1))
     if _NOT.search(affirmed) or not affirmed.strip(_EDGES):
         return (n_known, None) if n_known or len(sentence.split()) <= MOST_WORDS else None
@@ -178,11 +202,20 @@ def _complement(sentence: str, known: frozenset[str]) -> str | None:
     splits = [(sentence[: m.start()].strip(), sentence[m.end() :].strip()) for m in _COPULA.finditer(sentence)]
     for left, right in splits:
         if right and _repeats(left, known, may_point=True):
-            return _after_verb(right, known)
+            return left if _is_named(left, right, known) else _after_verb(right, known)
     for left, right in reversed(splits):
         if left and _repeats(right, known, may_point=False):
             return left
     return None
+
+
+def _is_named(left: str, right: str, known: frozenset[str]) -> bool:
+    """Whether of two parts that both repeat the question the first is what it names: `Earth is bigger than Mars`."""
+    content = _content(right)
+    if not content or not content <= known or not _content(left):
+        return False
+    names = [all(word[:1].isupper() for word in _words(part) if _stem(word) not in _FUNCTION) for part in (left, right)]
+    return len(_content(left)) < len(content) if names[0] == names[1] else names[0]
 
 
 def _repeats(part: str, known: frozenset[str], *, may_point: bool) -> bool:
