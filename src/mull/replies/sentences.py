@@ -93,8 +93,7 @@ def short_answer(text: str, question: str) -> str | None:
         if not shown or shown.endswith("?") or is_unknowable(shown):
             continue
         if shown.endswith(":"):
-            following = plain(sentences[i - 1]).strip(_EDGES) if i else ""
-            found = (len(_content(shown) & known), following) if following and len(following.split()) <= 5 else None
+            found = _announced(shown, sentences[i - 1] if i else "", known)
         else:
             found = _said(shown, known, is_when)
         if found is not None and not (found[1] is None and told):
@@ -109,6 +108,12 @@ def short_answer(text: str, question: str) -> str | None:
         answer = plain(sentences[0]).strip(_EDGES)
         return answer if len(answer.split()) <= 5 and not _NOT.search(answer) else None
     return _opening(sentences[-1]) if len(sentences) > 1 else None
+
+
+def _announced(sentence: str, following: str, known: frozenset[str]) -> tuple[int, str | None] | None:
+    """How much of the question a sentence before a colon repeats, and the few words after it."""
+    answer = plain(following).strip(_EDGES)
+    return (len(_content(sentence) & known), answer) if 0 < len(answer.split()) <= 5 else None
 
 
 def plain(line: str) -> str:
