@@ -173,12 +173,15 @@ class Link:
         within: aiohttp.ClientTimeout,
     ) -> T:
         started = time.monotonic()
+        headers = {"X-Retry-Count": str(retry)} if retry else {}
+        if within is self._streamed:
+            headers["Connection"] = "close"  # llama.cpp closes it after a stream, as the next request may be on its way
         try:
             async with self._session.post(
                 self._url(endpoint, path),
                 data=body,
                 allow_redirects=False,
-                headers={"X-Retry-Count": str(retry)} if retry else None,
+                headers=headers,
                 timeout=within,
             ) as response:
                 if response.status == 200:
