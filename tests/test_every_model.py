@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fault_server import FaultServer
+from gguf_files import gguf_file
 from mull import Budget, Params, Prompt, spec, testing
 from mull.cost import Price
 from mull.models.served.deployment import Deployment
@@ -23,6 +24,7 @@ SPECS = {
     "nano": ("nano", CHAIN, "a"),
     "mini": ("mini", CHAIN, "a"),
     "nano-think": ("nano-think", CHAIN, "a"),
+    "gguf": ("gguf:file=GGUF,slots=4,context=256,threads=1", HELLO, "a"),
     "banked": ("banked:model=gone", HELLO, "a"),
     "recorded": ("recorded:path=FILE", HELLO, "a"),
 }
@@ -49,6 +51,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Cas
 
     def built(name: str) -> Case:
         text, prompt, word = SPECS[name]
+        if name == "gguf":
+            text = text.replace("GGUF", str(gguf_file()))
         return Case(spec.build("model", spec.MODELS, text.replace("FILE", str(path))), prompt, word)
 
     return built

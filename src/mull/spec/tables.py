@@ -81,6 +81,7 @@ MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
     "nano-think": "mull.models.embedded:NanoThink",
+    "gguf": "mull.models.gguf:Gguf",
     "banked": "mull.models.banked:BankedModel",
     "recorded": "mull.models.recorded:RecordedModel",
 }

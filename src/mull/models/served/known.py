@@ -69,6 +69,11 @@ def _load(path: Path) -> Capabilities | None:
         return None  # it is probed again
 
 
+def assume(deployment: Deployment, can: Capabilities) -> None:
+    """Sets the capabilities of a deployment for this process, which need not be probed."""
+    _known[place(deployment)] = can
+
+
 def save(deployment: Deployment, can: Capabilities) -> None:
     """Saves capabilities; keeps them for this process only if the file cannot be written."""
     path = place(deployment)

@@ -1,0 +1,246 @@
+"""A model file in GGUF format, run by llama.cpp in this process (`pip install 'mull-scaling[gguf]'`).
+
+llama.cpp generates several replies at once from one prompt, which it computes once, and reply i is that of the seed
+plus i. Its own server answers on a port of this machine alone, and is asked as any other server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from mull.cost import Price
+from mull.cost.flops import Architecture, read_architecture
+from mull.errors import FileFormatError, ModelError, UsageError, install
+from mull.files.gguf import Header, digest, read_header
+from mull.models.served.capabilities import Capabilities
+from mull.models.served.deployment import Deployment, bound
+from mull.models.served.known import assume
+from mull.models.served.model import OpenAIModel
+from mull.types import Cost, Draw, Params, Prompt, Purse, Sample
+from mull.wire.endpoints import Limits
+
+NOWHERE = "http://127.0.0.1:9/v1"
+"""Stands for the server before it is started."""
+COUNTED = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+"""Architectures whose FLOPs are counted, with the `model_type` that has the same layers."""
+RATHER_MORE = 256 << 20
+"""Bytes that the engine needs beside the weights and the context."""
+HOUR = 3600.0
+
+_servers: dict[tuple[Any, ...], str] = {}
+_kept: list[Any] = []
+_starting = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Gguf:
+    """A model file in GGUF format, run by llama.cpp in this process: `gguf:FILE`.
+
+    `slots` replies are generated at once, each with `context` tokens for prompt and reply (at most what the model was
+    trained on). `threads` leaves one processor free by default: llama.cpp waits in a loop for its slowest thread, so
+    that with all of them in use it is many times slower beside other work. `api=completions` is for models without a
+    chat template. Raises `FileFormatError` if the file is not a whole GGUF file.
+    """
+
+    file: str
+    slots: int = 16
+    context: int = 4096
+    threads: int | None = None
+    api: Literal["chat", "completions"] = "chat"
+
+    def __post_init__(self) -> None:
+        if min(self.slots, self.context, 1 if self.threads is None else self.threads) < 1:
+            raise UsageError("slots, context and threads of a gguf model are at least 1")
+        if self.api not in ("chat", "completions"):
+            raise UsageError(f"api of a gguf model is chat or completions, not {self.api!r}")
+        if self.api == "chat" and not self._header.fields.get("tokenizer.chat_template"):
+            raise FileFormatError(self.path, None, "its model has no chat template: add the option api=completions")
+
+    @property
+    def path(self) -> Path:
+        return Path(self.file).expanduser()
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @cached_property
+    def _header(self) -> Header:
+        return read_header(self.path)
+
+    @cached_property
+    def identity(self) -> str:
+        odd = "" if self.api == "chat" else f"/{self.api}"
+        return f"{self.name}@{digest(self.path, self._header.n_bytes)}{odd}"
+
+    @property
+    def n_context(self) -> int:
+        """Tokens of prompt and reply together."""
+        trained = self._header.number("context_length")
+        return self.context if trained is None else min(self.context, trained)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory that it needs: the weights, and keys and values of all slots in 16 bits."""
+        layers, heads = self._header.number("block_count") or 0, self._header.number("attention.head_count") or 1
+        width = self._header.number("embedding_length") or 0
+        head = self._header.number("attention.key_length") or width // heads
+        values = 2 * layers * (self._header.number("attention.head_count_kv") or heads) * head
+        return self._header.n_bytes + 2 * values * self.n_context * self.slots + RATHER_MORE
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What its server can do, which is known."""
+        return Capabilities(
+            "llama.cpp",
+            n=True,
+            seed=True,
+            seed_bits=31,
+            logprobs=True,
+            stream=True,
+            stream_usage=True,
+            stream_n=True,
+            slots=self.slots,
+            counts_all=False,
+            batch_seeds="counted",
+            context=self.n_context,
+            echoes=True,
+            continues="flag" if self.api == "chat" else "trailing",
+            overhead=256,
+            biases="ids",
+        )
+
+    @cached_property
+    def _price(self) -> Price:
+        return Price(0.0, 0.0, architecture=architecture(self._header))
+
+    def _at(self, url: str) -> OpenAIModel:
+        deployment = Deployment(
+            self.name,
+            (url,),
+            self.name,
+            self.api,
+            price=self._price,
+            limits=Limits(concurrency=self.slots, timeout=HOUR, idle=HOUR),
+            most_n=self.slots,
+            bank_as=self.identity,
+        )
+        assume(deployment, self.capabilities)
+        return OpenAIModel(deployment)
+
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        return self._at(NOWHERE).refuses(prompt, params)
+
+    def quote(self, prompt: Prompt, params: Params) -> Cost:
+        """The most that a draw can cost; a prompt has at most one token per byte, plus what its template adds."""
+        most = bound(prompt, self.capabilities)
+        n_prompt = None if most is None else min(most, self.n_context)
+        return self._price.cost(n_prompt, min(params.max_tokens, self.n_context))
+
+    async def prepare(self, purse: Purse | None = None) -> None:
+        """Loads the model. Raises `UsageError` without the engine, `ModelError` if it cannot be loaded."""
+        await asyncio.to_thread(self._start)
+
+    async def sample(
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
+    ) -> AsyncGenerator[Sample, None]:
+        from mull.models.served.opened import opened
+
+        model = self._at(await asyncio.to_thread(self._start))
+        here = await opened(model.deployment)
+        if here.can is None:
+            here.can = self.capabilities
+            for endpoint in here.link.pool.endpoints:
+                endpoint.slots = self.slots
+        stream = model.sample(prompt, params, draws, purse)
+        try:
+            async for sample in stream:
+                yield sample
+        finally:
+            await stream.aclose()
+
+    def _start(self) -> str:
+        """The URL of the server in this process, started when it is first needed."""
+        key = os.getpid(), self.identity, self.slots, self.n_context, self.threads, self.api
+        with _starting:
+            if key not in _servers:
+                _servers[key] = self._begin()
+            return _servers[key]
+
+    def _begin(self) -> str:
+        try:
+            import xllamacpp
+        except ImportError as error:
+            raise UsageError(f"gguf models need llama.cpp: {install('gguf')}") from error
+        free = free_memory()
+        if free is not None and self.n_bytes > free:
+            raise ModelError(
+                f"{self.name} needs about {_gib(self.n_bytes)} with slots={self.slots} and context={self.n_context}, "
+                f"and {_gib(free)} are free: lower these options"
+            )
+        options = xllamacpp.CommonParams()
+        options.model.path = str(self.path)
+        options.model_alias = {self.name}
+        options.hostnames, options.port = ["127.0.0.1"], 0
+        options.n_parallel, options.n_ctx, options.kv_unified = self.slots, self.slots * self.n_context, False
+        options.cpuparams.n_threads = options.cpuparams_batch.n_threads = self.threads or default_threads()
+        options.n_threads_http = self.slots + 4
+        options.timeout_read = options.timeout_write = int(HOUR)
+        options.endpoint_metrics, options.ui, options.fit_params = True, False, False
+        options.verbosity = 0
+        try:
+            server = xllamacpp.Server(options)
+        except RuntimeError as error:
+            kind = self._header.architecture or "unknown"
+            raise ModelError(
+                f"llama.cpp cannot load {self.path}: {error} Its architecture is {kind!r}, which this version of "
+                "llama.cpp may not know"
+            ) from error
+        _kept.append(server)
+        return f"{server.listening_address}/v1"
+
+
+def default_threads() -> int:
+    """All processors that this process may use but one."""
+    return max(1, len(os.sched_getaffinity(0)) - 1) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 2) // 2
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that can be had without swapping; `None`: the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def _gib(n_bytes: int) -> str:
+    return f"{n_bytes / (1 << 30):.1f} GiB"
+
+
+def architecture(header: Header) -> Architecture | None:
+    """The dimensions for counting FLOPs; `None`: the header is of another architecture, or does not give them all."""
+    kind, size = COUNTED.get(header.architecture), header.number
+    if kind is None or size("expert_count"):
+        return None
+    config = {
+        "model_type": kind,
+        "num_hidden_layers": size("block_count"),
+        "hidden_size": size("embedding_length"),
+        "num_attention_heads": size("attention.head_count"),
+        "num_key_value_heads": size("attention.head_count_kv") or size("attention.head_count"),
+        "head_dim": size("attention.key_length"),
+        "intermediate_size": size("feed_forward_length"),
+        "vocab_size": size("vocab_size") or header.fields.get("tokenizer.ggml.tokens"),
+    }
+    try:
+        return read_architecture({name: value for name, value in config.items() if value is not None})
+    except UsageError:
+        return None
