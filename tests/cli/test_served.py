@@ -330,3 +330,33 @@ async def test_a_server_with_several_models_wants_one_named(mull: Mull) -> None:
 
 def test_a_test_environment_has_no_settings_of_its_users() -> None:
     assert "MULL_CONFIG" not in os.environ
+
+
+async def test_a_server_that_is_down_does_not_hide_what_was_found_of_another(mull: Mull, tmp_path: Path) -> None:
+    async with FaultServer() as server:
+        path = tmp_path / "two.toml"
+        down = '[models.away]\nbase_url = "http://127.0.0.1:9/v1"\npatience = 0.1\nbackoff = 0.01\n'
+        path.write_text(f'{down}[models.words]\nbase_url = "{server.url}"\n')
+        done = await mull("list", "models", "--probe", "--config", path)
+    assert "seed=True" in done.out
+    assert "not reached=away: http://127.0.0.1:9/v1: cannot connect" in " ".join(done.out.split())
+    assert done.code == 1
+    assert "not probed: away" in done.err
+
+
+@pytest.mark.parametrize("command", ["solve", "sweep"])
+async def test_a_command_that_lost_most_of_its_draws_fails_and_says_why_first(
+    mull: Mull, config, command: str, tmp_path: Path
+) -> None:
+    """A figure from the few that are left would pass for a result."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "p", "prompt": "hello", "answer": "a"}\n')
+    what = ["p", "--task", f"file:{rows}"] if command == "solve" else [f"file:{rows}"]
+    async with FaultServer(n="rejected") as server:
+        path = config(server, retries=0)
+        await mull("list", "models", "--probe", "--config", path)
+        server._script = iter(["400", "400", "400", "ok"])
+        done = await mull(command, *what, "-m", "m", "--config", path, "-s", "majority:n=4")
+    assert done.code == 1
+    assert "3 draws failed: HTTP 400: it said 400" in done.err
+    assert "more than half of the draws failed (3 of 4)" in done.err

@@ -562,3 +562,13 @@ async def test_recorded_rewards_give_the_recorded_figures() -> None:
             n_right += row["samples"][place]["correct"]
     assert worst < 1e-12
     assert n_right == pytest.approx(94, abs=0.5)
+
+
+@pytest.mark.parametrize("row", [[0.2, 0.8], [], [0.1, 0.2, 0.7]])
+@pytest.mark.parametrize("name", ["skywork-reward", "bradley-terry", "cross-encoder", "skywork-prm"])
+def test_a_reading_of_one_number_refuses_a_row_that_is_not_one_number(name: str, row: list[float]) -> None:
+    """A classifier of two labels would be scored by its first, which for most is the wrong one."""
+    reading = PRESETS[name]
+    with pytest.raises(Unscored, match=rf"returned {len(row)} numbers at a place; the preset reads one"):
+        reading.values(Rows([row], True, None), 1)
+    assert reading.values(Rows([[0.25]], True, None), 1) == (0.25,)

@@ -11,10 +11,11 @@ import typer
 from mull import spec
 from mull.catalog import DEFAULT_MODEL, is_served, judge_of, model_of, verifier_of
 from mull.cli.options import ApiKeyEnvOption, BaseUrlOption, ConfigOption, JsonOption, SeedOption, print_json
-from mull.errors import UnknownNameError, UsageError, VerifierError
+from mull.errors import FileFormatError, ModelError, UnknownNameError, UsageError, VerifierError
 from mull.run.needs import draws_of, needs_of, selects_of
 
 if TYPE_CHECKING:
+    from mull.models.gguf import Gguf
     from mull.models.served.model import OpenAIModel
 
 
@@ -83,13 +84,15 @@ def list_(
     if what == "strategies":
         entries = [{**one, **_said(cls)} for one, cls in zip(entries, classes.values(), strict=True)]
     served = _served(model, config, base_url, api_key_env) if what == "models" else []
+    down: dict[str, str] = {}
     if probe:
-        for one in served:
-            asyncio.run(_probe(one))
-    entries += [_served_entry(one) for one in served]
+        down = {one.name: why for one in served if (why := asyncio.run(_probe(one)))}
+    entries += [_served_entry(one, down.get(one.name)) for one in served]
+    entries += _files() if what == "models" else []
     boxes = _boxes() if what == "verifiers" else []
     if as_json:
         print_json({what: entries} | ({"sandboxes": boxes} if boxes else {}))
+        _refuse_down(down)
         return
     for entry in entries:
         options = ", ".join(f"{name}={default}" for name, default in entry["options"].items())
@@ -97,6 +100,7 @@ def list_(
     for box in boxes:
         state = "works" if box["works"] else f"does not work: {box['why']}"
         typer.echo(f"sandbox {box['name']} (level {box['level']}) {state}")
+    _refuse_down(down)
 
 
 def _print_entry(name: str, about: str, *below: str) -> None:
@@ -104,6 +108,12 @@ def _print_entry(name: str, about: str, *below: str) -> None:
     typer.echo(f"{typer.style(name, bold=True)}  {about}")
     for line in filter(None, below):
         typer.secho(f"    {line}", dim=True)
+
+
+def _refuse_down(down: dict[str, str]) -> None:
+    """Raises `ModelError` if a server could not be probed, once what was found of the others is printed."""
+    if down:
+        raise ModelError(f"not probed: {', '.join(down)}; {next(iter(down.values()))}")
 
 
 def _print_formats(as_json: bool) -> None:
@@ -131,7 +141,7 @@ def _boxes() -> list[dict[str, Any]]:
 
 def _served(
     names: list[str] | None, config: Path | None, base_url: str | None, api_key_env: str | None
-) -> list[OpenAIModel]:
+) -> list[OpenAIModel | Gguf]:
     """The served models that the options select."""
     if base_url is None and names is None:
         from mull.config import settings
@@ -142,19 +152,37 @@ def _served(
     return [one for one in built if is_served(one)]
 
 
-async def _probe(model: OpenAIModel) -> None:
+async def _probe(model: OpenAIModel | Gguf) -> str | None:
+    """Finds out anew what a model's server can do; why it could not, or `None`."""
     from mull.models.served.known import forget
 
-    forget(model.deployment)
-    await model.prepare()
+    try:
+        if (deployment := getattr(model, "deployment", None)) is not None:
+            forget(deployment)
+        await model.prepare()
+    except (ModelError, UsageError) as error:
+        return str(error)
+    return None
 
 
-def _served_entry(model: OpenAIModel) -> dict[str, Any]:
-    can = model.capabilities
-    entry: dict[str, Any] = {
-        "name": model.name,
-        "about": f"{model.deployment.served} at {', '.join(model.deployment.urls)}",
-    }
+def _files() -> list[dict[str, Any]]:
+    """The model files in the working folder, as specs."""
+    from mull.models.gguf import Gguf
+
+    entries: list[dict[str, Any]] = []
+    for path in sorted(Path.cwd().glob("*.gguf")):
+        try:
+            entries.append({"name": f"gguf:{path.name}", "about": Gguf(str(path)).about, "options": {}})
+        except FileFormatError as error:
+            typer.echo(f"left out: {error}", err=True)
+    return entries
+
+
+def _served_entry(model: OpenAIModel | Gguf, down: str | None) -> dict[str, Any]:
+    can = None if down else model.capabilities
+    entry: dict[str, Any] = {"name": model.name, "about": model.about}
+    if down:
+        return {**entry, "options": {"not reached": down}, "probe": None}
     if can is None:
         return {**entry, "options": {"not probed yet": "mull list models --probe"}, "probe": None}
     told = {
@@ -167,7 +195,8 @@ def _served_entry(model: OpenAIModel) -> dict[str, Any]:
         "stream": can.stream,
         "biases": can.biases,
         "thinking budget": can.limits or (f"ignored: {', '.join(can.ignores)}" if can.ignores else None),
-        "continues": can.continues or ("no: " + can.why if model.deployment.api == "chat" else None),
+        "continues": can.continues or (f"no: {can.why}" if can.why else None),
+        "slots": can.slots,
     }
     found = {**asdict(can), "continues": can.continues, "template": can.template is not None}
     cost = f"{can.cost.calls} calls, {can.cost.tokens if can.cost.tokens is not None else '?'} tokens"

@@ -97,8 +97,11 @@ def probe_costs(models: Sequence[Any]) -> dict[str, Any]:
     return {model.name: asdict(model.capabilities.cost) for model in models if is_served(model)}
 
 
-def tell_failures(samples: Sequence[Sample], spent: Cost) -> None:
-    """Reports on standard error how many requests were retried, how many draws failed, and why."""
+def tell_failures(samples: Sequence[Sample], spent: Cost) -> bool:
+    """Reports on standard error how many requests were retried, how many draws failed, and why.
+
+    Returns whether more than half of the draws failed: what is computed from the others is no result.
+    """
     from collections import Counter
 
     if spent.retries:
@@ -108,6 +111,10 @@ def tell_failures(samples: Sequence[Sample], spent: Cost) -> None:
         typer.echo(f"{n:,} draws failed: {reason}", err=True)
     if len(failed) > 3:
         typer.echo(f"and draws failed for {len(failed) - 3} more reasons", err=True)
+    is_lost = 2 * failed.total() > len(samples)
+    if is_lost:
+        typer.echo(f"more than half of the draws failed ({failed.total():,} of {len(samples):,})", err=True)
+    return is_lost
 
 
 def task_of(text: str) -> Any:

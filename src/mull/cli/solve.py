@@ -171,7 +171,7 @@ def solve(
         from mull.run.trace import write
 
         write(trace, _traced(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan)))
-    tell_failures(outcome.candidates, run.spent)
+    is_lost = tell_failures(outcome.candidates, run.spent)
     tell_scores(outcome.scores)
     tell_warnings([outcome])
     if as_json:
@@ -180,7 +180,7 @@ def solve(
         print_json({**_solved(problem, outcome, run, models, spec.describe(spec.STRATEGIES, plan), seed), **graded})
     else:
         _show(outcome, run, grade)
-    if outcome.best is None:
+    if outcome.best is None or is_lost:
         raise typer.Exit(1)
 
 

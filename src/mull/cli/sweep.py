@@ -191,7 +191,8 @@ def sweep(
     outcomes = [cell for _, cells in found for column in cells.values() for cell in column]
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
     typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)
-    tell_failures([s for cell in outcomes for s in cell.outcome.candidates], cost.total(c.spent for c in outcomes))
+    samples = [s for cell in outcomes for s in cell.outcome.candidates]
+    is_lost = tell_failures(samples, cost.total(c.spent for c in outcomes))
     tell_warnings([cell.outcome for cell in outcomes])
     for doubt in readings.doubts(the_task, outcomes):
         typer.echo(doubt, err=True)
@@ -207,6 +208,8 @@ def sweep(
     if failed is not None:
         raise failed
     refuse(grid.unread(outcomes), allowed=allow_unreadable)
+    if is_lost:
+        raise typer.Exit(1)
 
 
 class _Done:

@@ -81,6 +81,12 @@ class Gguf:
         return f"{self.name}@{digest(self.path, self._header.n_bytes)}{odd}"
 
     @property
+    def about(self) -> str:
+        """Its architecture, and the memory that it needs with these options."""
+        size, kind = _gib(self._header.n_bytes), self._header.architecture or "unknown architecture"
+        return f"{kind}, {size}; needs about {_gib(self.n_bytes)} of memory with {self.slots} slots"
+
+    @property
     def n_context(self) -> int:
         """Tokens of prompt and reply together."""
         trained = self._header.number("context_length")

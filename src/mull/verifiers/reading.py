@@ -177,7 +177,8 @@ class Reading:
         return tuple(self._value(row, rows.is_activated) for row in rows.values)
 
     def _value(self, row: Row, is_activated: bool) -> float:
-        if len(row) <= self.index or (self.readout == "pair" and len(row) != 2):
+        needed = {"pair": 2, "value": 1}.get(self.readout)
+        if len(row) <= self.index or (needed is not None and len(row) != needed):
             raise Unscored(f"the reward model returned {len(row)} numbers at a place; the preset reads {self._what()}")
         if not all(math.isfinite(x) for x in row):
             raise Unscored("the reward model returned a number that is not finite")
@@ -193,6 +194,8 @@ class Reading:
         return (value - self.low) / (self.high - self.low)
 
     def _what(self) -> str:
+        if self.readout == "value":
+            return "one: a classifier of several labels needs a preset that says which is good"
         return "two" if self.readout == "pair" else f"number {self.index}"
 
     def score(self, values: Sequence[float], how: Fold, n_steps: int) -> Score:

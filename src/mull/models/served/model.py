@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.deployment import Deployment
+from mull.models.served.deployment import Deployment, short_name
 from mull.models.served.known import known
 from mull.types import Cost, Draw, Params, Prompt, Purse, Sample
 
@@ -27,6 +27,11 @@ class OpenAIModel:
     @property
     def identity(self) -> str:
         return self.deployment.identity
+
+    @property
+    def about(self) -> str:
+        """The server's name for the model, and where it is."""
+        return f"{short_name(self.deployment.served)} at {', '.join(self.deployment.urls)}"
 
     @property
     def capabilities(self) -> Capabilities | None:
