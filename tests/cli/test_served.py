@@ -236,7 +236,7 @@ async def test_draws_that_fail_for_good_are_told_with_their_reason(mull: Mull, c
         await mull("list", "models", "--probe", "--config", path)
         server.context = 1
         done = await mull("sweep", task(2), "-m", "m", "--config", path, "-s", "majority:n=2", "--json")
-        assert done.code == 0
+        assert done.code == 1, "none of its draws is left"
         assert json.loads(done.out)["rows"][0]["failed"] == 4
         assert "4 draws failed: prompt and reply do not fit the model's context" in done.err
         assert (await mull("solve", "one two", "-m", "m", "--config", path)).code == 1
