@@ -123,6 +123,7 @@ BEHIND = {
 }
 TIMES = "def times(a, b):\n    return a * b\n"
 SEVERAL = {
+    "a text behind": f"{FENCE}It prints:\n```text\ndef square(n): 9\n```",
     "the later version": f"```python\n{WRONG}```\nNo, that doubles.\n{FENCE}",
     "two versions in one fence": f"```python\n{WRONG}\nassert square(3) == 9\n\n{CODE}```",
     "bare versions": f"{WRONG}\nNo, that doubles:\n\n{CODE}",

@@ -365,3 +365,19 @@ def test_deletions_are_cheap() -> None:
     """Clauses that all watch one literal are deleted in time that grows with their number."""
     many: list[Clause] = [(1, n) for n in range(2, 40_000)]
     refutes(many, [(True, clause) for clause in many], 10**6)
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        "<think>s UNSATISFIABLE</think>",
+        "<think>\ns UNSATISFIABLE\n0\n</think>\n\n",
+        "<|channel|>analysis<|message|>unsat<|end|><|start|>assistant<|channel|>final<|message|>",
+        "analysisPerhaps unsat.assistantfinal",
+        "[THINK]unsat[/THINK]",
+    ],
+)
+async def test_a_claim_in_a_thought_is_none(thought: str) -> None:
+    cnf = "p cnf 2 2\n1 2 0\n-1 2 0\n"
+    assert await outcome(cnf, thought + "s SATISFIABLE\nv -1 2 0") == 1.0
+    assert await outcome(cnf, thought.partition("</think>")[0] + "s SATISFIABLE\nv 1 -2 0") == 0.0

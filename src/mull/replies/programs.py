@@ -143,6 +143,7 @@ def _defining(found: Sequence[Block], name: str, only_fenced: bool) -> int | Non
     kept = [i for i, block in enumerate(found) if block.is_fenced or not only_fenced]
     for pattern in (_definition(name), _method(name)):
         places = [i for i in kept if pattern.search(found[i].code)]
+        places = [i for i in places if found[i].is_python] or places
         for is_fenced in (True, False):
             some = [i for i in places if found[i].is_fenced is is_fenced]
             whole = [i for i in some if not _is_named_only(found[i].code, pattern)]

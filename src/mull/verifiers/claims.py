@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
+from mull.replies import visible
+
 Kind = Literal["sat", "unsat", "unknown"]
 
 _MARKUP = re.compile(
@@ -65,7 +67,8 @@ class Claimed(NamedTuple):
 
 
 def claimed(text: str) -> Claimed | None:
-    """The last claim of a reply; `None` if it makes none."""
+    """The last claim of a reply outside its thought; `None` if it makes none."""
+    text = visible.spoken(text) or ""
     found = list(_claims(text, _of_line)) or list(_claims(text, _of_sentence))
     if not found:
         return None

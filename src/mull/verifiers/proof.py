@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from mull import sandbox
 from mull.errors import UsageError
+from mull.replies import visible
 from mull.sandbox import JobLimits, JobResult, Level, LevelName, Status
 from mull.types import Problem, Sample, Score
 from mull.verifiers.failed import but_failed
@@ -97,7 +98,9 @@ async def score_proofs(
     """A score for each sample; equal texts are checked once."""
     if not isinstance(problem.given.get("theorem"), str):
         return [Score(None, why="the problem gives no theorem to prove")] * len(samples)
-    texts = await asyncio.to_thread(lambda: [checker.text_of(problem, sample.reply) for sample in samples])
+    texts = await asyncio.to_thread(
+        lambda: [checker.text_of(problem, visible.spoken(sample.reply) or "") for sample in samples]
+    )
 
     async def score(text: str) -> Score:
         try:
