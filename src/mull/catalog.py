@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mull import spec
+from mull.cost import Price
 from mull.errors import UnknownNameError, UsageError
 from mull.types import Budget, Served
 
@@ -20,10 +21,14 @@ def model_of(
     base_url: str | None = None,
     api_key_env: str | None = None,
     budget: Budget | None = None,
+    price: Price | None = None,
 ) -> Any:
-    """The model of a name: at `base_url`, in `mull.toml`, or built in. Checks a budget against the model's prices."""
+    """The model of a name: at `base_url`, in `mull.toml`, or built in. Checks a budget against the model's prices.
+
+    `price` is that of a model at `base_url`.
+    """
     if base_url is not None:
-        return _model_at(base_url, text, api_key_env)
+        return _model_at(base_url, text, api_key_env, price)
     if api_key_env is not None:
         raise UsageError("--api-key-env goes with --base-url; for a model of mull.toml, api_key_env goes there")
     name = text.strip().partition(":")[0]
@@ -43,13 +48,13 @@ def model_of(
     return configured.configured(known, text)
 
 
-def _model_at(base_url: str, text: str, api_key_env: str | None) -> Any:
+def _model_at(base_url: str, text: str, api_key_env: str | None, price: Price | None) -> Any:
     import asyncio
 
     from mull.models.served import configured
 
     served = asyncio.run(configured.only_model(base_url, api_key_env)) if text == DEFAULT_MODEL else text
-    return configured.at_url(base_url, served, api_key_env)
+    return configured.at_url(base_url, served, api_key_env, price)
 
 
 def is_served(model: Any) -> bool:

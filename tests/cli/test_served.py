@@ -95,6 +95,20 @@ async def test_solve_at_a_url(mull: Mull) -> None:
         assert json.loads(again.out) == solved, "from the bank"
 
 
+async def test_a_price_beside_the_url_gives_dollars(mull: Mull) -> None:
+    prices = ("--usd-per-mtok-in", "100", "--usd-per-mtok-out", "400")
+    async with FaultServer() as server:
+        asked = ("solve", "hello", "--base-url", server.url, "-s", "majority:n=8", *prices)
+        done = await mull(*asked, "--json")
+        assert done.code == 0, done.err
+        cost = json.loads(done.out)["cost"]
+        assert cost["usd"] == pytest.approx((cost["prompt_tokens"] * 100 + cost["output_tokens"] * 400) / 1e6)
+        assert "per 1,000 questions" in (await mull(*asked)).out
+        half = await mull(*asked[:-2], "--json")
+    assert half.code == 2
+    assert "a price needs both" in half.err
+
+
 async def test_five_thousand_draws_with_a_tenth_of_replies_failing(mull: Mull, config, task, tmp_path: Path) -> None:
     """Every draw is there once, none is lost, none is doubled, and the retries are told."""
     async with FaultServer(mixed=0.1, n="rejected") as server:

@@ -7,12 +7,13 @@ per problem; `bench/bench_advise.py` measures how often they contain the truth.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mull import spec
 from mull.advice.choice import choose
 from mull.advice.forecast import DEFAULT_NS, Forecast, forecasts, is_foretold
 from mull.advice.options import BASE, Advice, Facts, Interval90, KnownModel, Option, PilotMeasured, Wish
@@ -98,10 +99,19 @@ def _foresee(
         found = {name: one for name, one in found.items() if one.is_checked or selects_of(one.strategy) != SCORES}
     run = {one.strategy: one for one in ran if one.strategy not in foretold}
     strategies = [
-        (name, means[name], _cost(pilot, imagined, one), "predicted") for name, one in found.items() if name not in run
+        (name, means[name], _cost(pilot, imagined, one), _known_by(one, foretold, pilot))
+        for name, one in found.items()
+        if name not in run
     ]
     strategies += [(name, _measured(one, pilot, imagined, seed), one.cost, "measured") for name, one in run.items()]
     return _Foreseen(pilot.model, strategies, means[BASE], facts)
+
+
+def _known_by(forecast: Forecast, ran: Collection[str], pilot: Pilot) -> str:
+    """How an option is known that was not measured as it is: from draws that were made, or beyond them."""
+    is_within = forecast.draws.max() <= min(one.n for one in pilot.problems)
+    is_run = spec.describe(spec.STRATEGIES, forecast.strategy) in ran
+    return "estimated" if is_within or is_run else "predicted"
 
 
 def _advice(seen: Sequence[_Foreseen], wish: Wish, given: Sequence[KnownModel], on: int | None, seed: int) -> Advice:

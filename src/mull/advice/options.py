@@ -49,7 +49,8 @@ class Route(StrEnum):
 class Option:
     """One strategy on one model; `cost` is the mean per question, with `None` for unknown parts.
 
-    `known_by`: `predicted` from the pilot's draws, `measured` on its problems, or `given`. `gain` is the accuracy above
+    `known_by`: `measured` on the pilot's problems, `estimated` from draws that it made, `predicted` beyond them, or
+    `given`. `gain` is the accuracy above
     one draw of the first model, with its interval. `fixed` is a cost in dollars before the first question.
     """
 

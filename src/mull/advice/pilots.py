@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mull import cost
@@ -83,8 +83,8 @@ def make(
         PilotMeasured(name, tuple(c.grade.correct for c in cells[name]), cost.mean([c.spent for c in cells[name]]))
         for name in strategies
     ]
-    problems, prices = zip(*(_drawn(cell, places) for places, cell in whole), strict=True)
-    return Made(Pilot(model.name, problems, prices), measured, spent)
+    problems = tuple(_drawn(cell, places) for places, cell in whole)
+    return Made(Pilot(model.name, problems, _prices(whole)), measured, spent)
 
 
 def _whole(cell: Cell) -> list[int]:
@@ -96,25 +96,38 @@ def _whole(cell: Cell) -> list[int]:
     return whole
 
 
-def _drawn(cell: Cell, places: list[int]) -> tuple[Recording, PilotPrice]:
-    """The draws of one problem at these indices, and their cost."""
-    from mull.advice.pilot import NOTHING, PilotPrice
+def _drawn(cell: Cell, places: list[int]) -> Recording:
+    """The draws of one problem at these indices."""
     from mull.lab.grid import recorded
 
     samples, grades = [cell.outcome.candidates[i] for i in places], [cell.candidates[i] for i in places]
     scores = [cell.outcome.scores[i] for i in places] if cell.outcome.scores else []
-    further = cost.mean([s.cost for s in samples[1:]]) if len(samples) > 1 else samples[0].cost
-    scoring = cost.mean([score.cost + score.drawn for score in scores]) if scores else NOTHING
-    return recorded(cell.problem, samples, grades, scores), PilotPrice(samples[0].cost, further, scoring)
+    return recorded(cell.problem, samples, grades, scores)
+
+
+def _prices(whole: Sequence[tuple[list[int], Cell]]) -> tuple[PilotPrice, ...]:
+    """The cost of each problem's draws, whether they shared requests or not."""
+    from mull.advice.billing import as_one_request
+    from mull.advice.pilot import NOTHING, PilotPrice
+
+    drawn = as_one_request([[cell.outcome.candidates[i].cost for i in places] for places, cell in whole])
+    prices = []
+    for (places, cell), (first, further) in zip(whole, drawn, strict=True):
+        scores = [cell.outcome.scores[i] for i in places] if cell.outcome.scores else []
+        scoring = cost.mean([score.cost + score.drawn for score in scores]) if scores else NOTHING
+        prices.append(PilotPrice(first, further, scoring))
+    return tuple(prices)
 
 
 def read(group: Group, usd: float | None) -> Made:
     """A pilot from a file's group; `usd` is the cost of one of its draws."""
+    from mull.advice.billing import of_results
     from mull.advice.options import PilotMeasured
-    from mull.advice.pilot import Pilot
+    from mull.advice.pilot import Pilot, PilotPrice
 
     problems = tuple(group.recordings)
-    prices = tuple(_price(one, usd) for one in problems)
+    sums = of_results(problems) if usd is None and all(one.n for one in problems) else None
+    prices = tuple(PilotPrice(*each) for each in sums) if sums else tuple(_price(one, usd) for one in problems)
     ran = dict.fromkeys(name for one in problems for name in one.results)
     measured = [
         PilotMeasured(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -129,7 +129,7 @@ def curves(
     from mull.laws.limits import SAYS, shortcomings
     from mull.report import table
 
-    for shown, (name, one) in zip(table.curves(measured), both.items(), strict=True):
+    for shown, (name, one) in zip(table.curves(measured, _prices(drawn)), both.items(), strict=True):
         stdout().print(shown)
         lacks = shortcomings(counts([r.n for r in drawn[name]], [r.n_correct for r in drawn[name]]))
         for line in [SAYS[flag] for flag in lacks] + table.limits(one.limits):
@@ -158,6 +158,20 @@ def _thinking(source: Source, seed: int, as_json: bool) -> None:
             stdout().print(thoughts.table(name, method))
             for line in thoughts.lines(method):
                 stdout().print(f"- {line}", style="dim", highlight=False)
+
+
+def _prices(drawn: Mapping[str, Sequence[Recording]]) -> dict[str, tuple[float, float]]:
+    """Dollars of a question's first draw and of each further one, for the groups whose costs tell."""
+    from mull import cost
+    from mull.advice.billing import of_results
+
+    found = {}
+    for name, recordings in drawn.items():
+        if (each := of_results(recordings)) is not None:
+            first, further = (cost.mean(column).usd for column in zip(*each, strict=True))
+            if first is not None and further is not None:
+                found[name] = first, further
+    return found
 
 
 def _worths(recordings: Sequence[Recording], verifiers: Sequence[str], seed: int, config: Path | None) -> list[Worth]:

@@ -10,7 +10,18 @@ import typer
 
 from mull import spec
 from mull.catalog import DEFAULT_MODEL, is_served, judge_of, model_of, verifier_of
-from mull.cli.options import ApiKeyEnvOption, BaseUrlOption, ConfigOption, JsonOption, SeedOption, print_json
+from mull.cli.options import (
+    ApiKeyEnvOption,
+    BaseUrlOption,
+    ConfigOption,
+    JsonOption,
+    SeedOption,
+    UsdInOption,
+    UsdOutOption,
+    price_at,
+    print_json,
+)
+from mull.cost import Price
 from mull.errors import FileFormatError, ModelError, UnknownNameError, UsageError, VerifierError
 from mull.run.needs import draws_of, needs_of, selects_of
 
@@ -46,6 +57,8 @@ def list_(
     config: ConfigOption = None,
     base_url: BaseUrlOption = None,
     api_key_env: ApiKeyEnvOption = None,
+    usd_per_mtok_in: UsdInOption = None,
+    usd_per_mtok_out: UsdOutOption = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", "-m", help="Only these models. [default: all in mull.toml]")
     ] = None,
@@ -83,7 +96,8 @@ def list_(
     entries = [_entry(name, cls) for name, cls in classes.items()]
     if what == "strategies":
         entries = [{**one, **_said(cls)} for one, cls in zip(entries, classes.values(), strict=True)]
-    served = _served(model, config, base_url, api_key_env) if what == "models" else []
+    price = price_at(base_url, usd_per_mtok_in, usd_per_mtok_out)
+    served = _served(model, config, base_url, api_key_env, price) if what == "models" else []
     down: dict[str, str] = {}
     if probe:
         down = {one.name: why for one in served if (why := asyncio.run(_probe(one)))}
@@ -140,7 +154,7 @@ def _boxes() -> list[dict[str, Any]]:
 
 
 def _served(
-    names: list[str] | None, config: Path | None, base_url: str | None, api_key_env: str | None
+    names: list[str] | None, config: Path | None, base_url: str | None, api_key_env: str | None, price: Price | None
 ) -> list[OpenAIModel | Gguf]:
     """The served models that the options select."""
     if base_url is None and names is None:
@@ -148,7 +162,7 @@ def _served(
 
         names = list(settings.read(config).models)
     wanted = [DEFAULT_MODEL] if names is None else names  # at a URL, where it stands for the only one there
-    built = [model_of(name, 0, config, base_url, api_key_env) for name in wanted]
+    built = [model_of(name, 0, config, base_url, api_key_env, price=price) for name in wanted]
     return [one for one in built if is_served(one)]
 
 

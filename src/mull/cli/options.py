@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
 
 from mull.catalog import is_served, served_in
-from mull.errors import ModelError
+from mull.cost import Price
+from mull.errors import ModelError, UsageError
 
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="nano, mini, recorded:FILE, or a name from mull.toml (or from --base-url).")
@@ -32,6 +34,14 @@ BaseUrlOption = Annotated[
 ]
 ApiKeyEnvOption = Annotated[
     str | None, typer.Option("--api-key-env", help="The environment variable with the key for --base-url.")
+]
+UsdInOption = Annotated[
+    float | None,
+    typer.Option("--usd-per-mtok-in", help="Dollars per million prompt tokens of the model at --base-url."),
+]
+UsdOutOption = Annotated[
+    float | None,
+    typer.Option("--usd-per-mtok-out", help="Dollars per million generated tokens of the model at --base-url."),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="[default: MULL_CONFIG, ./mull.toml or ~/.config/mull/mull.toml]")
@@ -60,6 +70,26 @@ BankOption = Annotated[
 ]
 TitleOption = Annotated[str, typer.Option("--title", help="The title of the plot.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def price_at(base_url: str | None, usd_in: float | None, usd_out: float | None) -> Price | None:
+    """The price that the options give; `None` without them.
+
+    Raises `UsageError` for one of the two without the other, without `--base-url`, or below 0.
+    """
+    if usd_in is None and usd_out is None:
+        return None
+    if base_url is None:
+        raise UsageError(
+            "--usd-per-mtok-in and --usd-per-mtok-out go with --base-url; a model of mull.toml has usd_per_mtok_in "
+            "and usd_per_mtok_out there"
+        )
+    if usd_in is None or usd_out is None:
+        given, lacking = ("in", "out") if usd_out is None else ("out", "in")
+        raise UsageError(f"--usd-per-mtok-{given} is given without --usd-per-mtok-{lacking}: a price needs both")
+    if not (0 <= usd_in < math.inf and 0 <= usd_out < math.inf):
+        raise UsageError(f"prices are dollars from 0 per million tokens, not {usd_in:g} and {usd_out:g}")
+    return Price(usd_in, usd_out)
 
 
 @contextmanager

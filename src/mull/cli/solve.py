@@ -30,12 +30,15 @@ from mull.cli.options import (
     SeedOption,
     TemperatureOption,
     TokensOption,
+    UsdInOption,
     UsdOption,
+    UsdOutOption,
     VerifierOption,
     bank_at,
     judges_prepared,
     made_by,
     prepared,
+    price_at,
     print_json,
     probe_costs,
     stderr,
@@ -118,6 +121,8 @@ def solve(
     config: ConfigOption = None,
     base_url: BaseUrlOption = None,
     api_key_env: ApiKeyEnvOption = None,
+    usd_per_mtok_in: UsdInOption = None,
+    usd_per_mtok_out: UsdOutOption = None,
     trace: Annotated[
         Path | None,
         typer.Option("--trace", help="Write every draw, score and decision to this file; `mull report` plots it."),
@@ -132,6 +137,7 @@ def solve(
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's own threads take longer to start than a draw takes
     check_writable(trace, "the trace")
+    price = price_at(base_url, usd_per_mtok_in, usd_per_mtok_out)
     text = sys.stdin.read() if prompt == "-" else prompt
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
     plans = Plans(seed, config, Budget(usd=usd, flops=flops))
@@ -146,7 +152,7 @@ def solve(
     is_more = is_capped and (judge is not None or _makes_calls(the_verifier, problem))
     calls = None if is_more else samples
     budget = Budget(calls, tokens, usd, flops, seconds)
-    the_model = model_of(model, seed, config, base_url, api_key_env, budget)
+    the_model = model_of(model, seed, config, base_url, api_key_env, budget, price)
     tracer = None if trace is None else _tracer(problem)
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         for each in filter(is_served, (the_model, *plans.models)):

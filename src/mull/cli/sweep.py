@@ -27,12 +27,15 @@ from mull.cli.options import (
     SeedOption,
     TemperatureOption,
     TokensOption,
+    UsdInOption,
     UsdOption,
+    UsdOutOption,
     VerifierOption,
     bank_at,
     judges_prepared,
     made_by,
     prepared,
+    price_at,
     print_json,
     probe_costs,
     progress,
@@ -79,6 +82,8 @@ def sweep(
     config: ConfigOption = None,
     base_url: BaseUrlOption = None,
     api_key_env: ApiKeyEnvOption = None,
+    usd_per_mtok_in: UsdInOption = None,
+    usd_per_mtok_out: UsdOutOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write draws and outcomes as JSONL, for `mull curves` and `mull report`."),
@@ -114,6 +119,7 @@ def sweep(
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
     check_writable(out, "the sweep")
+    price = price_at(base_url, usd_per_mtok_in, usd_per_mtok_out)
     named = Plans(seed, config, Budget(usd=usd, flops=flops))
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategy)}
     # Not before the strategies are known: a misspelt name is told of at once.
@@ -126,7 +132,7 @@ def sweep(
     the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
     the_executor = executor_of(executor)
     budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
-    models = [model_of(name, seed, config, base_url, api_key_env, budget) for name in specs]
+    models = [model_of(name, seed, config, base_url, api_key_env, budget, price) for name in specs]
     if share is not None and (the_verifier is None or share < 1):
         raise UsageError("--share is a number of draws a problem, and needs a --verifier that says what is solved")
     about = {

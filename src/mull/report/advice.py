@@ -11,7 +11,8 @@ from mull import spec
 from mull.advice.choice import UNITS, price
 from mull.advice.options import Advice, Option, Recommendation, Route, Wish
 from mull.advice.spend import queries_until
-from mull.report.words import ends, short
+from mull.report.table import MONEY
+from mull.report.words import dollars, ends, per_thousand, short
 from mull.run.needs import draws_of
 from mull.types import Scaling
 
@@ -54,6 +55,12 @@ def sentences(advice: Advice, wish: Wish) -> list[str]:
     if advice.verdict is not Recommendation.MORE_DATA:
         is_measured = advice.route is not Route.SEQUENTIAL or draws_of(spec.named(one.strategy)) == Scaling.SEQUENTIAL
         told.append(ROUTES[advice.route] if is_measured else UNCHOSEN)
+        told += _at_the_edge(advice)
+    if unit == "usd" and any((option.cost.calls or 0) > 1 for option in advice.options):
+        told.append(
+            "The draws of a question are priced as one request, which is billed for its prompt once; a server that "
+            "takes one draw a request bills the prompt with each."
+        )
     if wish.queries is not None:
         told.append(_month(advice, wish))
     if (pays := _pays_off(advice, wish)) is not None:
@@ -63,6 +70,21 @@ def sentences(advice: Advice, wish: Wish) -> list[str]:
     return told
 
 
+def _at_the_edge(advice: Advice) -> list[str]:
+    """Says so where the recommended number of draws is the largest that was compared: more may do better still."""
+    one = advice.recommendation
+    alike = [o for o in advice.options if o.model == one.model and spec.head(o.strategy) == spec.head(one.strategy)]
+    n, compared = _draws(one), {n for o in alike if (n := _draws(o)) is not None}
+    if n is None or len(compared) < 2 or n < max(compared):
+        return []
+    return [f"n = {n} is the most that was compared, so that more draws may do better still: give larger --n."]
+
+
+def _draws(one: Option) -> int | None:
+    n = getattr(spec.named(one.strategy), "n", None)
+    return n if isinstance(n, int) else None
+
+
 def _share(one: Option) -> str:
     return f"{100 * one.accuracy:.0f} % {ends(one.ci90)}"
 
@@ -70,13 +92,15 @@ def _share(one: Option) -> str:
 def _times(one: Option, base: Option, unit: str) -> str:
     each, first = getattr(one.cost, unit), getattr(base.cost, unit)
     amount = f"{_amount(each, unit)} a question"
+    if unit == "usd":
+        amount += f", {dollars(per_thousand(each))} per 1,000"
     return f"for {each / first:.3g} times the {UNITS[unit]} ({amount})" if first else f"for {amount}"
 
 
 def _amount(value: float | None, unit: str) -> str:
     if value is None:
         return f"an unknown number of {UNITS[unit]}"
-    return f"${value:.4g}" if unit == "usd" else f"{short(value)} {UNITS[unit]}"
+    return dollars(value) if unit == "usd" else f"{short(value)} {UNITS[unit]}"
 
 
 def _more(advice: Advice) -> str:
@@ -142,8 +166,10 @@ def table(advice: Advice) -> RichTable:
     options = worthwhile(advice)
     left_out = len(advice.options) - len(options)
     shown = RichTable(caption=f"{left_out} more cost more without being right more often: --json" if left_out else None)
-    for name in ("", "strategy", "model", "right % [90 %]", "gain [90 %]", UNITS[advice.unit], "known"):
-        shown.add_column(name, justify="right" if "%" in name or name in UNITS.values() else "left")
+    is_usd = advice.unit == "usd"
+    costs = MONEY if is_usd else (UNITS[advice.unit],)
+    for name in ("", "strategy", "model", "right % [90 %]", "gain [90 %]", *costs, "known"):
+        shown.add_column(name, justify="right" if "%" in name or name in costs else "left")
     for one in options:
         shown.add_row(
             ">" if one.name == advice.recommendation.name else "",
@@ -151,7 +177,12 @@ def table(advice: Advice) -> RichTable:
             escape(one.model),
             f"{100 * one.accuracy:.1f} {ends(one.ci90)}",
             f"{100 * one.gain:+.1f} {ends(one.gain_ci90, is_signed=True)}",
-            short(getattr(one.cost, advice.unit)),
+            *_costs(one, advice.unit),
             one.known_by,
         )
     return shown
+
+
+def _costs(one: Option, unit: str) -> tuple[str, ...]:
+    each = getattr(one.cost, unit)
+    return (dollars(each), dollars(per_thousand(each))) if unit == "usd" else (short(each),)

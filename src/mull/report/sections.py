@@ -19,7 +19,7 @@ from mull.report.figures import Figure
 from mull.report.heat import heat
 from mull.report.table import law_lines, limits
 from mull.report.table import power as power_sentence
-from mull.report.words import percent, points, short
+from mull.report.words import dollars, per_thousand, percent, points, short
 from mull.stats.paired import Paired, paired, power
 
 MOST_GROUPS = 12
@@ -265,7 +265,8 @@ def _strategy_table(study: Study, advice: Advice | UsageError, base: Measured | 
                 known(m.draws, 1),
                 known(amount(m.cost, "tokens")),
                 "unknown" if m.cost.flops is None else short(m.cost.flops),
-                "unknown" if m.cost.usd is None else short(m.cost.usd),
+                "unknown" if m.cost.usd is None else dollars(m.cost.usd),
+                "unknown" if m.cost.usd is None else dollars(per_thousand(m.cost.usd)),
                 "unknown" if m.oracle is None else percent(m.oracle),
                 "unknown" if not m.cost.retries else f"{m.cost.retries:.3g}",
             )
@@ -279,7 +280,8 @@ def _strategy_table(study: Study, advice: Advice | UsageError, base: Measured | 
         "draws",
         "tokens",
         "FLOPs",
-        "dollars",
+        "dollars a question",
+        "dollars per 1,000",
         "oracle %",
         "retries",
     )

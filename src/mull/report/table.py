@@ -15,15 +15,19 @@ from mull.lab.metrics import Curves, Point
 from mull.lab.verify import Worth
 from mull.laws.coverage import Law, Prediction
 from mull.laws.limits import SAYS
-from mull.report.words import ends, number, percent, points, short
+from mull.report.words import dollars, ends, number, per_thousand, percent, points, short
 from mull.stats.frontier import Spent, at_equal_cost
 from mull.stats.paired import Power
+
+MONEY = ("$ a question", "$ per 1,000")
 
 
 def sweep(table: Table) -> RichTable:
     """A sweep's rows. The oracle column is the accuracy of a perfect choice among the draws, which is not a method."""
     shown = RichTable(title=escape(table.rows[0].task) if table.rows else None, caption=escape(table.caption) or None)
-    for name in ("model", "strategy", "problems", "accuracy % [95 %]", "draws", "tokens", "FLOPs", "oracle %"):
+    is_priced = any(row.cost.usd is not None for row in table.rows)
+    money = MONEY if is_priced else ()
+    for name in ("model", "strategy", "problems", "accuracy % [95 %]", "draws", "tokens", "FLOPs", *money, "oracle %"):
         shown.add_column(name, justify="left" if name in ("model", "strategy") else "right")
     for row in table.rows:
         shown.add_row(
@@ -34,6 +38,7 @@ def sweep(table: Table) -> RichTable:
             number(row.samples, 1),
             number(row.cost.output_tokens),
             short(row.cost.flops),
+            *((dollars(row.cost.usd), dollars(per_thousand(row.cost.usd))) if is_priced else ()),
             percent(row.oracle),
         )
     return shown
@@ -48,8 +53,11 @@ def pairs(table: Table) -> list[str]:
     ]
 
 
-def curves(groups: Mapping[str, Curves]) -> list[RichTable]:
-    """One table of curves for each group."""
+def curves(groups: Mapping[str, Curves], prices: Mapping[str, tuple[float, float]] | None = None) -> list[RichTable]:
+    """One table of curves for each group.
+
+    `prices` are dollars of a question's first draw and of each further one, by group, where they are known.
+    """
     tables = []
     for name, group in groups.items():
         shown = RichTable(title=escape(f"{name}: {group.problems} problems, {group.samples} samples"))
@@ -62,10 +70,16 @@ def curves(groups: Mapping[str, Curves]) -> list[RichTable]:
         }
         present = {title: points for title, points in columns.items() if points}
         shown.add_column("k", justify="right")
-        for title in present:
-            shown.add_column(f"{title} % [95 %]", justify="right")
+        price = (prices or {}).get(name)
+        for title in (*(f"{title} % [95 %]" for title in present), *(MONEY if price else ())):
+            shown.add_column(title, justify="right")
         for i, point in enumerate(group.coverage):
-            shown.add_row(str(point.k), *(percent(points[i].value, points[i].ci95) for points in present.values()))
+            usd = None if price is None else price[0] + (point.k - 1) * price[1]
+            shown.add_row(
+                str(point.k),
+                *(percent(points[i].value, points[i].ci95) for points in present.values()),
+                *(() if usd is None else (dollars(usd), dollars(per_thousand(usd)))),
+            )
         tables.append(shown)
     return tables
 

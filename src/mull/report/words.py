@@ -35,6 +35,11 @@ def dollars(value: float | None) -> str:
     return f"${value:.{1 - math.floor(math.log10(abs(value)))}f}"
 
 
+def per_thousand(usd: float | None) -> float | None:
+    """What 1,000 questions cost at this much each."""
+    return None if usd is None else 1000 * usd
+
+
 def percent(value: float | None, interval: Interval | None = None) -> str:
     if value is None:
         return "?"
@@ -58,7 +63,9 @@ def cost_line(cost: Cost, clock: float) -> str:
         f"{number(cost.calls)} draws",
         f"{number(cost.output_tokens)} tokens",
         f"{short(cost.flops)}FLOP" if cost.flops is not None else "FLOPs unknown",
-        f"${cost.usd:.4f}" if cost.usd else ("free" if cost.usd == 0 else "price unknown"),
+        f"{dollars(cost.usd)} ({dollars(per_thousand(cost.usd))} per 1,000 questions)"
+        if cost.usd
+        else ("free" if cost.usd == 0 else "price unknown"),
         f"{clock:.1f} s",
     ]
     return ", ".join(parts)

@@ -107,9 +107,10 @@ def check_priced(config: Config, name: str, budget: Budget) -> None:
             )
 
 
-def at_url(url: str, served: str, api_key_env: str | None) -> OpenAIModel:
-    """A model at a URL, without further configuration."""
-    return OpenAIModel(Deployment(short_name(served), (url,), served, api_key_env=api_key_env))
+def at_url(url: str, served: str, api_key_env: str | None, price: Price | None = None) -> OpenAIModel:
+    """A model at a URL, without further configuration but its price."""
+    deployment = Deployment(short_name(served), (url,), served, api_key_env=api_key_env)
+    return OpenAIModel(deployment if price is None else replace(deployment, price=price))
 
 
 async def only_model(url: str, api_key_env: str | None) -> str:
