@@ -317,7 +317,7 @@ def test_a_wish_in_what_nobody_priced_is_refused_with_what_would_help() -> None:
     for bad, words in (
         ({"accuracy": 1.5}, "above 0 and at most 1"),
         ({"usd": -1.0}, "usd"),
-        ({"outlay": 5.0}, "a month"),
+        ({"outlay": 5.0}, "per month"),
     ):
         with pytest.raises(UsageError, match=words):
             Wish(**bad)  # type: ignore[arg-type]
