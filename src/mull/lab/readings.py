@@ -32,7 +32,8 @@ class Shown(NamedTuple):
         """In one line; what a model wrote is quoted, with its control characters escaped."""
         reply = self.reply.strip()
         tail = reply if len(reply) <= TAIL else f"... {reply[-TAIL:]}"
-        read = "no answer" if self.answer is None else repr(self.answer)
+        answer = self.answer if self.answer is None or len(self.answer) <= TAIL else f"{self.answer[:TAIL]} ..."
+        read = "no answer" if answer is None else repr(answer)
         verdict = {True: "right", False: "wrong", None: "not graded"}[self.is_right]
         gold = "" if self.gold is None else f", gold {self.gold!r}"
         return f"{self.problem}: {tail!r} is read as {read}{gold}: {verdict}"

@@ -28,7 +28,7 @@ _MATH = regex(
     r"(?:(?<![a-z])(?:sqrt|pi|sin|cos|tan|log|ln|exp|[abcefiknrtxyz]{1,2})(?![a-z])[\s\d+\-*/^()\[\]{},.=<>≤≥π√]*)*"
 )
 _OPERATED = regex(
-    r"\d\s?(?:[xyzn]\b|[xyz]|pi\b|π|√|sqrt)|[a-z)]\s?\^|√|π|sqrt\s?\(|[a-z\d)]\s?[=<>≤≥+*]\s?[\w(-]|^[(\[].*,.*[)\]]$|\d\s?/\s?[a-z(]"
+    r"\d\s?(?:[xyzni]\b|[xyz]|pi\b|π|√|sqrt)|[a-z)]\s?\^|√|π|sqrt\s?\(|[a-z]\s?[=<>≤≥+*]\s?[\w(-]|\d\s?[=<>≤≥+*]\s?[a-z]|^[(\[].*,.*[)\]]$|\d\s?/\s?[a-z(]"
 )
 _YES_NO = {"yes", "no", "true", "false"}
 
