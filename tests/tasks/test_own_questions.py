@@ -42,7 +42,8 @@ def grade(task: FileTask, index: int, text: str) -> bool | None:
         (r"\frac{1}{2}", "math"), ("x^2+1", "math"), ("(3, 4)", "math"), ("2x+3", "math"), ("2 pi", "math"),
         ("Paris", "text"), ("July 4, 1776", "text"), ("4 July 1776", "text"), ("1776-07-04", "text"), ("5 pm", "text"),
         ("10:30", "text"), ("50 Cent", "text"), ("10 Downing Street", "text"), ("Apollo 11", "text"), ("H2O", "text"),
-        ("3-2", "text"), ("One Direction", "text"), ("Catch-22", "text"), ("5 or 6", "text"), ("10+3-2", "text"), ("3 + 4i", "math"), ("1990s", "text"),
+        ("3-2", "text"), ("One Direction", "text"), ("Catch-22", "text"), ("5 or 6", "text"), ("1990s", "text"),
+        ("10+3-2", "text"), ("3 + 4i", "math"),
     ],
 )  # fmt: skip
 def test_the_kind_follows_from_the_gold(gold: str, kind: str) -> None:

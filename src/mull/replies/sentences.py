@@ -129,7 +129,8 @@ def reduced(text: str, question: str) -> str:
 
     Asked for an ocean, `pacific ocean` is `pacific`; of a choice between two that are both named, nothing is taken off.
     """
-    known, _ = _asked(question[-4 * LONGEST_QUESTION :])
+    # A number is never left off: it is a part of what it stands in, as in arithmetic.
+    known = {word for word in _asked(question[-4 * LONGEST_QUESTION :])[0] if word.isalpha()}
     words = list(_WORD.finditer(text))
     if not known or len(words) < 2 or len(words) > MOST_WORDS:
         return text
