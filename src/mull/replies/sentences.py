@@ -85,6 +85,8 @@ _EDGES = " \t\r\n.,;:!?\"'“”‘’*_`()"
 
 def short_answer(text: str, question: str) -> str | None:
     """The short text that a reply, or its last lines, gives as the answer to a question; `None` where none is told."""
+    if not any(map(str.isalpha, text)):
+        return None  # figures and signs alone are no sentence
     known, is_when = _asked(question[-4 * LONGEST_QUESTION :])
     told: list[tuple[int, str | None]] = []
     sentences = list(islice(sentences_backwards(text), N_SENTENCES))
