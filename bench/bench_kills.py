@@ -31,8 +31,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from conftest import Postgres, _programs
-from fault_server import FaultServer
+from conftest import Postgres, _programs  # type: ignore[import-not-found]
+from fault_server import FaultServer  # type: ignore[import-not-found]
 from mull.bank import open_bank
 from mull.bank.sql import SqlBank
 from mull.cli import main
@@ -211,7 +211,9 @@ def to_closed_pipe() -> None:
 def fault(rng: random.Random, kind: str, folder: Path, url: str) -> list[str]:
     """What is wrong with how `mull` takes a fault."""
     out = folder / "draws.jsonl"
-    words, prepare, is_silent = (*SWEEP, "--out", str(out), "--bank", str(folder / "b.db")), lambda: None, False
+    words: tuple[str, ...] = (*SWEEP, "--out", str(out), "--bank", str(folder / "b.db"))
+    prepare: Callable[[], None] = lambda: None  # noqa: E731
+    is_silent = False
     match kind:
         case "small file":
             prepare = limited(rng.randrange(200, 120_000))

@@ -169,3 +169,42 @@ def test_a_check_leaves_no_file_and_changes_none(tmp_path: Path) -> None:
     check_writable(new)
     check_writable(old)
     assert (new.exists(), old.read_text()) == (False, "kept")
+
+
+# Files that are no draws
+
+
+def test_an_export_of_a_bank_is_refused_at_its_first_line_with_what_works(mull, tmp_path: Path) -> None:
+    assert mull("solve", "a:7;b:a*6;b?", "--strategy", "majority:n=2").returncode == 0
+    out = tmp_path / "export.jsonl"
+    assert mull("bank", "export", out).returncode == 0
+    with out.open("a") as file:
+        file.write("what follows is not read\n")
+    done = mull("curves", out)
+    assert done.returncode == 2
+    assert said(done).startswith(f"mull: {out}, line 1: this is the export of a bank, which holds draws and no gold")
+    assert "`mull curves BANK.db --task TASK`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ({"prompt": "q", "samples": ["answer: 1"]}, "a sample has no `correct` and the row has no `answer`"),
+        ({"prompt": "q", "response": "answer: 1"}, "a sample has no `correct` and the row has no `answer`"),
+        ({"level": "info", "event": "started"}, "no prompt"),
+    ],
+)
+def test_a_file_that_holds_nothing_to_measure_is_refused_at_its_first_line(tmp_path: Path, first, told: str) -> None:
+    path = tmp_path / "other.jsonl"
+    path.write_text(json.dumps(first) + "\nwhat follows is not read\n")
+    with pytest.raises(FileFormatError, match=f"line 1: {told}"):
+        read_source(path)
+
+
+def test_sweeps_survive_being_killed_and_tell_faults_in_one_line() -> None:
+    """A few of the bad days of `bench/bench_kills.py`, which has hundreds."""
+    bench = Path(__file__).parents[2] / "bench" / "bench_kills.py"
+    command = [sys.executable, str(bench), "--sqlite", "5", "--postgres", "0", "--faults", "10"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" 0 wrong") == 4

@@ -4,9 +4,15 @@ import asyncio
 import json
 import os
 import signal
+import socket
+import sqlite3
+import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +24,7 @@ from mull.bank import open_bank
 from mull.bank.sql import SqlBank
 from mull.cli import with_ray_address
 from mull.errors import ModelError, UsageError
-from mull.lab import cluster, grid
+from mull.lab import cluster, grid, reach
 from mull.testing import FakeModel, FakeVerifier
 
 pytest.importorskip("ray")
@@ -145,3 +151,138 @@ def test_the_address_of_a_cluster_may_be_left_out() -> None:
     for address in ("auto", "local", "ray://head:10001", "10.0.0.1:6379", "head.lan:6379"):
         assert with_ray_address(["sweep", "--ray", address, "x"]) == ["sweep", "--ray", address, "x"]
     assert with_ray_address(["solve", "--ray"]) == ["solve", "--ray"]
+    # What follows it behind the task is an address, be it a wrong one, of which `check_address` then tells.
+    assert with_ray_address(["sweep", "x", "--ray", "head"]) == ["sweep", "x", "--ray", "head"]
+
+
+# An address that is none, and clusters that go away
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("head", "--ray head has no port: Ray's own is in --ray head:6379"),
+        ("ray://head.lan", "--ray ray://head.lan has no port: Ray's own is in --ray ray://head.lan:10001"),
+        ("http://head:6379", "--ray takes HOST:PORT, auto or local, not 'http://head:6379'"),
+        ("head:port", "--ray takes HOST:PORT, auto or local, not 'head:port'"),
+        ("127.0.0.1:99999", "the Ray cluster at 127.0.0.1:99999 cannot be reached"),
+        ("127.0.0.1:1", "the Ray cluster at 127.0.0.1:1 cannot be reached"),
+        ("no.such.host.invalid:6379", "the Ray cluster at no.such.host.invalid:6379 cannot be reached"),
+    ],
+)
+def test_an_address_that_is_none_is_told_with_what_is_wanted(address: str, told: str) -> None:
+    with pytest.raises(UsageError) as error, cluster.cluster(address):
+        pass
+    assert str(error.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    "says", [b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"* OK IMAP4 ready\r\n"]
+)
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_what_else_listens_at_an_address_is_told_from_a_cluster(
+    says: bytes, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "SECONDS_TO_ANSWER", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(ConnectionError):
+                connection.sendall(says)
+                while connection.recv(99):
+                    pass  # until the other side has closed
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        address = f"{scheme}127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f"^something else than a Ray cluster listens at {address}: it "):
+            cluster.check_address(address)
+        thread.join()
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_cluster_that_runs_is_taken_for_one() -> None:
+    import ray
+
+    cluster.check_address(ray.get_runtime_context().gcs_address)
+
+
+JOIN = """
+import sys, ray
+ray.__version__ = "1.2.3"
+from mull.cli import main
+sys.argv = ["mull", "sweep", "chain:ops=2", "-s", "single", "-p", "2", "--ray", sys.argv[1]]
+main()
+"""
+
+
+@pytest.mark.usefixtures("ray")
+def test_another_version_of_ray_is_told_in_one_line(tmp_path: Path) -> None:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    environment = {**os.environ, "MULL_BANK": str(tmp_path / "b.db")}
+    done = subprocess.run(
+        [sys.executable, "-c", JOIN, address], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"mull: the Ray cluster at {address} cannot be joined: Version mismatch")
+    assert f"Ray: {ray.__version__}" in line
+    assert "Ray: 1.2.3" in line
+    assert line.endswith("install the same versions here")
+
+
+def test_the_death_of_the_head_is_told_in_one_line(tmp_path: Path) -> None:
+    """The head of a cluster of the sweep's own is killed while its workers draw; what they drew is in the bank."""
+    bank = tmp_path / "b.db"
+    environment = {**os.environ, "MULL_BANK": str(bank)}
+    words = ("sweep", "chain:ops=2", "-s", "majority:n=64", "-p", "4000", "--ray")
+    command = [sys.executable, "-m", "mull", *words]
+    sweep = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        while not (bank.exists() and drawn(bank)):
+            assert sweep.poll() is None
+        began = below(sweep.pid)
+        (head,) = [pid for pid, name in began.items() if name == "gcs_server"]
+        os.kill(head, signal.SIGKILL)
+        _, err = sweep.communicate(timeout=120)
+    finally:
+        sweep.kill()
+        sweep.wait()
+    while any(name_of(pid) == name for pid, name in began.items()):
+        time.sleep(0.05)  # they end by themselves once they miss the others
+    assert sweep.returncode == 1
+    errors = [line for line in err.splitlines() if not line.startswith("stopped after")]
+    assert len(errors) == 1, err
+    assert errors[0].startswith("mull: the head of the Ray cluster, 127.0.0.1:")
+    assert "what was drawn is in the bank" in errors[0]
+
+
+def name_of(pid: int) -> str | None:
+    """The name of a process; `None` if it has ended."""
+    try:
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+    except OSError:
+        return None
+    return None if rest.split()[0] == "Z" else name
+
+
+def below(pid: int) -> dict[int, str]:
+    """The names of the processes that a process has started, and of theirs."""
+    found = {}
+    for place in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, place.read_text().split()):
+            if (name := name_of(child)) is not None:
+                found |= {child: name, **below(child)}
+    return found
+
+
+def drawn(path: Path) -> int:
+    """How many draws a bank has, while others write to it."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as bank:
+        try:
+            return int(bank.execute("select count(*) from draws").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0

@@ -70,7 +70,7 @@ def version(
         raise typer.Exit
 
 
-RAY_ADDRESS = re.compile(r"auto|local|ray://.+|[\w.\-]+:\d+")
+RAY_ADDRESS = re.compile(r"auto|local|ray://.+|[\w.\-]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
 
 
 def with_ray_address(words: list[str]) -> list[str]:
@@ -78,7 +78,8 @@ def with_ray_address(words: list[str]) -> list[str]:
     if words[:1] != ["sweep"] or "--ray" not in words:
         return words
     after = words.index("--ray") + 1
-    if after < len(words) and RAY_ADDRESS.fullmatch(words[after]):
+    has_task = not words[1].startswith("-")  # then what follows `--ray` is an address, be it a wrong one
+    if after < len(words) and (RAY_ADDRESS.fullmatch(words[after]) or (has_task and not words[after].startswith("-"))):
         return words
     return [*words[:after], "local", *words[after:]]
 

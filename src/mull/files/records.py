@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from mull.files.tables import at, read_rows, suffix_of
 from mull.files.values import about_of, counts_of, prompt_of, result_of, sample_of, text_of
 
 PLAIN = Layout()
+Check = Callable[[Recording], None]
+"""What is called with the first problem of a table, before the others are read."""
 PRINTED = re.compile(r"\[\s*['\"{].*['\"}]\s*\]\s*\Z", re.DOTALL)
 """Matches a list printed by Python, which is not JSON, in a cell of text."""
 
@@ -49,7 +51,14 @@ def read_recordings(path: Path, group: str | None = None, layout: Named = PLAIN)
     return read(path, group, layout, needs_scores=False).recordings
 
 
-def read(path: Path, group: str | None = None, layout: Named = PLAIN, *, needs_scores: bool = True) -> Read:
+def read(
+    path: Path,
+    group: str | None = None,
+    layout: Named = PLAIN,
+    *,
+    needs_scores: bool = True,
+    check: Check = lambda _: None,
+) -> Read:
     """The problems of a table, restricted to one `group` (the rows' `model`) if it is named.
 
     A row is a problem with a list of samples, one of a problem's samples, or a problem alone. It needs a prompt or an
@@ -59,9 +68,13 @@ def read(path: Path, group: str | None = None, layout: Named = PLAIN, *, needs_s
     Raises `FileFormatError` naming the line.
     """
     table = _Table(path, layout)
+    is_checked = False
     try:
         for line, row in read_rows(path):
             table.add(line, row)
+            if table.found and not is_checked:
+                is_checked = True
+                check(table.first())
     except CutOffError as error:
         if not table.found:
             raise
@@ -128,6 +141,11 @@ class _Table:
                 self.path, line, f"problem {recording.id!r} was already on line {self.found[key].line}"
             )
         self.found[key] = recording
+
+    def first(self) -> Recording:
+        """The first problem, as far as it is known."""
+        key, found = next(iter(self.found.items()))
+        return replace(found, samples=tuple(self.long[key])) if key in self.long else found
 
     def _unpacked(self, name: str, value: Any) -> Any:
         """Decodes a text cell with a list or object if its column holds such values; a reply may only look like one."""

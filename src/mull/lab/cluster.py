@@ -7,8 +7,8 @@ draws in progress are lost. The outcomes are those of `grid.run_plan`.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
-import socket
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +19,15 @@ from typing import Any
 from mull.bank.sql import SqlBank
 from mull.errors import BankError, MissingExtraError, ModelError, MullError, UsageError
 from mull.lab.grid import N_AT_ONCE, Cell, Done, Plan, columns
+from mull.lab.reach import check_address, quiet
 from mull.types import Problem
 
 MOST_DEATHS = 5
 """Maximum number of workers that may die on one problem before the run fails."""
 SECONDS_TO_CLOSE = 30.0
-SECONDS_TO_CONNECT = 10.0
+SECONDS_BETWEEN_LOOKS = 1.5
+N_UNANSWERED = 3
+"""Looks at the head of the cluster without an answer after which it counts as gone."""
 
 
 @contextmanager
@@ -35,29 +38,70 @@ def cluster(address: str = "local", n_cpus: int | None = None) -> Iterator[None]
         import ray
     except ImportError:
         raise MissingExtraError("a Ray cluster", "Ray", "ray") from None
-    _check_answers(address)
+    check_address(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
         options |= {"num_cpus": n_cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    with redirect_stdout(sys.stderr):  # Ray reports on its processes here; standard output is for results
-        try:
-            ray.init(address=address, **options)
-        except (ConnectionError, ValueError) as error:
-            raise UsageError(f"the Ray cluster at {address} cannot be reached: {error}") from error
+    with quiet():
+        with redirect_stdout(sys.stderr):  # Ray reports on its processes here; standard output is for results
+            try:
+                ray.init(address=address, **options)
+            except (ConnectionError, RuntimeError, TimeoutError, ValueError, ray.exceptions.RayError) as error:
+                raise UsageError(f"the Ray cluster at {address} cannot be joined: {_line(error)}") from error
         try:
             yield
-        finally:
+        except HeadGoneError:
+            atexit.unregister(ray.shutdown)  # it would wait for the head
+            raise
+        except BaseException:
             ray.shutdown()
+            raise
+        ray.shutdown()
 
 
-def _check_answers(address: str) -> None:
-    """Raises `UsageError` for an address where nothing listens: Ray itself would retry for minutes."""
-    host, colon, port = address.rpartition("://")[2].rpartition(":")
-    if colon:
-        try:
-            socket.create_connection((host, int(port)), timeout=SECONDS_TO_CONNECT).close()
-        except (OSError, ValueError) as error:
-            raise UsageError(f"the Ray cluster at {address} cannot be reached: {error}") from error
+def _line(error: Exception) -> str:
+    """An error of Ray's on one line; a mismatch of versions with what helps."""
+    said = " ".join(str(error).split())
+    return f"{said}: install the same versions here" if "ersion mismatch" in said else said[:500]
+
+
+class HeadGoneError(ModelError):
+    """The head of a Ray cluster does not answer any more."""
+
+
+def _head() -> tuple[str, int]:
+    """Host and port of the head of the connected cluster."""
+    import ray
+
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+async def _answers(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(SECONDS_BETWEEN_LOOKS):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _watch() -> None:
+    """Raises `HeadGoneError` once the head of the cluster has not answered for some seconds."""
+    import ray
+
+    if ray.util.client.ray.is_connected():
+        await asyncio.Event().wait()  # the address may be one of the cluster's own; Ray's client notices by itself
+    host, port = _head()
+    n_failed = 0
+    while n_failed < N_UNANSWERED:
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        n_failed = 0 if await _answers(host, port) else n_failed + 1
+    raise HeadGoneError(
+        f"the head of the Ray cluster, {host}:{port}, does not answer any more: run the same command again once it "
+        "does; what was drawn is in the bank"
+    )
 
 
 def shared(bank: SqlBank | None) -> SqlBank:
@@ -105,8 +149,12 @@ class _Seat:
         self.name = ""
         self.pid = 0
 
-    async def fill(self, dead: Any = None) -> None:
-        """Starts a worker, or replaces the `dead` one; callers that wait for the same dead one replace it once."""
+    async def fill(self, dead: Any = None, n_others: int = 0) -> None:
+        """Starts a worker, or replaces the `dead` one; callers that wait for the same dead one replace it once.
+
+        A worker whose node has died, too, is not replaced, and `worker` is then `None`: if the cluster has no more
+        processors than the `n_others` workers need.
+        """
         from ray.exceptions import RayActorError
 
         async with self._lock:
@@ -114,12 +162,27 @@ class _Seat:
                 return
             if dead is not None:
                 self._bank.expel(self.name)
+                self.worker = None
             worker = self._make()
+            named = asyncio.ensure_future(worker.name.remote())
+            while not (await asyncio.wait({named}, timeout=SECONDS_BETWEEN_LOOKS))[0]:
+                if dead is not None and not await self._has_room(n_others):
+                    named.cancel()
+                    return
             try:
-                self.name, self.pid = await worker.name.remote()
+                self.name, self.pid = named.result()
             except RayActorError as error:
-                raise ModelError(f"a worker of the Ray cluster could not start: {error}") from error
+                raise ModelError(f"a worker of the Ray cluster could not start: {_line(error)}") from error
             self.worker = worker
+
+    @staticmethod
+    async def _has_room(n_others: int) -> bool:
+        """Whether the cluster has a processor for one more worker; `True` while its head does not answer."""
+        import ray
+
+        if not ray.util.client.ray.is_connected() and not await _answers(*_head()):
+            return True
+        return bool(ray.cluster_resources().get("CPU", 0) > n_others)
 
     async def clear(self, *, is_done: bool) -> None:
         """Stops the worker; one that is not done is killed."""
@@ -162,7 +225,7 @@ async def run_plan(
     seats = [_Seat(lambda: make.remote(*sent), bank) for _ in range(n_workers)]
 
     async def serve(seat: _Seat) -> None:
-        while todo:
+        while todo and seat.worker is not None:
             i, problem = todo.popleft()
             worker = seat.worker
             try:
@@ -173,7 +236,7 @@ async def run_plan(
                 if deaths[problem.id] >= MOST_DEATHS:
                     what = f"{MOST_DEATHS} workers of the Ray cluster died while running problem {problem.id!r}"
                     raise ModelError(f"{what}: {error}") from error
-                await seat.fill(dead=worker)
+                await seat.fill(dead=worker, n_others=sum(s.worker is not None for s in seats if s is not seat))
                 continue
             if isinstance(found, MullError):
                 raise found
@@ -183,18 +246,32 @@ async def run_plan(
                 tick()
 
     tasks: list[asyncio.Task[None]] = []
-    is_done = False
-    try:
+
+    async def serve_all() -> None:
         await asyncio.gather(*(seat.fill() for seat in seats))
         seated([seat.pid for seat in seats])
-        tasks += [asyncio.create_task(serve(seat)) for _ in range(N_AT_ONCE) for seat in seats]
-        await asyncio.gather(*tasks)
+        while len(cells) < len(problems):  # what a worker leaves that is not replaced goes to the others
+            if all(seat.worker is None for seat in seats):
+                raise ModelError(
+                    "the nodes of the Ray cluster have died, and no processor is left: run the same command again once "
+                    "they are back; what was drawn is in the bank"
+                )
+            tasks[:] = [asyncio.create_task(serve(seat)) for _ in range(N_AT_ONCE) for seat in seats]
+            await asyncio.gather(*tasks)
+
+    work, watch = asyncio.create_task(serve_all()), asyncio.create_task(_watch())
+    is_done = is_headless = False
+    try:
+        await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+        is_headless = watch.done()
+        (watch if is_headless else work).result()
         is_done = True
     finally:
-        for task in tasks:
+        for task in (work, watch, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(seat.clear(is_done=is_done) for seat in seats))
+        await asyncio.gather(work, watch, *tasks, return_exceptions=True)
+        if not is_headless:
+            await asyncio.gather(*(seat.clear(is_done=is_done) for seat in seats))
     return columns([cells[i] for i in range(len(problems))])
 
 

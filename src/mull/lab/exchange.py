@@ -71,7 +71,7 @@ def take_in(
     """
     if not path.exists():
         raise FileFormatError(path, None, "there is no such file")
-    if _is_export(path):
+    if is_export(path):
         return _exported(bank, path, tick)
     recordings, is_log = _recordings(path, filing.layout, say)
     rows = list(_filed(path, recordings, filing))
@@ -155,7 +155,8 @@ def _sample(prompt: Prompt, sample: RecordedSample) -> Sample:
     return Sample(prompt, sample.text, finish, cost, answer=sample.answer, reasoning=sample.reasoning)
 
 
-def _is_export(path: Path) -> bool:
+def is_export(path: Path) -> bool:
+    """Whether a file is what `mull bank export` writes."""
     if path.is_dir() or suffix_of(path) not in (".jsonl", ".parquet"):
         return False
     first = next(read_rows(path), None)

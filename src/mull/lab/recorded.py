@@ -11,6 +11,7 @@ from mull.errors import FileFormatError
 from mull.files.columns import Layout
 from mull.files.recording import ABOUT, Recording
 from mull.files.records import PLAIN, read
+from mull.lab.exchange import is_export
 from mull.lab.grid import SHOWN
 from mull.models.recorded import sample_of
 from mull.replies.answers import classes_now
@@ -49,7 +50,7 @@ class Source:
 
 def read_recorded(path: Path, layout: Layout = PLAIN) -> Source:
     """A table of recorded samples, a sweep's output among them. Raises `FileFormatError` naming the line."""
-    found = read(path, None, layout)
+    found = read(path, None, layout, check=lambda first: _check_labelled(path, first))
     return source_of(path, found.recordings, layout, found.notes)
 
 
@@ -122,7 +123,17 @@ def _graded(path: Path, recording: Recording, layout: Layout) -> Recording:
     return replace(answered, samples=tuple(samples))
 
 
+def _check_labelled(path: Path, first: Recording) -> None:
+    """Raises `FileFormatError` for a sample that nothing grades."""
+    if first.gold is None and any(sample.correct is None for sample in first.samples):
+        raise _unlabelled(path, first)
+
+
 def _unlabelled(path: Path, recording: Recording) -> FileFormatError:
+    if is_export(path):
+        what = "this is the export of a bank, which holds draws and no gold answers; `mull curves BANK.db --task TASK` "
+        more = f"grades what a bank holds, and `mull bank import {path} --bank BANK.db` makes one of the export"
+        return FileFormatError(path, recording.line, what + more)
     return FileFormatError(
         path,
         recording.line,
