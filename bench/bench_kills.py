@@ -69,17 +69,26 @@ concurrency = 4
 """
 
 
+COUNTS: Counter[str] = Counter()
+SAID: dict[int, dict[Path, int]] = {}
+"""By process: the pipes that it writes to, and the files for what comes through them."""
+
+
 def fork(words: tuple[str, ...], folder: Path, prepare: Callable[[], None] = lambda: None) -> int:
-    """Starts `mull` with these words; its output goes to the files `out` and `err` of the folder."""
+    """Starts `mull` with these words; `ended` writes what it says to the files `out` and `err` of the folder."""
+    pipes = [os.pipe(), os.pipe()]  # no files, since some of these processes may write none
     pid = os.fork()
     if pid:
+        for _, writing in pipes:
+            os.close(writing)
+        SAID[pid] = {folder / name: reading for name, (reading, _) in zip(("out", "err"), pipes, strict=True)}
         return pid
     code = 70
     try:
-        for fd, name in ((1, "out"), (2, "err")):
-            file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(file, fd)
-            os.close(file)
+        for fd, (reading, writing) in enumerate(pipes, 1):
+            os.close(reading)
+            os.dup2(writing, fd)
+            os.close(writing)
         os.chdir(folder)
         prepare()
         sys.argv = ["mull", *words]
@@ -97,6 +106,9 @@ def fork(words: tuple[str, ...], folder: Path, prepare: Callable[[], None] = lam
 
 def ended(pid: int) -> int:
     """The exit status of a process; minus the signal that killed it."""
+    for path, reading in SAID.pop(pid, {}).items():
+        with os.fdopen(reading, "rb") as pipe:
+            path.write_bytes(pipe.read())
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -307,9 +319,6 @@ def postgres() -> Iterator[Callable[[], str]]:
             yield server.new
         finally:
             server.stop()
-
-
-COUNTS: Counter[str] = Counter()
 
 
 def run(what: str, n: int, one: Callable[[random.Random, Path], list[str]], seed: int) -> int:

@@ -243,7 +243,9 @@ def test_the_death_of_the_head_is_told_in_one_line(tmp_path: Path) -> None:
     sweep = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         while not (bank.exists() and drawn(bank)):
-            assert sweep.poll() is None
+            if sweep.poll() is not None:
+                pytest.fail(sweep.communicate()[1])
+            time.sleep(0.2)
         began = below(sweep.pid)
         (head,) = [pid for pid, name in began.items() if name == "gcs_server"]
         os.kill(head, signal.SIGKILL)
@@ -253,7 +255,7 @@ def test_the_death_of_the_head_is_told_in_one_line(tmp_path: Path) -> None:
         sweep.wait()
     while any(name_of(pid) == name for pid, name in began.items()):
         time.sleep(0.05)  # they end by themselves once they miss the others
-    assert sweep.returncode == 1
+    assert sweep.returncode == 1, err
     errors = [line for line in err.splitlines() if not line.startswith("stopped after")]
     assert len(errors) == 1, err
     assert errors[0].startswith("mull: the head of the Ray cluster, 127.0.0.1:")

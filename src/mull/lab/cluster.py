@@ -51,12 +51,29 @@ def cluster(address: str = "local", n_cpus: int | None = None) -> Iterator[None]
         try:
             yield
         except HeadGoneError:
-            atexit.unregister(ray.shutdown)  # it would wait for the head
+            _abandon()
             raise
         except BaseException:
             ray.shutdown()
             raise
         ray.shutdown()
+
+
+def _abandon() -> None:
+    """Leaves a cluster without a head: Ray's own shutdown would wait for it, and its threads crash in a usual exit."""
+    import ray
+
+    atexit.unregister(ray.shutdown)
+    node = ray._private.worker._global_node
+    if node is not None:
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+    os._exit(1)
 
 
 def _line(error: Exception) -> str:
