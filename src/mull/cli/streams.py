@@ -64,7 +64,7 @@ def output_kept() -> Iterator[None]:
     if sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__:
         yield
         return
-    no_out, no_err = sys.stdout is None, sys.stderr is None
+    no_out, no_err = _is_closed(OUT), _is_closed(ERR)
     while (fd := os.open(os.devnull, os.O_RDWR)) <= ERR:
         pass  # a closed descriptor is taken, or else the next file, such as a bank, would get what is printed
     os.close(fd)
@@ -78,6 +78,14 @@ def output_kept() -> Iterator[None]:
         if _is_short(out) and not end.code:
             raise SystemExit(1) from None
         raise
+
+
+def _is_closed(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return True
+    return False
 
 
 def _is_short(out: _Stream) -> bool:
