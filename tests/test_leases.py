@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,25 @@ def draws_in(url: str) -> int:
         return sum(stat.draws for stat in bank.stat())
 
 
+def freeze(process: subprocess.Popen[str], url: str) -> None:
+    """Stops a process between two transactions: within one it would hold the lock of SQLite's file for as long."""
+    os.kill(process.pid, signal.SIGSTOP)
+    while url.startswith("sqlite") and is_locked(url.removeprefix("sqlite:///")):
+        os.kill(process.pid, signal.SIGCONT)
+        is_locked(url.removeprefix("sqlite:///"))  # waits for the lock while the process runs
+        os.kill(process.pid, signal.SIGSTOP)
+
+
+def is_locked(path: str) -> bool:
+    with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.execute("ROLLBACK")
+        return False
+
+
 def test_two_sweeps_at_once_share_the_work_and_make_each_draw_once(sweep, url: str) -> None:
     n = 3 * N_PROBLEMS
     one, two = (sweep(url, delay=0.1, n_problems=n) for _ in range(2))
@@ -146,7 +167,7 @@ def test_a_frozen_sweep_loses_its_claims_when_they_run_out(sweep, url: str) -> N
     one, two = sweep(url, delay=0.02, lease_seconds=1), sweep(url, delay=0.001, lease_seconds=1)
     one.begin()
     one.until(70)
-    os.kill(one.process.pid, signal.SIGSTOP)
+    freeze(one.process, url)
     two.begin()
     outcomes = two.end()
     assert outcomes is not None

@@ -67,10 +67,9 @@ def test_a_vote_of_hostile_answers_is_not_blocked() -> None:
     """A hundred answers that would take a worker two seconds each, and five that agree."""
     hostile = [rf"\boxed{{\int x^x \sin x \cos({n}x^2) dx}}" for n in range(100)]
     samples = [Sample(PROBLEM.prompt, text, Finish.STOP) for text in [*hostile, *[r"\boxed{7}"] * 5]]
-    pool.POOL.start()
-    start = time.monotonic()
+    before = pool.POOL.n_killed
     found = asyncio.run(classes(PROBLEM, samples))
-    assert time.monotonic() - start < 8
+    assert pool.POOL.n_killed - before <= 2, "two of them use up the processor time of one vote"
     assert found[-5:] == ["7"] * 5
     assert found.count(None) >= 1
 

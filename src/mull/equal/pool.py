@@ -9,16 +9,20 @@ import json
 import logging
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 SECONDS = 2.0
-"""Time limit of one question to a worker."""
-START_SECONDS = 60.0
+"""Limit of a worker's processor time for one question: a busy machine decides nothing."""
+BUSY_FACTOR = 60.0
+"""A worker that has not answered after this many times the limit is killed, whatever it does."""
+START_SECONDS = 300.0
 MAX_WORKERS = 2
 MAX_KNOWN = 100_000
 MISSING = (
@@ -32,6 +36,13 @@ class Equality(NamedTuple):
 
     is_equal: bool | None
     why: str = ""
+
+
+@dataclass
+class Allowance:
+    """Processor time of workers that one vote may use; comparisons after it is used up count as undecided."""
+
+    seconds: float
 
 
 class WorkerError(Exception):
@@ -68,18 +79,17 @@ class EqualityWorker:
             raise
 
     def ask(self, question: dict[str, str], seconds: float) -> dict[str, Any]:
-        """The answer to a question. Kills the process and raises `WorkerError` if there is no answer in time."""
+        """The answer to a question. The process is gone, and `WorkerError` raised, if it needs more processor time."""
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(json.dumps(question).encode() + b"\n")
+            self.process.stdin.write(json.dumps({**question, "seconds": seconds}).encode() + b"\n")
             self.process.stdin.flush()
-            answer: dict[str, Any] = json.loads(self._line(seconds))
-        except (OSError, ValueError) as error:
+            answer: dict[str, Any] = json.loads(self._line(seconds * BUSY_FACTOR))
+        except (OSError, ValueError, WorkerError) as error:
             self.kill()
-            raise WorkerError("the worker died") from error
-        except WorkerError:
-            self.kill()
-            raise
+            if self.process.returncode == -signal.SIGPROF:
+                raise WorkerError(f"no decision within {seconds:.2g} s") from error
+            raise WorkerError(str(error) if isinstance(error, WorkerError) else "the worker died") from error
         return answer
 
     def _line(self, seconds: float) -> bytes:
@@ -120,17 +130,17 @@ class WorkerPool:
         self._has_warned = False
         self._owner = os.getpid()
 
-    def compare(self, a: str, b: str) -> Equality:
-        """Whether two texts are equal."""
+    def compare(self, a: str, b: str, allowance: Allowance | None = None) -> Equality:
+        """Whether two texts are equal; what the worker took is subtracted from the allowance."""
         first, second = sorted((a, b))
         if not self._can():
             return Equality(None, MISSING)
-        reply = self._ask({"do": "compare", "a": first, "b": second})
+        reply = self._ask({"do": "compare", "a": first, "b": second}, allowance)
         return Equality(reply["is_equal"], reply["why"])
 
-    def size(self, text: str) -> float | None:
+    def size(self, text: str, allowance: Allowance | None = None) -> float | None:
         """The absolute value of an expression at fixed values of its letters; `None` if it cannot be evaluated."""
-        found: float | None = self._ask({"do": "size", "a": text}).get("size") if self._can() else None
+        found: float | None = self._ask({"do": "size", "a": text}, allowance).get("size") if self._can() else None
         return found
 
     def start(self) -> None:
@@ -150,7 +160,7 @@ class WorkerPool:
             logging.getLogger("mull").warning(MISSING)
         return False
 
-    def _ask(self, question: dict[str, str]) -> dict[str, Any]:
+    def _ask(self, question: dict[str, str], allowance: Allowance | None) -> dict[str, Any]:
         key = tuple(question.values())
         with self._lock:
             if key in self._known:
@@ -163,7 +173,9 @@ class WorkerPool:
                     self._idle.append(worker)
             except WorkerError as error:
                 self.n_killed += 1
-                reply = {"is_equal": None, "why": str(error)}
+                reply = {"is_equal": None, "why": str(error), "seconds": self.seconds}
+        if allowance is not None:
+            allowance.seconds -= reply["seconds"]
         with self._lock:
             self._known[key] = reply
             if len(self._known) > MAX_KNOWN:

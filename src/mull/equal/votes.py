@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from mull.equal.answers import Answers
 from mull.equal.fingerprints import fingerprints
 from mull.equal.forms import CLOSE_DIGITS, Form, decimals
-from mull.equal.pool import POOL, Equality, is_installed
+from mull.equal.pool import POOL, Allowance, Equality, is_installed
 from mull.equal.reader import canonical, read
 from mull.equal.sameness import integral, same, with_letters
 
 VOTE_SECONDS = 4.0
-"""Longest time one vote waits for running workers; comparisons open by then count as undecided."""
+"""Processor time of workers that one vote may use; comparisons open by then count as undecided."""
 MAX_RIVALS = 16
 """Most answers of almost the same size that one answer is compared with."""
 WINDOW = 2e-5
@@ -40,15 +39,15 @@ def classes_now(texts: Sequence[str | None]) -> Answers:
     if not is_open:
         return found
     POOL.start()
-    return _classes(texts, time.monotonic() + VOTE_SECONDS)[0]
+    return _classes(texts, Allowance(VOTE_SECONDS))[0]
 
 
-def _classes(texts: Sequence[str | None], until: float | None) -> tuple[Answers, bool]:
-    """The classes, and whether workers were needed; if the deadline `until` is `None`, no worker is asked."""
+def _classes(texts: Sequence[str | None], allowance: Allowance | None) -> tuple[Answers, bool]:
+    """The classes, and whether workers were needed; without an allowance no worker is asked."""
     counts = Counter(text for text in texts if text is not None)
     if len(counts) < 2 and not any(text.startswith("\\") for text in counts):
         return Answers(texts), False
-    grouping = _Grouping(counts, until)
+    grouping = _Grouping(counts, allowance)
     grouping.run()
     names = grouping.names
     undecided = sum(counts[key] for key in grouping.undecided)
@@ -58,8 +57,8 @@ def _classes(texts: Sequence[str | None], until: float | None) -> tuple[Answers,
 class _Grouping:
     """The distinct answers of one vote while they are being grouped."""
 
-    def __init__(self, counts: Counter[str], until: float | None) -> None:
-        self.until = until
+    def __init__(self, counts: Counter[str], allowance: Allowance | None) -> None:
+        self.allowance = allowance
         self.is_open = False
         self.undecided: set[str] = set()
         self.names: dict[str, str] = {}
@@ -79,7 +78,7 @@ class _Grouping:
             found = fingerprints(form)
             if -1.0 in found:
                 size = self.size(key)
-                if size is None and form.has_hard and is_installed() and self.until is not None:
+                if size is None and form.has_hard and is_installed() and self.allowance is not None:
                     unread.append(key)
                 found = [x for x in found if x >= 0] + ([] if size is None else [size])
             sizes[key] = found
@@ -109,7 +108,7 @@ class _Grouping:
 
     def ask(self, a: str, b: str) -> bool | None:
         self.is_open = True
-        return POOL.compare(a, b).is_equal if self.may_ask() else None
+        return POOL.compare(a, b, self.allowance).is_equal if self.may_ask() else None
 
     def size(self, key: str) -> float | None:
         self.is_open = True
@@ -117,11 +116,11 @@ class _Grouping:
             POOL.compare(key, key)  # warns once that math-verify is missing
             self.undecided.add(key)
         elif self.may_ask():
-            return POOL.size(key)
+            return POOL.size(key, self.allowance)
         return None
 
     def may_ask(self) -> bool:
-        return self.until is not None and time.monotonic() < self.until
+        return self.allowance is not None and self.allowance.seconds > 0
 
 
 def is_plain(form: Form) -> bool:
