@@ -343,3 +343,14 @@ def test_the_same_seed_gives_the_same_advice() -> None:
     small = pilot(beta_law(1, 1))
     assert advise([small], seed=3) == advise([small], seed=3)
     assert accuracy(advise([small], seed=3), "majority:n=8") != accuracy(advise([small], seed=4), "majority:n=8")
+
+
+def test_a_recommendation_at_the_edge_of_what_was_compared_says_so() -> None:
+    edge = "n = 8 is the most that was compared"
+    top = advise([pilot(beta_law(3, 2))], Wish(), ns=(4, 8))
+    assert top.recommendation.strategy.endswith("n=8")
+    assert any(edge in line for line in sentences(top, Wish()))
+    wish = Wish(accuracy=0.65)
+    enough = advise([pilot(beta_law(3, 2))], wish, ns=(4, 8))
+    assert not enough.recommendation.strategy.endswith("n=8")
+    assert not any(edge in line for line in sentences(enough, wish))
