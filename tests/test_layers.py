@@ -12,7 +12,7 @@ from mull import spec
 
 SOURCE = Path(mull.__file__).parent
 ROWS = [
-    {"types", "errors", "equal"},
+    {"types", "errors", "equal", "shown"},
     {"cost", "stats", "files", "config", "replies", "wire", "bank", "sandbox", "runtime"},
     {"run", "programs", "laws", "models"},
     {"spec", "tasks", "verifiers", "train", "testing"},

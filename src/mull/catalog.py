@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +42,28 @@ def model_of(
     if name in spec.MODELS or (text not in known.models and spec.is_named("model", spec.MODELS, text)):
         return spec.build("model", spec.MODELS, text, seed=seed)
     if text not in known.models:
-        raise UnknownNameError("model", text, [*spec.MODELS, *spec.installed("model"), *known.models])
+        raise _unknown_model(text, [*spec.MODELS, *spec.installed("model"), *known.models])
     from mull.models.served import configured
 
     if budget is not None:
         configured.check_priced(known, text, budget)
     return configured.configured(known, text)
+
+
+def _unknown_model(text: str, known: list[str]) -> UsageError:
+    """The error for a model that is not known: the nearest, or the lines that make it known."""
+    near = UnknownNameError("model", text, known)
+    if "did you mean" in str(near):
+        return near
+    error = UsageError(
+        f"unknown model {text!r}: give its server with --base-url, or add these lines to mull.toml "
+        f"(known without: {', '.join(sorted(known))})"
+    )
+    url, key = "http://localhost:8000/v1", ""
+    if re.match(r"gpt-|o\d|chatgpt", text):
+        url, key = "https://api.openai.com/v1", '\n  api_key_env = "OPENAI_API_KEY"'
+    error.add_note(f'  [models.{json.dumps(text)}]\n  base_url = "{url}"{key}')
+    return error
 
 
 def _model_at(base_url: str, text: str, api_key_env: str | None, price: Price | None) -> Any:
@@ -59,7 +77,7 @@ def _model_at(base_url: str, text: str, api_key_env: str | None, price: Price | 
 
 def is_served(model: Any) -> bool:
     """Whether a model is behind a server."""
-    return isinstance(model, Served)
+    return isinstance(model, Served) and hasattr(model, "sample")  # provers have a `prepare` of their own
 
 
 def verifier_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:

@@ -20,7 +20,9 @@ MullError
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class MullError(Exception):
@@ -34,9 +36,9 @@ class UsageError(MullError, ValueError):
 class UnknownNameError(UsageError):
     """A name is not in the table it was looked up in; the message suggests the nearest one."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], meant: str | None = None) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5) if meant is None else [meant]
         hint = f"did you mean {near[0]!r}?" if near else "known: " + (", ".join(known) or "none")
         super().__init__(f"unknown {kind} {name!r}: {hint}")
 
@@ -47,6 +49,28 @@ class FileFormatError(UsageError):
     def __init__(self, path: object, line: int | None, what: str) -> None:
         where = f"{path}" if line is None else f"{path}, line {line}"
         super().__init__(f"{where}: {what}")
+
+
+def cannot_read(path: Path, error: Exception, line: int | None = None) -> FileFormatError:
+    """The error for a file that cannot be read: says why, and which file of a similar name is there."""
+    if isinstance(error, FileNotFoundError):
+        return FileFormatError(path, line, f"there is no such file{_nearest(path)}")
+    if isinstance(error, IsADirectoryError):
+        return FileFormatError(path, line, "is a folder: name a file in it")
+    reason = getattr(error, "strerror", None) or error
+    return FileFormatError(path, line, f"cannot be read: {reason}")
+
+
+def _nearest(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f": there is no folder {str(folder)!r} either"
+    try:
+        names = [one.name for one in itertools.islice(folder.iterdir(), 10_000)]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"; did you mean {str(folder / near[0])!r}?" if near else f" in {str(folder.absolute())!r}"
 
 
 class PromptError(UsageError):

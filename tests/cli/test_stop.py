@@ -63,7 +63,7 @@ def test_a_prior_that_is_none_costs_nothing(mull, recording: Path) -> None:
     sweep = "sweep", f"file:{recording}", "-m", f"recorded:{recording}", "-s"
     done = mull(*sweep, "adaptive:rule=learned,prior=no.toml")
     assert done.returncode == 2
-    assert "no.toml: cannot be read" in done.stderr
+    assert "no.toml: there is no such file" in done.stderr
     done = mull(*sweep, "adaptive:rule=beta,prior=no.toml")
     assert done.returncode == 2
     assert "rule=beta uses no prior" in done.stderr

@@ -188,7 +188,7 @@ def test_columns_can_be_named_and_what_was_chosen_is_said(tmp_path: Path) -> Non
     assert [one.id for one in found.recordings] == ["1", "2"]
     assert found.recordings[0].samples[1] == RecordedSample("ich sage 5", "5", correct=False, score=0.5)
     assert "`antwort` as the samples" in found.notes[0]
-    with pytest.raises(FileFormatError, match=r"no column 'note' for --score; it has nr, frage"):
+    with pytest.raises(FileFormatError, match=r"no column 'note' for --score: it has nr, frage"):
         read(tmp_path / "t.csv", None, Layout(**named, score="note"))
 
 
@@ -221,7 +221,7 @@ def test_in_a_row_of_one_sample_answer_is_its_own_where_the_gold_has_another_nam
         ([{"prompt": "q", "samples": [{"text": "x", "correct": 0.5}]}], "`correct` must be true or false, not 0.5"),
         ([{"prompt": "q", "samples": [{"text": "x", "logprob": 0.5}]}], "`logprob` is at most 0"),
         ([{"prompt": "q", "samples": [{"text": "x", "output_tokens": 1.5}]}], "`output_tokens` must be a whole number"),
-        ([{"foo": 1}], "no prompt: .* name its column with --prompt; .* it has foo"),
+        ([{"foo": 1}], "no prompt: it has foo; name the prompt's column"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_row_is_said_with_its_line(tmp_path: Path, rows: Any, message: str) -> None:
@@ -237,7 +237,7 @@ def test_what_is_wrong_with_a_row_is_said_with_its_line(tmp_path: Path, rows: An
         ("t.csv", "prompt,prompt\nq,1\n", r"line 1: two columns have the name 'prompt'"),
         ("t.csv", "prompt,answer\n", "no problems in it"),
         ("t.csv", "prompt,samples\nq,\"['a', 'b']\"\n", "line 2: `samples` is a list as Python prints it"),
-        ("t.json", "[{\"prompt\": 1}, 2]", "line 2: a JSON object was expected, not int"),
+        ("t.json", "[{\"prompt\": 1}, 2]", "line 2: a row must be a JSON object like .*, not int"),
         ("t.json", "[{\"prompt\": ", "not JSON"),
         ("t.json", "[" * 100_000, "nested too deep"),
         ("t.json", "3", "a list of objects was expected"),

@@ -72,7 +72,7 @@ def test_a_recorded_verdict_is_the_grade(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ([ROWS[0], "{"], r"line 2: not JSON"),
-        ([ROWS[0], "", "[1]"], r"line 3: a JSON object was expected, not list"),
+        ([ROWS[0], "", "[1]"], r"line 3: a row must be a JSON object like .*, not a list"),
         ([ROWS[0], {"answer": 3}], r"line 2: no prompt"),
         ([ROWS[0], {"prompt": " ", "answer": 3}], r"line 2: no prompt"),
         ([ROWS[0], ROWS[0]], r"line 2: problem 'a' was already on line 1"),
@@ -90,10 +90,10 @@ def test_a_malformed_file_names_the_line(tmp_path: Path, rows: list[object], mes
 
 
 def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="cannot be read"):
+    with pytest.raises(FileFormatError, match="there is no such file"):
         FileTask(str(tmp_path / "none.jsonl"))
-    (tmp_path / "b.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(FileFormatError, match="not UTF-8"):
+    (tmp_path / "b.jsonl").write_bytes(b'{"prompt": "?"}\n{"prompt": "\xff"}\n')
+    with pytest.raises(FileFormatError, match="line 2: not UTF-8 text at byte 13"):
         FileTask(str(tmp_path / "b.jsonl"))
     (tmp_path / "b.jsonl.gz").write_bytes(b"plain")
     with pytest.raises(FileFormatError, match="cannot be read"):

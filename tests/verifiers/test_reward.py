@@ -255,7 +255,7 @@ def test_the_outcome_of_a_strategy_says_how_many_were_unscored() -> None:
             "too long",
         ),
         (404, '{"detail": "Not Found"}', "HTTP 404: Not Found"),
-        (500, "Internal \x1b[31mServer Error", "HTTP 500: Internal [31mServer Error"),
+        (500, "Internal \x1b[31mServer Error", r"HTTP 500: Internal \x1b[31mServer Error"),
         (200, "<html>", "not JSON: <html>"),
         (200, '{"data": []}', "not have the format of pooling: IndexError"),
         (200, '{"data": [{"data": [["a", "b"], [0, 1]]}]}', "not have the format of pooling: ValueError"),

@@ -123,7 +123,7 @@ def test_counts_far_above_what_was_asked_for_are_unknown() -> None:
 
 def test_an_error_is_one_printable_line() -> None:
     words = error_text({"error": {"message": "bad\n\x1b[31m \u202eyes\x07 " + "x" * 1000}})
-    assert words.startswith("bad [31m yes x")
+    assert words.startswith(r"bad \x1b[31m \u202eyes\x07 x")
     assert words.isprintable()
     assert len(words) == 300
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +11,8 @@ from typing import Any
 
 from mull.allocate.difficulty import FEATURES, QUESTION, Calibration, Difficulty
 from mull.allocate.policy import UNITS, Bin, BinOption, BinPlan, Evidence, Origin, Policy
-from mull.errors import FileFormatError
+from mull.allocate.toml import toml_text
+from mull.errors import FileFormatError, cannot_read
 from mull.files.output import write_text
 
 FORMAT, VERSION = "mull-policy", 1
@@ -50,7 +50,7 @@ def _value(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return toml_text(value)
     return repr(float(f"{value:.6g}")) if isinstance(value, float) else str(value)
 
 
@@ -60,14 +60,14 @@ def read(path: str | Path) -> Policy:
     try:
         return _read(path, path.stat().st_mtime_ns)
     except OSError as error:
-        raise FileFormatError(path, None, f"cannot be read: {error.strerror}") from error
+        raise cannot_read(path, error) from error
 
 
 @lru_cache(64)
 def _read(path: Path, _changed: int) -> Policy:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(path, None, f"not TOML: {error}") from error
     if raw.get("format") != FORMAT:
         raise FileFormatError(path, None, "not a policy: `mull train policy SWEEP --out FILE` makes one")
@@ -75,7 +75,7 @@ def _read(path: Path, _changed: int) -> Policy:
         raise FileFormatError(path, None, f"a policy of version {raw.get('version')}, and this mull reads {VERSION}")
     try:
         policy = _policy(raw)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FileFormatError(path, None, f"not as `mull train policy` writes it: {error!r}") from error
     _check(path, policy)
     return policy

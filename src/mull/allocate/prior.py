@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mull.errors import FileFormatError, UsageError
+from mull.allocate.toml import toml_text
+from mull.errors import FileFormatError, UsageError, cannot_read
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -192,7 +193,7 @@ def text_of(prior: Prior) -> str:
 
 def _toml(value: Any) -> str:
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return toml_text(value)
     if isinstance(value, list | tuple):
         return "[\n" + "".join(f"  {_toml(one)},\n" for one in value) + "]"
     return str(value)
@@ -203,14 +204,14 @@ def read(path: Path) -> Prior:
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise FileFormatError(path, None, f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise cannot_read(path, error) from error
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(path, None, f"not TOML: {error}") from error
     if told.get("format") != FORMAT:
         raise FileFormatError(path, None, f"format is {told.get('format')!r}, not {FORMAT!r}: see `mull train stop`")
     try:
         atoms = tuple(Atom(*map(float, kind)) for kind in told["kinds"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FileFormatError(
             path, None, f"a kind of problem is not as `mull train stop` writes it: {error!r}"
         ) from error

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mull.cli.output import say, tell, tell_error, tell_misuse, tell_unexpected
 from mull.cli.streams import output_kept
 from mull.cli.verbs import Verb, lazy
 from mull.errors import MullError, UsageError
@@ -66,7 +67,7 @@ def version(
     if show:
         from mull import __version__
 
-        typer.echo(f"mull {__version__}")
+        say(f"mull {__version__}")
         raise typer.Exit
 
 
@@ -90,17 +91,23 @@ def main() -> None:
     gc.set_threshold(50_000)  # imports make many objects and no garbage, which takes time to look for
     try:
         raise SystemExit(app(with_ray_address(sys.argv[1:]), standalone_mode=False) or 0)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt) as error:  # Typer aborts on an interrupt, and on any EOFError
+        if isinstance(error.__cause__, EOFError):
+            tell_unexpected(error.__cause__)
+            raise SystemExit(1) from None
+        tell("mull: interrupted")
         raise SystemExit(130) from None
     except typer.TyperException as error:
-        if message := error.format_message():  # no arguments: click has printed the help
-            typer.echo(f"mull: {message}", err=True)
+        tell_misuse(error)
         raise SystemExit(2) from None
     except UsageError as error:
-        typer.echo(f"mull: {error}", err=True)
+        tell_error(error)
         raise SystemExit(2) from None
     except MullError as error:
-        typer.echo(f"mull: {error}", err=True)
+        tell_error(error)
+        raise SystemExit(1) from None
+    except Exception as error:  # noqa: BLE001 - never a traceback on the screen
+        tell_unexpected(error)
         raise SystemExit(1) from None
     finally:
         gc.freeze()  # nor is there any to look for at the end

@@ -22,11 +22,10 @@ from mull.cli.options import (
     bank_at,
     judges_prepared,
     prepared,
-    print_json,
     progress,
-    stdout,
     task_of,
 )
+from mull.cli.output import print_json, print_lines, stdout, tell
 from mull.cli.source import SOURCES, GroupOption, TaskOption, source_at, wanted
 from mull.cli.tables import AllowUnreadableOption, AskOption, reads_a_table, with_columns
 from mull.errors import UnknownNameError, UsageError
@@ -169,8 +168,7 @@ def advise(
     from mull.report import advice as report
 
     stdout().print(report.table(advice))
-    for line in report.sentences(advice, wish):
-        stdout().print(line, markup=False)
+    print_lines(report.sentences(advice, wish))
 
 
 def _ns(text: str) -> list[int]:
@@ -222,7 +220,7 @@ def _make(
     built = [model_of(name, seed, config) for name in models]
     share = None if tokens is None else tokens // len(built)
     most = size.problems * size.draws * params.max_tokens * len(built) if tokens is None else tokens
-    typer.echo(f"a pilot of {size.problems} problems x {size.draws} draws, at most {most:,} tokens", err=True)
+    tell(f"a pilot of {size.problems} problems x {size.draws} draws, at most {most:,} tokens")
     made = []
     runs = size.problems * (1 + len(plans)) * len(built)
     with bank_at(bank) as opened, progress("problems", runs, as_json) as advance:

@@ -16,10 +16,9 @@ from mull.cli.options import (
     JsonOption,
     SeedOption,
     bank_at,
-    print_json,
     progress,
-    stdout,
 )
+from mull.cli.output import print_json, say, stdout, tell
 from mull.cli.tables import reads_a_table
 from mull.errors import UnknownNameError, UsageError
 from mull.files.columns import Layout
@@ -70,7 +69,7 @@ def stat(bank: BankArgument = None, as_json: JsonOption = False) -> None:
         return
     from mull.report import table
 
-    typer.echo(url)
+    say(url)
     stdout().print(table.bank(stats))
     if judged:
         stdout().print(table.verdicts(judged))
@@ -88,8 +87,8 @@ def verify(bank: BankArgument = None, as_json: JsonOption = False) -> None:
         print_json({"bank": url, **counts, "flaws": [flaw._asdict() for flaw in flaws]})
     else:
         for flaw in flaws:
-            typer.echo(str(flaw))
-        typer.echo(
+            say(str(flaw))
+        say(
             f"{url}: {counts['draws']:,} draws of {counts['questions']:,} questions, {counts['verdicts']:,} verdicts: "
             + (f"{len(flaws):,} differ from what was written" if flaws else "all as they were written")
         )
@@ -121,7 +120,7 @@ def recover(
     if as_json:
         print_json({"bank": str(bank), "to": str(to), **asdict(saved)})
         return
-    typer.echo(
+    say(
         f"{to}: {saved.draws:,} draws of {saved.questions:,} questions and {saved.verdicts:,} verdicts saved"
         + (f"; {saved.without_question:,} draws have lost their question's text" if saved.without_question else "")
     )
@@ -181,7 +180,7 @@ def import_(
     with _target(bank) as target, progress("questions", None, as_json) as advance:
         taken = {str(path): exchange.take_in(target, path, filing, advance, notes.append) for path in files}
     for note in notes:
-        typer.echo(note, err=True)
+        tell(note)
     _say(taken, as_json)
 
 
@@ -197,7 +196,7 @@ def _say(taken: dict[str, Taken], as_json: bool) -> None:
                 parts.append(f"{t.differing:,} differ from the draw that the same seed gave here, and were left out")
             if t.torn:
                 parts.append(f"{t.torn:,} are truncated or altered, and were left out: mull bank verify {name}")
-            typer.echo(f"{name}: " + "; ".join([", ".join(parts[:2]), *parts[2:]]))
+            say(f"{name}: " + "; ".join([", ".join(parts[:2]), *parts[2:]]))
     if any(t.torn for t in taken.values()):
         raise typer.Exit(1)
 
@@ -229,7 +228,7 @@ def export(
     if as_json:
         print_json(told)
     else:
-        typer.echo(f"{told['draws']:,} draws written to {out}")
+        say(f"{told['draws']:,} draws written to {out}")
 
 
 bank_app.command("import")(import_)

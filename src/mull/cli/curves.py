@@ -18,10 +18,9 @@ from mull.cli.options import (
     SeedOption,
     TemperatureOption,
     TitleOption,
-    print_json,
     progress,
-    stdout,
 )
+from mull.cli.output import print_json, print_lines, stdout
 from mull.cli.source import (
     GroupOption,
     KOption,
@@ -132,15 +131,13 @@ def curves(
     for shown, (name, one) in zip(table.curves(measured, _prices(drawn)), both.items(), strict=True):
         stdout().print(shown)
         lacks = shortcomings(counts([r.n for r in drawn[name]], [r.n_correct for r in drawn[name]]))
-        for line in [SAYS[flag] for flag in lacks] + table.limits(one.limits):
-            stdout().print(f"- {line}", style="dim", highlight=False)
+        print_lines((f"- {line}" for line in [SAYS[flag] for flag in lacks] + table.limits(one.limits)), "dim")
     lengths = {name: one.limits.tokens.mean for name, one in both.items() if one.limits.tokens is not None}
     if (equal := table.equal_tokens(measured, lengths)) is not None:
         stdout().print(equal)
     for name, rows in worths.items():
         stdout().print(table.worths(name, rows))
-        for line in table.worth_lines(rows):
-            stdout().print(f"- {line}", style="dim", highlight=False)
+        print_lines((f"- {line}" for line in table.worth_lines(rows)), "dim")
 
 
 def _thinking(source: Source, seed: int, as_json: bool) -> None:
@@ -156,8 +153,7 @@ def _thinking(source: Source, seed: int, as_json: bool) -> None:
     for name, methods in found.items():
         for method in methods:
             stdout().print(thoughts.table(name, method))
-            for line in thoughts.lines(method):
-                stdout().print(f"- {line}", style="dim", highlight=False)
+            print_lines((f"- {line}" for line in thoughts.lines(method)), "dim")
 
 
 def _prices(drawn: Mapping[str, Sequence[Recording]]) -> dict[str, tuple[float, float]]:

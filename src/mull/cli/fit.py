@@ -17,10 +17,9 @@ from mull.cli.options import (
     SeedOption,
     TemperatureOption,
     TitleOption,
-    print_json,
     progress,
-    stdout,
 )
+from mull.cli.output import print_json, print_lines, stdout
 from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOption, draws_of
 from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import MissingExtraError, UsageError
@@ -104,11 +103,11 @@ def fit(
         if law.fits:
             stdout().print(table.law(name, law, prediction))
         else:
-            stdout().print(f"{name}: {law.data.problems} problems, {law.data.draws:,} draws", markup=False)
-        for line in table.law_lines(law, prediction, law.is_identified(predict)) + _told(tests[name]):
-            stdout().print(f"- {line}", markup=False)
+            print_lines([f"{name}: {law.data.problems} problems, {law.data.draws:,} draws"])
+        lines = table.law_lines(law, prediction, law.is_identified(predict)) + _told(tests[name])
         if (plan := _plan(drawn[name], draws)) is not None:
-            stdout().print(f"- {_planned(plan)}", markup=False)
+            lines.append(_planned(plan))
+        print_lines(f"- {line}" for line in lines)
 
 
 def _plan(recordings: Sequence[Recording], draws: int | None) -> dict[str, Any] | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mull.catalog import verifier_of
-from mull.cli.options import ConfigOption, JsonOption, SeedOption, print_json
+from mull.cli.options import ConfigOption, JsonOption, SeedOption
+from mull.cli.output import print_json, say
 from mull.cli.source import GroupOption, TaskOption, draws_of
 from mull.errors import UsageError
 from mull.files.output import check_writable, write_text
@@ -67,8 +68,8 @@ def combine(
         )
         return
     for text, hits, alarms, weight in zip(verifier, model.hits, model.false_alarms, model.weights, strict=True):
-        typer.echo(f"{text}: accepts {hits:.0%} of right draws and {alarms:.0%} of wrong ones; weight {weight:.2f}")
-    typer.echo(spec)
+        say(f"{text}: accepts {hits:.0%} of right draws and {alarms:.0%} of wrong ones; weight {weight:.2f}")
+    say(spec)
 
 
 def calibrate(
@@ -99,8 +100,8 @@ def calibrate(
     if as_json:
         print_json({"out": str(out), "spec": spec, "draws": len(pairs), "steps": len(curve.starts)})
         return
-    typer.echo(f"a curve of {len(curve.starts)} steps from {len(pairs):,} draws in {out}")
-    typer.echo(spec)
+    say(f"a curve of {len(curve.starts)} steps from {len(pairs):,} draws in {out}")
+    say(spec)
 
 
 def _draws(source: Path, group: list[str] | None, task: str | None, seed: int) -> list[Recording]:

@@ -19,11 +19,12 @@ from mull.cli.options import (
     UsdInOption,
     UsdOutOption,
     price_at,
-    print_json,
 )
+from mull.cli.output import print_json, say, tell
 from mull.cost import Price
 from mull.errors import FileFormatError, ModelError, UnknownNameError, UsageError, VerifierError
 from mull.run.needs import draws_of, needs_of, selects_of
+from mull.shown import shown
 
 if TYPE_CHECKING:
     from mull.models.gguf import Gguf
@@ -92,7 +93,7 @@ def list_(
         try:
             classes[name] = spec.found(kind, tables[what], name)
         except UsageError as error:
-            typer.echo(f"left out: {error}", err=True)
+            tell(f"left out: {error}")
     entries = [_entry(name, cls) for name, cls in classes.items()]
     if what == "strategies":
         entries = [{**one, **_said(cls)} for one, cls in zip(entries, classes.values(), strict=True)]
@@ -113,15 +114,15 @@ def list_(
         _print_entry(entry["name"], entry["about"], options, _in_words(entry) if what == "strategies" else "")
     for box in boxes:
         state = "works" if box["works"] else f"does not work: {box['why']}"
-        typer.echo(f"sandbox {box['name']} (level {box['level']}) {state}")
+        say(f"sandbox {box['name']} (level {box['level']}) {state}")
     _refuse_down(down)
 
 
 def _print_entry(name: str, about: str, *below: str) -> None:
     """One entry: its name and what it is, and lines below them. Importing rich takes longer than the rest of a list."""
-    typer.echo(f"{typer.style(name, bold=True)}  {about}")
+    typer.echo(f"{typer.style(shown(name), bold=True)}  {shown(about)}")
     for line in filter(None, below):
-        typer.secho(f"    {line}", dim=True)
+        typer.secho(f"    {shown(line)}", dim=True)
 
 
 def _refuse_down(down: dict[str, str]) -> None:
@@ -188,7 +189,7 @@ def _files() -> list[dict[str, Any]]:
         try:
             entries.append({"name": f"gguf:{path.name}", "about": Gguf(str(path)).about, "options": {}})
         except FileFormatError as error:
-            typer.echo(f"left out: {error}", err=True)
+            tell(f"left out: {error}")
     return entries
 
 
@@ -274,10 +275,10 @@ def _check(what: str, only: object, specs: list[str], seed: int, config: Path | 
         for finding in findings:
             verdict = {True: "right", False: "WRONG", None: "cannot tell"}[finding.is_right]
             if not finding.can_run:
-                typer.echo(f"{finding.name}: cannot run here" + _because(finding.why))
+                say(f"{finding.name}: cannot run here" + _because(finding.why))
                 continue
             good, bad = (_number(value) for value in (finding.good, finding.bad))
-            typer.echo(f"{finding.name}: {verdict} (right solution {good}, wrong one {bad})" + _because(finding.why))
+            say(f"{finding.name}: {verdict} (right solution {good}, wrong one {bad})" + _because(finding.why))
     refused = [one for one in findings if not one.is_right and (one.can_run or only)]
     if refused:
         raise VerifierError(f"{refused[0].name} must not be used as it is: {refused[0].why}")

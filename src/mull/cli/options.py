@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import sys
@@ -15,11 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mull import spec
+from mull.cli.output import stderr, tell
 from mull.types import Cost, Outcome, Sample, Score
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mull.bank.sql import SqlBank
 
 from mull.catalog import is_served, served_in
@@ -64,6 +62,8 @@ FlopsOption = Annotated[float | None, typer.Option("--flops", help="Ceiling in F
 SecondsOption = Annotated[
     float | None, typer.Option("--seconds", help="Deadline for each problem; returns the best answer so far.")
 ]
+TABLES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz", ".txt")
+"""The ends of the names of tables of problems."""
 BankOption = Annotated[
     str | None,
     typer.Option("--bank", help="File or database URL of the bank; `none` keeps nothing. [default: the user's]"),
@@ -110,7 +110,7 @@ async def prepared(model: Any) -> None:
         return
     await model.prepare()
     if not model.capabilities.varies:
-        typer.echo(f"warning: {model.name} gave the same reply to every draw of the probe: it may not sample", err=True)
+        tell(f"warning: {model.name} gave the same reply to every draw of the probe: it may not sample")
 
 
 async def judges_prepared(*judges: Any) -> None:
@@ -119,7 +119,7 @@ async def judges_prepared(*judges: Any) -> None:
         try:
             await model.prepare()
         except ModelError as error:
-            typer.echo(f"warning: {error}", err=True)
+            tell(f"warning: {error}")
 
 
 def probe_costs(models: Sequence[Any]) -> dict[str, Any]:
@@ -135,23 +135,29 @@ def tell_failures(samples: Sequence[Sample], spent: Cost) -> bool:
     from collections import Counter
 
     if spent.retries:
-        typer.echo(f"{spent.retries:,} requests were retried after failures", err=True)
+        tell(f"{spent.retries:,} requests were retried after failures")
     failed = Counter(sample.error for sample in samples if sample.error is not None)
     for reason, n in failed.most_common(3):
-        typer.echo(f"{n:,} draws failed: {reason}", err=True)
+        tell(f"{n:,} draws failed: {reason}")
     if len(failed) > 3:
-        typer.echo(f"and draws failed for {len(failed) - 3} more reasons", err=True)
+        tell(f"and draws failed for {len(failed) - 3} more reasons")
     is_lost = 2 * failed.total() > len(samples)
     if is_lost:
-        typer.echo(f"more than half of the draws failed ({failed.total():,} of {len(samples):,})", err=True)
+        tell(f"more than half of the draws failed ({failed.total():,} of {len(samples):,})")
     return is_lost
+
+
+def as_task(text: str) -> str:
+    """The spec of a task; the name of a table alone means `file:TABLE`."""
+    is_table = Path(text.partition(",")[0]).suffix in TABLES and not spec.is_named("task", spec.TASKS, text)
+    return f"file:{text}" if is_table else text
 
 
 def task_of(text: str) -> Any:
     """The task named on the command line; reports on standard error how its file was read."""
-    task = spec.build("task", spec.TASKS, text)
+    task = spec.build("task", spec.TASKS, as_task(text))
     for note in getattr(task, "notes", ()):
-        typer.echo(note, err=True)
+        tell(note)
     return task
 
 
@@ -161,9 +167,7 @@ def tell_warnings(outcomes: Sequence[Outcome]) -> None:
 
     warned = Counter(str(outcome.notes["warning"]) for outcome in outcomes if outcome.notes.get("warning"))
     for words, n in warned.most_common():
-        typer.echo(
-            f"warning{f' ({n:,} of {len(outcomes):,} outcomes)' if len(outcomes) > 1 else ''}: {words}", err=True
-        )
+        tell(f"warning{f' ({n:,} of {len(outcomes):,} outcomes)' if len(outcomes) > 1 else ''}: {words}")
 
 
 def tell_scores(scores: Sequence[Score]) -> None:
@@ -172,12 +176,12 @@ def tell_scores(scores: Sequence[Score]) -> None:
 
     unscored = Counter(score.why for score in scores if score.value is None)
     for why, n in unscored.most_common(3):
-        typer.echo(f"{n:,} of {len(scores):,} draws have no score: {why}", err=True)
+        tell(f"{n:,} of {len(scores):,} draws have no score: {why}")
     if len(unscored) > 3:
-        typer.echo(f"and draws have no score for {len(unscored) - 3} more reasons", err=True)
+        tell(f"and draws have no score for {len(unscored) - 3} more reasons")
     noted = Counter(score.why for score in scores if score.value and score.why)
     for why, n in noted.most_common(1):
-        typer.echo(f"{n:,} of {len(scores):,} draws: {why}", err=True)
+        tell(f"{n:,} of {len(scores):,} draws: {why}")
 
 
 def made_by() -> dict[str, str]:
@@ -191,24 +195,6 @@ def made_by() -> dict[str, str]:
 
     command = shlex.join(["mull", *(re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", word) for word in sys.argv[1:])])
     return {"command": command, "mull": __version__, "python": platform.python_version(), "numpy": np.__version__}
-
-
-def stderr() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def stdout() -> Console:
-    """A console on standard output, wide enough for a table if it is not a terminal."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
-
-
-def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
 
 
 @contextmanager
@@ -228,7 +214,7 @@ def progress(what: str, total: int | None, is_quiet: bool) -> Iterator[Callable[
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -14,8 +14,8 @@ from mull.cli.options import (
     SeedOption,
     TemperatureOption,
     made_by,
-    print_json,
 )
+from mull.cli.output import print_json, say, tell
 from mull.cli.source import SOURCES, KOption, ProblemsOption, TaskOption, check_ks, ks_of, source_at
 from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import MissingExtraError, UsageError
@@ -91,8 +91,8 @@ def report(
         )
         return
     for a in answers:
-        typer.echo(f"{a.group}: {a.headline}. {a.why}")
-    typer.echo(f"written to {out}" + (f", {len(written)} files in {figures}" if written else ""), err=True)
+        say(f"{a.group}: {a.headline}. {a.why}")
+    tell(f"written to {out}" + (f", {len(written)} files in {figures}" if written else ""))
 
 
 def _report_trace(source: list[Path], out: Path, title: str, as_json: bool) -> None:
@@ -113,5 +113,5 @@ def _report_trace(source: list[Path], out: Path, title: str, as_json: bool) -> N
         size = len(html.encode(errors="replace"))
         print_json({"out": str(out), "bytes": size, "answer": trace.answer, "why": why, "events": len(trace.events)})
         return
-    typer.echo(f"{trace.answer if trace.answer is not None else 'no answer'}: {' '.join(why)}")
-    typer.echo(f"written to {out}", err=True)
+    say(f"{trace.answer if trace.answer is not None else 'no answer'}: {' '.join(why)}")
+    tell(f"written to {out}")

@@ -39,21 +39,20 @@ from mull.cli.options import (
     made_by,
     prepared,
     price_at,
-    print_json,
     probe_costs,
-    stderr,
-    stdout,
     task_of,
     tell_failures,
     tell_scores,
     tell_warnings,
 )
+from mull.cli.output import print_json, stderr, stdout
 from mull.cli.tables import AskOption, with_columns
 from mull.cost import total
 from mull.errors import UnknownNameError, UsageError
 from mull.files.columns import Layout
 from mull.files.output import check_writable
 from mull.run.needs import needs_of
+from mull.shown import shown
 from mull.types import (
     AnswerKind,
     Budget,
@@ -169,7 +168,7 @@ def solve(
             watch=live.draw,
             budget=budget,
             params=Params(temperature, max_tokens),
-            rng=random.Random(f"{seed}/{text}"),
+            rng=random.Random(f"{seed}/{text}".encode(errors="surrogatepass")),
             trace=tracer,
         )
         outcome, grade = asyncio.run(_answered(plan, problem, run, the_task))
@@ -343,15 +342,14 @@ class _Live:
         self._tokens = None if self._tokens is None or spent is None else self._tokens + spent
         ballot = majority(self._answers, random.Random(0))
         leader = f"{ballot.answer} leads with {100 * (ballot.share or 0):.0f} %" if ballot.answer else "no answer yet"
-        self._text.plain = (
+        self._text.plain = shown(
             f"{len(self._answers)} draws, {leader}, {self._tokens if self._tokens is not None else '?'} tokens"
         )
 
 
 def _show(outcome: Outcome, run: Any, grade: Grade | None) -> None:
-    from rich.markup import escape
-
     from mull.report import words
+    from mull.report.words import escape
 
     console = stdout()
     if outcome.tally:

@@ -11,6 +11,7 @@ import typer
 
 from mull.catalog import model_of
 from mull.cli.options import bank_at, task_of
+from mull.cli.output import tell
 from mull.cli.tables import refuse, with_columns
 from mull.errors import UnknownNameError, UsageError
 from mull.files.columns import Layout
@@ -56,7 +57,7 @@ def source_at(
     if path.suffix != ".db":
         found = sources.read_source(path, layout)
         for note in found.notes:
-            typer.echo(note, err=True)
+            tell(note)
         refuse(found.faults, allowed=allow_unreadable)
         return found
     if task is None:
@@ -125,4 +126,4 @@ def check_ks(ks: Sequence[int] | None, source: Source) -> None:
         if len(too_many) == len(set(ks or ())):
             raise UsageError(f"--k asks for {', '.join(map(str, too_many))} draws, and {what}")
         if too_many:
-            typer.echo(f"--k: {', '.join(map(str, too_many))} left out: {what}", err=True)
+            tell(f"--k: {', '.join(map(str, too_many))} left out: {what}")

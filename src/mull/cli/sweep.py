@@ -31,19 +31,19 @@ from mull.cli.options import (
     UsdOption,
     UsdOutOption,
     VerifierOption,
+    as_task,
     bank_at,
     judges_prepared,
     made_by,
     prepared,
     price_at,
-    print_json,
     probe_costs,
     progress,
-    stdout,
     task_of,
     tell_failures,
     tell_warnings,
 )
+from mull.cli.output import print_json, print_lines, stdout, tell
 from mull.cli.tables import AllowUnreadableOption, AskOption, reads_a_table, refuse, with_columns
 from mull.errors import MullError, UsageError
 from mull.files.columns import Layout
@@ -126,7 +126,7 @@ def sweep(
     from mull.files.records import row_of
     from mull.lab import cluster, grid, readings, shared
 
-    asked, *specs = with_columns([task, *(model or [DEFAULT_MODEL])], layout, ask)
+    asked, *specs = with_columns([as_task(task), *(model or [DEFAULT_MODEL])], layout, ask)
     the_task = task_of(asked)
     problems = grid.how_many(the_task, problems)
     the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
@@ -177,14 +177,14 @@ def sweep(
                     raise
                 found.append((the_model, cells))
     except KeyboardInterrupt:
-        typer.echo("interrupted; what was drawn is kept: run the same command again to go on", err=True)
+        tell("interrupted; what was drawn is kept: run the same command again to go on")
         raise typer.Exit(130) from None
     except MullError as error:
         found = [one for one in found if one[1]]
         if not found:
             raise
         n_done = sum(len(column) for _, cells in found for column in cells.values())
-        typer.echo(f"stopped after {n_done:,} of {n_cells:,} outcomes, which are shown", err=True)
+        tell(f"stopped after {n_done:,} of {n_cells:,} outcomes, which are shown")
         failed = error
     finally:
         if file is not None:
@@ -196,12 +196,12 @@ def sweep(
     tables = [grid.tabulate(the_task, the_model, cells, seed) for the_model, cells in found]
     outcomes = [cell for _, cells in found for column in cells.values() for cell in column]
     fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
-    typer.echo(f"{fresh:,} draws made now, {spent - fresh:,} from the bank", err=True)
+    tell(f"{fresh:,} draws made now, {spent - fresh:,} from the bank")
     samples = [s for cell in outcomes for s in cell.outcome.candidates]
     is_lost = tell_failures(samples, cost.total(c.spent for c in outcomes))
     tell_warnings([cell.outcome for cell in outcomes])
     for doubt in readings.doubts(the_task, outcomes):
-        typer.echo(doubt, err=True)
+        tell(doubt)
     rows = [asdict(row) for table in tables for row in table.rows]
     pairs = [asdict(pair) for table in tables for pair in table.pairs]
     if as_json:
@@ -209,7 +209,7 @@ def sweep(
     else:
         if fresh:
             for one in readings.shown(the_task, outcomes[:problems]):
-                typer.echo(one.line(), err=True)
+                tell(one.line())
         _show_tables(tables)
     if failed is not None:
         raise failed
@@ -246,5 +246,4 @@ def _show_tables(tables: list[Any]) -> None:
     console = stdout()
     for table in tables:
         console.print(shown.sweep(table))
-        for line in shown.pairs(table):
-            console.print(line, style="dim")
+        print_lines(shown.pairs(table), "dim")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mull.cli.output import tell
 from mull.errors import UnreadableError, UsageError
 from mull.files.columns import KINDS, Layout
 
@@ -97,6 +98,6 @@ def _escaped(text: str) -> str:
 def refuse(faults: list[str], *, allowed: bool) -> None:
     """Reports faults that make figures meaningless. Raises `UnreadableError` with the first unless `allowed`."""
     for fault in faults if allowed else faults[1:]:
-        typer.echo(fault, err=True)
+        tell(fault)
     if faults and not allowed:
         raise UnreadableError(f"{faults[0]} (--allow-unreadable goes on anyway)")

@@ -21,10 +21,10 @@ from mull.cli.options import (
     TemperatureOption,
     TokensOption,
     bank_at,
-    print_json,
     progress,
     task_of,
 )
+from mull.cli.output import print_json, say, tell
 from mull.cli.source import GroupOption
 from mull.cli.weights import weights
 from mull.errors import MissingExtraError, UnknownNameError, UsageError
@@ -140,13 +140,13 @@ def label(
         print_json(summary)
         return
     per_million = summary["labels_per_million_tokens"]
-    typer.echo(
+    say(
         f"{summary['labels']:,} labels on {len(everything):,} solutions of {len(done):,} problems in {out}"
         + (f"; {per_million:,.0f} labels a million tokens" if per_million else "")
     )
     if summary["agreement"] and agreed.share is not None:
         found = "" if agreed.first_error_share is None else f"; first error found in {agreed.first_error_share:.1%}"
-        typer.echo(f"{agreed.share:.2%} of the labels agree with the exact truth of the steps{found}")
+        say(f"{agreed.share:.2%} of the labels agree with the exact truth of the steps{found}")
 
 
 LabelsArgument = Annotated[list[Path], typer.Argument(help="Files of labels, all on solutions of one model.")]
@@ -258,7 +258,7 @@ def stop(
     if as_json:
         print_json(summary)
         return
-    typer.echo(
+    say(
         f"{len(fitted.atoms)} kinds of problems from {len(tallies):,} problems and {about['draws']:,} draws in {out}; "
         f"of at most {n} draws it expects to make {expected.draws:.1f}, and an answer that the full vote does not "
         f"elect in {expected.disagreement:.1%}"
@@ -296,16 +296,14 @@ def policy(
     if as_json:
         print_json({"out": str(out), **asdict(learned)})
         return
-    typer.echo(
-        f"{origin.problems} problems, {len(learned.plans)} plans in {out}; {learned.pilot} draws tell how hard one is"
-    )
+    say(f"{origin.problems} problems, {len(learned.plans)} plans in {out}; {learned.pilot} draws tell how hard one is")
     for number, bin in enumerate(learned.bins, 1):
         options = ", then ".join(f"{o.strategy} ({o.accuracy:.0%})" for o in bin.options)
-        typer.echo(f"bin {number}: pass@1 {bin.pass_at_1:.0%}: {options}")
+        say(f"bin {number}: pass@1 {bin.pass_at_1:.0%}: {options}")
     if learned.calibration is not None:
-        typer.echo(f"predicted pass@1 is off by {learned.calibration.error:.3f} on problems it was not fitted on")
+        say(f"predicted pass@1 is off by {learned.calibration.error:.3f} on problems it was not fitted on")
     for row in learned.evidence:
-        typer.echo(
+        say(
             f"at {row.budget:,.0f} {unit} a problem: {row.accuracy:.1%} (cost {row.cost:,.0f}), "
             f"one strategy for all {row.uniform_accuracy:.1%} (cost {row.uniform_cost:,.0f})"
         )
@@ -336,7 +334,7 @@ def _train(
     options = reward.Options(target=target, readout=readout, epochs=epochs, rate=rate, seed=seed)
 
     def tick(done: float, loss: float) -> None:
-        typer.echo(f"{done:5.0%}  held-out loss {loss:.4f}", err=True)
+        tell(f"{done:5.0%}  held-out loss {loss:.4f}")
 
     train = reward.train_prm if how == "prm" else outcome.train_orm
     trained = train(folder, file, out, options, tick)
@@ -344,7 +342,7 @@ def _train(
         print_json(asdict(trained))
         return
     area = "unknown" if trained.auc is None else f"{trained.auc:.3f}"
-    typer.echo(
+    say(
         f"{trained.parameters:,} parameters in {out}; on held-out problems: ROC area {area}, "
         f"loss {trained.loss:.4f}, calibration error {trained.calibration_error:.3f}"
     )

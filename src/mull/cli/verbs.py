@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -11,7 +10,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-WHOLE = re.compile(r"-?[0-9]{1,15}")
+from mull.cli.output import tell
+from mull.errors import UsageError
 
 
 class Verb(NamedTuple):
@@ -45,6 +45,13 @@ def lazy(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             name, shown, rest = super().resolve_command(ctx, args)
             return name, shown if name is None else verbs[name].load(name), rest
+
+        def invoke(self, ctx: Any) -> Any:
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                tell("mull: interrupted")
+                raise typer.Exit(130) from None
 
     return Lazy
 
@@ -85,8 +92,8 @@ class _Taking:
             return self._listed(ctx, value)
         if parameter.nargs != 1 or parameter.multiple:
             return self._by_typer(ctx, value)
-        if kind in (int, float) and isinstance(value, str) and WHOLE.fullmatch(value):
-            value = kind(value)
+        if kind in (int, float) and isinstance(value, str):
+            value = self._number(kind, value)
         if value is not None and type(value) is not kind:
             return self._by_typer(ctx, value)
         return value if parameter.callback is None else parameter.callback(ctx, parameter, value)
@@ -96,3 +103,11 @@ class _Taking:
         if self._parameter.callback is not None or any(type(one) is not str for one in value or ()):
             return self._by_typer(ctx, value)
         return list(value) if value else None
+
+    def _number(self, kind: type, text: str) -> int | float:
+        try:
+            return int(text) if kind is int else float(text)
+        except ValueError:
+            name = max(self._parameter.opts, key=len)
+            what = "a whole number" if kind is int else "a number"
+            raise UsageError(f"{name} takes {what}, not {text!r}") from None

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mull.cli.options import JsonOption, SeedOption, print_json, stdout
+from mull.cli.options import JsonOption, SeedOption
+from mull.cli.output import print_json, say, stdout
 from mull.cli.source import GroupOption, wanted
 from mull.errors import UnknownNameError, UsageError
 
@@ -42,10 +43,9 @@ def weights(
     if as_json:
         print_json({**asdict(learnt), "spec": learnt.spec})
         return
-    from rich.markup import escape
     from rich.table import Table
 
-    from mull.report.words import percent
+    from mull.report.words import escape, percent
 
     shown = Table(title=f"{learnt.problems} problems, {learnt.wrong:.1f} wrong answers to choose among")
     for column in ("member", "answered", "accuracy %", "weight"):
@@ -56,4 +56,4 @@ def weights(
     console.print(shown)
     for what, figure in (("weighted", learnt.weighted), ("weights of 1", learnt.alike), ("best member", learnt.best)):
         console.print(f"{what}, on problems it was not learnt from: {percent(figure.accuracy, figure.ci95)} %")
-    typer.echo(learnt.spec)
+    say(learnt.spec)

@@ -10,12 +10,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mull.errors import FileFormatError
+from mull.errors import FileFormatError, cannot_read
 
 if TYPE_CHECKING:
     from mull.config.schema import ModelTable
 
 NAME = "mull.toml"
+ELSEWHERE = {
+    "temperature": "it is an option of commands, --temperature",
+    "max_tokens": "it is an option of commands, --max-tokens",
+    "seed": "it is an option of commands, --seed",
+    "top_p": "send it with each request: extra_body = { top_p = 0.95 }",
+    "top_k": "send it with each request: extra_body = { top_k = 20 }",
+    "url": 'write base_url = "http://localhost:8000/v1"',
+    "api_base": 'write base_url = "http://localhost:8000/v1"',
+    "endpoint": 'write base_url = "http://localhost:8000/v1"',
+    "api_key": "the key stays out of the file: api_key_env names the environment variable that holds it",
+    "key": "the key stays out of the file: api_key_env names the environment variable that holds it",
+    "name": 'write model = "what the server calls it"',
+}
+"""What to write instead of settings that other tools have."""
+EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text in quotes",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+"""In words, what pydantic's types of errors expect."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +68,10 @@ def find(path: Path | None = None) -> Path | None:
     if path is None and "MULL_CONFIG" in os.environ:
         path = Path(os.environ["MULL_CONFIG"])
     if path is not None:
-        if not path.is_file():
-            raise FileFormatError(path, None, "there is no such file")
+        if path.is_dir():
+            raise FileFormatError(path, None, f"is a folder: name the file, as in {path / NAME}")
+        if not path.exists():
+            raise cannot_read(path, FileNotFoundError())
         return path
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     return next((p for p in (Path(NAME), home / "mull" / NAME) if p.is_file()), None)
@@ -56,8 +84,10 @@ def read(path: Path | None = None) -> Config:
         return Config(None, {})
     try:
         text = found.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileFormatError(found, None, f"cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise FileFormatError(found, None, "not UTF-8 text, and so not TOML") from error
+    except OSError as error:
+        raise cannot_read(found, error) from error
     return parse(text, found)
 
 
@@ -71,6 +101,8 @@ def parse(text: str, path: Path) -> Config:
         told = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FileFormatError(path, _line_of(error), f"not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number or nesting that Python does not take
+        raise FileFormatError(path, None, f"not TOML that can be read: {error}") from error
     try:
         file = File.model_validate(told)
         return Config(path, file.models, text, file.verifiers, file.judges)
@@ -94,11 +126,17 @@ def _words(error: Any, keys: Sequence[str]) -> str:
     where = ".".join(keys)
     if error["type"] == "extra_forbidden":
         known = FIELDS if len(keys) > 2 else TABLES
-        near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(sorted(known))
-        return f"unknown setting {where!r}: {hint}"
+        others = list(ELSEWHERE) if len(keys) > 2 else []
+        near = difflib.get_close_matches(keys[-1], [*known, *others], n=1, cutoff=0.75)
+        if near and near[0] in others:
+            return f"unknown setting {where!r}: {ELSEWHERE[near[0]]}"
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        whose = "a model's table [models.NAME] takes" if len(keys) > 2 else "the tables are"
+        return f"unknown setting {where!r}: {hint}{whose} {', '.join(sorted(known))}"
     if error["type"] == "missing":
         return f"[{'.'.join(keys[:-1])}] has no {keys[-1]}, which it needs"
+    if error["type"] in EXPECTED:
+        return f"{where} must be {EXPECTED[error['type']]}"
     return f"{where}: {error['msg'].removeprefix('Value error, ')}"
 
 

@@ -164,7 +164,7 @@ def read_config(path: Path) -> Architecture:
     """The dimensions in a `config.json` file. Raises `UsageError` if it cannot be read."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as a config.json: {error}") from error
     if not isinstance(config, dict):
         raise UsageError(f"{path} is not a config.json: it is not a JSON object")

@@ -1,59 +1,58 @@
-"""Reads JSON lines; errors name the line."""
+"""Reads JSON lines; errors name the line and the column."""
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
+from mull.files.opening import CUT_OFF, CutOffError, lines
 
+ROW = '{"prompt": "What is 1+1?", "answer": "2"}'
 ONE_LIST = (
     "the file is one JSON list, as lm-evaluation-harness before 0.4.3 wrote its samples, instead of one row per line; "
     "convert it with `jq -c '.[]' FILE > NEW.jsonl`"
 )
-CUT_OFF = "the line is cut off, as by a process that was killed while it wrote it"
-
-
-class CutOffError(FileFormatError):
-    """The last line of a file is cut off, as by a process that was killed; the lines before it are whole."""
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a JSONL file (also `.gz`) with their line numbers; empty lines are skipped.
+    """The objects of a JSONL file (also packed by gzip) with their line numbers; empty lines are skipped.
 
     Raises `FileFormatError`, which is a `CutOffError` at the end of a file that lacks the end of its last line.
     """
-    number = 0
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8-sig")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8-sig") as file
-        ):
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    if number == 1 and line.lstrip()[:1] == "[":
-                        raise FileFormatError(path, None, ONE_LIST) from error
-                    if number > 1 and not line.endswith("\n"):
-                        raise CutOffError(path, number, CUT_OFF) from error
-                    raise FileFormatError(path, number, f"not JSON: {error.msg} at column {error.colno}") from error
-                except (ValueError, RecursionError) as error:  # numbers or nesting beyond Python's limits
-                    raise FileFormatError(path, number, f"not JSON: {error}") from error
-                if number == 1 and isinstance(row, list) and all(isinstance(one, dict) for one in row):
-                    raise FileFormatError(path, None, ONE_LIST)
-                if not isinstance(row, dict):
-                    raise FileFormatError(path, number, f"a JSON object was expected, not {type(row).__name__}")
-                yield number, row
-    except UnicodeDecodeError as error:
-        if number and error.reason == "unexpected end of data":
-            raise CutOffError(path, number + 1, CUT_OFF) from error
-        raise FileFormatError(path, None, f"not UTF-8 text: {error.reason}") from error
-    except (OSError, EOFError) as error:
-        raise FileFormatError(path, None, f"cannot be read: {error}") from error
+    for number, line in lines(path):
+        text = line.strip()
+        if not text:
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            if number == 1 and text.startswith("[") and isinstance(error, json.JSONDecodeError):
+                raise FileFormatError(path, None, ONE_LIST) from error
+            if number > 1 and not line.endswith("\n") and isinstance(error, json.JSONDecodeError):
+                raise CutOffError(path, number, CUT_OFF) from error
+            raise json_error(path, error, number, len(line) - len(line.lstrip())) from error
+        if number == 1 and isinstance(row, list) and all(isinstance(one, dict) for one in row):
+            raise FileFormatError(path, None, ONE_LIST)
+        if not isinstance(row, dict):
+            what = f"a row must be a JSON object like {ROW}, not {_NAMES.get(type(row), 'a number')}"
+            raise FileFormatError(path, number, what)
+        yield number, row
+
+
+_NAMES = {str: "a text", list: "a list", bool: "true or false", type(None): "null"}
+
+
+def json_error(path: Path, error: Exception, line: int | None, before: int = 0) -> FileFormatError:
+    """The error for text that is not JSON, with the place; `before` characters of the line were not parsed."""
+    if isinstance(error, RecursionError):
+        return FileFormatError(path, line, "nested too deep to be read")
+    if not isinstance(error, json.JSONDecodeError):  # a number of thousands of digits
+        return FileFormatError(path, line, f"not JSON that can be read: {error}")
+    place = max(0, error.pos - 20)
+    near = error.doc[place : error.pos + 10].strip()
+    row = line if line is not None else error.lineno
+    what = f"not JSON at column {before + error.colno}: {error.msg}"
+    return FileFormatError(path, row, what + (f", at {near!r}" if near else ""))

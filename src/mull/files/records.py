@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from mull.files.columns import (
     ANSWERS,
     CORRECTS,
     LOGPROBS,
+    PROMPTS,
     SAMPLE_LISTS,
     SCORES,
     TEXTS,
@@ -24,7 +26,8 @@ from mull.files.columns import (
     columns_of,
     plain,
 )
-from mull.files.lines import CutOffError
+from mull.files.lines import ROW
+from mull.files.opening import CutOffError
 from mull.files.options import Chosen, Option, letters, options_of, with_options
 from mull.files.recording import RecordedSample, Recording
 from mull.files.sound import sound
@@ -180,12 +183,7 @@ class _Table:
         counts = counts_of(self.path, line, row)
         prompt = prompt if prompt is not None and prompt.strip() else id
         if prompt is None and counts is None:
-            has = ", ".join(map(str, row)) or "nothing"
-            what = "no prompt: a row needs a `prompt` (or a `question` or `problem_id`)"
-            uncounted = "for counts there is no column 'n_samples' either"
-            raise FileFormatError(
-                self.path, line, f"{what}, or name its column with --prompt; {uncounted}; it has {has}"
-            )
+            raise FileFormatError(self.path, line, _no_prompt(row))
         group = None if columns.model is None else text_of(at(row, columns.model))
         if id is None:
             id = f"line {self.first_lines.setdefault((prompt or '', group), line) if is_long else line}"
@@ -316,9 +314,11 @@ class _Table:
                 self.path, None, f"no row has the model {group!r}; it has {', '.join(groups) or 'none'}"
             )
         if not recordings:
-            raise FileFormatError(self.path, None, "no problems in it")
+            raise FileFormatError(self.path, None, f"no problems in it: write one a line, like {ROW}")
         for part, name in self.missing.items():
-            raise FileFormatError(self.path, None, f"no column {name!r} for --{part}; it has {', '.join(self.has)}")
+            near = difflib.get_close_matches(name, list(self.has), n=1, cutoff=0.7)
+            hint = f"did you mean {near[0]!r}? It" if near else "it"
+            raise FileFormatError(self.path, None, f"no column {name!r} for --{part}: {hint} has {', '.join(self.has)}")
         notes = [*self.notes, *([f"{self.path.name}: read {', '.join(self.said)}"] if self.said else [])]
         recordings, faults = sound(self.path, recordings, self.layout, needs_scores=needs_scores)
         return Read(recordings, notes + counted + faults)
@@ -327,6 +327,17 @@ class _Table:
 def _taken(columns: Columns) -> set[str | None]:
     """The columns that hold something else than choices."""
     return {columns.id, columns.prompt, columns.context, columns.samples, columns.gold, columns.answer, columns.model}
+
+
+def _no_prompt(row: Mapping[str, Any]) -> str:
+    """The message for a row without a prompt: the empty cell, or the columns and the one with the longest text."""
+    if empty := [name for name in row if plain(name) in PROMPTS]:
+        return f"no prompt: `{empty[0]}` is empty"
+    has = ", ".join(map(str, row)) or "nothing"
+    texts = {name: len(value) for name, value in row.items() if isinstance(value, str)}
+    likely = max(texts, key=lambda name: texts[name], default=None)
+    told = "" if likely is None else f", as in --prompt {likely}, whose text is the longest"
+    return f"no prompt: it has {has}; name the prompt's column{told} (and the gold's with --gold)"
 
 
 SAMPLE_PARTS = ("answer", "correct", "score", "tokens", "logprob")

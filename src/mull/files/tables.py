@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mull.errors import FileFormatError, MissingExtraError
-from mull.files.lines import read_jsonl
+from mull.errors import FileFormatError, MissingExtraError, cannot_read
+from mull.files.lines import ROW, json_error, read_jsonl
+from mull.files.opening import begins, lines, whole_text
 
 Row = tuple[int, dict[str, Any]]
 """A row and its line number; rows of JSON lists and of Parquet are numbered from 1."""
@@ -21,14 +21,28 @@ DELIMITERS = ",;\t"
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a table, by the suffix of its name (also `.gz`). Raises `FileFormatError` with the line."""
-    suffix = suffix_of(path)
-    if suffix == ".parquet":
+    form = form_of(path)
+    if form == "parquet":
         return _parquet(path)
+    if form == "delimited":
+        return _delimited(path, "\t" if suffix_of(path) == ".tsv" else None)
+    return _json(path) if form == "json" else read_jsonl(path)
+
+
+def form_of(path: Path) -> Literal["parquet", "delimited", "json", "lines"]:
+    """How a file is written, by what it begins with and then by its name. Raises `FileFormatError`."""
+    suffix = suffix_of(path)
+    head = begins(path)
+    if head.startswith(b"PAR1") or suffix == ".parquet":
+        return "parquet"
     if suffix in (".csv", ".tsv"):
-        return _delimited(path, "\t" if suffix == ".tsv" else None)
-    if suffix == ".json" or _first_character(path) == "[":
-        return _json(path)
-    return read_jsonl(path)
+        return "delimited"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().decode("utf-8", "replace")
+    first = text.partition("\n")[0].strip()
+    if suffix == ".json" or text.startswith("[") or first == "{":  # an object over several lines
+        return "json"
+    is_json = first[:1] in ("", "{", '"')
+    return "lines" if is_json or not any(mark in first for mark in DELIMITERS) else "delimited"
 
 
 def suffix_of(path: Path) -> str:
@@ -37,52 +51,35 @@ def suffix_of(path: Path) -> str:
     return Path(name.removesuffix(".gz")).suffix
 
 
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileFormatError(path, None, f"not UTF-8 text: {error.reason}") from error
-    except (OSError, EOFError) as error:
-        raise FileFormatError(path, None, f"cannot be read: {error}") from error
-
-
-def _first_character(path: Path) -> str:
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1].decode("ascii", "replace")
-    except (OSError, EOFError) as error:
-        raise FileFormatError(path, None, f"cannot be read: {error}") from error
-
-
 def _json(path: Path) -> Iterator[Row]:
     """The rows of a JSON list, or of the only list of objects in a JSON object; else the file is read as JSON lines."""
     try:
-        content = json.loads(_text(path))
+        content = json.loads(whole_text(path))
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             yield from read_jsonl(path)
             return
-        raise FileFormatError(path, error.lineno, f"not JSON: {error.msg} at column {error.colno}") from error
-    except RecursionError as error:
-        raise FileFormatError(path, None, "not a table: it is nested too deep") from error
+        raise json_error(path, error, None) from error
+    except (ValueError, RecursionError) as error:
+        raise json_error(path, error, None) from error
     if isinstance(content, dict):
         content = _rows_in(content)
     if not isinstance(content, list):
         raise FileFormatError(path, None, f"a list of objects was expected, not {type(content).__name__}")
     for number, row in enumerate(content, 1):
         if not isinstance(row, dict):
-            raise FileFormatError(path, number, f"a JSON object was expected, not {type(row).__name__}")
+            what = f"a row must be a JSON object like {ROW}, not {type(row).__name__}"
+            raise FileFormatError(path, number, what)
         yield number, row
 
 
 def is_lines(path: Path) -> bool:
     """Whether a file holds JSON lines, whatever its name: its first line is a JSON object and more lines follow."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            first = file.readline()
-            return first.startswith("{") and isinstance(json.loads(first), dict) and bool(file.readline().strip())
-    except (OSError, ValueError, RecursionError):
+        found = lines(path)
+        first = next(found, (0, ""))[1]
+        return first.startswith("{") and isinstance(json.loads(first), dict) and bool(next(found, (0, ""))[1].strip())
+    except (ValueError, RecursionError):
         return False
 
 
@@ -118,7 +115,7 @@ def _are_objects(value: Any) -> bool:
 
 def _delimited(path: Path, delimiter: str | None) -> Iterator[Row]:
     """The rows below the header, as strings; an empty cell is `None`."""
-    text = _text(path)
+    text = whole_text(path)
     csv.field_size_limit(LONGEST_CELL)  # the default is too short for a long thought
     header = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or max(DELIMITERS, key=header.count))
@@ -154,8 +151,8 @@ def _parquet(path: Path) -> Iterator[Row]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (OSError, pa.ArrowException) as error:
-        raise FileFormatError(path, None, f"cannot be read: {error}") from error
+    except (OSError, pa.ArrowException, ValueError, OverflowError) as error:  # dates that Python does not know too
+        raise cannot_read(path, error) from error
 
 
 def at(row: Mapping[str, Any], name: str) -> Any:

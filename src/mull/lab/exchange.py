@@ -26,7 +26,7 @@ from mull.bank.schema import (
     verdict_row,
 )
 from mull.bank.sql import SqlBank
-from mull.errors import FileFormatError, MissingExtraError, UsageError
+from mull.errors import FileFormatError, MissingExtraError, UsageError, cannot_read
 from mull.files.columns import EXPORTED, Layout
 from mull.files.logs import formats
 from mull.files.output import write_lines, written
@@ -70,7 +70,7 @@ def take_in(
     parameters adds nothing. `say` is called with what was left out and the parameters used. Raises `FileFormatError`.
     """
     if not path.exists():
-        raise FileFormatError(path, None, "there is no such file")
+        raise cannot_read(path, FileNotFoundError())
     if is_export(path):
         return _exported(bank, path, tick)
     recordings, is_log = _recordings(path, filing.layout, say)

@@ -228,7 +228,7 @@ class Plan:
         """Each strategy's outcome on a problem. Strategies run in turn, so that draws that two share are made once."""
         found = {}
         for name, strategy in self.strategies.items():
-            rng = random.Random(f"{self.seed}/{problem.id}/{name}")
+            rng = random.Random(f"{self.seed}/{problem.id}/{name}".encode(errors="surrogatepass"))
             run = Run(
                 self.model,
                 verifier=self.verifier,

@@ -71,7 +71,7 @@ async def run_shared(
                 bank=bank,
                 params=plan.params,
                 seed=plan.seed,
-                rng=random.Random(f"{plan.seed}/{problem.id}/shared"),
+                rng=random.Random(f"{plan.seed}/{problem.id}/shared".encode(errors="surrogatepass")),
             ),
         )
         for problem in problems

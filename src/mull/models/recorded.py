@@ -81,7 +81,7 @@ class RecordedModel(Named):
 
     def _order(self, recording: Recording) -> list[int]:
         order = list(range(len(recording.samples)))
-        random.Random(f"{self.seed}/{recording.id}").shuffle(order)
+        random.Random(f"{self.seed}/{recording.id}".encode(errors="surrogatepass")).shuffle(order)
         return order
 
     async def sample(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table as RichTable
 
 from mull import spec
@@ -12,7 +11,7 @@ from mull.advice.choice import UNITS, price
 from mull.advice.options import Advice, Option, Recommendation, Route, Wish
 from mull.advice.spend import queries_until
 from mull.report.table import MONEY
-from mull.report.words import dollars, ends, per_thousand, short
+from mull.report.words import dollars, ends, escape, per_thousand, short
 from mull.run.needs import draws_of
 from mull.types import Scaling
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +12,11 @@ from mull import spec
 from mull.advice.choice import UNITS
 from mull.advice.options import BASE, Advice, Option, Wish
 from mull.errors import UsageError
-from mull.files.output import check_writable, write_text, written
+from mull.files.output import check_writable, write_text
 from mull.report.advice import sentences
-from mull.report.plot import FORMATS, check_format
+from mull.report.plot import FORMATS, check_format, label, plain_text, save, svg_of
 from mull.report.words import ends, short
+from mull.shown import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,18 +39,13 @@ def check_out(path: Path) -> None:
 
 def write(advice: Advice, wish: Wish, path: Path) -> None:
     """Writes the figure, or a self-contained HTML page with the sentences, the figure and the table."""
-    import matplotlib as mpl
-
-    with mpl.rc_context({"svg.hashsalt": "mull"}):
+    with plain_text():
         made = figure(advice)
         if path.suffix not in PAGES:
-            is_svg = path.suffix == ".svg"
-            with written(path) as part:
-                made.savefig(part, dpi=150, format=path.suffix[1:], metadata={"Date": None} if is_svg else None)
+            save(made, path)
             return
-        svg = io.StringIO()
-        made.savefig(svg, format="svg", metadata={"Date": None})
-    picture = svg.getvalue()[svg.getvalue().index("<svg") :]
+        svg = svg_of(made)
+    picture = svg[svg.index("<svg") :]
     write_text(path, _page(sentences(advice, wish), picture, advice))
 
 
@@ -73,7 +68,7 @@ def figure(advice: Advice) -> Figure:
     for (kind, model), options in lines.items():
         xs = [getattr(one.cost, advice.unit) for one in options]
         colour, line = colours[kind], ("-", "--", ":", "-.")[models.index(model) % 4]
-        label = kind if len(models) == 1 else f"{kind} on {model}"
+        what = label(kind if len(models) == 1 else f"{kind} on {model}")
         axes.plot(
             xs,
             [100 * one.accuracy for one in options],
@@ -81,7 +76,7 @@ def figure(advice: Advice) -> Figure:
             color=colour,
             marker="os^D"[models.index(model) % 4],
             markersize=4,
-            label=label,
+            label=what,
         )
         low, high = [100 * one.ci90.low for one in options], [100 * one.ci90.high for one in options]
         if len(options) > 1:
@@ -108,7 +103,7 @@ def figure(advice: Advice) -> Figure:
             markerfacecolor="none",
             markeredgecolor="black",
             markeredgewidth=1.5,
-            label=f"advice: {taken.name}",
+            label=label(f"advice: {taken.name}"),
         )
     axes.set_xscale("log")
     axes.set_ylim(0, 102)
@@ -131,6 +126,10 @@ td,th{padding:.25rem .6rem;text-align:left;border-bottom:1px solid #ddd}
 </style>"""
 
 
+def _escape(text: str) -> str:
+    return html.escape(shown(text))
+
+
 def _page(told: Sequence[str], picture: str, advice: Advice) -> str:
     def row(one: Option) -> str:
         mark = ' class="taken"' if one.name == advice.recommendation.name else ""
@@ -142,18 +141,18 @@ def _page(told: Sequence[str], picture: str, advice: Advice) -> str:
             short(getattr(one.cost, advice.unit)),
             one.why,
         )
-        return f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+        return f"<tr{mark}>" + "".join(f"<td>{_escape(cell)}</td>" for cell in cells) + "</tr>"
 
     heads = ("strategy", "model", "right % [90 %]", "gain", UNITS[advice.unit], "why")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
-        f"<title>mull advise: {html.escape(advice.verdict)}</title>\n"
-        f"{STYLE}</head><body><h1>{html.escape(advice.verdict)}</h1>\n"
-        + "".join(f"<p>{html.escape(text)}</p>\n" for text in told)
+        f"<title>mull advise: {_escape(advice.verdict)}</title>\n"
+        f"{STYLE}</head><body><h1>{_escape(advice.verdict)}</h1>\n"
+        + "".join(f"<p>{_escape(text)}</p>\n" for text in told)
         + picture
         + "<table><tr>"
-        + "".join(f"<th>{html.escape(head)}</th>" for head in heads)
+        + "".join(f"<th>{_escape(head)}</th>" for head in heads)
         + "</tr>\n"
         + "\n".join(map(row, advice.options))
         + "</table></body></html>\n"

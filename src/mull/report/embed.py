@@ -11,6 +11,7 @@ from typing import Any
 from mull import spec
 from mull.files.recording import Recording, Result
 from mull.lab.measured import Measured, Study
+from mull.shown import shown_within
 
 MOST_PROBLEMS = 5_000
 MOST_STRATEGIES = 8
@@ -132,8 +133,8 @@ def _tally(one: Recording) -> list[list[Any]]:
 
 
 def to_json(value: Any) -> str:
-    """JSON that is safe inside a script element: no character that HTML or old JavaScript could read as its own."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
+    """JSON that is safe inside a script element and on the page: no character that HTML could read as its own."""
+    text = json.dumps(shown_within(value), ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -21,6 +21,7 @@ from mull.laws.coverage import Law, Prediction
 from mull.report.plot import law_caption, law_parts
 from mull.report.ticks import cost_axis, draws_axis
 from mull.report.words import percent, short
+from mull.shown import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +75,7 @@ class Figure:
         used = set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', svg))
         kept = {name for pair in used for name in pair}
         svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in kept else "", svg)
-        svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', self._opening, svg, count=1)
+        svg = shown(re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', self._opening, svg, count=1), lines=True)
         return re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{COLOURS[m[0]]})" if m[0] in COLOURS else m[0], svg)
 
     def _opening(self, match: re.Match[str]) -> str:
@@ -145,7 +146,7 @@ class Figure:
             out = io.BytesIO()
             options: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {"dpi": 200}
             figure.savefig(out, format=kind, transparent=kind == "svg", **options)
-        return out.getvalue()
+        return out.getvalue() if kind != "svg" else shown(out.getvalue().decode(), lines=True).encode()
 
 
 def curves(name: str, group: str, measured: Curves) -> Figure:
@@ -261,15 +262,15 @@ def frontier(name: str, group: str, strategies: Sequence[Measured], front: Seque
     def at(m: Measured) -> tuple[float, float]:
         return amount(m.cost, unit) or 0.0, 100 * (m.accuracy or 0.0)
 
-    shown = sorted((m for m in strategies if m.accuracy is not None and amount(m.cost, unit)), key=at)
+    points = sorted((m for m in strategies if m.accuracy is not None and amount(m.cost, unit)), key=at)
 
     def draw(axes: Axes, tips: list[str]) -> None:
-        cost_axis(axes, [at(m)[0] for m in shown], unit)
+        cost_axis(axes, [at(m)[0] for m in points], unit)
         starts = [at(m)[0] for m in front]
         for m, end in zip(front, [*starts[1:], axes.get_xlim()[1]], strict=True):
             label = "Pareto front" if m is front[0] else None
             axes.plot([at(m)[0], end], [at(m)[1]] * 2, "--", color=MAJORITY, linewidth=1.1, zorder=1, label=label)
-        for m in shown:
+        for m in points:
             (x, y), is_best = at(m), m in front
             colour = BEST if is_best else MUTED
             low, high = m.ci95 or (y / 100, y / 100)
@@ -277,9 +278,9 @@ def frontier(name: str, group: str, strategies: Sequence[Measured], front: Seque
             axes.plot([x, x], [100 * low, 100 * high], color=colour, alpha=0.6, linewidth=1, label=label)
             axes.plot([x], [y], "o" if is_best else "s", color=colour, markersize=5, gid=f"tip{len(tips)}")
             tips.append(f"{m.name}: {percent(m.accuracy, m.ci95)} % for {short(x)} {UNIT_WORDS[unit]} a problem")
-        for m in _labelled(front, lambda m: math.log(at(m)[0]), math.log(at(shown[-1])[0] / at(shown[0])[0])):
+        for m in _labelled(front, lambda m: math.log(at(m)[0]), math.log(at(points[-1])[0] / at(points[0])[0])):
             x, y = at(m)
-            is_right = x > (at(shown[0])[0] * at(shown[-1])[0]) ** 0.5
+            is_right = x > (at(points[0])[0] * at(points[-1])[0]) ** 0.5
             axes.annotate(
                 m.name,
                 (x, y),
@@ -296,9 +297,10 @@ def frontier(name: str, group: str, strategies: Sequence[Measured], front: Seque
         axes.legend(frameon=False, fontsize=7, loc="best", handlelength=1.8)
 
     rows = [
-        (m.name, percent(m.accuracy, m.ci95), short(amount(m.cost, unit)), "yes" if m in front else "no") for m in shown
+        (m.name, percent(m.accuracy, m.ci95), short(amount(m.cost, unit)), "yes" if m in front else "no")
+        for m in points
     ]
-    alt = f"{len(shown)} strategies. On the Pareto front: " + ", ".join(
+    alt = f"{len(points)} strategies. On the Pareto front: " + ", ".join(
         f"{m.name} with {percent(m.accuracy)} % for {short(amount(m.cost, unit))} {UNIT_WORDS[unit]}" for m in front
     )
     columns = ("strategy", "accuracy % [95 %]", f"{UNIT_WORDS[unit]} a problem", "on the Pareto front")

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from mull.lab.measured import ahead, study, unit_of
 from mull.lab.recorded import Group, Source
 from mull.report import embed
 from mull.report.answer import Answer, answer
+from mull.report.html import environment, text
 from mull.report.sections import (
     Report,
     Section,
@@ -93,9 +93,9 @@ def answers(report: Report) -> list[Answer]:
 def render(report: Report, sections: Sequence[Section]) -> str:
     """The page as HTML."""
     page = embed.embed(report.studies)
-    script, style = _text("page.js"), _text("page.css")
+    script, style = text("page.js"), text("page.css")
     return str(
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             title=report.title or "Test-time scaling report",
@@ -142,18 +142,6 @@ def check_installed() -> None:
         import scipy  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("a report", str(error.name), "lab") from error
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    return Environment(
-        loader=FunctionLoader(_text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-
-
-def _text(name: str) -> str:
-    return files("mull.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _data_url(kind: str, content: bytes) -> str:

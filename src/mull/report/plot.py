@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mull.errors import MissingExtraError, UsageError
-from mull.files.output import written
+from mull.files.output import write_text, written
 from mull.lab.metrics import Curves, Point
 from mull.laws.counts import log_grid
 from mull.laws.coverage import Law, Prediction
 from mull.report.ticks import draws_axis
+from mull.shown import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,12 +45,14 @@ def check_format(path: Path) -> None:
 
 def curves(groups: Mapping[str, Curves], path: Path, title: str = "") -> None:
     """Draws each group's curves over k in its own panel, with 95 % intervals."""
-    figure, row = _panels(len(groups), path, "problems solved, %")
-    for axes, (name, group) in zip(row, groups.items(), strict=True):
-        for field, (label, colour, line) in STYLE.items():
-            _curve(axes, getattr(group, field), label, colour, line)
-        _finish(axes, f"{name}\n{group.problems:,} problems, {group.samples:,} draws", group.coverage[-1].k)
-    _save(figure, path, title)
+    with plain_text():
+        figure, row = _panels(len(groups), path, "problems solved, %")
+        for axes, (name, group) in zip(row, groups.items(), strict=True):
+            for field, (what, colour, line) in STYLE.items():
+                _curve(axes, getattr(group, field), what, colour, line)
+            told = f"{group.problems:,} problems, {group.samples:,} draws"
+            _finish(axes, f"{label(name)}\n{told}", group.coverage[-1].k)
+        _save(figure, path, title)
 
 
 def _panels(n: int, path: Path, unit: str) -> tuple[Figure, list[Axes]]:
@@ -72,26 +78,54 @@ def _finish(axes: Axes, title: str, last: int) -> None:
     axes.legend(fontsize=8, loc="best")
 
 
-def _save(figure: Figure, path: Path, title: str) -> None:
+@contextmanager
+def plain_text() -> Iterator[None]:
+    """While figures are made and saved: texts are no formulas, and may have letters that the font lacks."""
     import matplotlib as mpl
 
-    if title:
-        figure.suptitle(title, fontsize=11)
     # Without a salt the ids in an SVG are random.
-    with mpl.rc_context({"svg.hashsalt": "mull"}):
-        is_svg = path.suffix == ".svg"
-        with written(path) as part:
-            figure.savefig(part, dpi=150, format=path.suffix[1:], metadata={"Date": None} if is_svg else None)
+    style: dict[str, Any] = {"svg.hashsalt": "mull", "text.parse_math": False}
+    with mpl.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        yield
 
 
-def _curve(axes: Axes, points: list[Point], label: str, colour: str, line: str) -> None:
+def _save(figure: Figure, path: Path, title: str) -> None:
+    if title:
+        figure.suptitle(label(title, 80), fontsize=11)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure in the format that the file's name says; in SVG, what could control its reader is visible."""
+    if path.suffix == ".svg":
+        write_text(path, svg_of(figure))
+        return
+    with written(path) as part:
+        figure.savefig(part, dpi=150, format=path.suffix[1:])
+
+
+def label(name: str, most: int = 48) -> str:
+    """A name in one line that leaves room for the figure."""
+    told = shown(name)
+    return told if len(told) <= most else told[: most - 1] + "…"
+
+
+def svg_of(figure: Figure) -> str:
+    """The figure as SVG."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    return shown(out.getvalue(), lines=True)
+
+
+def _curve(axes: Axes, points: list[Point], what: str, colour: str, line: str) -> None:
     if not points:
         return
     ks = [point.k for point in points]
     # With a perfect verifier its line and the oracle's coincide: dashes on top keep both visible.
     order = 3 if line == "--" else 2
     axes.plot(
-        ks, [100 * p.value for p in points], line, color=colour, label=label, marker="o", markersize=3, zorder=order
+        ks, [100 * p.value for p in points], line, color=colour, label=what, marker="o", markersize=3, zorder=order
     )
     low, high = [100 * p.ci95.low for p in points], [100 * p.ci95.high for p in points]
     axes.fill_between(ks, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -102,11 +136,12 @@ def laws(groups: Mapping[str, Law], k: int, path: Path, title: str = "") -> None
 
     The estimate is dashed for one decade; beyond that only the band is drawn.
     """
-    figure, row = _panels(len(groups), path, "coverage (oracle), %")
-    for axes, (name, law) in zip(row, groups.items(), strict=True):
-        _law(axes, law, k)
-        _finish(axes, f"{name}\n{law_caption(law, k)}", max(k, 2))
-    _save(figure, path, title)
+    with plain_text():
+        figure, row = _panels(len(groups), path, "coverage (oracle), %")
+        for axes, (name, law) in zip(row, groups.items(), strict=True):
+            _law(axes, law, k)
+            _finish(axes, f"{label(name)}\n{law_caption(law, k)}", max(k, 2))
+        _save(figure, path, title)
 
 
 def law_caption(law: Law, k: int) -> str:
@@ -129,7 +164,7 @@ def law_parts(law: Law, k: int, points: int) -> tuple[list[Prediction], list[Pre
 
 def _law(axes: Axes, law: Law, k: int) -> None:
     measured, beyond = law_parts(law, k, 41)
-    for part, label, colour, line, mark in (
+    for part, what, colour, line, mark in (
         (measured, "measured", "#2d6a8e", "-", "o"),
         (beyond, "extrapolated", "#c8553d", "--", ""),
     ):
@@ -141,7 +176,7 @@ def _law(axes: Axes, law: Law, k: int) -> None:
             color=colour,
             marker=mark,
             markersize=3,
-            label=label if known else None,
+            label=what if known else None,
         )
         low, high = [100 * p.band.low for p in part], [100 * p.band.high for p in part]
         axes.fill_between([p.k for p in part], low, high, color=colour, alpha=0.15, linewidth=0)

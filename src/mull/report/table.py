@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table as RichTable
 
 from mull.bank.sql import Judged, Stat
@@ -15,7 +14,7 @@ from mull.lab.metrics import Curves, Point
 from mull.lab.verify import Worth
 from mull.laws.coverage import Law, Prediction
 from mull.laws.limits import SAYS
-from mull.report.words import dollars, ends, number, per_thousand, percent, points, short
+from mull.report.words import dollars, ends, escape, number, per_thousand, percent, points, short
 from mull.stats.frontier import Spent, at_equal_cost
 from mull.stats.paired import Power
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table as RichTable
 
 from mull.lab.thinking import Thinking
-from mull.report.words import ends, number, percent, points
+from mull.report.words import ends, escape, number, percent, points
 
 
 def table(name: str, found: Thinking) -> RichTable:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
+from mull.report.html import environment, text
 from mull.report.words import short
 from mull.run.trace import Candidate, DrawEvent, Event, NoteEvent, PreferEvent, ScoreEvent, TraceFile
 
@@ -360,18 +360,13 @@ def _name(number: int | None) -> str:
 
 def render(trace: TraceFile, title: str = "") -> str:
     """The page as HTML: one file, without scripts or external resources."""
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FunctionLoader(_text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     nodes = grow(trace)
     picture = draw(nodes)
     is_tree = any(node.parent for node in nodes)
     page: dict[str, Any] = {
         "title": title or f"Trace: {cut(trace.problem, 60)}",
         "trace": trace,
-        "style": _text("page.css") + _text("trace.css"),
+        "style": text("page.css") + text("trace.css"),
         "picture": picture,
         "nodes": picture.nodes,
         "is_tree": is_tree,
@@ -388,8 +383,4 @@ def render(trace: TraceFile, title: str = "") -> str:
         "params": {k: v for k, v in trace.params.items() if v not in (None, [], ())},
         "budget": {k: v for k, v in trace.budget.items() if v is not None},
     }
-    return environment.get_template("trace.html.j2").render(page)
-
-
-def _text(name: str) -> str:
-    return files("mull.report").joinpath(name).read_text(encoding="utf-8")
+    return str(environment().get_template("trace.html.j2").render(page))

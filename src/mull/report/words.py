@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 
-from rich.markup import escape
+from rich import markup
 from rich.table import Table as RichTable
 
+from mull.shown import shown
 from mull.stats.intervals import Interval
 from mull.types import Cost, Outcome
+
+
+def escape(text: str) -> str:
+    """An untrusted text for a cell of a table: one line, no markup, no control characters in force."""
+    return markup.escape(shown(text))
 
 
 def number(value: float | None, digits: int = 0) -> str:

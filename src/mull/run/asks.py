@@ -7,11 +7,16 @@ import json
 from mull.errors import UsageError
 from mull.types import Params, Prompt
 
+MOST_DRAWS = 1_000_000
+"""Of one question: more do not fit the memory of a machine."""
+
 
 def check_asked(prompt: Prompt, n: int, params: Params) -> None:
     """Raises `UsageError` for a request that no model could answer."""
     if n < 1:
         raise UsageError(f"the number of draws must be at least 1, not {n}")
+    if n > MOST_DRAWS:
+        raise UsageError(f"the number of draws must be at most {MOST_DRAWS:,}, not {n:,}")
     if not any(message.text.strip() or not message.is_plain for message in prompt.messages):
         raise UsageError("the prompt is empty")
     if not params.temperature >= 0:

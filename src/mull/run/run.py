@@ -14,6 +14,7 @@ from mull.bank.keys import behaviour_key, preference_key
 from mull.errors import MullError, UsageError
 from mull.run.calls import MeteredCalls, free
 from mull.run.draws import Draws
+from mull.run.fits import check_fits, check_is
 from mull.run.judging import Asking, is_lasting
 from mull.run.needs import NEEDED, check_given, needs_of
 from mull.run.wallet import Wallet
@@ -75,6 +76,10 @@ class Run(Draws):
         trace: Trace | None = None,
         within: Wallet | None = None,
     ) -> None:
+        check_fits(model=model, verifier=verifier, judge=judge, executor=executor, bank=bank)
+        check_is(budget=(budget, Budget), params=(params, Params), rng=(rng, random.Random))
+        if not hasattr(type(seed), "__index__"):
+            raise UsageError(f"seed must be a whole number, not {seed!r}")
         wallet = Wallet(budget or Budget(), within)
         super().__init__(model, wallet, bank, params or Params(), seed, watch, trace)
         self.verifier, self.judge, self.executor = verifier, judge, executor
@@ -96,6 +101,7 @@ class Run(Draws):
         Both share everything else: one budget and deadline over all models, the bank, the trace, the random number
         generator and `stopped`. Draws are numbered by question, and so by model.
         """
+        check_fits(model=model, verifier=verifier, judge=judge, executor=executor)
         other = copy.copy(self)
         other.model = model or self.model
         other.verifier = verifier or self.verifier

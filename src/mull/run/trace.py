@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mull.errors import FileFormatError
+from mull.errors import FileFormatError, cannot_read
 from mull.files.output import write_text
 from mull.types import Cost, Outcome, Pair, Params, Preference, Problem, Prompt, Sample, Score
 
@@ -274,10 +274,12 @@ def read(path: Path) -> TraceFile:
 
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileFormatError(path, None, f"cannot be read: {error}") from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
     except json.JSONDecodeError as error:
-        raise FileFormatError(path, error.lineno, f"not JSON: {error.msg} at column {error.colno}") from error
+        raise FileFormatError(path, error.lineno, f"not JSON at column {error.colno}: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, a number or nesting that Python does not take
+        raise FileFormatError(path, None, f"not JSON that can be read: {error}") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise FileFormatError(path, None, "not a trace: `mull solve ... --trace FILE` writes one")
     if raw.get("version") != VERSION:

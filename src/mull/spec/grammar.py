@@ -15,6 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
+from mull.spec.mistakes import no_value, unknown_option
 from mull.spec.tables import JUDGES, MODELS, STRATEGIES, VERIFIERS, found, load, named_as, parted
 from mull.types import Judge, Model, Verifier
 
@@ -70,9 +71,9 @@ def build(
             is_option = equals and option.isidentifier() and hints[first.name] is not str
             option, equals, text = (option, equals, text) if is_option else (first.name, "=", part)
         if not equals:
-            raise UsageError(f"{kind} {name!r}: {part!r} is not of the form option=value")
+            raise no_value(kind, name, part, options)
         if option not in options:
-            raise UnknownNameError(f"option of {name}", option, options)
+            raise unknown_option(name, option, options)
         given[option] = _value(f"{name}:{option}", text, hints[option], makers)
     for option, value in defaults.items():
         if option in options:

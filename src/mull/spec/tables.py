@@ -5,16 +5,20 @@ The tables hold import paths, not classes, so that nothing is imported before it
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mull.errors import UnknownNameError, UsageError
+from mull.errors import UsageError
+from mull.run.fits import HOW, lacking
+from mull.spec.mistakes import unknown
 
 STRATEGIES = {
     "single": "mull.strategies.parallel:Single",
@@ -103,15 +107,6 @@ GROUPS = {
     "task": "mull.tasks",
 }
 """The entry point groups through which an installed package adds names."""
-METHODS = {
-    "strategy": ("__call__",),
-    "verifier": ("quote", "score"),
-    "judge": ("quote", "prefer"),
-    "executor": ("quote", "execute"),
-    "model": ("quote", "sample"),
-    "task": ("problems", "grade"),
-}
-"""The attributes that a class of each kind must have."""
 PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(?=:|$)")
 """Matches `module:Class` at the beginning of a spec."""
 
@@ -161,7 +156,7 @@ def found(kind: str, table: Mapping[str, str], name: str, *, may_import: bool = 
         return load(table[name])
     added = installed(kind) if ":" not in name else {}
     if name not in added and not (":" in name and may_import):
-        raise UnknownNameError(kind, name, [*table, *added])
+        raise unknown(kind, name, [*table, *added])
     path = added.get(name, name)
     module, _, attribute = path.partition(":")
     try:
@@ -170,17 +165,25 @@ def found(kind: str, table: Mapping[str, str], name: str, *, may_import: bool = 
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise UsageError(f"{kind} {name!r} cannot be imported: {error}") from error
         if attribute[0].islower() and name not in added:
-            raise UnknownNameError(kind, module, [*table, *installed(kind)]) from None  # a misspelt name, not a class
-        raise UsageError(f"{kind} {name!r}: there is no module {error.name!r}") from None
-    except (ImportError, SyntaxError) as error:
-        raise UsageError(f"{kind} {name!r} cannot be imported: {error}") from error
+            raise unknown(kind, module, [*table, *installed(kind)]) from None  # a misspelt name, not a class
+        if attribute and module.endswith(".py"):
+            raise UsageError(f"{kind} {name!r}: name the module without its .py, {module[:-3]}:{attribute}") from None
+        what = f"there is no module {error.name!r} in this folder or among the installed packages"
+        raise UsageError(f"{kind} {name!r}: {what}") from None
+    except Exception as error:
+        line = error.lineno if isinstance(error, SyntaxError) else traceback.extract_tb(error.__traceback__)[-1].lineno
+        what = f"line {line}: {type(error).__name__}: {getattr(error, 'msg', error)}"
+        raise UsageError(f"{kind} {name!r} cannot be imported: {module}, {what}") from error
     if not isinstance(cls, type):
-        raise UsageError(f"{kind} {name!r}: {module} has no class {attribute!r}")
+        classes = [one for one, value in vars(_imported(module)).items() if isinstance(value, type)]
+        near = difflib.get_close_matches(attribute, classes, n=1, cutoff=0.5)
+        hint = f": did you mean {module}:{near[0]}?" if near else ""
+        raise UsageError(f"{kind} {name!r}: {module} has no class {attribute!r}{hint}")
     if not is_dataclass(cls):
-        raise UsageError(f"{kind} {name!r} must be a frozen dataclass, whose fields are its options")
-    lacking = [method for method in METHODS[kind] if not any(method in vars(base) for base in cls.__mro__)]
-    if lacking:
-        raise UsageError(f"{kind} {name!r} has no {lacking[0]}, which a {kind} must have")
+        what = "must be a frozen dataclass, whose fields are its options: write @dataclass(frozen=True) above it"
+        raise UsageError(f"{kind} {name!r} {what}")
+    if missing := lacking(cls, kind):
+        raise UsageError(f"{kind} {name!r} has no {missing[0]}, which a {kind} must have{HOW.get(missing[0], '')}")
     _names.setdefault(cls, name)
     return cls
 

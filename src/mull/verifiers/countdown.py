@@ -46,7 +46,11 @@ class CountdownChecker:
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         asked = _asked(problem)
         if asked is None:
-            return [Score(None, why="the problem gives no numbers and target to check against")] * len(samples)
+            return [
+                Score(
+                    None, why="the problem gives no numbers and target to check against: those of the task countdown do"
+                )
+            ] * len(samples)
         numbers, target = asked
         answers = await answers_of(problem, samples)
         whys = [misses(answer, numbers, target) for answer in answers]

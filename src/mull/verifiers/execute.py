@@ -16,7 +16,7 @@ from mull.sandbox import JobLimits, LevelName
 from mull.types import Calls, Cost, Problem, Sample, Score
 from mull.verifiers.failed import but_failed
 
-NO_TESTS = "the problem gives no tests"
+NO_TESTS = "the problem gives no tests: those of humaneval:FILE, mbpp:FILE and stdio:FILE do"
 
 
 def wavering(verdicts: Mapping[str, Sequence[Sequence[AssertionVerdict]]]) -> set[int]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from mull.errors import FileFormatError, UsageError
+from mull.errors import FileFormatError, UsageError, cannot_read
 from mull.types import Calls, Cost, Problem, Sample, Score, Verifier
 from mull.verifiers.combine import Calibrated, Combined, Isotonic, LabelModel
 
@@ -35,8 +35,8 @@ def _read(kind: Kind, file: str, verifiers: Sequence[Verifier], lengths: Mapping
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+        raise cannot_read(path, error) from error
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(file, None, f"not JSON: {error}") from error
     if not isinstance(told, dict) or told.get("format") != FORMAT or told.get("version") != VERSION:
         raise FileFormatError(file, None, f"not a file of `mull train combine` or `calibrate`, version {VERSION}")

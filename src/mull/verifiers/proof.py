@@ -97,7 +97,8 @@ async def score_proofs(
 ) -> list[Score]:
     """A score for each sample; equal texts are checked once."""
     if not isinstance(problem.given.get("theorem"), str):
-        return [Score(None, why="the problem gives no theorem to prove")] * len(samples)
+        why = "the problem gives no theorem to prove: a task of your own puts it in Problem.given"
+        return [Score(None, why=why)] * len(samples)
     texts = await asyncio.to_thread(
         lambda: [checker.text_of(problem, visible.spoken(sample.reply) or "") for sample in samples]
     )

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from urllib.parse import urlsplit
 
 from mull.errors import UsageError
+
+NAME = re.compile(r"[A-Za-z_]\w*")
+"""Of an environment variable."""
 
 
 def clean_url(url: str) -> str:
@@ -39,9 +43,12 @@ def read_key(whose: str, variable: str | None) -> str | None:
     """
     if variable is None:
         return None
+    if not NAME.fullmatch(variable) or variable.startswith(("sk-", "sk_")):  # it may be the key, and is not repeated
+        raise UsageError(f"{whose}: api_key_env takes the name of an environment variable, such as MY_KEY, not the key")
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise UsageError(f"{whose}: the environment variable {variable} (api_key_env) is not set")
+        what = f"the environment variable {variable} (api_key_env) is not set"
+        raise UsageError(f"{whose}: {what}: export {variable}=... with the server's key in it")
     if not key.isascii() or not key.isprintable():
         raise UsageError(f"{whose}: the environment variable {variable} (api_key_env) holds no valid key")
     return key

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from mull.shown import shown
 from mull.wire.faults import Malformed
 
 
@@ -39,5 +40,5 @@ def word(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """An untrusted text on one line, without terminal control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """An untrusted text on one line, its blanks as single spaces, and control characters as their escapes."""
+    return shown(" ".join(text.split()))

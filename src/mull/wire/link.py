@@ -226,7 +226,8 @@ class Link:
                 f"{endpoint.url} redirects to {where}, which is not followed: set base_url to where it leads"
             )
         elif status in (402, 404, 405, 429):
-            endpoint.dead = f"{endpoint.url}: {told}"
+            lacks_v1 = status == 404 and not urlsplit(endpoint.url).path.strip("/")
+            endpoint.dead = f"{endpoint.url}: {told}" + (f": try {endpoint.url}/v1" if lacks_v1 else "")
         elif is_overflow(words, code):
             return Rejected(f"prompt and reply do not fit the model's context ({told})", status)
         return Rejected(told, status)
@@ -311,10 +312,14 @@ class Link:
     def _failure(self, error: Exception) -> Exception:
         """The failure that a client or network error stands for."""
         if isinstance(error, aiohttp.ClientSSLError):
-            return Rejected(f"no secure connection: {self._words(error.os_error)}", 0)
+            words = self._words(error.os_error)
+            is_plain = "WRONG_VERSION_NUMBER" in words or "wrong version number" in words
+            return Rejected(f"no secure connection: {words}" + (": try http:// in place of https://" * is_plain), 0)
         if isinstance(error, aiohttp.InvalidURL):
             return Rejected("the URL is not valid", 0)
         if isinstance(error, aiohttp.ClientConnectorError):
+            if isinstance(error.os_error, ConnectionRefusedError):
+                return Refused("cannot connect: nothing listens there (connection refused)")
             return Refused(f"cannot connect: {self._words(error.os_error)}")
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return Refused(f"cannot connect within {self.limits.connect:g} s")

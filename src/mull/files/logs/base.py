@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
+from mull.files.lines import json_error
+from mull.files.opening import whole_text
 from mull.files.recording import RecordedSample, Recording, Settings
 from mull.types import Finish, Message
 
@@ -98,15 +100,17 @@ def parsed(path: Path, text: str | bytes, what: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise FileFormatError(path, None, f"{what} is not JSON: {error}") from error
+        told = json_error(path, error, None)
+        raise FileFormatError(path, None, f"{what}: {str(told).removeprefix(f'{path}, ')}") from error
 
 
 def loaded(path: Path) -> Any:
-    """The JSON content of a file. Raises `FileFormatError`."""
+    """A file's JSON. Raises `FileFormatError`."""
+    text = whole_text(path)
     try:
-        return parsed(path, path.read_bytes(), "its content")
-    except OSError as error:
-        raise FileFormatError(path, None, f"cannot be read: {error.strerror}") from error
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise json_error(path, error, None) from error
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

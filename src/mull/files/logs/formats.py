@@ -9,7 +9,7 @@ from typing import Any
 
 from mull.errors import FileFormatError
 from mull.files.columns import Named
-from mull.files.lines import read_jsonl
+from mull.files.lines import ONE_LIST, read_jsonl
 from mull.files.logs import (
     base,
     batches,
@@ -25,9 +25,10 @@ from mull.files.logs import (
     verifiers,
 )
 from mull.files.logs.base import CONVERT, Log
+from mull.files.opening import opened
 from mull.files.recording import Recording
 from mull.files.records import PLAIN, read_recordings
-from mull.files.tables import has_rows, is_lines
+from mull.files.tables import form_of, has_rows, is_lines, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def read(path: Path) -> Log | None:
     """Reads a file or folder as a tool's log; `None` if it is not one. Raises `FileFormatError`."""
     if path.is_dir():
         return nemo_skills.read(path) if any(path.glob(nemo_skills.PARTS)) else None
-    if path.suffix == ".eval":
+    if path.suffix == ".eval" and not _is_json(path):
         return inspect_ai.read(path)
     if path.suffix == ".json":
         if is_lines(path):
@@ -185,10 +186,18 @@ def read(path: Path) -> Log | None:
         found = _marked(path, tables.columns(path))
         return None if found is None else found.reader(path, None)
     if path.suffix == ".jsonl" or path.name.endswith(".jsonl.gz"):
-        first = next(read_jsonl(path), None)
+        form = form_of(path)
+        if form == "json" and (row := next(read_rows(path), None)) and _marked(path, frozenset(row[1])):
+            raise FileFormatError(path, None, ONE_LIST)
+        first = next(read_jsonl(path), None) if form == "lines" else None
         found = None if first is None else _marked(path, frozenset(first[1]))
         return None if found is None else found.reader(path, None)
     return None
+
+
+def _is_json(path: Path) -> bool:
+    with opened(path) as file:
+        return file.read(100).lstrip()[:1] in (b"[", b"{")
 
 
 def recordings(path: Path, group: str | None = None, layout: Named = PLAIN) -> list[Recording]:

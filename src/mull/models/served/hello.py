@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from mull.errors import ModelError, UnknownNameError, UsageError
 from mull.models.served import backends, template
@@ -78,7 +79,7 @@ async def look(here: Opened) -> Capabilities:
             link.pool.check()
         except Unusable as error:
             raise ModelError(f"{deployment.name}: {error}") from error
-        raise ModelError(f"{deployment.name}: {'; '.join(reasons)}; is the server running?")
+        raise ModelError(f"{deployment.name}: {'; '.join(reasons)}; {_how_to_start(deployment.urls[0])}")
     return seen
 
 
@@ -113,7 +114,14 @@ async def models_at(deployment: Deployment, link: Link) -> list[str]:
     try:
         return _ids(await _listed(link, deployment.urls[0]))
     except (Refused, Rejected) as error:
-        raise ModelError(f"{deployment.urls[0]}: {error}") from error
+        hint = f"; {_how_to_start(deployment.urls[0])}" if isinstance(error, Refused) else ""
+        raise ModelError(f"{deployment.urls[0]}: {error}{hint}") from error
+
+
+def _how_to_start(url: str) -> str:
+    port = urlsplit(url).port
+    where = f" --port {port}" if port else ""
+    return f"is the server running? One starts with `vllm serve MODEL{where}` or `llama-server -m FILE{where}`"
 
 
 def _ids(rows: list[dict[str, Any]]) -> list[str]:
@@ -135,7 +143,7 @@ async def _listed(link: Link, url: str) -> list[dict[str, Any]]:
         if not isinstance(listed, list):
             if not raw:  # an empty body does not mean that the rest of the API is missing
                 return []
-            raise UsageError(await _no_server(link, url))
+            raise UsageError(await _no_server(link, url, raw.lstrip()[:1] == b"<"))
         return [row for row in listed if isinstance(row, dict)]
     if status == 404 and not url.endswith("/v1") and (await _get(link, url + "/v1/models"))[0] == 200:
         raise UsageError(await _no_server(link, url))
@@ -158,8 +166,9 @@ def name_among(deployment: Deployment, ids: list[str]) -> str:
     )
 
 
-async def _no_server(link: Link, url: str) -> str:
-    words = f"{url} is no OpenAI-compatible server: GET {url}/models does not list models"
+async def _no_server(link: Link, url: str, is_page: bool = False) -> str:
+    words = f"{url} is no OpenAI-compatible server: GET {url}/models "
+    words += "answers with a web page" if is_page else "does not list models"
     try:
         status, raw = await _get(link, url + "/v1/models")
         if status == 200 and isinstance(read_object(raw).get("data"), list):

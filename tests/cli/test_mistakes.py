@@ -1,0 +1,281 @@
+"""Ordinary mistakes: each message says what is wrong and what to do, in one or two lines, before anything is drawn."""
+
+import gzip
+import json
+import shlex
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mull.cli import main
+
+Call = Callable[[str], tuple[int, str, str]]
+
+ROWS = [{"id": f"p{i}", "prompt": f"What is {i}+1?", "answer": str(i + 1)} for i in range(5)]
+OWN = """
+from dataclasses import dataclass
+from mull import Cost
+
+@dataclass(frozen=True)
+class NoName:
+    identity = None
+    def quote(self, problem, samples): return Cost()
+    async def score(self, problem, samples, calls): return []
+
+@dataclass(frozen=True)
+class NoScore:
+    name, identity = "mine", None
+    def quote(self, problem, samples): return Cost()
+
+class Plain:
+    async def __call__(self, problem, run): ...
+
+@dataclass(frozen=True)
+class NoProblems:
+    name = "mine"
+    async def grade(self, problem_id, sample): ...
+
+@dataclass(frozen=True)
+class NoSample:
+    name, identity = "mine", None
+    def quote(self, prompt, params): return Cost()
+"""
+SERVER = '[models.a]\nbase_url = "http://127.0.0.1:9/v1"\n'
+
+
+def jsonl(rows: list[dict[str, object]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+FILES: dict[str, str | bytes] = {
+    "questions.jsonl": jsonl([*ROWS]),
+    "draws.jsonl": jsonl([
+        {"problem_id": i, "prompt": f"q{i}", "answer": "1", "samples": [{"text": f"answer: {k}", "correct": k == 1}
+         for k in (1, 2)]} for i in range(4)
+    ]),
+    "columns.jsonl": jsonl([{"nr": 1, "frage": "Wie viel ist 1+1?", "antwort": "2"}]),
+    "broken.jsonl": '{"question": "1+1?", "answer": "2"}\n{"question": "2+2?", answer: "4"}\n',
+    "cut.jsonl": '{"question": "1+1?", "answer": "2"}\n{"question": "2+2?",\n',
+    "texts.jsonl": '"1+1?"\n"2+2?"\n',
+    "empty.jsonl": "",
+    "latin.jsonl": b'{"question": "1+1?", "answer": "2"}\n{"question": "caf\xe9?", "answer": "2"}\n',
+    "wide.csv": "question,answer\n1+1?,2,3\n",
+    "paper.jsonl": b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n",
+    "sheet.xlsx": b"PK\x03\x04\x14\x00\x06\x00and so on",
+    "page.jsonl": "<!DOCTYPE html><html></html>",
+    "packed.jsonl": b"\x28\xb5\x2f\xfd rest",
+    "unknown.toml": SERVER + "temprature = 1\n",
+    "misspelt.toml": SERVER + "retrys = 1\n",
+    "strange.toml": SERVER + "colour = 1\n",
+    "table.toml": '[model.a]\nbase_url = "http://localhost:8000/v1"\n',
+    "type.toml": SERVER + 'concurrency = "many"\n',
+    "broken.toml": '[models.a\nbase_url = "http://x/v1"\n',
+    "nourl.toml": '[models.a]\nmodel = "x"\n',
+    "key.toml": SERVER + 'api_key_env = "NO_SUCH_KEY"\n',
+    "away.toml": SERVER,
+    "own.py": OWN,
+    "ownbad.py": "class V(:\n",
+    "ownraises.py": "x = 1\nraise RuntimeError('boom')\n",
+}  # fmt: skip
+MISTAKES = [
+    # strategies
+    ("sweep chain -s majority=4", ["'majority=4'", "majority:n=4"]),
+    ("sweep chain -s majority(n=4)", ["'majority(n=4)'", "majority:n=4"]),
+    ("sweep chain -s 'majority n=4'", ["'majority n=4'", "majority:n=4"]),
+    ("sweep chain -s majority:4", ["'4'", "majority:n=4"]),
+    ("sweep chain -s majority:n:4", ["'n:4'", "majority:n=4"]),
+    ("sweep chain -s majority@4", ["'majority@4'", "majority:n=4"]),
+    ("sweep chain -s majority:n", ["'n'", "majority:n=..."]),
+    ("sweep chain -s single,majority:n=4", ["one strategy at a time", "-s single -s majority"]),
+    ("sweep chain -s majority:samples=4", ["'samples'", "'n'"]),
+    ("sweep chain -s majority:n=four", ["majority:n", "whole number", "'four'"]),
+    ("sweep chain -s majority:n=0", ["n must be at least 1"]),
+    ("sweep chain -s majority:n=999999999", ["999,999,999", "at most 1,000,000"]),
+    ("sweep chain -s Majority:n=4", ["'Majority'", "did you mean 'majority'"]),
+    ("sweep chain -s bon:n=4", ["'bon'", "did you mean 'best'"]),
+    ("sweep chain -s self-consistency", ["did you mean 'majority'"]),
+    ("sweep chain -s best_of_majority:n=4", ["did you mean 'best-of-majority'"]),
+    # words of commands
+    ("solve", ["'prompt'", "for example: mull solve"]),
+    ("list", ["'what'", "for example: mull list models"]),
+    ("sweep chain", ["'--strategy'", "for example: mull sweep chain:ops=4 -s single"]),
+    ("fit draws.jsonl", ["'--predict'", "for example: mull fit"]),
+    ("train prm", ["'labels'", "for example: mull train prm"]),
+    ("slove q", ["'slove'", "solve"]),
+    ("solve what is 1", ["(is 1)", "quote a text that has blanks"]),
+    ("sweep chain -s single majority", ["(majority)", "each strategy with -s"]),
+    ("solve q --sample 4", ["--sample", "did you mean --samples?"]),
+    ("solve q --n 4", ["--n", "did you mean -n?"]),
+    ("solve q -n many", ["--samples takes a whole number", "'many'"]),
+    ("solve q --temperature warm", ["--temperature takes a number", "'warm'"]),
+    ("solve q --temperature -1", ["temperature must be 0 or more"]),
+    ("solve q --tokens -5", ["cannot be negative", "tokens"]),
+    ("solve q --kind numbr", ["'--kind'", "'numbr'", "'number'"]),
+    ("fit draws.jsonl --predict 1k", ["--predict takes a whole number", "'1k'"]),
+    ("curves draws.jsonl --k 1,two", ["--k takes whole numbers", "'1,two'"]),
+    ("curves draws.jsonl --group gpt", ["'gpt'", "draws.jsonl"]),
+    ("curves draws.jsonl --plot x.jpg", ["'x.jpg'", ".png, .svg, .pdf"]),
+    ("curves draws.jsonl --plot no/dir/x.png", ["no folder", "no/dir'"]),
+    ("report draws.jsonl --out x.pdf", ["'x.pdf'", ".html"]),
+    ("report draws.jsonl --out no/dir/x.html", ["no folder", "no/dir'"]),
+    ("advise draws.jsonl --accuracy 90", ["above 0 and at most 1", "not 90"]),
+    ("advise chain --pilot 50", ["50x8", "'50'"]),
+    ("list model", ["did you mean 'models'"]),
+    # files
+    ("sweep file:quetions.jsonl -s single", ["no such file", "did you mean 'questions.jsonl'?"]),
+    ("sweep quetions.jsonl -s single", ["no such file", "did you mean 'questions.jsonl'?"]),
+    ("curves no/dir/draws.jsonl", ["no such file", "no folder 'no/dir'"]),
+    ("curves .", ["is a folder", "name a file in it"]),
+    ("bank import drws.jsonl", ["no such file", "did you mean 'draws.jsonl'?"]),
+    ("solve q -m recorded:drws.jsonl", ["no such file", "did you mean 'draws.jsonl'?"]),
+    ("sweep file:columns.jsonl -s single", ["line 1", "nr, frage, antwort", "--prompt frage", "--gold"]),
+    ("sweep file:questions.jsonl --gold antwort -s single", ["'antwort'", "--gold", "id, prompt, answer"]),
+    ("sweep file:broken.jsonl -s single", ["broken.jsonl, line 2", "column 22", "double quotes"]),
+    ("sweep file:cut.jsonl -s single", ["cut.jsonl, line 2", "column 21"]),
+    ("sweep file:texts.jsonl -s single", ["line 1", '{"prompt": "What is 1+1?", "answer": "2"}']),
+    ("sweep file:empty.jsonl -s single", ["no problems in it", '{"prompt":']),
+    ("sweep file:latin.jsonl -s single", ["line 2", "byte 18", "save the file as UTF-8"]),
+    ("sweep file:wide.csv -s single", ["line 2", "3 cells under 2 columns", "quote"]),
+    ("sweep file:paper.jsonl -s single", ["a PDF, not a table", "CSV or JSONL"]),
+    ("sweep file:sheet.xlsx -s single", ["spreadsheet", "save the sheet as CSV"]),
+    ("sweep file:page.jsonl -s single", ["a web page, not a table", "download the file itself"]),
+    ("curves packed.jsonl", ["packed by zstd", "unpack it first"]),
+    ("curves bank.db", ["a bank holds draws but no answers", "--task"]),
+    ("sweep file:bank.db -s single", ["a database, not a table", "mull bank export"]),
+    ("bank export x.csv --bank bank.db", [".jsonl or .parquet", "x.csv"]),
+    ("sweep chain -s single --bank mongodb://x/y", ["sqlite or postgresql", "mongodb"]),
+    # models and mull.toml
+    ("solve q -m gpt-4o", ["'gpt-4o'", "--base-url", "mull.toml", '[models."gpt-4o"]', "base_url", "api_key_env"]),
+    ("solve q -m nanoo", ["did you mean 'nano'"]),
+    ("solve q -m a --config nothere.toml", ["nothere.toml", "no such file"]),
+    ("solve q -m a --config unknown.toml", ["line 3", "temprature", "--temperature"]),
+    ("solve q -m a --config misspelt.toml", ["line 3", "did you mean 'retries'"]),
+    ("solve q -m a --config strange.toml", ["line 3", "colour", "[models.NAME] takes", "concurrency"]),
+    ("solve q -m a --config table.toml", ["line 1", "'model'", "did you mean 'models'"]),
+    ("solve q -m a --config type.toml", ["line 3", "concurrency must be a whole number"]),
+    ("solve q -m a --config broken.toml", ["line 1", "not TOML", "column 10"]),
+    ("solve q -m a --config nourl.toml", ["line 1", "has no base_url"]),
+    ("solve q -m a --config key.toml", ["a:", "NO_SUCH_KEY", "export NO_SUCH_KEY="]),
+    ("solve q -m a --usd 1 --config away.toml", ["[models.a]", "usd_per_mtok_in"]),
+    ("solve q -m a --config away.toml", ["http://127.0.0.1:9/v1", "nothing listens there", "llama-server", "--port 9"]),
+    ("solve q -m m --base-url localhost:8000", ["http://localhost:8000/v1", "'localhost:8000'"]),
+    ("solve q -m m --base-url http://h/v1 --api-key-env sk-abcdef", ["name of an environment variable", "not the key"]),
+    ("solve q -m m --api-key-env KEY", ["--api-key-env goes with --base-url"]),
+    # verifiers, and classes of one's own
+    ("solve q -s best:n=2", ["needs a verifier", "--verifier"]),
+    ("solve q -s tournament", ["needs a judge", "--judge"]),
+    ("solve q -s best:n=2 --verifier countdwn", ["did you mean 'countdown'"]),
+    ("solve q -s best:n=2 --verifier prm", ["'prm'", "prm:model=..."]),
+    ("solve q -s best:n=2 --verifier own:NoName", ["own:NoName", "has no name", 'name = "mine"']),
+    ("solve q -s best:n=2 --verifier own:NoScore", ["own:NoScore", "has no score"]),
+    ("solve q -s best:n=2 --verifier own:Noname", ["'Noname'", "did you mean own:NoName?"]),
+    ("solve q -s best:n=2 --verifier own.py:NoName", ["without its .py", "own:NoName"]),
+    ("solve q -s best:n=2 --verifier nomod:V", ["no module 'nomod'", "in this folder"]),
+    ("solve q -s best:n=2 --verifier ownbad:V", ["ownbad, line 1", "SyntaxError"]),
+    ("solve q -s best:n=2 --verifier ownraises:V", ["ownraises, line 2", "RuntimeError: boom"]),
+    ("solve q -s own:Plain", ["own:Plain", "@dataclass(frozen=True)"]),
+    ("sweep own:NoProblems -s single", ["own:NoProblems", "has no problems"]),
+    ("solve q -m own:NoSample", ["own:NoSample", "has no sample"]),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mistakes")
+    for name, content in FILES.items():
+        (path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    from mull.bank import open_bank
+
+    with open_bank(str(path / "bank.db")):
+        return path
+
+
+@pytest.fixture
+def call(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs a command in a folder with these files, and gives back its status and what it printed."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MULL_BANK", str(folder / "none.db"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    monkeypatch.delenv("MULL_CONFIG", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def run(command: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mull", *shlex.split(command)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+@pytest.mark.parametrize(("command", "names"), MISTAKES, ids=[command for command, _ in MISTAKES])
+def test_a_mistake_is_told_with_what_to_do(call: Call, command: str, names: list[str]) -> None:
+    status, out, err = call(command)
+    assert status in (1, 2)
+    assert out == ""
+    assert [name for name in names if name not in err] == [], err
+    assert err.startswith("mull: ")
+    assert len(err.splitlines()) <= (5 if "gpt-4o" in command else 2)
+    assert "Traceback" not in err
+    assert "sk-abcdef" not in err
+    assert "unexpected" not in err.replace("unexpected extra", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("table.jsonl", "question,answer\na:1;b:a+1;b?,2\n"),
+        ("table.txt", "question\tanswer\na:1;b:a+1;b?\t2\n"),
+        ("list.jsonl", '[{"question": "a:1;b:a+1;b?", "answer": "2"}]'),
+        ("pretty.jsonl", '{\n "question": "a:1;b:a+1;b?",\n "answer": "2"\n}\n'),
+        ("lines.json", '{"question": "a:1;b:a+1;b?", "answer": "2"}\n'),
+        ("zipped.jsonl", gzip.compress(b'{"question": "a:1;b:a+1;b?", "answer": "2"}\n')),
+        ("zipped.gz", gzip.compress(b"question,answer\na:1;b:a+1;b?,2\n")),
+    ],
+)
+def test_a_table_is_read_by_what_it_holds(call: Call, folder: Path, name: str, content: str | bytes) -> None:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    status, out, err = call(f"sweep {name} -s single --bank none --json")
+    assert status == 0, err
+    assert json.loads(out)["rows"][0]["problems"] == 1
+
+
+def test_nothing_that_listens_without_v1_or_with_https_is_told(call: Call) -> None:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    status, _, err = call(f"solve q -m m --base-url http://127.0.0.1:{port}/v1")
+    assert status == 1
+    assert f"--port {port}" in err
+
+
+def test_an_unexpected_error_is_one_line_and_a_file(call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "ownfails.py").write_text(
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass S:\n"
+        "    async def __call__(self, problem, run):\n        raise KeyError('\\x1b[31m' + 'hush-hush-hush')\n"
+    )
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("SOME_API_KEY", "hush-hush-hush")
+    status, out, err = call("solve q -s ownfails:S")
+    assert (status, out) == (1, "")
+    (line,) = err.splitlines()
+    assert line.startswith("mull: unexpected KeyError in __call__, ownfails.py line 5; the traceback is in ")
+    told = Path(line.partition("is in ")[2].partition(";")[0]).read_text()
+    assert "Traceback (most recent call last)" in told
+    assert "\x1b" not in told
+    assert "hush" not in told.replace("'hush-hush-hush'", "", 1)
+
+
+def test_an_interrupt_is_one_line_and_status_130(call: Call, folder: Path) -> None:
+    (folder / "owninterrupts.py").write_text(
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass S:\n"
+        "    async def __call__(self, problem, run):\n        raise KeyboardInterrupt\n"
+    )
+    status, out, err = call("solve q -s owninterrupts:S")
+    assert (status, out, err.strip()) == (130, "", "mull: interrupted")
