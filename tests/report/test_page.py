@@ -9,7 +9,7 @@ import pytest
 from mull.lab.measured import Tile
 from mull.lab.recorded import read_recorded
 from mull.report import page as pages
-from mull.report.figures import heat
+from mull.report.heat import heat
 
 pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.keys import Keys
