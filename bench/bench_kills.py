@@ -37,7 +37,8 @@ from mull.bank import open_bank
 from mull.bank.sql import SqlBank
 from mull.cli import main
 from mull.errors import FileFormatError
-from mull.files.lines import CutOffError, read_jsonl
+from mull.files.lines import read_jsonl
+from mull.files.opening import CutOffError
 from mull.lab.sources import read_source
 
 for name in (
