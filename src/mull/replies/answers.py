@@ -181,6 +181,8 @@ def _read(text: str, kind: AnswerKind, *, is_whole: bool, question: str = "") ->
         if read is OTHER:
             has_end = has_end and bool(region.text.strip()) and not _is_mark(region)
             continue
+        if read is None and after.strip(" \t\r\n.*`") and _DENIAL.match(region.text) is not None:
+            return _read(text[region.end :], kind, is_whole=is_whole)  # `The answer is not A. It is B.`
         at = regions.taken_back(text, region.end)
         return read if at is None else _read(text[at:], kind, is_whole=is_whole, question=question)
     if kind is AnswerKind.CHOICE:
@@ -233,6 +235,7 @@ def _region(region: Region, kind: AnswerKind, after: str, question: str) -> Read
             return canonical(text, kind)
 
 
+_DENIAL = regex(r"\W*(?:(?:definitely|certainly|actually|clearly) )?(?:not|nicht|pas|不是)\b", re.IGNORECASE)
 _REMARK = regex(
     r"\W*(?:indeed\s|in\s|also\s)?(?:correct|right|wrong|incorrect|as follows|below|above|found|given)\b.*",
     re.IGNORECASE | re.DOTALL,
@@ -340,7 +343,7 @@ def _end(text: str, kind: AnswerKind, question: str) -> str | None:
     return canonical(sentences.short_answer(text, question) or sentences.plain(line), kind)
 
 
-_OPENING = regex(r"[^\w\s]{0,6}\d\S*(?:\s[^\W\d]\S*){0,2}\W*$")
+_OPENING = regex(r"[^\w\s]{0,6}\d(?:\S*[^\s.):])?(?:\s[^\W\d]\S*){0,2}\W*$")
 
 
 def _spelled(text: str, question: str) -> str | None:

@@ -6,7 +6,7 @@ import re
 from itertools import islice
 
 from mull.equal.patterns import regex
-from mull.replies.text import bare, clause, flat, is_unknowable, sentences_backwards
+from mull.replies.text import bare, clause, flat, is_unknowable, sentences_backwards, without_reason
 
 N_SENTENCES, N_NEAR = 12, 3
 """Number of final sentences searched for a choice, and for a letter that stands without any phrase."""
@@ -125,7 +125,7 @@ _CHOSEN = regex(
     r"([A-J])(?![A-Za-z0-9_'])",
 )
 _LEFT = regex(
-    r"\b(?:so|hence|thus|therefore|leaving|leaves|then|also|it's|(?:it|answer)\s(?:is|must\sbe|has\sto\sbe)|think|believe)"
+    r"\b(?i:so|hence|thus|therefore|leaving|leaves|then|also|it's|(?:it|answer)\s(?:is|must\sbe|has\sto\sbe)|think|believe)"
     r"[\s,:(\[]{1,4}(?:it(?:'s|\sis|\smust\sbe)\s)?([A-J])[\])]?\W*$"
 )
 _LISTED = regex(r"[\s*_\-]*[\[(]?([A-Ja-j])(?:[\])]|[.:](?=\s|$)|[*_]*\s*$)")
@@ -175,6 +175,8 @@ def _stated(sentence: str) -> str | None:
         return ""
     for pattern in (_CORRECT, _CHOSEN, _LEFT):
         matches = list(pattern.finditer(sentence))
+        if not matches and pattern is _LEFT:
+            matches = list(pattern.finditer(without_reason(sentence)))
         if matches and not _DENIED.search(matches[-1][0]):
             last = matches[-1]
             found = last[1] or last[2] if pattern is _CORRECT else last[1]

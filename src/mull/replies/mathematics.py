@@ -100,6 +100,7 @@ def is_prose(read: Reading) -> bool:
     return form is None or form.kind in ("text", "hard")
 
 
+_WORDS = regex(r"[A-Za-z\s,;:.!?'’\-]+")
 _CASE = regex(r"\W*(?:if|when|suppose|assume|for)\b", re.IGNORECASE)
 """Words that introduce a special case."""
 
@@ -121,5 +122,7 @@ def last_mathematics(line: str) -> str | None:
             found = mathematics(sentence)
             read = OTHER if is_prose(found) or _CASE.match(sentence) else found
     else:
-        read = mathematics(next(sentences_backwards(line), line).strip())
+        sentence = next(sentences_backwards(line), line).strip()
+        is_words = len(sentence.split()) > 3 and _WORDS.fullmatch(sentence) is not None
+        read = OTHER if is_words and is_prose(equal.canonical(sentence)) else mathematics(sentence)
     return None if read is OTHER else read

@@ -37,7 +37,7 @@ def number(text: str, *, is_continental: bool = False) -> str | None:
     Words of those languages in the text imply it.
     """
     text = text.strip()
-    if _SIMPLE.fullmatch(text) and text.isascii():
+    if not is_continental and _SIMPLE.fullmatch(text) and text.isascii():
         return _fraction(text)
     if len(text) > MAX_REGION:
         return None
@@ -103,7 +103,7 @@ _GROUP = r"(,|\{,\}|\\!,\\!|,\\!|\\[,!:; ] ?|\\thinspace |[ ~'_])"
 _GROUPED = regex(
     rf"(?<![\d.,])([1-9]\d{{0,2}})(?:{_GROUP}\d{{3}}(?:\2\d{{3}})*|(?:,\d\d)+,\d{{3}})(?!\d|,\d|\{{?,\}}?\d)"
 )
-_DOTTED = regex(r"(?<![\d.,])(\d{1,3}(?:[. ]\d{3})+)(?:,(\d+))?(?![\d.,]*\d)")
+_DOTTED = regex(r"(?<![\d.,])([1-9]\d{0,2}(?:[. ]\d{3})+)(?:,(\d+))?(?![\d.,]*\d)")
 _DECIMAL_COMMA = regex(r"(?<![\d.,])(\d+),(\d+)(?![\d.,]*\d)")
 _BELOW_ONE = regex(r"(?<![\d.,(\[{])0,(\d{2,400})(?![\d.,]*\d)")
 _BOTH = regex(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d.,]*\d)")
@@ -125,6 +125,7 @@ _TIMES_TEN = regex(r"(?<=\d)\s?(?:[xX·]|\\times|\\cdot)\s?(?=10\s?\^)")
 _LATEX_COMMA = regex(r"(?<![\d,}])(\d+)\{,\}(?=(?:\d{1,2}|\d{4,})(?!\d|\{,))")
 _THOUSAND = regex(r"(?<=\d)k(?![A-Za-z])")
 _TIMES = regex(r"(?<=[\d)])\s?·\s?(?=[\d(])")
+_BARE_FRACTION = regex(r"(\\[dtc]?frac)\s*(\d)\s*(\d)(?!\d)")
 _OVER = regex(r"\{\s*([^{}]{1,100})\s*\\over\s+([^{}]{1,100})\s*\}")
 
 
@@ -142,6 +143,8 @@ def _normal(text: str, is_continental: bool = False) -> str:
     text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     if "\\over" in text:
         text = _OVER.sub(r"\\frac{\1}{\2}", text)
+    if "frac" in text:
+        text = _BARE_FRACTION.sub(r"\1{\2}{\3}", text)
     text = _TIMES_TEN.sub("*", text)
     text = _MINUS.sub("-", _DEGREES.sub(" ", flat(text)))
     text = _TIMES.sub("*", text)
@@ -223,6 +226,11 @@ _WORD = regex(
 _TAIL = regex(r"^[\s\-]*((?:[^\W\d_]|')+)")
 _CJK_SCALES = {"百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "万亿": 10**12, "百万": 10**6}
 _CJK_SCALE = regex(r"^(万亿|百万|[百千万萬亿億])")
+_PER = regex(
+    r"(?:second|minute|hour|day|week|month|year|night|person|people|student|child|mile|kilometer|meter|foot|inch|pound|gallon"
+    r"|liter|litre|ounce|cup|dozen|unit|item|piece|box|bag|page|word|share|serving|page|game|trip)s?\b"
+)
+"""What a rate is counted by, after a slash."""
 _PART = regex(
     r"\b(?:half|twice|double|triple|third|quarter|root|square|cube|hälfte|moitié|mitad)(?:\s(?:of|the|von|de|as|much))*\W*$",
     re.IGNORECASE,
@@ -269,7 +277,7 @@ def _side(side: str) -> str | None:
     if before and before[-1:].isalpha() and before[-1:].isascii() and (run[:1].isdigit() or run[:1] in ("(", "{", "[")):
         return None  # letters attached to the number make it a name or a function
     after = runs[mathy[0] + 1][0] if mathy[0] + 1 < len(runs) else ""
-    value = _value(run)
+    value = _value(run[:-1] if run.endswith("/") and _PER.match(after) is not None else run)
     return value if value is None else _scaled(value, run, after)
 
 

@@ -137,7 +137,12 @@ _TAKEN_BACK = regex(
     rf"|\b(?:that|this|it|which|the above|(?:my|that|this) (?:answer|result))"
     rf"(?:['’]s| (?:is|was|looks|seems|can(?:no|'|’)t be|must be|would be)) {_SURELY}{_FALSE}\b"
     r"|\b(?:that|this|it) (?:is|was)n['’]t (?:right|correct)\b|\bscratch that\b|\bcorrection ?:|\bi was wrong\b"
-    r"|\bi (?:have |['’]ve )?made (?:a|an|some) (?:\w+ )?(?:mistake|error)\b"
+    r"|\bi(?: have|['’]ve)? made (?:a|an|some) (?:\w+ )?(?:mistake|error)\b|\bmy (?:mistake|bad|apologies)\b"
+    r"|\bi (?:mis(?:count|read|calculat|comput|understood|interpret|add|copi|took|stat)\w*|was mistaken|apologi[sz]e)\b"
+    r"|\bno,? wait\b|\bwait,? no\b|\boops\b|\b(?:no|sorry|wait|er+|uh),? i meant?\b|\bon second thought"
+    r"|\b(?:actually|sorry),?(?= (?:the|my) (?:correct |right |final )?answer (?:is|should be)\b)"
+    r"|\bi forgot (?:to|the|that|about)\b|\bactually,? no\b"
+    r"|\bactually,?(?= (?:it|that)(?:['’]s| is| should be| must be) [-−$\\(*]{0,4}(?:\d|[b-j]\b|boxed))"
     r"|\blet me (?:redo|correct|fix|start over|try again)\b"
     r"|不对|错了|有误|\bdas (?:ist|war) falsch\b|\bc['’]est faux\b|\b(?:eso|esto) (?:es|está) (?:incorrecto|mal)\b",
     re.IGNORECASE,
@@ -147,12 +152,14 @@ _WRONG = regex(
     re.IGNORECASE,
 )
 _UPHELD = regex(
-    r"\b(?:is|was|that['’]s|it['’]s|indeed|yes,?(?: \w+){0,3}) (?:indeed |in fact |actually )?(?:correct|right|fine)\b"
+    r"\b(?:(?:it|that|this|which|answer|result|everything|all|calculation|reasoning|above)(?:['’]s| (?:is|was))"
+    r"|indeed|yes,?(?: \w+){0,3}) (?:indeed |in fact |actually |all )?(?:correct|right|fine)\b"
     r"|\bcorrect after all\b",
     re.IGNORECASE,
 )
 _HINTS = (
     *("wrong", "false", "possible", "right", "correct", "mistake", "error", "scratch", "redo", "fix", "over", "again"),
+    *("wait", "oops", "forgot", " mean", "i mis", "apolog", "my bad", "second thought", "actually", "sorry"),
     *("不对", "错了", "有误", "falsch", "faux", "mal"),
 )
 """Every retraction contains one of these."""
@@ -162,8 +169,10 @@ REACH = 240
 
 def taken_back(text: str, end: int) -> int | None:
     """The position after a retraction of what the reply said up to `end`; `None` if it does not retract it."""
-    if not text[end : end + 40].strip(_AROUND):
+    rest = text[end : end + 40]
+    if not rest.strip(_AROUND):
         return None
+    end += len(rest) - len(rest.lstrip(_AROUND))
     stop = min(len(text), end + REACH)
     near = text[end:stop].lower()
     if not any(hint in near for hint in _HINTS):

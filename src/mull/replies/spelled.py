@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from mull.equal.patterns import regex
 
 _LETTERS = regex(r"[a-z]+")
@@ -33,6 +35,9 @@ NAMES = {name: i for i, name in enumerate(_ONES)} | {name: 10 * i for i, name in
 _BESIDE = set(
     "a an about exactly only just approximately total of there are is it she he they has have the number and".split()
 )
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
+_PARTS |= {"halves": 2} | {f"{name}s": n for name, n in _PARTS.items()}
+_ORDINALS = dict(zip("first second third fourth fifth sixth seventh eighth ninth".split(), range(1, 10), strict=True))
 _NO_REST = {"or", "half", "third", "quarter", "thirds", "quarters", "and", "of"}
 MAX_WORDS = 8
 
@@ -66,7 +71,16 @@ def spelled(side: str) -> str | None:
             )
         at += 1
     rest = read[at:]
+    is_negative = bool({"negative", "minus"} & set(read[:start]))
+    if rest and rest[0] in _ORDINALS and part >= 20 and part % 10 == 0:
+        part, rest = part + _ORDINALS[rest[0]], rest[1:]
+    elif rest and rest[0] in _PARTS:
+        is_fraction = (total + part == 1) is not rest[0].endswith(("s", "ves"))
+        is_whole = len(rest) < 4 and not set(rest[1:]) & (NAMES.keys() | _NO_REST)
+        value = Fraction(-(total + part) if is_negative else total + part, _PARTS[rest[0]])
+        return str(value) if is_fraction and is_whole else None
+    if rest and rest[0] in _ORDINALS:
+        return None
     if len(rest) > 4 or any(word in NAMES or word in _NO_REST for word in rest):
         return None
-    is_negative = bool({"negative", "minus"} & set(read[:start]))
     return str(-(total + part) if is_negative else total + part)

@@ -11,7 +11,7 @@ MAX_REGION = 1000
 """Longest text of an answer, and longest part of a sentence that is examined."""
 
 _MEANT = {
-    "-": "−‒–﹣⁃",
+    "-": "−‐‑‒–﹣⁃",
     " ": "\u00a0\u2007\u2008\u2009\u200a\u202f\u2002\u2003\u3000",
     "": "\u200b\u200c\u200d\u2060\ufeff\u2061\u2062",
     "*": "×✕∗⋅∙",
@@ -113,7 +113,7 @@ _DOTTED = regex(r"(?:[A-Za-z]\.){1,4}[A-Za-z]|ph\.d", re.IGNORECASE)
 _BEGINS = regex(
     r" (?:The|It|This|These|Those|So|Therefore|Thus|Hence|We|I|Then|Because|Since|In|On|At|Note|And|But|He|She|They"
     r"|You|There|Here|If|When|As|For|My|Let|A|An|What|Who|How|Its|His|Her|Their|Our|Both|All|Each|No|Yes|To|By|From"
-    r"|With|Option|Answer|Question|Explanation|Reason|Reasoning|Given|Using|Now|First|Finally|However|Although|While|That)\b"
+    r"|With|Option|Answer|Question|Explanation|Reason|Reasoning|Given|Using|Now|First|Finally|However|Although|While|That|Wait|Actually|Hmm|Oops|Sorry)\b"
 )
 """Words that begin a sentence, so that a full stop before them ends one."""
 _END = regex(
@@ -196,8 +196,23 @@ def sentences_backwards(text: str) -> Iterator[str]:
         line_at = text.rfind("\n", 0, end) + 1
         line = text[line_at:end]
         if line.strip():
+            line = line[_item(text, line_at, line) :]
             yield from reversed(_sentences(line[-4 * MAX_REGION :]))
         end = line_at - 1
+
+
+_ITEM = regex(r"[ \t*]{0,8}(\d{1,2})[.)][ \t*]{1,4}(?=\S)")
+
+
+def _item(text: str, line_at: int, line: str) -> int:
+    """The length of the number that begins a line of a list: the first, or one after a line with the number before."""
+    match = _ITEM.match(line)
+    if match is None:
+        return 0
+    before = text[max(0, line_at - 2 * MAX_REGION) : line_at]
+    n = int(match[1])
+    is_next = n == 1 or re.search(rf"^[ \t*]{{0,8}}{n - 1}[.)][ \t*]", before, re.MULTILINE) is not None
+    return match.end() if is_next else 0
 
 
 def _sentences(line: str) -> list[str]:

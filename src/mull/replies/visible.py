@@ -25,6 +25,9 @@ def said(reply: str) -> Spoken | None:
     has_tags = "<" in reply
     if (has_tags and "<|message|>" in reply) or reply.startswith(("analysis", "assistantfinal")):
         return _final(reply)
+    if _THOUGHT_TOLD.match(reply) is not None:
+        answer = _ANSWER_TOLD.search(reply)
+        return None if answer is None else Spoken(reply[answer.end() :], False)
     pattern = _TAGGED if reply.rfind("THINK]") < 0 and "◁" not in reply else _MARK
     if pattern is _TAGGED and not has_tags:
         return Spoken(reply, False)
@@ -58,6 +61,9 @@ def spoken(reply: str) -> str | None:
     return None if found is None else found.text
 
 
+_THOUGHT_TOLD = regex(r"\s{0,8}Here(?:['’]s| is) my thought process:")
+_ANSWER_TOLD = regex(r"\bHere(?:['’]s| is) my response:")
+"""The words between which models of the Granite family think."""
 _TAGS = "think|thinking|thought|thoughts|reasoning|reason|reflection|analysis|scratchpad|seed:think|internal_monologue"
 _OPENS = (
     "[THINK]",
@@ -68,6 +74,8 @@ _OPENS = (
     "<|channel>thought",
     "<unused94>thought",
     "<|im_start|>think",
+    "<|think|>",
+    "<|thinking|>",
 )
 _CLOSES = (
     "[/THINK]",
@@ -78,6 +86,10 @@ _CLOSES = (
     "<channel|>",
     "<unused95>",
     "<|im_start|>answer",
+    "<|/think|>",
+    "<|/thinking|>",
+    "</|think|>",
+    "</|thinking|>",
 )
 
 
