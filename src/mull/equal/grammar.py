@@ -18,6 +18,8 @@ from mull.equal.structures import Structures
 MINUS_SETS = ("setminus", "smallsetminus", "backslash")
 CONNECTIVES = {"land": "and", "wedge": "and", "lor": "or", "vee": "or"}
 _SEGMENT = regex(r"[A-Z]{2,3}|d[a-z]")
+_HOURS = regex(r"[01]?[0-9]|2[0-4]")
+_MINUTES = regex(r"[0-5][0-9]")
 NO_LABEL = {"+", "-", "*", "/", ",", ";", "<", ">", "&", "cup", "cap", "setminus", "cdot", "times", "pm", "equiv", "$"}
 """Tokens that cannot occur in a label, the left side of `label = value`."""
 GIVEN_OF = frozenset("PEfghFGHV")
@@ -42,8 +44,10 @@ class Reader(Structures):
         """Items, and the commas, semicolons, `and` and `or` between them."""
         found, joints = [self.item()], []
         while joint := self.joint():
-            joints.append(joint)
             found.append(self.item())
+            if joint[0] == "\\" and any(item.kind not in ("range", "named", "seq", "union") for item in found[-2:]):
+                raise Unreadable("a connective between statements that are not relations")
+            joints.append(CONNECTIVES.get(joint[1:], joint))
         return found, joints
 
     def joint(self) -> str:
@@ -53,7 +57,7 @@ class Reader(Structures):
         if token.kind in ("word", "text") and token.text.lower() in ("and", "or"):
             self.at, joint = self.at + 1, token.text.lower()
         elif token.kind == "command" and token.text in CONNECTIVES:
-            self.at, joint = self.at + 1, CONNECTIVES[token.text]
+            self.at, joint = self.at + 1, f"\\{token.text}"
         return joint
 
     def item(self) -> Form:
@@ -176,10 +180,20 @@ class Reader(Structures):
 
     def side(self) -> Form:
         """A set, a quantity, or a ratio of them."""
+        if clock := self.clock():
+            return Form("text", clock)
         sides = [self.union()]
         while self.take(":") or self.take("colon", kind="command"):
             sides.append(self.union())
         return ratio(sides) if len(sides) > 1 else sides[0]
+
+    def clock(self) -> str:
+        """Consumes a time of the day, which has two digits after its colon and so is no ratio; empty without one."""
+        hours, colon, minutes = (self.peek(n).text for n in range(3))
+        if colon != ":" or not _HOURS.fullmatch(hours) or not _MINUTES.fullmatch(minutes) or not self.is_end(3):
+            return ""
+        self.at += 3
+        return f"{hours}:{minutes}"
 
     def union(self) -> Form:
         parts = [self.difference()]

@@ -94,6 +94,8 @@ def _plain(text: str) -> Form | None:
 def _read(text: str) -> Form | None:
     if len(text) > MAX_LENGTH:
         return None
+    if _DNE.fullmatch(text):
+        return Form("text", "does not exist")
     try:
         form = _parsed(text)
     except Unreadable:
@@ -103,6 +105,11 @@ def _read(text: str) -> Form | None:
     if _is_calculation(text):
         return Form("hard", text)
     return _text(text)
+
+
+_DNE = regex(
+    r"(?:\\(?:text|mathrm|mathbf) ?\{ ?)?(?:DNE|(?i:(?:(?:the )?limit )?does(?: not|n['’]t) exist))\.? ?\}?\.?"
+)
 
 
 def _is_settled(form: Form) -> bool:
