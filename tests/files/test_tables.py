@@ -169,6 +169,17 @@ def test_a_reply_that_looks_like_a_list_is_a_reply(tmp_path: Path) -> None:
     assert recording.samples[0].text == '{"answer": 4}'
 
 
+def test_a_conversation_in_a_row_is_one_reply(tmp_path: Path) -> None:
+    def row(answer: str) -> dict[str, Any]:
+        turns = [{"role": "tool", "content": "3"}, {"role": "assistant", "content": f"Answer: {answer}"}]
+        return {"uid": "a", "question": "1+2?", "gold": "3", "completion": turns[answer == "4" :]}
+
+    path = tmp_path / "runs.jsonl"
+    path.write_text("".join(json.dumps(row(answer)) + "\n" for answer in "334"))
+    [recording] = read_recordings(path)
+    assert [sample.text for sample in recording.samples] == ["Answer: 3", "Answer: 3", "Answer: 4"]
+
+
 def test_what_a_question_is_about_is_part_of_the_prompt(tmp_path: Path) -> None:
     jsonl(tmp_path / "t.jsonl", [{"Body": "A has 2.", "Question": "How much?", "Answer": 2.0, "ID": "c1"}])
     (recording,) = read_recordings(tmp_path / "t.jsonl")

@@ -213,7 +213,7 @@ def columns_of(row: Mapping[str, Any], layout: Named) -> Columns:
 
     is_export = set(row) >= EXPORTED
     samples = take("samples", SAMPLES) or _empty_reply(row, named)
-    is_long = samples is not None and not isinstance(at(row, samples), list)
+    is_long = samples is not None and _is_one_reply(samples, at(row, samples))
     samples = samples or _choices(row, taken)
     # In a row with one reply, `answer` is that reply's if another column is unambiguously the gold answer.
     golds = () if is_export else (*GOLDS, "answer", *SOLUTIONS) if is_long else ("answer", *GOLDS, *SOLUTIONS)
@@ -247,6 +247,15 @@ def _choices(row: Mapping[str, Any], taken: set[str]) -> str | None:
     found = row.get("choices")
     is_reply = isinstance(found, list) and bool(found) and all(isinstance(c, dict) and "message" in c for c in found)
     return "choices" if is_reply and "choices" not in taken else None
+
+
+def _is_one_reply(name: str, value: Any) -> bool:
+    """Whether a value is one reply rather than a list of them: a conversation ending with the model's turn is one."""
+    if not isinstance(value, list):
+        return True
+    turns = [turn.get("role") for turn in value if isinstance(turn, dict) and "content" in turn]
+    is_conversation = bool(turns) and len(turns) == len(value) and turns.count("assistant") == 1
+    return plain(name) in REPLIES and is_conversation and turns[-1] == "assistant"
 
 
 def _empty_reply(row: Mapping[str, Any], named: Mapping[str, str]) -> str | None:
