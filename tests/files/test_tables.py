@@ -228,6 +228,7 @@ def test_in_a_row_of_one_sample_answer_is_its_own_where_the_gold_has_another_nam
          "line 2: another gold answer than on line 1"),
         ([{"id": 1, "prompt": "q", "text": "x"}, {"id": 1, "prompt": "r", "text": "x"}], "line 2: another prompt than"),
         ([{"prompt": "q", "samples": ["a", "b"], "scores": [1]}], "`scores` has 1 entries for 2 samples"),
+        ([{"prompt": "q", "samples": ["a", None]}], "sample 1 is null, which is neither right nor wrong"),
         ([{"prompt": "q", "answer": ["a", "b"]}], "`answer` has 2 gold answers: give one"),
         ([{"prompt": "q", "samples": [{"text": "x", "correct": 0.5}]}], "`correct` must be true or false, not 0.5"),
         ([{"prompt": "q", "samples": [{"text": "x", "logprob": 0.5}]}], "`logprob` is at most 0"),

@@ -42,6 +42,7 @@ SHAPES = {
     "attributes": "```{.python .numberLines} \n" + CODE + "```",
     "a title": f'```python title="square.py"\n{CODE}```',
     "a title of words": f"```python the function\n{CODE}```",
+    "a byte order mark in the fence": f"```python\n\ufeff{CODE}```",
     "tildes": f"~~~\n{CODE}~~~",
     "four bars": f"````py\n{CODE}````",
     "a fence around fences": f"````markdown\nThe function:\n{FENCE}````",

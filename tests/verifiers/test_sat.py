@@ -176,6 +176,8 @@ CHAIN = "p cnf 4 4\n1 2 0\n-2 3 0\n-1 -3 0\n-3 4 0\n"
         "```dimacs\ns SATISFIABLE\nv 1 -2 -3 4 0\n```",
         "$\\boxed{\\text{SATISFIABLE}}$\n\nv 1, -2, -3, 4, 0",
         "The formula is satisfiable. An assignment:\n\n1 -2 -3 4",
+        "Result: SAT\nAssignment: 1 -2 -3 4 0",
+        "**SAT**\n\nSatisfying assignment: [1, -2, -3, 4]",
         "The formula is **satisfiable**: x1 = True, x2 = False, x3 = False, x4 = True.",
         "SATISFIABLE\n\n| variable | value |\n|---|---|\n| x1 | true |\n| x2 | false |\n| x3 | false |\n| x4 | true |",
         "Is it satisfiable? We try x1.\nSatisfiable: yes\nv 1 −2 −3 4 0",

@@ -252,6 +252,9 @@ class _Table:
                 if "text" not in parts and "answer" not in parts:
                     raise FileFormatError(self.path, line, f"sample {place} has neither `text` nor `final_answer`")
             else:
+                if sample is None and columns.samples is not None and parts.get("correct", parts.get("answer")) is None:
+                    what = f"sample {place} is null, which is neither right nor wrong: leave it out, or give its text"
+                    raise FileFormatError(self.path, line, what)
                 parts["text"] = sample
             found.append(sample_of(self.path, line, f"sample {place}: ", parts))
         return tuple(found)

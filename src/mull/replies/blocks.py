@@ -109,7 +109,7 @@ def blocks(text: str, inside: bool = False) -> list[Block]:
     found: list[Block] = []
     loose: list[str] = []
     fence: _Fence | None = None
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
     last = {quote: text.rfind(quote) for quote in ('"""', "'''")}
     at = 0
     for line in text.split("\n"):

@@ -107,6 +107,9 @@ _PLAIN = str.maketrans("−–¬\u2011₀₁₂₃₄₅₆₇₈₉", "----0123
 _ENDS = re.compile(r"</?[A-Za-z]{1,20}>|[*`>$|\\\[\]{}()]|\\[a-z]+")
 _BULLET = re.compile(r"\s*(?:[-+•–]\s+)?(?:(?:step\s+)?[0-9]+[.):]\s+)?", re.IGNORECASE)
 _V_LINE = re.compile(r"v(?:\s*:|(?=[\s,]))([-0-9\s,]*)(.*)", re.IGNORECASE)
+_CALLED = re.compile(
+    r"^(?:(?:a |the )?satisfying )?(?:assignment|model|solution|literals|values):?\s*[:=]\s*", re.IGNORECASE
+)
 _HAS_DIGIT = re.compile("[0-9₀-₉]").search
 _INTEGER = re.compile(r"-?[0-9]+")
 _NAMED = re.compile(
@@ -162,7 +165,7 @@ def _v_lines(text: str) -> list[int] | None:
 def _bare_lines(text: str) -> list[int] | None:
     found: list[int] | None = None
     for line in filter(_HAS_DIGIT, _full_lines(text)):
-        words = _plain(line).rstrip(".").replace(",", " ").split()
+        words = _CALLED.sub("", _plain(line), count=1).rstrip(".").replace(",", " ").split()
         if words and all(map(_INTEGER.fullmatch, words)):
             literals = [int(word) for word in words if len(word) < 11]
             found = [] if found is None else found
