@@ -183,8 +183,12 @@ def _read(text: str, kind: AnswerKind, *, is_whole: bool, question: str = "") ->
             continue
         if read is None and after.strip(" \t\r\n.*`") and _DENIAL.match(region.text) is not None:
             return _read(text[region.end :], kind, is_whole=is_whole)  # `The answer is not A. It is B.`
-        at = regions.taken_back(text, region.end)
-        return read if at is None else _read(text[at:], kind, is_whole=is_whole, question=question)
+        retracted = regions.taken_back(text, region.end)
+        if retracted is None:
+            return read
+        at, holds = retracted
+        other = _read(text[at:], kind, is_whole=is_whole, question=question)
+        return read if other is None and not holds else other
     if kind is AnswerKind.CHOICE:
         return choices.stated(text) if is_whole else None
     if kind is AnswerKind.YES_NO:

@@ -137,16 +137,22 @@ _TAKEN_BACK = regex(
     rf"|\b(?:that|this|it|which|the above|(?:my|that|this) (?:answer|result))"
     rf"(?:['’]s| (?:is|was|looks|seems|can(?:no|'|’)t be|must be|would be)) {_SURELY}{_FALSE}\b"
     r"|\b(?:that|this|it) (?:is|was)n['’]t (?:right|correct)\b|\bscratch that\b|\bcorrection ?:|\bi was wrong\b"
-    r"|\bi(?: have|['’]ve)? made (?:a|an|some) (?:\w+ )?(?:mistake|error)\b|\bmy (?:mistake|bad|apologies)\b"
-    r"|\bi (?:mis(?:count|read|calculat|comput|understood|interpret|add|copi|took|stat)\w*|was mistaken|apologi[sz]e)\b"
-    r"|\bno,? wait\b|\bwait,? no\b|\boops\b|\b(?:no|sorry|wait|er+|uh),? i meant?\b|\bon second thought"
-    r"|\b(?:actually|sorry),?(?= (?:the|my) (?:correct |right |final )?answer (?:is|should be)\b)"
-    r"|\bi forgot (?:to|the|that|about)\b|\bactually,? no\b"
-    r"|\bactually,?(?= (?:it|that)(?:['’]s| is| should be| must be) [-−$\\(*]{0,4}(?:\d|[b-j]\b|boxed))"
     r"|\blet me (?:redo|correct|fix|start over|try again)\b"
     r"|不对|错了|有误|\bdas (?:ist|war) falsch\b|\bc['’]est faux\b|\b(?:eso|esto) (?:es|está) (?:incorrecto|mal)\b",
     re.IGNORECASE,
 )
+_CORRECTED = regex(
+    r"(?<!if )(?<!when )\bi(?: have|['’]ve)? made (?:a|an|some) (?:\w+ )?(?:mistake|error)\b"
+    r"|\bmy (?:mistake|bad|apologies)\b"
+    r"|(?<!if )\bi (?:mis(?:count|read|calculat|comput|understood|interpret|add|copi|took|stat)\w*"
+    r"|was mistaken|apologi[sz]e)\b"
+    r"|\bno,? wait\b|\bwait,? no\b|\boops\b|\b(?:no|sorry|wait|er+|uh),? i meant?\b|\bon second thought"
+    r"|\b(?:actually|sorry),?(?= (?:the|my) (?:correct |right |final )?answer (?:is|should be)\b)"
+    r"|\bi forgot (?:to (?!mention|say|note|tell|add that|explain)|the|that|about)\b|\bactually,? no\b"
+    r"|\bactually,?(?= (?:it|that)(?:['’]s| is| should be| must be) [-−$\\(*]{0,4}(?:\d|[b-j]\b|boxed))",
+    re.IGNORECASE,
+)
+"""Words before another answer; without one, they retract nothing."""
 _WRONG = regex(
     rf"[\s$)\\*_]{{0,6}}(?:is|was|would be|can(?:no|'|’)t be) {_SURELY}{_FALSE}\b",
     re.IGNORECASE,
@@ -167,8 +173,11 @@ REACH = 240
 """Number of characters after an answer that are searched for a retraction."""
 
 
-def taken_back(text: str, end: int) -> int | None:
-    """The position after a retraction of what the reply said up to `end`; `None` if it does not retract it."""
+def taken_back(text: str, end: int) -> tuple[int, bool] | None:
+    """The position after a retraction of what the reply said up to `end`; `None` if it does not retract it.
+
+    With it, whether the retraction holds even if no other answer follows.
+    """
     rest = text[end : end + 40]
     if not rest.strip(_AROUND):
         return None
@@ -179,10 +188,11 @@ def taken_back(text: str, end: int) -> int | None:
         return None
     wrong = _WRONG.match(text, end)
     if wrong is not None:
-        return wrong.end()
+        return wrong.end(), True
     first = sentence_end(text, end, stop)
     second = sentence_end(text, min(first + 1, stop), stop)
-    match = _TAKEN_BACK.search(text, end, min(second + 1, stop))
-    if match is None:
+    retracted = _TAKEN_BACK.search(text, end, min(second + 1, stop))
+    match = retracted or _CORRECTED.search(text, end, min(second + 1, stop))
+    if match is None or _UPHELD.search(text, match.end(), min(len(text), match.end() + REACH)):
         return None
-    return None if _UPHELD.search(text, match.end(), min(len(text), match.end() + REACH)) else match.end()
+    return match.end(), retracted is not None
