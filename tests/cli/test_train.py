@@ -45,7 +45,7 @@ def test_files_that_hold_no_labels_name_the_line(mull, tmp_path: Path) -> None:
     for path in (other, empty):
         done = mull("train", "prm", path, "--out", tmp_path / "prm")
         assert done.returncode == 2, done.stderr
-        assert "line 1: not a file of labels" in done.stderr
+        assert "line 1: not a label file" in done.stderr
         assert not (tmp_path / "prm").exists()
 
 

@@ -27,7 +27,7 @@ from mull import (
 from mull.bank import care, open_bank
 from mull.bank.keys import digest, question
 from mull.bank.sql import SqlBank, Stat
-from mull.errors import FileFormatError, UsageError
+from mull.errors import FileFormatError, OutputError, UsageError
 from mull.files.records import read_recordings
 from mull.lab import exchange
 from mull.models.banked import BankedModel
@@ -198,7 +198,7 @@ def test_an_export_that_cannot_be_written_is_said(full: SqlBank, tmp_path: Path)
     with pytest.raises(UsageError, match=r"written as \.jsonl or \.parquet"):
         exchange.write_draws(full, tmp_path / "out.csv")
     for name in ("out.jsonl", "out.parquet"):
-        with pytest.raises(UsageError, match="cannot be written"):
+        with pytest.raises(OutputError, match="cannot be written"):
             exchange.write_draws(full, tmp_path / "nowhere" / name)
 
 
