@@ -208,8 +208,12 @@ class Reader(Structures):
             if self.take("cap", kind="command"):
                 other = self.quantity()
             elif self.is_next(*MINUS_SETS, kind="command") or (form.kind == "seq" and self.is_next("-", "\\")):
+                is_sign = self.peek().kind == "sign"
                 self.at += 1
-                other = self.lacking(self.quantity())
+                taken = self.quantity()
+                if taken.kind == "value" and not is_sign:  # braces without backslashes are not seen: `ℝ∖{0}`
+                    taken = Form("set", parts=(taken,))
+                other = self.lacking(taken)
             elif form.kind == "seq" and self.peek().kind in ("word", "text") and self.peek().text in ("except", "but"):
                 self.at += 1
                 items, _ = self.items()
