@@ -24,12 +24,23 @@ MULTIPLIERS: dict[str, Number] = {
     "million": 10**6,
     "billion": 10**9,
     "trillion": 10**12,
+    "quadrillion": 10**15,
+    "quintillion": 10**18,
     "dozen": 12,
     "gross": 144,
     "lakh": 10**5,
     "crore": 10**7,
     "mn": 10**6,
     "bn": 10**9,
+    "halves": Fraction(1, 2),
+    "thirds": Fraction(1, 3),
+    "fifths": Fraction(1, 5),
+    "sixths": Fraction(1, 6),
+    "eighths": Fraction(1, 8),
+    "tenths": Fraction(1, 10),
+    "hundredths": Fraction(1, 100),
+    "thousandths": Fraction(1, 1000),
+    "millionths": Fraction(1, 10**6),
 }
 """Words that multiply the number before them."""
 PLURALS = {
