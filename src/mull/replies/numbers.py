@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from mull import equal
 from mull.equal.patterns import regex
+from mull.equal.words import multiplier
 from mull.replies.spelled import NAMES, SCALES, spelled, words
 from mull.replies.text import MAX_REGION, bare, clause, flat, signs, without_reason
 
@@ -295,7 +296,7 @@ def _scaled(value: str, run: str, after: str) -> str | None:
     ):
         return None
     cjk = _CJK_SCALE.match(after.lstrip())
-    scale = _CJK_SCALES[cjk[1]] if cjk else SCALES.get(word.lower(), 1)
+    scale = _CJK_SCALES[cjk[1]] if cjk else SCALES.get(word.lower()) or (word != "gross" and multiplier(word)) or 1
     return str(Fraction(value) * scale)
 
 

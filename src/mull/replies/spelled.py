@@ -35,7 +35,19 @@ NAMES = {name: i for i, name in enumerate(_ONES)} | {name: 10 * i for i, name in
 _BESIDE = set(
     "a an about exactly only just approximately total of there are is it she he they has have the number and".split()
 )
-_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
+_PARTS = {
+    "half": 2,
+    "third": 3,
+    "quarter": 4,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "seventh": 7,
+    "eighth": 8,
+    "ninth": 9,
+    "tenth": 10,
+}
+_PARTS |= {"hundredth": 100, "thousandth": 1000, "millionth": 10**6}
 _PARTS |= {"halves": 2} | {f"{name}s": n for name, n in _PARTS.items()}
 _ORDINALS = dict(zip("first second third fourth fifth sixth seventh eighth ninth".split(), range(1, 10), strict=True))
 _NO_REST = {"or", "half", "third", "quarter", "thirds", "quarters", "and", "of"}
