@@ -33,6 +33,11 @@ class UsageError(MullError, ValueError):
     """The request is invalid; nothing was spent."""
 
 
+def cut(text: str, most: int = 1_000) -> str:
+    """A text of at most about `most` characters: of a longer one, such as a message that quotes a file, both ends."""
+    return text if len(text) <= most else f"{text[: most * 2 // 3]} … {text[-most // 3 :]}"
+
+
 class UnknownNameError(UsageError):
     """A name is not in the table it was looked up in; the message suggests the nearest one."""
 
@@ -40,7 +45,7 @@ class UnknownNameError(UsageError):
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5) if meant is None else [meant]
         hint = f"did you mean {near[0]!r}?" if near else "known: " + (", ".join(known) or "none")
-        super().__init__(f"unknown {kind} {name!r}: {hint}")
+        super().__init__(cut(f"unknown {kind} {cut(name, 200)!r}: {hint}"))
 
 
 class FileFormatError(UsageError):
@@ -48,7 +53,7 @@ class FileFormatError(UsageError):
 
     def __init__(self, path: object, line: int | None, what: str) -> None:
         where = f"{path}" if line is None else f"{path}, line {line}"
-        super().__init__(f"{where}: {what}")
+        super().__init__(f"{where}: {cut(what)}")
 
 
 def cannot_read(path: Path, error: Exception, line: int | None = None) -> FileFormatError:

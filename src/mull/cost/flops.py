@@ -168,4 +168,7 @@ def read_config(path: Path) -> Architecture:
         raise UsageError(f"{path} cannot be read as a config.json: {error}") from error
     if not isinstance(config, dict):
         raise UsageError(f"{path} is not a config.json: it is not a JSON object")
-    return read_architecture(config)
+    try:
+        return read_architecture(config)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error

@@ -47,12 +47,17 @@ _NAMES = {str: "a text", list: "a list", bool: "true or false", type(None): "nul
 
 def json_error(path: Path, error: Exception, line: int | None, before: int = 0) -> FileFormatError:
     """The error for text that is not JSON, with the place; `before` characters of the line were not parsed."""
-    if isinstance(error, RecursionError):
-        return FileFormatError(path, line, "nested too deep to be read")
-    if not isinstance(error, json.JSONDecodeError):  # a number of thousands of digits
-        return FileFormatError(path, line, f"not JSON that can be read: {error}")
-    place = max(0, error.pos - 20)
-    near = error.doc[place : error.pos + 10].strip()
+    if not isinstance(error, json.JSONDecodeError):
+        return FileFormatError(path, line, json_fault(error))
     row = line if line is not None else error.lineno
-    what = f"not JSON at column {before + error.colno}: {error.msg}"
-    return FileFormatError(path, row, what + (f", at {near!r}" if near else ""))
+    return FileFormatError(path, row, f"not JSON at {json_fault(error, before)}")
+
+
+def json_fault(error: Exception, before: int = 0) -> str:
+    """Why text is not JSON that can be read, and in which column."""
+    if isinstance(error, RecursionError):
+        return "nested too deep to be read"
+    if not isinstance(error, json.JSONDecodeError):  # a number of thousands of digits
+        return f"it cannot be read: {error}"
+    near = error.doc[max(0, error.pos - 20) : error.pos + 10].strip()
+    return f"column {before + error.colno}: {error.msg}" + (f", at {near!r}" if near else "")

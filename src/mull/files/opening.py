@@ -82,7 +82,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             number += 1
             n_bytes += len(raw)
             if n_bytes > most:
-                raise FileFormatError(path, number, f"unpacks to over {most:,} bytes: far too many for its size")
+                raise too_large(path, number, most)
             try:
                 yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
@@ -95,6 +95,11 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 def most_bytes(path: Path) -> int:
     """The most bytes that a file may unpack to."""
     return max(FREE_BYTES, MOST_RATIO * path.stat().st_size)
+
+
+def too_large(path: Path, line: int | None, most: int) -> FileFormatError:
+    """The error for a file that unpacks to more than `most` bytes."""
+    return FileFormatError(path, line, f"unpacks to over {most:,} bytes: far too many for its size")
 
 
 def whole_text(path: Path) -> str:

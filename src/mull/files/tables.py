@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 from mull.errors import FileFormatError, MissingExtraError, cannot_read
 from mull.files.lines import ROW, json_error, read_jsonl
-from mull.files.opening import begins, lines, whole_text
+from mull.files.opening import begins, lines, most_bytes, too_large, whole_text
 
 Row = tuple[int, dict[str, Any]]
 """A row and its line number; rows of JSON lists and of Parquet are numbered from 1."""
 LONGEST_CELL = 2**30
+SOME_ROWS = 256
+"""The rows of a Parquet file that are unpacked at once."""
 DELIMITERS = ",;\t"
 
 
@@ -23,7 +25,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a table, by the suffix of its name (also `.gz`). Raises `FileFormatError` with the line."""
     form = form_of(path)
     if form == "parquet":
-        return _parquet(path)
+        return read_parquet(path)
     if form == "delimited":
         return _delimited(path, "\t" if suffix_of(path) == ".tsv" else None)
     return _json(path) if form == "json" else read_jsonl(path)
@@ -138,21 +140,42 @@ def _delimited(path: Path, delimiter: str | None) -> Iterator[Row]:
         raise FileFormatError(path, reader.line_num, f"cannot be read as a table: {error}") from error
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def read_parquet(path: Path) -> Iterator[Row]:
+    """The rows of a Parquet file. Raises `FileFormatError` with the row, also if it unpacks to far too many bytes."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         raise MissingExtraError(f"{path}: Parquet", "pyarrow", "lab") from None
+    most = most_bytes(path)
+    number = n_bytes = 0
     try:
         with pq.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches():
+            _check_claims(path, file.metadata, most)
+            for batch in file.iter_batches(SOME_ROWS):
+                n_bytes += sum(map(_n_bytes, batch.columns))
+                if n_bytes > most:
+                    raise too_large(path, number + 1, most)
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
     except (OSError, pa.ArrowException, ValueError, OverflowError) as error:  # dates that Python does not know too
-        raise cannot_read(path, error) from error
+        if isinstance(error, FileFormatError):
+            raise
+        raise cannot_read(path, error, number + 1) from error
+
+
+def _n_bytes(column: Any) -> int:
+    """The bytes of a column's values; a value that rows share counts for each of them."""
+    return int((column.dictionary_decode() if hasattr(column, "dictionary_decode") else column).nbytes)
+
+
+def _check_claims(path: Path, metadata: Any, most: int) -> None:
+    """Refuses a file by what it says of itself, in which a null counts as one byte, before any row is read."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    parts = [group.column(i) for group in groups for i in range(group.num_columns)]
+    if sum(max(part.total_uncompressed_size, part.num_values) for part in parts) > most:
+        raise too_large(path, None, most)
 
 
 def at(row: Mapping[str, Any], name: str) -> Any:

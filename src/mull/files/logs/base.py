@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
-from mull.files.lines import json_error
+from mull.files.lines import json_error, json_fault
 from mull.files.opening import whole_text
 from mull.files.recording import RecordedSample, Recording, Settings
 from mull.types import Finish, Message
@@ -100,8 +100,8 @@ def parsed(path: Path, text: str | bytes, what: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        told = json_error(path, error, None)
-        raise FileFormatError(path, None, f"{what}: {str(told).removeprefix(f'{path}, ')}") from error
+        line = f"line {error.lineno}, " if isinstance(error, json.JSONDecodeError) else ""
+        raise FileFormatError(path, None, f"{what} is not JSON: {line}{json_fault(error)}") from error
 
 
 def loaded(path: Path) -> Any:
