@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mull.equal.forms import PARTS, Form, evaluated, sign_at
-from mull.equal.polynomial import CONSTANTS, Poly
-from mull.equal.sameness import along_axes, equation_of, integral, with_letters
+from mull.equal.polynomial import CONSTANTS, Poly, letter, replaced
+from mull.equal.sameness import along_axes, arbitrary, equation_of, in_base, integral, scaled, with_letters
 from mull.equal.units import OFFSETS, measure
 
 
@@ -25,8 +25,9 @@ def fingerprints(a: Form) -> list[float]:
             inner = fingerprints(a.parts[0])
             factor = float(measure(a.head)[0])
             worth = [x * CONSTANTS.get(a.head, 1.0) for x in inner] if a.head in PARTS else []
-            zero = float(OFFSETS.get(a.head, 0))
-            return inner + [x * factor + zero for x in inner if factor != 1 or zero] + worth
+            if a.head in OFFSETS and a.parts[0].kind == "value":
+                return inner + _of_value(in_base(a, measure(a.head)[0]).value)
+            return inner + [x * factor for x in inner if factor != 1] + worth
         case "numeral" | "text":
             return []
         case "hard":
@@ -46,6 +47,10 @@ def _of_value(a: Poly) -> list[float]:
     if a.terms and not a.is_constant:
         if (measured := with_letters(a)) is not None:
             found += fingerprints(measured)
+        if name := arbitrary(a):
+            found += _of_value(replaced(a, name, letter("")))
+        if (number := scaled(a)) is not None:
+            found += _of_value(number)
         if (vector := along_axes(a)) is not None:
             found += fingerprints(vector)
     return found

@@ -59,7 +59,8 @@ PARTS = {
 class Form:
     """A parsed answer; what `head` and `parts` hold depends on `kind`.
 
-    `value`: `poly`. `seq`: brackets and items. `set`, `union`: items in order. `matrix`: rows as sequences.
+    `value`: `poly`. `seq`: brackets and items. `set`, `union`: items in order (with head `or`: one of them holds).
+    `matrix`: rows as sequences.
     `named`: a name, or a tuple of names, and its value; or the letter of a choice and the text of that choice. `range`
     (only while a text is being read): a name and the set an inequality puts it in. `relation`: an operator and the
     polynomial compared with 0. `quantity`: a unit and its number. `numeral`: digits in a base. `text`: words, and
@@ -81,7 +82,7 @@ class Form:
             case "seq":
                 return f"{self.head[0]}{', '.join(inner)}{self.head[1]}"
             case "set":
-                return r"\{" + ", ".join(inner) + r"\}"
+                return " or ".join(inner) if self.head else r"\{" + ", ".join(inner) + r"\}"
             case "union":
                 return r" \cup ".join(inner)
             case "matrix":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mull.equal import spans
 from mull.equal.forms import Form
 from mull.equal.meaning import as_set, meet, ray
@@ -27,7 +29,11 @@ def listed(items: list[Form], joints: list[str]) -> Form:
             parts = [listed(group, inner) for group, inner in zip(groups, left, strict=True)]
             if all(part.kind in ("range", "named") for part in parts):
                 return listed(parts, [joint] * (len(parts) - 1))
-    return _of_one_name(items, joints) or _of_many_names(items) or as_set(items)
+    if found := _of_one_name(items, joints):
+        return found
+    if "or" in joints and all(x.kind in ("range", "named") for x in items) and len({x.head for x in items}) > 1:
+        return replace(as_set(items), head="or")
+    return _of_many_names(items) or as_set(items)
 
 
 def _of_one_name(items: list[Form], joints: list[str]) -> Form | None:

@@ -63,7 +63,9 @@ def with_unit(value: Poly, unit: str) -> Form:
 
 def as_set(items: Sequence[Form]) -> Form:
     """A set of items; a set among the items is merged into it."""
-    flat = [x for item in map(settled, items) for x in (item.parts if item.kind == "set" else (item,))]
+    flat = [
+        x for item in map(settled, items) for x in (item.parts if item.kind == "set" and not item.head else (item,))
+    ]
     return Form("set", parts=tuple(sorted({item.key: item for item in flat}.values(), key=lambda item: item.key)))
 
 

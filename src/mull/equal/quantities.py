@@ -21,6 +21,7 @@ CURRENCIES = {"$": "dollar", "euro": "euro", "pounds": "gbp", "yen": "yen", "rup
 CODES = {"usd": "dollar", "us": "", "eur": "euro", "gbp": "gbp", "inr": "rupee", "jpy": "yen", "rmb": "yuan"}
 LETTERED = {"k": 1000, "K": 1000, "M": 10**6, "m": 10**6, "B": 10**9, "b": 10**9}
 """Letters that scale an amount of money."""
+SCALES = {"c": "celsius", "f": "fahrenheit"}
 DESCRIPTIONS = {"old", "tall", "long", "wide", "high", "deep", "away", "ago", "altogether", "total"}
 """Words after a known unit that describe what is measured and are not part of the unit."""
 JOINTS = ("and", "or")
@@ -162,6 +163,8 @@ class Quantities(Numerals):
 
     def measured(self, value: Poly) -> Form:
         """A value with the unit that follows."""
+        if not value.terms and (unit := self.unit_of_zero()):
+            return with_unit(value, unit)
         before = self.at
         token = self.peek()
         is_bare = token.kind == "end" or (token.kind == "sign" and token.text not in ("/", "$", "*"))
@@ -169,13 +172,15 @@ class Quantities(Numerals):
             return with_unit(value, "")
         factor, units = self.units()
         value = p.multiply(value, poly(factor)) if factor != 1 else value
-        scale = next((x for x in ("C", "F") if x in value.gens), "") if "degree" in value.gens and not units else ""
+        has_degree = "degree" in value.gens or (not value.terms and self.is_degree(self.at - 1 - len(units)))
+        scale = next((x for x in ("C", "F") if x in value.gens), "") if has_degree and not units else ""
         if scale:
             value, units = p.multiply(value, p.invert(p.letter(scale))), [(scale, 1)]
-        if len(units) == 2 and units[0] == ("degree", 1) and units[1][0] in OFFSETS:
-            units = units[1:]
-        if "degree" in value.gens and len(units) == 1:
-            units = [({"c": "celsius", "f": "fahrenheit"}.get(units[0][0].lower(), units[0][0]), 1)]
+        if len(units) == 2 and ("degree", 1) in units:
+            other = next((x for x, _ in units if x != "degree"), "")
+            units = [(SCALES.get(other, other), 1)] if SCALES.get(other, other) in OFFSETS else units
+        if has_degree and len(units) == 1:
+            units = [(SCALES.get(units[0][0].lower(), units[0][0]), 1)]
         if units and units[0][1] < 0 and (lettered := with_letters(value)) is not None:
             value, units = lettered.parts[0].value, [*powers_of(lettered.head), *units]
         if self.is_next("$") or self.is_next(
@@ -187,10 +192,27 @@ class Quantities(Numerals):
             self.at += 1
         return with_unit(value, unit_text(units))
 
+    def is_degree(self, place: int) -> bool:
+        """Whether the token at a place is a degree sign, possibly with the bracket that closes its exponent."""
+        place -= place > 0 and self.tokens[place].text == "}"
+        return place > 0 and self.tokens[place].text in ("circ", "degree")
+
+    def unit_of_zero(self) -> str:
+        """The scale or letter just read that zero was multiplied by: `0°C`, `0 K`; empty if there is none."""
+        unit, before = self.tokens[self.at - 1], self.tokens[self.at - 2] if self.at > 1 else None
+        if before is None or unit.kind != "word":
+            return ""
+        if unit.text in ("C", "F") and self.is_degree(self.at - 2):
+            return SCALES[unit.text.lower()]
+        return unit_name(unit.text) if unit.text in LETTERS and before.kind == "number" and self.is_end() else ""
+
     def units(self, is_money: bool = False) -> tuple[Number, Factors]:
         """The factor from words such as `million` after a number, and the units with their exponents."""
         factor: Number = 1
         while self.is_word() and (times := multiplier(self.peek().text)) is not None:
+            if is_money and self.peek().text.lower() == "gross":  # before deductions, not twelve dozen
+                self.at += 1
+                break
             factor *= times
             self.at += 1
         found: Factors = []
@@ -204,7 +226,7 @@ class Quantities(Numerals):
             if self.is_next(*FRACTIONS, kind="command") and self.is_unit_next(2):
                 found += self.unit_fraction()
                 continue
-            if found and (self.is_next("*") or self.is_next("cdot", "times", kind="command")) and self.is_unit_next(1):
+            if found and self.is_times_unit():
                 self.at += 1
                 continue
             if (
@@ -239,11 +261,21 @@ class Quantities(Numerals):
             raise Unreadable("an incomplete unit")
         return factor, found
 
+    def is_times_unit(self) -> bool:
+        """Whether a sign of multiplication, or the hyphen of `newton-meters`, and another unit come next."""
+        text = self.peek(1).text
+        if self.is_next("-"):
+            return self.is_word(1) and len(text) > 2 and is_known(text)
+        is_times = self.is_next("*") or self.is_next("cdot", "times", kind="command")
+        return is_times and (self.is_unit_next(1) or (self.is_word(1) and text in LETTERS))
+
     def is_unit_here(self, has_unit: bool, sign: int) -> bool:
         """Whether letters outside a `\\text{}` are a unit rather than a product."""
         text = self.peek().text
         if text in ("a", "an"):
             return has_unit and self.is_unit_next(1)
+        if text in ("C", "F") and self.tokens[self.at - 1].text.lower() in ("degree", "degrees"):
+            return True
         if has_unit or sign < 0:
             return len(text) > 1 or text in LETTERS
         return text in BARE or (len(text) > 2 and not split_word(text))

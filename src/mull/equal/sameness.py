@@ -6,12 +6,30 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from mull.equal.forms import CLOSE_DIGITS, PARTS, Form, decimals, differ, evaluated, number_form
-from mull.equal.polynomial import CONSTANTS, ONE, Gen, Mono, Number, Poly, add, magnitude, multiply, poly, render
+from mull.equal.polynomial import (
+    CONSTANTS,
+    ONE,
+    Gen,
+    Mono,
+    Number,
+    Poly,
+    add,
+    letter,
+    magnitude,
+    multiply,
+    poly,
+    render,
+    replaced,
+)
 from mull.equal.units import LETTERS, OFFSETS, Dims, measure, unit_name, unit_text
 
 Ask = Callable[[str, str], bool | None]
 FLOAT_DIGITS = range(15, 18)
 """A decimal with this many significant digits is taken as a float, whose last digits carry no information."""
+SCALES = {"k": 1000, "K": 1000, "M": 10**6, "B": 10**9}
+"""Letters that abbreviate the scale of a number."""
+ARBITRARY = {"C", "K", "A", "c"}
+"""Letters, with or without an index, that name the arbitrary constant of a general solution."""
 AXES = (r"\hat{i}", r"\hat{j}", r"\hat{k}")
 """The unit vectors."""
 
@@ -81,7 +99,7 @@ def _unnamed(a: Form, b: Form, ask: Ask) -> bool | None:
     if a.is_choice and b.key == a.head[1]:
         return True
     inner = a.parts[0]
-    if a.head.startswith("(") and inner.kind == "seq" and b.kind == "set":
+    if a.head.startswith("(") and inner.kind == "seq" and b.kind == "set" and not b.head:
         inner = Form("set", parts=inner.parts)
     return same(inner, b, ask)
 
@@ -119,7 +137,7 @@ def _same_letters(a: Poly, b: Poly) -> bool:
     if None in numbers or set(numbers) == {1}:  # without a number, letters are plain letters
         return False
     (factor, dims), (scale, others) = measure(one.head), measure(other.head)
-    return dims == others and _in_base(one, factor).value == _in_base(other, scale).value
+    return dims == others and in_base(one, factor).value == in_base(other, scale).value
 
 
 def along_axes(a: Poly) -> Form | None:
@@ -146,7 +164,7 @@ def _alike(a: Form, b: Form, ask: Ask) -> bool | None:
         case "ratio" | "matrix":
             return _all_same(a.parts, b.parts, ask)
         case "set" | "union":
-            return _same_items(a.parts, b.parts, ask)
+            return a.head == b.head and _same_items(a.parts, b.parts, ask)
         case "named":
             return _same_named(a, b, ask)
         case "relation":
@@ -203,7 +221,7 @@ def _same_quantity(a: Form, b: Form, ask: Ask) -> bool | None:
         return same(angles[0], angles[1], ask)
     (factor, dims), (scale, others) = measure(a.head), measure(b.head)
     if dims == others:
-        return same(_in_base(a, factor), _in_base(b, scale), ask)
+        return same(in_base(a, factor), in_base(b, scale), ask)
     return _differs_by_what_is_said(dims, others) and same(one, other, ask)
 
 
@@ -219,7 +237,7 @@ def _differs_by_what_is_said(a: Dims, b: Dims) -> bool:
     return is_rate or (len(more) == 1 and all(n > 0 for _, n in more) and all(n < 0 for _, n in few))
 
 
-def _in_base(a: Form, factor: Fraction | int) -> Form:
+def in_base(a: Form, factor: Fraction | int) -> Form:
     """The value of a quantity in base units; of a temperature, in kelvins."""
     return number_form(add(multiply(a.parts[0].value, poly(factor)), poly(OFFSETS.get(a.head, 0))))
 
@@ -249,6 +267,12 @@ def _same_value(a: Poly, b: Poly, ask: Ask) -> bool | None:
         return True
     if a.number is not None and b.number is not None:
         return False
+    if a.number is not None or b.number is not None:
+        short, full = (b, a) if b.number is None else (a, b)
+        if scaled(short) == full:
+            return True
+    if (renamed := _renamed(a, b)) is not None:
+        return _same_value(renamed, b, ask)
     if len(a.terms) == len(b.terms) == 1 and _same_letters(a, b):
         return True
     one, other = integral(a), integral(b)
@@ -257,6 +281,42 @@ def _same_value(a: Poly, b: Poly, ask: Ask) -> bool | None:
     if (a.is_exact and b.is_exact) or differ(a, b):
         return False
     return ask(render(a), render(b))
+
+
+def scaled(a: Poly) -> Poly | None:
+    """The number that a product with the letter of a scale abbreviates: `2.5M`, `1.5K`; `None` for anything else."""
+    if len(a.terms) != 1:
+        return None
+    ((mono, c),) = a.terms.items()
+    if mono.radicand != 1 or len(mono.gens) != 1 or mono.gens[0][1] != 1 or c == 1:
+        return None
+    scale = SCALES.get(mono.gens[0][0])
+    return None if scale is None else poly(c * scale)
+
+
+def _renamed(a: Poly, b: Poly) -> Poly | None:
+    """`a` with the arbitrary constant of `b`: `Ce^{2x}` for `Ke^{2x}`; `None` unless each has one of its own."""
+    mine, theirs = arbitrary(a), arbitrary(b)
+    if not mine or not theirs or mine == theirs or mine in letters(b) or theirs in letters(a):
+        return None
+    return replaced(a, mine, letter(theirs))
+
+
+def arbitrary(a: Poly) -> str:
+    """The one arbitrary constant of a general solution such as `Ce^{2x}`; empty if there is not exactly one.
+
+    That is a letter that occurs once, as a factor of a power of e or another function of a letter.
+    """
+    names = [name for name in letters(a) if name.partition("_")[0] in ARBITRARY]
+    if len(names) != 1:
+        return ""
+    (name,) = names
+    with_it = [mono for mono in a.terms if name in letters(Poly({mono: 1}))]
+    if len(with_it) != 1 or (Gen(name), 1) not in with_it[0].gens:
+        return ""
+    beside = [(gen, letters(Poly({Mono(1, ((gen, 1),)): 1}))) for gen, _ in with_it[0].gens if gen != name]
+    is_factor = all(name not in found for _, found in beside) and any(gen.function and found for gen, found in beside)
+    return name if is_factor else ""
 
 
 def integral(a: Poly) -> Poly | None:

@@ -55,6 +55,8 @@ class Structures(Quantities):
             matrix = self.matrix()
             self.expect({"(": ")", "[": "]"}[token.text])
             return matrix
+        if token.text == "[" and self.peek(1).text == "[" and (rows := self.rows()):
+            return rows
         if token.kind == "sign" and token.text in ("(", "[", "{") and self.holds_items():
             self.at += 1
             items = [] if self.is_next("}") else self.nested_items()
@@ -145,6 +147,24 @@ class Structures(Quantities):
                 raise Unreadable("a piecewise function")
             return listed([row[0] for row in rows], [","] * (len(rows) - 1))
         return Form("matrix", parts=tuple(Form("seq", "()", tuple(map(settled, row))) for row in rows))
+
+    def rows(self) -> Form | None:
+        """A matrix as a list of its rows, `[[1, 2], [3, 4]]`; `None`, with nothing consumed, if it is none."""
+        start, depth = self.at, self.depth
+        try:
+            self.at += 1
+            rows: list[list[Form]] = []
+            while not rows or self.take(","):
+                self.expect("[")
+                rows.append(self.nested_items())
+                self.expect("]")
+            self.expect("]")
+        except Unreadable:
+            rows = []
+        if not rows or len({len(row) for row in rows}) != 1:
+            self.at, self.depth = start, depth
+            return None
+        return Form("matrix", parts=tuple(Form("seq", "()", tuple(row)) for row in rows))
 
     def environment(self) -> str:
         self.expect("{")

@@ -19,6 +19,11 @@ _SINGLE = regex(r"(?<!\\)\\(?:\\\\)*(?!\\)")
 _TIES = regex(r"(^|\s)~|~(?=\s)")
 _THOUSANDS = regex(r"(?<=\d)(?:,\s*\\!\s*(?=\d)|\s?\{, ?\}\s*(?=\d{3}))")
 _DECIMAL_COMMA = regex(r"(?<![\d,}])(\d+)\{,\}(?=\d)")
+_REALS = r"(?<![A-Za-z\\])(?:\\mathbb ?(?:\{ ?R ?\}|R)|R)"
+_LACKING = regex(
+    rf"{_REALS} ?(?:\\(?:setminus|smallsetminus|backslash)?(?![A-Za-z])|-(?= ?\\?\{{)) ?\\?\{{([^{{}}\\]*)\\?\}}"
+    r"|(?<![A-Za-z\\])\\mathbb ?(?:\{ ?R ?\}|R) ?\\ ?(-?\d+)(?![\w.])"
+)
 _POINTED = regex(r"^<([^<>=]*,[^<>=]*)>$")
 _SUPERSCRIPTS = regex("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _SUBSCRIPTS = regex("[₀₁₂₃₄₅₆₇₈₉]+")
@@ -117,6 +122,8 @@ def tidy(text: str) -> str:
             text = text.replace("\\\\", "\\")
         if not text.isascii():
             text = _plain_signs(text)
+        if "R" in text and ("\\" in text or "-" in text):
+            text = _LACKING.sub(_setminus, text)
         if "\\" in text or "{," in text or "~" in text:
             text = _DECIMAL_COMMA.sub(_decimal, _THOUSANDS.sub("", text))
             text = _TIES.sub(r"\1\\approx ", _NOISE.sub(" ", text)).replace("~", " ")
@@ -157,6 +164,10 @@ def _unboxed(text: str) -> str:
         found.append(text[start + 7 : end - 1])
         place = end
     return "".join([*found, text[place:]])
+
+
+def _setminus(match: re.Match[str]) -> str:
+    return rf"\mathbb{{R}}\setminus \{{{match[1] or match[2]}\}}"
 
 
 def _decimal(match: re.Match[str]) -> str:

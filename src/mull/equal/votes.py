@@ -12,7 +12,7 @@ from mull.equal.fingerprints import fingerprints
 from mull.equal.forms import CLOSE_DIGITS, Form, decimals
 from mull.equal.pool import POOL, Allowance, Equality, is_installed
 from mull.equal.reader import canonical, read
-from mull.equal.sameness import integral, same, with_letters
+from mull.equal.sameness import arbitrary, integral, same, scaled, with_letters
 
 VOTE_SECONDS = 4.0
 """Processor time of workers that one vote may use; comparisons open by then count as undecided."""
@@ -125,7 +125,9 @@ class _Grouping:
 
 def is_plain(form: Form) -> bool:
     """Whether no other plain form equals it: an exact number or polynomial that is not a long decimal."""
-    if form.kind != "value" or not form.is_exact or integral(form.value) is not None or with_letters(form.value):
+    if form.kind != "value" or not form.is_exact or integral(form.value) is not None:
+        return False
+    if with_letters(form.value) or scaled(form.value) or arbitrary(form.value):
         return False
     number = form.value.number
     digits = None if number is None else decimals(number)

@@ -124,7 +124,14 @@ _OTHERWISE = regex(r"\s\((?:or|i\.e\.,?|equivalently,?|that is,?|=|≈)\s([^()]{
 _POWER_WRITTEN = regex(r"(?<=\d)\s?\*\*\s?(?=[\d{(-])")
 _TIMES_TEN = regex(r"(?<=\d)\s?(?:[xX·]|\\times|\\cdot)\s?(?=10\s?\^)")
 _LATEX_COMMA = regex(r"(?<![\d,}])(\d+)\{,\}(?=(?:\d{1,2}|\d{4,})(?!\d|\{,))")
-_THOUSAND = regex(r"(?<=\d)k(?![A-Za-z])")
+_SCALED = regex(
+    r"(?P<plain>\d)(?P<small>k|bn|mn)(?![A-Za-z])"
+    r"|(?P<money>(?:\\\$|[$€£¥₹])\s?[\d,]{1,40}(?:\.\d{1,40})?)(?P<letter>\s?[KMBT]|[kmb])(?![A-Za-z\d^*/_({])"
+    r"|(?P<decimal>\d\.\d{1,40})(?P<large>[KMB])(?![A-Za-z\d^*/_({$]|\s[A-Z][a-z]?[A-Z\d])"
+    r"|(?P<count>\d)(?P<big>[KMB])(?=\s(?!(?:and|per|for|the|which|because|solution|acid|kelvin|bytes?)\b)[a-z]{3})"
+)
+"""Numbers with the letter of a scale: not a unit, since they are money, have decimals, or count what follows."""
+_SCALES_OF = {"k": "1000", "m": "1000000", "b": "1000000000", "t": "1000000000000"}
 _TIMES = regex(r"(?<=[\d)])\s?·\s?(?=[\d(])")
 _BARE_FRACTION = regex(r"(\\[dtc]?frac)\s*(\d)\s*(\d)(?!\d)")
 _OVER = regex(r"\{\s*([^{}]{1,100})\s*\\over\s+([^{}]{1,100})\s*\}")
@@ -140,7 +147,7 @@ def _normal(text: str, is_continental: bool = False) -> str:
         text = _DECIMAL_COMMA.sub(lambda m: f"{m[1]}.{m[2]}" if len(m[2]) != 3 or m[1] == "0" else m[0], text)
     if "0," in text:
         text = _BELOW_ONE.sub(r"0.\1", text)
-    text = _THOUSAND.sub("*1000", _LATEX_COMMA.sub(r"\1.", text))
+    text = _SCALED.sub(_in_full, _LATEX_COMMA.sub(r"\1.", text))
     text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     if "\\over" in text:
         text = _OVER.sub(r"\\frac{\1}{\2}", text)
@@ -150,6 +157,15 @@ def _normal(text: str, is_continental: bool = False) -> str:
     text = _MINUS.sub("-", _DEGREES.sub(" ", flat(text)))
     text = _TIMES.sub("*", text)
     return _ASIDE.sub(" ", _PERCENT.sub(" ", _MONEY.sub(" ", text)))
+
+
+def _in_full(match: re.Match[str]) -> str:
+    """A number with the letter of a scale as a product: `2.5*1000000` for `2.5M`."""
+    if match[0].startswith("$") and match.string[match.end() :].startswith("$"):  # `$3M$` is a product
+        return match[0]
+    digits = match["plain"] or match["money"] or match["decimal"] or match["count"]
+    letter = (match["small"] or match["letter"] or match["large"] or match["big"]).strip()
+    return f"{digits}*{_SCALES_OF[letter[0].lower()]}"
 
 
 _BUT = regex(
