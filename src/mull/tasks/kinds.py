@@ -15,7 +15,7 @@ from mull.types import AnswerKind
 
 _UNIT = regex(
     r"[\s-]*(?:(?:[a-zà-ÿ%°º'\"²³µ$€£¥]|(?-i:USD|EUR|GBP|CHF|JPY|CNY|INR|US\$|°?[CFK]|[kKMG]?W|[kMG]?Hz|[kMGT]?B|k?Wh"
-    r"|N|J|V|A|Pa|Celsius|Fahrenheit|Kelvin|Euros?|Dollars?|Pounds?|Yen))[\w/^²³.-]*\s*){0,3}"
+    r"|N|J|V|A|M|Pa|Celsius|Fahrenheit|Kelvin|Euros?|Dollars?|Pounds?|Yen))[\w/^²³.-]*\s*){0,3}"
 )
 _FIGURES = regex(
     r"(?:[-+−–±]\s?)?(?:(?:USD|EUR|GBP|CHF|US\$)\s?|[$€£¥]\s?)?(?:[-−]\s?)?(?=[\d.,])[\d.,\s/½⅓⅔¼¾\u2009\u202f]*(?:[eE][-+]?\d+)?"
