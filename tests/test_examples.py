@@ -31,6 +31,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all: later examples use the files of earlier ones."""
     made = tmp_path_factory.mktemp("examples")
     shutil.copytree(ROOT / "tests" / "data" / "logs", made / "logs")
+    own = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
+    assert own is not None
+    (made / "mymodule.py").write_text(own[1])  # as the page says
     return made
 
 

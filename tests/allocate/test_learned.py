@@ -181,7 +181,7 @@ def test_what_is_no_prior_is_refused(tmp_path: Path, text: str, why: str) -> Non
     path.write_text(text)
     with pytest.raises(FileFormatError, match=why):
         prior.read(path)
-    with pytest.raises(FileFormatError, match="cannot be read"):
+    with pytest.raises(FileFormatError, match="there is no such file"):
         prior.read(tmp_path / "missing.toml")
 
 

@@ -199,11 +199,102 @@ def test_a_task_without_an_end_has_a_hundred_problems(
         ("broken:Mine", "cannot be imported: No module named 'surely_not_there'"),
         ("mine:Last:m=3", "unknown option of mine:Last 'm': known: n"),
         ("majorty:single", "unknown strategy 'majorty': did you mean 'majority'?"),
+        ("faults:Mute", "Mute returned a NoneType, not an Outcome"),
     ],
 )
 def test_what_is_no_strategy_is_refused(outside: Path, tmp_path: Path, mull: Mull, spec: str, message: str) -> None:
     (tmp_path / "mine.py").write_text(EXTRAS)
     (tmp_path / "broken.py").write_text("import surely_not_there\n")
+    (tmp_path / "faults.py").write_text(FAULTS)
     done = mull("sweep", "chain:ops=1", "-s", spec, "--problems", 1, "--bank", "none")
     assert (done.returncode, done.stdout) == (2, "")
     assert message in " ".join(done.stderr.split())
+
+
+FAULTS = """
+from dataclasses import dataclass
+
+from mine import Counts, Even, Twos
+
+
+@dataclass(frozen=True)
+class Mute:
+    '''A strategy without an outcome.'''
+
+    async def __call__(self, problem, run):
+        await run.draw(problem.prompt)
+
+
+@dataclass(frozen=True)
+class Raises(Even):
+    '''A verifier with a fault in it.'''
+
+    async def score(self, problem, samples, calls):
+        return {}["no such key"]
+
+
+@dataclass(frozen=True)
+class Old(Even):
+    '''A verifier that is not given `calls`.'''
+
+    async def score(self, problem, samples):
+        return []
+
+
+@dataclass(frozen=True)
+class Unable:
+    '''A model that does not say what it refuses.'''
+
+    name = identity = "unable"
+    quote, sample = Counts.quote, Counts.sample
+
+
+@dataclass(frozen=True)
+class Empty(Twos):
+    '''A task without problems.'''
+
+    def problems(self):
+        return []
+
+
+@dataclass(frozen=True)
+class Same(Twos):
+    '''Two problems of one name.'''
+
+    def problems(self):
+        return [next(iter(Twos().problems()))] * 2
+
+
+@dataclass(frozen=True)
+class Plain(Twos):
+    '''Grades that are none.'''
+
+    async def grade(self, problem_id, sample):
+        return True
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("mine:Twos --verifier faults:Raises", "mull: KeyError in score, faults.py line 20: 'no such key'; the trace"),
+        (
+            "mine:Twos --verifier faults:Old",
+            "unless mine:Twos or faults:Old or mine:Counts causes it",
+        ),
+        ("mine:Twos -m faults:Unable", "model 'faults:Unable' has no refuses, which a model must have"),
+        ("faults:Empty", "task twos has no problems"),
+        ("faults:Same", "task twos: 2 problems have the id 'twos/0'; ids must differ"),
+        ("faults:Plain", "task twos: grade returned a bool, not a Grade"),
+    ],
+)
+def test_a_fault_of_a_class_is_told_as_its_own(
+    outside: Path, tmp_path: Path, mull: Mull, command: str, message: str
+) -> None:
+    (tmp_path / "mine.py").write_text(EXTRAS)
+    (tmp_path / "faults.py").write_text(FAULTS)
+    words = command.split() if "-m" in command else [*command.split(), "-m", "mine:Counts"]
+    done = mull("sweep", *words, "-s", "best:n=2" if "--verifier" in words else "single", "-p", 2, "--bank", "none")
+    assert done.returncode in (1, 2)
+    assert message in " ".join(done.stderr.split())
+    assert ("please report it" in done.stderr) == ("Old" in command)

@@ -366,7 +366,7 @@ async def test_a_server_of_another_kind(served) -> None:
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
         port = other.sockets[0].getsockname()[1]
-        with pytest.raises(UsageError, match=r"is no OpenAI-compatible server: GET .*/models does not list models"):
+        with pytest.raises(UsageError, match=r"is no OpenAI-compatible server: GET .*/models answers with a web page"):
             await Run(served(FaultServer(url=f"http://127.0.0.1:{port}/v1"))).draw(HELLO, 1)
 
 

@@ -68,15 +68,14 @@ def _near_option(option: str, command: Any) -> str:
 
 
 def tell_unexpected(error: BaseException) -> None:
-    """Prints an error that is not mull's own in one line, which names the file that holds its traceback."""
-    import os
+    """Prints an error that mull did not raise on purpose in one line, which names the file that holds its traceback.
+
+    If the user's own classes are in use, the line has the error's text too, and says whether it came from one of them.
+    """
     import tempfile
     import traceback
 
-    told = "".join(traceback.format_exception(error))
-    for name, value in os.environ.items():
-        if len(value) >= 8 and SECRET.search(name):
-            told = told.replace(value, f"[{name}]")
+    told = _scrubbed("".join(traceback.format_exception(error)))
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" in {last[0].name}, {Path(last[0].filename).name} line {last[0].lineno}" if last else ""
     try:
@@ -85,7 +84,35 @@ def tell_unexpected(error: BaseException) -> None:
         where = f"the traceback is in {file.name}"
     except OSError as fault:
         where = f"its traceback cannot be written: {fault.strerror}"
-    tell(f"mull: unexpected {type(error).__name__}{place}; {where}; please report it")
+    own, is_theirs = _own_classes(error)
+    said = f": {_scrubbed(str(error).partition(chr(10))[0])}" if own else ""
+    if is_theirs:
+        tell(f"mull: {type(error).__name__}{place}{said}; {where}")
+        return
+    unless = f", unless {own} causes it" if own else ""
+    tell(f"mull: unexpected {type(error).__name__}{place}{said}; {where}; please report it{unless}")
+
+
+def _scrubbed(text: str) -> str:
+    """The text without the values of environment variables that hold secrets."""
+    import os
+
+    for name, value in os.environ.items():
+        if len(value) >= 8 and SECRET.search(name):
+            text = text.replace(value, f"[{name}]")
+    return text
+
+
+def _own_classes(error: BaseException) -> tuple[str, bool]:
+    """The classes outside mull that are in use, and whether the error was raised in a file of theirs."""
+    import sys
+    import traceback
+
+    from mull.spec.tables import added
+
+    found = added()
+    files = {getattr(sys.modules.get(cls.__module__), "__file__", None) for cls in found}
+    return " or ".join(found.values()), any(f.filename in files for f in traceback.extract_tb(error.__traceback__)[-1:])
 
 
 def print_json(value: Any) -> None:

@@ -232,10 +232,14 @@ def _named(task: Task, name: str) -> Problem:
 
 async def _answered(plan: Strategy, problem: Problem, run: Run, task: Task | None) -> tuple[Outcome, Grade | None]:
     """The outcome, and its grade if the problem's task is known."""
-    outcome = await plan(problem, run)
+    from mull.run.run import outcome_of
+
+    outcome = await outcome_of(plan, problem, run)
     if task is None or outcome.best is None:
         return outcome, None
-    return outcome, await task.grade(problem.id, outcome.best)
+    from mull.lab.grid import grade_of
+
+    return outcome, await grade_of(task, problem, outcome.best)
 
 
 def _tracer(problem: Problem) -> Trace:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mull import cost
 from mull.bank import Bank
+from mull.errors import UsageError
 from mull.files.recording import RecordedSample, Recording, Result, mean_logprob
 from mull.replies.answers import answer_of, classes_now
-from mull.run import Run, Strategy
+from mull.run.run import Run, Strategy, outcome_of
 from mull.stats.intervals import Interval, wilson
 from mull.stats.paired import Paired, compare
 from mull.types import (
@@ -203,7 +205,15 @@ def how_many(task: Task, asked: int | None) -> int:
 
 async def grade(task: Task, problem: Problem, outcome: Outcome) -> Grade:
     """The grade of an outcome; one without a reply is wrong."""
-    return await task.grade(problem.id, outcome.best) if outcome.best is not None else Grade(False, "no answer")
+    return await grade_of(task, problem, outcome.best) if outcome.best is not None else Grade(False, "no answer")
+
+
+async def grade_of(task: Task, problem: Problem, sample: Sample) -> Grade:
+    """The grade of a reply. Raises `UsageError` if the task returns something else."""
+    found: object = await task.grade(problem.id, sample)
+    if not isinstance(found, Grade):
+        raise UsageError(f"task {task.name}: grade returned a {type(found).__name__}, not a Grade")
+    return found
 
 
 @dataclass(frozen=True)
@@ -221,8 +231,15 @@ class Plan:
     seed: int = 0
 
     def problems(self, n: int | None) -> list[Problem]:
-        """The first n problems of the task, or all."""
-        return list(itertools.islice(self.task.problems(), how_many(self.task, n)))
+        """The first n problems of the task, or all. Raises `UsageError` if there are none, or two share an id."""
+        found = list(itertools.islice(self.task.problems(), how_many(self.task, n)))
+        ids = Counter(problem.id for problem in found)
+        if not ids:
+            raise UsageError(f"task {self.task.name} has no problems")
+        (most, times) = ids.most_common(1)[0]
+        if times > 1:
+            raise UsageError(f"task {self.task.name}: {times} problems have the id {most!r}; ids must differ")
+        return found
 
     async def cells(self, problem: Problem, bank: Bank | None, tick: Callable[[], None]) -> dict[str, Cell]:
         """Each strategy's outcome on a problem. Strategies run in turn, so that draws that two share are made once."""
@@ -240,10 +257,10 @@ class Plan:
                 seed=self.seed,
                 rng=rng,
             )
-            outcome = await strategy(problem, run)
+            outcome = await outcome_of(strategy, problem, run)
             if getattr(self.verifier, "is_oracle", False):
                 outcome = replace(outcome, notes={**outcome.notes, "oracle": 1.0})
-            grades = [await self.task.grade(problem.id, sample) for sample in outcome.candidates]
+            grades = [await grade_of(self.task, problem, sample) for sample in outcome.candidates]
             verdict = await grade(self.task, problem, outcome)
             found[name] = Cell(problem, outcome, verdict, tuple(grades), run.spent, run.fresh)
             tick()

@@ -17,6 +17,7 @@ from mull.cost import check_quoted, fits, times, total
 from mull.errors import ModelError, UsageError
 from mull.run.delivery import Delivery, Question
 from mull.run.judging import LATE, SPENT, Asking, V, is_banked, is_from_calls
+from mull.run.returned import checked_verdicts
 from mull.run.together import together
 from mull.run.wallet import Hold, Wallet, as_verification
 from mull.types import Ask, Behaviour, Budget, Cost, Finish, Model, Problem, Said, Sample, Score, Stopped, Verifier
@@ -98,7 +99,7 @@ class MeteredCalls:
             new: Sequence[V] = ()
             if missing:
                 async with self._limited(left.seconds):
-                    new = await asking.call(list(missing.values()))
+                    new = checked_verdicts(asking, await asking.call(list(missing.values())), len(missing))
         except TimeoutError:
             if wallet.left.seconds != 0.0:
                 raise

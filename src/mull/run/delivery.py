@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from mull.bank import Bank, Claim, patient
 from mull.bank.keys import digest, question, seed_of
+from mull.run.returned import check_number, check_sample, check_stream
 from mull.run.wallet import HeldPurse, Hold, Wallet, as_drawn
 from mull.types import Cost, Draw, Finish, Model, Params, Prompt, Sample, Served, Stopped
 
@@ -61,7 +62,7 @@ class Delivery:
         self._missing = list(numbers)
         self._stream: AsyncGenerator[Sample, None] | None = None
         self._claim: Claim | None = None
-        self._n_coming = 0
+        self._due: set[int] = set()
         self._found: list[Sample] = []
         self._pause, self._longest = POLL_SECONDS
 
@@ -161,8 +162,10 @@ class Delivery:
         draws = [Draw(number, self._seed(number)) for number in numbers]
         begun = set(numbers)
         self._missing = [number for number in self._missing if number not in begun]
-        self._n_coming = len(draws)
-        self._stream = self.question.model.sample(self._prompt, self.question.params, draws, self._purse)
+        self._due = begun
+        stream = self.question.model.sample(self._prompt, self.question.params, draws, self._purse)
+        check_stream(self.question.model.name, stream)
+        self._stream = stream
 
     def _seed(self, number: int) -> int:
         """The seed of a draw; those of a server's model follow each other.
@@ -176,11 +179,14 @@ class Delivery:
     async def _from_model(self) -> Sample | None:
         """The model's next draw, banked and paid for; `None`: it has no more, or the deadline has passed."""
         assert self._stream is not None  # it was begun
+        if self._wallet.is_exceeded and self._due:
+            self._wallet.stopped = Stopped.BUDGET
+            return None
         try:
             async with asyncio.timeout(None if self._until is None else max(0.0, self._until - time.monotonic())):
                 sample = await anext(self._stream)
         except StopAsyncIteration:
-            if self._n_coming:
+            if self._due:
                 self._wallet.stopped = Stopped.EXHAUSTED
             return None
         except TimeoutError:
@@ -188,7 +194,11 @@ class Delivery:
                 raise
             self._wallet.stopped = Stopped.DEADLINE
             return None
-        self._n_coming -= 1
+        check_sample(self.question.model.name, sample)
+        if sample.draw not in self._due:
+            self._purse.settle(sample.cost)
+            check_number(self.question.model.name, sample.draw, self._due)
+        self._due.remove(sample.draw)
         if self._bank is not None and sample.finish is not Finish.ERROR:
             self._bank.put(self._key, self.question.asked, sample)
         self._purse.settle(sample.cost)

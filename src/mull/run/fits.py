@@ -8,7 +8,7 @@ from typing import Any
 from mull.errors import UsageError
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "model": ("quote", "sample", "name", "identity"),
+    "model": ("quote", "sample", "refuses", "name", "identity"),
     "verifier": ("quote", "score", "name", "identity"),
     "judge": ("quote", "prefer", "name", "identity"),
     "executor": ("quote", "execute", "name", "identity"),
@@ -20,6 +20,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 HOW = {
     "name": ': a text, such as name = "mine" in the class',
     "identity": ": what its results are banked under; identity = None keeps them out of the bank",
+    "refuses": ": why it cannot serve a request; return None for those that it can",
     "quote": ": the most that it can cost, such as Cost()",
 }
 """How the attributes are given that are easily forgotten."""

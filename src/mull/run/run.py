@@ -237,3 +237,12 @@ class Strategy(Protocol):
         ...
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome: ...
+
+
+async def outcome_of(strategy: Strategy, problem: Problem, run: Run) -> Outcome:
+    """The outcome of a strategy on a problem. Raises `UsageError` if it returns something else."""
+    outcome: object = await strategy(problem, run)
+    if not isinstance(outcome, Outcome):
+        what = f"{type(strategy).__qualname__} returned a {type(outcome).__name__}, not an Outcome"
+        raise UsageError(f"{what}; without an answer it is Outcome(None, None)")
+    return outcome

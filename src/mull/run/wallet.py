@@ -72,6 +72,14 @@ class Wallet:
         mine = Budget(seconds=seconds, **gone)
         return mine if self.within is None else _lowest(mine, self.within.left)
 
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether a ceiling is exceeded, which only something that costs more than its quote does."""
+        tops = ((getattr(self.budget, name), of(self._charged.total) or 0) for name, of in CEILINGS.items())
+        if any(top is not None and used > top * (1 + 1e-9) for top, used in tops):
+            return True
+        return self.within is not None and self.within.is_exceeded
+
     def deadline(self, share: float = 1.0) -> float | None:
         """When this share of the seconds has passed (`time.monotonic`); `None`: no ceiling on seconds."""
         mine = None if self.budget.seconds is None else self._start + share * self.budget.seconds

@@ -199,6 +199,11 @@ def _imported(module: str) -> Any:
     return importlib.import_module(module)
 
 
+def added() -> dict[type, str]:
+    """The classes outside the tables that were found in this process, and their names."""
+    return dict(_names)
+
+
 def named_as(cls: type) -> str | None:
     """The name under which a class outside the tables was found in this process; `None`: it was not."""
     return _names.get(cls)

@@ -127,7 +127,7 @@ async def check_hostile(judging: Judging, problem: Problem) -> None:
     for one in said:
         assert_sane(one)
     failed = said[-2:] if is_judge(judging) else said[-1:]
-    assert all(value(one) is None for one in failed), "a draw that failed has a verdict"
+    assert all(value(one) is None for one in failed), "a draw that failed has a verdict, not None with a reason"
 
 
 async def check_order(judging: Judging, problem: Problem, items: Items) -> None:
