@@ -30,6 +30,7 @@ def model_of(
     `price` is that of a model at `base_url`.
     """
     if base_url is not None:
+        check_priced_at(budget or Budget(), price)
         return _model_at(base_url, text, api_key_env, price)
     if api_key_env is not None:
         raise UsageError("--api-key-env goes with --base-url; for a model of mull.toml, api_key_env goes there")
@@ -64,6 +65,20 @@ def _unknown_model(text: str, known: list[str]) -> UsageError:
         url, key = "https://api.openai.com/v1", '\n  api_key_env = "OPENAI_API_KEY"'
     error.add_note(f'  [models.{json.dumps(text)}]\n  base_url = "{url}"{key}')
     return error
+
+
+def check_priced_at(budget: Budget, price: Price | None) -> None:
+    """Raises `UsageError` for a ceiling that cannot be kept by a model at `--base-url`, with what it needs."""
+    if budget.usd is not None and price is None:
+        raise UsageError(
+            "a ceiling on usd cannot be kept without a price: give --usd-per-mtok-in and --usd-per-mtok-out, "
+            "in dollars per million tokens"
+        )
+    if budget.flops is not None:
+        raise UsageError(
+            "a ceiling on flops cannot be kept by a model at --base-url: give it a table in mull.toml with "
+            "active_params, or use --tokens"
+        )
 
 
 def _model_at(base_url: str, text: str, api_key_env: str | None, price: Price | None) -> Any:

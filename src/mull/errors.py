@@ -59,14 +59,15 @@ class FileFormatError(UsageError):
 def cannot_read(path: Path, error: Exception, line: int | None = None) -> FileFormatError:
     """The error for a file that cannot be read: says why, and which file of a similar name is there."""
     if isinstance(error, FileNotFoundError):
-        return FileFormatError(path, line, f"there is no such file{_nearest(path)}")
+        return FileFormatError(path, line, f"there is no such file{nearest(path)}")
     if isinstance(error, IsADirectoryError):
         return FileFormatError(path, line, "is a folder: name a file in it")
     reason = getattr(error, "strerror", None) or error
     return FileFormatError(path, line, f"cannot be read: {reason}")
 
 
-def _nearest(path: Path) -> str:
+def nearest(path: Path) -> str:
+    """What a message on a missing file ends with: the file of a similar name, or the folder that was searched."""
     folder = path.parent
     if not folder.is_dir():
         return f": there is no folder {str(folder)!r} either"

@@ -67,6 +67,8 @@ FILES: dict[str, str | bytes] = {
     "paper.jsonl": b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n",
     "sheet.xlsx": b"PK\x03\x04\x14\x00\x06\x00and so on",
     "page.jsonl": "<!DOCTYPE html><html></html>",
+    "taken/draws.jsonl": "",
+    "taken/report.html": "<html>my own page</html>",
     "packed.jsonl": b"\x28\xb5\x2f\xfd rest",
     "unknown.toml": SERVER + "temprature = 1\n",
     "misspelt.toml": SERVER + "retrys = 1\n",
@@ -105,7 +107,7 @@ MISTAKES = [
     ("sweep chain", ["'--strategy'", "for example: mull sweep chain:ops=4 -s single"]),
     ("fit draws.jsonl", ["'--predict'", "for example: mull fit"]),
     ("train prm", ["'labels'", "for example: mull train prm"]),
-    ("slove q", ["'slove'", "solve"]),
+    ("slove q", ["'slove'", "Did you mean 'solve'"]),
     ("solve what is 1", ["(is 1)", "quote a text that has blanks"]),
     ("sweep chain -s single majority", ["(majority)", "each strategy with -s"]),
     ("solve q --sample 4", ["--sample", "did you mean --samples?"]),
@@ -114,12 +116,22 @@ MISTAKES = [
     ("solve q --temperature warm", ["--temperature takes a number", "'warm'"]),
     ("solve q --temperature -1", ["temperature must be 0 or more"]),
     ("solve q --tokens -5", ["cannot be negative", "tokens"]),
-    ("solve q --kind numbr", ["'--kind'", "'numbr'", "'number'"]),
+    ("solve q --tokens 0", ["--tokens 0", "allows no draw", "such as --tokens 4000"]),
+    ("solve q --seconds 0", ["--seconds 0", "allows no draw", "such as --seconds 60"]),
+    ("solve q --seconds -1.5", ["--seconds -1.5", "cannot be negative", "such as --seconds 60"]),
+    ("solve q --seconds nan", ["--seconds nan", "must be a number"]),
+    ("solve q --flops 0", ["--flops 0", "allows no draw", "--flops 1e15"]),
+    ("sweep chain -s single --tokens 0", ["--tokens 0", "allows no draw", "such as --tokens 4000"]),
+    ("sweep chain -s single --usd -1", ["--usd -1", "cannot be negative", "such as --usd 0.05"]),
+    ("solve q --kind numbr", ["unknown kind 'numbr'", "did you mean 'number'"]),
+    ("sweep questions.jsonl -s single --kind numbr", ["unknown kind 'numbr'", "did you mean 'number'"]),
     ("fit draws.jsonl --predict 1k", ["--predict takes a whole number", "'1k'"]),
     ("curves draws.jsonl --k 1,two", ["--k takes whole numbers", "'1,two'"]),
     ("curves draws.jsonl --group gpt", ["'gpt'", "draws.jsonl"]),
     ("curves draws.jsonl --plot x.jpg", ["'x.jpg'", ".png, .svg, .pdf"]),
     ("curves draws.jsonl --plot no/dir/x.png", ["no folder", "no/dir'"]),
+    ("report page.jsonl", ["a web page, not a table"]),
+    ("report taken/draws.jsonl", ["taken/report.html is there already", "no report of mull's", "--out"]),
     ("report draws.jsonl --out x.pdf", ["'x.pdf'", ".html"]),
     ("report draws.jsonl --out no/dir/x.html", ["no folder", "no/dir'"]),
     ("advise draws.jsonl --accuracy 90", ["above 0 and at most 1", "not 90"]),
@@ -147,6 +159,11 @@ MISTAKES = [
     ("curves bank.db", ["a bank holds draws but no answers", "--task"]),
     ("sweep file:bank.db -s single", ["a database, not a table", "mull bank export"]),
     ("bank export x.csv --bank bank.db", [".jsonl or .parquet", "x.csv"]),
+    ("bank stat NOTHERE", ["there is no bank NOTHERE", "--bank NOTHERE"]),
+    ("bank stat bnk.db", ["there is no bank bnk.db", "did you mean 'bank.db'?"]),
+    ("bank stat sqlite:///nothere.db", ["there is no bank nothere.db"]),
+    ("bank verify NOTHERE", ["there is no bank NOTHERE"]),
+    ("bank export x.jsonl --bank bnk.db", ["did you mean 'bank.db'?"]),
     ("sweep chain -s single --bank mongodb://x/y", ["sqlite or postgresql", "mongodb"]),
     # models and mull.toml
     ("solve q -m gpt-4o", ["'gpt-4o'", "--base-url", "mull.toml", '[models."gpt-4o"]', "base_url", "api_key_env"]),
@@ -160,7 +177,10 @@ MISTAKES = [
     ("solve q -m a --config broken.toml", ["line 1", "not TOML", "column 10"]),
     ("solve q -m a --config nourl.toml", ["line 1", "has no base_url"]),
     ("solve q -m a --config key.toml", ["a:", "NO_SUCH_KEY", "export NO_SUCH_KEY="]),
-    ("solve q -m a --usd 1 --config away.toml", ["[models.a]", "usd_per_mtok_in"]),
+    ("solve q -m a --usd 1 --config away.toml", ["[models.a]", "add usd_per_mtok_in = 0.15"]),
+    ("solve q -m m --base-url http://127.0.0.1:9/v1 --usd 1", ["--usd-per-mtok-in and --usd-per-mtok-out"]),
+    ("sweep chain -s single -m m --base-url http://127.0.0.1:9/v1 --usd 1", ["--usd-per-mtok-in"]),
+    ("solve q -m m --base-url http://127.0.0.1:9/v1 --flops 1", ["active_params", "--tokens"]),
     ("solve q -m a --config away.toml", ["http://127.0.0.1:9/v1", "nothing listens there", "llama-server", "--port 9"]),
     ("solve q -m m --base-url localhost:8000", ["http://localhost:8000/v1", "'localhost:8000'"]),
     ("solve q -m m --base-url http://h/v1 --api-key-env sk-abcdef", ["name of an environment variable", "not the key"]),
@@ -168,6 +188,8 @@ MISTAKES = [
     # verifiers, and classes of one's own
     ("solve q -s best:n=2", ["needs a verifier", "--verifier"]),
     ("solve q -s tournament", ["needs a judge", "--judge"]),
+    ("solve q -m a -s best:n=2 --config away.toml", ["needs a verifier", "--verifier"]),
+    ("sweep chain -m a -s tournament --config away.toml", ["needs a judge", "--judge"]),
     ("solve q -s best:n=2 --verifier countdwn", ["did you mean 'countdown'"]),
     ("solve q -s best:n=2 --verifier prm", ["'prm'", "prm:model=..."]),
     ("solve q -s best:n=2 --verifier own:NoName", ["own:NoName", "has no name", 'name = "mine"']),
@@ -187,6 +209,7 @@ MISTAKES = [
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("mistakes")
     for name, content in FILES.items():
+        (path / name).parent.mkdir(exist_ok=True)
         (path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     from mull.bank import open_bank
 
@@ -279,3 +302,21 @@ def test_an_interrupt_is_one_line_and_status_130(call: Call, folder: Path) -> No
     )
     status, out, err = call("solve q -s owninterrupts:S")
     assert (status, out, err.strip()) == (130, "", "mull: interrupted")
+
+
+def test_a_mistake_makes_no_bank(call: Call, folder: Path) -> None:
+    for command in ("bank stat NOTHERE", "bank stat sqlite:///NOTHERE", "bank verify NOTHERE"):
+        assert call(command)[0] == 2
+    assert not (folder / "NOTHERE").exists()
+
+
+def test_a_report_without_out_is_written_beside_its_source(call: Call, folder: Path) -> None:
+    (folder / "mine").mkdir()
+    (folder / "mine" / "draws.jsonl").write_bytes((folder / "draws.jsonl").read_bytes())
+    for _ in range(2):  # its own page it writes anew
+        status, _, err = call("report mine/draws.jsonl")
+        assert status == 0, err
+        assert "written to mine/report.html" in err
+    assert "<html" in (folder / "mine" / "report.html").read_text()
+    call("report taken/draws.jsonl")
+    assert (folder / "taken" / "report.html").read_text() == "<html>my own page</html>"

@@ -204,7 +204,7 @@ def test_outcomes_without_draws_make_a_page(mull, mull_json, recording: Path, tm
     assert (group["verdict"], group["strategy"]) == ("unknown", None)
     refused = mull("advise", out)
     assert refused.returncode == 2
-    assert refused.stderr.strip().removeprefix("mull: ") in page.read_text(encoding="utf-8")
+    assert refused.stderr.splitlines()[-1].removeprefix("mull: ") in page.read_text(encoding="utf-8")
     assert "adaptive:n=30" in page.read_text(encoding="utf-8")
     done = mull("curves", out)
     assert done.returncode == 2

@@ -20,7 +20,7 @@ from mull.cli.options import (
 )
 from mull.cli.output import print_json, say, stdout, tell
 from mull.cli.tables import reads_a_table
-from mull.errors import UnknownNameError, UsageError
+from mull.errors import UnknownNameError, UsageError, nearest
 from mull.files.columns import Layout
 from mull.files.output import check_writable
 from mull.types import Params
@@ -43,9 +43,9 @@ def _there(url: str | None) -> Iterator[SqlBank]:
     """Opens an existing bank. Raises `UsageError` if there is none; never creates one."""
     from mull.bank import default_path
 
-    path = default_path() if url is None else Path(url)
-    if url == "none" or ((url is None or "://" not in url) and not path.is_file()):
-        raise UsageError(f"there is no bank {path}")
+    path = default_path() if url is None else Path(url.removeprefix("sqlite:///"))
+    if url == "none" or ("://" not in str(path) and not path.is_file()):
+        raise UsageError(f"there is no bank {path}{nearest(path)}; runs with --bank {path} make one")
     with bank_at(url) as bank:
         assert bank is not None
         yield bank
@@ -61,7 +61,7 @@ def _target(url: str | None) -> Iterator[SqlBank]:
 
 def stat(bank: BankArgument = None, as_json: JsonOption = False) -> None:
     """Show how many draws, scores and tokens the bank holds for each model and each verifier."""
-    with _target(bank) as opened:
+    with _target(None) if bank is None else _there(bank) as opened:
         url, stats, judged = opened.url, opened.stat(), opened.judged()
     if as_json:
         verifiers = [j._asdict() for j in judged]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ import typer
 
 from mull import spec
 from mull.cli.output import stderr, tell
-from mull.types import Cost, Outcome, Sample, Score
+from mull.types import Budget, Cost, Outcome, Sample, Score
 
 if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
@@ -90,6 +90,30 @@ def price_at(base_url: str | None, usd_in: float | None, usd_out: float | None) 
     if not (0 <= usd_in < math.inf and 0 <= usd_out < math.inf):
         raise UsageError(f"prices are dollars from 0 per million tokens, not {usd_in:g} and {usd_out:g}")
     return Price(usd_in, usd_out)
+
+
+CEILINGS: Mapping[str, str] = {
+    "tokens": "the most tokens to generate for a problem, such as --tokens 4000",
+    "usd": "the most dollars to spend on a problem, such as --usd 0.05",
+    "flops": "the most FLOPs to spend on a problem, such as --flops 1e15",
+    "seconds": "the most seconds to wait for a problem, such as --seconds 60",
+}
+
+
+def budget_of(
+    calls: int | None, tokens: int | None, usd: float | None, flops: float | None, seconds: float | None
+) -> Budget:
+    """The budget that the options give. Raises `UsageError` for one that is negative or leaves room for no draw.
+
+    0 dollars is a budget: free models can be drawn from.
+    """
+    told = {"tokens": tokens, "usd": usd, "flops": flops, "seconds": seconds}
+    for name, value in told.items():
+        if value is None or value > 0 or (name == "usd" and value == 0):
+            continue
+        what = "allows no draw" if value == 0 else "cannot be negative" if value < 0 else "must be a number"
+        raise UsageError(f"--{name} {value:g} {what}: give {CEILINGS[name]}, or leave it out")
+    return Budget(calls, tokens, usd, flops, seconds)
 
 
 @contextmanager

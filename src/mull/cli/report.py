@@ -25,11 +25,16 @@ from mull.run.trace import is_trace
 from mull.run.trace import read as read_trace
 from mull.types import Params
 
+PAGE = b'<meta name="generator" content="mull">'
+"""Marks a page that mull wrote, near its beginning."""
+
 
 @reads_a_table
 def report(
     source: Annotated[list[Path], typer.Argument(help=SOURCES + " Several sources are compared as groups.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page, an .html file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The page, an .html file. [default: report.html beside SOURCE]")
+    ] = None,
     figures: Annotated[
         Path | None, typer.Option("--figures", help="A folder for the figures, each as SVG, PNG and CSV.")
     ] = None,
@@ -53,6 +58,7 @@ def report(
     Example: mull report draws.jsonl --out report.html
     """
     ks = ks_of(k)
+    out = _beside(source[0]) if out is None else out
     if out.suffix not in (".html", ".htm"):
         raise UsageError(f"a report is written to a file that ends in .html, not {str(out)!r}")
     check_writable(out, "the report")
@@ -93,6 +99,16 @@ def report(
     for a in answers:
         say(f"{a.group}: {a.headline}. {a.why}")
     tell(f"written to {out}" + (f", {len(written)} files in {figures}" if written else ""))
+
+
+def _beside(source: Path) -> Path:
+    """`report.html` beside a source. Raises `UsageError` if a file that is no report of mull has this name."""
+    page = source.parent / "report.html"
+    if page.is_file():
+        with page.open("rb") as file:
+            if PAGE not in file.read(400):
+                raise UsageError(f"{page} is there already and is no report of mull's: name another file with --out")
+    return page
 
 
 def _report_trace(source: list[Path], out: Path, title: str, as_json: bool) -> None:

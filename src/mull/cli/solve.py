@@ -7,7 +7,7 @@ import os
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +35,7 @@ from mull.cli.options import (
     UsdOutOption,
     VerifierOption,
     bank_at,
+    budget_of,
     judges_prepared,
     made_by,
     prepared,
@@ -49,9 +50,9 @@ from mull.cli.output import print_json, stderr, stdout
 from mull.cli.tables import AskOption, with_columns
 from mull.cost import total
 from mull.errors import UnknownNameError, UsageError
-from mull.files.columns import Layout
+from mull.files.columns import KINDS, Layout
 from mull.files.output import check_writable
-from mull.run.needs import needs_of
+from mull.run.needs import check_given, needs_of
 from mull.shown import shown
 from mull.types import (
     AnswerKind,
@@ -103,8 +104,11 @@ def solve(
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
     kind: Annotated[
-        AnswerKind | None,
-        typer.Option("--kind", help="Kind of the answer. [default: text, or what the task's gold answer tells]"),
+        str | None,
+        typer.Option(
+            "--kind",
+            help=f"Kind of the answer: {', '.join(KINDS)}. [default: text, or what the task's gold answer tells]",
+        ),
     ] = None,
     match: Annotated[
         str | None,
@@ -139,6 +143,7 @@ def solve(
     price = price_at(base_url, usd_per_mtok_in, usd_per_mtok_out)
     text = sys.stdin.read() if prompt == "-" else prompt
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
+    budget = budget_of(None, tokens, usd, flops, seconds)
     plans = Plans(seed, config, Budget(usd=usd, flops=flops))
     plan = plans.build(strategy, **defaults)
     from mull.run import Run  # not before the strategy is known: a misspelt name is told of at once
@@ -150,19 +155,20 @@ def solve(
     is_capped = samples is not None and getattr(plan, "n", None) == samples
     is_more = is_capped and (judge is not None or _makes_calls(the_verifier, problem))
     calls = None if is_more else samples
-    budget = Budget(calls, tokens, usd, flops, seconds)
+    the_judge, the_executor = judge_of(judge, seed, config), _executor(executor, plan)
+    check_given(needs_of(plan), the_verifier, the_judge, the_executor)
+    budget = replace(budget, calls=calls)
     the_model = model_of(model, seed, config, base_url, api_key_env, budget, price)
     tracer = None if trace is None else _tracer(problem)
     with bank_at(bank) as opened, _Live(problem, as_json) as live:
         for each in filter(is_served, (the_model, *plans.models)):
             asyncio.run(prepared(each))
-        the_judge = judge_of(judge, seed, config)
         asyncio.run(judges_prepared(the_verifier, the_judge))
         run = Run(
             the_model,
             verifier=the_verifier,
             judge=the_judge,
-            executor=_executor(executor, plan),
+            executor=the_executor,
             bank=opened,
             seed=seed,
             watch=live.draw,

@@ -33,6 +33,7 @@ from mull.cli.options import (
     VerifierOption,
     as_task,
     bank_at,
+    budget_of,
     judges_prepared,
     made_by,
     prepared,
@@ -48,6 +49,7 @@ from mull.cli.tables import AllowUnreadableOption, AskOption, reads_a_table, ref
 from mull.errors import MullError, UsageError
 from mull.files.columns import Layout
 from mull.files.output import GrowingFile, check_writable
+from mull.run.needs import check_given, needs_of
 from mull.types import Budget, Model, Params
 
 if TYPE_CHECKING:
@@ -120,6 +122,7 @@ def sweep(
         raise UsageError(f"--problems must be at least 1, not {problems}")
     check_writable(out, "the sweep")
     price = price_at(base_url, usd_per_mtok_in, usd_per_mtok_out)
+    budget = budget_of(None, tokens, usd, flops, seconds)
     named = Plans(seed, config, Budget(usd=usd, flops=flops))
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategy)}
     # Not before the strategies are known: a misspelt name is told of at once.
@@ -131,7 +134,9 @@ def sweep(
     problems = grid.how_many(the_task, problems)
     the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
     the_executor = executor_of(executor)
-    budget, params = Budget(None, tokens, usd, flops, seconds), Params(temperature, max_tokens)
+    for plan in plans.values():
+        check_given(needs_of(plan), the_verifier, the_judge, the_executor)
+    params = Params(temperature, max_tokens)
     models = [model_of(name, seed, config, base_url, api_key_env, budget, price) for name in specs]
     if share is not None and (the_verifier is None or share < 1):
         raise UsageError("--share is a number of draws a problem, and needs a --verifier that says what is solved")

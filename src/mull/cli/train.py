@@ -21,6 +21,7 @@ from mull.cli.options import (
     TemperatureOption,
     TokensOption,
     bank_at,
+    budget_of,
     progress,
     task_of,
 )
@@ -29,7 +30,7 @@ from mull.cli.source import GroupOption
 from mull.cli.weights import weights
 from mull.errors import MissingExtraError, UnknownNameError, UsageError
 from mull.files.output import check_writable, write_text, written
-from mull.types import Budget, Cost, Params, Problem
+from mull.types import Cost, Params, Problem
 
 train_app = typer.Typer(
     help="Train verifiers: label steps, train reward models. Learn stopping rules, weights and compute policies.",
@@ -80,12 +81,13 @@ def label(
     the_task, the_model = task_of(task), model_of(model, seed)
     search = labels.OmegaPRM(k=k, searches=solutions, separator=separator, revision=revision)
     params = Params(temperature, max_tokens)
+    budget = budget_of(None, tokens, None, None, None)
     chosen = list(itertools.islice(the_task.problems(), problems))
     done: dict[str, tuple[list[labels.Labelled], Cost]] = {}
 
     async def one(problem: Problem, opened: Any, gate: asyncio.Semaphore, advance: Any) -> None:
         async with gate:
-            run = Run(the_model, bank=opened, seed=seed, params=params, budget=Budget(tokens=tokens))
+            run = Run(the_model, bank=opened, seed=seed, params=params, budget=budget)
 
             async def right(sample: Any) -> bool | None:
                 return (await the_task.grade(problem.id, sample)).correct  # type: ignore[no-any-return]

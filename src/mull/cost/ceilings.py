@@ -19,11 +19,12 @@ CEILINGS: dict[str, Callable[[Cost], float | None]] = {
 
 
 def check_budget(budget: Budget) -> None:
-    """Raises `UsageError` for a ceiling below zero."""
+    """Raises `UsageError` for a ceiling that is no number, or below zero."""
     for f in fields(budget):
         value = getattr(budget, f.name)
-        if value is not None and value < 0:
-            raise UsageError(f"a budget cannot be negative: {f.name} = {value}")
+        if value is not None and not value >= 0:
+            what = "cannot be negative" if value < 0 else "must be a number"
+            raise UsageError(f"a budget {what}: {f.name} = {value}")
 
 
 def check_quoted(budget: Budget, quote: Cost, name: str) -> None:

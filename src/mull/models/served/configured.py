@@ -18,6 +18,7 @@ from mull.wire.endpoints import Limits
 
 PRICED_BY = {"usd": ("usd_per_mtok_in", "usd_per_mtok_out"), "flops": ("active_params",)}
 """The fields that each ceiling needs; for FLOPs, `architecture` may replace them."""
+EXAMPLES = {"usd_per_mtok_in": "0.15", "usd_per_mtok_out": "0.60", "active_params": "8e9"}
 
 
 def configured(config: Config, name: str) -> OpenAIModel:
@@ -101,7 +102,8 @@ def check_priced(config: Config, name: str, budget: Budget) -> None:
             continue
         if getattr(budget, ceiling) is not None and missing:
             raise config.refuse(
-                f"a ceiling on {ceiling} cannot be kept: [models.{name}] has no {' and no '.join(missing)}",
+                f"a ceiling on {ceiling} cannot be kept: [models.{name}] has no {' and no '.join(missing)}: "
+                f"add {' and '.join(f'{field} = {EXAMPLES[field]}' for field in missing)} with the true figures",
                 "models",
                 name,
             )
