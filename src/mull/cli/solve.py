@@ -52,7 +52,7 @@ from mull.cost import total
 from mull.errors import UnknownNameError, UsageError
 from mull.files.columns import KINDS, Layout
 from mull.files.output import check_writable
-from mull.run.needs import check_given, needs_of
+from mull.run.needs import check_given, check_scorable, needs_of
 from mull.shown import shown
 from mull.types import (
     AnswerKind,
@@ -156,6 +156,7 @@ def solve(
     is_more = is_capped and (judge is not None or _makes_calls(the_verifier, problem))
     calls = None if is_more else samples
     the_judge, the_executor = judge_of(judge, seed, config), _executor(executor, plan)
+    check_scorable(the_verifier, [problem])
     check_given(needs_of(plan), the_verifier, the_judge, the_executor)
     budget = replace(budget, calls=calls)
     the_model = model_of(model, seed, config, base_url, api_key_env, budget, price)

@@ -49,7 +49,7 @@ from mull.cli.tables import AllowUnreadableOption, AskOption, reads_a_table, ref
 from mull.errors import MullError, UsageError
 from mull.files.columns import Layout
 from mull.files.output import GrowingFile, check_writable
-from mull.run.needs import check_given, needs_of
+from mull.run.needs import check_given, check_scorable, needs_of
 from mull.types import Budget, Model, Params
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def sweep(
     problems = grid.how_many(the_task, problems)
     the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)
     the_executor = executor_of(executor)
+    check_scorable(the_verifier, islice(the_task.problems(), problems))
     for plan in plans.values():
         check_given(needs_of(plan), the_verifier, the_judge, the_executor)
     params = Params(temperature, max_tokens)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mull.errors import UsageError
-from mull.types import NO_NEEDS, Executor, Judge, Need, Scaling, Selection, Verifier
+from mull.types import NO_NEEDS, Executor, Judge, Need, Problem, Scaling, Selection, Verifier
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -52,6 +52,18 @@ def deepest(parts: Iterable[Any]) -> Scaling | None:
 def _one_of(kind: type[E], value: Any) -> E | None:
     """The member of an enumeration with this value; `None` for anything else."""
     return kind(value) if isinstance(value, str) and value in set(kind) else None
+
+
+def check_scorable(verifier: Any, problems: Iterable[Problem]) -> None:
+    """Raises `UsageError` if a verifier can score none of these problems, for want of what its `lacks` names."""
+    lacks = getattr(verifier, "lacks", None)
+    whys = () if lacks is None else map(lacks, problems)
+    why = None
+    for why in whys:
+        if not why:
+            return
+    if why:
+        raise UsageError(f"the verifier {verifier.name} can score no draw: {why}")
 
 
 def check_given(

@@ -12,7 +12,16 @@ from mull.errors import UsageError
 from mull.sandbox import Command, LevelName
 from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.contract import Contract
-from mull.verifiers.proof import ProofVerdict, failure, limits_of, names_of, proof_text, said, score_proofs
+from mull.verifiers.proof import (
+    ProofVerdict,
+    failure,
+    lacks_theorem,
+    limits_of,
+    names_of,
+    proof_text,
+    said,
+    score_proofs,
+)
 
 # These bypass the kernel: they load code into the checker, write files beside it, or call another compiler. They are
 # rejected anywhere in the compiled text, strings included: a candidate is compiled without its comments, so that no
@@ -69,6 +78,10 @@ class CoqProof:
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         """No priced cost."""
         return Cost()
+
+    def lacks(self, problem: Problem) -> str:
+        """What this verifier needs and the problem does not give; empty if it can be scored."""
+        return lacks_theorem(problem)
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         return await score_proofs(self, problem, samples, ())

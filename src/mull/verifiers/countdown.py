@@ -14,6 +14,8 @@ from mull.verifiers.failed import but_failed
 
 _PROMPT = re.compile(r"\s*reach ([0-9]{1,9}) with ((?:[0-9]{1,9} ?)+)\s*")
 
+NO_TARGET = "the problem gives no numbers and target to check against: those of the task countdown do"
+
 
 @dataclass(frozen=True)
 class CountdownChecker:
@@ -43,14 +45,14 @@ class CountdownChecker:
         """No cost: a few microseconds of arithmetic."""
         return Cost()
 
+    def lacks(self, problem: Problem) -> str:
+        """What this verifier needs and the problem does not give; empty if it can be scored."""
+        return "" if _asked(problem) else NO_TARGET
+
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         asked = _asked(problem)
         if asked is None:
-            return [
-                Score(
-                    None, why="the problem gives no numbers and target to check against: those of the task countdown do"
-                )
-            ] * len(samples)
+            return [Score(None, why=NO_TARGET)] * len(samples)
         numbers, target = asked
         answers = await answers_of(problem, samples)
         whys = [misses(answer, numbers, target) for answer in answers]

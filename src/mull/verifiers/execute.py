@@ -70,6 +70,11 @@ class GivenTests:
         """No tokens and no money: it uses processor time of this machine."""
         return Cost()
 
+    def lacks(self, problem: Problem) -> str:
+        """What this verifier needs and the problem does not give; empty if it can be scored."""
+        what = asked(problem.given)
+        return "" if what.tests or what.pairs else NO_TESTS
+
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         what = asked(problem.given)
         if not (what.tests or what.pairs):

@@ -13,7 +13,16 @@ from mull.errors import UsageError
 from mull.sandbox import Command, LevelName
 from mull.types import Calls, Cost, Problem, Prompt, Sample, Score
 from mull.verifiers.contract import Contract
-from mull.verifiers.proof import ProofVerdict, failure, limits_of, names_of, proof_text, said, score_proofs
+from mull.verifiers.proof import (
+    ProofVerdict,
+    failure,
+    lacks_theorem,
+    limits_of,
+    names_of,
+    proof_text,
+    said,
+    score_proofs,
+)
 
 # Importing a file also imports its syntax. So anything that changes the language or runs code in the checker is
 # rejected wherever it occurs in the compiled text. A word list is not a guard by itself: the kernel finds what it
@@ -113,6 +122,10 @@ class LeanProof:
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         """No priced cost."""
         return Cost()
+
+    def lacks(self, problem: Problem) -> str:
+        """What this verifier needs and the problem does not give; empty if it can be scored."""
+        return lacks_theorem(problem)
 
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         readable = tuple(folder for folder in (self.toolchain, *self.libraries.split(":")) if folder)

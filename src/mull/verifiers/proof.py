@@ -92,12 +92,18 @@ class ProofChecker(Protocol):
         ...
 
 
+def lacks_theorem(problem: Problem) -> str:
+    """Says that a problem gives no theorem; empty if it does."""
+    if isinstance(problem.given.get("theorem"), str):
+        return ""
+    return "the problem gives no theorem to prove: a task of your own puts it in Problem.given"
+
+
 async def score_proofs(
     checker: ProofChecker, problem: Problem, samples: Sequence[Sample], readable: tuple[str, ...]
 ) -> list[Score]:
     """A score for each sample; equal texts are checked once."""
-    if not isinstance(problem.given.get("theorem"), str):
-        why = "the problem gives no theorem to prove: a task of your own puts it in Problem.given"
+    if why := lacks_theorem(problem):
         return [Score(None, why=why)] * len(samples)
     texts = await asyncio.to_thread(
         lambda: [checker.text_of(problem, visible.spoken(sample.reply) or "") for sample in samples]

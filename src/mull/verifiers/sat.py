@@ -14,6 +14,8 @@ from mull.verifiers.dimacs import Clause, assignment_of, dimacs, other_form, ref
 from mull.verifiers.failed import but_failed
 from mull.verifiers.refutation import hinted, refutes, refutes_hinted
 
+NO_FORMULA = "the problem gives no formula in DIMACS: a task of your own puts it in Problem.given"
+
 
 @dataclass(frozen=True)
 class SatChecker:
@@ -48,10 +50,14 @@ class SatChecker:
         """No priced cost."""
         return Cost()
 
+    def lacks(self, problem: Problem) -> str:
+        """What this verifier needs and the problem does not give; empty if it can be scored."""
+        return "" if isinstance(problem.given.get("cnf"), str) else NO_FORMULA
+
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         cnf = problem.given.get("cnf")
         if not isinstance(cnf, str):
-            return [Score(None, why="the problem gives no formula in DIMACS")] * len(samples)
+            return [Score(None, why=NO_FORMULA)] * len(samples)
         try:
             clauses = await asyncio.to_thread(dimacs, cnf)
         except ValueError as error:

@@ -36,6 +36,9 @@ while not (command := parser.nextCommand()).isNull():
 """
 
 
+NO_FORMULA = "the problem gives no formula in SMT-LIB: a task of your own puts it in Problem.given"
+
+
 @dataclass(frozen=True)
 class SmtChecker:
     """Checks a model of the problem's SMT-LIB formula: 1 if its values satisfy the formula, else 0, with the reason.
@@ -77,10 +80,14 @@ class SmtChecker:
         """No priced cost."""
         return Cost()
 
+    def lacks(self, problem: Problem) -> str:
+        """What this verifier needs and the problem does not give; empty if it can be scored."""
+        return "" if isinstance(problem.given.get("smtlib"), str) else NO_FORMULA
+
     async def score(self, problem: Problem, samples: Sequence[Sample], calls: Calls) -> Sequence[Score]:
         text = problem.given.get("smtlib")
         if not isinstance(text, str):
-            return [Score(None, why="the problem gives no formula in SMT-LIB")] * len(samples)
+            return [Score(None, why=NO_FORMULA)] * len(samples)
         try:
             formula = await asyncio.to_thread(formula_of, text)
         except ValueError as error:
