@@ -116,31 +116,31 @@ def test_list_names_options_and_defaults(mull, mull_json, what: str) -> None:
         (("sweep", "chan:ops=4", "-s", "single"), "did you mean 'chain'?"),
         (("sweep", "chain:op=4", "-s", "single"), "did you mean 'ops'?"),
         (("sweep", "chain", "-s", "single", "--problems", "0"), "--problems must be at least 1"),
-        (("sweep", "file:/no/such.jsonl", "-s", "single"), "/no/such.jsonl: cannot be read"),
-        (("curves", "/no/such.jsonl"), "/no/such.jsonl: cannot be read"),
+        (("sweep", "file:/no/such.jsonl", "-s", "single"), "/no/such.jsonl: there is no such file"),
+        (("curves", "/no/such.jsonl"), "/no/such.jsonl: there is no such file"),
         (("curves", "/no/such.jsonl", "--k", "0"), "--k takes numbers of draws of at least 1"),
         (("curves", "/no/such.jsonl", "--k", "one"), "--k takes whole numbers"),
         (("curves", "/no/such.jsonl", "--plot", "x.gif"), "ends in .png, .svg, .pdf"),
         (("list", "model"), "did you mean 'models'?"),
         (("solv", "q"), "No such command"),
         (("solve",), "Missing argument"),
-        (("solve", "q", "--samples", "few"), "'--samples'"),
+        (("solve", "q", "--samples", "few"), "--samples takes a whole number"),
         (("solve", "q", "--sampels", "3"), "--samples"),
     ],
 )
-def test_usage_errors_are_one_line_and_status_2(mull, arguments: tuple[str, ...], message: str) -> None:
+def test_usage_errors_are_at_most_two_lines_and_status_2(mull, arguments: tuple[str, ...], message: str) -> None:
     done = mull(*arguments)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert done.stdout == ""
     assert done.stderr.startswith("mull: ")
-    assert len(done.stderr.splitlines()) == 1
+    assert len(done.stderr.splitlines()) <= 2
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--tokens", "-1"), "a budget cannot be negative: tokens = -1"),
+        (("--tokens", "-1"), "--tokens -1 cannot be negative"),
         (("--temperature", "-1"), "the temperature must be 0 or more"),
         (("--max-tokens", "0"), "max_tokens must be at least 1"),
         (("--usd", "1"), "a ceiling on usd cannot be kept"),

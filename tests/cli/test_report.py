@@ -214,11 +214,11 @@ def test_outcomes_without_draws_make_a_page(mull, mull_json, recording: Path, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("/no/such.jsonl", "--out", "x.html"), "/no/such.jsonl: cannot be read"),
+        (("/no/such.jsonl", "--out", "x.html"), "/no/such.jsonl: there is no such file"),
         (("/no/such.jsonl", "--out", "x.pdf"), "ends in .html, not 'x.pdf'"),
         (("/no/such.jsonl", "--out", "/no/such/x.html"), "there is no folder '/no/such'"),
-        (("/no/such.eval", "--out", "x.html"), "cannot be read as an inspect_ai log"),
-        (("/no/such.jsonl",), "Missing option '--out'"),
+        (("/no/such.eval", "--out", "x.html"), "/no/such.eval: there is no such file"),
+        (("/no/such.jsonl",), "there is no folder"),
         (("bank.db", "--out", "x.html"), "name the task with --task"),
     ],
 )
