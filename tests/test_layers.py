@@ -132,6 +132,15 @@ def test_no_file_is_long() -> None:
     assert lengths[int(len(lengths) * 0.9)][0] < 300, f"too many long files: {lengths[int(len(lengths) * 0.9) :]}"
 
 
+def test_a_class_name_means_one_thing() -> None:
+    found: dict[str, list[str]] = {}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(str(path))
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
 def test_no_list_of_strategies_is_kept_beside_the_table() -> None:
     """Strategies say themselves what they are. `best`, `majority` and `weighted` are also names of ways to choose."""
     table = set(spec.STRATEGIES)

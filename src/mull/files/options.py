@@ -17,14 +17,14 @@ _PRINTED = re.compile(r"\s*(?:\[\s*['\"]|\{\s*'|array\()")
 _LETTERED = re.compile(r"(?:^|\s)[(\[]?A[)\].:].+(?:^|\s)[(\[]?B[)\].:]", re.DOTALL)
 
 
-class Option(NamedTuple):
+class AnswerChoice(NamedTuple):
     """A choice: the label that the file gives it, if any, and its text."""
 
     label: str | None
     text: str
 
 
-def options_of(path: Path, line: int, row: Mapping[str, Any], taken: set[str | None]) -> list[Option]:
+def options_of(path: Path, line: int, row: Mapping[str, Any], taken: set[str | None]) -> list[AnswerChoice]:
     """The choices of a row, in order; empty without any. `taken` are columns that hold something else.
 
     Raises `FileFormatError` for a list as Python prints it.
@@ -32,11 +32,11 @@ def options_of(path: Path, line: int, row: Mapping[str, Any], taken: set[str | N
     for name in row:
         if name.strip().lower() in LISTS and name not in taken and row[name] is not None:
             return _listed(path, line, name, row[name])
-    columns: dict[str, Option] = {}
+    columns: dict[str, AnswerChoice] = {}
     for name, value in row.items():
         match = _COLUMN.fullmatch(name.strip().lower() if len(name.strip()) > 1 else name.strip())
         if match is not None and name not in taken and value is not None:
-            columns[(match[1] or match[2]).upper()] = Option(None, _text(value))
+            columns[(match[1] or match[2]).upper()] = AnswerChoice(None, _text(value))
     for labels in (ascii_uppercase, [str(i) for i in range(1, 27)], [str(i) for i in range(26)]):
         n = next(i for i, label in enumerate(labels) if label not in columns)
         if n > 1 and n == len(columns):
@@ -44,7 +44,7 @@ def options_of(path: Path, line: int, row: Mapping[str, Any], taken: set[str | N
     return []
 
 
-def _listed(path: Path, line: int, name: str, value: Any) -> list[Option]:
+def _listed(path: Path, line: int, name: str, value: Any) -> list[AnswerChoice]:
     if isinstance(value, str):
         if _PRINTED.match(value):
             try:
@@ -65,11 +65,11 @@ def _listed(path: Path, line: int, name: str, value: Any) -> list[Option]:
         if not isinstance(labels, list) or len(labels) != len(texts):
             labels = [None] * len(texts)
         return [
-            Option(None if label is None else str(label), _text(text))
+            AnswerChoice(None if label is None else str(label), _text(text))
             for label, text in zip(labels, texts, strict=True)
         ]
     if isinstance(value, dict):
-        return [Option(str(label), _text(text)) for label, text in value.items() if text is not None]
+        return [AnswerChoice(str(label), _text(text)) for label, text in value.items() if text is not None]
     if not isinstance(value, list):
         raise FileFormatError(path, line, f"`{name}` must be a list of choices, not {type(value).__name__}")
     if any(isinstance(entry, dict) and "message" in entry for entry in value):
@@ -77,12 +77,12 @@ def _listed(path: Path, line: int, name: str, value: Any) -> list[Option]:
     return [_entry(entry) for entry in value]
 
 
-def _entry(entry: Any) -> Option:
+def _entry(entry: Any) -> AnswerChoice:
     if not isinstance(entry, dict):
-        return Option(None, _text(entry))
+        return AnswerChoice(None, _text(entry))
     text = next((entry[name] for name in ("text", "content", "value", "option", "choice") if name in entry), entry)
     label = next((entry[name] for name in ("label", "key", "letter", "id") if name in entry), None)
-    return Option(None if label is None else str(label), _text(text))
+    return AnswerChoice(None if label is None else str(label), _text(text))
 
 
 def _text(value: Any) -> str:
@@ -91,7 +91,7 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else json.dumps(value, ensure_ascii=False)
 
 
-def with_options(prompt: str, options: Sequence[Option]) -> str:
+def with_options(prompt: str, options: Sequence[AnswerChoice]) -> str:
     """The prompt with its choices as lettered lines, unless it has them already."""
     if _LETTERED.search(prompt) and all(option.text.casefold() in prompt.casefold() for option in options):
         return prompt
@@ -104,7 +104,7 @@ class Chosen(NamedTuple):
 
     line: int | None
     gold: str
-    options: Sequence[Option]
+    options: Sequence[AnswerChoice]
 
     @property
     def letter(self) -> str | None:

@@ -28,7 +28,7 @@ from mull.files.columns import (
 )
 from mull.files.lines import ROW
 from mull.files.opening import CutOffError
-from mull.files.options import Chosen, Option, letters, options_of, with_options
+from mull.files.options import AnswerChoice, Chosen, letters, options_of, with_options
 from mull.files.recording import RecordedSample, Recording
 from mull.files.sound import sound
 from mull.files.tables import at, read_rows, suffix_of
@@ -102,7 +102,7 @@ class _Table:
         self.columns: dict[tuple[tuple[str, bool], ...], Columns] = {}
         self.missing = dict(layout.named)
         self.notes: list[str] = []
-        self.options: dict[tuple[str, str | None], list[Option]] = {}
+        self.options: dict[tuple[str, str | None], list[AnswerChoice]] = {}
 
     def add(self, line: int, row: dict[str, Any]) -> None:
         if set(row) == {"sweep"}:
