@@ -43,8 +43,9 @@ def _there(url: str | None) -> Iterator[SqlBank]:
     """Opens an existing bank. Raises `UsageError` if there is none; never creates one."""
     from mull.bank import default_path
 
-    path = default_path() if url is None else Path(url.removeprefix("sqlite:///"))
-    if url == "none" or ("://" not in str(path) and not path.is_file()):
+    name = str(default_path()) if url is None else url.removeprefix("sqlite:///")
+    path = Path(name)
+    if url == "none" or ("://" not in name and not path.is_file()):
         raise UsageError(f"there is no bank {path}{nearest(path)}; runs with --bank {path} make one")
     with bank_at(url) as bank:
         assert bank is not None
