@@ -95,3 +95,11 @@ def test_a_sweep_on_a_ray_cluster_prints_what_one_on_this_machine_does(mull, rec
     refused = mull(*asked, "--ray", "127.0.0.1:1")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "cannot be reached" in refused.stderr
+
+
+def test_an_import_tells_what_it_leaves_to_the_task(mull, tmp_path: Path) -> None:
+    rows = [{"prompt": "1 + 1?", "response": text, "correct": text == "2", "score": 0.5} for text in ("2", "3")]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = mull("bank", "import", tmp_path / "own.jsonl", "--model", "banked:gpt")
+    assert "2 draws imported; 0 were there already" in done.stdout
+    assert "own.jsonl: 2 verdicts and 2 scores are not imported: a task grades the draws anew" in done.stderr

@@ -104,6 +104,7 @@ USUAL = [
     {"problem": "q", "solution": "add", "answer": "4", "generations": ["\\boxed{4}", "\\boxed{5}"]},
     {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}],
      "reward_model": {"ground_truth": "4", "style": "rule"}, "responses": ["#### 4", "#### 5"]},
+    {"input": "q", "gts": "4", "outputs": ["Answer: 4", "Answer: 5"]},
     {"query": "q", "expected_answer": "4", "outputs": ["x", "y"], "predictions": ["4", "5"]},
     {"input": "q", "label": "4", "samples": [{"final_answer": "4"}, {"final_answer": 5.0}]},
 ]  # fmt: skip

@@ -12,6 +12,25 @@ HAMLET = "Who wrote Hamlet?"
 ADOPTED = "When was the Declaration of Independence adopted?"
 RED = "Which planet is called the red planet?\nA) Venus\nB) Mars\nC) Jupiter"
 
+ANNOUNCED = [
+    ("Let me think about the 3 cases:\n- x is even\n- x is odd\n- x is zero", None),
+    ("Let me think about the 3 cases:\n\n1. x is even\n2. x is odd\n3. x is zero", None),
+    ("There are 3 cases to consider:\n\n* even\n* odd\n* zero", None),
+    ("To solve this, we need the following 4 steps:\n1. add\n2. halve", None),
+    ("I'll break this into two parts:\n(a) the sum\n(b) the rest", None),
+    ("Let's consider the 3 possibilities.", None),
+    ("So there are 3 cases.", "3"),
+    ("There are 3 ways:\n- by bus\n- by train\n- on foot\n\nSo there are 3 ways.", "3"),
+    ("Let me think about the 3 cases:\n- x is even\n- x is odd\n\nTogether they give 12.", "12"),
+    ("We can see that there are 5 apples.", "5"),
+]
+
+
+@pytest.mark.parametrize(("reply", "answer"), ANNOUNCED)
+def test_the_number_of_cases_to_be_worked_through_is_no_answer(reply: str, answer: str | None) -> None:
+    assert extract(reply, AnswerKind.NUMBER) == answer
+
+
 TEXTS = [
     (FRANCE, "The capital of France is Paris.", "paris"),
     (FRANCE, "Paris", "paris"),

@@ -50,6 +50,19 @@ def test_the_kind_follows_from_the_gold(gold: str, kind: str) -> None:
     assert kind_of(gold).value == kind
 
 
+@pytest.mark.parametrize("none", ["N/A", "None", "-", "unknown"])
+def test_a_gold_that_says_there_is_none_is_told_once_and_equals_no_missing_answer(tmp_path: Path, none: str) -> None:
+    rows = [{"question": f"{n} + 1?", "answer": n + 1} for n in range(3)] + [{"question": "4 + 1?", "answer": none}]
+    task = FileTask(table(tmp_path / "q.csv", rows))
+    assert [p.kind for p in task.problems()] == [AnswerKind.NUMBER] * 3 + [AnswerKind.TEXT]
+    assert [note for note in task.notes if f"line 5: {none!r} beside answers" in note]
+    assert grade(task, 3, "I cannot tell.") is False
+    assert grade(task, 3, "") is False
+    assert grade(task, 0, "It is 1.") is True
+    only_text = [{"question": "Who?", "answer": none}, {"question": "Where?", "answer": "Rome"}]
+    assert not any(" is text" in note for note in FileTask(table(tmp_path / "t.csv", only_text)).notes)
+
+
 def test_one_word_among_the_golds_changes_no_other_row(tmp_path: Path) -> None:
     rows = [{"question": f"{n} + 1?", "answer": n + 1} for n in range(5)] + [{"question": "Capital?", "answer": "Rome"}]
     task = FileTask(table(tmp_path / "q.csv", rows))

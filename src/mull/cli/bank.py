@@ -190,14 +190,15 @@ def _say(taken: dict[str, Taken], as_json: bool) -> None:
         print_json({"sources": [{"source": name, **asdict(t)} for name, t in taken.items()]})
     else:
         for name, t in taken.items():
-            parts = [f"{t.draws:,} draws", f"{t.verdicts:,} verdicts imported", f"{t.already:,} were there already"]
+            new = f"{t.draws:,} draws" + (f", {t.verdicts:,} verdicts" if t.verdicts else "")
+            parts = [f"{new} imported", f"{t.already:,} were there already"]
             if t.renumbered:
                 parts.append(f"{t.renumbered:,} draws were renumbered")
             if t.differing:
                 parts.append(f"{t.differing:,} differ from the draw that the same seed gave here, and were left out")
             if t.torn:
                 parts.append(f"{t.torn:,} are truncated or altered, and were left out: mull bank verify {name}")
-            say(f"{name}: " + "; ".join([", ".join(parts[:2]), *parts[2:]]))
+            say(f"{name}: " + "; ".join(parts))
     if any(t.torn for t in taken.values()):
         raise typer.Exit(1)
 

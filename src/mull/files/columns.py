@@ -36,7 +36,7 @@ SAMPLES = (*SAMPLE_LISTS, *REPLIES)
 GOLDS = tuple(
     (
         "gold gold_answer golden_answer ground_truth groundtruth correct_answer reference_answer expected_answer "
-        "expected gt_answer gt answer_key answerkey answer_letter correct_option correct_choice answer_idx "
+        "expected gt_answer gt gts answer_key answerkey answer_letter correct_option correct_choice answer_idx "
         "answer_index cop target label reference reward_model.ground_truth"
     ).split()
 )

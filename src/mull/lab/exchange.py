@@ -75,6 +75,8 @@ def take_in(
         return _exported(bank, path, tick)
     recordings, is_log = _recordings(path, filing.layout, say)
     rows = list(_filed(path, recordings, filing))
+    if note := _left_out(path, recordings):
+        say(note)
     model = None if filing.model is None else filing.model.identity
     under: dict[str, Any] = {"model": model, "params": asdict(filing.params), "seed": filing.seed}
     if is_log:
@@ -95,6 +97,14 @@ def take_in(
         return care.Taken(draws=n)
 
     return bank.write(work)
+
+
+def _left_out(path: Path, recordings: Sequence[Recording]) -> str:
+    """A note on the verdicts and scores of a file, which are no part of a draw; empty if it has none."""
+    samples = [sample for one in recordings for sample in one.samples]
+    n = {"verdicts": sum(x.correct is not None for x in samples), "scores": sum(x.score is not None for x in samples)}
+    told = " and ".join(f"{count:,} {what}" for what, count in n.items() if count)
+    return told and f"{path.name}: {told} are not imported: a task grades the draws anew, and a verifier scores them"
 
 
 def _content(path: Path) -> str:

@@ -14,6 +14,7 @@ from mull import equal
 from mull.equal import Answers
 from mull.equal.patterns import regex
 from mull.replies import choices, dates, numbers, options, regions, sentences, visible, yes_no
+from mull.replies.announcing import announces
 from mull.replies.aside import aside
 from mull.replies.asking import unasked
 from mull.replies.marks import OTHER, Reading, Region
@@ -355,7 +356,10 @@ def _spelled(text: str, question: str) -> str | None:
     if re.search(r"\d", signs(text)) or not numbers.has_number(text):
         return None
     told = sentences.short_answer(text, question)
-    return None if told is None else numbers.number(told)
+    return None if told is None or any(map(announces, text.splitlines())) else numbers.number(told)
+
+
+_BULLET = regex(r"\s{0,8}[-*•+]\s")
 
 
 def _last_number(text: str) -> str | None:
@@ -366,13 +370,13 @@ def _last_number(text: str) -> str | None:
     if rest and _OPENING.match(first) and (value := numbers.number(first)) is not None:
         return value
     for i, sentence in enumerate(sentences_backwards(text)):
-        if is_unknowable(sentence) or i >= N_SENTENCES:
+        if is_unknowable(sentence) or i >= N_SENTENCES or announces(sentence):
             return None
         if sentence.rstrip().endswith(("?", "？")):
             continue
         if re.search(r"\d", signs(sentence)):
             return numbers.last_number(sentence)
-        if i < 2 and (value := numbers.number(sentence)) is not None:
+        if i < 2 and not _BULLET.match(sentence) and (value := numbers.number(sentence)) is not None:
             return value
     return None
 

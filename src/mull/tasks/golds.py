@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mull import equal
+from mull.equal.patterns import regex
 from mull.errors import FileFormatError
 from mull.files.columns import EXACT, INCLUDES, Layout
 from mull.files.recording import Recording
 from mull.replies import asking, visible
 from mull.replies.answers import ANSWER_PATTERN, of_question
 from mull.replies.kinds import ExactAnswer
-from mull.tasks.kinds import kind_in, told_gold
+from mull.tasks.kinds import kind_in, kind_of, told_gold
 from mull.types import AnswerKind, Grade, Kind, Problem, Prompt
 
 
@@ -113,11 +114,25 @@ def check_golds(path: Path, recordings: Sequence[Recording], layout: Layout) -> 
             raise FileFormatError(path, one.line, f"{what}; mend one of them, or leave it out")
 
 
+EXACT_KINDS = (AnswerKind.NUMBER, AnswerKind.MATH)
+_PLACEHOLDER = regex(
+    r"\s*(?:n\.?/?a\.?|none|null|nan|nil|unknown|missing|not\s(?:available|known)|tb[ad]|[-–—?_.]{1,5})\s*",
+    re.IGNORECASE,
+)
+"""What tables have where there is no answer."""
+
+
 def notes_on(path: Path, recordings: Sequence[Recording]) -> list[str]:
     """Notes on golds that are whole solutions, and on rows without any."""
     n_solutions = sum(told_gold(one) != one.gold for one in recordings)
     n_without = sum(one.gold is None and not _is_graded(one) for one in recordings)
     notes = []
+    unknown = [one for one in recordings if one.gold is not None and _PLACEHOLDER.fullmatch(one.gold)]
+    if unknown and any(kind_of(told) in EXACT_KINDS for one in recordings if (told := told_gold(one)) is not None):
+        lines = ", ".join(str(one.line) for one in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        said = ", ".join(dict.fromkeys(repr(one.gold) for one in unknown[:5]))
+        what = f"line{'s' * (len(unknown) > 1)} {lines}: {said} beside answers that are numbers or mathematics is text"
+        notes.append(f"{path}: {what}; leave out an answer that is not known")
     if n_solutions:
         what = "answers are whole solutions; what follows `####` or is in their last box is taken"
         notes.append(f"{path}: {n_solutions} {what}")
