@@ -136,7 +136,10 @@ def test_a_key_in_the_file_is_refused_and_not_repeated(key: str) -> None:
 def test_a_price_that_is_missing_is_named() -> None:
     text = "[models.m]\nbase_url = 'http://a/v1'\nusd_per_mtok_in = 1\n"
     config = parse(text, Path("mull.toml"))
-    with pytest.raises(FileFormatError, match=r"line 1: a ceiling on usd .* \[models.m\] has no usd_per_mtok_out$"):
+    with pytest.raises(
+        FileFormatError,
+        match=r"line 1: a ceiling on usd .* \[models.m\] has no usd_per_mtok_out: add usd_per_mtok_out = ",
+    ):
         check_priced(config, "m", Budget(usd=1.0))
     with pytest.raises(FileFormatError, match="has no active_params"):
         check_priced(config, "m", Budget(flops=1.0))

@@ -118,7 +118,7 @@ def test_windows_are_read_as_each_family_writes_them(change: dict[str, Any], lay
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (MISTRAL | {"model_type": "mamba"}, "model_type 'mamba' is not one .* give active_params instead"),
+        (MISTRAL | {"model_type": "mamba"}, "model_type 'mamba' are not known, .* give active_params instead"),
         ({k: v for k, v in MISTRAL.items() if k != "hidden_size"}, "has no hidden_size"),
         (MISTRAL | {"vocab_size": 0}, "vocab_size = 0"),
         (MISTRAL | {"model_type": "mixtral"}, "has no num_local_experts"),

@@ -187,7 +187,7 @@ def test_csv_errors_name_the_line(mull, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"{table}, line 3: 11 correct of 10 samples cannot be" in done.stderr
     table.write_text("n,c\n1,1\n")
-    assert "no column 'n_samples'" in mull("curves", table).stderr
+    assert f"{table}, line 2: no prompt: it has n, c" in mull("curves", table).stderr
 
 
 def test_curves_of_several_groups(mull, mull_json, tmp_path: Path) -> None:

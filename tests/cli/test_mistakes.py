@@ -292,7 +292,7 @@ def test_an_unexpected_error_is_one_line_and_a_file(call: Call, folder: Path, mo
     status, out, err = call("solve q -s ownfails:S")
     assert (status, out) == (1, "")
     (line,) = err.splitlines()
-    assert line.startswith("mull: unexpected KeyError in __call__, ownfails.py line 5; the traceback is in ")
+    assert line.startswith("mull: KeyError in __call__, ownfails.py line 5: ")
     told = Path(line.partition("is in ")[2].partition(";")[0]).read_text()
     assert "Traceback (most recent call last)" in told
     assert "\x1b" not in told

@@ -265,7 +265,11 @@ async def test_draws_that_fail_for_good_are_told_with_their_reason(mull: Mull, c
         (("--base-url", "localhost"), 2, "base_url must be like http://localhost:8000/v1, not 'localhost'"),
         (("--base-url", "http://127.0.0.1:9/v1", "-m", "x"), 1, "cannot connect"),
         (("--base-url", "SERVER", "-m", "word"), 2, "unknown model 'word': did you mean 'words'? The server"),
-        (("--base-url", "SERVER", "--usd", "1"), 2, "has no known price in usd; give usd_per_mtok_in and usd_per_mtok"),
+        (
+            ("--base-url", "SERVER", "--usd", "1"),
+            2,
+            "a ceiling on usd cannot be kept without a price: give --usd-per-mtok-in and",
+        ),
         (
             ("--base-url", "SERVER", "--api-key-env", "NO_KEY"),
             2,

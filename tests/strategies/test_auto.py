@@ -133,7 +133,7 @@ def test_a_policy_learned_with_a_verifier_needs_one_even_if_forced() -> None:
 
 def test_bad_options_are_refused_when_it_is_made() -> None:
     for options, says in (
-        ({"policy": "nowhere.toml"}, "nowhere.toml: cannot be read"),
+        ({"policy": "nowhere.toml"}, "nowhere.toml: there is no such file"),
         ({"policy": str(FAKE), "budget": 10.0}, "cheapest plan, 46"),
         ({"budget": 10.0}, "needs a policy"),
         ({"level": 1.0}, "level"),
