@@ -40,7 +40,7 @@ def test_a_policy_is_learned_from_sweeps_and_used(mull, mull_json, sweeps: list[
     assert solved["answer"] == "24"
     assert solved["notes"]["option"] in {o["strategy"] for b in read["bins"] for o in b["options"]}
     # Without its verifier, and with another model, it is refused.
-    for other, says in (((), "nano-prm"), ((*PRM, "--model", "mini"), "this is mini@")):
+    for other, says in (((), "needs a verifier"), ((*PRM, "--model", "mini"), "not mini@")):
         done = mull("solve", "b:a+45;a:9;c:b-30;c?", "-s", f"auto:policy={out}", *other)
         assert done.returncode == 2
         assert says in done.stderr
@@ -59,7 +59,7 @@ def test_what_cannot_be_learned_from_is_refused_in_one_line(
         ((*sweeps,), "32 problems are too few to learn a policy from: 5 bins of 8 problems"),
         ((sweeps[0], other), "differ in their verifier: nano-prm@"),
         ((recording,), "does not say which model and verifier"),
-        ((*sweeps, "--model", "mini"), "nothing of the model 'mini'; it has nano"),
+        ((*sweeps, "--model", "mini"), "has no draws of the model 'mini'; it has nano"),
         ((*sweeps, "--bins", "2", "--unit", "usd", "--pilot", "8"), "have at most 8 draws"),
     ):
         done = mull("train", "policy", *arguments, "--out", tmp_path / "policy.toml")

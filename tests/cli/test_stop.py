@@ -78,4 +78,4 @@ def test_one_budget_is_shared_by_the_problems_of_a_sweep(mull, mull_json) -> Non
     assert together["accuracy"] >= alone["accuracy"]
     done = mull(*sweep)
     assert done.returncode == 2
-    assert "needs a --verifier" in done.stderr
+    assert "needs a verifier: name one with --verifier" in done.stderr

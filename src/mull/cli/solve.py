@@ -366,7 +366,7 @@ def _show(outcome: Outcome, run: Any, grade: Grade | None) -> None:
     if outcome.tally:
         console.print(words.tally(outcome))
         console.print()
-    answer = "no answer" if outcome.answer is None else escape(outcome.answer)
+    answer = "no answer" if outcome.answer is None else escape(outcome.answer, lines=True)  # a program has lines
     confidence = "" if outcome.confidence is None else f"   (confidence {outcome.confidence:.2f})"
     console.print(f"[bold]{answer}[/bold]{confidence}")
     if grade is not None:

@@ -12,9 +12,9 @@ from mull.stats.intervals import Interval
 from mull.types import Cost, Outcome
 
 
-def escape(text: str) -> str:
-    """An untrusted text for a cell of a table: one line, no markup, no control characters in force."""
-    return markup.escape(shown(text))
+def escape(text: str, *, lines: bool = False) -> str:
+    """An untrusted text without markup or control characters in force: one line unless `lines` are kept."""
+    return markup.escape(shown(text, lines=lines))
 
 
 def number(value: float | None, digits: int = 0) -> str:

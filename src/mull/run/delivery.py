@@ -159,22 +159,17 @@ class Delivery:
 
     def _begin(self, numbers: Sequence[int]) -> None:
         """Requests these draws from the model."""
-        draws = [Draw(number, self._seed(number)) for number in numbers]
+        # Servers give reply i of a request the seed plus i. With seeds that follow each other, a draw is the same
+        # whichever others share its request.
+        first = seed_of(self._key, 0) if isinstance(self.question.model, Served) else None
+        seeds = (seed_of(self._key, number) if first is None else first + number for number in numbers)
+        draws = [Draw(number, seed) for number, seed in zip(numbers, seeds, strict=True)]
         begun = set(numbers)
         self._missing = [number for number in self._missing if number not in begun]
         self._due = begun
         stream = self.question.model.sample(self._prompt, self.question.params, draws, self._purse)
         check_stream(self.question.model.name, stream)
         self._stream = stream
-
-    def _seed(self, number: int) -> int:
-        """The seed of a draw; those of a server's model follow each other.
-
-        Servers give reply i of a request the seed plus i: a draw is then the same whichever others share its request.
-        """
-        if isinstance(self.question.model, Served):
-            return seed_of(self._key, 0) + number
-        return seed_of(self._key, number)
 
     async def _from_model(self) -> Sample | None:
         """The model's next draw, banked and paid for; `None`: it has no more, or the deadline has passed."""

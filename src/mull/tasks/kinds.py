@@ -30,6 +30,8 @@ _MATH = regex(
 _OPERATED = regex(
     r"\d\s?(?:[xyzni]\b|[xyz]|pi\b|π|√|sqrt)|[a-z)]\s?\^|√|π|sqrt\s?\(|[a-z]\s?[=<>≤≥+*]\s?[\w(-]|\d\s?[=<>≤≥+*]\s?[a-z]|^[(\[].*,.*[)\]]$|\d\s?/\s?[a-z(]"
 )
+_CALCULATED = regex(r"[\d)]\s?[=+*]\s?[\d(-]")
+"""Arithmetic: as a gold answer it is the name of something, among the answers of replies it is mathematics."""
 _YES_NO = {"yes", "no", "true", "false"}
 
 
@@ -90,6 +92,6 @@ def kind_in(recording: Recording) -> AnswerKind | None:
 def _shared(answers: Sequence[str], question: str) -> AnswerKind:
     """The kind of several answers to one question: mathematics if any is, else theirs if it is one, else text."""
     kinds = {kind_of(answer, question) for answer in answers}
-    if AnswerKind.MATH in kinds:
+    if AnswerKind.MATH in kinds or any(_CALCULATED.search(a) and _MATH.fullmatch(a.strip()) for a in answers):
         return AnswerKind.MATH
     return kinds.pop() if len(kinds) == 1 else AnswerKind.TEXT
