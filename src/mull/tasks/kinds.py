@@ -31,7 +31,7 @@ _OPERATED = regex(
     r"\d\s?(?:[xyzni]\b|[xyz]|pi\b|π|√|sqrt)|[a-z)]\s?\^|√|π|sqrt\s?\(|[a-z]\s?[=<>≤≥+*]\s?[\w(-]|\d\s?[=<>≤≥+*]\s?[a-z]|^[(\[].*,.*[)\]]$|\d\s?/\s?[a-z(]"
 )
 _CALCULATED = regex(r"[\d)]\s?[=+*]\s?[\d(-]")
-"""Arithmetic: as a gold answer it is the name of something, among the answers of replies it is mathematics."""
+"""Arithmetic: mathematics among recorded answers; elsewhere it is compared as it is written."""
 _YES_NO = {"yes", "no", "true", "false"}
 
 
@@ -82,7 +82,8 @@ def kind_in(recording: Recording) -> AnswerKind | None:
     recorded = [sample.answer for sample in recording.samples if sample.answer]
     gold, question = told_gold(recording), recording.prompt or ""
     if recorded and (gold is None or all(sample.correct is not None for sample in recording.samples)):
-        return _shared(recorded, question)
+        is_calculated = any(_CALCULATED.search(a) and _MATH.fullmatch(a.strip()) for a in recorded)
+        return AnswerKind.MATH if is_calculated else _shared(recorded, question)
     if gold is not None:
         return kind_of(gold, question)
     said = [answer for s in recording.samples if (answer := extract(s.text, is_whole=False)) is not None]
@@ -92,6 +93,6 @@ def kind_in(recording: Recording) -> AnswerKind | None:
 def _shared(answers: Sequence[str], question: str) -> AnswerKind:
     """The kind of several answers to one question: mathematics if any is, else theirs if it is one, else text."""
     kinds = {kind_of(answer, question) for answer in answers}
-    if AnswerKind.MATH in kinds or any(_CALCULATED.search(a) and _MATH.fullmatch(a.strip()) for a in answers):
+    if AnswerKind.MATH in kinds:
         return AnswerKind.MATH
     return kinds.pop() if len(kinds) == 1 else AnswerKind.TEXT
