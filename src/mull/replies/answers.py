@@ -7,8 +7,9 @@ parsed as a value of the kind. Part of that text never counts: if the whole cann
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 
 from mull import equal
 from mull.equal import Answers
@@ -149,19 +150,23 @@ def extract(
         return None
     text = regions.own(said.text)
     is_cut = is_cut and said.text.endswith(text) and reply.endswith(text[-MAX_REGION:])
-    if is_cut and kind is not AnswerKind.CHOICE and _ends_open(text):
-        return None
+    found = regions.regions(text)
+    if is_cut and kind is not AnswerKind.CHOICE:
+        last = next(found, None)
+        if last is not None and _ends_open(text, last):
+            return None
+        found = chain([] if last is None else [last], found)
     is_whole = is_whole and not said.is_open
-    read = _read(text, kind, is_whole=is_whole, question=question)
+    read = _read(text, kind, found, is_whole=is_whole, question=question)
     if kind is AnswerKind.CHOICE and read is None and (stem := options.options_of(question)[0]) != question:
-        return _option(_read(text, AnswerKind.TEXT, is_whole=is_whole, question=stem), question)
+        again = regions.regions(text)
+        return _option(_read(text, AnswerKind.TEXT, again, is_whole=is_whole, question=stem), question)
     return sentences.reduced(read, question) if kind is AnswerKind.TEXT and read is not None else read
 
 
-def _ends_open(text: str) -> bool:
+def _ends_open(text: str, last: Region) -> bool:
     """Whether the last answer that a text states extends to the very end with nothing that closes it."""
-    last = next(regions.regions(text), None)
-    if last is None or last.sort == "box" or not last.text.strip():
+    if last.sort == "box" or not last.text.strip():
         return False
     return not text[last.end :].strip(".,") and not text.endswith((">", "]", "$", "\\)", "*", "}", "\n", " "))
 
@@ -174,21 +179,24 @@ def solution_answer(text: str) -> str | None:
     return None
 
 
-def _read(text: str, kind: AnswerKind, *, is_whole: bool, question: str = "") -> str | None:
+def _read(text: str, kind: AnswerKind, found: Iterator[Region], *, is_whole: bool, question: str = "") -> str | None:
+    """The canonical answer in a text with these regions."""
     has_end = is_whole
-    for region in regions.regions(text):
+    for region in found:
         after = text[region.end : region.end + regions.REACH]
         read = _region(region, kind, after, question)
         if read is OTHER:
             has_end = has_end and bool(region.text.strip()) and not _is_mark(region)
             continue
         if read is None and after.strip(" \t\r\n.*`") and _DENIAL.match(region.text) is not None:
-            return _read(text[region.end :], kind, is_whole=is_whole)  # `The answer is not A. It is B.`
+            rest = text[region.end :]  # `The answer is not A. It is B.`
+            return _read(rest, kind, regions.regions(rest), is_whole=is_whole)
         retracted = regions.taken_back(text, region.end)
         if retracted is None:
             return read
         at, holds = retracted
-        other = _read(text[at:], kind, is_whole=is_whole, question=question)
+        rest = text[at:]
+        other = _read(rest, kind, regions.regions(rest), is_whole=is_whole, question=question)
         return read if other is None and not holds else other
     if kind is AnswerKind.CHOICE:
         return choices.stated(text) if is_whole else None
@@ -281,8 +289,9 @@ def _parts(parts: Sequence[str], kind: AnswerKind) -> Reading:
 
 def _tag(text: str, kind: AnswerKind, question: str) -> Reading:
     """The content of answer tags: an answer, or a text that states one."""
-    if next(regions.regions(text), None) is not None:
-        return _read(text, kind, is_whole=True, question=question)
+    found = regions.regions(text)
+    if (last := next(found, None)) is not None:
+        return _read(text, kind, chain([last], found), is_whole=True, question=question)
     if len(text) > MAX_REGION:
         return None  # longer than any answer
     match kind:

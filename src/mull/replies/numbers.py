@@ -12,8 +12,8 @@ from fractions import Fraction
 
 from mull import equal
 from mull.equal.patterns import regex
-from mull.equal.words import multiplier
-from mull.replies.spelled import NAMES, SCALES, spelled, words
+from mull.equal.words import SMALL, multiplier
+from mull.replies.spelled import SCALES, spelled, words
 from mull.replies.text import MAX_REGION, bare, clause, flat, signs, without_reason
 
 MAX_DIGITS = 400
@@ -89,7 +89,7 @@ _THAT_IS = regex(
 
 def has_number(text: str) -> bool:
     """Whether an answer mentions a number at all."""
-    return _DIGIT.search(text) is not None or any(word in NAMES or word in SCALES for word in words(text))
+    return _DIGIT.search(text) is not None or any(word in SMALL or word in SCALES for word in words(text))
 
 
 def _fraction(text: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from mull.equal.patterns import regex
+from mull.equal.words import ORDINALS, SMALL
 
 _LETTERS = regex(r"[a-z]+")
 SCALES = {
@@ -26,12 +27,6 @@ SCALES = {
     "tausend": 1000,
 }
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-NAMES = {name: i for i, name in enumerate(_ONES)} | {name: 10 * i for i, name in enumerate(_TENS, 2)}
 _BESIDE = set(
     "a an about exactly only just approximately total of there are is it she he they has have the number and".split()
 )
@@ -49,7 +44,7 @@ _PARTS = {
 }
 _PARTS |= {"hundredth": 100, "thousandth": 1000, "millionth": 10**6}
 _PARTS |= {"halves": 2} | {f"{name}s": n for name, n in _PARTS.items()}
-_ORDINALS = dict(zip("first second third fourth fifth sixth seventh eighth ninth".split(), range(1, 10), strict=True))
+_UNIT_ORDINALS = {word: n for word, n in ORDINALS.items() if n < 10}
 _NO_REST = {"or", "half", "third", "quarter", "thirds", "quarters", "and", "of"}
 MAX_WORDS = 8
 
@@ -66,16 +61,16 @@ def spelled(side: str) -> str | None:
         return None
     if read[:1] in (["a"], ["an"]) and read[1:2] and read[1] in SCALES:
         read[0] = "one"
-    start = next((i for i, word in enumerate(read) if word in NAMES), None)
+    start = next((i for i, word in enumerate(read) if word in SMALL), None)
     if start is None or not set(read[:start]) <= _BESIDE | {"negative", "minus"}:
         return None
     total, part, at = 0, 0, start
-    while at < len(read) and (read[at] in NAMES or read[at] in SCALES or read[at] == "and"):
+    while at < len(read) and (read[at] in SMALL or read[at] in SCALES or read[at] == "and"):
         word = read[at]
-        if word == "and" and not (at + 1 < len(read) and read[at + 1] in NAMES):
+        if word == "and" and not (at + 1 < len(read) and read[at + 1] in SMALL):
             break
-        if word in NAMES:
-            part += NAMES[word]
+        if word in SMALL:
+            part += SMALL[word]
         elif word != "and":
             scale = SCALES[word]
             total, part = (
@@ -84,15 +79,15 @@ def spelled(side: str) -> str | None:
         at += 1
     rest = read[at:]
     is_negative = bool({"negative", "minus"} & set(read[:start]))
-    if rest and rest[0] in _ORDINALS and part >= 20 and part % 10 == 0:
-        part, rest = part + _ORDINALS[rest[0]], rest[1:]
+    if rest and rest[0] in _UNIT_ORDINALS and part >= 20 and part % 10 == 0:
+        part, rest = part + _UNIT_ORDINALS[rest[0]], rest[1:]
     elif rest and rest[0] in _PARTS:
         is_fraction = (total + part == 1) is not rest[0].endswith(("s", "ves"))
-        is_whole = len(rest) < 4 and not set(rest[1:]) & (NAMES.keys() | _NO_REST)
+        is_whole = len(rest) < 4 and not set(rest[1:]) & (SMALL.keys() | _NO_REST)
         value = Fraction(-(total + part) if is_negative else total + part, _PARTS[rest[0]])
         return str(value) if is_fraction and is_whole else None
-    if rest and rest[0] in _ORDINALS:
+    if rest and rest[0] in _UNIT_ORDINALS:
         return None
-    if len(rest) > 4 or any(word in NAMES or word in _NO_REST for word in rest):
+    if len(rest) > 4 or any(word in SMALL or word in _NO_REST for word in rest):
         return None
     return str(-(total + part) if is_negative else total + part)
