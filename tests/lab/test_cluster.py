@@ -4,13 +4,13 @@ import asyncio
 import json
 import os
 import re
+import select
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -244,9 +244,9 @@ def test_the_death_of_the_head_is_told_in_one_line(tmp_path: Path) -> None:
     sweep = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         while not (bank.exists() and drawn(bank)):
-            if sweep.poll() is not None:
+            with suppress(subprocess.TimeoutExpired):
+                sweep.wait(0.2)
                 pytest.fail(sweep.communicate()[1])
-            time.sleep(0.2)
         began = below(sweep.pid)
         (head,) = [pid for pid, name in began.items() if name == "gcs_server"]
         os.kill(head, signal.SIGKILL)
@@ -254,8 +254,8 @@ def test_the_death_of_the_head_is_told_in_one_line(tmp_path: Path) -> None:
     finally:
         sweep.kill()
         sweep.wait()
-    while any(name_of(pid) == name for pid, name in began.items()):
-        time.sleep(0.05)  # they end by themselves once they miss the others
+    for pid, name in began.items():  # they end by themselves once they miss the others
+        ended(pid, name)
     assert sweep.returncode == 1, err
     errors = [line for line in err.splitlines() if not re.match(r"stopped after|\d+ draws made now", line)]
     assert len(errors) == 1, err
@@ -270,6 +270,19 @@ def name_of(pid: int) -> str | None:
     except OSError:
         return None
     return None if rest.split()[0] == "Z" else name
+
+
+def ended(pid: int, name: str) -> None:
+    """Waits until the process of this number and name has ended."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if name_of(pid) == name:
+            select.select([process], [], [])
+    finally:
+        os.close(process)
 
 
 def below(pid: int) -> dict[int, str]:

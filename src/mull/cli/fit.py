@@ -20,7 +20,7 @@ from mull.cli.options import (
     progress,
 )
 from mull.cli.output import print_json, print_lines, stdout
-from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOption, draws_of
+from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOption, draws_of, source_at
 from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import MissingExtraError, UsageError
 from mull.files.columns import Layout
@@ -72,7 +72,8 @@ def fit(
         raise UsageError(f"--draws takes a number of draws of at least 1, not {draws}")
     params = Params(temperature, max_tokens)
     with progress("reading", None, as_json):
-        found = draws_of(source, group, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
+        read = source_at(source, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
+        found = draws_of(read, group)
     drawn = {name: one.recordings for name, one in found.items()}
     from mull.laws import backtest, coverage
 

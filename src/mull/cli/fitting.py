@@ -11,7 +11,7 @@ import typer
 from mull.catalog import verifier_of
 from mull.cli.options import ConfigOption, JsonOption, SeedOption
 from mull.cli.output import print_json, say
-from mull.cli.source import GroupOption, TaskOption, draws_of
+from mull.cli.source import GroupOption, TaskOption, draws_of, source_at
 from mull.errors import UsageError
 from mull.files.output import check_writable, write_text
 from mull.types import Params
@@ -106,7 +106,7 @@ def calibrate(
 
 def _draws(source: Path, group: list[str] | None, task: str | None, seed: int) -> list[Recording]:
     """The draws of the selected groups."""
-    found = draws_of(source, group, task, "nano", 1000, Params(1.0, 400), seed)
+    found = draws_of(source_at(source, task, "nano", 1000, Params(1.0, 400), seed), group)
     return [one for drawn in found.values() for one in drawn.recordings]
 
 

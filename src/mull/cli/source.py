@@ -76,23 +76,11 @@ class SourceDraws(NamedTuple):
     about: Mapping[str, str]
 
 
-def draws_of(
-    source: Path,
-    group: Sequence[str] | None,
-    task: str | None,
-    model: str,
-    problems: int,
-    params: Params,
-    seed: int,
-    layout: Layout = PLAIN,
-    *,
-    allow_unreadable: bool = False,
-) -> Mapping[str, SourceDraws]:
+def draws_of(source: Source, group: Sequence[str] | None) -> Mapping[str, SourceDraws]:
     """The draws of a source, restricted to the requested groups and in that order."""
     from mull.lab import sources
 
-    found = source_at(source, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
-    found = wanted(found, group)
+    found = wanted(source, group)
     return {name: SourceDraws(drawn, found.groups[name].about) for name, drawn in sources.draws(found).items()}
 
 

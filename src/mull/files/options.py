@@ -46,19 +46,14 @@ def options_of(path: Path, line: int, row: Mapping[str, Any], taken: set[str | N
 
 def _listed(path: Path, line: int, name: str, value: Any) -> list[AnswerChoice]:
     if isinstance(value, str):
-        if _PRINTED.match(value):
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError):
-                what = f"`{name}` is a list as Python prints it: write it as JSON"
-                raise FileFormatError(path, line, what) from None
-        elif value.lstrip().startswith(("[", "{")):
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError) as error:
-                raise FileFormatError(path, line, f"`{name}` is not JSON: {error}") from error
-        else:
+        is_printed = _PRINTED.match(value) is not None
+        if not is_printed and not value.lstrip().startswith(("[", "{")):
             return []
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            what = "a list as Python prints it: write it as JSON" if is_printed else f"not JSON: {error}"
+            raise FileFormatError(path, line, f"`{name}` is {what}") from error
     if isinstance(value, dict) and isinstance(value.get("text"), list):
         labels = value.get("label", value.get("labels"))
         texts = value["text"]

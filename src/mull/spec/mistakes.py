@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable
 
@@ -86,7 +85,5 @@ def no_value(kind: str, name: str, part: str, options: Collection[str]) -> Usage
 
 def unknown_option(name: str, option: str, options: Collection[str]) -> UsageError:
     """The error for an option that is not known; names all that there are."""
-    near = difflib.get_close_matches(option, options, n=1, cutoff=0.5)
-    if option.lower() in OPTION_CALLED and "n" in options:
-        near = ["n"]
-    return UnknownNameError(f"option of {name}", option, options, meant=near[0] if near else None)
+    meant = "n" if option.lower() in OPTION_CALLED and "n" in options else None
+    return UnknownNameError(f"option of {name}", option, options, meant=meant)

@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mull.errors import FileFormatError, MissingExtraError
+from mull.files.opening import MOST_RATIO, most_bytes
 
 MOST_BYTES = 512 << 20
 """Members that unpack to more bytes are refused."""
-FREE_BYTES = 64 << 20
-MOST_RATIO = 250
-"""An archive may unpack to `FREE_BYTES`, or to this many times its own size if that is more."""
 ZSTD = 93
 LOCAL_HEADER = struct.Struct("<26xHH")
 """The lengths of the name and of the extra field in a zip member's own header; its data follow these."""
@@ -38,7 +36,7 @@ class Archive:
         unpacked = sum(info.file_size for info in self._infos.values())
         if packed > size:
             raise FileFormatError(path, None, f"its members claim {packed:,} bytes of a file of {size:,}: they overlap")
-        if unpacked > max(FREE_BYTES, MOST_RATIO * size):
+        if unpacked > most_bytes(path):
             raise FileFormatError(
                 path, None, f"{size:,} bytes that unpack to {unpacked:,} are no log: over {MOST_RATIO} times as much"
             )
