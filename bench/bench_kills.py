@@ -115,11 +115,16 @@ def ended(pid: int) -> int:
 
 def begun(out: Path, pid: int) -> None:
     """Waits until a sweep has opened its file, just before its first draw, or has ended."""
-    while (
-        not (out.exists() and out.stat().st_size)
-        and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-    ):
+    while not _size(out) and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         time.sleep(0.001)
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file; 0 where there is none. A sweep makes and removes its file to see that it can be written."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def banked(url: str) -> dict[tuple[str, int], str]:
@@ -157,7 +162,7 @@ def kill(
     before: dict[tuple[str, int], str] = {}
     with contextlib.suppress(FileNotFoundError):
         before = banked(url)
-    if out.exists() and out.stat().st_size:
+    if _size(out):
         rows: list[dict[str, Any]] = []
         try:
             rows.extend(row for _, row in read_jsonl(out))
@@ -259,7 +264,7 @@ def fault(rng: random.Random, kind: str, folder: Path, url: str) -> list[str]:
         wrong.append(f"exit {code} and {len(errors)} lines: {told[-600:]}")
     if kind in PIPE and (code != 1 or ("majority:n=4" not in told and not is_silent)):
         wrong.append(f"exit {code}, the table is not shown: {told[-300:]}")
-    if out.exists() and out.stat().st_size and out.read_bytes().count(b"\n") > 1:
+    if _size(out) and out.read_bytes().count(b"\n") > 1:
         try:
             read_source(out)
         except FileFormatError as error:
