@@ -9,7 +9,20 @@ import typer
 
 from mull.cli import VERBS
 
-IDLE = ("pydantic", "scipy", "sqlalchemy", "aiohttp", "rich", "mull.lab", "mull.advice", "mull.report", "mull.sandbox")
+IDLE = (
+    "pydantic",
+    "scipy",
+    "sqlalchemy",
+    "aiohttp",
+    "rich",
+    "mull.lab",
+    "mull.advice",
+    "mull.report",
+    "mull.sandbox",
+    "starlette",
+    "uvicorn",
+    "mull.serve",
+)
 SOLVE = ["solve", "a:1;b:a+2;b?", "--strategy", "single", "--bank", "none", "--json", "--seed", "3"]
 
 

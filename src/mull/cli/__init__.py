@@ -1,4 +1,4 @@
-"""The command line: `mull solve`, `sweep`, `curves`, `fit`, `advise`, `report`, `bank`, `list`."""
+"""The command line: `mull solve`, `sweep`, `curves`, `fit`, `advise`, `report`, `bank`, `list`, `serve`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ VERBS = {
         "List what is available, with every option and its default; for served models, what their servers support.",
     ),
     "bank": Verb("mull.cli.bank:bank_app", "Manage the bank, which stores every draw for reuse."),
+    "serve": Verb(
+        "mull.cli.serve:serve",
+        "Answer OpenAI's clients, with test-time scaling behind the API that they speak.",
+    ),
     "train": Verb(
         "mull.cli.train:train_app",
         "Train verifiers: label steps, train reward models. Learn stopping rules, weights and compute policies.",

@@ -65,6 +65,64 @@ class ModelTable(BaseModel):
         return value
 
 
+Ceiling = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Ceilings(BaseModel):
+    """What one request to the gateway may spend at most."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    calls: Ceiling | None = Field(None, description="Most draws and judge calls of a request.")
+    tokens: Ceiling | None = Field(None, description="Most generated tokens of a request.")
+    usd: Dollars | None = Field(None, description="Most dollars of a request.")
+    seconds: Seconds | None = Field(None, description="Most seconds of a request; then it gets the best so far.")
+
+
+class PresetTable(Ceilings):
+    """`[presets.NAME]`: a way to answer, which `mull serve` offers as the model `MODEL@NAME`."""
+
+    strategy: StrictStr = Field(description="As after --strategy, like majority:n=16.")
+    models: list[StrictStr] | None = Field(None, description="The models that it is offered for. [default: all]")
+    verifier: StrictStr | None = Field(None, description="A spec, or a name from [verifiers].")
+    judge: StrictStr | None = Field(None, description="A spec, or a name from [judges].")
+    answer: StrictStr | None = Field(None, description="How answers are read, like number, json or regex:PATTERN.")
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None, description="Where the request has none. [default: 1]"
+    )
+    max_tokens: Ceiling | None = Field(None, description="Most tokens of a draw, where the request says nothing.")
+    abstain: Share | None = Field(None, description="Below this confidence no answer is given.")
+
+
+class KeyTable(Ceilings):
+    """`[serve.keys.NAME]`: a key of the gateway; `mull serve --new-key NAME` makes one."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = Field(description="The hash of the key.")
+    models: list[StrictStr] | None = Field(None, description="The models and presets that it may use. [default: all]")
+    tokens_a_day: Ceiling | None = Field(None, description="Most generated tokens in a day (UTC).")
+    usd_a_day: Dollars | None = Field(None, description="Most dollars in a day (UTC).")
+    requests_a_minute: Ceiling | None = Field(None, description="Most requests in a minute.")
+
+
+class ServeTable(Ceilings):
+    """`[serve]`: what `mull serve` offers, and the most that any request may spend."""
+
+    models: list[StrictStr] | None = Field(None, description="The models offered. [default: all of this file]")
+    calls: Ceiling = Field(256, description="Most draws and judge calls of a request.")
+    tokens: Ceiling = Field(1_000_000, description="Most generated tokens of a request.")
+    seconds: Seconds = Field(600.0, description="Most seconds of a request; then it gets the best so far.")
+    max_tokens: Ceiling = Field(4096, description="Most tokens of a draw, where neither request nor preset says.")
+    patience: Annotated[float, Field(ge=0, le=3600)] = Field(
+        5.0, description="Seconds to keep asking a server that refuses, before the client is told to come back."
+    )
+    body_bytes: Ceiling = Field(16 << 20, description="Most bytes of a request's body.")
+    effort: dict[str, StrictStr] = Field(
+        default_factory=dict, description="The preset that stands for each reasoning_effort; others pass through."
+    )
+    keys: dict[str, KeyTable] = Field(default_factory=dict, description="Who may use the gateway. [default: anyone]")
+
+
 class File(BaseModel):
     """The whole file."""
 
@@ -73,7 +131,16 @@ class File(BaseModel):
     models: dict[str, ModelTable] = Field(default_factory=dict)
     verifiers: dict[str, StrictStr] = Field(default_factory=dict, description="Names for specs of verifiers.")
     judges: dict[str, StrictStr] = Field(default_factory=dict, description="Names for specs of judges.")
+    presets: dict[str, PresetTable] = Field(default_factory=dict, description="Ways to answer, for the gateway.")
+    serve: ServeTable = Field(default_factory=lambda: ServeTable.model_validate({}), description="The gateway.")
 
 
 FIELDS = tuple(ModelTable.model_fields)
 TABLES = tuple(File.model_fields)
+KINDS = {
+    "models": ("[models.NAME]", FIELDS),
+    "presets": ("[presets.NAME]", tuple(PresetTable.model_fields)),
+    "serve": ("[serve]", tuple(ServeTable.model_fields)),
+    "keys": ("[serve.keys.NAME]", tuple(KeyTable.model_fields)),
+}
+"""How each kind of table is written, and its settings."""

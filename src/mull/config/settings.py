@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mull.errors import FileFormatError, cannot_read
 
 if TYPE_CHECKING:
-    from mull.config.schema import ModelTable
+    from mull.config.schema import ModelTable, PresetTable, ServeTable
 
 NAME = "mull.toml"
 ELSEWHERE = {
@@ -53,6 +53,8 @@ class Config:
     text: str = ""
     verifiers: Mapping[str, str] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
+    presets: Mapping[str, PresetTable] = field(default_factory=dict)
+    serve: ServeTable | None = None
 
     def line(self, *keys: str) -> int | None:
         """The line of a setting, or of the beginning of its table."""
@@ -105,7 +107,7 @@ def parse(text: str, path: Path) -> Config:
         raise FileFormatError(path, None, f"not TOML that can be read: {error}") from error
     try:
         file = File.model_validate(told)
-        return Config(path, file.models, text, file.verifiers, file.judges)
+        return Config(path, file.models, text, file.verifiers, file.judges, file.presets, file.serve)
     except ValidationError as error:
         # A misspelt setting is also reported as missing: report the misspelling. Deeper errors are more specific.
         mistakes = error.errors(include_url=False, include_input=False)
@@ -121,17 +123,18 @@ def _line_of(error: tomllib.TOMLDecodeError) -> int | None:
 
 
 def _words(error: Any, keys: Sequence[str]) -> str:
-    from mull.config.schema import FIELDS, TABLES
+    from mull.config.schema import KINDS, TABLES
 
     where = ".".join(keys)
     if error["type"] == "extra_forbidden":
-        known = FIELDS if len(keys) > 2 else TABLES
-        others = list(ELSEWHERE) if len(keys) > 2 else []
+        table = None if len(keys) < 2 else "keys" if keys[:2] == ["serve", "keys"] else keys[0]
+        form, known = ("", TABLES) if table is None else KINDS[table]
+        others = list(ELSEWHERE) if table == "models" else []
         near = difflib.get_close_matches(keys[-1], [*known, *others], n=1, cutoff=0.75)
         if near and near[0] in others:
             return f"unknown setting {where!r}: {ELSEWHERE[near[0]]}"
         hint = f"did you mean {near[0]!r}? " if near else ""
-        whose = "a model's table [models.NAME] takes" if len(keys) > 2 else "the tables are"
+        whose = f"a table {form} takes" if form else "the tables are"
         return f"unknown setting {where!r}: {hint}{whose} {', '.join(sorted(known))}"
     if error["type"] == "missing":
         return f"[{'.'.join(keys[:-1])}] has no {keys[-1]}, which it needs"

@@ -186,7 +186,15 @@ class EmbeddedModel:
         told = [tuple((self._model.tokens.token_of[token], p) for token, p in place) for place in finished.tops]
         alternatives = tuple(told) if params.logprobs else None
         return Sample(
-            prompt, text, finish, cost, draw.number, draw.seed, tuple(finished.logprobs), alternatives=alternatives
+            prompt,
+            text,
+            finish,
+            cost,
+            draw.number,
+            draw.seed,
+            tuple(finished.logprobs),
+            alternatives=alternatives,
+            pieces=None if params.logprobs is None else tuple(self._model.tokens.decode([one]) for one in tokens),
         )
 
 

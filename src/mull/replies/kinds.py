@@ -126,6 +126,22 @@ class ExactAnswer:
         return canonical(text)
 
 
+@dataclass(frozen=True)
+class WholeAnswer:
+    """The whole reply outside its thought, for open questions that a judge decides: equal but for case and spaces."""
+
+    @property
+    def value(self) -> str:
+        return "whole"
+
+    def read(self, sample: Sample) -> str | None:
+        return self.canonical(visible.spoken(sample.reply) or "")
+
+    def canonical(self, text: str) -> str | None:
+        """The text with single spaces, in lower case; `None` if it is empty."""
+        return " ".join(text.split()).casefold() or None
+
+
 def canonical_json(value: Any) -> str:
     """The JSON text of a value with sorted keys and without spaces; whole numbers have no decimal point."""
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -131,7 +131,7 @@ class Sample:
     the thinking that a server reports separately from the text. `alternatives` has the likeliest tokens at each
     position with their log-probabilities. `batch` is how many draws shared the request (`None`: not batched); `cost`
     is then this draw's share. `tool_calls` are the model's tool calls, `tokens` the ids of the generated tokens
-    (`None`: not reported).
+    (`None`: not reported), `pieces` their texts, which are told with log-probabilities and not banked.
     """
 
     prompt: Prompt
@@ -148,6 +148,7 @@ class Sample:
     batch: int | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tokens: tuple[int, ...] | None = None
+    pieces: tuple[str, ...] | None = field(default=None, compare=False)
 
     @property
     def reply(self) -> str:

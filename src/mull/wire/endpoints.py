@@ -168,6 +168,11 @@ class Pool:
         if self._waiting:
             self._wake()
 
+    def revive(self) -> None:
+        """Gives endpoints that could not be used another chance, as after a key or a server was mended."""
+        for one in self.endpoints:
+            one.dead = None
+
     def check(self) -> None:
         """Raises `Unusable` if no endpoint is usable, or none will be before patience ends."""
         for one in self.endpoints:

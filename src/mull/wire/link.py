@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -125,12 +125,46 @@ class Link:
 
         Raises `Refused`, `Broken` or `Rejected`, or `Unusable` if no endpoint can be used.
         """
-        raw = encode(body)
 
         async def read(response: aiohttp.ClientResponse) -> Any:
             return read_json(await self._read(response, MANY_BYTES + most_bytes))
 
-        return await self.repeat(lambda endpoint, retry: self._attempt(endpoint, path, raw, retry, read, self._whole))
+        return await self.pass_on(path, encode(body), read)
+
+    async def pass_on(
+        self,
+        path: str,
+        body: bytes,
+        read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+        *,
+        stream: bool = False,
+        broke: Callable[[float], None] = lambda seconds: None,
+    ) -> T:
+        """What `read` makes of the reply to a request as it stands, which is retried as the limits allow.
+
+        Raises as `ask` does. `read` uses `whole` or `lines`; an error of its own is not retried. `broke` is as in
+        `repeat`.
+        """
+        within = self._streamed if stream else self._whole
+        return await self.repeat(
+            lambda endpoint, retry: self._attempt(endpoint, path, body, retry, read, within), broke
+        )
+
+    async def whole(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body of a reply, without the key."""
+        return await self._read(response, MANY_BYTES)
+
+    async def lines(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+        """The lines of a streamed reply as they arrive, without the key. Raises `Malformed` if one is endless."""
+        rest = b""
+        while chunk := await response.content.readany():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield self._secret.scrub(line)
+            if len(rest) > MANY_BYTES:
+                raise Malformed(f"a line of the stream is larger than {MANY_BYTES:,} bytes")
+        if rest:
+            yield self._secret.scrub(rest)
 
     async def repeat(
         self, one: Callable[[Endpoint, int], Awaitable[T]], broke: Callable[[float], None] = lambda seconds: None

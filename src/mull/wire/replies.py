@@ -57,6 +57,8 @@ class ReplyChoice:
     stopped_at: str | None = None
     logprobs: list[float] | None = None
     alternatives: list[tuple[tuple[str, float], ...]] | None = None
+    pieces: list[str] | None = None
+    """The texts of the tokens, told with the log-probabilities; `None` unless all are known."""
     n_tokens: int | None = None
     tool_calls: dict[int, list[str]] = field(default_factory=dict)
     """By position: id, name and arguments, as far as received."""
@@ -179,16 +181,20 @@ def _read_logprobs(choice: ReplyChoice, told: Any) -> None:
             tops = [
                 tuple((top["token"], float(top["logprob"])) for top in row.get("top_logprobs") or ()) for row in rows
             ]
+            pieces = [row.get("token") for row in rows]
         elif isinstance(told.get("token_logprobs"), list):
             values = [float(value) for value in told["token_logprobs"]]
             tops = [
                 tuple((token, float(value)) for token, value in (top or {}).items())
                 for top in told.get("top_logprobs") or [None] * len(values)
             ]
+            pieces = list(told.get("tokens") or ())
         else:
             return
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return
+    are_texts = len(pieces) == len(values) and all(isinstance(piece, str) for piece in pieces)
+    choice.pieces = (choice.pieces or []) + [clean(piece) for piece in pieces] if are_texts else None
     choice.logprobs = (choice.logprobs or []) + values
     choice.alternatives = (choice.alternatives or []) + tops
 

@@ -250,6 +250,7 @@ class Batch:
             alternatives=tuple(choice.alternatives) if choice.alternatives and any(choice.alternatives) else None,
             batch=n if n > 1 else None,
             tool_calls=calls,
+            pieces=None if choice.pieces is None else tuple(choice.pieces),
         )
 
     def _with_waste(self, draw: Draw, cost: Cost) -> Cost:

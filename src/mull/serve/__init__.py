@@ -1,0 +1,1 @@
+"""The gateway: test-time scaling behind the API that OpenAI's clients speak."""

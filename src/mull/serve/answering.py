@@ -1,0 +1,164 @@
+"""One answer to a chat: the strategy runs, and what it chose is told as what it is."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from mull.bank import Bank
+from mull.replies.kinds import WholeAnswer
+from mull.run import Run
+from mull.run.needs import needs_of
+from mull.run.run import outcome_of
+from mull.run.together import together
+from mull.run.wallet import Wallet
+from mull.serve.faults import ApiError, bad
+from mull.serve.plans import ChatPlan
+from mull.types import Finish, Need, Outcome, Params, Problem, Prompt, Sample, Stopped
+
+CUT_SHORT = (Stopped.BUDGET, Stopped.DEADLINE)
+NO_AGREEMENT = "no two replies gave the same answer, so that no vote decides"
+
+
+@dataclass(frozen=True)
+class ChatAnswer:
+    """One answer. `chosen_by` is `vote`, `weighted vote`, `score`, `judge`, `strategy` or `first draw`.
+
+    `confidence_is` names what `confidence` is. `why` says what kept the strategy from choosing. `is_incomplete`: a
+    ceiling ended it, or it chose nothing and this is the best there is. `is_abstained`: its confidence was too low.
+    """
+
+    best: Sample
+    outcome: Outcome
+    chosen_by: str
+    why: str | None = None
+    is_incomplete: bool = False
+    is_abstained: bool = False
+
+    @property
+    def confidence_is(self) -> str | None:
+        """What the confidence is a share or a score of."""
+        names = {"vote": "vote share", "weighted vote": "share of the scores", "score": "score", "judge": "win rate"}
+        return None if self.outcome.confidence is None else names.get(self.chosen_by, "the strategy's own")
+
+
+async def answers(
+    plan: ChatPlan,
+    prompt: Prompt,
+    params: Params,
+    wallet: Wallet,
+    *,
+    n: int = 1,
+    seed: int = 0,
+    bank: Bank | None = None,
+    watch: Callable[[Sample], None] | None = None,
+) -> list[ChatAnswer]:
+    """`n` independent answers, with the seeds from `seed` on, all held to one wallet.
+
+    Raises `ApiError` where there is nothing to give, and what the run raises.
+    """
+
+    def run(at: int) -> Run:
+        return Run(
+            plan.entry.model,
+            verifier=plan.verifier,
+            judge=plan.judge,
+            executor=plan.executor,
+            bank=bank,
+            params=params,
+            seed=at,
+            rng=random.Random(at),
+            watch=watch,
+            within=wallet,
+        )
+
+    if plan.strategy is None:
+        alone = run(seed)
+        samples = await alone.draw(prompt, n)
+        return [_single(sample, alone.stopped) for sample in _usable(samples, alone.stopped, n)]
+    problem = plan.problem(prompt)
+    return await together([_one(plan, problem, run(seed + i)) for i in range(n)])
+
+
+async def _one(plan: ChatPlan, problem: Problem, run: Run) -> ChatAnswer:
+    assert plan.strategy is not None
+    await run.check(plan.strategy)
+    outcome = await outcome_of(plan.strategy, problem, run)
+    usable = _usable(outcome.candidates or (() if outcome.best is None else (outcome.best,)), outcome.stopped, 1)
+    answer = _chosen(plan, outcome)
+    if answer is None and plan.judge is not None and len(usable) > 1:
+        answer = await _judged(replace(problem, kind=WholeAnswer()), run, usable, outcome)
+    if answer is None:
+        why = _undecided(outcome)
+        first = min(usable, key=lambda sample: sample.draw)
+        nothing = replace(outcome, answer=None, confidence=None)
+        answer = ChatAnswer(first, nothing, "first draw", why, outcome.stopped in CUT_SHORT or outcome.best is None)
+    confidence = answer.outcome.confidence
+    if plan.abstain is not None and (confidence is None or confidence < plan.abstain):
+        answer = replace(answer, is_abstained=True)
+    return answer
+
+
+def _chosen(plan: ChatPlan, outcome: Outcome) -> ChatAnswer | None:
+    """The strategy's choice; `None` where it chose nothing, or at random among answers that no two replies share."""
+    if outcome.best is None or outcome.best.finish is Finish.ERROR or _is_scattered(outcome):
+        return None
+    needs = needs_of(plan.strategy)
+    if Need.JUDGE in needs:
+        by = "judge"
+    elif outcome.tally and not any(score.value is not None for score in outcome.scores):
+        by = "vote"
+    elif outcome.tally:
+        by = "weighted vote"
+    elif outcome.scores:
+        by = "score"
+    else:
+        by = "strategy" if len(outcome.candidates) > 1 else "first draw"
+    return ChatAnswer(outcome.best, outcome, by, is_incomplete=outcome.stopped in CUT_SHORT)
+
+
+def _is_scattered(outcome: Outcome) -> bool:
+    """Whether a vote of several replies gave each answer one vote."""
+    if len(outcome.tally) < 2 or any(score.value is not None for score in outcome.scores):
+        return False
+    return all(weight == 1.0 for _, weight in outcome.tally)
+
+
+def _undecided(outcome: Outcome) -> str:
+    if _is_scattered(outcome):
+        return f"{NO_AGREEMENT}: this is the first draw"
+    return "no reply has an answer that could be voted on or scored: this is the first draw"
+
+
+async def _judged(problem: Problem, run: Run, samples: Sequence[Sample], outcome: Outcome) -> ChatAnswer | None:
+    """The judge's choice among draws that were made already; `None` if it decided nothing."""
+    from mull.strategies.tournament import Tournament
+
+    run.hand_back(samples)
+    judged = await Tournament(len(samples))(problem, run)
+    run.withdraw(samples)
+    if judged.best is None or not judged.notes.get("comparisons"):
+        return None
+    told = replace(judged, candidates=outcome.candidates, stopped=run.stopped)
+    return ChatAnswer(judged.best, told, "judge", NO_AGREEMENT, run.stopped in CUT_SHORT)
+
+
+def _single(sample: Sample, stopped: Stopped) -> ChatAnswer:
+    outcome = Outcome(sample, None, (sample,), stopped=stopped)
+    return ChatAnswer(sample, outcome, "first draw", is_incomplete=stopped in CUT_SHORT)
+
+
+def _usable(samples: Sequence[Sample], stopped: Stopped, n: int) -> list[Sample]:
+    """The draws that can be given to a client. Raises `ApiError` if they are fewer than `n`, with the reason."""
+    usable = [sample for sample in samples if sample.finish is not Finish.ERROR]
+    if len(usable) >= n:
+        return usable
+    failed = next((sample.error for sample in samples if sample.finish is Finish.ERROR), None)
+    if failed is not None:
+        raise ApiError(502, f"the model's server failed: {failed}", code="upstream_failed")
+    if stopped is Stopped.DEADLINE:
+        raise ApiError(504, "the request's seconds were over before a reply was whole", code="deadline")
+    if stopped is Stopped.BUDGET:
+        raise bad("mull.budget", "leaves no room for a whole draw of this request", "budget_too_small")
+    raise ApiError(502, "the model has no reply to this request", code="upstream_failed")

@@ -1,0 +1,92 @@
+"""A request and its client: work that ends when the client goes, and replies as streams of events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from starlette.types import Message, Receive, Scope, Send
+
+from mull.serve.faults import KNOWN, api_error
+from mull.serve.shapes import event
+
+T = TypeVar("T")
+Emit = Callable[[bytes], Awaitable[None]]
+"""Sends events to the client; waits while it reads slowly."""
+HEARTBEAT = 10.0
+"""Seconds without an event after which a comment shows that the gateway is there."""
+EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its reply."""
+
+
+async def attended(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled when the client goes. Raises `ClientGone`."""
+    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return task.result()
+    finally:
+        watch.cancel()
+        if not task.done():
+            task.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class EventStream:
+    """A streamed reply: `produce` emits its events. An error before the first of them is a reply of its own."""
+
+    def __init__(
+        self, produce: Callable[[Emit], Coroutine[Any, Any, None]], headers: Mapping[str, str] | None = None
+    ) -> None:
+        self._produce, self._headers = produce, {**EVENTS, **(headers or {})}
+        self._is_begun = False
+        self._lock = asyncio.Lock()
+        self._heard = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def emit(data: bytes) -> None:
+            async with self._lock:
+                if not self._is_begun:
+                    self._is_begun = True
+                    raw = [(name.encode(), value.encode()) for name, value in self._headers.items()]
+                    start: Message = {"type": "http.response.start", "status": 200, "headers": raw}
+                    await send(start)
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                self._heard = asyncio.get_running_loop().time()
+
+        beat = asyncio.ensure_future(self._beat(emit))
+        try:
+            await attended(receive, self._told(emit))
+        except ClientGone:
+            return
+        finally:
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _told(self, emit: Emit) -> None:
+        """Produces the events; an error after the first is one of them."""
+        try:
+            await self._produce(emit)
+        except KNOWN as error:
+            if not self._is_begun or (told := api_error(error)) is None:
+                raise
+            await emit(event(told.body))
+
+    async def _beat(self, emit: Emit) -> None:
+        clock = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            if self._is_begun and clock.time() - self._heard >= HEARTBEAT:
+                await emit(b": working\n\n")

@@ -1,0 +1,159 @@
+"""`/v1/chat/completions`: a chat is passed on to its model's server, or answered by a strategy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from mull.bank import Bank
+from mull.catalog import is_served
+from mull.errors import ModelError
+from mull.run.wallet import Wallet
+from mull.serve import shapes
+from mull.serve.answering import ChatAnswer, answers
+from mull.serve.attend import Emit
+from mull.serve.fields import ChatFields
+from mull.serve.messages import params_of, prompt_of
+from mull.serve.plans import ChatPlan
+from mull.serve.relay import REVIVAL, Relay
+from mull.types import Params, Prompt, Sample
+
+
+class Chat:
+    """One chat, checked and ready to be answered. Raises `ApiError` for what is wrong with it.
+
+    `within` is the wallet of the key that pays for it, beside its own ceilings.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        plan: ChatPlan,
+        fields: ChatFields,
+        body: Mapping[str, Any],
+        *,
+        bank: Bank | None = None,
+        within: Wallet | None = None,
+    ) -> None:
+        self.id, self.plan, self.fields, self._bank = id, plan, fields, bank
+        self.wallet = Wallet(plan.budget, within)
+        self.seed = secrets.randbits(31) if fields.seed is None else fields.seed
+        model = plan.entry.model
+        self.is_passed_on = plan.strategy is None and is_served(model) and model.deployment.api == "chat"
+        if self.is_passed_on:
+            self._relay = Relay(plan, fields, body, self.wallet)
+        else:
+            is_embedded = not is_served(model)
+            if plan.is_for_effort:
+                fields = fields.model_copy(update={"reasoning_effort": None})
+            self._prompt: Prompt = prompt_of(fields)
+            self._params: Params = params_of(fields, plan.temperature, plan.max_tokens, is_embedded=is_embedded)
+        self._n_draws = 0
+
+    async def whole(self) -> dict[str, Any]:
+        """The whole reply."""
+        if self.is_passed_on:
+            return await self._relay.whole()
+        return shapes.whole(self.id, self.plan, await self._answers(None), self.wallet, self.seed)
+
+    async def _answers(self, emit: Emit | None) -> list[ChatAnswer]:
+        model = self.plan.entry.model
+        if is_served(model):
+            await model.prepare()  # nobody pays for it: it is found out once
+        told: asyncio.Queue[bytes] = asyncio.Queue()
+
+        def watch(sample: Sample) -> None:
+            self._n_draws += 1
+            told.put_nowait(self._progress(sample))
+
+        work = answers(
+            self.plan,
+            self._prompt,
+            self._params,
+            self.wallet,
+            n=self.fields.n or 1,
+            seed=self.seed,
+            bank=self._bank,
+            watch=None if emit is None else watch,
+        )
+        try:
+            return await (work if emit is None else _telling(work, told, emit))
+        except ModelError:
+            if is_served(model):
+                from mull.models.served.opened import opened
+
+                pool = (await opened(model.deployment)).link.pool
+                asyncio.get_running_loop().call_later(REVIVAL, pool.revive)
+            raise
+
+    def _progress(self, sample: Sample) -> bytes:
+        """What is told of a draw as it arrives: a comment, or where it is asked for a piece of reasoning."""
+        if "progress" not in self.plan.returns:
+            return f": {self._n_draws} draws\n\n".encode()
+        words = f"draw {self._n_draws}: {sample.cost.output_tokens} tokens\n"
+        choice = {"index": 0, "delta": {"reasoning_content": words}, "finish_reason": None}
+        return shapes.event(shapes.chunk(self.id, self.plan, [choice]))
+
+    async def stream(self, emit: Emit) -> None:
+        """The reply as events: the role at once, progress, then the answers."""
+        if self.is_passed_on:
+            await self._relay.stream(emit)
+            return
+        n = self.fields.n or 1
+        roles = [{"index": i, "delta": {"role": "assistant", "content": ""}, "finish_reason": None} for i in range(n)]
+        await emit(shapes.event(shapes.chunk(self.id, self.plan, roles)))
+        found = await self._answers(emit)
+        for i, answer in enumerate(found):
+            choice = {"index": i, "delta": _delta(answer), "logprobs": shapes.logprobs(answer), "finish_reason": None}
+            await emit(shapes.event(shapes.chunk(self.id, self.plan, [choice])))
+        ends = [{"index": i, "delta": {}, "finish_reason": shapes.finish(one)} for i, one in enumerate(found)]
+        about = shapes.about(self.plan, found, self.wallet, self.seed)
+        await emit(shapes.event(shapes.chunk(self.id, self.plan, ends, mull=about)))
+        if self.fields.wants_usage:
+            usage = shapes.usage(found, self.wallet.spent)
+            await emit(shapes.event(shapes.chunk(self.id, self.plan, [], usage=usage)))
+        await emit(shapes.DONE)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What was spent on this request and what its ceilings leave."""
+        spent, left = self.wallet.spent, self.wallet.left
+        told = {
+            "x-mull-calls": spent.calls,
+            "x-mull-tokens": spent.tokens,
+            "x-mull-usd": spent.usd,
+            "x-mull-left-calls": left.calls,
+            "x-mull-left-tokens": left.tokens,
+            "x-mull-left-usd": left.usd,
+        }
+        return {name: json.dumps(value) for name, value in told.items() if value is not None}
+
+
+def _delta(answer: ChatAnswer) -> dict[str, Any]:
+    turn = shapes.message(answer)
+    calls = [{"index": i, **call} for i, call in enumerate(turn.pop("tool_calls", ()))]
+    delta = {name: value for name, value in turn.items() if name != "role" and value is not None}
+    return {**delta, "tool_calls": calls} if calls else delta
+
+
+async def _telling(work: Any, told: asyncio.Queue[bytes], emit: Emit) -> list[ChatAnswer]:
+    """The result of `work`, while what it tells is emitted."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            coming = asyncio.ensure_future(told.get())
+            await asyncio.wait((task, coming), return_when=asyncio.FIRST_COMPLETED)
+            if coming.done():
+                await emit(coming.result())
+            else:
+                coming.cancel()
+        found: list[ChatAnswer] = task.result()
+        while not told.empty():
+            await emit(told.get_nowait())
+        return found
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,200 @@
+"""What the gateway offers: models, and the presets of each, by the names that clients ask for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mull import spec
+from mull.catalog import DEFAULT_MODEL, Plans, is_served, judge_of, model_of, verifier_of
+from mull.config import settings
+from mull.config.schema import Ceilings, PresetTable, ServeTable
+from mull.config.settings import Config
+from mull.cost import CEILINGS
+from mull.errors import MullError, UnknownNameError, UsageError
+from mull.replies.kinds import ExactAnswer, JsonAnswer, PatternAnswer, ToolCallAnswer, WholeAnswer
+from mull.run import Strategy
+from mull.run.needs import check_given, needs_of
+from mull.serve.faults import ApiError
+from mull.types import AnswerKind, Budget, Executor, Judge, Kind, Model, Need, Verifier
+
+USUAL = {
+    name: PresetTable.model_validate({"strategy": strategy})
+    for name, strategy in (("auto", "auto"), ("majority-16", "majority:n=16"))
+}
+"""The presets of a configuration that has none."""
+FURTHER: Mapping[str, Kind] = {
+    "json": JsonAnswer(),
+    "tool-calls": ToolCallAnswer(),
+    "last-line": ExactAnswer(),
+    "whole": WholeAnswer(),
+}
+"""Kinds of answers beside those of `AnswerKind`."""
+REGEX = "regex:"
+
+
+def kind_of(text: str, *, may_be_pattern: bool = True) -> AnswerKind | Kind:
+    """The kind of answer of a name. Raises `UsageError`; a pattern, which may be slow, is for operators alone."""
+    if text in set(AnswerKind):
+        return AnswerKind(text)
+    if text in FURTHER:
+        return FURTHER[text]
+    if text.startswith(REGEX):
+        if not may_be_pattern:
+            raise UsageError("a regular expression is for presets of the operator")
+        return PatternAnswer(text.removeprefix(REGEX))
+    raise UnknownNameError("kind of answer", text, [*AnswerKind, *FURTHER, "regex:PATTERN"])
+
+
+def ceilings_of(table: Ceilings) -> Budget:
+    """The ceilings on one request in a table."""
+    return Budget(table.calls, table.tokens, table.usd, None, table.seconds)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A way to answer: a strategy with what it needs, and what holds where a request says nothing."""
+
+    name: str
+    strategy: Strategy
+    verifier: Verifier | None = None
+    judge: Judge | None = None
+    kind: AnswerKind | Kind | None = None
+    budget: Budget = Budget()  # noqa: RUF009 - a frozen value
+    temperature: float = 1.0
+    max_tokens: int | None = None
+    abstain: float | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name that clients ask for: a model alone, or with a preset."""
+
+    name: str
+    model: Any
+    preset: Preset | None = None
+
+
+class Offer:
+    """The models and presets of a configuration. Raises `UsageError` for what could never be answered."""
+
+    def __init__(self, names: Sequence[str] = (), config: Path | None = None) -> None:
+        self.config: Config = settings.read(config)
+        self.serve = self.config.serve or ServeTable.model_validate({})
+        self._path = config if config is not None else self.config.path
+        self._plans = Plans(0, self._path)
+        self._made: dict[tuple[str, str], Any] = {}
+        chosen = list(names) or self.serve.models or list(self.config.models) or [DEFAULT_MODEL]
+        self.models = {name: self._model(name) for name in dict.fromkeys(chosen)}
+        self.entries: dict[str, Entry] = {name: Entry(name, model) for name, model in self.models.items()}
+        for name, table in (self.config.presets or USUAL).items():
+            self._add(name, table)
+        self._check()
+
+    def _model(self, name: str) -> Model:
+        """The model of a name; it gives a server less time than a sweep would, since a client waits."""
+        model = model_of(name, 0, self._path)
+        if not is_served(model):
+            return model  # type: ignore[no-any-return]
+        limits = model.deployment.limits
+        limits = replace(limits, patience=min(limits.patience, self.serve.patience))
+        return replace(model, deployment=replace(model.deployment, limits=limits))  # type: ignore[no-any-return]
+
+    def _add(self, name: str, table: PresetTable) -> None:
+        try:
+            strategy = self._plans.build(table.strategy)
+            verifier, judge = self.verifier(table.verifier), self.judge(table.judge)
+            kind = None if table.answer is None else kind_of(table.answer)
+            check_given(needs_of(strategy) - {Need.EXECUTOR}, verifier, judge, None)
+        except MullError as error:
+            raise self.config.refuse(str(error), "presets", name) from error
+        preset = Preset(
+            name,
+            strategy,
+            verifier,
+            judge,
+            kind,
+            ceilings_of(table),
+            1.0 if table.temperature is None else table.temperature,
+            table.max_tokens,
+            table.abstain,
+        )
+        for model in list(self.models) if table.models is None else table.models:
+            if model not in self.models:
+                what = f"{model!r} is not among the models offered: {', '.join(self.models)}"
+                raise self.config.refuse(what, "presets", name, "models")
+            full = f"{model}@{name}"
+            if full in self.entries:
+                raise self.config.refuse(f"there is a model of the name {full!r}", "presets", name)
+            self.entries[full] = Entry(full, self.models[model], preset)
+
+    def _check(self) -> None:
+        """Raises an error for settings that name nothing, and for ceilings in dollars on a model without a price."""
+        for effort, name in self.serve.effort.items():
+            if not any(entry.preset is not None and entry.preset.name == name for entry in self.entries.values()):
+                raise self.config.refuse(f"there is no preset {name!r}", "serve", "effort", effort)
+        for key, table in self.serve.keys.items():
+            for name in table.models or ():
+                if name not in self.entries:
+                    what = f"{name!r} is not offered: {', '.join(self.entries)}"
+                    raise self.config.refuse(what, "serve", "keys", key, "models")
+        tables = [self.serve, *self.serve.keys.values()]
+        is_dollars = any(table.usd is not None for table in tables)
+        is_dollars = is_dollars or any(table.usd_a_day is not None for table in self.serve.keys.values())
+        for name, model in self.models.items():
+            if is_dollars and is_served(model):
+                from mull.models.served.configured import check_priced
+
+                check_priced(self.config, name, Budget(usd=1.0))
+
+    def find(self, name: str, effort: str | None = None) -> Entry:
+        """What a client asks for; a reasoning effort may stand for a preset. Raises `ApiError` (404)."""
+        entry = self.entries.get(name)
+        if entry is None:
+            near = difflib.get_close_matches(name, self.entries, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.entries)}"
+            raise ApiError(404, f"no model {name[:200]!r}: {hint}", param="model", code="model_not_found")
+        if entry.preset is None and effort in self.serve.effort:
+            return self.entries.get(f"{name}@{self.serve.effort[effort]}", entry)
+        return entry
+
+    def verifier(self, text: str | None) -> Any:
+        """The verifier of a spec or name, made once."""
+        return self._once("verifier", text, verifier_of)
+
+    def judge(self, text: str | None) -> Any:
+        """The judge of a spec or name, made once."""
+        return self._once("judge", text, judge_of)
+
+    def _once(self, kind: str, text: str | None, make: Any) -> Any:
+        if text is None:
+            return None
+        if (kind, text) not in self._made:
+            self._made[kind, text] = make(text, 0, self._path)
+        return self._made[kind, text]
+
+    def known(self, kind: str) -> list[str]:
+        """The names of verifiers or judges that a request may choose: those of `mull.toml`, and bare ones of mull."""
+        named, table = (
+            (self.config.verifiers, spec.VERIFIERS) if kind == "verifier" else (self.config.judges, spec.JUDGES)
+        )
+        return [*named, *table]
+
+    def executor(self) -> Executor:
+        """What runs the programs of a reply: Python in a sandbox."""
+        from mull.catalog import executor_of
+
+        executor: Executor = self._once("executor", "python", lambda text, *_: executor_of(text))
+        return executor
+
+
+def lowest(*budgets: Budget) -> Budget:
+    """The lowest of several ceilings in each part; `None` is no ceiling."""
+    parts: dict[str, Any] = {}
+    for name in (*CEILINGS, "seconds"):
+        known = [top for budget in budgets if (top := getattr(budget, name)) is not None]
+        parts[name] = min(known, default=None)
+    return Budget(**parts)

@@ -1,0 +1,195 @@
+"""How a request is answered: its preset, what it says itself, and the ceilings of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from mull import spec
+from mull.errors import MissingExtraError, UsageError
+from mull.run import Strategy
+from mull.run.needs import check_given, check_scorable, needs_of
+from mull.serve.faults import ApiError, bad
+from mull.serve.fields import ChatFields, Controls
+from mull.serve.offer import Entry, Offer, ceilings_of, kind_of, lowest
+from mull.serve.schemas import CallOrReply, JsonReply
+from mull.types import AnswerKind, Budget, Executor, Judge, Kind, Need, Problem, Prompt, Verifier
+
+MOST = 4096
+"""The largest number that the strategy of a request may name, such as its draws."""
+
+
+@dataclass(frozen=True)
+class ChatPlan:
+    """How one request is answered. `strategy=None`: by the model alone, `n` times.
+
+    `budget` is its ceiling: the lowest of the gateway's, the key's, the preset's and its own. `clamped` has what it
+    asked for beyond that, by name.
+    """
+
+    entry: Entry
+    budget: Budget
+    asked_as: str
+    """The name that the client asked for, which its reply repeats."""
+    strategy: Strategy | None = None
+    verifier: Verifier | None = None
+    judge: Judge | None = None
+    executor: Executor | None = None
+    kind: AnswerKind | Kind = AnswerKind.TEXT
+    temperature: float = 1.0
+    max_tokens: int = 4096
+    abstain: float | None = None
+    returns: frozenset[str] = frozenset()
+    clamped: Mapping[str, float] | None = None
+
+    @property
+    def is_for_effort(self) -> bool:
+        """Whether the preset stands for a reasoning effort, which then goes to no server."""
+        return self.asked_as != self.entry.name
+
+    @property
+    def name(self) -> str | None:
+        """The spec of the strategy."""
+        return None if self.strategy is None else spec.describe(spec.STRATEGIES, self.strategy)
+
+    def problem(self, prompt: Prompt) -> Problem:
+        """The problem that the strategy gets. Raises `UsageError` if the verifier could score no reply to it."""
+        problem = Problem("chat", prompt, self.kind)
+        check_scorable(self.verifier, [problem])
+        return problem
+
+
+def plan_of(offer: Offer, chat: ChatFields, of_key: Budget = Budget()) -> ChatPlan:  # noqa: B008 - a frozen value
+    """The plan for a request. Raises `ApiError` for what it must not or cannot ask for."""
+    told = chat.mull or Controls()
+    entry = offer.find(chat.model, None if told.strategy is not None else chat.reasoning_effort)
+    preset = entry.preset
+    allowed = lowest(ceilings_of(offer.serve), of_key, Budget() if preset is None else preset.budget)
+    asked = Budget(told.budget.calls, told.budget.tokens, told.budget.usd, None, told.budget.seconds)
+    budget = lowest(allowed, asked)
+    clamped = {
+        name: getattr(asked, name)
+        for name in ("calls", "tokens", "usd", "seconds")
+        if getattr(asked, name) is not None and getattr(asked, name) > getattr(budget, name)
+    }
+    plan = ChatPlan(
+        entry,
+        budget,
+        chat.model,
+        max_tokens=offer.serve.max_tokens,
+        returns=frozenset(told.returns),
+        clamped=clamped or None,
+    )
+    if preset is not None:
+        plan = replace(
+            plan,
+            strategy=preset.strategy,
+            verifier=preset.verifier,
+            judge=preset.judge,
+            kind=preset.kind or AnswerKind.TEXT,
+            temperature=preset.temperature,
+            max_tokens=preset.max_tokens or plan.max_tokens,
+            abstain=preset.abstain,
+        )
+    plan = _as_told(offer, plan, told)
+    if plan.strategy is None:
+        return plan
+    needs = needs_of(plan.strategy)
+    if Need.EXECUTOR in needs:
+        plan = replace(plan, executor=offer.executor())
+    try:
+        check_given(needs, plan.verifier, plan.judge, plan.executor)
+    except UsageError as error:
+        raise bad("mull.strategy", str(error)) from error
+    return _with_form(plan, chat, told)
+
+
+def _as_told(offer: Offer, plan: ChatPlan, told: Controls) -> ChatPlan:
+    """The plan with what the request says itself."""
+    if told.strategy is not None:
+        plan = replace(plan, strategy=_strategy(offer, told.strategy))
+    elif plan.strategy is None:
+        for name in ("verifier", "judge", "answer", "abstain"):
+            if getattr(told, name) is not None:
+                raise bad(f"mull.{name}", "goes with mull.strategy, or with a preset as in MODEL@PRESET")
+    if told.verifier is not None:
+        plan = replace(plan, verifier=_chosen(offer, "verifier", told.verifier))
+    if told.judge is not None:
+        plan = replace(plan, judge=_chosen(offer, "judge", told.judge))
+    if told.abstain is not None:
+        plan = replace(plan, abstain=told.abstain)
+    if told.answer is not None:
+        try:
+            plan = replace(plan, kind=kind_of(told.answer, may_be_pattern=False))
+        except UsageError as error:
+            raise bad("mull.answer", str(error)) from error
+    return plan
+
+
+def _with_form(plan: ChatPlan, chat: ChatFields, told: Controls) -> ChatPlan:
+    """The plan with the kind of answer that the form of the reply decides, unless the request names one."""
+    form = chat.response_format or {}
+    match form.get("type", "text"):
+        case "text":
+            is_called = bool(chat.tools) and chat.rest.get("tool_choice") != "none"
+            return replace(plan, kind=CallOrReply(plan.kind)) if is_called and told.answer is None else plan
+        case "json_object":
+            return replace(plan, kind=JsonReply())
+        case "json_schema":
+            try:
+                return replace(plan, kind=JsonReply.of(form.get("json_schema")))
+            except MissingExtraError as error:
+                raise ApiError(501, str(error)) from error
+            except UsageError as error:
+                raise bad("response_format.json_schema", str(error)) from error
+    raise bad("response_format.type", 'must be "text", "json_object" or "json_schema"')
+
+
+def _chosen(offer: Offer, kind: str, name: str) -> Any:
+    """The verifier or judge of a name, which must not be a spec: it could say where to send replies."""
+    if name not in (known := offer.known(kind)):
+        raise bad(f"mull.{kind}", f"must be one of {', '.join(known)}")
+    try:
+        return offer.verifier(name) if kind == "verifier" else offer.judge(name)
+    except UsageError as error:
+        raise bad(f"mull.{kind}", str(error)) from error
+
+
+def _strategy(offer: Offer, text: str) -> Any:
+    """The strategy of a request's spec, which reaches nothing but what is offered: no file, no address, no module."""
+
+    def model(name: str) -> Any:
+        if name not in offer.models:
+            raise UsageError(f"{name[:200]!r} is not among the models: {', '.join(offer.models)}")
+        return offer.models[name]
+
+    def named(kind: str) -> spec.Make:
+        return lambda name: _chosen(offer, kind, name)
+
+    try:
+        made = spec.strategy(text, may_import=False, models=model, verifiers=named("verifier"), judges=named("judge"))
+        _check_options(made, "")
+    except (UsageError, RecursionError) as error:
+        raise bad("mull.strategy", str(error)) from error
+    return made
+
+
+def _check_options(strategy: Any, place: str) -> None:
+    """Raises `UsageError` for options that a request may not set: texts, which may name files, and large numbers."""
+    hints = get_type_hints(type(strategy))
+    for field in fields(strategy):
+        value = getattr(strategy, field.name)
+        where = f"{place}{field.name}"
+        if value == field.default:
+            continue
+        if isinstance(value, str) and get_origin(hints[field.name]) is not Literal:
+            literals = [one for one in get_args(hints[field.name]) if get_origin(one) is Literal]
+            if not any(value in get_args(one) for one in literals):
+                raise UsageError(f"{where} is a text, which only a preset may set")
+        if isinstance(value, int | float) and not -MOST <= value <= MOST:
+            raise UsageError(f"{where}={value:g} is more than a request may name ({MOST:,})")
+        parts = value if isinstance(value, tuple) else (value,)
+        for part in parts:
+            if is_dataclass(part) and callable(part):
+                _check_options(part, f"{where}.")

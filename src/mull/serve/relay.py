@@ -1,0 +1,175 @@
+"""Pass-through: a chat goes to the model's server as it stands, over mull's HTTP client, and is paid for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mull.cost import total
+from mull.models.served.opened import Opened, opened
+from mull.models.served.requests import CHAT, merged
+from mull.run.wallet import Wallet
+from mull.serve.attend import Emit
+from mull.serve.faults import ApiError, bad
+from mull.serve.fields import ChatFields
+from mull.serve.plans import ChatPlan
+from mull.serve.shapes import DONE, event
+from mull.types import Cost
+from mull.wire.body import encode, read_object
+from mull.wire.faults import Broken, Malformed, Unusable
+from mull.wire.replies import Usage, read_usage
+
+if TYPE_CHECKING:
+    import aiohttp
+
+REVIVAL = 5.0
+"""Seconds after which a server that could not be used is tried again."""
+ENDLESS = 1 << 17
+"""A ceiling on tokens above this is not sent to a server: no reply is as long."""
+
+
+class _Cut(Exception):
+    """A stream broke off after a part of it was passed on, so that it cannot be repeated."""
+
+
+class Relay:
+    """One request, passed on. `sent` is its body for the server; its wallet pays for what came back, or may have."""
+
+    def __init__(self, plan: ChatPlan, chat: ChatFields, body: Mapping[str, Any], wallet: Wallet) -> None:
+        self._plan, self._chat, self._wallet = plan, chat, wallet
+        self._deployment = plan.entry.model.deployment
+        self._n = chat.n or 1
+        own = {name: value for name, value in body.items() if name != "mull"}
+        self.sent: dict[str, Any] = {**merged(self._deployment.extra_body, own), "model": self._deployment.served}
+        self._limit()
+
+    def _limit(self) -> None:
+        """Lowers the most tokens of a reply to what the ceilings leave. Raises `ApiError` if that is none."""
+        left, price = self._wallet.left, self._deployment.price
+        tops = [ENDLESS if left.tokens is None else int(left.tokens) // self._n]
+        if left.usd is not None and price.usd_per_mtok_in is not None and price.usd_per_mtok_out:
+            n_prompt = len(encode(self.sent))
+            tops.append(int((left.usd * 1e6 - n_prompt * price.usd_per_mtok_in) / price.usd_per_mtok_out) // self._n)
+        top, asked = min(tops), self._chat.most_tokens
+        if top < 1 or (left.calls is not None and left.calls < self._n):
+            raise bad("mull.budget", "leaves no room for a reply", "budget_too_small")
+        if top < (ENDLESS if asked is None else asked):
+            name = "max_tokens" if self._chat.max_completion_tokens is None else "max_completion_tokens"
+            self.sent[name] = top
+            asked = top
+        self._quote = replace(price.cost(len(encode(self.sent)), None if asked is None else asked * self._n))
+        self._quote = replace(self._quote, calls=self._n)
+
+    async def _opened(self) -> Opened:
+        return await opened(self._deployment)
+
+    async def whole(self) -> dict[str, Any]:
+        """The server's reply, with the model's name as it was asked for."""
+        here = await self._opened()
+
+        async def read(response: aiohttp.ClientResponse) -> dict[str, Any]:
+            told = read_object(await here.link.whole(response))
+            choices = told.get("choices")
+            if not isinstance(choices, list) or not choices or not all(isinstance(one, dict) for one in choices):
+                raise Malformed("the reply has no list of choices")
+            return told
+
+        reply: dict[str, Any] = await self._paid(here, self.sent, read)
+        while self._n > (got := len(reply["choices"])):
+            # A server that gives one reply to a request whatever `n` is.
+            more: dict[str, Any] = {**self.sent, "n": self._n - got}
+            if isinstance(self.sent.get("seed"), int):
+                more["seed"] = self.sent["seed"] + got
+            reply = _joined(reply, await self._paid(here, more, read))
+        reply["model"] = self._plan.asked_as
+        return reply
+
+    async def _paid(self, here: Opened, body: Mapping[str, Any], read: Any, *, stream: bool = False) -> Any:
+        """The reply to a body. Unknown costs, as of a request that broke, count as the most that they can be."""
+        hold = self._wallet.hold(self._quote)
+        unknown = replace(self._deployment.price.cost(None, None, None), calls=self._n)
+
+        def pay(cost: Cost) -> None:
+            self._wallet.pay(cost, self._quote, cost)
+
+        try:
+            reply = await here.link.pass_on(
+                CHAT, encode(body), read, stream=stream, broke=lambda seconds: pay(replace(unknown, calls=0))
+            )
+        except (asyncio.CancelledError, Broken, _Cut):
+            pay(unknown)
+            raise
+        except Unusable:
+            asyncio.get_running_loop().call_later(REVIVAL, here.link.pool.revive)
+            raise
+        else:
+            usage = reply if isinstance(reply, Usage) else read_usage(reply.get("usage"))
+            cost = self._deployment.price.cost(usage.prompt, usage.output, usage.cached)
+            pay(replace(cost, calls=self._n if isinstance(reply, Usage) else len(reply["choices"])))
+            return reply
+        finally:
+            self._wallet.drop(hold)
+
+    async def stream(self, emit: Emit) -> None:
+        """Passes the server's events on as they come. Its token counts are asked for, and passed on if wanted."""
+        here = await self._opened()
+        can = self._plan.entry.model.capabilities
+        is_counted = can is None or can.stream_usage
+        if is_counted:
+            self.sent["stream_options"] = {**(self.sent.get("stream_options") or {}), "include_usage": True}
+        is_begun = False
+
+        async def read(response: aiohttp.ClientResponse) -> Usage:
+            nonlocal is_begun
+            usage, is_done = Usage(), False
+            try:
+                async for line in here.link.lines(response):
+                    data = line.strip()
+                    if not data.startswith(b"data:"):
+                        continue
+                    data = data[5:].strip()
+                    if data == b"[DONE]":
+                        is_done = True
+                        break
+                    told = read_object(data)
+                    if isinstance(told.get("usage"), dict):
+                        usage = read_usage(told["usage"])
+                        if not told.get("choices") and not self._chat.wants_usage:
+                            continue
+                    if "model" in told:
+                        told["model"] = self._plan.asked_as
+                    is_begun = True
+                    await emit(event(told))
+                if not is_done and not is_begun:
+                    raise Malformed("the stream has no events")
+            except (OSError, Malformed) as error:
+                if is_begun:
+                    raise _Cut(str(error)) from error
+                raise
+            return usage
+
+        try:
+            await self._paid(here, self.sent, read, stream=True)
+        except _Cut as error:
+            raise ApiError(502, "the model's server broke the stream off", code="upstream_failed") from error
+        await emit(DONE)
+
+
+def _joined(reply: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """A reply with the choices of another one after its own, and the sum of their token counts."""
+    first = len(reply["choices"])
+    later = [{**choice, "index": first + i} for i, choice in enumerate(more["choices"])]
+    both = {**reply, "choices": [*reply["choices"], *later]}
+    one, other = read_usage(reply.get("usage")), read_usage(more.get("usage"))
+    counts = total(Cost(1, used.prompt, used.output, 0, used.cached) for used in (one, other))
+    if counts.prompt_tokens is None or counts.output_tokens is None:
+        return {name: value for name, value in both.items() if name != "usage"}
+    both["usage"] = {
+        "prompt_tokens": counts.prompt_tokens,
+        "completion_tokens": counts.output_tokens,
+        "total_tokens": counts.prompt_tokens + counts.output_tokens,
+        **({} if counts.cached_tokens is None else {"prompt_tokens_details": {"cached_tokens": counts.cached_tokens}}),
+    }
+    return both
