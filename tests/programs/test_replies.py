@@ -93,6 +93,8 @@ FORMS = {
     "method": "class Solution:\n    def square(self, n: int) -> int:\n        return self.times(n, n)\n"
     "    def times(self, a, b):\n        return a * b\n\nprint(Solution().square(int(input())))",
     "static method": "class Numbers:\n    @staticmethod\n    def square(n):\n        return n * n",
+    "modules that are not there, unused": "import pytest_of_nobody as pytest\nfrom nowhere.at_all import plot, show\n\n"
+    "def square(n):\n    return n * n\n\n@pytest.mark.slow\ndef test_square():\n    assert plot(square(2))",
     "under a condition": "import sys\nif sys.version_info >= (3,):\n    def square(n):\n        return n * n",
     "helpers behind": "def square(n):\n    return power(n)\n\nprint(square(int(input())))\n\ndef power(n):\n"
     "    return n ** EXPONENT\n\nEXPONENT = 2",
@@ -147,6 +149,8 @@ FAILS = {
     "never defined: an end": f"```python\nimport os\nos._exit(0)\n{CODE}```",
     "never defined: an error": f"```python\nraise ValueError\n{CODE}```",
     "never defined: input": f"```python\nn = int(input())\n{CODE}```",
+    "a module that is not there": "```python\nimport nowhere as np\n\ndef square(n):\n    return np.square(n)\n```",
+    "a function that is not there": "```python\nfrom nowhere import times\n\ndef square(n):\n    return times(n, n)\n```",
     "another function": "```python\ndef squares(n):\n    return n * n\n```",
     "no body": "```python\ndef square(n):\n    pass\n```",
     "half of it": "```python\ndef square(n):\n    return n *",

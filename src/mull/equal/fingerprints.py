@@ -43,7 +43,8 @@ def _of_value(a: Poly) -> list[float]:
     size = evaluated(a, 0)
     found = [-1.0 if size is None else abs(size)]
     if len(a.terms) > 1 and (rest := integral(a)) is not None:
-        found += _of_value(rest)
+        one, other = evaluated(rest, 0), evaluated(rest, 1)
+        found.append(-1.0 if one is None or other is None else abs(one - other))  # the same whatever the constant is
     if a.terms and not a.is_constant:
         if (measured := with_letters(a)) is not None:
             found += fingerprints(measured)

@@ -10,7 +10,7 @@ from mull.equal import polynomial as p
 from mull.equal import spans
 from mull.equal.forms import Form, number_form
 from mull.equal.numeric import FUNCTIONS
-from mull.equal.polynomial import Poly, Unreadable, poly
+from mull.equal.polynomial import Mono, Number, Poly, Unreadable, poly
 from mull.equal.sameness import letters, monic, same
 
 RELATIONS = {
@@ -70,10 +70,12 @@ def as_set(items: Sequence[Form]) -> Form:
 
 
 def settled(item: Form) -> Form:
-    """An inequality's range as the set that its name lies in; any other form unchanged."""
+    """An inequality's range as the set that its name lies in, or its only number; any other form unchanged."""
     if item.kind != "range":
         return item
-    return Form("named", item.head, item.parts) if item.head else item.parts[0]
+    (part,) = item.parts
+    part = part.parts[0] if part.kind == "set" and len(part.parts) == 1 else part
+    return Form("named", item.head, (part,)) if item.head else part
 
 
 def ratio(sides: Sequence[Form]) -> Form:
@@ -166,8 +168,10 @@ def compared(left: Form, sign: str, right: Form) -> Form:
 
 
 def solved(beside: Poly, sign: str) -> Form | None:
-    """The range of the one name in `beside`, which is compared with 0; `None` unless it is linear in one name."""
+    """The range of the one name in `beside`, which is compared with 0; `None` unless it is linear or quadratic in it."""
     names = [mono for mono in beside.terms if any(g not in p.CONSTANTS or g == "i" for g, _ in mono.gens)]
+    if (found := of_square(beside, sign)) is not None:
+        return found
     if len(names) != 1:
         return None
     (mono,) = names
@@ -180,6 +184,35 @@ def solved(beside: Poly, sign: str) -> Form | None:
         return within(mono.gens[0][0].args[0], sign, end)
     name = name_of(number_form(Poly({mono: 1})))
     return Form("range", name, (ray(sign, end),)) if name else None
+
+
+def of_square(beside: Poly, sign: str) -> Form | None:
+    """The range of the name in a quadratic polynomial that is compared with 0; `None` for any other polynomial."""
+    parts: dict[Number, Number] = {}
+    names = set()
+    for mono, c in beside.terms.items():
+        if mono.radicand != 1 or len(mono.gens) > 1:
+            return None
+        parts[mono.gens[0][1] if mono.gens else 0] = c
+        names.update(gen for gen, _ in mono.gens)
+    name = name_of(number_form(Poly({Mono(1, ((gen, 1),)): 1 for gen in names}))) if len(names) == 1 else ""
+    if not name or not {2} <= parts.keys() <= {0, 1, 2}:
+        return None
+    b, c = (Fraction(parts.get(n, 0)) / parts[2] for n in (1, 0))
+    sign = FLIPPED.get(sign, sign) if parts[2] < 0 else sign
+    under = b * b / 4 - c
+    root = p.square_root(poly(abs(under)))
+    low, high = (p.add(poly(-b / 2), root, side) for side in (-1, 1))
+    is_closed = sign in ("<=", ">")  # of what is left out, the ends are those that the relation lacks
+    if under < 0:
+        between = []
+    elif sign == "!=":
+        between = [spans.Span(end, True, end, True) for end in (low, high)]
+    elif under:
+        between = [spans.Span(low, is_closed, high, is_closed)]
+    else:
+        between = [spans.Span(low, True, low, True)] if is_closed else []
+    return Form("range", name, (spans.as_form(between if sign[0] == "<" else spans.complement(between)),))
 
 
 def within(inner: Poly, sign: str, end: Poly) -> Form | None:

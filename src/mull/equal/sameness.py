@@ -30,6 +30,8 @@ SCALES = {"k": 1000, "K": 1000, "M": 10**6, "B": 10**9}
 """Letters that abbreviate the scale of a number."""
 ARBITRARY = {"C", "K", "A", "c"}
 """Letters, with or without an index, that name the arbitrary constant of a general solution."""
+MAX_GAP = 24
+"""Largest denominator of a number by which two antiderivatives that are one are assumed to differ."""
 AXES = (r"\hat{i}", r"\hat{j}", r"\hat{k}")
 """The unit vectors."""
 
@@ -368,7 +370,8 @@ def _same_integral(a: Poly, b: Poly, ask: Ask) -> bool | None:
         gaps.append((x - y, max(abs(x), abs(y))))
     if abs(gaps[0][0] - gaps[1][0]) > 1e-9 * max(size for _, size in gaps):
         return False
-    return ask(render(a), render(b)) or None
+    gap = Fraction(gaps[0][0].real).limit_denominator(MAX_GAP)
+    return ask(render(a), render(add(b, poly(gap)))) or None
 
 
 def _all_same(a: tuple[Form, ...], b: tuple[Form, ...], ask: Ask) -> bool | None:

@@ -20,6 +20,7 @@ _PREFIXES: tuple[tuple[str, str, Number], ...] = (
     ("n", "nano", Fraction(1, 10**9)),
     ("M", "mega", 10**6),
     ("G", "giga", 10**9),
+    ("T", "tera", 10**12),
 )
 _METRIC: tuple[tuple[str, str, Number, str], ...] = (
     ("m", "meter metre", 1, "m"),
@@ -37,6 +38,7 @@ _METRIC: tuple[tuple[str, str, Number, str], ...] = (
     ("mol", "mole", 1, "mol"),
     ("cal", "calorie", 4184, "g*m^2/second^2"),
     ("Wh", "", 3600 * 1000, "g*m^2/second^2"),
+    ("B", "byte", 1, "byte"),
 )
 """Symbol, words, size and dimension of units that take metric prefixes."""
 _OTHERS: dict[str, dict[str, tuple[Number, str]]] = {
@@ -84,6 +86,8 @@ _OTHERS: dict[str, dict[str, tuple[Number, str]]] = {
         "celsius": (1, "centigrade"),
         "fahrenheit": (Fraction(5, 9), ""),
     },
+    "g/m/second^2": {"atmosphere": (101325 * 1000, "atm"), "bar": (10**8, "")},
+    "byte": {"bit": (Fraction(1, 8), "")},
     "g*m^2/second^3/ampere^2": {"ohm": (1000, "Ω")},
     "degree": {"degree": (1, "deg")},
     "percent": {"percent": (1, "pct percentage")},
@@ -96,7 +100,7 @@ LETTERS = frozenset("mgshlLNJWVAKdt")
 BARE = set(
     (
         "mm cm km dm mg kg ml mL dl dL kl ft yd mi hr mph kph hz Hz kHz MHz GHz in sq cu sec yr wk qt oz lb lbs kJ MJ "
-        "kW MW GW kN kPa Pa kWh ha gal CM KM KG Kg Km"
+        "kW MW GW kN kPa Pa kWh mA kA mV kV ms ns nm kB MB GB TB ha gal CM KM KG Kg Km"
     ).split()
 )
 """Runs of letters that could be a product but are read as a unit."""

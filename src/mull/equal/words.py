@@ -185,7 +185,8 @@ _SUCH_THAT = regex(
 )
 _QUANTIFIER = regex(
     r"^(?:for )?(?:all|every|any|each) (?:reals? )?(?:numbers? |values? of )?"
-    r"(?=\\?[A-Za-z] ?(?:[<>=!\\]|such|with|where|is\b))",
+    r"(?=\\?[A-Za-z] ?(?:[<>=!\\]|(?:such|with|where|is|are|at (?:least|most)|(?:strictly )?(?:greater|more|larger|less"
+    r"|smaller) than|not equal to|different from)\b))",
     re.IGNORECASE,
 )
 _EXACTLY = regex(r"^(?:exactly|the) (?=[\\\d])", re.IGNORECASE)

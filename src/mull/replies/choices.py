@@ -32,7 +32,7 @@ _VERBS = set(
 )
 _BUT = regex(
     r"\bnot\s(?:option\s|choice\s)?[\[(]?[A-Z][\])]?"
-    r"(?:,?\s(?:but|it\sis)\s(?:rather\s)?|[^.;\w][^.;]{1,60};\s(?:it|the\sanswer|that)(?:['’]s|\sis|\smust\sbe)\s)",
+    r"(?:[,;]?\s(?:but|it(?:\sis|['’]s)|the\sanswer\sis)\s(?:rather\s)?|[^.;\w][^.;]{1,60};\s(?:it|the\sanswer|that)(?:['’]s|\sis|\smust\sbe)\s)",
     re.IGNORECASE,
 )
 _NOT_THAT = regex(
@@ -128,7 +128,9 @@ _LEFT = regex(
     r"\b(?i:so|hence|thus|therefore|leaving|leaves|then|also|it's|(?:it|answer)\s(?:is|must\sbe|has\sto\sbe)|think|believe)"
     r"[\s,:(\[]{1,4}(?:it(?:'s|\sis|\smust\sbe)\s)?([A-J])[\])]?\W*$"
 )
-_LISTED = regex(r"[\s*_\-]*[\[(]?([A-Ja-j])(?:[\])]|[.:](?=\s|$)|[*_]*\s*$)")
+_LISTED = regex(
+    r"[\s*_\-]*[\[(]?([A-Ja-j])(?:[\])](?!\s(?:is|was|isn['’]t|must|cannot|can['’]t|would|seems|and|or)\b)|[.:](?=\s|$)|[*_]*\s*$)"
+)
 
 
 def stated(text: str) -> str | None:

@@ -45,6 +45,8 @@ Reading = str | None | Literal[_Other.OTHER]
 # --- boxes
 
 _BRACE = regex(r"\\.|[{}]", re.DOTALL)
+_OPTIONS = regex(r"(?:\[[^\[\]\n]{0,60}\])?(?=\{)")
+r"""The colours and borders of a `\bbox`."""
 _UNBRACED = regex(
     r"\s{0,3}(\\[dtc]?frac\s?(?:\{[^{}]{1,100}\}|\d)\s?(?:\{[^{}]{1,100}\}|\d)|\\(?:text|mathrm|mathbf)\{[^{}]{1,100}\}"
     r"|[-+−]?\\?\$?\d[\d,./]*\d|[-+−]?\d|\([^()\n]{1,60}\)|\[[^\[\]\n]{1,60}\]|[A-Za-z](?![A-Za-z]))"
@@ -92,6 +94,8 @@ def _box_commands(text: str) -> list[int]:
             ends.append(at + 5)
         elif text.startswith(("\\f", "\\frame"), max(0, at - 2)) or text.endswith("\\frame", 0, at):
             ends.append(at + 3)
+        elif text.endswith("\\b", 0, at) and (options := _OPTIONS.match(text, at + 3)) is not None:
+            ends.append(options.end())
         at = text.rfind("box", 0, at)
     if "\x08" in text:
         ends = sorted((*ends, *backwards(text, ("\x08oxed",))), reverse=True)

@@ -115,7 +115,7 @@ _CONTINENTAL = regex(
 )
 _MINUS = regex(r"\b(?:minus|negative|moins|menos)\s+(?=[\d$.\\])", re.IGNORECASE)
 _MONEY = regex(
-    r"[€£¥₹₩₽]|\\(?:pounds|euro|yen|textdollar|texteuro)(?![a-z])\s?|\b(?:US|A|C|NZ|HK)(?=\s?\d|\s\d)|\b(?:USD|EUR|GBP|CNY|INR|Rs\.?)(?=[\s\d])|\bRs(?=\s?\d)"
+    r"[€£¥₹₩₽¢]|\\(?:pounds|euro|yen|textdollar|texteuro|cents?)(?![a-z])\s?|\b(?:US|A|C|NZ|HK)(?=\s?\d|\s\d)|\b(?:USD|EUR|GBP|CNY|INR|Rs\.?)(?=[\s\d])|\bRs(?=\s?\d)"
 )
 _PERCENT = regex(r"\s?%|\s?\\%|\b(?:percent|per\scent|pct|Prozent|pour\scent|por\sciento)\b", re.IGNORECASE)
 _DEGREES = regex(r"\s?(?:\^\s?(?:\{\s?\\circ\s?\}|\\circ(?![a-z]))|\\degree(?![a-z])|°)(?:\s?[CF](?![A-Za-z]))?")

@@ -27,7 +27,7 @@ _QUESTION = regex(
     r"|frage|aufgabe|pregunta|problema|problème|exercice)\b|问题|题目|问|用户|問題|質問)"
     r"[*_]{0,3} {0,2}\(?#?\d{0,4}\)?[.)]? {0,2}[*_]{0,3}[:：])"
     r"|(?i:#{1,4} (?:question|problem|exercise|instruction|input|user|human|example)\b *\d{0,4} *\n"
-    r"|(?:question|problem|exercise|example) \d{1,4}[.)] ))"
+    r"|(?:question|problem|exercise|example) \d{1,4}(?:[.)] |[ \t]*\n)))"
 )
 _INTERROGATIVE = regex(
     r"\b(?:how (?:many|much|long|far|old|often)|what (?:is|are|was)|which)\b[^?\n]{0,300}\?", re.IGNORECASE

@@ -51,15 +51,17 @@ _VULGAR = {
 }
 _FRACTION = regex("[" + "".join(_VULGAR) + "]")
 _WORDED = regex(
-    r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|boldsymbol|bm|mbox|emph|operatorname|underline|f?boxed|fbox)"
-    r"\s{0,3}\{([^{}]*)\}"
+    r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|boldsymbol|bm|mbox|emph|operatorname|underline|f?boxed|fbox"
+    r"|(?:text)?color(?:box)?\s?\{[^{}]*\}|bbox(?:\[[^\[\]]*\])?)\s{0,3}\{([^{}]*)\}"
 )
 _LOOKS = regex(
-    r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits|q?quad|thinspace|hspace\{[^{}]*\})(?![a-zA-Z])"
+    r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits|q?quad|thinspace|hspace\{[^{}]*\}"
+    r"|tiny|small|normalsize|[lL]arge|LARGE|[hH]uge|bf|boldmath|color\s?\{[^{}]*\})(?![a-zA-Z])"
     r"|(?<!\\)\\[!,;: ]|~|<<[^<>\n]{0,200}>>"
 )
 _MATHS = regex(r"\\[()\[\]]|\$\$?")
 _ESCAPED = regex(r"\\([%$&#_])")
+_BRACED_SIGN = regex(r"\{([-+])\}(?=\s?[\d\\.])")
 
 
 def signs(text: str) -> str:
@@ -90,6 +92,8 @@ def flat(text: str) -> str:
     if "\\" in text or "~" in text or "<<" in text:
         text = _ESCAPED.sub(r" \1" if "\\$" in text else r"\1", _LOOKS.sub(" ", text))
         text = _MATHS.sub(" ", text)
+    if "{" in text:
+        text = _BRACED_SIGN.sub(r"\1", text)
     if "<" in text:
         text = HTML.sub("", text)
     return text.replace("$", " ").replace("**", "").replace("`", "").replace("__", "")
@@ -122,6 +126,8 @@ _END = regex(
     r"|(?P<end>\n|[.!?]+(?=[\s*_)\"'\]}$]|</|$)|[。！？；])",
     re.DOTALL,
 )
+_FACTORIAL = regex(r"[\w)]!\s?(?:[=+*/^<>≈×·−-]|\\(?!\())")
+"""A factorial within a formula, which ends no sentence."""
 _NEXT = regex(r"[*_)\"'\]}$\s]*([^\s*_)\"'\]}$]|$)")
 
 
@@ -135,6 +141,8 @@ def sentence_end(text: str, start: int, stop: int | None = None, *, lines: bool 
     while (match := _END.search(text, at, stop)) is not None:
         at = match.end()
         if match["end"] is None or (match["end"] == "\n" and not lines):
+            continue
+        if match["end"] == "!" and _FACTORIAL.match(text, match.start() - 1, stop) is not None:
             continue
         if match["end"] != "." or _is_stop(text, match.start(), stop):
             return _after_brackets(text, start, match)

@@ -12,7 +12,8 @@ def __mull_load(source: str, name: str, others: set[str], space: dict[str, Any])
     Those are functions, classes and imports, and statements that bind or change a name that these, the definition or
     `others` read; exceptions in them are ignored. Demonstrations, tests, main guards and loops that read input are thus
     skipped. If `name` is a method, it is bound to an instance of its class. Text after complete definitions that cannot
-    be parsed is ignored. Without `name` the whole program is run.
+    be parsed is ignored. What an import cannot find is an error only where it is used. Without `name` the whole program
+    is run.
     """
     import __future__
 
@@ -25,6 +26,18 @@ def __mull_load(source: str, name: str, others: set[str], space: dict[str, Any])
     settings = ("sys.setrecursionlimit", "sys.set_int_max_str_digits", "random.seed", "threading.stack_size")
     modules: set[str] = set()
     flags = 0
+
+    class Missing:
+        """Stands for what could not be imported."""
+
+        def __init__(self, error: ImportError) -> None:
+            self.__dict__["error"] = error
+
+        def __getattr__(self, attribute: str) -> Any:
+            raise self.error
+
+        def __call__(self, *args: object, **kwargs: object) -> Any:
+            raise self.error
 
     def root(node: ast.AST) -> str:
         while isinstance(node, (ast.Attribute, ast.Subscript)):
@@ -82,6 +95,17 @@ def __mull_load(source: str, name: str, others: set[str], space: dict[str, Any])
     def run(*statements: ast.stmt) -> None:
         exec(compile(ast.Module(list(statements), []), "program.py", "exec", flags, dont_inherit=True), space)
 
+    def define(statements: list[ast.stmt]) -> None:
+        """Runs statements one by one; a module may be missing that nothing but a demonstration uses."""
+        for statement in statements:
+            try:
+                run(statement)
+            except ImportError as error:
+                if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+                    raise
+                for one in statement.names:
+                    space.setdefault((one.asname or one.name).partition(".")[0], Missing(error))
+
     def read(*statements: ast.stmt) -> set[str]:
         """The names outside functions that statements, and the functions in them, may read."""
         found: set[str] = set()
@@ -113,7 +137,10 @@ def __mull_load(source: str, name: str, others: set[str], space: dict[str, Any])
 
     places = [i for i, s in enumerate(body) if name in touched(s)] or [i for i, s in enumerate(body) if has_method(s)]
     stop = places[0] + 1 if name and places else len(body)
-    run(*body[:stop])
+    if name:
+        define(body[:stop])
+    else:
+        run(*body)
     behind = list(enumerate(body))[stop:]
     wanted = {name, *others} | read(*body[:stop])
     taken: list[tuple[int, ast.stmt]] = []
