@@ -150,7 +150,7 @@ FAILS = {
     "never defined: an error": f"```python\nraise ValueError\n{CODE}```",
     "never defined: input": f"```python\nn = int(input())\n{CODE}```",
     "a module that is not there": "```python\nimport nowhere as np\n\ndef square(n):\n    return np.square(n)\n```",
-    "a function that is not there": "```python\nfrom nowhere import times\n\ndef square(n):\n    return times(n, n)\n```",
+    "a function that is not there": "```python\nfrom nowhere import by\n\ndef square(n):\n    return by(n, n)\n```",
     "another function": "```python\ndef squares(n):\n    return n * n\n```",
     "no body": "```python\ndef square(n):\n    pass\n```",
     "half of it": "```python\ndef square(n):\n    return n *",

@@ -88,8 +88,9 @@ async def test_what_lean_accepts_is_right_and_the_missing_replay_is_told(prover:
         (f"theorem goal : {STATEMENT} := fun _ => sorryAx _ Bool.false", "it depends on sorryAx"),
         ("theorem goal : := fun", "unexpected token"),
         (
-            "namespace Mine\ninductive Nat where\n  | zero : Nat\ntheorem goal : ∀ n : Nat, Eq n n := fun _ => Eq.refl\n"
-            "end Mine\nopen Mine\ntheorem goal : ∀ n : Mine.Nat, Eq n n := Mine.goal",
+            "namespace Mine\ninductive Nat where\n  | zero : Nat\n"
+            "theorem goal : ∀ n : Nat, Eq n n := fun _ => Eq.refl\nend Mine\nopen Mine\n"
+            "theorem goal : ∀ n : Mine.Nat, Eq n n := Mine.goal",
             "it does not prove the statement",
         ),
     ],
@@ -106,5 +107,5 @@ async def test_a_false_statement_is_proved_by_nothing(prover: LeanProof) -> None
 
 
 async def test_a_statement_that_lean_does_not_read_is_the_problems_fault(prover: LeanProof) -> None:
-    with pytest.raises(UsageError, match="Lean does not accept the theorem or its preamble.*Unknown identifier"):
+    with pytest.raises(UsageError, match=r"Lean does not accept the theorem or its preamble.*Unknown identifier"):
         await scored(prover, "```lean\ntheorem goal : True := True.intro\n```", "∀ n : Nat, unheard n")

@@ -168,7 +168,7 @@ def compared(left: Form, sign: str, right: Form) -> Form:
 
 
 def solved(beside: Poly, sign: str) -> Form | None:
-    """The range of the one name in `beside`, which is compared with 0; `None` unless it is linear or quadratic in it."""
+    """The range of the one name in `beside`, compared with 0; `None` unless that is linear or quadratic in it."""
     names = [mono for mono in beside.terms if any(g not in p.CONSTANTS or g == "i" for g, _ in mono.gens)]
     if (found := of_square(beside, sign)) is not None:
         return found
@@ -189,7 +189,7 @@ def solved(beside: Poly, sign: str) -> Form | None:
 def of_square(beside: Poly, sign: str) -> Form | None:
     """The range of the name in a quadratic polynomial that is compared with 0; `None` for any other polynomial."""
     parts: dict[Number, Number] = {}
-    names = set()
+    names: set[p.Gen] = set()
     for mono, c in beside.terms.items():
         if mono.radicand != 1 or len(mono.gens) > 1:
             return None
