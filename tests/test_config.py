@@ -80,7 +80,7 @@ def test_a_template_out_of_a_tokenizers_settings(tmp_path: Path) -> None:
         ("[models.m]\nbase_url = 'http://a/v1'\nusd_per_mtok_in = nan", 3, "usd_per_mtok_in: Input should be a finite"),
         ("[models.m]\nbase_url = 7", 2, "base_url.* must be a text in quotes"),
         ("[models.m]\nbase_url = 'http://a/v1'\nuse_n = 1", 3, "use_n must be true or false"),
-        ("[models.m]\nbase_url = 'http://a/v1'\napi = 'chats'", 3, "'chat' or 'completions'"),
+        ("[models.m]\nbase_url = 'http://a/v1'\napi = 'chats'", 3, "'chat', 'completions', 'anthropic'"),
         ("models.m.base_url = 'http://a/v1'\nmodels.m.retries = 'x'", 2, "retries"),
         ("[models.m]\nextra_body = { n = 3 }\nbase_url = 'http://a/v1'", 2, "n is mull's own to set"),
         ("[models]\nm = 3", 2, "models.m"),

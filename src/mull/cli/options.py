@@ -133,6 +133,8 @@ async def prepared(model: Any) -> None:
     if not is_served(model):
         return
     await model.prepare()
+    for remark in model.capabilities.remarks:
+        tell(f"{model.name}: {remark}")
     if not model.capabilities.varies:
         tell(f"warning: {model.name} gave the same reply to every draw of the probe: it may not sample")
 

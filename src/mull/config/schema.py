@@ -17,7 +17,11 @@ class ModelTable(BaseModel):
 
     base_url: StrictStr | list[StrictStr] = Field(description="One endpoint or several, like http://localhost:8000/v1.")
     model: StrictStr | None = Field(None, description="What the server calls it. [default: NAME, or its only one]")
-    api: Literal["chat", "completions"] = Field("chat", description="`completions` for models without a chat template.")
+    api: Literal["chat", "completions", "anthropic", "responses"] = Field(
+        "chat",
+        description="`completions` for models without a chat template; `anthropic` for the Messages API, "
+        "`responses` for OpenAI's Responses.",
+    )
     api_key_env: StrictStr | None = Field(None, description="The environment variable that holds the key.")
     usd_per_mtok_in: Dollars | None = Field(None, description="Dollars for a million prompt tokens.")
     usd_per_mtok_out: Dollars | None = Field(None, description="Dollars for a million generated tokens.")
@@ -43,6 +47,9 @@ class ModelTable(BaseModel):
     chat_template: StrictStr | None = Field(None, description="A file: tokenizer_config.json, or Jinja.")
     bos_token: StrictStr | None = Field(None, description="For a template in Jinja that names it.")
     eos_token: StrictStr | None = Field(None, description="The same.")
+    effort: Annotated[str, Field(strict=True, min_length=1)] | None = Field(
+        None, description="Reasoning effort of every request, as `none`, `low`, `medium`, `high` or `max`."
+    )
     extra_body: dict[str, Any] = Field(default_factory=dict, description="Sent with every request.")
     version: StrictStr | None = Field(None, description="Tells draws apart in the bank, as for another quantization.")
 
@@ -59,7 +66,7 @@ class ModelTable(BaseModel):
     @field_validator("extra_body")
     @classmethod
     def _leaves_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
-        taken = sorted(value.keys() & {"model", "messages", "prompt", "n", "seed", "stream", "stream_options"})
+        taken = sorted(value.keys() & {"model", "messages", "input", "prompt", "n", "seed", "stream", "stream_options"})
         if taken:
             raise ValueError(f"{taken[0]} is mull's own to set")
         return value

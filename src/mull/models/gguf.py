@@ -19,6 +19,7 @@ from mull.cost import Price
 from mull.cost.flops import Architecture, read_architecture
 from mull.errors import FileFormatError, ModelError, UsageError, install
 from mull.files.gguf import Header, digest, read_header
+from mull.models.hub import HUB, fetched
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment, bound
 from mull.models.served.known import assume
@@ -41,7 +42,7 @@ _starting = threading.Lock()
 
 @dataclass(frozen=True)
 class Gguf:
-    """A model file in GGUF format, run by llama.cpp in this process: `gguf:FILE`.
+    """A model file in GGUF format, run by llama.cpp in this process: `gguf:FILE` or `gguf:hf.co/OWNER/REPO/FILE`.
 
     `slots` replies are generated at once, each with `context` tokens for prompt and reply (at most what the model was
     trained on). `threads` leaves one processor free by default: llama.cpp waits in a loop for its slowest thread, so
@@ -63,9 +64,10 @@ class Gguf:
         if self.api == "chat" and not self._header.fields.get("tokenizer.chat_template"):
             raise FileFormatError(self.path, None, "its model has no chat template: add the option api=completions")
 
-    @property
+    @cached_property
     def path(self) -> Path:
-        return Path(self.file).expanduser()
+        """The file; one of the hub is fetched if it is not there yet."""
+        return fetched(self.file) if self.file.startswith(HUB) else Path(self.file).expanduser()
 
     @property
     def name(self) -> str:

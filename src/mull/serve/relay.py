@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mull.cost import total
 from mull.models.served.opened import Opened, opened
-from mull.models.served.requests import CHAT, merged
+from mull.models.served.requests import merged
 from mull.run.wallet import Wallet
 from mull.serve.attend import Emit
 from mull.serve.faults import ApiError, bad
@@ -20,6 +20,7 @@ from mull.types import Cost
 from mull.wire.body import encode, read_object
 from mull.wire.faults import Broken, Malformed, Unusable
 from mull.wire.replies import Usage, read_usage
+from mull.wire.routes import CHAT
 
 if TYPE_CHECKING:
     import aiohttp
@@ -57,8 +58,8 @@ class Relay:
             raise bad("mull.budget", "leaves no room for a reply", "budget_too_small")
         if top < (ENDLESS if asked is None else asked):
             name = "max_tokens" if self._chat.max_completion_tokens is None else "max_completion_tokens"
-            # Without a limit of its own a request would hold all that is left.
-            asked = self.sent[name] = top if asked is not None else min(top, self._plan.max_tokens)
+            self.sent[name] = top
+            asked = top
         self._quote = replace(price.cost(len(encode(self.sent)), None if asked is None else asked * self._n))
         self._quote = replace(self._quote, calls=self._n)
 

@@ -39,6 +39,11 @@ def word(value: Any) -> str:
     return str(value) if isinstance(value, (str, int, float)) else ""
 
 
+def string(value: Any) -> str | None:
+    """A text; `None` for anything else."""
+    return value if isinstance(value, str) else None
+
+
 def printable(text: str) -> str:
     """An untrusted text on one line, its blanks as single spaces, and control characters as their escapes."""
     return shown(" ".join(text.split()))

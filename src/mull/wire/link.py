@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,8 +18,9 @@ from mull.wire.backoff import retry_after
 from mull.wire.body import encode, printable, read_json
 from mull.wire.endpoints import Endpoint, Limits, Pool
 from mull.wire.faults import Broken, Malformed, Refused, Rejected
-from mull.wire.replies import Reply, Stream, error_of, is_overflow, read_reply
+from mull.wire.replies import Reply, error_of, is_overflow
 from mull.wire.retries import Attempts
+from mull.wire.routes import ROUTES, Events
 from mull.wire.secret import Secret
 
 T = TypeVar("T")
@@ -34,16 +36,25 @@ OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
 class Link:
     """The connections of one event loop to the endpoints of one server.
 
-    The key is sent with every request and removed from everything that comes back: replies, errors, addresses.
+    The key is sent with every request, as a bearer token or in the header `key_in`, and removed from everything that
+    comes back: replies, errors, addresses.
     """
 
-    def __init__(self, urls: Sequence[str], key: str | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        key: str | None,
+        limits: Limits,
+        *,
+        key_in: str | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.pool = Pool(urls, limits)
         self.limits = limits
         self._has_key, self._secret = key is not None, Secret(key)
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
         if key is not None:
-            headers["Authorization"] = f"Bearer {key}"
+            headers |= {"Authorization": f"Bearer {key}"} if key_in is None else {key_in: key}
         self._whole = aiohttp.ClientTimeout(total=limits.timeout, sock_connect=limits.connect)
         # A stream may be long: what ends it is that nothing comes any more.
         self._streamed = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.timeout)
@@ -115,8 +126,8 @@ class Link:
 
         async def read(response: aiohttp.ClientResponse) -> Reply:
             if stream:
-                return await self._stream(response, MANY_BYTES + most_bytes, cut_at, until)
-            return read_reply(await self._read(response, MANY_BYTES + most_bytes))
+                return await self._stream(response, ROUTES[path].stream(), MANY_BYTES + most_bytes, cut_at, until)
+            return ROUTES[path].read(await self._read(response, MANY_BYTES + most_bytes))
 
         return await self._attempt(endpoint, path, body, retry, read, self._streamed if stream else self._whole)
 
@@ -277,9 +288,8 @@ class Link:
         return printable(self._secret.scrub_text(place))[:200] or "another place"
 
     async def _stream(
-        self, response: aiohttp.ClientResponse, most: int, cut_at: tuple[str, ...], until: float | None
+        self, response: aiohttp.ClientResponse, stream: Events, most: int, cut_at: tuple[str, ...], until: float | None
     ) -> Reply:
-        stream = Stream()
         n_bytes, rest = 0, b""
         chunks = response.content
         # Comments only show that the server is there; before the first event a request may wait for its turn.

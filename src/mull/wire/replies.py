@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mull.types import ToolCall
-from mull.wire.body import printable, read_json, read_object, word
+from mull.wire.body import printable, read_json, read_object, string, word
 from mull.wire.faults import Malformed
 
 REASONING = ("reasoning", "reasoning_content", "thinking")
@@ -47,7 +47,8 @@ class Usage:
 class ReplyChoice:
     """One of a request's replies. `stopped_at` is the stop string that the server reports.
 
-    `n_tokens` is how many tokens it has, where the server counts each reply of a request by itself.
+    `n_tokens` is how many tokens it has, where the server counts each reply of a request by itself; `refusal` is why
+    it was refused, in the server's words.
     """
 
     index: int
@@ -60,6 +61,7 @@ class ReplyChoice:
     pieces: list[str] | None = None
     """The texts of the tokens, told with the log-probabilities; `None` unless all are known."""
     n_tokens: int | None = None
+    refusal: str | None = None
     tool_calls: dict[int, list[str]] = field(default_factory=dict)
     """By position: id, name and arguments, as far as received."""
 
@@ -104,10 +106,10 @@ def _choice(row: Mapping[str, Any], place: int) -> ReplyChoice | None:
     if said is None or (index is not None and not isinstance(index, int)):
         return None
     text, thought = said[0], clean(said[1]) if said[1] else None
-    choice = ReplyChoice(place if index is None else index, clean(text), _text(row.get("finish_reason")), thought)
+    choice = ReplyChoice(place if index is None else index, clean(text), string(row.get("finish_reason")), thought)
     choice.stopped_at = _stopped_at(row)
     if row.get("logprobs"):
-        _read_logprobs(choice, row["logprobs"])
+        read_logprobs(choice, row["logprobs"])
     if isinstance(message, dict):
         _read_tool_calls(choice, message)
     return choice
@@ -120,7 +122,7 @@ def _said(message: Mapping[str, Any]) -> tuple[str, str] | None:
     """
     content, thought = message.get("content"), _first_text(message)
     if content is None or isinstance(content, str):
-        return content or "", thought
+        return content or string(message.get("refusal")) or "", thought
     if not isinstance(content, list):
         return None
     text = ""
@@ -128,10 +130,10 @@ def _said(message: Mapping[str, Any]) -> tuple[str, str] | None:
         if isinstance(part, str):
             text += part
         elif isinstance(part, dict):
-            text += _text(part.get("text")) or ""
+            text += string(part.get("text")) or ""
             inner = part.get("thinking")
             rows = inner if isinstance(inner, list) else [inner]
-            thought += "".join(_text(row.get("text") if isinstance(row, dict) else row) or "" for row in rows)
+            thought += "".join(string(row.get("text") if isinstance(row, dict) else row) or "" for row in rows)
     return text, thought
 
 
@@ -151,9 +153,9 @@ def _read_tool_calls(choice: ReplyChoice, told: Mapping[str, Any]) -> None:
             continue
         index = row.get("index")
         call = choice.tool_calls.setdefault(index if isinstance(index, int) else place, ["", "", ""])
-        call[0] = call[0] or _text(row.get("id")) or ""
-        call[1] = call[1] or _text(function.get("name")) or ""
-        call[2] += _text(function.get("arguments")) or ""
+        call[0] = call[0] or string(row.get("id")) or ""
+        call[1] = call[1] or string(function.get("name")) or ""
+        call[2] += string(function.get("arguments")) or ""
 
 
 def clean(text: str) -> str:
@@ -163,16 +165,12 @@ def clean(text: str) -> str:
     return text.encode(errors="surrogatepass").decode(errors="replace").replace("\0", "\ufffd")
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
 def _stopped_at(row: Mapping[str, Any]) -> str | None:
     """The stop string of a choice: vLLM's `stop_reason` or SGLang's `matched_stop`, which may also be a token id."""
-    return _text(row.get("stop_reason")) or _text(row.get("matched_stop"))
+    return string(row.get("stop_reason")) or string(row.get("matched_stop"))
 
 
-def _read_logprobs(choice: ReplyChoice, told: Any) -> None:
+def read_logprobs(choice: ReplyChoice, told: Any) -> None:
     """Adds log-probabilities in the format of chats or of completions; leaves out malformed ones."""
     try:
         if isinstance(told.get("content"), list):
@@ -206,24 +204,24 @@ def read_usage(told: Any) -> Usage:
     """
     if not isinstance(told, dict):
         return Usage()
-    prompt = _count(told, "prompt_tokens", "input_tokens")
-    cached = _count(_details(told, "prompt_tokens_details", "input_tokens_details"), "cached_tokens")
+    prompt = count(told, "prompt_tokens", "input_tokens")
+    cached = count(details(told, "prompt_tokens_details", "input_tokens_details"), "cached_tokens")
     if cached is None:
-        cached = _count(told, "prompt_cache_hit_tokens")
+        cached = count(told, "prompt_cache_hit_tokens")
     if cached is not None and prompt is not None and cached > prompt:
         cached = None
-    reasoning = _count(_details(told, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
+    reasoning = count(details(told, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
     if reasoning is None:
-        reasoning = _count(told, "reasoning_tokens")
-    output = _count(told, "completion_tokens", "output_tokens")
+        reasoning = count(told, "reasoning_tokens")
+    output = count(told, "completion_tokens", "output_tokens")
     if reasoning and output is not None:
-        total = _count(told, "total_tokens")
+        total = count(told, "total_tokens")
         if reasoning > output or (prompt is not None and total == prompt + output + reasoning):
             output += reasoning
     return Usage(prompt, output, cached, reasoning)
 
 
-def _details(told: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+def details(told: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """The first of these objects that is present; empty if none is."""
     for name in names:
         if isinstance(part := told.get(name), dict):
@@ -231,7 +229,7 @@ def _details(told: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     return {}
 
 
-def _count(told: Mapping[str, Any], *names: str) -> int | None:
+def count(told: Mapping[str, Any], *names: str) -> int | None:
     """The value of the first of these names that is present; `None` if it is not a valid count."""
     for name in names:
         if name in told:
@@ -294,13 +292,13 @@ class Stream:
             choice.reasoning = (choice.reasoning or "") + thought or None
             _read_tool_calls(choice, delta)
         else:
-            choice.text += _text(row.get("text")) or ""
-        if (finish := _text(row.get("finish_reason"))) and not choice.finish:
+            choice.text += string(row.get("text")) or ""
+        if (finish := string(row.get("finish_reason"))) and not choice.finish:
             self._ended.append(choice.index)
         choice.finish = finish or choice.finish
         choice.stopped_at = _stopped_at(row) or choice.stopped_at
         if row.get("logprobs"):
-            _read_logprobs(choice, row["logprobs"])
+            read_logprobs(choice, row["logprobs"])
         return choice
 
     def reply(self) -> Reply:
@@ -349,6 +347,8 @@ OVERFLOW = (
     "too many tokens",
     "exceed_context",
     "longer than the maximum",
+    "prompt is too long",
+    "exceed context limit",
     "max_model_len",
 )
 

@@ -42,6 +42,13 @@ CONTINUES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
 """Ways to continue a partial reply in a chat: fields of the request, and fields of its last message."""
 
 
+LACKS = {
+    "anthropic": frozenset({"n", "seed", "logit_bias", "logprobs", "stream_options"}),
+    "responses": frozenset({"n", "seed", "logit_bias", "stream_options"}),
+}
+"""Fields of a chat that other APIs do not have."""
+
+
 def thinking_fields(way: str, n: int) -> dict[str, Any]:
     """The request fields that limit thinking to `n` tokens."""
     ways: dict[str, dict[str, Any]] = {
@@ -49,7 +56,7 @@ def thinking_fields(way: str, n: int) -> dict[str, Any]:
         "thinking_budget_tokens": {"thinking_budget_tokens": n},  # llama.cpp
         "thinking_budget": {"enable_thinking": True, "thinking_budget": n},  # Qwen's own service and similar ones
         "chat_template_kwargs": {"chat_template_kwargs": {"thinking_budget": n}},  # SGLang, if the template supports it
-        "thinking": {"thinking": {"type": "enabled", "budget_tokens": n}},  # as Anthropic's
+        "thinking": {"thinking": {"type": "enabled", "budget_tokens": n}},  # Anthropic, and others as Anthropic's
         "reasoning": {"reasoning": {"max_tokens": n}},  # OpenRouter
     }
     return ways[way]
@@ -116,6 +123,7 @@ BACKENDS = (
         rejects=frozenset({"n", "logprobs", "top_logprobs", "stream_options", "top_k"}),
     ),
     Backend("openai", ("openai", "system"), continues=()),
+    Backend("anthropic", limits=("thinking",), continues=("trailing",)),
     UNKNOWN,
 )
 """In the order in which their version pages are tried if the kind of server is unknown."""

@@ -22,13 +22,15 @@ class Capabilities:
     (`None`: it does not say). `counts_all`: the token counts of a request are those of all its replies, not of the
     first alone. `batch_seeds`: what the seed of a request for several replies does: `counted` (reply i is that of the
     seed plus i), `mixed` (the replies differ) or `copied` (all are the same). `rate`: tokens per second of one reply.
+    `tells_cut`: it says so if a reply reached its limit on tokens, rather than that it ended.
     `context`: the most tokens of prompt and reply together (`None`: it does not say). `echoes`: a reply to a partial
     reply repeats it.
     `continues`: how to continue a partial reply (`None`: not possible; `why` is the reason). `length` is its name for
     the maximum number of output tokens, `rejects` the fields that it refuses, `overhead` the most tokens that it adds
     to a short prompt. `biases`: how `logit_bias` names tokens, by `ids` that the server reports or by `texts` (`None`:
     no bias). `limits`: the field that limits thinking and is enforced (`None`: none found); `ignores`: such fields that
-    it accepts but does not enforce. `cost` is the cost of the probe.
+    it accepts but does not enforce; `no_limit` is what it says of such a field that it refuses, `least_limit` the
+    smallest budget that it accepts. `cost` is the cost of the probe.
     """
 
     backend: str = "unknown"
@@ -47,6 +49,7 @@ class Capabilities:
     counts_all: bool = True
     batch_seeds: str = "mixed"
     rate: float | None = None
+    tells_cut: bool = True
     context: int | None = None
     echoes: bool = False
     continues: str | None = None
@@ -59,4 +62,15 @@ class Capabilities:
     biases: str | None = None
     limits: str | None = None
     ignores: tuple[str, ...] = ()
+    no_limit: str = ""
+    least_limit: int = 0
     cost: Cost = field(default_factory=lambda: Cost(calls=0))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a user should know before drawing, each as a predicate of the model."""
+        said = []
+        refused = [name for name in self.rejects if name in ("temperature", "top_p")]
+        if refused:
+            said.append(f"its server accepts no {' and no '.join(refused)}: draws are made at its own")
+        return tuple(said)

@@ -61,6 +61,7 @@ def configured(config: Config, name: str) -> OpenAIModel:
             template=_template(config, name),
             bank_as=bank_as,
             is_named=table.model is not None,
+            effort=table.effort,
         )
     )
 

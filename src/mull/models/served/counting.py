@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mull.wire.replies import ReplyChoice, share
+from mull.wire.replies import ReplyChoice, Usage, share
 
 ENDED = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_string"}
 CUT = {"length", "max_tokens", "max_output_tokens"}
+SLACK = 8
+"""Tokens that a server may count beside those of a reply, such as its end."""
+LONGEST = 512
+"""Bytes that no token of any vocabulary has."""
+
+
+def believed(
+    usage: Usage, n_prompt_bytes: int, choices: Sequence[ReplyChoice | None], most: int, *, counts_all: bool
+) -> tuple[Usage, str | None]:
+    """The counts of a request that can be true, and what is wrong with them (`None`: nothing).
+
+    Fewer tokens than the texts can have are unknown, so that ceilings count the most there can be. More tokens than
+    were allowed are believed: the server may not keep to the limit.
+    """
+    covered = [choice for choice in (choices if counts_all else choices[:1]) if choice is not None]
+    n_bytes = sum(len(f"{one.text}{one.reasoning or ''}".encode(errors="replace")) for one in covered)
+    if usage.output is not None and n_bytes > LONGEST * usage.output:
+        why = f"its server reports {usage.output:,} tokens for a text of {n_bytes:,} bytes: they count as unknown"
+        return replace(usage, output=None, reasoning=None), why
+    if usage.prompt is not None and n_prompt_bytes > LONGEST * usage.prompt:
+        why = f"its server reports {usage.prompt:,} tokens for a prompt of {n_prompt_bytes:,} bytes"
+        return replace(usage, prompt=None, cached=None), f"{why}: they count as unknown"
+    thinks = usage.reasoning or any(one.reasoning for one in covered)
+    if usage.output is not None and not thinks and usage.output > len(covered) * (most + SLACK):
+        return usage, f"its server reports {usage.output:,} tokens where {len(covered) * most:,} were allowed"
+    return usage, None
 
 
 def outputs(

@@ -23,22 +23,26 @@ TOOL_MESSAGES = 32
 """Template tokens allowed per tool, in units of one message: instructions for calling a tool are long."""
 
 
+Api = Literal["chat", "completions", "anthropic", "responses"]
+
+
 @dataclass(frozen=True)
 class Deployment:
-    """A model behind one or several OpenAI-compatible endpoints (`urls`, which usually end in `/v1`).
+    """A model behind one or several endpoints (`urls`, which usually end in `/v1`).
 
+    `api` is what is asked: OpenAI's `chat` completions, plain `completions` or `responses`, or Anthropic's Messages.
     `served` is the server's name for the model; if not `is_named`, a server with one model is asked for that. If
     `use_n` is set and the server supports it, up to `most_n` draws share a request: their prompt is paid for once.
     `stream=None` streams only if that lets a reply be stopped early, keeps finished draws of a shared request at a
     deadline, or shows the progress of a server with few slots. `extra` is a JSON object whose fields are added to every
-    request. Draws are banked under `bank_as`, so that the server may move. The key is read from the environment
-    variable `api_key_env` when needed.
+    request, `effort` the reasoning effort of requests that name none. Draws are banked under `bank_as`, so that the
+    server may move. The key is read from the environment variable `api_key_env` when needed.
     """
 
     name: str
     urls: tuple[str, ...]
     served: str
-    api: Literal["chat", "completions"] = "chat"
+    api: Api = "chat"
     api_key_env: str | None = None
     price: Price = field(default_factory=Price)
     limits: Limits = field(default_factory=Limits)
@@ -49,6 +53,7 @@ class Deployment:
     extra: str = "{}"
     bank_as: str = ""
     is_named: bool = True
+    effort: str | None = None
 
     def __post_init__(self) -> None:
         if not self.urls:
@@ -60,6 +65,8 @@ class Deployment:
         """Key under which its draws are banked."""
         name = self.bank_as or f"{self.served}@{self.urls[0]}"
         odd: list[str] = [] if self.api == "chat" else [self.api]
+        if self.effort is not None:
+            odd.append(f"effort={self.effort}")
         if self.extra_body:
             odd.append(hashlib.blake2b(self.extra.encode(), digest_size=6).hexdigest())
         return "/".join([name, *odd])
@@ -69,6 +76,11 @@ class Deployment:
         """The fields of `extra`."""
         body: Mapping[str, Any] = json.loads(self.extra)
         return body
+
+    @property
+    def is_openai_like(self) -> bool:
+        """Whether requests have the fields of chats and completions, such as `n`, `seed` and `logit_bias`."""
+        return self.api in ("chat", "completions")
 
     def key(self) -> str | None:
         """The API key. Raises `UsageError` if its variable is not set or its value cannot be sent."""

@@ -12,12 +12,14 @@ from dataclasses import replace
 from mull.cost import total
 from mull.errors import ModelError
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.counting import CUT, ENDED, outputs
+from mull.models.served.counting import CUT, ENDED, believed, outputs
 from mull.models.served.deployment import bound
 from mull.models.served.known import save
 from mull.models.served.opened import Opened
+from mull.models.served.remarks import remark
 from mull.models.served.requests import RequestTemplate
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
+from mull.wire.body import printable
 from mull.wire.endpoints import Endpoint
 from mull.wire.faults import Broken, Refused, Rejected, Unusable
 from mull.wire.replies import Reply, ReplyChoice, Usage
@@ -25,6 +27,7 @@ from mull.wire.retries import Attempts
 
 REFUSED_BY_MODEL = {
     "content_filter": "the server's content filter blocked the reply",
+    "refusal": "the model refused to reply",
 }
 CALLED = {"tool_calls", "function_call", "tool_use"}
 CLOSING = 0.1
@@ -166,7 +169,7 @@ class Batch:
         n = len(draws)
         by_index = {choice.index: choice for choice in reply.choices}
         choices = [by_index.get(i) for i in range(n)]
-        usage = reply.usage.within(bound(self._prompt, self._can), n * self._params.max_tokens)
+        usage = self._believed(reply, choices)
         costs = [replace(cost, seconds=seconds / n) for cost in self._costs(choices, usage)]
         later, why = self._left[n:], None
         self._left = []
@@ -176,7 +179,7 @@ class Batch:
             elif (refusal := self._refusal(choice)) is not None:
                 self._deliver(self._failed(draw, cost, refusal))
                 continue
-            elif (fault := self._fault(choice)) is None:
+            elif (fault := self._fault(choice, has_hidden=bool(usage.reasoning))) is None:
                 self._deliver(self._sample(draw, choice, cost, n))
                 continue
             why = fault
@@ -185,6 +188,23 @@ class Batch:
         self._left += later
         return why
 
+    def _believed(self, reply: Reply, choices: Sequence[ReplyChoice | None]) -> Usage:
+        """The counts of a reply that can be true; what is wrong with others is said once."""
+        most, told = self._params.max_tokens, reply.usage
+        usage = told.within(bound(self._prompt, self._can), len(choices) * most)
+        if usage != told:
+            remark(
+                self._deployment,
+                "counts",
+                f"its server reports {told.prompt} tokens of the prompt and {told.output} generated ones, "
+                "which is more than there can be: they count as unknown",
+            )
+        n_bytes = len(self._prompt.question.encode(errors="replace"))
+        usage, why = believed(usage, n_bytes, choices, most, counts_all=self._can.counts_all)
+        if why is not None:
+            remark(self._deployment, "counts", why)
+        return usage
+
     def _costs(self, choices: Sequence[ReplyChoice | None], usage: Usage) -> list[Cost]:
         """Each reply's share of the cost of its request.
 
@@ -192,7 +212,16 @@ class Batch:
         """
         n, most = len(choices), self._params.max_tokens
         if self._can.context is not None and usage.prompt is not None:
-            most = max(1, min(most, self._can.context - usage.prompt))
+            room = self._can.context - usage.prompt
+            if room < most and any(choice is not None and choice.finish in CUT for choice in choices):
+                remark(
+                    self._deployment,
+                    "context",
+                    f"a prompt of {usage.prompt:,} tokens leaves room for {max(0, room):,} in the server's context of "
+                    f"{self._can.context:,}, so that replies are cut before max_tokens={most:,}: lower --max-tokens, "
+                    "or start the server with a longer context",
+                )
+            most = max(1, min(most, room))
         each = outputs(choices, usage.output, most, counts_all=self._can.counts_all)
         prompts = [usage.prompt] + [None if usage.prompt is None else 0] * (n - 1)
         cached = [usage.cached] + [None if usage.cached is None else 0] * (n - 1)
@@ -201,13 +230,17 @@ class Batch:
     def _refusal(self, choice: ReplyChoice) -> str | None:
         """Why a reply can never be used, so that a retry is pointless; `None`: it may be usable."""
         if choice.finish in REFUSED_BY_MODEL:
-            return REFUSED_BY_MODEL[choice.finish]
+            told = f": {printable(choice.refusal)[:200]}" if choice.refusal else ""
+            return REFUSED_BY_MODEL[choice.finish] + told
         if choice.finish in CALLED and not self._prompt.tools:
             return "the model called a tool, and none was offered"
         return None
 
-    def _fault(self, choice: ReplyChoice) -> str | None:
-        """Why a reply cannot be used and is to be retried; `None`: it can be used."""
+    def _fault(self, choice: ReplyChoice, *, has_hidden: bool) -> str | None:
+        """Why a reply cannot be used and is to be retried; `None`: it can be used.
+
+        `has_hidden`: the server counts reasoning tokens, whether it shows them or not.
+        """
         finish = choice.finish
         if finish is None:
             return "the reply does not say why it ended: it may have been cut short"
@@ -218,13 +251,14 @@ class Batch:
         if choice.text if self._prompt.prefix else choice.text.strip():
             return None
         if finish in CUT:
-            return None if choice.reasoning else "the reply is empty"
+            return None if has_hidden or choice.reasoning is not None else "the reply is empty"
         # Continuing a complete reply adds nothing, and a stop string may come first.
         may_be_empty = self._prompt.prefix or choice.text or choice.stopped_at in self._params.stop
         return None if may_be_empty else "the reply is empty"
 
     def _sample(self, draw: Draw, choice: ReplyChoice, cost: Cost, n: int) -> Sample:
-        text, finish = choice.text, Finish.LENGTH if choice.finish in CUT else Finish.STOP
+        is_full = not self._can.tells_cut and (cost.output_tokens or 0) >= self._params.max_tokens
+        text, finish = choice.text, Finish.LENGTH if choice.finish in CUT or is_full else Finish.STOP
         if self._can.echoes:
             text = text.removeprefix(self._prompt.prefix)
         stops = self._params.stop
@@ -246,7 +280,7 @@ class Batch:
             draw.number,
             self._seed(draw) if (n == 1 or self._can.batch_seeds == "counted") and self._can.seed else None,
             None if choice.logprobs is None else tuple(choice.logprobs),
-            reasoning=choice.reasoning,
+            reasoning=choice.reasoning or None,
             alternatives=tuple(choice.alternatives) if choice.alternatives and any(choice.alternatives) else None,
             batch=n if n > 1 else None,
             tool_calls=calls,

@@ -105,7 +105,9 @@ async def _get(link: Link, url: str) -> tuple[int, bytes]:
 async def _hello(here: Opened, url: str) -> Capabilities:
     """`look` at one endpoint. Raises `UsageError`, `Refused` or `Rejected`."""
     rows = await _listed(here.link, url)
-    here.named = replace(here.deployment, served=name_among(here.deployment, _ids(rows)))
+    # Anthropic's list has no aliases.
+    ids = [] if here.deployment.is_named and _is_anthropic(rows) else _ids(rows)
+    here.named = replace(here.deployment, served=name_among(here.deployment, ids))
     return await _kind(here.named, here.link, url, rows)
 
 
@@ -183,13 +185,15 @@ async def _kind(deployment: Deployment, link: Link, url: str, rows: list[dict[st
     owners = {word(row.get("owned_by")) for row in rows}
     root = url.removesuffix("/v1")
     by_owner = next((b for b in backends.BACKENDS if owners & set(b.owned_by)), None)
+    if by_owner is None and _is_anthropic(rows):
+        by_owner = backends.named("anthropic")
     context = next((_size(row, "max_model_len") for row in rows if row.get("id") == deployment.served), None)
     asked = [by_owner] if by_owner else list(backends.BACKENDS)
     for backend in asked:
         page = await _page(link, root + backend.version_path) if backend.version_path else {}
         version = page.get(backend.version_field)
         if by_owner is not None or version is not None:
-            seen = _seen(backend, printable(word(version))[:60], deployment.template or template.told(page))
+            seen = _seen(deployment, backend, printable(word(version))[:60], template.told(page))
             settings = page.get("default_generation_settings")
             context = context or (_size(settings, "n_ctx") if isinstance(settings, dict) else None)
             return replace(seen, slots=_size(page, "total_slots"), context=context)
@@ -200,13 +204,30 @@ async def _kind(deployment: Deployment, link: Link, url: str, rows: list[dict[st
     for backend in backends.BACKENDS:
         if backend.openapi and (backend.openapi in title or backend.openapi in paths):
             version = "" if title == "FastAPI" else printable(word(info.get("version")))[:60]
-            return _seen(backend, version, deployment.template)
-    return _seen(backends.UNKNOWN, "", deployment.template)
+            return _seen(deployment, backend, version)
+    return _seen(deployment, backends.UNKNOWN, "")
 
 
-def _seen(backend: backends.Backend, version: str, told: template.ChatTemplate | None) -> Capabilities:
-    length = "max_completion_tokens" if backend.name == "openai" else "max_tokens"
-    return Capabilities(backend.name, version, length=length, rejects=tuple(sorted(backend.rejects)), template=told)
+def _is_anthropic(rows: list[dict[str, Any]]) -> bool:
+    """Whether a list of models is in the form of Anthropic's own."""
+    return bool(rows) and all(row.get("type") == "model" and "display_name" in row for row in rows)
+
+
+def _seen(
+    deployment: Deployment, backend: backends.Backend, version: str, told: template.ChatTemplate | None = None
+) -> Capabilities:
+    lengths = {
+        "responses": "max_output_tokens",
+        "chat": "max_completion_tokens" if backend.name == "openai" else "max_tokens",
+    }
+    return Capabilities(
+        backend.name,
+        version,
+        length=lengths.get(deployment.api, "max_tokens"),
+        rejects=tuple(sorted(backend.rejects | backends.LACKS.get(deployment.api, frozenset()))),
+        template=deployment.template or told,
+        stop="ignored" if deployment.api == "responses" else "dropped",
+    )
 
 
 def _size(told: dict[str, Any], name: str) -> int | None:

@@ -36,6 +36,7 @@ def place(deployment: Deployment) -> Path:
         deployment.api,
         deployment.extra,
         None if deployment.template is None else deployment.template.text,
+        *([] if deployment.effort is None else [deployment.effort]),
     ]
     return folder() / (hashlib.blake2b(json.dumps(told).encode(), digest_size=12).hexdigest() + ".json")
 

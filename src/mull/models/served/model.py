@@ -11,6 +11,8 @@ from mull.models.served.deployment import Deployment, short_name
 from mull.models.served.known import known
 from mull.types import Cost, Draw, Params, Prompt, Purse, Sample
 
+FIXED = {"temperature": "--temperature", "top_p": "top_p"}
+"""Parameters that some hosted models refuse, and how they are set."""
 UNKNOWN = "it is not known yet what its server can do: run mull list models --probe, or await model.prepare()"
 
 
@@ -54,6 +56,12 @@ class OpenAIModel:
             return f"does not support a logit bias: {UNKNOWN if can is None else why}"
         if params.thinking_tokens is not None and (can is None or can.limits is None):
             return f"has no thinking budget of its own: {UNKNOWN if can is None else _no_limit(can, continues)}"
+        if can is not None and params.thinking_tokens is not None and params.thinking_tokens < can.least_limit:
+            least = f"{can.least_limit:,} tokens, as its server says"
+            return f"has a thinking budget of at least {least}: {params.thinking_tokens:,} are too few"
+        refused = [] if can is None else [name for name in FIXED if name in can.rejects and getattr(params, name) != 1]
+        if refused:
+            return f"accepts no {' and no '.join(refused)}, as its server says: leave {FIXED[refused[0]]} at 1"
         return None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
@@ -142,6 +150,8 @@ def _taken(arrived: asyncio.Queue[Sample | BaseException]) -> Iterator[Sample]:
 def _no_limit(can: Capabilities, continues: bool) -> str:
     """Why the server has no thinking budget, and a remedy."""
     remedy = "use force:at_most=..." if continues else "set a field that its server enforces in extra_body"
+    if can.no_limit:
+        return f"its server refuses one ({can.no_limit}); set effort in mull.toml, or {remedy}"
     if can.ignores:
         return f"its server accepts {', '.join(can.ignores)} but does not think less; {remedy}"
     return f"no field was found that limits its thinking, if it thinks at all; {remedy}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from mull.models.served import anthropic
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment
 from mull.wire.kept import kept
@@ -20,7 +21,14 @@ class Opened:
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
-        self.link = Link(deployment.urls, deployment.key(), deployment.limits)
+        is_anthropic = deployment.api == "anthropic"
+        self.link = Link(
+            deployment.urls,
+            deployment.key(),
+            deployment.limits,
+            key_in=anthropic.KEY_HEADER if is_anthropic else None,
+            headers=anthropic.HEADERS if is_anthropic else {},
+        )
         self.lock = asyncio.Lock()
         self.can: Capabilities | None = None
         self.token_ids: dict[str, int] = {}

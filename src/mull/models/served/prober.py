@@ -7,25 +7,21 @@ question.
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mull.cost import total
 from mull.errors import ModelError, UsageError, install
 from mull.models.served import backends
+from mull.models.served.asker import TOKENS, Asker
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.counting import CUT
-from mull.models.served.deployment import Deployment, bound
+from mull.models.served.counting import CUT, ENDED
+from mull.models.served.deployment import Deployment
 from mull.models.served.looking import both, cuts, goes_on, is_counted, only, piece, said, text_of, thought_tokens
-from mull.models.served.requests import COMPLETIONS, ask, bias_fields, merged
+from mull.models.served.refused import adapted, least_budget
+from mull.models.served.requests import bias_fields
 from mull.models.served.tokens import first_token
-from mull.types import Cost, Params, Prompt
-from mull.wire.body import encode
-from mull.wire.endpoints import Endpoint
-from mull.wire.faults import Broken, Refused, Rejected, Unusable
+from mull.types import Prompt
+from mull.wire.faults import Rejected
 from mull.wire.link import Link
 from mull.wire.replies import Reply, ReplyChoice
 
@@ -35,32 +31,33 @@ QUESTIONS = (
     "a:7;b:a*6;c:b-5;c?",
 )
 """The last one is for models with a small vocabulary."""
-TOKENS = 24
 SHORTEST = 6
 """The fewest characters of a reply that can be cut in two."""
 SHORT_THOUGHT, SLACK = 4, 4
 """The limit on thinking tokens to try, and how many tokens more the end of the thinking may take."""
+FEWER = 16
+"""Tokens of a reply that is shorter than others, and as long as the shortest that the Responses API allows."""
 OTHER_SEEDS = (11, 12, 13)
+NOWHERE = "~~~"
+"""A stop string that no reply has."""
 
 
-class Prober:
-    """Probes what a server can do with a model; `cost` is the cost so far."""
+class Prober(Asker):
+    """Probes what a server can do with a model."""
 
     def __init__(self, deployment: Deployment, link: Link, seen: Capabilities) -> None:
-        self._deployment, self._link, self._can = deployment, link, seen
-        self._costs: list[Cost] = []
+        super().__init__(deployment, link, seen)
         self._singles: list[str] = []
         """Replies to single requests with `OTHER_SEEDS`."""
+        self._n_greedy: int | None = None
+        """Tokens of the greedy reply."""
         self._thought: tuple[Prompt, float] | None = None
         """A question that made the model think, and its number of thinking tokens."""
-
-    @property
-    def cost(self) -> Cost:
-        return total(self._costs)
 
     async def find_out(self) -> Capabilities:
         """Runs every probe. Raises `ModelError` if the server does not answer a plain question."""
         question, greedy = await self._first()
+        await self._find_cut(question, greedy)
         await self._find_seed(question)
         await self._find_variety(question)
         await self._find_n(question)
@@ -68,71 +65,9 @@ class Prober:
         await self._find_stream(question)
         await self._find_stop(question, greedy.text)
         await self._find_bias(question, greedy.text)
-        await self._find_limit()
+        await self._find_limit(question)
         await self._find_continuation(question, greedy)
         return replace(self._can, cost=self.cost)
-
-    async def _say(
-        self,
-        prompt: Prompt,
-        *,
-        temperature: float = 0.0,
-        stop: tuple[str, ...] = (),
-        raw: str | None = None,
-        fields: Mapping[str, Any] | None = None,
-        can: Capabilities | None = None,
-        stream: bool = False,
-    ) -> Reply:
-        """One short reply. Raises `Rejected`, or `ModelError` if the server cannot be used."""
-        # Request whole replies, whatever the deployment's setting: only `_find_stream` tests streams.
-        asked = ask(
-            replace(self._deployment, stream=False), prompt, Params(temperature, TOKENS, stop), can or self._can
-        )
-        told = merged(json.loads(asked.body(1, None)), fields or {})
-        if raw is not None:
-            told.pop("messages")
-            told["prompt"] = raw
-        body, path = encode(told), asked.path if raw is None else COMPLETIONS
-        stream = stream or asked.is_streamed
-
-        async def one(endpoint: Endpoint, retry: int) -> Reply:
-            started = time.monotonic()
-            reply = await self._link.attempt(endpoint, path, body, retry=retry, most_bytes=1 << 20, stream=stream)
-            reply.usage = usage = reply.usage.within(bound(prompt, None), TOKENS)
-            cost = self._deployment.price.cost(usage.prompt, usage.output, usage.cached)
-            seconds = time.monotonic() - started
-            self._costs.append(replace(cost, seconds=seconds))
-            if usage.output and seconds > 0:
-                self._can = replace(self._can, rate=max(self._can.rate or 0.0, usage.output / seconds))
-            return reply
-
-        try:
-            reply = await self._link.repeat(one, self._broke)
-        except Unusable as error:
-            raise ModelError(f"{self._deployment.name}: {error}") from error
-        except (Refused, Broken) as error:
-            raise ModelError(f"{self._deployment.name}: {self._deployment.urls[0]} does not answer: {error}") from error
-        if raw is None and not prompt.prefix and reply.usage.prompt is not None:
-            self._can = replace(self._can, overhead=max(self._can.overhead or 0, reply.usage.prompt))
-        return reply
-
-    def _broke(self, seconds: float) -> None:
-        unknown = replace(self._deployment.price.cost(None, None, None), calls=0, seconds=seconds)
-        self._costs.append(replace(unknown, retries=1))
-
-    async def _tries(self, prompt: Prompt, **options: Any) -> Reply | None:
-        """One short reply; `None` if the server rejects the request."""
-        try:
-            return await self._say(prompt, **options)
-        except Rejected:
-            return None
-
-    async def _may(self, prompt: Prompt, **options: Any) -> Reply | None:
-        """One short reply to a request that few servers support; `None` if it is rejected or keeps failing."""
-        try:
-            return await self._tries(prompt, **options)
-        except ModelError:
-            return None
 
     async def _first(self) -> tuple[Prompt, ReplyChoice]:
         """A question and its greedy reply, long enough to be cut; finds the fields that the server rejects."""
@@ -144,36 +79,38 @@ class Prober:
             if self._thought is None and (n_thought := thought_tokens(reply)):
                 self._thought = prompt, n_thought
             if len(choice.text.strip()) > len(best[1].text.strip()):
-                best = prompt, choice
+                best, self._n_greedy = (prompt, choice), reply.usage.output
             if len(choice.text.strip()) >= SHORTEST and cuts(choice.text):
                 break
         return best
 
     async def _plain(self, prompt: Prompt) -> Reply:
         """A reply to a plain question, without the fields that the server rejects."""
-        extra = backends.named(self._can.backend).plain
-        said = ""
-        for _ in range(len(extra) + 2):
+        while True:
             try:
                 return await self._say(prompt)
             except Rejected as error:
-                said = str(error)
-                named = [name for name in extra if name in said and name not in self._can.rejects]
-                if "max_completion_tokens" in said and self._can.length == "max_tokens":
-                    self._can = replace(self._can, length="max_completion_tokens")
-                elif named:
-                    self._can = replace(self._can, rejects=(*self._can.rejects, *named))
-                elif set(extra) - set(self._can.rejects):
-                    self._can = replace(self._can, rejects=tuple({*self._can.rejects, *extra}))
-                else:
-                    break
-        raise ModelError(f"{self._deployment.name}: {self._deployment.urls[0]} rejects a plain question: {said}")
+                without = adapted(self._can, str(error))
+                if without is None:
+                    where = f"{self._deployment.name}: {self._deployment.urls[0]}"
+                    raise ModelError(f"{where} rejects a plain question: {error}") from error
+                self._can = without
+
+    async def _find_cut(self, question: Prompt, greedy: ReplyChoice) -> None:
+        """Tests whether a reply that has all the tokens that it may have, and is said to have ended, was cut."""
+        if greedy.finish not in ENDED or self._n_greedy != TOKENS:
+            return
+        reply = await self._tries(question, fields={self._can.length: FEWER})
+        is_told = reply is None or only(reply).finish not in ENDED or reply.usage.output != FEWER
+        self._can = replace(self._can, tells_cut=is_told)
 
     async def _find_seed(self, question: Prompt) -> None:
         """Tests one seed twice and then others: the first two replies must be equal, and another must differ.
 
         A seed that is accepted and not kept is still sent: a server may draw the same again whenever it is started.
         """
+        if "seed" in self._can.rejects:
+            return
         for bits in (53, 31):
             fields = {"seed": (1 << bits) - 9}
             reply = await self._tries(question, temperature=1.0, fields=fields)
@@ -227,14 +164,18 @@ class Prober:
     async def _find_logprobs(self, question: Prompt) -> None:
         if "logprobs" in self._can.rejects:
             return
-        is_chat = self._deployment.api == "chat"
-        fields = {"logprobs": True, "top_logprobs": 2} if is_chat else {"logprobs": 2}
+        fields: dict[str, Any] = {"logprobs": True, "top_logprobs": 2}
+        if self._deployment.api == "completions":
+            fields = {"logprobs": 2}
+        elif self._deployment.api == "responses":
+            fields = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
         reply = await self._tries(question, fields=fields)
         self._can = replace(self._can, logprobs=reply is not None and bool(only(reply).logprobs))
 
     async def _find_stream(self, question: Prompt) -> None:
         """Tests for streams: of several replies with token counts, of one with counts, of one without."""
         usage: dict[str, Any] = {"stream_options": {"include_usage": True}}
+        counts_anyway = not self._deployment.is_openai_like
         ways: list[tuple[int, dict[str, Any]]] = [(2, usage)] * self._can.n + [(1, usage), (1, {})]
         for n, options in ways:
             if options and "stream_options" in self._can.rejects:
@@ -246,7 +187,7 @@ class Prober:
             if n > 1 and reply is not None and not self._can.counts_all:
                 is_whole = is_whole and all(choice.n_tokens is not None for choice in reply.choices)
             if reply is not None and (is_whole or (n == 1 and reply.choices)):
-                counts = bool(options) and reply.usage.output is not None
+                counts = (bool(options) or counts_anyway) and reply.usage.output is not None
                 self._can = replace(self._can, stream=True, stream_usage=counts, stream_n=n > 1)
                 return
 
@@ -267,15 +208,18 @@ class Prober:
         if text and not text.startswith(word):
             self._can = replace(self._can, biases=way)
 
-    async def _find_limit(self) -> None:
+    async def _find_limit(self, plain: Prompt) -> None:
         """Tests whether a field that should limit thinking does so, if the model thinks."""
-        if self._thought is None or self._deployment.api != "chat":
+        if self._deployment.api == "anthropic" and await self._is_budget_settled(plain):
+            return
+        if self._thought is None or self._deployment.api not in ("chat", "anthropic"):
             return
         question, n_free = self._thought
         if n_free < 2 * (SHORT_THOUGHT + SLACK):
             return
         ignores = []
-        for way in backends.named(self._can.backend).limits:
+        is_chat = self._deployment.api == "chat"
+        for way in backends.named(self._can.backend).limits if is_chat else ("thinking",):
             reply = await self._may(question, fields=backends.thinking_fields(way, SHORT_THOUGHT))
             if reply is None:
                 continue
@@ -285,13 +229,35 @@ class Prober:
             ignores.append(way)
         self._can = replace(self._can, ignores=tuple(ignores))
 
+    async def _is_budget_settled(self, question: Prompt) -> bool:
+        """Whether a server of the Messages API refuses a small budget, which tells what it does with larger ones.
+
+        Anthropic's own models think only if asked to, and keep to budgets from 1,024 tokens on.
+        """
+        fields = {**backends.thinking_fields("thinking", SHORT_THOUGHT)}
+        for _ in range(2):
+            try:
+                await self._say(question, temperature=1.0, fields=fields)
+            except Rejected as error:
+                least = least_budget(str(error))
+                if least is None or self._can.least_limit:
+                    self._can = replace(self._can, limits=None, no_limit=str(error)[:200])
+                    return True
+                self._can = replace(self._can, limits="thinking", least_limit=least)
+                fields = {**backends.thinking_fields("thinking", least), "max_tokens": least + TOKENS}
+            else:
+                break
+        return self._can.least_limit > 0
+
     async def _find_stop(self, question: Prompt, text: str) -> None:
         """Tests a substring of a greedy reply as stop string: is the text cut there, and is that reported?"""
+        if self._deployment.api == "responses":
+            return  # it has none, and the client cuts replies
         stop = piece(text)
-        if stop is None:
+        reply = await self._tries(question, stop=(stop or NOWHERE,), can=replace(self._can, stop="dropped"))
+        if stop is None and reply is not None:
             return
-        reply = await self._tries(question, stop=(stop,), can=replace(self._can, stop="dropped"))
-        if reply is None:
+        if stop is None or reply is None:
             self._can = replace(self._can, stop="ignored")
             return
         choice = only(reply)
@@ -315,8 +281,11 @@ class Prober:
             self._can = replace(self._can, continues="trailing")
             return
         backend = backends.named(self._can.backend)
+        ways = backend.continues
+        if not self._deployment.is_openai_like:
+            ways = ("trailing",) if ways else ()
         reasons = []
-        for way in backend.continues:
+        for way in ways:
             if way == "template":
                 reason = await self._try_template(question, greedy)
             else:
@@ -325,7 +294,7 @@ class Prober:
                 return
             reasons.append(reason)
         why = "; ".join(dict.fromkeys(reasons)) or f"{backend.name} has no way to continue one"
-        if self._can.template is None and "template" in backend.continues:
+        if self._can.template is None and "template" in ways:
             why += "; give chat_template (a file) in mull.toml, and mull renders it for plain completions"
         self._can = replace(self._can, continues=None, why=why)
 
@@ -376,7 +345,7 @@ class Prober:
             begun = greedy.text[:cut]
             reply = await self._tries(question.extend(begun), can=can)
             if reply is None:
-                return f"the server rejects a partial reply ({can.continues})"
+                return f"the server rejects a partial reply ({can.continues}): {self._refusal}"
             if goes_on(text_of(reply), greedy.text, cut):
                 self._can = can
                 return None

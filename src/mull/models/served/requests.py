@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mull.errors import UsageError
-from mull.models.served import backends, messages
+from mull.models.served import anthropic, backends, messages, responses
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment
 from mull.types import Params, Prompt
 from mull.wire.body import encode
-
-CHAT, COMPLETIONS = "/chat/completions", "/completions"
+from mull.wire.routes import CHAT, COMPLETIONS, MESSAGES, RESPONSES
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,10 @@ def ask(
     several replies are wanted before a deadline, so that a stream of them keeps those that finish.
     """
     backend = backends.named(can.backend)
-    body: dict[str, Any] = {"model": deployment.served}
-    path = _put_prompt(body, deployment, prompt, can)
-    # Send every value, even common ones: servers have their own defaults.
-    body |= {"temperature": params.temperature, "top_p": params.top_p, can.length: params.max_tokens}
+    if params.effort is None:
+        params = replace(params, effort=deployment.effort)
+    path, body = _begun(deployment, prompt, params, can)
+    body |= _sampling(deployment, params, can)
     body |= {name: value for name, value in backend.plain.items() if name not in can.rejects}
     if params.top_k:
         if "top_k" in can.rejects:
@@ -70,7 +69,8 @@ def ask(
         if can.stop == "ignored":
             cut_at = params.stop
         else:
-            body["stop"] = list(params.stop[: backend.most_stops])
+            if path in (CHAT, COMPLETIONS):
+                body["stop"] = list(params.stop[: backend.most_stops])
             if can.stop == "kept":
                 body |= {name: value for name, value in backend.keeps_stop.items() if name not in can.rejects}
     if params.logit_bias:
@@ -79,7 +79,6 @@ def ask(
         if can.limits is None:
             raise UsageError(f"{deployment.name}: its server does not enforce thinking_tokens")
         body |= backends.thinking_fields(can.limits, params.thinking_tokens)
-    body |= messages.fields(prompt, params)
     n_tops = 0
     if params.logprobs is not None:
         if not can.logprobs:
@@ -87,7 +86,7 @@ def ask(
         n_tops = params.logprobs
         if path == CHAT:
             body |= {"logprobs": True} | ({"top_logprobs": n_tops} if n_tops else {})
-        else:
+        elif path == COMPLETIONS:
             body["logprobs"] = n_tops
     # Where only so many replies are generated at once, what comes of one shows that it is worked on; and a server that
     # counts the first reply of a request alone counts each in a stream.
@@ -96,7 +95,7 @@ def ask(
     is_streamed = can.stream and (is_useful if deployment.stream is None else deployment.stream)
     if is_streamed:
         body["stream"] = True
-        if can.stream_usage:
+        if can.stream_usage and "stream_options" not in can.rejects:
             body["stream_options"] = {"include_usage": True}
     body = merged(merged(body, deployment.extra_body), json.loads(params.extra))
     per_token = 64 + (0 if params.logprobs is None else 200 * (1 + n_tops)) + (400 if is_streamed else 0)
@@ -122,8 +121,33 @@ def bias_fields(
     return {"logit_bias": added, **({"logit_bias_type": "tokens"} if can.biases == "texts" else {})}
 
 
+def _sampling(deployment: Deployment, params: Params, can: Capabilities) -> dict[str, Any]:
+    """Temperature and top_p: every value, even common ones, since servers have their own defaults.
+
+    A field that the server refuses is left out where it would say what the model does without it.
+    """
+    for name in ("temperature", "top_p"):
+        if name in can.rejects and getattr(params, name) != 1:
+            raise UsageError(f"{deployment.name}: its server accepts no {name}: leave it at 1")
+    told = {"temperature": params.temperature, "top_p": params.top_p}
+    return {name: value for name, value in told.items() if name not in can.rejects}
+
+
+def _begun(deployment: Deployment, prompt: Prompt, params: Params, can: Capabilities) -> tuple[str, dict[str, Any]]:
+    """The path to post to, and a body with the prompt and what else has fields of its own in this API."""
+    body: dict[str, Any] = {"model": deployment.served}
+    if prompt.prefix and can.continues is None and deployment.api != "completions":
+        raise UsageError(f"{deployment.name} cannot continue a partial reply: {can.why}")
+    if deployment.api == "anthropic":
+        return MESSAGES, body | anthropic.fields(prompt, params, can)
+    if deployment.api == "responses":
+        return RESPONSES, body | responses.fields(prompt, params)
+    path = _put_prompt(body, deployment, prompt, can)
+    return path, body | {can.length: params.max_tokens} | messages.fields(prompt, params)
+
+
 def _put_prompt(body: dict[str, Any], deployment: Deployment, prompt: Prompt, can: Capabilities) -> str:
-    """Adds the prompt to a body in the server's format; returns the path to post to."""
+    """Adds the prompt to a body in the format of a chat or of plain completions; returns the path to post to."""
     if deployment.api == "completions":
         body["prompt"] = "\n\n".join(message.text for message in prompt.messages) + prompt.prefix
         return COMPLETIONS
@@ -131,8 +155,7 @@ def _put_prompt(body: dict[str, Any], deployment: Deployment, prompt: Prompt, ca
     if not prompt.prefix:
         body["messages"] = turns
         return CHAT
-    if can.continues is None:
-        raise UsageError(f"{deployment.name} cannot continue a partial reply: {can.why}")
+    assert can.continues is not None  # checked before
     if can.continues == "template":
         assert can.template is not None  # without a template the probe does not find this way
         text = can.template.render(prompt)
