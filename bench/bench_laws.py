@@ -30,12 +30,12 @@ AVERAGED = (BETA_BINOMIAL.name, ZERO_INFLATED.name, LOGIT_NORMAL.name)
 def points(law: coverage.Law) -> dict[str, float]:
     """The default beside what it is compared with: the laws alone, and the AIC average of three and of four."""
     said = law.predict(TARGET)
-    assert said.estimate is not None
+    assert said.value is not None
     assert said.aic_average is not None
     three = {fit.family: fit.aic for fit in law.fits if fit.family in AVERAGED and fit.aic is not None}
     average = float(aic_weights(np.array(list(three.values()))) @ [said.families[name] for name in three])
     return {
-        "default": said.estimate,
+        "default": said.value,
         "power law": said.families[POWER_LAW],
         "beta-binomial": said.families[BETA_BINOMIAL.name],
         "AIC of 3": average,

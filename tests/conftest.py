@@ -14,6 +14,9 @@ import psycopg
 import pytest
 from hypothesis import settings
 
+# The tests run one process for each processor: numpy's own threads would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # No deadline, since a busy machine is no fault of the code, and the same examples in every run.
 settings.load_profile("ci")
 

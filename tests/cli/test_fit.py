@@ -26,26 +26,29 @@ def test_json_has_the_documented_keys(mull_json, table: Path) -> None:
     assert (large["problems"], large["samples"]) == (40, 2000)
     assert {fit["family"] for fit in large["fits"]} == {
         "beta-binomial", "zero-inflated-beta-binomial", "logit-normal", "scaled-kumaraswamy", "exponentiated-power-law",
+        "weighted-curve",
     }  # fmt: skip
     for fit in large["fits"]:
         assert set(fit) == {"family", "params", "loglik", "aic", "weight", "value"}
-        assert (fit["aic"] is None) == (fit["family"] == "exponentiated-power-law")
+        assert (fit["aic"] is None) == (fit["family"] in ("exponentiated-power-law", "weighted-curve"))
     assert set(large["prediction"]) == {"k", "value", "band"}
     low, high = large["prediction"]["band"]
     assert 0 < low < large["prediction"]["value"] < high <= 1
 
 
-def test_beyond_a_decade_there_is_only_a_band(mull_json, table: Path) -> None:
+def test_beyond_a_decade_the_value_is_flagged(mull_json, table: Path) -> None:
     far = mull_json("fit", table, "--predict", 501, "--group", "large")["groups"]
     assert len(far) == 1
-    assert far[0]["prediction"]["value"] is None
-    assert len(far[0]["prediction"]["band"]) == 2
+    low, high = far[0]["prediction"]["band"]
+    assert low < far[0]["prediction"]["value"] < high
+    assert "far-beyond-the-draws" in far[0]["flags"]
 
 
 def test_a_table_for_people_and_a_plot(mull, table: Path, tmp_path: Path) -> None:
     done = mull("fit", table, "--predict", 501, "--group", "large", "--plot", tmp_path / "law.svg")
     assert done.returncode == 0, done.stderr
-    assert "coverage at 501 draws, predicted: no single number, only a band" in done.stdout
+    assert "coverage at 501 draws, predicted: " in done.stdout
+    assert "more than ten times the measured draws" in " ".join(done.stdout.split())
     assert "back-test: from 5 draws" in done.stdout
     drawn = (tmp_path / "law.svg").read_text()
     assert "stroke-dasharray" in drawn

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from mull.laws.counts import counts, log_grid, measured
 from mull.laws.families import (
@@ -19,7 +20,8 @@ from mull.laws.families import (
     free,
     natural,
 )
-from mull.laws.fitting import maximise, power_law, power_law_of, power_misses
+from mull.laws.fitting import again, curve_law, log_prior, maximise, power_law, power_law_of, power_misses
+from mull.stats.estimators import pass_at_ks
 
 KS = np.array([1, 10, 100, 1000, 10_000])
 
@@ -169,3 +171,55 @@ def test_free_scales_have_an_inverse(name: str) -> None:
 
 def test_the_measured_curve_needs_no_law() -> None:
     assert measured(counts([10, 10], [3, 2]), [5])[0] == pytest.approx((11 / 12 + 7 / 9) / 2)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("is_held", [False, True])
+def test_the_maximum_is_that_of_another_optimiser(family: Family, is_held: bool) -> None:
+    """Nelder-Mead from the maximum found, which uses no slopes, climbs no higher; nor from the family's starts."""
+    rng = np.random.default_rng(4)
+    n = rng.integers(60, 101, 90)
+    likelihood = Likelihood(counts(n, rng.binomial(n, rng.beta(0.4, 4, 90))))
+    found = maximise(family, likelihood, is_held=is_held)
+    low, high = ([free(name, BOUNDS[name][end]) for name in family.parameters] for end in (0, 1))
+
+    def height(theta: np.ndarray) -> float:
+        theta = np.clip(theta, low, high)
+        value = float(family.log_chances(theta, likelihood) @ likelihood.data.weight)
+        return value + (float(log_prior(family, theta)) if is_held else 0.0)
+
+    assert found.loglik == pytest.approx(height(found.theta) - (log_prior(family, found.theta) if is_held else 0.0))
+    for start in (found.theta, *family.starts(likelihood.data)):
+        other = minimize(lambda theta: -height(theta), start, method="Nelder-Mead", options={"fatol": 1e-9})
+        # The masses of the Kumaraswamy law have kinks at the ends of the grid's cells.
+        assert height(found.theta) >= -other.fun - (0.05 if family is KUMARASWAMY else 1e-6)
+
+
+def test_resamples_climb_to_their_own_maxima() -> None:
+    """Each of many weightings is fitted as if it were the data, though all start at the data's maximum."""
+    rng = np.random.default_rng(5)
+    data = counts(50, rng.binomial(50, rng.beta(0.3, 5, 60)))
+    likelihood = Likelihood(data)
+    weights = rng.multinomial(60, data.weight / 60, 20).astype(float)
+    for family in (BETA_BINOMIAL, ZERO_INFLATED, LOGIT_NORMAL):
+        start = maximise(family, likelihood, is_held=True).theta
+        _, logliks = again(family, likelihood, start, weights, is_held=True)
+        for weight, loglik in zip(weights, logliks, strict=True):
+            alone = maximise(family, Likelihood(data.reweighted(weight)), is_held=True)
+            assert loglik == pytest.approx(alone.loglik, abs=2e-3)
+
+
+def test_the_curve_law_of_points_on_a_line_is_that_line() -> None:
+    """Draws whose curve is exp(a k^b) exactly do not exist, but numpy's own line through the points is found."""
+    data = counts(60, np.random.default_rng(6).binomial(60, np.random.default_rng(7).beta(0.4, 6, 40)))
+    weights = np.stack([data.weight, data.weight * np.linspace(0.5, 1.5, len(data.weight))])
+    laws = curve_law(data, weights)
+    assert laws is not None
+    ks = log_grid(60, first=3)
+    for (a, b), weight in zip(laws, weights, strict=True):
+        coverage = weight @ pass_at_ks(data.n, data.c, ks.tolist()) / weight.sum()
+        slope, height = np.polyfit(np.log(ks), np.log(-np.log(coverage)), 1)
+        assert (b, np.log(-a)) == pytest.approx((slope, height))
+    solved = counts(8, [8, 7, 6])
+    assert np.isnan(curve_law(solved, solved.weight[None])).all(), "all points but one are at coverage 1"
+    assert curve_law(counts(3, [1, 0]), np.ones((1, 2))) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 from typing import Annotated
@@ -92,6 +93,8 @@ def with_ray_address(words: list[str]) -> list[str]:
 @output_kept()
 def main() -> None:
     """Runs the command line; an error is one line on standard error and an exit status."""
+    # A second thread for numpy's small products spends more time waiting for work than it saves.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(50_000)  # imports make many objects and no garbage, which takes time to look for
     try:
         raise SystemExit(app(with_ray_address(sys.argv[1:]), standalone_mode=False) or 0)

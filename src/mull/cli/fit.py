@@ -57,7 +57,7 @@ def fit(
 ) -> None:
     """Fit coverage laws to the counts and predict coverage, with a band that includes the choice of law.
 
-    Point predictions go at most one decade beyond the draws. Example: mull fit draws.jsonl --predict 1000
+    Example: mull fit draws.jsonl --predict 1000
     """
     if predict < 1:
         raise UsageError(f"--predict takes a number of draws of at least 1, not {predict}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import sys
 from collections.abc import Sequence
@@ -138,7 +137,6 @@ def solve(
     """
     import asyncio
 
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's own threads take longer to start than a draw takes
     check_writable(trace, "the trace")
     price = price_at(base_url, usd_per_mtok_in, usd_per_mtok_out)
     text = sys.stdin.read() if prompt == "-" else prompt

@@ -50,11 +50,9 @@ def source_at(
 
     Raises `UnreadableError` if no answer can be read in the file.
     """
-    import asyncio
-
-    from mull.lab import sources
-
     if path.suffix != ".db":
+        from mull.lab import sources
+
         found = sources.read_source(path, layout)
         for note in found.notes:
             tell(note)
@@ -62,11 +60,15 @@ def source_at(
         return found
     if task is None:
         raise UsageError("a bank holds draws but no answers: name the task with --task")
+    import asyncio
+
+    from mull.lab.banked import bank_source
+
     the_task = task_of(*with_columns([task], layout))
     with bank_at(str(path)) as bank:
         if bank is None:
             raise UsageError("there is no bank to read")
-        return asyncio.run(sources.bank_source(bank, the_task, model_of(model, seed), params, seed, problems))
+        return asyncio.run(bank_source(bank, the_task, model_of(model, seed), params, seed, problems))
 
 
 class SourceDraws(NamedTuple):

@@ -137,6 +137,9 @@ class Recording:
         return replace(self, samples=self.samples[places], answers=self.answers[places])
 
 
+SHOWN = 60
+"""Characters of a reply shown in a message."""
+
 ABOUT = ("feedback", "data_date", "model_cutoff")
 """The source of feedback between replies, the publication date of the problems, and the model's training cutoff."""
 

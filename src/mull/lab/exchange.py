@@ -32,7 +32,7 @@ from mull.files.logs import formats
 from mull.files.output import write_lines, written
 from mull.files.recording import RecordedSample, Recording, Settings
 from mull.files.records import PLAIN, read
-from mull.files.tables import read_rows, suffix_of
+from mull.files.tables import is_export, read_rows
 from mull.models.banked import BankedModel
 from mull.types import Behaviour, Cost, Finish, Message, Model, Params, Preference, Prompt, Sample, Score, Verdict
 
@@ -163,14 +163,6 @@ def _sample(prompt: Prompt, sample: RecordedSample) -> Sample:
     cost = Cost(1, None, sample.output_tokens, 0, None, None, None, None)
     finish = sample.finish or Finish.STOP
     return Sample(prompt, sample.text, finish, cost, answer=sample.answer, reasoning=sample.reasoning)
-
-
-def is_export(path: Path) -> bool:
-    """Whether a file is what `mull bank export` writes."""
-    if path.is_dir() or suffix_of(path) not in (".jsonl", ".parquet"):
-        return False
-    first = next(read_rows(path), None)
-    return first is None or "asked" in first[1] or "verdict" in first[1]  # an empty bank exports an empty file
 
 
 def _exported(bank: SqlBank, path: Path, tick: Tick) -> care.Taken:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mull import cost
 from mull.bank import Bank
 from mull.errors import UsageError
-from mull.files.recording import RecordedSample, Recording, Result, mean_logprob
+from mull.files.recording import SHOWN, RecordedSample, Recording, Result, mean_logprob
 from mull.replies.answers import answer_of, classes_now
 from mull.run.run import Run, Strategy, outcome_of
 from mull.stats.intervals import Interval, wilson
@@ -35,8 +35,6 @@ from mull.types import (
     Verifier,
 )
 
-SHOWN = 60
-"""Characters of a reply shown in a message."""
 DEFAULT_PROBLEMS = 100
 """Problems taken of a task without end if no number is given."""
 N_AT_ONCE = 64

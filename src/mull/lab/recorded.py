@@ -9,10 +9,9 @@ from typing import Any
 
 from mull.errors import FileFormatError
 from mull.files.columns import Layout
-from mull.files.recording import ABOUT, Recording
+from mull.files.recording import ABOUT, SHOWN, Recording
 from mull.files.records import PLAIN, read
-from mull.lab.exchange import is_export
-from mull.lab.grid import SHOWN
+from mull.files.tables import is_export
 from mull.models.recorded import sample_of
 from mull.replies.answers import classes_now
 from mull.tasks.golds import check_golds, gold_of, included, is_right, kind_for, notes_on, problem_of

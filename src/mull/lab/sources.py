@@ -1,24 +1,17 @@
-"""Input of curves and reports: a sweep's output, a bank, recorded samples, counts, logs of other tools."""
+"""Input of curves and reports: a sweep's output, recorded samples, counts, logs of other tools."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from mull.bank.keys import digest, question
-from mull.bank.sql import SqlBank
-from mull.errors import FileFormatError, UsageError
+from mull.errors import FileFormatError
 from mull.files.columns import Layout
 from mull.files.logs import formats
 from mull.files.recording import Recording
 from mull.files.records import PLAIN, read_recordings
-from mull.lab.grid import recorded
 from mull.lab.logged import source_of_log, with_answers
-from mull.lab.recorded import Group, Source, answered, read_recorded
-from mull.types import Model, Params, Task
-
-MOST_DRAWS = 1_000_000
+from mull.lab.recorded import Source, answered, read_recorded
 
 
 def read_source(path: Path, layout: Layout = PLAIN) -> Source:
@@ -59,16 +52,3 @@ def draws(source: Source) -> dict[str, list[Recording]]:
             if not one.n:
                 raise FileFormatError(source.path, one.line, "no samples: curves need recorded samples")
     return {name: group.recordings for name, group in source.groups.items()}
-
-
-async def bank_source(bank: SqlBank, task: Task, model: Model, params: Params, seed: int, n_problems: int) -> Source:
-    """The banked draws for a task, graded by it; problems without draws are left out."""
-    found = []
-    for problem in itertools.islice(task.problems(), n_problems):
-        key = digest(question(model, problem.prompt, params, seed))
-        samples = list(bank.get(key, problem.prompt, 0, MOST_DRAWS).values())
-        if samples:
-            found.append(recorded(problem, samples, [await task.grade(problem.id, sample) for sample in samples]))
-    if not found:
-        raise UsageError(f"the bank {bank.url} has no draws of {model.name} for {task.name} with these parameters")
-    return Source(Path(bank.url), {f"{model.name} {task.name}": Group(model.name, found, task.name)})

@@ -103,6 +103,6 @@ def thinned(data: Counts, draws: int) -> Counts:
     return Counts(np.full(len(kept), draws), kept, weight[kept])
 
 
-def log_grid(last: int, points: int = 40) -> Ints:
-    """Distinct integers from 1 to `last`, evenly spaced in logarithm."""
-    return np.unique(np.round(np.logspace(0, np.log10(last), points)).astype(np.int64))
+def log_grid(last: int, points: int = 40, first: int = 1) -> Ints:
+    """Distinct integers from `first` to `last`, evenly spaced in logarithm."""
+    return np.unique(np.round(np.geomspace(first, last, points)).astype(np.int64))

@@ -18,7 +18,7 @@ from mull.stats.estimators import bootstrap_t
 
 N_RESAMPLES = 200
 DECADE = 10
-"""Point predictions go up to this multiple of the measured draws; beyond it there is only a band."""
+"""Beyond this multiple of the measured draws a prediction is flagged as far."""
 
 UNSUPPORTED = 10.0
 """Families whose AIC exceeds the smallest AIC by more than this do not count in the range over families."""
@@ -39,15 +39,14 @@ class Fit:
 class Prediction:
     """Coverage at k draws. If k exceeds the measured draws, they count as the first of the k.
 
-    `value` is `None` for k more than a decade beyond the measured draws; `estimate` is given at any k, for back-tests
-    and benchmarks. `sampling` is the bootstrap interval over problems, `models` the range over families with support,
-    `band` covers both. Where k was measured, `value` is the unbiased estimate and `models` is `None`.
+    `value` is `None` if no law can be fitted. `sampling` is the bootstrap interval over problems, `models` the range
+    over families with support, `band` covers both. Where k was measured, `value` is the unbiased estimate and `models`
+    is `None`.
     """
 
     k: int
     value: float | None
     band: Band
-    estimate: float | None
     sampling: Band | None
     models: Band | None
     families: Mapping[str, float] = field(default_factory=dict)
@@ -81,22 +80,21 @@ class Law:
             return self._bounded(k, self.reason)
         if k <= self.data.least:
             value, sampling = float(measured(self.data, k)[0]), self._sampling(k)
-            return Prediction(k, value, sampling or Band(0.0, 1.0), value, sampling, None)
+            return Prediction(k, value, sampling or Band(0.0, 1.0), sampling, None)
         assert self._best is not None, "counts without a reason have fits"
         assert self._held is not None, "counts without a reason have fits"
         values = self._best.values(self.data, k)
-        estimate = float(central(self._held.values(self.data, k), self._held.logliks, self._trusted))
+        value = float(central(self._held.values(self.data, k), self._held.logliks, self._trusted))
         sampling = self._sampling(k)
-        models = self._range(values, estimate)
+        models = self._range(values, value)
         ends = [band for band in (sampling, models) if band is not None]
         return Prediction(
             k,
-            estimate if k <= DECADE * self.reach else None,
+            value,
             Band(min(band.low for band in ends), max(band.high for band in ends)),
-            estimate,
             sampling,
             models,
-            {name: float(value) for name, value in values.items()},
+            {name: float(said) for name, said in values.items()},
             sum(fit.weight * float(values[fit.family]) for fit in self.fits if fit.weight is not None),
         )
 
@@ -119,9 +117,11 @@ class Law:
                 Flag.MOSTLY_IMPOSSIBLE: inflated["pi"] > 0.5,
                 Flag.AT_BOUND: any(_at_bound(name, value) for name, value in beta.items()),
                 Flag.SATURATED: data.unsolved == 0,
-                Flag.NO_POWER_LAW: self._best.power is None,
+                Flag.NO_POWER_LAW: POWER_LAW not in self._best.powers,
             }
             found += [flag for flag, holds in checks.items() if holds]
+        if self.reason is None and k > DECADE * self.reach:
+            found.append(Flag.FAR)
         if data.least < data.n.max():
             found.append(Flag.UNEQUAL)
         return tuple(found)
@@ -135,7 +135,7 @@ class Law:
         value = 1.0 if reason is Flag.ALL_RIGHT else None
         if k <= self.data.least:
             value = float(measured(self.data, k)[0])
-        return Prediction(k, value, band, value, None, None)
+        return Prediction(k, value, band, None, None)
 
     def _sampling(self, k: int) -> Band | None:
         """The bootstrap interval over problems: bootstrap-t of what was measured, carried on by the laws beyond it.
@@ -162,11 +162,11 @@ class Law:
             low = min(low, least_solved(self.data.problems))
         return Band(low, high)
 
-    def _range(self, values: Mapping[str, Floats], estimate: float) -> Band:
+    def _range(self, values: Mapping[str, Floats], value: float) -> Band:
         aics = {fit.family: fit.aic for fit in self.fits if fit.aic is not None}
         least = min(aics.values())
         said = [float(v) for name, v in values.items() if aics.get(name, least) - least <= UNSUPPORTED]
-        return Band(min(*said, estimate), max(*said, estimate))
+        return Band(min(*said, value), max(*said, value))
 
 
 def fit(
@@ -235,9 +235,7 @@ def _fits(best: Optima) -> tuple[Fit, ...]:
         )
         for (name, loglik), aic, weight in zip(best.logliks.items(), aics, aic_weights(aics), strict=True)
     ]
-    if best.power is not None:
-        a, b = best.power
-        fits.append(Fit(POWER_LAW, {"a": float(a), "b": float(b)}))
+    fits += [Fit(name, {"a": float(law[0]), "b": float(law[1])}) for name, law in best.powers.items()]
     return tuple(fits)
 
 

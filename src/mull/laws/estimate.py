@@ -11,11 +11,14 @@ from mull.laws.counts import Counts, Floats, Ints
 from mull.laws.families import BETA_BINOMIAL, LOGIT_NORMAL, ZERO_INFLATED
 from mull.stats.estimators import chance_all_within
 
-POWER_LAW = "exponentiated-power-law"
+POWER_LAW, CURVE_LAW = "exponentiated-power-law", "weighted-curve"
 
-CLEAR_GAIN = 2.0
-"""The logit-normal replaces the other laws only if its log-likelihood is larger by this: four units of AIC, from which
-on Burnham and Anderson (2002) call the support of the other law considerably less."""
+CURVE_SHARE = 2 / 3
+"""The weight of the curve law in the middle one."""
+
+CLEAR_GAIN = 3.0
+"""The logit-normal replaces the other laws only if its log-likelihood is larger by this: six units of AIC, within the
+four to seven at which Burnham and Anderson (2002) call the support of the other law considerably less."""
 
 INFLATED_PULL = 1.5
 """How fast the zero-inflated law gains weight as its log-likelihood grows beyond the beta-binomial's."""
@@ -50,13 +53,12 @@ class Trust(NamedTuple):
 
 
 def middle(values: Mapping[str, Floats]) -> Floats:
-    """The mean of the two laws whose misses fall as a power of k: the exponentiated power law and the beta-binomial.
+    """The mean of the curve law, counted twice, and the beta-binomial: laws whose misses fall as a power of k.
 
-    One is fitted to the curve and one to the counts, and they err in opposite directions. With too few draws for a
-    power law it is the beta-binomial alone.
+    One is fitted to the curve and one to the counts. Without a curve law it is the beta-binomial alone.
     """
     beta = values[BETA_BINOMIAL.name]
-    return (beta + values[POWER_LAW]) / 2 if POWER_LAW in values else beta
+    return beta + CURVE_SHARE * (values[CURVE_LAW] - beta) if CURVE_LAW in values else beta
 
 
 def central(values: Mapping[str, Floats], logliks: Mapping[str, Floats], trusted: Trust) -> Floats:

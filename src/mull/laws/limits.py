@@ -31,6 +31,7 @@ class Flag(StrEnum):
     MOSTLY_IMPOSSIBLE = "mostly-impossible"
     MOSTLY_UNSOLVED = "mostly-unsolved"
     DISAGREE = "families-disagree"
+    FAR = "far-beyond-the-draws"
 
 
 SAYS = {
@@ -56,9 +57,11 @@ SAYS = {
     "draws on the problems without a success",
     Flag.DISAGREE: "the beta-binomial and the logit-normal differ by more than 5 points: rely on the band, not on the "
     "value; collect draws on the problems without a success",
+    Flag.FAR: "more than ten times the measured draws: the value rests on the laws, so quote it with its band; collect "
+    "draws on the problems without a success",
 }
 
-HARMLESS = frozenset({Flag.UNEQUAL, Flag.ALL_RIGHT, Flag.SATURATED, Flag.NO_POWER_LAW})
+HARMLESS = frozenset({Flag.FAR, Flag.UNEQUAL, Flag.ALL_RIGHT, Flag.SATURATED, Flag.NO_POWER_LAW})
 """Flags with which coverage is still identified."""
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from mull.laws.counts import Counts, Floats, measured, thinned
-from mull.laws.estimate import POWER_LAW, Trust, anchored, middle
+from mull.laws.estimate import CURVE_LAW, POWER_LAW, Trust, anchored, middle
 from mull.laws.families import BETA_BINOMIAL, FAMILIES, LOGIT_NORMAL, ZERO_INFLATED, Family, Likelihood
-from mull.laws.fitting import POWER_LEAST, Optimum, again, maximise, power_law, power_misses
+from mull.laws.fitting import POWER_LEAST, again, curve_law, maximise, power_law, power_misses
 
 CENTRAL: tuple[Family, ...] = (BETA_BINOMIAL, ZERO_INFLATED, LOGIT_NORMAL)
 """The families of the default estimate, besides the power law."""
@@ -18,64 +19,69 @@ CENTRAL: tuple[Family, ...] = (BETA_BINOMIAL, ZERO_INFLATED, LOGIT_NORMAL)
 KEPT = 4
 """A law is trusted if it predicts all draws from one in this many of them."""
 
+PART = 50
+"""Resamples that are fitted together."""
+
 PROTOCOLS = {family.name: family for family in FAMILIES}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Optima:
-    """The laws at one or many sets of weights [..., pairs]: `thetas` are [..., parameters], `logliks` [...]."""
+    """The laws at one or many sets of weights [..., pairs]: `thetas` are [..., parameters], `logliks` [...].
+
+    `powers` are laws exp(a k^b) by name, (a, b) of shape [..., 2].
+    """
 
     weight: Floats
     thetas: Mapping[str, Floats]
     logliks: Mapping[str, Floats]
-    power: Floats | None
+    powers: Mapping[str, Floats]
 
     def values(self, data: Counts, k: int) -> dict[str, Floats]:
         """Each law's coverage at k, anchored to the data; shape [...]."""
-        said = {
-            name: anchored(data, self.weight, lambda ks, n=name, t=theta: PROTOCOLS[n].misses(t, ks), k)  # type: ignore[misc]
-            for name, theta in self.thetas.items()
-        }
-        if (power := self.power) is not None:
-            said[POWER_LAW] = anchored(data, self.weight, lambda ks: power_misses(power[..., 0], power[..., 1], ks), k)
-        return said
+        misses = {name: partial(PROTOCOLS[name].misses, theta) for name, theta in self.thetas.items()}
+        misses |= {name: partial(power_misses, law[..., 0], law[..., 1]) for name, law in self.powers.items()}
+        return {name: anchored(data, self.weight, of, k) for name, of in misses.items()}
 
 
-def likeliest(likelihood: Likelihood, families: Iterable[Family] = FAMILIES) -> Optima:
-    """Families by maximum likelihood, and the power law."""
-    return _one(likelihood, {family.name: maximise(family, likelihood) for family in families})
+def likeliest(likelihood: Likelihood) -> Optima:
+    """Every family by maximum likelihood, and the power laws."""
+    found = _one(likelihood, FAMILIES)
+    power = power_law(likelihood.data)
+    return replace(found, powers=({} if power is None else {POWER_LAW: np.array(power)}) | dict(found.powers))
 
 
 def held(likelihood: Likelihood) -> Optima:
-    """The families of the estimate at their posterior modes, and the power law."""
-    return _one(likelihood, {family.name: maximise(family, likelihood, is_held=True) for family in CENTRAL})
+    """The families of the estimate at their posterior modes, and the curve law."""
+    return _one(likelihood, CENTRAL, is_held=True)
 
 
-def held_again(likelihood: Likelihood, near: Optima, weights: Iterable[Floats], tick: Callable[[], object]) -> Optima:
-    """`held` for each of many weights, each search started at `near`; `tick` is called after each."""
-    weights = list(weights)
-    data, rows, powers = likelihood.data, [], []
-    for weight in weights:
-        rows.append({f.name: again(f, likelihood, near.thetas[f.name], weight, is_held=True) for f in CENTRAL})
-        if near.power is not None:
-            start = (float(near.power[0]), float(near.power[1]))
-            powers.append(power_law(data.reweighted(weight), start) or start)
-        tick()
+def held_again(likelihood: Likelihood, near: Optima, weights: Floats, tick: Callable[[], object]) -> Optima:
+    """`held` for many weights [resamples, pairs], each search started at `near`; `tick` is called once for each."""
+    parts: list[dict[str, tuple[Floats, Floats]]] = []
+    for some in np.split(weights, range(PART, len(weights), PART)):
+        parts.append({f.name: again(f, likelihood, near.thetas[f.name], some, is_held=True) for f in CENTRAL})
+        for _ in some:
+            tick()
+    laws = {name: curve_law(likelihood.data, weights) for name in near.powers}
     return Optima(
-        np.array(weights),
-        {f.name: np.array([row[f.name].theta for row in rows]) for f in CENTRAL},
-        {f.name: np.array([row[f.name].loglik for row in rows]) for f in CENTRAL},
-        np.array(powers) if powers else None,
+        weights,
+        {f.name: np.concatenate([part[f.name][0] for part in parts]) for f in CENTRAL},
+        {f.name: np.concatenate([part[f.name][1] for part in parts]) for f in CENTRAL},
+        # A resample without a curve keeps the law of the data.
+        {name: np.where(np.isnan(law), near.powers[name], law) for name, law in laws.items() if law is not None},
     )
 
 
-def _one(likelihood: Likelihood, optima: Mapping[str, Optimum]) -> Optima:
-    power = power_law(likelihood.data)
+def _one(likelihood: Likelihood, families: Iterable[Family], *, is_held: bool = False) -> Optima:
+    optima = {family.name: maximise(family, likelihood, is_held=is_held) for family in families}
+    data = likelihood.data
+    law = curve_law(data, data.weight[None])
     return Optima(
-        likelihood.data.weight,
+        data.weight,
         {name: one.theta for name, one in optima.items()},
         {name: np.array(one.loglik) for name, one in optima.items()},
-        None if power is None else np.array(power),
+        {} if law is None or np.isnan(law).any() else {CURVE_LAW: law[0]},
     )
 
 
@@ -89,7 +95,7 @@ def trust(data: Counts) -> Trust:
     if kept < POWER_LEAST:
         return Trust(False, False)
     fewer = thinned(data, kept)
-    values = likeliest(Likelihood(fewer), CENTRAL).values(fewer, data.least)
+    values = _one(Likelihood(fewer), CENTRAL).values(fewer, data.least)
     truth = measured(data, [data.least])[0]
     missed = abs(middle(values) - truth)
     return Trust(*(bool(abs(values[law.name] - truth) < missed) for law in (LOGIT_NORMAL, ZERO_INFLATED)))

@@ -195,7 +195,7 @@ def law(name: str, group: str, law: Law, k: int) -> Figure:
         axes.legend(frameon=False, fontsize=7.5, loc="best", handlelength=1.6)
 
     def value_of(p: Prediction) -> str:
-        return "no single number" if p.value is None else percent(p.value)
+        return "unknown" if p.value is None else percent(p.value)
 
     rows = [
         (str(p.k), label, value_of(p), percent(p.band.low), percent(p.band.high)) for label, ps, *_ in parts for p in ps

@@ -132,10 +132,7 @@ def _curve(axes: Axes, points: list[Point], what: str, colour: str, line: str) -
 
 
 def laws(groups: Mapping[str, Law], k: int, path: Path, title: str = "") -> None:
-    """Draws coverage up to k: measured as points on a solid line, extrapolated dashed, with a line at the last draw.
-
-    The estimate is dashed for one decade; beyond that only the band is drawn.
-    """
+    """Draws coverage up to k: measured as points on a solid line, extrapolated dashed, with a line at the last draw."""
     with plain_text():
         figure, row = _panels(len(groups), path, "coverage (oracle), %")
         for axes, (name, law) in zip(row, groups.items(), strict=True):

@@ -274,7 +274,7 @@ def law(name: str, law: Law, prediction: Prediction) -> RichTable:
 def law_lines(law: Law, prediction: Prediction, is_identified: bool) -> list[str]:
     """The prediction and its limits as sentences."""
     kind = "measured" if prediction.k <= law.data.least else "predicted"
-    value = f"{percent(prediction.value)} %" if prediction.value is not None else "no single number, only a band:"
+    value = f"{percent(prediction.value)} %" if prediction.value is not None else "unknown, within"
     lines = [f"coverage at {prediction.k:,} draws, {kind}: {value} {_band(prediction.band)}"]
     if prediction.models is not None:
         lines.append(f"of which sampling {_band(prediction.sampling)}, choice of law {_band(prediction.models)}")
