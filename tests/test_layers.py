@@ -12,7 +12,8 @@ from mull import spec
 
 SOURCE = Path(mull.__file__).parent
 ROWS = [
-    {"types", "errors", "equal", "shown"},
+    {"shown"},
+    {"types", "errors", "equal"},
     {"cost", "stats", "files", "config", "replies", "wire", "bank", "sandbox", "runtime"},
     {"run", "programs", "laws", "models"},
     {"spec", "tasks", "verifiers", "train", "testing"},

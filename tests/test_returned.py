@@ -11,7 +11,6 @@ import pytest
 from mull import Budget, Cost, Draw, Finish, MemoryBank, Params, Problem, Prompt, Run, Sample, Stopped, spec
 from mull.errors import ModelError, UsageError, VerifierError
 from mull.run.calls import MeteredCalls
-from mull.run.run import outcome_of
 from mull.testing import FakeModel
 from mull.types import Ask, Calls, Pair, Preference, Purse, Score
 
@@ -181,4 +180,4 @@ def test_a_strategy_that_returns_no_outcome_is_told_of() -> None:
             await run.draw(problem.prompt)
 
     with pytest.raises(UsageError, match=r"Mute returned a NoneType, not an Outcome; .* Outcome\(None, None\)"):
-        asyncio.run(outcome_of(Mute(), PROBLEM, Run(FakeModel())))
+        asyncio.run(Run(FakeModel()).solve(Mute(), PROBLEM))

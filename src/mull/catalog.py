@@ -82,11 +82,10 @@ def check_priced_at(budget: Budget, price: Price | None) -> None:
 
 
 def _model_at(base_url: str, text: str, api_key_env: str | None, price: Price | None) -> Any:
-    import asyncio
-
     from mull.models.served import configured
+    from mull.run.together import finished
 
-    served = asyncio.run(configured.only_model(base_url, api_key_env)) if text == DEFAULT_MODEL else text
+    served = finished(configured.only_model(base_url, api_key_env)) if text == DEFAULT_MODEL else text
     return configured.at_url(base_url, served, api_key_env, price)
 
 

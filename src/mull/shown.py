@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 JOINERS = "\u200c\u200d"
@@ -23,6 +24,36 @@ def shown(text: str, *, lines: bool = False) -> str:
     if lines:
         return "\n".join(map(_line, text.replace("\r\n", "\n").split("\n")))
     return "".join(map(_character, text))
+
+
+def html_text(value: object) -> str:
+    """A value as the text of an HTML page: no markup or control character in it is in force."""
+    from html import escape
+
+    return escape(shown(str(value), lines=True))
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
+    """A table for a notebook. Notebooks set formulas between dollar signs, except in these classes."""
+    top = "".join(f"<th>{html_text(cell)}</th>" for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td>{html_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    about = f"<caption>{html_text(caption)}</caption>" if caption else ""
+    return (
+        f'<div class="tex2jax_ignore mathjax_ignore"><table>{about}<thead><tr>{top}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+class Inert:
+    """An argument of a log message: a value whose text is made visible when, and only if, the message is written."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return shown(str(self._value))
 
 
 def _line(line: str) -> str:

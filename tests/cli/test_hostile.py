@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mull.cli import VERBS, main
+from mull.cli import main
+from mull.cli.app import VERBS
 from mull.cli.output import print_lines, say, stdout
 from mull.shown import shown, shown_json
 
@@ -111,11 +112,16 @@ def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return Walk(tmp_path, monkeypatch, capsys)
 
 
-VERBS_WALKED = {"solve", "sweep", "curves", "fit", "advise", "report", "list", "bank", "train"}
+VERBS_WALKED = {"solve", "sweep", "curves", "fit", "advise", "report", "list", "bank", "train", "completion"}
 
 
 def test_every_verb_is_walked() -> None:
     assert set(VERBS) == VERBS_WALKED
+
+
+def test_completion(walk: Walk) -> None:
+    walk("completion", "bash")
+    walk("completion", HOSTILE, status=2)
 
 
 def test_solve_and_sweep(walk: Walk) -> None:
@@ -186,13 +192,15 @@ async def test_progress_on_a_terminal_is_inert(monkeypatch: pytest.MonkeyPatch) 
     from rich.console import Console
 
     from mull.cli import solve
-    from mull.types import Finish, Problem, Prompt, Sample
+    from mull.run.events import DrawArrived
+    from mull.types import Cost, Finish, Problem, Prompt, Sample
 
     screen = io.StringIO()
     consoles: Callable[[], Console] = lambda: Console(file=screen, force_terminal=True, width=300)  # noqa: E731
     monkeypatch.setattr(solve, "stderr", consoles)
     problem = Problem("p", Prompt.user("q"))
     with solve._Live(problem, False) as live:
-        live.draw(Sample(problem.prompt, f"answer: {HOSTILE}", Finish.STOP))
+        sample = Sample(problem.prompt, f"answer: {HOSTILE}", Finish.STOP)
+        live.see(DrawArrived(sample, "m", False, Cost(), Cost(), 0.0))
     told = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()).replace("\r", "")
     assert is_inert(told), repr(told)

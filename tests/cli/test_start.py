@@ -7,7 +7,7 @@ import sys
 import pytest
 import typer
 
-from mull.cli import VERBS
+from mull.cli.app import VERBS
 
 IDLE = (
     "pydantic",
@@ -56,7 +56,7 @@ def test_the_help_imports_no_command() -> None:
 def test_the_help_of_a_command_imports_nothing_that_it_runs_with(words: list[str]) -> None:
     """One process shows them one after another: what any of them imports is seen at the end."""
     code = (
-        "import sys; from mull.cli import app\n"
+        "import sys; from mull.cli.app import app\n"
         f"for words in {words}: app([*words.split(), '--help'], standalone_mode=False)\n"
         "print(*sys.modules, file=sys.stderr)"
     )

@@ -23,7 +23,7 @@ import pytest
 from mull import Params, spec
 from mull.bank import open_bank
 from mull.bank.sql import SqlBank
-from mull.cli import with_ray_address
+from mull.cli.app import with_ray_address
 from mull.errors import ModelError, UsageError
 from mull.lab import cluster, grid, reach
 from mull.testing import FakeModel, FakeVerifier

@@ -10,6 +10,7 @@ from mull.errors import ModelError
 from mull.models.embedded import Nano
 from mull.models.served.deployment import Deployment
 from mull.models.served.model import OpenAIModel
+from mull.run.events import DrawArrived, RunEvent
 
 CHAIN = Prompt.user("b:a+45;a:9;c:b-30;c?")
 HARD = Prompt.user("d:c*3;b:a+45;a:9;e:d+17;c:b-30;f:e-8;f?")
@@ -106,10 +107,11 @@ def thought(model: OpenAIModel | Nano, plan: str, prompt: Prompt) -> tuple[Outco
     its draws came to the end of a reply.
     """
     drawn(model, CHAIN, 1, max_tokens=1)
-    seen: list[Sample] = []
-    run = Run(model, params=Params(0.0, 200), watch=seen.append)
+    events: list[RunEvent] = []
+    run = Run(model, params=Params(0.0, 200), watch=events.append)
     outcome = asyncio.run(spec.strategy(plan)(Problem("it", prompt), run))
-    return outcome, run.spent, sum(sample.finish is Finish.STOP for sample in seen)
+    finishes = [event.sample.finish for event in events if isinstance(event, DrawArrived)]
+    return outcome, run.spent, finishes.count(Finish.STOP)
 
 
 @pytest.mark.parametrize("model", BOTH, indirect=True)

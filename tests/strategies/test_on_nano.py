@@ -3,11 +3,13 @@
 import asyncio
 import itertools
 import re
+from collections.abc import Callable
 
 import pytest
 
 from mull import Params, Problem, Prompt, Run, Sample, spec
 from mull.models.embedded import Nano
+from mull.run.events import DrawArrived, RunEvent
 from mull.tasks.synthetic import ChainTask, apply
 from mull.testing import StubVerifier, solve
 
@@ -42,10 +44,15 @@ def oracle(problem: Problem) -> StubVerifier:
     return StubVerifier(score)
 
 
+def drawn_into(draws: list[Sample]) -> Callable[[RunEvent], None]:
+    """Collects the draws among a run's events."""
+    return lambda event: draws.append(event.sample) if isinstance(event, DrawArrived) else None
+
+
 def searched(text: str, problem: Problem) -> tuple[bool, list[Sample]]:
     """Whether a search solved a problem, and all its draws."""
     draws: list[Sample] = []
-    run = Run(NANO, verifier=oracle(problem), params=Params(max_tokens=400), watch=draws.append)
+    run = Run(NANO, verifier=oracle(problem), params=Params(max_tokens=400), watch=drawn_into(draws))
     outcome = solve(spec.strategy(text), run, problem)
     if outcome.best is None:
         return False, draws
@@ -99,7 +106,7 @@ def test_the_same_seed_gives_the_same_search_whatever_was_computed_before() -> N
     async def together() -> list[tuple[str, int, str, tuple[float, ...] | None]]:
         draws: list[Sample] = []
         runs = [
-            Run(NANO, verifier=oracle(p), params=Params(max_tokens=400), watch=draws.append if i == 2 else None)
+            Run(NANO, verifier=oracle(p), params=Params(max_tokens=400), watch=drawn_into(draws) if i == 2 else None)
             for i, p in enumerate([PROBLEMS[2], PROBLEMS[3], PROBLEMS[1]])
         ]
         strategy = spec.strategy("beam:n=8,width=4")

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from mull.errors import UsageError
+from mull.shown import html_table
 from mull.types import Cost
 
 BASE = "single"
@@ -168,3 +169,18 @@ class Advice:
     meets: bool
     more: int | None
     reasons: tuple[str, ...] = field(default=())
+
+    def _repr_html_(self) -> str:
+        """The advice as a notebook shows it: the recommendation, why, and all options."""
+        one, why = self.recommendation, "".join(f"; {reason}" for reason in self.reasons)
+        told = f"{self.verdict.value}: {one.name}, {100 * one.gain:+.1f} points{why}"
+        return html_table(
+            ("strategy", "model", "accuracy", "90 % interval", "usd", "known"), map(_row, self.options), told
+        )
+
+
+def _row(option: Option) -> tuple[object, ...]:
+    low, high = option.ci90
+    usd = "?" if option.cost.usd is None else f"{option.cost.usd:.3g}"
+    ends = f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return option.strategy, option.model, f"{100 * option.accuracy:.1f} %", ends, usd, option.known_by

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mull import cost
 from mull.errors import UsageError
+from mull.run.together import finished
 from mull.types import Budget, Cost, Finish, Params, Stopped
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def make(
     if share is not None and share < 1:
         raise UsageError(f"{tokens:,} tokens are less than one for each of {size.problems * len(plans):,} runs")
     plan = grid.Plan(task, model, plans, verifier, budget=Budget(tokens=share), params=params, seed=seed)
-    cells = asyncio.run(grid.run_plan(plan, bank, n_problems=size.problems, tick=tick))
+    cells = finished(grid.run_plan(plan, bank, n_problems=size.problems, tick=tick))
     whole = [(i, cell) for cell in cells["draws"] if (i := _whole(cell))]
     spent = cost.total(cell.spent for column in cells.values() for cell in column)
     if len(whole) < len(cells["draws"]):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mull.errors import BankAwayError
+from mull.shown import Inert
 from mull.types import Prompt, Sample, Verdict
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 async def patient(call: Callable[[], T]) -> T:
@@ -18,6 +21,7 @@ async def patient(call: Callable[[], T]) -> T:
         try:
             return call()
         except BankAwayError as error:
+            log.info("waiting %.1f s for the bank: %s", error.pause, Inert(error))
             await asyncio.sleep(error.pause)
 
 

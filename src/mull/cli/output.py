@@ -75,12 +75,12 @@ def tell_unexpected(error: BaseException) -> None:
     import tempfile
     import traceback
 
-    told = _scrubbed("".join(traceback.format_exception(error)))
+    told = "".join(traceback.format_exception(error))
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" in {last[0].name}, {Path(last[0].filename).name} line {last[0].lineno}" if last else ""
     try:
         with tempfile.NamedTemporaryFile("w", prefix="mull-", suffix=".txt", encoding="utf-8", delete=False) as file:
-            file.write(shown(told, lines=True))
+            file.write(visible(told))
         where = f"the traceback is in {file.name}"
     except OSError as fault:
         where = f"its traceback cannot be written: {fault.strerror}"
@@ -91,6 +91,11 @@ def tell_unexpected(error: BaseException) -> None:
         return
     unless = f", unless {own} causes it" if own else ""
     tell(f"mull: unexpected {type(error).__name__}{place}{said}; {where}; please report it{unless}")
+
+
+def visible(text: str) -> str:
+    """A text of several lines as it may be shown: nothing in it has power over a terminal, or is a secret."""
+    return shown(_scrubbed(text), lines=True)
 
 
 def _scrubbed(text: str) -> str:

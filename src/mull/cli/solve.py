@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from mull.run import Run, Strategy
+    from mull.run.events import RunEvent
     from mull.run.trace import Trace, TraceFile
 
 PYTHON = "python"
@@ -170,7 +171,7 @@ def solve(
             executor=the_executor,
             bank=opened,
             seed=seed,
-            watch=live.draw,
+            watch=live.see,
             budget=budget,
             params=Params(temperature, max_tokens),
             rng=random.Random(f"{seed}/{text}".encode(errors="surrogatepass")),
@@ -237,9 +238,7 @@ def _named(task: Task, name: str) -> Problem:
 
 async def _answered(plan: Strategy, problem: Problem, run: Run, task: Task | None) -> tuple[Outcome, Grade | None]:
     """The outcome, and its grade if the problem's task is known."""
-    from mull.run.run import outcome_of
-
-    outcome = await outcome_of(plan, problem, run)
+    outcome = await run.solve(plan, problem)
     if task is None or outcome.best is None:
         return outcome, None
     from mull.lab.grid import grade_of
@@ -333,12 +332,14 @@ class _Live:
         if self._live is not None:
             self._live.stop()
 
-    def draw(self, sample: Sample) -> None:
+    def see(self, event: RunEvent) -> None:
         """Counts one more draw and updates the display, once its answer is read."""
-        if self._live is not None:
+        from mull.run.events import DrawArrived
+
+        if self._live is not None and isinstance(event, DrawArrived):
             import asyncio
 
-            reading = asyncio.ensure_future(self._count(sample))
+            reading = asyncio.ensure_future(self._count(event.sample))
             self._readings.add(reading)
             reading.add_done_callback(self._readings.discard)
 

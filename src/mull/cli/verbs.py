@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from mull.cli.logs import with_log_level
 from mull.cli.output import tell
 from mull.errors import UsageError
 
@@ -28,9 +29,11 @@ class Verb(NamedTuple):
             found.info.cls = PlainGroup
             for command in found.registered_commands:
                 command.cls = Plain
+                if command.callback is not None:
+                    command.callback = with_log_level(command.callback)
             return get_command(found)
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-        alone.command(name, cls=Plain)(found)
+        alone.command(name, cls=Plain)(with_log_level(found))
         return get_command(alone)
 
 

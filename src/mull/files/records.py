@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from mull.files.opening import CutOffError
 from mull.files.options import AnswerChoice, Chosen, letters, options_of, with_options
 from mull.files.recording import RecordedSample, Recording
 from mull.files.sound import sound
-from mull.files.tables import at, read_rows, suffix_of
+from mull.files.tables import Row, at, read_rows, suffix_of
 from mull.files.values import about_of, counts_of, prompt_of, result_of, sample_of, text_of
 
 PLAIN = Layout()
@@ -70,10 +70,27 @@ def read(
     Choices in columns of their own are appended to the prompt as lettered lines, and the gold answer becomes a letter.
     Raises `FileFormatError` naming the line.
     """
-    table = _Table(path, layout)
+    return read_table(path, read_rows(path), group, layout, needs_scores=needs_scores, check=check)
+
+
+def read_table(
+    path: Path,
+    rows: Iterable[Row],
+    group: str | None = None,
+    layout: Named = PLAIN,
+    *,
+    is_text: bool | None = None,
+    needs_scores: bool = True,
+    check: Check = lambda _: None,
+) -> Read:
+    """What `read` makes of the rows of a table, which messages call `path`.
+
+    `is_text`: lists may be written as text in cells; by default that is so in CSV and TSV files.
+    """
+    table = _Table(path, layout, suffix_of(path) in (".csv", ".tsv") if is_text is None else is_text)
     is_checked = False
     try:
-        for line, row in read_rows(path):
+        for line, row in rows:
             table.add(line, row)
             if table.found and not is_checked:
                 is_checked = True
@@ -88,9 +105,8 @@ def read(
 class _Table:
     """A table while its rows are being combined."""
 
-    def __init__(self, path: Path, layout: Named) -> None:
-        self.path, self.layout = path, layout
-        self.is_text = suffix_of(path) in (".csv", ".tsv")
+    def __init__(self, path: Path, layout: Named, is_text: bool) -> None:
+        self.path, self.layout, self.is_text = path, layout, is_text
         self.lists = set(layout.named.values())
         self.sweep: dict[str, Any] = {}
         self.found: dict[tuple[str, str | None], Recording] = {}

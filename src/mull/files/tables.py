@@ -194,7 +194,7 @@ def at(row: Mapping[str, Any], name: str) -> Any:
 
 def is_export(path: Path) -> bool:
     """Whether a file is what `mull bank export` writes."""
-    if path.is_dir() or suffix_of(path) not in (".jsonl", ".parquet"):
+    if not path.is_file() or suffix_of(path) not in (".jsonl", ".parquet"):
         return False
     first = next(read_rows(path), None)
     return first is None or "asked" in first[1] or "verdict" in first[1]  # an empty bank exports an empty file

@@ -15,7 +15,8 @@ from mull.bank import Bank
 from mull.errors import UsageError
 from mull.files.recording import SHOWN, RecordedSample, Recording, Result, mean_logprob
 from mull.replies.answers import answer_of, classes_now
-from mull.run.run import Run, Strategy, outcome_of
+from mull.run.run import Run, Strategy
+from mull.shown import html_table
 from mull.stats.intervals import Interval, wilson
 from mull.stats.paired import Paired, compare
 from mull.types import (
@@ -91,6 +92,29 @@ class Table:
     rows: list[Row]
     pairs: list[Paired]
     caption: str = ""
+
+    def _repr_html_(self) -> str:
+        """The table as a notebook shows it; a figure that is not known is `?`."""
+        head = (
+            "task",
+            "model",
+            "strategy",
+            "problems",
+            "draws",
+            "accuracy",
+            "95 % interval",
+            "oracle",
+            "tokens",
+            "usd",
+        )
+        return html_table(head, map(_shown, self.rows), self.caption)
+
+
+def _shown(row: Row) -> tuple[object, ...]:
+    accuracy, oracle = ("?" if share is None else f"{100 * share:.1f} %" for share in (row.accuracy, row.oracle))
+    ends = "" if row.ci95 is None else f"[{100 * row.ci95[0]:.1f}, {100 * row.ci95[1]:.1f}]"
+    tokens, usd = ("?" if cost is None else f"{cost:,.6g}" for cost in (row.cost.tokens, row.cost.usd))
+    return row.task, row.model, row.strategy, row.problems, f"{row.samples:g}", accuracy, ends, oracle, tokens, usd
 
 
 def recorded(
@@ -255,7 +279,7 @@ class Plan:
                 seed=self.seed,
                 rng=rng,
             )
-            outcome = await outcome_of(strategy, problem, run)
+            outcome = await run.solve(strategy, problem)
             if getattr(self.verifier, "is_oracle", False):
                 outcome = replace(outcome, notes={**outcome.notes, "oracle": 1.0})
             grades = [await grade_of(self.task, problem, sample) for sample in outcome.candidates]

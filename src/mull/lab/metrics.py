@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mull.files.recording import Recording
+from mull.shown import html_table
 from mull.stats.estimators import chance_all_within, pass_at_ks
 from mull.stats.intervals import SHARE, Interval, bootstraps
 
@@ -48,6 +49,18 @@ class Curves:
     worst: list[Point] = field(default_factory=list)
     gap: list[Point] = field(default_factory=list)
     gaps: dict[str, list[Point]] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """The curves as a notebook shows them, in per cent with 95 % intervals."""
+        named = {name: getattr(self, name) for name in ("coverage", *SELECTORS)}
+        columns = {name: points for name, points in named.items() if points}
+        rows = ((row[0].k, *map(_percent, row)) for row in zip(*columns.values(), strict=True))
+        return html_table(("k", *columns), rows, f"{self.problems:,} problems, {self.samples:,} draws")
+
+
+def _percent(point: Point) -> str:
+    low, high = point.ci95
+    return f"{100 * point.value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def best_at_k(scores: Sequence[float | None], correct: Sequence[bool], ks: Sequence[int]) -> Floats:

@@ -6,10 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from mull.cost import Price
 from mull.cost.flops import read_config
@@ -202,18 +202,18 @@ class EmbeddedModel:
 class Nano(EmbeddedModel):
     """The small built-in model, 0.3 million parameters."""
 
-    folder: ClassVar[str] = str(WEIGHTS / "nano")  # type: ignore[misc]
+    folder: str = field(default=str(WEIGHTS / "nano"), init=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Mini(EmbeddedModel):
     """The larger built-in model, 14 times nano's parameters."""
 
-    folder: ClassVar[str] = str(WEIGHTS / "mini")  # type: ignore[misc]
+    folder: str = field(default=str(WEIGHTS / "mini"), init=False, repr=False)
 
 
 @dataclass(frozen=True)
 class NanoThink(EmbeddedModel):
     """nano, trained further to derive again after `Wait` and to give the majority answer of its derivations."""
 
-    folder: ClassVar[str] = str(WEIGHTS / "nano-think")  # type: ignore[misc]
+    folder: str = field(default=str(WEIGHTS / "nano-think"), init=False, repr=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
@@ -16,11 +17,15 @@ from mull.bank.keys import score_key
 from mull.cost import check_quoted, fits, times, total
 from mull.errors import ModelError, UsageError
 from mull.run.delivery import Delivery, Question
-from mull.run.judging import LATE, SPENT, Asking, V, is_banked, is_from_calls
+from mull.run.judging import LATE, SPENT, Asking, V, is_banked, is_from_calls, is_known
 from mull.run.returned import checked_verdicts
+from mull.run.spans import spanned
 from mull.run.together import together
 from mull.run.wallet import Hold, Wallet, as_verification
+from mull.shown import Inert
 from mull.types import Ask, Behaviour, Budget, Cost, Finish, Model, Problem, Said, Sample, Score, Stopped, Verifier
+
+log = logging.getLogger(__name__)
 
 GRACE = 1.0
 """Seconds after the deadline that a verifier has to turn its draws into scores."""
@@ -80,6 +85,15 @@ class MeteredCalls:
         Duplicate items are asked about once. Banked verdicts are not asked for again, but their cost counts as spent;
         those made from draws are, from banked draws, and their own cost is not paid again.
         """
+        with spanned("verify", asking.name, **{"gen_ai.evaluation.name": asking.name}) as span:
+            verdicts = await self._judged(items, asking)
+            n_known = sum(map(is_known, verdicts))
+            if span.is_open:
+                span.set(total(verdict.cost for verdict in verdicts), items=len(items), known=n_known)
+        log.debug("%s: %d of %d verdicts known", Inert(asking.name), n_known, len(items))
+        return verdicts
+
+    async def _judged(self, items: Sequence[Any], asking: Asking[V]) -> list[V]:
         quote, wallet = asking.quote, self._wallet
         check_quoted(wallet.ceilings, quote(items), asking.name)
         left = wallet.left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,14 @@ from typing import Any, Literal, Self
 from mull.bank import Bank, Claim, patient
 from mull.bank.keys import digest, question, seed_of
 from mull.run.returned import check_number, check_sample, check_stream
+from mull.run.spans import DrawSpans
 from mull.run.wallet import HeldPurse, Hold, Wallet, as_drawn
+from mull.shown import Inert
 from mull.types import Cost, Draw, Finish, Model, Params, Prompt, Sample, Served, Stopped
 
 Order = Literal["draw", "arrival"]
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05, 1.0
 """Seconds between reads of the bank for draws that another process makes: the first and the longest interval."""
@@ -41,7 +46,8 @@ class Delivery:
     """Delivers numbered draws of a question; each is banked and paid for before the caller sees it.
 
     `hold` is the budget held for them; `until` is when drawing stops, on the clock of `time.monotonic`; `booked` is as
-    in `HeldPurse`. Leaving the `async with` block cancels draws in progress and releases the rest of the hold.
+    in `HeldPurse`. `on_arrival` is called with each draw as it arrives and whether it was banked; `on_seen` once it is
+    its turn. Leaving the `async with` block cancels draws in progress and releases the rest of the hold.
     """
 
     def __init__(
@@ -54,15 +60,18 @@ class Delivery:
         until: float | None,
         on_seen: Callable[[str, Sample, bool], None] | None = None,
         booked: Callable[[Cost], Cost] = as_drawn,
+        on_arrival: Callable[[Sample, bool], None] = lambda sample, is_banked: None,
     ) -> None:
         self.question, self.numbers, self.hold = question, numbers, hold
-        self._wallet, self._bank, self._until, self._on_seen = wallet, bank, until, on_seen
+        self._wallet, self._bank, self._until = wallet, bank, until
+        self._on_seen, self._on_arrival = on_seen, on_arrival
         self._purse = HeldPurse(wallet, hold, booked, until)
         self._known: dict[int, Sample] = {}
         self._missing = list(numbers)
         self._stream: AsyncGenerator[Sample, None] | None = None
         self._claim: Claim | None = None
         self._due: set[int] = set()
+        self._spans: DrawSpans | None = None
         self._found: list[Sample] = []
         self._pause, self._longest = POLL_SECONDS
 
@@ -72,6 +81,7 @@ class Delivery:
                 first, last = self.numbers[0], self.numbers[-1]
                 banked = await patient(partial(self._bank.get, self._key, self._prompt, first, last + 1 - first))
                 self._known = {number: banked[number] for number in self.numbers if number in banked}
+                log.debug("%d of %d draws of %s are in the bank", len(self._known), len(self.numbers), self._name)
                 self._missing = [number for number in self.numbers if number not in banked]
         except BaseException:
             self._purse.close()
@@ -87,6 +97,10 @@ class Delivery:
     @property
     def _key(self) -> str:
         return self.question.key
+
+    @property
+    def _name(self) -> Inert:
+        return Inert(self.question.model.name)
 
     @property
     def _prompt(self) -> Prompt:
@@ -148,6 +162,7 @@ class Delivery:
         first, last = self._missing[0], self._missing[-1]
         found = await patient(partial(self._bank.get, self._key, self._prompt, first, last + 1 - first))
         self._found = [found[number] for number in self._missing if number in found]
+        log.debug("another process is making %d draws of %s", len(self._missing) - len(self._found), self._name)
         self._missing = [number for number in self._missing if number not in found]
         if not self._found:
             if self._is_late():
@@ -164,12 +179,13 @@ class Delivery:
         first = seed_of(self._key, 0) if isinstance(self.question.model, Served) else None
         seeds = (seed_of(self._key, number) if first is None else first + number for number in numbers)
         draws = [Draw(number, seed) for number, seed in zip(numbers, seeds, strict=True)]
+        log.debug("requesting %d draws of %s", len(draws), self._name)
         begun = set(numbers)
         self._missing = [number for number in self._missing if number not in begun]
         self._due = begun
         stream = self.question.model.sample(self._prompt, self.question.params, draws, self._purse)
         check_stream(self.question.model.name, stream)
-        self._stream = stream
+        self._stream, self._spans = stream, DrawSpans(self.question.model, self.question.params)
 
     async def _from_model(self) -> Sample | None:
         """The model's next draw, banked and paid for; `None`: it has no more, or the deadline has passed."""
@@ -183,6 +199,7 @@ class Delivery:
         except StopAsyncIteration:
             if self._due:
                 self._wallet.stopped = Stopped.EXHAUSTED
+                self._due = set()
             return None
         except TimeoutError:
             if not self._is_late():
@@ -197,6 +214,9 @@ class Delivery:
         if self._bank is not None and sample.finish is not Finish.ERROR:
             self._bank.put(self._key, self.question.asked, sample)
         self._purse.settle(sample.cost)
+        if self._spans is not None:
+            self._spans.arrived(sample)
+        self._on_arrival(sample, False)
         return sample
 
     async def _end_stream(self) -> None:
@@ -206,12 +226,16 @@ class Delivery:
             if stream is not None:
                 await stream.aclose()
         finally:
+            if self._spans is not None:
+                self._spans.lost(sorted(self._due))
+                self._spans = None
             if claim is not None:
                 claim.release()
 
     def _replayed(self, sample: Sample) -> Sample:
         """Books a banked draw as spent, but not as paid for now."""
         self._purse.settle(sample.cost, is_fresh=False)
+        self._on_arrival(sample, True)
         return sample
 
     def _seen(self, sample: Sample, is_banked: bool = False) -> Sample:

@@ -13,6 +13,7 @@ from mull.cost import affordable, check_quoted
 from mull.errors import UsageError
 from mull.run.asks import check_asked
 from mull.run.delivery import Delivery, Order, Question
+from mull.run.events import DrawArrived, RunEvent
 from mull.run.handed import Given
 from mull.run.together import together
 from mull.run.wallet import HeldPurse, Wallet
@@ -37,7 +38,7 @@ class Draws:
         bank: Bank | None,
         params: Params,
         seed: int,
-        watch: Callable[[Sample], None] | None,
+        watch: Callable[[RunEvent], None] | None,
         trace: Trace | None,
     ) -> None:
         self.model, self.bank, self.params, self.seed, self.trace = model, bank, params, seed, trace
@@ -243,12 +244,16 @@ class Draws:
         self._drawn[asked.key] += n
         hold = self._wallet.hold(self.model.quote(prompt, params), n)
         until = self._wallet.deadline(self._drawing_share)
-        return Delivery(asked, range(first, first + n), hold, self._wallet, self.bank, until, self._seen)
+        numbers = range(first, first + n)
+        return Delivery(asked, numbers, hold, self._wallet, self.bank, until, self._seen, on_arrival=self._arrived)
+
+    def _arrived(self, sample: Sample, is_banked: bool) -> None:
+        if self._watch is not None:
+            spent, fresh, seconds = self.spent, self.fresh, self.seconds
+            self._watch(DrawArrived(sample, self.model.name, is_banked, spent, fresh, seconds))
 
     def _seen(self, key: str, sample: Sample, is_banked: bool) -> None:
         self._given.give(key, sample)
-        if self._watch is not None:
-            self._watch(sample)
         if self.trace is not None:
             self.trace.draw(sample, is_banked, self.model.name)
 

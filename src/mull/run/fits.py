@@ -30,6 +30,7 @@ MAKE = {
     "judge": "ScoreJudge()",
     "executor": "PythonExecutor()",
     "bank": "open_bank(path)",
+    "strategy": "Majority(n=16)",
 }
 
 

@@ -25,12 +25,16 @@ class Asking(Generic[V]):
     key_of: Callable[[str, Any], str | None]
 
 
-def is_lasting(verdict: Verdict) -> bool:
-    """Whether asking again would give the same verdict."""
+def is_known(verdict: Verdict) -> bool:
+    """Whether the verifier, judge or executor could tell."""
     if isinstance(verdict, Behaviour):
         return verdict.is_known
-    value = verdict.value if isinstance(verdict, Score) else verdict.first
-    return value is not None or verdict.is_lasting
+    return (verdict.value if isinstance(verdict, Score) else verdict.first) is not None
+
+
+def is_lasting(verdict: Verdict) -> bool:
+    """Whether asking again would give the same verdict."""
+    return is_known(verdict) or (not isinstance(verdict, Behaviour) and verdict.is_lasting)
 
 
 def is_from_calls(verdict: Verdict) -> bool:

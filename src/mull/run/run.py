@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import logging
 import random
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,10 +17,13 @@ from mull.bank.keys import behaviour_key, preference_key
 from mull.errors import MullError, UsageError
 from mull.run.calls import MeteredCalls, free
 from mull.run.draws import Draws
+from mull.run.events import RunEnded, RunEvent, VerdictsArrived, as_they_happen
 from mull.run.fits import check_fits, check_is
 from mull.run.judging import Asking, is_lasting
 from mull.run.needs import NEEDED, check_given, needs_of
+from mull.run.spans import spanned
 from mull.run.wallet import Wallet
+from mull.shown import Inert
 from mull.types import (
     OF_MODEL,
     Behaviour,
@@ -36,11 +42,14 @@ from mull.types import (
     Score,
     Selection,
     Trial,
+    Verdict,
     Verifier,
 )
 
 if TYPE_CHECKING:
     from mull.run.trace import Trace
+
+log = logging.getLogger(__name__)
 
 DRAWING_SHARE = 0.9
 """The share of `Budget.seconds` after which drawing stops, to leave time for a verifier, judge or executor."""
@@ -58,7 +67,10 @@ def _failed_in(error: Exception) -> str | None:
 
 
 class Run(Draws):
-    """One strategy's run on one problem: its draws and the verdicts of verifiers, judges and executors."""
+    """One strategy's run on one problem: its draws and the verdicts of verifiers, judges and executors.
+
+    `watch` is called with each event as it happens.
+    """
 
     def __init__(
         self,
@@ -72,7 +84,7 @@ class Run(Draws):
         params: Params | None = None,
         seed: int = 0,
         rng: random.Random | None = None,
-        watch: Callable[[Sample], None] | None = None,
+        watch: Callable[[RunEvent], None] | None = None,
         trace: Trace | None = None,
         within: Wallet | None = None,
     ) -> None:
@@ -108,6 +120,47 @@ class Run(Draws):
         other.judge = judge or self.judge
         other.executor = executor or self.executor
         return other
+
+    async def solve(self, strategy: Strategy, problem: Problem) -> Outcome:
+        """The outcome of a strategy on a problem, in an OpenTelemetry span if the program exports spans.
+
+        Cancelling it cancels draws in progress; those that arrived before are banked and paid for. Raises what the
+        strategy raises, and `UsageError` if it returns something else.
+        """
+        check_fits(strategy=strategy)
+        check_is(problem=(problem, Problem))
+        name = type(strategy).__qualname__
+        with spanned("invoke_workflow", name, **{"gen_ai.workflow.name": name}) as span:
+            outcome: object = await strategy(problem, self)
+            if not isinstance(outcome, Outcome):
+                what = f"{name} returned a {type(outcome).__name__}, not an Outcome"
+                raise UsageError(f"{what}; without an answer it is Outcome(None, None)")
+            spent, fresh, seconds = self.spent, self.fresh, self.seconds
+            stopped, n = outcome.stopped.value, len(outcome.candidates)
+            span.set(spent, problem=problem.id, stopped=stopped, draws=n, confidence=outcome.confidence)
+        log.info("%s on %s: %s after %d draws and %.1f s", name, Inert(problem.id), stopped, n, seconds)
+        if self._watch is not None:
+            self._watch(RunEnded(problem, outcome, spent, fresh, seconds))
+        return outcome
+
+    async def events(self, strategy: Strategy, problem: Problem) -> AsyncGenerator[RunEvent, None]:
+        """Runs a strategy on a problem and yields what happens, as it happens; the last event has the outcome.
+
+        Closing the generator cancels the run, as a `break` out of `async for` does soon after, and
+        `contextlib.aclosing` at once. Raises as `solve` does.
+        """
+        coming: asyncio.Queue[RunEvent | None] = asyncio.Queue()
+        run, watch = self.on(), self._watch
+
+        def put(event: RunEvent) -> None:
+            coming.put_nowait(event)
+            if watch is not None:
+                watch(event)
+
+        run._watch = put
+        async with aclosing(as_they_happen(run.solve(strategy, problem), coming)) as happening:
+            async for event in happening:
+                yield event
 
     async def rehearse(self, strategy: Strategy, problem: Problem) -> None:
         """Runs the strategy with a budget of zero calls, so that it raises its usage errors before anything is spent.
@@ -170,7 +223,18 @@ class Run(Draws):
                 self._told[verifier.identity, id(sample)] = score
         if self.trace is not None:
             self.trace.score(verifier.name, samples, scores)
+        self._judged(verifier.name, tuple(samples), scores)
         return scores
+
+    def _judged(
+        self,
+        by: str,
+        items: tuple[Sample, ...] | tuple[Pair, ...] | tuple[Trial, ...],
+        verdicts: Sequence[Verdict],
+    ) -> None:
+        if self._watch is not None:
+            spent, fresh, seconds = self.spent, self.fresh, self.seconds
+            self._watch(VerdictsArrived(by, items, tuple(verdicts), spent, fresh, seconds))
 
     async def prefer(self, problem: Problem, pairs: Sequence[Pair]) -> list[Preference]:
         """One preference per pair; a preference beyond a ceiling has no value, and its `why` says so."""
@@ -188,6 +252,7 @@ class Run(Draws):
         preferences = await self.calls.judge(pairs, asking)
         if self.trace is not None:
             self.trace.prefer(judge.name, pairs, preferences)
+        self._judged(judge.name, tuple(pairs), preferences)
         return preferences
 
     def _numbered(self, key: str | None) -> str | None:
@@ -210,7 +275,9 @@ class Run(Draws):
             lambda why: Behaviour(is_known=False, why=why),
             lambda identity, trial: behaviour_key(identity, problem, trial),
         )
-        return await self.calls.judge(trials, asking)
+        behaviours = await self.calls.judge(trials, asking)
+        self._judged(executor.name, tuple(trials), behaviours)
+        return behaviours
 
 
 class Strategy(Protocol):
@@ -237,12 +304,3 @@ class Strategy(Protocol):
         ...
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome: ...
-
-
-async def outcome_of(strategy: Strategy, problem: Problem, run: Run) -> Outcome:
-    """The outcome of a strategy on a problem. Raises `UsageError` if it returns something else."""
-    outcome: object = await strategy(problem, run)
-    if not isinstance(outcome, Outcome):
-        what = f"{type(strategy).__qualname__} returned a {type(outcome).__name__}, not an Outcome"
-        raise UsageError(f"{what}; without an answer it is Outcome(None, None)")
-    return outcome

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from mull.bank import Bank
 from mull.replies.kinds import WholeAnswer
 from mull.run import Run
+from mull.run.events import RunEvent
 from mull.run.needs import needs_of
-from mull.run.run import outcome_of
 from mull.run.together import together
 from mull.run.wallet import Wallet
 from mull.serve.faults import ApiError, bad
@@ -52,7 +52,7 @@ async def answers(
     n: int = 1,
     seed: int = 0,
     bank: Bank | None = None,
-    watch: Callable[[Sample], None] | None = None,
+    watch: Callable[[RunEvent], None] | None = None,
 ) -> list[ChatAnswer]:
     """`n` independent answers, with the seeds from `seed` on, all held to one wallet.
 
@@ -84,7 +84,7 @@ async def answers(
 async def _one(plan: ChatPlan, problem: Problem, run: Run) -> ChatAnswer:
     assert plan.strategy is not None
     await run.check(plan.strategy)
-    outcome = await outcome_of(plan.strategy, problem, run)
+    outcome = await run.solve(plan.strategy, problem)
     usable = _usable(outcome.candidates or (() if outcome.best is None else (outcome.best,)), outcome.stopped, 1)
     answer = _chosen(plan, outcome)
     if answer is None and plan.judge is not None and len(usable) > 1:

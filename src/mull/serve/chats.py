@@ -11,6 +11,7 @@ from typing import Any
 from mull.bank import Bank
 from mull.catalog import is_served
 from mull.errors import ModelError
+from mull.run.events import DrawArrived, RunEvent
 from mull.run.wallet import Wallet
 from mull.serve import shapes
 from mull.serve.answering import ChatAnswer, answers
@@ -65,9 +66,10 @@ class Chat:
             await model.prepare()  # nobody pays for it: it is found out once
         told: asyncio.Queue[bytes] = asyncio.Queue()
 
-        def watch(sample: Sample) -> None:
-            self._n_draws += 1
-            told.put_nowait(self._progress(sample))
+        def watch(event: RunEvent) -> None:
+            if isinstance(event, DrawArrived):
+                self._n_draws += 1
+                told.put_nowait(self._progress(event.sample))
 
         work = answers(
             self.plan,

@@ -59,10 +59,10 @@ def build(
         Judge: judges or inner("judge", JUDGES, **defaults),
         Strategy: inner("strategy", STRATEGIES),
     }
-    hints = _hints(name, cls)
+    hints = hints_of(name, cls)
     options = {f.name: f for f in fields(cls) if f.init}
     given: dict[str, Any] = {}
-    first = next(filter(_is_required, options.values()), None)
+    first = next(filter(is_required, options.values()), None)
     for place, part in enumerate(_split(rest)):
         option, equals, text = part.partition("=")
         option = option.strip().replace("-", "_")
@@ -78,7 +78,7 @@ def build(
     for option, value in defaults.items():
         if option in options:
             given.setdefault(option, value)
-    missing = [f.name for f in options.values() if _is_required(f) and f.name not in given]
+    missing = [f.name for f in options.values() if is_required(f) and f.name not in given]
     if missing:
         raise UsageError(f"{kind} {name!r} needs {missing[0]}: {name}:{missing[0]}=...")
     return cls(**given)
@@ -89,7 +89,7 @@ def strategy(spec: str, *, may_import: bool = True, **makers: Make) -> Any:
     return build("strategy", STRATEGIES, spec, may_import=may_import, **makers)
 
 
-def _hints(name: str, cls: type) -> dict[str, Any]:
+def hints_of(name: str, cls: type) -> dict[str, Any]:
     """The types of a class's options. Raises `UsageError` if they cannot be resolved."""
     try:
         return get_type_hints(cls)
@@ -162,7 +162,7 @@ def _text(value: Any) -> str:
     return f"({text})" if re.search(r"[:,()]", text) else text
 
 
-def _is_required(f: Field[Any]) -> bool:
+def is_required(f: Field[Any]) -> bool:
     return f.default is MISSING and f.default_factory is MISSING
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from mull.bank import Bank, MemoryBank
 from mull.errors import ModelError, UsageError
 from mull.run import Run, Strategy
+from mull.run.events import DrawArrived, RunEvent
+from mull.run.together import finished
 from mull.testing.fakes import PROBLEM, FakeExecutor, FakeJudge, FakeModel, FakeVerifier
 from mull.types import (
     Budget,
@@ -21,7 +23,6 @@ from mull.types import (
     Params,
     Problem,
     Prompt,
-    Sample,
     Scaling,
     Selection,
     Verifier,
@@ -34,7 +35,7 @@ def solve(strategy: Strategy, run: Run, problem: Problem = PROBLEM) -> Outcome:
     async def call() -> Outcome:
         return await strategy(problem, run)
 
-    return asyncio.run(call())
+    return finished(call())
 
 
 def like(value: Any, run: Run) -> Any:
@@ -100,7 +101,7 @@ def check_ceiling_of_five(strategy: Strategy, budget: Budget) -> None:
         problems = [replace(PROBLEM, id=str(i), prompt=Prompt.user(f"Which letter? {i}")) for i in range(5)]
         await asyncio.gather(*(strategy(problem, run) for problem in problems))
 
-    asyncio.run(five())
+    finished(five())
     assert_within(run)
 
 
@@ -188,9 +189,10 @@ def check_draws(strategy: Strategy) -> None:
     """A strategy that declares parallel draws shows no draw another one's text; one that declares `reuses` does not
     make handed-back draws again.
     """
-    samples: list[Sample] = []
+    events: list[RunEvent] = []
     model = FakeModel()
-    _solve(strategy, fake_run(model, watch=samples.append))
+    _solve(strategy, fake_run(model, watch=events.append))
+    samples = [event.sample for event in events if isinstance(event, DrawArrived)]
     if strategy.draws == Scaling.PARALLEL:
         said = {sample.text for sample in samples if len(sample.text) > len("answer: d")}
         for prompt, _, _ in model.seen:
@@ -204,7 +206,7 @@ def check_draws(strategy: Strategy) -> None:
             run.hand_back(await run.draw(PROBLEM.prompt))
             await like(strategy, run)(PROBLEM, run)
 
-        asyncio.run(again())
+        finished(again())
         assert len(handed.seen) == len(model.seen), "a draw that was handed back was not the first of its own"
 
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from mull.shown import html_table
 from mull.types.conversation import Prompt, Sample
 from mull.types.verdicts import Score
+
+MOST_SHOWN = 8
+"""Of the answers of a vote, in a notebook."""
 
 
 class Stopped(StrEnum):
@@ -94,6 +98,19 @@ class Outcome:
     def n_unscored(self) -> int:
         """How many candidates the verifier could not score."""
         return sum(score.value is None for score in self.scores)
+
+    def _repr_html_(self) -> str:
+        """The outcome as a notebook shows it."""
+        rows: list[tuple[str, object]] = [("answer", "none" if self.answer is None else self.answer)]
+        if self.confidence is not None:
+            rows.append(("confidence", f"{self.confidence:.2f}"))
+        rows += [("draws", len(self.candidates)), ("stopped", self.stopped.value)]
+        rows += [(f"votes for {answer}", f"{weight:g}") for answer, weight in self.tally[:MOST_SHOWN]]
+        if len(self.tally) > MOST_SHOWN:
+            rows.append(("other answers", len(self.tally) - MOST_SHOWN))
+        if self.n_unscored:
+            rows.append(("draws without a score", self.n_unscored))
+        return html_table(("outcome", ""), rows)
 
 
 @dataclass(frozen=True, slots=True)

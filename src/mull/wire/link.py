@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from mull.shown import Inert
 from mull.wire.backoff import retry_after
 from mull.wire.body import encode, printable, read_json
 from mull.wire.endpoints import Endpoint, Limits, Pool
@@ -24,6 +26,7 @@ from mull.wire.routes import ROUTES, Events
 from mull.wire.secret import Secret
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 4.0
 """Seconds that a connection may be idle: less than servers allow, which drop requests that arrive as they close it."""
@@ -195,11 +198,13 @@ class Link:
                 pause = attempts.refused(error.wait)
                 if pause is None:
                     raise Refused(attempts.last_refusal(str(error), error.wait), error.wait) from None
+                log.info("%s is asked again in %.1f s: %s", Inert(endpoint.url), pause, Inert(error))
             except Broken as error:
                 broke(time.monotonic() - started)
                 pause = attempts.failed()
                 if pause is None:
                     raise Broken(attempts.last_failure(str(error))) from None
+                log.info("%s is asked again in %.1f s: %s", Inert(endpoint.url), pause, Inert(error))
             except Rejected:
                 if endpoint.dead is None:
                     raise
@@ -229,6 +234,8 @@ class Link:
                 headers=headers,
                 timeout=within,
             ) as response:
+                waited = time.monotonic() - started
+                log.debug("POST %s%s: HTTP %d after %.2f s", Inert(endpoint.url), path, response.status, waited)
                 if response.status == 200:
                     reply = await read(response)
                     tokens = reply.usage.output if isinstance(reply, Reply) else None

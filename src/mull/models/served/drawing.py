@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from mull.models.served.known import save
 from mull.models.served.opened import Opened
 from mull.models.served.remarks import remark
 from mull.models.served.requests import RequestTemplate
+from mull.shown import Inert
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.wire.body import printable
 from mull.wire.endpoints import Endpoint
@@ -30,6 +32,8 @@ REFUSED_BY_MODEL = {
     "refusal": "the model refused to reply",
 }
 CALLED = {"tool_calls", "function_call", "tool_use"}
+log = logging.getLogger(__name__)
+
 CLOSING = 0.1
 """Seconds before a deadline at which a shared stream is cut, so that its finished replies are delivered in time."""
 
@@ -102,6 +106,7 @@ class Batch:
                     last = attempts.last_refusal(str(error), error.wait)
                     raise ModelError(f"{self._deployment.name}: {endpoint.url}: {last}") from error
                 pause = wait
+                log.info("%s is asked again in %.1f s: %s", Inert(endpoint.url), pause, Inert(error))
             except Broken as error:
                 why = str(error)
                 self._waste(now, time.monotonic() - started)
@@ -124,6 +129,7 @@ class Batch:
                     self._give_up(attempts.last_failure(why))
                     return
                 pause = wait
+                log.info("%s is asked again in %.1f s: %s", Inert(endpoint.url), pause, Inert(why))
                 if not self._may_retry(now):
                     self._give_up(f"{why}; the budget leaves no room to try again")
                     return
@@ -143,6 +149,7 @@ class Batch:
 
     def _learn(self, limit: int) -> None:
         """Records the most replies that the server returns to one request."""
+        log.info("%s returns at most %d replies to a request", Inert(self._deployment.name), limit)
         self._here.most_n = limit
         save(self._here.deployment, replace(self._can, most_n=limit))
 

@@ -7,6 +7,7 @@ question.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +21,13 @@ from mull.models.served.looking import both, cuts, goes_on, is_counted, only, pi
 from mull.models.served.refused import adapted, least_budget
 from mull.models.served.requests import bias_fields
 from mull.models.served.tokens import first_token
+from mull.shown import Inert
 from mull.types import Prompt
 from mull.wire.faults import Rejected
 from mull.wire.link import Link
 from mull.wire.replies import Reply, ReplyChoice
+
+log = logging.getLogger(__name__)
 
 QUESTIONS = (
     "Count from one to twenty in words, separated by spaces.",
@@ -94,6 +98,7 @@ class Prober(Asker):
                 if without is None:
                     where = f"{self._deployment.name}: {self._deployment.urls[0]}"
                     raise ModelError(f"{where} rejects a plain question: {error}") from error
+                log.info("%s rejects a field of the request: %s", Inert(self._deployment.name), Inert(error))
                 self._can = without
 
     async def _find_cut(self, question: Prompt, greedy: ReplyChoice) -> None:

@@ -1,0 +1,53 @@
+"""mull is typed for those who use it: its own examples pass a strict check against the installed package."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+SETTINGS = """[mypy]
+strict = True
+[mypy-numpy.*]
+ignore_missing_imports = True
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("hatchling") is None, reason="hatchling is not installed")
+def test_the_examples_are_typed_for_one_who_installed_the_wheel(tmp_path: Path) -> None:
+    """Mypy has one environment of its own, with the files of the wheel and nothing of the checkout. mull's dependencies
+    are not there: mypy would spend most of its time on them, and only numpy is in an example.
+    """
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    assert (site / "mull" / "py.typed").exists()
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "mypy.ini").write_text(SETTINGS)
+    n = 0
+    for page in PAGES:
+        for i, text in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)):
+            is_module = page.stem == "extending" and i == 0  # as that page says
+            name = "mymodule" if is_module else f"{re.sub(r'[^a-z]', '_', page.stem.lower())}_{i}"
+            (own / f"{name}.py").write_text(text)
+            n += 1
+    assert n > 20
+    python, cache = tmp_path / "env" / "bin" / "python", tmp_path / "cache"
+    command = [sys.executable, "-m", "mypy", "--python-executable", python, "--cache-dir", cache, "."]
+    done = subprocess.run(command, cwd=own, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    (own / "wrong.py").write_text("from mull.models.embedded import Nano\n\nNano().quote(5)\n")
+    done = subprocess.run(command, cwd=own, capture_output=True, text=True)
+    assert done.returncode == 1, "types of the installed package count"
+    assert "wrong.py:3" in done.stdout
