@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -155,13 +156,20 @@ def executor_of(text: str) -> Any:
 
 
 def served_in(*values: Any) -> list[Any]:
-    """The models behind servers inside these values, however deep: what a verifier or a judge draws from."""
-    found: list[Any] = []
+    """The models behind servers inside these values: what a verifier or a judge draws from."""
+    return list(dict.fromkeys(filter(is_served, parts_of(*values))))
+
+
+def parts_of(*values: Any) -> Iterator[Any]:
+    """These values and all that they hold, however deep, such as the model of a judge; models are not looked into."""
     for value in values:
-        if is_served(value):
-            found.append(value)
-        elif isinstance(value, tuple | list):
-            found += served_in(*value)
-        elif is_dataclass(value) and not isinstance(value, type):
-            found += served_in(*(getattr(value, f.name) for f in fields(value)))
-    return list(dict.fromkeys(found))
+        yield value
+        if isinstance(value, tuple | list):
+            yield from parts_of(*value)
+        elif is_dataclass(value) and not isinstance(value, type) and not is_model(value):
+            yield from parts_of(*(getattr(value, f.name) for f in fields(value)))
+
+
+def is_model(value: Any) -> bool:
+    """Whether draws can be made from a value."""
+    return callable(getattr(value, "sample", None))

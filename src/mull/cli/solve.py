@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mull import spec
-from mull.catalog import DEFAULT_MODEL, Plans, executor_of, is_served, judge_of, model_of, verifier_of
+from mull.catalog import (
+    DEFAULT_MODEL,
+    Plans,
+    executor_of,
+    is_model,
+    is_served,
+    judge_of,
+    model_of,
+    parts_of,
+    verifier_of,
+)
 from mull.cli.options import (
     ApiKeyEnvOption,
     BankOption,
@@ -65,7 +75,6 @@ from mull.types import (
     Params,
     Problem,
     Sample,
-    Stopped,
     Task,
 )
 
@@ -201,17 +210,11 @@ def _executor(text: str, plan: Strategy) -> Executor | None:
 
 
 def _makes_calls(verifier: Any, problem: Problem) -> bool:
-    """Whether scoring makes model calls, as a judge does; --samples does not limit those."""
-    import asyncio
-
-    from mull.run.calls import MeteredCalls
-    from mull.run.wallet import Wallet
-
-    if verifier is None:
-        return False
-    wallet = Wallet(Budget(calls=0))
-    asyncio.run(MeteredCalls(wallet).score(verifier, problem, [Sample(problem.prompt, "answer: 0", Finish.STOP)]))
-    return wallet.stopped is Stopped.BUDGET
+    """Whether scoring makes calls of models or servers; --samples does not limit those."""
+    draft = [Sample(problem.prompt, "", Finish.STOP)]
+    parts = list(parts_of(verifier))
+    quotes = (part.quote(problem, draft) for part in parts if callable(getattr(part, "score", None)))
+    return any(map(is_model, parts)) or any(quote.calls for quote in quotes)
 
 
 def _asked(text: str, layout: Layout, ask: str | None) -> Problem:

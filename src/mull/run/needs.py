@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mull.errors import UsageError
-from mull.types import NO_NEEDS, Executor, Judge, Need, Problem, Scaling, Selection, Verifier
+from mull.types import NO_NEEDS, Executor, Judge, Need, Problem, Scaling, Selection, Selective, Verifier
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -54,12 +54,15 @@ def _one_of(kind: type[E], value: Any) -> E | None:
     return kind(value) if isinstance(value, str) and value in set(kind) else None
 
 
+def lacking(verifier: Any, problem: Problem) -> str:
+    """What a problem lacks to be scored by this verifier; empty: nothing that the verifier tells."""
+    return verifier.lacks(problem) if isinstance(verifier, Selective) else ""
+
+
 def check_scorable(verifier: Any, problems: Iterable[Problem]) -> None:
     """Raises `UsageError` if a verifier can score none of these problems, for want of what its `lacks` names."""
-    lacks = getattr(verifier, "lacks", None)
-    whys = () if lacks is None else map(lacks, problems)
-    why = None
-    for why in whys:
+    why = ""
+    for why in (lacking(verifier, problem) for problem in problems):
         if not why:
             return
     if why:

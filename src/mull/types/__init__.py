@@ -32,6 +32,7 @@ from mull.types.protocols import Executor as Executor
 from mull.types.protocols import Judge as Judge
 from mull.types.protocols import Model as Model
 from mull.types.protocols import Purse as Purse
+from mull.types.protocols import Selective as Selective
 from mull.types.protocols import Served as Served
 from mull.types.protocols import Verifier as Verifier
 from mull.types.verdicts import Behaviour as Behaviour

@@ -119,6 +119,15 @@ class Verifier(Protocol):
         ...
 
 
+@runtime_checkable
+class Selective(Protocol):
+    """A verifier that can score some problems only, such as those with tests."""
+
+    def lacks(self, problem: Problem) -> str:
+        """What the problem lacks to be scored, as a clause; empty: nothing."""
+        ...
+
+
 class Judge(Protocol):
     """Compares two replies and says which is better."""
 

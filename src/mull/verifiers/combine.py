@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mull.cost import total
 from mull.errors import UsageError
+from mull.run.needs import lacking
 from mull.types import Calls, Cost, Problem, Sample, Score, Verifier
 
 Floats = NDArray[np.float64]
@@ -219,6 +220,9 @@ class Calibrated:
         inner = self.verifier.identity
         return None if inner is None else f"calibrated({inner}, {self.curve})"
 
+    def lacks(self, problem: Problem) -> str:
+        return lacking(self.verifier, problem)
+
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         """No cost beyond its verifier's own quote."""
         return Cost()
@@ -252,6 +256,11 @@ class Combined:
     def identity(self) -> str | None:
         inner = [verifier.identity for verifier in self.verifiers]
         return None if None in inner else f"combined({inner}, {self.model})"
+
+    def lacks(self, problem: Problem) -> str:
+        """What the problem lacks if none of the verifiers can score it."""
+        whys = [lacking(verifier, problem) for verifier in self.verifiers]
+        return whys[0] if all(whys) else ""
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         """No cost beyond its verifiers' own quotes."""

@@ -94,6 +94,9 @@ class CombinedFile:
     def identity(self) -> str | None:
         return self._combined.identity
 
+    def lacks(self, problem: Problem) -> str:
+        return self._combined.lacks(problem)
+
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         return self._combined.quote(problem, samples)
 
@@ -126,6 +129,9 @@ class CalibratedFile:
     @property
     def identity(self) -> str | None:
         return self._calibrated.identity
+
+    def lacks(self, problem: Problem) -> str:
+        return self._calibrated.lacks(problem)
 
     def quote(self, problem: Problem, samples: Sequence[Sample]) -> Cost:
         return self._calibrated.quote(problem, samples)
