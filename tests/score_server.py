@@ -61,6 +61,8 @@ class Fake:
         """The connections that requests came by."""
         self.say: Callable[[list[dict[str, str]]], list[tuple[str, float]]] = lambda messages: []
         """The likeliest next tokens after a conversation."""
+        self.tasks: tuple[str, ...] = ("token_classify",)
+        """What `/pooling` can do: one value of a sequence (`classify`), or one of each token."""
         self.goodness = goodness
         self.decide: Callable[[str, dict[str, Any]], float] = lambda text, question: 0.5
 
@@ -90,8 +92,15 @@ class Fake:
     # vLLM.
 
     async def pooling(self, body: dict[str, Any]) -> dict[str, Any]:
-        assert body["task"] == "token_classify"
         told = self._read(body)
+        if body["task"] not in self.tasks:
+            tasks = ", ".join(self.tasks)
+            words = f"Unsupported task: {body['task']!r} Supported tasks: [{tasks}]"
+            raise web.HTTPBadRequest(text=json.dumps({"error": {"message": words}}))
+        if body["task"] == "classify":
+            row = self._activated(self._logits(told), body)
+            usage = {"prompt_tokens": len(told), "total_tokens": len(told)}
+            return {"data": [{"index": 0, "object": "pooling", "data": row}], "usage": usage}
         ends = [i for i, token in enumerate(told) if self.step_tag in (None, token)]
         rows = [self._activated(self._logits(told[: end + 1]), body) for end in ends]
         usage = {

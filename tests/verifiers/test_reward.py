@@ -162,6 +162,20 @@ async def test_a_label_that_is_not_among_the_likeliest_counts_as_little_or_not_a
 # Outcome reward models.
 
 
+async def test_a_classifier_of_sequences_is_asked_for_the_task_that_it_has() -> None:
+    """vLLM refuses token_classify of one, whose single value at the end is what an outcome model reads."""
+    fake = Fake(step_tag=None, n_labels=1)
+    fake.tasks = ("embed", "classify")
+    (good,) = await score([GOOD], "orm:model=m,base_url=URL,preset=qwen-math-rm,server=pooling", fake)
+    assert [body["task"] for _, body in fake.seen] == ["token_classify", "classify"]
+    turns = [("system", MATH), ("user", "What is 2 + 3 * 4?"), ("assistant", GOOD)]
+    text = chatml([{"role": role, "content": content} for role, content in turns])
+    assert good.value == pytest.approx(sigmoid(goodness(tokens(text))))
+    (steps,) = await score([GOOD], "prm:model=m,base_url=URL,preset=qwen-math-prm", fake)
+    assert steps.value is None
+    assert """--pooler-config '{"task": "token_classify"}'""" in steps.why
+
+
 @pytest.mark.parametrize(
     ("preset", "server", "path"),
     [

@@ -10,15 +10,16 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from mull.cost import Price
+from mull.cost import Price, total
 from mull.cost.flops import Architecture, read_architecture
 from mull.errors import FileFormatError, ModelError, UsageError, install
 from mull.files.gguf import Header, digest, read_header
+from mull.models import law
 from mull.models.hub import HUB, fetched
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment, bound
@@ -37,6 +38,8 @@ HOUR = 3600.0
 
 _servers: dict[tuple[Any, ...], str] = {}
 _kept: list[Any] = []
+_checked: set[str] = set()
+"""Servers whose draws were held against their log-probabilities."""
 _starting = threading.Lock()
 
 
@@ -153,26 +156,54 @@ class Gguf:
         return self._price.cost(n_prompt, min(params.max_tokens, self.n_context))
 
     async def prepare(self, purse: Purse | None = None) -> None:
-        """Loads the model. Raises `UsageError` without the engine, `ModelError` if it cannot be loaded."""
-        await asyncio.to_thread(self._start)
+        """Loads the model, and checks once that its draws follow its log-probabilities.
+
+        Raises `UsageError` without the engine, `ModelError` if it cannot be loaded or draws from another law.
+        """
+        await self._opened(purse)
 
     async def sample(
         self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
-        from mull.models.served.opened import opened
-
-        model = self._at(await asyncio.to_thread(self._start))
-        here = await opened(model.deployment)
-        if here.can is None:
-            here.can = self.capabilities
-            for endpoint in here.link.pool.endpoints:
-                endpoint.slots = self.slots
+        model = await self._opened(purse)
         stream = model.sample(prompt, params, draws, purse)
         try:
             async for sample in stream:
                 yield sample
         finally:
             await stream.aclose()
+
+    async def _opened(self, purse: Purse | None) -> OpenAIModel:
+        """The model behind its server, ready to be asked."""
+        from mull.models.served.opened import opened
+
+        model = self._at(await asyncio.to_thread(self._start))
+        here = await opened(model.deployment)
+        async with here.lock:
+            if here.can is None:
+                for endpoint in here.link.pool.endpoints:
+                    endpoint.slots = self.slots
+                here.can = self.capabilities
+                if model.deployment.urls[0] not in _checked:
+                    await self._check(model, purse)
+                    _checked.add(model.deployment.urls[0])
+        return model
+
+    async def _check(self, model: OpenAIModel, purse: Purse | None) -> None:
+        """Raises `ModelError` if first tokens do not follow the law that the engine reports.
+
+        Skipped if the ceilings leave no room for it.
+        """
+        prompt = law.QUESTION if self.api == "chat" else Prompt.user("The")
+        quote = replace(self.quote(prompt, law.FIRST), calls=1)
+        if purse is not None and not purse.hold(total([quote] * law.N_DRAWS)):
+            return
+        spent = purse or Unmetered()
+        drawn = [Draw(i, i) for i in range(law.N_DRAWS)]
+        draws = [sample async for sample in model.sample(prompt, law.FIRST, drawn, spent)]
+        spent.pay(total(sample.cost for sample in draws))
+        if (why := law.departs(draws)) is not None:
+            raise ModelError(f"{self.name}: llama.cpp does not draw from the law that it reports: {why}")
 
     def _start(self) -> str:
         """The URL of the server in this process, started when it is first needed."""
@@ -213,6 +244,21 @@ class Gguf:
             ) from error
         _kept.append(server)
         return f"{server.listening_address}/v1"
+
+
+class Unmetered:
+    """The purse of draws that no run pays for."""
+
+    until: float | None = None
+
+    def lost(self, cost: Cost) -> None:
+        pass
+
+    def hold(self, cost: Cost) -> bool:
+        return True
+
+    def pay(self, cost: Cost) -> None:
+        pass
 
 
 def default_threads() -> int:

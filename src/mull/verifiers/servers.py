@@ -39,6 +39,8 @@ PATIENCE = 30.0
 """Seconds to retry a server that refuses requests or cannot be reached."""
 
 
+FOR_TOKENS = """--pooler-config '{"task": "token_classify"}'"""
+"""The option of vLLM by which a classifier of sequences gives a value at each token."""
 NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """Exceptions that reading a malformed response raises."""
 
@@ -118,7 +120,17 @@ async def _pooling(model: str, post: Post, asked: RewardInput, reading: Reading)
     else:
         what = _input(asked, reading)
     is_activated = reading.activation == "softmax" and reading.readout == "class"
-    reply = await post("/pooling", {"model": model, **what, "task": "token_classify", "use_activation": is_activated})
+    body = {"model": model, **what, "use_activation": is_activated}
+    try:
+        reply = await post("/pooling", {**body, "task": "token_classify"})
+    except Unscored as why:
+        if "task" not in str(why):
+            raise
+        if reading.at != "end":
+            raise Unscored(f"{why}; start vLLM with {FOR_TOKENS}, so that each token has its value") from None
+        # A classifier of whole sequences has one value, at the end.
+        reply = await post("/pooling", {**body, "task": "classify"})
+        return Rows([_row(reply["data"][0]["data"])], is_activated, _read(reply))
     rows = [_row(row) for row in reply["data"][0]["data"]]
     if reading.at == "end":
         rows = rows[-1:]

@@ -76,8 +76,10 @@ class Batch:
         self._left = list(draws)
         self._can = can
         self._wasted: dict[int, list[Cost]] = {}
-        self._retries: Counter[int] = Counter()
+        self._attempts: Counter[int] = Counter()
         """Unsuccessful attempts at each draw."""
+        self._retries: Counter[int] = Counter()
+        """Repeated requests, each booked to the first of its draws that were left."""
 
     async def run(self) -> None:
         """Makes the draws. Raises `ModelError` once no endpoint can be used."""
@@ -133,7 +135,8 @@ class Batch:
                 if not self._may_retry(now):
                     self._give_up(f"{why}; the budget leaves no room to try again")
                     return
-            self._retries.update(draw.number for draw in now)
+            self._attempts.update(draw.number for draw in now)
+            self._retries[next(draw.number for draw in now if draw in self._left)] += 1
             await attempts.wait(pause)
 
     def _next(self) -> list[Draw]:
@@ -161,7 +164,7 @@ class Batch:
             endpoint,
             asked.path,
             asked.body(n, seed),
-            retry=self._retries[now[0].number],
+            retry=self._attempts[now[0].number],
             most_bytes=n * asked.most_bytes,
             stream=asked.is_streamed,
             cut_at=asked.cut_at,
