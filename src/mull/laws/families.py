@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,8 +18,10 @@ LOWEST, HIGHEST = -32.0, 16.0
 """The range of log-odds of the grid; mass outside of it counts in the outermost cells."""
 
 WIDEST_STEP = 0.1
-NEGLIGIBLE = -50.0
-"""Entries whose log-likelihood is this far below the largest of their row are dropped."""
+NEGLIGIBLE = 1e-22
+"""Entries whose likelihood is this share of the largest of their row are dropped."""
+SMALL = 500_000
+"""The most entries of a matrix that is kept whole."""
 
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -38,10 +40,9 @@ SHARES = ("pi", "scale")
 
 
 class Likelihood:
-    """The binomial likelihood of counts: log coefficients [pairs], and a sparse matrix [pairs, cells] on the grid."""
+    """The binomial likelihood of counts: log coefficients [pairs], and a matrix [pairs, cells] on the grid."""
 
     def __init__(self, data: Counts) -> None:
-        from scipy.sparse import csr_array
         from scipy.special import gammaln
 
         self.data = data
@@ -50,17 +51,12 @@ class Likelihood:
         # A count's likelihood is at least 2 / sqrt(n) wide in log-odds: cells of that width sum it to nine digits.
         self.edges = edges(min(WIDEST_STEP, 1.6 / float(data.n.max()) ** 0.5))
         log_p, log_q = log_shares(self.edges)
-        parts, columns, ends, tops = [], [], [0], []
+        rows, tops = [], []
         for total, right in zip(n, c, strict=True):
             logs = right * log_p + (total - right) * log_q
-            top = float(logs.max())
-            kept = np.nonzero(logs > top + NEGLIGIBLE)[0]
-            parts.append(np.exp(logs[kept] - top))
-            columns.append(kept)
-            ends.append(ends[-1] + len(kept))
-            tops.append(top)
-        cells = (np.concatenate(parts), np.concatenate(columns), np.array(ends))
-        self.matrix: Any = csr_array(cells, shape=(len(n), len(log_p)))
+            tops.append(float(logs.max()))
+            rows.append(_Row.of(np.exp(logs - tops[-1])))
+        self.matrix: Any = _matrix(rows, len(log_p))
         self.log_scale: Floats = np.array(tops) + self.log_choose
 
     def of_masses(self, masses: Floats) -> Floats:
@@ -68,6 +64,32 @@ class Likelihood:
         chances = (self.matrix @ masses.reshape(-1, masses.shape[-1]).T).T
         logs: Floats = np.log(np.maximum(chances, TINY)) + self.log_scale
         return logs.reshape(*masses.shape[:-1], -1)
+
+
+class _Row(NamedTuple):
+    """The entries of a row of the matrix that are not negligible, and their columns."""
+
+    columns: Ints
+    values: Floats
+
+    @classmethod
+    def of(cls, values: Floats) -> _Row:
+        kept = np.nonzero(values > NEGLIGIBLE)[0]
+        return cls(kept, values[kept])
+
+
+def _matrix(rows: list[_Row], width: int) -> Any:
+    """A matrix of these rows, sparse if it is large: importing sparse matrices takes longer than a small fit."""
+    if len(rows) * width <= SMALL:
+        dense = np.zeros((len(rows), width))
+        for row, values in zip(dense, rows, strict=True):
+            row[values.columns] = values.values
+        return dense
+    from scipy.sparse import csr_array
+
+    ends = np.cumsum([0, *(len(row.columns) for row in rows)])
+    cells = np.concatenate([row.values for row in rows]), np.concatenate([row.columns for row in rows]), ends
+    return csr_array(cells, shape=(len(rows), width))
 
 
 def edges(step: float) -> Floats:

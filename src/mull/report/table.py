@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table as RichTable
 
-from mull.bank.sql import Judged, Stat
 from mull.lab.gap import Plateau, ScalingLimits
 from mull.lab.grid import Table
 from mull.lab.metrics import Curves, Point
@@ -17,6 +17,9 @@ from mull.laws.limits import SAYS
 from mull.report.words import dollars, ends, escape, number, per_thousand, percent, points, short
 from mull.stats.frontier import Spent, at_equal_cost
 from mull.stats.paired import Power
+
+if TYPE_CHECKING:
+    from mull.bank.sql import Judged, Stat
 
 MONEY = ("$ a question", "$ per 1,000")
 
