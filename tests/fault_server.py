@@ -107,6 +107,8 @@ class FaultServer:
     """What it tells of tokens in place of the truth."""
     letters: int | None = None
     """Characters of an event of a stream; `None`: a word."""
+    texts: tuple[str, ...] = ()
+    """What its replies say, by their seeds in turn, whatever was asked."""
     calls: tuple[tuple[str, str], ...] = ()
     """The tools that its model calls, by name and arguments, instead of saying anything where tools are offered."""
 
@@ -375,7 +377,8 @@ class FaultServer:
         if body.get("temperature") == 0:
             seed = 0
         self.seen[prompt, seed] += 1
-        words = self._biased(re.findall(r"\s*\S+", says(prompt, seed, prefix)), body)
+        said = self.texts[(seed or 0) % len(self.texts)] if self.texts else says(prompt, seed, prefix)
+        words = self._biased(re.findall(r"\s*\S+", said), body)
         limit = body.get("max_tokens") or body.get("max_completion_tokens") or 16
         finish = "length" if len(words) > limit else "stop"
         text, stopped_at = "".join(words[:limit]), None

@@ -10,6 +10,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from mull.bank import Bank
+from mull.serve.accounts import Accounts
 from mull.serve.app import Gateway
 from mull.serve.listen import bound, server
 from mull.serve.offer import Offer
@@ -28,7 +29,11 @@ class Served:
 
     def __init__(self, url: str, gateway: Gateway) -> None:
         self.url, self.gateway = url, gateway
-        self.client = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+        self.client = self.client_of("none")
+
+    def client_of(self, key: str) -> AsyncOpenAI:
+        """A client with this key."""
+        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
 
     async def ask(self, model: str, text: str = "a:7;b:a*6;b?", **fields: Any) -> Any:
         turns = [{"role": "user", "content": text}]
@@ -36,10 +41,10 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(offer: Offer, bank: Bank | None = None) -> AsyncIterator[Served]:
+async def serving(offer: Offer, bank: Bank | None = None, accounts: Accounts | None = None) -> AsyncIterator[Served]:
     """The gateway of an offer, until the block is left."""
     with bound("127.0.0.1", 0) as listening:
-        gateway = Gateway(offer, bank)
+        gateway = Gateway(offer, bank, accounts)
         uvicorn = server(gateway)
         running = asyncio.ensure_future(uvicorn.serve([listening]))
         served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}", gateway)
@@ -55,8 +60,8 @@ async def serving(offer: Offer, bank: Bank | None = None) -> AsyncIterator[Serve
 def gateway(tmp_path: Path) -> Callable[..., Any]:
     """The gateway of a configuration's text, or of models by name."""
 
-    def make(text: str = "", *names: str, bank: Bank | None = None) -> Any:
+    def make(text: str = "", *names: str, bank: Bank | None = None, accounts: Accounts | None = None) -> Any:
         (tmp_path / "mull.toml").write_text(text)
-        return serving(Offer(names, tmp_path / "mull.toml"), bank)
+        return serving(Offer(names, tmp_path / "mull.toml"), bank, accounts)
 
     return make

@@ -191,6 +191,6 @@ async def test_bodies_that_are_no_chats(gateway: Make) -> None:
         assert await status(b"{}") == (400, "model: is missing")
         assert await status(b" " * 3000) == (413, "the body is larger than 2,000 bytes")
         assert (await status(b"{}", Content_Type="text/plain"))[0] == 415
-        assert (await status(b"{}", Host="evil.example"))[0] == 400
+        assert (await status(b"{}", Host="evil.example"))[0] == 403
         assert (await status(b"{}", "/v1/nothing"))[0] == 404
         assert (await status(b"{}", "/v1/models"))[0] == 405

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mull.config.schema import Ceilings, PresetTable, ServeTable
+from mull.config.schema import Ceilings, KeyTable, PresetTable, ServeTable
+from mull.errors import UsageError
+from mull.serve.offer import Offer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
 URL = "http://127.0.0.1:8642"
@@ -52,23 +54,29 @@ def test_the_examples_run(url: str, tmp_path: Path) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    for form, table in (("[presets.NAME]", PresetTable), ("[serve]", ServeTable)):
+    for form, table in (("[presets.NAME]", PresetTable), ("[serve]", ServeTable), ("[serve.keys.NAME]", KeyTable)):
         rows = PAGE.partition(f"`{form}`:")[2].partition("\n\n|")[2].partition("\n\n")[0].splitlines()[2:]
         told = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1 if row[0] == "|" else 0])}
         assert told == set(table.model_fields) - {"keys"}
     assert set(Ceilings.model_fields) == {"calls", "tokens", "usd", "seconds"}
 
 
-def test_what_the_command_refuses(tmp_path: Path) -> None:
-    def refused(*words: str, text: str = "") -> str:
-        (tmp_path / "mull.toml").write_text(text)
-        command = [sys.executable, "-m", "mull", "serve", *words]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
-        assert (done.returncode, done.stdout) == (2, "")
-        return done.stderr
+def test_what_could_never_be_answered_is_refused_at_the_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mull", "serve", "--host", "0.0.0.0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--host 0.0.0.0 would let other machines in, and there are no keys" in done.stderr
 
-    assert "--host 0.0.0.0 would let other machines in, and there are no keys" in refused("--host", "0.0.0.0")
-    assert "did you mean 'strategy'" in refused(text='[presets.a]\nstrateg = "single"')
-    assert "mull.toml, line 2: there is no preset 'deep'" in refused(text='[serve]\neffort = { high = "deep" }')
-    wrong = '[presets.a]\nstrategy = "best:n=4"'
-    assert "mull.toml, line 1: this strategy needs a verifier" in refused(text=wrong)
+    def refused(text: str) -> str:
+        (tmp_path / "mull.toml").write_text(text)
+        with pytest.raises(UsageError) as caught:
+            Offer((), tmp_path / "mull.toml")
+        return str(caught.value).partition("mull.toml, ")[2]
+
+    assert "line 2: unknown setting 'presets.a.strateg': did you mean 'strategy'" in refused(
+        '[presets.a]\nstrateg = "x"'
+    )
+    assert refused('[serve]\neffort = { high = "deep" }') == "line 2: there is no preset 'deep'"
+    assert refused('[presets.a]\nstrategy = "best:n=4"').startswith("line 1: this strategy needs a verifier")
+    assert "did you mean 'number'" in refused('[presets.a]\nstrategy = "single"\nanswer = "numbr"')
+    assert refused('[serve.keys.a]\nsha256 = "abc"').startswith("line 2: serve.keys.a.sha256")

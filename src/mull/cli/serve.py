@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -22,6 +24,13 @@ def serve(
         str | None,
         typer.Option("--bank", help="File or database URL of a bank that keeps every draw. [default: none is kept]"),
     ] = None,
+    accounts: Annotated[
+        str | None,
+        typer.Option("--accounts", help="File or database URL with what keys have spent. [default: beside the bank]"),
+    ] = None,
+    new_key: Annotated[
+        str | None, typer.Option("--new-key", help="Print a new key of this name, and its lines for mull.toml.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Answer OpenAI's clients, with test-time scaling behind the API that they speak.
@@ -36,12 +45,26 @@ def serve(
         from mull.serve.app import Gateway
     except ModuleNotFoundError as error:
         raise MissingExtraError("the gateway", error.name or "starlette", "serve") from None
+    from mull.serve import keys
+    from mull.serve.accounts import Accounts, default_url
     from mull.serve.offer import Offer
 
-    if not listen.is_loopback(host):
-        raise UsageError(f"--host {host} would let other machines in, and there are no keys: leave --host out")
+    if new_key is not None:
+        key = keys.new_key()
+        for line in (key, "", f"[serve.keys.{json.dumps(new_key)}]", f'sha256 = "{keys.hash_of(key)}"'):
+            say(line)
+        return
     offer = Offer(model or (), config)
-    with bank_at(bank or "none") as opened, listen.bound(host, port) as listening:
+    tables = offer.serve.keys.values()
+    if not tables and not listen.is_loopback(host):
+        what = f"--host {host} would let other machines in, and there are no keys"
+        raise UsageError(f"{what}: make one with --new-key NAME and put its lines into mull.toml")
+    with ExitStack() as stack:
+        bank_opened = stack.enter_context(bank_at(bank or "none"))
+        kept = Accounts(accounts or default_url()) if any(map(keys.is_budgeted, tables)) else None
+        if kept is not None:
+            stack.callback(kept.close)
+        listening = stack.enter_context(listen.bound(host, port))
         place = f"[{host.strip('[]')}]" if ":" in host else host
         say(f"http://{place}:{listening.getsockname()[1]}/v1 offers {', '.join(offer.entries)}")
-        listen.server(Gateway(offer, opened)).run([listening])
+        listen.server(Gateway(offer, bank_opened, kept)).run([listening])

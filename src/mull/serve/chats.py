@@ -20,13 +20,14 @@ from mull.serve.fields import ChatFields
 from mull.serve.messages import params_of, prompt_of
 from mull.serve.plans import ChatPlan
 from mull.serve.relay import REVIVAL, Relay
+from mull.serve.tenants import TenantBank, seed_of_tenant
 from mull.types import Params, Prompt, Sample
 
 
 class Chat:
     """One chat, checked and ready to be answered. Raises `ApiError` for what is wrong with it.
 
-    `within` is the wallet of the key that pays for it, beside its own ceilings.
+    `within` is the wallet of the key that pays for it, beside its own ceilings, and `tenant` the key's name.
     """
 
     def __init__(
@@ -37,9 +38,12 @@ class Chat:
         body: Mapping[str, Any],
         *,
         bank: Bank | None = None,
+        tenant: str | None = None,
         within: Wallet | None = None,
     ) -> None:
-        self.id, self.plan, self.fields, self._bank = id, plan, fields, bank
+        self.id, self.plan, self.fields = id, plan, fields
+        self._bank = bank if bank is None or tenant is None else TenantBank(bank, tenant)
+        self._tenant = tenant
         self.wallet = Wallet(plan.budget, within)
         self.seed = secrets.randbits(31) if fields.seed is None else fields.seed
         model = plan.entry.model
@@ -77,7 +81,7 @@ class Chat:
             self._params,
             self.wallet,
             n=self.fields.n or 1,
-            seed=self.seed,
+            seed=self.seed if self._tenant is None else seed_of_tenant(self._tenant, self.seed),
             bank=self._bank,
             watch=None if emit is None else watch,
         )

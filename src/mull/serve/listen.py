@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mull.errors import UsageError
 from mull.serve.app import Gateway
@@ -14,6 +16,55 @@ GRACE = 30
 """Seconds that running requests have to finish once the gateway is told to stop."""
 KEEP_ALIVE = 75
 """Seconds that a connection may be idle: longer than clients keep theirs."""
+
+
+HEAD_BYTES = 1 << 16
+"""The most bytes of a request's line and headers."""
+HEAD_SECONDS = 20.0
+"""Seconds in which a request's headers must be there, from the connection or their first byte on."""
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """HTTP that hangs up on headers without end, and on clients that send them too slowly."""
+
+    _n_head, _is_head = 0, True
+    _alarm: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_head:
+            self._n_head += len(data)
+            if self._n_head > HEAD_BYTES and not self.transport.is_closing():
+                self.transport.write(TOO_LARGE)
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._n_head, self._is_head = 0, True
+        self._watch()
+
+    def on_headers_complete(self) -> None:
+        self._is_head = False
+        self._unwatch()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        self._unwatch()
+        self._alarm = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _unwatch(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
 
 def is_loopback(host: str) -> bool:
@@ -48,6 +99,7 @@ def server(gateway: Gateway) -> uvicorn.Server:
     """The server of a gateway, ready for `run` or `serve` with a socket. It logs errors, and no requests."""
     config = uvicorn.Config(
         gateway,
+        http=GuardedProtocol,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -19,6 +19,7 @@ from mull.replies.kinds import ExactAnswer, JsonAnswer, PatternAnswer, ToolCallA
 from mull.run import Strategy
 from mull.run.needs import check_given, needs_of
 from mull.serve.faults import ApiError
+from mull.serve.keys import Key
 from mull.types import AnswerKind, Budget, Executor, Judge, Kind, Model, Need, Verifier
 
 USUAL = {
@@ -46,7 +47,7 @@ def kind_of(text: str, *, may_be_pattern: bool = True) -> AnswerKind | Kind:
         if not may_be_pattern:
             raise UsageError("a regular expression is for presets of the operator")
         return PatternAnswer(text.removeprefix(REGEX))
-    raise UnknownNameError("kind of answer", text, [*AnswerKind, *FURTHER, "regex:PATTERN"])
+    raise UnknownNameError("kind of answer", text, [*map(str, AnswerKind), *FURTHER, "regex:PATTERN"])
 
 
 def ceilings_of(table: Ceilings) -> Budget:
@@ -150,12 +151,13 @@ class Offer:
 
                 check_priced(self.config, name, Budget(usd=1.0))
 
-    def find(self, name: str, effort: str | None = None) -> Entry:
-        """What a client asks for; a reasoning effort may stand for a preset. Raises `ApiError` (404)."""
-        entry = self.entries.get(name)
+    def find(self, name: str, effort: str | None = None, key: Key | None = None) -> Entry:
+        """What a client asks for, if its key may; an effort may stand for a preset. Raises `ApiError` (404)."""
+        entry = self.entries.get(name) if key is None or key.may_use(name) else None
         if entry is None:
-            near = difflib.get_close_matches(name, self.entries, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.entries)}"
+            known = [one for one in self.entries if key is None or key.may_use(one)]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
             raise ApiError(404, f"no model {name[:200]!r}: {hint}", param="model", code="model_not_found")
         if entry.preset is None and effort in self.serve.effort:
             return self.entries.get(f"{name}@{self.serve.effort[effort]}", entry)

@@ -12,6 +12,7 @@ from mull.run import Strategy
 from mull.run.needs import check_given, check_scorable, needs_of
 from mull.serve.faults import ApiError, bad
 from mull.serve.fields import ChatFields, Controls
+from mull.serve.keys import Key
 from mull.serve.offer import Entry, Offer, ceilings_of, kind_of, lowest
 from mull.serve.schemas import CallOrReply, JsonReply
 from mull.types import AnswerKind, Budget, Executor, Judge, Kind, Need, Problem, Prompt, Verifier
@@ -60,11 +61,12 @@ class ChatPlan:
         return problem
 
 
-def plan_of(offer: Offer, chat: ChatFields, of_key: Budget = Budget()) -> ChatPlan:  # noqa: B008 - a frozen value
+def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
     """The plan for a request. Raises `ApiError` for what it must not or cannot ask for."""
     told = chat.mull or Controls()
-    entry = offer.find(chat.model, None if told.strategy is not None else chat.reasoning_effort)
+    entry = offer.find(chat.model, None if told.strategy is not None else chat.reasoning_effort, key)
     preset = entry.preset
+    of_key = Budget() if key is None else ceilings_of(key.table)
     allowed = lowest(ceilings_of(offer.serve), of_key, Budget() if preset is None else preset.budget)
     asked = Budget(told.budget.calls, told.budget.tokens, told.budget.usd, None, told.budget.seconds)
     budget = lowest(allowed, asked)

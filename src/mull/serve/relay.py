@@ -58,8 +58,8 @@ class Relay:
             raise bad("mull.budget", "leaves no room for a reply", "budget_too_small")
         if top < (ENDLESS if asked is None else asked):
             name = "max_tokens" if self._chat.max_completion_tokens is None else "max_completion_tokens"
-            self.sent[name] = top
-            asked = top
+            # Without a limit of its own a request would hold all that is left.
+            asked = self.sent[name] = top if asked is not None else min(top, self._plan.max_tokens)
         self._quote = replace(price.cost(len(encode(self.sent)), None if asked is None else asked * self._n))
         self._quote = replace(self._quote, calls=self._n)
 
