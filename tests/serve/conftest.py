@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
+from uvicorn import Server
 
 from mull.bank import Bank
 from mull.serve.accounts import Accounts
@@ -27,13 +28,17 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class Served:
     """A running gateway and a client of it."""
 
-    def __init__(self, url: str, gateway: Gateway) -> None:
-        self.url, self.gateway = url, gateway
+    def __init__(self, url: str, gateway: Gateway, server: Server) -> None:
+        self.url, self.gateway, self._server = url, gateway, server
         self.client = self.client_of("none")
 
     def client_of(self, key: str) -> AsyncOpenAI:
         """A client with this key."""
         return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
+
+    def stop(self) -> None:
+        """Tells the gateway to stop, as a signal does."""
+        self._server.should_exit = True
 
     async def ask(self, model: str, text: str = "a:7;b:a*6;b?", **fields: Any) -> Any:
         turns = [{"role": "user", "content": text}]
@@ -47,12 +52,12 @@ async def serving(offer: Offer, bank: Bank | None = None, accounts: Accounts | N
         gateway = Gateway(offer, bank, accounts)
         uvicorn = server(gateway)
         running = asyncio.ensure_future(uvicorn.serve([listening]))
-        served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}", gateway)
+        served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}", gateway, uvicorn)
         try:
             yield served
         finally:
             await served.client.close()
-            uvicorn.should_exit = True
+            served.stop()
             await running
 
 

@@ -10,17 +10,13 @@ from typing import Any
 
 from mull.types import Cost
 
+_NAMES = [f.name for f in fields(Cost)]
+_parts = attrgetter(*_NAMES)
+
 
 def times(cost: Cost, n: int) -> Cost:
     """The cost of doing the same `n` times."""
-    parts = {f.name: getattr(cost, f.name) for f in fields(cost)}
-    return Cost(**{name: None if value is None else value * n for name, value in parts.items()})
-
-
-_NAMES = [f.name for f in fields(Cost)]
-
-
-_parts = attrgetter(*_NAMES)
+    return Cost(*[None if value is None else value * n for value in _parts(cost)])
 
 
 _REALS = {"flops", "usd", "seconds"}
@@ -83,5 +79,5 @@ def mean(costs: Sequence[Cost]) -> Cost:
 
 def known_or(cost: Cost, limit: Cost) -> Cost:
     """`cost` with its unknown parts replaced by those of `limit`."""
-    parts = {f.name: getattr(limit if getattr(cost, f.name) is None else cost, f.name) for f in fields(cost)}
-    return Cost(**parts)
+    known = zip(_parts(cost), _parts(limit), strict=True)
+    return Cost(*[most if value is None else value for value, most in known])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,20 +20,34 @@ from starlette.types import Message, Receive, Scope, Send
 from mull.bank import Bank
 from mull.errors import UsageError
 from mull.serve.accounts import Accounts, KeyWallet
+from mull.serve.anthropic import Messages
 from mull.serve.attend import ClientGone, Emit, EventStream, attended
 from mull.serve.chats import Chat
 from mull.serve.faults import KNOWN, ApiError, api_error
 from mull.serve.fields import ChatFields, checked, parsed
+from mull.serve.forms import ChatForm, Completions, translated
 from mull.serve.keys import Key, Keys, is_budgeted
+from mull.serve.meters import Meters
 from mull.serve.offer import Offer, lowest
 from mull.serve.plans import plan_of
+from mull.serve.responses import Responses
 from mull.types import Budget
+from mull.wire.routes import CHAT
 
 BODY_SECONDS = 30.0
 """Seconds in which a request's body must be there."""
 GONE = 499
 """The status of a request whose client left; nobody reads it."""
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
+OPEN = ("/healthz", "/readyz")
+"""Paths that need no key: what watches over processes has none."""
+FORMS: Mapping[str, ChatForm | None] = {
+    "/v1/chat/completions": None,
+    "/v1/completions": Completions(),
+    "/v1/responses": Responses(),
+    "/v1/messages": Messages(),
+}
+"""The paths of requests, and how each form is told as a chat; `None` is a chat."""
 
 
 class Gateway:
@@ -48,11 +62,16 @@ class Gateway:
         if accounts is None and any(is_budgeted(table) for table in offer.serve.keys.values()):
             raise UsageError("keys with budgets need accounts, which keep what they have spent")
         self._started = int(time.time())
+        self.meters = Meters()
         routes = [
+            Route("/healthz", self._healthy, methods=["GET"]),
+            Route("/readyz", self._ready, methods=["GET"]),
+            Route("/metrics", self._measured, methods=["GET"]),
             Route("/v1/models", self._models, methods=["GET"]),
             Route("/v1/models/{name:path}", self._model, methods=["GET"]),
-            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            *(Route(path, self._endpoint(form), methods=["POST"]) for path, form in FORMS.items()),
         ]
+        self._paths = {route.path for route in routes}
         handlers: dict[Any, Any] = dict.fromkeys((*KNOWN, HTTPException), _told)
         handlers |= {ClientGone: _gone, ClientDisconnect: _gone, Exception: _failed}
         self._app = Starlette(routes=routes, exception_handlers=handlers)
@@ -61,22 +80,40 @@ class Gateway:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        id = f"req_{secrets.token_hex(12)}"
+        id, status, began = f"req_{secrets.token_hex(12)}", GONE, time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = id
             await send(message)
 
+        path = scope["path"] if scope["path"] in self._paths else "other"
+        self.meters.running.inc()
         try:
             headers = Headers(scope=scope)
-            scope["key"] = self.keys.of(headers)
+            scope["key"] = None if path in OPEN else self.keys.of(headers)
             if not self.keys:
                 check_local(headers)
-        except ApiError as error:
-            await JSONResponse(error.body, error.status, error.headers)(scope, receive, send_with_id)
-        else:
             await self._app(scope, receive, send_with_id)
+        except ApiError as error:  # of a key or a host: the application tells its own
+            await _reply(error, path)(scope, receive, send_with_id)
+        finally:
+            self.meters.running.dec()
+            self.meters.ended(path, scope.get("model", ""), status, time.perf_counter() - began)
+
+    async def _healthy(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _ready(self, request: Request) -> Response:
+        """Whether requests can be answered: what keys have spent can be read."""
+        if self._accounts is not None:
+            self._accounts.elsewhere("", "")
+        return JSONResponse({"status": "ready"})
+
+    async def _measured(self, request: Request) -> Response:
+        return Response(self.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _models(self, request: Request) -> Response:
         key: Key | None = request.scope["key"]
@@ -89,34 +126,63 @@ class Gateway:
     def _listed(self, name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": self._started, "owned_by": "mull"}
 
-    async def _chat(self, request: Request) -> Any:
+    def _endpoint(self, form: ChatForm | None) -> Callable[[Request], Awaitable[Any]]:
+        async def answer(request: Request) -> Any:
+            return await self._answer(request, form)
+
+        return answer
+
+    async def _answer(self, request: Request, form: ChatForm | None) -> Any:
+        """A chat, or what stands for one in another form."""
         key: Key | None = request.scope["key"]
         if key is not None:
             key.admit()
         body = parsed(await body_of(request, self.offer.serve.body_bytes))
-        fields = checked(ChatFields, body)
+        asked = body if form is None else form.chat(body)
+        fields = checked(ChatFields, asked)
         plan = plan_of(self.offer, fields, key)
+        request.scope["model"] = plan.entry.name
         wallet = self._wallet(key)
-        id = f"chatcmpl-{secrets.token_hex(12)}"
+        path = CHAT if form is None else form.path
         with _own_or(wallet, plan.budget):
-            tenant = None if key is None else key.name
-            chat = Chat(id, plan, fields, body, bank=self.bank, tenant=tenant, within=wallet)
+            chat = Chat(
+                f"chatcmpl-{secrets.token_hex(12)}",
+                plan,
+                fields,
+                asked if path == CHAT else body,
+                path=path,
+                bank=self.bank,
+                tenant=None if key is None else key.name,
+                within=wallet,
+            )
+        # A form that the model's own server takes comes back from there as it is.
+        told = None if chat.is_passed_on and path != CHAT else form
+        seconds = plan.budget.seconds if chat.is_passed_on else None
 
         async def streamed(emit: Emit) -> None:
-            with _own_or(wallet, plan.budget):
-                await chat.stream(emit)
+            async with self._metered(chat, wallet, seconds):
+                await chat.stream(emit if told is None else translated(told.stream(body), emit))
 
         if fields.stream:
             return EventStream(streamed)
-        seconds = plan.budget.seconds
+        async with self._metered(chat, wallet, seconds):
+            reply = await attended(request.receive, chat.whole())
+        return JSONResponse(reply if told is None else told.whole(reply, body), headers=chat.headers)
+
+    @asynccontextmanager
+    async def _metered(self, chat: Chat, wallet: KeyWallet | None, seconds: float | None) -> AsyncIterator[None]:
+        """Counts what a chat spends, and ends it after its seconds, if it does not do that itself.
+
+        A strategy keeps the deadline and gives the best so far; only what is passed on is cut off.
+        """
         try:
-            # A strategy keeps the deadline itself and gives the best so far; only what is passed on is cut off.
-            async with asyncio.timeout(seconds if chat.is_passed_on else None):
-                with _own_or(wallet, plan.budget):
-                    reply = await attended(request.receive, chat.whole())
+            async with asyncio.timeout(seconds):
+                with _own_or(wallet, chat.plan.budget):
+                    yield
         except TimeoutError:
             raise ApiError(504, f"no whole reply within {seconds:g} s", code="deadline") from None
-        return JSONResponse(reply, headers=chat.headers)
+        finally:
+            self.meters.spent(chat.plan.entry.name, chat.wallet.spent)
 
     def _wallet(self, key: Key | None) -> KeyWallet | None:
         """The wallet that pays for a request. Raises `ApiError` for a key that has spent its day's budget."""
@@ -168,17 +234,23 @@ def check_local(headers: Headers) -> None:
         raise ApiError(403, f"a gateway without keys is for {', '.join(LOCAL)}, not {host[:100]!r}", code="wrong_host")
 
 
+def _reply(error: ApiError, path: str) -> Response:
+    """An error in the form of the path that was asked."""
+    form = FORMS.get(path)
+    return JSONResponse(error.body if form is None else form.error(error), error.status, error.headers)
+
+
 async def _told(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         told = ApiError(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
     else:
         told = api_error(error) or ApiError(500, "the gateway failed")
-    return JSONResponse(told.body, told.status, told.headers)
+    return _reply(told, request.url.path)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     told = ApiError(500, "the gateway failed; its log says why", code="internal_error")
-    return JSONResponse(told.body, told.status, told.headers)
+    return _reply(told, request.url.path)
 
 
 async def _gone(request: Request, error: Exception) -> Response:

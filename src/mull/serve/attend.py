@@ -25,17 +25,26 @@ class ClientGone(Exception):
 
 async def attended(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, which is cancelled when the client goes. Raises `ClientGone`."""
-    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))
-    try:
-        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone
-        return task.result()
-    finally:
-        watch.cancel()
-        if not task.done():
+    task, watch = asyncio.current_task(), asyncio.ensure_future(_gone(receive))
+    assert task is not None  # or nothing could be awaited
+    is_gone = False
+
+    def left(watch: asyncio.Future[None]) -> None:
+        nonlocal is_gone
+        if not watch.cancelled():
+            is_gone = True
             task.cancel()
-        await asyncio.gather(task, watch, return_exceptions=True)
+
+    watch.add_done_callback(left)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if is_gone and not task.uncancel():
+            raise ClientGone from None
+        raise
+    finally:
+        watch.remove_done_callback(left)
+        watch.cancel()
 
 
 async def _gone(receive: Receive) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from mull.bank import Bank
-from mull.catalog import is_served
 from mull.errors import ModelError
+from mull.models.served.opened import opened
 from mull.run.events import DrawArrived, RunEvent
 from mull.run.wallet import Wallet
 from mull.serve import shapes
@@ -19,15 +18,17 @@ from mull.serve.attend import Emit
 from mull.serve.fields import ChatFields
 from mull.serve.messages import params_of, prompt_of
 from mull.serve.plans import ChatPlan
-from mull.serve.relay import REVIVAL, Relay
+from mull.serve.relay import Relay
 from mull.serve.tenants import TenantBank, seed_of_tenant
 from mull.types import Params, Prompt, Sample
+from mull.wire.routes import CHAT
 
 
 class Chat:
     """One chat, checked and ready to be answered. Raises `ApiError` for what is wrong with it.
 
-    `within` is the wallet of the key that pays for it, beside its own ceilings, and `tenant` the key's name.
+    `body` goes to `path` of the model's server, if it is passed on. `within` is the wallet of the key that pays for
+    it, beside its own ceilings, and `tenant` the key's name.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Chat:
         fields: ChatFields,
         body: Mapping[str, Any],
         *,
+        path: str = CHAT,
         bank: Bank | None = None,
         tenant: str | None = None,
         within: Wallet | None = None,
@@ -46,16 +48,16 @@ class Chat:
         self._tenant = tenant
         self.wallet = Wallet(plan.budget, within)
         self.seed = secrets.randbits(31) if fields.seed is None else fields.seed
-        model = plan.entry.model
-        self.is_passed_on = plan.strategy is None and is_served(model) and model.deployment.api == "chat"
+        entry = plan.entry
+        takes = entry.is_served and (path != CHAT or entry.model.deployment.api == "chat")
+        self.is_passed_on = plan.strategy is None and takes
         if self.is_passed_on:
-            self._relay = Relay(plan, fields, body, self.wallet)
+            self._relay = Relay(plan, fields, body, self.wallet, path)
         else:
-            is_embedded = not is_served(model)
             if plan.is_for_effort:
                 fields = fields.model_copy(update={"reasoning_effort": None})
             self._prompt: Prompt = prompt_of(fields)
-            self._params: Params = params_of(fields, plan.temperature, plan.max_tokens, is_embedded=is_embedded)
+            self._params: Params = params_of(fields, plan.temperature, plan.max_tokens, is_embedded=not entry.is_served)
         self._n_draws = 0
 
     async def whole(self) -> dict[str, Any]:
@@ -66,7 +68,7 @@ class Chat:
 
     async def _answers(self, emit: Emit | None) -> list[ChatAnswer]:
         model = self.plan.entry.model
-        if is_served(model):
+        if self.plan.entry.is_served:
             await model.prepare()  # nobody pays for it: it is found out once
         told: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -88,11 +90,8 @@ class Chat:
         try:
             return await (work if emit is None else _telling(work, told, emit))
         except ModelError:
-            if is_served(model):
-                from mull.models.served.opened import opened
-
-                pool = (await opened(model.deployment)).link.pool
-                asyncio.get_running_loop().call_later(REVIVAL, pool.revive)
+            if self.plan.entry.is_served:
+                (await opened(model.deployment)).link.pool.revive()
             raise
 
     def _progress(self, sample: Sample) -> bytes:
@@ -135,7 +134,7 @@ class Chat:
             "x-mull-left-tokens": left.tokens,
             "x-mull-left-usd": left.usd,
         }
-        return {name: json.dumps(value) for name, value in told.items() if value is not None}
+        return {name: f"{value!r}" for name, value in told.items() if value is not None}
 
 
 def _delta(answer: ChatAnswer) -> dict[str, Any]:

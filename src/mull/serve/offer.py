@@ -15,6 +15,7 @@ from mull.config.schema import Ceilings, PresetTable, ServeTable
 from mull.config.settings import Config
 from mull.cost import CEILINGS
 from mull.errors import MullError, UnknownNameError, UsageError
+from mull.models.served.configured import check_priced
 from mull.replies.kinds import ExactAnswer, JsonAnswer, PatternAnswer, ToolCallAnswer, WholeAnswer
 from mull.run import Strategy
 from mull.run.needs import check_given, needs_of
@@ -77,6 +78,8 @@ class Entry:
     name: str
     model: Any
     preset: Preset | None = None
+    is_served: bool = False
+    """Whether the model is behind a server."""
 
 
 class Offer:
@@ -88,9 +91,13 @@ class Offer:
         self._path = config if config is not None else self.config.path
         self._plans = Plans(0, self._path)
         self._made: dict[tuple[str, str], Any] = {}
+        self.plain: dict[tuple[str, Key | None], Any] = {}
+        """The plans of models by their own names, by key: they are the same for every request that says no more."""
         chosen = list(names) or self.serve.models or list(self.config.models) or [DEFAULT_MODEL]
         self.models = {name: self._model(name) for name in dict.fromkeys(chosen)}
-        self.entries: dict[str, Entry] = {name: Entry(name, model) for name, model in self.models.items()}
+        self.entries: dict[str, Entry] = {
+            name: Entry(name, model, None, is_served(model)) for name, model in self.models.items()
+        }
         for name, table in (self.config.presets or USUAL).items():
             self._add(name, table)
         self._check()
@@ -130,7 +137,7 @@ class Offer:
             full = f"{model}@{name}"
             if full in self.entries:
                 raise self.config.refuse(f"there is a model of the name {full!r}", "presets", name)
-            self.entries[full] = Entry(full, self.models[model], preset)
+            self.entries[full] = replace(self.entries[model], name=full, preset=preset)
 
     def _check(self) -> None:
         """Raises an error for settings that name nothing, and for ceilings in dollars on a model without a price."""
@@ -147,8 +154,6 @@ class Offer:
         is_dollars = is_dollars or any(table.usd_a_day is not None for table in self.serve.keys.values())
         for name, model in self.models.items():
             if is_dollars and is_served(model):
-                from mull.models.served.configured import check_priced
-
                 check_priced(self.config, name, Budget(usd=1.0))
 
     def find(self, name: str, effort: str | None = None, key: Key | None = None) -> Entry:

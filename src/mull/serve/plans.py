@@ -21,6 +21,10 @@ MOST = 4096
 """The largest number that the strategy of a request may name, such as its draws."""
 
 
+NOTHING = Controls()
+"""What a request says that has no object `mull`."""
+
+
 @dataclass(frozen=True)
 class ChatPlan:
     """How one request is answered. `strategy=None`: by the model alone, `n` times.
@@ -63,7 +67,13 @@ class ChatPlan:
 
 def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
     """The plan for a request. Raises `ApiError` for what it must not or cannot ask for."""
-    told = chat.mull or Controls()
+    if (
+        chat.mull is None
+        and chat.reasoning_effort is None
+        and (plain := offer.plain.get((chat.model, key))) is not None
+    ):
+        return plain  # type: ignore[no-any-return]
+    told = chat.mull or NOTHING
     entry = offer.find(chat.model, None if told.strategy is not None else chat.reasoning_effort, key)
     preset = entry.preset
     of_key = Budget() if key is None else ceilings_of(key.table)
@@ -96,6 +106,8 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
         )
     plan = _as_told(offer, plan, told)
     if plan.strategy is None:
+        if chat.mull is None and chat.reasoning_effort is None:
+            offer.plain[chat.model, key] = plan
         return plan
     needs = needs_of(plan.strategy)
     if Need.EXECUTOR in needs:

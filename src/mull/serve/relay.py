@@ -18,15 +18,12 @@ from mull.serve.plans import ChatPlan
 from mull.serve.shapes import DONE, event
 from mull.types import Cost
 from mull.wire.body import encode, read_object
-from mull.wire.faults import Broken, Malformed, Unusable
+from mull.wire.faults import Malformed, Unusable
 from mull.wire.replies import Usage, read_usage
-from mull.wire.routes import CHAT
 
 if TYPE_CHECKING:
     import aiohttp
 
-REVIVAL = 5.0
-"""Seconds after which a server that could not be used is tried again."""
 ENDLESS = 1 << 17
 """A ceiling on tokens above this is not sent to a server: no reply is as long."""
 
@@ -38,7 +35,8 @@ class _Cut(Exception):
 class Relay:
     """One request, passed on. `sent` is its body for the server; its wallet pays for what came back, or may have."""
 
-    def __init__(self, plan: ChatPlan, chat: ChatFields, body: Mapping[str, Any], wallet: Wallet) -> None:
+    def __init__(self, plan: ChatPlan, chat: ChatFields, body: Mapping[str, Any], wallet: Wallet, path: str) -> None:
+        self._path = path
         self._plan, self._chat, self._wallet = plan, chat, wallet
         self._deployment = plan.entry.model.deployment
         self._n = chat.n or 1
@@ -49,10 +47,12 @@ class Relay:
     def _limit(self) -> None:
         """Lowers the most tokens of a reply to what the ceilings leave. Raises `ApiError` if that is none."""
         left, price = self._wallet.left, self._deployment.price
+        self._raw = encode(self.sent)
+        n_bytes = len(self._raw)
         tops = [ENDLESS if left.tokens is None else int(left.tokens) // self._n]
         if left.usd is not None and price.usd_per_mtok_in is not None and price.usd_per_mtok_out:
-            n_prompt = len(encode(self.sent))
-            tops.append(int((left.usd * 1e6 - n_prompt * price.usd_per_mtok_in) / price.usd_per_mtok_out) // self._n)
+            # A prompt has at most a token for each byte.
+            tops.append(int((left.usd * 1e6 - n_bytes * price.usd_per_mtok_in) / price.usd_per_mtok_out) // self._n)
         top, asked = min(tops), self._chat.most_tokens
         if top < 1 or (left.calls is not None and left.calls < self._n):
             raise bad("mull.budget", "leaves no room for a reply", "budget_too_small")
@@ -60,15 +60,12 @@ class Relay:
             name = "max_tokens" if self._chat.max_completion_tokens is None else "max_completion_tokens"
             # Without a limit of its own a request would hold all that is left.
             asked = self.sent[name] = top if asked is not None else min(top, self._plan.max_tokens)
-        self._quote = replace(price.cost(len(encode(self.sent)), None if asked is None else asked * self._n))
-        self._quote = replace(self._quote, calls=self._n)
-
-    async def _opened(self) -> Opened:
-        return await opened(self._deployment)
+            self._raw = encode(self.sent)
+        self._quote = replace(price.cost(n_bytes, None if asked is None else asked * self._n), calls=self._n)
 
     async def whole(self) -> dict[str, Any]:
         """The server's reply, with the model's name as it was asked for."""
-        here = await self._opened()
+        here = await opened(self._deployment)
 
         async def read(response: aiohttp.ClientResponse) -> dict[str, Any]:
             told = read_object(await here.link.whole(response))
@@ -77,33 +74,33 @@ class Relay:
                 raise Malformed("the reply has no list of choices")
             return told
 
-        reply: dict[str, Any] = await self._paid(here, self.sent, read)
+        reply: dict[str, Any] = await self._paid(here, self._raw, read)
         while self._n > (got := len(reply["choices"])):
             # A server that gives one reply to a request whatever `n` is.
             more: dict[str, Any] = {**self.sent, "n": self._n - got}
             if isinstance(self.sent.get("seed"), int):
                 more["seed"] = self.sent["seed"] + got
-            reply = _joined(reply, await self._paid(here, more, read))
+            reply = _joined(reply, await self._paid(here, encode(more), read))
         reply["model"] = self._plan.asked_as
         return reply
 
-    async def _paid(self, here: Opened, body: Mapping[str, Any], read: Any, *, stream: bool = False) -> Any:
+    async def _paid(self, here: Opened, body: bytes, read: Any, *, stream: bool = False) -> Any:
         """The reply to a body. Unknown costs, as of a request that broke, count as the most that they can be."""
         hold = self._wallet.hold(self._quote)
-        unknown = replace(self._deployment.price.cost(None, None, None), calls=self._n)
 
         def pay(cost: Cost) -> None:
             self._wallet.pay(cost, self._quote, cost)
 
+        def broke(seconds: float, calls: int = 0) -> None:
+            pay(replace(self._deployment.price.cost(None, None, None), calls=calls))
+
         try:
-            reply = await here.link.pass_on(
-                CHAT, encode(body), read, stream=stream, broke=lambda seconds: pay(replace(unknown, calls=0))
-            )
-        except (asyncio.CancelledError, Broken, _Cut):
-            pay(unknown)
+            reply = await here.link.pass_on(self._path, body, read, stream=stream, broke=broke)
+        except (asyncio.CancelledError, _Cut):
+            broke(0.0, self._n)
             raise
         except Unusable:
-            asyncio.get_running_loop().call_later(REVIVAL, here.link.pool.revive)
+            here.link.pool.revive()  # another request may fare better: this one may have been at fault
             raise
         else:
             usage = reply if isinstance(reply, Usage) else read_usage(reply.get("usage"))
@@ -115,7 +112,7 @@ class Relay:
 
     async def stream(self, emit: Emit) -> None:
         """Passes the server's events on as they come. Its token counts are asked for, and passed on if wanted."""
-        here = await self._opened()
+        here = await opened(self._deployment)
         can = self._plan.entry.model.capabilities
         is_counted = can is None or can.stream_usage
         if is_counted:
@@ -139,8 +136,7 @@ class Relay:
                         usage = read_usage(told["usage"])
                         if not told.get("choices") and not self._chat.wants_usage:
                             continue
-                    if "model" in told:
-                        told["model"] = self._plan.asked_as
+                    told["model"] = self._plan.asked_as
                     is_begun = True
                     await emit(event(told))
                 if not is_done and not is_begun:
@@ -152,7 +148,7 @@ class Relay:
             return usage
 
         try:
-            await self._paid(here, self.sent, read, stream=True)
+            await self._paid(here, encode(self.sent), read, stream=True)
         except _Cut as error:
             raise ApiError(502, "the model's server broke the stream off", code="upstream_failed") from error
         await emit(DONE)
