@@ -10,6 +10,7 @@ import pytest
 from fault_server import FaultServer
 from mull import Budget, Cost, MemoryBank, Outcome, Params, Problem, Prompt, Run, Sample, Stopped, UsageError
 from mull.bank import open_bank
+from mull.bank.sql import SqlBank
 from mull.models.served.model import OpenAIModel
 from mull.run.events import DrawArrived, RunEnded, RunEvent, VerdictsArrived
 from mull.strategies.parallel import Best, Majority
@@ -160,6 +161,57 @@ async def test_a_run_that_is_cancelled_leaves_nothing_behind_and_loses_nothing(
             outcome = await Run(model, bank=bank, params=params).solve(Majority(4), HELLO)
             assert len(outcome.candidates) == 4
             assert len(server.bodies) - n_before == 2, "what was answered is not asked for again"
+
+
+async def test_a_cancelled_judgement_leaves_no_request_and_keeps_the_draws(served: Served, tmp_path: Path) -> None:
+    """The draws are there; a language model that judges them hangs."""
+    from mull.verifiers.judge import GenRM
+
+    async with FaultServer() as server, FaultServer() as judging:
+        model, judge = served(server), served(judging)
+        await model.prepare()
+        await judge.prepare()
+        judging._script = iter(["hang"] * 8)
+        n_before = len(judging.bodies)
+        with open_bank(str(tmp_path / "draws.db")) as bank:
+            run = Run(model, verifier=GenRM(judge, k=1), bank=bank, params=Params(max_tokens=50))
+            before = asyncio.all_tasks()
+            task = asyncio.create_task(run.solve(Best(2), HELLO))
+            await judging.asked(n_before + 1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await judging.all_gone(1)
+            assert {one for one in asyncio.all_tasks() - before if "web_protocol" not in repr(one)} == set()
+            assert run.held == Cost()
+            n_drawn = len(server.bodies)
+            await Run(model, bank=bank, params=Params(max_tokens=50)).solve(Majority(2), HELLO)
+            assert len(server.bodies) == n_drawn, "both draws are in the bank"
+
+
+async def test_a_pilot_is_drawn_into_a_bank_while_a_loop_runs(tmp_path: Path) -> None:
+    from mull.advice import pilots
+    from mull.tasks.synthetic import ChainTask
+
+    def make(bank: SqlBank) -> pilots.Made:
+        params, size = Params(max_tokens=48), pilots.Size(2, 3)
+        return pilots.make(
+            ChainTask(2),
+            FakeModel(),
+            size,
+            verifier=None,
+            strategies={},
+            tokens=None,
+            params=params,
+            seed=0,
+            bank=bank,
+            tick=lambda: None,
+        )
+
+    with open_bank(str(tmp_path / "pilot.db")) as bank:
+        made = make(bank)
+        assert made.pilot.draws == 6
+        assert make(bank) == made
 
 
 async def test_functions_without_await_work_while_a_loop_runs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,20 @@ MAKE = {
 }
 
 
+CALLED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "model": {
+        "quote": ("prompt", "params"),
+        "refuses": ("prompt", "params"),
+        "sample": ("prompt", "params", "draws", "purse"),
+    },
+    "verifier": {"quote": ("problem", "samples"), "score": ("problem", "samples", "calls")},
+    "judge": {"quote": ("problem", "pairs"), "prefer": ("problem", "pairs", "calls")},
+    "executor": {"quote": ("problem", "trials"), "execute": ("problem", "trials")},
+    "strategy": {"__call__": ("problem", "run")},
+}
+"""The arguments that methods are called with."""
+
+
 def check_fits(**given: Any) -> None:
     """Raises `UsageError` for a value that lacks an attribute of its kind; `None` is not given."""
     for kind, value in given.items():
@@ -48,6 +63,27 @@ def check_fits(**given: Any) -> None:
         if missing and not hasattr(type(value), "__getattr__"):
             what = f"{kind}={type(value).__qualname__}(...) has no {missing[0]}, which a {kind} must have"
             raise UsageError(what + HOW.get(missing[0], ""))
+        if (type(value), kind) not in _fitting:
+            _check_called(type(value), kind)
+            _fitting.add((type(value), kind))
+
+
+_fitting: set[tuple[type, str]] = set()
+"""The classes that were checked, since a sweep makes thousands of runs."""
+
+
+def _check_called(cls: type, kind: str) -> None:
+    """Raises `UsageError` for a method that does not take the arguments that it is called with."""
+    for name, arguments in CALLED.get(kind, {}).items():
+        method = inspect.getattr_static(cls, name, None)
+        if not inspect.isfunction(method):
+            continue
+        taken = inspect.signature(method)
+        try:
+            taken.bind(None, *arguments)
+        except TypeError:
+            takes = f"{kind}={cls.__qualname__}(...).{name} takes ({', '.join(list(taken.parameters)[1:])})"
+            raise UsageError(f"{takes}, and is called with ({', '.join(arguments)})") from None
 
 
 def lacking(cls: type, kind: str) -> tuple[str, ...]:
