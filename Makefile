@@ -6,7 +6,7 @@ SERVERS ?= .servers
 PEERS ?= .peers
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-torch test-servers lint bench clean
+.PHONY: demo test test-torch test-servers lint docs wheel bench clean
 
 $(VENV)/core.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -49,8 +49,20 @@ lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(VENV)/system.stamp  ## all that CI runs, a process for each processor
+test: lint docs $(VENV)/system.stamp  ## all that CI runs, a process for each processor
 	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+docs: $(VENV)/dev.stamp  ## the pages as a site with a search, build/site/index.html; a broken link is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . build/site
+
+wheel:  ## a wheel of what is committed, in dist/, and the demo with it in an empty environment
+	rm -rf build/wheel && mkdir -p build/wheel dist
+	git clone --quiet . build/wheel/checkout
+	$(PYTHON) -m venv build/wheel/empty
+	build/wheel/empty/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel build/wheel/checkout
+	build/wheel/empty/bin/pip install --quiet --disable-pip-version-check build/wheel/*.whl
+	cd build/wheel && PATH="$(CURDIR)/build/wheel/empty/bin:$$PATH" sh checkout/recipes/demo.sh
+	cp build/wheel/*.whl dist
 
 test-torch: $(VENV)/train.stamp  ## the tests that need torch, which `make test` skips
 	$(BIN)/pytest tests/verifiers/test_local.py tests/train/test_reward.py tests/test_flops_torch.py tests/cli/test_train.py

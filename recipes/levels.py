@@ -57,7 +57,7 @@ def main() -> None:
         print(lines[-1], flush=True)
     DOCS.mkdir(parents=True, exist_ok=True)
     head = f"{options.model}: {options.problems} held-out problems a level, {options.draws} draws each, temperature 1."
-    (DOCS / f"{options.model}.md").write_text("\n".join([head, "", *lines, ""]))
+    (DOCS / f"{options.model}.md").write_text("\n".join([f"# {options.model} by level", "", head, "", *lines, ""]))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mull.types import Trial as Trial
     from mull.types import Verifier as Verifier
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _EXPORTS = {
     "mull.bank": ["Bank", "MemoryBank"],

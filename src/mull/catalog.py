@@ -54,6 +54,8 @@ def model_of(
 
 def _unknown_model(text: str, known: list[str]) -> UsageError:
     """The error for a model that is not known: the nearest, or the lines that make it known."""
+    if re.match(r"https?://", text):
+        return UsageError(f"a model is a name, not an address: give the address of its server with --base-url {text}")
     near = UnknownNameError("model", text, known)
     if "did you mean" in str(near):
         return near
@@ -62,7 +64,7 @@ def _unknown_model(text: str, known: list[str]) -> UsageError:
         f"(known without: {', '.join(sorted(known))})"
     )
     url, key = "http://localhost:8000/v1", ""
-    if re.match(r"gpt-|o\d|chatgpt", text):
+    if re.match(r"(.*/)?(gpt-|o\d|chatgpt)", text):
         url, key = "https://api.openai.com/v1", '\n  api_key_env = "OPENAI_API_KEY"'
     error.add_note(f'  [models.{json.dumps(text)}]\n  base_url = "{url}"{key}')
     return error

@@ -43,7 +43,7 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], meant: str | None = None) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5) if meant is None else [meant]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.55) if meant is None else [meant]
         hint = f"did you mean {near[0]!r}?" if near else "known: " + (", ".join(known) or "none")
         super().__init__(cut(f"unknown {kind} {cut(name, 200)!r}: {hint}"))
 

@@ -185,9 +185,9 @@ def test_csv_errors_name_the_line(mull, tmp_path: Path) -> None:
     table.write_text("model,n_samples,n_correct\nm,10,3\nm,10,11\n")
     done = mull("curves", table)
     assert done.returncode == 2
-    assert f"{table}, line 3: 11 correct of 10 samples cannot be" in done.stderr
+    assert f"{table}, line 3: n_samples is 10 and n_correct 11" in done.stderr
     table.write_text("n,c\n1,1\n")
-    assert f"{table}, line 2: no prompt: it has n, c" in mull("curves", table).stderr
+    assert f"{table}, line 2: no prompt and no counts: it has n, c" in mull("curves", table).stderr
 
 
 def test_curves_of_several_groups(mull, mull_json, tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ def test_a_policy_is_learned_from_sweeps_and_used(mull, mull_json, sweeps: list[
     assert solved["answer"] == "24"
     assert solved["notes"]["option"] in {o["strategy"] for b in read["bins"] for o in b["options"]}
     # Without its verifier, and with another model, it is refused.
-    for other, says in (((), "needs a verifier"), ((*PRM, "--model", "mini"), "not mini@")):
+    for other, says in (
+        ((), f"needs a verifier: name one with --verifier or verifier=; the policy {out} was learned with nano-prm@"),
+        ((*PRM, "--model", "mini"), "not mini@"),
+    ):
         done = mull("solve", "b:a+45;a:9;c:b-30;c?", "-s", f"auto:policy={out}", *other)
         assert done.returncode == 2
         assert says in done.stderr

@@ -208,7 +208,7 @@ def test_outcomes_without_draws_make_a_page(mull, mull_json, recording: Path, tm
     assert "adaptive:n=30" in page.read_text(encoding="utf-8")
     done = mull("curves", out)
     assert done.returncode == 2
-    assert f"{out}, line 2: no samples: curves need recorded samples" in done.stderr
+    assert f"{out}, line 2: no draws: it has " in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -378,3 +378,22 @@ async def test_a_command_that_lost_most_of_its_draws_fails_and_says_why_first(
     assert done.code == 1
     assert "3 draws failed: HTTP 400: it said 400" in done.err
     assert "more than half of the draws failed (3 of 4)" in done.err
+
+
+async def test_advice_prices_a_model_by_its_url_as_by_mull_toml(mull: Mull, config, tmp_path: Path) -> None:
+    """A dollar per million prompt tokens and two per million generated ones, counted by hand from the tokens."""
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text("".join(json.dumps({"prompt": f"q{i}?", "answer": "a"}) + "\n" for i in range(3)))
+    pilot = ("advise", f"file:{questions}", "--pilot", "3x4", "--json")
+    async with FaultServer() as server:
+        toml = config(server, usd_per_mtok_in=1.0, usd_per_mtok_out=2.0)
+        prices = ("--usd-per-mtok-in", 1, "--usd-per-mtok-out", 2)
+        for named in (("-m", "m", "--config", toml), ("--base-url", server.url, *prices)):
+            done = await mull(*pilot, *named)
+            assert done.code == 0, done.err
+            advice = json.loads(done.out)
+            spent = advice["pilot"]["spent"]
+            assert spent["usd"] == pytest.approx((spent["prompt_tokens"] + 2 * spent["output_tokens"]) / 1e6)
+            assert advice["unit"] == "usd"
+        unpriced = await mull(*pilot, "--base-url", server.url, "--bank", "none")  # banked draws cost what they cost
+        assert json.loads(unpriced.out)["unit"] == "tokens"

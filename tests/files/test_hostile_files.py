@@ -237,8 +237,23 @@ def test_any_learnt_file_is_read_or_refused(tmp_path: Path, module: Any, content
     told_in_one_line(tmp_path / "x.toml", module.read, head + content)
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"env": "x", "task": {}, "traces": []},
+        {"custom_id": "a", "response": {"body": {"choices": []}}},
+        {"testIdx": 0, "promptIdx": 0, "success": True},
+    ],
+)
+def test_a_log_whose_second_row_lacks_a_field_is_refused(tmp_path: Path, first: dict[str, Any]) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(first) + '\n{"x": 1}\n')
+    with pytest.raises(FileFormatError):
+        formats.read(path)
+
+
 def test_a_small_file_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
-    line = b'{"prompt": "' + b"a" * (1 << 20) + b'"}\n'
+    line = b'{"answer": "x", "samples": ["x"], "prompt": "' + b"a" * (1 << 20) + b'"}\n'
     packed = gzip.compress(line * 70)
     assert len(packed) < 1 << 20
     (tmp_path / "x.jsonl").write_bytes(packed)

@@ -11,6 +11,7 @@ from mull.cli.options import price_at
 from mull.cost import Price
 from mull.errors import UsageError
 from mull.files.recording import RecordedSample, Recording
+from mull.lab.grid import Row, Table
 from mull.lab.metrics import curves
 from mull.report import table
 from mull.report.advice import _costs
@@ -70,3 +71,15 @@ def test_an_option_costs_dollars_a_question_and_per_thousand() -> None:
     none = Interval90(0.0, 0.0)
     one = Option("single", "m", 0.5, none, Cost(1, 1, 1, 0, 0, None, 0.00042, None), "estimated", 0.0, none)
     assert _costs(one, "usd") == ("$0.00042", "$0.42")
+
+
+@pytest.mark.parametrize(("usd", "is_shown"), [(None, False), (0.0, False), (0.0004, True)])
+def test_a_sweep_shows_dollars_where_something_has_a_price(usd: float | None, is_shown: bool) -> None:
+    def row(usd: float | None) -> Row:
+        return Row("t", "m", "single", 4, 1.0, 0.5, None, 0.5, Cost(1, 1, 1, 0, 0, 1.0, usd, 0.1), 0, 0, {})
+
+    text = shown(table.sweep(Table([row(usd), row(usd)], [])))
+    assert ("$" in text) == is_shown
+    mixed = shown(table.sweep(Table([row(0.0), row(0.0004)], [])))
+    assert "$0.00 " in mixed, "what is free beside what has a price is told as free"
+    assert "$0.40" in mixed

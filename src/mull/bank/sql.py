@@ -93,6 +93,8 @@ class SqlBank:
     @classmethod
     def file(cls, path: Path) -> SqlBank:
         """The bank in a file; creates the file and its folder if missing."""
+        if path.is_dir():
+            raise BankError(f"the bank {path} is a folder: name a file in it, such as {path / 'bank.db'}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

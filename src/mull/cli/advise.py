@@ -12,20 +12,25 @@ import typer
 from mull import spec
 from mull.catalog import DEFAULT_MODEL, Plans, model_of, verifier_of
 from mull.cli.options import (
+    ApiKeyEnvOption,
     BankOption,
+    BaseUrlOption,
     ConfigOption,
     JsonOption,
     MaxTokensOption,
     SeedOption,
     TemperatureOption,
+    UsdInOption,
+    UsdOutOption,
     VerifierOption,
     bank_at,
     judges_prepared,
     prepared,
-    progress,
+    price_at,
     task_of,
 )
 from mull.cli.output import print_json, print_lines, stdout, tell
+from mull.cli.progress import progress
 from mull.cli.source import SOURCES, GroupOption, TaskOption, source_at, wanted
 from mull.cli.tables import AllowUnreadableOption, AskOption, reads_a_table, with_columns
 from mull.errors import UnknownNameError, UsageError
@@ -111,6 +116,10 @@ def advise(
     seed: SeedOption = 0,
     bank: BankOption = None,
     config: ConfigOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: ApiKeyEnvOption = None,
+    usd_per_mtok_in: UsdInOption = None,
+    usd_per_mtok_out: UsdOutOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a plot (.png, .svg, .pdf) or a page (.html).")
     ] = None,
@@ -137,6 +146,7 @@ def advise(
         from mull.report import advice_page as drawing
 
         drawing.check_out(out)
+    price = price_at(base_url, usd_per_mtok_in, usd_per_mtok_out)
     given = _given(bigger, bigger_accuracy, bigger_usd)
     named = None if given else bigger
     tasks = [text for text in source if spec.is_named("task", spec.TASKS, text) and not Path(text).exists()]
@@ -144,18 +154,22 @@ def advise(
         raise UsageError("a pilot is made of one task; several sources are files of draws")
     if tasks:
         models = [*(model or [DEFAULT_MODEL]), *([named] if named else [])]
-        asked, *_ = with_columns([*tasks, *models], layout, ask)
-        made = _make(asked, models, size, verifier, strategy, tokens, params, seed, bank, config, as_json)
+        asked, first, *others = with_columns([*tasks, *models], layout, ask)
+        built = [model_of(first, seed, config, base_url, api_key_env, price=price)]
+        built += [model_of(name, seed, config) for name in others]
+        made = _make(asked, built, size, verifier, strategy, tokens, params, seed, bank, config, as_json)
     else:
-        if strategy or verifier or tokens is not None:
-            raise UsageError("--strategy, --verifier and --tokens are for a pilot of a task; a file has what it has")
+        if strategy or verifier or tokens is not None or base_url is not None:
+            raise UsageError(
+                "--strategy, --verifier, --tokens and --base-url are for a pilot of a task; a file has what it has"
+            )
         made = _read(
             source, group, named, task, model, params, seed, usd_per_draw, layout, allow_unreadable=allow_unreadable
         )
     if ask is not None and not tasks:
         raise UsageError("--ask is for a pilot of a task; the replies in a file were asked for before")
     if usd_per_draw is not None and tasks:
-        raise UsageError("--usd-per-draw is for files; a pilot's draws are priced by mull.toml")
+        raise UsageError("--usd-per-draw is for files; a pilot's draws are priced by mull.toml or --usd-per-mtok-in")
     measured = {one.pilot.model: one.measured for one in made}
     advice = laws.advise(
         [one.pilot for one in made], wish, measured=measured, given=given, ns=ns, on=on, oracle=checker, seed=seed
@@ -197,7 +211,7 @@ def _given(name: str | None, accuracy: float | None, usd: float | None) -> list[
 
 def _make(
     text: str,
-    models: Sequence[str],
+    built: Sequence[Any],
     size: Size,
     verifier: str | None,
     strategies: list[str] | None,
@@ -217,7 +231,6 @@ def _make(
     named = Plans(seed, config)
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategies or ())}
     the_verifier = verifier_of(verifier, seed, config)
-    built = [model_of(name, seed, config) for name in models]
     share = None if tokens is None else tokens // len(built)
     most = size.problems * size.draws * params.max_tokens * len(built) if tokens is None else tokens
     tell(f"a pilot of {size.problems} problems x {size.draws} draws, at most {most:,} tokens")

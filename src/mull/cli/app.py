@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mull.cli.output import say, tell, tell_error, tell_misuse, tell_unexpected
+from mull.cli.progress import LINES
 from mull.cli.streams import output_kept
 from mull.cli.verbs import Verb, lazy
 from mull.errors import MullError, UsageError
@@ -99,6 +100,7 @@ def run() -> None:
     """Runs the command line; an error is one line on standard error and an exit status."""
     # A second thread for numpy's small products spends more time waiting for work than it saves.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    LINES.begin()
     gc.set_threshold(50_000)  # imports make many objects and no garbage, which takes time to look for
     try:
         raise SystemExit(app(with_ray_address(sys.argv[1:]), standalone_mode=False) or 0)

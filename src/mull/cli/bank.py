@@ -16,9 +16,9 @@ from mull.cli.options import (
     JsonOption,
     SeedOption,
     bank_at,
-    progress,
 )
 from mull.cli.output import print_json, say, stdout, tell
+from mull.cli.progress import progress
 from mull.cli.tables import reads_a_table
 from mull.errors import UnknownNameError, UsageError, nearest
 from mull.files.columns import Layout

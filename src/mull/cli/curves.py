@@ -18,9 +18,9 @@ from mull.cli.options import (
     SeedOption,
     TemperatureOption,
     TitleOption,
-    progress,
 )
 from mull.cli.output import print_json, print_lines, stdout
+from mull.cli.progress import steady
 from mull.cli.source import (
     GroupOption,
     KOption,
@@ -84,7 +84,7 @@ def curves(
 
     def read() -> Source:
         params = Params(temperature, max_tokens)
-        with progress("reading", None, as_json):
+        with steady("reading"):
             return source_at(source, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
 
     if thinking:
@@ -101,7 +101,7 @@ def curves(
     drawn = sources.draws(found)
     check_ks(ks, found)
     worths, both = {}, {}
-    with progress("groups", len(drawn), as_json) as advance:
+    with steady("groups", len(drawn)) as advance:
         for name, recordings in drawn.items():
             if verifier:
                 worths[name] = _worths(recordings, verifier, seed, config)
@@ -110,7 +110,7 @@ def curves(
             advance()
     measured = {name: one.curves for name, one in both.items()}
     if plot is not None:
-        with progress("plotting", None, as_json):
+        with steady("plotting"):
             plotting.curves(measured, plot, title)
     if as_json:
         groups = {
@@ -157,7 +157,7 @@ def _thinking(source: Source, seed: int, as_json: bool) -> None:
 
 
 def _prices(drawn: Mapping[str, Sequence[Recording]]) -> dict[str, tuple[float, float]]:
-    """Dollars of a question's first draw and of each further one, for the groups whose costs tell."""
+    """Dollars of a question's first draw and of each further one, for the groups whose costs tell and are not 0."""
     from mull import cost
     from mull.advice.billing import of_results
 
@@ -165,7 +165,7 @@ def _prices(drawn: Mapping[str, Sequence[Recording]]) -> dict[str, tuple[float, 
     for name, recordings in drawn.items():
         if (each := of_results(recordings)) is not None:
             first, further = (cost.mean(column).usd for column in zip(*each, strict=True))
-            if first is not None and further is not None:
+            if first is not None and further is not None and first > 0:
                 found[name] = first, further
     return found
 

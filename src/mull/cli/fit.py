@@ -17,9 +17,9 @@ from mull.cli.options import (
     SeedOption,
     TemperatureOption,
     TitleOption,
-    progress,
 )
 from mull.cli.output import print_json, print_lines, stdout
+from mull.cli.progress import steady
 from mull.cli.source import GroupOption, ProblemsOption, SourceArgument, TaskOption, draws_of, source_at
 from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import MissingExtraError, UsageError
@@ -71,7 +71,7 @@ def fit(
     if draws is not None and draws < 1:
         raise UsageError(f"--draws takes a number of draws of at least 1, not {draws}")
     params = Params(temperature, max_tokens)
-    with progress("reading", None, as_json):
+    with steady("reading"):
         read = source_at(source, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
         found = draws_of(read, group)
     drawn = {name: one.recordings for name, one in found.items()}
@@ -79,17 +79,17 @@ def fit(
 
     laws: dict[str, Law] = {}
     tests: dict[str, BackTest | None] = {}
-    with progress("resamples", coverage.N_RESAMPLES * len(drawn), as_json) as advance:
+    with steady("resamples", coverage.N_RESAMPLES * len(drawn)) as advance:
         for name, recordings in drawn.items():
             n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
             laws[name] = coverage.fit(n, c, seed=seed, tick=advance)
-    with progress("back-tests", len(drawn), as_json) as advance:
+    with steady("back-tests", len(drawn)) as advance:
         for name, recordings in drawn.items():
             n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
             tests[name] = backtest.back_test(n, c, seed=seed)
             advance()
     if plot is not None:
-        with progress("plotting", None, as_json):
+        with steady("plotting"):
             plotting.laws(laws, predict, plot, title)
     if as_json:
         rows = [
@@ -99,15 +99,20 @@ def fit(
         return
     from mull.report import table
 
-    for name, law in laws.items():
-        prediction = law.predict(predict)
+    with steady("predicting", len(laws)) as advance:
+        told = []
+        for name, law in laws.items():
+            prediction = law.predict(predict)
+            lines = table.law_lines(law, prediction, law.is_identified(predict)) + _told(tests[name])
+            if (plan := _plan(drawn[name], draws)) is not None:
+                lines.append(_planned(plan))
+            told.append((name, law, prediction, lines))
+            advance()
+    for name, law, prediction, lines in told:
         if law.fits:
             stdout().print(table.law(name, law, prediction))
         else:
             print_lines([f"{name}: {law.data.problems} problems, {law.data.draws:,} draws"])
-        lines = table.law_lines(law, prediction, law.is_identified(predict)) + _told(tests[name])
-        if (plan := _plan(drawn[name], draws)) is not None:
-            lines.append(_planned(plan))
         print_lines(f"- {line}" for line in lines)
 
 

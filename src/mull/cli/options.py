@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mull import spec
-from mull.cli.output import stderr, tell
+from mull.cli.output import tell
 from mull.types import Budget, Cost, Outcome, Sample, Score
 
 if TYPE_CHECKING:
@@ -221,31 +221,3 @@ def made_by() -> dict[str, str]:
 
     command = shlex.join(["mull", *(re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", word) for word in sys.argv[1:])])
     return {"command": command, "mull": __version__, "python": platform.python_version(), "numpy": np.__version__}
-
-
-@contextmanager
-def progress(what: str, total: int | None, is_quiet: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar with the time left, on a terminal; yields a function that advances it by one."""
-    console = stderr()
-    if is_quiet or not console.is_terminal:
-        yield lambda: None
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
-        bar = bars.add_task(what, total=total)
-        yield lambda: bars.advance(bar)

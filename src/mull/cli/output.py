@@ -45,26 +45,41 @@ def tell_misuse(error: typer.TyperException) -> None:
     option = getattr(error, "option_name", None)
     if context is not None and isinstance(option, str) and message.startswith("No such option"):
         message = f"{context.command_path} has no option {option}{_near_option(option, context.command)}"
+    elif isinstance(option, str) and "requires an argument" in message:
+        message = f"{option} takes a value, which is missing: write it after {option}"
     tell(f"mull: {message.removesuffix('.')}")
     if context is None:
         return
     verb, text = context.command_path, " ".join((context.command.help or "").split())
     example = re.search(r"Examples?: (mull .*?)(?:\.? *$|; mull)", text)
     if message.startswith("Got unexpected extra argument"):
-        tell(f"quote a text that has blanks; name each strategy with -s and each model with -m: {verb} --help")
+        names = {name for parameter in context.command.params for name in parameter.opts}
+        what = "quote a text that has blanks; name each strategy with -s and each model with -m"
+        tell(f"{what if '--strategy' in names else f'{verb} takes no more words'}: {verb} --help")
     elif message.startswith("Missing") and example:
         tell(f"for example: {example[1]}")
     elif " " in verb:
         tell(f"{verb} --help tells its options")
 
 
+def _about(option: str, command: Any) -> str:
+    """What the help of a command says of one of its options, after a colon."""
+    text = next((parameter.help for parameter in command.params if option in parameter.opts), None)
+    return f": {text}" if text else ""
+
+
 def _near_option(option: str, command: Any) -> str:
+    """The option that is meant, with its help; or how strategies take it."""
     import difflib
 
+    from mull.spec.mistakes import OPTION_CALLED
+
     names = [name for parameter in command.params for name in parameter.opts]
-    short = f"-{option.strip('-')}"
+    short, plain = f"-{option.strip('-')}", option.lstrip("-").replace("-", "_")
+    if "--strategy" in names and short not in names and plain in (*OPTION_CALLED, "best_of", "width", "depth"):
+        return ": it is an option of a strategy, as in -s majority:n=8"
     near = [short] if short in names else difflib.get_close_matches(option, names, n=1, cutoff=0.6)
-    return f": did you mean {near[0]}?" if near else ""
+    return f": did you mean {near[0]}? {_about(near[0], command).removeprefix(': ')}".rstrip() if near else ""
 
 
 def tell_unexpected(error: BaseException) -> None:

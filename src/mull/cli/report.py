@@ -16,6 +16,7 @@ from mull.cli.options import (
     made_by,
 )
 from mull.cli.output import print_json, say, tell
+from mull.cli.progress import steady
 from mull.cli.source import SOURCES, KOption, ProblemsOption, TaskOption, check_ks, ks_of, source_at
 from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import MissingExtraError, UsageError
@@ -70,17 +71,21 @@ def report(
 
     page.check_installed()
     params = Params(temperature, max_tokens)
-    sources = [
-        source_at(path, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
-        for path in source
-    ]
+    with steady("reading", len(source)) as advance:
+        sources = []
+        for path in source:
+            found = source_at(path, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
+            sources.append(found)
+            advance()
     for found in sources:
         check_ks(ks, found)
-    made = page.make(sources, made_by(), ks, seed, title)
-    sections = page.sections(made)
-    html = page.render(made, sections)
-    page.write(out, html)
-    written = [] if figures is None else page.write_figures(sections, figures)
+    with steady("measuring", page.n_steps(sources)) as advance:
+        made = page.make(sources, made_by(), ks, seed, title, advance)
+    with steady("drawing the page"):
+        sections = page.sections(made)
+        html = page.render(made, sections)
+        page.write(out, html)
+        written = [] if figures is None else page.write_figures(sections, figures)
     answers = page.answers(made)
     if as_json:
         groups = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -25,6 +26,7 @@ from mull.catalog import (
     verifier_of,
 )
 from mull.cli.options import (
+    TABLES,
     ApiKeyEnvOption,
     BankOption,
     BaseUrlOption,
@@ -43,6 +45,7 @@ from mull.cli.options import (
     UsdOption,
     UsdOutOption,
     VerifierOption,
+    as_task,
     bank_at,
     budget_of,
     judges_prepared,
@@ -148,6 +151,8 @@ def solve(
     import asyncio
 
     check_writable(trace, "the trace")
+    if task is None:
+        _check_question(prompt)
     price = price_at(base_url, usd_per_mtok_in, usd_per_mtok_out)
     text = sys.stdin.read() if prompt == "-" else prompt
     defaults: dict[str, Any] = {} if samples is None else {"n": samples}
@@ -165,7 +170,7 @@ def solve(
     calls = None if is_more else samples
     the_judge, the_executor = judge_of(judge, seed, config), _executor(executor, plan)
     check_scorable(the_verifier, [problem])
-    check_given(needs_of(plan), the_verifier, the_judge, the_executor)
+    check_given(plan, the_verifier, the_judge, the_executor)
     budget = replace(budget, calls=calls)
     the_model = model_of(model, seed, config, base_url, api_key_env, budget, price)
     tracer = None if trace is None else _tracer(problem)
@@ -215,6 +220,17 @@ def _makes_calls(verifier: Any, problem: Problem) -> bool:
     parts = list(parts_of(verifier))
     quotes = (part.quote(problem, draft) for part in parts if callable(getattr(part, "score", None)))
     return any(map(is_model, parts)) or any(quote.calls for quote in quotes)
+
+
+def _check_question(text: str) -> None:
+    """Raises `UsageError` for a question that is the name of a task or of a file."""
+    is_task = re.fullmatch(r"\w+:\S+", text) is not None and spec.is_named("task", spec.TASKS, text)
+    if is_task or (len(text) < 200 and Path(text).suffix in TABLES and Path(text).is_file()):
+        what = "a task" if is_task else "a file"
+        raise UsageError(
+            f"{text!r} is {what}, not a question: `mull sweep {text} -s majority:n=16` asks all of its questions, and "
+            f"`mull solve ID --task {as_task(text)}` one of them"
+        )
 
 
 def _asked(text: str, layout: Layout, ask: str | None) -> Problem:

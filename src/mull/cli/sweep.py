@@ -39,17 +39,17 @@ from mull.cli.options import (
     prepared,
     price_at,
     probe_costs,
-    progress,
     task_of,
     tell_failures,
     tell_warnings,
 )
 from mull.cli.output import print_json, print_lines, stdout, tell
+from mull.cli.progress import progress
 from mull.cli.tables import AllowUnreadableOption, AskOption, reads_a_table, refuse, with_columns
 from mull.errors import MullError, UsageError
 from mull.files.columns import Layout
 from mull.files.output import GrowingFile, check_writable
-from mull.run.needs import check_given, check_scorable, needs_of
+from mull.run.needs import check_given, check_scorable
 from mull.types import Budget, Model, Params
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def sweep(
     the_executor = executor_of(executor)
     check_scorable(the_verifier, islice(the_task.problems(), problems))
     for plan in plans.values():
-        check_given(needs_of(plan), the_verifier, the_judge, the_executor)
+        check_given(plan, the_verifier, the_judge, the_executor)
     params = Params(temperature, max_tokens)
     models = [model_of(name, seed, config, base_url, api_key_env, budget, price) for name in specs]
     if share is not None and (the_verifier is None or share < 1):

@@ -23,9 +23,10 @@ HELPS = {
     "answer": "Column of the answer extracted from each reply.",
     "score": "Column of each reply's score.",
     "score_range": "LOW,HIGH: range of the scores, if not 0 to 1; a score outside it counts as missing.",
-    "answer_pattern": "Regular expression: the first group of its last match in a reply is the answer.",
+    "answer_pattern": "Another name of --match regex:PATTERN.",
     "kind": f"Kind of all answers: {', '.join(KINDS)}. [default: told from each row's gold answer]",
-    "match": "How a reply matches its gold answer: exact, includes, or regex:PATTERN, whose first group is the answer.",
+    "match": "How a reply matches its gold answer: exact, includes, or regex:PATTERN: the first group of "
+    "the pattern's last match (or the whole match) is the answer.",
 }
 READING = ("answer_pattern", "kind", "match")
 """Those that say how answers are read, which is a task's own business."""

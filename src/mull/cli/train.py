@@ -22,10 +22,10 @@ from mull.cli.options import (
     TokensOption,
     bank_at,
     budget_of,
-    progress,
     task_of,
 )
 from mull.cli.output import print_json, say, tell
+from mull.cli.progress import progress
 from mull.cli.source import GroupOption
 from mull.cli.weights import weights
 from mull.errors import MissingExtraError, UnknownNameError, UsageError

@@ -113,4 +113,5 @@ class _Taking:
         except ValueError:
             name = max(self._parameter.opts, key=len)
             what = "a whole number" if kind is int else "a number"
-            raise UsageError(f"{name} takes {what}, not {text!r}") from None
+            about = getattr(self._parameter, "help", None)
+            raise UsageError(f"{name} takes {what}, not {text!r}{f': {about}' if about else ''}") from None

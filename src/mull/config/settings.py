@@ -102,7 +102,8 @@ def parse(text: str, path: Path) -> Config:
     try:
         told = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise FileFormatError(path, _line_of(error), f"not TOML: {error}") from error
+        quotes = '; texts stand in quotes, as in model = "gpt"' if str(error).startswith("Invalid value") else ""
+        raise FileFormatError(path, _line_of(error), f"not TOML: {error}{quotes}") from error
     except (ValueError, RecursionError) as error:  # a number or nesting that Python does not take
         raise FileFormatError(path, None, f"not TOML that can be read: {error}") from error
     try:

@@ -59,5 +59,7 @@ def json_fault(error: Exception, before: int = 0) -> str:
         return "nested too deep to be read"
     if not isinstance(error, json.JSONDecodeError):  # a number of thousands of digits
         return f"it cannot be read: {error}"
+    if error.msg == "Extra data" and error.doc[error.pos] == ",":
+        return f"column {before + error.colno}: a comma after the object; JSON lines have none between them"
     near = error.doc[max(0, error.pos - 20) : error.pos + 10].strip()
     return f"column {before + error.colno}: {error.msg}" + (f", at {near!r}" if near else "")

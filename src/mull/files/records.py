@@ -199,7 +199,7 @@ class _Table:
         counts = counts_of(self.path, line, row)
         prompt = prompt if prompt is not None and prompt.strip() else id
         if prompt is None and counts is None:
-            raise FileFormatError(self.path, line, _no_prompt(row))
+            raise FileFormatError(self.path, line, _no_prompt(row, is_text=self.is_text))
         group = None if columns.model is None else text_of(at(row, columns.model))
         if id is None:
             id = f"line {self.first_lines.setdefault((prompt or '', group), line) if is_long else line}"
@@ -337,6 +337,8 @@ class _Table:
         for part, name in self.missing.items():
             near = difflib.get_close_matches(name, list(self.has), n=1, cutoff=0.7)
             hint = f"did you mean {near[0]!r}? It" if near else "it"
+            if part == "samples" and name.isdigit():
+                hint = f"a number of draws is an option of a strategy, as in -s majority:n={name}; the file"
             raise FileFormatError(self.path, None, f"no column {name!r} for --{part}: {hint} has {', '.join(self.has)}")
         notes = [*self.notes, *([f"{self.path.name}: read {', '.join(self.said)}"] if self.said else [])]
         recordings, faults = sound(self.path, recordings, self.layout, needs_scores=needs_scores)
@@ -348,11 +350,22 @@ def _taken(columns: Columns) -> set[str | None]:
     return {columns.id, columns.prompt, columns.context, columns.samples, columns.gold, columns.answer, columns.model}
 
 
-def _no_prompt(row: Mapping[str, Any]) -> str:
+COUNTED = "n_samples and n_correct, beside the problem_id"
+"""The columns of a table of counts, for messages."""
+
+
+def _no_prompt(row: Mapping[str, Any], *, is_text: bool) -> str:
     """The message for a row without a prompt: the empty cell, or the columns and the one with the longest text."""
     if empty := [name for name in row if plain(name) in PROMPTS]:
-        return f"no prompt: `{empty[0]}` is empty"
+        return f"no prompt: `{empty[0]}` is empty: fill it in, or leave the row out"
     has = ", ".join(map(str, row)) or "nothing"
+    if is_text and any(re.search(r"\?\s*\Z|\A\s*[\d.]+\s*\Z", name) for name in row):
+        return (
+            f"no prompt: line 1 is the header, and it is {has}: write the names of the columns above, question,answer"
+        )
+    words = [str(value) for value in row.values()]
+    if sum(word.isdigit() for word in words) > 1 and not any(" " in word for word in words):
+        return f"no prompt and no counts: it has {has}; counts are in the columns {COUNTED}"
     texts = {name: len(value) for name, value in row.items() if isinstance(value, str)}
     likely = max(texts, key=lambda name: texts[name], default=None)
     told = "" if likely is None else f", as in --prompt {likely}, whose text is the longest"

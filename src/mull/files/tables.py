@@ -94,6 +94,8 @@ def _rows_in(content: dict[str, Any]) -> list[Any]:
         return [content]
     if sum(map(_are_objects, values)) == 1:
         return list(next(value for value in values if _are_objects(value)))
+    if len(values) == 1 and isinstance(values[0], dict) and sum(map(_are_objects, values[0].values())) == 1:
+        return _rows_in(values[0])  # a list within an envelope, such as {"data": {"rows": [...]}}
     if values and all(isinstance(value, dict) for value in values):
         return [{"id": id, **row} for id, row in content.items()]
     return [content]

@@ -101,7 +101,8 @@ def counts_of(path: Path, line: int, row: Mapping[str, Any]) -> DrawCounts | Non
     except (TypeError, ValueError):
         raise FileFormatError(path, line, "n_samples and n_correct must be whole numbers") from None
     if not 0 <= n_correct <= n or n < 1:
-        raise FileFormatError(path, line, f"{n_correct} correct of {n} samples cannot be")
+        what = f"n_samples is {n} and n_correct {n_correct}: there is at least one sample, and at most all are correct"
+        raise FileFormatError(path, line, what)
     return DrawCounts(n, n_correct)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from mull.errors import FileFormatError
 from mull.files.columns import Layout
 from mull.files.recording import ABOUT, SHOWN, Recording
-from mull.files.records import PLAIN, read
-from mull.files.tables import is_export
+from mull.files.records import COUNTED, PLAIN, read
+from mull.files.tables import is_export, read_rows
 from mull.models.recorded import sample_of
 from mull.replies.answers import classes_now
 from mull.tasks.golds import check_golds, gold_of, included, is_right, kind_for, notes_on, problem_of
@@ -49,7 +49,7 @@ class Source:
 
 def read_recorded(path: Path, layout: Layout = PLAIN) -> Source:
     """A table of recorded samples, a sweep's output among them. Raises `FileFormatError` naming the line."""
-    found = read(path, None, layout, check=lambda first: _check_labelled(path, first))
+    found = read(path, None, layout, check=lambda first: _check_drawn(path, first))
     return source_of(path, found.recordings, layout, found.notes)
 
 
@@ -122,8 +122,20 @@ def _graded(path: Path, recording: Recording, layout: Layout) -> Recording:
     return replace(answered, samples=tuple(samples))
 
 
-def _check_labelled(path: Path, first: Recording) -> None:
-    """Raises `FileFormatError` for a sample that nothing grades."""
+def no_draws(path: Path, recording: Recording) -> FileFormatError:
+    """The error for a problem without samples, which says what would be read."""
+    has = next((", ".join(row) for _, row in read_rows(path) if set(row) != {"sweep"}), "nothing")
+    what = (
+        f"no draws: it has {has}. Replies are read from `samples` (a list) or `response` (one a row), counts from "
+        f"{COUNTED}; questions without replies are a task, file:{path}"
+    )
+    return FileFormatError(path, recording.line, what)
+
+
+def _check_drawn(path: Path, first: Recording) -> None:
+    """Raises `FileFormatError` for a problem without samples, counts and results, and for a sample without a grade."""
+    if not first.n and not first.results:
+        raise no_draws(path, first)
     if first.gold is None and any(sample.correct is None for sample in first.samples):
         raise _unlabelled(path, first)
 
@@ -162,7 +174,7 @@ def _unread(before: Sequence[Recording], graded: Sequence[Recording]) -> list[st
     return [
         f"no draw has an answer that can be read as {graded[0].kind.value}, as the gold answer {gold!r} is; the first "
         f"ends {samples[0].text.strip()[-SHOWN:]!r}: name the column of answers with --answer, or give the pattern of "
-        "the answer within a reply with --answer-pattern"
+        "the answer within a reply with --match regex:PATTERN"
     ]
 
 

@@ -11,7 +11,7 @@ from mull.files.logs import formats
 from mull.files.recording import Recording
 from mull.files.records import PLAIN, read_recordings
 from mull.lab.logged import source_of_log, with_answers
-from mull.lab.recorded import Source, answered, read_recorded
+from mull.lab.recorded import Source, answered, no_draws, read_recorded
 
 
 def read_source(path: Path, layout: Layout = PLAIN) -> Source:
@@ -50,5 +50,5 @@ def draws(source: Source) -> dict[str, list[Recording]]:
     for group in source.groups.values():
         for one in group.recordings:
             if not one.n:
-                raise FileFormatError(source.path, one.line, "no samples: curves need recorded samples")
+                raise no_draws(source.path, one)
     return {name: group.recordings for name, group in source.groups.items()}

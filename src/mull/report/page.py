@@ -49,17 +49,32 @@ def make(
     ks: Sequence[int] | None = None,
     seed: int = 0,
     title: str = "",
+    tick: Callable[[], None] = lambda: None,
 ) -> Report:
-    """Measures all groups of the sources. `made_by` is the command and the versions, shown on the page."""
-    studies = [study(group, ks, seed) for group in _named(sources)]
+    """Measures all groups of the sources; `tick` is called after each of `n_steps` steps.
+
+    `made_by` is the command and the versions, shown on the page.
+    """
+    studies = []
+    for group in _named(sources):
+        studies.append(study(group, ks, seed))
+        tick()
     unit = unit_of([m for s in studies for m in s.strategies])
     leads = [ahead(s.strategies, unit, seed) for s in studies]
-    advice = [one for source in sources for one in _advice(source, seed)]
+    advice: list[Advice | UsageError] = []
+    for source in sources:
+        advice += _advice(source, seed)
+        tick()
     slugs = [
         f"{i + 1}-" + re.sub(r"\W+", "-", s.group.name.lower(), flags=re.ASCII).strip("-")[:40]
         for i, s in enumerate(studies)
     ]
     return Report(studies, unit, advice, leads, list(sources), made_by, seed, title, slugs)
+
+
+def n_steps(sources: Sequence[Source]) -> int:
+    """How often `make` calls its `tick`: once for each group, and once for the advice on each source."""
+    return len(sources) + sum(len(source.groups) for source in sources)
 
 
 def _advice(source: Source, seed: int) -> Sequence[Advice | UsageError]:

@@ -285,8 +285,9 @@ def _strategy_table(study: Study, advice: Advice | UsageError, base: Measured | 
         "oracle %",
         "retries",
     )
-    # A column without any known value is left out here; the section on cost says so once.
-    kept = [i for i, name in enumerate(columns) if i < 5 or any(row[i] != "unknown" for row in rows)]
+    # A column without any known value is left out here (the section on cost says so), as are dollars of free models.
+    empty = {"unknown", dollars(0.0)} if not any(m.cost.usd for m in study.strategies) else {"unknown"}
+    kept = [i for i, name in enumerate(columns) if i < 5 or any(row[i] not in empty for row in rows)]
     cells = tuple(tuple(row[i] for i in kept) for row in rows)
     return SectionTable(
         tuple(columns[i] for i in kept),

@@ -27,7 +27,7 @@ MONEY = ("$ a question", "$ per 1,000")
 def sweep(table: Table) -> RichTable:
     """A sweep's rows. The oracle column is the accuracy of a perfect choice among the draws, which is not a method."""
     shown = RichTable(title=escape(table.rows[0].task) if table.rows else None, caption=escape(table.caption) or None)
-    is_priced = any(row.cost.usd is not None for row in table.rows)
+    is_priced = any(row.cost.usd for row in table.rows)  # nothing has a price where all are free
     money = MONEY if is_priced else ()
     for name in ("model", "strategy", "problems", "accuracy % [95 %]", "draws", "tokens", "FLOPs", *money, "oracle %"):
         shown.add_column(name, justify="left" if name in ("model", "strategy") else "right")

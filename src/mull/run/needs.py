@@ -69,13 +69,16 @@ def check_scorable(verifier: Any, problems: Iterable[Problem]) -> None:
         raise UsageError(f"the verifier {verifier.name} can score no draw: {why}")
 
 
-def check_given(
-    needs: frozenset[Need], verifier: Verifier | None, judge: Judge | None, executor: Executor | None
-) -> None:
-    """Raises `UsageError` for a needed verifier, judge or executor that is missing."""
+def check_given(strategy: Any, verifier: Verifier | None, judge: Judge | None, executor: Executor | None) -> None:
+    """Raises `UsageError` for a verifier, judge or executor that a strategy needs and that is missing.
+
+    A strategy may name the verifier in `its_verifier`, a function of no arguments.
+    """
+    needs = needs_of(strategy)
     scoring = {Need.VERIFIER, Need.STEPS}
     if needs & scoring and verifier is None:
-        raise UsageError(NEEDED[Need.VERIFIER])
+        named = getattr(strategy, "its_verifier", lambda: None)()
+        raise UsageError(f"{NEEDED[Need.VERIFIER]}{f'; {named}' if named else ''}")
     if Need.STEPS in needs and getattr(verifier, "split", None) is None:
         raise UsageError(
             f"this strategy needs a verifier that scores steps, and {verifier.name if verifier else 'none'} scores "

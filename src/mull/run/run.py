@@ -187,7 +187,7 @@ class Run(Draws):
     async def check(self, strategy: Strategy) -> None:
         """Raises `UsageError` for a declared need of the strategy that this run lacks, before anything is spent."""
         needs = needs_of(strategy)
-        check_given(needs, self.verifier, self.judge, self.executor)
+        check_given(strategy, self.verifier, self.judge, self.executor)
         if needs & OF_MODEL:
             await self.prepare()
         if Need.CONTINUATION in needs:

@@ -76,6 +76,11 @@ class Auto:
         verifier = NO_NEEDS if policy_file.read(self.policy).origin.verifier is None else {Need.VERIFIER}
         return frozenset(verifier.union(*(needs_of(option) for option in self._options())))
 
+    def its_verifier(self) -> str | None:
+        """Which verifier its policy was learned with, as a sentence; `None` if with none."""
+        known = None if self.policy is None else policy_file.read(self.policy).origin.verifier
+        return None if known is None else f"the policy {self.policy} was learned with {known}"
+
     @property
     def draws(self) -> Scaling | None:
         return deepest(self._options())

@@ -47,6 +47,13 @@ class Format:
     fields: frozenset[str]
     one_of: frozenset[str] = frozenset()
 
+    def read(self, path: Path, content: Any) -> Log:
+        """The log in a file. Raises `FileFormatError`, also where a row lacks a field that the first one has."""
+        try:
+            return self.reader(path, content)
+        except KeyError as error:
+            raise FileFormatError(path, None, f"this log of {self.tool} has a row without the field {error}") from error
+
     def is_marked(self, names: frozenset[str]) -> bool:
         """Whether these fields (at the top level, in the first line, or as columns) identify a log of this tool."""
         return self.fields <= names and (not self.one_of or bool(self.one_of & names))
@@ -181,17 +188,17 @@ def read(path: Path) -> Log | None:
             raise FileFormatError(path, None, _unknown(content))
         if found is None:
             return None
-        return found.reader(path, content)
+        return found.read(path, content)
     if path.suffix == ".parquet":
         found = _marked(path, tables.columns(path))
-        return None if found is None else found.reader(path, None)
+        return None if found is None else found.read(path, None)
     if path.suffix == ".jsonl" or path.name.endswith(".jsonl.gz"):
         form = form_of(path)
         if form == "json" and (row := next(read_rows(path), None)) and _marked(path, frozenset(row[1])):
             raise FileFormatError(path, None, ONE_LIST)
         first = next(read_jsonl(path), None) if form == "lines" else None
         found = None if first is None else _marked(path, frozenset(first[1]))
-        return None if found is None else found.reader(path, None)
+        return None if found is None else found.read(path, None)
     return None
 
 
