@@ -77,7 +77,8 @@ def agreements() -> dict[tuple[str, str], Agreement]:
 
 def main(evaluator: str | None = None) -> None:
     print(
-        "| judge | one order | the other | for the first shown | orders agree | right where they agree | ties by lot |"
+        "| judge | right in one order | right in the other | for the first shown | orders agree "
+        "| right where they agree | right with ties at random |"
     )
     print("|---|---|---|---|---|---|---|")
     for (name, mode), found in agreements().items():

@@ -84,7 +84,9 @@ def show() -> None:
     """Prints the table and draws the figure."""
     rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
     print("FLOPs a question in millions, of one pass of mini and of what nano spent\n")
-    print("| level | problems | nano, one % | mini % | FLOPs | auto % | FLOPs | auto minus mini | nano, majority % |")
+    print(
+        "| level | problems | nano, one draw % | mini, pass@1 % | FLOPs | auto % | FLOPs | auto minus mini | nano, majority % |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for task in TASKS:
         here = [row for row in rows if row["task"] == task]

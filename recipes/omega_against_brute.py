@@ -123,7 +123,10 @@ def trained(file: LabelFile, out: Path, n_steps: int = N_STEPS, **options: Any) 
 def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "build/omega")
     folder.mkdir(parents=True, exist_ok=True)
-    print("| method | label tokens | solutions | labels | a million tokens | true | first error found | ROC area |")
+    print(
+        "| method | label tokens | solutions | labels | labels per million tokens "
+        "| labels that are true | first error found | ROC area |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for method, budgets in BUDGETS.items():
         for budget in budgets:

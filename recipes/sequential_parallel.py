@@ -78,8 +78,8 @@ def main() -> None:
     chained = [f"revise:n={options.n},chain={chain}" for chain in options.chains]
     beside = [f"revise:n={n},chain=1" for n in range(1, options.n + 1)]
     print(
-        f"| operations | chain | accuracy % | tokens | minus {options.n} side by side, points [95 %] "
-        "| minus as many tokens' worth side by side |\n|---|---|---|---|---|---|"
+        f"| operations | chain | accuracy % | tokens | minus {options.n} independent answers, points [95 %] "
+        "| minus independent answers at equal tokens |\n|---|---|---|---|---|---|"
     )
     found: dict[int, Floats] = {}
     for level in options.levels:
