@@ -180,7 +180,7 @@ def show_policy() -> None:
     print(
         f"predicted pass@1 is off by {told.error:.3f}, Brier {told.brier:.3f} ({told.brier_of_mean:.3f} of its mean)\n"
     )
-    print("| bin | pass@1 % | options: accuracy %, tokens a question with the look |\n|---|---|---|")
+    print("| bin | pass@1 % | options: accuracy %, tokens a question with the pilot draw |\n|---|---|---|")
     for number, bin in enumerate(policy.bins, 1):
         options = "; ".join(f"`{o.strategy}` {100 * o.accuracy:.0f}, {o.cost['tokens']:,.0f}" for o in bin.options)
         print(f"| {number} | {100 * bin.pass_at_1:.0f} | {options} |")
@@ -207,7 +207,9 @@ def show() -> None:
     seeds = sorted({row["seed"] for row in rows})
     of_seed = {seed: np.array([row["seed"] == seed for row in rows]) for seed in seeds}
     print(f"{len(rows)} held-out problems, {len(rows) // 16 // len(seeds)} of each level and seed\n")
-    print("| strategy | accuracy % | by seed | tokens a question | of best-of-64's | accuracy minus best-of-64's |")
+    print(
+        "| strategy | accuracy % | by seed | tokens a question | share of best-of-64's | accuracy minus best-of-64's |"
+    )
     print("|---|---|---|---|---|---|")
     for one in [base, *sorted((k for k in kept.values() if k is not base), key=lambda k: -k.tokens.mean())]:
         low, high = bootstrap(one.correct, bounds=SHARE)
@@ -218,7 +220,10 @@ def show() -> None:
             f"| `{one.name}` | {100 * one.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}] | {by_seed} "
             f"| {one.tokens.mean():,.0f} | {share} | {gain} |"
         )
-    print("\n| `auto` | accuracy % | cheapest for all as good, in hindsight | tokens over its | accuracy minus its |")
+    print(
+        "\n| `auto` | accuracy % | cheapest single strategy as accurate, in hindsight "
+        "| tokens, as a multiple of its | accuracy minus its |"
+    )
     print("|---|---|---|---|---|")
     for one in autos:
         as_good = [u for u in uniform if u.accuracy >= one.accuracy]
@@ -228,7 +233,7 @@ def show() -> None:
         other = min(as_good, key=lambda u: u.tokens.mean())
         share = "{:.2f} [{:.2f}, {:.2f}]".format(*ratio(one, other))
         print(f"| `{one.name}` | {100 * one.accuracy:.1f} | `{other.name}` | {share} | {difference(one, other)} |")
-    print("\n| levels | pass@1 % | best-of-64 % | tokens | `auto` % | tokens | what it chose |")
+    print("\n| levels | pass@1 % | best-of-64 % | tokens | `auto` % | tokens | options that `auto` chose |")
     print("|---|---|---|---|---|---|---|")
     for first in range(1, 17, 4):
         mask = np.array([first <= row["ops"] < first + 4 for row in rows])

@@ -85,7 +85,8 @@ def show() -> None:
     rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
     print("FLOPs a question in millions, of one pass of mini and of what nano spent\n")
     print(
-        "| level | problems | nano, one draw % | mini, pass@1 % | FLOPs | auto % | FLOPs | auto minus mini | nano, majority % |"
+        "| level | problems | nano, one draw % | mini, pass@1 % | FLOPs | auto % | FLOPs "
+        "| auto minus mini | nano, majority % |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for task in TASKS:
