@@ -12,6 +12,7 @@ from mull import MemoryBank, Params, Problem, Prompt, Run
 from mull.cli.logs import logs
 from mull.models.served.model import OpenAIModel
 from mull.strategies.parallel import Majority
+from mull.testing import FakeModel
 
 Served = Callable[..., OpenAIModel]
 HELLO = Problem("hel\x1b[2Jlo", Prompt.user("hello"))
@@ -37,6 +38,17 @@ async def test_retries_and_the_end_of_a_run_are_information(
     assert "verysecretkey123" not in everything
     assert everything.replace("\n", "").isprintable()
     assert {record.name.partition(".")[0] for record in caplog.records} == {"mull"}
+
+
+async def test_a_run_that_fails_is_told_of_without_its_message(caplog: pytest.LogCaptureFixture) -> None:
+    class Breaks:
+        async def __call__(self, problem: Problem, run: Run) -> None:
+            raise ValueError("zebra")
+
+    with caplog.at_level(logging.INFO, "mull"), pytest.raises(ValueError, match="zebra"):
+        await Run(FakeModel()).solve(Breaks(), HELLO)
+    (record,) = caplog.records
+    assert r"on hel\x1b[2Jlo ended by ValueError after" in record.getMessage()
 
 
 async def test_draws_from_the_bank_are_told_of(caplog: pytest.LogCaptureFixture, served: Served) -> None:

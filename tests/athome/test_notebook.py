@@ -53,7 +53,9 @@ def test_curves_tables_and_advice_are_inert_tables() -> None:
     from mull.advice.pilot import Pilot, PilotPrice
 
     draws = [{"question": q, "answer": "2", "response": "Answer: 2", "model": HOSTILE} for q in "ab" for _ in range(4)]
-    (group,) = read_frame(draws).groups.values()
+    source = read_frame(draws)
+    (group,) = source.groups.values()
+    assert "alert(1)" in check_inert(source._repr_html_()).text
     page = check_inert(metrics.curves(group.recordings)._repr_html_())
     assert "100.0 % [" in page.text
     assert "2 problems, 8 draws" in page.text

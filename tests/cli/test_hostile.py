@@ -112,7 +112,7 @@ def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return Walk(tmp_path, monkeypatch, capsys)
 
 
-VERBS_WALKED = {"solve", "sweep", "curves", "fit", "advise", "report", "list", "bank", "train", "completion"}
+VERBS_WALKED = {"solve", "sweep", "curves", "fit", "advise", "report", "list", "bank", "train", "completion", "serve"}
 
 
 def test_every_verb_is_walked() -> None:
@@ -122,6 +122,11 @@ def test_every_verb_is_walked() -> None:
 def test_completion(walk: Walk) -> None:
     walk("completion", "bash")
     walk("completion", HOSTILE, status=2)
+
+
+def test_serve(walk: Walk) -> None:
+    walk("serve", "--model", HOSTILE, status=2)
+    walk("serve", "--host", HOSTILE, status=2)
 
 
 def test_solve_and_sweep(walk: Walk) -> None:

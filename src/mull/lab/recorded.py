@@ -14,6 +14,7 @@ from mull.files.records import COUNTED, PLAIN, read
 from mull.files.tables import is_export, read_rows
 from mull.models.recorded import sample_of
 from mull.replies.answers import classes_now
+from mull.shown import html_table
 from mull.tasks.golds import check_golds, gold_of, included, is_right, kind_for, notes_on, problem_of
 
 MANY = 0.25
@@ -45,6 +46,11 @@ class Source:
     sweeps: list[Mapping[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    def _repr_html_(self) -> str:
+        """The groups as a notebook shows them, with the notes on how they were read."""
+        rows = ((name, len(g.recordings), sum(one.n for one in g.recordings)) for name, g in self.groups.items())
+        return html_table(("group", "problems", "draws"), rows, "; ".join([*self.faults, *self.notes]))
 
 
 def read_recorded(path: Path, layout: Layout = PLAIN) -> Source:

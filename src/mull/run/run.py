@@ -131,7 +131,13 @@ class Run(Draws):
         check_is(problem=(problem, Problem))
         name = type(strategy).__qualname__
         with spanned("invoke_workflow", name, **{"gen_ai.workflow.name": name}) as span:
-            outcome: object = await strategy(problem, self)
+            try:
+                outcome: object = await strategy(problem, self)
+            except BaseException as error:
+                log.info(
+                    "%s on %s ended by %s after %.1f s", name, Inert(problem.id), type(error).__name__, self.seconds
+                )
+                raise
             if not isinstance(outcome, Outcome):
                 what = f"{name} returned a {type(outcome).__name__}, not an Outcome"
                 raise UsageError(f"{what}; without an answer it is Outcome(None, None)")
