@@ -65,27 +65,40 @@ def test_an_answer_pattern_reads_what_is_not_read_else(mull_json, mull, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("samples", "message"),
+    "command",
     [
-        (["I do not know.", "Who can tell?"], "no draw has an answer that can be read as number"),
-        (["", "  "], "all 2 replies to problem 'line 1' (line 1) are empty"),
+        ("curves", "{path}"),
+        ("report", "{path}", "--out", "{path}.html"),
+        ("advise", "{path}"),
+        ("fit", "{path}", "--predict", "4"),
+        ("bank", "import", "{path}", "--bank", "{path}.db"),
+        ("sweep", "file:{path}", "-m", "recorded:{path}", "-s", "majority:n=2", "--bank", "none"),
     ],
+    ids=lambda command: command[0],
 )
-def test_figures_of_nothing_are_refused_unless_told(mull, tmp_path: Path, samples: list[str], message: str) -> None:
+def test_figures_of_nothing_are_refused_unless_told(mull, tmp_path: Path, command: tuple[str, ...]) -> None:
     path = tmp_path / "t.jsonl"
-    path.write_text(json.dumps({"prompt": "q", "answer": "4", "samples": samples}) + "\n")
-    for command in (("curves", path), ("report", path, "--out", tmp_path / "r.html")):
-        done = mull(*command)
-        assert done.returncode == 1
-        assert message in done.stderr
-        assert done.stdout == ""
-        allowed = mull(*command, "--allow-unreadable")
-        assert allowed.returncode == 0, allowed.stderr
-        assert message in allowed.stderr
+    rows = [("q", ["", "  "]), ("r", ["I do not know.", "Who can tell?"])]
+    path.write_text("".join(json.dumps({"prompt": q, "answer": "4", "samples": found}) + "\n" for q, found in rows))
+    words = [word.format(path=path) for word in command]
+    done = mull(*words)
+    assert done.returncode == 1
+    allowed = mull(*words, "--allow-unreadable")
+    assert allowed.returncode == 0, allowed.stderr
+    for told in (done.stderr, allowed.stderr):
+        assert "all 2 replies to problem 'line 1'" in told
+        assert "no draw has an answer that can be read as number" in told
+    assert done.stdout == "" or command[0] == "sweep"
+
+
+def test_a_sweep_in_which_nothing_is_graded_is_no_success(mull, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps({"prompt": "q", "samples": ["Answer: 4", "Answer: 5"]}) + "\n")
     asked = ("sweep", f"file:{path}", "-m", f"recorded:{path}", "-s", "majority:n=2", "--bank", "none")
     swept = mull(*asked)
     assert swept.returncode == 1
-    assert "no draw has an answer that can be read" in swept.stderr
+    assert "no reply could be graded by file:" in swept.stderr
+    assert "line 1 has no answer to compare with" in swept.stderr
     assert mull(*asked, "--allow-unreadable").returncode == 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from mull.cli.options import (
 )
 from mull.cli.output import print_json, say, stdout, tell
 from mull.cli.progress import progress
-from mull.cli.tables import reads_a_table
+from mull.cli.tables import AllowUnreadableOption, reads_a_table, refuse
 from mull.errors import UnknownNameError, UsageError, nearest
 from mull.files.columns import Layout
 from mull.files.output import check_writable
@@ -28,6 +28,7 @@ from mull.types import Params
 if TYPE_CHECKING:
     from mull.bank.care import Taken
     from mull.bank.sql import SqlBank
+    from mull.files.recording import Recording
 
 bank_app = typer.Typer(
     help="Manage the bank, which stores every draw for reuse.",
@@ -163,6 +164,7 @@ def import_(
     ] = None,
     seed: SeedOption = 0,
     bank: BankOption = None,
+    allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
     *,
     layout: Layout,
@@ -171,7 +173,10 @@ def import_(
 
     Example: mull bank import samples.jsonl --model banked:gpt-4
     """
-    from mull.lab import exchange
+    from mull.lab import exchange, recorded
+
+    def check(path: Path, recordings: Sequence[Recording]) -> None:
+        refuse(recorded.faults_of(path, recordings, layout), allowed=allow_unreadable)
 
     the_model = None if model is None else model_of(model, seed)
     given = [name for name, value in (("temperature", temperature), ("max_tokens", max_tokens)) if value is not None]
@@ -179,7 +184,7 @@ def import_(
     filing = exchange.Filing(the_model, params, seed, frozenset(given), layout)
     notes: list[str] = []
     with _target(bank) as target, progress("questions", None, as_json) as advance:
-        taken = {str(path): exchange.take_in(target, path, filing, advance, notes.append) for path in files}
+        taken = {str(path): exchange.take_in(target, path, filing, advance, notes.append, check) for path in files}
     for note in notes:
         tell(note)
     _say(taken, as_json)

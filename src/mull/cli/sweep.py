@@ -219,7 +219,7 @@ def sweep(
         _show_tables(tables)
     if failed is not None:
         raise failed
-    refuse(grid.unread(outcomes), allowed=allow_unreadable)
+    refuse(readings.faults(the_task, outcomes), allowed=allow_unreadable)
     if is_lost:
         raise typer.Exit(1)
 

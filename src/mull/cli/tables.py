@@ -40,7 +40,9 @@ AskOption = Annotated[
 ]
 DEAF = ("nano", "mini", "recorded")
 """Models that cannot do what a prompt asks for: they know their own tasks only, or replied before."""
-UNREADABLE = "Go on even if no answer can be extracted from any reply, or all replies to a problem are empty."
+UNREADABLE = (
+    "Go on even if no answer can be read from any reply, all replies to a problem are empty, or none is graded."
+)
 AllowUnreadableOption = Annotated[bool, typer.Option("--allow-unreadable", help=UNREADABLE)]
 
 

@@ -37,6 +37,7 @@ from mull.models.banked import BankedModel
 from mull.types import Behaviour, Cost, Finish, Message, Model, Params, Preference, Prompt, Sample, Score, Verdict
 
 Tick = Callable[[], None]
+Check = Callable[[Path, Sequence[Recording]], None]
 N_AT_ONCE = 500
 
 
@@ -61,19 +62,26 @@ class Filing:
 
 
 def take_in(
-    bank: SqlBank, path: Path, filing: Filing, tick: Tick = lambda: None, say: Callable[[str], None] = lambda _: None
+    bank: SqlBank,
+    path: Path,
+    filing: Filing,
+    tick: Tick = lambda: None,
+    say: Callable[[str], None] = lambda _: None,
+    check: Check = lambda path, recordings: None,
 ) -> care.Taken:
     """Imports a file: an export of a bank, recorded samples or another tool's log.
 
     An export, JSONL or Parquet, is merged as a bank is (`care.merge`). In other files each sample becomes the next draw
     of its question, with the prompt and parameters that the file states; importing the same file again under the same
-    parameters adds nothing. `say` is called with what was left out and the parameters used. Raises `FileFormatError`.
+    parameters adds nothing. `say` is called with what was left out and the parameters used, `check` with what was read,
+    before anything is written. Raises `FileFormatError`.
     """
     if not path.exists():
         raise cannot_read(path, FileNotFoundError())
     if is_export(path):
         return _exported(bank, path, tick)
     recordings, is_log = _recordings(path, filing.layout, say)
+    check(path, recordings)
     rows = list(_filed(path, recordings, filing))
     if note := _left_out(path, recordings):
         say(note)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from mull import cost
 from mull.bank import Bank
 from mull.errors import UsageError
-from mull.files.recording import SHOWN, RecordedSample, Recording, Result, mean_logprob
-from mull.replies.answers import answer_of, classes_now
+from mull.files.recording import RecordedSample, Recording, Result, mean_logprob
+from mull.replies.answers import classes_now
 from mull.run.run import Run, Strategy
 from mull.shown import html_table
 from mull.stats.intervals import Interval, wilson
@@ -201,20 +201,6 @@ def result(cell: Cell) -> Result:
         cell.spent,
         dict(cell.outcome.notes),
     )
-
-
-def unread(cells: Sequence[Cell]) -> list[str]:
-    """The fault of a sweep in which no draw of any strategy has a readable answer."""
-    drawn = [(cell.problem, sample) for cell in cells for sample in cell.outcome.candidates if sample.error is None]
-    if not drawn or any(cell.outcome.answer is not None for cell in cells):
-        return []
-    if any(answer_of(problem, sample) is not None for problem, sample in drawn):
-        return []
-    problem, sample = drawn[0]
-    return [
-        f"no draw has an answer that can be read as {problem.kind.value}; the first, on {problem.id!r}, ends "
-        f"{sample.reply.strip()[-SHOWN:]!r}"
-    ]
 
 
 def how_many(task: Task, asked: int | None) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mull.files.recording import SHOWN
 from mull.lab.grid import Cell
 from mull.lab.recorded import MANY
 from mull.replies.answers import answer_of
-from mull.types import AnswerKind, Finish, Task
+from mull.types import AnswerKind, Finish, Problem, Sample, Task
 
 N_SHOWN, TAIL = 3, 100
 """Number of replies that are shown, and of characters of their ends."""
@@ -79,3 +80,36 @@ def doubts(task: Task, cells: Sequence[Cell]) -> list[str]:
         what = f"{len(unread):,} of {len(told):,} replies have no answer that can be read{cut}"
         found.append(f"{what}; {unread[0][0].line()}; {WHAT_TO_DO}")
     return found
+
+
+def faults(task: Task, cells: Sequence[Cell]) -> list[str]:
+    """Why the figures of a sweep are meaningless: no answer can be read, replies are empty, or nothing is graded."""
+    drawn = [(cell.problem, sample) for cell in cells for sample in cell.outcome.candidates if sample.error is None]
+    if not drawn:
+        return []
+    found = _empty(drawn)
+    is_answered = any(cell.outcome.answer is not None for cell in cells)
+    written = [(problem, sample) for problem, sample in drawn if sample.text.strip()]
+    if written and not is_answered and all(answer_of(problem, sample) is None for problem, sample in written):
+        problem, sample = written[0]
+        end = sample.reply.strip()[-SHOWN:]
+        found.append(
+            f"no draw has an answer that can be read as {problem.kind.value}; the first, on {problem.id!r}, "
+            f"ends {end!r}"
+        )
+    if all(grade.correct is None for cell in cells for grade in (cell.grade, *cell.candidates)):
+        why = next((cell.grade.why for cell in cells if cell.grade.why), "")
+        found.append(f"no reply could be graded by {task.name}" + (f": {why}" if why else ""))
+    return found
+
+
+def _empty(drawn: Sequence[tuple[Problem, Sample]]) -> list[str]:
+    """The fault that all replies to some problem are empty."""
+    texts: dict[str, list[str]] = {}
+    for problem, sample in drawn:
+        texts.setdefault(problem.id, []).append(sample.text)
+    empty = [id for id, found in texts.items() if not any(map(str.strip, found))]
+    if not empty:
+        return []
+    more = f", and so are those of {len(empty) - 1:,} more problems" if len(empty) > 1 else ""
+    return [f"all {len(texts[empty[0]])} replies to problem {empty[0]!r} are empty{more}"]

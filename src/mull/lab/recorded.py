@@ -13,7 +13,7 @@ from mull.files.recording import ABOUT, SHOWN, Recording
 from mull.files.records import COUNTED, PLAIN, read
 from mull.files.tables import is_export, read_rows
 from mull.models.recorded import sample_of
-from mull.replies.answers import classes_now
+from mull.replies.answers import answer_of, classes_now
 from mull.shown import html_table
 from mull.tasks.golds import check_golds, gold_of, included, is_right, kind_for, notes_on, problem_of
 
@@ -74,7 +74,7 @@ def source_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAI
     for group in source.groups.values():
         check_golds(path, group.recordings, layout)
         group.recordings[:] = _gradable(group.recordings)
-        source.faults.extend(f"{path.name}: {fault}" for fault in _empty(group))
+        source.faults.extend(f"{path.name}: {fault}" for fault in _empty(group.recordings))
         graded = [_graded(path, one, layout) for one in group.recordings]
         source.faults.extend(f"{path.name}: {fault}" for fault in _unread(group.recordings, graded))
         source.notes.extend(
@@ -82,6 +82,30 @@ def source_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAI
         )
         group.recordings[:] = graded
     return source
+
+
+def faults_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[str]:
+    """The faults of recordings that are not graded: replies that are empty or hold no answer, problem by problem."""
+    groups: dict[str, list[Recording]] = {}
+    for one in recordings:
+        groups.setdefault(one.group or path.name, []).append(one)
+    faults = [fault for group in groups.values() for fault in (*_empty(group), *_unread(group, _read(group, layout)))]
+    return [f"{path.name}: {fault}" for fault in faults]
+
+
+def _read(recordings: Sequence[Recording], layout: Layout) -> list[Recording]:
+    """The recordings with their samples' answers, up to the first that has one, or whose kind nothing tells."""
+    found: list[Recording] = []
+    for one in recordings:
+        kind = kind_for(one, layout)
+        if kind is None:
+            return []
+        problem = problem_of(one, kind, layout.pattern)
+        answers = tuple(answer_of(problem, sample_of(problem.prompt, sample)) for sample in one.samples)
+        found.append(replace(one, answers=answers, kind=kind))
+        if any(answer is not None for answer in answers):
+            break
+    return found
 
 
 def answered(recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[Recording]:
@@ -160,9 +184,9 @@ def _unlabelled(path: Path, recording: Recording) -> FileFormatError:
     )
 
 
-def _empty(group: Group) -> list[str]:
+def _empty(recordings: Sequence[Recording]) -> list[str]:
     """The fault that all replies to some problem are empty."""
-    empty = [one for one in group.recordings if one.samples and not any(s.text.strip() for s in one.samples)]
+    empty = [one for one in recordings if one.samples and not any(s.text.strip() for s in one.samples)]
     if not empty:
         return []
     more = f", and so are those of {len(empty) - 1:,} more problems" if len(empty) > 1 else ""
@@ -174,7 +198,7 @@ def _unread(before: Sequence[Recording], graded: Sequence[Recording]) -> list[st
     samples = [sample for one in before for sample in one.samples]
     is_answered = any(answer is not None for one in graded for answer in one.answers)
     needs_answers = any(sample.correct is None for sample in samples) and any(s.text.strip() for s in samples)
-    if is_answered or not needs_answers:
+    if is_answered or not needs_answers or not graded:
         return []
     gold = next((one.gold for one in before if one.gold is not None), None)
     return [
