@@ -25,6 +25,8 @@ def said(text: str, *calls: ToolCall, answer: str | None = None) -> Sample:
         ('Sure:\n```json\n{"a": 1}\n```\nthat is it.', '{"a":1}'),
         ('```json\n{"a": 1}\n```\nNo:\n~~~\n{"a": 2}\n~~~\n', '{"a":2}'),
         ('<think>{"a": 3}</think>{"a": 4}', '{"a":4}'),
+        ('```python\nx = 1\n```\nIt is\n```json\n{"a": 1}\n```\n', '{"a":1}'),
+        ('```json\n{"a": 1,\nNo, again:\n```json\n{"a": 2}\n```\n', '{"a":2}'),
         ('{"a": 1', None),
         ("NaN", None),
         ("[" * 100_000, None),

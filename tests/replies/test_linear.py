@@ -6,9 +6,11 @@ from functools import partial
 
 import pytest
 
-from mull import AnswerKind
+from mull import AnswerKind, Finish, Problem, Prompt, Sample
 from mull.replies import steps
-from mull.replies.answers import extract, solution_answer
+from mull.replies.answers import answer_of, extract, solution_answer
+from mull.replies.kinds import ExactAnswer, JsonAnswer
+from mull.types import Kind
 
 FRAGMENTS: list[str] = [
     "\n",
@@ -143,11 +145,37 @@ FRAGMENTS: list[str] = [
     "The answer is 5? No, wrong. ",
     '{"answer": 5}\n',
     "<|channel|>analysis<|message|>a",
+    "```json\n",
+    "```json\n{}\n```\n",
+    ". ",
+    "A) is ",
+    "\\color{red}",
+    "\\textcolor{red}{",
+    "\\bbox[",
+    "{-}",
+    "5! ",
+    "Question 3\n",
+    "4 July 1776, ",
+    "yes ",
+    "the capital of ",
 ]
 KINDS = (AnswerKind.NUMBER, AnswerKind.CHOICE, AnswerKind.TEXT, AnswerKind.EXPRESSION, AnswerKind.MATH)
+PROMPT = Prompt.user("q")
+OPTIONS = "Which is it?\nA. Paris\nB. Rome\nC. Oslo\nD. Bern\n"
+
+
+def read_as(kind: Kind, text: str) -> object:
+    return answer_of(Problem("p", PROMPT, kind), Sample(PROMPT, text, Finish.STOP))
+
+
 READERS: dict[str, Callable[[str], object]] = {
     **{kind.value: partial(extract, kind=kind) for kind in KINDS},
     "cut": partial(extract, kind=AnswerKind.NUMBER, is_whole=False, is_cut=True),
+    "yes-no": partial(extract, kind=AnswerKind.YES_NO),
+    "asked": partial(extract, kind=AnswerKind.TEXT, question="What is the capital of France?"),
+    "options": partial(extract, kind=AnswerKind.CHOICE, question=OPTIONS),
+    "json": partial(read_as, JsonAnswer()),
+    "exact": partial(read_as, ExactAnswer()),
     "gold": solution_answer,
     "steps": steps.split,
 }

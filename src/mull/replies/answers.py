@@ -405,7 +405,7 @@ def canonical(text: str, kind: AnswerKind = AnswerKind.TEXT) -> str | None:
             return yes_no.yes_no(text)
     before, text = "", re.sub(r"\s+", " ", text).casefold()
     while before != text:
-        before, text = text, bare(worded(HTML.sub("", text))).rstrip(".!").strip()
+        before, text = text, bare(worded(HTML.sub("", text)), ".!")
     text = _ARTICLE.sub("", text)
     return numbers.plain(text) or dates.date(text) or text or None
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mull.equal.patterns import regex
 from mull.errors import UsageError
 from mull.replies import regions, visible
 from mull.replies.answers import canonical
+from mull.replies.blocks import blocks
 from mull.types import Sample
 
-_FENCE = regex(r"^[ \t]*(`{3,}|~{3,})[ \t]*(?:json[c5]?)?[ \t]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
+_JSON = ("", "json", "jsonc", "json5")
+"""Languages of a fence that may hold JSON."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class JsonAnswer:
         if spoken is None:
             return None
         whole = self.canonical(spoken)
-        blocks = _FENCE.findall(spoken) if whole is None else []
-        return self.canonical(blocks[-1][1]) if blocks else whole
+        fenced = [one for one in blocks(spoken) if one.is_fenced and one.language in _JSON] if whole is None else []
+        return self.canonical(fenced[-1].code) if fenced else whole
 
     def canonical(self, text: str) -> str | None:
         """The value with sorted keys and without spaces; `None` if the text is not JSON."""

@@ -17,7 +17,7 @@ def options_of(question: str) -> tuple[str, dict[str, str]]:
     starts = [i for i, mark in enumerate(marks) if mark[1] == "A"]
     for start in reversed(starts):
         run = []
-        for letter, mark in zip(ascii_uppercase, marks[start:], strict=False):
+        for letter, mark in zip(ascii_uppercase, marks[start : start + len(ascii_uppercase)], strict=False):
             if mark[1] != letter:
                 break
             run.append(mark)

@@ -102,9 +102,9 @@ def flat(text: str) -> str:
 _EDGES = " \t\r\n*_`\"'"
 
 
-def bare(text: str) -> str:
-    """The text without surrounding markup, quotes and spaces."""
-    return text.strip(_EDGES)
+def bare(text: str, ends: str = "") -> str:
+    """The text without surrounding markup, quotes and spaces, and without these signs at its end."""
+    return text.strip(_EDGES).rstrip(_EDGES + ends)
 
 
 _ABBREVIATIONS = set(
