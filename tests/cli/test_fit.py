@@ -44,6 +44,17 @@ def test_beyond_a_decade_the_value_is_flagged(mull_json, table: Path) -> None:
     assert "far-beyond-the-draws" in far[0]["flags"]
 
 
+def test_the_draws_that_a_coverage_takes(mull, mull_json, table: Path) -> None:
+    (group,) = mull_json("fit", table, "--reach", 0.9, "--group", "large")["groups"]
+    reach = group["reach"]
+    assert reach["target"] == 0.9
+    assert reach["at_best"] < reach["draws"] == group["prediction"]["k"] < reach["at_worst"]
+    assert group["prediction"]["value"] >= 0.9
+    shown = mull("fit", table, "--reach", 0.9, "--predict", 60, "--group", "large")
+    assert f"90 % coverage takes {reach['draws']:,} draws a problem" in shown.stdout
+    assert "60 draws reach 90 % coverage on " in shown.stdout
+
+
 def test_a_table_for_people_and_a_plot(mull, table: Path, tmp_path: Path) -> None:
     done = mull("fit", table, "--predict", 501, "--group", "large", "--plot", tmp_path / "law.svg")
     assert done.returncode == 0, done.stderr
@@ -86,7 +97,8 @@ def test_bad_counts_are_told_plainly(mull, mull_json, tmp_path: Path, rows: list
     ("options", "message"),
     [
         (("--predict", "0"), "--predict takes a number of draws of at least 1, not 0"),
-        ((), "Missing option '--predict'"),
+        ((), "--predict K for the coverage of K draws, --reach .9 for the draws it takes"),
+        (("--reach", "90"), "--reach takes a share above 0 and below 1, not 90: .9 is 90 %"),
         (("--predict", "100", "--group", "larg"), "did you mean 'large'?"),
         (("--predict", "100", "--plot", "x.gif"), "ends in .png, .svg, .pdf"),
     ],

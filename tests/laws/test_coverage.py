@@ -14,6 +14,7 @@ from mull.laws.families import BETA_BINOMIAL, LOGIT_NORMAL, ZERO_INFLATED, Likel
 from mull.laws.fitting import log_prior, maximise
 from mull.laws.limits import SAYS, Flag, clopper_pearson
 from mull.laws.optima import trust
+from mull.stats.estimators import pass_at_ks
 
 
 def simulated(seed: int = 0, problems: int = 130, n: int = 100) -> np.ndarray:
@@ -47,6 +48,49 @@ def test_a_value_far_beyond_the_draws_is_flagged(law: coverage.Law) -> None:
         assert said.value is not None
         assert said.band.low <= said.value <= said.band.high
         assert (Flag.FAR in law.flags(k)) == is_far
+
+
+@pytest.mark.parametrize("target", [0.05, 0.5, 0.7, 0.9, 0.97])
+def test_the_draws_to_reach_a_coverage_are_the_fewest_that_do(law: coverage.Law, target: float) -> None:
+    found = law.reach_of(target)
+    for k, share in (
+        (found.draws, lambda said: said.value), (found.at_best, lambda said: said.band.high),
+        (found.at_worst, lambda said: said.band.low),
+    ):  # fmt: skip
+        if k is None:
+            assert share(law.predict(10**9)) < target
+            continue
+        assert share(law.predict(k)) >= target
+        assert k == 1 or share(law.predict(k - 1)) < target
+    assert found.at_best is not None
+    assert found.draws is not None
+    assert found.at_best <= found.draws <= (found.at_worst or 10**9)
+    assert found.at_worst is not None or target > 0.7
+
+
+def test_a_coverage_that_no_number_of_draws_reaches_is_told(law: coverage.Law) -> None:
+    assert law.reach_of(0.999999).at_worst is None
+    unsolved = coverage.fit(100, [0] * 30)
+    assert unsolved.reach_of(0.5).draws is None
+    assert unsolved.reach_of(0.5).at_worst is None
+    assert unsolved.reach_of(0.5).at_best is not None, "only an upper bound is known"
+    assert unsolved.chance_of(0.5, 10) is None
+    for target in (0.0, 1.0, 90.0, float("nan")):
+        with pytest.raises(UsageError, match="a share above 0 and below 1"):
+            law.reach_of(target)
+
+
+def test_the_chance_to_reach_a_coverage_is_that_of_resampled_problems() -> None:
+    """At measured k it is the share of resamples of the problems whose unbiased coverage is large enough."""
+    right = simulated(problems=60)
+    found = coverage.fit(100, right, seed=1)
+    each = pass_at_ks(np.full(60, 100), right, [10])[:, 0]
+    drawn = each[np.random.default_rng(9).integers(0, 60, (20_000, 60))].mean(axis=1)
+    for target in np.quantile(drawn, [0.2, 0.5, 0.8]):
+        # 200 resamples: three standard errors are .11, exceeded by chance in 3 of 1,000 seeds.
+        assert found.chance_of(float(target), 10) == pytest.approx(float(np.mean(drawn >= target)), abs=0.11)
+    chances = [found.chance_of(0.8, k) for k in (100, 1000, 10_000)]
+    assert chances == sorted(chances)
 
 
 def test_the_band_holds_every_supported_law_and_the_sampling(law: coverage.Law) -> None:

@@ -30,13 +30,18 @@ from mull.types import Params
 if TYPE_CHECKING:
     from mull.files.recording import Recording
     from mull.laws.backtest import BackTest
-    from mull.laws.coverage import Law
+    from mull.laws.coverage import Law, Reach
 
 
 @reads_a_table
 def fit(
     source: SourceArgument,
-    predict: Annotated[int, typer.Option("--predict", help="The number of draws to predict coverage at.")],
+    predict: Annotated[
+        int | None, typer.Option("--predict", help="The number of draws per problem to predict coverage at.")
+    ] = None,
+    reach: Annotated[
+        float | None, typer.Option("--reach", help="The coverage to find the number of draws for, such as .9.")
+    ] = None,
     group: GroupOption = None,
     task: TaskOption = None,
     model: ModelOption = "nano",
@@ -59,8 +64,12 @@ def fit(
 
     Example: mull fit draws.jsonl --predict 1000
     """
-    if predict < 1:
+    if predict is None and reach is None:
+        raise UsageError("say what to find: --predict K for the coverage of K draws, --reach .9 for the draws it takes")
+    if predict is not None and predict < 1:
         raise UsageError(f"--predict takes a number of draws of at least 1, not {predict}")
+    if reach is not None and not 0 < reach < 1:
+        raise UsageError(f"--reach takes a share above 0 and below 1, not {reach:g}: .9 is 90 %")
     if find_spec("scipy") is None:
         raise MissingExtraError("a fit", "scipy", "lab")
     if plot is not None:
@@ -88,12 +97,17 @@ def fit(
             n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
             tests[name] = backtest.back_test(n, c, seed=seed)
             advance()
+    with steady("predicting"):
+        reached = {name: None if reach is None else law.reach_of(reach) for name, law in laws.items()}
+        at = {name: predict or _shown_at(law, reached[name]) for name, law in laws.items()}
     if plot is not None:
         with steady("plotting"):
-            plotting.laws(laws, predict, plot, title)
+            plotting.laws(laws, max(at.values()), plot, title)
     if as_json:
         rows = [
-            _row(name, law, predict, tests[name]) | {"plan": _plan(drawn[name], draws)} for name, law in laws.items()
+            _row(name, law, at[name], tests[name])
+            | {"reach": _reached(law, at[name], reached[name]), "plan": _plan(drawn[name], draws)}
+            for name, law in laws.items()
         ]
         print_json({"groups": rows})
         return
@@ -102,8 +116,10 @@ def fit(
     with steady("predicting", len(laws)) as advance:
         told = []
         for name, law in laws.items():
-            prediction = law.predict(predict)
-            lines = table.law_lines(law, prediction, law.is_identified(predict)) + _told(tests[name])
+            prediction = law.predict(at[name])
+            lines = table.law_lines(law, prediction, law.is_identified(at[name])) + _told(tests[name])
+            if (wanted := reached[name]) is not None:
+                lines = [*table.reach_lines(law, at[name], wanted), *lines]
             if (plan := _plan(drawn[name], draws)) is not None:
                 lines.append(_planned(plan))
             told.append((name, law, prediction, lines))
@@ -114,6 +130,17 @@ def fit(
         else:
             print_lines([f"{name}: {law.data.problems} problems, {law.data.draws:,} draws"])
         print_lines(f"- {line}" for line in lines)
+
+
+def _shown_at(law: Law, reached: Reach | None) -> int:
+    """The number of draws to show: those that reach the coverage, or the measured ones where none do."""
+    return law.data.least if reached is None or reached.draws is None else reached.draws
+
+
+def _reached(law: Law, k: int, reached: Reach | None) -> dict[str, Any] | None:
+    if reached is None:
+        return None
+    return {**reached._asdict(), "chance": {"k": k, "value": law.chance_of(reached.target, k)}}
 
 
 def _plan(recordings: Sequence[Recording], draws: int | None) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +20,9 @@ from mull.stats.estimators import bootstrap_t
 N_RESAMPLES = 200
 DECADE = 10
 """Beyond this multiple of the measured draws a prediction is flagged as far."""
+
+FARTHEST = 10**9
+"""The most draws that are looked at for a coverage to reach."""
 
 UNSUPPORTED = 10.0
 """Families whose AIC exceeds the smallest AIC by more than this do not count in the range over families."""
@@ -51,6 +55,18 @@ class Prediction:
     models: Band | None
     families: Mapping[str, float] = field(default_factory=dict)
     aic_average: float | None = None
+
+
+class Reach(NamedTuple):
+    """The draws per problem at which coverage reaches a target: by the value, and by the ends of the band.
+
+    `None`: not within `FARTHEST` draws.
+    """
+
+    target: float
+    draws: int | None
+    at_best: int | None
+    at_worst: int | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +118,38 @@ class Law:
         """`predict` at each k."""
         return [self.predict(k) for k in ks]
 
+    def reach_of(self, target: float) -> Reach:
+        """The fewest draws per problem with which coverage reaches `target`.
+
+        Raises `UsageError` unless `target` is above 0 and below 1.
+        """
+        if not 0 < target < 1:
+            raise UsageError(f"coverage to reach is a share above 0 and below 1, not {target:g}")
+        seen: dict[int, Prediction] = {}
+
+        def at(k: int) -> Prediction:
+            if k not in seen:
+                seen[k] = self.predict(k)
+            return seen[k]
+
+        def first(share: Callable[[Prediction], float | None]) -> int | None:
+            """The smallest k with at least the target, by bisection, since all of them rise with k."""
+            if (share(at(FARTHEST)) or 0.0) < target:
+                return None
+            low, high = 0, FARTHEST
+            while high - low > 1:
+                middle = max(low + 1, min(high - 1, round((max(low, 1) * high) ** 0.5)))
+                low, high = (low, middle) if (share(at(middle)) or 0.0) >= target else (middle, high)
+            return high
+
+        return Reach(target, first(lambda p: p.value), first(lambda p: p.band.high), first(lambda p: p.band.low))
+
+    def chance_of(self, target: float, k: int) -> float | None:
+        """The share of resampled problem sets whose coverage at k is at least `target`; `None` without resamples."""
+        if not len(self._weights) or self.reason is not None:
+            return None
+        return float(np.mean(self._resampled_at(k) >= target))
+
     def flags(self, k: int) -> tuple[Flag, ...]:
         """Flags that limit the prediction at k, the most serious first."""
         data, found = self.data, []
@@ -151,8 +199,7 @@ class Law:
         band = Band(*bootstrap_t(each, self._weights, self.data.weight, (0.0, 1.0))[0].tolist())
         if k <= self.data.least:
             return band
-        assert self._resampled is not None, "counts without a reason have resamples"
-        drawn = central(self._resampled.values(self.data, k), self._resampled.logliks, self._trusted)
+        drawn = self._resampled_at(k)
         ends, at_last = _percentiles(drawn), _percentiles(self._weights @ each[:, 0] / self._weights.sum(axis=1))
         low, high = (
             1 - (1 - end) * (1 - wide) / (1 - narrow) if narrow < 1 else end
@@ -161,6 +208,14 @@ class Law:
         if self.data.unsolved == 0:  # then every problem is solved in every resample too
             low = min(low, least_solved(self.data.problems))
         return Band(low, high)
+
+    def _resampled_at(self, k: int) -> Floats:
+        """Coverage at k of each resample, [resamples]."""
+        if k <= self.data.least:
+            shares: Floats = self._weights @ measured_each(self.data, k) / self._weights.sum(axis=1)
+            return shares
+        assert self._resampled is not None, "counts without a reason have resamples"
+        return central(self._resampled.values(self.data, k), self._resampled.logliks, self._trusted)
 
     def _range(self, values: Mapping[str, Floats], value: float) -> Band:
         aics = {fit.family: fit.aic for fit in self.fits if fit.aic is not None}

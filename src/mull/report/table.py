@@ -12,7 +12,7 @@ from mull.lab.gap import Plateau, ScalingLimits
 from mull.lab.grid import Table
 from mull.lab.metrics import Curves, Point
 from mull.lab.verify import Worth
-from mull.laws.coverage import Law, Prediction
+from mull.laws.coverage import FARTHEST, Law, Prediction, Reach
 from mull.laws.limits import SAYS
 from mull.report.words import dollars, ends, escape, number, per_thousand, percent, points, short
 from mull.stats.frontier import Spent, at_equal_cost
@@ -284,6 +284,21 @@ def law_lines(law: Law, prediction: Prediction, is_identified: bool) -> list[str
     if not is_identified:
         lines.append("not identified by these counts")
     return lines + [SAYS[flag] for flag in law.flags(prediction.k)]
+
+
+def reach_lines(law: Law, k: int, reached: Reach) -> list[str]:
+    """How many draws a coverage takes, and how likely k draws reach it, as sentences."""
+    target = f"{100 * reached.target:g} % coverage"
+    never = f"more than {FARTHEST:,}"
+    low, high = (never if n is None else f"{n:,}" for n in (reached.at_best, reached.at_worst))
+    draws = f"{never} draws" if reached.draws is None else f"{reached.draws:,} draws"
+    lines = [f"{target} takes {draws} a problem; by the ends of the band between {low} and {high}"]
+    chance = law.chance_of(reached.target, k)
+    if chance is not None and k != reached.draws:
+        lines.append(
+            f"{k:,} draws reach {target} on {percent(chance)} % of problem sets like this one, if the laws hold"
+        )
+    return lines
 
 
 def _band(band: tuple[float, float] | None) -> str:
