@@ -16,6 +16,7 @@ import pytest
 
 from fault_server import FaultServer
 from gguf_files import gguf_file
+from hosted_server import HostedServer
 from score_server import Fake, serving
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +69,9 @@ def stand_ins() -> Iterator[dict[str, str]]:
         async with AsyncExitStack() as stack:
             own = await stack.enter_async_context(FaultServer(models=("Qwen/Qwen3-8B",)))
             hosted = await stack.enter_async_context(FaultServer(models=("big-one", "small-one"), key="a key"))
+            for host, name in (("anthropic", "claude-opus-4-8"), ("openai", "gpt-5.6")):
+                maker = await stack.enter_async_context(HostedServer(models=(name,), n_thought=3))
+                urls[f"https://api.{host}.com/v1"] = maker.url
             scoring = Fake()
             scoring.goodness = knows
             urls["http://localhost:8000/v1"] = own.url
@@ -99,7 +103,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stand_ins: dict[str, str]) 
     )
     (made / "questions.csv").write_text("question,answer\nWhich letter?,a\nWhich other letter?,b\n")
     tables = {
-        page: dict(FENCE.findall((ROOT / "docs" / page).read_text()))["toml"] for page in ("servers.md", "verifiers.md")
+        page: "\n".join(text for name, text in FENCE.findall((ROOT / "docs" / page).read_text()) if name == "toml")
+        for page in ("servers.md", "verifiers.md")
     }
     named = tables["verifiers.md"].partition("[verifiers]")[2]
     named = re.sub(r"^(checked|duel) = .*\n", "", named, flags=re.MULTILINE)  # no stand-in can judge
@@ -111,7 +116,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stand_ins: dict[str, str]) 
 
 
 def run(command: list[str], folder: Path) -> None:
-    environment = {**os.environ, "MULL_BANK": str(folder / "bank.db"), "EXAMPLE_KEY": "a key"}
+    keys = dict.fromkeys(("EXAMPLE_KEY", "ANTHROPIC_API_KEY", "OPENAI_API_KEY"), "a key")
+    environment = {**os.environ, "MULL_BANK": str(folder / "bank.db"), **keys}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
