@@ -2,12 +2,17 @@
 
 import importlib.util
 import json
+import math
+import random
+from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mull import Params, Run, UsageError
+from mull import Cost, Params, Run, UsageError
 from mull.errors import FileFormatError, MissingExtraError
 from mull.files.recording import Recording
 from mull.lab import metrics
@@ -111,6 +116,60 @@ def test_a_sweep_is_a_row_for_each_strategy() -> None:
 def test_what_is_no_table_is_told(wrong: object) -> None:
     with pytest.raises(UsageError, match="not from a"):
         read_frame(wrong)
+
+
+CELLS: list[Any] = [
+    None, "", "2", "q", "[1]", "[{", "yes", "\ud800", "\\boxed{2}", 0, 1, -1, 0.5, 10**400, math.nan, math.inf, True,
+    [], {}, ["2", "3"], [None], [[[]]], [{"text": "2"}], [{"text": 5, "correct": "x"}], {"a": 1}, (1, 2), {1, 2},
+    b"\xff", 3j, object(), date(2020, 1, 1), Decimal("1.5"), Decimal("NaN"),
+]  # fmt: skip
+NAMES = [
+    "question",
+    "answer",
+    "response",
+    "samples",
+    "score",
+    "correct",
+    "id",
+    "choices",
+    "A",
+    "B",
+    "outcomes",
+    "sweep",
+]
+NAMES += ["n_samples", "n_correct", "output_tokens", "messages", "a.b", ""]
+
+
+def test_whatever_stands_in_a_table_it_is_read_or_told_of() -> None:
+    """A thousand tables of any cells; another error than one that names the table fails this test."""
+    rng, n_read = random.Random(0), 0
+    for _ in range(1000):
+        names = rng.sample(NAMES, rng.randint(1, 6))
+        table = [{name: rng.choice([*CELLS, "2", "q"]) for name in names} for _ in range(rng.randint(0, 4))]
+        try:
+            rows(read_frame(table))
+            n_read += 1
+        except FileFormatError as error:
+            said = str(error)
+            assert said.startswith("DataFrame")
+    assert 20 < n_read < 980, "tables of both sorts are among them"
+
+
+OUTCOME = {
+    "answer": "1",
+    "correct": True,
+    "covered": True,
+    "draws": math.inf,
+    "stopped": "early",
+    "cost": asdict(Cost()),
+}
+
+
+@pytest.mark.parametrize("part", [{"n_samples": math.inf, "n_correct": 1}, {"outcomes": {"single": OUTCOME}}])
+def test_endless_counts_in_a_file_are_told_of_too(part: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(json.dumps({"question": "q", "answer": "1", **part}) + "\n")
+    with pytest.raises(FileFormatError, match=r"t\.jsonl, line 1: "):
+        read_source(tmp_path / "t.jsonl")
 
 
 def test_a_fault_names_its_row() -> None:

@@ -1,6 +1,7 @@
 """In a notebook: `await` at the top level, results as tables, and nothing that a model wrote has any power there."""
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -68,8 +69,10 @@ def test_curves_tables_and_advice_are_inert_tables() -> None:
     assert "single" in page.text
 
 
-def test_a_notebook_awaits_a_run_and_shows_its_outcome() -> None:
-    """A real kernel, of this Python, executes a real notebook."""
+def test_a_notebook_awaits_a_run_and_shows_its_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real kernel, of this Python, executes a real notebook, in folders of its own."""
+    for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     cells = [

@@ -83,7 +83,11 @@ def _entry(entry: Any) -> AnswerChoice:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else json.dumps(value, ensure_ascii=False)
+    return (
+        str(int(value))
+        if isinstance(value, float) and value.is_integer()
+        else json.dumps(value, ensure_ascii=False, default=str)
+    )
 
 
 def with_options(prompt: str, options: Sequence[AnswerChoice]) -> str:

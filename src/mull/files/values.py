@@ -98,7 +98,7 @@ def counts_of(path: Path, line: int, row: Mapping[str, Any]) -> DrawCounts | Non
         return None
     try:
         n, n_correct = int(row["n_samples"]), int(row["n_correct"])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise FileFormatError(path, line, "n_samples and n_correct must be whole numbers") from None
     if not 0 <= n_correct <= n or n < 1:
         what = f"n_samples is {n} and n_correct {n_correct}: there is at least one sample, and at most all are correct"
@@ -125,5 +125,5 @@ def result_of(path: Path, line: int, name: str, row: Any) -> Result:
         notes = dict(row.get("notes", {}))
         draws, stopped = int(row["draws"]), str(row["stopped"])
         return Result(row["answer"], row["correct"], row["covered"], draws, stopped, cost, notes)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FileFormatError(path, line, f"the outcome of {name!r} is not as a sweep writes it: {error!r}") from error
