@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mull import AnswerKind, Finish, Problem, Prompt, Run, Sample
+from mull import AnswerKind, Finish, Problem, Prompt, Run, Sample, equal
 from mull.equal import canonical, classes_now, pool
 from mull.models.recorded import RecordedModel
 from mull.replies.answers import answer_of, classes
@@ -61,6 +61,17 @@ def test_ten_thousand_samples_are_not_compared_each_with_each() -> None:
     assert time.process_time() - start < 10
     assert len(set(found)) == len(set(numbers))
     assert found.undecided == 0
+
+
+async def test_a_vote_over_many_answers_does_not_hold_up_the_event_loop() -> None:
+    """While they are compared the loop turns: many times, where work in the loop would be one turn."""
+    voting = asyncio.ensure_future(equal.classes([rf"\frac{{{n}}}{{997}}" for n in range(1500)]))
+    turns = 0
+    while not voting.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(set(voting.result())) == 1500
+    assert turns > 10
 
 
 def test_a_vote_of_hostile_answers_is_not_blocked() -> None:

@@ -18,12 +18,16 @@ VOTE_SECONDS = 4.0
 """Processor time of workers that one vote may use; comparisons open by then count as undecided."""
 MAX_RIVALS = 16
 """Most answers of almost the same size that one answer is compared with."""
+MAX_IN_LOOP = 400
+"""Most characters of distinct answers that are compared in the event loop, which takes at most 20 ms."""
 WINDOW = 2e-5
 """Relative difference up to which two answers may be equal by rounding."""
 
 
 async def classes(texts: Sequence[str | None]) -> Answers:
-    """`classes_now` without blocking the event loop while workers run."""
+    """`classes_now` without blocking the event loop: a thread compares many answers, and those that need workers."""
+    if sum(map(len, {text for text in texts if text is not None})) > MAX_IN_LOOP:
+        return await asyncio.to_thread(classes_now, texts)
     found, is_open = _classes(texts, None)
     return await asyncio.to_thread(classes_now, texts) if is_open else found
 
@@ -143,7 +147,9 @@ def near(sizes: Sequence[tuple[float, int]], wanted: Sequence[float]) -> Iterabl
 
 
 async def compare(a: str, b: str) -> Equality:
-    """`compare_now` without blocking the event loop while a worker runs."""
+    """`compare_now` without blocking the event loop: a thread compares long answers, and those that need a worker."""
+    if len(a) + len(b) > MAX_IN_LOOP:
+        return await asyncio.to_thread(compare_now, a, b)
     quick = _quick(a, b)
     return quick if quick is not None else await asyncio.to_thread(compare_now, a, b)
 

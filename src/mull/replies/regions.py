@@ -45,11 +45,12 @@ def own(text: str) -> str:
 
     That is special tokens, and further questions with their answers.
     """
-    text = _STRUCK.sub("", text) if "~" in text else text
+    text = _STRUCK.sub("", text) if "~~" in text else text
     if "cancel" in text or "\\sout" in text or "\\st{" in text:
         text = _STRUCK_LATEX.sub("", text)
     if "<" in text or "INST]" in text:
-        text = _STRUCK_HTML.sub("", text)
+        if "<del>" in text or "<strike>" in text or "<s>" in text:
+            text = _STRUCK_HTML.sub("", text)
         begun = _FIRST.match(text)
         text = text[begun.end() :] if begun is not None else text
         ends = [last.start() for mark in (_LAST, _INSTRUCTION) if (last := mark.search(text)) is not None]
