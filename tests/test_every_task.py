@@ -14,6 +14,7 @@ from code_rows import HUMANEVAL, MBPP, STDIO
 from mull import Problem, spec, testing
 from mull.tasks.synthetic import ChainTask, CountdownTask
 from mull.types import Task
+from puzzles import boxed, met, satisfied, seen, shortest_paths, toured
 
 SUMS = [{"id": f"s{i}", "prompt": f"Add {i} and {7000 + i}.", "answer": str(7000 + 2 * i)} for i in range(1, 6)]
 ROOTS = [{"id": f"m{i}", "prompt": f"Root of {i * i}x^2=1?", "answer": rf"\frac{{1}}{{{i}}}"} for i in range(2, 5)]
@@ -116,6 +117,27 @@ ROWS = {
     "stdio": Row(
         "stdio:FILE,seconds=1", [STDIO], lambda p: "print(sum(map(int, input().split())))", lambda p: "print(3)",
         lambda p: ["20 22", "42"], True,
+    ),
+    "3sat": Row(
+        "3sat:vars=5", (), lambda p: boxed(satisfied(p)),
+        lambda p: boxed("x1=true" if satisfied(p) == "unsatisfiable" else "unsatisfiable"),
+        lambda p: [] if satisfied(p) == "unsatisfiable" else [satisfied(p)],
+    ),
+    "tsp": Row(
+        "tsp:cities=5", (), lambda p: boxed(toured(p)), lambda p: boxed(toured(p, max)),
+        lambda p: [toured(p), "".join(toured(p).split(", "))],
+    ),
+    "calendar": Row(
+        "calendar", (), lambda p: boxed(met(p)), lambda p: boxed("Monday 08:30" if met(p) == "none" else "none"),
+        lambda p: [] if met(p) == "none" else [met(p)],
+    ),
+    "maze": Row(
+        "maze:side=4", (), lambda p: boxed(shortest_paths(p)[0]), lambda p: boxed("U, D" + shortest_paths(p)[-1]),
+        lambda p: [way for path in shortest_paths(p) for way in (path, ", ".join(path))],
+    ),
+    "spatial": Row(
+        "spatial", (), lambda p: boxed(seen(p)), lambda p: boxed("left" if seen(p) != "left" else "right"),
+        lambda p: [boxed(seen(p))],
     ),
 }  # fmt: skip
 

@@ -172,5 +172,5 @@ def test_every_path_in_the_tables_leads_to_a_class_with_a_docstring() -> None:
 
 
 def test_unknown_names_are_listed_where_none_is_near() -> None:
-    with pytest.raises(UnknownNameError, match=r"known: chain, countdown, file"):
+    with pytest.raises(UnknownNameError, match=r"known: 3sat, calendar, chain, countdown, file"):
         spec.build("task", spec.TASKS, "zzz")

@@ -96,6 +96,11 @@ TASKS = {
     "humaneval": "mull.tasks.code:HumanEvalTask",
     "mbpp": "mull.tasks.code:MbppTask",
     "stdio": "mull.tasks.code:StdioTask",
+    "3sat": "mull.tasks.sat:SatTask",
+    "tsp": "mull.tasks.tsp:TspTask",
+    "calendar": "mull.tasks.calendar:CalendarTask",
+    "maze": "mull.tasks.maze:MazeTask",
+    "spatial": "mull.tasks.spatial:SpatialTask",
 }
 
 GROUPS = {
