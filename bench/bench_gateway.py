@@ -96,8 +96,10 @@ def process(*words: str, cwd: Path) -> Iterator[tuple[str, int]]:
     """A process that prints its URL, and its number."""
     with subprocess.Popen([sys.executable, *words], cwd=cwd, stdout=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None
-        yield started.stdout.readline().split()[0], started.pid
-        started.terminate()
+        try:
+            yield started.stdout.readline().split()[0], started.pid
+        finally:
+            started.terminate()
 
 
 def resident(pid: int) -> float:

@@ -234,3 +234,12 @@ async def test_a_stop_lets_running_requests_finish(gateway: Make) -> None:
         await upstream.asked(1)
         served.stop()
         assert (await asking).choices[0].message.content
+
+
+async def test_characters_that_no_text_may_have_are_replaced(gateway: Make) -> None:
+    async with FaultServer() as upstream, gateway(table(upstream)) as served:
+        body = {"model": "words", "input": "x", "metadata": {"a": "\ud800"}}
+        status, text = await post(f"{served.url}/v1/responses", body)
+        assert (status, json.loads(text)["metadata"]) == (200, {"a": "?"})
+        status, text = await post(f"{served.url}/v1/responses", {**body, "model": "\ud800"})
+        assert (status, "no model" in text) == (404, True)

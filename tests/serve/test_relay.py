@@ -1,5 +1,6 @@
 """A model behind a server is passed through: requests go there, and replies come back, as they are."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -184,3 +185,37 @@ async def test_an_effort_stands_for_a_preset_only_where_the_operator_says_so(gat
         high = await served.ask("words", reasoning_effort="high")
         assert (high.model, high.mull["strategy"]) == ("words", "majority:n=3")
         assert "reasoning_effort" not in upstream.bodies[-1]
+
+
+async def test_with_faults_all_end_rightly_and_no_token_is_missed(gateway: Make) -> None:
+    """A tenth of the requests fail. What the server counted is what all were told, or less than the bound they were.
+
+    Replies that are lost are counted by the server alone: where none was, the sums are equal to the token.
+    """
+    preset = '[presets.vote]\nstrategy = "majority:n=4"'
+    async with FaultServer() as upstream, gateway(table(upstream, preset + "\n", "")) as served:
+        await served.ask("words@vote", "warm", max_tokens=20)
+        start, upstream.mixed = upstream.counts["words"], 0.1
+        asked = ("words@vote" if i % 3 == 0 else "words" for i in range(90))
+        replies = await asyncio.gather(
+            *(served.ask(model, f"q{i}", seed=i, max_tokens=20) for i, model in enumerate(asked)),
+            return_exceptions=True,
+        )
+        exact, bound = 0, 0
+        for i, reply in enumerate(replies):
+            if isinstance(reply, BaseException):
+                assert isinstance(reply, openai.APIStatusError)
+                assert reply.status_code in (502, 503)
+                continue
+            assert reply.choices[0].message.content.rpartition("answer: ")[2] in ("a", "b", "c")
+            if i % 3 == 0 and reply.usage.mull["is_bound"]:
+                bound += reply.usage.completion_tokens
+            else:
+                exact += reply.usage.completion_tokens
+        lost = [
+            fault for fault in upstream.counts if fault in ("truncated", "empty", "no-finish", "wrong-n", "duplicate")
+        ]
+        counted = upstream.counts["words"] - start
+        assert lost  # there were such faults
+        assert bound > 0
+        assert exact <= counted <= exact + bound + 20 * sum(upstream.counts[fault] for fault in lost)

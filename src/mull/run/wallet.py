@@ -46,6 +46,11 @@ class Wallet:
         return self._fresh.total
 
     @property
+    def charged(self) -> Cost:
+        """What counts against the ceilings: `spent`, with unknown parts as quoted."""
+        return self._charged.total
+
+    @property
     def held(self) -> Cost:
         return total(times(hold.quote, hold.n) for hold in self._holds)
 

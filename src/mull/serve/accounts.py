@@ -102,7 +102,7 @@ class KeyWallet(Wallet):
     @property
     def account(self) -> dict[str, float]:
         """What was spent and is held, as it is written down; unknown parts of holds count as nothing."""
-        spent, held = self._charged.total, self.held
+        spent, held = self.charged, self.held
         return {
             "tokens": float(CEILINGS["tokens"](spent) or 0),
             "usd": CEILINGS["usd"](spent) or 0.0,

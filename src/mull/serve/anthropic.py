@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mull.serve.faults import ApiError, bad
-from mull.serve.forms import SAME, Translator
+from mull.serve.forms import SAME, Translator, listed
 from mull.wire.routes import CHAT
 
 STOPPED = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
@@ -45,8 +45,8 @@ class Messages:
             chat["stop"] = body["stop_sequences"]
         if body.get("stream"):
             chat["stream_options"] = {"include_usage": True}
-        if body.get("tools"):
-            chat["tools"] = [_tool(tool, f"tools[{i}]") for i, tool in enumerate(body["tools"])]
+        if tools := listed(body, "tools"):
+            chat["tools"] = [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)]
         if isinstance(choice := body.get("tool_choice"), dict):
             chat["tool_choice"] = {"any": "required", "auto": "auto", "none": "none"}.get(
                 str(choice.get("type")), {"type": "function", "function": {"name": choice.get("name")}}

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
@@ -32,6 +32,7 @@ from mull.serve.offer import Offer, lowest
 from mull.serve.plans import plan_of
 from mull.serve.responses import Responses
 from mull.types import Budget
+from mull.wire.body import encode
 from mull.wire.routes import CHAT
 
 BODY_SECONDS = 30.0
@@ -86,7 +87,7 @@ class Gateway:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = id
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", id.encode())]
             await send(message)
 
         path = scope["path"] if scope["path"] in self._paths else "other"
@@ -104,13 +105,13 @@ class Gateway:
             self.meters.ended(path, scope.get("model", ""), status, time.perf_counter() - began)
 
     async def _healthy(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return as_json({"status": "ok"})
 
     async def _ready(self, request: Request) -> Response:
         """Whether requests can be answered: what keys have spent can be read."""
         if self._accounts is not None:
             self._accounts.elsewhere("", "")
-        return JSONResponse({"status": "ready"})
+        return as_json({"status": "ready"})
 
     async def _measured(self, request: Request) -> Response:
         return Response(self.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -118,10 +119,10 @@ class Gateway:
     async def _models(self, request: Request) -> Response:
         key: Key | None = request.scope["key"]
         names = [name for name in self.offer.entries if key is None or key.may_use(name)]
-        return JSONResponse({"object": "list", "data": [self._listed(name) for name in names]})
+        return as_json({"object": "list", "data": [self._listed(name) for name in names]})
 
     async def _model(self, request: Request) -> Response:
-        return JSONResponse(self._listed(self.offer.find(request.path_params["name"], key=request.scope["key"]).name))
+        return as_json(self._listed(self.offer.find(request.path_params["name"], key=request.scope["key"]).name))
 
     def _listed(self, name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": self._started, "owned_by": "mull"}
@@ -167,7 +168,7 @@ class Gateway:
             return EventStream(streamed)
         async with self._metered(chat, wallet, seconds):
             reply = await attended(request.receive, chat.whole())
-        return JSONResponse(reply if told is None else told.whole(reply, body), headers=chat.headers)
+        return as_json(reply if told is None else told.whole(reply, body), headers=chat.headers)
 
     @asynccontextmanager
     async def _metered(self, chat: Chat, wallet: KeyWallet | None, seconds: float | None) -> AsyncIterator[None]:
@@ -204,6 +205,11 @@ def _own_or(wallet: KeyWallet | None, own: Budget) -> Iterator[None]:
         raise
 
 
+def as_json(told: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A reply of JSON. What clients sent may be in it, also characters that no text may have."""
+    return Response(encode(told), status, headers, "application/json")
+
+
 async def body_of(request: Request, most: int) -> bytes:
     """The body of a request. Raises `ApiError` for one that is too large, too slow or no JSON."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -237,7 +243,7 @@ def check_local(headers: Headers) -> None:
 def _reply(error: ApiError, path: str) -> Response:
     """An error in the form of the path that was asked."""
     form = FORMS.get(path)
-    return JSONResponse(error.body if form is None else form.error(error), error.status, error.headers)
+    return as_json(error.body if form is None else form.error(error), error.status, error.headers)
 
 
 async def _told(request: Request, error: Exception) -> Response:

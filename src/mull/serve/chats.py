@@ -118,7 +118,7 @@ class Chat:
         about = shapes.about(self.plan, found, self.wallet, self.seed)
         await emit(shapes.event(shapes.chunk(self.id, self.plan, ends, mull=about)))
         if self.fields.wants_usage:
-            usage = shapes.usage(found, self.wallet.spent)
+            usage = shapes.usage(found, self.wallet)
             await emit(shapes.event(shapes.chunk(self.id, self.plan, [], usage=usage)))
         await emit(shapes.DONE)
 

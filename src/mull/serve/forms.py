@@ -73,6 +73,16 @@ def refuse(body: Mapping[str, Any], names: Mapping[str, str]) -> None:
             raise bad(name, why)
 
 
+def listed(body: Mapping[str, Any], name: str) -> list[Any]:
+    """The list in a field; empty if there is none. Raises `ApiError` for something else."""
+    value = body.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise bad(name, "must be a list")
+    return value
+
+
 class Completions:
     """`/v1/completions`: a text goes on. Without a preset the model's own server does that."""
 

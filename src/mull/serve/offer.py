@@ -116,7 +116,8 @@ class Offer:
             strategy = self._plans.build(table.strategy)
             verifier, judge = self.verifier(table.verifier), self.judge(table.judge)
             kind = None if table.answer is None else kind_of(table.answer)
-            check_given(needs_of(strategy) - {Need.EXECUTOR}, verifier, judge, None)
+            executor = self.executor() if Need.EXECUTOR in needs_of(strategy) else None
+            check_given(strategy, verifier, judge, executor)
         except MullError as error:
             raise self.config.refuse(str(error), "presets", name) from error
         preset = Preset(

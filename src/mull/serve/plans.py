@@ -109,11 +109,10 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
         if chat.mull is None and chat.reasoning_effort is None:
             offer.plain[chat.model, key] = plan
         return plan
-    needs = needs_of(plan.strategy)
-    if Need.EXECUTOR in needs:
+    if Need.EXECUTOR in needs_of(plan.strategy):
         plan = replace(plan, executor=offer.executor())
     try:
-        check_given(needs, plan.verifier, plan.judge, plan.executor)
+        check_given(plan.strategy, plan.verifier, plan.judge, plan.executor)
     except UsageError as error:
         raise bad("mull.strategy", str(error)) from error
     return _with_form(plan, chat, told)

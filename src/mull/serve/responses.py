@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mull.serve.faults import ApiError, bad
-from mull.serve.forms import Translator, refuse
+from mull.serve.forms import Translator, listed, refuse
 from mull.serve.response_events import ResponseEvents, call_item, closed, message_item, opened, text_part, thought_item
 from mull.wire.routes import CHAT
 
@@ -54,8 +54,8 @@ class Responses:
             chat["max_completion_tokens"] = body["max_output_tokens"]
         if isinstance(effort := body.get("reasoning"), dict) and effort.get("effort") is not None:
             chat["reasoning_effort"] = effort["effort"]
-        if body.get("tools"):
-            chat["tools"] = [_tool(tool, f"tools[{i}]") for i, tool in enumerate(body["tools"])]
+        if tools := listed(body, "tools"):
+            chat["tools"] = [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)]
         if (choice := body.get("tool_choice")) is not None:
             is_named = isinstance(choice, dict) and choice.get("type") == "function"
             chat["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}} if is_named else choice

@@ -12,7 +12,7 @@ from mull.replies.answers import answer_of
 from mull.run.wallet import Wallet
 from mull.serve.answering import ChatAnswer
 from mull.serve.plans import ChatPlan
-from mull.types import Budget, Cost, Finish, Problem, Sample
+from mull.types import Budget, Finish, Problem, Sample
 
 FINISH = {Finish.LENGTH: "length", Finish.TOOL_CALLS: "tool_calls"}
 """The `finish_reason` of a draw; any other ended by itself, or at a stop string."""
@@ -31,7 +31,7 @@ def whole(id: str, plan: ChatPlan, answers: Sequence[ChatAnswer], wallet: Wallet
         "model": plan.asked_as,
         "system_fingerprint": fingerprint(plan),
         "choices": choices,
-        "usage": usage(answers, wallet.spent),
+        "usage": usage(answers, wallet),
         "mull": about(plan, answers, wallet, seed),
     }
 
@@ -97,12 +97,17 @@ def _token(text: str, logprob: float) -> dict[str, Any]:
     return {"token": text, "logprob": logprob, "bytes": list(text.encode(errors="replace"))}
 
 
-def usage(answers: Sequence[ChatAnswer], spent: Cost) -> dict[str, Any] | None:
-    """Token counts of everything that was spent; `None` where the model's server told none.
+def usage(answers: Sequence[ChatAnswer], wallet: Wallet) -> dict[str, Any] | None:
+    """Token counts of everything that was spent; `None` where they are unknown, and so is how many they can be.
 
     `completion_tokens` are all tokens generated, also by judges; those that are not in the answers count as reasoning.
-    `mull` has the parts.
+    `mull` has the parts. `is_bound`: a request failed on the way, and what it may have cost counts as the most that it
+    can be, as it does against the ceilings.
     """
+    spent = wallet.spent
+    is_bound = spent.prompt_tokens is None or spent.tokens is None
+    if is_bound:
+        spent = wallet.charged
     if spent.prompt_tokens is None or spent.tokens is None:
         return None
     given = [answer.best.cost.output_tokens for answer in answers]
@@ -121,6 +126,7 @@ def usage(answers: Sequence[ChatAnswer], spent: Cost) -> dict[str, Any] | None:
             "usd": spent.usd,
             "flops": spent.flops,
             "retries": spent.retries,
+            "is_bound": is_bound,
         },
     }
 
