@@ -99,7 +99,6 @@ class DrawSpans:
             return
         self._start = time.time_ns()
         self._tracer = self._api.get_tracer("mull", __version__)
-        self._parent = self._api.set_span_in_context(self._api.get_current_span())
         deployment = getattr(model, "deployment", None)
         self._is_remote = deployment is not None
         self._operation = "text_completion" if getattr(deployment, "api", "chat") == "completions" else "chat"
@@ -138,7 +137,6 @@ class DrawSpans:
         kind = self._api.SpanKind
         return self._tracer.start_span(
             f"{self._operation} {self._attributes['gen_ai.request.model']}",
-            context=self._parent,
             kind=kind.CLIENT if self._is_remote else kind.INTERNAL,
             attributes=_known({**self._attributes, "mull.draw": number}),
             start_time=self._start,
