@@ -24,17 +24,15 @@ html_copy_source = False
 
 
 def with_contents(app: Sphinx, name: str, source: list[str]) -> None:
-    """Adds a hidden table of contents to the index: the pages that it links to, under the first words of their rows."""
+    """Adds a hidden table of contents to the index: the pages that each section links to, under its heading."""
     if name != INDEX:
         return
-    told = []
-    for row in source[0].splitlines():
-        pages = [Path(link).with_suffix("").as_posix() for link in re.findall(r"\]\(([^)#:]+\.md)\)", row)]
-        caption = re.match(r"\| *([^|]+?) *\|", row)
-        if pages:
-            head = f":caption: {caption[1]}\n" if caption else ":caption: tables of figures\n"
-            told.append("```{toctree}\n:hidden:\n" + head + "\n" + "\n".join(pages) + "\n```")
-    source[0] = "\n\n".join([source[0], *told])
+    contents = []
+    for section in source[0].split("\n## ")[1:]:
+        heading, _, table = section.partition("\n")
+        pages = [Path(link).with_suffix("").as_posix() for link in re.findall(r"\]\(([^)#:]+\.md)\)", table)]
+        contents.append("```{toctree}\n:hidden:\n:caption: " + heading + "\n\n" + "\n".join(pages) + "\n```")
+    source[0] = "\n\n".join([source[0], *contents])
 
 
 def setup(app: Sphinx) -> None:
