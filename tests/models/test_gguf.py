@@ -99,6 +99,18 @@ def test_the_identity_changes_with_the_weights_and_not_with_the_place(tmp_path: 
     assert digest(tmp_path / "it.gguf", len(raw)) == here.partition("@")[2]
 
 
+def test_fewer_replies_are_generated_at_once_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, header(LLAMA))
+    monkeypatch.setattr(gguf, "free_memory", lambda: None)
+    assert Gguf(path).n_slots == 16, "nothing is known of the memory"
+    monkeypatch.setattr(gguf, "free_memory", lambda: Gguf(path, slots=5).n_bytes)
+    assert (Gguf(path).n_slots, Gguf(path, slots=9).n_slots) == (4, 9)
+    monkeypatch.setattr(gguf, "free_memory", lambda: 1000)
+    assert Gguf(path).n_slots == 1
+
+
 async def test_too_little_memory_is_told_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Gguf(str(gguf_file()), slots=3)
     monkeypatch.setattr(gguf, "free_memory", lambda: 1 << 28)

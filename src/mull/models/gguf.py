@@ -34,6 +34,7 @@ COUNTED = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 """Architectures whose FLOPs are counted, with the `model_type` that has the same layers."""
 RATHER_MORE = 256 << 20
 """Bytes that the engine needs beside the weights and the context."""
+USUAL_SLOTS = 16
 HOUR = 3600.0
 
 _servers: dict[tuple[Any, ...], str] = {}
@@ -47,20 +48,21 @@ _starting = threading.Lock()
 class Gguf:
     """A model file in GGUF format, run by llama.cpp in this process: `gguf:FILE` or `gguf:hf.co/OWNER/REPO/FILE`.
 
-    `slots` replies are generated at once, each with `context` tokens for prompt and reply (at most what the model was
-    trained on). `threads` leaves one processor free by default: llama.cpp waits in a loop for its slowest thread, so
-    that with all of them in use it is many times slower beside other work. `api=completions` is for models without a
-    chat template. Raises `FileFormatError` if the file is not a whole GGUF file.
+    `slots` replies are generated at once (16 by default, or fewer where memory is short), each with `context` tokens
+    for prompt and reply (at most what the model was trained on). `threads` leaves one processor free by default:
+    llama.cpp waits in a loop for its slowest thread, so that with all of them in use it is many times slower beside
+    other work. `api=completions` is for models without a chat template. Raises `FileFormatError` if the file is not a
+    whole GGUF file.
     """
 
     file: str
-    slots: int = 16
+    slots: int | None = None
     context: int = 4096
     threads: int | None = None
     api: Literal["chat", "completions"] = "chat"
 
     def __post_init__(self) -> None:
-        if min(self.slots, self.context, 1 if self.threads is None else self.threads) < 1:
+        if any(one is not None and one < 1 for one in (self.slots, self.context, self.threads)):
             raise UsageError("slots, context and threads of a gguf model are at least 1")
         if self.api not in ("chat", "completions"):
             raise UsageError(f"api of a gguf model is chat or completions, not {self.api!r}")
@@ -89,7 +91,7 @@ class Gguf:
     def about(self) -> str:
         """Its architecture, and the memory that it needs with these options."""
         size, kind = _gib(self._header.n_bytes), self._header.architecture or "unknown architecture"
-        return f"{kind}, {size}; needs about {_gib(self.n_bytes)} of memory with {self.slots} slots"
+        return f"{kind}, {size}; needs about {_gib(self.n_bytes)} of memory with {self.n_slots} slots"
 
     @property
     def n_context(self) -> int:
@@ -100,11 +102,24 @@ class Gguf:
     @property
     def n_bytes(self) -> int:
         """Bytes of memory that it needs: the weights, and keys and values of all slots in 16 bits."""
+        return self._bytes_of(self.n_slots)
+
+    def _bytes_of(self, n_slots: int) -> int:
         layers, heads = self._header.number("block_count") or 0, self._header.number("attention.head_count") or 1
         width = self._header.number("embedding_length") or 0
         head = self._header.number("attention.key_length") or width // heads
         values = 2 * layers * (self._header.number("attention.head_count_kv") or heads) * head
-        return self._header.n_bytes + 2 * values * self.n_context * self.slots + RATHER_MORE
+        return self._header.n_bytes + 2 * values * self.n_context * n_slots + RATHER_MORE
+
+    @cached_property
+    def n_slots(self) -> int:
+        """Replies that are generated at once: as many as fit into the memory that is free, at most `USUAL_SLOTS`."""
+        if self.slots is not None:
+            return self.slots
+        free, n = free_memory(), USUAL_SLOTS
+        while n > 1 and free is not None and self._bytes_of(n) > free:
+            n //= 2
+        return n
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -118,7 +133,7 @@ class Gguf:
             stream=True,
             stream_usage=True,
             stream_n=True,
-            slots=self.slots,
+            slots=self.n_slots,
             counts_all=False,
             batch_seeds="counted",
             context=self.n_context,
@@ -139,8 +154,8 @@ class Gguf:
             self.name,
             self.api,
             price=self._price,
-            limits=Limits(concurrency=self.slots, timeout=HOUR, idle=HOUR),
-            most_n=self.slots,
+            limits=Limits(concurrency=self.n_slots, timeout=HOUR, idle=HOUR),
+            most_n=self.n_slots,
             bank_as=self.identity,
         )
         assume(deployment, self.capabilities)
@@ -182,7 +197,7 @@ class Gguf:
         async with here.lock:
             if here.can is None:
                 for endpoint in here.link.pool.endpoints:
-                    endpoint.slots = self.slots
+                    endpoint.slots = self.n_slots
                 here.can = self.capabilities
                 if model.deployment.urls[0] not in _checked:
                     await self._check(model, purse)
@@ -207,7 +222,7 @@ class Gguf:
 
     def _start(self) -> str:
         """The URL of the server in this process, started when it is first needed."""
-        key = os.getpid(), self.identity, self.slots, self.n_context, self.threads, self.api
+        key = os.getpid(), self.identity, self.n_slots, self.n_context, self.threads, self.api
         with _starting:
             if key not in _servers:
                 _servers[key] = self._begin()
@@ -221,16 +236,16 @@ class Gguf:
         free = free_memory()
         if free is not None and self.n_bytes > free:
             raise ModelError(
-                f"{self.name} needs about {_gib(self.n_bytes)} with slots={self.slots} and context={self.n_context}, "
+                f"{self.name} needs about {_gib(self.n_bytes)} with slots={self.n_slots} and context={self.n_context}, "
                 f"and {_gib(free)} are free: lower these options"
             )
         options = xllamacpp.CommonParams()
         options.model.path = str(self.path)
         options.model_alias = {self.name}
         options.hostnames, options.port = ["127.0.0.1"], 0
-        options.n_parallel, options.n_ctx, options.kv_unified = self.slots, self.slots * self.n_context, False
+        options.n_parallel, options.n_ctx, options.kv_unified = self.n_slots, self.n_slots * self.n_context, False
         options.cpuparams.n_threads = options.cpuparams_batch.n_threads = self.threads or default_threads()
-        options.n_threads_http = self.slots + 4
+        options.n_threads_http = self.n_slots + 4
         options.timeout_read = options.timeout_write = int(HOUR)
         options.endpoint_metrics, options.ui, options.fit_params = True, False, False
         options.verbosity = 0
