@@ -198,6 +198,13 @@ def test_links_lead_somewhere() -> None:
                 assert anchor in map(slug, headings), f"{page.name} links to #{anchor} of {path.name}"
 
 
+def test_the_page_of_papers_names_files_that_are_there() -> None:
+    named = re.findall(r"`([a-z_/]+\.py)`", (ROOT / "docs" / "papers.md").read_text())
+    assert len(named) > 50
+    places = (ROOT / "src" / "mull", ROOT)
+    assert [name for name in named if not any((place / name).is_file() for place in places)] == []
+
+
 def test_every_page_is_reached_from_the_index() -> None:
     index = (ROOT / "docs" / "index.md").resolve()
     direct = {path for path, _ in links(index)}
