@@ -5,9 +5,12 @@ import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
+
+from mull import spec
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -18,6 +21,29 @@ strict = True
 [mypy-numpy.*]
 ignore_missing_imports = True
 """
+
+
+def uses_of_all() -> str:
+    """A module in which each class of the tables stands for its protocol, made without options where it needs none."""
+    kinds = {
+        "Strategy": spec.STRATEGIES,
+        "Verifier": spec.VERIFIERS,
+        "Judge": spec.JUDGES,
+        "Executor": spec.EXECUTORS,
+        "Model": spec.MODELS,
+        "Task": spec.TASKS,
+    }
+    lines = [f"from mull import {', '.join(kinds)}"]
+    for kind, table in kinds.items():
+        for path in table.values():
+            module, _, name = path.partition(":")
+            needs = any(
+                f.init and f.default is MISSING and f.default_factory is MISSING for f in fields(spec.load(path))
+            )
+            value = f"one: {kind}" + ("" if needs else f" = {name}()")
+            lines.append(f"def {kind}_{name}(made: {name}) -> {kind}:\n    {value}\n    one = made\n    return one")
+            lines.insert(1, f"from {module} import {name}")
+    return "\n".join(lines) + "\n"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("hatchling") is None, reason="hatchling is not installed")
@@ -43,6 +69,7 @@ def test_the_examples_are_typed_for_one_who_installed_the_wheel(tmp_path: Path) 
             (own / f"{name}.py").write_text(text)
             n += 1
     assert n > 20
+    (own / "builtin.py").write_text(uses_of_all())
     python, cache = tmp_path / "env" / "bin" / "python", tmp_path / "cache"
     command = [sys.executable, "-m", "mypy", "--python-executable", python, "--cache-dir", cache, "."]
     done = subprocess.run(command, cwd=own, capture_output=True, text=True)

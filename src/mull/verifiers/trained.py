@@ -7,10 +7,10 @@ import json
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -245,12 +245,12 @@ def all_right(log_p: Doubles, start: int, slope: float, offset: float) -> Double
 class NanoPRM(Trained):
     """The built-in process reward model: nano's size, trained on nano's solutions of chain problems."""
 
-    folder: ClassVar[str] = str(WEIGHTS / "nano-prm")  # type: ignore[misc]
+    folder: str = field(default=str(WEIGHTS / "nano-prm"), init=False, repr=False)
 
 
 @dataclass(frozen=True)
 class NanoORM(Trained):
     """The built-in outcome reward model: nano's size, trained on nano's solutions of chain problems."""
 
-    folder: ClassVar[str] = str(WEIGHTS / "nano-orm")  # type: ignore[misc]
-    fold: ClassVar[Fold] = "last"  # type: ignore[misc]
+    folder: str = field(default=str(WEIGHTS / "nano-orm"), init=False, repr=False)
+    fold: Fold = field(default="last", init=False, repr=False)
