@@ -68,7 +68,7 @@ class Wallet:
     @property
     def left(self) -> Budget:
         """What the ceilings still allow, counting calls in progress at their maximum cost."""
-        used = self._charged.total + self.held
+        used = self._charged.total + self.held if self._holds else self._charged.total
         gone = {
             name: None if (top := getattr(self.budget, name)) is None else top - (of(used) or 0)
             for name, of in CEILINGS.items()

@@ -102,6 +102,7 @@ def server(gateway: Gateway) -> uvicorn.Server:
         http=GuardedProtocol,
         log_level="warning",
         access_log=False,
+        lifespan="off",
         server_header=False,
         date_header=True,
         ws="none",
