@@ -120,9 +120,10 @@ def spelled(words: list[str]) -> tuple[Number, int] | None:
             digits = digits[: next((i for i, n in enumerate(digits) if n > 9), len(digits))]
             return best[0] + sum(Fraction(n, 10**i) for i, n in enumerate(digits, start=1)), at + 1 + len(digits)
         if word in ("and", "-") and at and best is not None and before not in ("and", "-"):
-            part = spelled(words[at + 1 :]) if word == "and" and best[0].denominator == 1 else None
-            if part is not None and 0 < part[0] < 1:  # two and a half
-                return best[0] + part[0], at + 1 + part[1]
+            if word == "and" and best[0].denominator == 1 and (part := _part(words[at + 1 :])) is not None:
+                end = at + 1 + part[1]  # two and a half, two and a half million
+                factor = multiplier(words[end]) if end < len(words) else None
+                return (best[0] + part[0]) * (factor or 1), end + (factor is not None)
             continue
         factor = multiplier(word)
         if word in SMALL:
@@ -143,6 +144,12 @@ def spelled(words: list[str]) -> tuple[Number, int] | None:
             break
         best = (total + (current or 0), at + 1)
     return best
+
+
+def _part(words: list[str]) -> tuple[Number, int] | None:
+    """The part of one that begins a list of words, as in `a half million`, and how many words it spans."""
+    found = (spelled(words[:n]) for n in range(1, min(3, len(words)) + 1))
+    return next((part for part in found if part is not None and 0 < part[0] < 1), None)
 
 
 def _has_room(n: int, words: list[str]) -> bool:

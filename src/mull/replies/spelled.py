@@ -54,6 +54,11 @@ def words(text: str) -> list[str]:
     return _LETTERS.findall(text.lower())
 
 
+def _is_part(after: list[str]) -> bool:
+    """Whether words begin with a part of one: `a half`, `three quarters`."""
+    return len(after) > 1 and (after[0] in SMALL or after[0] in ("a", "an")) and after[1] in _PARTS
+
+
 def spelled(side: str) -> str | None:
     """The number that a side states in English words, followed by at most a few words for what is counted."""
     read = words(side)
@@ -67,7 +72,7 @@ def spelled(side: str) -> str | None:
     total, part, at = 0, 0, start
     while at < len(read) and (read[at] in SMALL or read[at] in SCALES or read[at] == "and"):
         word = read[at]
-        if word == "and" and not (at + 1 < len(read) and read[at + 1] in SMALL):
+        if word == "and" and (read[at + 1 : at + 2] == [] or read[at + 1] not in SMALL or _is_part(read[at + 1 :])):
             break
         if word in SMALL:
             part += SMALL[word]
@@ -79,6 +84,11 @@ def spelled(side: str) -> str | None:
         at += 1
     rest = read[at:]
     is_negative = bool({"negative", "minus"} & set(read[:start]))
+    if rest[:1] == ["and"] and _is_part(rest[1:]):  # two and a half, two and a half million
+        value = total + part + Fraction(SMALL.get(rest[1], 1), _PARTS[rest[2]])
+        scale, rest = (SCALES[rest[3]], rest[4:]) if rest[3:] and rest[3] in SCALES else (1, rest[3:])
+        is_whole = len(rest) < 4 and not set(rest) & (SMALL.keys() | _NO_REST)
+        return str(-value * scale if is_negative else value * scale) if is_whole else None
     if rest and rest[0] in _UNIT_ORDINALS and part >= 20 and part % 10 == 0:
         part, rest = part + _UNIT_ORDINALS[rest[0]], rest[1:]
     elif rest and rest[0] in _PARTS:
