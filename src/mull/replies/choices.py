@@ -25,7 +25,7 @@ _SECOND = regex(
     rf"(?:{_NOUN}\s|both\s|also\s|maybe\s)?[\[(]?([A-Z])[\])]?(?![A-Za-z0-9'])",
     re.IGNORECASE,
 )
-_ANOTHER = regex(r"(?:\b(?:and|or|und|oder|et|ou|y|o)|[,/&])\s*[\[(]([A-J])[\])]")
+_ANOTHER = regex(r"(?:\b(?:and|or|und|oder|et|ou|y|o)|[,/&])\s*[\[(]?([A-J])[\])]")
 _WORD_AFTER = regex(r"\s+([a-z]+)")
 _VERBS = set(
     "is was are because since and or as with which it seems must would looks has fits und ist weil est y es".split()

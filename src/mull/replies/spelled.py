@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from mull.equal.patterns import regex
 from mull.equal.words import ORDINALS, SMALL
+from mull.equal.words import spelled as in_words
 
 _LETTERS = regex(r"[a-z]+")
 SCALES = {
@@ -54,6 +55,19 @@ def words(text: str) -> list[str]:
     return _LETTERS.findall(text.lower())
 
 
+def _part_alone(read: list[str]) -> str | None:
+    """The number that words begin with if that is a half or a quarter, also of a scale: `a half`, `half a million`."""
+    start = next((i for i, word in enumerate(read) if word not in _BESIDE - {"a", "an"}), len(read))
+    told = read[start:]
+    if not {"half", "quarter"} & set(told[:2]) or not set(told[:1]) <= {"half", "a", "an", "quarter"}:
+        return None
+    found = in_words(told)
+    rest = told[found[1] :] if found is not None else told
+    if found is None or found[1] < 2 or len(rest) > 3 or set(rest) & _NO_REST:
+        return None
+    return str(Fraction(found[0]))
+
+
 def _is_part(after: list[str]) -> bool:
     """Whether words begin with a part of one: `a half`, `three quarters`."""
     return len(after) > 1 and (after[0] in SMALL or after[0] in ("a", "an")) and after[1] in _PARTS
@@ -67,7 +81,9 @@ def spelled(side: str) -> str | None:
     if read[:1] in (["a"], ["an"]) and read[1:2] and read[1] in SCALES:
         read[0] = "one"
     start = next((i for i, word in enumerate(read) if word in SMALL), None)
-    if start is None or not set(read[:start]) <= _BESIDE | {"negative", "minus"}:
+    if start is None:
+        return _part_alone(read)
+    if not set(read[:start]) <= _BESIDE | {"negative", "minus"}:
         return None
     total, part, at = 0, 0, start
     while at < len(read) and (read[at] in SMALL or read[at] in SCALES or read[at] == "and"):

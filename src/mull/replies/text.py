@@ -239,7 +239,7 @@ _REASON = regex(r"(?:,?\s|,)\(?(?:because|since|weil|denn|puisque|car|parce\sque
 _CLAUSE = regex(
     r"(?:,?\s|,)\(?(?:(?:which|where|whereas|given|therefore|thus|meaning|as(?!\sfollows)|so|after|when|if|wobei|da)\s"
     r"|i\.e\.|e\.g\.|for\s(?:each|every|the|all)\s)"
-    r"|,\s(?:found|obtained|computed|calculated|derived|using|by|making|giving|namely|rounded)\s",
+    r"|;\s(?:check|to\scheck|verify|verification|proof)\b|,\s(?:found|obtained|computed|calculated|derived|using|by|making|giving|namely|rounded)\s",
     re.IGNORECASE,
 )
 _OF_THEM = regex(
