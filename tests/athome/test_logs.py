@@ -10,6 +10,7 @@ import pytest
 from fault_server import FaultServer
 from mull import MemoryBank, Params, Problem, Prompt, Run
 from mull.cli.logs import logs
+from mull.errors import UnknownNameError
 from mull.models.served.model import OpenAIModel
 from mull.strategies.parallel import Majority
 from mull.testing import FakeModel
@@ -81,5 +82,8 @@ def test_the_option_logs_on_standard_error_alone() -> None:
     assert done.returncode == 0
     assert "INFO mull.run.run: Majority on prompt" in done.stderr
     assert "mull.run" not in done.stdout
-    done = subprocess.run([sys.executable, "-m", "mull", *words, "loud"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (2, "mull: unknown log level 'loud': known: debug, info, warning\n")
+
+
+def test_another_level_is_told() -> None:
+    with pytest.raises(UnknownNameError, match="unknown log level 'loud': known: debug, info, warning"), logs("loud"):
+        pass
