@@ -28,11 +28,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `mull serve` with the page's configuration, stopped by a signal as by a supervisor."""
     folder = tmp_path_factory.mktemp("gateway")
     (folder / "mull.toml").write_text("\n".join(blocks("toml")))
-    command = [sys.executable, "-m", "mull", "serve", "--port", "0"]
+    command = ["bash", "-c", f"ulimit -Sn 256; exec {sys.executable} -m mull serve --port 0"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.endswith("/v1 offers nano, nano@vote, nano@scored\n"), process.communicate()
+        limits = Path(f"/proc/{process.pid}/limits").read_text() if sys.platform == "linux" else ""
+        assert not re.search(r"Max open files +256 ", limits)  # each client takes two
         yield line.partition("/v1")[0]
         process.send_signal(signal.SIGTERM)
         out, errors = process.communicate(timeout=60)

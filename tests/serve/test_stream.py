@@ -145,3 +145,15 @@ async def test_a_quiet_stream_has_a_heartbeat(gateway: Make, monkeypatch: pytest
         upstream.latency = 0.4
         body = {"model": "words@vote", "messages": [{"role": "user", "content": "x"}], "stream": True}
         assert ": working" in await lines(served.url, body)
+
+
+async def test_streams_that_take_long_do_not_wait_for_each_other(gateway: Make) -> None:
+    """All that the server's configuration allows at once, before any of them has ended."""
+    async with FaultServer(latency=0.2) as upstream, gateway(table(upstream, "concurrency = 40\n")) as served:
+
+        async def read() -> str:
+            async with await served.ask("words", stream=True) as stream:
+                return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+
+        assert all(await asyncio.gather(*(read() for _ in range(60))))
+        assert 16 < upstream.counts["peak"] <= 40

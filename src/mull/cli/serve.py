@@ -64,6 +64,7 @@ def serve(
         kept = Accounts(accounts or default_url()) if any(map(keys.is_budgeted, tables)) else None
         if kept is not None:
             stack.callback(kept.close)
+        listen.allow_connections()
         listening = stack.enter_context(listen.bound(host, port))
         place = f"[{host.strip('[]')}]" if ":" in host else host
         say(f"http://{place}:{listening.getsockname()[1]}/v1 offers {', '.join(offer.entries)}")

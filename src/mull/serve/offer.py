@@ -103,12 +103,17 @@ class Offer:
         self._check()
 
     def _model(self, name: str) -> Model:
-        """The model of a name; it gives a server less time than a sweep would, since a client waits."""
+        """The model of a name.
+
+        It gives a server that refuses less time than a sweep would, since a client waits, and passes on all requests
+        at once that its configuration allows: a stream may take minutes, and another client should not wait for it.
+        """
         model = model_of(name, 0, self._path)
         if not is_served(model):
             return model  # type: ignore[no-any-return]
         limits = model.deployment.limits
-        limits = replace(limits, patience=min(limits.patience, self.serve.patience))
+        patience = min(limits.patience, self.serve.patience)
+        limits = replace(limits, patience=patience, first=limits.concurrency)
         return replace(model, deployment=replace(model.deployment, limits=limits))  # type: ignore[no-any-return]
 
     def _add(self, name: str, table: PresetTable) -> None:

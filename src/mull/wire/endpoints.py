@@ -29,7 +29,8 @@ class Limits:
     failure. Refusals (429, 503, no connection) do not count as failures: they are retried until `patience` seconds
     have passed since the first of consecutive refusals. `timeout`: seconds for one request, or until the first piece
     of a stream; `connect`: seconds to connect; `idle`: seconds between two pieces of a stream. `backoff`: the longest
-    first wait in seconds, half of it on average; it doubles with each retry, up to `longest_backoff`.
+    first wait in seconds, half of it on average; it doubles with each retry, up to `longest_backoff`. `first`: the most
+    concurrent requests before the first reply, which shows how fast a server is.
     """
 
     concurrency: int = 64
@@ -40,6 +41,7 @@ class Limits:
     idle: float = 120.0
     backoff: float = 0.5
     longest_backoff: float = 30.0
+    first: int = FIRST
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait before retry `attempt` (from 1), with full jitter."""
@@ -53,11 +55,11 @@ class Endpoint:
     limit of their request runs, so that no more are sent. `n_active` counts requests, `n_replies` their replies.
     """
 
-    def __init__(self, url: str, most: int, timeout: float = 600.0) -> None:
+    def __init__(self, url: str, most: int, timeout: float = 600.0, first: int = FIRST) -> None:
         self.url = url
         self.most = most
         self.timeout = timeout
-        self.limit = float(min(most, FIRST))
+        self.limit = float(min(most, first))
         self.slots: int | None = None
         self.n_active = self.n_replies = 0
         self.resume_at = 0.0
@@ -131,7 +133,7 @@ class Pool:
     """The endpoints of one model. Requests queue for the first free endpoint."""
 
     def __init__(self, urls: Sequence[str], limits: Limits) -> None:
-        self.endpoints = [Endpoint(url, limits.concurrency, limits.timeout) for url in urls]
+        self.endpoints = [Endpoint(url, limits.concurrency, limits.timeout, limits.first) for url in urls]
         self._patience = limits.patience
         self._waiting: deque[tuple[asyncio.Future[Endpoint], Endpoint | None, int]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
