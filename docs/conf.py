@@ -24,15 +24,17 @@ html_copy_source = False
 
 
 def with_contents(app: Sphinx, name: str, source: list[str]) -> None:
-    """Adds a hidden table of contents to the index: the pages that each section links to, under its heading."""
+    """Adds a hidden table of contents to the index: the pages that each of its sections links to."""
     if name != INDEX:
         return
-    contents = []
-    for section in source[0].split("\n## ")[1:]:
-        heading, _, table = section.partition("\n")
-        pages = [Path(link).with_suffix("").as_posix() for link in re.findall(r"\]\(([^)#:]+\.md)\)", table)]
-        contents.append("```{toctree}\n:hidden:\n:caption: " + heading + "\n\n" + "\n".join(pages) + "\n```")
-    source[0] = "\n\n".join([source[0], *contents])
+    told = []
+    for section in re.split(r"^## ", source[0], flags=re.MULTILINE)[1:]:
+        links = re.findall(r"\]\(([^)#:]+\.md)\)", section)
+        pages = dict.fromkeys(Path(link).with_suffix("").as_posix() for link in links)
+        if pages:
+            caption = section.partition("\n")[0]
+            told.append("\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"]))
+    source[0] = "\n\n".join([source[0], *told])
 
 
 def setup(app: Sphinx) -> None:
