@@ -93,6 +93,8 @@ def test_any_satisfying_assignment_is_right_and_no_other(ratio: float) -> None:
             one = {f"x{i}": value for i, value in enumerate(values, 1)}
             told = ", ".join(f"{x}={str(value).lower()}" for x, value in one.items())
             assert is_right(task, problem, told) is (one in good)
+        assert is_right(task, problem, "x1=true, x2=true, x3=true, x4=true") is False, "x5 has no value"
+        assert is_right(task, problem, satisfied(problem) + ", x6=true") is False, "there is no x6"
 
 
 def test_formulas_go_through_the_phase_transition() -> None:
@@ -198,6 +200,24 @@ def test_any_shortest_path_is_right_and_no_other(side: int) -> None:
                 assert is_right(task, problem, other) is (other in paths)
 
 
+@pytest.mark.parametrize(
+    ("rows", "path"),
+    [
+        (("S..", "##.", "G.."), "RRDDLL"),
+        (("G.S", ".#.", ".#."), "LL"),
+        ((".G.", "##.", "S#.", "..."), "DRRUUUL"),
+        (("..S", ".##", "..G"), "LLDDRR"),
+        (("S#G", ".#.", "..."), "DDRRUU"),
+    ],
+)
+def test_paths_go_along_the_edges_and_not_over_them(rows: tuple[str, ...], path: str) -> None:
+    maze = Maze(rows)
+    assert maze.shortest == len(path)
+    assert maze.misses(path) == ""
+    for move in "UDLR":
+        assert "out of the maze" in maze.misses(path[:2] + move * 4), move
+
+
 def test_a_maze_turned_or_walked_backwards_is_the_same_puzzle() -> None:
     maze = Maze(("S.#", "..G", "#.."))
     turned = [Maze(("#.S", "...", ".G#")), Maze(("#..", "..G", "S.#")), Maze(("G.#", "..S", "#.."))]
@@ -250,6 +270,9 @@ SAME = [
             "x₁ ∧ ¬x₂ ∧ x₃", "{x1: True, x2: False, x3: True}", "true, false, true", "(1, 0, 1)", "x1, ~x2, x3",
             "x1 → true, x2 → false, x3 → true", "x1=true,~x2=false,~x3=true", '{"x1": true, "x2": false, "x3": true}',
             "x1 is true, x2 is false and x3 is true", "Satisfiable: x1=true, x2=false, x3=true.",
+            r"(x_1,x_2,x_3)=(\text{true},\text{false},\text{true})", r"x_1 = \top, x_2 = \bot, x_3 = \top",
+            r"\begin{aligned} x_1 &= \text{true} \\ x_2 &= \text{false} \\ x_3 &= \text{true} \end{aligned}",
+            "x1 = true\nx2 = false\nx3 = true", r"x_1 \mapsto 1, x_2 \mapsto 0, x_3 \mapsto 1",
         ],
     ),
     (
@@ -261,7 +284,8 @@ SAME = [
         [
             "A, B, D, C", "A, C, D, B", "B,D,C,A", r"A \to B \to D \to C \to A", "A → B → D → C → A", "ABDC",
             "(A, B, D, C)", "A-B-D-C-A", "City A, City B, City D, City C", "a, b, d, c", "[A, C, D, B]",
-            "A -> B -> D -> C -> A (total distance: 120)",
+            "A -> B -> D -> C -> A (total distance: 120)", "A, B, D, C (total 120)",
+            r"A \Rightarrow B \Rightarrow D, C",
         ],
     ),
     (
@@ -269,7 +293,8 @@ SAME = [
         [
             "Tuesday 13:30", "Tuesday, 13:30", "Tue 13:30", "tuesday at 1:30 PM", "Tuesday 13:30-14:30",
             "Tuesday 1:30 - 2:30 pm", r"\text{Tuesday } 13:30", "13:30 on Tuesday", "Tuesday, from 13:30 to 14:30",
-            "Tuesday 13:30–14:30", "Tuesday: 13.30",
+            "Tuesday 13:30–14:30", "Tuesday: 13.30", r"\text{Tuesday } 13{:}30",
+            "Tuesday 13:30 (to 14:30)", "Tuesday 13:30 - Tuesday 14:30", "Day: Tuesday, Time: 13:30", "Tue, 13h30",
         ],
     ),
     (SlotAnswer(1, 60), "Monday 09:00", ["Monday 09:00", "9:00", "9 am", "9:00-10:00", "Mon. 9:00"]),
@@ -279,13 +304,14 @@ SAME = [
         [
             "U, R, D", "URD", "u r d", "Up, Right, Down", "U → R → D", "U -> R -> D", "↑→↓", "↑, →, ↓",
             "north, east, south", r"\uparrow \rightarrow \downarrow", r"U \to R \to D", "[U, R, D]", "['U', 'R', 'D']",
+            "U, R, D (3 moves)", "move up, move right, then move down", "⬆️➡️⬇️",
         ],
     ),
     (
         RelationAnswer(), "above left",
         [
             "above left", "left above", "above and to the left", "upper left", "top-left", "North-West", "northwest",
-            "Above, left",
+            "Above, left", "NW", "diagonally above left",
         ],
     ),
     (
@@ -307,6 +333,7 @@ def test_equal_answers_vote_together(kind: Any, answer: str, texts: list[str]) -
     assert kind.canonical(answer) == answer, "a recorded answer is read as the same one"
     assert read(kind, f"Let me see.\n\n**Answer:** {texts[0]}") == answer
     assert read(kind, f"Let me see.\n\n{texts[0]}") == answer
+    assert read(kind, f"Let me see:\n\n{texts[-1]}\n") == answer
     assert read(kind, f"Let me see.\n\n{texts[0]}", Finish.LENGTH) is None
     assert read(kind, f"<think>{boxed(texts[0])}</think>I cannot say.") is None
     assert read(kind, f"<think>{boxed(texts[0])}") is None
@@ -316,14 +343,15 @@ def test_equal_answers_vote_together(kind: Any, answer: str, texts: list[str]) -
 NO_ANSWERS = [
     (
         AssignmentAnswer(),
-        ["satisfiable", "x1=true, x1=false", "x1 and so on", "x1=maybe", "not x1=true", "maybe", "x1=2", "x1234=true"],
+        ["satisfiable", "x1=true, x1=false", "x1 and so on", "x1=maybe", "not x1=true", "maybe", "x1=2", "x1234=true",
+         "(x1, x2) = (1, 0, 1)", "x1=1, ..."],
     ),
-    (TourAnswer(), ["A", "A, Z, B", "the trip", "12, 13", "A, B"]),
+    (TourAnswer(), ["A", "A, B, C, ...", "A, Z, B", "the trip", "12, 13", "A, B"]),
     (
         SlotAnswer(5, 60),
         ["13:30", "Monday", "Monday 25:00", "Monday 13:75", "Sunday 10:00", "Monday 13 pm", "Monday or Tuesday 9:00"],
     ),
-    (MovesAnswer(), ["", "3 up", "up a bit", "U, R, X", "->", "12"]),
+    (MovesAnswer(), ["", "3 up", "up a bit", "U, R, ...", "U, R, X", "->", "12"]),
     (RelationAnswer(), ["left right", "not left", "nowhere", "the lamp", "beside the lamp", "left of the moon"]),
 ]  # fmt: skip
 
@@ -333,6 +361,11 @@ def test_what_is_no_answer_does_not_vote(kind: Any, texts: list[str]) -> None:
     for text in texts:
         assert kind.canonical(text) is None, text
         assert read(kind, f"Let me see.\n\n{boxed(text)}") is None, text
+
+
+def test_no_answer_is_read_from_a_part_of_a_long_line() -> None:
+    assert read(MovesAnswer(), "Answer: " + "U, R, " * 300) == "UR" * 300
+    assert read(MovesAnswer(), "Answer: " + "U, R, " * 1000) is None
 
 
 PIECES = {
@@ -384,5 +417,6 @@ def test_right_replies_are_right_at_the_hardest_levels() -> None:
     task, (problem,) = some("3sat:vars=40,ratio=3", 1)
     found = solve(problem.given["clauses"])
     assert found is not None
-    told = ", ".join(rf"x_{{{x}}} = \text{{{str(value).lower()}}}" for x, value in found.items())
+    values = {x: found.get(x, True) for x in range(1, 41)}
+    told = ", ".join(rf"x_{{{x}}} = \text{{{str(value).lower()}}}" for x, value in values.items())
     assert is_right(task, problem, told), "a long answer fits into a box"

@@ -29,14 +29,16 @@ _NONE = regex(
     r"(?: (?:time|slot|times|slots|meeting|solution|window))(?: (?:exists?|is available|works|is possible|found))?)"
     r"|(?:it is )?(?:not possible|impossible)"
 )
-_DAY = r"(?:on )?(?P<{}>mon|tue|wed|thu|fri)(?:s|rs|nes|day|sday|nesday|rsday|urs|ursday)?\b\.?"
+_DAY = r"(?:on )?(?P<{}>mon|tue|wed|thu|fri)(?:s|rs|nes|r|day|sday|nesday|rsday|urs|ursday)?\b\.?"
 _TIME = (
     r"(?P<{0}hour>[0-9]{{1,2}})(?:\s?[:.h]\s?(?P<{0}minute>[0-9]{{2}})(?::00)?)?"
     r"(?:\s?(?P<{0}half>[ap])\.?m\b\.?|\s?h(?:rs|ours)?\b|\s?o'clock)?"
 )
+_LABELS = regex(r"[()]|\b(?:day|time)\s?:")
+_AGAIN = rf"(?:{_DAY.format('again')}\s?,?\s?(?:at )?)?"
 _SLOT = regex(
     rf"(?:{_DAY.format('day')}\s?[,:]?\s?)?(?:at |from |between )?{_TIME.format('from_')}"
-    rf"(?:\s?(?:--?|to|until|till|and|—)\s?{_TIME.format('to_')})?(?:,?\s?{_DAY.format('late')})?"
+    rf"(?:\s?(?:--?|to|until|till|and|—)\s?{_AGAIN}{_TIME.format('to_')})?(?:,?\s?{_DAY.format('late')})?"
 )
 
 
@@ -55,18 +57,19 @@ class SlotAnswer:
         return f"meeting of {self.minutes} minutes in {self.days} days"
 
     def read(self, sample: Sample) -> str | None:
-        text = stated(sample)
-        return None if text is None else self.canonical(text)
+        return stated(sample, self.canonical)
 
     def canonical(self, text: str) -> str | None:
         """`Monday 09:30` or `none`; with the end if the meeting has another length; `None` if the text is neither."""
-        text = plain(text)
+        text = " ".join(_LABELS.sub(" ", plain(text).replace("{:}", ":")).split())
         if _NONE.fullmatch(text):
             return NONE
         found = _SLOT.fullmatch(text)
         if found is None or (found["day"] and found["late"]):
             return None
         named = found["day"] or found["late"]
+        if found["again"] not in (None, named):
+            return None
         if named is None and self.days > 1:
             return None
         day = DAYS[0] if named is None else next(day for day in DAYS if day.lower().startswith(named))

@@ -27,7 +27,7 @@ _WORDS = {
 _ARROWS = {"↑": "U", "⬆": "U", "↓": "D", "⬇": "D", "←": "L", "⬅": "L", "→": "R", "➡": "R"}
 _LATEX_ARROW = regex(r"\\(?:long)?(up|down|left|right)arrow(?![a-z])|\\to(?![a-z])")
 _NAMED = {"up": "↑", "down": "↓", "left": "←", "right": "→", None: "→"}
-_BETWEEN = regex(r"->|=>|[\s,;:>.\-()\[\]{}\"'\ufe0f]|\band\b|\bthen\b")
+_BETWEEN = regex(r"\([0-9]{1,3} (?:moves|steps)\)$|->|=>|[\s,;:>.\-()\[\]{}\"'\ufe0f]|\b(?:and|then|move|go)\b")
 _RUN = regex(r"[udlr]+|[nsew]+")
 
 
@@ -40,8 +40,7 @@ class MovesAnswer:
         return "moves"
 
     def read(self, sample: Sample) -> str | None:
-        text = stated(sample)
-        return None if text is None else self.canonical(text)
+        return stated(sample, self.canonical)
 
     def canonical(self, text: str) -> str | None:
         """The moves as letters, such as `URD`; `None` if anything else is in the text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,11 +26,13 @@ _UNSATISFIABLE = regex(
     r"|(?:there is )?no (?:satisfying |such |valid )?(?:assignment|solution)(?: exists)?"
 )
 _BEFORE = regex(r"\s?(?:sat(?:isfiable)?|assignment)\s?[:,.]?\s?(?=.)")
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉~", "0123456789∼")
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉~⊤⊥", "0123456789∼tf")
 """LaTeX writes a space as a tilde, and others a negation: it is kept as a sign of its own."""
+_LAYOUT = regex(r"\\(?:begin|end)\s?\{[a-z*]{1,12}\}|&(?=\s?=)")
+_NAMES = regex(r"(?:x\s?_?\s?[0-9]{1,3}[\s,;]*)+")
 _LITERAL = regex(
     r"(?:(?P<not>not\b|\\l?neg(?![a-z])|[¬!∼-])\s?)?\bx\s?_?\s?(?P<name>[0-9]{1,3})(?![0-9])"
-    r"(?:\s?(?:=|:=?|==|->|→|is|\\(?:to|rightarrow)(?![a-z]))\s?(?P<value>true|false|[tf10])\b)?"
+    r"(?:\s?(?:=|:=?|==|->|→|←|↦|is|\\(?:to|rightarrow|gets|leftarrow|mapsto)(?![a-z]))\s?(?P<value>true|false|[tf10])\b)?"
 )
 _BETWEEN = regex(r"(?:[\s,;∧&.]|\band\b|\\(?:land|wedge|\\)(?![a-z]))*")
 _TRUTHS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
@@ -40,7 +43,7 @@ class AssignmentAnswer:
     """Values of the variables `x1`, `x2` and so on, or that there are none.
 
     Read are `x1=true`, `x2: F`, `x3 = 1` and literals such as `not x4` or `¬x4` in any order, or all their truth
-    values in order. Variables that are left out stay open; one with two values is no answer.
+    values in order. A variable with two values is no answer.
     """
 
     @property
@@ -48,19 +51,21 @@ class AssignmentAnswer:
         return "assignment"
 
     def read(self, sample: Sample) -> str | None:
-        text = stated(sample)
-        return None if text is None else self.canonical(text)
+        return stated(sample, self.canonical)
 
     def canonical(self, text: str) -> str | None:
         """`x1=true, x2=false` in the order of the variables, or `unsatisfiable`; `None` if the text is neither."""
-        text = plain(text.translate(_SUBSCRIPTS))
+        text = plain(text.replace("\\top", "t").replace("\\bot", "f").translate(_SUBSCRIPTS))
         if _UNSATISFIABLE.fullmatch(text):
             return UNSATISFIABLE
-        text = " ".join(text.translate({ord(sign): " " for sign in "{}()[]\"'"}).split())
+        text = " ".join(_LAYOUT.sub(" ", text).translate({ord(sign): " " for sign in "{}()[]\"'"}).split())
         text = _BEFORE.sub("", text, count=1) if _BEFORE.match(text) else text
-        listed = text.replace(",", " ").split()
-        if len(listed) > 1 and all(word in _TRUTHS for word in listed):
-            return _written({i: _TRUTHS[word] for i, word in enumerate(listed, 1)})
+        named, _, listed = text.rpartition("=")
+        truths = [_TRUTHS.get(word) for word in listed.replace(",", " ").split()]
+        if len(truths) > 1 and None not in truths and (not named or _NAMES.fullmatch(named)):
+            names = list(map(int, re.findall(r"x\s?_?\s?([0-9]+)", named))) or range(1, len(truths) + 1)
+            pairs = zip(names, truths, strict=True) if len(names) == len(truths) == len(set(names)) else ()
+            return _written({name: value is True for name, value in pairs}) or None
         values = _values(text)
         return _written(values) if values else None
 
@@ -144,6 +149,8 @@ class Cnf:
         values = _values(answer) or {}
         if max(values) > self.variables:
             return f"there is no x{max(values)}"
+        if len(values) < self.variables:
+            return f"no value for x{min(set(range(1, self.variables + 1)) - set(values))}"
         for clause in self.clauses:
             if not any(values.get(abs(literal)) is (literal > 0) for literal in clause):
                 return f"not satisfied: {_told(clause)}"

@@ -43,11 +43,12 @@ _SIDES: dict[str, Offset] = {
     **dict.fromkeys(("above", "north", "up", "upper", "top", "over"), (0, 1)),
     **dict.fromkeys(("below", "south", "down", "lower", "bottom", "under", "beneath", "underneath"), (0, -1)),
     **{"northwest": (-1, 1), "northeast": (1, 1), "southwest": (-1, -1), "southeast": (1, -1)},
+    **{"nw": (-1, 1), "ne": (1, 1), "sw": (-1, -1), "se": (1, -1)},
 }
 _NUMBERS = {word: i for i, word in enumerate("one two three four five six seven eight nine ten".split(), 1)}
 _FILLERS = frozenset(
-    "to the of and on at in a is it lies located directly diagonally side direction from cell cells step steps row "
-    "rows column columns".split()
+    "to the of and on at in a is it lies located directly diagonally straight side corner direction from cell "
+    "cells step steps row rows column columns".split()
 )
 _THING = "|".join(THINGS)
 _SEEN = regex(rf"([a-z0-9, -]{{1,80}}?)\s?\bthe ({_THING})")
@@ -89,8 +90,7 @@ class RelationAnswer:
         return "direction"
 
     def read(self, sample: Sample) -> str | None:
-        text = stated(sample)
-        return None if text is None else self.canonical(text)
+        return stated(sample, self.canonical)
 
     def canonical(self, text: str) -> str | None:
         """`left`, `left from the box`, or `the box is right from the lamp`; `None` if the text tells no direction."""

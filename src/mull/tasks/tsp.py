@@ -23,7 +23,7 @@ MIN_CITIES = 4
 SIDE = 100
 """Cities lie on the points of a square grid of this side."""
 
-_LENGTH = regex(r"\s?[,;:(]?\s?\b(?:with |has )?(?:a |the )?(?:total |tour )?(?:distance|length|cost)\b.*")
+_LENGTH = regex(r"\s?[,;:(]?\s?\b(?:with |has )?(?:a |the )?(?:total |tour )?(?:total|distance|length|cost)\b.*")
 _BETWEEN = regex(r"\\(?:to|(?:long)?rightarrow|implies)(?![a-z])|\b(?:to|then|and|city|cities)\b|[^a-z\\]")
 
 
@@ -39,8 +39,7 @@ class TourAnswer:
         return "tour"
 
     def read(self, sample: Sample) -> str | None:
-        text = stated(sample)
-        return None if text is None else self.canonical(text)
+        return stated(sample, self.canonical)
 
     def canonical(self, text: str) -> str | None:
         """The trip from the first city of the alphabet towards the earlier of its neighbours, without the return.
