@@ -262,6 +262,8 @@ def _unexpanded(a: Poly, b: Poly) -> Poly:
 def square_root(a: Poly) -> Poly:
     number = a.number
     if number is None:
+        if len(a.terms) == 1 and all(x < 0 for mono in a.terms for _, x in mono.gens):  # the root of 1/n
+            return invert(_unexpanded(invert(a), poly(HALF)))
         return _unexpanded(a, poly(HALF))
     n = abs(number.numerator * number.denominator)
     if n > MAX_RADICAND:
