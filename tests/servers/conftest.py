@@ -26,7 +26,7 @@ SERVERS = Path(os.environ.get("MULL_SERVERS", Path(__file__).parents[2] / ".serv
 NANO = WEIGHTS / "nano"
 TEMPLATE = read_template(NANO / "tokenizer_config.json")
 PATIENT = Limits(concurrency=4, timeout=300.0)
-MOST_SECONDS = 420.0
+MOST_SECONDS = 900.0
 
 
 def free_port() -> int:
