@@ -13,12 +13,13 @@ from mull.config.schema import Ceilings, KeyTable, PresetTable, ServeTable
 from mull.errors import UsageError
 from mull.serve.offer import Offer
 
-PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "gateway.md").read_text()
 URL = "http://127.0.0.1:8642"
 
 
 def blocks(language: str) -> list[str]:
-    found = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    found = re.findall(rf"```{language}\n(.*?)```", PAGE + (ROOT / "README.md").read_text(), re.DOTALL)
     assert found
     return found
 
@@ -27,7 +28,7 @@ def blocks(language: str) -> list[str]:
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `mull serve` with the page's configuration, stopped by a signal as by a supervisor."""
     folder = tmp_path_factory.mktemp("gateway")
-    (folder / "mull.toml").write_text("\n".join(blocks("toml")))
+    (folder / "mull.toml").write_text("\n".join(blocks("toml")))  # the page has all that are in either
     command = ["bash", "-c", f"ulimit -Sn 256; exec {sys.executable} -m mull serve --port 0"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

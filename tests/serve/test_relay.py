@@ -109,10 +109,17 @@ async def test_a_ceiling_on_tokens_is_kept_by_what_is_sent(gateway: Make) -> Non
             messages=[{"role": "user", "content": "x"}],
             extra_body={"mull": {"budget": {"usd": 0.0002}}},
         )
+        assert "x-mull-clamped" not in raw.headers
         sent, spent = upstream.bodies[-1]["max_tokens"], raw.parse().usage
         assert 0 < sent < 20
         usd = spent.prompt_tokens * 1e-6 + spent.completion_tokens * 1e-5
         assert float(raw.headers["x-mull-usd"]) == pytest.approx(usd, rel=1e-9)
+        raw = await served.client.chat.completions.with_raw_response.create(
+            model="words",
+            messages=[{"role": "user", "content": "x"}],
+            extra_body={"mull": {"budget": {"tokens": 2_000_000, "calls": 1000}}},
+        )
+        assert raw.headers["x-mull-clamped"] == "calls, tokens"
 
 
 async def test_a_preset_over_a_server_counts_what_the_server_counted(gateway: Make) -> None:

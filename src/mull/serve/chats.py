@@ -134,7 +134,10 @@ class Chat:
             "x-mull-left-tokens": left.tokens,
             "x-mull-left-usd": left.usd,
         }
-        return {name: f"{value!r}" for name, value in told.items() if value is not None}
+        headers = {name: f"{value!r}" for name, value in told.items() if value is not None}
+        if self.plan.clamped:
+            headers["x-mull-clamped"] = ", ".join(self.plan.clamped)
+        return headers
 
 
 def _delta(answer: ChatAnswer) -> dict[str, Any]:
