@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from mull import Finish, Grade, Problem, Prompt, Sample, UsageError, spec, testing
+from mull import Cost, Finish, Grade, Outcome, Problem, Prompt, Sample, UsageError, spec, testing
+from mull.lab import readings
+from mull.lab.grid import Cell
 from mull.replies.answers import answer_of
 from mull.tasks.calendar import Calendars, CalendarTask, SlotAnswer
 from mull.tasks.maze import Maze, MovesAnswer
@@ -408,6 +410,16 @@ def test_hostile_replies_are_graded_in_linear_time(text: str) -> None:
 def test_a_level_out_of_range_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         built(text)
+
+
+def test_options_for_files_are_not_advised_where_replies_cannot_be_read() -> None:
+    task, (problem,) = some("tsp:cities=4", 1)
+    sample = Sample(problem.prompt, "I cannot.", Finish.STOP)
+    outcome = Outcome(sample, None, (sample,))
+    cell = Cell(problem, outcome, Grade(False), (Grade(False),), Cost(), Cost())
+    (doubt,) = readings.doubts(task, [cell])
+    assert "1 of 1 replies have no answer that can be read" in doubt
+    assert "--ask" not in doubt
 
 
 def test_right_replies_are_right_at_the_hardest_levels() -> None:

@@ -78,7 +78,8 @@ def doubts(task: Task, cells: Sequence[Cell]) -> list[str]:
         n_cut = sum(finish is Finish.LENGTH for _, finish in unread)
         cut = f"; {n_cut:,} of them were cut off at their limit of tokens: raise --max-tokens" if n_cut else ""
         what = f"{len(unread):,} of {len(told):,} replies have no answer that can be read{cut}"
-        found.append(f"{what}; {unread[0][0].line()}; {WHAT_TO_DO}")
+        is_asked_here = getattr(task, "told_gold", None) is not None  # other tasks ask and read in their own way
+        found.append("; ".join([what, unread[0][0].line(), *([WHAT_TO_DO] if is_asked_here else [])]))
     return found
 
 
