@@ -397,3 +397,15 @@ async def test_advice_prices_a_model_by_its_url_as_by_mull_toml(mull: Mull, conf
             assert advice["unit"] == "usd"
         unpriced = await mull(*pilot, "--base-url", server.url, "--bank", "none")  # banked draws cost what they cost
         assert json.loads(unpriced.out)["unit"] == "tokens"
+
+
+async def test_the_one_model_of_a_server_is_asked_for_answers_that_can_be_read(mull: Mull, tmp_path: Path) -> None:
+    """Without `--model`, as the README begins."""
+    questions = tmp_path / "questions.csv"
+    questions.write_text("question,answer\nWhich letter?,abc\n")
+    async with FaultServer() as server:
+        done = await mull("sweep", questions, "--base-url", server.url, "-s", "single")
+        assert done.code == 0, done.err
+        last = server.bodies[-1]["messages"][-1]["content"]
+    assert last.startswith("Which letter?")
+    assert "Answer:" in last

@@ -1,7 +1,9 @@
 """The gap is taken apart without a rest, and each limit of scaling is a number that can be checked by hand."""
 
+import json
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from mull.files.recording import Recording, of_columns, of_counts
 from mull.lab import gap
 from mull.lab.metrics import by_problem, majority_at_k
+from mull.lab.sources import read_source
 from mull.stats.estimators import none_in
 from mull.strategies import pick
 from mull.types import Score
@@ -191,3 +194,21 @@ def test_the_floor_of_guessing() -> None:
     found = gap.measure([pool("abcdabcd")] * 6)[1]
     assert found.n_answers == 4
     assert dict(found.guess_floor)[8] == pytest.approx(1 - 0.75**8)
+
+
+def test_a_problem_without_any_answer_is_one_that_no_vote_solves(tmp_path: Path) -> None:
+    """A sweep writes `null` for a reply that was cut before its answer; the vote on the others is measured still."""
+
+    def row(name: str, *samples: tuple[str | None, bool]) -> str:
+        drawn = [{"text": "so", "final_answer": answer, "correct": right} for answer, right in samples]
+        return json.dumps({"problem_id": name, "prompt": name, "samples": drawn}) + "\n"
+
+    path = tmp_path / "draws.jsonl"
+    solved, cut = row("solved", ("4", True), ("4", True), ("5", False)), row("cut", *[(None, False)] * 3)
+    path.write_text(solved + cut)
+    (group,) = read_source(path).groups.values()
+    measured = gap.measure(group.recordings, [1, 3]).curves
+    assert [point.value for point in measured.majority] == pytest.approx([1 / 3, 1 / 2])
+    path.write_text(solved + row("told", (None, True), (None, False), (None, False)))
+    (group,) = read_source(path).groups.values()
+    assert not gap.measure(group.recordings, [1, 3]).curves.majority, "the answer of a right draw is unknown"

@@ -154,7 +154,7 @@ def advise(
         raise UsageError("a pilot is made of one task; several sources are files of draws")
     if tasks:
         models = [*(model or [DEFAULT_MODEL]), *([named] if named else [])]
-        asked, first, *others = with_columns([*tasks, *models], layout, ask)
+        asked, first, *others = with_columns([*tasks, *models], layout, ask, is_served=base_url is not None)
         built = [model_of(first, seed, config, base_url, api_key_env, price=price)]
         built += [model_of(name, seed, config) for name in others]
         made = _make(asked, built, size, verifier, strategy, tokens, params, seed, bank, config, as_json)

@@ -129,7 +129,8 @@ def sweep(
     from mull.files.records import row_of
     from mull.lab import cluster, grid, readings, shared
 
-    asked, *specs = with_columns([as_task(task), *(model or [DEFAULT_MODEL])], layout, ask)
+    named_models = model or [DEFAULT_MODEL]
+    asked, *specs = with_columns([as_task(task), *named_models], layout, ask, is_served=base_url is not None)
     the_task = task_of(asked)
     problems = grid.how_many(the_task, problems)
     the_verifier, the_judge = verifier_of(verifier, seed, config), judge_of(judge, seed, config)

@@ -38,7 +38,7 @@ AskOption = Annotated[
         "--ask", help="Form of answer that the prompts of file: ask for: line, boxed or none. [default: by kind]"
     ),
 ]
-DEAF = ("nano", "mini", "recorded")
+DEAF = ("nano", "mini", "nano-think", "recorded", "banked")
 """Models that cannot do what a prompt asks for: they know their own tasks only, or replied before."""
 UNREADABLE = (
     "Go on even if no answer can be read from any reply, all replies to a problem are empty, or none is graded."
@@ -70,9 +70,10 @@ def reads_a_table(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_layout
 
 
-def with_columns(specs: Sequence[str], layout: Layout, ask: str | None = None) -> list[str]:
+def with_columns(specs: Sequence[str], layout: Layout, ask: str | None = None, *, is_served: bool = False) -> list[str]:
     """Adds the columns named on the command line to the specs of tasks and models that read tables.
 
+    `is_served`: the models are at a server, whatever their names are.
     Raises `UsageError` if columns are named and no spec reads a table.
     """
     if ask is not None and not any(spec.partition(":")[0] == "file" for spec in specs):
@@ -80,7 +81,7 @@ def with_columns(specs: Sequence[str], layout: Layout, ask: str | None = None) -
     if layout != Layout() and not any(spec.partition(":")[0] in TABLES for spec in specs):
         raise UsageError("column options apply to tables, file:PATH or recorded:PATH, and none is given")
     models = [spec for spec in specs[1:] if spec.partition(":")[0] != "file"]
-    if ask is None and models and all(model.partition(":")[0] in DEAF for model in models):
+    if ask is None and not is_served and models and all(model.partition(":")[0] in DEAF for model in models):
         ask = "none"
     return [_with_columns(spec, layout, ask) for spec in specs]
 

@@ -80,7 +80,7 @@ def source_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAI
         source.notes.extend(
             f"{path.name}: {note}" for note in (*_never_right(graded), *_many_unread(group.recordings, graded))
         )
-        group.recordings[:] = graded
+        group.recordings[:] = map(_voted, graded) if any(one.answers for one in graded) else graded
     return source
 
 
@@ -106,6 +106,12 @@ def _read(recordings: Sequence[Recording], layout: Layout) -> list[Recording]:
         if any(answer is not None for answer in answers):
             break
     return found
+
+
+def _voted(recording: Recording) -> Recording:
+    """The recording with no answer for each draw, where the file has none and all draws are wrong: no vote is right."""
+    is_wrong = bool(recording.samples) and all(sample.correct is False for sample in recording.samples)
+    return replace(recording, answers=(None,) * recording.n) if is_wrong and not recording.answers else recording
 
 
 def answered(recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[Recording]:
