@@ -85,7 +85,7 @@ async def test_an_error_before_the_stream_has_its_status_and_one_in_it_is_an_eve
 async def test_a_stream_that_breaks_off_is_told_and_not_begun_again(gateway: Make) -> None:
     seen: list[Any] = []
     async with FaultServer(script=["stall"]) as upstream:
-        async with gateway(table(upstream, "timeout = 0.3\nidle_timeout = 0.3\n")) as served:
+        async with gateway(table(upstream, "idle_timeout = 0.3\n")) as served:
             async with await served.ask("words", n=2, stream=True) as stream:
 
                 async def read() -> None:
@@ -112,7 +112,7 @@ async def test_a_client_that_goes_takes_its_work_along(gateway: Make, model: str
         else:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
-        await asyncio.wait_for(upstream.all_gone(4 if "@" in model else 1), 5)
+        await asyncio.wait_for(upstream.all_gone(4 if "@" in model else 1), 20)
 
 
 async def test_finished_draws_stay_in_the_bank_when_the_client_goes(gateway: Make) -> None:

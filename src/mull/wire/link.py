@@ -169,9 +169,18 @@ class Link:
         return await self._read(response, MANY_BYTES)
 
     async def lines(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-        """The lines of a streamed reply as they arrive, without the key. Raises `Malformed` if one is endless."""
-        rest = b""
-        while chunk := await response.content.readany():
+        """The lines of a streamed reply as they arrive, without the key.
+
+        Raises `TimeoutError` where nothing comes for the seconds that a stream may be idle, and `Malformed` for a line
+        without end.
+        """
+        rest, most_quiet = b"", self.limits.timeout
+        while True:
+            async with asyncio.timeout(most_quiet):
+                chunk = await response.content.readany()
+            if not chunk:
+                break
+            most_quiet = self.limits.idle
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 yield self._secret.scrub(line)
