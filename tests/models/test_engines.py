@@ -280,7 +280,7 @@ def test_the_limit_does_not_rise_while_replies_take_most_of_their_time() -> None
 
 async def test_a_request_that_is_cut_off_is_congestion(served) -> None:
     async with FaultServer(n="rejected") as server:
-        model = served(server, timeout=0.3, retries=1)
+        model = served(server, timeout=1.5, retries=1)
         await model.prepare()
         endpoint = (await opened(model.deployment)).link.pool.endpoints[0]
         before = endpoint.limit

@@ -162,11 +162,12 @@ async def test_no_reply_no_seed_and_no_share_is_lost_or_doubled_among_many_failu
 
 
 async def test_among_many_failures_of_shared_requests_too(served) -> None:
+    """Which draws share a request depends on timing; 400 requests miss one of the 11 faults once in 7,000 runs."""
     async with FaultServer(mixed=0.3) as server:
-        draws = await Run(served(server, most_n=4), params=Params(max_tokens=50)).draw(HELLO, 400)
-    assert [draw.draw for draw in draws] == list(range(400))
+        draws = await Run(served(server, most_n=4), params=Params(max_tokens=50)).draw(HELLO, 1600)
+    assert [draw.draw for draw in draws] == list(range(1600))
     assert all(draw.text.endswith(("a", "b", "c")) for draw in draws)
-    assert len({fault for fault in MIXED if server.counts[fault]}) == 11
+    assert {fault for fault in MIXED if server.counts[fault]} == set(MIXED)
 
 
 async def test_a_retry_that_no_ceiling_leaves_room_for_is_not_made(served) -> None:
