@@ -49,6 +49,14 @@ def test_counts_of_the_first_reply_alone_are_held_against_it_alone() -> None:
     assert believed(Usage(10, 1), 9, choices, 100, counts_all=True)[0].output is None
 
 
+@pytest.mark.parametrize("counts_all", [False, True])
+def test_a_stream_that_counts_all_replies_is_within_what_all_were_allowed(counts_all: bool) -> None:
+    """llama.cpp counts the first reply of a request, and in a stream more of them."""
+    choices = [ReplyChoice(0, "x"), ReplyChoice(1, "y")]
+    assert believed(Usage(10, 138), 9, choices, 80, counts_all=counts_all) == (Usage(10, 138), None)
+    assert "where 160 were allowed" in str(believed(Usage(10, 177), 9, choices, 80, counts_all=counts_all)[1])
+
+
 @pytest.fixture
 def warned(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     with caplog.at_level(logging.WARNING, "mull"):

@@ -31,9 +31,10 @@ def believed(
     if usage.prompt is not None and n_prompt_bytes > LONGEST * usage.prompt:
         why = f"its server reports {usage.prompt:,} tokens for a prompt of {n_prompt_bytes:,} bytes"
         return replace(usage, prompt=None, cached=None), f"{why}: they count as unknown"
-    thinks = usage.reasoning or any(one.reasoning for one in covered)
-    if usage.output is not None and not thinks and usage.output > len(covered) * (most + SLACK):
-        return usage, f"its server reports {usage.output:,} tokens where {len(covered) * most:,} were allowed"
+    whole = [choice for choice in choices if choice is not None]  # some servers count one reply, and all in a stream
+    thinks = usage.reasoning or any(one.reasoning for one in whole)
+    if usage.output is not None and not thinks and usage.output > len(whole) * (most + SLACK):
+        return usage, f"its server reports {usage.output:,} tokens where {len(whole) * most:,} were allowed"
     return usage, None
 
 
