@@ -112,7 +112,7 @@ MISTAKES = [
     ("solve", ["'prompt'", "for example: mull solve"]),
     ("list", ["'what'", "for example: mull list models"]),
     ("sweep chain", ["'--strategy'", "for example: mull sweep chain:ops=4 -s single"]),
-    ("fit draws.jsonl", ["'--predict'", "for example: mull fit"]),
+    ("fit draws.jsonl", ["--predict K", "--reach .9"]),
     ("train prm", ["'labels'", "for example: mull train prm"]),
     ("slove q", ["'slove'", "Did you mean 'solve'"]),
     ("solve what is 1", ["(is 1)", "quote a text that has blanks"]),
