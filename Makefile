@@ -49,8 +49,9 @@ lint: $(VENV)/dev.stamp  ## formatting, lint and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint docs $(VENV)/system.stamp  ## all that CI runs, a process for each processor
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+# A process for each processor and one more, since some tests wait for servers and deadlines.
+test: lint docs $(VENV)/system.stamp  ## all that CI runs
+	$(BIN)/pytest --numprocesses $$(($$($(PYTHON) -c 'import os; print(os.cpu_count())') + 1)) --dist loadfile
 
 docs: $(VENV)/dev.stamp  ## the pages as a site with a search, build/site/index.html; a broken link is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . build/site
