@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mull import Cost, Finish, Prompt, Sample
-from mull.bank import MemoryBank, default_path, open_bank
+from mull.bank import MemoryBank, default_path, default_url, open_bank
 from mull.bank.sql import SqlBank, Stat
 from mull.errors import BankError, BankVersionError
 from mull.testing import PROBLEM, fake_run
@@ -157,6 +157,10 @@ def test_stat_counts_by_model(tmp_path: Path) -> None:
 def test_where_the_bank_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MULL_BANK", str(tmp_path / "x.db"))
     assert default_path() == tmp_path / "x.db"
+    monkeypatch.setenv("MULL_BANK", f"sqlite:///{tmp_path / 'url.db'}")
+    assert default_url() == f"sqlite:///{tmp_path / 'url.db'}"
+    with closing(open_bank()):
+        assert (tmp_path / "url.db").is_file(), "a URL is no path"
     monkeypatch.delenv("MULL_BANK")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert default_path() == tmp_path / "mull" / "bank.db"

@@ -10,19 +10,23 @@ if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
 
 
+def default_url() -> str:
+    """The default bank: the file or database of `MULL_BANK`, or a file in the user's data folder."""
+    return os.environ.get("MULL_BANK") or str(default_path())
+
+
 def default_path() -> Path:
-    """The default file of the bank: `MULL_BANK`, or a file in the user's data folder."""
-    if "MULL_BANK" in os.environ:
-        return Path(os.environ["MULL_BANK"])
+    """The default file of the bank, or of what lies beside it where `MULL_BANK` is a database."""
+    told = os.environ.get("MULL_BANK", "")
+    if told and "://" not in told:
+        return Path(told)
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return data / "mull" / "bank.db"
 
 
 def open_bank(url: str | None = None) -> SqlBank:
-    """Opens the bank at an SQLAlchemy URL or a file path, by default `default_path()`; creates it if missing."""
+    """Opens the bank at an SQLAlchemy URL or a file path, by default `default_url()`; creates it if missing."""
     from mull.bank.sql import SqlBank
 
-    if url is None or "://" not in url:
-        path = default_path() if url is None else Path(url)
-        return SqlBank.file(path)
-    return SqlBank(url)
+    place = default_url() if url is None else url
+    return SqlBank(place) if "://" in place else SqlBank.file(Path(place))

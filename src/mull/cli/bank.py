@@ -42,9 +42,9 @@ BankArgument = Annotated[str | None, typer.Argument(help="File or database URL. 
 @contextmanager
 def _there(url: str | None) -> Iterator[SqlBank]:
     """Opens an existing bank. Raises `UsageError` if there is none; never creates one."""
-    from mull.bank import default_path
+    from mull.bank import default_url
 
-    name = str(default_path()) if url is None else url.removeprefix("sqlite:///")
+    name = (default_url() if url is None else url).removeprefix("sqlite:///")
     path = Path(name)
     if url == "none" or ("://" not in name and not path.is_file()):
         raise UsageError(f"there is no bank {path}{nearest(path)}; runs with --bank {path} make one")

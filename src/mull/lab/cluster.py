@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import sys
 from collections import Counter, deque
@@ -21,6 +22,8 @@ from mull.errors import BankError, MissingExtraError, ModelError, MullError, Usa
 from mull.lab.grid import N_AT_ONCE, Cell, Done, Plan, columns
 from mull.lab.reach import check_address, quiet
 from mull.types import Problem
+
+log = logging.getLogger(__name__)
 
 MOST_DEATHS = 5
 """Maximum number of workers that may die on one problem before the run fails."""
@@ -48,6 +51,7 @@ def cluster(address: str = "local", n_cpus: int | None = None) -> Iterator[None]
                 ray.init(address=address, **options)
             except (ConnectionError, RuntimeError, TimeoutError, ValueError, ray.exceptions.RayError) as error:
                 raise UsageError(f"the Ray cluster at {address} cannot be joined: {_line(error)}") from error
+            ray._private.worker._worker_logs_enabled = False  # what it writes of a lost node is hundreds of lines
         try:
             yield
         except HeadGoneError:
@@ -185,6 +189,7 @@ class _Seat:
             while not (await asyncio.wait({named}, timeout=SECONDS_BETWEEN_LOOKS))[0]:
                 if dead is not None and not await self._has_room(n_others):
                     named.cancel()
+                    log.warning("a node of the Ray cluster died (%s): the others go on", self.name.partition("/")[0])
                     return
             try:
                 self.name, self.pid = named.result()
