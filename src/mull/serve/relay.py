@@ -17,7 +17,7 @@ from mull.serve.fields import ChatFields
 from mull.serve.plans import ChatPlan
 from mull.serve.shapes import DONE, event
 from mull.types import Cost
-from mull.wire.body import encode, read_object
+from mull.wire.body import encode, event_data, read_object
 from mull.wire.faults import Malformed, Unusable
 from mull.wire.replies import Usage, read_usage
 
@@ -124,10 +124,9 @@ class Relay:
             usage, is_done = Usage(), False
             try:
                 async for line in here.link.lines(response):
-                    data = line.strip()
-                    if not data.startswith(b"data:"):
+                    data = event_data(line)
+                    if data is None:
                         continue
-                    data = data[5:].strip()
                     if data == b"[DONE]":
                         is_done = True
                         break

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mull.wire.body import read_object, string
+from mull.wire.body import event_data, read_object, string
 from mull.wire.faults import Malformed
 from mull.wire.replies import Reply, ReplyChoice, Usage, clean, count, details, error_text
 
@@ -80,10 +80,10 @@ class MessageStream:
 
     def feed(self, line: bytes) -> ReplyChoice | None:
         """Parses a line; returns the choice if it was extended. Raises `Malformed`."""
-        line = line.strip()
-        if not line.startswith(b"data:"):
-            return None  # a comment, an event's name, or the empty line between events
-        event, choice = read_object(line[5:]), self._choice
+        data = event_data(line)
+        if data is None:
+            return None
+        event, choice = read_object(data), self._choice
         kind = event.get("type")
         if kind == "error" or event.get("error"):
             raise Malformed(f"the server broke off with an error: {error_text(event.get('error')) or 'no words'}")

@@ -47,3 +47,9 @@ def string(value: Any) -> str | None:
 def printable(text: str) -> str:
     """An untrusted text on one line, its blanks as single spaces, and control characters as their escapes."""
     return shown(" ".join(text.split()))
+
+
+def event_data(line: bytes) -> bytes | None:
+    """The data of a line of an event stream; `None` for a comment, an event's name or the empty line between events."""
+    line = line.strip()
+    return line[5:].strip() if line.startswith(b"data:") else None

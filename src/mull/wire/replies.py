@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mull.types import ToolCall
-from mull.wire.body import printable, read_json, read_object, string, word
+from mull.wire.body import event_data, printable, read_json, read_object, string, word
 from mull.wire.faults import Malformed
 
 REASONING = ("reasoning", "reasoning_content", "thinking")
@@ -254,10 +254,9 @@ class Stream:
 
     def feed(self, line: bytes) -> ReplyChoice | None:
         """Parses a line; returns the choice that it extended, if any. Raises `Malformed`."""
-        line = line.strip()
-        if not line.startswith(b"data:"):
-            return None  # a comment, an event's name, or the empty line between events
-        data = line[5:].strip()
+        data = event_data(line)
+        if data is None:
+            return None
         if data == b"[DONE]":
             self.is_done = True
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mull.wire.body import read_object, string
+from mull.wire.body import event_data, read_object, string
 from mull.wire.faults import Malformed
 from mull.wire.replies import Reply, ReplyChoice, clean, count, details, error_text, read_logprobs, read_usage
 
@@ -76,10 +76,9 @@ class ResponseStream:
 
     def feed(self, line: bytes) -> ReplyChoice | None:
         """Parses a line; returns the choice if it was extended. Raises `Malformed`."""
-        line = line.strip()
-        if not line.startswith(b"data:"):
-            return None  # a comment, an event's name, or the empty line between events
-        data = line[5:].strip()
+        data = event_data(line)
+        if data is None:
+            return None
         if data == b"[DONE]":
             self.is_done = True
             return None
