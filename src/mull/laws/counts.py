@@ -48,11 +48,6 @@ class Counts:
         """The mean success rate over problems."""
         return float(self.weight @ (self.c / self.n) / self.weight.sum())
 
-    def reweighted(self, weight: Floats) -> Counts:
-        """The same pairs with other weights, as in a bootstrap resample."""
-        seen = weight > 0
-        return Counts(self.n[seen], self.c[seen], weight[seen])
-
 
 def counts(n: ArrayLike, c: ArrayLike) -> Counts:
     """Compresses the draws `n` and correct draws `c` of each problem, shape [problems]; a scalar `n` holds for all.

@@ -163,7 +163,7 @@ def log_prior(family: Family, theta: Floats) -> Floats:
     return total
 
 
-def power_law(data: Counts, start: tuple[float, float] = POWER_START) -> tuple[float, float] | None:
+def power_law(data: Counts) -> tuple[float, float] | None:
     """(a, b) of coverage = exp(a k^b), a < 0 and b < 0, by least squares on the measured curve.
 
     The points share draws, so residuals do not estimate the error. `None` if a problem has under `POWER_LEAST` draws,
@@ -172,10 +172,10 @@ def power_law(data: Counts, start: tuple[float, float] = POWER_START) -> tuple[f
     if data.least < POWER_LEAST or not 0 < data.mean < 1:
         return None
     ks = log_grid(data.least)
-    return power_law_of(ks, measured(data, ks), start)
+    return power_law_of(ks, measured(data, ks))
 
 
-def power_law_of(ks: Ints, coverage: Floats, start: tuple[float, float] = POWER_START) -> tuple[float, float]:
+def power_law_of(ks: Ints, coverage: Floats) -> tuple[float, float]:
     """The (a, b) fitted by least squares to the points of a curve; both arguments are [ks]."""
     log_k = np.log(ks)
 
@@ -187,7 +187,7 @@ def power_law_of(ks: Ints, coverage: Floats, start: tuple[float, float] = POWER_
 
     # Optimising the logarithms of -a and -b keeps both negative.
     ends = np.full(2, POWER_RANGE)
-    found, _ = _ascend(height, np.log(-np.array([start])), -ends, ends, EXACT)
+    found, _ = _ascend(height, np.log(-np.array([POWER_START])), -ends, ends, EXACT)
     log_a, log_b = found[0]
     return -float(np.exp(log_a)), -float(np.exp(log_b))
 

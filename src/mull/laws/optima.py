@@ -63,13 +63,13 @@ def held_again(likelihood: Likelihood, near: Optima, weights: Floats, tick: Call
         parts.append({f.name: again(f, likelihood, near.thetas[f.name], some, is_held=True) for f in CENTRAL})
         for _ in some:
             tick()
-    laws = {name: curve_law(likelihood.data, weights) for name in near.powers}
+    law = curve_law(likelihood.data, weights) if near.powers else None
     return Optima(
         weights,
         {f.name: np.concatenate([part[f.name][0] for part in parts]) for f in CENTRAL},
         {f.name: np.concatenate([part[f.name][1] for part in parts]) for f in CENTRAL},
         # A resample without a curve keeps the law of the data.
-        {name: np.where(np.isnan(law), near.powers[name], law) for name, law in laws.items() if law is not None},
+        {} if law is None else {CURVE_LAW: np.where(np.isnan(law), near.powers[CURVE_LAW], law)},
     )
 
 
