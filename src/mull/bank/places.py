@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
 
 
+def data_folder() -> Path:
+    """Where mull keeps what is the user's: a folder of the user's data folder."""
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return data / "mull"
+
+
 def default_url() -> str:
     """The default bank: the file or database of `MULL_BANK`, or a file in the user's data folder."""
     return os.environ.get("MULL_BANK") or str(default_path())
@@ -20,8 +26,7 @@ def default_path() -> Path:
     told = os.environ.get("MULL_BANK", "")
     if told and "://" not in told:
         return Path(told)
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return data / "mull" / "bank.db"
+    return data_folder() / "bank.db"
 
 
 def open_bank(url: str | None = None) -> SqlBank:

@@ -7,10 +7,10 @@ compares a file with its checksum.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
+from mull.bank.places import data_folder
 from mull.errors import ModelError, UsageError
 
 HUB = "hf.co/"
@@ -20,8 +20,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 def folder() -> Path:
     """Where fetched files are kept: the user's data folder."""
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return data / "mull" / "models"
+    return data_folder() / "models"
 
 
 def fetched(address: str) -> Path:

@@ -8,6 +8,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
+from mull.bank.places import default_path
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment
 from mull.models.served.template import ChatTemplate
@@ -21,11 +22,7 @@ _known: dict[Path, Capabilities | None] = {}
 
 def folder() -> Path:
     """The folder of saved capabilities: beside the bank's file, or in the user's data folder."""
-    bank = os.environ.get("MULL_BANK", "")
-    if bank and "://" not in bank:
-        return Path(bank).parent / "probes"
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return data / "mull" / "probes"
+    return default_path().parent / "probes"
 
 
 def place(deployment: Deployment) -> Path:
