@@ -33,7 +33,7 @@ MIXED = (
 
 def says(prompt: str, seed: int | None, prefix: str = "") -> str:
     """The whole reply: the same for the same prompt and seed; it ends with an answer, `a` in half of all cases."""
-    rng = random.Random(f"{prompt}/{seed}" if seed is not None else None)
+    rng = random.Random(f"{prompt}/{seed}")
     words = " ".join(rng.choices(WORDS, k=rng.randint(4, 12)))
     text = f"{words} answer: {rng.choices('abc', [5, 3, 2])[0]}"
     return text[len(prefix) :] if text.startswith(prefix) else "Hello! " + text
@@ -118,6 +118,8 @@ class FaultServer:
     """Requests by what became of them; also `words` made, `peak` of requests at once, and `gone` clients."""
     seen: Counter[tuple[str, int | None]] = field(default_factory=Counter)
     """Replies that were made in full, by prompt and seed."""
+    unseeded: Counter[str] = field(default_factory=Counter)
+    """Replies without a seed, by prompt: each differs from the one before, and all are the same in every run."""
 
     async def __aenter__(self) -> FaultServer:
         self._script = iter(self.script)
@@ -377,7 +379,10 @@ class FaultServer:
         if body.get("temperature") == 0:
             seed = 0
         self.seen[prompt, seed] += 1
-        said = self.texts[(seed or 0) % len(self.texts)] if self.texts else says(prompt, seed, prefix)
+        if seed is None:
+            self.unseeded[prompt] += 1
+            seed = -self.unseeded[prompt]
+        said = self.texts[seed % len(self.texts)] if self.texts else says(prompt, seed, prefix)
         words = self._biased(re.findall(r"\s*\S+", said), body)
         limit = body.get("max_tokens") or body.get("max_completion_tokens") or 16
         finish = "length" if len(words) > limit else "stop"

@@ -60,7 +60,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Cas
 
 def served(server: FaultServer, **options: object) -> OpenAIModel:
     price = Price(1.0, 2.0, active_params=1e9)
-    return OpenAIModel(Deployment("words", (server.url,), "words", limits=replace(FAST, **options), price=price))
+    limits = replace(FAST, **options)
+    return OpenAIModel(Deployment("words", (server.url,), "words", limits=limits, price=price, bank_as="words"))
 
 
 @pytest.fixture(params=[*SPECS, "fake", "served", "served, one draw a request", "served, no seeds"])

@@ -23,6 +23,8 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def served() -> Callable[[FaultServer], OpenAIModel]:
     def build(server: FaultServer, **options: object) -> OpenAIModel:
-        return OpenAIModel(Deployment("words", (server.url,), "words", limits=replace(FAST), **options))
+        return OpenAIModel(
+            Deployment("words", (server.url,), "words", limits=replace(FAST), bank_as="words", **options)
+        )
 
     return build

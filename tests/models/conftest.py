@@ -21,11 +21,15 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def served() -> Callable[..., OpenAIModel]:
-    """The model of a server, or of several; `limits` are given one by one."""
+    """The model of a server, or of several; `limits` are given one by one.
+
+    It is banked under a name and not under its server's port, which differs in every run: so do the seeds of its draws.
+    """
 
     def build(*servers: FaultServer, served: str = "words", **options: object) -> OpenAIModel:
         names = {name: options.pop(name) for name in list(options) if name in Limits.__dataclass_fields__}
         urls = tuple(server.url for server in servers)
+        options.setdefault("bank_as", served)
         return OpenAIModel(Deployment("words", urls, served, limits=replace(FAST, **names), **options))
 
     return build

@@ -308,7 +308,7 @@ def test_a_key_in_a_url_is_refused_and_not_repeated(url: str) -> None:
 
 def test_a_server_may_move_without_its_draws_being_paid_for_again(served) -> None:
     here, there = FaultServer(url="http://a/v1"), FaultServer(url="http://b/v1")
-    assert served(here).identity != served(there).identity
+    assert served(here, bank_as="").identity != served(there, bank_as="").identity
     assert served(here, bank_as="x").identity == served(there, bank_as="x").identity
 
 
