@@ -24,6 +24,7 @@ MULL = {
     "return": ["samples", "tally", "progress"],
     "abstain": 0.1,
 }
+COMPARED = {"compare": ["vote", "one"], "budget": {"calls": 4}, "return": ["tally"]}
 TURNS: list[Any] = [
     {"role": "user", "content": "a:7;b:a*6;b?"},
     {"role": "assistant", "content": "42", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}]},
@@ -89,6 +90,8 @@ def mutated(body: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     body = copy.deepcopy(body)
     if body.get("messages") == TURNS[:1] and rng.random() < 0.3:
         body["messages"] = copy.deepcopy(TURNS)
+    if rng.random() < 0.2:
+        body["mull"] = copy.deepcopy(COMPARED)
     for name in sorted(body):
         if rng.random() < (0.03 if name in NEEDED else 0.7):
             body.pop(name)
@@ -155,6 +158,7 @@ class CalmServer(FaultServer):
 async def test_no_body_is_too_odd(gateway: Make) -> None:
     async with CalmServer() as upstream:
         text = f'[models.words]\nbase_url = "{upstream.url}"\n[presets.vote]\nstrategy = "majority:n=3"\n'
+        text += '[presets.one]\nstrategy = "single"\n'
         ceilings = '[serve]\ncalls = 4\ntokens = 200\nmodels = ["nano", "words"]\n'
         async with gateway(text + ceilings) as served:
             counts = await asyncio.gather(*(fuzzed(served.url, seed, 60) for seed in range(5)))

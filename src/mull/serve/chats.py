@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mull.bank import Bank
@@ -15,6 +15,7 @@ from mull.run.wallet import Wallet
 from mull.serve import shapes
 from mull.serve.answering import ChatAnswer, answers
 from mull.serve.attend import Emit
+from mull.serve.compare import PaidWallet, Side, compared
 from mull.serve.fields import ChatFields
 from mull.serve.messages import params_of, prompt_of
 from mull.serve.plans import ChatPlan
@@ -46,7 +47,7 @@ class Chat:
         self.id, self.plan, self.fields = id, plan, fields
         self._bank = bank if bank is None or tenant is None else TenantBank(bank, tenant)
         self._tenant = tenant
-        self.wallet = Wallet(plan.budget, within)
+        self.wallet = PaidWallet(plan.budget, within) if plan.sides else Wallet(plan.budget, within)
         self.seed = secrets.randbits(31) if fields.seed is None else fields.seed
         entry = plan.entry
         takes = entry.is_served and (path != CHAT or entry.model.deployment.api == "chat")
@@ -59,12 +60,19 @@ class Chat:
             self._prompt: Prompt = prompt_of(fields)
             self._params: Params = params_of(fields, plan.temperature, plan.max_tokens, is_embedded=not entry.is_served)
         self._n_draws = 0
+        self._sides: list[Side] = []
 
     async def whole(self) -> dict[str, Any]:
         """The whole reply."""
         if self.is_passed_on:
             return await self._relay.whole()
-        return shapes.whole(self.id, self.plan, await self._answers(None), self.wallet, self.seed)
+        found = await self._answers(None)
+        return shapes.whole(self.id, self.plan, found, self.wallet, mull=self._about(found))
+
+    def _about(self, found: list[ChatAnswer]) -> dict[str, Any]:
+        """The object `mull` of the reply."""
+        told = shapes.about(self.plan, found, self.wallet, self.seed)
+        return {**told, "compare": [side.told for side in self._sides]} if self._sides else told
 
     async def _answers(self, emit: Emit | None) -> list[ChatAnswer]:
         model = self.plan.entry.model
@@ -77,22 +85,23 @@ class Chat:
                 self._n_draws += 1
                 told.put_nowait(self._progress(event.sample))
 
-        work = answers(
-            self.plan,
-            self._prompt,
-            self._params,
-            self.wallet,
-            n=self.fields.n or 1,
-            seed=self.seed if self._tenant is None else seed_of_tenant(self._tenant, self.seed),
-            bank=self._bank,
-            watch=None if emit is None else watch,
-        )
+        work = self._worked(None if emit is None else watch)
         try:
             return await (work if emit is None else _telling(work, told, emit))
         except ModelError:
             if self.plan.entry.is_served:
                 (await opened(model.deployment)).link.pool.revive()
             raise
+
+    async def _worked(self, watch: Callable[[RunEvent], None] | None) -> list[ChatAnswer]:
+        """The answers of the strategy; of presets that are compared, that of the first."""
+        seed = self.seed if self._tenant is None else seed_of_tenant(self._tenant, self.seed)
+        plan, prompt, params, wallet, bank = self.plan, self._prompt, self._params, self.wallet, self._bank
+        if not plan.sides:
+            n = self.fields.n or 1
+            return await answers(plan, prompt, params, wallet, n=n, seed=seed, bank=bank, watch=watch)
+        self._sides = await compared(plan, prompt, params, wallet, seed=seed, bank=bank, watch=watch)
+        return [self._sides[0].answer]
 
     def _progress(self, sample: Sample) -> bytes:
         """What is told of a draw as it arrives: a comment, or where it is asked for a piece of reasoning."""
@@ -115,8 +124,7 @@ class Chat:
             choice = {"index": i, "delta": _delta(answer), "logprobs": shapes.logprobs(answer), "finish_reason": None}
             await emit(shapes.event(shapes.chunk(self.id, self.plan, [choice])))
         ends = [{"index": i, "delta": {}, "finish_reason": shapes.finish(one)} for i, one in enumerate(found)]
-        about = shapes.about(self.plan, found, self.wallet, self.seed)
-        await emit(shapes.event(shapes.chunk(self.id, self.plan, ends, mull=about)))
+        await emit(shapes.event(shapes.chunk(self.id, self.plan, ends, mull=self._about(found))))
         if self.fields.wants_usage:
             usage = shapes.usage(found, self.wallet)
             await emit(shapes.event(shapes.chunk(self.id, self.plan, [], usage=usage)))

@@ -51,6 +51,7 @@ class Controls(_Strict):
     verifier: str | None = None
     judge: str | None = None
     answer: str | None = None
+    compare: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
     budget: AskedBudget = AskedBudget()
     abstain: Annotated[float, Field(ge=0, le=1)] | None = None
     returns: list[Returned] = Field(default=[], alias="return")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -47,11 +47,13 @@ class ChatPlan:
     abstain: float | None = None
     returns: frozenset[str] = frozenset()
     clamped: Mapping[str, float] | None = None
+    sides: tuple[ChatPlan, ...] = ()
+    """The plans of presets that are compared, each with the same ceiling, which is half of `budget`."""
 
     @property
     def is_for_effort(self) -> bool:
         """Whether the preset stands for a reasoning effort, which then goes to no server."""
-        return self.asked_as != self.entry.name
+        return self.asked_as != self.entry.name and not self.sides
 
     @property
     def name(self) -> str | None:
@@ -74,24 +76,21 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
     ):
         return plain  # type: ignore[no-any-return]
     told = chat.mull or NOTHING
+    if told.compare is not None:
+        return _compared(offer, chat, told, told.compare, key)
     entry = offer.find(chat.model, None if told.strategy is not None else chat.reasoning_effort, key)
     preset = entry.preset
     of_key = Budget() if key is None else ceilings_of(key.table)
     allowed = lowest(ceilings_of(offer.serve), of_key, Budget() if preset is None else preset.budget)
     asked = Budget(told.budget.calls, told.budget.tokens, told.budget.usd, None, told.budget.seconds)
     budget = lowest(allowed, asked)
-    clamped = {
-        name: getattr(asked, name)
-        for name in ("calls", "tokens", "usd", "seconds")
-        if getattr(asked, name) is not None and getattr(asked, name) > getattr(budget, name)
-    }
     plan = ChatPlan(
         entry,
         budget,
         chat.model,
         max_tokens=offer.serve.max_tokens,
         returns=frozenset(told.returns),
-        clamped=clamped or None,
+        clamped=_clamped(told, budget),
     )
     if preset is not None:
         plan = replace(
@@ -116,6 +115,54 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
     except UsageError as error:
         raise bad("mull.strategy", str(error)) from error
     return _with_form(plan, chat, told)
+
+
+def _clamped(told: Controls, budget: Budget) -> dict[str, float] | None:
+    """What a request asked for beyond its ceilings, by name; `None`: nothing."""
+    asked = {name: getattr(told.budget, name) for name in ("calls", "tokens", "usd", "seconds")}
+    return {name: top for name, top in asked.items() if top is not None and top > getattr(budget, name)} or None
+
+
+def _compared(offer: Offer, chat: ChatFields, told: Controls, names: Sequence[str], key: Key | None) -> ChatPlan:
+    """The plan of a request that compares two presets.
+
+    Each gets the lowest of what the request and both presets allow, and half of what the gateway and the key allow
+    one request, so that both together keep to that.
+    """
+    for name in ("strategy", "verifier", "judge"):
+        if getattr(told, name) is not None:
+            raise bad(f"mull.{name}", "does not go with mull.compare: the presets say it")
+    if offer.find(chat.model, key=key).preset is not None:
+        raise bad("model", "must be a model without a preset, since mull.compare names two")
+    if (chat.n or 1) != 1:
+        raise bad("n", "must be 1 with mull.compare")
+    fulls = {full for full in offer.entries if key is None or key.may_use(full)}
+    presets = [full.removeprefix(f"{chat.model}@") for full in sorted(fulls) if full.startswith(f"{chat.model}@")]
+    sides: list[ChatPlan] = []
+    for i, name in enumerate(names):
+        if (full := f"{chat.model}@{name}") not in fulls:
+            raise bad(f"mull.compare[{i}]", f"must be a preset of {chat.model}: {', '.join(presets)}")
+        alone = told.model_copy(update={"compare": None})
+        sides.append(plan_of(offer, chat.model_copy(update={"model": full, "mull": alone}), key))
+    if names[0] == names[1]:
+        raise bad("mull.compare[1]", "must be another preset than the first")
+    for name, own in (("temperature", chat.temperature), ("max_tokens", chat.most_tokens)):
+        if own is None and len({getattr(side, name) for side in sides}) == 2:
+            raise bad("mull.compare", f"the presets differ in {name}, so their draws do: set it in the request")
+    top = lowest(ceilings_of(offer.serve), Budget() if key is None else ceilings_of(key.table))
+    each = lowest(*(side.budget for side in sides), _scaled(top, 0.5))
+    if each.calls == 0 or each.tokens == 0:
+        raise bad("mull.compare", "the ceilings on a request leave no room for two presets")
+    clamped = _clamped(told, each)
+    sides = [replace(side, budget=each, asked_as=chat.model) for side in sides]
+    return replace(sides[0], budget=_scaled(each, 2), clamped=clamped, sides=tuple(sides))
+
+
+def _scaled(budget: Budget, by: float) -> Budget:
+    """Ceilings times `by`; whole numbers are rounded down."""
+    calls, tokens = (None if top is None else int(top * by) for top in (budget.calls, budget.tokens))
+    usd, seconds = (None if top is None else top * by for top in (budget.usd, budget.seconds))
+    return Budget(calls, tokens, usd, None, seconds)
 
 
 def _as_told(offer: Offer, plan: ChatPlan, told: Controls) -> ChatPlan:

@@ -18,7 +18,7 @@ FINISH = {Finish.LENGTH: "length", Finish.TOOL_CALLS: "tool_calls"}
 """The `finish_reason` of a draw; any other ended by itself, or at a stop string."""
 
 
-def whole(id: str, plan: ChatPlan, answers: Sequence[ChatAnswer], wallet: Wallet, seed: int) -> dict[str, Any]:
+def whole(id: str, plan: ChatPlan, answers: Sequence[ChatAnswer], wallet: Wallet, **more: Any) -> dict[str, Any]:
     """A `chat.completion`."""
     choices = [
         {"index": i, "message": message(answer), "logprobs": logprobs(answer), "finish_reason": finish(answer)}
@@ -32,7 +32,7 @@ def whole(id: str, plan: ChatPlan, answers: Sequence[ChatAnswer], wallet: Wallet
         "system_fingerprint": fingerprint(plan),
         "choices": choices,
         "usage": usage(answers, wallet),
-        "mull": about(plan, answers, wallet, seed),
+        **more,
     }
 
 
