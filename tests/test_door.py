@@ -86,7 +86,7 @@ async def test_a_judge_whose_replies_break_off_asks_no_more_often_than_the_ceili
 async def test_verdicts_that_came_before_the_deadline_count_and_are_paid_once() -> None:
     """7 of 16 judge calls are done at the deadline: 7 scores, an answer, and 9 calls the next time."""
     bank, slow = MemoryBank(), Speaker(most=7)
-    run = Run(Numbers(), verifier=GenRM(slow, k=1), budget=Budget(seconds=0.5), bank=bank)
+    run = Run(Numbers(), verifier=GenRM(slow, k=1), budget=Budget(seconds=2.0), bank=bank)
     outcome = await spec.strategy("best:n=16")(PROBLEM, run)
     assert sum(score.value is not None for score in outcome.scores) == 7
     assert outcome.answer is not None

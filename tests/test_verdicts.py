@@ -146,7 +146,7 @@ def test_at_the_deadline_what_the_bank_has_is_had(bank: Bank) -> None:
     told = Verifier({"x": [Score(0.5, cost=COST)], "y": [Score(1.0, cost=COST)]})
     scored(fake_run(verifier=told, bank=bank), [reply("x")])
     told.delay = 60.0
-    run = fake_run(verifier=told, bank=bank, budget=Budget(seconds=0.2))
+    run = fake_run(verifier=told, bank=bank, budget=Budget(seconds=1.0))
     known, late = scored(run, [reply("x"), reply("y")])
     assert known.value == 0.5
     assert (late.value, late.why, run.stopped) == (None, "the deadline passed", Stopped.DEADLINE)

@@ -11,7 +11,7 @@ from mull.models.served.deployment import Deployment
 from mull.models.served.model import OpenAIModel
 from mull.wire.endpoints import Limits
 
-FAST = Limits(backoff=0.002, longest_backoff=0.01, timeout=60.0, idle=60.0, connect=5.0, patience=5.0)
+FAST = Limits(backoff=0.002, longest_backoff=0.01, timeout=60.0, idle=60.0, connect=30.0, patience=5.0)
 
 
 @pytest.fixture(autouse=True)

@@ -241,7 +241,7 @@ def test_counts_after_each_reply_of_a_stream_are_each_replys_own() -> None:
 
 async def test_a_stream_that_stalls_keeps_the_replies_that_have_ended(served) -> None:
     async with FaultServer() as server:
-        model = served(server, stream=True, idle=0.3)
+        model = served(server, stream=True, idle=2.0)
         await model.prepare()
         server._script = iter(["stall"])
         n_before = len(server.bodies)
@@ -280,7 +280,7 @@ def test_the_limit_does_not_rise_while_replies_take_most_of_their_time() -> None
 
 async def test_a_request_that_is_cut_off_is_congestion(served) -> None:
     async with FaultServer(n="rejected") as server:
-        model = served(server, timeout=1.5, retries=1)
+        model = served(server, timeout=3.0, retries=1)
         await model.prepare()
         endpoint = (await opened(model.deployment)).link.pool.endpoints[0]
         before = endpoint.limit

@@ -108,11 +108,11 @@ async def test_a_context_overflow_is_said_to_be_one(served) -> None:
 
 async def test_a_reply_that_hangs_is_given_up_at_its_deadline(served) -> None:
     async with FaultServer() as server:
-        run = await ready(served(server, timeout=0.2), server, "hang")
+        run = await ready(served(server, timeout=2.0), server, "hang")
         (draw,) = await run.draw(HELLO, 1)
     assert draw.text == says("hello", draw.seed)
     assert draw.cost.retries == 1
-    assert draw.cost.seconds >= 0.2
+    assert draw.cost.seconds >= 2
 
 
 async def test_a_reply_that_trickles_is_given_up_at_its_deadline(served) -> None:
@@ -229,7 +229,7 @@ async def test_a_wait_longer_than_mulls_patience_is_said(served) -> None:
         started = time.monotonic()
         with pytest.raises(ModelError, match=r"asks to wait 86400 s, and patience is 5 s: HTTP 429: busy"):
             await run.draw(HELLO, 1)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 60
 
 
 async def test_a_redirect_is_not_followed_and_its_query_not_repeated(served) -> None:
@@ -314,13 +314,13 @@ async def test_draws_that_stand_in_line_do_not_wait_for_a_server_that_will_be_aw
             await run.draw(HELLO, 9)
         with pytest.raises(ModelError, match=r"asks to wait longer than patience allows \(0.5 s\)"):
             await run.draw(HELLO, 9)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60
 
 
 async def test_patience_begins_with_the_first_refusal(served) -> None:
     """A reply that took longer than patience to break is no reason to give up at the refusal after it."""
     async with FaultServer(n="rejected") as server:
-        run = await ready(served(server, timeout=0.6, patience=0.5), server, "hang", "429", "429")
+        run = await ready(served(server, timeout=2.5, patience=2.0), server, "hang", "429", "429")
         (draw,) = await run.draw(HELLO, 1)
     assert draw.text
     assert draw.cost.retries == 3

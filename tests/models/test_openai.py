@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
@@ -12,7 +13,7 @@ from mull import Budget, Cost, Finish, Message, Params, Prompt, Run, UsageError
 from mull.bank import open_bank
 from mull.cost import Price
 from mull.testing import FakePurse
-from mull.types import Draw
+from mull.types import Draw, Sample
 from mull.wire.address import clean_url
 
 HELLO = Prompt.user("hello")
@@ -224,6 +225,17 @@ async def test_a_budget_in_dollars_is_never_exceeded(served) -> None:
     assert run.held == Cost()
 
 
+async def left_while_asked(server: FaultServer, draws: AsyncGenerator[Sample, None], n: int) -> None:
+    """Waits for a draw until the server has `n` more requests, and then no longer."""
+    asked = len(server.bodies) + n
+    async with aclosing(draws):
+        waiting = asyncio.ensure_future(anext(draws))
+        await server.asked(asked)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
 async def test_leaving_early_closes_the_requests_and_what_they_cost_is_not_nothing(served) -> None:
     async with FaultServer(n="rejected") as server:
         model = served(server)
@@ -231,13 +243,10 @@ async def test_leaving_early_closes_the_requests_and_what_they_cost_is_not_nothi
         server.latency = 30.0
         purse = FakePurse()
         draws = [Draw(i, i) for i in range(4)]
-        async with aclosing(model.sample(HELLO, Params(), draws, purse)) as stream:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    await anext(stream)
+        await left_while_asked(server, model.sample(HELLO, Params(), draws, purse), 4)
         await server.all_gone(4)
     assert len(purse.losses) == 4
-    assert all(cost.calls == 1 and cost.output_tokens is None and cost.seconds > 0.1 for cost in purse.losses)
+    assert all(cost.calls == 1 and cost.output_tokens is None and cost.seconds > 0 for cost in purse.losses)
 
 
 async def test_draws_that_wait_in_line_when_a_strategy_leaves_cost_nothing(served) -> None:
@@ -246,10 +255,7 @@ async def test_draws_that_wait_in_line_when_a_strategy_leaves_cost_nothing(serve
         await model.prepare()
         server.latency = 30.0
         purse = FakePurse()
-        async with aclosing(model.sample(HELLO, Params(), [Draw(i, i) for i in range(9)], purse)) as stream:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    await anext(stream)
+        await left_while_asked(server, model.sample(HELLO, Params(), [Draw(i, i) for i in range(9)], purse), 2)
     assert len(purse.losses) == 2
 
 
@@ -258,7 +264,7 @@ async def test_a_deadline_ends_draws_under_way(served) -> None:
         model = served(server)
         await model.prepare()
         server.latency = 30.0
-        run = Run(model, budget=Budget(seconds=0.3))
+        run = Run(model, budget=Budget(seconds=2.0))
         assert await run.draw(HELLO, 3) == []
     assert run.stopped == "deadline"
     assert run.spent.calls == 3

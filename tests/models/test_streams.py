@@ -27,7 +27,7 @@ async def test_finished_draws_of_a_shared_request_count_at_the_deadline(served, 
         await model.prepare()
         server._script = iter(["stall"])
         with open_bank(str(tmp_path / "bank.db")) as bank:
-            run = Run(model, bank=bank, budget=Budget(seconds=1.5, usd=1.0))
+            run = Run(model, bank=bank, budget=Budget(seconds=3.0, usd=1.0))
             draws = await run.draw(HELLO, 8)
             assert server.counts["stalled"] == 1
             await server.all_gone(1)

@@ -285,7 +285,7 @@ async def test_a_server_that_asks_to_be_left_alone_for_a_day_is_not_waited_for()
     async with serving(fake) as url:
         started = time.monotonic()
         scores = await scored(url, PRM + ",patience=0.2", *(f"right {i}" for i in range(60)))
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 60
     assert len(fake.seen) < 60
     assert all("asks to wait" in one.why for one in scores)
     assert all(one.cost == Cost() for one in scores)
