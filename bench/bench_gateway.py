@@ -1,9 +1,11 @@
 """What the gateway adds to a server that answers after 50 ms, at 50 concurrent clients; both sides in one run.
 
-`python bench/bench_gateway.py` prints requests a second and the median latency of the server alone and through
-`mull serve`, in turns; votes of 8 a second, and whether the answer is the same for a fixed seed; and with
-`--memory 50000` the resident memory of the gateway before and after so many requests. Server, gateway and clients are
-processes of their own on the same processors, so that the ratio counts and not the figures.
+`python bench/bench_gateway.py` prints requests a second, the median latency and the gateway's processor time for each
+request, of the server alone and through `mull serve`, in turns; then votes of 8, of its_hub's gateway as installed and
+with its limit raised, and of mull in two ways: each draw a request of its own, and all in one where the server takes
+`n`; and whether the answer is the same for a fixed seed. its_hub lives in an environment of its own: `MULL_PEER` names
+its Python. Server, gateways and clients are processes of their own on the same processors, so that the ratios count
+and not the figures.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -22,13 +26,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench_openai import Server
+from bench_openai import PEER, Server
 
 DELAY = 0.05
 CONCURRENCY = 50
 ROUNDS, SECONDS = 3, 3.0
 ADDED_MS, SHARE = 2.0, 850 / 980
 """The targets: the median latency added, and the share of the server's own requests a second."""
+VOTES = 2.0
+"""The target: votes a second, in units of its_hub's."""
+RAISED = """
+import sys, its_hub.core.orchestrator as o
+if sys.argv[2] == "raised":
+    import aiohttp
+    o.LMOrchestrator.__init__.__defaults__ = (-1,)
+    aiohttp.TCPConnector.__init__.__kwdefaults__["limit"] = 0
+import uvicorn
+from its_hub.integration.iaas.app import app
+uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
+"""
+"""its_hub's gateway, with as many requests at once as it is asked for, or as installed."""
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "What is 6 times 7?"}], "max_tokens": 64}
 
 
@@ -53,8 +70,8 @@ async def serve() -> None:
 class Connection:
     """One client: as little HTTP as can be, over a connection that stays open."""
 
-    def __init__(self, url: str) -> None:
-        self._parts = urlsplit(url)
+    def __init__(self, url: str, path: str = "/chat/completions") -> None:
+        self._parts, self._path = urlsplit(url), path
 
     async def __aenter__(self) -> Connection:
         self._reader, self._writer = await asyncio.open_connection(self._parts.hostname, self._parts.port)
@@ -64,7 +81,7 @@ class Connection:
         self._writer.close()
 
     async def post(self, body: bytes) -> bytes:
-        head = f"POST {self._parts.path}/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        head = f"POST {self._parts.path}{self._path} HTTP/1.1\r\nHost: localhost\r\n"
         told = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self._writer.write((head + told).encode() + body)
         head_back = await self._reader.readuntil(b"\r\n\r\n")
@@ -102,10 +119,17 @@ def process(*words: str, cwd: Path) -> Iterator[tuple[str, int]]:
             started.terminate()
 
 
-def resident(pid: int) -> float:
-    """The resident memory of a process, in MiB."""
-    line = next(one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+def spent(pid: int) -> float:
+    """Seconds of processor time that all threads of a process have taken."""
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measured(url: str, pid: int, body: dict[str, Any], seconds: float = SECONDS) -> tuple[float, float, float]:
+    """Requests a second, the median latency and the processor time of a request, both in milliseconds."""
+    before = spent(pid)
+    rate, median = asyncio.run(load(url, body, seconds))
+    return rate, median, 1e3 * (spent(pid) - before) / max(1.0, rate * seconds)
 
 
 async def answers(url: str, n: int) -> set[str]:
@@ -115,45 +139,111 @@ async def answers(url: str, n: int) -> set[str]:
         return {json.loads(await connection.post(raw))["choices"][0]["message"]["content"] for _ in range(n)}
 
 
-def main(memory: int) -> None:
+@contextmanager
+def its_hub(upstream: str, how: str) -> Iterator[tuple[str, int]]:
+    """its_hub's gateway, set to votes of 8 on numbers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen([PEER, "-c", RAISED, str(port), how], stderr=subprocess.DEVNULL) as started:
+        try:
+            told = {"endpoint": upstream, "api_key": "none", "model": "m", "alg": "self-consistency", "budget": 8}
+            asyncio.run(_configured(port, {**told, "regex_patterns": [r"answer: (\d+)"]}))
+            yield f"http://127.0.0.1:{port}/v1", started.pid
+        finally:
+            started.terminate()
+
+
+async def _configured(port: int, told: dict[str, Any]) -> None:
+    """Configures its_hub's gateway as soon as it listens."""
+    for _ in range(600):
+        try:
+            async with Connection(f"http://127.0.0.1:{port}", "/configure") as connection:
+                await connection.post(json.dumps(told).encode())
+                return
+        except OSError:
+            await asyncio.sleep(0.1)
+    raise TimeoutError("its_hub's gateway does not listen")
+
+
+TOML = """
+[models.m]
+base_url = "{upstream}"
+concurrency = 1000
+use_n = false
+[models.shared]
+base_url = "{upstream}"
+model = "m"
+concurrency = 1000
+stream = false
+[presets.vote]
+strategy = "majority:n=8"
+"""
+
+
+def main() -> None:
     with tempfile.TemporaryDirectory() as name, process(__file__, "--serve", cwd=Path(name)) as (upstream, _):
         folder = Path(name)
-        text = f'[models.m]\nbase_url = "{upstream}"\nconcurrency = 1000\n[presets.vote]\nstrategy = "majority:n=8"\n'
-        (folder / "mull.toml").write_text(text)
+        os.environ["MULL_BANK"] = str(folder / "bank.db")  # what is found out about the server is kept there
+        (folder / "mull.toml").write_text(TOML.format(upstream=upstream))
         words = ("-m", "mull", "serve", "--port", "0", "--config", "mull.toml")
         with process(*words, cwd=folder) as (gateway, pid):
-            asyncio.run(load(gateway, CHAT, 1.0))  # warm
-            alone, through = [], []
-            for _ in range(ROUNDS):
-                alone.append(asyncio.run(load(upstream, CHAT, SECONDS)))
-                through.append(asyncio.run(load(gateway, CHAT, SECONDS)))
-            # Other work on the machine only takes away: of several rounds the best counts, on both sides.
-            rates = [max(row[0] for row in rows) for rows in (alone, through)]
-            medians = [min(row[1] for row in rows) for rows in (alone, through)]
-            added, share = medians[1] - medians[0], rates[1] / rates[0]
-            print(f"server alone: {rates[0]:.0f} requests a second, median {medians[0]:.1f} ms")
-            print(f"through mull: {rates[1]:.0f} requests a second, median {medians[1]:.1f} ms")
-            print(
-                f"added median {added:.1f} ms (target {ADDED_MS}), share of requests {share:.2f} (target {SHARE:.2f})"
-            )
-            same = asyncio.run(answers(gateway, 5))
-            votes, late = asyncio.run(load(gateway, {**CHAT, "model": "m@vote"}, SECONDS))
-            print(
-                f"majority of 8: {votes:.0f} requests a second, median {late:.0f} ms; answers of one seed: {len(same)}"
-            )
-            if memory:
-                asyncio.run(load(gateway, CHAT, 0.0, memory // 10))
-                before = resident(pid)
-                asyncio.run(load(gateway, CHAT, 0.0, memory))
-                print(f"memory: {before:.1f} MiB, and after {memory:,} more requests {resident(pid):.1f} MiB")
+            passed(upstream, gateway, pid)
+            votes(upstream, gateway, pid)
+
+
+def passed(upstream: str, gateway: str, pid: int) -> None:
+    """Prints what passing on costs."""
+    asyncio.run(load(gateway, CHAT, 1.0))  # warm
+    rows: dict[str, list[tuple[float, float, float]]] = {"server alone": [], "through mull": []}
+    for _ in range(ROUNDS):
+        for who, url in (("server alone", upstream), ("through mull", gateway)):
+            rows[who].append(measured(url, pid, CHAT))
+    # Other work on the machine only takes away: of several rounds the best counts, on both sides.
+    best = {who: (max(r for r, _, _ in row), *(min(r[i] for r in row) for i in (1, 2))) for who, row in rows.items()}
+    for who, (rate, median, used) in best.items():
+        print(f"{who}: {rate:.0f} requests a second, median {median:.1f} ms, gateway's processor {used:.2f} ms each")
+    alone, through = best["server alone"], best["through mull"]
+    print(
+        f"added median {through[1] - alone[1]:.1f} ms (target {ADDED_MS}), "
+        f"share of requests {through[0] / alone[0]:.2f} (target {SHARE:.2f})"
+    )
+
+
+def votes(upstream: str, gateway: str, pid: int) -> None:
+    """Prints votes of 8 a second, of its_hub and of mull."""
+    rows: dict[str, list[tuple[float, float, float]]] = {}
+
+    def row(who: str, url: str, pid: int, model: str) -> None:
+        body = {**CHAT, "model": model, "max_tokens": 64}
+        measured(url, pid, body, 1.0)
+        rows.setdefault(who, []).append(measured(url, pid, body))
+
+    for _ in range(ROUNDS):
+        if Path(PEER).exists():
+            for how in ("as installed", "raised"):
+                with its_hub(upstream, how) as (peer, peer_pid):
+                    row(f"its_hub {how}", peer, peer_pid, "m")
+        row("mull, a request for each draw", gateway, pid, "m@vote")
+        row("mull, one request for all", gateway, pid, "shared@vote")
+    best = {who: (max(r for r, _, _ in row), *(min(r[i] for r in row) for i in (1, 2))) for who, row in rows.items()}
+    for who, (rate, median, used) in best.items():
+        print(f"votes of 8, {who}: {rate:.0f} a second, median {median:.0f} ms, processor {used:.2f} ms each")
+    if "its_hub raised" in best:
+        ratios = [
+            best["mull, one request for all"][0] / best[f"its_hub {how}"][0] for how in ("as installed", "raised")
+        ]
+        print(
+            f"mull's votes in units of its_hub's: {ratios[0]:.1f} as installed, {ratios[1]:.1f} raised (target {VOTES})"
+        )
+    print(f"answers of one seed: {len(asyncio.run(answers(gateway, 5)))} (target 1)")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", action="store_true")
-    parser.add_argument("--memory", type=int, default=0)
     options = parser.parse_args()
     if options.serve:
         asyncio.run(serve())
     else:
-        main(options.memory)
+        main()

@@ -6,6 +6,7 @@ from typing import Any
 
 import openai
 import pytest
+from aiohttp import web
 
 from fault_server import FaultServer
 
@@ -37,6 +38,21 @@ async def test_a_request_goes_on_as_it_is(gateway: Make) -> None:
         assert reply.choices[0].logprobs.content[0].logprob == -0.25
         with pytest.raises(openai.BadRequestError, match="budget: leaves no room"):
             await served.ask("words", n=2, extra_body={"mull": {"budget": {"calls": 1}}})
+
+
+async def test_a_reply_in_which_nothing_changes_comes_back_byte_for_byte(gateway: Make) -> None:
+    """Also what another encoder would write differently: spaces, escapes, digits."""
+    told = b'{ "id":"1", "model":"words", "x": 1.50, "choices":[{"message":{"content":"\\u00e9"}}], "usage": {}}\n'
+
+    class Spaced(FaultServer):
+        async def _answer(self, request, body):
+            return web.Response(body=told, content_type="application/json")
+
+    async with Spaced() as upstream, gateway(table(upstream)) as served:
+        raw = await served.client.chat.completions.with_raw_response.create(
+            model="words", messages=[{"role": "user", "content": "x"}]
+        )
+        assert raw.content == told
 
 
 async def test_the_names_of_model_and_server_are_kept_apart(gateway: Make) -> None:

@@ -38,8 +38,11 @@ class Ledger:
 
     def __init__(self) -> None:
         self._sums: list[int | list[float] | None] = [[] if name in _REALS else 0 for name in _NAMES]
+        self._total: Cost | None = None
+        """The sum, once it was asked for: it is asked for more often than added to."""
 
     def add(self, cost: Cost) -> None:
+        self._total = None
         for i, value in enumerate(_parts(cost)):
             before = self._sums[i]
             if value is None or before is None:
@@ -52,8 +55,10 @@ class Ledger:
     @property
     def total(self) -> Cost:
         """The sum of all costs added; a part is `None` if it was unknown in any of them."""
-        parts: list[Any] = [math.fsum(part) if isinstance(part, list) else part for part in self._sums]
-        return Cost(*parts)
+        if self._total is None:
+            parts: list[Any] = [math.fsum(part) if isinstance(part, list) else part for part in self._sums]
+            self._total = Cost(*parts)
+        return self._total
 
 
 def _add_exactly(partials: list[float], value: float) -> None:

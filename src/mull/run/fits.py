@@ -52,7 +52,7 @@ CALLED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 def check_fits(**given: Any) -> None:
     """Raises `UsageError` for a value that lacks an attribute of its kind; `None` is not given."""
     for kind, value in given.items():
-        if value is None:
+        if value is None or (type(value), kind) in _fitting:
             continue
         if isinstance(value, type):
             raise UsageError(f"{kind}={value.__name__} is a class, not an object of it: write {value.__name__}(...)")
@@ -63,13 +63,13 @@ def check_fits(**given: Any) -> None:
         if missing and not hasattr(type(value), "__getattr__"):
             what = f"{kind}={type(value).__qualname__}(...) has no {missing[0]}, which a {kind} must have"
             raise UsageError(what + HOW.get(missing[0], ""))
-        if (type(value), kind) not in _fitting:
-            _check_called(type(value), kind)
+        _check_called(type(value), kind)
+        if not lacking(type(value), kind):
             _fitting.add((type(value), kind))
 
 
 _fitting: set[tuple[type, str]] = set()
-"""The classes that were checked, since a sweep makes thousands of runs."""
+"""The classes all of whose objects fit, since a sweep makes thousands of runs."""
 
 
 def _check_called(cls: type, kind: str) -> None:

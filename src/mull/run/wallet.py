@@ -80,9 +80,11 @@ class Wallet:
     @property
     def is_exceeded(self) -> bool:
         """Whether a ceiling is exceeded, which only something that costs more than its quote does."""
-        tops = ((getattr(self.budget, name), of(self._charged.total) or 0) for name, of in CEILINGS.items())
-        if any(top is not None and used > top * (1 + 1e-9) for top, used in tops):
-            return True
+        used = self._charged.total
+        for name, of in CEILINGS.items():
+            top = getattr(self.budget, name)
+            if top is not None and (of(used) or 0) > top * (1 + 1e-9):
+                return True
         return self.within is not None and self.within.is_exceeded
 
     def deadline(self, share: float = 1.0) -> float | None:

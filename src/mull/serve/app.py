@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,6 +33,7 @@ from mull.types import Budget
 from mull.wire.body import encode
 from mull.wire.routes import CHAT
 
+T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 """What answers a request: it gives back a reply that can be sent."""
 MODELS = "/v1/models"
@@ -76,13 +76,14 @@ class Gateway:
         self._app = ServerErrorMiddleware(self._answered, handler=_failed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        id, status, began = f"req_{secrets.token_hex(12)}", GONE, time.perf_counter()
+        id, status, began = secrets.token_hex(12), GONE, time.perf_counter()
+        scope["id"] = id
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", id.encode())]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", b"req_" + id.encode())]
             await send(message)
 
         self.meters.running.inc()
@@ -105,7 +106,7 @@ class Gateway:
         except KNOWN as error:
             told = api_error(error) or ApiError(500, "the gateway failed")
             await _reply(told, scope["path"])(scope, receive, send)
-        except (ClientGone, ClientDisconnect):
+        except ClientGone:
             return
 
     def _endpoint(self, request: Request) -> Endpoint:
@@ -149,16 +150,16 @@ class Gateway:
         key: Key | None = request.scope["key"]
         if key is not None:
             key.admit()
-        body = parsed(await body_of(request, self.offer.serve.body_bytes))
+        body = parsed(await body_of(request.headers, request.receive, self.offer.serve.body_bytes))
         asked = body if form is None else form.chat(body)
         fields = checked(ChatFields, asked)
         plan = plan_of(self.offer, fields, key)
         request.scope["model"] = plan.entry.name
         wallet = self._wallet(key)
         path = CHAT if form is None else form.path
-        with _own_or(wallet, plan.budget):
+        try:
             chat = Chat(
-                f"chatcmpl-{secrets.token_hex(12)}",
+                f"chatcmpl-{request.scope['id']}",
                 plan,
                 fields,
                 asked if path == CHAT else body,
@@ -167,30 +168,36 @@ class Gateway:
                 tenant=None if key is None else key.name,
                 within=wallet,
             )
+        except ApiError as error:
+            _raise_own_or(error, wallet, plan.budget)
         # A form that the model's own server takes comes back from there as it is.
         told = None if chat.is_passed_on and path != CHAT else form
         seconds = plan.budget.seconds if chat.is_passed_on else None
 
         async def streamed(emit: Emit) -> None:
-            async with self._metered(chat, wallet, seconds):
-                await chat.stream(emit if told is None else translated(told.stream(body), emit))
+            events = emit if told is None else translated(told.stream(body), emit)
+            await self._metered(chat, wallet, seconds, chat.stream(events))
 
         if fields.stream:
             return EventStream(streamed)
-        async with self._metered(chat, wallet, seconds):
-            reply = await attended(request.receive, chat.whole())
+        work = self._metered(chat, wallet, seconds, chat.whole())
+        reply = await attended(request.receive, work)
+        if told is None and chat.raw is not None:
+            return Response(chat.raw, headers=chat.headers, media_type="application/json")
         return as_json(reply if told is None else told.whole(reply, body), headers=chat.headers)
 
-    @asynccontextmanager
-    async def _metered(self, chat: Chat, wallet: KeyWallet | None, seconds: float | None) -> AsyncIterator[None]:
-        """Counts what a chat spends, and ends it after its seconds, if it does not do that itself.
+    async def _metered(
+        self, chat: Chat, wallet: KeyWallet | None, seconds: float | None, work: Coroutine[Any, Any, T]
+    ) -> T:
+        """The result of a chat's work. Counts what it spends, and ends it after its seconds, if it does not do that.
 
         A strategy keeps the deadline and gives the best so far; only what is passed on is cut off.
         """
         try:
             async with asyncio.timeout(seconds):
-                with _own_or(wallet, chat.plan.budget):
-                    yield
+                return await work
+        except ApiError as error:
+            _raise_own_or(error, wallet, chat.plan.budget)
         except TimeoutError:
             raise ApiError(504, f"no whole reply within {seconds:g} s", code="deadline") from None
         finally:
@@ -205,15 +212,11 @@ class Gateway:
         return wallet
 
 
-@contextmanager
-def _own_or(wallet: KeyWallet | None, own: Budget) -> Iterator[None]:
-    """Tells a client whose request had no room for a reply that it is the key's budget, where it is."""
-    try:
-        yield
-    except ApiError as error:
-        if error.code == "budget_too_small" and wallet is not None and lowest(own, wallet.left) != own:
-            raise wallet.refusal() from error
-        raise
+def _raise_own_or(error: ApiError, wallet: KeyWallet | None, own: Budget) -> NoReturn:
+    """Raises the error of a request; for one that had no room for a reply, the key's, where its budget is why."""
+    if error.code == "budget_too_small" and wallet is not None and lowest(own, wallet.left) != own:
+        raise wallet.refusal() from error
+    raise error
 
 
 def as_json(told: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -221,20 +224,25 @@ def as_json(told: Mapping[str, Any], status: int = 200, headers: Mapping[str, st
     return Response(encode(told), status, headers, "application/json")
 
 
-async def body_of(request: Request, most: int) -> bytes:
+async def body_of(headers: Headers, receive: Receive, most: int) -> bytes:
     """The body of a request. Raises `ApiError` for one that is too large, too slow or no JSON."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         # Browsers send anything else to other sites without asking.
         raise ApiError(415, "the content-type must be application/json", code="unsupported_media_type")
     too_large = ApiError(413, f"the body is larger than {most:,} bytes", code="body_too_large")
-    length = request.headers.get("content-length", "0")
+    length = headers.get("content-length", "0")
     if length.isascii() and length.isdigit() and int(length) > most:
         raise too_large
     parts: list[bytes] = []
     n_bytes = 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            async for part in request.stream():
+            is_more = True
+            while is_more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                part, is_more = message.get("body", b""), message.get("more_body", False)
                 n_bytes += len(part)
                 if n_bytes > most:
                     raise too_large

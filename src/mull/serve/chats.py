@@ -59,13 +59,17 @@ class Chat:
                 fields = fields.model_copy(update={"reasoning_effort": None})
             self._prompt: Prompt = prompt_of(fields)
             self._params: Params = params_of(fields, plan.temperature, plan.max_tokens, is_embedded=not entry.is_served)
+        self.raw: bytes | None = None
+        """The whole reply as a server sent it, if it is passed on unchanged."""
         self._n_draws = 0
         self._sides: list[Side] = []
 
     async def whole(self) -> dict[str, Any]:
         """The whole reply."""
         if self.is_passed_on:
-            return await self._relay.whole()
+            reply = await self._relay.whole()
+            self.raw = self._relay.raw
+            return reply
         found = await self._answers(None)
         return shapes.whole(self.id, self.plan, found, self.wallet, mull=self._about(found))
 

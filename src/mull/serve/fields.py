@@ -108,7 +108,7 @@ class ChatFields(BaseModel):
 def parsed(raw: bytes) -> dict[str, Any]:
     """The JSON object of a body. Raises `ApiError`."""
     try:
-        body = json.loads(raw.decode(), parse_constant=_refuse)
+        body = _decoder.decode(raw.decode())
     except UnicodeDecodeError:
         raise bad(None, "the body is not UTF-8 text") from None
     except RecursionError:
@@ -122,6 +122,9 @@ def parsed(raw: bytes) -> dict[str, Any]:
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse)
 
 
 def checked(cls: type[T], body: dict[str, Any]) -> T:

@@ -42,6 +42,8 @@ class Relay:
         self._n = chat.n or 1
         own = {name: value for name, value in body.items() if name != "mull"}
         self.sent: dict[str, Any] = {**merged(self._deployment.extra_body, own), "model": self._deployment.served}
+        self.raw: bytes | None = None
+        """The server's whole reply as it came, if nothing in it is changed."""
         self._limit()
 
     def _limit(self) -> None:
@@ -68,10 +70,13 @@ class Relay:
         here = await opened(self._deployment)
 
         async def read(response: aiohttp.ClientResponse) -> dict[str, Any]:
-            told = read_object(await here.link.whole(response))
+            raw = await here.link.whole(response)
+            told = read_object(raw)
             choices = told.get("choices")
             if not isinstance(choices, list) or not choices or not all(isinstance(one, dict) for one in choices):
                 raise Malformed("the reply has no list of choices")
+            is_same = told.get("model") == self._plan.asked_as and len(choices) == self._n and raw[:1] == b"{"
+            self.raw = raw if is_same else None
             return told
 
         reply: dict[str, Any] = await self._paid(here, self._raw, read)

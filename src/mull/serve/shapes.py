@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from mull.run.wallet import Wallet
 from mull.serve.answering import ChatAnswer
 from mull.serve.plans import ChatPlan
 from mull.types import Budget, Finish, Problem, Sample
+from mull.wire.body import encode
 
 FINISH = {Finish.LENGTH: "length", Finish.TOOL_CALLS: "tool_calls"}
 """The `finish_reason` of a draw; any other ended by itself, or at a stop string."""
@@ -190,7 +190,7 @@ def budget(told: Budget) -> dict[str, float | None]:
 
 def event(told: dict[str, Any]) -> bytes:
     """A server-sent event."""
-    return b"data: " + json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n\n"
+    return b"data: " + encode(told) + b"\n\n"
 
 
 DONE = b"data: [DONE]\n\n"

@@ -9,10 +9,12 @@ from typing import Any
 from mull.shown import shown
 from mull.wire.faults import Malformed
 
+_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
 
 def encode(body: Mapping[str, Any]) -> bytes:
     """The JSON bytes to send. Lone surrogates, which JSON must not contain, become question marks."""
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+    return _encoder.encode(body).encode(errors="replace")
 
 
 def read_json(raw: bytes) -> Any:

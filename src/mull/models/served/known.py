@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -27,6 +28,12 @@ def folder() -> Path:
 
 def place(deployment: Deployment) -> Path:
     """The file of one model on one server."""
+    return _place(deployment, os.environ.get("MULL_BANK"), os.environ.get("XDG_DATA_HOME"), os.environ.get("HOME"))
+
+
+@functools.lru_cache(maxsize=256)
+def _place(deployment: Deployment, *environment: str | None) -> Path:
+    """`place` for the variables that say where the folder is: every draw asks for it."""
     told = [
         deployment.urls[0],
         deployment.served,
