@@ -1,7 +1,7 @@
-"""The pictures in `docs/report.md` and `docs/search.md`: `python recipes/screenshots.py [report|search]`.
+"""The pictures of pages in `docs/`: `python recipes/screenshots.py [report|search|gateway]`.
 
 Sweeps the built-in model, makes the report and photographs it on a wide screen, on a phone and in the dark; traces a
-search and photographs its tree. Needs the extra `lab`, selenium and Chromium.
+search and photographs its tree; asks the gateway's page. Needs the extras `lab` and `serve`, selenium and Chromium.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 DOCS = Path(__file__).parents[1] / "docs"
 FLAGS = (
@@ -64,6 +66,7 @@ SEARCHES = {
         "nano-prm",
     ),
 }
+QUESTION = "a:7;b:a*6;c:b-5;d:c*8;e:d-a;f:e+9;f?"
 HEIGHTS = {"search.png": 820, "search-steps.png": 430}
 
 
@@ -121,11 +124,35 @@ def search(scratch: Path) -> None:
         shoot(page, DOCS, {name: Shot(1200, HEIGHTS[name], False)}, "#picture")
 
 
+def gateway(scratch: Path) -> None:
+    command = [sys.executable, "-m", "mull", "serve", "--port", "0", "--model", "nano"]
+    with subprocess.Popen(command, cwd=scratch, stdout=subprocess.PIPE, text=True) as process:
+        driver = chromium(scratch / "profile")
+        try:
+            assert process.stdout is not None
+            screen(driver, 1140, 1080, is_dark=False)
+            driver.get(process.stdout.readline().partition("/v1")[0])
+            wait = WebDriverWait(driver, 60)
+            wait.until(lambda _: driver.find_element(By.ID, "question").is_displayed())
+            for name, words in (("question", QUESTION), ("model", "nano@majority-16"), ("seed", "4")):
+                driver.find_element(By.ID, name).send_keys(words)
+            driver.find_element(By.ID, "go").click()
+            wait.until(lambda _: driver.find_element(By.ID, "status").text.startswith("Done"))
+            taken = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
+            (DOCS / "gateway-page.png").write_bytes(base64.b64decode(taken["data"]))
+        finally:
+            driver.quit()
+            process.terminate()
+
+
 def main() -> None:
-    wanted = sys.argv[1:] or ["report", "search"]
+    wanted = sys.argv[1:] or list(PICTURES)
     with tempfile.TemporaryDirectory() as scratch:
         for name in wanted:
-            {"report": report, "search": search}[name](Path(scratch))
+            PICTURES[name](Path(scratch))
+
+
+PICTURES = {"report": report, "search": search, "gateway": gateway}
 
 
 if __name__ == "__main__":

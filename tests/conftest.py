@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own, gone when they are over; and examples of properties that are the same every time."""
+"""A PostgreSQL of the tests' own, gone when they are over; a browser; and examples that are the same every time."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -97,3 +98,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> str:
     return postgres.new()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser for the pages of a module."""
+    import screenshots
+
+    driver = screenshots.chromium(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()

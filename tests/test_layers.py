@@ -19,9 +19,10 @@ ROWS = [
     {"spec", "tasks", "verifiers", "train", "testing"},
     {"allocate"},
     {"strategies", "catalog"},
-    {"lab", "serve"},
+    {"lab"},
     {"advice"},
     {"report"},
+    {"serve"},
     {"cli"},
     {"__main__"},
 ]

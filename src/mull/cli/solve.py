@@ -88,7 +88,7 @@ if TYPE_CHECKING:
 
     from mull.run import Run, Strategy
     from mull.run.events import RunEvent
-    from mull.run.trace import Trace, TraceFile
+    from mull.run.trace import Trace
 
 PYTHON = "python"
 """The executor where none is named."""
@@ -193,9 +193,9 @@ def solve(
         )
         outcome, grade = asyncio.run(_answered(plan, problem, run, the_task))
     if trace is not None and tracer is not None:
-        from mull.run.trace import write
+        from mull.run.trace import trace_of, write
 
-        write(trace, _traced(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan)))
+        write(trace, trace_of(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan), made_by()))
     is_lost = tell_failures(outcome.candidates, run.spent)
     tell_scores(outcome.scores)
     tell_warnings([outcome])
@@ -269,25 +269,6 @@ def _tracer(problem: Problem) -> Trace:
     from mull.run.trace import Trace
 
     return Trace(problem)
-
-
-def _traced(tracer: Trace, outcome: Outcome, run: Any, strategy: str) -> TraceFile:
-    from mull.replies.answers import answer_of
-
-    return tracer.file(
-        outcome,
-        answers=[answer_of(tracer.problem, sample) for sample in outcome.candidates],
-        model=run.model.name,
-        strategy=strategy,
-        verifier=None if run.verifier is None else run.verifier.name,
-        judge=None if run.judge is None else run.judge.name,
-        seed=run.seed,
-        params=run.params,
-        budget=asdict(run.budget),
-        spent=run.spent,
-        fresh=run.fresh,
-        made_by=made_by(),
-    )
 
 
 def _solved(

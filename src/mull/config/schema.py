@@ -124,6 +124,7 @@ class ServeTable(Ceilings):
         5.0, description="Seconds to keep asking a server that refuses, before the client is told to come back."
     )
     body_bytes: Ceiling = Field(16 << 20, description="Most bytes of a request's body.")
+    runs: Annotated[int, Field(ge=0, le=1000)] = Field(20, description="Past runs that the page keeps for each key.")
     effort: dict[str, StrictStr] = Field(
         default_factory=dict, description="The preset that stands for each reasoning_effort; others pass through."
     )

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from mull.errors import FileFormatError, cannot_read
 from mull.files.output import write_text
+from mull.replies.answers import answer_of
 from mull.types import Cost, Outcome, Pair, Params, Preference, Problem, Prompt, Sample, Score
 
 FORMAT = "mull-trace"
@@ -253,11 +254,33 @@ class Trace:
         )
 
 
+def trace_of(trace: Trace, outcome: Outcome, run: Any, strategy: str, made_by: Mapping[str, str]) -> TraceFile:
+    """The trace of a finished run of a strategy."""
+    return trace.file(
+        outcome,
+        answers=[answer_of(trace.problem, sample) for sample in outcome.candidates],
+        model=run.model.name,
+        strategy=strategy,
+        verifier=None if run.verifier is None else run.verifier.name,
+        judge=None if run.judge is None else run.judge.name,
+        seed=run.seed,
+        params=run.params,
+        budget=asdict(run.budget),
+        spent=run.spent,
+        fresh=run.fresh,
+        made_by=made_by,
+    )
+
+
 def write(path: Path, trace: TraceFile) -> None:
-    """Writes a trace atomically; its format and version come first."""
+    """Writes a trace atomically."""
+    write_text(path, json.dumps(as_fields(trace), ensure_ascii=True, indent=1) + "\n")
+
+
+def as_fields(trace: TraceFile) -> dict[str, Any]:
+    """A trace as its file has it: its format and version come first."""
     fields = asdict(trace)
-    ordered = {"format": fields.pop("format"), "version": fields.pop("version"), **fields}
-    write_text(path, json.dumps(ordered, ensure_ascii=True, indent=1) + "\n")
+    return {"format": fields.pop("format"), "version": fields.pop("version"), **fields}
 
 
 def is_trace(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from mull.bank import Bank
 from mull.replies.kinds import WholeAnswer
@@ -12,6 +13,7 @@ from mull.run import Run
 from mull.run.events import RunEvent
 from mull.run.needs import needs_of
 from mull.run.together import together
+from mull.run.trace import Trace
 from mull.run.wallet import Wallet
 from mull.serve.faults import ApiError, bad
 from mull.serve.plans import ChatPlan
@@ -19,6 +21,21 @@ from mull.types import Finish, Need, Outcome, Params, Problem, Prompt, Sample, S
 
 CUT_SHORT = (Stopped.BUDGET, Stopped.DEADLINE)
 NO_AGREEMENT = "no two replies gave the same answer, so that no vote decides"
+
+
+class Observed(Protocol):
+    """What looks on while a run is made."""
+
+    trace: Trace | None
+
+    @property
+    def watch(self) -> Callable[[RunEvent], None] | None:
+        """What the run calls with its events."""
+        ...
+
+    def end(self, run: Run, outcome: Outcome) -> None:
+        """The run is over, with what was made of its outcome."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,14 +69,14 @@ async def answers(
     n: int = 1,
     seed: int = 0,
     bank: Bank | None = None,
-    watch: Callable[[RunEvent], None] | None = None,
+    begin: Callable[[ChatPlan, Problem], Observed],
 ) -> list[ChatAnswer]:
-    """`n` independent answers, with the seeds from `seed` on, all held to one wallet.
+    """`n` independent answers, with the seeds from `seed` on, all held to one wallet; `begin` observes each run.
 
     Raises `ApiError` where there is nothing to give, and what the run raises.
     """
 
-    def run(at: int) -> Run:
+    def run(at: int, seen: Observed) -> Run:
         return Run(
             plan.entry.model,
             verifier=plan.verifier,
@@ -69,19 +86,21 @@ async def answers(
             params=params,
             seed=at,
             rng=random.Random(at),
-            watch=watch,
+            watch=seen.watch,
+            trace=seen.trace,
             within=wallet,
         )
 
     if plan.strategy is None:
-        alone = run(seed)
+        alone = run(seed, begin(plan, Problem("chat", prompt, plan.kind)))
         samples = await alone.draw(prompt, n)
         return [_single(sample, alone.stopped) for sample in _usable(samples, alone.stopped, n)]
     problem = plan.problem(prompt)
-    return await together([_one(plan, problem, run(seed + i)) for i in range(n)])
+    seen = [begin(plan, problem) for _ in range(n)]
+    return await together([_one(plan, problem, run(seed + i, one), one) for i, one in enumerate(seen)])
 
 
-async def _one(plan: ChatPlan, problem: Problem, run: Run) -> ChatAnswer:
+async def _one(plan: ChatPlan, problem: Problem, run: Run, seen: Observed) -> ChatAnswer:
     assert plan.strategy is not None
     await run.check(plan.strategy)
     outcome = await run.solve(plan.strategy, problem)
@@ -97,6 +116,7 @@ async def _one(plan: ChatPlan, problem: Problem, run: Run) -> ChatAnswer:
     confidence = answer.outcome.confidence
     if plan.abstain is not None and (confidence is None or confidence < plan.abstain):
         answer = replace(answer, is_abstained=True)
+    seen.end(run, answer.outcome)
     return answer
 
 

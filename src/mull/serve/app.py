@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mull.bank import Bank
 from mull.errors import UsageError
+from mull.run.trace import as_fields
 from mull.serve.accounts import Accounts, KeyWallet
 from mull.serve.anthropic import Messages
 from mull.serve.attend import ClientGone, Emit, EventStream, attended
@@ -27,8 +28,10 @@ from mull.serve.forms import ChatForm, Completions, translated
 from mull.serve.keys import Key, Keys, is_budgeted
 from mull.serve.meters import Meters
 from mull.serve.offer import Offer, lowest
+from mull.serve.page import FILES, MOST_FORM_BYTES, key_of_form, page_file, run_page
 from mull.serve.plans import plan_of
 from mull.serve.responses import Responses
+from mull.serve.runs import Runs
 from mull.types import Budget
 from mull.wire.body import encode
 from mull.wire.routes import CHAT
@@ -37,13 +40,15 @@ T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 """What answers a request: it gives back a reply that can be sent."""
 MODELS = "/v1/models"
+RUNS = "/runs"
 BODY_SECONDS = 30.0
 """Seconds in which a request's body must be there."""
 GONE = 499
 """The status of a request whose client left; nobody reads it."""
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
-OPEN = ("/healthz", "/readyz")
-"""Paths that need no key: what watches over processes has none."""
+OPEN = ("/healthz", "/readyz", *FILES)
+"""Paths that need no key: what watches over processes has none, and the page asks for one."""
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 FORMS: Mapping[str, ChatForm | None] = {
     "/v1/chat/completions": None,
     "/v1/completions": Completions(),
@@ -66,11 +71,14 @@ class Gateway:
             raise UsageError("keys with budgets need accounts, which keep what they have spent")
         self._started = int(time.time())
         self.meters = Meters()
+        self.runs = Runs(offer.serve.runs)
         self._paths: Mapping[str, tuple[str, Endpoint]] = {
             "/healthz": ("GET", self._healthy),
             "/readyz": ("GET", self._ready),
             "/metrics": ("GET", self._measured),
             MODELS: ("GET", self._models),
+            RUNS: ("GET", self._listed_runs),
+            **dict.fromkeys(FILES, ("GET", self._page)),
             **{path: ("POST", partial(self._answer, form)) for path, form in FORMS.items()},
         }
         self._app = ServerErrorMiddleware(self._answered, handler=_failed)
@@ -98,7 +106,8 @@ class Gateway:
         """Answers a request, if need be with an error. Paths are looked up, since a router takes ten times as long."""
         request = Request(scope, receive)
         try:
-            scope["key"] = None if scope["path"] in OPEN else self.keys.of(request.headers)
+            is_form = request.method == "POST" and scope["path"].startswith(f"{RUNS}/")
+            scope["key"] = None if scope["path"] in OPEN or is_form else self.keys.of(request.headers)
             if not self.keys:
                 check_local(request.headers)
             response = await self._endpoint(request)(request)
@@ -115,6 +124,8 @@ class Gateway:
         method, found = self._paths.get(path, ("", None))
         if path.startswith(f"{MODELS}/"):
             method, found = "GET", self._model
+        if path.startswith(f"{RUNS}/"):
+            method, found = ("POST", self._run_page) if request.method == "POST" else ("GET", self._run)
         if found is None:
             raise ApiError(404, f"there is no {path[:200]}: {', '.join(self._paths)}", code="not_found")
         if request.method != method:
@@ -145,6 +156,23 @@ class Gateway:
     def _listed(self, name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": self._started, "owned_by": "mull"}
 
+    async def _page(self, request: Request) -> Response:
+        return page_file(request.scope["path"])
+
+    async def _listed_runs(self, request: Request) -> Response:
+        return as_json({"object": "list", "data": self.runs.listed(_owner(request.scope["key"]))})
+
+    async def _run(self, request: Request) -> Response:
+        """A run as a trace, in the format of its file."""
+        id = request.scope["path"].removeprefix(f"{RUNS}/")
+        return as_json(as_fields(self.runs.find(_owner(request.scope["key"]), id).trace))
+
+    async def _run_page(self, request: Request) -> Response:
+        """A run as a page, for a form: a link could send no key, but in an address, which is kept and shown."""
+        key = self.keys.of(key_of_form(await body_of(request.headers, request.receive, MOST_FORM_BYTES, FORM)))
+        kept = self.runs.find(_owner(key), request.scope["path"].removeprefix(f"{RUNS}/"))
+        return await run_page(kept.trace, f"A run of {kept.model}")
+
     async def _answer(self, form: ChatForm | None, request: Request) -> ASGIApp:
         """A chat, or what stands for one in another form."""
         key: Key | None = request.scope["key"]
@@ -165,8 +193,9 @@ class Gateway:
                 asked if path == CHAT else body,
                 path=path,
                 bank=self.bank,
-                tenant=None if key is None else key.name,
+                tenant=_owner(key),
                 within=wallet,
+                keep=partial(self.runs.keep, _owner(key), plan.asked_as) if self.offer.serve.runs else None,
             )
         except ApiError as error:
             _raise_own_or(error, wallet, plan.budget)
@@ -219,16 +248,21 @@ def _raise_own_or(error: ApiError, wallet: KeyWallet | None, own: Budget) -> NoR
     raise error
 
 
+def _owner(key: Key | None) -> str | None:
+    """The name under which what a key did is kept."""
+    return None if key is None else key.name
+
+
 def as_json(told: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A reply of JSON. What clients sent may be in it, also characters that no text may have."""
-    return Response(encode(told), status, headers, "application/json")
+    return Response(encode(told), status, headers, JSON)
 
 
-async def body_of(headers: Headers, receive: Receive, most: int) -> bytes:
-    """The body of a request. Raises `ApiError` for one that is too large, too slow or no JSON."""
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        # Browsers send anything else to other sites without asking.
-        raise ApiError(415, "the content-type must be application/json", code="unsupported_media_type")
+async def body_of(headers: Headers, receive: Receive, most: int, media_type: str = JSON) -> bytes:
+    """The body of a request. Raises `ApiError` for one that is too large, too slow or of another type."""
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
+        # Browsers send anything but JSON to other sites without asking.
+        raise ApiError(415, f"the content-type must be {media_type}", code="unsupported_media_type")
     too_large = ApiError(413, f"the body is larger than {most:,} bytes", code="body_too_large")
     length = headers.get("content-length", "0")
     if length.isascii() and length.isdigit() and int(length) > most:

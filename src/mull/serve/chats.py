@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mull.bank import Bank
 from mull.errors import ModelError
 from mull.models.served.opened import opened
-from mull.run.events import DrawArrived, RunEvent
 from mull.run.wallet import Wallet
 from mull.serve import shapes
 from mull.serve.answering import ChatAnswer, answers
 from mull.serve.attend import Emit
 from mull.serve.compare import PaidWallet, Side, compared
 from mull.serve.fields import ChatFields
+from mull.serve.live import Keep, Live
 from mull.serve.messages import params_of, prompt_of
 from mull.serve.plans import ChatPlan
 from mull.serve.relay import Relay
 from mull.serve.tenants import TenantBank, seed_of_tenant
-from mull.types import Params, Prompt, Sample
+from mull.types import Params, Prompt
 from mull.wire.routes import CHAT
 
 
@@ -29,7 +29,7 @@ class Chat:
     """One chat, checked and ready to be answered. Raises `ApiError` for what is wrong with it.
 
     `body` goes to `path` of the model's server, if it is passed on. `within` is the wallet of the key that pays for
-    it, beside its own ceilings, and `tenant` the key's name.
+    it, beside its own ceilings, `tenant` the key's name, and `keep` takes the traces that it asks to be kept.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Chat:
         bank: Bank | None = None,
         tenant: str | None = None,
         within: Wallet | None = None,
+        keep: Keep | None = None,
     ) -> None:
         self.id, self.plan, self.fields = id, plan, fields
         self._bank = bank if bank is None or tenant is None else TenantBank(bank, tenant)
@@ -61,7 +62,8 @@ class Chat:
             self._params: Params = params_of(fields, plan.temperature, plan.max_tokens, is_embedded=not entry.is_served)
         self.raw: bytes | None = None
         """The whole reply as a server sent it, if it is passed on unchanged."""
-        self._n_draws = 0
+        self._keep = keep
+        self._live: Live | None = None
         self._sides: list[Side] = []
 
     async def whole(self) -> dict[str, Any]:
@@ -76,20 +78,19 @@ class Chat:
     def _about(self, found: list[ChatAnswer]) -> dict[str, Any]:
         """The object `mull` of the reply."""
         told = shapes.about(self.plan, found, self.wallet, self.seed)
-        return {**told, "compare": [side.told for side in self._sides]} if self._sides else told
+        if self._sides:
+            told["compare"] = [side.told for side in self._sides]
+        if self._live is not None and self._live.kept:
+            told["runs"] = self._live.kept
+        return told
 
     async def _answers(self, emit: Emit | None) -> list[ChatAnswer]:
         model = self.plan.entry.model
         if self.plan.entry.is_served:
             await model.prepare()  # nobody pays for it: it is found out once
         told: asyncio.Queue[bytes] = asyncio.Queue()
-
-        def watch(event: RunEvent) -> None:
-            if isinstance(event, DrawArrived):
-                self._n_draws += 1
-                told.put_nowait(self._progress(event.sample))
-
-        work = self._worked(None if emit is None else watch)
+        self._live = Live(self.id, self.plan, None if emit is None else told.put_nowait, self._keep)
+        work = self._worked(self._live)
         try:
             return await (work if emit is None else _telling(work, told, emit))
         except ModelError:
@@ -97,23 +98,15 @@ class Chat:
                 (await opened(model.deployment)).link.pool.revive()
             raise
 
-    async def _worked(self, watch: Callable[[RunEvent], None] | None) -> list[ChatAnswer]:
+    async def _worked(self, live: Live) -> list[ChatAnswer]:
         """The answers of the strategy; of presets that are compared, that of the first."""
         seed = self.seed if self._tenant is None else seed_of_tenant(self._tenant, self.seed)
         plan, prompt, params, wallet, bank = self.plan, self._prompt, self._params, self.wallet, self._bank
         if not plan.sides:
             n = self.fields.n or 1
-            return await answers(plan, prompt, params, wallet, n=n, seed=seed, bank=bank, watch=watch)
-        self._sides = await compared(plan, prompt, params, wallet, seed=seed, bank=bank, watch=watch)
+            return await answers(plan, prompt, params, wallet, n=n, seed=seed, bank=bank, begin=live.begin)
+        self._sides = await compared(plan, prompt, params, wallet, seed=seed, bank=bank, begin=live.begin)
         return [self._sides[0].answer]
-
-    def _progress(self, sample: Sample) -> bytes:
-        """What is told of a draw as it arrives: a comment, or where it is asked for a piece of reasoning."""
-        if "progress" not in self.plan.returns:
-            return f": {self._n_draws} draws\n\n".encode()
-        words = f"draw {self._n_draws}: {sample.cost.output_tokens} tokens\n"
-        choice = {"index": 0, "delta": {"reasoning_content": words}, "finish_reason": None}
-        return shapes.event(shapes.chunk(self.id, self.plan, [choice]))
 
     async def stream(self, emit: Emit) -> None:
         """The reply as events: the role at once, progress, then the answers."""

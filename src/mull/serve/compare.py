@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mull.bank import Bank, MemoryBank
-from mull.run.events import RunEvent
 from mull.run.wallet import Wallet
-from mull.serve.answering import ChatAnswer, answers
+from mull.serve.answering import ChatAnswer, Observed, answers
 from mull.serve.plans import ChatPlan
-from mull.types import Cost, Params, Prompt
+from mull.types import Cost, Params, Problem, Prompt
 
 
 class PaidWallet(Wallet):
@@ -61,7 +60,7 @@ async def compared(
     *,
     seed: int,
     bank: Bank | None,
-    watch: Callable[[RunEvent], None] | None,
+    begin: Callable[[ChatPlan, Problem], Observed],
 ) -> list[Side]:
     """Runs the sides of a plan one after the other, over one bank: a later side takes the draws of an earlier one.
 
@@ -71,6 +70,6 @@ async def compared(
     sides = []
     for side in plan.sides:
         own = Wallet(side.budget, wallet)
-        (answer,) = await answers(side, prompt, params, own, seed=seed, bank=shared, watch=watch)
+        (answer,) = await answers(side, prompt, params, own, seed=seed, bank=shared, begin=begin)
         sides.append(Side(side, answer, own))
     return sides

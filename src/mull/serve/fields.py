@@ -41,7 +41,7 @@ class AskedBudget(_Strict):
     seconds: Positive | None = None
 
 
-Returned = Literal["samples", "tally", "progress"]
+Returned = Literal["samples", "tally", "progress", "events", "trace"]
 
 
 class Controls(_Strict):

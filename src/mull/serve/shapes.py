@@ -59,6 +59,11 @@ def finish(answer: ChatAnswer) -> str:
     return "stop" if answer.is_abstained else FINISH.get(answer.best.finish, "stop")
 
 
+def finish_of(sample: Sample) -> str:
+    """Why the text of a draw ended."""
+    return FINISH.get(sample.finish, "error" if sample.finish is Finish.ERROR else "stop")
+
+
 def message(answer: ChatAnswer) -> dict[str, Any]:
     """The assistant's turn."""
     if answer.is_abstained:
@@ -176,7 +181,7 @@ def _sample(plan: ChatPlan, sample: Sample) -> dict[str, Any]:
         "text": sample.reply,
         "tool_calls": [[call.name, call.arguments] for call in sample.tool_calls],
         "answer": answer_of(Problem("chat", sample.prompt, plan.kind), sample),
-        "finish_reason": FINISH.get(sample.finish, "error" if sample.finish is Finish.ERROR else "stop"),
+        "finish_reason": finish_of(sample),
         "seed": sample.seed,
         "output_tokens": sample.cost.output_tokens,
         "error": sample.error,
