@@ -12,6 +12,7 @@ from mull import MemoryBank, Params, Problem, Prompt, Run
 from mull.strategies.parallel import Best, Majority
 from mull.testing import FakeModel, FakeVerifier
 from mull.testing.fakes import PROBLEM
+from span_store import kept_spans
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -19,31 +20,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def exporter() -> Iterator[Any]:
-    """Imported here: a process that has not imported OpenTelemetry makes no spans, and other tests need none."""
-    pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
-    from opentelemetry import trace
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler, SamplingResult
-
-    class Switch(Sampler):
-        """A provider stays for the life of a process: once these tests are over, it records nothing."""
-
-        chosen = ALWAYS_ON
-
-        def should_sample(self, *about: Any, **more: Any) -> SamplingResult:
-            return self.chosen.should_sample(*about, **more)
-
-        def get_description(self) -> str:
-            return "Switch"
-
-    switch = Switch()
-    exporter, provider = InMemorySpanExporter(), TracerProvider(sampler=switch)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    yield exporter
-    switch.chosen = ALWAYS_OFF
+    with kept_spans() as exporter:
+        yield exporter
 
 
 @pytest.fixture

@@ -31,6 +31,11 @@ def _api() -> Any:
     return sys.modules.get("opentelemetry.trace")
 
 
+def are_made() -> bool:
+    """Whether spans are made in this program."""
+    return _api() is not None
+
+
 def _known(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value is not None}
 
@@ -66,14 +71,35 @@ class OpenSpan:
 
 
 @contextmanager
+def continued(headers: Mapping[str, str]) -> Iterator[None]:
+    """The block is part of the trace that a request's header `traceparent` names, unless it is in a span already."""
+    api = _api()
+    if api is None or api.get_current_span().get_span_context().is_valid:
+        yield
+        return
+    from opentelemetry import context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    token = context.attach(TraceContextTextMapPropagator().extract(headers))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+@contextmanager
 def spanned(operation: str, name: str, **attributes: Any) -> Iterator[OpenSpan]:
-    """A span `operation name` around the block. Its status tells the type of an error, and not its text."""
+    """A span `operation name` around the block, of a client if a server is among its attributes.
+
+    Its status tells the type of an error, and not its text.
+    """
     api = _api()
     if api is None:
         yield OpenSpan()
         return
     with api.get_tracer("mull", __version__).start_as_current_span(
         f"{operation} {name}",
+        kind=api.SpanKind.CLIENT if "server.address" in attributes else api.SpanKind.INTERNAL,
         attributes=_known({"gen_ai.operation.name": operation, **attributes}),
         record_exception=False,
         set_status_on_exception=False,
@@ -90,6 +116,23 @@ def _fail(api: Any, span: Any, kind: str) -> None:
     span.set_status(api.StatusCode.ERROR)
 
 
+def request_attributes(
+    model: Model, temperature: float | None, top_p: float | None, top_k: int | None, max_tokens: int | None
+) -> dict[str, Any]:
+    """What a request asks of whom; `None` is left out."""
+    deployment = getattr(model, "deployment", None)
+    numbers = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
+    return _known(
+        {
+            "gen_ai.provider.name": type(model).__module__.partition(".")[0] if deployment is None else "openai",
+            "gen_ai.request.model": getattr(deployment, "served", None) or model.name,
+            **{f"gen_ai.request.{name}": None if n is None else float(n) for name, n in numbers.items()},
+            "gen_ai.request.max_tokens": max_tokens,
+            **_server(deployment),
+        }
+    )
+
+
 class DrawSpans:
     """The spans of draws that are requested together: each begins with the request and ends when its draw arrives."""
 
@@ -104,13 +147,7 @@ class DrawSpans:
         self._operation = "text_completion" if getattr(deployment, "api", "chat") == "completions" else "chat"
         self._attributes = {
             "gen_ai.operation.name": self._operation,
-            "gen_ai.provider.name": "openai" if self._is_remote else type(model).__module__.partition(".")[0],
-            "gen_ai.request.model": getattr(deployment, "served", None) or model.name,
-            "gen_ai.request.temperature": float(params.temperature),
-            "gen_ai.request.top_p": float(params.top_p),
-            "gen_ai.request.top_k": float(params.top_k) if params.top_k else None,
-            "gen_ai.request.max_tokens": params.max_tokens,
-            **_server(deployment),
+            **request_attributes(model, params.temperature, params.top_p, params.top_k or None, params.max_tokens),
         }
 
     def arrived(self, sample: Sample) -> None:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mull.bank import Bank
 from mull.errors import UsageError
+from mull.run.spans import continued
 from mull.run.trace import as_fields
 from mull.serve.accounts import Accounts, KeyWallet
 from mull.serve.anthropic import Messages
@@ -110,8 +111,9 @@ class Gateway:
             scope["key"] = None if scope["path"] in OPEN or is_form else self.keys.of(request.headers)
             if not self.keys:
                 check_local(request.headers)
-            response = await self._endpoint(request)(request)
-            await response(scope, receive, send)
+            with continued(request.headers):
+                response = await self._endpoint(request)(request)
+                await response(scope, receive, send)
         except KNOWN as error:
             told = api_error(error) or ApiError(500, "the gateway failed")
             await _reply(told, scope["path"])(scope, receive, send)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mull.cost import total
 from mull.models.served.opened import Opened, opened
 from mull.models.served.requests import merged
+from mull.run.spans import are_made, request_attributes, spanned
 from mull.run.wallet import Wallet
 from mull.serve.attend import Emit
 from mull.serve.faults import ApiError, bad
@@ -20,6 +21,7 @@ from mull.types import Cost
 from mull.wire.body import encode, event_data, read_object
 from mull.wire.faults import Malformed, Unusable
 from mull.wire.replies import Usage, read_usage
+from mull.wire.routes import COMPLETIONS
 
 if TYPE_CHECKING:
     import aiohttp
@@ -90,7 +92,19 @@ class Relay:
         return reply
 
     async def _paid(self, here: Opened, body: bytes, read: Any, *, stream: bool = False) -> Any:
-        """The reply to a body. Unknown costs, as of a request that broke, count as the most that they can be."""
+        """The reply to a body, in a span of its own, as `_settled`."""
+        if not are_made():
+            return (await self._settled(here, body, read, stream))[0]
+        chat, model = self._chat, self._plan.entry.model
+        told = request_attributes(model, chat.temperature, chat.top_p, chat.top_k, chat.most_tokens)
+        operation = "text_completion" if self._path == COMPLETIONS else "chat"
+        with spanned(operation, told["gen_ai.request.model"], **told) as span:
+            reply, cost = await self._settled(here, body, read, stream)
+            span.set(cost)
+            return reply
+
+    async def _settled(self, here: Opened, body: bytes, read: Any, stream: bool) -> tuple[Any, Cost]:
+        """The reply to a body, and its cost. Unknown parts, as of a broken request, count as the most they can be."""
         hold = self._wallet.hold(self._quote)
 
         def pay(cost: Cost) -> None:
@@ -110,8 +124,9 @@ class Relay:
         else:
             usage = reply if isinstance(reply, Usage) else read_usage(reply.get("usage"))
             cost = self._deployment.price.cost(usage.prompt, usage.output, usage.cached)
-            pay(replace(cost, calls=self._n if isinstance(reply, Usage) else len(reply["choices"])))
-            return reply
+            cost = replace(cost, calls=self._n if isinstance(reply, Usage) else len(reply["choices"]))
+            pay(cost)
+            return reply, cost
         finally:
             self._wallet.drop(hold)
 
