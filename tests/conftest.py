@@ -15,11 +15,21 @@ import psycopg
 import pytest
 from hypothesis import settings
 
+from warm import Warm
+
 # The tests run one process for each processor: numpy's own threads would only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # No deadline, since a busy machine is no fault of the code, and the same examples in every run.
 settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Starts `mull` without the time that Python's imports take."""
+    started = Warm()
+    yield started
+    started.close()
 
 
 def _programs() -> Path | None:

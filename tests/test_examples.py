@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from fault_server import FaultServer
 from gguf_files import gguf_file
 from hosted_server import HostedServer
 from score_server import Fake, serving
+from warm import Warm
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -115,20 +117,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stand_ins: dict[str, str]) 
     return made
 
 
-def run(command: list[str], folder: Path) -> None:
+def environment(folder: Path) -> dict[str, str]:
     keys = dict.fromkeys(("EXAMPLE_KEY", "ANTHROPIC_API_KEY", "OPENAI_API_KEY"), "a key")
-    environment = {**os.environ, "MULL_BANK": str(folder / "bank.db"), **keys}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    return {**os.environ, "MULL_BANK": str(folder / "bank.db"), **keys}
+
+
+def in_a_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a user has who types the command: a process that starts from nothing."""
+    words = ["sh", "-c", f"{sys.executable} -m {command}"]
+    return subprocess.run(words, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300)
+
+
+def words(command: str) -> list[str] | None:
+    """The words of a command that needs no shell; `None`: it redirects, expands or joins."""
+    outside = re.sub(r"'[^']*'|\"[^\"]*\"", "", command)
+    return None if "$" in command or re.search(r"[*?~<>|&;()]", outside) else shlex.split(command)
 
 
 @pytest.mark.parametrize("text", blocks("python"))
-def test_python(text: str, folder: Path) -> None:
-    run([sys.executable, "-c", text], folder)
+def test_python(text: str, folder: Path, warm: Warm) -> None:
+    done = warm.run([], code=text, cwd=folder, env=environment(folder))
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("text", blocks("sh"))
-def test_commands(text: str, folder: Path, stand_ins: dict[str, str]) -> None:
+def test_commands(text: str, folder: Path, stand_ins: dict[str, str], warm: Warm) -> None:
+    """Those that need a shell, and the first of a block of the README, are processes that start from nothing."""
+    is_first = text in (ROOT / "README.md").read_text()
     for command in commands(text):
         for shown, url in stand_ins.items():
             command = command.replace(shown, url)
@@ -136,7 +151,13 @@ def test_commands(text: str, folder: Path, stand_ins: dict[str, str]) -> None:
             command = re.sub(r"gguf:[\w.\-]+", f"gguf:{gguf_file()},threads=1", command)
             command = re.sub(r"slots=\d+|majority:n=\d+", lambda m: m[0].partition("=")[0] + "=2", command)
             command += " --max-tokens 24"
-        run(["sh", "-c", f"{sys.executable} -m {command}"], folder)
+        told = words(command)
+        if told is None or is_first:
+            done = in_a_shell(command, folder)
+        else:
+            done = warm.mull(*told[1:], cwd=folder, env=environment(folder))
+        assert done.returncode == 0, done.stderr
+        is_first = False
 
 
 def test_every_command_that_is_shown_is_run() -> None:

@@ -3,12 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from warm import Warm
 
 Mull = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -19,12 +20,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def mull(environment: dict[str, str]) -> Mull:
+def mull(warm: Warm, environment: dict[str, str]) -> Mull:
     """Runs `mull` with these arguments and gives back what it printed."""
 
     def call(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "mull", *map(str, arguments)]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, timeout=300)
+        return warm.mull(*arguments, env=environment, input=stdin)
 
     return call
 

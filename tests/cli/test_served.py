@@ -15,6 +15,7 @@ from aiohttp import web
 from fault_server import FaultServer
 from mull.bank import open_bank
 from score_server import Fake, serving
+from warm import Warm
 
 CANARY = "sk-canary-4f1d2c"
 
@@ -40,13 +41,12 @@ def start(environment: dict[str, str]) -> Callable[..., Awaitable[asyncio.subpro
 
 
 @pytest.fixture
-def mull(start) -> Mull:
+def mull(warm: Warm, environment: dict[str, str]) -> Mull:
     """Runs `mull` while the server goes on in this process."""
 
     async def call(*arguments: object) -> Done:
-        process = await start(*arguments)
-        out, err = await process.communicate()
-        return Done(process.returncode, out.decode(), err.decode())
+        done = await asyncio.to_thread(warm.mull, *arguments, env={**environment, "CANARY": CANARY})
+        return Done(done.returncode, done.stdout, done.stderr)
 
     return call
 

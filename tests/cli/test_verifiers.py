@@ -2,23 +2,26 @@
 
 import asyncio
 import json
-import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from score_server import Fake, serving
+from warm import Warm
+
+Mull = Callable[..., Awaitable[tuple[int, str, str]]]
 
 
-async def mull(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+@pytest.fixture
+def mull(warm: Warm) -> Mull:
     """Status, output and errors of a command, while this process serves what it asks."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "mull", *arguments, env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+
+    async def call(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+        done = await asyncio.to_thread(warm.mull, *arguments, env=environment)
+        return done.returncode, done.stdout, done.stderr
+
+    return call
 
 
 def knows(told: list[str]) -> float:
@@ -26,7 +29,9 @@ def knows(told: list[str]) -> float:
     return 3.0 * told.count("8") - 3.0 * told.count("27")
 
 
-async def test_a_reward_model_with_swapped_labels_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+async def test_a_reward_model_with_swapped_labels_is_refused(
+    mull: Mull, environment: dict[str, str], tmp_path: Path
+) -> None:
     """The same weights behind two servers, one of which gives the good class first: mull.toml names both."""
     straight, swapped = Fake(), Fake(n_labels=-2)
     straight.goodness = swapped.goodness = knows
@@ -47,7 +52,7 @@ async def test_a_reward_model_with_swapped_labels_is_refused(environment: dict[s
     assert err.count("\n") == 1
 
 
-async def test_solve_says_what_has_no_score(environment: dict[str, str]) -> None:
+async def test_solve_says_what_has_no_score(mull: Mull, environment: dict[str, str]) -> None:
     async with serving(Fake()) as url:
         pass
     status, out, err = await mull(
@@ -62,7 +67,7 @@ async def test_solve_says_what_has_no_score(environment: dict[str, str]) -> None
     assert f"3 of 3 draws have no score: {url}/pooling: it refused every request for 0.1 s: cannot connect" in err
 
 
-async def test_samples_are_no_ceiling_on_a_judge(environment: dict[str, str], tmp_path: Path) -> None:
+async def test_samples_are_no_ceiling_on_a_judge(mull: Mull, environment: dict[str, str], tmp_path: Path) -> None:
     """`-n 3` means three draws; the judge's own calls come on top, and are counted."""
     fake = Fake()
     fake.say = lambda messages: [("Yes", -0.2), ("No", -1.8)]
@@ -90,7 +95,7 @@ async def test_samples_are_no_ceiling_on_a_judge(environment: dict[str, str], tm
         (("list", "judges", "--check", "--judge", "pairwise"), "needs model"),
     ],
 )
-async def test_bad_input(environment: dict[str, str], arguments: tuple[str, ...], says: str) -> None:
+async def test_bad_input(mull: Mull, environment: dict[str, str], arguments: tuple[str, ...], says: str) -> None:
     status, _, err = await mull(environment, *arguments)
     assert status == 2
     assert says in err

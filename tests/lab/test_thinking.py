@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from mull.lab.recorded import Group
 from mull.lab.thinking import Round, control, performance, scaling, underthinking
 from mull.stats.frontier import Spent
 from mull.types import Cost, Params
+from warm import Warm
 
 
 def test_scaling_is_the_mean_slope_over_all_pairs_of_budgets() -> None:
@@ -128,7 +127,7 @@ def test_one_budget_is_refused_with_the_command_that_makes_more() -> None:
         thinking.measure(group({"force": taken(10, correct=True)}))
 
 
-def test_a_sweep_of_budgets_is_measured_from_its_file(tmp_path: Path) -> None:
+def test_a_sweep_of_budgets_is_measured_from_its_file(warm: Warm, tmp_path: Path) -> None:
     # The real thing: nano, forced; figures of the file are counted again by hand.
     task, model = spec.build("task", spec.TASKS, "chain:ops=2"), spec.build("model", spec.MODELS, "nano")
     plans = {s: spec.strategy(s) for s in ("force", "force:wait=1", "force:at_most=20")}
@@ -138,11 +137,7 @@ def test_a_sweep_of_budgets_is_measured_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "draws.jsonl"
     rows = list(map(row_of, grid.recordings(model, cells)))
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    told = json.loads(
-        subprocess.run(
-            [sys.executable, "-m", "mull", "curves", str(file), "--thinking", "--json"], capture_output=True, check=True
-        ).stdout
-    )
+    told = json.loads(warm.mull("curves", file, "--thinking", "--json").stdout)
     (method,) = told["methods"]
     by_name = {budget["strategy"]: budget for budget in method["budgets"]}
     for name in plans:
@@ -153,16 +148,10 @@ def test_a_sweep_of_budgets_is_measured_from_its_file(tmp_path: Path) -> None:
     again = by_name["force:wait=1"]
     assert (again["mended"], again["broken"]) == (flips.count((False, True)), flips.count((True, False)))
     assert method["control"] == 1.0
-    shown = subprocess.run(
-        [sys.executable, "-m", "mull", "curves", str(file), "--thinking"], capture_output=True, check=True, text=True
-    ).stdout
-    assert "control 100.0 %" in shown
+    assert "control 100.0 %" in warm.mull("curves", file, "--thinking").stdout
 
 
-def test_thinking_takes_no_numbers_of_draws(tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "mull", "curves", str(tmp_path / "x.jsonl"), "--thinking", "--k", "4"],
-        capture_output=True, text=True,
-    )  # fmt: skip
+def test_thinking_takes_no_numbers_of_draws(warm: Warm, tmp_path: Path) -> None:
+    ran = warm.mull("curves", tmp_path / "x.jsonl", "--thinking", "--k", "4")
     assert ran.returncode == 2
     assert "--thinking compares budgets" in ran.stderr

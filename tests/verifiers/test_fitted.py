@@ -1,8 +1,7 @@
 """Combined and calibrated verifiers by their names: fitted on draws, read from a file, another's is refused."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from mull.run.calls import MeteredCalls
 from mull.verifiers.combine import Combined, LabelModel
 from mull.verifiers.fitted import text_of
 from mull.verifiers.trained import NanoORM, NanoPRM
+from warm import Warm
 
 PROBLEM = Problem("p", Prompt.user("a:7;b:a*6;c:b-10;d:c+5;d?"))
 RIGHT = "<think>\nd:c:b:a:7\nb:a*6=7*6=42\nc:b-10=42-10=32\nd:c+5=32+5=37\n</think>\nanswer: 37"
@@ -24,10 +24,14 @@ MODEL = LabelModel((0.5, float("nan"), 0.4), (0.9, 0.5, 0.8), (0.1, 0.5, 0.3), (
 TEXT = "combined:of=((nano-orm),(nano-prm),(nano-prm:fold=min)),file={}"
 
 
-def mull(*arguments: object) -> Any:
-    done = subprocess.run([sys.executable, "-m", "mull", *map(str, arguments)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout) if "--json" in arguments else done.stdout
+@pytest.fixture
+def mull(warm: Warm) -> Callable[..., Any]:
+    def call(*arguments: object) -> Any:
+        done = warm.mull(*arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if "--json" in arguments else done.stdout
+
+    return call
 
 
 async def test_a_combined_verifier_is_what_its_file_says(tmp_path: Path) -> None:
@@ -60,7 +64,7 @@ def test_another_file_is_refused(tmp_path: Path, change: dict[str, Any], message
         spec.build("verifier", spec.VERIFIERS, TEXT.format(file))
 
 
-def test_what_is_fitted_on_draws_of_nano_tells_right_from_wrong(tmp_path: Path) -> None:
+def test_what_is_fitted_on_draws_of_nano_tells_right_from_wrong(mull, tmp_path: Path) -> None:
     """16 problems of 4 draws: no gold for `combine`; both outputs are verifiers that `curves` measures."""
     draws, model, curve = (tmp_path / name for name in ("draws.jsonl", "m.json", "curve.json"))
     mull("sweep", "chain:ops=5", "-s", "majority:n=4", "--problems", 16, "--out", draws, "--bank", "none", "--json")
