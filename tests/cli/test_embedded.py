@@ -130,10 +130,11 @@ def test_a_typed_countdown_is_checked_too(mull_json) -> None:
 
 
 def test_a_deadline_returns_the_best_so_far(mull_json) -> None:
-    solved = mull_json("solve", CHAIN, "-s", "majority:n=100000", "--seconds", 4)
+    mull_json("solve", CHAIN, "-s", "majority:n=8")  # a busy machine may draw nothing in time, and has these
+    solved = mull_json("solve", CHAIN, "-s", "majority:n=100000", "--seconds", 2)
     assert solved["stopped"] == "deadline"
     assert solved["answer"]
-    assert 0 < len(solved["samples"]) < 100_000
+    assert 8 <= len(solved["samples"]) < 100_000
 
 
 @pytest.mark.parametrize(

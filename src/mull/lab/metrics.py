@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mull.files.recording import Recording
+from mull.lab.windows import Poll, Windows
 from mull.shown import html_table
 from mull.stats.estimators import chance_all_within, pass_at_ks
 from mull.stats.intervals import SHARE, Interval, bootstraps
@@ -18,9 +18,6 @@ Floats = NDArray[np.float64]
 
 SELECTORS = ("best", "weighted", "majority")
 """Selectors, which choose an answer without gold; the first that is measured defines a curve's own `gap`."""
-
-N_ORDERS = 400
-"""The approximate number of orders of a problem's draws for votes: the exact mean over all subsets is infeasible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,32 +91,28 @@ def majority_at_k(
     Draws without an answer do not vote, nor do draws without a weight in a weighted vote. An answer is as correct as
     the draws that gave it were on average. `ks` must be ascending.
     """
-    n = len(answers)
-    weight = np.ones(n) if weights is None else np.array([0.0 if w is None else w for w in weights])
-    votes = [a if weights is None or weights[i] is not None else None for i, a in enumerate(answers)]
+    values: Floats = votes_at_ks([poll_of(answers, correct, weights)], ks, seed)[0]
+    return values
+
+
+def poll_of(answers: Sequence[str | None], correct: Sequence[bool], weights: Sequence[float | None] | None) -> Poll:
+    """The draws of a problem as votes for their answers."""
+    votes = answers if weights is None else [None if w is None else a for a, w in zip(answers, weights, strict=True)]
     classes = {a: i for i, a in enumerate(dict.fromkeys(a for a in votes if a is not None))}
-    n_classes = len(classes)
-    if not n_classes:
-        return np.zeros(len(ks))
-    # The last class holds draws that do not vote.
-    ids = np.array([n_classes if a is None else classes[a] for a in votes])
-    right = right_of(ids, correct, n_classes)
-    order = orders(n, seed) if ks[0] < n else np.arange(n)[None]  # the only subset of size n is all draws
-    cells = ids[order] + (n_classes + 1) * np.arange(len(order))[:, None]
-    shape, size = (len(order), n_classes + 1), len(order) * (n_classes + 1)
-    n_votes, tally = np.zeros(size, dtype=np.int64), np.zeros(size)
-    values, done = [], 0
-    for k in ks:
-        new = cells[:, done:k].ravel()
-        n_votes += np.bincount(new, minlength=size)
-        if weights is not None:
-            tally += np.bincount(new, weights=weight[order[:, done:k]].ravel(), minlength=size)
-        done = k
-        total = n_votes if weights is None else tally
-        values.append(np.mean(elected(n_votes.reshape(shape), total.reshape(shape), right)))
-    if ks[0] == 1:
-        values[0] = right[ids[ids < n_classes]].sum() / n  # a single vote needs no sampling
-    return np.array(values, dtype=np.float64)
+    ids = np.array([len(classes) if a is None else classes[a] for a in votes], dtype=np.int64)
+    weight = None if weights is None else np.array([0.0 if w is None else w for w in weights])
+    return Poll(ids, right_of(ids, correct, len(classes)), weight)
+
+
+def votes_at_ks(polls: Sequence[Poll], ks: Sequence[int], seed: int = 0) -> Floats:
+    """`majority_at_k` of several problems, [problems, ks]."""
+    values = np.zeros((len(polls), len(ks)))
+    for n in {len(poll.ids) for poll in polls}:
+        same = [i for i, poll in enumerate(polls) if len(poll.ids) == n]
+        values[same] = Windows(n, seed).votes([polls[i] for i in same], ks)
+    if ks[0] == 1:  # a single vote needs no sampling
+        values[:, 0] = [poll.right[poll.ids[poll.ids < len(poll.right)]].sum() / len(poll.ids) for poll in polls]
+    return values
 
 
 def right_of(ids: NDArray[np.int64], correct: Sequence[bool], n_classes: int) -> Floats:
@@ -127,26 +120,6 @@ def right_of(ids: NDArray[np.int64], correct: Sequence[bool], n_classes: int) ->
     n_of = np.bincount(ids, minlength=n_classes + 1)
     n_right = np.bincount(ids, weights=np.asarray(correct, dtype=np.float64), minlength=n_classes + 1)
     return n_right[:n_classes] / np.maximum(n_of[:n_classes], 1)
-
-
-def elected(n_votes: NDArray[np.int64], tally: NDArray[Any], right: Floats) -> Floats:
-    """How correct the winner of each row's vote is: the mean over the leading answers; 0 if nobody voted.
-
-    `n_votes` and `tally` are [rows, classes + 1]; the last class holds draws that do not vote.
-    """
-    weights = np.where(n_votes[:, :-1] > 0, tally[:, :-1], -np.inf)
-    leads = (weights == weights.max(axis=1, keepdims=True)) & (n_votes[:, :-1] > 0)
-    shares: Floats = (leads @ right) / np.maximum(leads.sum(axis=1), 1)
-    return shares
-
-
-def orders(n: int, seed: int) -> NDArray[np.int64]:
-    """Random orders of n draws, [orders, n]: rotations of shuffles, so that draws come first about equally often."""
-    rng = np.random.default_rng(seed)
-    shifts = np.arange(n) if n <= N_ORDERS else np.arange(N_ORDERS) * n // N_ORDERS
-    rotations = np.add.outer(shifts, np.arange(n)) % n
-    n_shuffles = -(-N_ORDERS // len(shifts))
-    return np.concatenate([rng.permutation(n)[rotations] for _ in range(n_shuffles)])
 
 
 def default_ks(n: int) -> list[int]:
@@ -199,9 +172,8 @@ def by_problem(recordings: Sequence[Recording], ks: Sequence[int], seed: int = 0
     if has_scores:
         values["best"] = np.array([best_at_k(one.scores, one.correct, ks) for one in recordings])
     if has_scores and has_answers:
-        values["weighted"] = np.array(
-            [majority_at_k(one.answers, one.correct, ks, seed, one.scores) for one in recordings]
-        )
+        weighted = [poll_of(one.answers, one.correct, one.scores) for one in recordings]
+        values["weighted"] = votes_at_ks(weighted, ks, seed)
     if has_answers:
-        values["majority"] = np.array([majority_at_k(one.answers, one.correct, ks, seed) for one in recordings])
+        values["majority"] = votes_at_ks([poll_of(one.answers, one.correct, None) for one in recordings], ks, seed)
     return values
