@@ -37,6 +37,9 @@ class Judge(testing.FakeModel):
         async for sample in super().sample(prompt, params, draws, purse):
             p = random.Random(f"{prompt}/{sample.seed}").random()
             text = f"Is it so ({first}/{second})? {first if p > 0.5 else second}"
+            if "0 (worst)" in prompt.question:
+                first, second = "8", "2"
+                text = f"Rating (0-9): {first if p > 0.5 else second}"
             tops = (((first, math.log(p)), (second, math.log(1 - p))),)
             yield replace(sample, text=text, finish=Finish.STOP, alternatives=tops)
 
@@ -70,6 +73,8 @@ VERIFIERS: dict[str, tuple[str, tuple[str, dict[str, Any], Sequence[str]]]] = {
     "orm": (f"orm:{AT},preset=qwen-math-rm", SUMS),
     "genrm": ("genrm:model=judge", SUMS),
     "genrm, rationales": ("genrm:model=judge,k=3,max_tokens=9", SUMS),
+    "rating": ("rating:model=judge", SUMS),
+    "rating, rationales": ("rating:model=judge,k=2,max_tokens=9,criteria=(Is it right?,Is it clear?)", SUMS),
     "decisions": (f"decisions:{AT}", SUMS),
     "decisions, sglang": (f"decisions:{AT},server=sglang", SUMS),
     "coq": (
@@ -85,6 +90,7 @@ JUDGES: dict[str, tuple[str, tuple[str, dict[str, Any], Sequence[str]]]] = {
     "scores": ("scores:verifier=countdown", REACH),
     "scores, of a reward model": ("scores:verifier=nano-orm", CHAINS),
     "scores, of a language model": ("scores:verifier=(genrm:model=judge,k=2,max_tokens=9)", SUMS),
+    "scores, of ratings": ("scores:verifier=(rating:model=judge)", SUMS),
     "pairwise": ("pairwise:model=judge", SUMS),
     "pairwise, rationales": ("pairwise:model=judge,k=2,max_tokens=9", SUMS),
     "decisions": (f"decisions:{AT}", SUMS),

@@ -1,10 +1,12 @@
 """Rejection by length: the first reply that fits, and what the tries before it cost."""
 
+from dataclasses import replace
+
 import pytest
 
-from mull import Budget, Params, Problem, Prompt, Run, UsageError, spec
+from mull import Budget, Draw, Finish, Params, Problem, Prompt, Run, Sample, UsageError, spec
 from mull.models.embedded import Nano
-from mull.strategies.length import LengthReject
+from mull.strategies.length import LengthReject, Shortest
 from mull.testing import PROBLEM, FakeModel, solve
 
 HARD = Problem("hard", Prompt.user("d:c*3;b:a+45;a:9;e:d+17;c:b-30;f:e-8;f?"))
@@ -62,3 +64,27 @@ def test_at_temperature_0_it_is_refused() -> None:
     with pytest.raises(UsageError, match="tokens must be at least 1"):
         spec.strategy("length-reject:0")
     assert solve(LengthReject(tokens=48), Run(FakeModel(), params=Params(max_tokens=48)), PROBLEM).best is not None
+
+
+def test_the_shortest_whole_replies_vote() -> None:
+    for seed in range(10):
+        run = Run(FakeModel(), params=Params(max_tokens=30), seed=seed)
+        outcome = solve(Shortest(16, 5), run)
+        whole = [sample for sample in outcome.candidates if sample.finish is Finish.STOP]
+        ranked = sorted(whole, key=lambda sample: sample.cost.output_tokens or 0)[:5]
+        letters = [sample.text[-1] for sample in ranked if sample.text]
+        assert {answer: letters.count(answer) for answer, _ in outcome.tally} == dict(outcome.tally)
+        assert sum(weight for _, weight in outcome.tally) == len(letters)
+        assert (len(outcome.candidates), outcome.notes["length"]) == (16, "tokens")
+        assert outcome.notes["longest"] == ranked[-1].cost.output_tokens
+
+
+def test_without_tokens_the_shortest_are_those_with_the_fewest_characters() -> None:
+    class Silent(FakeModel):
+        def _draw(self, prompt: Prompt, params: Params, draw: Draw) -> Sample:
+            sample = super()._draw(prompt, params, draw)
+            text = "answer: z" if draw.number == 3 else "a longer way to say it, answer: y" + 40 * "."
+            return replace(sample, text=text, reasoning="so", cost=replace(sample.cost, output_tokens=None))
+
+    outcome = solve(Shortest(6, 1), Run(Silent(), params=Params(max_tokens=48)))
+    assert (outcome.answer, outcome.notes["length"], outcome.notes["longest"]) == ("z", "characters", 11)

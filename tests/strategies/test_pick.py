@@ -1,5 +1,6 @@
 """Selection against the worked examples of the papers' methods, and its invariants."""
 
+import itertools
 import random
 
 import pytest
@@ -98,3 +99,37 @@ def test_the_representative_is_the_best_scored_of_its_answer() -> None:
     assert pick.representative("a", answers) == 0
     assert pick.representative("a", answers, scores(0.1, 0.9, 0.7, None)) == 2
     assert pick.representative(None, answers) is None
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "values",
+    [(0.9, 0.8, 0.8, 0.1, 0.5), (0.5, 0.5, 0.5, 0.5, 0.5), (0.1, 0.2, 0.3, 0.4, 0.5), (0.7, 0.1, 0.7, 0.1, 0.7)],
+)
+def test_the_majority_of_bests_counts_all_bootstraps(m: int, values: tuple[float, ...]) -> None:
+    """Every way to draw m of five with replacement; equals of one bootstrap share its choice."""
+    answers = ["a", "b", "a", "c", "b"]
+    expected = dict.fromkeys("abc", 0.0)
+    for subset in itertools.product(range(5), repeat=m):
+        tied = [i for i in subset if values[i] == max(values[j] for j in subset)]
+        for i in tied:
+            expected[answers[i]] += 1 / len(tied) / 5**m
+    ballot = pick.bests_of_subsets(answers, scores(*values), m, rng())
+    assert dict(ballot.tally) == pytest.approx({a: w for a, w in expected.items() if w > 0})
+    assert ballot.answer in [a for a, w in expected.items() if w == pytest.approx(max(expected.values()))]
+
+
+def test_the_majority_of_bests_lies_between_the_majority_and_best_of_n() -> None:
+    """A lone wrong answer has the best score by a hair: best-of-16 falls for it, small bootstraps do not."""
+    answers = ["wrong", *["right"] * 7, *["other"] * 8]
+    values = scores(0.95, *[0.9] * 7, *[0.1] * 8)
+    won = {m: pick.bests_of_subsets(answers, values, m, rng()).answer for m in (1, 4, 1000)}
+    assert won == {1: "other", 4: "right", 1000: "wrong"}
+    assert pick.bests_of_subsets([None, "a"], scores(0.9, None), 2, rng()) == pick.Ballot(None, ())
+
+
+def test_borda_weights_fall_with_the_rank_and_equals_share_theirs() -> None:
+    assert pick.borda([0.3, 0.9, 0.1], 1) == pytest.approx([2 / 3, 1, 1 / 3])
+    assert pick.borda([5, 5, 1, 9], 2) == pytest.approx([(2.5 / 4) ** 2, (2.5 / 4) ** 2, (1 / 4) ** 2, 1])
+    assert pick.borda([1, 2, 3], 0) == [1, 1, 1]
+    assert pick.borda([], 1) == []

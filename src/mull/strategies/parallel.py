@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from mull.errors import UsageError
@@ -120,6 +121,34 @@ class BestOfMajority:
         best = None if place is None else samples[place]
         notes = turnout(answers)
         return Outcome(best, answer, tuple(samples), tuple(scores), tally, confidence, run.stopped, notes)
+
+
+@dataclass(frozen=True)
+class MajorityOfBests:
+    """The answer that best-of-m chooses most often over bootstraps of n scored draws (arXiv 2511.18630).
+
+    Best-of-n follows a single score, however wrong; this asks which choice is stable. `m` is the size of a bootstrap:
+    1 is the majority of the scored draws, a large one best-of-n; by default the square root of n. Computed exactly.
+    """
+
+    needs = frozenset({Need.VERIFIER})
+    draws = Scaling.PARALLEL
+    selects = Selection.SCORES
+    reuses = True
+
+    n: int = 16
+    m: int | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least(1, n=self.n, **({} if self.m is None else {"m": self.m}))
+
+    async def __call__(self, problem: Problem, run: Run) -> Outcome:
+        await run.check(self)
+        samples = await run.draw(problem.prompt, self.n)
+        scores = await run.score(problem, samples)
+        answers = await classes(problem, samples)
+        ballot = pick.bests_of_subsets(answers, scores, self.m or round(math.sqrt(self.n)), run.rng)
+        return elected(ballot, answers, samples, scores, run.stopped)
 
 
 @dataclass(frozen=True)

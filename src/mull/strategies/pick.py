@@ -84,6 +84,32 @@ def best_of_majority(
     return _elect(means, rng).answer if means else ballot.answer
 
 
+def bests_of_subsets(answers: Sequence[str | None], scores: Sequence[Score], m: int, rng: random.Random) -> Ballot:
+    """The answer that best-of-m chooses most often over bootstraps of the candidates (arXiv 2511.18630).
+
+    A bootstrap has m of the candidates, drawn with replacement, and chooses its best scored, one at random among
+    equals. The tally is the probability of each answer, exactly. Without an answer or a score: not in the pool.
+    """
+    pool = [(s.value, a) for s, a in zip(scores, answers, strict=True) if s.value is not None and a is not None]
+    weights: list[float | None] = []
+    for value, _ in pool:
+        above = sum(other > value for other, _ in pool)
+        below = sum(other < value for other, _ in pool)
+        equal = len(pool) - above - below
+        # The best is of this value if none of the m is above it and not all are below it.
+        weights.append((((below + equal) / len(pool)) ** m - (below / len(pool)) ** m) / equal)
+    return heaviest([answer for _, answer in pool], weights, rng)
+
+
+def borda(values: Sequence[float], p: float) -> list[float]:
+    """Weights by rank, (n - rank + 1)^p with rank 1 for the greatest; equals share their mean rank.
+
+    With p = 0 every candidate weighs the same, with a large p only the greatest counts.
+    """
+    ranks = [sum(v > value for v in values) + (sum(v == value for v in values) + 1) / 2 for value in values]
+    return [((len(values) - rank + 1) / len(values)) ** p for rank in ranks]
+
+
 def representative(answer: str | None, answers: Sequence[str | None], scores: Sequence[Score] = ()) -> int | None:
     """The candidate that represents an answer: the best scored of those that gave it, else the first drawn."""
     places = [i for i, a in enumerate(answers) if a is not None and a == answer]

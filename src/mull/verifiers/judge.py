@@ -73,7 +73,7 @@ class Opinion(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Speaker:
+class Speaker:
     """A language model that gives verdicts, and the options of asking it."""
 
     model: Model
@@ -132,13 +132,17 @@ class _Speaker:
     def _ask(self, prompt: Prompt, first: int = 0) -> Ask:
         return Ask(prompt, self._n, self._params, first)
 
+    def _read(self, sample: Sample, labels: Sequence[Sequence[str]]) -> float:
+        """The verdict of one draw, in [0, 1]. Raises `Unscored` if it has none."""
+        return _read_thought(sample, labels) if self.k else _read_word(sample, labels)
+
     def _opinion(self, said: Said, labels: Sequence[Sequence[str]]) -> Opinion:
         """The mean opinion over those of the judge's draws that have a verdict."""
         found: list[float] = []
         whys: list[str] = []
         for sample in said.samples:
             try:
-                found.append(_read_thought(sample, labels) if self.k else _read_word(sample, labels))
+                found.append(self._read(sample, labels))
             except Unscored as reason:
                 whys.append(str(reason))
         if not found:
@@ -217,7 +221,7 @@ A_B_TIE = (("a",), ("b",), ("tie", "equal"))
 
 
 @dataclass(frozen=True)
-class GenRM(_Speaker):
+class GenRM(Speaker):
     """Generative verifier (GenRM): a language model's P(Yes), or its mean over k rationales (arXiv 2408.15240).
 
     With `k=0` the score is P(Yes) / (P(Yes) + P(No)) for the first word of the reply, which needs log-probabilities.
@@ -242,7 +246,7 @@ class GenRM(_Speaker):
 
 
 @dataclass(frozen=True)
-class Pairwise(_Speaker):
+class Pairwise(Speaker):
     """A language model says which of two answers is better, in both orders; if the orders disagree it is a tie.
 
     Judges have a position bias, strongest for answers of similar quality (arXiv 2406.07791), which one order does not
