@@ -8,7 +8,8 @@ import numpy as np
 
 from mull.files.recording import Recording, of_columns, of_counts
 from mull.lab.gap import measure
-from mull.lab.metrics import curves, default_ks, poll_of, votes_at_ks
+from mull.lab.metrics import curves, default_ks, votes_at_ks
+from mull.lab.votes import poll_of
 from mull.lab.windows import Windows
 
 N_LOOPED = 4

@@ -133,6 +133,53 @@ def test_comparisons_are_with_the_first_and_adjusted() -> None:
     assert pairs[0].p_adjusted == pytest.approx(4 / 2**12)
 
 
+def _differences(rng: np.random.Generator) -> list[float]:
+    """Differences of few problems, of the kinds that strategies give: verdicts, or chances by all draws."""
+    n, size = int(rng.integers(2, 40)), rng.choice((1.0, 0.5, 0.125))
+    return (size * rng.choice((-1, 0, 1), n, p=rng.dirichlet((1, 2, 1.5)))).tolist()
+
+
+def test_interval_and_test_never_contradict_each_other() -> None:
+    """Without 0 in the interval p is below .05, with it p is not; the ends are on both sides of the difference."""
+    rng = np.random.default_rng(0)
+    for seed in range(150):
+        differences = _differences(rng)
+        found = paired("a", "b", differences, [0.0] * len(differences), seed)
+        assert found is not None
+        assert (found.p_value < 0.05) == (not found.ci95.low <= 0 <= found.ci95.high), differences
+        assert found.ci95.low <= found.difference <= found.ci95.high
+        assert found.p_value >= permutation_test(differences, seed)
+
+
+def test_five_of_twenty_are_no_difference_that_chance_excludes() -> None:
+    """All 5 discordant problems for one: McNemar's exact p is 2 / 2^5 = .0625."""
+    found = paired("a", "b", [1.0] * 5 + [0.0] * 15, [0.0] * 20)
+    assert found is not None
+    assert found.p_value == pytest.approx(0.0625)
+    assert found.ci95.low <= 0 < found.ci95.high
+
+
+def test_several_comparisons_are_one_statement() -> None:
+    """Of ten comparisons the one of p = .02 is not shown: neither by its adjusted p nor by its interval."""
+    base = [0.0] * 40
+    better = [1.0] * 10 + [-1.0] * 2 + [0.0] * 28
+    alone = compare({"base": base, "better": better})[0]
+    assert alone.p_value == pytest.approx(2 * 79 / 4096)
+    assert alone.ci95.low > 0
+    among = compare({"base": base, "better": better, **{str(i): base for i in range(9)}})[0]
+    assert among.p_value == alone.p_value
+    assert among.p_adjusted == pytest.approx(10 * among.p_value)
+    assert among.ci95.low <= 0
+
+
+def test_the_order_of_problems_moves_no_end() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.random(30), rng.random(30)
+    order = rng.permutation(30)
+    assert paired("a", "b", a.tolist(), b.tolist()) == paired("a", "b", a[order].tolist(), b[order].tolist())
+    assert bootstrap(a, 0, SHARE) == bootstrap(a[order], 0, SHARE)
+
+
 def test_as_many_problems_as_needed_show_the_difference() -> None:
     """Connor's formula by hand for d = .1, 30 % discordant: ((1.959964 sqrt .3 + .841621 sqrt .29) / .1)^2 = 233.2."""
     told = power(0.1, 0.3, 234)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 import statistics
 
 import numpy as np
@@ -75,17 +76,36 @@ def brute_force_majority(answers: list[str | None], correct: list[bool], k: int)
     return statistics.fmean(values)
 
 
-@settings(max_examples=30)
-@given(st.lists(st.none() | st.sampled_from("abc"), min_size=2, max_size=9))
-def test_majority_at_k_is_the_mean_over_subsets(answers: list[str | None]) -> None:
-    """At least 400 subsets, all rotations of shuffles: within .1 of the exact mean, and exact at 1 and at n."""
-    correct = [answer == "a" for answer in answers]
-    ks = list(range(1, len(answers) + 1))
-    got = majority_at_k(answers, correct, ks)
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.none() | st.sampled_from("abc"), st.booleans()), min_size=1, max_size=9))
+def test_majority_at_k_is_the_mean_over_all_subsets(draws: list[tuple[str | None, bool]]) -> None:
+    """Also where one answer has both grades."""
+    answers, correct = [answer for answer, _ in draws], [right for _, right in draws]
+    ks = list(range(1, len(draws) + 1))
     exact = [brute_force_majority(answers, correct, k) for k in ks]
-    assert got == pytest.approx(exact, abs=0.1)
-    assert got[0] == pytest.approx(exact[0])
-    assert got[-1] == pytest.approx(exact[-1])
+    assert majority_at_k(answers, correct, ks) == pytest.approx(exact, abs=1e-9)
+
+
+def test_a_vote_by_equal_weights_is_a_vote_without_weights() -> None:
+    """The first is enumerated and the second counted."""
+    answers, correct = list("aabbbcdaab"), [answer == "a" for answer in "aabbbcdaab"]
+    ks = [1, 2, 5, 9, 10]
+    assert majority_at_k(answers, correct, ks, weights=[0.5] * 10) == pytest.approx(majority_at_k(answers, correct, ks))
+
+
+@pytest.mark.parametrize("n", [20, 60])
+def test_votes_do_not_depend_on_the_order_of_the_draws(n: int) -> None:
+    """Counted at 20 draws and averaged over random orders at 60; with weights both are over random orders."""
+    rng = random.Random(n)
+    draws = [(rng.choice("abcd"), rng.random() < 0.5, rng.random()) for _ in range(n)]
+    shuffled = rng.sample(draws, n)
+    for is_weighted in (False, True):
+        one, other = (
+            majority_at_k([a for a, *_ in rows], [c for _, c, _ in rows], [1, 7, n], 0, weights)
+            for rows in (draws, shuffled)
+            for weights in [[w for *_, w in rows] if is_weighted else None]
+        )
+        assert one.tolist() == other.tolist()
 
 
 def test_a_majority_converges_to_the_mode_and_not_to_the_truth() -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mull.files.recording import Recording
-from mull.lab.metrics import SELECTORS, Curves, Floats, Point, by_problem, summarise, usable_ks
+from mull.lab.metrics import SELECTORS, Curves, Point, by_problem, summarise, usable_ks
+from mull.lab.windows import Floats
 from mull.stats.estimators import none_in
 from mull.stats.intervals import DIFFERENCE, SHARE, Interval, bootstrap, resampled_means, wilson
 from mull.stats.paired import Power, power

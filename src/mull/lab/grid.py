@@ -14,10 +14,11 @@ from mull import cost
 from mull.bank import Bank
 from mull.errors import UsageError
 from mull.files.recording import RecordedSample, Recording, Result, mean_logprob
+from mull.lab.averaged import Averaged, averaged
 from mull.replies.answers import classes_now
 from mull.run.run import Run, Strategy
 from mull.shown import html_table
-from mull.stats.intervals import Interval, wilson
+from mull.stats.intervals import Interval
 from mull.stats.paired import Paired, compare
 from mull.types import (
     Budget,
@@ -312,20 +313,24 @@ async def run_plan(
 
 
 def tabulate(task: Task, model: Model, cells: Mapping[str, Sequence[Cell]], seed: int = 0) -> Table:
-    """The figures of a grid."""
-    rows = [_row(task.name, model.name, name, column) for name, column in cells.items()]
+    """The figures of a grid, by all draws that each problem has (`lab.averaged`)."""
+    drawn = recordings(model, cells)
+    found = {name: averaged(name, drawn, seed) for name in cells}
+    rows = [_row(task.name, model.name, name, column, found[name], seed) for name, column in cells.items()]
     # Figures that used gold answers are upper bounds, and are compared with nothing.
-    methods = {name: column for name, column in cells.items() if not any(c.outcome.notes.get("oracle") for c in column)}
-    correct = {name: [cell.grade.correct for cell in column] for name, column in methods.items()}
-    pairs = compare(correct, seed) if correct else []
+    methods = {name: found[name].correct for name, column in cells.items() if not _is_bound(column)}
+    pairs = compare(methods, seed) if methods else []
     return Table(rows, pairs, getattr(task, "caption", ""))
 
 
-def _row(task: str, model: str, strategy: str, cells: Sequence[Cell]) -> Row:
-    is_bound = any(cell.outcome.notes.get("oracle") for cell in cells)
-    graded = [cell for cell in cells if cell.grade.correct is not None]
-    n_correct = sum(cell.grade.correct is True for cell in graded)
-    covered = [any(g.correct is True for g in cell.candidates) for cell in graded]
+def _is_bound(cells: Sequence[Cell]) -> bool:
+    """Whether a strategy used gold answers."""
+    return any(cell.outcome.notes.get("oracle") for cell in cells)
+
+
+def _row(task: str, model: str, strategy: str, cells: Sequence[Cell], found: Averaged, seed: int) -> Row:
+    is_bound = _is_bound(cells)
+    graded = [covered for covered, right in zip(found.covered, found.correct, strict=True) if right is not None]
     stopped = {reason.value: sum(cell.outcome.stopped is reason for cell in cells) for reason in Stopped}
     return Row(
         task,
@@ -333,9 +338,9 @@ def _row(task: str, model: str, strategy: str, cells: Sequence[Cell]) -> Row:
         strategy,
         len(cells),
         sum(len(cell.outcome.candidates) for cell in cells) / len(cells),
-        n_correct / len(graded) if graded and not is_bound else None,
-        wilson(n_correct, len(graded)) if graded and not is_bound else None,
-        sum(covered) / len(covered) if covered else None,
+        None if is_bound else found.accuracy,
+        None if is_bound else found.interval(seed),
+        sum(covered or 0.0 for covered in graded) / len(graded) if graded else None,
         cost.mean([cell.spent for cell in cells]),
         sum(cell.outcome.answer is None for cell in cells),
         len(cells) - len(graded),

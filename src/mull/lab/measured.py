@@ -8,12 +8,13 @@ from typing import Any
 
 from mull import cost, spec
 from mull.files.recording import Recording
+from mull.lab.averaged import averaged, mean
 from mull.lab.gap import Measurement, ScalingLimits, measure
 from mull.lab.metrics import Curves
 from mull.lab.recorded import Group
 from mull.stats import frontier
 from mull.stats.frontier import Spent
-from mull.stats.intervals import SHARE, Interval, bootstrap, wilson
+from mull.stats.intervals import SHARE, Interval, bootstrap
 from mull.stats.paired import Paired, paired
 from mull.types import Cost
 
@@ -72,19 +73,17 @@ def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study
 
 
 def _run(name: str, recordings: Sequence[Recording], seed: int) -> Measured:
-    """A strategy's recorded results; a problem without a result is ungraded."""
+    """A strategy's results by all draws (`averaged`); a problem without a result is ungraded."""
+    found = averaged(name, recordings, seed)
     results = [one.results[name] for one in recordings if name in one.results]
-    correct = tuple(one.results[name].correct if name in one.results else None for one in recordings)
-    graded = [c for c in correct if c is not None]
-    covered = [result.covered for result in results]
     return Measured(
         name,
-        tuple(None if c is None else float(c) for c in correct),
-        sum(graded) / len(graded) if graded else None,
-        wilson(sum(graded), len(graded)) if graded else None,
+        found.correct,
+        found.accuracy,
+        found.interval(seed),
         sum(result.draws for result in results) / len(results),
         cost.mean([result.cost for result in results]),
-        None if None in covered else sum(c is True for c in covered) / len(covered),
+        None if any(result.covered is None for result in results) else mean(found.covered),
         False,
     )
 

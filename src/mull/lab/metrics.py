@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mull.files.recording import Recording
-from mull.lab.windows import Poll, Windows
+from mull.lab.votes import exact_votes, poll_of
+from mull.lab.windows import Floats, Poll, Windows
 from mull.shown import html_table
 from mull.stats.estimators import chance_all_within, pass_at_ks
 from mull.stats.intervals import SHARE, Interval, bootstraps
-
-Floats = NDArray[np.float64]
 
 SELECTORS = ("best", "weighted", "majority")
 """Selectors, which choose an answer without gold; the first that is measured defines a curve's own `gap`."""
@@ -86,40 +84,30 @@ def majority_at_k(
     seed: int = 0,
     weights: Sequence[float | None] | None = None,
 ) -> Floats:
-    """Probability that the vote of k draws is correct, over random subsets; ties count in equal parts.
+    """Probability that the vote of k draws is correct, over subsets; ties count in equal parts.
 
     Draws without an answer do not vote, nor do draws without a weight in a weighted vote. An answer is as correct as
-    the draws that gave it were on average. `ks` must be ascending.
+    the draws that gave it were on average. The mean is over all subsets where `exact_votes` has them, else over random
+    orders; it does not depend on the order of the draws. `ks` must be ascending.
     """
     values: Floats = votes_at_ks([poll_of(answers, correct, weights)], ks, seed)[0]
     return values
 
 
-def poll_of(answers: Sequence[str | None], correct: Sequence[bool], weights: Sequence[float | None] | None) -> Poll:
-    """The draws of a problem as votes for their answers."""
-    votes = answers if weights is None else [None if w is None else a for a, w in zip(answers, weights, strict=True)]
-    classes = {a: i for i, a in enumerate(dict.fromkeys(a for a in votes if a is not None))}
-    ids = np.array([len(classes) if a is None else classes[a] for a in votes], dtype=np.int64)
-    weight = None if weights is None else np.array([0.0 if w is None else w for w in weights])
-    return Poll(ids, right_of(ids, correct, len(classes)), weight)
-
-
 def votes_at_ks(polls: Sequence[Poll], ks: Sequence[int], seed: int = 0) -> Floats:
     """`majority_at_k` of several problems, [problems, ks]."""
-    values = np.zeros((len(polls), len(ks)))
-    for n in {len(poll.ids) for poll in polls}:
-        same = [i for i, poll in enumerate(polls) if len(poll.ids) == n]
+    values, rest = np.zeros((len(polls), len(ks))), []
+    for i, poll in enumerate(polls):
+        if (exact := exact_votes(poll, ks)) is None:
+            rest.append(i)
+        else:
+            values[i] = exact
+    for n in {len(polls[i].ids) for i in rest}:
+        same = [i for i in rest if len(polls[i].ids) == n]
         values[same] = Windows(n, seed).votes([polls[i] for i in same], ks)
     if ks[0] == 1:  # a single vote needs no sampling
         values[:, 0] = [poll.right[poll.ids[poll.ids < len(poll.right)]].sum() / len(poll.ids) for poll in polls]
     return values
-
-
-def right_of(ids: NDArray[np.int64], correct: Sequence[bool], n_classes: int) -> Floats:
-    """The share of correct draws in each class of answers."""
-    n_of = np.bincount(ids, minlength=n_classes + 1)
-    n_right = np.bincount(ids, weights=np.asarray(correct, dtype=np.float64), minlength=n_classes + 1)
-    return n_right[:n_classes] / np.maximum(n_of[:n_classes], 1)
 
 
 def default_ks(n: int) -> list[int]:

@@ -15,8 +15,8 @@ import numpy as np
 
 from mull.errors import UsageError
 from mull.files.recording import Recording, Result
-from mull.lab.metrics import Floats
 from mull.lab.recorded import Group
+from mull.lab.windows import Floats
 from mull.stats.frontier import Spent
 from mull.stats.intervals import SHARE, Interval, bootstrap, resamples, wilson
 from mull.stats.paired import Paired, paired

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,15 +59,25 @@ def none_in(n: float, confidence: float = 0.95) -> float:
     return -math.expm1(math.log1p(-confidence) / n)
 
 
-def bootstrap_t(
-    values: Floats, drawn: Iterable[Floats], weight: Floats | None = None, bounds: tuple[float, float] | None = None
-) -> Floats:
-    """95 % intervals of the column means, [columns, 2]; `values` are [rows, columns], each row counted `weight` times.
+class Studentised(NamedTuple):
+    """Column means, their standard errors, and the studentised means of resamples, [resamples, columns].
 
-    This is the bootstrap-t: quantiles of the resampled means, studentised by their own standard errors, which follows
-    the skewness that percentiles miss (Efron 1979; Hall 1988). `drawn` yields the row counts of each resample, [rows].
-    Intervals are clipped to `bounds`. If all values of a column are equal, at most `none_in(n)` of the population
-    differs, by at most the distance to a bound; without bounds the interval is that one value.
+    A column whose values are all equal has a standard error of at most 1e-9.
+    """
+
+    mean: Floats
+    error: Floats
+    drawn: Floats
+
+    @property
+    def varies(self) -> NDArray[np.bool_]:
+        return self.error > 1e-9
+
+
+def studentised(values: Floats, drawn: Iterable[Floats], weight: Floats | None = None) -> Studentised:
+    """The parts of a bootstrap-t; `values` are [rows, columns], each row counted `weight` times.
+
+    `drawn` yields the row counts of each resample, [rows].
     """
     weight = np.ones(len(values)) if weight is None else weight
     n = float(weight.sum())
@@ -78,12 +89,35 @@ def bootstrap_t(
     error = np.sqrt(weight @ (off * off) / n * correction)
     shift, square = np.split(moments, 2, axis=1)
     errors = np.sqrt(np.maximum(square - shift**2, 0.0) * correction)
-    varies = error > 1e-9
-    scale = np.where(varies, np.maximum(errors, LEAST_ERROR * error), 1.0)
-    low, high = np.quantile(shift / scale, [0.025, 0.975], axis=0)
-    ends = np.stack([mean - high * error, mean - low * error], axis=1)
+    scale = np.where(error > 1e-9, np.maximum(errors, LEAST_ERROR * error), 1.0)
+    return Studentised(mean, error, shift / scale)
+
+
+def bootstrap_t(
+    values: Floats,
+    drawn: Iterable[Floats],
+    weight: Floats | None = None,
+    bounds: tuple[float, float] | None = None,
+    level: float = 0.05,
+) -> Floats:
+    """Intervals of the column means at 1 - `level`, [columns, 2]; `values` are [rows, columns], as in `studentised`.
+
+    This is the bootstrap-t: quantiles of the resampled means, studentised by their own standard errors, which follows
+    the skewness that percentiles miss (Efron 1979; Hall 1988). Intervals are clipped to `bounds`. If all values of a
+    column are equal, at most `none_in(n)` of the population differs, by at most the distance to a bound; without bounds
+    the interval is that one value.
+    """
+    found = studentised(values, drawn, weight)
+    return ends_of(found, float(len(values) if weight is None else weight.sum()), bounds, level)
+
+
+def ends_of(found: Studentised, n: float, bounds: tuple[float, float] | None, level: float) -> Floats:
+    """The ends of the intervals of `bootstrap_t`, [columns, 2], from its parts and the number of problems."""
+    mean = found.mean
+    low, high = np.quantile(found.drawn, [level / 2, 1 - level / 2], axis=0)
+    ends = np.stack([mean - high * found.error, mean - low * found.error], axis=1)
     if bounds is not None:
-        other = none_in(n) * np.stack([mean - bounds[0], bounds[1] - mean], axis=1)
-        ends = np.where(varies[:, None], ends, mean[:, None] + np.array([-1.0, 1.0]) * other)
+        other = none_in(n, 1 - level) * np.stack([mean - bounds[0], bounds[1] - mean], axis=1)
+        ends = np.where(found.varies[:, None], ends, mean[:, None] + np.array([-1.0, 1.0]) * other)
         ends = np.clip(ends, *bounds)
     return ends

@@ -35,11 +35,20 @@ def bootstrap(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | No
 def bootstraps(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None) -> list[Interval]:
     """The interval of each column's mean, by `estimators.bootstrap_t`; `values` are [problems, columns].
 
-    All columns share the resamples. `bounds` is the range of possible values, such as `SHARE`.
+    All columns share the resamples. `bounds` is the range of possible values, such as `SHARE`. The order of the rows
+    changes nothing.
     """
-    matrix = np.asarray(values, dtype=np.float64)
+    matrix = in_order(np.asarray(values, dtype=np.float64))
     ends = bootstrap_t(matrix, resamples(len(matrix), seed), bounds=bounds)
     return [Interval(float(low), float(high)) for low, high in ends]
+
+
+def in_order(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows in ascending order, by their first column, then the second and so on.
+
+    Seeded resamples of them are then the same in whatever order a file has its problems.
+    """
+    return values[np.lexsort(values.T[::-1])]
 
 
 def resamples(n: int, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Iterator[NDArray[np.float64]]:
@@ -51,6 +60,7 @@ def resamples(n: int, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Iterator
 
 def resampled_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
     """Means of the columns over problems drawn with replacement, [resamples, columns]."""
+    values = in_order(values)
     return np.array([row @ values for row in resamples(len(values), seed)]) / len(values)
 
 

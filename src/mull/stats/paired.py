@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
-from mull.stats.intervals import DIFFERENCE, Interval, bootstrap
+from mull.stats.estimators import Studentised, ends_of, studentised
+from mull.stats.intervals import DIFFERENCE, Interval, resamples
 
+LEVEL = 0.05
 N_PERMUTATIONS = 20_000
 PERMUTATION_BLOCK = 500
 
@@ -20,7 +22,8 @@ class Paired:
     """The mean difference of `a` and `b` over the `problems` on which both were graded.
 
     `discordant` is the mean squared difference: if outcomes are right or wrong, the share of problems on which exactly
-    one of the two is right. `p_value` is two-sided; `p_adjusted` is corrected for all comparisons (Holm 1979).
+    one of the two is right. `p_value` is two-sided, for this comparison alone; `p_adjusted` and the interval hold for
+    all comparisons made together (Bonferroni): the interval is without 0 exactly where `p_adjusted` is below .05.
     """
 
     a: str
@@ -34,33 +37,55 @@ class Paired:
 
 
 def paired(
-    a: str, b: str, a_correct: Sequence[float | None], b_correct: Sequence[float | None], seed: int = 0
+    a: str,
+    b: str,
+    a_correct: Sequence[float | None],
+    b_correct: Sequence[float | None],
+    seed: int = 0,
+    comparisons: int = 1,
 ) -> Paired | None:
-    """The paired difference of accuracy with its bootstrap interval; `None` if no problem was graded for both.
+    """The paired difference of accuracy, its interval and its test; `None` if no problem was graded for both.
 
-    Entries are 1 (right), 0 (wrong), or between: the probability that the problem is solved.
+    Entries are 1 (right), 0 (wrong), or between: the probability that the problem is solved. Interval and test are one
+    procedure: the interval has all differences that are not rejected at level .05 / `comparisons`. The bootstrap-t
+    rejects, and no difference at all is rejected only where the permutation test, which is exact, rejects it as well;
+    the p-value is the larger of the two.
     """
-    differences = [
-        float(x) - float(y) for x, y in zip(a_correct, b_correct, strict=True) if x is not None and y is not None
-    ]
+    both = zip(a_correct, b_correct, strict=True)
+    differences = sorted(float(x) - float(y) for x, y in both if x is not None and y is not None)
     if not differences:
         return None
-    p = permutation_test(differences, seed)
-    n = len(differences)
+    n, level = len(differences), LEVEL / comparisons
     mean, discordant = math.fsum(differences) / n, math.fsum(d * d for d in differences) / n
-    return Paired(a, b, mean, bootstrap(differences, seed, DIFFERENCE), n, discordant, p, p)
+    found = studentised(np.array(differences)[:, None], resamples(n, seed))
+    low, high = ends_of(found, n, DIFFERENCE, level)[0].tolist()
+    p = max(permutation_test(differences, seed), _chance(found))
+    if p >= level:
+        low, high = min(low, 0.0), max(high, 0.0)
+    elif low <= 0 <= high:
+        p = level  # the quantile lies between two resamples, of which the count took the other
+    return Paired(a, b, mean, Interval(low, high), n, discordant, p, min(1.0, comparisons * p))
+
+
+def _chance(found: Studentised) -> float:
+    """The two-sided p-value of no difference by the bootstrap-t; 0 where all differences are equal."""
+    if not found.varies[0]:
+        return 0.0
+    t = found.mean[0] / found.error[0]
+    return 2 * float(min(np.mean(found.drawn >= t), np.mean(found.drawn <= t)))
 
 
 def compare(columns: Mapping[str, Sequence[float | None]], seed: int = 0) -> list[Paired]:
-    """Compares each column with the first; p-values are adjusted for the number of comparisons.
+    """Compares each column with the first; intervals and `p_adjusted` hold for all comparisons together.
 
     A column holds a strategy's correctness on each problem, from 0 to 1, or `None` where it is unknown.
     """
     first, *others = columns
-    found = [paired(name, first, columns[name], columns[first], seed) for name in others]
-    pairs = [pair for pair in found if pair is not None]
-    adjusted = holm([pair.p_value for pair in pairs])
-    return [replace(pair, p_adjusted=p) for pair, p in zip(pairs, adjusted, strict=True)]
+    known = [
+        any(x is not None and y is not None for x, y in zip(columns[o], columns[first], strict=True)) for o in others
+    ]
+    found = [paired(name, first, columns[name], columns[first], seed, max(1, sum(known))) for name in others]
+    return [pair for pair in found if pair is not None]
 
 
 def permutation_test(differences: Sequence[float], seed: int = 0) -> float:
@@ -69,7 +94,7 @@ def permutation_test(differences: Sequence[float], seed: int = 0) -> float:
     If all nonzero differences have the same size it is exact (McNemar's test); otherwise it is estimated from
     `N_PERMUTATIONS` random sign vectors, with the observed one counted among them (Phipson and Smyth 2010).
     """
-    sizes = [d for d in differences if d != 0]
+    sizes = sorted(d for d in differences if d != 0)
     if not sizes:
         return 1.0
     if len({abs(d) for d in sizes}) == 1:
