@@ -26,6 +26,10 @@ VERBS = {
         "mull.cli.curves:curves",
         "Estimate coverage, votes and best-of-k over k with intervals, the parts of their gap, and limits of draws.",
     ),
+    "compare": Verb(
+        "mull.cli.compare:compare",
+        "Compare models and strategies on the same problems: a ranking, differences over all k, and what would settle.",
+    ),
     "fit": Verb(
         "mull.cli.fit:fit",
         "Fit coverage laws to the counts and predict coverage, with a band that includes the choice of law.",

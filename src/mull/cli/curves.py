@@ -79,6 +79,7 @@ def curves(
     Averages over all subsets of k draws, not over the first k. Example: mull curves draws.jsonl --plot curves.png
     """
     from mull.lab import gap, sources
+    from mull.lab.reliability import reliability
 
     ks = ks_of(k)
 
@@ -117,6 +118,7 @@ def curves(
             name: {
                 **asdict(one.curves),
                 "limits": asdict(one.limits),
+                "reliability": None if (reliable := reliability(drawn[name], seed)) is None else asdict(reliable),
                 **({"verifiers": [asdict(w) for w in worths[name]]} if verifier else {}),
             }
             for name, one in both.items()
@@ -131,7 +133,8 @@ def curves(
     for shown, (name, one) in zip(table.curves(measured, _prices(drawn)), both.items(), strict=True):
         stdout().print(shown)
         lacks = shortcomings(counts([r.n for r in drawn[name]], [r.n_correct for r in drawn[name]]))
-        print_lines((f"- {line}" for line in [SAYS[flag] for flag in lacks] + table.limits(one.limits)), "dim")
+        told = [*(SAYS[flag] for flag in lacks), *table.reliability(reliability(drawn[name], seed))]
+        print_lines((f"- {line}" for line in told + table.limits(one.limits)), "dim")
     lengths = {name: one.limits.tokens.mean for name, one in both.items() if one.limits.tokens is not None}
     if (equal := table.equal_tokens(measured, lengths)) is not None:
         stdout().print(equal)

@@ -13,6 +13,7 @@ import typer
 
 from mull import cost, spec
 from mull.catalog import DEFAULT_MODEL, Plans, executor_of, judge_of, model_of, verifier_of
+from mull.cli.compare import CompareToOption, FailUnderOption, check_limit, end, failures_of
 from mull.cli.options import (
     ApiKeyEnvOption,
     BankOption,
@@ -107,6 +108,8 @@ def sweep(
         ),
     ] = None,
     ask: AskOption = None,
+    fail_under: FailUnderOption = None,
+    compare_to: CompareToOption = None,
     allow_unreadable: AllowUnreadableOption = False,
     as_json: JsonOption = False,
     *,
@@ -121,6 +124,7 @@ def sweep(
     if problems is not None and problems < 1:
         raise UsageError(f"--problems must be at least 1, not {problems}")
     check_writable(out, "the sweep")
+    check_limit(fail_under)
     price = price_at(base_url, usd_per_mtok_in, usd_per_mtok_out)
     budget = budget_of(None, tokens, usd, flops, seconds)
     named = Plans(seed, config, Budget(usd=usd, flops=flops))
@@ -221,6 +225,11 @@ def sweep(
     if failed is not None:
         raise failed
     refuse(readings.faults(the_task, outcomes), allowed=allow_unreadable)
+    if fail_under is not None or compare_to is not None:
+        from mull.lab.compared import chances
+
+        groups = {the_model.name: grid.recordings(the_model, cells) for the_model, cells in found}
+        end(failures_of(chances(groups, seed), fail_under, compare_to, seed))
     if is_lost:
         raise typer.Exit(1)
 

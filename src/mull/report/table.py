@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from mull.lab.gap import Plateau, ScalingLimits
 from mull.lab.grid import Table
 from mull.lab.metrics import Curves, Point
+from mull.lab.reliability import Reliability
 from mull.lab.verify import Worth
 from mull.laws.coverage import FARTHEST, Law, Prediction, Reach
 from mull.laws.limits import SAYS
@@ -161,6 +162,21 @@ def limits(found: ScalingLimits) -> list[str]:
             f"{ease} fifth: one draw {percent(part.accuracy)} %{vote}, coverage (oracle) {percent(part.coverage)} %"
         )
     return lines
+
+
+def reliability(found: Reliability | None) -> list[str]:
+    """How reliable draws are, as a sentence."""
+    if found is None:
+        return []
+    parts = (
+        ("any right (pass@k)", found.any),
+        ("half of them", found.half),
+        ("three quarters", found.three_quarters),
+        ("all (pass^k)", found.all),
+        ("mean above half (mG-Pass@k)", found.mean),
+    )
+    told = ", ".join(f"{name} {percent(point.value, point.ci95)} %" for name, point in parts)
+    return [f"of {found.k} draws: {told}"]
 
 
 def _where_from(found: ScalingLimits) -> str:

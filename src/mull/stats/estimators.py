@@ -54,6 +54,24 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return float(pass_at_ks([n], [c], [k])[0, 0])
 
 
+def g_pass_at_k(n: int, c: int, k: int, share: float) -> float:
+    """G-Pass@k at a share: the chance that at least that share of k draws is correct (arXiv 2412.13147).
+
+    At a share of 1 it is pass^k, all k correct; at any share up to 1/k it is pass@k. Raises `ValueError` outside
+    0 <= c <= n, 1 <= k <= n and 0 < share <= 1.
+    """
+    if not 0 <= c <= n or not 1 <= k <= n or not 0 < share <= 1:
+        raise ValueError(f"G-Pass@k needs 0 <= c <= n, 1 <= k <= n and 0 < share <= 1, not {n=}, {c=}, {k=}, {share=}")
+    least = math.ceil(share * k - 1e-9)
+    return math.fsum(math.comb(c, j) * math.comb(n - c, k - j) / math.comb(n, k) for j in range(least, k + 1))
+
+
+def mean_g_pass_at_k(n: int, c: int, k: int) -> float:
+    """mG-Pass@k: the mean of G-Pass@k over the shares above one half (arXiv 2412.13147)."""
+    shares = range(math.ceil(k / 2) + 1, k + 1)
+    return 2 / k * math.fsum(g_pass_at_k(n, c, k, i / k) for i in shares)
+
+
 def none_in(n: float, confidence: float = 0.95) -> float:
     """The upper confidence bound on p after n draws without a success: 1 - (1 - confidence) ** (1 / n)."""
     return -math.expm1(math.log1p(-confidence) / n)

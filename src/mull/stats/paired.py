@@ -158,3 +158,44 @@ def power(difference: float, discordant: float, problems: int, chance: float = 0
     """
     needed = _needed(abs(difference), discordant, chance, level) if difference else None
     return Power(problems, discordant, _shown(problems, discordant, math.sqrt(discordant), chance, level), needed)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """What would show the difference that was seen, with a chance of 80 % at level .05.
+
+    `problems` of the same kind with as many draws each, or `draws` of each of these problems; `None`: no number does.
+    """
+
+    problems: int | None
+    draws: int | None
+
+
+def settling(
+    a_correct: Sequence[float], b_correct: Sequence[float], a_draws: Sequence[int], b_draws: Sequence[int]
+) -> Settling:
+    """How many problems, or draws of one reply each, would settle which of two shares of right draws is larger.
+
+    The variance of a problem's difference has two parts: that between problems, which only more problems make
+    harmless, and that of the draws, p (1 - p) / (draws - 1) for each of the two, which more draws do. Takes the shares
+    of right draws of each problem and their numbers. Without two draws of a problem its part is not known, and `draws`
+    is `None`.
+    """
+    differences = np.array(a_correct, dtype=np.float64) - np.array(b_correct, dtype=np.float64)
+    n, mean = len(differences), float(differences.mean())
+    if n < 2 or mean == 0:
+        return Settling(None, None)
+    z = NormalDist().inv_cdf
+    wanted = (mean / (z(1 - LEVEL / 2) + z(0.8))) ** 2
+    variance = float(differences.var(ddof=1))
+    problems = math.ceil(variance / wanted)
+    counts = np.array([a_draws, b_draws], dtype=np.float64)
+    if counts.min() < 2:
+        return Settling(problems, None)
+    shares = np.array([a_correct, b_correct], dtype=np.float64)
+    of_one_draw = shares * (1 - shares) * counts / (counts - 1)
+    noise = float((of_one_draw / counts).sum(axis=0).mean())
+    between = max(0.0, variance - noise)
+    spare = n * wanted - between
+    draws = math.ceil(float(of_one_draw.sum(axis=0).mean()) / spare) if spare > 0 else None
+    return Settling(problems, draws)
