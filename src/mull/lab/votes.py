@@ -31,9 +31,9 @@ def poll_of(answers: Sequence[str | None], correct: Sequence[bool], weights: Seq
     n_silent = len(answers) - sum(len(each) for each, _ in classes)
     sizes = [len(each) for each, _ in classes]
     ids = np.repeat(np.arange(len(classes) + 1), [*sizes, n_silent])
-    right = np.array([n_right / len(each) for each, n_right in classes], dtype=np.float64)
-    each = [weight for weights_of_class, _ in classes for weight in weights_of_class] + [0.0] * n_silent
-    return Poll(ids, right, None if weights is None else np.array(each, dtype=np.float64))
+    shares = np.array([n_right / len(each) for each, n_right in classes], dtype=np.float64)
+    each = [weight for own, _ in classes for weight in own] + [0.0] * n_silent
+    return Poll(ids, shares, None if weights is None else np.array(each, dtype=np.float64))
 
 
 def exact_votes(poll: Poll, ks: Sequence[int]) -> Floats | None:
