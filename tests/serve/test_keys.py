@@ -136,32 +136,6 @@ async def test_dollars_of_a_day(gateway: Make, kept: Accounts) -> None:
                 pass
 
 
-async def test_two_gateways_share_a_budget_and_a_killed_one_gives_nothing_back(tmp_path: Path, gateway: Make) -> None:
-    """What a process held when it was killed counts as spent; what ended was counted already."""
-    key = new_key()
-    async with FaultServer(script=["ok", "hang"]) as upstream:
-        text = table(upstream) + of_key("ann", key, "tokens_a_day = 1000")
-        (tmp_path / "mull.toml").write_text(text)
-        command = [sys.executable, "-m", "mull", "serve", "--port", "0", "--accounts", "a.db"]
-        process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=asyncio.subprocess.PIPE)
-        assert process.stdout is not None
-        url = (await process.stdout.readline()).decode().split()[0]
-        async with openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0) as client:
-            spent = (await ask(client, "words", "one")).usage.completion_tokens
-            hanging = asyncio.ensure_future(ask(client, "words", "two", max_tokens=70))
-            await upstream.asked(2)
-            with closing(Accounts(str(tmp_path / "a.db"))) as other:
-                async with gateway(text, accounts=other) as served:
-                    wallet = other.wallet(served.gateway.keys.of({"x-api-key": key}))
-                    assert wallet.left.tokens == 1000 - spent - 70
-                    process.send_signal(signal.SIGKILL)
-                    await process.wait()
-                    await asyncio.gather(hanging, return_exceptions=True)
-                    async with served.client_of(key) as client_of_other:
-                        more = (await ask(client_of_other, "words", "three")).usage.completion_tokens
-                    assert wallet.left.tokens == 1000 - spent - 70 - more
-
-
 async def test_a_new_day_has_a_new_budget(gateway: Make, kept: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     key = new_key()
     async with gateway(of_key("ann", key, "tokens_a_day = 50"), "nano", accounts=kept) as served:
@@ -173,16 +147,6 @@ async def test_a_new_day_has_a_new_budget(gateway: Make, kept: Accounts, monkeyp
             wallet.check()
         monkeypatch.setattr(accounts_module, "today", lambda: "2999-01-01")
         assert kept.wallet(found).left.tokens == 50
-
-
-async def test_accounts_in_postgresql(postgres_url: str, gateway: Make) -> None:
-    key = new_key()
-    with closing(Accounts(postgres_url)) as one, closing(Accounts(postgres_url)) as other:
-        async with gateway(of_key("ann", key, "tokens_a_day = 500"), "nano", accounts=one) as served:
-            async with served.client_of(key) as client:
-                reply = await ask(client, "nano", "a:7;b:a*6;b?", n=2)
-            found = served.gateway.keys.of({"x-api-key": key})
-            assert other.wallet(found).left.tokens == 500 - reply.usage.completion_tokens
 
 
 @pytest.mark.parametrize("where", ["memory", "file"])

@@ -7,7 +7,7 @@ import logging
 import time
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +21,7 @@ from mull.run.judging import LATE, SPENT, Asking, V, is_banked, is_from_calls, i
 from mull.run.returned import checked_verdicts
 from mull.run.spans import spanned
 from mull.run.together import together
-from mull.run.wallet import Hold, Wallet, as_verification
+from mull.run.wallet import Hold, TakenError, Wallet, as_verification
 from mull.shown import Inert
 from mull.types import Ask, Behaviour, Budget, Cost, Finish, Model, Problem, Said, Sample, Score, Stopped, Verifier
 
@@ -96,16 +96,14 @@ class MeteredCalls:
     async def _judged(self, items: Sequence[Any], asking: Asking[V]) -> list[V]:
         quote, wallet = asking.quote, self._wallet
         check_quoted(wallet.ceilings, quote(items), asking.name)
-        left = wallet.left
-        n = bisect_right(range(1, len(items) + 1), 0, key=lambda k: not fits(left, quote(items[:k])))
+        left, n, hold = self._held(items, quote)
         beyond = [asking.unknown(SPENT)] * (len(items) - n)
         if beyond:
             wallet.stopped = Stopped.BUDGET
-        if n == 0:
+        if hold is None:
             return beyond
         keys = [None if asking.identity is None else asking.key_of(asking.identity, item) for item in items[:n]]
         names = [str(i) if key is None else key for i, key in enumerate(keys)]
-        hold = wallet.hold(quote(items[:n]))
         try:
             known: dict[str, V] = await self._known([key for key in keys if key is not None])
             verdicts = {key: verdict for key, verdict in known.items() if not is_from_calls(verdict)}
@@ -136,6 +134,16 @@ class MeteredCalls:
         paid = [verdict.cost for name, verdict in zip(missing, new, strict=True) if name not in known]
         wallet.pay(total(v.cost for v in given), hold.quote, total(paid) if paid else None)
         return given + beyond
+
+    def _held(self, items: Sequence[Any], quote: Callable[[Sequence[Any]], Cost]) -> tuple[Budget, int, Hold | None]:
+        """What is left, how many leading items that allows to ask about, and the hold for them."""
+        while True:
+            left = self._wallet.left
+            n = bisect_right(range(1, len(items) + 1), 0, key=lambda k: not fits(left, quote(items[:k])))
+            try:
+                return left, n, self._wallet.hold(quote(items[:n])) if n else None
+            except TakenError:
+                continue
 
     async def _known(self, keys: Sequence[str]) -> dict[str, Any]:
         """The banked verdicts, by key."""
@@ -186,10 +194,17 @@ class MeteredCalls:
         most = total(times(one[2], one[3]) for one in planned if not isinstance(one, Said))
         if left.seconds == 0.0 or not fits(left, most):
             return None
-        return [
-            one if isinstance(one, Said) else _Dealt(one[0], one[1], self._wallet.hold(one[2], one[3]))
-            for one in planned
-        ]
+        dealt: list[_Dealt | Said] = []
+        try:
+            for one in planned:
+                if isinstance(one, Said):
+                    dealt.append(one)
+                else:
+                    dealt.append(_Dealt(one[0], one[1], self._wallet.hold(one[2], one[3])))
+        except TakenError:
+            self._wallet.drop(*(one.hold for one in dealt if isinstance(one, _Dealt)))
+            return self._deal(model, group, seed)
+        return dealt
 
     async def _answer(self, dealt: _Dealt | Said) -> Said:
         """The draws of one ask: reuses those that this run has made before, and makes the others."""

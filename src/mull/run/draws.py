@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from mull.bank import Bank
@@ -16,7 +16,7 @@ from mull.run.delivery import Delivery, Order, Question
 from mull.run.events import DrawArrived, RunEvent
 from mull.run.handed import Given
 from mull.run.together import together
-from mull.run.wallet import HeldPurse, Wallet
+from mull.run.wallet import HeldPurse, TakenError, Wallet
 from mull.types import Ask, Budget, Cost, Model, Params, Prompt, Sample, Served, Stopped
 
 if TYPE_CHECKING:
@@ -108,11 +108,13 @@ class Draws:
     @contextmanager
     def reserve(self, prompt: Prompt, params: Params | None = None) -> Iterator[None]:
         """Reserves the price of one such draw inside the block, so that a search cut short can still answer."""
-        hold = self._wallet.hold(self.priced(prompt, params or self.params))
+        holds = []
+        with suppress(TakenError):  # then nothing is left for an answer
+            holds.append(self._wallet.hold(self.priced(prompt, params or self.params)))
         try:
             yield
         finally:
-            self._wallet.drop(hold)
+            self._wallet.drop(*holds)
 
     async def prepare(self) -> None:
         """Finds out what the model's server can do, if the model has one and that is not known yet."""
@@ -178,7 +180,9 @@ class Draws:
                 self.stopped = Stopped.DEADLINE if self._late() else Stopped.BUDGET
                 return
             n_delivered = 0
-            async with self._begin(prompt, k, params) as delivery, aclosing(delivery.draws(order)) as draws:
+            if (begun := self._begin(prompt, k, params)) is None:
+                continue
+            async with begun as delivery, aclosing(delivery.draws(order)) as draws:
                 async for sample in draws:
                     n_delivered += 1
                     yield sample
@@ -200,11 +204,16 @@ class Draws:
         wanted = {i: ask.n - len(got[i]) for i, ask in enumerate(asks) if ask.n > len(got[i])}
         while wanted:
             batches: list[tuple[int, Delivery]] = []
+            is_taken = False
             for i, n in wanted.items():
                 prompt, params = asks[i].prompt, asks[i].params
                 k, params = affordable(self.left, self.priced(prompt, params), params, n)
                 if k and not self._late():
-                    batches.append((i, self._begin(prompt, k, params)))
+                    delivery = self._begin(prompt, k, params)
+                    is_taken |= delivery is None
+                    batches += [] if delivery is None else [(i, delivery)]
+            if not batches and is_taken:
+                continue
             if not batches:
                 self.stopped = Stopped.DEADLINE if self._late() else Stopped.BUDGET
                 break
@@ -237,12 +246,15 @@ class Draws:
                     return
                 yield sample
 
-    def _begin(self, prompt: Prompt, n: int, params: Params) -> Delivery:
-        """Numbers the next `n` draws of a question and holds their cost."""
+    def _begin(self, prompt: Prompt, n: int, params: Params) -> Delivery | None:
+        """Numbers the next `n` draws of a question and holds their cost; `None`: others took what was left."""
         asked = Question.of(self.model, prompt, params, self.seed)
+        try:
+            hold = self._wallet.hold(self.model.quote(prompt, params), n)
+        except TakenError:
+            return None
         first = self._drawn[asked.key]
         self._drawn[asked.key] += n
-        hold = self._wallet.hold(self.model.quote(prompt, params), n)
         until = self._wallet.deadline(self._drawing_share)
         numbers = range(first, first + n)
         return Delivery(asked, numbers, hold, self._wallet, self.bank, until, self._seen, on_arrival=self._arrived)

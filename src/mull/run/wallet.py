@@ -11,6 +11,10 @@ from mull.cost import CEILINGS, Ledger, check_budget, fits, known_or, times, tot
 from mull.types import Budget, Cost, Stopped
 
 
+class TakenError(Exception):
+    """A shared budget has less left than it said a moment ago: read what is left again."""
+
+
 @dataclass(slots=True, eq=False)
 class Hold:
     """Budget held for `n` calls that cost at most `quote` each; `outer` is the matching hold in the outer wallet."""
@@ -24,7 +28,8 @@ class Wallet:
     """The accounts of one run. Costs are summed exactly, in constant time per call.
 
     `within` is an outer wallet, such as the daily budget of an API key: everything this wallet holds and pays is held
-    and paid there too, and the ceilings of both apply.
+    and paid there too, and the ceilings of both apply. An outer wallet that others share may raise `TakenError` in
+    `hold`.
     """
 
     def __init__(self, budget: Budget, within: Wallet | None = None) -> None:
@@ -164,11 +169,14 @@ class HeldPurse:
         self.settle(cost)
 
     def hold(self, cost: Cost) -> bool:
-        if not fits(self._wallet.left, self._booked(cost)):
-            self._wallet.stopped = Stopped.BUDGET
-            return False
-        self._more.append(self._wallet.hold(self._booked(cost)))
-        return True
+        try:
+            if fits(self._wallet.left, self._booked(cost)):
+                self._more.append(self._wallet.hold(self._booked(cost)))
+                return True
+        except TakenError:
+            pass  # it was the last of a budget that others share
+        self._wallet.stopped = Stopped.BUDGET
+        return False
 
     def pay(self, cost: Cost) -> None:
         self._wallet.pay(self._booked(cost), self._booked(cost), self._booked(cost))

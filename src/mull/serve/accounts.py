@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from mull.bank import default_path
-from mull.bank.database import Database
-from mull.cost import CEILINGS
+from mull.bank.database import Database, lock
+from mull.cost import CEILINGS, times
 from mull.errors import BankAwayError, BankError
-from mull.run.wallet import Hold, Wallet
+from mull.run.wallet import Hold, TakenError, Wallet
 from mull.serve.faults import ApiError
 from mull.serve.keys import Key
 from mull.types import Budget, Cost
@@ -27,7 +27,9 @@ T = TypeVar("T")
 TRIES = 25
 """Attempts at a file that another process is writing to, some milliseconds apart."""
 FRESH = 0.2
-"""Seconds for which what other gateways have spent is not read again."""
+"""Seconds for which what other gateways have spent is not read again to say what is left; holds always read it."""
+TINY = 1e-9
+"""Dollars by which sums of floating-point numbers may differ."""
 
 metadata = sa.MetaData()
 rows = sa.Table(
@@ -85,14 +87,25 @@ class KeyWallet(Wallet):
         )
 
     def hold(self, quote: Cost, n: int = 1) -> Hold:
-        """Holds `n` times `quote`. Raises `BankError` if that cannot be written down."""
+        """Holds `n` times `quote`, in the database: it takes holds one after the other, whichever gateway asks.
+
+        Raises `TakenError` if other gateways have taken what was left, and `BankError` if it cannot be written down.
+        """
         hold = super().hold(quote, n)
         try:
-            self._accounts.write(self)
-        except BankError:
+            if not self._accounts.take(self, times(quote, n)):
+                raise TakenError
+        except (BankError, TakenError):
             super().drop(hold)
             raise
         return hold
+
+    def allows(self, cost: Cost, elsewhere: tuple[float, float]) -> bool:
+        """Whether the day's budget has room for a cost that is held already, with what others have spent and hold."""
+        self._elsewhere, self._read_at = elsewhere, time.monotonic()
+        left = super().left
+        rooms = [(left.tokens, elsewhere[0], CEILINGS["tokens"](cost)), (left.usd, elsewhere[1], CEILINGS["usd"](cost))]
+        return all(rest is None or not asked or rest - taken >= -TINY for rest, taken, asked in rooms)
 
     def drop(self, *holds: Hold) -> None:
         """Releases the holds. If the database is away, it still has them, until it is written to again."""
@@ -162,18 +175,38 @@ class Accounts:
 
     def elsewhere(self, key: str, day: str) -> tuple[float, float]:
         """The tokens and dollars that other processes have spent and hold, killed ones among them."""
+        return self._do("cannot be read", lambda on: self._elsewhere(on, key, day))
+
+    def _elsewhere(self, on: sa.Connection, key: str, day: str) -> tuple[float, float]:
         sums = [sa.func.sum(rows.c.tokens + rows.c.held_tokens), sa.func.sum(rows.c.usd + rows.c.held_usd)]
         asked = sa.select(*sums).where(rows.c.key == key, rows.c.day == day, rows.c.process != self._process)
-        row = self._do("cannot be read", lambda on: on.execute(asked).one())
+        row = on.execute(asked).one()
         return float(row[0] or 0), float(row[1] or 0)
+
+    def take(self, wallet: KeyWallet, cost: Cost) -> bool:
+        """Writes down what a key's wallet holds, if its budget has room for `cost`, which is part of that.
+
+        No other process takes of the same budget in between. Raises `BankError`.
+        """
+
+        def taken(on: sa.Connection) -> bool:
+            if not self._database.is_sqlite:  # SQLite has one writer at a time
+                lock(on, f"{wallet.key.name}/{wallet.day}")
+            if is_there := wallet.allows(cost, self._elsewhere(on, wallet.key.name, wallet.day)):
+                on.execute(self._written(wallet))
+            return is_there
+
+        return self._do("cannot be written", taken, is_write=True)
 
     def write(self, wallet: KeyWallet) -> None:
         """Writes down what this process has spent and holds for a key. Raises `BankError`."""
+        self._do("cannot be written", lambda on: on.execute(self._written(wallet)), is_write=True)
+
+    def _written(self, wallet: KeyWallet) -> Any:
         account = wallet.account
         named = {"key": wallet.key.name, "day": wallet.day, "process": self._process}
         insert = self._database.insert(rows).values(**named, **account)
-        statement = insert.on_conflict_do_update(index_elements=["key", "day", "process"], set_=account)
-        self._do("cannot be written", lambda on: on.execute(statement), is_write=True)
+        return insert.on_conflict_do_update(index_elements=["key", "day", "process"], set_=account)
 
     def write_if_there(self, wallet: KeyWallet) -> None:
         """`write`, or nothing while the database is away: it then has what was held, which is more."""

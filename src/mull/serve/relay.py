@@ -11,7 +11,7 @@ from mull.cost import total
 from mull.models.served.opened import Opened, opened
 from mull.models.served.requests import merged
 from mull.run.spans import are_made, request_attributes, spanned
-from mull.run.wallet import Wallet
+from mull.run.wallet import TakenError, Wallet
 from mull.serve.attend import Emit
 from mull.serve.faults import ApiError, bad
 from mull.serve.fields import ChatFields
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 ENDLESS = 1 << 17
 """A ceiling on tokens above this is not sent to a server: no reply is as long."""
+
+
+def _no_room() -> ApiError:
+    return bad("mull.budget", "leaves no room for a reply", "budget_too_small")
 
 
 class _Cut(Exception):
@@ -59,7 +63,7 @@ class Relay:
             tops.append(int((left.usd * 1e6 - n_bytes * price.usd_per_mtok_in) / price.usd_per_mtok_out) // self._n)
         top, asked = min(tops), self._chat.most_tokens
         if top < 1 or (left.calls is not None and left.calls < self._n):
-            raise bad("mull.budget", "leaves no room for a reply", "budget_too_small")
+            raise _no_room()
         if top < (ENDLESS if asked is None else asked):
             name = "max_tokens" if self._chat.max_completion_tokens is None else "max_completion_tokens"
             # Without a limit of its own a request would hold all that is left.
@@ -105,7 +109,10 @@ class Relay:
 
     async def _settled(self, here: Opened, body: bytes, read: Any, stream: bool) -> tuple[Any, Cost]:
         """The reply to a body, and its cost. Unknown parts, as of a broken request, count as the most they can be."""
-        hold = self._wallet.hold(self._quote)
+        try:
+            hold = self._wallet.hold(self._quote)
+        except TakenError:
+            raise _no_room() from None
 
         def pay(cost: Cost) -> None:
             self._wallet.pay(cost, self._quote, cost)

@@ -1,0 +1,186 @@
+"""Budgets that several gateways share: the sum of what they spend never passes them, whatever the order of events."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from fault_server import FaultServer
+from mull import spec
+from mull.catalog import model_of
+from mull.config.schema import KeyTable
+from mull.run import Run
+from mull.run.calls import MeteredCalls
+from mull.run.events import RunEvent
+from mull.run.judging import SPENT
+from mull.run.wallet import TakenError, Wallet
+from mull.serve import accounts as accounts_module
+from mull.serve.accounts import Accounts, KeyWallet
+from mull.serve.keys import Key, hash_of, new_key
+from mull.types import Ask, Budget, Cost, Params, Problem, Prompt
+
+Make = Callable[..., Any]
+VOTE = '[presets.vote]\nstrategy = "majority:n=4"\n'
+QUESTION = "a:7;b:a*6;c:b-5;c?"
+
+
+def table(server: FaultServer, key: str, more: str) -> str:
+    model = f'[models.words]\nbase_url = "{server.url}"\nbackoff = 0.01\n{VOTE}'
+    return f'{model}[serve.keys.ann]\nsha256 = "{hash_of(key)}"\n{more}\n'
+
+
+def ann(**budgets: Any) -> Key:
+    return Key("ann", KeyTable.model_validate({"sha256": "0" * 64, **budgets}))
+
+
+async def ask(client: openai.AsyncOpenAI, model: str, text: str, **fields: Any) -> Any:
+    turns = [{"role": "user", "content": text}]
+    return await client.chat.completions.create(**{"model": model, "messages": turns, "max_tokens": 20, **fields})
+
+
+@asynccontextmanager
+async def served(folder: Path, accounts: str, key: str) -> AsyncIterator[tuple[Any, openai.AsyncOpenAI]]:
+    """A process of `mull serve` and a client of it."""
+    command = [sys.executable, "-m", "mull", "serve", "--port", "0", "--accounts", accounts]
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().split()[0]
+        async with openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0) as client:
+            yield process, client
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.communicate()
+
+
+@pytest.mark.parametrize("where", ["file", "postgresql"])
+def test_what_another_gateway_has_just_taken_is_not_taken_twice(
+    request: pytest.FixtureRequest, tmp_path: Path, where: str
+) -> None:
+    """Both have read what is left when each takes all of it: the database decides, not what they have read."""
+    url = str(tmp_path / "both.db") if where == "file" else request.getfixturevalue("postgres_url")
+    of_ann = Key("ann", KeyTable.model_validate({"sha256": "0" * 64, "tokens_a_day": 100, "usd_a_day": 1.0}))
+    with closing(Accounts(url)) as one, closing(Accounts(url)) as other:
+        first, second = one.wallet(of_ann), other.wallet(of_ann)
+        assert first.left.tokens == second.left.tokens == 100
+        hold = first.hold(Cost(output_tokens=25, usd=0.1), 4)
+        with pytest.raises(TakenError):
+            second.hold(Cost(output_tokens=1))
+        assert second.left.tokens == 0  # read again at once
+        second.drop(second.hold(Cost(calls=1)))  # what costs nothing of the budget is not in its way
+        first.settle(Cost(output_tokens=5, usd=0.1), hold, is_fresh=True)
+        first.drop(hold)
+        second.hold(Cost(output_tokens=95, usd=0.9))
+        with pytest.raises(TakenError):
+            first.hold(Cost(usd=0.001))
+
+
+async def test_a_run_whose_budget_others_take_ends_with_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its second draw arrives, another gateway takes all the rest; this one would not read that for an hour."""
+    monkeypatch.setattr(accounts_module, "FRESH", 3600.0)
+    url, key = str(tmp_path / "both.db"), ann(tokens_a_day=1000)
+    with closing(Accounts(url)) as one:
+        mine, n_arrived, taken, refused = one.wallet(key), 0, 0, list[Cost]()
+        take = one.take
+
+        def took(wallet: KeyWallet, cost: Cost) -> bool:
+            is_taken = take(wallet, cost)
+            refused.extend([] if is_taken else [cost])
+            return is_taken
+
+        monkeypatch.setattr(one, "take", took)
+
+        def watch(event: RunEvent) -> None:
+            nonlocal n_arrived, taken
+            n_arrived += 1
+            if n_arrived == 2:
+                with closing(Accounts(url)) as other:
+                    taken = other.wallet(key).left.tokens or 0
+                    other.wallet(key).hold(Cost(output_tokens=taken))
+
+        run = Run(model_of("nano", 0), within=mine, watch=watch, params=Params(max_tokens=60), seed=1)
+        outcome = await run.solve(spec.strategy("revise:n=4,chain=4"), Problem("p", Prompt.user(QUESTION)))
+        assert len(outcome.candidates) >= 2
+        assert [cost.tokens for cost in refused] == [60]
+        assert run.held == Cost()
+        assert mine.left.tokens == 1000 - taken - (run.spent.tokens or 0) >= 0
+
+
+async def test_a_judge_whose_budget_others_take_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts_module, "FRESH", 3600.0)
+    url, key = str(tmp_path / "both.db"), ann(tokens_a_day=100)
+    with closing(Accounts(url)) as one, closing(Accounts(url)) as other:
+        calls = MeteredCalls(Wallet(Budget(), one.wallet(key)))
+        assert one.wallet(key).left.tokens == 100
+        other.wallet(key).hold(Cost(output_tokens=90))
+        ask = Ask(Prompt.user(QUESTION), 2, Params(max_tokens=30))
+        ((said,),) = await calls.draw(model_of("nano", 0), [[ask]])
+        assert (said.samples, said.why) == ((), SPENT)
+        assert one.wallet(key).left.tokens == 10
+
+
+async def test_two_processes_over_one_postgresql_never_pass_a_budget(tmp_path: Path, postgres_url: str) -> None:
+    """60 requests at once, to both in turn, for more than the budget has: what was told is what was made, and fits."""
+    key = new_key()
+    async with FaultServer() as upstream:
+        (tmp_path / "mull.toml").write_text(table(upstream, key, "tokens_a_day = 600"))
+        async with AsyncExitStack() as stack:
+            both = [await stack.enter_async_context(served(tmp_path, postgres_url, key)) for _ in range(2)]
+            warm = [await ask(client, "words@vote", "warm", max_tokens=1) for _, client in both]  # probes are nobody's
+            start = upstream.counts["words"]
+            models = ["words", "words@vote", "words@vote"] * 20
+            asked = [ask(both[i % 2][1], model, f"q{i}", seed=i) for i, model in enumerate(models)]
+            replies = await asyncio.gather(*asked, return_exceptions=True)
+            refused = [reply for reply in replies if isinstance(reply, BaseException)]
+            assert {getattr(error, "status_code", error) for error in refused} == {402}
+            told = sum(reply.usage.completion_tokens for reply in replies if not isinstance(reply, BaseException))
+            assert told == upstream.counts["words"] - start
+            spent = told + sum(reply.usage.completion_tokens for reply in warm)
+            assert spent <= 600
+
+            async def spend() -> None:
+                nonlocal spent
+                while True:
+                    spent += (await ask(both[0][1], "words", "more", n=8)).usage.completion_tokens
+
+            with pytest.raises(openai.APIStatusError) as caught:  # all of it can be used, but for less than 8
+                await spend()
+            assert caught.value.status_code == 402
+            assert caught.value.body["left"]["tokens"] == 600 - spent < 8
+        with closing(Accounts(postgres_url)) as after:
+            assert after.wallet(ann(tokens_a_day=600)).left.tokens == 600 - spent
+
+
+async def test_two_gateways_share_a_budget_and_a_killed_one_gives_nothing_back(tmp_path: Path, gateway: Make) -> None:
+    """What a process held when it was killed counts as spent; what ended was counted already."""
+    key = new_key()
+    async with FaultServer(script=["ok", "hang"]) as upstream:
+        text = table(upstream, key, "tokens_a_day = 1000")
+        (tmp_path / "mull.toml").write_text(text)
+        command = [sys.executable, "-m", "mull", "serve", "--port", "0", "--accounts", "a.db"]
+        process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().split()[0]
+        async with openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0) as client:
+            spent = (await ask(client, "words", "one")).usage.completion_tokens
+            hanging = asyncio.ensure_future(ask(client, "words", "two", max_tokens=70))
+            await upstream.asked(2)
+            with closing(Accounts(str(tmp_path / "a.db"))) as other:
+                async with gateway(text, accounts=other) as served:
+                    wallet = other.wallet(served.gateway.keys.of({"x-api-key": key}))
+                    assert wallet.left.tokens == 1000 - spent - 70
+                    process.send_signal(signal.SIGKILL)
+                    await process.wait()
+                    await asyncio.gather(hanging, return_exceptions=True)
+                    async with served.client_of(key) as client_of_other:
+                        more = (await ask(client_of_other, "words", "three")).usage.completion_tokens
+                    assert wallet.left.tokens == 1000 - spent - 70 - more
