@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SERVERS ?= .servers
+CLIENTS ?= .clients
 PEERS ?= .peers
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-deploy test-torch test-servers lint docs wheel bench clean
+.PHONY: demo test test-deploy test-torch test-servers test-clients lint docs wheel bench clean
 
 $(VENV)/core.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -111,9 +112,27 @@ $(SERVERS)/vllm.stamp: recipes/gguf_folder.py $(VENV)/dev.stamp
 test-servers: $(VENV)/dev.stamp $(foreach name,llama transformers mlx litellm vllm,$(SERVERS)/$(name).stamp)  ## on real servers
 	MULL_SERVERS=$(abspath $(SERVERS)) $(BIN)/pytest tests/servers
 
+# Clients that others wrote, and what tests a server by its OpenAPI description, each in an environment of its own.
+PACKAGES_openai2 = 'openai>=2,<3'
+PACKAGES_openai3 = 'openai>=3'
+PACKAGES_langchain = langchain-openai
+PACKAGES_litellm = litellm
+PACKAGES_inspect = inspect_ai openai
+PACKAGES_lm_eval = 'lm_eval[api]'
+PACKAGES_schemathesis = 'schemathesis>=4'
+CLIENT_NAMES = openai2 openai3 langchain litellm inspect lm_eval schemathesis
+
+$(CLIENTS)/%.stamp:
+	$(PYTHON) -m venv $(CLIENTS)/$*
+	nice $(CLIENTS)/$*/bin/pip install --quiet $(PACKAGES_$*)
+	@touch $@
+
+test-clients: $(VENV)/dev.stamp $(foreach name,$(CLIENT_NAMES),$(CLIENTS)/$(name).stamp)  ## real clients against the gateway
+	MULL_CLIENTS=$(abspath $(CLIENTS)) $(BIN)/pytest tests/clients
+
 $(PEERS)/its_hub.stamp:
 	$(PYTHON) -m venv $(PEERS)/its_hub
-	$(PEERS)/its_hub/bin/pip install --quiet 'its_hub[lm]'
+	$(PEERS)/its_hub/bin/pip install --quiet 'its_hub[lm,iaas]'
 	@touch $@
 
 $(PEERS)/deploy.stamp:
@@ -130,4 +149,4 @@ bench: $(VENV)/train.stamp $(PEERS)/its_hub.stamp  ## benchmarks against peers a
 	for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(SERVERS) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(SERVERS) $(CLIENTS) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache

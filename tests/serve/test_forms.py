@@ -158,7 +158,7 @@ async def test_messages_whole_and_streamed(gateway: Make) -> None:
         assert told_events[4]["delta"]["stop_reason"] == "end_turn"
         assert told_events[4]["usage"] == told["usage"]
         for wrong, words in (
-            ({"max_tokens": 0}, "max_tokens: must be a whole number"),
+            ({"max_tokens": 0}, "max_tokens: must be greater than or equal to 1"),
             ({"messages": [{"role": "system", "content": "x"}]}, "messages[0].role: must be user or assistant"),
             (
                 {"messages": [{"role": "user", "content": [{"type": "video"}]}]},

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mull.serve.faults import ApiError, bad
+from mull.serve.fields import MessageFields, RequestFields
 from mull.serve.forms import SAME, Translator, listed
 from mull.wire.routes import CHAT
 
@@ -27,6 +28,7 @@ ERRORS = {
 class Messages:
     """The form of Anthropic's messages API."""
 
+    fields: ClassVar[type[RequestFields]] = MessageFields
     path: ClassVar[str] = CHAT
 
     def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from mull.serve.forms import ChatForm, Completions, translated
 from mull.serve.keys import Key, Keys, is_budgeted
 from mull.serve.meters import Meters
 from mull.serve.offer import Offer, lowest
+from mull.serve.openapi import description
 from mull.serve.page import FILES, MOST_FORM_BYTES, key_of_form, page_file, run_page
 from mull.serve.plans import plan_of
 from mull.serve.responses import Responses
@@ -77,6 +78,7 @@ class Gateway:
             "/healthz": ("GET", self._healthy),
             "/readyz": ("GET", self._ready),
             "/metrics": ("GET", self._measured),
+            "/openapi.json": ("GET", self._described),
             MODELS: ("GET", self._models),
             RUNS: ("GET", self._listed_runs),
             **dict.fromkeys(FILES, ("GET", self._page)),
@@ -131,7 +133,8 @@ class Gateway:
         if found is None:
             raise ApiError(404, f"there is no {path[:200]}: {', '.join(self._paths)}", code="not_found")
         if request.method != method:
-            raise ApiError(405, f"{path[:200]} takes {method}, not {request.method}", code="method_not_allowed")
+            what = f"{path[:200]} takes {method}, not {request.method}"
+            raise ApiError(405, what, code="method_not_allowed", allow=method)
         return found
 
     async def _healthy(self, request: Request) -> Response:
@@ -146,10 +149,16 @@ class Gateway:
     async def _measured(self, request: Request) -> Response:
         return Response(self.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def _models(self, request: Request) -> Response:
+    async def _described(self, request: Request) -> Response:
+        return as_json(description(self._names(request), FORMS, has_keys=bool(self.keys)))
+
+    def _names(self, request: Request) -> list[str]:
+        """The models and presets that a request's key may ask for."""
         key: Key | None = request.scope["key"]
-        names = [name for name in self.offer.entries if key is None or key.may_use(name)]
-        return as_json({"object": "list", "data": [self._listed(name) for name in names]})
+        return [name for name in self.offer.entries if key is None or key.may_use(name)]
+
+    async def _models(self, request: Request) -> Response:
+        return as_json({"object": "list", "data": [self._listed(name) for name in self._names(request)]})
 
     async def _model(self, request: Request) -> Response:
         name = request.scope["path"].removeprefix(f"{MODELS}/")
@@ -181,8 +190,12 @@ class Gateway:
         if key is not None:
             key.admit()
         body = parsed(await body_of(request.headers, request.receive, self.offer.serve.body_bytes))
-        asked = body if form is None else form.chat(body)
-        fields = checked(ChatFields, asked)
+        if form is None:
+            asked, fields = body, checked(ChatFields, body)
+        else:
+            checked(form.fields, body)
+            asked = form.chat(body)
+            fields = checked(ChatFields, asked)
         plan = plan_of(self.offer, fields, key)
         request.scope["model"] = plan.entry.name
         wallet = self._wallet(key)

@@ -28,7 +28,8 @@ class ApiError(Exception):
     """An error as the client gets it.
 
     `param` is the path of the field that is wrong, such as `messages[0].role`. `retry_after` is in seconds; a client
-    is told not to repeat a request without one, since it would fail again or be paid again.
+    is told not to repeat a request without one, since it would fail again or be paid again. `allow` is the method that
+    a path takes.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class ApiError(Exception):
         code: str | None = None,
         retry_after: float | None = None,
         more: Mapping[str, Any] | None = None,
+        allow: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.param, self.code = status, message, param, code
-        self.retry_after, self.more = retry_after, more or {}
+        self.retry_after, self.more, self.allow = retry_after, more or {}, allow
 
     @property
     def body(self) -> dict[str, Any]:
@@ -57,6 +59,8 @@ class ApiError(Exception):
         told = {"x-should-retry": "false" if self.retry_after is None else "true"}
         if self.retry_after is not None:
             told["retry-after"] = f"{max(1, round(self.retry_after))}"
+        if self.allow is not None:
+            told["allow"] = self.allow
         return told
 
 

@@ -24,8 +24,16 @@ EXPECTED = {
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "missing": "is missing",
+    "too_short": "must not be empty",
 }
 """In words, what was expected where pydantic finds something else."""
+EITHER = {
+    "stop": "must be a text or a list of texts",
+    "prompt": "must be a text",
+    "input": "must be a text or a list of items",
+    "system": "must be a text or a list of parts",
+}
+"""The same for fields that have several forms."""
 
 
 class _Strict(BaseModel):
@@ -65,20 +73,26 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
-class ChatFields(BaseModel):
-    """The body of `/v1/chat/completions`."""
+class RequestFields(BaseModel):
+    """The fields that all forms of a request have."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     model: str
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
-    n: Annotated[int, Field(ge=1, le=128)] | None = None
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    stop: str | list[str] | None = None
     seed: int | None = None
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    mull: Controls | None = None
+
+
+class ChatFields(RequestFields):
+    """The body of `/v1/chat/completions`."""
+
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    stream_options: StreamOptions | None = None
+    stop: str | list[str] | None = None
     top_k: int | None = None
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
@@ -87,7 +101,6 @@ class ChatFields(BaseModel):
     tools: list[dict[str, Any]] | None = None
     response_format: dict[str, Any] | None = None
     reasoning_effort: str | None = None
-    mull: Controls | None = None
 
     @property
     def most_tokens(self) -> int | None:
@@ -103,6 +116,40 @@ class ChatFields(BaseModel):
     def wants_usage(self) -> bool:
         """Whether a stream ends with the token counts."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+
+class CompletionFields(RequestFields):
+    """The body of `/v1/completions`."""
+
+    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    stream_options: StreamOptions | None = None
+    stop: str | list[str] | None = None
+    max_tokens: Count | None = None
+
+
+class ResponseFields(RequestFields):
+    """The body of `/v1/responses`."""
+
+    input: str | Annotated[list[dict[str, Any]], Field(min_length=1)]
+    instructions: str | None = None
+    max_output_tokens: Count | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    tools: list[dict[str, Any]] | None = None
+    text: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+
+
+class MessageFields(RequestFields):
+    """The body of `/v1/messages`."""
+
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    max_tokens: Count
+    system: str | list[dict[str, Any]] | None = None
+    stop_sequences: list[str] | None = None
+    top_k: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: dict[str, Any] | None = None
 
 
 def parsed(raw: bytes) -> dict[str, Any]:
@@ -142,13 +189,13 @@ def _told(error: ValidationError) -> ApiError:
     for part in first["loc"]:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in ("str", "list[str]"):
+        elif part != "str" and not part.startswith("list["):  # these name an alternative
             path += f".{part}" if path else str(part)
     if first["type"] == "extra_forbidden":
         known = ", ".join(field.alias or name for name, field in Controls.model_fields.items())
         is_top = path.count(".") == 1
         return bad(path, f"unknown field; mull takes {known}" if is_top else "unknown field", "unknown_parameter")
-    if path == "stop":
-        return bad(path, "must be a text or a list of texts")
+    if path in EITHER:
+        return bad(path, EITHER[path])
     words = EXPECTED.get(first["type"], first["msg"].replace("Input should be", "must be"))
     return bad(path, words, "missing_required_parameter" if first["type"] == "missing" else None)

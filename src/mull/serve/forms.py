@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from mull.serve.attend import Emit
 from mull.serve.faults import ApiError, bad
+from mull.serve.fields import CompletionFields, RequestFields
 from mull.serve.shapes import DONE, event
 from mull.wire.routes import COMPLETIONS
 
@@ -30,6 +31,8 @@ class Translator(Protocol):
 class ChatForm(Protocol):
     """One form of request and reply."""
 
+    fields: ClassVar[type[RequestFields]]
+    """The fields of a request that are checked before it is told as a chat."""
     path: ClassVar[str]
     """Where a model's own server takes it, as it is or as a chat."""
 
@@ -86,6 +89,7 @@ def listed(body: Mapping[str, Any], name: str) -> list[Any]:
 class Completions:
     """`/v1/completions`: a text goes on. Without a preset the model's own server does that."""
 
+    fields: ClassVar[type[RequestFields]] = CompletionFields
     path: ClassVar[str] = COMPLETIONS
 
     def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:

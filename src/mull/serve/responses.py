@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mull.serve.faults import ApiError, bad
+from mull.serve.fields import RequestFields, ResponseFields
 from mull.serve.forms import Translator, listed, refuse
 from mull.serve.response_events import ResponseEvents, call_item, closed, message_item, opened, text_part, thought_item
 from mull.wire.routes import CHAT
@@ -33,6 +34,7 @@ OWN = (
 class Responses:
     """The form of OpenAI's responses API."""
 
+    fields: ClassVar[type[RequestFields]] = ResponseFields
     path: ClassVar[str] = CHAT
 
     def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
