@@ -21,8 +21,7 @@ def mean_logprob(logprobs: Sequence[float] | None) -> float | None:
     return math.fsum(logprobs) / len(logprobs)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedSample:
+class RecordedSample(NamedTuple):
     """One recorded draw; every field but the text is `None` if it was not recorded."""
 
     text: str
@@ -129,7 +128,7 @@ class Recording:
 
     def with_scores(self, scores: Sequence[float | None]) -> Recording:
         """The same draws with these scores instead of their own."""
-        scored = (replace(sample, score=score) for sample, score in zip(self.samples, scores, strict=True))
+        scored = (sample._replace(score=score) for sample, score in zip(self.samples, scores, strict=True))
         return replace(self, samples=tuple(scored))
 
     def only(self, places: slice) -> Recording:

@@ -36,8 +36,7 @@ def sound(
 
     def mended(sample: RecordedSample) -> RecordedSample:
         score, logprob = sample.score, sample.logprob
-        return replace(
-            sample,
+        return sample._replace(
             score=(score - low) / (high - low) if score is not None and low <= score <= high else None,
             logprob=logprob if logprob is not None and logprob > LEAST_LOGPROB else None,
         )

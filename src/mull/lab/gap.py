@@ -230,15 +230,20 @@ def _lost(one: Recording, selector: str) -> tuple[str, float]:
         draws = [draw for draw in draws if draw[1] is not None]
         if not any(right for _, _, right in draws):
             return UNSCORED, 1.0
-    weights: defaultdict[object, list[float]] = defaultdict(list)
-    rights: defaultdict[object, list[bool]] = defaultdict(list)
-    for answer, score, right in draws:
-        name = score if selector == "best" else answer
-        weights[name].append(1.0 if selector == "majority" or score is None else score)
-        rights[name].append(right)
-    weigh = max if selector == "best" else math.fsum
-    weight = {name: weigh(parts) for name, parts in weights.items()}
-    leads = [name for name, total in weight.items() if total == max(weight.values())]
+    weight: Mapping[object, float]
+    if selector == "best":
+        weight = {score: score for _, score, _ in draws if score is not None}
+    elif selector == "majority":
+        weight = Counter(answer for answer, _, _ in draws)
+    else:
+        weights: defaultdict[object, list[float]] = defaultdict(list)
+        for answer, score, _ in draws:
+            weights[answer].append(score or 0.0)
+        weight = {answer: math.fsum(parts) for answer, parts in weights.items()}
+    most = max(weight.values())
+    leads = [name for name, total in weight.items() if total == most]
+    place = 1 if selector == "best" else 0
+    rights = {name: [draw[2] for draw in draws if draw[place] == name] for name in leads}
     share = float(np.mean([np.mean(rights[name]) for name in leads]))
     if share == 0:
         return (WRONG_MODE if selector == "majority" else RANKED_WRONG), 1.0
@@ -250,7 +255,8 @@ def mode_is_wrong(one: Recording) -> bool | None:
     counts = Counter(a for a in one.answers if a is not None)
     if not counts:
         return None
-    leads = [a for a, n in counts.items() if n == max(counts.values())]
+    most = max(counts.values())
+    leads = [a for a, n in counts.items() if n == most]
     rights = [any(c for a, c in zip(one.answers, one.correct, strict=True) if a == lead) for lead in leads]
     return None if len(set(rights)) > 1 else not rights[0]
 

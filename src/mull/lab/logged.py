@@ -14,13 +14,13 @@ from mull.replies.answers import extract
 
 def with_answers(recording: Recording) -> Recording:
     """The recording with an answer for every sample: the recorded one, or else the one in its text."""
-    samples = (replace(s, answer=extract(s.text) or "") if s.answer is None else s for s in recording.samples)
+    samples = (s._replace(answer=extract(s.text) or "") if s.answer is None else s for s in recording.samples)
     return replace(recording, samples=tuple(samples))
 
 
 def _without_answers(recording: Recording) -> Recording:
     """The recording with empty answers, for replies that have none to compare."""
-    return replace(recording, samples=tuple(replace(sample, answer="") for sample in recording.samples))
+    return replace(recording, samples=tuple(sample._replace(answer="") for sample in recording.samples))
 
 
 def source_of_log(path: Path, log: Log) -> Source:

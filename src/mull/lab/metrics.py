@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -72,9 +73,15 @@ def best_at_k(scores: Sequence[float | None], correct: Sequence[bool], ks: Seque
     right = np.bincount(group, weights=np.asarray(correct, dtype=np.float64)[scored]) / sizes
     # The best of the subset has this score: all k draws score at most this, and not all score less.
     up_to = n - scored.sum() + np.concatenate(([0], sizes.cumsum()))
-    within = chance_all_within(n, up_to, ks)
+    within = _within(n, tuple(ks))[up_to]
     best: Floats = right @ np.diff(within, axis=0)
     return best
+
+
+@lru_cache(maxsize=2)
+def _within(n: int, ks: tuple[int, ...]) -> Floats:
+    """`chance_all_within` for every number of draws up to n, [n + 1, ks]."""
+    return chance_all_within(n, np.arange(n + 1), ks)
 
 
 def majority_at_k(

@@ -9,13 +9,14 @@ from typing import Any
 
 from mull.errors import FileFormatError
 from mull.files.columns import Layout
-from mull.files.recording import ABOUT, SHOWN, Recording
+from mull.files.recording import ABOUT, SHOWN, RecordedSample, Recording
 from mull.files.records import COUNTED, PLAIN, read
 from mull.files.tables import is_export, read_rows
 from mull.models.recorded import sample_of
 from mull.replies.answers import answer_of, classes_now
 from mull.shown import html_table
 from mull.tasks.golds import check_golds, gold_of, included, is_right, kind_for, notes_on, problem_of
+from mull.types import AnswerKind, Kind
 
 MANY = 0.25
 """The share of replies without a readable answer from which on a note says so."""
@@ -116,7 +117,7 @@ def _voted(recording: Recording) -> Recording:
 
 def answered(recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[Recording]:
     """The recordings of one group with the class of each sample's answer; labels are not read."""
-    return [_answered(one, layout) for one in recordings]
+    return [_answered(one, layout, kind_for(one, layout)) for one in recordings]
 
 
 def _gradable(recordings: Sequence[Recording]) -> list[Recording]:
@@ -128,13 +129,15 @@ def _gradable(recordings: Sequence[Recording]) -> list[Recording]:
     ] or list(recordings)
 
 
-def _answered(recording: Recording, layout: Layout) -> Recording:
-    kind = kind_for(recording, layout)
+def _answered(recording: Recording, layout: Layout, kind: AnswerKind | Kind | None) -> Recording:
     if kind is None or not recording.samples:
         return recording
     problem = problem_of(recording, kind, layout.pattern)
-    samples = [sample_of(problem.prompt, one) for one in recording.samples]
-    return replace(recording, answers=tuple(classes_now(problem, samples)), kind=kind)
+    # Each reply is read once, however often it was drawn.
+    keys = [(one.text, one.answer, one.finish, one.reasoning) for one in recording.samples]
+    distinct = dict(zip(keys, recording.samples, strict=True))
+    read = {key: sample_of(problem.prompt, one) for key, one in distinct.items()}
+    return replace(recording, answers=tuple(classes_now(problem, [read[key] for key in keys])), kind=kind)
 
 
 def _graded(path: Path, recording: Recording, layout: Layout) -> Recording:
@@ -142,7 +145,8 @@ def _graded(path: Path, recording: Recording, layout: Layout) -> Recording:
 
     Raises `FileFormatError` if nothing says whether a sample is right.
     """
-    answered, kind = _answered(recording, layout), kind_for(recording, layout)
+    kind = kind_for(recording, layout)
+    answered = _answered(recording, layout, kind)
     if kind is None or all(sample.correct is not None for sample in recording.samples):
         if any(sample.correct is None for sample in recording.samples):
             raise _unlabelled(path, recording)
@@ -150,11 +154,11 @@ def _graded(path: Path, recording: Recording, layout: Layout) -> Recording:
     gold = gold_of(path, recording, kind)
     if gold is None:
         raise _unlabelled(path, recording)
-    samples = []
+    samples: list[RecordedSample] = []
     for sample, answer in zip(answered.samples, answered.answers, strict=True):
         is_in = included(recording, layout, sample.text)
         verdict = is_right(kind, gold, answer) if is_in is None else is_in
-        samples.append(replace(sample, correct=verdict) if sample.correct is None else sample)
+        samples.append(sample._replace(correct=verdict) if sample.correct is None else sample)
     return replace(answered, samples=tuple(samples))
 
 

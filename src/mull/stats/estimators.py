@@ -95,14 +95,14 @@ class Studentised(NamedTuple):
 def studentised(values: Floats, drawn: Iterable[Floats], weight: Floats | None = None) -> Studentised:
     """The parts of a bootstrap-t; `values` are [rows, columns], each row counted `weight` times.
 
-    `drawn` yields the row counts of each resample, [rows].
+    `drawn` yields the row counts of each resample, [rows], or of several, [resamples, rows].
     """
     weight = np.ones(len(values)) if weight is None else weight
     n = float(weight.sum())
     mean = weight @ values / n
     off = values - mean
     both = np.concatenate([off, off * off], axis=1)
-    moments = np.array([row @ both for row in drawn]) / n
+    moments = np.concatenate([np.atleast_2d(part @ both) for part in drawn]) / n
     correction = n / max(n - 1, 1)
     error = np.sqrt(weight @ (off * off) / n * correction)
     shift, square = np.split(moments, 2, axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from mull.stats.estimators import bootstrap_t
 
 N_RESAMPLES = 2000
+MOST_KEPT, BLOCK = 10_000, 100
+"""Problems up to which resamples are kept, and how many of these are multiplied at once."""
 
 
 class Interval(NamedTuple):
@@ -39,7 +42,7 @@ def bootstraps(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | N
     changes nothing.
     """
     matrix = in_order(np.asarray(values, dtype=np.float64))
-    ends = bootstrap_t(matrix, resamples(len(matrix), seed), bounds=bounds)
+    ends = bootstrap_t(matrix, _blocks(len(matrix), seed), bounds=bounds)
     return [Interval(float(low), float(high)) for low, high in ends]
 
 
@@ -58,10 +61,26 @@ def resamples(n: int, seed: int = 0, n_resamples: int = N_RESAMPLES) -> Iterator
         yield np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
 
 
+@lru_cache(maxsize=2)
+def _counts(n: int, seed: int) -> NDArray[np.uint16]:
+    """`resamples`, [resamples, n]: the intervals of one set of problems are all of the same ones."""
+    return np.array([row.astype(np.uint16) for row in resamples(n, seed)])
+
+
+def _blocks(n: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """`resamples`, many at once; kept, unless they are large."""
+    if n > MOST_KEPT:
+        yield from resamples(n, seed)
+        return
+    counts = _counts(n, seed)
+    for start in range(0, len(counts), BLOCK):
+        yield counts[start : start + BLOCK].astype(np.float64)
+
+
 def resampled_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
     """Means of the columns over problems drawn with replacement, [resamples, columns]."""
     values = in_order(values)
-    return np.array([row @ values for row in resamples(len(values), seed)]) / len(values)
+    return np.concatenate([np.atleast_2d(part @ values) for part in _blocks(len(values), seed)]) / len(values)
 
 
 def wilson(n_correct: int, n: int) -> Interval:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mull.equal.patterns import regex
 from mull.files.recording import Recording
@@ -35,6 +36,10 @@ _CALCULATED = regex(r"[\d)]\s?[=+*]\s?[\d(-]")
 _YES_NO = {"yes", "no", "true", "false"}
 
 
+LONGEST_NUMBER = 60
+"""Characters of a gold answer that may be a number."""
+
+
 def kind_of(gold: str, question: str = "") -> AnswerKind:
     """The kind of one gold answer: yes or no, a choice's letter, a number, mathematics, or else text.
 
@@ -49,6 +54,10 @@ def kind_of(gold: str, question: str = "") -> AnswerKind:
     if len(letter) == 1 and letter.isascii() and letter.isalpha():
         is_choice = letter in options_of(question)[1] or (letter <= "J" and gold not in ("e", "i"))
         return AnswerKind.CHOICE if is_choice else AnswerKind.TEXT
+    return _kind_of_short(gold) if len(gold) <= LONGEST_NUMBER else _kind_as_written(gold)
+
+
+def _kind_as_written(gold: str) -> AnswerKind:
     if is_latex(gold):
         return AnswerKind.MATH
     if _OPERATED.search(gold) is not None and _MATH.fullmatch(gold) is not None:
@@ -56,9 +65,12 @@ def kind_of(gold: str, question: str = "") -> AnswerKind:
     return AnswerKind.NUMBER if _is_number(gold) else AnswerKind.TEXT
 
 
+_kind_of_short = lru_cache(maxsize=4096)(_kind_as_written)
+
+
 def _is_number(gold: str) -> bool:
     """Whether a gold answer is one number, with a unit or without."""
-    if len(gold) > 60 or numbers.number(gold) is None or dates.has_month(gold) or _CLOCK.match(gold):
+    if len(gold) > LONGEST_NUMBER or numbers.number(gold) is None or dates.has_month(gold) or _CLOCK.match(gold):
         return False
     figures = _FIGURES.match(gold)
     if figures is not None:
@@ -79,7 +91,7 @@ def kind_in(recording: Recording) -> AnswerKind | None:
 
     `None`: it has neither, so no part of a reply is known to be the answer.
     """
-    recorded = [sample.answer for sample in recording.samples if sample.answer]
+    recorded = list(dict.fromkeys(sample.answer for sample in recording.samples if sample.answer))
     gold, question = told_gold(recording), recording.prompt or ""
     if recorded and (gold is None or all(sample.correct is not None for sample in recording.samples)):
         is_calculated = any(_CALCULATED.search(a) and _MATH.fullmatch(a.strip()) for a in recorded)
@@ -92,7 +104,7 @@ def kind_in(recording: Recording) -> AnswerKind | None:
 
 def _shared(answers: Sequence[str], question: str) -> AnswerKind:
     """The kind of several answers to one question: mathematics if any is, else theirs if it is one, else text."""
-    kinds = {kind_of(answer, question) for answer in answers}
+    kinds = {kind_of(answer, question) for answer in set(answers)}
     if AnswerKind.MATH in kinds:
         return AnswerKind.MATH
     return kinds.pop() if len(kinds) == 1 else AnswerKind.TEXT

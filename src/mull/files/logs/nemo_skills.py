@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ def read(path: Path, content: Any = None) -> Log:
         low, high = min(scores), max(scores)
         notes.append(f"reward_model_score runs from {low:g} to {high:g}, not in [0, 1]: no vote or choice uses it")
         for problem in problems.values():
-            problem.samples = [replace(sample, score=None) for sample in problem.samples]
+            problem.samples = [sample._replace(score=None) for sample in problem.samples]
     if n_unclear:
         notes.append(f"{n_unclear} generations have no clear {verdict} and are left out")
     if n_empty:
