@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from mull.errors import FileFormatError
 from mull.files.opening import CUT_OFF, CutOffError, lines
 
 ROW = '{"prompt": "What is 1+1?", "answer": "2"}'
+LONG = 10_000
+"""Characters of a line from which on a faster reader is worth its import."""
 ONE_LIST = (
     "the file is one JSON list, as lm-evaluation-harness before 0.4.3 wrote its samples, instead of one row per line; "
     "convert it with `jq -c '.[]' FILE > NEW.jsonl`"
@@ -27,7 +30,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not text:
             continue
         try:
-            row = json.loads(text)
+            row = parsed(text)
         except (ValueError, RecursionError) as error:
             if number == 1 and text.startswith("[") and isinstance(error, json.JSONDecodeError):
                 raise FileFormatError(path, None, ONE_LIST) from error
@@ -40,6 +43,16 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             what = f"a row must be a JSON object like {ROW}, not {_NAMES.get(type(row), 'a number')}"
             raise FileFormatError(path, number, what)
         yield number, row
+
+
+def parsed(text: str) -> Any:
+    """What `json.loads` makes of a text; it is the slower one, and the one that says where a text is not JSON."""
+    if len(text) > LONG:
+        from pydantic_core import from_json
+
+        with suppress(ValueError, TypeError):  # TypeError: half a surrogate pair
+            return from_json(text)
+    return json.loads(text)
 
 
 _NAMES = {str: "a text", list: "a list", bool: "true or false", type(None): "null"}

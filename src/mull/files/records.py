@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from mull.files.options import AnswerChoice, Chosen, letters, options_of, with_o
 from mull.files.recording import RecordedSample, Recording
 from mull.files.sound import sound
 from mull.files.tables import Row, at, read_rows, suffix_of
-from mull.files.values import about_of, counts_of, prompt_of, result_of, sample_of, text_of
+from mull.files.values import about_of, counts_of, prompt_of, result_of, sample_of, samples_alike, text_of
 
 PLAIN = Layout()
 Check = Callable[[Recording], None]
@@ -261,8 +260,8 @@ class _Table:
                 if len(beside[part]) != len(samples):
                     what = f"`{name}` has {len(beside[part])} entries for {len(samples)} samples"
                     raise FileFormatError(self.path, line, what)
-        if not beside and (plain := self._alike(samples)) is not None:
-            return plain
+        if not beside and (alike := samples_alike(samples, self._parts)) is not None:
+            return alike
         found = []
         for place, sample in enumerate(samples):
             parts = {part: values[place] for part, values in beside.items()}
@@ -277,27 +276,6 @@ class _Table:
                 parts["text"] = sample
             found.append(sample_of(self.path, line, f"sample {place}: ", parts))
         return tuple(found)
-
-    def _alike(self, samples: Sequence[Any]) -> tuple[RecordedSample, ...] | None:
-        """The samples if all are objects with the same fields of the usual types, none missing: column by column."""
-        first = samples[0] if samples else None
-        if not isinstance(first, dict) or None in first.values():
-            return None
-        if set(map(type, samples)) != {dict} or len(set(map(tuple, samples))) > 1:
-            return None
-        names = dict(self._parts(first))
-        if not {"text", "answer"} & set(names) or not all(name in first for name in names.values()):
-            return None
-        columns = {part: [one[name] for one in samples] for part, name in names.items()}
-        if any(set(map(type, column)) != {USUAL[part]} for part, column in columns.items()):
-            return None
-        if any(value > 0 for value in columns.get("logprob", ())):
-            return None
-        if "tokens" in columns and not 0 <= min(columns["tokens"]) <= max(columns["tokens"]) < 2**53:
-            return None
-        texts = columns.get("text") or columns["answer"]
-        rest = (columns.get(part) or repeat(None) for part in SAMPLE_PARTS)
-        return tuple(RecordedSample(*parts) for parts in zip(texts, *rest, strict=False))
 
     def _inside(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         """The parts of a sample given as an object, by name."""
@@ -397,8 +375,6 @@ def _no_prompt(row: Mapping[str, Any], *, is_text: bool) -> str:
 
 
 SAMPLE_PARTS = ("answer", "correct", "score", "tokens", "logprob")
-USUAL = {"text": str, "answer": str, "correct": bool, "score": float, "tokens": int, "logprob": float}
-"""The type that each part of a sample has in JSON."""
 PLURALS = {
     "answer": ("final_answers", "extracted_answers", "predicted_answers", "answers", "predictions", "preds"),
     "correct": ("corrects", "is_corrects", "correctness"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from mull.errors import FileFormatError
 from mull.files.recording import ABOUT, DrawCounts, RecordedSample, Result
 from mull.types import Cost
 
+USUAL = {"text": str, "answer": str, "correct": bool, "score": float, "tokens": int, "logprob": float}
+"""The type that each part of a sample has in JSON."""
 VERDICTS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
 
@@ -37,6 +40,30 @@ def sample_of(path: Path, line: int, where: str, parts: Mapping[str, Any]) -> Re
         output_tokens=None if tokens is None else int(tokens),
         logprob=logprob,
     )
+
+
+def samples_alike(
+    samples: Sequence[Any], parts_of: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
+) -> tuple[RecordedSample, ...] | None:
+    """What `sample_of` makes of objects that all have the same fields, none missing and of the usual types.
+
+    `parts_of` tells the fields of the parts of one; `None`: they are not that alike.
+    """
+    if set(map(type, samples)) != {dict} or len(set(map(tuple, samples))) > 1 or None in samples[0].values():
+        return None
+    first, names = samples[0], dict(parts_of(samples[0]))
+    if not {"text", "answer"} & set(names) or not all(name in first for name in names.values()):
+        return None
+    columns = {part: [one[name] for one in samples] for part, name in names.items()}
+    if any(set(map(type, column)) != {USUAL[part]} for part, column in columns.items()):
+        return None
+    if any(value > 0 for value in columns.get("logprob", ())):
+        return None
+    if "tokens" in columns and not 0 <= min(columns["tokens"]) <= max(columns["tokens"]) < 2**53:
+        return None
+    texts = columns.get("text") or columns["answer"]
+    rest = (columns.get(part) or repeat(None) for part in ("answer", "correct", "score", "tokens", "logprob"))
+    return tuple(map(RecordedSample, texts, *rest))
 
 
 def _is_nan(value: Any) -> bool:
