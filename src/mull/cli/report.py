@@ -22,8 +22,6 @@ from mull.cli.tables import AllowUnreadableOption, reads_a_table
 from mull.errors import MissingExtraError, UsageError
 from mull.files.columns import Layout
 from mull.files.output import check_folder, check_writable
-from mull.run.trace import is_trace
-from mull.run.trace import read as read_trace
 from mull.types import Params
 
 PAGE = b'<meta name="generator" content="mull">'
@@ -64,6 +62,8 @@ def report(
         raise UsageError(f"a report is written to a file that ends in .html, not {str(out)!r}")
     check_writable(out, "the report")
     check_folder(figures)
+    from mull.run.trace import is_trace
+
     if any(is_trace(path) for path in source):
         _report_trace(source, out, title, as_json)
         return
@@ -119,7 +119,9 @@ def _beside(source: Path) -> Path:
 def _report_trace(source: list[Path], out: Path, title: str, as_json: bool) -> None:
     if len(source) > 1:
         raise UsageError("a trace has a page of its own: give `mull report` one trace and nothing beside it")
-    trace = read_trace(source[0])
+    from mull.run.trace import read
+
+    trace = read(source[0])
     try:
         import jinja2  # noqa: F401
     except ImportError as error:
