@@ -22,6 +22,10 @@ VERBS = {
         "mull.cli.sweep:sweep",
         "Compare strategies and models on a task. Run the same command again to resume after an interruption.",
     ),
+    "study": Verb(
+        "mull.cli.study:study",
+        "Run a study from a plan: models on tasks at levels, strategies side by side, under one ceiling.",
+    ),
     "curves": Verb(
         "mull.cli.curves:curves",
         "Estimate coverage, votes and best-of-k over k with intervals, the parts of their gap, and limits of draws.",

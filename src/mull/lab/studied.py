@@ -1,0 +1,225 @@
+"""Runs a study: every model on every task and level, from a bank, under one ceiling; what fails leaves a hole."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mull import cost
+from mull.bank import Bank
+from mull.cost.ceilings import CEILINGS
+from mull.errors import MullError, UsageError
+from mull.files.recording import Recording
+from mull.lab import cluster
+from mull.lab.grid import Cell, Plan, columns, recordings, run_plan
+from mull.lab.study_plan import StudyCell, StudyPlan
+from mull.run.needs import draws_of, reuses
+from mull.strategies.parallel import Single
+from mull.types import Budget, Cost, Scaling, Stopped
+
+LEAST_PROBLEMS = 5
+"""Problems of a level below which its figures say next to nothing."""
+N_PROBED = 2
+MOST_FAILURES = 2
+"""A model is given up after so many cells in a row without any outcome."""
+PARTS = ("calls", "output_tokens", "usd", "flops")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a study takes; parts that are not known are `None`. `most` are the tokens if each draw is of full length."""
+
+    calls: int
+    tokens: float | None
+    most: int
+    usd: float | None
+    flops: float | None
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class MissingCell:
+    """A cell that was not run, or only in part, and why."""
+
+    model: str
+    task: str
+    done: int
+    problems: int
+    why: str
+
+
+@dataclass(slots=True)
+class Studied:
+    """The draws of a study by task, then model; its holes, and what was spent now and in all."""
+
+    groups: dict[str, dict[str, list[Recording]]] = field(default_factory=dict)
+    holes: list[MissingCell] = field(default_factory=list)
+    fresh: Cost = field(default_factory=Cost)
+    spent: Cost = field(default_factory=Cost)
+
+
+def n_draws(cell: StudyCell) -> int:
+    """Draws per problem: strategies that only choose among plain draws share them, every other makes its own."""
+    shared = [0]
+    own = 0
+    for strategy in cell.strategies.values():
+        n: int = getattr(strategy, "n", 1)
+        if reuses(strategy) and draws_of(strategy) == Scaling.PARALLEL:
+            shared.append(n)
+        else:
+            own += n
+    return max(shared) + own
+
+
+def check_ceiling(plan: StudyPlan, cells: Sequence[StudyCell]) -> None:
+    """Raises `UsageError` for a ceiling under which no level says anything, with what it is enough for."""
+    runs = sum(cell.n_runs for cell in cells)
+    for name, of in CEILINGS.items():
+        top = getattr(plan.ceiling, name)
+        if top is None:
+            continue
+        least = {id(cell): of(_quote(cell)) for cell in cells}
+        unknown = sorted({cell.model.name for cell in cells if least[id(cell)] is None})
+        if unknown:
+            raise UsageError(f"a ceiling on {name} cannot be kept: its price is unknown for {', '.join(unknown)}")
+        needed = sum(len(cell.strategies) * LEAST_PROBLEMS * (least[id(cell)] or 0) for cell in cells)
+        if top >= needed:
+            continue
+        fits, left = 0, float(top)
+        for cell in cells:
+            left -= len(cell.strategies) * LEAST_PROBLEMS * (least[id(cell)] or 0)
+            fits += left >= 0
+        enough = f"it is enough for the first {fits} of them" if fits else "it is not enough for any of them"
+        raise UsageError(
+            f"a ceiling of {top:,} {name} is too low for {runs:,} runs: one draw each of {LEAST_PROBLEMS} problems in "
+            f"{len(cells)} cells (a model on a task at a level) may take {needed:,.6g}; {enough}: leave out models, "
+            "levels or strategies, or raise it"
+        )
+
+
+def _quote(cell: StudyCell) -> Cost:
+    """The most that one draw costs: the first problem's prompt, and all tokens allowed."""
+    problem = next(iter(cell.task.problems()))
+    quote: Cost = cell.model.quote(problem.prompt, cell.params)
+    return quote
+
+
+def probe(cells: Sequence[StudyCell], bank: Bank, seed: int) -> Estimate:
+    """Draws once for a few problems of each model and task, and estimates the whole; the study uses these draws."""
+    calls, most, hours = 0, 0, 0.0
+    sums: dict[str, float | None] = dict.fromkeys(PARTS, 0.0)
+    seen: dict[tuple[str, str], tuple[Cost, float] | None] = {}
+    for cell in cells:
+        key = cell.model.name, cell.study_task.spec
+        n = cell.study_task.problems * n_draws(cell)
+        calls, most = calls + n, most + n * cell.params.max_tokens
+        if key not in seen:
+            seen[key] = _probed(cell, bank, seed)
+        found = seen[key]
+        for name in PARTS:
+            each = None if found is None else getattr(found[0], name)
+            total = sums[name]
+            sums[name] = None if each is None or total is None else total + n * each
+        hours += 0.0 if found is None else n * found[1] / 3600
+    return Estimate(calls, sums["output_tokens"], most, sums["usd"], sums["flops"], hours)
+
+
+def _probed(cell: StudyCell, bank: Bank, seed: int) -> tuple[Cost, float] | None:
+    """The mean cost of a draw and its seconds; `None` where the model gives none now."""
+    plan = Plan(cell.task, cell.model, {"single": Single()}, params=cell.params, seed=seed)
+    start = time.monotonic()
+    try:
+        found = asyncio.run(run_plan(plan, bank, n_problems=min(N_PROBED, cell.study_task.problems)))["single"]
+    except MullError:
+        return None  # the study itself tells why
+    each = cost.mean([one.spent for one in found])
+    is_fresh = any(one.fresh.calls for one in found)
+    seconds = (time.monotonic() - start) / len(found) if is_fresh else each.seconds or 0.0
+    return each, seconds
+
+
+def run_study(
+    plan: StudyPlan,
+    cells: Sequence[StudyCell],
+    bank: Any,
+    *,
+    is_on_ray: bool = False,
+    tick: Callable[[], None] = lambda: None,
+    began: Callable[[StudyCell], None] = lambda cell: None,
+) -> Studied:
+    """Runs all cells. Each run has an equal share of what the ceiling leaves, so that the whole is never above it.
+
+    A second run takes what the bank has. A model that fails leaves holes, and the others go on. Raises `UsageError`
+    only for a bad plan.
+    """
+    made, runs = Studied(), sum(cell.n_runs for cell in cells)
+    failures: Counter[str] = Counter()
+    for cell in cells:
+        name, text = cell.model.name, cell.study_task.at(cell.level)
+        done: list[Mapping[str, Cell]] = []
+        why = ""
+        if failures[name] >= MOST_FAILURES:
+            why = f"not run: {name} failed before"
+        else:
+            began(cell)
+            budget = _share(plan.ceiling, made.spent, runs)
+            grid_plan = Plan(
+                cell.task,
+                cell.model,
+                cell.strategies,
+                cell.verifier,
+                budget=budget,
+                params=cell.params,
+                seed=plan.seed,
+            )
+            run = cluster.run_plan if is_on_ray else run_plan
+            try:
+                asyncio.run(run(grid_plan, bank, n_problems=cell.study_task.problems, tick=tick, done=done.append))
+            except MullError as error:
+                why = str(error)
+        runs -= cell.n_runs
+        failures[name] = 0 if done else failures[name] + 1
+        _keep(made, cell, text, done)
+        why = why or _cut(done)
+        if why:
+            made.holes.append(MissingCell(name, text, len(done), cell.study_task.problems, why))
+    return made
+
+
+def _share(ceiling: Budget, spent: Cost, runs: int) -> Budget | None:
+    """What each run may take so that all runs together stay within what is left; `None` without a ceiling.
+
+    What came from the bank counts as spent, so that a study that is run again has the same shares and outcomes.
+    """
+    shares: dict[str, Any] = {}
+    for name, of in CEILINGS.items():
+        top = getattr(ceiling, name)
+        if top is not None:
+            left = max(0.0, top - (of(spent) or 0)) / max(runs, 1)
+            shares[name] = int(left) if name in ("calls", "tokens") else left
+    return Budget(**shares) if shares else None
+
+
+def _cut(done: Sequence[Mapping[str, Cell]]) -> str:
+    """Says how many runs the ceiling cut off; empty for none."""
+    outcomes = [cell.outcome for row in done for cell in row.values()]
+    n_cut = sum(outcome.stopped is Stopped.BUDGET for outcome in outcomes)
+    return f"the ceiling cut off {n_cut:,} of {len(outcomes):,} runs" if n_cut else ""
+
+
+def _keep(made: Studied, cell: StudyCell, text: str, done: Sequence[Mapping[str, Cell]]) -> None:
+    if not done:
+        return
+    order = {p.id: i for i, p in enumerate(itertools.islice(cell.task.problems(), cell.study_task.problems))}
+    found = columns(sorted(done, key=lambda row: order[next(iter(row.values())).problem.id]))
+    made.groups.setdefault(text, {})[cell.model.name] = [
+        replace(one, group=cell.model.name) for one in recordings(cell.model, found)
+    ]
+    outcomes = [one for column in found.values() for one in column]
+    made.fresh += cost.total(one.fresh for one in outcomes)
+    made.spent += cost.total(one.spent for one in outcomes)

@@ -1,0 +1,172 @@
+"""A study from a plan: what it runs, what it resumes, what it tells of holes, and what a bad plan gets."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mull.bank.sql import SqlBank
+from mull.cli.app import app
+from mull.errors import ModelError, UsageError
+from mull.lab.findings import summary, unsolved
+from mull.lab.studied import check_ceiling, n_draws, probe, run_study
+from mull.lab.study_plan import StudyCell, cells_of, read_plan
+from mull.models.embedded import Nano
+from mull.types import Budget, Draw, Params, Prompt, Purse, Sample
+
+PLAN = """
+title = "Small"
+models = ["nano"]
+strategies = ["single", "majority:n={n}"]
+draws = [2, 3]
+problems = 3
+max_tokens = 120
+
+[[tasks]]
+spec = "chain:ops={level}"
+levels = [1, 16]
+"""
+
+
+def plan_at(folder: Path, text: str = PLAN) -> Path:
+    path = folder / "plan.toml"
+    path.write_text(text)
+    return path
+
+
+class Dead(Nano):
+    """A model whose server does not answer."""
+
+    @property
+    def name(self) -> str:
+        return "dead"
+
+    async def sample(
+        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
+    ) -> AsyncIterator[Sample]:
+        raise ModelError("the server is gone")
+        yield
+
+
+def test_a_plan_is_read_as_it_is_written(tmp_path: Path) -> None:
+    plan = read_plan(plan_at(tmp_path))
+    (task,) = plan.tasks
+    assert (plan.models, plan.ceiling, task.problems) == (("nano",), Budget(), 3)
+    assert task.strategies == ("single", "majority:n=2", "majority:n=3")
+    assert [task.at(level) for level in task.levels] == ["chain:ops=1", "chain:ops=16"]
+    cells = cells_of(plan)
+    assert [cell.name for cell in cells] == ["nano on chain:ops=1", "nano on chain:ops=16"]
+    assert n_draws(cells[0]) == 3, "strategies that choose among plain draws share them"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("problems = 3", "problem = 3", "unknown key of a plan 'problem': did you mean 'problems'?"),
+        ('"nano"', '"nanno"', "unknown model 'nanno': did you mean 'nano'?"),
+        ("majority:n={n}", "majorty:n={n}", "did you mean 'majority'?"),
+        ("chain:ops", "chian:ops", "did you mean 'chain'?"),
+        ("levels = [1, 16]", "", "{level} in its spec and its list of levels go together"),
+        ("levels = [1, 16]", "level = [1]", "unknown key of a task 'level': did you mean 'levels'?"),
+        ("problems = 3", "problems = 0", "problems must be at least 1, not 0"),
+        ("problems = 3", 'problems = "3"', "problems of a plan is a whole number, not '3'"),
+        ('["nano"]', '["nano", "nano"]', "a model is named twice"),
+        ("[[tasks]]", "[ceiling]\\ntoken = 3\\n[[tasks]]", "unknown ceiling 'token': did you mean 'tokens'?"),
+        ("title = ", "title ", "is no TOML"),
+    ],
+)
+def test_a_bad_plan_is_told_before_anything_runs(tmp_path: Path, old: str, new: str, words: str) -> None:
+    path = plan_at(tmp_path, PLAN.replace(old, new.replace("\\n", "\n"), 1))
+    done = CliRunner().invoke(app, ["study", str(path)])
+    assert words in str(done.exception or done.output)
+    assert isinstance(done.exception, UsageError)
+    assert not (tmp_path / "plan").exists()
+
+
+def test_the_plans_that_are_shown_and_shipped_are_right(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    shown = re.search(r"```toml\n(.*?)```", (root / "docs" / "study.md").read_text(), re.DOTALL)
+    assert shown is not None
+    for path in (plan_at(tmp_path, shown[1]), *(root / "recipes" / "study").glob("*.toml")):
+        plan = read_plan(path)
+        check_ceiling(plan, cells_of(plan))
+
+
+def test_a_ceiling_below_the_least_says_what_it_is_enough_for(tmp_path: Path) -> None:
+    """3 strategies, 5 problems, 120 tokens a draw: 1,800 tokens a cell."""
+    plan = read_plan(plan_at(tmp_path))
+    cells = cells_of(plan)
+    check_ceiling(replace(plan, ceiling=Budget(tokens=3600)), cells)
+    with pytest.raises(UsageError, match="it is enough for the first 1 of them"):
+        check_ceiling(replace(plan, ceiling=Budget(tokens=2000)), cells)
+    with pytest.raises(UsageError, match="not enough for any of them"):
+        check_ceiling(replace(plan, ceiling=Budget(tokens=100)), cells)
+
+
+def study(folder: Path, ceiling: Budget | None = None) -> tuple[Any, list[StudyCell], Any]:
+    plan = read_plan(plan_at(folder))
+    plan = plan if ceiling is None else replace(plan, ceiling=ceiling)
+    cells = cells_of(plan)
+    with SqlBank.file(folder / "bank.db") as bank:
+        return plan, cells, run_study(plan, cells, bank)
+
+
+def test_a_second_run_is_paid_by_the_bank_and_has_the_same_figures(tmp_path: Path) -> None:
+    _, _, first = study(tmp_path)
+    _, _, again = study(tmp_path)
+    assert first.fresh.calls == 2 * 3 * 3, "two levels, three problems, three shared draws"
+    assert again.fresh.calls == 0
+    assert again.groups == first.groups
+    assert summary(again.groups) == summary(first.groups)
+    assert first.holes == []
+
+
+def test_no_more_is_spent_than_the_ceiling_of_the_whole(tmp_path: Path) -> None:
+    _, _, made = study(tmp_path, Budget(calls=20))
+    assert made.spent.calls is not None
+    assert made.spent.calls <= 20
+    assert "the ceiling cut off" in made.holes[0].why
+
+
+def test_a_model_that_dies_leaves_holes_and_the_others_go_on(tmp_path: Path) -> None:
+    plan = read_plan(plan_at(tmp_path, PLAN.replace("[1, 16]", "[1, 2, 3]")))
+    cells = [each for cell in cells_of(plan) for each in (replace(cell, model=Dead()), cell)]
+    with SqlBank.file(tmp_path / "bank.db") as bank:
+        assert probe(cells, bank, 0).calls == 6 * 9
+        made = run_study(plan, cells, bank)
+    assert [hole.model for hole in made.holes] == ["dead"] * 3
+    assert [hole.done for hole in made.holes] == [0, 0, 0]
+    assert "the server is gone" in made.holes[0].why
+    assert made.holes[2].why == "not run: dead failed before"
+    assert [list(models) for models in made.groups.values()] == [["nano"]] * 3
+
+
+def test_the_command_writes_draws_and_tells_of_levels_that_nobody_solves(tmp_path: Path) -> None:
+    path = plan_at(tmp_path)
+    told = CliRunner().invoke(app, ["study", str(path), "--estimate"])
+    assert told.exit_code == 0, told.output
+    assert "2 cells (a model on a task at a level), 18 draws" in told.stderr
+    done = CliRunner().invoke(app, ["study", str(path)])
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "plan"
+    assert {one.name for one in (folder / "draws").iterdir()} == {"chain-ops-1.jsonl", "chain-ops-16.jsonl"}
+    assert json.loads((folder / "holes.json").read_text()) == []
+    again = CliRunner().invoke(app, ["study", str(path), "--json"])
+    found = json.loads(again.stdout)
+    assert found["fresh"]["calls"] == 0
+    assert [row["task"] for row in found["rows"]] == ["chain:ops=1", "chain:ops=16"]
+    hard = found["rows"][1]
+    assert ("no draw of any model solves any problem" in done.output) == (hard["coverage"] == 0)
+
+
+def test_levels_without_any_solved_problem_are_named(tmp_path: Path) -> None:
+    _, _, made = study(tmp_path)
+    rows = summary(made.groups)
+    none = [row._replace(coverage=0.0, single=0.0) for row in rows]
+    assert unsolved(none) == ["chain:ops=1", "chain:ops=16"]
+    assert unsolved([none[0], rows[0]._replace(coverage=0.5)]) == []
