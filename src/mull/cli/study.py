@@ -14,7 +14,7 @@ import typer
 
 from mull.cli.options import BankOption, ConfigOption, JsonOption, bank_at, judges_prepared, made_by, prepared
 from mull.cli.output import print_json, print_lines, stdout, tell
-from mull.cli.progress import progress
+from mull.cli.progress import progress, steady
 from mull.errors import MullError, UsageError
 from mull.files.output import check_folder, write_lines, write_text
 
@@ -91,6 +91,8 @@ def study(
                 began=lambda cell: tell(f"{cell.name}: {cell.study_task.problems} problems"),
             )
     _write(the_plan, plan, made, folder)
+    if made.groups:
+        _page(the_plan, made, folder)
     _show(made, told, folder, as_json=as_json)
     if not made.groups:
         raise typer.Exit(1)
@@ -122,12 +124,33 @@ def _write(plan: StudyPlan, path: Path, made: Studied, folder: Path) -> None:
     write_text(folder / "holes.json", json.dumps(holes, indent=1, ensure_ascii=False) + "\n", errors="backslashreplace")
 
 
+def _page(plan: StudyPlan, made: Studied, folder: Path) -> None:
+    """Writes the page of the study; tells which extra it takes where that is missing."""
+    from mull.errors import MissingExtraError
+    from mull.lab.recorded import Source
+    from mull.report import page
+
+    try:
+        page.check_installed()
+    except MissingExtraError as error:
+        tell(f"no page is written: {error}")
+        return
+    from mull.report import study_page
+
+    with steady("drawing the page"):
+        paths = [folder / "draws" / f"{_slug(text)}.jsonl" for text in made.groups]
+        sources = [Source(path, {}) for path in paths]
+        html = study_page.page(made.groups, sources, made.holes, plan.title, made_by(), plan.seed)
+        page.write(folder / "study.html", html)
+
+
 def _slug(text: str) -> str:
     return re.sub(r"[^\w.]+", "-", text).strip("-")[:100]
 
 
 def _show(made: Studied, told: Estimate, folder: Path, *, as_json: bool) -> None:
     from mull.lab.findings import summary
+    from mull.lab.study_findings import findings
     from mull.report import study as shown
 
     rows = summary(made.groups)
@@ -137,6 +160,7 @@ def _show(made: Studied, told: Estimate, folder: Path, *, as_json: bool) -> None
                 "out": str(folder),
                 "estimate": asdict(told),
                 "rows": [row._asdict() for row in rows],
+                "findings": [asdict(one) for one in findings(made.groups)] if made.groups else [],
                 "holes": [asdict(hole) for hole in made.holes],
                 "cost": asdict(made.spent),
                 "fresh": asdict(made.fresh),

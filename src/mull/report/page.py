@@ -105,8 +105,8 @@ def answers(report: Report) -> list[Answer]:
     return [answer(study, advice, gain) for study, advice, (_, gain) in rows]
 
 
-def render(report: Report, sections: Sequence[Section]) -> str:
-    """The page as HTML."""
+def render(report: Report, sections: Sequence[Section], told: Sequence[Answer] | None = None) -> str:
+    """The page as HTML; it opens with what is `told`, by default the advice on each group."""
     page = embed.embed(report.studies)
     script, style = text("page.js"), text("page.css")
     return str(
@@ -114,7 +114,8 @@ def render(report: Report, sections: Sequence[Section]) -> str:
         .get_template("page.html.j2")
         .render(
             title=report.title or "Test-time scaling report",
-            answers=answers(report),
+            answers=answers(report) if told is None else told,
+            is_advice=told is None,
             sections=sections,
             studies=report.studies,
             n_problems=sum(len(s.group.recordings) for s in report.studies),

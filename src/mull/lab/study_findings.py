@@ -1,0 +1,343 @@
+"""The findings of Balachandran et al. 2025 (arXiv 2504.00294), asked of the draws of a study, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from mull import spec
+from mull.files.recording import Recording
+from mull.lab.averaged import averaged
+from mull.lab.findings import Groups
+from mull.lab.metrics import by_problem, majority_at_k
+from mull.run.needs import draws_of
+from mull.stats.intervals import DIFFERENCE, Interval, bootstrap, resampled_means, wilson
+from mull.types import Scaling
+
+
+class FindingRow(NamedTuple):
+    """One figure of a finding with its 95 % interval, from `problems` problems."""
+
+    label: str
+    value: float
+    ci95: Interval
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFinding:
+    """A finding as a figure: its rows in per cent or points, and whether these data show it, in a sentence."""
+
+    id: str
+    title: str
+    unit: str
+    rows: tuple[FindingRow, ...]
+    is_shown: bool
+    sentence: str
+
+
+NOT_SHOWN = "Not shown here"
+CORRELATION = "% correlation"
+
+
+class _Model(NamedTuple):
+    """A model's recordings over all tasks with at least two draws, and each problem's figures at k draws."""
+
+    name: str
+    recordings: list[Recording]
+    tasks: list[str]
+    k: int
+    rates: np.ndarray
+    coverage: np.ndarray
+    selector: str | None
+    selected: np.ndarray
+
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        return [(task, one.id) for task, one in zip(self.tasks, self.recordings, strict=True)]
+
+    @property
+    def tokens(self) -> float | None:
+        """The mean tokens of a draw."""
+        lengths = [t for one in self.recordings for t in one.tokens if t is not None]
+        return sum(lengths) / len(lengths) if lengths else None
+
+
+def findings(groups: Groups, seed: int = 0) -> list[StudyFinding]:
+    """All ten, in the order of the paper's summary."""
+    models = _models(groups, seed)
+    return [
+        _gap(models, seed),
+        _diminishing(models, seed),
+        _token_spread(models, seed),
+        _longer(models, seed),
+        _cost(models, seed),
+        _sequential(models, seed),
+        _difficulty(groups, models, seed),
+        _feedback(),
+        _thinking(models, seed),
+        _out_of_reach(groups),
+    ]
+
+
+def _models(groups: Groups, seed: int) -> list[_Model]:
+    found = []
+    for name in dict.fromkeys(model for models in groups.values() for model in models):
+        parts = [(task, list(models[name])) for task, models in groups.items() if name in models]
+        parts = [(task, drawn) for task, drawn in parts if min(one.n for one in drawn) > 1]
+        if not parts:
+            continue
+        k = min(one.n for _, drawn in parts for one in drawn)
+        values = [by_problem(drawn, [k], seed) for _, drawn in parts]
+        selector = next((s for s in ("best", "majority") if all(s in each for each in values)), None)
+        recordings = [one for _, drawn in parts for one in drawn]
+        found.append(
+            _Model(
+                name,
+                recordings,
+                [task for task, drawn in parts for _ in drawn],
+                k,
+                np.array([one.n_correct / one.n for one in recordings]),
+                np.concatenate([each["coverage"][:, 0] for each in values]),
+                selector,
+                np.concatenate([each[selector][:, 0] for each in values]) if selector else np.zeros(0),
+            )
+        )
+    return found
+
+
+def _mean(
+    label: str, values: Sequence[float] | np.ndarray, seed: int, bounds: tuple[float, float] | None
+) -> FindingRow:
+    array = np.asarray(values, dtype=np.float64)
+    return FindingRow(label, float(array.mean()), bootstrap(array, seed, bounds), len(array))
+
+
+def _made(
+    id: str,
+    title: str,
+    unit: str,
+    rows: Sequence[FindingRow],
+    tell: Callable[[FindingRow], str],
+    shows: Callable[[FindingRow], bool],
+) -> StudyFinding:
+    """A finding that is shown where a row shows it; the sentence is about the row that shows it most clearly."""
+    if not rows:
+        return StudyFinding(id, title, unit, (), False, f"{NOT_SHOWN}: the study has no draws that could tell.")
+    shown = [row for row in rows if shows(row)]
+    widest = max(shown or rows, key=lambda row: abs(row.value))
+    where = f" ({len(shown)} of {len(rows)} rows)" if len(rows) > 1 and shown else ""
+    sentence = f"{tell(widest)}{where}." if shown else f"{NOT_SHOWN}: {tell(widest)}{_but(widest, unit)}."
+    return StudyFinding(id, title, unit, tuple(rows), bool(shown), sentence)
+
+
+def _but(row: FindingRow, unit: str) -> str:
+    """What a row says of a difference that is not shown: the opposite, or nothing beyond chance."""
+    if unit not in ("points", CORRELATION):
+        return ""
+    return ", which chance may do" if row.ci95.low <= 0 <= row.ci95.high else ", which is the opposite"
+
+
+def _ends(row: FindingRow, unit: str) -> str:
+    sign = "+" if unit == "points" else ""
+    low, high = row.ci95
+    return f"{100 * row.value:{sign}.1f} {unit} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
+
+
+def _is_above(row: FindingRow) -> bool:
+    return row.ci95.low > 0
+
+
+def _gap(models: Sequence[_Model], seed: int) -> StudyFinding:
+    rows = [
+        _mean(f"{m.name}: coverage minus {m.selector} of {m.k}", m.coverage - m.selected, seed, DIFFERENCE)
+        for m in models
+        if m.selector
+    ]
+    title = "A perfect verifier would choose better than a real one"
+    return _made("gap", title, "points", rows, lambda row: f"{row.label} is {_ends(row, 'points')}", _is_above)
+
+
+def _diminishing(models: Sequence[_Model], seed: int) -> StudyFinding:
+    rows = []
+    for m in models:
+        if m.k < 4:
+            continue
+        ks = [1, 2, m.k // 2, m.k]
+        values = by_problem(m.recordings, sorted(set(ks)), seed)["coverage"]
+        at = dict(zip(sorted(set(ks)), values.T, strict=True))
+        drop = (at[2] - at[1]) - (at[m.k] - at[m.k // 2])
+        rows.append(_mean(f"{m.name}: first doubling minus the last, to {m.k} draws", drop, seed, DIFFERENCE))
+    title = "Each doubling of the draws gains less"
+    return _made("diminishing", title, "points", rows, lambda row: f"{row.label} is {_ends(row, 'points')}", _is_above)
+
+
+def _lengths(m: _Model) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The tokens and verdicts of each problem's draws whose lengths are known."""
+    known = [one for one in m.recordings if one.n > 1 and one.tokens and None not in one.tokens]
+    return [(np.array(one.tokens, dtype=np.float64), np.array(one.correct)) for one in known]
+
+
+def _token_spread(models: Sequence[_Model], seed: int) -> StudyFinding:
+    rows = []
+    for m in models:
+        spreads = [float(t.std(ddof=1) / t.mean()) for t, _ in _lengths(m) if t.mean() > 0]
+        if spreads:
+            rows.append(_mean(f"{m.name}: standard deviation of tokens for one prompt", spreads, seed, None))
+    title = "The same prompt costs different amounts"
+    shows: Callable[[FindingRow], bool] = lambda row: row.ci95.low > 0.05  # noqa: E731
+    return _made(
+        "spread", title, "% of the mean", rows, lambda row: f"{row.label} is {_ends(row, '% of the mean')}", shows
+    )
+
+
+def _longer(models: Sequence[_Model], seed: int) -> StudyFinding:
+    rows = []
+    for m in models:
+        related = [float(np.corrcoef(t, c)[0, 1]) for t, c in _lengths(m) if 0 < c.sum() < len(c) and t.std() > 0]
+        if len(related) > 1:
+            rows.append(_mean(f"{m.name}: correlation of length and right, for one prompt", related, seed, DIFFERENCE))
+    title = "Longer replies are not better replies"
+    return _made(
+        "longer",
+        title,
+        CORRELATION,
+        rows,
+        lambda row: f"{row.label} is {_ends(row, '%')}",
+        lambda row: row.ci95.high < 0,
+    )
+
+
+def _paired(a: _Model, b: _Model, a_values: np.ndarray, b_values: np.ndarray) -> list[float]:
+    """The differences on the problems that both have."""
+    of_b = dict(zip(b.keys, b_values.tolist(), strict=True))
+    return [x - of_b[key] for key, x in zip(a.keys, a_values.tolist(), strict=True) if key in of_b]
+
+
+def _cost(models: Sequence[_Model], seed: int) -> StudyFinding:
+    known = sorted((m for m in models if m.tokens), key=lambda m: m.tokens or 0)
+    rows = []
+    for i, cheap in enumerate(known):
+        for dear in known[i + 1 :]:
+            if differences := _paired(dear, cheap, dear.rates, cheap.rates):
+                times = (dear.tokens or 0) / (cheap.tokens or 1)
+                label = f"{dear.name} minus {cheap.name}, at {times:.2g} times the tokens"
+                rows.append(_mean(label, differences, seed, DIFFERENCE))
+    title = "More tokens do not make the better model"
+    return _made(
+        "cost", title, "points", rows, lambda row: f"{row.label}: {_ends(row, 'points')}", lambda row: row.ci95.high < 0
+    )
+
+
+def _sequential(models: Sequence[_Model], seed: int) -> StudyFinding:
+    """Votes of as many draws as have the tokens of a sequential strategy, minus that strategy."""
+    rows = []
+    for m in models:
+        names = dict.fromkeys(name for one in m.recordings for name in one.results)
+        for name in (n for n in names if draws_of(spec.named(n)) == Scaling.SEQUENTIAL):
+            having = [one for one in m.recordings if name in one.results and one.answers]
+            spent = [one.results[name].cost.tokens for one in having]
+            each = m.tokens
+            if not having or None in spent or not each:
+                continue
+            k = max(1, min(m.k, int(sum(t for t in spent if t is not None) / len(spent) / each)))
+            own = averaged(name, having, seed).correct
+            votes = [float(majority_at_k(one.answers, one.correct, [k], seed)[0]) for one in having]
+            differences = [v - c for v, c in zip(votes, own, strict=True) if c is not None]
+            if differences:
+                rows.append(_mean(f"{m.name}: vote of {k} minus {name}, equal tokens", differences, seed, DIFFERENCE))
+    title = "Parallel or sequential: which is better"
+    return _made(
+        "sequential",
+        title,
+        "points",
+        rows,
+        lambda row: f"{row.label}: {_ends(row, 'points')}",
+        lambda row: row.ci95.low > 0 or row.ci95.high < 0,
+    )
+
+
+def _difficulty(groups: Groups, models: Sequence[_Model], seed: int) -> StudyFinding:
+    """The share of what one draw misses that the draws cover, by level: the ratio of two means over problems."""
+    rows: list[FindingRow] = []
+    falls = []
+    families: dict[str, list[str]] = {}
+    for task in groups:
+        families.setdefault(spec.parted("task", spec.TASKS, task)[0], []).append(task)
+    for tasks in families.values():
+        own = []
+        for task in tasks:
+            places = [(m, [i for i, t in enumerate(m.tasks) if t == task]) for m in models]
+            missed = np.concatenate([1 - m.rates[at] for m, at in places]) if places else np.zeros(0)
+            won = np.concatenate([m.coverage[at] - m.rates[at] for m, at in places]) if places else np.zeros(0)
+            if len(missed) < 2 or missed.sum() <= 0:
+                continue
+            sampled = resampled_means(np.stack([won, missed], axis=1), seed)
+            low, high = np.quantile(sampled[:, 0] / np.maximum(sampled[:, 1], 1e-12), [0.025, 0.975])
+            value = float(won.sum() / missed.sum())
+            own.append(FindingRow(task, value, Interval(float(low), float(high)), len(missed)))
+        rows += own
+        if len(own) > 1 and own[-1].ci95.high < own[0].ci95.low:
+            falls.append((own[0], own[-1]))
+    title = "Gains vanish with difficulty"
+    if falls:
+        first, last = max(falls, key=lambda pair: pair[0].value - pair[1].value)
+        sentence = (
+            f"Of what one draw misses, more draws cover {_ends(first, '%')} on {first.label} and {_ends(last, '%')} on "
+            f"{last.label}."
+        )
+    else:
+        sentence = f"{NOT_SHOWN}: from the first level to the last, the intervals overlap."
+    return StudyFinding("difficulty", title, "% of what one draw misses", tuple(rows), bool(falls), sentence)
+
+
+def _feedback() -> StudyFinding:
+    sentence = f"{NOT_SHOWN}: no strategy of this study had perfect feedback between replies."
+    return StudyFinding("feedback", "Perfect feedback gains more than it costs", "points", (), False, sentence)
+
+
+def _thinking(models: Sequence[_Model], seed: int) -> StudyFinding:
+    """One reply of a model that was trained to think against a vote of another with as many tokens."""
+    rows = []
+    thinkers = [
+        m for m in models if "think" in m.name.lower() or any(s.reasoning for one in m.recordings for s in one.samples)
+    ]
+    for thinker in thinkers:
+        for other in (m for m in models if m not in thinkers):
+            if not thinker.tokens or not other.tokens or not all(one.answers for one in other.recordings):
+                continue
+            k = max(1, min(other.k, round(thinker.tokens / other.tokens)))
+            votes = [float(majority_at_k(one.answers, one.correct, [k], seed)[0]) for one in other.recordings]
+            if differences := _paired(thinker, other, thinker.rates, np.array(votes)):
+                label = f"{thinker.name} minus a vote of {k} of {other.name}, equal tokens"
+                rows.append(_mean(label, differences, seed, DIFFERENCE))
+    return _made(
+        "thinking",
+        "Models trained to think, and others with as many tokens",
+        "points",
+        rows,
+        lambda row: f"{row.label}: {_ends(row, 'points')}",
+        lambda row: row.ci95.low > 0 or row.ci95.high < 0,
+    )
+
+
+def _out_of_reach(groups: Groups) -> StudyFinding:
+    rows = []
+    for task, models in groups.items():
+        solved: dict[str, bool] = {}
+        for recordings in models.values():
+            for one in recordings:
+                solved[one.id] = solved.get(one.id, False) or one.n_correct > 0
+        n_never = sum(not any_right for any_right in solved.values())
+        rows.append(FindingRow(task, n_never / len(solved), wilson(n_never, len(solved)), len(solved)))
+    return _made(
+        "reach",
+        "Some problems are out of reach of all",
+        "% of the problems",
+        rows,
+        lambda row: f"on {row.label}, no draw of any model is right on {_ends(row, '% of the problems')}",
+        lambda row: row.value > 0,
+    )

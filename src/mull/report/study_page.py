@@ -1,0 +1,247 @@
+"""The page of a study: an answer in three sentences, a heat map, findings as figures, costs, losses and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mull.errors import UsageError
+from mull.lab.compared import chances
+from mull.lab.findings import Groups, StudyRow, summary, unsolved
+from mull.lab.measured import Tile, study, unit_of
+from mull.lab.recorded import Group, Source
+from mull.lab.studied import MissingCell
+from mull.lab.study_findings import StudyFinding, findings
+from mull.report.answer import Answer
+from mull.report.figures import BEST, GRID, MUTED, Figure
+from mull.report.heat import heat
+from mull.report.page import render
+from mull.report.sections import Report, Section, SectionTable, curves_section, limits_section
+from mull.report.words import ends, number, percent, points
+from mull.stats.paired import paired
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_LABEL = 62
+"""Characters of a label in a figure; the table below it has the whole."""
+UNCHOSEN = UsageError("a study has one answer for all its groups")
+
+
+def page(
+    groups: Groups,
+    sources: Sequence[Source],
+    holes: Sequence[MissingCell],
+    title: str,
+    made_by: Mapping[str, str],
+    seed: int = 0,
+) -> str:
+    """The page as HTML, self-contained."""
+    rows = summary(groups, seed)
+    found = findings(groups, seed)
+    measured = [
+        study(Group(f"{model} on {task}", list(recordings), task), None, seed)
+        for task, models in groups.items()
+        for model, recordings in models.items()
+    ]
+    report = Report(
+        measured,
+        unit_of([m for one in measured for m in one.strategies]),
+        [UNCHOSEN] * len(measured),
+        [(None, None)] * len(measured),
+        list(sources),
+        made_by,
+        seed,
+        title,
+        [f"{i + 1}" for i in range(len(measured))],
+    )
+    sections = [
+        _where(rows),
+        _missing(rows, holes),
+        *map(_finding, found),
+        _when(groups, found, seed),
+        _costs(rows),
+        curves_section(report),
+        limits_section(report),
+    ]
+    told = Answer("", "study", None, None, _headline(rows), " ".join(_sentences(groups, rows, found, seed)), ())
+    return render(report, [section for section in sections if section is not None], [told])
+
+
+def _headline(rows: Sequence[StudyRow]) -> str:
+    models, tasks = len({row.model for row in rows}), len({row.task for row in rows})
+    return f"{models} models on {tasks} tasks and levels"
+
+
+def _sentences(groups: Groups, rows: Sequence[StudyRow], found: Sequence[StudyFinding], seed: int) -> list[str]:
+    """Three: who is right most, what is lost between drawing and choosing, and what no draws reach."""
+    best = _best(groups, rows, seed)
+    gap = next(one for one in found if one.id == "gap")
+    reach = next(one for one in found if one.id == "reach")
+    return [best, gap.sentence, reach.sentence]
+
+
+def _best(groups: Groups, rows: Sequence[StudyRow], seed: int) -> str:
+    """Which strategy on which model is right most over the problems that all models have."""
+    tasks = [task for task, models in groups.items() if len(models) == len({row.model for row in rows})]
+    tasks = [task for task in tasks if task not in unsolved(rows)]
+    columns: dict[str, dict[tuple[str, str], float]] = {}
+    for task in tasks:
+        for name, each in chances(groups[task], seed).items():
+            columns.setdefault(name, {}).update({(task, id): value for id, value in each.items()})
+    if not columns:
+        return "No level was solved by any model and run by all, so the models cannot be compared."
+    widest = max(len(column) for column in columns.values())
+    whole = {name: column for name, column in columns.items() if len(column) == widest}
+    means = {name: sum(column.values()) / widest for name, column in whole.items()}
+    name = max(means, key=lambda one: means[one])
+    base = max((one for one in whole if one.startswith("single on ")), key=lambda one: means[one], default=name)
+    told = f"{name} is right most often: on {percent(means[name])} % of the {widest:,} problems that all models have"
+    if base == name:
+        return f"{told}."
+    keys = list(whole[name])
+    pair = paired(name, base, [whole[name][key] for key in keys], [whole[base].get(key) for key in keys], seed)
+    if pair is None:
+        return f"{told}."
+    chance = "" if pair.p_value < 0.05 else ", which chance may do"
+    return f"{told}, {points(pair.difference)} points {ends(pair.ci95, is_signed=True)} from {base}{chance}."
+
+
+def _where(rows: Sequence[StudyRow]) -> Section:
+    """Accuracy of one draw and of the best strategy, models by tasks."""
+    tasks, models = list(dict.fromkeys(r.task for r in rows)), list(dict.fromkeys(r.model for r in rows))
+    at = {(row.task, row.model): row for row in rows}
+
+    def tiles(value: str) -> dict[str, list[Tile]]:
+        found = {}
+        for model in models:
+            cells = [at.get((task, model)) for task in tasks]
+            found[model] = [Tile(None, 0) if c is None else Tile(getattr(c, value), c.problems) for c in cells]
+        return found
+
+    places = [task.replace(":", "\n") for task in tasks]
+    drawn = (
+        heat("one", "One draw: right by model and task, %", tiles("single"), places, "task"),
+        heat("best", "The best strategy run there, %", tiles("accuracy"), places, "task"),
+    )
+    lead = ("Each cell is a model on a task at a level; a dash was not run. The best of several is a little lucky.",)
+    return Section("where", "Where it works", lead, drawn)
+
+
+def _missing(rows: Sequence[StudyRow], holes: Sequence[MissingCell]) -> Section | None:
+    """What was not run, and what no model solves."""
+    table = [(f"{h.model} on {h.task}", f"{h.done:,} of {h.problems:,}", h.why) for h in holes]
+    lead = [f"{task}: no draw of any model solves any problem, so it is in no comparison." for task in unsolved(rows)]
+    if not table and not lead:
+        return None
+    tables = (SectionTable(("cell", "problems run", "why"), tuple(table)),) if table else ()
+    return Section("missing", "What is missing", tuple(lead), tables=tables)
+
+
+def _finding(one: StudyFinding) -> Section:
+    return Section(f"finding-{one.id}", one.title, (one.sentence,), (_intervals(one),) if one.rows else ())
+
+
+def _intervals(one: StudyFinding) -> Figure:
+    """The rows of a finding as points with their intervals, one below the other."""
+
+    def draw(axes: Axes, tips: list[str]) -> None:
+        for y, row in enumerate(one.rows):
+            low, high = (100 * end for end in row.ci95)
+            axes.plot([low, high], [y, y], color=BEST, alpha=0.6, linewidth=1.4)
+            axes.plot([100 * row.value], [y], "o", color=BEST, markersize=4.5, gid=f"tip{len(tips)}")
+            tips.append(f"{row.label}: {percent(row.value, row.ci95)}, {row.problems:,} problems")
+            label = row.label if len(row.label) <= MOST_LABEL else f"{row.label[: MOST_LABEL - 1]}…"
+            place = (0.0, y - 0.28)
+            axes.annotate(label, place, xycoords=("axes fraction", "data"), fontsize=6.5, color=MUTED).set_in_layout(
+                False
+            )
+        axes.axvline(0, color=GRID, linewidth=1)
+        axes.set_ylim(len(one.rows) - 0.5, -0.7)
+        axes.set_yticks([])
+        axes.set_xlabel(one.unit)
+        axes.grid(axis="x")
+
+    rows = tuple((row.label, percent(row.value, row.ci95), f"{row.problems:,}") for row in one.rows)
+    alt = f"{len(one.rows)} figures with 95 % intervals. {one.sentence}"
+    return Figure(
+        f"finding-{one.id}",
+        one.title,
+        alt,
+        ("", f"{one.unit} [95 %]", "problems"),
+        rows,
+        draw,
+        0.9 + 0.36 * max(len(one.rows), 2),
+    )
+
+
+def _when(groups: Groups, found: Sequence[StudyFinding], seed: int) -> Section:
+    """The table of when to use what, each row with its evidence in these data or `not shown here`."""
+    by_id = {one.id: one for one in found}
+    verifier, votes = _over_single(groups, "best:", seed), _over_single(groups, "majority:", seed)
+    rows = (
+        ("a verifier chooses well", "many draws, and the best scored", verifier),
+        ("no verifier, but answers repeat", "many draws, and a vote", votes),
+        ("a longer reply mends itself", "one longer reply", by_id["sequential"].sentence),
+        ("tokens are what is scarce", "a model trained to think, or many draws", by_id["thinking"].sentence),
+        ("each draw adds less", "few draws", by_id["diminishing"].sentence),
+        ("the problems are hard", "a better model, not more draws", by_id["difficulty"].sentence),
+        ("no draw is ever right", "a better model", by_id["reach"].sentence),
+    )
+    return Section(
+        "when",
+        "When to use what",
+        ("Each row with its evidence here.",),
+        tables=(SectionTable(("where", "use", "evidence"), rows),),
+    )
+
+
+def _over_single(groups: Groups, kind: str, seed: int) -> str:
+    """The largest number of draws of a kind of strategy against one draw, over all models and problems."""
+    differences: list[float] = []
+    name = ""
+    for models in groups.values():
+        found = chances(models, seed)
+        for model in models:
+            own = {n.removesuffix(f" on {model}"): each for n, each in found.items() if n.endswith(f" on {model}")}
+            kinds = sorted(
+                (n for n in own if n.startswith(kind)), key=lambda n: int("".join(filter(str.isdigit, n)) or 0)
+            )
+            if kinds and "single" in own:
+                name = kinds[-1]
+                differences += [x - own["single"][id] for id, x in own[name].items() if id in own["single"]]
+    pair = paired("", "", differences, [0.0] * len(differences), seed)
+    if pair is None:
+        return "Not shown here: the study did not run it."
+    told = f"{name} minus one draw, all models: {points(pair.difference)} points {ends(pair.ci95, is_signed=True)}"
+    return f"{told}." if pair.p_value < 0.05 else f"Not shown here: {told}, which chance may do."
+
+
+def _costs(rows: Sequence[StudyRow]) -> Section:
+    """Tokens of a draw, accuracy and coverage of each model on each task."""
+    columns = (
+        "task",
+        "model",
+        "one draw % [95 %]",
+        "best strategy",
+        "%",
+        "coverage (oracle) %",
+        "tokens a draw",
+        "right per 1,000 tokens",
+    )
+    told = tuple(
+        (
+            row.task,
+            row.model,
+            percent(row.single, row.single_ci95),
+            row.best or "unknown",
+            percent(row.accuracy),
+            percent(row.coverage),
+            number(row.tokens),
+            "?" if not row.tokens or row.single is None else f"{1000 * row.single / row.tokens:.2f}",
+        )
+        for row in rows
+    )
+    return Section(
+        "cost", "What it costs", ("Coverage is a perfect choice, not a method.",), tables=(SectionTable(columns, told),)
+    )
