@@ -74,7 +74,8 @@ class _Tally:
     """The running votes of each sequence. An answer that occurs once is a separate candidate with one vote."""
 
     def __init__(self, rows: int) -> None:
-        self.weight = np.zeros((rows, N_NAMES + 1))
+        self.weight = np.zeros((N_NAMES + 1, rows))
+        """Of each name; what votes name together is beside each other, since the same few names win most votes."""
         self.lone = np.zeros(rows)
         """The largest weight of an answer that occurred once."""
         self.n_lone = np.zeros(rows)
@@ -85,18 +86,19 @@ class _Tally:
         """Adds one draw to each sequence; a weight of nan does not vote."""
         weight = np.where((names == UNANSWERED) | np.isnan(weight), 0.0, weight)
         is_lone = names == N_NAMES
-        self.weight[self._rows, names] += np.where(is_lone, 0.0, weight)
-        heavy = is_lone & (weight > 0)
-        self.n_lone = np.where(heavy & (weight > self.lone), 0, self.n_lone)
-        self.n_lone += heavy & (weight >= self.lone)
-        self.lone = np.where(heavy, np.maximum(self.lone, weight), self.lone)
+        self.weight[names, self._rows] += np.where(is_lone, 0.0, weight)
+        some = np.flatnonzero(is_lone & (weight > 0))
+        new, old = weight[some], self.lone[some]
+        self.n_lone[some] = np.where(new > old, 0, self.n_lone[some]) + (new >= old)
+        self.lone[some] = np.maximum(old, new)
 
     def right(self) -> Floats:
         """How right the winner is: its share among the leading answers."""
-        top = np.maximum(self.weight[:, :N_NAMES].max(axis=1), self.lone)
-        leads = np.isclose(self.weight[:, :N_NAMES], top[:, None], rtol=1e-12, atol=0)
-        n_leads = leads.sum(axis=1) + np.where(self.lone == top, self.n_lone, 0)
-        return np.where(top > 0, leads[:, RIGHT] / np.maximum(n_leads, 1), 0.0)
+        named = self.weight[:N_NAMES]
+        top = np.maximum(named.max(axis=0), self.lone)
+        leads = np.abs(named - top) <= 1e-12 * top
+        n_leads = leads.sum(axis=0) + np.where(self.lone == top, self.n_lone, 0)
+        return np.where(top > 0, leads[RIGHT] / np.maximum(n_leads, 1), 0.0)
 
 
 def _votes(imagined: Imagined, ns: Sequence[int]) -> list[Forecast]:
@@ -113,7 +115,7 @@ def _votes(imagined: Imagined, ns: Sequence[int]) -> list[Forecast]:
     for k in range(max(ns, default=0)):
         names = imagined.answers[:, k]
         tally.add(names, ones)
-        votes = np.where(names == N_NAMES, 1.0, tally.weight[index, names]) * (names != UNANSWERED)
+        votes = np.where(names == N_NAMES, 1.0, tally.weight[names, index]) * (names != UNANSWERED)
         leads = votes > first
         overtakes = leads & ((names != leader) | (names == N_NAMES))
         second = np.where(overtakes, first, np.where(leads | (names == leader), second, np.maximum(second, votes)))

@@ -103,10 +103,10 @@ def imagine(pilot: Pilot, draws: int, seed: int = 0, replicates: int = REPLICATE
         shares = np.zeros((len(problem), N_NAMES))
         shares[:, -1] = 1.0
     chances = np.concatenate([rate[:, None], (1 - rate)[:, None] * shares], axis=1)
-    answers = np.empty((len(problem), draws), dtype=np.int64)
-    up_to = np.cumsum(chances, axis=1)[:, :-1]
+    answers = np.empty((len(problem), draws), dtype=np.int64, order="F")  # one draw of all is used at a time
+    up_to = np.ascontiguousarray(np.cumsum(chances, axis=1)[:, :-1].T)
     for k in range(draws):
-        answers[:, k] = (up_to < rng.random((len(problem), 1))).sum(axis=1)
+        answers[:, k] = np.add.reduce((up_to < rng.random(len(problem))).view(np.int8), axis=0, dtype=np.int8)
     scores = _scores(pilot, problem, answers == RIGHT, rng) if pilot.has_scores else np.empty((len(problem), 0))
     return Imagined(weights, problem, answers, scores)
 
@@ -169,7 +169,7 @@ def _scores(pilot: Pilot, problem: Ints, right: NDArray[np.bool_], rng: np.rando
     The urn is that of a Dirichlet process (Blackwell and MacQueen 1973).
     """
     n_rows, draws = right.shape
-    scores = np.empty((n_rows, draws))
+    scores = np.empty((n_rows, draws), order="F")
     width = max(one.n for one in pilot.problems) + draws
     every = [s for one in pilot.problems for s in one.scores if s is not None]
     for kind in (True, False):
