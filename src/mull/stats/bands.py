@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mull.stats.estimators import Floats, none_in, studentised
-from mull.stats.intervals import DIFFERENCE, in_order, resamples
+from mull.stats.intervals import DIFFERENCE, in_order, resample_blocks
 
 LEVEL = 0.05
 FEWEST = 10
@@ -54,7 +54,7 @@ def band(values: Floats, bounds: tuple[float, float], seed: int = 0, level: floa
     """
     values = in_order(values)
     n = len(values)
-    found = studentised(values, resamples(n, seed))
+    found = studentised(values, resample_blocks(n, seed))
     other = none_in(n, 1 - level) * np.stack([found.mean - bounds[0], bounds[1] - found.mean], axis=1)
     unseen = found.mean[:, None] + np.array([-1.0, 1.0]) * other
     ends = unseen.copy()

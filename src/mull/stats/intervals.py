@@ -42,7 +42,7 @@ def bootstraps(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | N
     changes nothing.
     """
     matrix = in_order(np.asarray(values, dtype=np.float64))
-    ends = bootstrap_t(matrix, _blocks(len(matrix), seed), bounds=bounds)
+    ends = bootstrap_t(matrix, resample_blocks(len(matrix), seed), bounds=bounds)
     return [Interval(float(low), float(high)) for low, high in ends]
 
 
@@ -67,7 +67,7 @@ def _counts(n: int, seed: int) -> NDArray[np.uint16]:
     return np.array([row.astype(np.uint16) for row in resamples(n, seed)])
 
 
-def _blocks(n: int, seed: int) -> Iterator[NDArray[np.float64]]:
+def resample_blocks(n: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """`resamples`, many at once; kept, unless they are large."""
     if n > MOST_KEPT:
         yield from resamples(n, seed)
@@ -80,7 +80,7 @@ def _blocks(n: int, seed: int) -> Iterator[NDArray[np.float64]]:
 def resampled_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
     """Means of the columns over problems drawn with replacement, [resamples, columns]."""
     values = in_order(values)
-    return np.concatenate([np.atleast_2d(part @ values) for part in _blocks(len(values), seed)]) / len(values)
+    return np.concatenate([np.atleast_2d(part @ values) for part in resample_blocks(len(values), seed)]) / len(values)
 
 
 def wilson(n_correct: int, n: int) -> Interval:

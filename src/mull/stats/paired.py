@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mull.stats.estimators import Studentised, ends_of, studentised
-from mull.stats.intervals import DIFFERENCE, Interval, resamples
+from mull.stats.intervals import DIFFERENCE, MOST_KEPT, Interval, resample_blocks
 
 LEVEL = 0.05
 N_PERMUTATIONS = 20_000
@@ -57,7 +59,7 @@ def paired(
         return None
     n, level = len(differences), LEVEL / comparisons
     mean, discordant = math.fsum(differences) / n, math.fsum(d * d for d in differences) / n
-    found = studentised(np.array(differences)[:, None], resamples(n, seed))
+    found = studentised(np.array(differences)[:, None], resample_blocks(n, seed))
     low, high = ends_of(found, n, DIFFERENCE, level)[0].tolist()
     p = max(permutation_test(differences, seed), _chance(found))
     if p >= level:
@@ -101,13 +103,25 @@ def permutation_test(differences: Sequence[float], seed: int = 0) -> float:
         n, least = len(sizes), min(sum(d > 0 for d in sizes), sum(d < 0 for d in sizes))
         return float(min(1.0, 2 * sum(math.comb(n, i) for i in range(least + 1)) / 2**n))
     values = np.asarray(sizes)
-    rng = np.random.default_rng(seed)
     observed = abs(values.sum()) * (1 - 1e-12)
     n_beyond = 0
-    for _ in range(N_PERMUTATIONS // PERMUTATION_BLOCK):
-        signs = rng.choice((-1.0, 1.0), (PERMUTATION_BLOCK, len(values)))
+    for packed in _kept_signs(len(values), seed) if len(values) <= MOST_KEPT else _signs(len(values), seed):
+        signs = np.unpackbits(packed, axis=1, count=len(values)) * 2.0 - 1.0
         n_beyond += int((abs(signs @ values) >= observed).sum())
     return (1 + n_beyond) / (1 + N_PERMUTATIONS)
+
+
+def _signs(n: int, seed: int) -> Iterator[NDArray[np.uint8]]:
+    """Random signs of n values, `N_PERMUTATIONS` times in blocks, one bit each."""
+    rng = np.random.default_rng(seed)
+    for _ in range(N_PERMUTATIONS // PERMUTATION_BLOCK):
+        yield np.packbits(rng.integers(0, 2, (PERMUTATION_BLOCK, n)).astype(np.bool_), axis=1)
+
+
+@lru_cache(maxsize=2)
+def _kept_signs(n: int, seed: int) -> list[NDArray[np.uint8]]:
+    """`_signs`, kept: the comparisons of one set of problems are all tested with the same ones."""
+    return list(_signs(n, seed))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
