@@ -1,7 +1,9 @@
-"""`mull train combine` and `calibrate`: combine verifiers without labels, calibrate one with labels."""
+"""`mull train combine`, `calibrate` and `confidence`: combine verifiers, calibrate one, or the votes of a preset."""
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mull.catalog import verifier_of
-from mull.cli.options import ConfigOption, JsonOption, SeedOption
+from mull.cli.options import BankOption, ConfigOption, JsonOption, SeedOption, bank_at, task_of
 from mull.cli.output import print_json, say
 from mull.cli.source import GroupOption, TaskOption, draws_of, source_at
-from mull.errors import UsageError
+from mull.errors import ModelError, UsageError
 from mull.files.output import check_writable, write_text
 from mull.types import Params
 
@@ -102,6 +104,61 @@ def calibrate(
         return
     say(f"a curve of {len(curve.starts)} steps from {len(pairs):,} draws in {out}")
     say(spec)
+
+
+def confidence(
+    task: Annotated[str, typer.Argument(help="Questions with known answers: a task, or a file such as q.jsonl.")],
+    preset: Annotated[str, typer.Option("--preset", help="The preset, as clients name it: MODEL@PRESET.")],
+    out: OutOption,
+    problems: Annotated[int, typer.Option("--problems", "-p", help="How many questions.")] = 200,
+    bank: BankOption = None,
+    config: ConfigOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Calibrate a preset of the gateway: how often is it right at such a confidence? Answers each question once.
+
+    Example: mull train confidence questions.jsonl --preset qwen@vote --out curve.json
+    """
+    import asyncio
+
+    from mull.lab.grid import how_many
+    from mull.serve.confidence import MadeFor, brier, fit
+    from mull.serve.faults import ApiError
+    from mull.serve.fields import ChatFields
+    from mull.serve.labelled import answered
+    from mull.serve.offer import USUAL, Offer
+    from mull.serve.plans import plan_of
+
+    check_writable(out)
+    the_task, offer = task_of(task), Offer((), config)
+    try:
+        plan = plan_of(offer, ChatFields(model=preset, messages=[{"role": "user", "content": "?"}]))
+    except ApiError as error:
+        raise UsageError(error.message) from error
+    if plan.entry.preset is None:
+        raise UsageError(f"{preset} is a model: name a preset, as in MODEL@PRESET")
+    model, _, name = preset.rpartition("@")
+    table = (offer.config.presets or USUAL)[name]
+    asked = list(itertools.islice(the_task.problems(), how_many(the_task, problems)))
+    try:
+        with bank_at(bank) as opened:
+            rows = asyncio.run(answered(plan, the_task, asked, seed=seed, bank=opened))
+    except ApiError as error:
+        raise ModelError(error.message) from error
+    curve = fit(MadeFor.of(model, table), rows)
+    write_text(out, curve.text)
+    rows = [row for row in rows if row.chosen_by == curve.chosen_by]
+    raw, calibrated = brier(rows)
+    share = sum(row.is_right for row in rows) / curve.n
+    if as_json:
+        told = {"out": str(out), "questions": len(asked), "answers": curve.n, "chosen_by": curve.chosen_by}
+        print_json({**told, "right": share, "steps": len(curve.starts), "brier": raw, "brier_calibrated": calibrated})
+        return
+    say(f"{curve.n} of {len(asked)} answers with a confidence, chosen by {curve.chosen_by}: {share:.0%} are right")
+    say(f"mean squared error of the confidence: {raw:.3f}, calibrated on the other half {calibrated:.3f}")
+    say(f"a curve of {len(curve.starts)} steps; for the preset in mull.toml:")
+    say(f"calibration = {json.dumps(str(out))}")
 
 
 def _draws(source: Path, group: list[str] | None, task: str | None, seed: int) -> list[Recording]:

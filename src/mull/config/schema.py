@@ -100,6 +100,7 @@ class PresetTable(Ceilings):
     )
     max_tokens: Ceiling | None = Field(None, description="Most tokens of a draw, where the request says nothing.")
     abstain: Share | None = Field(None, description="Below this confidence no answer is given.")
+    calibration: StrictStr | None = Field(None, description="A file of `mull train confidence`.")
 
 
 class KeyTable(Ceilings):

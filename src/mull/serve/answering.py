@@ -52,10 +52,19 @@ class ChatAnswer:
     why: str | None = None
     is_incomplete: bool = False
     is_abstained: bool = False
+    chance: float | None = None
+    """The calibrated confidence, where the preset has a curve that tells it."""
+
+    @property
+    def confidence(self) -> float | None:
+        """The calibrated confidence, or else the strategy's own."""
+        return self.outcome.confidence if self.chance is None else self.chance
 
     @property
     def confidence_is(self) -> str | None:
         """What the confidence is a share or a score of."""
+        if self.chance is not None:
+            return "calibrated"
         names = {"vote": "vote share", "weighted vote": "share of the scores", "score": "score", "judge": "win rate"}
         return None if self.outcome.confidence is None else names.get(self.chosen_by, "the strategy's own")
 
@@ -113,7 +122,9 @@ async def _one(plan: ChatPlan, problem: Problem, run: Run, seen: Observed) -> Ch
         first = min(usable, key=lambda sample: sample.draw)
         nothing = replace(outcome, answer=None, confidence=None)
         answer = ChatAnswer(first, nothing, "first draw", why, outcome.stopped in CUT_SHORT or outcome.best is None)
-    confidence = answer.outcome.confidence
+    if plan.calibration is not None and not answer.is_incomplete:
+        answer = replace(answer, chance=plan.calibration.chance(answer.chosen_by, answer.outcome.confidence))
+    confidence = answer.confidence
     if plan.abstain is not None and (confidence is None or confidence < plan.abstain):
         answer = replace(answer, is_abstained=True)
     seen.end(run, answer.outcome)

@@ -41,7 +41,7 @@ class Side:
             "text": None if self.answer.is_abstained else self.answer.best.reply,
             "answer": outcome.answer,
             "chosen_by": self.answer.chosen_by,
-            "confidence": outcome.confidence,
+            "confidence": self.answer.confidence,
             "confidence_is": self.answer.confidence_is,
             "draws": len(outcome.candidates),
             "stopped": outcome.stopped.value,

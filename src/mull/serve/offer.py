@@ -19,6 +19,7 @@ from mull.models.served.configured import check_priced
 from mull.replies.kinds import ExactAnswer, JsonAnswer, PatternAnswer, ToolCallAnswer, WholeAnswer
 from mull.run import Strategy
 from mull.run.needs import check_given, needs_of
+from mull.serve.confidence import ConfidenceCurve, MadeFor, read
 from mull.serve.faults import ApiError
 from mull.serve.keys import Key
 from mull.types import AnswerKind, Budget, Executor, Judge, Kind, Model, Need, Verifier
@@ -69,6 +70,7 @@ class Preset:
     temperature: float = 1.0
     max_tokens: int | None = None
     abstain: float | None = None
+    calibration: ConfidenceCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class Offer:
             kind = None if table.answer is None else kind_of(table.answer)
             executor = self.executor() if Need.EXECUTOR in needs_of(strategy) else None
             check_given(strategy, verifier, judge, executor)
+            calibration = None if table.calibration is None else read(Path(table.calibration))
         except MullError as error:
             raise self.config.refuse(str(error), "presets", name) from error
         preset = Preset(
@@ -135,11 +138,15 @@ class Offer:
             1.0 if table.temperature is None else table.temperature,
             table.max_tokens,
             table.abstain,
+            calibration,
         )
         for model in list(self.models) if table.models is None else table.models:
             if model not in self.models:
                 what = f"{model!r} is not among the models offered: {', '.join(self.models)}"
                 raise self.config.refuse(what, "presets", name, "models")
+            if calibration is not None and calibration.made_for != (asked := MadeFor.of(model, table)):
+                what = f"{table.calibration} was fitted to {calibration.made_for}, and this is {asked}: fit it again"
+                raise self.config.refuse(what, "presets", name, "calibration")
             full = f"{model}@{name}"
             if full in self.entries:
                 raise self.config.refuse(f"there is a model of the name {full!r}", "presets", name)

@@ -10,6 +10,7 @@ from mull import spec
 from mull.errors import MissingExtraError, UsageError
 from mull.run import Strategy
 from mull.run.needs import check_given, check_scorable, needs_of
+from mull.serve.confidence import ConfidenceCurve
 from mull.serve.faults import ApiError, bad
 from mull.serve.fields import ChatFields, Controls
 from mull.serve.keys import Key
@@ -45,6 +46,7 @@ class ChatPlan:
     temperature: float = 1.0
     max_tokens: int = 4096
     abstain: float | None = None
+    calibration: ConfidenceCurve | None = None
     returns: frozenset[str] = frozenset()
     clamped: Mapping[str, float] | None = None
     sides: tuple[ChatPlan, ...] = ()
@@ -114,7 +116,11 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
         check_given(plan.strategy, plan.verifier, plan.judge, plan.executor)
     except UsageError as error:
         raise bad("mull.strategy", str(error)) from error
-    return _with_form(plan, chat, told)
+    plan = _with_form(plan, chat, told)
+    is_own = told.strategy is told.verifier is told.judge is None and chat.temperature in (None, plan.temperature)
+    if preset is not None and is_own and plan.kind == (preset.kind or AnswerKind.TEXT):
+        return replace(plan, calibration=preset.calibration)
+    return plan
 
 
 def _clamped(told: Controls, budget: Budget) -> dict[str, float] | None:

@@ -67,7 +67,7 @@ def finish_of(sample: Sample) -> str:
 def message(answer: ChatAnswer) -> dict[str, Any]:
     """The assistant's turn."""
     if answer.is_abstained:
-        told, share = answer.confidence_is, answer.outcome.confidence
+        told, share = answer.confidence_is, answer.confidence
         why = "nothing tells how sure it is" if share is None else f"its confidence ({told}) is {share:.2f}"
         return {"role": "assistant", "content": None, "refusal": f"No answer is given: {why}."}
     best = answer.best
@@ -155,7 +155,7 @@ def _about(plan: ChatPlan, answer: ChatAnswer) -> dict[str, Any]:
     told: dict[str, Any] = {
         "answer": outcome.answer,
         "chosen_by": answer.chosen_by,
-        "confidence": outcome.confidence,
+        "confidence": answer.confidence,
         "confidence_is": answer.confidence_is,
         "draws": len(outcome.candidates),
         "stopped": outcome.stopped.value,
@@ -163,6 +163,8 @@ def _about(plan: ChatPlan, answer: ChatAnswer) -> dict[str, Any]:
         "abstained": answer.is_abstained,
         "why": answer.why,
     }
+    if answer.chance is not None:
+        told["own_confidence"] = outcome.confidence
     if (unscored := outcome.n_unscored) > 0:
         told["unscored"] = unscored
     if "tally" in plan.returns:
