@@ -16,6 +16,7 @@ from mull.advice.forecast import forecasts
 from mull.advice.options import Advice, KnownModel, PilotMeasured, Recommendation, Route, Wish
 from mull.advice.pilot import Pilot, PilotPrice, crowding, likeness, wrong_of
 from mull.advice.simulate import imagine
+from mull.advice.target import reaches
 from mull.allocate.prior import Tally
 from mull.errors import UsageError
 from mull.files.recording import of_columns
@@ -268,6 +269,41 @@ def test_an_accuracy_that_nothing_reaches_is_said_to_be_so() -> None:
     assert not found.meets
     assert found.reasons
     assert found.route is Route.BETTER
+
+
+def test_an_accuracy_is_told_in_draws_with_its_chance() -> None:
+    """The fewest draws among those compared that are expected to reach it, and those that likely do."""
+    wish = Wish(accuracy=0.75)
+    found = advise([pilot(beta_law(3, 2, 3))], wish, ns=(2, 4, 8, 16, 32))
+    votes = {int(o.strategy.partition("n=")[2]): o for o in found.options if o.strategy.startswith("majority")}
+    told = {one.strategy: one for one in reaches(found, 0.75)}["majority"]
+    assert told.draws == min(n for n, one in votes.items() if one.accuracy >= 0.75)
+    assert told.chance == votes[told.draws].chance
+    assert told.chance is not None
+    assert 0 < told.chance <= 1
+    likely = [n for n, one in votes.items() if (one.chance or 0) >= 0.9]
+    assert told.likely == min(likely, default=None)
+    assert (told.most, told.best) == (32, max(one.accuracy for one in votes.values()))
+    words = " ".join(sentences(found, wish))
+    first = reaches(found, 0.75)[0]
+    assert f"75 % right takes {first.draws} draws ({first.strategy} on small), which reach it with a chance of" in words
+    assert advise([pilot(beta_law(3, 2, 3))]).options[0].chance is None, "no accuracy was wished for"
+
+
+def test_the_chance_is_the_share_of_pilots_that_agree() -> None:
+    """A vote of n of two answers, .6 right: a chance near 0 for what it is far below, near 1 for what it exceeds."""
+    found = [advise([pilot(flat(0.6, 0.4), 100)], Wish(accuracy=target)) for target in (0.3, 0.97)]
+    for one, low, high in zip(found, (0.95, 0.0), (1.0, 0.3), strict=True):
+        single = next(o for o in one.options if o.strategy == "single")
+        assert single.chance is not None
+        assert low <= single.chance <= high
+
+
+def test_an_accuracy_out_of_reach_is_never_reached_by_draws() -> None:
+    wish = Wish(accuracy=0.95)
+    found = advise([pilot(mostly_wrong_mode)], wish)
+    assert [one.draws for one in reaches(found, 0.95)] == [None] * len(reaches(found, 0.95))
+    assert "No number of draws up to 64 is expected to reach 95 % right: the best, " in " ".join(sentences(found, wish))
 
 
 def test_a_limit_in_dollars_is_kept() -> None:

@@ -120,20 +120,28 @@ def _advice(seen: Sequence[_Foreseen], wish: Wish, given: Sequence[KnownModel], 
         raise UsageError("advice needs at least one pilot")
     base = seen[0].base
     options = [
-        option(name, one.model, means, base, cost, known_by, on, seed)
+        option(name, one.model, means, base, cost, known_by, on, seed, wish.accuracy)
         for one in seen
         for name, means, cost, known_by in one.strategies
     ]
     for known in given:
         values = np.full(len(base), known.accuracy)
-        options.append(option(BASE, known.model, values, base, known.cost, "given", on, seed))
+        options.append(option(BASE, known.model, values, base, known.cost, "given", on, seed, wish.accuracy))
     return choose(options, seen[0].model, wish, seen[0].facts)
 
 
 def option(
-    name: str, model: str, means: Floats, base: Floats, cost: Cost, known_by: str, on: int | None, seed: int
+    name: str,
+    model: str,
+    means: Floats,
+    base: Floats,
+    cost: Cost,
+    known_by: str,
+    on: int | None,
+    seed: int,
+    target: float | None = None,
 ) -> Option:
-    """An option, from its accuracy and that of one draw in each replicate."""
+    """An option, from its accuracy and that of one draw in each replicate; `target` is the accuracy wished for."""
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     seen, gain = means, means - base
     if on is not None:
@@ -150,6 +158,7 @@ def option(
         known_by,
         float(gain.mean()),
         Interval90(worse, better),
+        chance=None if target is None else float(np.mean(seen >= target)),
     )
 
 

@@ -52,7 +52,8 @@ class Option:
 
     `known_by`: `measured` on the pilot's problems, `estimated` from draws that it made, `predicted` beyond them, or
     `given`. `gain` is the accuracy above
-    one draw of the first model, with its interval. `fixed` is a cost in dollars before the first question.
+    one draw of the first model, with its interval. `fixed` is a cost in dollars before the first question. `chance` is
+    the chance that the accuracy is at least the one that is wished for; `None` without a wish.
     """
 
     strategy: str
@@ -65,6 +66,7 @@ class Option:
     gain_ci90: Interval90
     fixed: float = 0.0
     why: str = ""
+    chance: float | None = None
 
     @property
     def name(self) -> str:

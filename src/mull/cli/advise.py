@@ -38,10 +38,13 @@ from mull.files.columns import Layout
 from mull.types import Cost, Params
 
 if TYPE_CHECKING:
-    from mull.advice.options import Advice, KnownModel, Option
+    from mull.advice.options import Advice, KnownModel, Option, Wish
     from mull.advice.pilots import Made, Size
 
 BANK_PROBLEMS = 1000
+DEFAULT_N = "4,8,16,32,64"
+TARGETED_N = "2,3,4,6,8,12,16,24,32,48,64,96,128"
+"""Close enough that the fewest draws for an accuracy are known to about a third."""
 
 
 @reads_a_table
@@ -95,7 +98,10 @@ def advise(
     usd_per_draw: Annotated[
         float | None, typer.Option("--usd-per-draw", help="Dollars per draw, if the source does not record them.")
     ] = None,
-    n: Annotated[str, typer.Option("--n", help="Numbers of draws to compare.")] = "4,8,16,32,64",
+    n: Annotated[
+        str | None,
+        typer.Option("--n", help="Numbers of draws to compare. [default: 4,8,16,32,64; more of them with --accuracy]"),
+    ] = None,
     on: Annotated[
         int | None,
         typer.Option(
@@ -139,7 +145,8 @@ def advise(
     from mull.advice.options import Wish
 
     wish = Wish(accuracy, usd, seconds, queries, worth, outlay)
-    ns, size, params = _ns(n), pilots.size_of(pilot), Params(temperature, max_tokens)
+    usual = DEFAULT_N if accuracy is None else TARGETED_N
+    ns, size, params = _ns(usual if n is None else n), pilots.size_of(pilot), Params(temperature, max_tokens)
     if on is not None and on < 1:
         raise UsageError(f"--on takes a number of questions of at least 1, not {on}")
     if out is not None:
@@ -177,7 +184,7 @@ def advise(
     if out is not None:
         drawing.write(advice, wish, out)
     if as_json:
-        print_json(_object(advice, made))
+        print_json(_object(advice, made, wish))
         return
     from mull.report import advice as report
 
@@ -298,8 +305,9 @@ def _read(
     return made
 
 
-def _object(advice: Advice, made: Sequence[Made]) -> dict[str, Any]:
+def _object(advice: Advice, made: Sequence[Made], wish: Wish) -> dict[str, Any]:
     from mull import cost
+    from mull.advice.target import reaches
 
     return {
         "verdict": advice.verdict,
@@ -307,6 +315,7 @@ def _object(advice: Advice, made: Sequence[Made]) -> dict[str, Any]:
         "recommendation": _row(advice.recommendation),
         "options": [_row(one) for one in advice.options],
         "meets": advice.meets,
+        "reach": None if wish.accuracy is None else [one._asdict() for one in reaches(advice, wish.accuracy)],
         "unit": advice.unit,
         "more_problems": advice.more,
         "reasons": list(advice.reasons),
@@ -321,5 +330,5 @@ def _object(advice: Advice, made: Sequence[Made]) -> dict[str, Any]:
 
 def _row(one: Option) -> dict[str, Any]:
     row = asdict(one)
-    names = ("strategy", "model", "accuracy", "ci90", "cost", "why", "known_by", "gain", "gain_ci90")
+    names = ("strategy", "model", "accuracy", "ci90", "cost", "why", "known_by", "gain", "gain_ci90", "chance")
     return {name: row[name] for name in names}

@@ -10,6 +10,7 @@ from mull import spec
 from mull.advice.choice import UNITS, price
 from mull.advice.options import Advice, Option, Recommendation, Route, Wish
 from mull.advice.spend import queries_until
+from mull.advice.target import reaches
 from mull.report.table import MONEY
 from mull.report.words import dollars, ends, escape, per_thousand, short
 from mull.run.needs import draws_of
@@ -50,6 +51,8 @@ def sentences(advice: Advice, wish: Wish) -> list[str]:
             f"Use {one.name}: it is right on {_share(one)}, {100 * one.gain:+.1f} points "
             f"{ends(one.gain_ci90, is_signed=True)}, {_times(one, base, unit)}."
         )
+    if wish.accuracy is not None and advice.verdict is not Recommendation.MORE_DATA:
+        told.append(_target(advice, wish.accuracy))
     told += [reason[0].upper() + reason[1:] + "." for reason in advice.reasons]
     if advice.verdict is not Recommendation.MORE_DATA:
         is_measured = advice.route is not Route.SEQUENTIAL or draws_of(spec.named(one.strategy)) == Scaling.SEQUENTIAL
@@ -120,6 +123,33 @@ def _unmet(advice: Advice, wish: Wish) -> str:
         f"No option is expected to keep what was asked ({', '.join(filter(None, limits))}); the nearest is {one.name} "
         f"with {_share(one)} at {_amount(getattr(one.cost, advice.unit), advice.unit)}."
     )
+
+
+def _target(advice: Advice, target: float) -> str:
+    """How many draws an accuracy takes, with which chance, or that none reach it."""
+    found = reaches(advice, target)
+    share = f"{100 * target:g} % right"
+    if not found:
+        return f"How many draws {share} takes is not known: no strategy here has a number of draws."
+    one = found[0]
+    where = f"{one.strategy} on {one.model}"
+    if one.draws is None:
+        best = max(found, key=lambda reach: reach.best)
+        where = f"{best.strategy} on {best.model}"
+        most = max(reach.most for reach in found)
+        out = advice.facts.coverage < target
+        never = f", and even a perfect choice among {advice.facts.n} covers {100 * advice.facts.coverage:.0f} %"
+        return (
+            f"No number of draws up to {most} is expected to reach {share}: the best, {where}, comes to "
+            f"{100 * best.best:.0f} %{never if out else ''}."
+        )
+    likely = (
+        f"; {one.likely} reach it with a chance of 90 %" if one.likely is not None and one.likely > one.draws else ""
+    )
+    sure = "" if likely or one.likely is not None else f"; no number up to {one.most} does with a chance of 90 %"
+    draws = "1 draw" if one.draws == 1 else f"{one.draws} draws"
+    chance = f"{100 * (one.chance or 0):.0f} %"
+    return f"{share} takes {draws} ({where}), which reach it with a chance of {chance}{likely}{sure}."
 
 
 def _month(advice: Advice, wish: Wish) -> str:
