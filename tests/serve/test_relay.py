@@ -242,3 +242,39 @@ async def test_with_faults_all_end_rightly_and_no_token_is_missed(gateway: Make)
         assert lost  # there were such faults
         assert bound > 0
         assert exact <= counted <= exact + bound + 20 * sum(upstream.counts[fault] for fault in lost)
+
+
+async def test_names_and_refusals_of_a_conversation_reach_the_server(gateway: Make) -> None:
+    turns = [
+        {"role": "user", "content": "Hello", "name": "ann"},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}], "name": "bob"},
+        {"role": "user", "content": "Why?"},
+    ]
+    preset = '[presets.vote]\nstrategy = "majority:n=2"'
+    async with FaultServer() as upstream, gateway(table(upstream, preset)) as served:
+        first = await served.ask("words@vote", messages=turns, seed=1)
+        assert upstream.bodies[-1]["messages"] == [turns[0], {**turns[1], "content": "No."}, turns[2]]
+        other = await served.ask("words@vote", messages=[{**turns[0], "name": "eve"}, *turns[1:]], seed=1)
+        assert other.choices != first.choices  # another conversation: its draws have seeds of their own
+        with pytest.raises(openai.BadRequestError, match=r"messages\[0\].name: must be a text"):
+            await served.ask("words@vote", messages=[{**turns[0], "name": 3}])
+    async with gateway("", "nano") as own:
+        assert (await own.ask("nano", messages=[{"role": "user", "content": "a:7;a?", "name": "ann"}])).choices
+
+
+async def test_log_probabilities_of_a_voted_answer_come_from_the_stream_that_made_it(gateway: Make) -> None:
+    class Telling(FaultServer):
+        def _events(self, choice):
+            rows = iter(choice.get("logprobs", {}).get("content", ()))
+            for event in super()._events(choice):
+                if event["choices"][0].get("delta", {}).get("content") and (row := next(rows, None)):
+                    event["choices"][0]["logprobs"] = {"content": [row]}
+                yield event
+
+    preset = '[presets.vote]\nstrategy = "majority:n=3"'
+    async with Telling() as upstream, gateway(table(upstream, preset)) as served:
+        reply = await served.ask("words@vote", seed=1, logprobs=True, top_logprobs=1)
+        assert upstream.bodies[-1]["stream"] is True
+        rows = reply.choices[0].logprobs.content
+        assert "".join(row.token for row in rows) == reply.choices[0].message.content
+        assert {(row.logprob, row.top_logprobs[0].logprob) for row in rows} == {(-0.25, -2.0)}

@@ -48,7 +48,8 @@ def said(message: Message) -> list[Any]:
     content: Any = message.content
     if not isinstance(content, str):
         content = [{type(part).__name__: astuple(part)} for part in content]
-    return [message.role, content, [astuple(call) for call in message.tool_calls], message.tool_call_id]
+    named = [] if message.name is None else [message.name]
+    return [message.role, content, [astuple(call) for call in message.tool_calls], message.tool_call_id, *named]
 
 
 def digest(asked: Mapping[str, Any]) -> str:

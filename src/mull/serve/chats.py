@@ -17,7 +17,8 @@ from mull.serve.attend import Emit
 from mull.serve.compare import PaidWallet, Side, compared
 from mull.serve.fields import ChatFields
 from mull.serve.live import Keep, Live
-from mull.serve.messages import params_of, prompt_of
+from mull.serve.messages import Names, params_of, prompt_of
+from mull.serve.offer import Entry
 from mull.serve.plans import ChatPlan
 from mull.serve.relay import Relay
 from mull.serve.tenants import TenantBank, seed_of_tenant
@@ -58,7 +59,7 @@ class Chat:
         else:
             if plan.is_for_effort:
                 fields = fields.model_copy(update={"reasoning_effort": None})
-            self._prompt: Prompt = prompt_of(fields)
+            self._prompt: Prompt = prompt_of(fields, _names(entry))
             self._params: Params = params_of(fields, plan.temperature, plan.max_tokens, is_embedded=not entry.is_served)
         self.raw: bytes | None = None
         """The whole reply as a server sent it, if it is passed on unchanged."""
@@ -143,6 +144,13 @@ class Chat:
         if self.plan.clamped:
             headers["x-mull-clamped"] = ", ".join(self.plan.clamped)
         return headers
+
+
+def _names(entry: Entry) -> Names:
+    """What the names of messages are to a model."""
+    if not entry.is_served:
+        return "inert"
+    return "carried" if entry.model.deployment.api == "chat" else "refused"
 
 
 def _delta(answer: ChatAnswer) -> dict[str, Any]:

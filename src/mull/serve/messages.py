@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from mull.serve.faults import bad
 from mull.serve.fields import ChatFields
@@ -41,9 +41,13 @@ NEUTRAL: Mapping[str, Any] = {"frequency_penalty": 0, "presence_penalty": 0, "to
 """Values of further fields that change nothing."""
 
 
-def prompt_of(fields: ChatFields) -> Prompt:
+Names = Literal["carried", "inert", "refused"]
+"""What the `name` of a message is to a model: an API may have none, and a model in this process does not read it."""
+
+
+def prompt_of(fields: ChatFields, names: Names) -> Prompt:
     """The conversation of a request. Raises `ApiError` with the path of what cannot be carried."""
-    turns = tuple(_message(turn, f"messages[{i}]") for i, turn in enumerate(fields.messages))
+    turns = tuple(_message(turn, f"messages[{i}]", names) for i, turn in enumerate(fields.messages))
     return Prompt(turns, tools=tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(fields.tools or ())))
 
 
@@ -80,12 +84,13 @@ def _is_text(told: Mapping[str, Any] | None) -> bool:
     return told is None or told == {"type": "text"}
 
 
-def _message(turn: dict[str, Any], at: str) -> Message:
+def _message(turn: dict[str, Any], at: str, names: Names) -> Message:
     role = turn.get("role")
     if role not in ROLES:
         raise bad(f"{at}.role", f"must be one of {', '.join(ROLES)}")
     for name, value in turn.items():
-        if name not in READ and name not in TOLD_BACK and value is not None:
+        is_read = name in READ or (name == "name" and names != "refused")
+        if not is_read and name not in TOLD_BACK and value is not None:
             raise bad(f"{at}.{name}", "a preset cannot carry this field; the model itself, without @, takes it")
     calls = turn.get("tool_calls") or []
     if not isinstance(calls, list):
@@ -96,11 +101,15 @@ def _message(turn: dict[str, Any], at: str) -> Message:
     told = turn.get("tool_call_id")
     if role == "tool" and not isinstance(told, str):
         raise bad(f"{at}.tool_call_id", "must be a text: the call that this message answers")
+    called = turn.get("name")
+    if called is not None and not isinstance(called, str):
+        raise bad(f"{at}.name", "must be a text")
     return Message(
         role,
         _content(content, f"{at}.content"),
         tuple(_call(call, f"{at}.tool_calls[{i}]") for i, call in enumerate(calls)),
         told if role == "tool" else None,
+        called if names == "carried" else None,
     )
 
 
@@ -119,6 +128,8 @@ def _part(part: Any, at: str) -> Part:
     match told.get("type"):
         case "text" if isinstance(told.get("text"), str):
             return TextPart(told["text"])
+        case "refusal" if isinstance(told.get("refusal"), str):
+            return TextPart(told["refusal"])  # what the assistant said, told back
         case "image_url" if isinstance(image := told.get("image_url"), dict) and isinstance(image.get("url"), str):
             detail = image.get("detail")
             return ImagePart(image["url"], detail if isinstance(detail, str) else None)

@@ -36,13 +36,14 @@ class Message:
     """One turn of a conversation; `role` is `system`, `user`, `assistant` or `tool`.
 
     `content` is a string, or a tuple of parts: text, images and files. `tool_calls` are the calls of an assistant
-    turn; `tool_call_id` is the call that a tool turn answers.
+    turn; `tool_call_id` is the call that a tool turn answers; `name` tells apart several who have the same role.
     """
 
     role: str
     content: str | tuple[Part, ...]
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    name: str | None = None
 
     def __repr__(self) -> str:
         return _told(self)
@@ -56,8 +57,9 @@ class Message:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the message is plain text: no parts, no tool calls."""
-        return isinstance(self.content, str) and not self.tool_calls and self.tool_call_id is None
+        """Whether the message is plain text: no parts, no tool calls, no name."""
+        is_text = isinstance(self.content, str) and not self.tool_calls
+        return is_text and self.tool_call_id is None and self.name is None
 
 
 @dataclass(frozen=True, slots=True)

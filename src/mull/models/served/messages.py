@@ -23,6 +23,8 @@ def _turn(message: Message) -> dict[str, Any]:
         ]
     if message.tool_call_id is not None:
         turn["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        turn["name"] = message.name
     return turn
 
 
