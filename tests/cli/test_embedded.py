@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mull.replies.expression import misses
+from warm import Warm
 
 CHAIN = "b:a+45;a:9;c:b-30;c?"
 SWEEP = ("sweep", "chain:ops=4", "-s", "single", "-s", "majority:n=16", "-s", "adaptive:n=64,rule=beta")
@@ -93,12 +94,19 @@ def wait_for_draws(path: Path, process: subprocess.Popen[str], n: int) -> None:
         assert time.monotonic() < limit, "the sweep draws too slowly"
 
 
+@pytest.fixture(scope="module")
+def undisturbed(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, int]:
+    """What a sweep of 60 problems that is not stopped prints, and how many draws it banks."""
+    bank = tmp_path_factory.mktemp("undisturbed") / "bank.db"
+    done = warm.mull(*SWEEP, "--problems", 60, "--json", "--bank", bank)
+    return without_seconds(json.loads(done.stdout)), count(bank)
+
+
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_sweep_goes_on_where_it_was(
-    mull, mull_json, environment: dict[str, str], tmp_path: Path, stop: signal.Signals
+    mull, environment: dict[str, str], undisturbed: tuple[dict, int], stop: signal.Signals
 ) -> None:
     asked = (*SWEEP, "--problems", "60")
-    undisturbed = mull(*asked, "--json", "--bank", tmp_path / "undisturbed.db")
     bank = Path(environment["MULL_BANK"])
     process = start(environment, *asked, "--json")
     wait_for_draws(bank, process, 200)
@@ -109,9 +117,9 @@ def test_a_stopped_sweep_goes_on_where_it_was(
     assert kept >= 200
 
     again = mull(*asked, "--json")
-    assert without_seconds(json.loads(again.stdout)) == without_seconds(json.loads(undisturbed.stdout))
+    assert without_seconds(json.loads(again.stdout)) == undisturbed[0]
     made = int(re.match(r"([\d,]+) draws made now", again.stderr)[1].replace(",", ""))  # type: ignore[index]
-    assert kept + made == count(bank) == count(tmp_path / "undisturbed.db"), "no finished draw is made again"
+    assert kept + made == count(bank) == undisturbed[1], "no finished draw is made again"
 
 
 def test_until_pass_uses_the_checker(mull_json) -> None:
