@@ -28,7 +28,8 @@ def test_a_marked_test_runs_a_sweep(tmp_path: Path) -> None:
     path = tmp_path / "test_marked.py"
     path.write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-p", "mull.lab.pytest_plugin", "-p", "no:cacheprovider", "--tb=short"]
+    plugin = ["-p", "no:mull", "-p", "mull.lab.pytest_plugin"]  # where mull is installed pytest has it by its name
+    command = [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", "--tb=short"]
     done = subprocess.run([*command, str(path)], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 failed, 1 passed, 2 errors" in done.stdout

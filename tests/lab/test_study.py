@@ -164,6 +164,19 @@ def test_the_command_writes_draws_and_tells_of_levels_that_nobody_solves(tmp_pat
     assert ("no draw of any model solves any problem" in done.output) == (hard["coverage"] == 0)
 
 
+def test_upper_bounds_stand_beside_the_strategies_and_not_among_them(tmp_path: Path) -> None:
+    text = PLAN.replace("levels = [1, 16]", 'levels = [1]\nupper_bounds = ["revise:n=2,chain=2,feedback=oracle"]')
+    plan = read_plan(plan_at(tmp_path, text))
+    cells = cells_of(plan)
+    with SqlBank.file(tmp_path / "bank.db") as bank:
+        made = run_study(plan, cells, bank)
+    assert {one.strategy for one in made.bounds} == {"revise:n=2,chain=2,feedback=oracle"}
+    assert len(made.bounds) == 3
+    names = {name for one in made.groups["chain:ops=1"]["nano"] for name in one.results}
+    assert names == {"single", "majority:n=2", "majority:n=3"}
+    assert made.holes == []
+
+
 def test_levels_without_any_solved_problem_are_named(tmp_path: Path) -> None:
     _, _, made = study(tmp_path)
     rows = summary(made.groups)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from mull.files.recording import Recording, Result, of_columns
+from mull.lab.studied import Bound
 from mull.lab.study_findings import StudyFinding, findings
 from mull.types import Cost
 
@@ -70,6 +71,16 @@ def test_more_draws_gain_less_and_nothing_on_what_is_out_of_reach() -> None:
 def test_reach_counts_a_problem_that_any_model_solves() -> None:
     found = asked({TASKS[0]: {"never": model(lambda i: 0.0), "half": model(lambda i: float(i % 2))}})["reach"]
     assert found.rows[0].value == 0.5
+
+
+def test_perfect_feedback_is_compared_with_a_perfect_choice_among_as_many_draws() -> None:
+    drawn = model(lambda i: 0.2)
+    for solved, is_shown in ((True, True), (False, False)):
+        bounds = [Bound(TASKS[0], "m", "revise:n=4,feedback=oracle", one.id, solved) for one in drawn]
+        found = {one.id: one for one in findings({TASKS[0]: {"m": drawn}}, 0, bounds)}["feedback"]
+        assert found.is_shown == is_shown
+        assert found.rows[0].value == pytest.approx(solved - (1 - 0.8**4), abs=0.12)
+        assert found.rows[0].label == "m: revise:n=4,feedback=oracle minus coverage of 4"
 
 
 def test_lengths_within_a_problem() -> None:

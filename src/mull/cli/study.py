@@ -140,7 +140,7 @@ def _page(plan: StudyPlan, made: Studied, folder: Path) -> None:
     with steady("drawing the page"):
         paths = [folder / "draws" / f"{_slug(text)}.jsonl" for text in made.groups]
         sources = [Source(path, {}) for path in paths]
-        html = study_page.page(made.groups, sources, made.holes, plan.title, made_by(), plan.seed)
+        html = study_page.page(made.groups, sources, made.holes, plan.title, made_by(), plan.seed, made.bounds)
         page.write(folder / "study.html", html)
 
 
@@ -160,7 +160,7 @@ def _show(made: Studied, told: Estimate, folder: Path, *, as_json: bool) -> None
                 "out": str(folder),
                 "estimate": asdict(told),
                 "rows": [row._asdict() for row in rows],
-                "findings": [asdict(one) for one in findings(made.groups)] if made.groups else [],
+                "findings": [asdict(one) for one in findings(made.groups, 0, made.bounds)] if made.groups else [],
                 "holes": [asdict(hole) for hole in made.holes],
                 "cost": asdict(made.spent),
                 "fresh": asdict(made.fresh),

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from mull import cost
 from mull.bank import Bank
@@ -17,6 +17,7 @@ from mull.errors import MullError, UsageError
 from mull.files.recording import Recording
 from mull.lab import cluster
 from mull.lab.grid import Cell, Plan, columns, recordings, run_plan
+from mull.lab.oracle import Oracle
 from mull.lab.study_plan import StudyCell, StudyPlan
 from mull.run.needs import draws_of, reuses
 from mull.strategies.parallel import Single
@@ -53,11 +54,22 @@ class MissingCell:
     why: str
 
 
+class Bound(NamedTuple):
+    """Whether a strategy that was told of the gold answers solved a problem."""
+
+    task: str
+    model: str
+    strategy: str
+    problem: str
+    solved: bool
+
+
 @dataclass(slots=True)
 class Studied:
-    """The draws of a study by task, then model; its holes, and what was spent now and in all."""
+    """The draws of a study by task, then model; its holes, its upper bounds, and what was spent now and in all."""
 
     groups: dict[str, dict[str, list[Recording]]] = field(default_factory=dict)
+    bounds: list[Bound] = field(default_factory=list)
     holes: list[MissingCell] = field(default_factory=list)
     fresh: Cost = field(default_factory=Cost)
     spent: Cost = field(default_factory=Cost)
@@ -67,7 +79,7 @@ def n_draws(cell: StudyCell) -> int:
     """Draws per problem: strategies that only choose among plain draws share them, every other makes its own."""
     shared = [0]
     own = 0
-    for strategy in cell.strategies.values():
+    for strategy in (*cell.strategies.values(), *cell.upper_bounds.values()):
         n: int = getattr(strategy, "n", 1)
         if reuses(strategy) and draws_of(strategy) == Scaling.PARALLEL:
             shared.append(n)
@@ -177,9 +189,12 @@ def run_study(
                 params=cell.params,
                 seed=plan.seed,
             )
-            run = cluster.run_plan if is_on_ray else run_plan
+            run, n = cluster.run_plan if is_on_ray else run_plan, cell.study_task.problems
             try:
-                asyncio.run(run(grid_plan, bank, n_problems=cell.study_task.problems, tick=tick, done=done.append))
+                asyncio.run(run(grid_plan, bank, n_problems=n, tick=tick, done=done.append))
+                if cell.upper_bounds:
+                    told = replace(grid_plan, strategies=cell.upper_bounds, verifier=Oracle(cell.task))
+                    _keep_bounds(made, name, text, asyncio.run(run_plan(told, bank, n_problems=n, tick=tick)))
             except MullError as error:
                 why = str(error)
         runs -= cell.n_runs
@@ -189,6 +204,13 @@ def run_study(
         if why:
             made.holes.append(MissingCell(name, text, len(done), cell.study_task.problems, why))
     return made
+
+
+def _keep_bounds(made: Studied, model: str, text: str, cells: Mapping[str, Sequence[Cell]]) -> None:
+    for strategy, column in cells.items():
+        made.bounds += [Bound(text, model, strategy, c.problem.id, c.grade.correct is True) for c in column]
+        made.fresh += cost.total(one.fresh for one in column)
+        made.spent += cost.total(one.spent for one in column)
 
 
 def _share(ceiling: Budget, spent: Cost, runs: int) -> Budget | None:

@@ -13,7 +13,9 @@ from mull.files.recording import Recording
 from mull.lab.averaged import averaged
 from mull.lab.findings import Groups
 from mull.lab.metrics import by_problem, majority_at_k
+from mull.lab.studied import Bound
 from mull.run.needs import draws_of
+from mull.stats.estimators import pass_at_k
 from mull.stats.intervals import DIFFERENCE, Interval, bootstrap, resampled_means, wilson
 from mull.types import Scaling
 
@@ -66,8 +68,8 @@ class _Model(NamedTuple):
         return sum(lengths) / len(lengths) if lengths else None
 
 
-def findings(groups: Groups, seed: int = 0) -> list[StudyFinding]:
-    """All ten, in the order of the paper's summary."""
+def findings(groups: Groups, seed: int = 0, bounds: Sequence[Bound] = ()) -> list[StudyFinding]:
+    """All ten, in the order of the paper's summary; `bounds` are runs with perfect feedback."""
     models = _models(groups, seed)
     return [
         _gap(models, seed),
@@ -77,7 +79,7 @@ def findings(groups: Groups, seed: int = 0) -> list[StudyFinding]:
         _cost(models, seed),
         _sequential(models, seed),
         _difficulty(groups, models, seed),
-        _feedback(),
+        _feedback(models, bounds, seed),
         _thinking(models, seed),
         _out_of_reach(groups),
     ]
@@ -294,9 +296,24 @@ def _difficulty(groups: Groups, models: Sequence[_Model], seed: int) -> StudyFin
     return StudyFinding("difficulty", title, "% of what one draw misses", tuple(rows), bool(falls), sentence)
 
 
-def _feedback() -> StudyFinding:
-    sentence = f"{NOT_SHOWN}: no strategy of this study had perfect feedback between replies."
-    return StudyFinding("feedback", "Perfect feedback gains more than it costs", "points", (), False, sentence)
+def _feedback(models: Sequence[_Model], bounds: Sequence[Bound], seed: int) -> StudyFinding:
+    """Answers that are told whether they are right, minus a perfect choice among as many independent draws."""
+    title = "Perfect feedback gains more than as many draws"
+    rows = []
+    for m in models:
+        drawn = dict(zip(m.keys, m.recordings, strict=True))
+        for strategy in dict.fromkeys(one.strategy for one in bounds if one.model == m.name):
+            n = getattr(spec.named(strategy), "n", None)
+            own = [one for one in bounds if (one.model, one.strategy) == (m.name, strategy)]
+            pairs = [(one, drawn[one.task, one.problem]) for one in own if (one.task, one.problem) in drawn]
+            pairs = [(one, recording) for one, recording in pairs if isinstance(n, int) and n <= recording.n]
+            if pairs and isinstance(n, int):
+                differences = [one.solved - pass_at_k(of.n, of.n_correct, n) for one, of in pairs]
+                rows.append(_mean(f"{m.name}: {strategy} minus coverage of {n}", differences, seed, DIFFERENCE))
+    if not rows:
+        sentence = f"{NOT_SHOWN}: no strategy of this study had perfect feedback between replies."
+        return StudyFinding("feedback", title, "points", (), False, sentence)
+    return _made("feedback", title, "points", rows, lambda row: f"{row.label}: {_ends(row, 'points')}", _is_above)
 
 
 def _thinking(models: Sequence[_Model], seed: int) -> StudyFinding:

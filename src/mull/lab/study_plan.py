@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,17 @@ from mull.types import Budget, Model, Params, Task, Verifier
 
 DEFAULT_PROBLEMS = 24
 KEYS = ("title", "models", "strategies", "draws", "problems", "verifier", "seed", "temperature", "max_tokens")
-TASK_KEYS = ("spec", "levels", "strategies", "problems", "verifier", "max_tokens")
+TASK_KEYS = ("spec", "levels", "strategies", "problems", "verifier", "max_tokens", "upper_bounds")
 CEILINGS = ("calls", "tokens", "usd", "flops")
 
 
 @dataclass(frozen=True, slots=True)
 class StudyTask:
-    """A task at several levels: `spec` has `{level}` where each level stands."""
+    """A task at several levels: `spec` has `{level}` where each level stands.
+
+    `upper_bounds` are strategies that are run with the gold answers as their verifier, such as revisions that are told
+    whether they are right; they are bounds, not methods, and stand in no column with the strategies.
+    """
 
     spec: str
     levels: tuple[str, ...]
@@ -32,6 +36,7 @@ class StudyTask:
     problems: int
     verifier: str | None
     max_tokens: int
+    upper_bounds: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -64,10 +69,11 @@ class StudyCell:
     strategies: Mapping[str, Strategy]
     verifier: Verifier | None
     params: Params
+    upper_bounds: Mapping[str, Strategy] = field(default_factory=dict)
 
     @property
     def n_runs(self) -> int:
-        return self.study_task.problems * len(self.strategies)
+        return self.study_task.problems * (len(self.strategies) + len(self.upper_bounds))
 
     @property
     def name(self) -> str:
@@ -127,7 +133,8 @@ def _task(table: Mapping[str, Any], plan: Mapping[str, Any]) -> StudyTask:
         raise UsageError("strategies with {n} take their numbers of draws from draws = [2, 4, 8]")
     verifier = _of(both, "verifier", str, "") or None
     max_tokens = _of(both, "max_tokens", int, 400)
-    return StudyTask(text, levels or ("",), tuple(dict.fromkeys(strategies)), problems, verifier, max_tokens)
+    bounds = _texts(table, "upper_bounds", ()) if "upper_bounds" in table else ()
+    return StudyTask(text, levels or ("",), tuple(dict.fromkeys(strategies)), problems, verifier, max_tokens, bounds)
 
 
 def cells_of(plan: StudyPlan, config: Path | None = None) -> list[StudyCell]:
@@ -140,10 +147,11 @@ def cells_of(plan: StudyPlan, config: Path | None = None) -> list[StudyCell]:
         verifier = verifier_of(one.verifier, plan.seed, config)
         for strategy in strategies.values():
             check_given(strategy, verifier, None, None)
+        bounds = {spec.describe(spec.STRATEGIES, s): s for s in map(named.build, one.upper_bounds)}
         params = Params(plan.temperature, one.max_tokens)
         for level in one.levels:
             task = spec.build("task", spec.TASKS, one.at(level))
-            found += [StudyCell(model, one, level, task, strategies, verifier, params) for model in models]
+            found += [StudyCell(model, one, level, task, strategies, verifier, params, bounds) for model in models]
     return found
 
 

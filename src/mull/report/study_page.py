@@ -10,7 +10,7 @@ from mull.lab.compared import chances
 from mull.lab.findings import Groups, StudyRow, summary, unsolved
 from mull.lab.measured import Tile, study, unit_of
 from mull.lab.recorded import Group, Source
-from mull.lab.studied import MissingCell
+from mull.lab.studied import Bound, MissingCell
 from mull.lab.study_findings import StudyFinding, findings
 from mull.report.answer import Answer
 from mull.report.figures import BEST, GRID, MUTED, Figure
@@ -35,10 +35,11 @@ def page(
     title: str,
     made_by: Mapping[str, str],
     seed: int = 0,
+    bounds: Sequence[Bound] = (),
 ) -> str:
     """The page as HTML, self-contained."""
     rows = summary(groups, seed)
-    found = findings(groups, seed)
+    found = findings(groups, seed, bounds)
     measured = [
         study(Group(f"{model} on {task}", list(recordings), task), None, seed)
         for task, models in groups.items()
