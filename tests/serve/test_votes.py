@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import openai
@@ -66,6 +66,29 @@ async def test_a_judge_decides_where_a_vote_does_not(gateway: Make) -> None:
     rows = scored.mull["answers"][0]["samples"]
     assert [row["text"] for row in rows] == texts
     assert reply.choices[0].message.content == max(rows, key=lambda row: row["score"])["text"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "texts", "chosen_by", "why"),
+    [
+        ("fuse:n=2", ESSAYS, "synthesis", None),
+        ("pdr:n=2", ESSAYS, "synthesis", None),
+        ("rsa:n=3,k=2,rounds=1", (), "synthesis", "this is the last reply that was written from others"),
+        ("genselect:n=3,k=1", [f"{one} answer: 1" for one in ESSAYS], "judge", None),
+        ("genselect:n=3,k=1", ESSAYS, "first draw", "this is the first draw"),
+        ("majority:n=3", ESSAYS, "first draw", "this is the first draw"),
+    ],
+)
+async def test_open_questions_are_answered_by_synthesis_or_choice_and_it_is_told(
+    gateway: Make, strategy: str, texts: Sequence[str], chosen_by: str, why: str | None
+) -> None:
+    """No replies to one prompt are the same, so that no vote decides; a list's judge that names no number does not."""
+    async with FaultServer(texts=tuple(texts)) as upstream, gateway(table(upstream, 'answer = "whole"')) as served:
+        choice, told = await voted(served, extra_body={"mull": {"strategy": strategy, "return": ["samples"]}})
+    assert told["chosen_by"] == chosen_by
+    assert (told["why"] is None) if why is None else str(told["why"]).endswith(why)
+    given = [row["text"] for row in told["samples"]]
+    assert choice.message.content == given[-1 if chosen_by == "synthesis" else 0] or chosen_by == "judge"
 
 
 async def test_json_is_voted_on_by_value_and_only_if_it_fits(gateway: Make) -> None:

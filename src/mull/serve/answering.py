@@ -40,7 +40,7 @@ class Observed(Protocol):
 
 @dataclass(frozen=True)
 class ChatAnswer:
-    """One answer. `chosen_by` is `vote`, `weighted vote`, `score`, `judge`, `strategy` or `first draw`.
+    """One answer. `chosen_by` is `vote`, `weighted vote`, `score`, `judge`, `synthesis`, `strategy` or `first draw`.
 
     `confidence_is` names what `confidence` is. `why` says what kept the strategy from choosing. `is_incomplete`: a
     ceiling ended it, or it chose nothing and this is the best there is. `is_abstained`: its confidence was too low.
@@ -114,14 +114,16 @@ async def _one(plan: ChatPlan, problem: Problem, run: Run, seen: Observed) -> Ch
     await run.check(plan.strategy)
     outcome = await run.solve(plan.strategy, problem)
     usable = _usable(outcome.candidates or (() if outcome.best is None else (outcome.best,)), outcome.stopped, 1)
-    answer = _chosen(plan, outcome)
+    answer = _chosen(plan, problem, outcome)
     if answer is None and plan.judge is not None and len(usable) > 1:
         answer = await _judged(replace(problem, kind=WholeAnswer()), run, usable, outcome)
     if answer is None:
-        why = _undecided(outcome)
-        first = min(usable, key=lambda sample: sample.draw)
         nothing = replace(outcome, answer=None, confidence=None)
-        answer = ChatAnswer(first, nothing, "first draw", why, outcome.stopped in CUT_SHORT or outcome.best is None)
+        written = [sample for sample in usable if _is_written(problem, sample)]
+        by = "synthesis" if written else "first draw"
+        given = written[-1] if written else min(usable, key=lambda sample: sample.draw)
+        is_incomplete = outcome.stopped in CUT_SHORT or outcome.best is None
+        answer = ChatAnswer(given, nothing, by, _undecided(outcome, by), is_incomplete)
     if plan.calibration is not None and not answer.is_incomplete:
         answer = replace(answer, chance=plan.calibration.chance(answer.chosen_by, answer.outcome.confidence))
     confidence = answer.confidence
@@ -131,13 +133,22 @@ async def _one(plan: ChatPlan, problem: Problem, run: Run, seen: Observed) -> Ch
     return answer
 
 
-def _chosen(plan: ChatPlan, outcome: Outcome) -> ChatAnswer | None:
+def _chosen(plan: ChatPlan, problem: Problem, outcome: Outcome) -> ChatAnswer | None:
     """The strategy's choice; `None` where it chose nothing, or at random among answers that no two replies share."""
-    if outcome.best is None or outcome.best.finish is Finish.ERROR or _is_scattered(outcome):
+    best = outcome.best
+    if best is None or best.finish is Finish.ERROR:
         return None
-    needs = needs_of(plan.strategy)
-    if Need.JUDGE in needs:
+    # GenSelect's votes are those of a model that reads several replies at once; some of them could not be read.
+    n_unread = outcome.notes.get("unread")
+    if n_unread and not outcome.tally:
+        return None
+    is_judged = Need.JUDGE in needs_of(plan.strategy) or (n_unread is not None and bool(outcome.tally))
+    if is_judged:
         by = "judge"
+    elif _is_scattered(outcome):
+        return None
+    elif _is_written(problem, best) and not outcome.tally and not outcome.scores:
+        by = "synthesis"
     elif outcome.tally and not any(score.value is not None for score in outcome.scores):
         by = "vote"
     elif outcome.tally:
@@ -146,7 +157,7 @@ def _chosen(plan: ChatPlan, outcome: Outcome) -> ChatAnswer | None:
         by = "score"
     else:
         by = "strategy" if len(outcome.candidates) > 1 else "first draw"
-    return ChatAnswer(outcome.best, outcome, by, is_incomplete=outcome.stopped in CUT_SHORT)
+    return ChatAnswer(best, outcome, by, is_incomplete=outcome.stopped in CUT_SHORT)
 
 
 def _is_scattered(outcome: Outcome) -> bool:
@@ -156,10 +167,15 @@ def _is_scattered(outcome: Outcome) -> bool:
     return all(weight == 1.0 for _, weight in outcome.tally)
 
 
-def _undecided(outcome: Outcome) -> str:
-    if _is_scattered(outcome):
-        return f"{NO_AGREEMENT}: this is the first draw"
-    return "no reply has an answer that could be voted on or scored: this is the first draw"
+def _is_written(problem: Problem, sample: Sample) -> bool:
+    """Whether a reply was written from others: another prompt than the question's has them in it."""
+    return sample.prompt.messages != problem.prompt.messages
+
+
+def _undecided(outcome: Outcome, by: str) -> str:
+    this = "this is the first draw" if by == "first draw" else "this is the last reply that was written from others"
+    none = "no reply has an answer that could be voted on or scored"
+    return f"{NO_AGREEMENT if _is_scattered(outcome) else none}: {this}"
 
 
 async def _judged(problem: Problem, run: Run, samples: Sequence[Sample], outcome: Outcome) -> ChatAnswer | None:

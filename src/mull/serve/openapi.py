@@ -63,6 +63,7 @@ def description(names: Sequence[str], forms: Mapping[str, ChatForm | None], *, h
         "/v1/models/{id}": {
             "get": {**_got("One model or preset.", {"$ref": PLACE + "Model"}), "parameters": [place]},
         },
+        "/runs": {"get": _got("The past runs that this key asked to keep.", _object({"object": TEXT, "data": LIST}))},
         "/healthz": {"get": {**_got("Whether the process answers.", status), "security": [{}]}},
         "/readyz": {"get": {**_got("Whether requests can be answered.", status), "security": [{}]}},
     }
