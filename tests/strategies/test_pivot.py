@@ -151,6 +151,19 @@ def test_the_number_of_comparisons_is_linear(n: int, pivots: int, matches: int) 
     assert played(Pivot(n, pivots, 2), [*range(n)], Scale())[0].notes["comparisons"] == 2 * matches
 
 
+def test_strong_winners_meet_weak_ones() -> None:
+    for seed in range(6):
+        judge = Scale()
+        played(Pivot(8), [0, 1, 3, 7, 12, 20, 21, 30], judge, seed)
+        margins = sorted((abs(a - b), max(a, b)) for a, b in judge.seen[:4])
+        weakest, second, third, strongest = (winner for _, winner in margins)
+        met = {frozenset(pair) for pair in judge.seen[4:6]}
+        if len({margin for margin, _ in margins}) == 4 and margins[-1][0] < 12:  # surer ones can hardly be told apart
+            assert met == {frozenset((strongest, weakest)), frozenset((second, third))}
+            return
+    raise AssertionError("no seed has four different margins")
+
+
 def test_a_swiss_tournament_compares_neighbours_and_no_pair_twice() -> None:
     judge = Scale()
     outcome, _ = played(Swiss(8, 2, 2), [*range(8)], judge)

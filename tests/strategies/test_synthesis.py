@@ -143,6 +143,17 @@ def test_fuse_compares_then_writes_with_both_in_view() -> None:
     assert (outcome.answer, len(writer.asked)) == ("3", 2)
 
 
+def test_the_writer_sees_the_replies_in_an_order_by_lot() -> None:
+    """Eight seeds of four replies: all in the order of drawing once in 24 to the 8th."""
+    orders = []
+    for seed in range(8):
+        model = Scripted([1, 2, 3, 4])
+        solved(Fuse(4), model, seed)
+        orders.append(values(model.requests(COMPARE)[0]))
+    assert all(sorted(order) == [1, 2, 3, 4] for order in orders)
+    assert any(order != [1, 2, 3, 4] for order in orders)
+
+
 def test_fuse_of_one_reply_has_nothing_to_compare() -> None:
     outcome, run = solved(Fuse(1), Scripted([4], lambda prompt: f"answer: {values(prompt)[0] + 1}"))
     assert (outcome.answer, run.spent.calls) == ("5", 2)
@@ -206,8 +217,9 @@ def test_equal_answers_are_shown_once_and_one_alone_is_not_judged() -> None:
 
 @pytest.mark.parametrize("reply", ["answer: 3", "answer: 0", "answer: -1", "answer: 1.5", "both", "", "answer: 9e99"])
 def test_a_verdict_that_names_no_reply_of_the_list_is_counted_and_the_vote_decides(reply: str) -> None:
-    outcome, _ = solved(GenSelect(3), Scripted([4, 4, 7], lambda _: reply))
-    assert (outcome.answer, outcome.notes["unread"], outcome.tally) == ("4", 2, ())
+    for seed in range(8):
+        outcome, _ = solved(GenSelect(3), Scripted([4, 4, 7], lambda _: reply), seed)
+        assert (outcome.answer, outcome.notes["unread"], outcome.tally) == ("4", 2, ())
 
 
 @pytest.mark.parametrize(
