@@ -65,7 +65,7 @@ def test_more_draws_gain_less_and_nothing_on_what_is_out_of_reach() -> None:
     assert found["difficulty"].rows[1].value == 0.0
     assert found["reach"].is_shown
     assert [row.value for row in found["reach"].rows][1] == 1.0
-    assert "on chain:ops=2, no draw of any model is right on 100.0 %" in found["reach"].sentence
+    assert "chain:ops=2: no draw of any model is right on 100.0 %" in found["reach"].sentence
 
 
 def test_reach_counts_a_problem_that_any_model_solves() -> None:

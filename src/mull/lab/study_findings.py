@@ -355,6 +355,6 @@ def _out_of_reach(groups: Groups) -> StudyFinding:
         "Some problems are out of reach of all",
         "% of the problems",
         rows,
-        lambda row: f"on {row.label}, no draw of any model is right on {_ends(row, '% of the problems')}",
+        lambda row: f"{row.label}: no draw of any model is right on {_ends(row, '% of the problems')}",
         lambda row: row.value > 0,
     )
