@@ -115,16 +115,16 @@ def test_a_damaged_file_is_told(tmp_path: Path, changed: dict[str, Any], what: s
 
 
 def test_the_command_makes_the_file_that_the_gateway_takes(tmp_path: Path) -> None:
-    preset = '[presets.vote]\nstrategy = "majority:n=3"\nanswer = "number"\n'
+    preset = '[presets.vote]\nstrategy = "majority:n=2"\nanswer = "number"\n'
     (tmp_path / "mull.toml").write_text(preset)
-    command = [sys.executable, "-m", "mull", "train", "confidence", "chain:ops=2", "--preset", "nano@vote"]
+    command = [sys.executable, "-m", "mull", "train", "confidence", "chain:ops=1", "--preset", "nano@vote"]
     command += ["--out", "curve.json", "--problems", "24", "--bank", "none", "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
     assert (told["questions"], told["chosen_by"]) == (24, "vote")
     curve = read(tmp_path / "curve.json")
     assert curve.n == told["answers"] >= 20
-    assert curve.made_for == MadeFor(model="nano", strategy="majority:n=3", answer="number")
+    assert curve.made_for == MadeFor(model="nano", strategy="majority:n=2", answer="number")
     (tmp_path / "mull.toml").write_text(f'{preset}calibration = "{tmp_path / "curve.json"}"\n')
     entry = Offer(("nano",), tmp_path / "mull.toml").entries["nano@vote"]
     assert entry.preset is not None

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 UNIT = (DEPLOY / "mull.service").read_text()
 
 
+@cache
 def options() -> set[str]:
     """The options of `mull serve`."""
     done = subprocess.run([sys.executable, "-m", "mull", "serve", "--help"], capture_output=True, text=True, check=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mull.cost import total
 from mull.models.served.opened import Opened, opened
 from mull.models.served.requests import merged
 from mull.run.spans import are_made, request_attributes, spanned
-from mull.run.wallet import TakenError, Wallet
+from mull.run.wallet import Hold, TakenError, Wallet
 from mull.serve.attend import Emit
 from mull.serve.faults import ApiError, bad
 from mull.serve.fields import ChatFields
@@ -26,12 +27,9 @@ from mull.wire.routes import COMPLETIONS
 if TYPE_CHECKING:
     import aiohttp
 
+NOTHING: Mapping[str, Any] = {}
 ENDLESS = 1 << 17
 """A ceiling on tokens above this is not sent to a server: no reply is as long."""
-
-
-def _no_room() -> ApiError:
-    return bad("mull.budget", "leaves no room for a reply", "budget_too_small")
 
 
 class _Cut(Exception):
@@ -63,7 +61,7 @@ class Relay:
             tops.append(int((left.usd * 1e6 - n_bytes * price.usd_per_mtok_in) / price.usd_per_mtok_out) // self._n)
         top, asked = min(tops), self._chat.most_tokens
         if top < 1 or (left.calls is not None and left.calls < self._n):
-            raise _no_room()
+            raise bad("mull.budget", "leaves no room for a reply", "budget_too_small")
         if top < (ENDLESS if asked is None else asked):
             name = "max_tokens" if self._chat.max_completion_tokens is None else "max_completion_tokens"
             # Without a limit of its own a request would hold all that is left.
@@ -85,17 +83,28 @@ class Relay:
             self.raw = raw if is_same else None
             return told
 
-        reply: dict[str, Any] = await self._paid(here, self._raw, read)
+        reply: dict[str, Any] = await self._paid(here, lambda: self._raw, read)
         while self._n > (got := len(reply["choices"])):
             # A server that gives one reply to a request whatever `n` is.
-            more: dict[str, Any] = {**self.sent, "n": self._n - got}
+            more: dict[str, Any] = {"n": self._n - got}
             if isinstance(self.sent.get("seed"), int):
                 more["seed"] = self.sent["seed"] + got
-            reply = _joined(reply, await self._paid(here, encode(more), read))
+            reply = _joined(reply, await self._paid(here, partial(self._encoded, more), read))
         reply["model"] = self._plan.asked_as
         return reply
 
-    async def _paid(self, here: Opened, body: bytes, read: Any, *, stream: bool = False) -> Any:
+    def _encoded(self, more: Mapping[str, Any] = NOTHING) -> bytes:
+        return encode({**self.sent, **more})
+
+    def _hold(self) -> Hold:
+        """Holds the most that the request can cost, which is lowered where other gateways have taken a part of it."""
+        while True:
+            try:
+                return self._wallet.hold(self._quote)
+            except TakenError:
+                self._limit()
+
+    async def _paid(self, here: Opened, body: Callable[[], bytes], read: Any, *, stream: bool = False) -> Any:
         """The reply to a body, in a span of its own, as `_settled`."""
         if not are_made():
             return (await self._settled(here, body, read, stream))[0]
@@ -107,12 +116,9 @@ class Relay:
             span.set(cost)
             return reply
 
-    async def _settled(self, here: Opened, body: bytes, read: Any, stream: bool) -> tuple[Any, Cost]:
+    async def _settled(self, here: Opened, body: Callable[[], bytes], read: Any, stream: bool) -> tuple[Any, Cost]:
         """The reply to a body, and its cost. Unknown parts, as of a broken request, count as the most they can be."""
-        try:
-            hold = self._wallet.hold(self._quote)
-        except TakenError:
-            raise _no_room() from None
+        hold = self._hold()
 
         def pay(cost: Cost) -> None:
             self._wallet.pay(cost, self._quote, cost)
@@ -121,7 +127,7 @@ class Relay:
             pay(replace(self._deployment.price.cost(None, None, None), calls=calls))
 
         try:
-            reply = await here.link.pass_on(self._path, body, read, stream=stream, broke=broke)
+            reply = await here.link.pass_on(self._path, body(), read, stream=stream, broke=broke)
         except (asyncio.CancelledError, _Cut):
             broke(0.0, self._n)
             raise
@@ -174,7 +180,7 @@ class Relay:
             return usage
 
         try:
-            await self._paid(here, encode(self.sent), read, stream=True)
+            await self._paid(here, self._encoded, read, stream=True)
         except _Cut as error:
             raise ApiError(502, "the model's server broke the stream off", code="upstream_failed") from error
         await emit(DONE)
