@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,16 +163,16 @@ async def test_two_processes_over_one_postgresql_never_pass_a_budget(tmp_path: P
             assert told == upstream.counts["words"] - start
             spent = told + sum(reply.usage.completion_tokens for reply in warm)
             assert spent <= 300
+            with closing(Accounts(postgres_url)) as books:
 
-            async def spend() -> None:
-                nonlocal spent
-                while True:
-                    spent += (await ask(both[0][1], "words", "more", n=8)).usage.completion_tokens
+                def taken() -> float:
+                    return books.elsewhere("ann", accounts_module.today())[0]
 
-            with pytest.raises(openai.APIStatusError) as caught:  # all of it can be used, but for less than 8
-                await spend()
-            assert caught.value.status_code == 402
-            assert caught.value.body["left"]["tokens"] == 300 - spent < 8
+                while 300 - taken() >= 8:  # and all of it can be used, but for less than the 8 replies need
+                    # What a gateway last read of the other one's holds may be a fifth of a second old.
+                    with suppress(openai.APIStatusError):
+                        spent += (await ask(both[0][1], "words", "more", n=8)).usage.completion_tokens
+                assert taken() == spent
         with closing(Accounts(postgres_url)) as after:
             assert after.wallet(ann(tokens_a_day=300)).left.tokens == 300 - spent
 
