@@ -30,6 +30,9 @@ NOT_RUN = {
         "takes what the command above makes"
     ),
     "mull serve --model nano": "runs until it is stopped; the tests of the gateway start it",
+    "mull train confidence chain:ops=8 --preset nano@majority-16 --out curve.json --bank none": (
+        "answers 200 questions; tests/serve/test_confidence.py asks fewer"
+    ),
     "mull sweep chain:ops=4 -s majority:n=64 --problems 1000 --bank postgresql://bank/mull --ray head:6379": (
         "takes a cluster and a database server; tests/lab/test_cluster.py and tests/test_bank_postgres.py have both"
     ),
@@ -104,6 +107,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, stand_ins: dict[str, str]) 
         '{"prompt": "Which letter?", "answer": "a"}\n{"prompt": "Which other letter?", "answer": "b"}\n'
     )
     (made / "questions.csv").write_text("question,answer\nWhich letter?,a\nWhich other letter?,b\n")
+    (plan,) = (text for name, text in FENCE.findall((ROOT / "docs" / "study.md").read_text()) if name == "toml")
+    (made / "plan.toml").write_text(re.sub(r"^problems = .*", "problems = 2", plan, flags=re.MULTILINE))
     tables = {
         page: "\n".join(text for name, text in FENCE.findall((ROOT / "docs" / page).read_text()) if name == "toml")
         for page in ("servers.md", "verifiers.md")

@@ -112,7 +112,10 @@ def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return Walk(tmp_path, monkeypatch, capsys)
 
 
-VERBS_WALKED = {"solve", "sweep", "curves", "fit", "advise", "report", "list", "bank", "train", "completion", "serve"}
+VERBS_WALKED = {
+    "solve", "sweep", "curves", "fit", "advise", "compare", "study", "report", "list", "bank", "train", "completion",
+    "serve",
+}  # fmt: skip
 
 
 def test_every_verb_is_walked() -> None:
@@ -159,6 +162,37 @@ def test_curves_fit_report_and_advise(walk: Walk) -> None:
     for name in ("a.html", "a.svg"):
         walk("advise", "draws.jsonl", "--n", "4", "--out", name)
         walk.page(name)
+
+
+def test_compare(walk: Walk) -> None:
+    rows = [json.loads(line) for line in (walk.folder / "draws.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["model"] += "2"
+    (walk.folder / "other.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for options in ((), ("--json",), ("--compare-to", "draws.jsonl")):
+        walk("compare", "draws.jsonl", *(() if options[1:] else ("other.jsonl",)), *options)
+    walk("compare", "draws.jsonl", "other.jsonl", "--fail-under", "1", status=1)
+    walk("compare", "draws.jsonl", "other.jsonl", "--group", HOSTILE, status=2)
+
+
+def test_study(walk: Walk) -> None:
+    """A plan of one's own may run a task and a model that others wrote."""
+    plan = {
+        "title": HOSTILE, "models": ["recorded:draws.jsonl"], "strategies": ["single", "majority:n=3"], "problems": 6,
+        "tasks": [{"spec": "file:draws.jsonl"}],
+    }  # fmt: skip
+    lines = [f"{name} = {json.dumps(value).replace(chr(127), '')}" for name, value in plan.items() if name != "tasks"]
+    told = "\n".join(lines).replace("\\ud800", "")
+    (walk.folder / "plan.toml").write_text(told + '\n[[tasks]]\nspec = "file:draws.jsonl"\n')
+    walk("study", "plan.toml")
+    for page in walk.folder.glob("plan/*.html"):
+        walk.page(str(page.relative_to(walk.folder)))
+    assert list(walk.folder.glob("plan/*.html"))
+    walk("study", "plan.toml", "--json")
+    (walk.folder / "bad.toml").write_text(
+        f"models = [{json.dumps(HOSTILE)}]".replace("\\ud800", "").replace("\x7f", "")
+    )
+    walk("study", "bad.toml", status=2)
 
 
 def test_bank_list_and_train(walk: Walk) -> None:
