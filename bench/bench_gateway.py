@@ -2,10 +2,10 @@
 
 `python bench/bench_gateway.py` prints requests a second, the median latency and the gateway's processor time for each
 request, of the server alone and through `mull serve`, in turns; then votes of 8, of its_hub's gateway as installed and
-with its limit raised, and of mull in two ways: each draw a request of its own, and all in one where the server takes
-`n`; and whether the answer is the same for a fixed seed. its_hub lives in an environment of its own: `MULL_PEER` names
-its Python. Server, gateways and clients are processes of their own on the same processors, so that the ratios count
-and not the figures.
+with its limit raised, and of mull in three ways: each draw a request of its own, all in one where the server takes `n`,
+and as mull asks a server that also streams `n`, such as vLLM; and whether the answer is the same for a fixed seed.
+its_hub lives in an environment of its own: `MULL_PEER` names its Python. Server, gateways and clients are processes of
+their own on the same processors, so that the ratios count and not the figures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench_openai import PEER, Server
+from bench_openai import PEER, TEXT, Server
 
 DELAY = 0.05
 CONCURRENCY = 50
@@ -50,15 +50,26 @@ CHAT = {"model": "m", "messages": [{"role": "user", "content": "What is 6 times 
 
 
 class LateServer(Server):
-    """Answers each request after `DELAY`."""
+    """Answers each request after `DELAY`, also as a stream: an event for each reply, since only the gateway counts."""
 
     def _answer(self, head: bytes, body: bytes) -> None:
         wait = DELAY if head.startswith(b"post") else 0.0
         asyncio.get_running_loop().call_later(wait, self._answer_now, head, body)
 
     def _answer_now(self, head: bytes, body: bytes) -> None:
-        if not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if b'"stream":true' not in body:
             super()._answer(head, body)
+            return
+        n = json.loads(body).get("n", 1)
+        told = [{"choices": [{"index": i, "delta": {"content": TEXT}, "finish_reason": "stop"}]} for i in range(n)]
+        usage = {"prompt_tokens": 14, "completion_tokens": 12 * n, "total_tokens": 14 + 12 * n}
+        lines = [json.dumps(one) for one in [*told, {"choices": [], "usage": usage}]]
+        raw = "".join(f"data: {line}\n\n" for line in [*lines, "[DONE]"]).encode()
+        self._transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(raw) + raw
+        )
 
 
 async def serve() -> None:
@@ -176,6 +187,10 @@ base_url = "{upstream}"
 model = "m"
 concurrency = 1000
 stream = false
+[models.usual]
+base_url = "{upstream}"
+model = "m"
+concurrency = 1000
 [presets.vote]
 strategy = "majority:n=8"
 """
@@ -226,16 +241,16 @@ def votes(upstream: str, gateway: str, pid: int) -> None:
                     row(f"its_hub {how}", peer, peer_pid, "m")
         row("mull, a request for each draw", gateway, pid, "m@vote")
         row("mull, one request for all", gateway, pid, "shared@vote")
+        row("mull, one stream for all", gateway, pid, "usual@vote")
     best = {who: (max(r for r, _, _ in row), *(min(r[i] for r in row) for i in (1, 2))) for who, row in rows.items()}
     for who, (rate, median, used) in best.items():
         print(f"votes of 8, {who}: {rate:.0f} a second, median {median:.0f} ms, processor {used:.2f} ms each")
     if "its_hub raised" in best:
-        ratios = [
-            best["mull, one request for all"][0] / best[f"its_hub {how}"][0] for how in ("as installed", "raised")
-        ]
-        print(
-            f"mull's votes in units of its_hub's: {ratios[0]:.1f} as installed, {ratios[1]:.1f} raised (target {VOTES})"
-        )
+        for who in (who for who in best if who.startswith("mull")):
+            ratios = [best[who][0] / best[f"its_hub {how}"][0] for how in ("as installed", "raised")]
+            print(
+                f"{who}, in units of its_hub's: {ratios[0]:.1f} as installed, {ratios[1]:.1f} raised (target {VOTES})"
+            )
     print(f"answers of one seed: {len(asyncio.run(answers(gateway, 5)))} (target 1)")
 
 
