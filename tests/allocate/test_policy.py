@@ -119,7 +119,7 @@ def test_as_many_draws_are_looked_at_as_pay() -> None:
             one,
             prompt="?" * (10, 100, 1000)[i % 3],
             answers=("same",) * 16,
-            samples=tuple(replace(sample, score=None) for sample in one.samples),
+            samples=tuple(sample._replace(score=None) for sample in one.samples),
         )
         for i, one in enumerate(lessons(240, 6))
     ]
