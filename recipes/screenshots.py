@@ -66,7 +66,7 @@ SEARCHES = {
         "nano-prm",
     ),
 }
-QUESTION = "a:7;b:a*6;c:b-5;d:c*8;e:d-a;f:e+9;f?"
+QUESTION = "e:b-30;b:a+45;a:9;c:8;d:c*7;f:e*6;g:f-17;g?"
 HEIGHTS = {"search.png": 820, "search-steps.png": 430}
 
 
