@@ -4,40 +4,30 @@ import asyncio
 import itertools
 import math
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
-from mull import Budget, Cost, Draw, Finish, Pair, Params, Preference, Problem, Prompt, Run, Sample, Stopped, UsageError
+from mull import Budget, Cost, Draw, Pair, Params, Preference, Problem, Prompt, Run, Stopped, UsageError
 from mull.strategies.pivot import Pivot, Swiss
 from mull.strategies.tournament import knockout_failure
-from mull.types import Calls, Purse
+from mull.types import Calls
+from told_model import ToldModel
 
 PROBLEM = Problem("p", Prompt.user("q"))
 
 
 @dataclass
-class Numbers:
+class Numbers(ToldModel):
     """Draw i answers `answers[i]`."""
 
+    name = "numbers"
     answers: Sequence[int]
-    name: str = "numbers"
-    identity: str = "numbers"
 
-    def refuses(self, prompt: Prompt, params: Params) -> str | None:
-        return None
-
-    def quote(self, prompt: Prompt, params: Params) -> Cost:
-        return Cost(1)
-
-    async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
-    ) -> AsyncGenerator[Sample, None]:
-        for draw in draws:
-            text = f"answer: {self.answers[draw.number]}"
-            yield Sample(prompt, text, Finish.STOP, Cost(1), draw.number, draw.seed)
+    def says(self, prompt: Prompt, params: Params, draw: Draw) -> str:
+        return f"answer: {self.answers[draw.number]}"
 
 
 @dataclass

@@ -2,16 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from mull import AnswerKind, Budget, Cost, Draw, Finish, Params, Problem, Prompt, Run, Sample, Strategy, UsageError
+from mull import AnswerKind, Budget, Cost, Draw, Params, Problem, Prompt, Run, Strategy, UsageError
 from mull.strategies.diverse import FOLLOW, Diverse, ideas_in
 from mull.strategies.semantic import SAME, Semantic, TextMbr, overlap, words
 from mull.testing import StubVerifier
-from mull.types import Purse
+from told_model import ToldModel
 
 PROBLEM = Problem("p", Prompt.user("Why is the sky blue?"), AnswerKind.MATH)
 """Mathematics, so that prose has no answer that could be equal."""
@@ -26,29 +26,18 @@ def quoted(prompt: Prompt) -> list[str]:
 
 
 @dataclass
-class Writer:
+class Writer(ToldModel):
     """Draw i of the problem is `texts[i]`; to any other request it replies `reads(prompt)`."""
 
+    name = "writer"
+    each = Cost(1, 1, 10)
     texts: Sequence[str]
     reads: Callable[[Prompt], str] = lambda prompt: "answer: no"
-    name: str = "writer"
-    identity: str = "writer"
     asked: list[Prompt] = field(default_factory=list)
 
-    def refuses(self, prompt: Prompt, params: Params) -> str | None:
-        return None
-
-    def quote(self, prompt: Prompt, params: Params) -> Cost:
-        return Cost(1, 1, 10)
-
-    async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
-    ) -> AsyncGenerator[Sample, None]:
-        for draw in draws:
-            self.asked.append(prompt)
-            is_first = prompt == PROBLEM.prompt
-            text = self.texts[draw.number] if is_first else self.reads(prompt)
-            yield Sample(prompt, text, Finish.STOP, Cost(1, 1, 10), draw.number, draw.seed)
+    def says(self, prompt: Prompt, params: Params, draw: Draw) -> str:
+        self.asked.append(prompt)
+        return self.texts[draw.number] if prompt == PROBLEM.prompt else self.reads(prompt)
 
 
 def solved(strategy: Strategy, model: Writer, budget: Budget | None = None, **options):  # type: ignore[no-untyped-def]

@@ -2,17 +2,18 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from mull import AnswerKind, Budget, Cost, Draw, Finish, Params, Problem, Prompt, Run, Sample, Strategy, UsageError
+from mull import AnswerKind, Budget, Cost, Draw, Params, Problem, Prompt, Run, Strategy, UsageError
 from mull.strategies.population import AGGREGATE, Rsa
 from mull.strategies.quoting import numbered, quoting
 from mull.strategies.synthesis import COMPARE, DISTIL, FUSE, REFINE, SELECT, Fuse, GenSelect, Pdr
-from mull.types import ImagePart, Message, Purse, TextPart
+from mull.types import ImagePart, Message, TextPart
+from told_model import ToldModel
 
 PROBLEM = Problem("p", Prompt.user("Name a large number."), AnswerKind.NUMBER)
 
@@ -31,32 +32,19 @@ def values(prompt: Prompt) -> list[int]:
 
 
 @dataclass
-class Scripted:
+class Scripted(ToldModel):
     """Draw i of the problem answers `first[i]`; to a request about quotations it replies `reads(prompt)`."""
 
+    each = Cost(1, 1, 10)
     first: Sequence[int]
     reads: Callable[[Prompt], str] = lambda prompt: f"answer: {max(values(prompt), default=0)}"
     name: str = "scripted"
     asked: list[tuple[Prompt, Params]] = field(default_factory=list)
 
-    @property
-    def identity(self) -> str:
-        return self.name
-
-    def refuses(self, prompt: Prompt, params: Params) -> str | None:
-        return None
-
-    def quote(self, prompt: Prompt, params: Params) -> Cost:
-        return Cost(1, 1, 10)
-
-    async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
-    ) -> AsyncGenerator[Sample, None]:
-        for draw in draws:
-            self.asked.append((prompt, params))
-            is_first = prompt.question == PROBLEM.prompt.question
-            text = f"draft {draw.number}\nanswer: {self.first[draw.number]}" if is_first else self.reads(prompt)
-            yield Sample(prompt, text, Finish.STOP, Cost(1, 1, 10), draw.number, draw.seed)
+    def says(self, prompt: Prompt, params: Params, draw: Draw) -> str:
+        self.asked.append((prompt, params))
+        is_first = prompt.question == PROBLEM.prompt.question
+        return f"draft {draw.number}\nanswer: {self.first[draw.number]}" if is_first else self.reads(prompt)
 
     def requests(self, what: str) -> list[Prompt]:
         return [prompt for prompt, _ in self.asked if prompt.question.endswith(what)]

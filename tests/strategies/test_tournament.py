@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mull import Budget, Cost, Draw, Finish, Pair, Params, Preference, Problem, Prompt, Run, Sample, Stopped, UsageError
+from mull import Budget, Cost, Draw, Pair, Params, Preference, Problem, Prompt, Run, Stopped, UsageError
 from mull.strategies.tournament import (
     League,
     Match,
@@ -27,7 +27,8 @@ from mull.strategies.tournament import (
     schedule,
     winner,
 )
-from mull.types import Calls, Purse
+from mull.types import Calls
+from told_model import ToldModel
 
 PROBLEM = Problem("p", Prompt.user("q"))
 N_SIMULATED = 200_000
@@ -100,26 +101,15 @@ def test_simulated_tournaments_match_the_exact_recursion(
 
 
 @dataclass
-class Coins:
+class Coins(ToldModel):
     """A model whose draws are right with probability `p_gen`; every wrong one is wrong in its own way."""
 
+    name = "coins"
     p_gen: float
-    name: str = "coins"
-    identity: str = "coins"
 
-    def refuses(self, prompt: Prompt, params: Params) -> str | None:
-        return None
-
-    def quote(self, prompt: Prompt, params: Params) -> Cost:
-        return Cost(1)
-
-    async def sample(
-        self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
-    ) -> AsyncGenerator[Sample, None]:
-        for draw in draws:
-            is_right = random.Random(draw.seed).random() < self.p_gen
-            text = "answer: right" if is_right else f"answer: wrong {draw.number}"
-            yield Sample(prompt, text, Finish.STOP, Cost(1), draw.number, draw.seed)
+    def says(self, prompt: Prompt, params: Params, draw: Draw) -> str:
+        is_right = random.Random(draw.seed).random() < self.p_gen
+        return "answer: right" if is_right else f"answer: wrong {draw.number}"
 
 
 @dataclass

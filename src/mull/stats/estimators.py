@@ -102,13 +102,18 @@ def studentised(values: Floats, drawn: Iterable[Floats], weight: Floats | None =
     mean = weight @ values / n
     off = values - mean
     both = np.concatenate([off, off * off], axis=1)
-    moments = np.concatenate([np.atleast_2d(part @ both) for part in drawn]) / n
+    moments = drawn_sums(both, drawn) / n
     correction = n / max(n - 1, 1)
     error = np.sqrt(weight @ (off * off) / n * correction)
     shift, square = np.split(moments, 2, axis=1)
     errors = np.sqrt(np.maximum(square - shift**2, 0.0) * correction)
     scale = np.where(error > 1e-9, np.maximum(errors, LEAST_ERROR * error), 1.0)
     return Studentised(mean, error, shift / scale)
+
+
+def drawn_sums(values: Floats, drawn: Iterable[Floats]) -> Floats:
+    """The column sums of each resample, [resamples, columns]; `values` and `drawn` are as in `studentised`."""
+    return np.concatenate([np.atleast_2d(part @ values) for part in drawn])
 
 
 def bootstrap_t(

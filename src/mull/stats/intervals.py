@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mull.stats.estimators import bootstrap_t
+from mull.stats.estimators import bootstrap_t, drawn_sums
 
 N_RESAMPLES = 2000
 MOST_KEPT, BLOCK = 10_000, 100
@@ -80,7 +80,7 @@ def resample_blocks(n: int, seed: int) -> Iterator[NDArray[np.float64]]:
 def resampled_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
     """Means of the columns over problems drawn with replacement, [resamples, columns]."""
     values = in_order(values)
-    return np.concatenate([np.atleast_2d(part @ values) for part in resample_blocks(len(values), seed)]) / len(values)
+    return drawn_sums(values, resample_blocks(len(values), seed)) / len(values)
 
 
 def wilson(n_correct: int, n: int) -> Interval:

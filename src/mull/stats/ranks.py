@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mull.stats.estimators import Floats
-from mull.stats.intervals import Interval, in_order, resamples
+from mull.stats.estimators import Floats, drawn_sums
+from mull.stats.intervals import Interval, in_order, resample_blocks
 
-N_RESAMPLES = 2000
 N_STEPS = 200
 PRIOR = 0.5
 """Wins that each of two has over the other beforehand, so that one who never loses has a finite strength."""
@@ -42,7 +41,7 @@ def rank(names: Sequence[str], correct: Floats, seed: int = 0) -> list[Ranked]:
     correct = in_order(np.asarray(correct, dtype=np.float64))
     wins = correct[:, :, None] * (1 - correct[:, None, :])
     flat = wins.reshape(len(correct), -1)
-    drawn = np.array([row @ flat for row in resamples(len(correct), seed, N_RESAMPLES)])
+    drawn = drawn_sums(flat, resample_blocks(len(correct), seed))
     width = len(names)
     own = _strengths(flat.sum(axis=0).reshape(1, width, width))[0]
     sampled = _strengths(drawn.reshape(-1, width, width))

@@ -23,6 +23,12 @@ class Standings:
         self.margins: dict[int, list[float]] = {place: [] for place in range(len(samples))}
         self.n_comparisons = self.n_unjudged = 0
 
+    @classmethod
+    async def drawn(cls, problem: Problem, run: Run, n: int, k: int) -> Standings:
+        """Those of n draws of the problem, which are not compared yet."""
+        samples = await run.draw(problem.prompt, n)
+        return cls(problem, run, samples, await classes(problem, samples), k)
+
     async def compare(self, pairs: Sequence[tuple[int, int]]) -> list[float]:
         """How far the judge prefers the first of each pair, in [-1/2, 1/2]: the mean of k comparisons.
 
@@ -53,8 +59,9 @@ class Standings:
         """Whether a ceiling has ended the comparisons."""
         return self.run.stopped in (Stopped.BUDGET, Stopped.DEADLINE) and self.n_unjudged > 0
 
-    def outcome(self, ranked: Sequence[int]) -> Outcome:
-        """The outcome with the first of these places as the winner."""
+    def outcome(self, field: Sequence[int]) -> Outcome:
+        """The outcome with the best mean margin of these places as the winner; of equals, the more frequent answer."""
+        ranked = sorted(field, key=lambda i: (-self.mean(i), -self.answers.count(self.answers[i])))
         notes = {**turnout(self.answers), "comparisons": self.n_comparisons, "unjudged": self.n_unjudged}
         best, answer = (self.samples[ranked[0]], self.answers[ranked[0]]) if ranked else (None, None)
         return Outcome(best, answer, tuple(self.samples), stopped=self.run.stopped, notes=notes)
@@ -85,10 +92,8 @@ class Pivot:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.check(self)
-        samples = await run.draw(problem.prompt, self.n)
-        answers = await classes(problem, samples)
-        table = Standings(problem, run, samples, answers, self.k)
-        field = entrants(answers, run.rng)
+        table = await Standings.drawn(problem, run, self.n, self.k)
+        field = entrants(table.answers, run.rng)
         while len(field) > self.pivots and not table.is_over:
             bye, rest = field[: len(field) % 2], field[len(field) % 2 :]
             half = len(rest) // 2
@@ -101,7 +106,7 @@ class Pivot:
             lost = sorted(set(rest) - set(won), key=lambda i: (-table.mean(i), rest.index(i)))
             field = [*ahead, *lost[: max(0, self.pivots - len(ahead))]]
         await table.compare([*combinations(field, 2)] if not table.is_over else [])
-        return table.outcome(sorted(field, key=lambda i: (-table.mean(i), -answers.count(answers[i]))))
+        return table.outcome(field)
 
 
 @dataclass(frozen=True)
@@ -128,10 +133,8 @@ class Swiss:
 
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.check(self)
-        samples = await run.draw(problem.prompt, self.n)
-        answers = await classes(problem, samples)
-        table = Standings(problem, run, samples, answers, self.k)
-        field = entrants(answers, run.rng)
+        table = await Standings.drawn(problem, run, self.n, self.k)
+        field = entrants(table.answers, run.rng)
         first = [(field[i], field[j]) for i, j in schedule(len(field), self.opponents, run.rng)]
         met = {frozenset(pair) for pair in first}
         await table.compare(first)
@@ -139,10 +142,10 @@ class Swiss:
             left, pairs = sorted(field, key=table.mean, reverse=True), list[tuple[int, int]]()
             while left and not table.is_over:
                 one = left.pop(0)
-                fresh = (i for i in left if frozenset((one, i)) not in met and answers[one] != answers[i])
+                fresh = (i for i in left if frozenset((one, i)) not in met and table.answers[one] != table.answers[i])
                 if (other := next(fresh, None)) is not None:
                     left.remove(other)
                     pairs.append((one, other))
             met |= {frozenset(pair) for pair in pairs}
             await table.compare(pairs)
-        return table.outcome(sorted(field, key=lambda i: (-table.mean(i), -answers.count(answers[i]))))
+        return table.outcome(field)
