@@ -257,7 +257,7 @@ def test_the_death_of_the_head_is_told_in_one_line(tmp_path: Path) -> None:
     for pid, name in began.items():  # they end by themselves once they miss the others
         ended(pid, name)
     assert sweep.returncode == 1, err
-    errors = [line for line in err.splitlines() if not re.match(r"stopped after|\d+ draws made now", line)]
+    errors = [line for line in err.splitlines() if not re.match(r"stopped after|[\d,]+ draws made now", line)]
     assert len(errors) == 1, err
     assert errors[0].startswith("mull: the head of the Ray cluster, ")
     assert "what was drawn is in the bank" in errors[0]
