@@ -14,11 +14,12 @@ from mull.bank.sql import SqlBank
 from mull.cli.app import app
 from mull.errors import ModelError, UsageError
 from mull.lab.findings import summary, unsolved
-from mull.lab.studied import check_ceiling, n_draws, probe, run_study
-from mull.lab.study_plan import StudyCell, cells_of, read_plan
+from mull.lab.studied import check_ceiling, n_draws, probe, run_study, unreadable
+from mull.lab.study_plan import StudyCell, StudyPlan, cells_of, read_plan
 from mull.models.embedded import Nano
 from mull.types import Budget, Draw, Params, Prompt, Purse, Sample
 
+ROOT = Path(__file__).parents[2]
 PLAN = """
 title = "Small"
 models = ["nano"]
@@ -89,12 +90,46 @@ def test_a_bad_plan_is_told_before_anything_runs(tmp_path: Path, old: str, new: 
 
 
 def test_the_plans_that_are_shown_and_shipped_are_right(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    shown = re.search(r"```toml\n(.*?)```", (root / "docs" / "study.md").read_text(), re.DOTALL)
+    shown = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "study.md").read_text(), re.DOTALL)
     assert shown is not None
-    for path in (plan_at(tmp_path, shown[1]), *(root / "recipes" / "study").glob("*.toml")):
+    for path in (plan_at(tmp_path, shown[1]), ROOT / "recipes" / "study" / "small.toml"):
         plan = read_plan(path)
         check_ceiling(plan, cells_of(plan))
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyPlan:
+    """The large plan, with the word problems that it names, on the built-in model alone."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words").mkdir()
+    for level in ("1-2", "3", "4-5", "6-9"):
+        row = {"question": f"What is {level[0]} + 1?", "answer": f"#### {int(level[0]) + 1}"}
+        (tmp_path / "words" / f"steps-{level}.jsonl").write_text(json.dumps(row) + "\n")
+    return replace(read_plan(ROOT / "recipes" / "study" / "large.toml"), models=("nano",))
+
+
+def test_the_large_plan_has_eight_tasks_at_four_levels_within_its_tokens(large: StudyPlan) -> None:
+    cells = cells_of(large)
+    check_ceiling(large, cells)
+    assert {len(task.levels) for task in large.tasks} == {4}
+    assert len({task.name for task in large.tasks}) == 8
+    plain = sum(8 * cell.study_task.problems * cell.params.max_tokens for cell in cells)
+    assert plain < 700_000, "tokens of the draws that strategies share, if each is of full length"
+
+
+def test_a_model_is_not_asked_what_it_cannot_read_and_has_not_failed(large: StudyPlan, tmp_path: Path) -> None:
+    """nano reads chains and countdowns; the six tasks in plain English come first here and do not end it."""
+    tasks = [replace(task, problems=1, levels=task.levels[:2], strategies=("single",)) for task in large.tasks]
+    plan = replace(large, tasks=tuple(replace(task, upper_bounds=()) for task in reversed(tasks)))
+    cells = cells_of(plan)
+    with SqlBank.file(tmp_path / "bank.db") as bank:
+        told = probe(cells, bank, 0)
+        made = run_study(plan, cells, bank)
+    assert (told.calls, told.tokens is None) == (4, False), "draws of what it can read are estimated"
+    assert [task.partition(":")[0] for task in made.groups] == ["countdown"] * 2 + ["chain"] * 2
+    assert (len(made.holes), {hole.is_unreadable for hole in made.holes}) == (12, {True})
+    (sentence,) = unreadable(made.holes)
+    assert "nano cannot read the prompts of file, spatial, maze, calendar, tsp and 3sat, and is not asked" in sentence
 
 
 def test_a_ceiling_below_the_least_says_what_it_is_enough_for(tmp_path: Path) -> None:

@@ -50,13 +50,39 @@ def test_the_answer_is_three_sentences_and_what_is_missing_is_told(made: Path) -
     html = made.read_text()
     answer = html[html.index('<section id="answer"') : html.index('<section id="where"')]
     assert "is right most often: on" in answer
-    assert "2 models on 2 tasks and levels" in answer
+    assert "2 models on 1 task at 2 levels" in answer
     assert "mull advise" not in answer
     assert html.count('<section id="finding-') == 10
     assert "the server said" in html
     assert '<section id="when"' in html
     assert HOSTILE not in html
     assert "default-src 'none'" in html, "it may load nothing"
+
+
+def test_what_a_model_cannot_read_is_a_cross_and_one_sentence() -> None:
+    """Ten levels of two models: tasks go down the page, and the rows of holes are folded."""
+    levels = [f"maze:side={n}" for n in range(4, 14)]
+    groups = {text: {"able": drawn(0)} for text in levels}
+    holes = [MissingCell("blind", text, 0, 12, "no letters", is_unreadable=True) for text in levels]
+    holes += [MissingCell("dead", text, 0, 12, "gone") for text in levels]
+    html = page(groups, [Source(Path("draws.jsonl"), {})], holes, "Study", MADE_BY)
+    where, missing = (
+        html.partition(f'<section id="{name}"')[2].partition("</section>")[0] for name in ("where", "missing")
+    )
+    assert where.count(">cannot read<") == where.count(">not run<") == 2 * len(levels), "two maps have a table each"
+    assert "a cross is a model that cannot read" in where
+    assert where.index(">maze:side=4</th>") < where.index(">maze:side=13</th>")
+    assert missing.count("blind cannot read the prompts of maze, and is not asked there: no letters") == 1
+    assert missing.count(">gone<") == 1
+    assert "0 of 120" in missing
+
+
+def test_models_with_the_most_tasks_are_compared_apart_from_all() -> None:
+    groups = {"maze:side=4": {"able": drawn(0)}, "chain:ops=1": {"able": drawn(1), "nano": drawn(0)}}
+    html = page(groups, [Source(Path("draws.jsonl"), {})], [], "Study", MADE_BY)
+    answer = html.partition('<section id="answer"')[2].partition("</section>")[0]
+    assert "of the 24 problems of able, which has the most tasks" in answer
+    assert "of the 12 problems that all models have" in answer
 
 
 @needs_browser

@@ -62,6 +62,18 @@ def test_splits_never_share_a_puzzle(text: str) -> None:
     assert next(other.problems()).id != next(held_out.problems()).id
 
 
+@pytest.mark.parametrize("text", SPECS)
+def test_asked_for_the_answer_alone_a_puzzle_is_the_same(text: str) -> None:
+    (_, steps), (task, alone) = some(text, 3), some(f"{text},ask=answer", 3)
+    for one, other in zip(steps, alone, strict=True):
+        assert other.given == one.given
+        assert "step by step" in one.prompt.question
+        assert "step by step" not in other.prompt.question
+        assert "Reply with nothing but " in other.prompt.question
+        assert other.id.startswith(f"{task.name}/"), "draws of both may stand in one table"
+    assert task.name.endswith(",ask=answer")
+
+
 def test_names_and_order_make_no_other_puzzle() -> None:
     """A puzzle under other names, told in another order, would be known from training: it is in the same split."""
     rng = random.Random(2)

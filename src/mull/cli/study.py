@@ -71,16 +71,18 @@ def study(
                 tell(f"{model.name}: {error}")  # the study tells of its holes
         asyncio.run(judges_prepared(*{id(c.verifier): c.verifier for c in cells}.values()))
         told = studied.probe(cells, opened, the_plan.seed)
-        tell(_estimated(told, cells))
+        for line in studied.unreadable(studied.unread(cells)):
+            tell(line)
+        tell(_estimated(told, studied.readable(cells)))
         if estimate:
             if as_json:
-                print_json({"estimate": asdict(told), "cells": len(cells)})
+                print_json({"estimate": asdict(told), "cells": len(studied.readable(cells))})
             return
         from mull.lab import cluster
 
         with (
             nullcontext() if ray is None else cluster.cluster(ray),
-            progress("outcomes", sum(cell.n_runs for cell in cells), as_json) as advance,
+            progress("outcomes", sum(cell.n_runs for cell in studied.readable(cells)), as_json) as advance,
         ):
             made = studied.run_study(
                 the_plan,

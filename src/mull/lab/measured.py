@@ -164,10 +164,11 @@ def at_equal_cost(strategies: Sequence[Measured], unit: str, most: int) -> tuple
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Accuracy in one cell of a heat map; `value` is `None` if nothing was graded."""
+    """Accuracy in one cell of a heat map; `value` is `None` if nothing was graded, for the reason `empty`."""
 
     value: float | None
     problems: int
+    empty: str = "unknown"
 
 
 def by_difficulty(study: Study, bins: Sequence[Sequence[int]]) -> Mapping[str, list[Tile]]:

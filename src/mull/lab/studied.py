@@ -18,7 +18,7 @@ from mull.files.recording import Recording
 from mull.lab import cluster
 from mull.lab.grid import Cell, Plan, columns, recordings, run_plan
 from mull.lab.oracle import Oracle
-from mull.lab.study_plan import StudyCell, StudyPlan
+from mull.lab.study_plan import StudyCell, StudyPlan, task_name
 from mull.run.needs import draws_of, reuses
 from mull.strategies.parallel import Single
 from mull.types import Budget, Cost, Scaling, Stopped
@@ -45,13 +45,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class MissingCell:
-    """A cell that was not run, or only in part, and why."""
+    """A cell that was not run, or only in part, and why. `is_unreadable`: the model cannot read the task's prompts."""
 
     model: str
     task: str
     done: int
     problems: int
     why: str
+    is_unreadable: bool = False
 
 
 class Bound(NamedTuple):
@@ -88,14 +89,50 @@ def n_draws(cell: StudyCell) -> int:
     return max(shared) + own
 
 
+def readable(cells: Sequence[StudyCell]) -> list[StudyCell]:
+    """The cells whose model can read the prompts of the task; a model of one task need not read those of another."""
+    return [cell for cell in cells if not cell.refusal]
+
+
+def unread(cells: Sequence[StudyCell]) -> list[MissingCell]:
+    """The other cells, as holes."""
+    return [
+        MissingCell(one.model.name, one.text, 0, one.study_task.problems, one.refusal, is_unreadable=True)
+        for one in cells
+        if one.refusal
+    ]
+
+
+def unreadable(holes: Sequence[MissingCell]) -> list[str]:
+    """A sentence for the models and the tasks whose prompts they cannot read."""
+    tasks: dict[str, dict[str, str]] = {}
+    for hole in holes:
+        if hole.is_unreadable:
+            tasks.setdefault(hole.model, {}).setdefault(task_name(hole.task), hole.why)
+    models: dict[tuple[str, ...], list[str]] = {}
+    for model, own in tasks.items():
+        models.setdefault((*own, next(iter(own.values()))), []).append(model)
+    return [
+        f"{listed(names)} cannot read the prompts of {listed(own)}, and {'is' if len(names) == 1 else 'are'} not asked "
+        f"there: {why}"
+        for (*own, why), names in models.items()
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: `a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def check_ceiling(plan: StudyPlan, cells: Sequence[StudyCell]) -> None:
     """Raises `UsageError` for a ceiling under which no level says anything, with what it is enough for."""
+    cells = readable(cells)
     runs = sum(cell.n_runs for cell in cells)
     for name, of in CEILINGS.items():
         top = getattr(plan.ceiling, name)
         if top is None:
             continue
-        least = {id(cell): of(_quote(cell)) for cell in cells}
+        least = {id(cell): of(cell.quote) for cell in cells}
         unknown = sorted({cell.model.name for cell in cells if least[id(cell)] is None})
         if unknown:
             raise UsageError(f"a ceiling on {name} cannot be kept: its price is unknown for {', '.join(unknown)}")
@@ -114,15 +151,9 @@ def check_ceiling(plan: StudyPlan, cells: Sequence[StudyCell]) -> None:
         )
 
 
-def _quote(cell: StudyCell) -> Cost:
-    """The most that one draw costs: the first problem's prompt, and all tokens allowed."""
-    problem = next(iter(cell.task.problems()))
-    quote: Cost = cell.model.quote(problem.prompt, cell.params)
-    return quote
-
-
 def probe(cells: Sequence[StudyCell], bank: Bank, seed: int) -> Estimate:
     """Draws once for a few problems of each model and task, and estimates the whole; the study uses these draws."""
+    cells = readable(cells)
     calls, most, hours = 0, 0, 0.0
     sums: dict[str, float | None] = dict.fromkeys(PARTS, 0.0)
     seen: dict[tuple[str, str], tuple[Cost, float] | None] = {}
@@ -169,10 +200,11 @@ def run_study(
     A second run takes what the bank has. A model that fails leaves holes, and the others go on. Raises `UsageError`
     only for a bad plan.
     """
-    made, runs = Studied(), sum(cell.n_runs for cell in cells)
+    made, cells = Studied(holes=unread(cells)), readable(cells)
+    runs = sum(cell.n_runs for cell in cells)
     failures: Counter[str] = Counter()
     for cell in cells:
-        name, text = cell.model.name, cell.study_task.at(cell.level)
+        name, text = cell.model.name, cell.text
         done: list[Mapping[str, Cell]] = []
         why = ""
         if failures[name] >= MOST_FAILURES:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mull import spec
 from mull.catalog import Plans, model_of, verifier_of
 from mull.cost.ceilings import check_budget
-from mull.errors import UnknownNameError, UsageError, cannot_read
+from mull.errors import PromptError, UnknownNameError, UsageError, cannot_read
 from mull.run import Strategy
 from mull.run.needs import check_given
-from mull.types import Budget, Model, Params, Task, Verifier
+from mull.types import Budget, Cost, Model, Params, Task, Verifier
 
 DEFAULT_PROBLEMS = 24
 KEYS = ("title", "models", "strategies", "draws", "problems", "verifier", "seed", "temperature", "max_tokens")
 TASK_KEYS = ("spec", "levels", "strategies", "problems", "verifier", "max_tokens", "upper_bounds")
 CEILINGS = ("calls", "tokens", "usd", "flops")
+
+
+def task_name(text: str) -> str:
+    """The name of the task that a spec stands for, without its options."""
+    return spec.parted("task", spec.TASKS, text)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class StudyTask:
 
     @property
     def name(self) -> str:
-        return spec.parted("task", spec.TASKS, self.spec)[0]
+        return task_name(self.spec)
 
     def at(self, level: str) -> str:
         return self.spec.replace("{level}", level)
@@ -76,8 +82,29 @@ class StudyCell:
         return self.study_task.problems * (len(self.strategies) + len(self.upper_bounds))
 
     @property
+    def text(self) -> str:
+        """The spec of the task at this level."""
+        return self.study_task.at(self.level)
+
+    @property
     def name(self) -> str:
-        return f"{self.model.name} on {self.study_task.at(self.level)}"
+        return f"{self.model.name} on {self.text}"
+
+    @property
+    def quote(self) -> Cost:
+        """The most that one draw costs: the first problem's prompt, and all tokens allowed. Raises `PromptError`."""
+        problem = next(iter(self.task.problems()))
+        found: Cost = self.model.quote(problem.prompt, self.params)
+        return found
+
+    @cached_property
+    def refusal(self) -> str:
+        """Why the model cannot read the prompts of this task; empty if it can."""
+        try:
+            _ = self.quote
+        except PromptError as error:
+            return str(error)
+        return ""
 
 
 def read_plan(path: Path) -> StudyPlan:

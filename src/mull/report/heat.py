@@ -16,27 +16,37 @@ ENDS = ((0.95, 0.96, 0.98), (0.05, 0.30, 0.55))
 """The colours of 0 and of 100 %."""
 N_SHADES = 11
 """Shades of the key."""
+MOST_TALL = 12
+"""Most rows that have room for the number of problems in each cell; more rows are lower."""
+UNREADABLE = "cannot read"
+"""Why a cell is empty whose model cannot read the task's prompts; a cross stands there, else a dash."""
 
 
-def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Sequence[str], what: str) -> Figure:
-    """Accuracy of each strategy in each place, in per cent, with n, the number of graded problems, and a colour key."""
+def heat(
+    name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Sequence[str], what: str, of: str = "strategy"
+) -> Figure:
+    """Accuracy of each row in each place, in per cent, with n, the number of graded problems, and a colour key.
+
+    In a map of many rows n is left out of the cells; the table below has it.
+    """
     size = 8.5 if len(places) <= 10 else 6.0
+    is_tall = len(tiles) <= MOST_TALL
 
     def draw(axes: Axes, _: list[str]) -> None:
         for y, row in enumerate(tiles.values()):
             for x, tile in enumerate(row):
                 if tile.value is None:
-                    axes.text(x + 0.5, y + 0.5, "–", ha="center", va="center", color=MUTED)
+                    sign = "×" if tile.empty == UNREADABLE else "–"
+                    axes.text(x + 0.5, y + 0.5, sign, ha="center", va="center", color=MUTED)
                     continue
                 colour = _shade(tile.value)
                 axes.fill(
                     [x + 0.02, x + 0.98, x + 0.98, x + 0.02], [y + 0.03, y + 0.03, y + 0.97, y + 0.97], color=colour
                 )
                 ink = "#ffffff" if _luminance(colour) < 0.179 else "#000000"
-                for down, text, large in (
-                    (0.4, f"{100 * tile.value:.0f}", size),
-                    (0.78, f"n = {tile.problems:,}", 0.68 * size),
-                ):
+                share = (0.4 if is_tall else 0.53, f"{100 * tile.value:.0f}", size)
+                counted = ((0.78, f"n = {tile.problems:,}", 0.68 * size),) if is_tall else ()
+                for down, text, large in (share, *counted):
                     axes.text(x + 0.5, y + down, text, ha="center", va="center", color=ink, fontsize=large)
         axes.set_xlim(0, len(places))
         axes.set_ylim(len(tiles), 0)
@@ -48,11 +58,11 @@ def heat(name: str, title: str, tiles: Mapping[str, Sequence[Tile]], places: Seq
         _key(axes)
 
     rows = [(strategy, *(_tile(tile) for tile in row)) for strategy, row in tiles.items()]
-    alt = (
-        f"Accuracy in per cent of {len(tiles)} strategies (rows) by {what} (columns); the table below has the numbers."
+    alt = f"Accuracy in per cent by {of} ({len(tiles)} rows) and {what} (columns); the table below has the numbers."
+    columns = (of, *(place.replace("\n", " ") for place in places))
+    return Figure(
+        f"heat-{name}", title, alt, columns, tuple(rows), draw, 0.9 + (0.34 if is_tall else 0.22) * max(len(tiles), 3)
     )
-    columns = ("strategy", *(place.replace("\n", " ") for place in places))
-    return Figure(f"heat-{name}", title, alt, columns, tuple(rows), draw, 0.9 + 0.34 * max(len(tiles), 3))
 
 
 def _key(axes: Axes) -> None:
@@ -78,7 +88,7 @@ def _short(name: str, most: int = 26) -> str:
 
 
 def _tile(tile: Tile) -> str:
-    return f"{percent(tile.value)} % of {tile.problems}" if tile.value is not None else "unknown"
+    return f"{percent(tile.value)} % of {tile.problems}" if tile.value is not None else tile.empty
 
 
 def _luminance(colour: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table as RichTable
 
 from mull.lab.findings import StudyRow, unsolved
-from mull.lab.studied import MissingCell
+from mull.lab.studied import MissingCell, unreadable
 from mull.report.words import escape, number, percent
 
 
@@ -33,7 +33,12 @@ def table(rows: Sequence[StudyRow]) -> RichTable:
 
 def lines(rows: Sequence[StudyRow], holes: Sequence[MissingCell]) -> list[str]:
     """What is missing, and where nothing can be solved."""
-    found = [f"{hole.model} on {hole.task}: {hole.done} of {hole.problems} problems; {hole.why}" for hole in holes]
+    found = unreadable(holes)
+    found += [
+        f"{hole.model} on {hole.task}: {hole.done} of {hole.problems} problems; {hole.why}"
+        for hole in holes
+        if not hole.is_unreadable
+    ]
     found += [
         f"{task}: no draw of any model solves any problem, so no strategy can be told from another there"
         for task in unsolved(rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,11 +12,12 @@ from mull.lab.compared import chances
 from mull.lab.findings import Groups, StudyRow, summary, unsolved
 from mull.lab.measured import Tile, study, unit_of
 from mull.lab.recorded import Group, Source
-from mull.lab.studied import Bound, MissingCell
+from mull.lab.studied import Bound, MissingCell, listed, unreadable
 from mull.lab.study_findings import StudyFinding, findings
+from mull.lab.study_plan import task_name
 from mull.report.answer import Answer
 from mull.report.figures import BEST, GRID, MUTED, Figure
-from mull.report.heat import heat
+from mull.report.heat import UNREADABLE, heat
 from mull.report.page import render
 from mull.report.sections import Report, Section, SectionTable, curves_section, limits_section
 from mull.report.words import ends, number, percent, points
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_LABEL = 62
 """Characters of a label in a figure; the table below it has the whole."""
+MOST_PLACES = 8
+"""Most columns of a heat map that the names of tasks fit under."""
 UNCHOSEN = UsageError("a study has one answer for all its groups")
 
 
@@ -57,7 +62,7 @@ def page(
         [f"{i + 1}" for i in range(len(measured))],
     )
     sections = [
-        _where(rows),
+        _where(rows, holes),
         _missing(rows, holes),
         *map(_finding, found),
         _when(groups, found, seed),
@@ -70,34 +75,51 @@ def page(
 
 
 def _headline(rows: Sequence[StudyRow]) -> str:
-    models, tasks = len({row.model for row in rows}), len({row.task for row in rows})
-    return f"{models} models on {tasks} tasks and levels"
+    models, levels = len({row.model for row in rows}), list(dict.fromkeys(row.task for row in rows))
+    tasks = set(map(task_name, levels))
+    return f"{_count(models, 'model')} on {_count(len(tasks), 'task')} at {_count(len(levels), 'level')}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def _sentences(groups: Groups, rows: Sequence[StudyRow], found: Sequence[StudyFinding], seed: int) -> list[str]:
     """Three: who is right most, what is lost between drawing and choosing, and what no draws reach."""
-    best = _best(groups, rows, seed)
     gap = next(one for one in found if one.id == "gap")
     reach = next(one for one in found if one.id == "reach")
-    return [best, gap.sentence, reach.sentence]
+    return [_best(groups, rows, seed), gap.sentence, reach.sentence]
 
 
 def _best(groups: Groups, rows: Sequence[StudyRow], seed: int) -> str:
-    """Which strategy on which model is right most over the problems that all models have."""
-    tasks = [task for task, models in groups.items() if len(models) == len({row.model for row in rows})]
-    tasks = [task for task in tasks if task not in unsolved(rows)]
+    """What is right most often: among the models with the most tasks, and on the tasks that all models have."""
+    n_tasks = Counter(row.model for row in rows)
+    widest = [model for model, n in n_tasks.items() if n == max(n_tasks.values())]
+    told = []
+    if len(widest) < len(n_tasks):
+        which = f"{listed(widest)}, which {'has' if len(widest) == 1 else 'have'} the most tasks"
+        told.append(_ahead(groups, rows, widest, f"of {which}", seed))
+    told.append(_ahead(groups, rows, list(n_tasks), "that all models have", seed))
+    known = [one for one in told if one]
+    return " ".join(known) or "No level was solved by any model and run by all, so the models cannot be compared."
+
+
+def _ahead(groups: Groups, rows: Sequence[StudyRow], models: Sequence[str], which: str, seed: int) -> str:
+    """The strategy and model that are right most often on the problems that these models have; empty without any."""
+    never = unsolved(rows)
+    tasks = [task for task, has in groups.items() if all(model in has for model in models) and task not in never]
     columns: dict[str, dict[tuple[str, str], float]] = {}
     for task in tasks:
-        for name, each in chances(groups[task], seed).items():
+        for name, each in chances({model: groups[task][model] for model in models}, seed).items():
             columns.setdefault(name, {}).update({(task, id): value for id, value in each.items()})
     if not columns:
-        return "No level was solved by any model and run by all, so the models cannot be compared."
+        return ""
     widest = max(len(column) for column in columns.values())
     whole = {name: column for name, column in columns.items() if len(column) == widest}
     means = {name: sum(column.values()) / widest for name, column in whole.items()}
     name = max(means, key=lambda one: means[one])
     base = max((one for one in whole if one.startswith("single on ")), key=lambda one: means[one], default=name)
-    told = f"{name} is right most often: on {percent(means[name])} % of the {widest:,} problems that all models have"
+    told = f"{name} is right most often: on {percent(means[name])} % of the {widest:,} problems {which}"
     if base == name:
         return f"{told}."
     keys = list(whole[name])
@@ -108,34 +130,65 @@ def _best(groups: Groups, rows: Sequence[StudyRow], seed: int) -> str:
     return f"{told}, {points(pair.difference)} points {ends(pair.ci95, is_signed=True)} from {base}{chance}."
 
 
-def _where(rows: Sequence[StudyRow]) -> Section:
-    """Accuracy of one draw and of the best strategy, models by tasks."""
-    tasks, models = list(dict.fromkeys(r.task for r in rows)), list(dict.fromkeys(r.model for r in rows))
+def _where(rows: Sequence[StudyRow], holes: Sequence[MissingCell]) -> Section:
+    """Accuracy of one draw and of the best strategy; the longer side, of tasks or of models, goes down the page."""
+    tasks = list(dict.fromkeys([*(row.task for row in rows), *(hole.task for hole in holes)]))
+    models = list(dict.fromkeys([*(row.model for row in rows), *(hole.model for hole in holes)]))
     at = {(row.task, row.model): row for row in rows}
+    unread = {(hole.task, hole.model) for hole in holes if hole.is_unreadable}
 
-    def tiles(value: str) -> dict[str, list[Tile]]:
-        found = {}
-        for model in models:
-            cells = [at.get((task, model)) for task in tasks]
-            found[model] = [Tile(None, 0) if c is None else Tile(getattr(c, value), c.problems) for c in cells]
-        return found
+    def tile(task: str, model: str, value: str) -> Tile:
+        row = at.get((task, model))
+        if row is None:
+            return Tile(None, 0, UNREADABLE if (task, model) in unread else "not run")
+        return Tile(getattr(row, value), row.problems)
 
-    places = [task.replace(":", "\n") for task in tasks]
-    drawn = (
-        heat("one", "One draw: right by model and task, %", tiles("single"), places, "task"),
-        heat("best", "The best strategy run there, %", tiles("accuracy"), places, "task"),
+    def drawn(name: str, title: str, value: str) -> Figure:
+        if len(tasks) > max(len(models), MOST_PLACES):
+            tiles = {task: [tile(task, model, value) for model in models] for task in tasks}
+            return heat(name, title, tiles, [_folded(model) for model in models], "model", "task")
+        tiles = {model: [tile(task, model, value) for task in tasks] for model in models}
+        return heat(name, title, tiles, [task.replace(":", "\n") for task in tasks], "task", "model")
+
+    sizes = {row.problems for row in rows}
+    of = f", {max(sizes):,} problems each" if len(sizes) == 1 else ""
+    lead = f"Each cell is a model on a task at a level{of}; a dash was not run"
+    lead += ", and a cross is a model that cannot read the task's prompts." if unread else "."
+    maps = (
+        drawn("one", "One draw: right by model and task, %", "single"),
+        drawn("best", "The best strategy run there, %", "accuracy"),
     )
-    lead = ("Each cell is a model on a task at a level; a dash was not run. The best of several is a little lucky.",)
-    return Section("where", "Where it works", lead, drawn)
+    return Section("where", "Where it works", (f"{lead} The best of several is a little lucky.",), maps)
+
+
+def _folded(name: str, width: int = 8) -> str:
+    """A name in lines that fit over a column, broken after hyphens, dots and the like."""
+    lines = [""]
+    for part in re.findall(r"[^-._/ ]*[-._/ ]?", name):
+        lines[-1:] = [lines[-1] + part] if len(lines[-1]) + len(part) <= width else [lines[-1], part]
+    return "\n".join(lines)
 
 
 def _missing(rows: Sequence[StudyRow], holes: Sequence[MissingCell]) -> Section | None:
-    """What was not run, and what no model solves."""
-    table = [(f"{h.model} on {h.task}", f"{h.done:,} of {h.problems:,}", h.why) for h in holes]
-    lead = [f"{task}: no draw of any model solves any problem, so it is in no comparison." for task in unsolved(rows)]
+    """What was not run, a row for each model and reason, and what no model solves."""
+    why: dict[tuple[str, str], list[MissingCell]] = {}
+    for hole in holes:
+        if not hole.is_unreadable:
+            why.setdefault((hole.model, hole.why), []).append(hole)
+    table = [
+        (
+            model,
+            listed([one.task for one in own]),
+            f"{sum(h.done for h in own):,} of {sum(h.problems for h in own):,}",
+            w,
+        )
+        for (model, w), own in why.items()
+    ]
+    lead = [f"{line}." for line in unreadable(holes)]
+    lead += [f"{task}: no draw of any model solves any problem, so it is in no comparison." for task in unsolved(rows)]
     if not table and not lead:
         return None
-    tables = (SectionTable(("cell", "problems run", "why"), tuple(table)),) if table else ()
+    tables = (SectionTable(("model", "tasks", "problems run", "why"), tuple(table)),) if table else ()
     return Section("missing", "What is missing", tuple(lead), tables=tables)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from mull.equal.patterns import regex
 from mull.errors import UsageError
 from mull.replies.stated import plain, stated
-from mull.tasks.endless import Endless, check_between
+from mull.tasks.endless import STEPS, Ask, Endless, check_between
 from mull.tasks.synthetic import Split
 from mull.types import Sample
 
@@ -125,8 +125,8 @@ class Calendars:
         return (
             f"{', '.join(names[:-1])} and {names[-1]} want to meet for {self.minutes} minutes {when}, between "
             f"{_clock(OPENS)} and {_clock(CLOSES)}. These are the times at which they are busy:\n\n{told}\n\n"
-            "Find a time at which all of them are free; the meeting may begin when another ends. Think step by step, "
-            r"and end with the day and the time at which it begins in a box, \boxed{DAY HH:MM}, or with "
+            "Find a time at which all of them are free; the meeting may begin when another ends. "
+            rf"{STEPS} the day and the time at which it begins in a box, \boxed{{DAY HH:MM}}, or with "
             rf"\boxed{{{NONE}}} if there is no such time."
         )
 
@@ -193,6 +193,7 @@ class CalendarTask(Endless[Calendars]):
     minutes: int = 60
     seed: int = 0
     split: Split = "test"
+    ask: Ask = "steps"
 
     def __post_init__(self) -> None:
         check_between(2, len(PEOPLE), people=self.people)

@@ -7,13 +7,18 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
 
 from mull.errors import UsageError
 from mull.replies.answers import answers_of
 from mull.tasks.synthetic import N_REMEMBERED, Split, split_of
 from mull.types import Grade, Kind, Problem, Prompt, Sample
 
+Ask = Literal["steps", "answer"]
+"""What a prompt asks for: steps before the answer, or the answer alone, in a few tokens."""
+STEPS = "Think step by step, and end with"
+ONLY = "Reply with nothing but"
+"""Stands in place of `STEPS` in a prompt that asks for the answer alone."""
 NO_ANSWER = "no answer of the kind that the problem asks for can be read"
 
 
@@ -22,7 +27,7 @@ class Puzzle(Protocol):
 
     @property
     def text(self) -> str:
-        """The prompt."""
+        """The prompt, with `STEPS` where it asks for steps."""
         ...
 
     @property
@@ -50,6 +55,7 @@ class Endless(ABC, Generic[P]):
     """A task whose problem `i` of a seed is always the same, and generated when it is needed.
 
     A hash of its content assigns each puzzle to one split: a tenth is held out for measuring, the rest is for training.
+    `ask` changes what prompts ask for, not the puzzles.
     """
 
     size = None
@@ -58,6 +64,7 @@ class Endless(ABC, Generic[P]):
     called: ClassVar[str]
     seed: int
     split: Split
+    ask: Ask
 
     @property
     @abstractmethod
@@ -69,8 +76,13 @@ class Endless(ABC, Generic[P]):
         """A random puzzle, of either split."""
 
     @property
-    def name(self) -> str:
+    def source(self) -> str:
+        """What the puzzles follow from, beside the seed."""
         return f"{self.called}:{self.level}" + ("" if self.split == "test" else f",split={self.split}")
+
+    @property
+    def name(self) -> str:
+        return self.source + ("" if self.ask == "steps" else f",ask={self.ask}")
 
     def puzzle(self, problem_id: str) -> P:
         """The puzzle of a problem."""
@@ -79,7 +91,8 @@ class Endless(ABC, Generic[P]):
     def problems(self) -> Iterator[Problem]:
         for i in itertools.count():
             puzzle = _puzzle_at(self, i)
-            yield Problem(f"{self.name}/{self.seed}/{i}", Prompt.user(puzzle.text), puzzle.kind, puzzle.given)
+            text = puzzle.text if self.ask == "steps" else puzzle.text.replace(STEPS, ONLY)
+            yield Problem(f"{self.name}/{self.seed}/{i}", Prompt.user(text), puzzle.kind, puzzle.given)
 
     async def grade(self, problem_id: str, sample: Sample) -> Grade:
         puzzle = self.puzzle(problem_id)
@@ -90,7 +103,7 @@ class Endless(ABC, Generic[P]):
 
 @lru_cache(N_REMEMBERED)
 def _puzzle_at(task: Endless[Any], index: int) -> Puzzle:
-    rng = random.Random(f"{task.name}/{task.seed}/{index}")
+    rng = random.Random(f"{task.source}/{task.seed}/{index}")
     while True:
         puzzle: Puzzle = task.draw(rng)
         if split_of(puzzle.content) == task.split:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mull.equal.patterns import regex
 from mull.replies.stated import plain, stated
-from mull.tasks.endless import Endless, check_between
+from mull.tasks.endless import STEPS, Ask, Endless, check_between
 from mull.tasks.synthetic import Split
 from mull.types import Sample
 
@@ -76,7 +76,7 @@ class Maze:
             "In this maze, S is the start, G is the goal, . is a free cell and # is a wall:\n\n"
             f"{told}\n\n"
             "A move goes one cell up (U), down (D), left (L) or right (R), never into a wall or out of the maze. "
-            "Find a shortest path from S to G. Think step by step, and end with its moves in order in a box, as in "
+            f"Find a shortest path from S to G. {STEPS} its moves in order in a box, as in "
             r"\boxed{U, R, D, L}."
         )
 
@@ -148,6 +148,7 @@ class MazeTask(Endless[Maze]):
     side: int = 6
     seed: int = 0
     split: Split = "test"
+    ask: Ask = "steps"
 
     def __post_init__(self) -> None:
         check_between(MIN_SIDE, MAX_SIDE, side=self.side)

@@ -14,7 +14,7 @@ from typing import Any
 from mull.equal.patterns import regex
 from mull.errors import UsageError
 from mull.replies.stated import plain, stated
-from mull.tasks.endless import Endless, check_between
+from mull.tasks.endless import STEPS, Ask, Endless, check_between
 from mull.tasks.synthetic import Split
 from mull.types import Sample
 
@@ -116,7 +116,7 @@ class Cnf:
         return (
             f"The variables x1 to x{self.variables} are true or false. Each of these lines is a condition:\n\n"
             f"{told}\n\nFind values of the variables that satisfy all conditions, or find out that there are none. "
-            "Think step by step, and end with the answer in a box: a value for every variable, as in "
+            f"{STEPS} the answer in a box: a value for every variable, as in "
             rf"\boxed{{x1=true, x2=false, ...}}, or \boxed{{{UNSATISFIABLE}}} if no values satisfy all conditions."
         )
 
@@ -215,6 +215,7 @@ class SatTask(Endless[Cnf]):
     ratio: float = 4.27
     seed: int = 0
     split: Split = "test"
+    ask: Ask = "steps"
 
     def __post_init__(self) -> None:
         check_between(MIN_VARS, MAX_VARS, vars=self.vars)

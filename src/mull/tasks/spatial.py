@@ -12,7 +12,7 @@ from typing import Any
 from mull.equal.patterns import regex
 from mull.replies import regions
 from mull.replies.stated import plain, stated
-from mull.tasks.endless import Endless, check_between
+from mull.tasks.endless import STEPS, Ask, Endless, check_between
 from mull.tasks.synthetic import Split
 from mull.types import Sample
 
@@ -124,7 +124,7 @@ class Scene:
         told = "\n".join(f"The {thing} is {_neighbour(offset)} the {other}." for thing, offset, other in self.facts)
         return (
             f"Things lie on a grid of cells:\n\n{told}\n\nWhere does the {self.chain[0]} lie as seen from the "
-            f"{self.chain[-1]}? Think step by step, and end with one of these directions in a box \\boxed{{...}}: "
+            f"{self.chain[-1]}? {STEPS} one of these directions in a box \\boxed{{...}}: "
             f"{', '.join(DIRECTIONS.values())}."
         )
 
@@ -203,6 +203,7 @@ class SpatialTask(Endless[Scene]):
     steps: int = 4
     seed: int = 0
     split: Split = "test"
+    ask: Ask = "steps"
 
     def __post_init__(self) -> None:
         check_between(1, MAX_STEPS, steps=self.steps)

@@ -14,7 +14,7 @@ import numpy as np
 
 from mull.equal.patterns import regex
 from mull.replies.stated import plain, stated
-from mull.tasks.endless import Endless, answer_to, check_between
+from mull.tasks.endless import STEPS, Ask, Endless, answer_to, check_between
 from mull.tasks.synthetic import Split
 from mull.types import Sample
 
@@ -78,7 +78,7 @@ class Cities:
             f"These are the distances between the cities {self.names[0]} to {self.names[-1]}, the same in both "
             f"directions:\n\n{told}\n\n"
             "Find the shortest round trip that starts in A, visits every other city exactly once and returns to A. "
-            "Think step by step, and end with the cities in the order of the trip in a box, without the return: "
+            f"{STEPS} the cities in the order of the trip in a box, without the return: "
             r"\boxed{A, ...}."
         )
 
@@ -156,6 +156,7 @@ class TspTask(Endless[Cities]):
     cities: int = 6
     seed: int = 0
     split: Split = "test"
+    ask: Ask = "steps"
 
     def __post_init__(self) -> None:
         check_between(MIN_CITIES, len(CITIES), cities=self.cities)
