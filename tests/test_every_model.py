@@ -14,6 +14,7 @@ from mull import Budget, Params, Prompt, spec, testing
 from mull.cost import Price
 from mull.models.served.deployment import Deployment
 from mull.models.served.model import OpenAIModel
+from mull.runtime import WEIGHTS
 from mull.types import Model
 from mull.wire.endpoints import Limits
 
@@ -24,6 +25,7 @@ SPECS = {
     "nano": ("nano", CHAIN, "a"),
     "mini": ("mini", CHAIN, "a"),
     "nano-think": ("nano-think", CHAIN, "a"),
+    "trained": ("trained:WEIGHTS", CHAIN, "a"),
     "gguf": ("gguf:file=GGUF,slots=4,context=256,threads=1", HELLO, "a"),
     "banked": ("banked:model=gone", HELLO, "a"),
     "recorded": ("recorded:path=FILE", HELLO, "a"),
@@ -53,7 +55,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Cas
         text, prompt, word = SPECS[name]
         if name == "gguf":
             text = text.replace("GGUF", str(gguf_file()))
-        return Case(spec.build("model", spec.MODELS, text.replace("FILE", str(path))), prompt, word)
+        text = text.replace("FILE", str(path)).replace("WEIGHTS", str(WEIGHTS / "nano"))
+        return Case(spec.build("model", spec.MODELS, text), prompt, word)
 
     return built
 

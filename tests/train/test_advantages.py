@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from mull.errors import UnknownNameError
-from mull.train.advantages import VARIANTS, Judged, advantages, overlong, variant_of
+from mull.train.advantages import VARIANTS, Rewarded, advantages, overlong, variant_of
 from mull.train.objectives import Objective
 
 PASS_1 = Objective()
 
 
-def group(*rewards: float | None) -> list[Judged]:
-    return [Judged(reward) for reward in rewards]
+def group(*rewards: float | None) -> list[Rewarded]:
+    return [Rewarded(reward) for reward in rewards]
 
 
 def test_each_variant_by_hand() -> None:
@@ -44,10 +44,10 @@ def test_pass_at_k_moves_no_draw_that_is_wrong_and_weighs_rare_successes_most() 
 
 
 def test_a_bonus_counts_for_its_draw_alone_whatever_the_objective() -> None:
-    bonus = [Judged(1.0, bonus=0.0), Judged(0.0, bonus=0.2), Judged(0.0), Judged(0.0)]
+    bonus = [Rewarded(1.0, bonus=0.0), Rewarded(0.0, bonus=0.2), Rewarded(0.0), Rewarded(0.0)]
     found = advantages(bonus, VARIANTS["dr-grpo"], PASS_1)
     assert found == pytest.approx([0.75 - 0.05, -0.25 + 0.15, -0.25 - 0.05, -0.25 - 0.05])
-    equal = [Judged(0.0, bonus=0.2), Judged(0.0)]
+    equal = [Rewarded(0.0, bonus=0.2), Rewarded(0.0)]
     assert advantages(equal, VARIANTS["dr-grpo"], PASS_1) == pytest.approx([0.1, -0.1])
 
 

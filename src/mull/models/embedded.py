@@ -20,10 +20,11 @@ from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.types.refusals import LIMITS_THINKING, beyond_text
 
 if TYPE_CHECKING:
-    from mull.runtime.engine import Engine, Finished
+    from mull.runtime.engine import Engine
+    from mull.runtime.requests import Finished
 
 
-class _Loaded:
+class Loaded:
     """A loaded model: its engine and its tokenizer."""
 
     def __init__(self, folder: Path) -> None:
@@ -33,7 +34,7 @@ class _Loaded:
         self.tokens = Tokens(folder)
 
 
-_load = one_a_process(_Loaded, content_of)
+_load = one_a_process(Loaded, content_of)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class EmbeddedModel:
         return LIMITS_THINKING if params.thinking_tokens is not None else beyond_text(prompt, params)
 
     @cached_property
-    def _model(self) -> _Loaded:
+    def _model(self) -> Loaded:
         return _load(Path(self.folder), self._content)
 
     @cached_property
@@ -92,7 +93,7 @@ class EmbeddedModel:
     async def sample(
         self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
-        from mull.runtime.engine import Request
+        from mull.runtime.requests import Request
 
         ids = self._ids(prompt)
         loop = asyncio.get_running_loop()

@@ -11,15 +11,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mull.errors import UsageError
 from mull.runtime.prefixes import Prefixes
+from mull.runtime.requests import Finished, Prefix, Request
 from mull.runtime.sampling import Top, filtered, likeliest
 from mull.runtime.session import BLOCK, Binding, Floats, Session, blocks
 
@@ -30,58 +30,6 @@ KEPT_BYTES = 128 * 2**20
 """Capacity of the prefix cache: keys and values of recently computed sequences."""
 KEPT_LOGITS = 4096
 """The largest number of sequences whose next-token logits are cached."""
-
-
-class Prefix(NamedTuple):
-    """A computed prompt: the logits after its last token, and keys and values [2 * layers, kv_heads, length, head]."""
-
-    logits: Floats
-    keys_values: Floats
-
-
-@dataclass(eq=False)
-class Request:
-    """Draws requested together: one prompt, the same parameters, one seed each.
-
-    The first `n_told` tokens are the conversation, the rest is the partial reply.
-    """
-
-    ids: tuple[int, ...]
-    n_told: int
-    seeds: Sequence[int]
-    max_tokens: int
-    temperature: float
-    top_p: float
-    top_k: int
-    is_over: Callable[[list[int]], bool] | None
-    """Whether these tokens end the draw by a stop string, before its end token."""
-    deliver: Callable[[list[Finished]], None]
-    """Called from a worker with the draws that finished in a step."""
-    fail: Callable[[BaseException], None]
-    bias: NDArray[np.float64] | None = None
-    """Added to the logits before sampling, one value per token of the vocabulary."""
-    n_tops: int = 0
-    """The number of likeliest tokens to report at each position."""
-    prefix: Prefix | None = None
-    n_cached: int = 0
-    """The number of prompt tokens that were cached."""
-    is_claimed: bool = False
-    is_ready: threading.Event = field(default_factory=threading.Event)
-    """Set once the worker that claimed the request has computed its prompt or failed."""
-    is_cancelled: bool = False
-
-
-class Finished(NamedTuple):
-    """A draw that is finished or was cancelled."""
-
-    place: int
-    tokens: list[int]
-    logprobs: list[float]
-    seconds: float
-    n_cached: int
-    is_cancelled: bool
-    tops: list[tuple[Top, ...]]
-    """The likeliest tokens at each position, if requested."""
 
 
 class EngineRow(NamedTuple):
@@ -103,9 +51,8 @@ class RowWorker:
         context = session.config.context
         self.cache = session.cache(ROWS, context)
         self.scratch = session.cache(1, context + BLOCK)
-        self.written = Binding(session, session.cache(BLOCK, context), BLOCK, 1)
-        """Binding that computes partial replies token by token."""
         self.steps: dict[int, Binding] = {}
+        self.bind()
         self.rows: list[EngineRow] = []
         self.places = np.arange(ROWS)
         self.n_computed = 0
@@ -131,6 +78,13 @@ class RowWorker:
             self.random,
         ]
         self.thread = threading.Thread(target=self._work, daemon=True, name="mull-decoder")
+
+    def bind(self) -> None:
+        """Binds the memory to the session's weights, at first and after they were replaced."""
+        session = self.session
+        self.written = Binding(session, session.cache(BLOCK, session.config.context), BLOCK, 1)
+        """Binding that computes partial replies token by token."""
+        self.steps.clear()
 
     def _work(self) -> None:
         while True:
@@ -404,6 +358,16 @@ class Engine:
         """The logits after these tokens, if still cached."""
         with self._wake:
             return self._logits.get(key)
+
+    def use(self, tensors: dict[str, Floats]) -> None:
+        """Computes with these weights from now on. Raises `UsageError` while there are draws."""
+        with self._wake:
+            if self._waiting or any(self._active.values()):
+                raise UsageError("the weights of a model cannot be replaced while it draws: wait for its draws")
+            self.session.use(tensors)
+            for worker in self._workers:
+                worker.bind()
+        self.forget()
 
     def forget(self) -> None:
         """Clears the caches."""

@@ -10,6 +10,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from mull.errors import UsageError
+
 Floats = NDArray[np.float32]
 
 N_THREADS = 1
@@ -90,8 +92,21 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.config = read_config(folder)
+        self._graph = (folder / "decoder.onnx").read_bytes()
         tensors = read_safetensors(folder / "model.safetensors")
+        self.shapes = {name: tensor.shape for name, tensor in tensors.items()}
         self.n_parameters = sum(tensor.size for tensor in tensors.values())
+        self.use(tensors)
+
+    def use(self, tensors: dict[str, Floats]) -> None:
+        """Computes with these weights from now on; a `Binding` made before keeps the old ones.
+
+        Raises `UsageError` if they are not of the shapes of the checkpoint.
+        """
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        odd = {name for name in {*shapes, *self.shapes} if shapes.get(name) != self.shapes.get(name)}
+        if odd:
+            raise UsageError(f"the new weights are those of another model: {', '.join(sorted(odd)[:3])} differ")
         weights = graph_weights(self.config, tensors)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = N_THREADS
@@ -100,8 +115,7 @@ class Session:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
         options.add_external_initializers(list(weights), values)
         self._weights = weights, values
-        graph = (folder / "decoder.onnx").read_bytes()
-        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(self._graph, options, providers=["CPUExecutionProvider"])
 
     def cache(self, rows: int, capacity: int) -> Floats:
         """An array for keys and values: [2 * layers, rows, kv_heads, capacity, head]."""

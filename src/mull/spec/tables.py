@@ -101,6 +101,7 @@ MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
     "nano-think": "mull.models.embedded:NanoThink",
+    "trained": "mull.models.live:Checkpoint",
     "gguf": "mull.models.gguf:Gguf",
     "banked": "mull.models.banked:BankedModel",
     "recorded": "mull.models.recorded:RecordedModel",

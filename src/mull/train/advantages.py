@@ -54,7 +54,7 @@ def variant_of(name: str) -> Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Rewarded:
     """What is known of one draw of a group: `reward` is `None` if the checker could not decide."""
 
     reward: float | None
@@ -64,7 +64,7 @@ class Judged:
     """Added to the reward of the draw itself, whatever the objective: for its format, or against its length."""
 
 
-def advantages(group: Sequence[Judged], variant: Variant, objective: Objective) -> Wide:
+def advantages(group: Sequence[Rewarded], variant: Variant, objective: Objective) -> Wide:
     """The advantage of each draw of a group: [n], 0 for draws without a verdict, and all 0 if the group is all equal.
 
     For `pass@1` the reward minus the group's mean; for other objectives the gain by the draw (`gains`), which has its

@@ -93,7 +93,7 @@ def _choose(n: NDArray[np.int_], k: int) -> Wide:
     return np.array([math.comb(one, k) if one >= 0 else 0 for one in n.tolist()], dtype=np.float64)
 
 
-Kind = tuple[int, int]
+AnswerCount = tuple[int, int]
 """An answer: how many draws that gave it can be drawn, and how many votes it has before."""
 
 
@@ -123,7 +123,7 @@ def _majority(rewards: Wide, answers: Sequence[Hashable | None], k: int) -> Wide
 
 
 @lru_cache(4096)
-def _won(right: Kind, wrong: tuple[Kind, ...], n_silent: int, size: int) -> float:
+def _won(right: AnswerCount, wrong: tuple[AnswerCount, ...], n_silent: int, size: int) -> float:
     """The number of sets of `size` draws whose vote the right answer wins; a tie of `t` answers counts `1 / t`."""
     total = 0.0
     for drawn in range(min(size, right[0]) + 1):
