@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from mull.stats.intervals import SHARE, Interval, bootstrap
 
 Groups = Mapping[str, Mapping[str, Sequence[Recording]]]
 """The draws of a study by task, then model."""
+RunChances = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
+"""Chances to be right by task, model, strategy and problem."""
 
 
 class StudyRow(NamedTuple):
@@ -37,14 +40,37 @@ class StudyRow(NamedTuple):
         return self.coverage == 0
 
 
-def summary(groups: Groups, seed: int = 0) -> list[StudyRow]:
-    """A row for each model on each task."""
-    return [_row(task, model, found, seed) for task, models in groups.items() for model, found in models.items()]
+def run_chances(groups: Groups, seed: int = 0) -> RunChances:
+    """The chance that each strategy that was run solves each graded problem, by all draws that the problem has."""
+    return {
+        task: {model: _chances(recordings, seed) for model, recordings in models.items()}
+        for task, models in groups.items()
+    }
 
 
-def _row(task: str, model: str, recordings: Sequence[Recording], seed: int) -> StudyRow:
+def _chances(recordings: Sequence[Recording], seed: int) -> dict[str, dict[str, float]]:
     names = list(dict.fromkeys(name for one in recordings for name in one.results))
-    shares = {name: share for name in names if (share := averaged(name, recordings, seed).accuracy) is not None}
+    found = {}
+    for name in names:
+        pairs = zip(recordings, averaged(name, recordings, seed).correct, strict=True)
+        found[name] = {one.id: chance for one, chance in pairs if chance is not None}
+    return found
+
+
+def summary(groups: Groups, seed: int = 0, found: RunChances | None = None) -> list[StudyRow]:
+    """A row for each model on each task; `found` is `run_chances` of them, where it is known."""
+    found = run_chances(groups, seed) if found is None else found
+    return [
+        _row(task, model, recordings, found[task][model], seed)
+        for task, models in groups.items()
+        for model, recordings in models.items()
+    ]
+
+
+def _row(
+    task: str, model: str, recordings: Sequence[Recording], found: Mapping[str, Mapping[str, float]], seed: int
+) -> StudyRow:
+    shares = {name: math.fsum(each.values()) / len(each) for name, each in found.items() if each}
     best = max(shares, key=lambda name: shares[name], default=None)
     n = min(one.n for one in recordings)
     lengths = [t for one in recordings for t in one.tokens if t is not None]

@@ -160,7 +160,10 @@ def _gap(models: Sequence[_Model], seed: int) -> StudyFinding:
         if m.selector
     ]
     title = "A perfect verifier would choose better than a real one"
-    return _made("gap", title, "points", rows, lambda row: f"{row.label} is {_ends(row, 'points')}", _is_above)
+    tell: Callable[[FindingRow], str] = lambda row: (  # noqa: E731
+        f"{row.label}, what a perfect choice among the same draws would gain, is {_ends(row, 'points')}"
+    )
+    return _made("gap", title, "points", rows, tell, _is_above)
 
 
 def _diminishing(models: Sequence[_Model], seed: int) -> StudyFinding:
@@ -350,11 +353,12 @@ def _out_of_reach(groups: Groups) -> StudyFinding:
                 solved[one.id] = solved.get(one.id, False) or one.n_correct > 0
         n_never = sum(not any_right for any_right in solved.values())
         rows.append(FindingRow(task, n_never / len(solved), wilson(n_never, len(solved)), len(solved)))
-    return _made(
-        "reach",
-        "Some problems are out of reach of all",
-        "% of the problems",
-        rows,
-        lambda row: f"{row.label}: no draw of any model is right on {_ends(row, '% of the problems')}",
-        lambda row: row.value > 0,
-    )
+    n, n_never = sum(row.problems for row in rows), round(sum(row.value * row.problems for row in rows))
+    most = max(rows, key=lambda row: row.value, default=None)
+    if most is None or not n_never:
+        sentence = f"{NOT_SHOWN}: some draw of some model is right on each of the {n:,} problems."
+    else:
+        sentence = f"No draw of any model is right on {n_never:,} of {n:,} problems ({100 * n_never / n:.1f} %)"
+        sentence += f", most often on {most.label}: {_ends(most, '%')}." if len(rows) > 1 else "."
+    title = "Some problems are out of reach of all"
+    return StudyFinding("reach", title, "% of the problems", tuple(rows), n_never > 0, sentence)

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mull.errors import UsageError
-from mull.lab.compared import chances
-from mull.lab.findings import Groups, StudyRow, summary, unsolved
-from mull.lab.measured import Tile, study, unit_of
+from mull.files.recording import Recording
+from mull.lab.findings import Groups, RunChances, StudyRow, run_chances, summary, unsolved
+from mull.lab.gap import measure
+from mull.lab.measured import Measured, Study, Tile
 from mull.lab.recorded import Group, Source
 from mull.lab.studied import Bound, MissingCell, listed, unreadable
 from mull.lab.study_findings import StudyFinding, findings
-from mull.lab.study_plan import task_name
 from mull.report.answer import Answer
 from mull.report.figures import BEST, GRID, MUTED, Figure
 from mull.report.heat import UNREADABLE, heat
 from mull.report.page import render
 from mull.report.sections import Report, Section, SectionTable, curves_section, limits_section
+from mull.report.study_answer import headline, sentences
 from mull.report.words import ends, number, percent, points
 from mull.stats.paired import paired
+from mull.types import Cost
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,91 +44,66 @@ def page(
     bounds: Sequence[Bound] = (),
 ) -> str:
     """The page as HTML, self-contained."""
-    rows = summary(groups, seed)
-    found = findings(groups, seed, bounds)
-    measured = [
-        study(Group(f"{model} on {task}", list(recordings), task), None, seed)
+    found = run_chances(groups, seed)
+    rows, told = summary(groups, seed, found), findings(groups, seed, bounds)
+    cells = [
+        _cell(f"{model} on {task}", task, recordings, found[task][model])
         for task, models in groups.items()
         for model, recordings in models.items()
     ]
-    report = Report(
-        measured,
-        unit_of([m for one in measured for m in one.strategies]),
-        [UNCHOSEN] * len(measured),
-        [(None, None)] * len(measured),
-        list(sources),
-        made_by,
-        seed,
-        title,
-        [f"{i + 1}" for i in range(len(measured))],
-    )
+    report = _report(cells, sources, made_by, seed, title)
+    by_model = _report(_models(groups, seed), sources, made_by, seed, title)
     sections = [
         _where(rows, holes),
         _missing(rows, holes),
-        *map(_finding, found),
-        _when(groups, found, seed),
+        *map(_finding, told),
+        _when(found, told, seed),
         _costs(rows),
-        curves_section(report),
-        limits_section(report),
+        curves_section(by_model),
+        limits_section(by_model),
     ]
-    told = Answer("", "study", None, None, _headline(rows), " ".join(_sentences(groups, rows, found, seed)), ())
-    return render(report, [section for section in sections if section is not None], [told])
+    answer = Answer("", "study", None, None, headline(rows), " ".join(sentences(found, rows, told, seed)), ())
+    return render(report, [section for section in sections if section is not None], [answer])
 
 
-def _headline(rows: Sequence[StudyRow]) -> str:
-    models, levels = len({row.model for row in rows}), list(dict.fromkeys(row.task for row in rows))
-    tasks = set(map(task_name, levels))
-    return f"{_count(models, 'model')} on {_count(len(tasks), 'task')} at {_count(len(levels), 'level')}"
+def _report(
+    studies: Sequence[Study], sources: Sequence[Source], made_by: Mapping[str, str], seed: int, title: str
+) -> Report:
+    """A report without advice on each of its groups."""
+    n = len(studies)
+    slugs = [str(i + 1) for i in range(n)]
+    return Report(
+        list(studies), "tokens", [UNCHOSEN] * n, [(None, None)] * n, list(sources), made_by, seed, title, slugs
+    )
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+def _cell(name: str, task: str, recordings: Sequence[Recording], found: Mapping[str, Mapping[str, float]]) -> Study:
+    """The problems of a model on a task, with what each strategy is known to solve, for the table of problems."""
+    strategies = [
+        Measured(
+            strategy,
+            tuple(chances.get(one.id) for one in recordings),
+            None,
+            None,
+            float(max(one.results[strategy].draws for one in recordings if strategy in one.results)),
+            Cost(),
+            None,
+            False,
+        )
+        for strategy, chances in found.items()
+    ]
+    return Study(Group(name, list(recordings), task), None, None, strategies)
 
 
-def _sentences(groups: Groups, rows: Sequence[StudyRow], found: Sequence[StudyFinding], seed: int) -> list[str]:
-    """Three: who is right most, what is lost between drawing and choosing, and what no draws reach."""
-    gap = next(one for one in found if one.id == "gap")
-    reach = next(one for one in found if one.id == "reach")
-    return [_best(groups, rows, seed), gap.sentence, reach.sentence]
-
-
-def _best(groups: Groups, rows: Sequence[StudyRow], seed: int) -> str:
-    """What is right most often: among the models with the most tasks, and on the tasks that all models have."""
-    n_tasks = Counter(row.model for row in rows)
-    widest = [model for model, n in n_tasks.items() if n == max(n_tasks.values())]
-    told = []
-    if len(widest) < len(n_tasks):
-        which = f"{listed(widest)}, which {'has' if len(widest) == 1 else 'have'} the most tasks"
-        told.append(_ahead(groups, rows, widest, f"of {which}", seed))
-    told.append(_ahead(groups, rows, list(n_tasks), "that all models have", seed))
-    known = [one for one in told if one]
-    return " ".join(known) or "No level was solved by any model and run by all, so the models cannot be compared."
-
-
-def _ahead(groups: Groups, rows: Sequence[StudyRow], models: Sequence[str], which: str, seed: int) -> str:
-    """The strategy and model that are right most often on the problems that these models have; empty without any."""
-    never = unsolved(rows)
-    tasks = [task for task, has in groups.items() if all(model in has for model in models) and task not in never]
-    columns: dict[str, dict[tuple[str, str], float]] = {}
-    for task in tasks:
-        for name, each in chances({model: groups[task][model] for model in models}, seed).items():
-            columns.setdefault(name, {}).update({(task, id): value for id, value in each.items()})
-    if not columns:
-        return ""
-    widest = max(len(column) for column in columns.values())
-    whole = {name: column for name, column in columns.items() if len(column) == widest}
-    means = {name: sum(column.values()) / widest for name, column in whole.items()}
-    name = max(means, key=lambda one: means[one])
-    base = max((one for one in whole if one.startswith("single on ")), key=lambda one: means[one], default=name)
-    told = f"{name} is right most often: on {percent(means[name])} % of the {widest:,} problems {which}"
-    if base == name:
-        return f"{told}."
-    keys = list(whole[name])
-    pair = paired(name, base, [whole[name][key] for key in keys], [whole[base].get(key) for key in keys], seed)
-    if pair is None:
-        return f"{told}."
-    chance = "" if pair.p_value < 0.05 else ", which chance may do"
-    return f"{told}, {points(pair.difference)} points {ends(pair.ci95, is_signed=True)} from {base}{chance}."
+def _models(groups: Groups, seed: int) -> list[Study]:
+    """Each model's curves and limits over the problems of all its tasks."""
+    made = []
+    for model in dict.fromkeys(model for models in groups.values() for model in models):
+        recordings = [one for models in groups.values() for one in models.get(model, ()) if one.n]
+        if recordings:
+            measured = measure(recordings, None, seed)
+            made.append(Study(Group(f"{model}, all tasks", recordings), measured.curves, measured.limits, []))
+    return made
 
 
 def _where(rows: Sequence[StudyRow], holes: Sequence[MissingCell]) -> Section:
@@ -229,10 +205,10 @@ def _intervals(one: StudyFinding) -> Figure:
     )
 
 
-def _when(groups: Groups, found: Sequence[StudyFinding], seed: int) -> Section:
+def _when(chances: RunChances, found: Sequence[StudyFinding], seed: int) -> Section:
     """The table of when to use what, each row with its evidence in these data or `not shown here`."""
     by_id = {one.id: one for one in found}
-    verifier, votes = _over_single(groups, "best:", seed), _over_single(groups, "majority:", seed)
+    verifier, votes = _over_single(chances, "best:", seed), _over_single(chances, "majority:", seed)
     rows = (
         ("a verifier chooses well", "many draws, and the best scored", verifier),
         ("no verifier, but answers repeat", "many draws, and a vote", votes),
@@ -250,20 +226,15 @@ def _when(groups: Groups, found: Sequence[StudyFinding], seed: int) -> Section:
     )
 
 
-def _over_single(groups: Groups, kind: str, seed: int) -> str:
+def _over_single(chances: RunChances, kind: str, seed: int) -> str:
     """The largest number of draws of a kind of strategy against one draw, over all models and problems."""
     differences: list[float] = []
     name = ""
-    for models in groups.values():
-        found = chances(models, seed)
-        for model in models:
-            own = {n.removesuffix(f" on {model}"): each for n, each in found.items() if n.endswith(f" on {model}")}
-            kinds = sorted(
-                (n for n in own if n.startswith(kind)), key=lambda n: int("".join(filter(str.isdigit, n)) or 0)
-            )
-            if kinds and "single" in own:
-                name = kinds[-1]
-                differences += [x - own["single"][id] for id, x in own[name].items() if id in own["single"]]
+    for own in (own for models in chances.values() for own in models.values()):
+        kinds = sorted((n for n in own if n.startswith(kind)), key=lambda n: int("".join(filter(str.isdigit, n)) or 0))
+        if kinds and "single" in own:
+            name = kinds[-1]
+            differences += [x - own["single"][id] for id, x in own[name].items() if id in own["single"]]
     pair = paired("", "", differences, [0.0] * len(differences), seed)
     if pair is None:
         return "Not shown here: the study did not run it."
