@@ -48,9 +48,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         converters.TransformersConverter(str(WEIGHTS / "nano")).convert(f"{folder}/theirs")
         model = endless("nano", Path(folder))
-        names = {i: token for token, i in model._model.tokens.id_of.items()}
+        shown = model._model.tokens.shown
         for load, (prompts, n_draws) in LOADS.items():
-            rows = [[names[i] for i in model._ids(prompt)] for prompt in prompts for _ in range(n_draws)]
+            rows = [[shown(i) for i in model._ids(prompt)] for prompt in prompts for _ in range(n_draws)]
             theirs, how = their_rate(module, f"{folder}/theirs", rows)
             ours = mull_rate(model, prompts, n_draws)
             print(

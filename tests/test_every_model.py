@@ -10,6 +10,7 @@ import pytest
 
 from fault_server import FaultServer
 from gguf_files import gguf_file
+from hf_folders import hf_folder
 from mull import Budget, Params, Prompt, spec, testing
 from mull.cost import Price
 from mull.models.served.deployment import Deployment
@@ -27,6 +28,7 @@ SPECS = {
     "nano-think": ("nano-think", CHAIN, "a"),
     "trained": ("trained:WEIGHTS", CHAIN, "a"),
     "gguf": ("gguf:file=GGUF,slots=4,context=256,threads=1", HELLO, "a"),
+    "hf": ("hf:folder=HF,context=256", HELLO, "a"),
     "banked": ("banked:model=gone", HELLO, "a"),
     "recorded": ("recorded:path=FILE", HELLO, "a"),
 }
@@ -55,6 +57,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Cas
         text, prompt, word = SPECS[name]
         if name == "gguf":
             text = text.replace("GGUF", str(gguf_file()))
+        if name == "hf":
+            text = text.replace("HF", str(hf_folder(tmp_path / "tiny")))
         text = text.replace("FILE", str(path)).replace("WEIGHTS", str(WEIGHTS / "nano"))
         return Case(spec.build("model", spec.MODELS, text), prompt, word)
 

@@ -38,6 +38,12 @@ def test_solve_answers_and_counts(mull_json) -> None:
     assert mull_json("solve", CHAIN, "-s", "majority:n=32")["samples"] == solved["samples"]
 
 
+def test_a_draw_ends_where_it_writes_the_stop_text(mull_json) -> None:
+    draws = mull_json("solve", CHAIN, "-s", "majority:n=16", "--stop", "Wait", "--stop", "=74")["samples"]
+    assert {s["finish"] for s in draws} == {"stop", "stop_string"}
+    assert not any("Wait" in s["text"] or "=74" in s["text"] for s in draws)
+
+
 def test_the_same_seed_gives_the_same_draws_in_another_bank(mull_json, tmp_path: Path) -> None:
     asked = ("solve", CHAIN, "-s", "majority:n=8")
     first = mull_json(*asked)

@@ -49,7 +49,8 @@ class Embedded:
         binding = Binding(self.session, self.session.cache(1, 512), 1, len(ids))
         binding.ids[0] = ids
         binding.last[0] = len(ids) - 1
-        logits = binding.run()[0]
+        binding.run()
+        logits = binding.logits[0]
         tag, *pair = (self.tokenizer.token_to_id(token) for token in (reading.tag, *reading.pair))
         ends = [i for i, token in enumerate(ids) if token == tag]
         return Rows([[float(logits[end, token]) for token in pair] for end in ends], False, len(ids))

@@ -56,6 +56,10 @@ ExecutorOption = Annotated[
 SeedOption = Annotated[int, typer.Option("--seed", help="The same seed gives the same draws.")]
 TemperatureOption = Annotated[float, typer.Option("--temperature", "-t", help="0 is greedy.")]
 MaxTokensOption = Annotated[int, typer.Option("--max-tokens", help="Maximum tokens of one draw.")]
+StopOption = Annotated[
+    list[str] | None,
+    typer.Option("--stop", metavar="TEXT", help="A draw ends where it writes this text; may be given several times."),
+]
 TokensOption = Annotated[int | None, typer.Option("--tokens", help="Ceiling on generated tokens for each problem.")]
 UsdOption = Annotated[float | None, typer.Option("--usd", help="Ceiling in dollars for each problem.")]
 FlopsOption = Annotated[float | None, typer.Option("--flops", help="Ceiling in FLOPs for each problem.")]

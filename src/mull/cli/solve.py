@@ -39,6 +39,7 @@ from mull.cli.options import (
     ModelOption,
     SecondsOption,
     SeedOption,
+    StopOption,
     TemperatureOption,
     TokensOption,
     UsdInOption,
@@ -115,6 +116,7 @@ def solve(
     seconds: SecondsOption = None,
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
+    stop: StopOption = None,
     kind: Annotated[
         str | None,
         typer.Option(
@@ -187,7 +189,7 @@ def solve(
             seed=seed,
             watch=live.see,
             budget=budget,
-            params=Params(temperature, max_tokens),
+            params=Params(temperature, max_tokens, stop=tuple(stop or ())),
             rng=random.Random(f"{seed}/{text}".encode(errors="surrogatepass")),
             trace=tracer,
         )

@@ -26,6 +26,7 @@ from mull.cli.options import (
     MaxTokensOption,
     SecondsOption,
     SeedOption,
+    StopOption,
     TemperatureOption,
     TokensOption,
     UsdInOption,
@@ -80,6 +81,7 @@ def sweep(
     seconds: SecondsOption = None,
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
+    stop: StopOption = None,
     seed: SeedOption = 0,
     bank: BankOption = None,
     config: ConfigOption = None,
@@ -142,7 +144,7 @@ def sweep(
     check_scorable(the_verifier, islice(the_task.problems(), problems))
     for plan in plans.values():
         check_given(plan, the_verifier, the_judge, the_executor)
-    params = Params(temperature, max_tokens)
+    params = Params(temperature, max_tokens, stop=tuple(stop or ()))
     models = [model_of(name, seed, config, base_url, api_key_env, budget, price) for name in specs]
     if share is not None and (the_verifier is None or share < 1):
         raise UsageError("--share is a number of draws a problem, and needs a --verifier that says what is solved")

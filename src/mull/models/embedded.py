@@ -9,14 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mull.cost import Price
 from mull.cost.flops import read_config
 from mull.errors import ModelError, PromptError
-from mull.runtime import EOS, WEIGHTS
+from mull.runtime import WEIGHTS
 from mull.runtime.tokens import Content, Tokens, content_of, one_a_process
-from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
+from mull.types import Cost, Draw, Finish, Message, Params, Prompt, Purse, Sample
 from mull.types.refusals import LIMITS_THINKING, beyond_text
 
 if TYPE_CHECKING:
@@ -24,13 +24,44 @@ if TYPE_CHECKING:
     from mull.runtime.requests import Finished
 
 
+class Texts(Protocol):
+    """A model's tokenizer."""
+
+    def encode(self, text: str) -> list[int]:
+        """The token ids of a text, none of them special. Raises `PromptError` for what the model cannot read."""
+        ...
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, without special tokens."""
+        ...
+
+    def shown(self, token: int) -> str:
+        """A token by itself, as it is reported."""
+        ...
+
+    def conversation(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of messages, up to where the reply begins."""
+        ...
+
+
+class LoadedModel(Protocol):
+    """A loaded model: its engine and its tokenizer."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+    @property
+    def tokens(self) -> Texts: ...
+
+
 class Loaded:
     """A loaded model: its engine and its tokenizer."""
 
     def __init__(self, folder: Path) -> None:
         from mull.runtime.engine import Engine
+        from mull.runtime.session import Session
 
-        self.engine: Engine = Engine(folder)
+        self.engine: Engine = Engine(Session(folder))
         self.tokens = Tokens(folder)
 
 
@@ -66,7 +97,7 @@ class EmbeddedModel:
         return LIMITS_THINKING if params.thinking_tokens is not None else beyond_text(prompt, params)
 
     @cached_property
-    def _model(self) -> Loaded:
+    def _model(self) -> LoadedModel:
         return _load(Path(self.folder), self._content)
 
     @cached_property
@@ -179,12 +210,12 @@ class EmbeddedModel:
         tokens = finished.tokens
         text = self._model.tokens.decode(tokens)
         finish = Finish.LENGTH
-        if tokens[-1] == self._model.tokens.id_of[EOS]:
+        if tokens[-1] in self._model.engine.session.config.ends:
             finish = Finish.STOP
         elif cuts := [at for s in params.stop if (at := text.find(s)) >= 0]:
             text, finish = text[: min(cuts)], Finish.STOP_STRING
         cost = self._cost(prompt, draw, n_prompt, finished)
-        told = [tuple((self._model.tokens.token_of[token], p) for token, p in place) for place in finished.tops]
+        told = [tuple((self._model.tokens.shown(token), p) for token, p in place) for place in finished.tops]
         alternatives = tuple(told) if params.logprobs else None
         return Sample(
             prompt,

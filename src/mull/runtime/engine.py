@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 from mull.errors import UsageError
 from mull.runtime.prefixes import Prefixes
 from mull.runtime.requests import Finished, Prefix, Request
-from mull.runtime.sampling import Top, filtered, likeliest
-from mull.runtime.session import BLOCK, Binding, Floats, Session, blocks
+from mull.runtime.sampling import FRONT, Top, filtered, inverted, likeliest
+from mull.runtime.session import BoundBatch, Decoder, Floats, blocks
 
 ROWS = 64
 """The largest number of rows of one worker."""
@@ -50,8 +49,10 @@ class RowWorker:
         self.session = session
         context = session.config.context
         self.cache = session.cache(ROWS, context)
-        self.scratch = session.cache(1, context + BLOCK)
-        self.steps: dict[int, Binding] = {}
+        self.block = session.block
+        self.scratch = session.cache(1, context + self.block)
+        self.steps: dict[int, BoundBatch] = {}
+        self.ends = list(session.config.ends)
         self.bind()
         self.rows: list[EngineRow] = []
         self.places = np.arange(ROWS)
@@ -82,7 +83,7 @@ class RowWorker:
     def bind(self) -> None:
         """Binds the memory to the session's weights, at first and after they were replaced."""
         session = self.session
-        self.written = Binding(session, session.cache(BLOCK, session.config.context), BLOCK, 1)
+        self.written = session.bind(session.cache(self.block, session.config.context), self.block, 1)
         """Binding that computes partial replies token by token."""
         self.steps.clear()
 
@@ -113,8 +114,8 @@ class RowWorker:
         mine = self.engine.claim(requests)
         try:
             begun = [(request, *self._told(request)) for request in mine]
-            for start in range(0, len(begun), BLOCK):
-                self._write(begun[start : start + BLOCK])
+            for start in range(0, len(begun), self.block):
+                self._write(begun[start : start + self.block])
         finally:
             for request in mine:
                 request.is_ready.set()
@@ -132,7 +133,7 @@ class RowWorker:
             return key, request.prefix.keys_values, n
         request.n_cached = n
         if n < request.n_told or len(key) == request.n_told:
-            request.n_cached = min(n, request.n_told - 1) // BLOCK * BLOCK
+            request.n_cached = min(n, request.n_told - 1) // self.block * self.block
             told = self._prefill(key[: request.n_told], pieces, request.n_cached)
             if len(key) == request.n_told:
                 request.prefix = told
@@ -147,10 +148,10 @@ class RowWorker:
             self.scratch[:, 0, :, at : at + n] = piece[:, :, :n]
             at += n
         new = ids[n_known:]
-        binding = Binding(self.session, self.scratch, 1, blocks(len(new)))
-        binding.ids[0, : len(new)] = new
-        binding.last[0] = n_known + binding.ids.shape[1] - 1
-        logits = binding.run()[0, len(new) - 1].copy()
+        batch = self.session.bind(self.scratch, 1, blocks(len(new), self.block))
+        batch.ids[0, : len(new)] = new
+        batch.last[0] = n_known + batch.ids.shape[1] - 1
+        logits = batch.run(len(new) - 1)[0].copy()
         self.n_computed += len(new)
         prefix = Prefix(logits, self.scratch[:, 0, :, : len(ids)].copy())
         self.engine.keep(ids, prefix.keys_values, logits)
@@ -175,7 +176,7 @@ class RowWorker:
             for row, (request, key, _, _) in list(waiting.items()):
                 at[row] += 1
                 if at[row] == len(request.ids):
-                    request.prefix = Prefix(logits[row, 0].copy(), cache[:, row, :, : at[row]].copy())
+                    request.prefix = Prefix(logits[row].copy(), cache[:, row, :, : at[row]].copy())
                     self.engine.keep(key, request.prefix.keys_values, request.prefix.logits)
                     del waiting[row]
 
@@ -210,9 +211,9 @@ class RowWorker:
         n = len(self.rows)
         if n == 0:
             return
-        rows = blocks(n)
+        rows = blocks(n, self.block)
         if rows not in self.steps:
-            self.steps[rows] = Binding(self.session, self.cache, rows, 1)
+            self.steps[rows] = self.session.bind(self.cache, rows, 1)
         step = self.steps[rows]
         step.last[:n] = self.length[:n]
         step.last[n:] = 0
@@ -220,7 +221,7 @@ class RowWorker:
         logits = step.run()
         self.n_computed += n
         self.length[:n] += 1
-        self._take(0, n, logits[:n, 0])
+        self._take(0, n, logits[:n])
 
     def _take(self, first: int, n: int, logits: Floats) -> None:
         """Samples the next token of the `n` rows from `first` on, from logits [n, vocabulary]; ends finished rows."""
@@ -230,20 +231,21 @@ class RowWorker:
         chances = np.exp(logits)
         total = chances.sum(axis=1)
         if (temperature != 1).any():
-            chances = np.exp(logits / temperature[:, None])
+            # In double precision where that costs little: the built-in models have 100 tokens, others 100,000.
+            exact = np.float64 if logits.shape[1] <= FRONT else np.float32
+            chances = np.exp(logits / temperature[:, None].astype(exact))
         for j in np.flatnonzero(~self.is_plain[rows]):
             request = self.rows[first + j].request
             wide = logits[j].astype(np.float64) + (0.0 if request.bias is None else request.bias)
             chances[j] = filtered(wide, request.temperature, request.top_p, request.top_k)
-        up_to = chances.cumsum(axis=1, dtype=np.float64)
-        tokens = (up_to <= (self.random[rows][places, made] * up_to[:, -1])[:, None]).sum(axis=1)
+        tokens = inverted(chances, self.random[rows][places, made])
         self.tokens[rows][places, made] = tokens
         self.logprobs[rows][places, made] = logits[places, tokens] - np.log(total)
         for row, line, whole in zip(self.rows[rows], logits, total, strict=True):
             if row.request.n_tops:
                 row.tops.append(likeliest(line - np.log(whole), row.request.n_tops))
         made += 1
-        is_done = (tokens == self.session.config.eos) | (made >= self.limit[rows])
+        is_done = np.isin(tokens, self.ends) | (made >= self.limit[rows])
         if self.n_watched:
             for i, row in enumerate(self.rows[rows]):
                 is_over = row.request.is_over
@@ -285,8 +287,8 @@ class RowWorker:
 class Engine:
     """The workers of one model, its queue of draws, and its cache of recently computed prompts."""
 
-    def __init__(self, folder: Path) -> None:
-        self.session = Session(folder)
+    def __init__(self, session: Decoder) -> None:
+        self.session = session
         self._wake = threading.Condition()
         self._waiting: deque[tuple[Request, int]] = deque()
         self._active: dict[RowWorker, int] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import onnxruntime
@@ -29,8 +29,45 @@ class ModelConfig(NamedTuple):
     head: int
     context: int
     outputs: int
-    eos: int
+    ends: frozenset[int]
+    """Tokens that end a reply."""
     rope_theta: float
+
+
+class BoundBatch(Protocol):
+    """A batch shape bound to its memory."""
+
+    ids: NDArray[np.int32]
+    """Token ids [rows, length], to be written before each run."""
+    last: NDArray[np.int32]
+    """Position of the last token of each row."""
+    cache: NDArray[Any]
+    """Keys and values, read and written in place."""
+
+    def run(self, place: int = 0) -> Floats:
+        """Logits [rows, vocabulary] after column `place` of `ids`."""
+        ...
+
+
+class Decoder(Protocol):
+    """A model that the engine runs: maps token ids and the keys and values so far to logits."""
+
+    config: ModelConfig
+    block: int
+    """Batches and prompts are padded to multiples of this many rows."""
+    n_parameters: int
+
+    def cache(self, rows: int, capacity: int) -> NDArray[Any]:
+        """An array for keys and values: [2 * layers, rows, kv_heads, capacity, head]."""
+        ...
+
+    def bind(self, cache: NDArray[Any], rows: int, length: int) -> BoundBatch:
+        """A batch of this shape."""
+        ...
+
+    def use(self, tensors: dict[str, Floats]) -> None:
+        """Computes with these weights from now on. Raises `UsageError` if they are those of another model."""
+        ...
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -44,7 +81,7 @@ def read_config(folder: Path) -> ModelConfig:
         raw["head_dim"],
         raw["max_position_embeddings"],
         n_outputs,
-        raw["eos_token_id"],
+        frozenset((raw["eos_token_id"],)),
         rope["rope_theta"],
     )
 
@@ -90,6 +127,8 @@ def graph_weights(config: ModelConfig, tensors: dict[str, Floats]) -> dict[str, 
 class Session:
     """The model: maps token ids [rows, length] and the keys and values so far to logits."""
 
+    block = BLOCK
+
     def __init__(self, folder: Path) -> None:
         self.config = read_config(folder)
         self._graph = (folder / "decoder.onnx").read_bytes()
@@ -122,6 +161,10 @@ class Session:
         c = self.config
         return np.zeros((2 * c.layers, rows, c.kv_heads, capacity, c.head), dtype=np.float32)
 
+    def bind(self, cache: Floats, rows: int, length: int) -> Binding:
+        """A batch of this shape."""
+        return Binding(self, cache, rows, length)
+
 
 class Binding:
     """A batch shape bound to its memory: keys and values are read and written in place."""
@@ -143,13 +186,13 @@ class Binding:
             self.io.bind_input(f"past_{kind}.{i // 2}", "cpu", 0, np.float32, part.shape, part.ctypes.data)
             self.io.bind_output(f"present_{kind}.{i // 2}", "cpu", 0, np.float32, part.shape, part.ctypes.data)
 
-    def run(self) -> Floats:
-        """Computes the logits of `ids`; row r's last token is at position `last[r]`."""
+    def run(self, place: int = 0) -> Floats:
+        """Logits [rows, outputs] after column `place` of `ids`; row r's last token is at position `last[r]`."""
         self.total[...] = self.last.max() + 1
         self.session.run_with_iobinding(self.io)
-        return self.logits
+        return self.logits[:, place]
 
 
-def blocks(n: int) -> int:
+def blocks(n: int, block: int = BLOCK) -> int:
     """`n` rounded up to whole blocks."""
-    return -(-n // BLOCK) * BLOCK
+    return -(-n // block) * block

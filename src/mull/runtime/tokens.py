@@ -60,6 +60,10 @@ class Tokens:
         """The text of tokens, without special tokens."""
         return "".join(self._text_of[token] for token in tokens)
 
+    def shown(self, token: int) -> str:
+        """A token by itself, as it is reported: a special one by its name."""
+        return self.token_of[token]
+
     def conversation(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of messages, in the format the models were trained on. Raises `PromptError` for an unknown role."""
         ids: list[int] = []

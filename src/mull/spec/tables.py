@@ -103,6 +103,7 @@ MODELS = {
     "nano-think": "mull.models.embedded:NanoThink",
     "trained": "mull.models.live:Checkpoint",
     "gguf": "mull.models.gguf:Gguf",
+    "hf": "mull.models.hf:Hf",
     "banked": "mull.models.banked:BankedModel",
     "recorded": "mull.models.recorded:RecordedModel",
 }

@@ -86,7 +86,8 @@ class Scorer:
                 self._scratch[:, 0, :, :n] = known[:-1, :, :n]
             binding.ids[0, : len(new)] = new
             binding.last[0] = n + binding.ids.shape[1] - 1
-            fresh = _values(binding.run()[0, : len(new)], new, self.reading.is_next)
+            binding.run()
+            fresh = _values(binding.logits[0, : len(new)], new, self.reading.is_next)
             values = fresh if known is None else np.concatenate((known[-1, 0, :n, 0], fresh))
             if known is not None and self.reading.is_next:
                 values[n] = known[-1, 0, n, 0]  # at the position before, cached

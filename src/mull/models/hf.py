@@ -1,0 +1,124 @@
+"""A real open model in this process, run by mull's own engine on torch (`pip install 'mull-scaling[hf]'`)."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mull.errors import FileFormatError, UsageError, install
+from mull.models.embedded import EmbeddedModel, LoadedModel
+from mull.models.served.template import ChatTemplate, read_template
+from mull.models.texts import ModelTexts
+from mull.runtime.tokens import Content, one_a_process
+from mull.types import Params, Prompt
+from mull.types.refusals import LIMITS_THINKING, beyond_text
+
+if TYPE_CHECKING:
+    from mull.runtime.engine import Engine
+
+BESIDE = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+"""Files beside the weights that affect what is computed; not every folder has all of them."""
+
+
+class _Loaded:
+    """The engine and the tokenizer of a folder."""
+
+    def __init__(self, folder: Path, dtype: Literal["float32", "bfloat16"], context: int) -> None:
+        try:
+            from mull.runtime.torch_session import TorchSession
+        except ImportError as error:
+            raise UsageError(f"hf models need torch: {install('hf')}") from error
+        from mull.runtime.engine import N_WORKERS, Engine
+
+        self.tokens = ModelTexts(folder, _template(folder))
+        self.engine: Engine = Engine(TorchSession(folder, dtype, context, N_WORKERS))
+
+
+@dataclass(frozen=True)
+class Hf(EmbeddedModel):
+    """A folder in the format of transformers (Llama, Qwen2 or Qwen3), run by mull's own engine: `hf:FOLDER`.
+
+    Draw i is that of its seed, alone or beside others, and prompts are computed once for all their draws. `context` is
+    the most tokens of prompt and reply together. `dtype=bfloat16` is several times faster on processors with units for
+    it; its logits differ from float32's by a few tenths. `recipes/gguf_folder.py` makes such a folder of a GGUF file.
+    """
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    context: int = 4096
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "bfloat16"):
+            raise UsageError(f"dtype of an hf model is float32 or bfloat16, not {self.dtype!r}")
+        if self.context < 2:
+            raise UsageError("context of an hf model is at least 2")
+        if not Path(self.folder, "config.json").is_file():
+            raise FileFormatError(self.folder, None, "it is no folder of a model: it has no config.json")
+
+    @property
+    def name(self) -> str:
+        return Path(self.folder).resolve().name
+
+    @cached_property
+    def identity(self) -> str:
+        return f"{self.name}@{self._content.weights}/{self._content.rest}/{self.dtype}"
+
+    @cached_property
+    def _content(self) -> Content:
+        return content_of(Path(self.folder))
+
+    @cached_property
+    def _model(self) -> LoadedModel:
+        return _loader(self.dtype, self.context)(Path(self.folder), self._content)
+
+    def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        return LIMITS_THINKING if params.thinking_tokens is not None else beyond_text(prompt, params)
+
+
+@cache
+def _loader(dtype: Literal["float32", "bfloat16"], context: int) -> Callable[[Path, Content], _Loaded]:
+    return one_a_process(lambda folder: _Loaded(folder, dtype, context), content_of)
+
+
+def _template(folder: Path) -> ChatTemplate | None:
+    """The folder's chat template; `None`: it is of a base model."""
+    told = folder / "tokenizer_config.json"
+    config = None
+    if told.exists():
+        try:
+            config = read_template(told)
+        except FileFormatError:
+            config = None
+    beside = folder / "chat_template.jinja"
+    return read_template(beside) if beside.exists() else config
+
+
+_digests: dict[tuple[Path, int, int], str] = {}
+_digesting = threading.Lock()
+
+
+def content_of(folder: Path) -> Content:
+    """Digests of the weights in a folder, and of the other files that affect what is computed."""
+    weights, rest = hashlib.blake2b(digest_size=10), hashlib.blake2b(digest_size=5)
+    for path in sorted(folder.glob("*.safetensors")):
+        weights.update(_digest(path).encode())
+    for name in BESIDE:
+        path = folder / name
+        rest.update(path.read_bytes() if path.exists() else b"")
+        rest.update(b"\0")
+    return Content(weights.hexdigest(), rest.hexdigest())
+
+
+def _digest(path: Path) -> str:
+    """The digest of a large file, read again only if it was changed."""
+    told = path.stat()
+    key = path, told.st_mtime_ns, told.st_size
+    with _digesting:
+        if key not in _digests:
+            with path.open("rb") as file:
+                _digests[key] = hashlib.file_digest(file, "blake2b").hexdigest()
+        return _digests[key]
