@@ -120,7 +120,14 @@ class OutputError(MullError, OSError):
 
 
 class ModelError(MullError, RuntimeError):
-    """The model failed; draws that were finished before are in the bank."""
+    """The model failed; draws that were finished before are in the bank.
+
+    `wait` is the number of seconds after which its server asks to come back; `None`: it does not say.
+    """
+
+    def __init__(self, what: str, wait: float | None = None) -> None:
+        super().__init__(what)
+        self.wait = wait
 
 
 class SandboxError(MullError, RuntimeError):

@@ -42,7 +42,8 @@ async def test_a_request_goes_on_as_it_is(gateway: Make) -> None:
 
 async def test_a_reply_in_which_nothing_changes_comes_back_byte_for_byte(gateway: Make) -> None:
     """Also what another encoder would write differently: spaces, escapes, digits."""
-    told = b'{ "id":"1", "model":"words", "x": 1.50, "choices":[{"message":{"content":"\\u00e9"}}], "usage": {}}\n'
+    counts = b'"usage": {"prompt_tokens": 3 , "completion_tokens":1}'
+    told = b'{ "id":"1", "model":"words", "x": 1.50, "choices":[{"message":{"content":"\\u00e9"}}], ' + counts + b"}\n"
 
     class Spaced(FaultServer):
         async def _answer(self, request, body):

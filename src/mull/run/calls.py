@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -210,7 +209,7 @@ class MeteredCalls:
         """The draws of one ask: reuses those that this run has made before, and makes the others."""
         if isinstance(dealt, Said):
             return dealt
-        key, why, costs = dealt.question.key, "", list[Cost]()
+        key, why, costs, is_late = dealt.question.key, "", list[Cost](), False
         async with self._turns[key]:  # a concurrent call for the same draws waits, and then reuses them
             got = {i: self._made[key, i] for i in dealt.numbers if (key, i) in self._made}
             missing = [i for i in dealt.numbers if i not in got]
@@ -229,8 +228,8 @@ class MeteredCalls:
                                     self._made[key, sample.draw] = sample
                 except (ModelError, UsageError) as error:
                     why = str(error)
+                is_late = delivery.is_late
         if not why and len(got) < len(dealt.numbers):
-            is_late = until is not None and time.monotonic() >= until
             why = LATE if is_late else "it has nothing more to say"
         return Said(tuple(got[i] for i in dealt.numbers if i in got), why, total(costs))
 

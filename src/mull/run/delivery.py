@@ -73,6 +73,8 @@ class Delivery:
         self._due: set[int] = set()
         self._spans: DrawSpans | None = None
         self._found: list[Sample] = []
+        self.is_late = False
+        """Whether the deadline kept draws back."""
         self._pause, self._longest = POLL_SECONDS
 
     async def __aenter__(self) -> Self:
@@ -165,8 +167,8 @@ class Delivery:
         log.debug("another process is making %d draws of %s", len(self._missing) - len(self._found), self._name)
         self._missing = [number for number in self._missing if number not in found]
         if not self._found:
-            if self._is_late():
-                self._wallet.stopped = Stopped.DEADLINE
+            if self._until is not None and time.monotonic() >= self._until:
+                self._end_late()
                 return False
             await asyncio.sleep(self._pause)
             self._pause = min(1.2 * self._pause, self._longest)
@@ -194,7 +196,8 @@ class Delivery:
             self._wallet.stopped = Stopped.BUDGET
             return None
         try:
-            async with asyncio.timeout(None if self._until is None else max(0.0, self._until - time.monotonic())):
+            left = None if self._until is None else max(0.0, self._until - time.monotonic())
+            async with asyncio.timeout(left) as limit:
                 sample = await anext(self._stream)
         except StopAsyncIteration:
             if self._due:
@@ -202,9 +205,9 @@ class Delivery:
                 self._due = set()
             return None
         except TimeoutError:
-            if not self._is_late():
+            if not limit.expired():  # not asked of the clock: a timer may fire a little before it
                 raise
-            self._wallet.stopped = Stopped.DEADLINE
+            self._end_late()
             return None
         check_sample(self.question.model.name, sample)
         if sample.draw not in self._due:
@@ -243,5 +246,6 @@ class Delivery:
             self._on_seen(self._key, sample, is_banked)
         return sample
 
-    def _is_late(self) -> bool:
-        return self._until is not None and time.monotonic() >= self._until
+    def _end_late(self) -> None:
+        self.is_late = True
+        self._wallet.stopped = Stopped.DEADLINE

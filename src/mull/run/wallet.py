@@ -71,16 +71,20 @@ class Wallet:
         return _lowest(self.budget, self.within.ceilings)
 
     @property
-    def left(self) -> Budget:
-        """What the ceilings still allow, counting calls in progress at their maximum cost."""
+    def own_left(self) -> Budget:
+        """What this wallet's own ceilings still allow, whatever its outer wallets do."""
         used = self._charged.total + self.held if self._holds else self._charged.total
         gone = {
             name: None if (top := getattr(self.budget, name)) is None else top - (of(used) or 0)
             for name, of in CEILINGS.items()
         }
         seconds = None if self.budget.seconds is None else max(0.0, self.budget.seconds - self.seconds)
-        mine = Budget(seconds=seconds, **gone)
-        return mine if self.within is None else _lowest(mine, self.within.left)
+        return Budget(seconds=seconds, **gone)
+
+    @property
+    def left(self) -> Budget:
+        """What the ceilings still allow, counting calls in progress at their maximum cost."""
+        return self.own_left if self.within is None else _lowest(self.own_left, self.within.left)
 
     @property
     def is_exceeded(self) -> bool:

@@ -20,6 +20,7 @@ from mull.errors import BankAwayError, BankError
 from mull.run.wallet import Hold, TakenError, Wallet
 from mull.serve.faults import ApiError
 from mull.serve.keys import Key
+from mull.serve.rooms import number
 from mull.types import Budget, Cost
 
 T = TypeVar("T")
@@ -134,7 +135,11 @@ class KeyWallet(Wallet):
         """The error for a request that the rest of the day's budget does not allow, and when there is more."""
         left, at = self.left, renewal()
         told = {"tokens": (left.tokens, self.budget.tokens), "usd": (left.usd, self.budget.usd)}
-        words = ", ".join(f"{rest:,g} of {top:,g} {what}" for what, (rest, top) in told.items() if top is not None)
+        words = ", ".join(
+            f"{number(rest)} of {number(top)} {what}"
+            for what, (rest, top) in told.items()
+            if rest is not None and top is not None
+        )
         return ApiError(
             402,
             f"the budget of this key for today leaves {words}; it renews at {at:%Y-%m-%d %H:%M} UTC",

@@ -15,10 +15,12 @@ from mull.run.needs import needs_of
 from mull.run.together import together
 from mull.run.trace import Trace
 from mull.run.wallet import Wallet
-from mull.serve.faults import ApiError, bad
+from mull.serve.faults import DAY_IS_SPENT, ApiError, bad
 from mull.serve.plans import ChatPlan
-from mull.types import Finish, Need, Outcome, Params, Problem, Prompt, Sample, Stopped
+from mull.serve.rooms import check_room, number, replies
+from mull.types import Budget, Cost, Finish, Need, Outcome, Params, Problem, Prompt, Sample, Stopped
 
+CUT_SHORT_AS = ("budget_too_small", "deadline", DAY_IS_SPENT)
 CUT_SHORT = (Stopped.BUDGET, Stopped.DEADLINE)
 NO_AGREEMENT = "no two replies gave the same answer, so that no vote decides"
 
@@ -85,12 +87,13 @@ async def answers(
     Raises `ApiError` where there is nothing to give, and what the run raises.
     """
 
-    def run(at: int, seen: Observed) -> Run:
+    def run(at: int, seen: Observed, budget: Budget | None) -> Run:
         return Run(
             plan.entry.model,
             verifier=plan.verifier,
             judge=plan.judge,
             executor=plan.executor,
+            budget=budget,
             bank=bank,
             params=params,
             seed=at,
@@ -100,20 +103,64 @@ async def answers(
             within=wallet,
         )
 
+    share = _share(wallet.left, n)
     if plan.strategy is None:
-        alone = run(seed, begin(plan, Problem("chat", prompt, plan.kind)))
+        if share.tokens is not None:
+            params = replace(params, max_tokens=max(1, min(params.max_tokens, int(share.tokens))))
+        alone = run(seed, begin(plan, Problem("chat", prompt, plan.kind)), None)
         samples = await alone.draw(prompt, n)
-        return [_single(sample, alone.stopped) for sample in _usable(samples, alone.stopped, n)]
+        least = _least(plan, prompt, params, 1)
+        usable = _usable(samples, alone.stopped, 1 if alone.stopped in CUT_SHORT else n, least, wallet)
+        return [_single(sample, alone.stopped) for sample in usable]
     problem = plan.problem(prompt)
     seen = [begin(plan, problem) for _ in range(n)]
-    return await together([_one(plan, problem, run(seed + i, one), one) for i, one in enumerate(seen)])
+    runs = [run(seed + i, one, None if n == 1 else share) for i, one in enumerate(seen)]
+    told = await together([_one_if(plan, problem, *both, wallet) for both in zip(runs, seen, strict=True)])
+    found = [one for one in told if isinstance(one, ChatAnswer)]
+    if len(found) == n:
+        return found
+    error = next(one for one in told if isinstance(one, ApiError))
+    if not found:
+        raise error
+    why = f"{len(found)} of {n} answers: {error.message}"
+    return [replace(one, is_incomplete=True, why=one.why or why) for one in found]
 
 
-async def _one(plan: ChatPlan, problem: Problem, run: Run, seen: Observed) -> ChatAnswer:
+def _share(left: Budget, n: int) -> Budget:
+    """What each of `n` answers may spend, so that none takes the room of another."""
+    calls, tokens = (None if top is None else int(top) // n for top in (left.calls, left.tokens))
+    return Budget(calls, tokens, None if left.usd is None else left.usd / n)
+
+
+def check_draws(plan: ChatPlan, prompt: Prompt, params: Params, wallet: Wallet, n: int) -> None:
+    """Raises `ApiError` unless what is left has room for a draw for each of `n` answers.
+
+    Draws are shortened to the tokens that are left, but not to the dollars.
+    """
+    check_room(wallet.own_left, wallet.left, _least(plan, prompt, params, n), replies(n))
+
+
+def _least(plan: ChatPlan, prompt: Prompt, params: Params, n: int) -> Cost:
+    quote = plan.entry.model.quote(prompt, params)
+    return Cost(n, output_tokens=n, flops=None, usd=None if quote.usd is None else n * quote.usd)
+
+
+async def _one_if(plan: ChatPlan, problem: Problem, run: Run, seen: Observed, wallet: Wallet) -> ChatAnswer | ApiError:
+    """The answer, or the error where the budget or the seconds did not allow one: others need not be lost by it."""
+    try:
+        return await _one(plan, problem, run, seen, wallet)
+    except ApiError as error:
+        if error.code in CUT_SHORT_AS:
+            return error
+        raise
+
+
+async def _one(plan: ChatPlan, problem: Problem, run: Run, seen: Observed, wallet: Wallet) -> ChatAnswer:
     assert plan.strategy is not None
     await run.check(plan.strategy)
     outcome = await run.solve(plan.strategy, problem)
-    usable = _usable(outcome.candidates or (() if outcome.best is None else (outcome.best,)), outcome.stopped, 1)
+    drawn = outcome.candidates or (() if outcome.best is None else (outcome.best,))
+    usable = _usable(drawn, outcome.stopped, 1, _least(plan, problem.prompt, run.params, 1), wallet)
     answer = _chosen(plan, problem, outcome)
     if answer is None and plan.judge is not None and len(usable) > 1:
         answer = await _judged(replace(problem, kind=WholeAnswer()), run, usable, outcome)
@@ -196,8 +243,11 @@ def _single(sample: Sample, stopped: Stopped) -> ChatAnswer:
     return ChatAnswer(sample, outcome, "first draw", is_incomplete=stopped in CUT_SHORT)
 
 
-def _usable(samples: Sequence[Sample], stopped: Stopped, n: int) -> list[Sample]:
-    """The draws that can be given to a client. Raises `ApiError` if they are fewer than `n`, with the reason."""
+def _usable(samples: Sequence[Sample], stopped: Stopped, n: int, least: Cost, wallet: Wallet) -> list[Sample]:
+    """The draws that can be given to a client. Raises `ApiError` if they are fewer than `n`, with the reason.
+
+    `least` is what a draw takes at least, `wallet` that of the request.
+    """
     usable = [sample for sample in samples if sample.finish is not Finish.ERROR]
     if len(usable) >= n:
         return usable
@@ -207,5 +257,8 @@ def _usable(samples: Sequence[Sample], stopped: Stopped, n: int) -> list[Sample]
     if stopped is Stopped.DEADLINE:
         raise ApiError(504, "the request's seconds were over before a reply was whole", code="deadline")
     if stopped is Stopped.BUDGET:
-        raise bad("mull.budget", "leaves no room for a whole draw of this request", "budget_too_small")
+        check_room(wallet.own_left, wallet.left, least, "another draw")
+        tops = {name: getattr(wallet.budget, name) for name in ("calls", "tokens", "usd")}
+        told = ", ".join(f"{name}={number(top)}" for name, top in tops.items() if top is not None)
+        raise bad("mull.budget", f"leaves no room for a whole answer, which takes more than {told}", "budget_too_small")
     raise ApiError(502, "the model has no reply to this request", code="upstream_failed")

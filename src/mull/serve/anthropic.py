@@ -78,8 +78,11 @@ class Messages:
         return _Events()
 
     def error(self, error: ApiError) -> dict[str, Any]:
-        told = {"type": ERRORS.get(error.status, "api_error"), "message": error.message}
-        return {"type": "error", "error": told}
+        return {"type": "error", "error": _error(error)}
+
+
+def _error(error: ApiError) -> dict[str, Any]:
+    return {"type": ERRORS.get(error.status, "api_error"), "message": error.message}
 
 
 def _opened(reply: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,6 +106,7 @@ def _usage(told: Mapping[str, Any] | None) -> dict[str, Any]:
         "input_tokens": prompt - cached,
         "cache_read_input_tokens": cached,
         "output_tokens": (told or {}).get("completion_tokens") or 0,
+        **({"mull": told["mull"]} if told and "mull" in told else {}),
     }
 
 
@@ -192,9 +196,6 @@ class _Events:
         self._more: dict[str, Any] = {}
 
     def feed(self, chunk: Mapping[str, Any]) -> bytes:
-        if "error" in chunk:
-            error = {"type": "api_error", "message": chunk["error"]["message"]}
-            return named("error", error=error)
         told = b""
         if not self._is_begun:
             self._is_begun = True
@@ -203,8 +204,8 @@ class _Events:
             self._usage = _usage(chunk["usage"])
         if "mull" in chunk:
             self._more = {"mull": chunk["mull"]}
-        for choice in chunk["choices"][:1]:
-            told += self._delta(choice["delta"])
+        for choice in (chunk.get("choices") or [])[:1]:
+            told += self._delta(choice.get("delta") or {})
             if choice.get("finish_reason") and self._stop != "refusal":
                 self._stop = STOPPED.get(choice["finish_reason"], "end_turn")
         return told
@@ -250,3 +251,6 @@ class _Events:
         stop = {"stop_reason": self._stop, "stop_sequence": None}
         told = self._close() + named("message_delta", delta=stop, usage=self._usage, **self._more)
         return told + named("message_stop")
+
+    def fail(self, error: ApiError) -> bytes:
+        return named("error", error=_error(error))

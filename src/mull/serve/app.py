@@ -21,20 +21,20 @@ from mull.run.spans import continued
 from mull.run.trace import as_fields
 from mull.serve.accounts import Accounts, KeyWallet
 from mull.serve.anthropic import Messages
-from mull.serve.attend import ClientGone, Emit, EventStream, attended
+from mull.serve.attend import ClientGone, Emit, EventStream, attended, in_time
 from mull.serve.chats import Chat
-from mull.serve.faults import KNOWN, ApiError, api_error
+from mull.serve.faults import DAY_IS_SPENT, FAILED, KNOWN, ApiError, api_error
 from mull.serve.fields import ChatFields, checked, parsed
 from mull.serve.forms import ChatForm, Completions, translated
 from mull.serve.keys import Key, Keys, is_budgeted
 from mull.serve.meters import Meters
-from mull.serve.offer import Offer, lowest
+from mull.serve.offer import Offer
 from mull.serve.openapi import description
 from mull.serve.page import FILES, MOST_FORM_BYTES, key_of_form, page_file, run_page
 from mull.serve.plans import plan_of
 from mull.serve.responses import Responses
 from mull.serve.runs import Runs
-from mull.types import Budget
+from mull.serve.shapes import event
 from mull.wire.body import encode
 from mull.wire.routes import CHAT
 
@@ -45,6 +45,8 @@ MODELS = "/v1/models"
 RUNS = "/runs"
 BODY_SECONDS = 30.0
 """Seconds in which a request's body must be there."""
+LONGER = 5.0
+"""Seconds for which a strategy whose seconds are over may still make an answer of what it has."""
 GONE = 499
 """The status of a request whose client left; nobody reads it."""
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -117,8 +119,7 @@ class Gateway:
                 response = await self._endpoint(request)(request)
                 await response(scope, receive, send)
         except KNOWN as error:
-            told = api_error(error) or ApiError(500, "the gateway failed")
-            await _reply(told, scope["path"])(scope, receive, send)
+            await _reply(api_error(error) or FAILED, scope["path"])(scope, receive, send)
         except ClientGone:
             return
 
@@ -213,37 +214,33 @@ class Gateway:
                 keep=partial(self.runs.keep, _owner(key), plan.asked_as) if self.offer.serve.runs else None,
             )
         except ApiError as error:
-            _raise_own_or(error, wallet, plan.budget)
+            _raise(error, wallet)
         # A form that the model's own server takes comes back from there as it is.
         told = None if chat.is_passed_on and path != CHAT else form
-        seconds = plan.budget.seconds if chat.is_passed_on else None
-
-        async def streamed(emit: Emit) -> None:
-            events = emit if told is None else translated(told.stream(body), emit)
-            await self._metered(chat, wallet, seconds, chat.stream(events))
-
         if fields.stream:
-            return EventStream(streamed)
-        work = self._metered(chat, wallet, seconds, chat.whole())
-        reply = await attended(request.receive, work)
+            into = None if told is None else told.stream(body)
+
+            async def streamed(emit: Emit) -> None:
+                await self._metered(chat, wallet, chat.stream(emit if into is None else translated(into, emit)))
+
+            return EventStream(streamed, (lambda error: event(error.body)) if into is None else into.fail)
+        reply = await attended(request.receive, self._metered(chat, wallet, chat.whole()))
         if told is None and chat.raw is not None:
             return Response(chat.raw, headers=chat.headers, media_type="application/json")
         return as_json(reply if told is None else told.whole(reply, body), headers=chat.headers)
 
-    async def _metered(
-        self, chat: Chat, wallet: KeyWallet | None, seconds: float | None, work: Coroutine[Any, Any, T]
-    ) -> T:
-        """The result of a chat's work. Counts what it spends, and ends it after its seconds, if it does not do that.
+    async def _metered(self, chat: Chat, wallet: KeyWallet | None, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a chat's work. Counts what it spends, and ends it after its seconds.
 
-        A strategy keeps the deadline and gives the best so far; only what is passed on is cut off.
+        A strategy keeps the deadline itself, and has a little longer to give the best so far.
         """
+        seconds = left = chat.plan.budget.seconds
+        if left is not None and not chat.is_passed_on:
+            left += LONGER
         try:
-            async with asyncio.timeout(seconds):
-                return await work
+            return await in_time(work, left, seconds)
         except ApiError as error:
-            _raise_own_or(error, wallet, chat.plan.budget)
-        except TimeoutError:
-            raise ApiError(504, f"no whole reply within {seconds:g} s", code="deadline") from None
+            _raise(error, wallet)
         finally:
             self.meters.spent(chat.plan.entry.name, chat.wallet.spent)
 
@@ -256,9 +253,9 @@ class Gateway:
         return wallet
 
 
-def _raise_own_or(error: ApiError, wallet: KeyWallet | None, own: Budget) -> NoReturn:
-    """Raises the error of a request; for one that had no room for a reply, the key's, where its budget is why."""
-    if error.code == "budget_too_small" and wallet is not None and lowest(own, wallet.left) != own:
+def _raise(error: ApiError, wallet: KeyWallet | None) -> NoReturn:
+    """Raises the error of a request; where the key's budget is why, with what is left of it and when there is more."""
+    if error.code == DAY_IS_SPENT and wallet is not None:
         raise wallet.refusal() from error
     raise error
 
@@ -315,5 +312,4 @@ def _reply(error: ApiError, path: str) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    told = ApiError(500, "the gateway failed; its log says why", code="internal_error")
-    return _reply(told, request.url.path)
+    return _reply(FAILED, request.url.path)

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
 
-from mull.serve.faults import KNOWN, api_error
-from mull.serve.shapes import event
+from mull.serve.faults import FAILED, KNOWN, ApiError, api_error, late
 
 T = TypeVar("T")
 Emit = Callable[[bytes], Awaitable[None]]
@@ -47,18 +46,38 @@ async def attended(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         watch.cancel()
 
 
+async def in_time(work: Awaitable[T], left: float | None, seconds: float | None) -> T:
+    """The result of `work`, which is cancelled after `left` seconds. Raises `ApiError` (504) then, with all `seconds`.
+
+    That the timer fired is what counts: the clock may say a little less.
+    """
+    try:
+        async with asyncio.timeout(left) as limit:
+            return await work
+    except TimeoutError:
+        if seconds is None or not limit.expired():
+            raise
+        raise late(seconds) from None
+
+
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 class EventStream:
-    """A streamed reply: `produce` emits its events. An error before the first of them is a reply of its own."""
+    """A streamed reply: `produce` emits its events. An error before the first of them is a reply of its own.
+
+    `fail` tells a later one in the form of the stream.
+    """
 
     def __init__(
-        self, produce: Callable[[Emit], Coroutine[Any, Any, None]], headers: Mapping[str, str] | None = None
+        self,
+        produce: Callable[[Emit], Coroutine[Any, Any, None]],
+        fail: Callable[[ApiError], bytes],
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._produce, self._headers = produce, {**EVENTS, **(headers or {})}
+        self._produce, self._fail, self._headers = produce, fail, {**EVENTS, **(headers or {})}
         self._is_begun = False
         self._lock = asyncio.Lock()
         self._heard = 0.0
@@ -88,10 +107,13 @@ class EventStream:
         """Produces the events; an error after the first is one of them."""
         try:
             await self._produce(emit)
-        except KNOWN as error:
-            if not self._is_begun or (told := api_error(error)) is None:
+        except Exception as error:
+            # Whatever it is: no client may take what it has for the whole reply.
+            if not self._is_begun:
                 raise
-            await emit(event(told.body))
+            await emit(self._fail(api_error(error) or FAILED))
+            if not isinstance(error, KNOWN):
+                raise
 
     async def _beat(self, emit: Emit) -> None:
         clock = asyncio.get_running_loop()

@@ -12,8 +12,8 @@ from mull.errors import ModelError
 from mull.models.served.opened import opened
 from mull.run.wallet import Wallet
 from mull.serve import shapes
-from mull.serve.answering import ChatAnswer, answers
-from mull.serve.attend import Emit
+from mull.serve.answering import ChatAnswer, answers, check_draws
+from mull.serve.attend import Emit, in_time
 from mull.serve.compare import PaidWallet, Side, compared
 from mull.serve.fields import ChatFields
 from mull.serve.live import Keep, Live
@@ -61,6 +61,7 @@ class Chat:
                 fields = fields.model_copy(update={"reasoning_effort": None})
             self._prompt: Prompt = prompt_of(fields, _names(entry))
             self._params: Params = params_of(fields, plan.temperature, plan.max_tokens, is_embedded=not entry.is_served)
+            check_draws(plan, self._prompt, self._params, self.wallet, fields.n or 1)
         self.raw: bytes | None = None
         """The whole reply as a server sent it, if it is passed on unchanged."""
         self._keep = keep
@@ -88,7 +89,8 @@ class Chat:
     async def _answers(self, emit: Emit | None) -> list[ChatAnswer]:
         model = self.plan.entry.model
         if self.plan.entry.is_served:
-            await model.prepare()  # nobody pays for it: it is found out once
+            # Nobody pays for it: it is found out once. The request's seconds hold for it too.
+            await in_time(model.prepare(), self.wallet.own_left.seconds, self.plan.budget.seconds)
         told: asyncio.Queue[bytes] = asyncio.Queue()
         self._live = Live(self.id, self.plan, None if emit is None else told.put_nowait, self._keep)
         work = self._worked(self._live)
@@ -122,6 +124,8 @@ class Chat:
             choice = {"index": i, "delta": _delta(answer), "logprobs": shapes.logprobs(answer), "finish_reason": None}
             await emit(shapes.event(shapes.chunk(self.id, self.plan, [choice])))
         ends = [{"index": i, "delta": {}, "finish_reason": shapes.finish(one)} for i, one in enumerate(found)]
+        # Those for which a ceiling left no room.
+        ends += [{"index": i, "delta": {}, "finish_reason": "length"} for i in range(len(found), n)]
         await emit(shapes.event(shapes.chunk(self.id, self.plan, ends, mull=self._about(found))))
         if self.fields.wants_usage:
             usage = shapes.usage(found, self.wallet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,14 +59,29 @@ class ApiError(Exception):
     def headers(self) -> dict[str, str]:
         told = {"x-should-retry": "false" if self.retry_after is None else "true"}
         if self.retry_after is not None:
-            told["retry-after"] = f"{max(1, round(self.retry_after))}"
+            told["retry-after"] = f"{max(1, math.ceil(self.retry_after))}"
         if self.allow is not None:
             told["allow"] = self.allow
         return told
 
 
+DAY_IS_SPENT = "budget_exceeded"
 KNOWN = (ApiError, MullError, Refused, Broken, Rejected, Unusable)
 """The errors that `api_error` tells a client of; any other is a fault of the gateway."""
+
+
+FAILED = ApiError(500, "the gateway failed; its log says why", code="internal_error")
+"""What a client is told of a fault of the gateway."""
+
+
+def day_is_spent() -> ApiError:
+    """The error where the key's budget of the day is what leaves no room; the application adds what is left of it."""
+    return ApiError(402, "the budget of this key for today leaves no room for a reply", code=DAY_IS_SPENT)
+
+
+def late(seconds: float) -> ApiError:
+    """The error for a request that had nothing whole when its seconds were over."""
+    return ApiError(504, f"no whole reply within {seconds:g} s", code="deadline")
 
 
 def bad(param: str | None, message: str, code: str | None = None) -> ApiError:
@@ -85,10 +101,8 @@ def api_error(error: Exception) -> ApiError | None:
         case Rejected():
             status = error.status if 400 <= error.status < 500 else 502
             return ApiError(status, f"the server of the model: {error}", code="upstream_rejected")
-        case Refused():
+        case Refused() | Unusable() | ModelError():
             return ApiError(503, str(error), code="upstream_unavailable", retry_after=error.wait or RETRY_SECONDS)
-        case Unusable() | ModelError():
-            return ApiError(503, str(error), code="upstream_unavailable", retry_after=RETRY_SECONDS)
         case Broken():
             return ApiError(502, str(error), code="upstream_failed")
         case BankError():

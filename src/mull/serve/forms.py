@@ -27,6 +27,10 @@ class Translator(Protocol):
         """The events after the last chunk."""
         ...
 
+    def fail(self, error: ApiError) -> bytes:
+        """The events after which nothing more comes: the stream broke off."""
+        ...
+
 
 class ChatForm(Protocol):
     """One form of request and reply."""
@@ -123,17 +127,18 @@ class Completions:
 
 class _TextChunks:
     def feed(self, chunk: Mapping[str, Any]) -> bytes:
-        if "error" in chunk:
-            return event(dict(chunk))
         choices = []
-        for choice in chunk["choices"]:
-            text = choice["delta"].get("content") or ""
+        for choice in chunk.get("choices") or ():
+            text = (choice.get("delta") or {}).get("content") or ""
             if text or choice.get("finish_reason"):
                 told = {"index": choice["index"], "text": text, "finish_reason": choice.get("finish_reason")}
                 choices.append({**told, "logprobs": None})
-        if chunk["choices"] and not choices:
+        if chunk.get("choices") and not choices:
             return b""
         return event({**chunk, "object": "text_completion", "choices": choices})
 
     def end(self) -> bytes:
         return DONE
+
+    def fail(self, error: ApiError) -> bytes:
+        return event(error.body)

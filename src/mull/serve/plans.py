@@ -254,7 +254,7 @@ def _check_options(strategy: Any, place: str) -> None:
             if not any(value in get_args(one) for one in literals):
                 raise UsageError(f"{where} is a text, which only a preset may set")
         if isinstance(value, int | float) and not -MOST <= value <= MOST:
-            raise UsageError(f"{where}={value:g} is more than a request may name ({MOST:,})")
+            raise UsageError(f"{where}={value} is more than a request may name ({MOST:,})")
         parts = value if isinstance(value, tuple) else (value,)
         for part in parts:
             if is_dataclass(part) and callable(part):

@@ -6,26 +6,27 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mull.cost import total
+import aiohttp
+
+from mull.cost import known_or, total
 from mull.models.served.opened import Opened, opened
 from mull.models.served.requests import merged
 from mull.run.spans import are_made, request_attributes, spanned
 from mull.run.wallet import Hold, TakenError, Wallet
 from mull.serve.attend import Emit
-from mull.serve.faults import ApiError, bad
+from mull.serve.faults import ApiError
 from mull.serve.fields import ChatFields
+from mull.serve.passed import Passed, are_objects, as_bound, most_of
 from mull.serve.plans import ChatPlan
+from mull.serve.rooms import check_room, replies
 from mull.serve.shapes import DONE, event
 from mull.types import Cost
 from mull.wire.body import encode, event_data, read_object
 from mull.wire.faults import Malformed, Unusable
-from mull.wire.replies import Usage, read_usage
-from mull.wire.routes import COMPLETIONS
-
-if TYPE_CHECKING:
-    import aiohttp
+from mull.wire.replies import error_text, read_usage
+from mull.wire.routes import CHAT, COMPLETIONS
 
 NOTHING: Mapping[str, Any] = {}
 ENDLESS = 1 << 17
@@ -46,6 +47,8 @@ class Relay:
         self._n = chat.n or 1
         own = {name: value for name, value in body.items() if name != "mull"}
         self.sent: dict[str, Any] = {**merged(self._deployment.extra_body, own), "model": self._deployment.served}
+        self._passed = Passed()
+        """What came back of the request that is under way."""
         self.raw: bytes | None = None
         """The server's whole reply as it came, if nothing in it is changed."""
         self._limit()
@@ -54,20 +57,30 @@ class Relay:
         """Lowers the most tokens of a reply to what the ceilings leave. Raises `ApiError` if that is none."""
         left, price = self._wallet.left, self._deployment.price
         self._raw = encode(self.sent)
-        n_bytes = len(self._raw)
+        # A prompt has at most a token for each byte.
+        self._n_prompt = len(self._raw)
+        least = most_of(price, self._n_prompt, self._n, self._n)
+        check_room(self._wallet.own_left, left, least, replies(self._n))
         tops = [ENDLESS if left.tokens is None else int(left.tokens) // self._n]
         if left.usd is not None and price.usd_per_mtok_in is not None and price.usd_per_mtok_out:
-            # A prompt has at most a token for each byte.
-            tops.append(int((left.usd * 1e6 - n_bytes * price.usd_per_mtok_in) / price.usd_per_mtok_out) // self._n)
+            rest = left.usd * 1e6 - self._n_prompt * price.usd_per_mtok_in
+            tops.append(max(1, int(rest / price.usd_per_mtok_out) // self._n))
         top, asked = min(tops), self._chat.most_tokens
-        if top < 1 or (left.calls is not None and left.calls < self._n):
-            raise bad("mull.budget", "leaves no room for a reply", "budget_too_small")
         if top < (ENDLESS if asked is None else asked):
             name = "max_tokens" if self._chat.max_completion_tokens is None else "max_completion_tokens"
             # Without a limit of its own a request would hold all that is left.
             asked = self.sent[name] = top if asked is not None else min(top, self._plan.max_tokens)
             self._raw = encode(self.sent)
-        self._quote = replace(price.cost(n_bytes, None if asked is None else asked * self._n), calls=self._n)
+        self._top = asked
+        self._quote = self._most(self._n)
+
+    def _most(self, n: int, n_bytes: int = 0) -> Cost:
+        """The most that `n` replies can have cost whose texts have so many bytes, as far as there is a limit.
+
+        Without one they count as long as replies of presets, unless their texts are longer.
+        """
+        n_tokens = max(n_bytes, self._plan.max_tokens * n) if self._top is None else self._top * n
+        return most_of(self._deployment.price, self._n_prompt, n_tokens, n)
 
     async def whole(self) -> dict[str, Any]:
         """The server's reply, with the model's name as it was asked for."""
@@ -77,10 +90,13 @@ class Relay:
             raw = await here.link.whole(response)
             told = read_object(raw)
             choices = told.get("choices")
-            if not isinstance(choices, list) or not choices or not all(isinstance(one, dict) for one in choices):
+            if not choices or not are_objects(choices):
                 raise Malformed("the reply has no list of choices")
+            if self._path == CHAT and not are_objects([one.get("message") for one in choices]):
+                raise Malformed("the reply has a choice without a message")
+            self._passed.add(told)
             is_same = told.get("model") == self._plan.asked_as and len(choices) == self._n and raw[:1] == b"{"
-            self.raw = raw if is_same else None
+            self.raw = raw if is_same and self._passed.is_counted else None
             return told
 
         reply: dict[str, Any] = await self._paid(here, lambda: self._raw, read)
@@ -119,12 +135,13 @@ class Relay:
     async def _settled(self, here: Opened, body: Callable[[], bytes], read: Any, stream: bool) -> tuple[Any, Cost]:
         """The reply to a body, and its cost. Unknown parts, as of a broken request, count as the most they can be."""
         hold = self._hold()
-
-        def pay(cost: Cost) -> None:
-            self._wallet.pay(cost, self._quote, cost)
+        self._passed = Passed()
+        unknown = self._deployment.price.cost(None, None, None)
 
         def broke(seconds: float, calls: int = 0) -> None:
-            pay(replace(self._deployment.price.cost(None, None, None), calls=calls))
+            cost = replace(unknown, calls=calls)
+            self._wallet.pay(cost, self._most(self._n, self._passed.n_bytes), cost)
+            self._passed = Passed()
 
         try:
             reply = await here.link.pass_on(self._path, body(), read, stream=stream, broke=broke)
@@ -135,10 +152,12 @@ class Relay:
             here.link.pool.revive()  # another request may fare better: this one may have been at fault
             raise
         else:
-            usage = reply if isinstance(reply, Usage) else read_usage(reply.get("usage"))
-            cost = self._deployment.price.cost(usage.prompt, usage.output, usage.cached)
-            cost = replace(cost, calls=self._n if isinstance(reply, Usage) else len(reply["choices"]))
-            pay(cost)
+            passed, n = self._passed, self._n if stream else len(reply["choices"])
+            used, most = passed.counted, self._most(n, passed.n_bytes)
+            cost = replace(self._deployment.price.cost(used.prompt, used.output, used.cached), calls=n)
+            if not stream and not passed.is_counted:
+                reply["usage"] = as_bound(reply.get("usage"), known_or(cost, most))
+            self._wallet.pay(cost, most, cost)
             return reply, cost
         finally:
             self._wallet.drop(hold)
@@ -152,9 +171,10 @@ class Relay:
             self.sent["stream_options"] = {**(self.sent.get("stream_options") or {}), "include_usage": True}
         is_begun = False
 
-        async def read(response: aiohttp.ClientResponse) -> Usage:
+        async def read(response: aiohttp.ClientResponse) -> None:
             nonlocal is_begun
-            usage, is_done = Usage(), False
+            about: dict[str, Any] = {}
+            is_done = is_told = False
             try:
                 async for line in here.link.lines(response):
                     data = event_data(line)
@@ -164,26 +184,42 @@ class Relay:
                         is_done = True
                         break
                     told = read_object(data)
-                    if isinstance(told.get("usage"), dict):
-                        usage = read_usage(told["usage"])
-                        if not told.get("choices") and not self._chat.wants_usage:
-                            continue
+                    if told.get("error") and not told.get("choices"):
+                        words = error_text(told["error"]) or "no words"
+                        raise Malformed(f"the server broke off with an error: {words}")
+                    if told.get("choices") and not are_objects(told["choices"]):
+                        raise Malformed("the choices of an event are no list of objects")
+                    self._passed.add(told)
                     told["model"] = self._plan.asked_as
+                    about = about or {name: value for name, value in told.items() if name not in ("choices", "usage")}
+                    if isinstance(told.get("usage"), dict) and not told.get("choices"):
+                        if not self._chat.wants_usage:
+                            continue
+                        is_told = True
+                        if not self._passed.is_counted:
+                            told["usage"] = self._bound(told["usage"])
                     is_begun = True
                     await emit(event(told))
-                if not is_done and not is_begun:
-                    raise Malformed("the stream has no events")
-            except (OSError, Malformed) as error:
+                if not is_done and not self._passed.is_whole:
+                    raise Malformed("the stream ended in the middle" if is_begun else "the stream has no events")
+            except (OSError, aiohttp.ClientError, Malformed) as error:
                 if is_begun:
                     raise _Cut(str(error)) from error
                 raise
-            return usage
+            if self._chat.wants_usage and not is_told and not self._passed.is_counted:
+                await emit(event({**about, "choices": [], "usage": self._bound(None)}))
 
         try:
             await self._paid(here, self._encoded, read, stream=True)
         except _Cut as error:
             raise ApiError(502, "the model's server broke the stream off", code="upstream_failed") from error
         await emit(DONE)
+
+    def _bound(self, told: Any) -> dict[str, Any]:
+        """The counts of a stream where the server's cannot be true."""
+        used = self._passed.counted
+        known = self._deployment.price.cost(used.prompt, used.output, used.cached)
+        return as_bound(told, known_or(known, self._most(self._n, self._passed.n_bytes)))
 
 
 def _joined(reply: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,5 +236,6 @@ def _joined(reply: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
         "completion_tokens": counts.output_tokens,
         "total_tokens": counts.prompt_tokens + counts.output_tokens,
         **({} if counts.cached_tokens is None else {"prompt_tokens_details": {"cached_tokens": counts.cached_tokens}}),
+        **next(({"mull": used["mull"]} for used in (reply["usage"], more["usage"]) if "mull" in used), {}),
     }
     return both

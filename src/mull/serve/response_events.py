@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mull.serve.anthropic import named
+from mull.serve.faults import ApiError
+
+CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
+"""What a failed response calls an error, by its status: the API has no other codes for what can happen here."""
 
 
 def opened(reply: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,9 +101,6 @@ class ResponseEvents:
         return named(kind, sequence_number=self._n - 1, **told)
 
     def feed(self, chunk: Mapping[str, Any]) -> bytes:
-        if "error" in chunk:
-            error = chunk["error"]
-            return self._named("error", code=error.get("code"), message=error["message"], param=error.get("param"))
         told = b""
         if not self._response:
             self._response = opened(chunk, self._body)
@@ -107,9 +108,9 @@ class ResponseEvents:
                 told += self._named(kind, response=self._response)
         self._usage = chunk.get("usage") or self._usage
         self._mull = chunk.get("mull") or self._mull
-        for choice in chunk["choices"][:1]:
+        for choice in (chunk.get("choices") or [])[:1]:
             self._finish = choice.get("finish_reason") or self._finish
-            told += self._delta(choice["delta"])
+            told += self._delta(choice.get("delta") or {})
         return told
 
     def _delta(self, delta: Mapping[str, Any]) -> bytes:
@@ -178,3 +179,9 @@ class ResponseEvents:
         told = self._close()
         response = closed(self._response, self._output, self._finish, self._usage, self._mull)
         return told + self._named(f"response.{response['status']}", response=response)
+
+    def fail(self, error: ApiError) -> bytes:
+        code = CODES.get(error.status, "server_error")
+        told = {"code": code, "message": error.message, "param": error.param, "type": error.code}
+        response = {**(self._response or opened({}, self._body)), "status": "failed", "error": told}
+        return self._named("response.failed", response={**response, "output": self._output})

@@ -65,7 +65,8 @@ class Diverse:
     async def __call__(self, problem: Problem, run: Run) -> Outcome:
         await run.check(self)
         await check_reads(problem, run, FOLLOW)
-        told = await run.draw(self._ask(problem))
+        with run.reserve(problem.prompt):  # ideas alone are no answer
+            told = await run.draw(self._ask(problem))
         ideas = [idea for sample in told for idea in ideas_in(said(sample))][: self.ideas]
         prompts = [quoting(problem, [("idea", idea)], FOLLOW, run.seed) for idea in ideas] or [problem.prompt]
         numbers = [len(range(i, self.n, len(prompts))) for i in range(len(prompts))]

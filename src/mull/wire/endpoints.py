@@ -177,11 +177,13 @@ class Pool:
 
     def check(self) -> None:
         """Raises `Unusable` if no endpoint is usable, or none will be before patience ends."""
+        now = time.monotonic()
         for one in self.endpoints:
-            if one.dead is None and (not one.away_until or one.away_until <= time.monotonic() + self._patience):
+            if one.dead is None and (not one.away_until or one.away_until <= now + self._patience):
                 return
         away = f"asks to wait longer than patience allows ({self._patience:g} s)"
-        raise Unusable("; ".join(dict.fromkeys(one.dead or f"{one.url} {away}" for one in self.endpoints)))
+        wait = min((one.away_until - now for one in self.endpoints if one.dead is None), default=None)
+        raise Unusable("; ".join(dict.fromkeys(one.dead or f"{one.url} {away}" for one in self.endpoints)), wait)
 
     def _wake(self) -> None:
         """Gives free slots to the queue in order; sets an alarm if no endpoint is free until its pause ends."""

@@ -24,7 +24,14 @@ class Rejected(Exception):
 
 
 class Unusable(Exception):
-    """No endpoint can be used; the message gives the reason for each."""
+    """No endpoint can be used; the message gives the reason for each.
+
+    `wait` is the number of seconds until the first of those that asked to wait can be; `None`: none did.
+    """
+
+    def __init__(self, why: str, wait: float | None = None) -> None:
+        super().__init__(why)
+        self.wait = wait
 
 
 class Malformed(Exception):

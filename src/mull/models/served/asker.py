@@ -77,9 +77,10 @@ class Asker:
         try:
             reply = await self._link.repeat(one, self._broke)
         except Unusable as error:
-            raise ModelError(f"{self._deployment.name}: {error}") from error
+            raise ModelError(f"{self._deployment.name}: {error}", error.wait) from error
         except (Refused, Broken) as error:
-            raise ModelError(f"{self._deployment.name}: {self._deployment.urls[0]} does not answer: {error}") from error
+            what = f"{self._deployment.name}: {self._deployment.urls[0]} does not answer: {error}"
+            raise ModelError(what, error.wait if isinstance(error, Refused) else None) from error
         if raw is None and not prompt.prefix and reply.usage.prompt is not None:
             self._can = replace(self._can, overhead=max(self._can.overhead or 0, reply.usage.prompt))
         return reply

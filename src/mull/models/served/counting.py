@@ -23,14 +23,17 @@ def believed(
     Fewer tokens than the texts can have are unknown, so that ceilings count the most there can be. More tokens than
     were allowed are believed: the server may not keep to the limit.
     """
+    wrong: list[str] = []
     covered = [choice for choice in (choices if counts_all else choices[:1]) if choice is not None]
     n_bytes = sum(len(f"{one.text}{one.reasoning or ''}".encode(errors="replace")) for one in covered)
     if usage.output is not None and n_bytes > LONGEST * usage.output:
-        why = f"its server reports {usage.output:,} tokens for a text of {n_bytes:,} bytes: they count as unknown"
-        return replace(usage, output=None, reasoning=None), why
+        wrong.append(f"{usage.output:,} tokens for a text of {n_bytes:,} bytes")
+        usage = replace(usage, output=None, reasoning=None)
     if usage.prompt is not None and n_prompt_bytes > LONGEST * usage.prompt:
-        why = f"its server reports {usage.prompt:,} tokens for a prompt of {n_prompt_bytes:,} bytes"
-        return replace(usage, prompt=None, cached=None), f"{why}: they count as unknown"
+        wrong.append(f"{usage.prompt:,} tokens for a prompt of {n_prompt_bytes:,} bytes")
+        usage = replace(usage, prompt=None, cached=None)
+    if wrong:
+        return usage, f"its server reports {' and '.join(wrong)}: they count as unknown"
     whole = [choice for choice in choices if choice is not None]  # some servers count one reply, and all in a stream
     thinks = usage.reasoning or any(one.reasoning for one in whole)
     if usage.output is not None and not thinks and usage.output > len(whole) * (most + SLACK):

@@ -91,7 +91,7 @@ class Batch:
             try:
                 endpoint = await pool.acquire(endpoint, len(now))
             except Unusable as error:
-                raise ModelError(f"{self._deployment.name}: {error}") from error
+                raise ModelError(f"{self._deployment.name}: {error}", error.wait) from error
             why, pause = None, 0.0
             started = time.monotonic()
             try:
@@ -106,7 +106,7 @@ class Batch:
                 wait = attempts.refused(error.wait)
                 if wait is None:
                     last = attempts.last_refusal(str(error), error.wait)
-                    raise ModelError(f"{self._deployment.name}: {endpoint.url}: {last}") from error
+                    raise ModelError(f"{self._deployment.name}: {endpoint.url}: {last}", error.wait) from error
                 pause = wait
                 log.info("%s is asked again in %.1f s: %s", Inert(endpoint.url), pause, Inert(error))
             except Broken as error:

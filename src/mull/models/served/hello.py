@@ -78,7 +78,7 @@ async def look(here: Opened) -> Capabilities:
         try:
             link.pool.check()
         except Unusable as error:
-            raise ModelError(f"{deployment.name}: {error}") from error
+            raise ModelError(f"{deployment.name}: {error}", error.wait) from error
         raise ModelError(f"{deployment.name}: {'; '.join(reasons)}; {_how_to_start(deployment.urls[0])}")
     return seen
 
