@@ -115,3 +115,17 @@ async def test_presets_that_differ_are_compared_where_the_request_says_the_same(
         reply = await compared(served, "vote", "cool", temperature=0.8)
         assert [side["draws"] for side in reply.mull["compare"]] == [6, 2]
         assert 0.5 not in {body["temperature"] for body in upstream.bodies}
+
+
+async def test_a_side_without_room_loses_nothing_of_the_other(gateway: Make) -> None:
+    more = '[presets.fused]\nstrategy = "fuse:n=3"\n'
+    async with FaultServer(texts=TEXTS) as upstream, gateway(table(upstream, more)) as served:
+        reply = await compared(served, "vote", "fused", mull={"budget": {"calls": 1}})
+        one, other = reply.mull["compare"]
+        assert (one["text"], one["draws"], one["spent"]["calls"]) == (reply.choices[0].message.content, 1, 1)
+        assert (other["text"], other["draws"], other["incomplete"]) == (None, 0, True)
+        assert "takes more than calls=1" in other["why"]
+        n = len(upstream.bodies)
+        with pytest.raises(openai.BadRequestError, match="takes more than calls=1"):
+            await compared(served, "fused", "vote", mull={"budget": {"calls": 1}})
+        assert len(upstream.bodies) == n

@@ -109,7 +109,9 @@ class Chat:
             n = self.fields.n or 1
             return await answers(plan, prompt, params, wallet, n=n, seed=seed, bank=bank, begin=live.begin)
         self._sides = await compared(plan, prompt, params, wallet, seed=seed, bank=bank, begin=live.begin)
-        return [self._sides[0].answer]
+        first = self._sides[0].answer
+        assert isinstance(first, ChatAnswer)  # or its error had been raised
+        return [first]
 
     async def stream(self, emit: Emit) -> None:
         """The reply as events: the role at once, progress, then the answers."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from mull.bank import Bank, MemoryBank
 from mull.run.wallet import Wallet
-from mull.serve.answering import ChatAnswer, Observed, answers
+from mull.serve.answering import CUT_SHORT_AS, ChatAnswer, Observed, answers
+from mull.serve.faults import ApiError
 from mull.serve.plans import ChatPlan
 from mull.types import Cost, Params, Problem, Prompt
 
@@ -24,32 +25,46 @@ class PaidWallet(Wallet):
 
 @dataclass(frozen=True)
 class Side:
-    """What one preset made of the request. Its wallet counts every draw that it used, whoever paid for it."""
+    """What one preset made of the request. Its wallet counts every draw that it used, whoever paid for it.
+
+    `answer` is the error where the budget or the seconds did not allow one.
+    """
 
     plan: ChatPlan
-    answer: ChatAnswer
+    answer: ChatAnswer | ApiError
     wallet: Wallet
 
     @property
     def told(self) -> dict[str, Any]:
         """This side as the client gets it."""
-        spent, outcome = self.wallet.spent, self.answer.outcome
-        preset = self.plan.entry.preset
+        spent, preset = self.wallet.spent, self.plan.entry.preset
         return {
             "preset": None if preset is None else preset.name,
             "strategy": self.plan.name,
-            "text": None if self.answer.is_abstained else self.answer.best.reply,
-            "answer": outcome.answer,
-            "chosen_by": self.answer.chosen_by,
-            "confidence": self.answer.confidence,
-            "confidence_is": self.answer.confidence_is,
-            "draws": len(outcome.candidates),
-            "stopped": outcome.stopped.value,
-            "incomplete": self.answer.is_incomplete,
-            "abstained": self.answer.is_abstained,
-            "why": self.answer.why,
+            **(_without(self.answer) if isinstance(self.answer, ApiError) else _with(self.answer)),
             "spent": {"calls": spent.calls, "tokens": spent.tokens, "usd": spent.usd},
         }
+
+
+def _with(answer: ChatAnswer) -> dict[str, Any]:
+    outcome = answer.outcome
+    return {
+        "text": None if answer.is_abstained else answer.best.reply,
+        "answer": outcome.answer,
+        "chosen_by": answer.chosen_by,
+        "confidence": answer.confidence,
+        "confidence_is": answer.confidence_is,
+        "draws": len(outcome.candidates),
+        "stopped": outcome.stopped.value,
+        "incomplete": answer.is_incomplete,
+        "abstained": answer.is_abstained,
+        "why": answer.why,
+    }
+
+
+def _without(error: ApiError) -> dict[str, Any]:
+    names = ("text", "answer", "chosen_by", "confidence", "confidence_is", "stopped")
+    return {**dict.fromkeys(names), "draws": 0, "incomplete": True, "abstained": False, "why": error.message}
 
 
 async def compared(
@@ -64,12 +79,18 @@ async def compared(
 ) -> list[Side]:
     """Runs the sides of a plan one after the other, over one bank: a later side takes the draws of an earlier one.
 
-    Raises what `answers` raises.
+    Raises what `answers` raises for the first; a later one that has no room must not lose what that has cost.
     """
     shared: Bank = MemoryBank() if bank is None else bank
-    sides = []
+    sides: list[Side] = []
     for side in plan.sides:
         own = Wallet(side.budget, wallet)
-        (answer,) = await answers(side, prompt, params, own, seed=seed, bank=shared, begin=begin)
+        answer: ChatAnswer | ApiError
+        try:
+            (answer,) = await answers(side, prompt, params, own, seed=seed, bank=shared, begin=begin)
+        except ApiError as error:
+            if not sides or error.code not in CUT_SHORT_AS:
+                raise
+            answer = error
         sides.append(Side(side, answer, own))
     return sides
