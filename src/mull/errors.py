@@ -5,6 +5,8 @@ MullError
 │   ├── UnknownNameError         no such strategy, option, model, task ...; names the nearest
 │   ├── FileFormatError          a file is malformed; names the file and the line
 │   ├── PromptError              the model cannot read the prompt, or the prompt is too long
+│   ├── ParamError               a parameter of the draws does not fit what is done with them
+│   ├── SetupError               a server, or its key, is set up wrongly: another request would fare no better
 │   └── MissingExtraError        a package is not installed; names the extra of mull that installs it
 ├── BankError (OSError)          the bank cannot be read or written
 │   ├── BankVersionError         the bank was made by another version
@@ -81,6 +83,18 @@ def nearest(path: Path) -> str:
 
 class PromptError(UsageError):
     """The model cannot read the prompt, or the prompt is too long."""
+
+
+class ParamError(UsageError):
+    """A parameter of the draws does not fit what is done with them; `param` is its name in `Params`."""
+
+    def __init__(self, param: str, what: str) -> None:
+        super().__init__(what)
+        self.param = param
+
+
+class SetupError(UsageError):
+    """A server, or its key, is set up wrongly, so that no request can be answered by it."""
 
 
 class MissingExtraError(UsageError):

@@ -136,10 +136,13 @@ WRONG = [
     ({"messages": "hello"}, "messages: must be a list"),
     ({"messages": [{"role": "robot", "content": "x"}]}, r"messages\[0\].role: must be one of"),
     ({"messages": [{"role": "user"}]}, r"messages\[0\].content: must be a text or a list"),
-    ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, r"messages\[0\].content\[0\]: must be a part"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "video"}]}]},
+        r"messages\[0\].content\[0\].type: must be one of text",
+    ),
     ({"messages": [{"role": "user", "content": "x", "name": 5}]}, r"messages\[0\].name: must be a text"),
     ({"messages": [{"role": "user", "content": "x", "mood": "calm"}]}, r"messages\[0\].mood: a preset cannot carry"),
-    ({"tools": [{"type": "function"}]}, r"tools\[0\]: must have the type"),
+    ({"tools": [{"type": "function"}]}, r"tools\[0\].function: must be an object"),
     ({"mull": {"strateg": "single"}}, "mull.strateg: unknown field; mull takes strategy"),
     ({"mull": {"budget": {"call": 1}}}, "mull.budget.call: unknown field"),
     ({"mull": {"budget": {"tokens": -1}}}, "mull.budget.tokens: must be greater"),
@@ -149,7 +152,7 @@ WRONG = [
     ({"mull": {"strategy": "os:system"}}, "mull.strategy: unknown strategy"),
     ({"mull": {"strategy": "auto:policy=/etc/passwd"}}, "mull.strategy: "),
     ({"mull": {"strategy": "on:model=mini,strategy=single"}}, "mull.strategy: .*'mini' is not among the models"),
-    ({"mull": {"strategy": "best:n=2"}}, "mull.strategy: this strategy needs a verifier"),
+    ({"mull": {"strategy": "best:n=2"}}, "mull.verifier: is missing: the strategy needs one of"),
     ({"mull": {"strategy": "best:n=2", "verifier": "orm:url=http://1.2.3.4"}}, "mull.verifier: must be one of"),
     ({"mull": {"answer": "regex:(a+)+$"}}, "mull.answer: a regular expression is for presets"),
     ({"mull": {"abstain": 2}}, "mull.abstain: must be less than or equal to 1"),
@@ -187,7 +190,7 @@ async def test_bodies_that_are_no_chats(gateway: Make) -> None:
 
         assert await status(b'{"model": ') == (400, "the body is not JSON: Expecting value: line 1 column 11 (char 10)")
         assert await status(b"[1]") == (400, "the body must be a JSON object")
-        assert await status(b'{"a": NaN}') == (400, "the body is not JSON: NaN is no JSON number")
+        assert await status(b'{"a": NaN}') == (400, "a: must be a number of JSON, and NaN is none")
         assert await status(b"\xff") == (400, "the body is not UTF-8 text")
         assert await status(b"{}") == (400, "model: is missing")
         assert await status(b" " * 3000) == (413, "the body is larger than 2,000 bytes")

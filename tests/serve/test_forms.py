@@ -87,8 +87,8 @@ async def test_responses_whole_and_streamed(gateway: Make) -> None:
             ({"previous_response_id": "resp_1"}, "previous_response_id: nothing is stored here"),
             ({"background": True}, "background: a request is answered"),
             ({"input": []}, "input: must be a text or a list"),
-            ({"input": [{"type": "computer_call"}]}, r"input\[0\]: must be a message"),
-            ({"tools": [{"type": "web_search"}]}, r"tools\[0\]: must have the type"),
+            ({"input": [{"type": "computer_call"}]}, r"input\[0\].type: must be one of message"),
+            ({"tools": [{"type": "web_search"}]}, r"tools\[0\].type: must be \"function\""),
         ):
             with pytest.raises(openai.BadRequestError, match=words):
                 await served.client.responses.create(**{"model": "nano", "input": QUESTION, **wrong})
@@ -162,7 +162,7 @@ async def test_messages_whole_and_streamed(gateway: Make) -> None:
             ({"messages": [{"role": "system", "content": "x"}]}, "messages[0].role: must be user or assistant"),
             (
                 {"messages": [{"role": "user", "content": [{"type": "video"}]}]},
-                "messages[0].content[0]: must be a part",
+                "messages[0].content[0].type: must be one of text",
             ),
         ):
             status, text = await post(f"{served.url}/v1/messages", {**asked, **wrong})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mull.errors import UsageError
+from mull.errors import PromptError, UsageError
 from mull.types import Params, Prompt
 
 MOST_DRAWS = 1_000_000
@@ -18,7 +18,7 @@ def check_asked(prompt: Prompt, n: int, params: Params) -> None:
     if n > MOST_DRAWS:
         raise UsageError(f"the number of draws must be at most {MOST_DRAWS:,}, not {n:,}")
     if not any(message.text.strip() or not message.is_plain for message in prompt.messages):
-        raise UsageError("the prompt is empty")
+        raise PromptError("the prompt is empty")
     if not params.temperature >= 0:
         raise UsageError(f"the temperature must be 0 or more, not {params.temperature}")
     if params.max_tokens < 1:

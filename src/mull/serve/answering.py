@@ -15,7 +15,7 @@ from mull.run.needs import needs_of
 from mull.run.together import together
 from mull.run.trace import Trace
 from mull.run.wallet import Wallet
-from mull.serve.faults import DAY_IS_SPENT, ApiError, bad
+from mull.serve.faults import DAY_IS_SPENT, ApiError, bad, draw_error
 from mull.serve.plans import ChatPlan
 from mull.serve.rooms import check_room, number, replies
 from mull.types import Budget, Cost, Finish, Need, Outcome, Params, Problem, Prompt, Sample, Stopped
@@ -253,7 +253,7 @@ def _usable(samples: Sequence[Sample], stopped: Stopped, n: int, least: Cost, wa
         return usable
     failed = next((sample.error for sample in samples if sample.finish is Finish.ERROR), None)
     if failed is not None:
-        raise ApiError(502, f"the model's server failed: {failed}", code="upstream_failed")
+        raise ApiError(502, f"the model's server failed: {draw_error(failed)}", code="upstream_failed")
     if stopped is Stopped.DEADLINE:
         raise ApiError(504, "the request's seconds were over before a reply was whole", code="deadline")
     if stopped is Stopped.BUDGET:

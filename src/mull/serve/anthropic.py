@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from mull.serve.expect import a_text, an_object, may_be, may_be_text, one_of
 from mull.serve.faults import ApiError, bad
 from mull.serve.fields import MessageFields, RequestFields
-from mull.serve.forms import SAME, Translator, listed
+from mull.serve.forms import Translator, unknown
 from mull.wire.routes import CHAT
 
 STOPPED = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 ERRORS = {
-    400: "invalid_request_error",
     401: "authentication_error",
     402: "billing_error",
     403: "permission_error",
@@ -25,34 +25,49 @@ ERRORS = {
 }
 
 
+SAME = ("model", "stream", "temperature", "top_p", "seed", "mull", "user", "top_k")
+"""Fields that have the same name and meaning in a chat."""
+
+
 class Messages:
     """The form of Anthropic's messages API."""
 
     fields: ClassVar[type[RequestFields]] = MessageFields
     path: ClassVar[str] = CHAT
+    names: ClassVar[Mapping[str, str]] = {
+        "messages": "messages",
+        "max_completion_tokens": "max_tokens",
+        "reasoning_effort": "output_config.effort",
+        "response_format": "output_config.format",
+        "stop": "stop_sequences",
+    }
 
     def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        if type(body.get("max_tokens")) is not int or body["max_tokens"] < 1:
-            raise bad("max_tokens", "must be a whole number of at least 1")
-        turns = body.get("messages")
-        if not isinstance(turns, list) or not turns:
-            raise bad("messages", "must be a list of messages")
-        chat = {name: body[name] for name in (*SAME, "top_k") if name in body and name not in ("stop", "n", "metadata")}
+        chat = {name: body[name] for name in SAME if name in body} | unknown(self.fields, body)
         system = body.get("system")
         told = [] if system is None else [{"role": "system", "content": _text(system, "system")}]
-        for i, turn in enumerate(turns):
+        for i, turn in enumerate(body["messages"]):
             told += _turns(turn, f"messages[{i}]")
+        if not told:
+            raise bad("messages", "must have a text, an image, or a tool's use or result")
         chat |= {"messages": told, "max_tokens": body["max_tokens"]}
         if body.get("stop_sequences"):
             chat["stop"] = body["stop_sequences"]
         if body.get("stream"):
             chat["stream_options"] = {"include_usage": True}
-        if tools := listed(body, "tools"):
+        if tools := body.get("tools"):
             chat["tools"] = [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)]
-        if isinstance(choice := body.get("tool_choice"), dict):
-            chat["tool_choice"] = {"any": "required", "auto": "auto", "none": "none"}.get(
-                str(choice.get("type")), {"type": "function", "function": {"name": choice.get("name")}}
-            )
+        if (choice := body.get("tool_choice")) is not None:
+            chat["tool_choice"] = _tool_choice(choice)
+            if (alone := choice.get("disable_parallel_tool_use")) is not None and tools:
+                chat["parallel_tool_calls"] = not alone
+        config = body.get("output_config") or {}
+        if config.get("effort") is not None:
+            chat["reasoning_effort"] = config["effort"]
+        if (form := config.get("format")) is not None:
+            one_of(form, ("json_schema",), "output_config.format")
+            schema = an_object(form, "schema", "output_config.format")
+            chat["response_format"] = {"type": "json_schema", "json_schema": {"name": "output", "schema": schema}}
         return chat
 
     def whole(self, reply: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +97,8 @@ class Messages:
 
 
 def _error(error: ApiError) -> dict[str, Any]:
-    return {"type": ERRORS.get(error.status, "api_error"), "message": error.message}
+    kind = ERRORS.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
+    return {"type": kind, "message": error.message}
 
 
 def _opened(reply: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,15 +136,22 @@ def _input(function: Mapping[str, Any]) -> Any:
 def _text(content: Any, at: str) -> str:
     if isinstance(content, str):
         return content
-    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-        return "\n".join(str(part.get("text", "")) for part in content)
-    raise bad(at, "must be a text or a list of parts of type text")
+    if not isinstance(content, list):
+        raise bad(at, "must be a text or a list of parts")
+    texts = []
+    for i, part in enumerate(content):
+        one_of(part, ("text",), f"{at}[{i}]")
+        texts.append(a_text(part, "text", f"{at}[{i}]"))
+    return "\n".join(texts)
 
 
-def _turns(turn: Any, at: str) -> list[dict[str, Any]]:
+PARTS = ("text", "image", "tool_use", "tool_result", "thinking", "redacted_thinking")
+"""The types of parts of a message; what an earlier message thought is not sent again."""
+
+
+def _turns(turn: dict[str, Any], at: str) -> list[dict[str, Any]]:
     """The chat's messages for one of Anthropic's: results of tools are messages of their own."""
-    role = turn.get("role") if isinstance(turn, dict) else None
-    if role not in ("user", "assistant"):
+    if (role := turn.get("role")) not in ("user", "assistant"):
         raise bad(f"{at}.role", "must be user or assistant")
     content = turn.get("content")
     if isinstance(content, str):
@@ -140,21 +163,20 @@ def _turns(turn: Any, at: str) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = []
     for i, part in enumerate(content):
         where = f"{at}.content[{i}]"
-        match part.get("type") if isinstance(part, dict) else None:
+        match one_of(part, PARTS, where):
             case "text":
-                parts.append({"type": "text", "text": part.get("text")})
+                parts.append({"type": "text", "text": a_text(part, "text", where)})
             case "image":
-                parts.append({"type": "image_url", "image_url": {"url": _image(part.get("source"), where)}})
-            case "thinking" | "redacted_thinking":
-                continue
+                source = _image(an_object(part, "source", where), f"{where}.source")
+                parts.append({"type": "image_url", "image_url": {"url": source}})
             case "tool_use":
-                function = {"name": part.get("name"), "arguments": json.dumps(part.get("input"))}
-                calls.append({"id": part.get("id"), "type": "function", "function": function})
+                arguments = json.dumps(an_object(part, "input", where))
+                function = {"name": a_text(part, "name", where), "arguments": arguments}
+                calls.append({"id": a_text(part, "id", where), "type": "function", "function": function})
             case "tool_result":
-                text = _text(part.get("content", ""), f"{where}.content")
-                results.append({"role": "tool", "tool_call_id": part.get("tool_use_id"), "content": text})
-            case _:
-                raise bad(where, "must be a part of type text, image, tool_use or tool_result")
+                text = _text("" if (told := part.get("content")) is None else told, f"{where}.content")
+                may_be(bool, "true or false", part, ("is_error",), where)
+                results.append({"role": "tool", "tool_call_id": a_text(part, "tool_use_id", where), "content": text})
     turns = results
     if parts or calls:
         own: dict[str, Any] = {"role": role, "content": parts or None}
@@ -162,21 +184,25 @@ def _turns(turn: Any, at: str) -> list[dict[str, Any]]:
     return turns
 
 
-def _image(source: Any, at: str) -> str:
-    if isinstance(source, dict) and source.get("type") == "url" and isinstance(source.get("url"), str):
-        return str(source["url"])
-    if isinstance(source, dict) and source.get("type") == "base64":
-        return f"data:{source.get('media_type')};base64,{source.get('data')}"
-    raise bad(f"{at}.source", "must be of type base64 or url")
+def _image(source: dict[str, Any], at: str) -> str:
+    if one_of(source, ("base64", "url"), at) == "url":
+        return a_text(source, "url", at)
+    return f"data:{a_text(source, 'media_type', at)};base64,{a_text(source, 'data', at)}"
 
 
-def _tool(tool: Any, at: str) -> dict[str, Any]:
-    if not isinstance(tool, dict) or not isinstance(tool.get("name"), str) or "input_schema" not in tool:
-        raise bad(at, "must have a name and an input_schema")
-    function = {"name": tool["name"], "parameters": tool["input_schema"]}
-    if tool.get("description"):
-        function["description"] = tool["description"]
+def _tool(tool: dict[str, Any], at: str) -> dict[str, Any]:
+    if tool.get("type") not in (None, "custom"):
+        raise bad(f"{at}.type", 'must be "custom": the tools of Anthropic itself are not here')
+    function = {"name": a_text(tool, "name", at), "parameters": an_object(tool, "input_schema", at)}
+    if description := may_be_text(tool, "description", at):
+        function["description"] = description
     return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: dict[str, Any]) -> Any:
+    if choice["type"] == "tool":
+        return {"type": "function", "function": {"name": a_text(choice, "name", "tool_choice")}}
+    return {"any": "required"}.get(choice["type"], choice["type"])
 
 
 def named(kind: str, **told: Any) -> bytes:

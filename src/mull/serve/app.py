@@ -24,13 +24,14 @@ from mull.serve.anthropic import Messages
 from mull.serve.attend import ClientGone, Emit, EventStream, attended, in_time
 from mull.serve.chats import Chat
 from mull.serve.faults import DAY_IS_SPENT, FAILED, KNOWN, ApiError, api_error
-from mull.serve.fields import ChatFields, checked, parsed
-from mull.serve.forms import ChatForm, Completions, translated
+from mull.serve.fields import ChatFields
+from mull.serve.forms import ChatForm, Completions, in_form, translated
 from mull.serve.keys import Key, Keys, is_budgeted
 from mull.serve.meters import Meters
 from mull.serve.offer import Offer
 from mull.serve.openapi import description
 from mull.serve.page import FILES, MOST_FORM_BYTES, key_of_form, page_file, run_page
+from mull.serve.parsing import checked, parsed
 from mull.serve.plans import plan_of
 from mull.serve.responses import Responses
 from mull.serve.runs import Runs
@@ -91,17 +92,26 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         id, status, began = secrets.token_hex(12), GONE, time.perf_counter()
         scope["id"] = id
+        is_whole = not _has_body(Headers(scope=scope))
+
+        async def receive_told() -> Message:
+            nonlocal is_whole
+            message = await receive()
+            is_whole = is_whole or (message["type"] == "http.request" and not message.get("more_body", False))
+            return message
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", b"req_" + id.encode())]
+                if not is_whole:  # or the rest of the body would be read, however long it takes
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         self.meters.running.inc()
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive_told, send_with_id)
         finally:
             self.meters.running.dec()
             path = scope["path"] if scope["path"] in self._paths else "other"
@@ -111,6 +121,7 @@ class Gateway:
         """Answers a request, if need be with an error. Paths are looked up, since a router takes ten times as long."""
         request = Request(scope, receive)
         try:
+            check_head(scope["http_version"], request.headers)
             is_form = request.method == "POST" and scope["path"].startswith(f"{RUNS}/")
             scope["key"] = None if scope["path"] in OPEN or is_form else self.keys.of(request.headers)
             if not self.keys:
@@ -119,7 +130,8 @@ class Gateway:
                 response = await self._endpoint(request)(request)
                 await response(scope, receive, send)
         except KNOWN as error:
-            await _reply(api_error(error) or FAILED, scope["path"])(scope, receive, send)
+            told = in_form(scope.get("form"), api_error(error) or FAILED)
+            await _reply(told, scope["path"])(scope, receive, send)
         except ClientGone:
             return
 
@@ -196,6 +208,7 @@ class Gateway:
         else:
             checked(form.fields, body)
             asked = form.chat(body)
+            request.scope["form"] = form  # errors from here on are those of the chat
             fields = checked(ChatFields, asked)
         plan = plan_of(self.offer, fields, key)
         request.scope["model"] = plan.entry.name
@@ -271,7 +284,10 @@ def as_json(told: Mapping[str, Any], status: int = 200, headers: Mapping[str, st
 
 
 async def body_of(headers: Headers, receive: Receive, most: int, media_type: str = JSON) -> bytes:
-    """The body of a request. Raises `ApiError` for one that is too large, too slow or of another type."""
+    """The body of a request. Raises `ApiError` for one that is too large, too slow, compressed or of another type."""
+    if (coding := headers.get("content-encoding", "identity").strip().lower()) not in ("identity", ""):
+        what = f"the content-encoding must be identity, not {coding[:40]!r}: send the body as it is"
+        raise ApiError(415, what, code="unsupported_media_type")
     if headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
         # Browsers send anything but JSON to other sites without asking.
         raise ApiError(415, f"the content-type must be {media_type}", code="unsupported_media_type")
@@ -298,6 +314,17 @@ async def body_of(headers: Headers, receive: Receive, most: int, media_type: str
     return b"".join(parts)
 
 
+def _has_body(headers: Headers) -> bool:
+    """Whether a request has a body, as far as its headers tell."""
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def check_head(http_version: str, headers: Headers) -> None:
+    """Raises `ApiError` (400) unless a request names one host: what is in front of the gateway may go by the other."""
+    if (n := len(headers.getlist("host"))) > 1 or (n == 0 and http_version == "1.1"):
+        raise ApiError(400, f"a request has one Host header, not {n}", code="bad_request")
+
+
 def check_local(headers: Headers) -> None:
     """Keeps the pages of other sites out of a gateway without keys. Raises `ApiError` (403)."""
     host = headers.get("host", "")
@@ -306,10 +333,10 @@ def check_local(headers: Headers) -> None:
 
 
 def _reply(error: ApiError, path: str) -> Response:
-    """An error in the form of the path that was asked."""
-    form = FORMS.get(path)
+    """An error in the form of the path that was asked, or that the path is under."""
+    form = FORMS.get(path) or next((one for at, one in FORMS.items() if path.startswith(f"{at}/")), None)
     return as_json(error.body if form is None else form.error(error), error.status, error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return _reply(FAILED, request.url.path)
+    return _reply(FAILED, request.scope["path"])

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from mull.bank import Bank
-from mull.errors import ModelError
+from mull.errors import MissingExtraError, ModelError, ParamError, PromptError, SetupError, UsageError
 from mull.models.served.opened import opened
 from mull.run.wallet import Wallet
 from mull.serve import shapes
 from mull.serve.answering import ChatAnswer, answers, check_draws
 from mull.serve.attend import Emit, in_time
 from mull.serve.compare import PaidWallet, Side, compared
+from mull.serve.faults import bad, in_body
 from mull.serve.fields import ChatFields
 from mull.serve.live import Keep, Live
-from mull.serve.messages import Names, params_of, prompt_of
+from mull.serve.messages import Names, check_accepted, params_of, prompt_of
 from mull.serve.offer import Entry
 from mull.serve.plans import ChatPlan
 from mull.serve.relay import Relay
@@ -61,6 +62,7 @@ class Chat:
                 fields = fields.model_copy(update={"reasoning_effort": None})
             self._prompt: Prompt = prompt_of(fields, _names(entry))
             self._params: Params = params_of(fields, plan.temperature, plan.max_tokens, is_embedded=not entry.is_served)
+            check_accepted(entry.model, self._prompt, self._params)
             check_draws(plan, self._prompt, self._params, self.wallet, fields.n or 1)
         self.raw: bytes | None = None
         """The whole reply as a server sent it, if it is passed on unchanged."""
@@ -96,6 +98,12 @@ class Chat:
         work = self._worked(self._live)
         try:
             return await (work if emit is None else _telling(work, told, emit))
+        except (PromptError, ParamError, SetupError, MissingExtraError):
+            raise
+        except UsageError as error:
+            # The strategy does not go with the model, or with what it was given.
+            is_told = self.fields.mull is not None and self.fields.mull.strategy is not None
+            raise bad("mull.strategy" if is_told else "model", in_body(str(error))) from error
         except ModelError:
             if self.plan.entry.is_served:
                 (await opened(model.deployment)).link.pool.revive()

@@ -1,39 +1,17 @@
-"""The fields of a request that the gateway reads; it checks these, and leaves all others to the model's server."""
+"""The fields of a request that the gateway knows; all others are left to the model's server."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from mull.serve.faults import ApiError, bad
-
-T = TypeVar("T", bound=BaseModel)
 Count = Annotated[int, Field(ge=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-ALWAYS = ("model", "messages", "n", "stream", "stream_options", "mull", "seed", "max_tokens", "max_completion_tokens")
-"""Fields of a chat that are the gateway's own to send."""
-EXPECTED = {
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "bool_type": "must be true or false",
-    "string_type": "must be a text",
-    "list_type": "must be a list",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "model_attributes_type": "must be an object",
-    "missing": "is missing",
-    "too_short": "must not be empty",
-}
-"""In words, what was expected where pydantic finds something else."""
-EITHER = {
-    "stop": "must be a text or a list of texts",
-    "prompt": "must be a text",
-    "input": "must be a text or a list of items",
-    "system": "must be a text or a list of parts",
-}
-"""The same for fields that have several forms."""
+TopLogprobs = Annotated[int, Field(ge=0, le=20)]
+Object = dict[str, Any]
+Objects = list[dict[str, Any]]
 
 
 class _Strict(BaseModel):
@@ -65,18 +43,29 @@ class Controls(_Strict):
     returns: list[Returned] = Field(default=[], alias="return")
 
 
-class StreamOptions(BaseModel):
+class _Open(BaseModel):
+    """An object with fields that the gateway knows, and others."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+
+class StreamOptions(_Open):
     """What a stream ends with."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
-
     include_usage: bool | None = None
+    include_obfuscation: bool | None = None
 
 
-class RequestFields(BaseModel):
-    """The fields that all forms of a request have."""
+class CommonFields(_Open):
+    """The fields of all forms that go to a chat's server as they are."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    user: str | None = None
+    metadata: Object | None = None
+    service_tier: str | None = None
+
+
+class RequestFields(CommonFields):
+    """The fields that all forms of a request have. A field that is `null` counts as left out."""
 
     model: str
     stream: bool | None = None
@@ -86,10 +75,39 @@ class RequestFields(BaseModel):
     mull: Controls | None = None
 
 
-class ChatFields(RequestFields):
+class PassedFields(_Open):
+    """The fields of a chat that go to its server as they are."""
+
+    audio: Object | None = None
+    frequency_penalty: Finite | None = None
+    presence_penalty: Finite | None = None
+    function_call: str | Object | None = None
+    functions: Objects | None = None
+    logit_bias: dict[str, Finite] | None = None
+    modalities: list[str] | None = None
+    moderation: Object | None = None
+    parallel_tool_calls: bool | None = None
+    prediction: Object | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: Object | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None
+    store: bool | None = None
+    tool_choice: str | Object | None = None
+    verbosity: str | None = None
+    web_search_options: Object | None = None
+
+    @property
+    def rest(self) -> dict[str, Any]:
+        """The fields that the gateway does not read."""
+        passed = {*CommonFields.model_fields, *PassedFields.model_fields, *(self.__pydantic_extra__ or ())}
+        return {name: getattr(self, name) for name in sorted(self.model_fields_set & passed)}
+
+
+class ChatFields(PassedFields, RequestFields):
     """The body of `/v1/chat/completions`."""
 
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    messages: Annotated[Objects, Field(min_length=1)]
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     stream_options: StreamOptions | None = None
     stop: str | list[str] | None = None
@@ -97,20 +115,15 @@ class ChatFields(RequestFields):
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tools: list[dict[str, Any]] | None = None
-    response_format: dict[str, Any] | None = None
+    top_logprobs: TopLogprobs | None = None
+    tools: Objects | None = None
+    response_format: Object | None = None
     reasoning_effort: str | None = None
 
     @property
     def most_tokens(self) -> int | None:
         """The most tokens of an answer; the newer of the two names counts if both are given."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
-
-    @property
-    def rest(self) -> dict[str, Any]:
-        """The fields that the gateway does not read."""
-        return dict(self.__pydantic_extra__ or {})
 
     @property
     def wants_usage(self) -> bool:
@@ -126,76 +139,110 @@ class CompletionFields(RequestFields):
     stream_options: StreamOptions | None = None
     stop: str | list[str] | None = None
     max_tokens: Count | None = None
+    best_of: Count | None = None
+    echo: bool | None = None
+    suffix: str | None = None
+    logprobs: TopLogprobs | None = None
+    frequency_penalty: Finite | None = None
+    presence_penalty: Finite | None = None
+    logit_bias: dict[str, Finite] | None = None
+
+
+class Reasoning(_Open):
+    """How much a response thinks, and what is told of it."""
+
+    effort: str | None = None
+    summary: str | None = None
+    generate_summary: str | None = None
+
+
+class TextFormat(_Open):
+    """The form of a response's text."""
+
+    type: str
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
+    schema_: Object | None = Field(default=None, alias="schema")
+
+
+class TextOptions(_Open):
+    """What a response's text is like."""
+
+    format: TextFormat | None = None
+    verbosity: str | None = None
 
 
 class ResponseFields(RequestFields):
     """The body of `/v1/responses`."""
 
-    input: str | Annotated[list[dict[str, Any]], Field(min_length=1)]
+    input: str | Annotated[Objects, Field(min_length=1)]
     instructions: str | None = None
     max_output_tokens: Count | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tools: list[dict[str, Any]] | None = None
-    text: dict[str, Any] | None = None
-    reasoning: dict[str, Any] | None = None
+    top_logprobs: TopLogprobs | None = None
+    tools: Objects | None = None
+    tool_choice: str | Object | None = None
+    text: TextOptions | None = None
+    reasoning: Reasoning | None = None
+    stream_options: StreamOptions | None = None
+    parallel_tool_calls: bool | None = None
+    previous_response_id: str | None = None
+    conversation: str | Object | None = None
+    background: bool | None = None
+    background_options: Object | None = None
+    context_management: Objects | None = None
+    image: Object | None = None
+    include: list[str] | None = None
+    max_tool_calls: Count | None = None
+    moderation: Object | None = None
+    prompt: Object | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: Object | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None
+    store: bool | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+
+
+class ThinkingOptions(_Open):
+    """Whether a message's model thinks first, and for how many tokens at most."""
+
+    type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: Count | None = None
+    display: str | None = None
+
+
+class ToolChoice(_Open):
+    """Which tools a message may or must use."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+class OutputConfig(_Open):
+    """How much work a message takes, and the form of its text."""
+
+    effort: str | None = None
+    format: Object | None = None
 
 
 class MessageFields(RequestFields):
     """The body of `/v1/messages`."""
 
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    messages: Annotated[Objects, Field(min_length=1)]
     max_tokens: Count
-    system: str | list[dict[str, Any]] | None = None
+    system: str | Objects | None = None
     stop_sequences: list[str] | None = None
     top_k: int | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: dict[str, Any] | None = None
-
-
-def parsed(raw: bytes) -> dict[str, Any]:
-    """The JSON object of a body. Raises `ApiError`."""
-    try:
-        body = _decoder.decode(raw.decode())
-    except UnicodeDecodeError:
-        raise bad(None, "the body is not UTF-8 text") from None
-    except RecursionError:
-        raise bad(None, "the body is nested too deep") from None
-    except ValueError as error:
-        raise bad(None, f"the body is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise bad(None, "the body must be a JSON object")
-    return body
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
-
-
-_decoder = json.JSONDecoder(parse_constant=_refuse)
-
-
-def checked(cls: type[T], body: dict[str, Any]) -> T:
-    """The fields of a body. Raises `ApiError` with the path of the first that is wrong, and what was expected."""
-    try:
-        return cls.model_validate(body)
-    except ValidationError as error:
-        raise _told(error) from None
-
-
-def _told(error: ValidationError) -> ApiError:
-    # Of the alternatives of a field, the error that is deepest in it says most.
-    first = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
-    path = ""
-    for part in first["loc"]:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part != "str" and not part.startswith("list["):  # these name an alternative
-            path += f".{part}" if path else str(part)
-    if first["type"] == "extra_forbidden":
-        known = ", ".join(field.alias or name for name, field in Controls.model_fields.items())
-        is_top = path.count(".") == 1
-        return bad(path, f"unknown field; mull takes {known}" if is_top else "unknown field", "unknown_parameter")
-    if path in EITHER:
-        return bad(path, EITHER[path])
-    words = EXPECTED.get(first["type"], first["msg"].replace("Input should be", "must be"))
-    return bad(path, words, "missing_required_parameter" if first["type"] == "missing" else None)
+    tools: Objects | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: ThinkingOptions | None = None
+    output_config: OutputConfig | None = None
+    cache_control: Object | None = None
+    container: str | Object | None = None
+    diagnostics: Object | None = None
+    inference_geo: str | None = None
+    speed: str | None = None
+    user_profile_id: str | None = None
+    workspace_id: str | None = None

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 from mull.serve.attend import Emit
 from mull.serve.faults import ApiError, bad
-from mull.serve.fields import CompletionFields, RequestFields
+from mull.serve.fields import ChatFields, CompletionFields, RequestFields
 from mull.serve.shapes import DONE, event
 from mull.wire.routes import COMPLETIONS
-
-SAME = ("model", "stream", "temperature", "top_p", "seed", "stop", "n", "mull", "logit_bias", "user", "metadata")
-"""Fields that have the same name and meaning in a chat."""
 
 
 class Translator(Protocol):
@@ -39,6 +37,8 @@ class ChatForm(Protocol):
     """The fields of a request that are checked before it is told as a chat."""
     path: ClassVar[str]
     """Where a model's own server takes it, as it is or as a chat."""
+    names: ClassVar[Mapping[str, str]]
+    """What fields of a chat are called in it, where the names differ."""
 
     def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The body of the chat that a request stands for. Raises `ApiError` with the path of what is wrong."""
@@ -80,14 +80,20 @@ def refuse(body: Mapping[str, Any], names: Mapping[str, str]) -> None:
             raise bad(name, why)
 
 
-def listed(body: Mapping[str, Any], name: str) -> list[Any]:
-    """The list in a field; empty if there is none. Raises `ApiError` for something else."""
-    value = body.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise bad(name, "must be a list")
-    return value
+def unknown(fields: type[RequestFields], body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a body that neither its form nor a chat has: they go to the model's server."""
+    return {name: body[name] for name in body if name not in fields.model_fields | ChatFields.model_fields}
+
+
+def in_form(form: ChatForm | None, error: ApiError) -> ApiError:
+    """An error of a chat, with the path of the field in the form that was sent."""
+    if form is None or error.param is None:
+        return error
+    name, rest = re.findall(r"\A(\w*)(.*)", error.param, re.DOTALL)[0]
+    if name not in form.names or (form.names[name] == name and not rest):
+        return error
+    # What is inside a message has another place than in the chat.
+    return error.at(form.names[name] + ("" if name == "messages" else rest))
 
 
 class Completions:
@@ -95,20 +101,14 @@ class Completions:
 
     fields: ClassVar[type[RequestFields]] = CompletionFields
     path: ClassVar[str] = COMPLETIONS
+    names: ClassVar[Mapping[str, str]] = {"messages": "prompt", "top_logprobs": "logprobs"}
 
     def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        prompt = body.get("prompt")
-        if isinstance(prompt, list) and len(prompt) == 1:
-            (prompt,) = prompt
-        if not isinstance(prompt, str):
-            raise bad("prompt", "must be a text")
-        own = {name: value for name, value in body.items() if name not in ("prompt", "logprobs", "stream_options")}
-        told = body.get("logprobs")
-        if isinstance(told, int) and not isinstance(told, bool):
-            own |= {"logprobs": True, "top_logprobs": told}
-        if "stream_options" in body:
-            own["stream_options"] = body["stream_options"]
-        return {**own, "messages": [{"role": "user", "content": prompt}]}
+        prompt = body["prompt"]
+        own = {name: value for name, value in body.items() if name not in ("prompt", "logprobs")}
+        if body.get("logprobs") is not None:
+            own |= {"logprobs": True, "top_logprobs": body["logprobs"]}
+        return {**own, "messages": [{"role": "user", "content": prompt if isinstance(prompt, str) else prompt[0]}]}
 
     def whole(self, reply: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
         choices = [
@@ -116,13 +116,17 @@ class Completions:
         ]
         for choice in choices:
             choice.pop("message")
-        return {**reply, "id": reply["id"].replace("chatcmpl", "cmpl"), "object": "text_completion", "choices": choices}
+        return {**reply, "id": _text_id(reply), "object": "text_completion", "choices": choices}
 
     def stream(self, body: Mapping[str, Any]) -> Translator:
         return _TextChunks()
 
     def error(self, error: ApiError) -> dict[str, Any]:
         return error.body
+
+
+def _text_id(reply: Mapping[str, Any]) -> str:
+    return str(reply["id"]).replace("chatcmpl-", "cmpl-", 1)
 
 
 class _TextChunks:
@@ -135,7 +139,7 @@ class _TextChunks:
                 choices.append({**told, "logprobs": None})
         if chunk.get("choices") and not choices:
             return b""
-        return event({**chunk, "object": "text_completion", "choices": choices})
+        return event({**chunk, "id": _text_id(chunk), "object": "text_completion", "choices": choices})
 
     def end(self) -> bytes:
         return DONE

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -22,6 +23,8 @@ KEEP_ALIVE = 75
 
 HEAD_BYTES = 1 << 16
 """The most bytes of a request's line and headers."""
+LINGER_SECONDS = 2.0
+"""Seconds for which a client that is still sending can read its reply before the connection is closed."""
 HEAD_SECONDS = 20.0
 """Seconds in which a request's headers must be there, from the connection or their first byte on."""
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -33,8 +36,10 @@ class JoinedWrites:
     A reply's headers and body are written one after the other: each would wake its client.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport, self._parts = transport, list[bytes]()
+    def __init__(self, transport: asyncio.Transport, is_heard: Callable[[], bool]) -> None:
+        self._transport, self._parts, self._is_heard = transport, list[bytes](), is_heard
+        self.is_ended = False
+        """Whether all is said, though the client still speaks."""
         self._loop = asyncio.get_running_loop()
 
     def write(self, data: bytes) -> None:
@@ -44,9 +49,19 @@ class JoinedWrites:
         self._parts.append(data)
 
     def close(self) -> None:
-        """Closes the connection once all of it is sent."""
+        """Closes the connection once all of it is sent.
+
+        If the client is still sending, it may read the reply only then: what it sends is dropped for a while, since
+        closing at once would take the reply back.
+        """
         self._flush()
-        self._transport.close()
+        if self.is_ended or self._is_heard() or self._transport.is_closing():
+            self._transport.close()
+            return
+        self.is_ended = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._loop.call_later(LINGER_SECONDS, self._transport.close)
 
     def _flush(self) -> None:
         parts, self._parts = self._parts, []
@@ -64,10 +79,13 @@ class GuardedProtocol(HttpToolsProtocol):
     _alarm: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(JoinedWrites(transport))  # type: ignore[arg-type]
+        self._joined = JoinedWrites(transport, lambda: self.cycle is None or not self.cycle.more_body)
+        super().connection_made(self._joined)  # type: ignore[arg-type]
         self._watch()
 
     def data_received(self, data: bytes) -> None:
+        if self._joined.is_ended:
+            return
         super().data_received(data)
         if self._is_head:
             self._n_head += len(data)

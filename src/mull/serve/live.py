@@ -12,6 +12,7 @@ from mull.run import Run
 from mull.run.events import DrawArrived, RunEvent, VerdictsArrived
 from mull.run.trace import Trace, TraceFile, trace_of
 from mull.serve import shapes
+from mull.serve.faults import draw_error
 from mull.serve.plans import ChatPlan
 from mull.types import Cost, Outcome, Pair, Problem, Sample
 
@@ -109,7 +110,7 @@ class Observer:
             "output_tokens": sample.cost.output_tokens,
             "model": event.model,
             "banked": event.is_banked,
-            "error": sample.error,
+            "error": draw_error(sample.error),
             **_spent(event.spent, event.seconds),
         }
 

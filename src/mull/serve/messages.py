@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
-from mull.serve.faults import bad
+from mull.serve.expect import a_text, an_object, may_be, may_be_text, one_of
+from mull.serve.faults import bad, in_body
 from mull.serve.fields import ChatFields
-from mull.types import FilePart, ImagePart, Message, Params, Part, Prompt, TextPart, Tool, ToolCall
+from mull.types import FilePart, ImagePart, Message, Model, Params, Part, Prompt, TextPart, Tool, ToolCall
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 READ = {"role", "content", "tool_calls", "tool_call_id"}
@@ -37,8 +39,18 @@ INERT = {
     "parallel_tool_calls",
 }
 """Fields that change no reply of a model in this process."""
-NEUTRAL: Mapping[str, Any] = {"frequency_penalty": 0, "presence_penalty": 0, "tool_choice": "none", "logit_bias": {}}
-"""Values of further fields that change nothing."""
+NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "tool_choice": ("none", "auto"),
+    "logit_bias": ({},),
+    "modalities": (["text"],),
+    "functions": ([],),
+    "echo": (False,),
+    "best_of": (1,),
+    "suffix": ("",),
+}
+"""Values of further fields that change nothing, where no tools are offered."""
 
 
 Names = Literal["carried", "inert", "refused"]
@@ -48,6 +60,9 @@ Names = Literal["carried", "inert", "refused"]
 def prompt_of(fields: ChatFields, names: Names) -> Prompt:
     """The conversation of a request. Raises `ApiError` with the path of what cannot be carried."""
     turns = tuple(_message(turn, f"messages[{i}]", names) for i, turn in enumerate(fields.messages))
+    _check_tool_choice(fields.tool_choice)
+    for name in fields.metadata or ():
+        may_be(str, "a text", fields.metadata or {}, (name,), "metadata")
     return Prompt(turns, tools=tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(fields.tools or ())))
 
 
@@ -77,7 +92,7 @@ def params_of(fields: ChatFields, temperature: float, max_tokens: int, *, is_emb
 
 
 def _is_inert(name: str, value: Any) -> bool:
-    return value is None or name in INERT or (name in NEUTRAL and value == NEUTRAL[name])
+    return value is None or name in INERT or (name in NEUTRAL and value in NEUTRAL[name])
 
 
 def _is_text(told: Mapping[str, Any] | None) -> bool:
@@ -92,24 +107,22 @@ def _message(turn: dict[str, Any], at: str, names: Names) -> Message:
         is_read = name in READ or (name == "name" and names != "refused")
         if not is_read and name not in TOLD_BACK and value is not None:
             raise bad(f"{at}.{name}", "a preset cannot carry this field; the model itself, without @, takes it")
+    may_be(list, "a list", turn, ("tool_calls", "annotations"), at)
+    may_be(dict, "an object", turn, ("audio",), at)
+    may_be(str, "a text", turn, ("refusal", "tool_call_id", "name"), at)
     calls = turn.get("tool_calls") or []
-    if not isinstance(calls, list):
-        raise bad(f"{at}.tool_calls", "must be a list")
     content = turn.get("content")
     if content is None and not (role == "assistant" and calls):
         raise bad(f"{at}.content", "must be a text or a list of parts")
     told = turn.get("tool_call_id")
     if role == "tool" and not isinstance(told, str):
         raise bad(f"{at}.tool_call_id", "must be a text: the call that this message answers")
-    called = turn.get("name")
-    if called is not None and not isinstance(called, str):
-        raise bad(f"{at}.name", "must be a text")
     return Message(
         role,
         _content(content, f"{at}.content"),
         tuple(_call(call, f"{at}.tool_calls[{i}]") for i, call in enumerate(calls)),
         told if role == "tool" else None,
-        called if names == "carried" else None,
+        turn.get("name") if names == "carried" else None,
     )
 
 
@@ -124,43 +137,68 @@ def _content(content: Any, at: str) -> str | tuple[Part, ...]:
 
 
 def _part(part: Any, at: str) -> Part:
-    told = part if isinstance(part, dict) else {}
-    match told.get("type"):
-        case "text" if isinstance(told.get("text"), str):
-            return TextPart(told["text"])
-        case "refusal" if isinstance(told.get("refusal"), str):
-            return TextPart(told["refusal"])  # what the assistant said, told back
-        case "image_url" if isinstance(image := told.get("image_url"), dict) and isinstance(image.get("url"), str):
-            detail = image.get("detail")
-            return ImagePart(image["url"], detail if isinstance(detail, str) else None)
-        case "file" if isinstance(file := told.get("file"), dict):
-            texts = [file.get(name) for name in ("filename", "file_data", "file_id")]
-            if all(text is None or isinstance(text, str) for text in texts):
-                return FilePart(*texts)
-    raise bad(at, 'must be a part of type "text", "image_url" or "file", with its field of that name')
+    match one_of(part, ("text", "refusal", "image_url", "file"), at):
+        case "text":
+            return TextPart(a_text(part, "text", at))
+        case "refusal":
+            return TextPart(a_text(part, "refusal", at))  # what the assistant said, told back
+        case "image_url":
+            image = an_object(part, "image_url", at)
+            where = f"{at}.image_url"
+            return ImagePart(a_text(image, "url", where), may_be_text(image, "detail", where))
+    file = an_object(part, "file", at)
+    return FilePart(*(may_be_text(file, name, f"{at}.file") for name in ("filename", "file_data", "file_id")))
 
 
 def _call(call: Any, at: str) -> ToolCall:
-    function = call.get("function") if isinstance(call, dict) else None
-    if not isinstance(function, dict):
-        raise bad(f"{at}.function", "must be an object with a name and arguments")
-    texts = {"id": call.get("id"), "function.name": function.get("name")}
-    texts["function.arguments"] = function.get("arguments")
-    for name, text in texts.items():
-        if not isinstance(text, str):
-            raise bad(f"{at}.{name}", "must be a text")
-    return ToolCall(call["id"], function["name"], function["arguments"])
+    if not isinstance(call, dict):
+        raise bad(at, "must be an object")
+    if call.get("type") not in (None, "function"):
+        raise bad(f"{at}.type", 'must be "function"')
+    function, where = an_object(call, "function", at), f"{at}.function"
+    return ToolCall(a_text(call, "id", at), a_text(function, "name", where), a_text(function, "arguments", where))
 
 
 def _tool(tool: dict[str, Any], at: str) -> Tool:
-    function = tool.get("function")
-    if tool.get("type") != "function" or not isinstance(function, dict):
-        raise bad(at, 'must have the type "function", and an object of that name')
-    if not isinstance(function.get("name"), str):
-        raise bad(f"{at}.function.name", "must be a text")
-    told = function.get("parameters")
-    parameters = {"type": "object", "properties": {}} if told is None else told
-    if not isinstance(parameters, dict):
-        raise bad(f"{at}.function.parameters", "must be a JSON Schema")
-    description = function.get("description")
-    return Tool(function["name"], json.dumps(parameters), description if isinstance(description, str) else "")
+    if tool.get("type") != "function":
+        raise bad(f"{at}.type", 'must be "function"')
+    function, where = an_object(tool, "function", at), f"{at}.function"
+    may_be(dict, "a JSON Schema", function, ("parameters",), where)
+    may_be(bool, "true or false", function, ("strict",), where)
+    parameters = function.get("parameters") or {"type": "object", "properties": {}}
+    description = may_be_text(function, "description", where) or ""
+    return Tool(a_text(function, "name", where), json.dumps(parameters), description)
+
+
+def _check_tool_choice(choice: str | dict[str, Any] | None) -> None:
+    if isinstance(choice, str):
+        if choice not in ("none", "auto", "required"):
+            raise bad("tool_choice", "must be none, auto, required, or an object that names a tool")
+    elif choice is not None and one_of(choice, ("function", "allowed_tools", "custom"), "tool_choice") == "function":
+        a_text(an_object(choice, "function", "tool_choice"), "name", "tool_choice.function")
+
+
+def check_accepted(model: Model, prompt: Prompt, params: Params) -> None:
+    """Raises `ApiError` for a request that the model refuses, with the path of the first field that it does not take.
+
+    Each field is offered to the model alone.
+    """
+    if model.refuses(prompt, params) is None:
+        return
+    plain, usual = Prompt.user("?"), Params()
+    alone: list[tuple[str, Prompt, Params]] = [
+        ("tools", replace(plain, tools=prompt.tools), usual),
+        ("response_format", plain, replace(usual, response_format=params.response_format)),
+        ("reasoning_effort", plain, replace(usual, effort=params.effort)),
+        ("temperature", plain, replace(usual, temperature=params.temperature)),
+        ("top_p", plain, replace(usual, top_p=params.top_p)),
+        *(
+            (name, plain, replace(usual, extra=json.dumps({name: value})))
+            for name, value in json.loads(params.extra).items()
+        ),
+        ("messages", replace(prompt, tools=()), usual),
+        ("model", prompt, params),
+    ]
+    refused = ((path, model.refuses(asked, few)) for path, asked, few in alone)
+    path, why = next((path, why) for path, why in refused if why is not None)
+    raise bad(path, in_body(f"{model.name} {why}"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from mull.errors import MullError, UnknownNameError, UsageError
 from mull.models.served.configured import check_priced
 from mull.replies.kinds import ExactAnswer, JsonAnswer, PatternAnswer, ToolCallAnswer, WholeAnswer
 from mull.run import Strategy
-from mull.run.needs import check_given, needs_of
+from mull.run.needs import check_given, lacking, needs_of
 from mull.serve.confidence import ConfidenceCurve, MadeFor, read
 from mull.serve.faults import ApiError
 from mull.serve.keys import Key
-from mull.types import AnswerKind, Budget, Executor, Judge, Kind, Model, Need, Verifier
+from mull.spec.grammar import is_required
+from mull.types import AnswerKind, Budget, Executor, Judge, Kind, Model, Need, Problem, Prompt, Verifier
 
 USUAL = {
     name: PresetTable.model_validate({"strategy": strategy})
@@ -196,12 +198,19 @@ class Offer:
             self._made[kind, text] = make(text, 0, self._path)
         return self._made[kind, text]
 
+    def has(self, kind: str, name: str) -> bool:
+        """Whether a request may choose a verifier or judge: one of `mull.toml`, or of mull if it can score a chat."""
+        named, table = self._names(kind)
+        return name in named or (name in table and _scores_chats(table[name]))
+
     def known(self, kind: str) -> list[str]:
-        """The names of verifiers or judges that a request may choose: those of `mull.toml`, and bare ones of mull."""
-        named, table = (
-            (self.config.verifiers, spec.VERIFIERS) if kind == "verifier" else (self.config.judges, spec.JUDGES)
-        )
-        return [*named, *table]
+        """The names for which `has` is true."""
+        named, table = self._names(kind)
+        return [name for name in {**named, **table} if self.has(kind, name)]
+
+    def _names(self, kind: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        is_verifier = kind == "verifier"
+        return (self.config.verifiers, spec.VERIFIERS) if is_verifier else (self.config.judges, spec.JUDGES)
 
     def executor(self) -> Executor:
         """What runs the programs of a reply: Python in a sandbox."""
@@ -209,6 +218,15 @@ class Offer:
 
         executor: Executor = self._once("executor", "python", lambda text, *_: executor_of(text))
         return executor
+
+
+@cache
+def _scores_chats(path: str) -> bool:
+    """Whether the class at an import path needs no options and scores problems that have nothing but a prompt."""
+    cls = spec.load(path)
+    if any(is_required(field) for field in fields(cls)):
+        return False
+    return not lacking(cls(), Problem("chat", Prompt.user("?")))
 
 
 def lowest(*budgets: Budget) -> Budget:

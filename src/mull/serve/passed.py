@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from mull.cost import Price
 from mull.types import Cost
-from mull.wire.replies import Usage, read_usage
+from mull.wire.replies import MOST_TOKENS, SLACK, Usage, read_usage
 
 TEXTS = ("content", "refusal", "reasoning", "reasoning_content", "thinking")
 """Fields of a message, or of a piece of one, that hold what the model wrote."""
 
 
 class Passed:
-    """The replies to one request, whole or in the pieces of a stream, whose choices are objects."""
+    """The replies to one request, whole or in the pieces of a stream, whose choices are objects.
 
-    def __init__(self) -> None:
+    `most` is the number of tokens that all of them may have; `None`: nobody limits them.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self.n_bytes = 0
         """Bytes of the texts: they have no more tokens than that."""
         self.usage = Usage()
@@ -57,7 +62,29 @@ class Passed:
         used = self.usage
         prompt, cached = (used.prompt, used.cached) if used.prompt else (None, None)
         output = None if used.output == 0 and self.n_bytes else used.output
+        if output is not None and self._most is not None and output > self._most + SLACK:
+            output = None
         return Usage(prompt, output, cached, None if output is None else used.reasoning)
+
+
+def clean(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A server's token counts without values that are none, such as texts, negative numbers and NaN, however deep."""
+    cleaned = {}
+    for name, value in told.items():
+        if isinstance(value, dict):
+            cleaned[name] = clean(value)
+        elif value is None or (_is_count(value) if name.endswith("_tokens") else _is_plain(value)):
+            cleaned[name] = value
+    return cleaned
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MOST_TOKENS
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a further value, such as a price or the name of a tier, can be told as JSON."""
+    return not isinstance(value, float) or (math.isfinite(value) and value >= 0)
 
 
 def are_objects(told: Any) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mull import spec
-from mull.errors import MissingExtraError, UsageError
+from mull.errors import MissingExtraError, SetupError, UsageError
 from mull.run import Strategy
 from mull.run.needs import check_given, check_scorable, needs_of
 from mull.serve.confidence import ConfidenceCurve
-from mull.serve.faults import ApiError, bad
+from mull.serve.expect import may_be
+from mull.serve.faults import api_error, bad, in_body
 from mull.serve.fields import ChatFields, Controls
 from mull.serve.keys import Key
 from mull.serve.offer import Entry, Offer, ceilings_of, kind_of, lowest
@@ -112,15 +113,30 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
         return plan
     if Need.EXECUTOR in needs_of(plan.strategy):
         plan = replace(plan, executor=offer.executor())
-    try:
-        check_given(plan.strategy, plan.verifier, plan.judge, plan.executor)
-    except UsageError as error:
-        raise bad("mull.strategy", str(error)) from error
+    _check_given(offer, plan, told)
     plan = _with_form(plan, chat, told)
     is_own = told.strategy is told.verifier is told.judge is None and chat.temperature in (None, plan.temperature)
     if preset is not None and is_own and plan.kind == (preset.kind or AnswerKind.TEXT):
         return replace(plan, calibration=preset.calibration)
     return plan
+
+
+def _check_given(offer: Offer, plan: ChatPlan, told: Controls) -> None:
+    """Raises `ApiError` for a verifier or judge that the strategy needs and the request could name."""
+    try:
+        check_given(plan.strategy, plan.verifier, plan.judge, plan.executor)
+    except UsageError as error:
+        needs = needs_of(plan.strategy)
+        for kind, need in (("verifier", {Need.VERIFIER, Need.STEPS}), ("judge", {Need.JUDGE})):
+            if needs & need and getattr(plan, kind) is None:
+                raise bad(f"mull.{kind}", f"is missing: the strategy needs {_offered(offer, kind)}") from error
+        raise bad("mull.strategy" if told.verifier is None else "mull.verifier", in_body(str(error))) from error
+
+
+def _offered(offer: Offer, kind: str) -> str:
+    """The verifiers or judges that a request may name, in words."""
+    known = offer.known(kind)
+    return f"one of {', '.join(known)}" if known else f"a {kind}, and this gateway offers none"
 
 
 def _clamped(told: Controls, budget: Budget) -> dict[str, float] | None:
@@ -198,15 +214,19 @@ def _with_form(plan: ChatPlan, chat: ChatFields, told: Controls) -> ChatPlan:
     form = chat.response_format or {}
     match form.get("type", "text"):
         case "text":
-            is_called = bool(chat.tools) and chat.rest.get("tool_choice") != "none"
+            is_called = bool(chat.tools) and chat.tool_choice != "none"
             return replace(plan, kind=CallOrReply(plan.kind)) if is_called and told.answer is None else plan
         case "json_object":
             return replace(plan, kind=JsonReply())
         case "json_schema":
+            if isinstance(schema := form.get("json_schema"), dict):
+                may_be(str, "a text", schema, ("name", "description"), "response_format.json_schema")
+                may_be(bool, "true or false", schema, ("strict",), "response_format.json_schema")
+                may_be((dict, bool), "a JSON Schema", schema, ("schema",), "response_format.json_schema")
             try:
-                return replace(plan, kind=JsonReply.of(form.get("json_schema")))
+                return replace(plan, kind=JsonReply.of(schema))
             except MissingExtraError as error:
-                raise ApiError(501, str(error)) from error
+                raise api_error(error) or error from error
             except UsageError as error:
                 raise bad("response_format.json_schema", str(error)) from error
     raise bad("response_format.type", 'must be "text", "json_object" or "json_schema"')
@@ -214,12 +234,14 @@ def _with_form(plan: ChatPlan, chat: ChatFields, told: Controls) -> ChatPlan:
 
 def _chosen(offer: Offer, kind: str, name: str) -> Any:
     """The verifier or judge of a name, which must not be a spec: it could say where to send replies."""
-    if name not in (known := offer.known(kind)):
-        raise bad(f"mull.{kind}", f"must be one of {', '.join(known)}")
+    if not offer.has(kind, name):
+        raise bad(f"mull.{kind}", f"must be {_offered(offer, kind)}")
     try:
         return offer.verifier(name) if kind == "verifier" else offer.judge(name)
+    except SetupError:
+        raise
     except UsageError as error:
-        raise bad(f"mull.{kind}", str(error)) from error
+        raise bad(f"mull.{kind}", in_body(str(error))) from error
 
 
 def _strategy(offer: Offer, text: str) -> Any:
@@ -237,7 +259,7 @@ def _strategy(offer: Offer, text: str) -> Any:
         made = spec.strategy(text, may_import=False, models=model, verifiers=named("verifier"), judges=named("judge"))
         _check_options(made, "")
     except (UsageError, RecursionError) as error:
-        raise bad("mull.strategy", str(error)) from error
+        raise bad("mull.strategy", in_body(str(error))) from error
     return made
 
 

@@ -18,14 +18,14 @@ from mull.run.wallet import Hold, TakenError, Wallet
 from mull.serve.attend import Emit
 from mull.serve.faults import ApiError
 from mull.serve.fields import ChatFields
-from mull.serve.passed import Passed, are_objects, as_bound, most_of
+from mull.serve.passed import Passed, are_objects, as_bound, clean, most_of
 from mull.serve.plans import ChatPlan
 from mull.serve.rooms import check_room, replies
 from mull.serve.shapes import DONE, event
 from mull.types import Cost
 from mull.wire.body import encode, event_data, read_object
 from mull.wire.faults import Malformed, Unusable
-from mull.wire.replies import error_text, read_usage
+from mull.wire.replies import read_usage, with_words
 from mull.wire.routes import CHAT, COMPLETIONS
 
 NOTHING: Mapping[str, Any] = {}
@@ -74,6 +74,9 @@ class Relay:
         self._top = asked
         self._quote = self._most(self._n)
 
+    def _none_passed(self) -> Passed:
+        return Passed(None if self._top is None else self._top * self._n)
+
     def _most(self, n: int, n_bytes: int = 0) -> Cost:
         """The most that `n` replies can have cost whose texts have so many bytes, as far as there is a limit.
 
@@ -94,9 +97,10 @@ class Relay:
                 raise Malformed("the reply has no list of choices")
             if self._path == CHAT and not are_objects([one.get("message") for one in choices]):
                 raise Malformed("the reply has a choice without a message")
+            is_sound = _cleaned(told)
             self._passed.add(told)
             is_same = told.get("model") == self._plan.asked_as and len(choices) == self._n and raw[:1] == b"{"
-            self.raw = raw if is_same and self._passed.is_counted else None
+            self.raw = raw if is_same and is_sound and self._passed.is_counted else None
             return told
 
         reply: dict[str, Any] = await self._paid(here, lambda: self._raw, read)
@@ -135,13 +139,13 @@ class Relay:
     async def _settled(self, here: Opened, body: Callable[[], bytes], read: Any, stream: bool) -> tuple[Any, Cost]:
         """The reply to a body, and its cost. Unknown parts, as of a broken request, count as the most they can be."""
         hold = self._hold()
-        self._passed = Passed()
+        self._passed = self._none_passed()
         unknown = self._deployment.price.cost(None, None, None)
 
         def broke(seconds: float, calls: int = 0) -> None:
             cost = replace(unknown, calls=calls)
             self._wallet.pay(cost, self._most(self._n, self._passed.n_bytes), cost)
-            self._passed = Passed()
+            self._passed = self._none_passed()
 
         try:
             reply = await here.link.pass_on(self._path, body(), read, stream=stream, broke=broke)
@@ -185,10 +189,10 @@ class Relay:
                         break
                     told = read_object(data)
                     if told.get("error") and not told.get("choices"):
-                        words = error_text(told["error"]) or "no words"
-                        raise Malformed(f"the server broke off with an error: {words}")
+                        raise with_words("the server broke off with an error", told["error"])
                     if told.get("choices") and not are_objects(told["choices"]):
                         raise Malformed("the choices of an event are no list of objects")
+                    _cleaned(told)
                     self._passed.add(told)
                     told["model"] = self._plan.asked_as
                     about = about or {name: value for name, value in told.items() if name not in ("choices", "usage")}
@@ -220,6 +224,14 @@ class Relay:
         used = self._passed.counted
         known = self._deployment.price.cost(used.prompt, used.output, used.cached)
         return as_bound(told, known_or(known, self._most(self._n, self._passed.n_bytes)))
+
+
+def _cleaned(told: dict[str, Any]) -> bool:
+    """Removes counts that are none from a reply or event; returns whether there were no such."""
+    if (usage := told.get("usage")) is None:
+        return True
+    told["usage"] = clean(usage) if isinstance(usage, dict) else None
+    return bool(told["usage"] == usage)
 
 
 def _joined(reply: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

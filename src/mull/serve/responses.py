@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from mull.serve.expect import a_text, may_be, may_be_text, one_of
 from mull.serve.faults import ApiError, bad
 from mull.serve.fields import RequestFields, ResponseFields
-from mull.serve.forms import Translator, listed, refuse
+from mull.serve.forms import Translator, refuse, unknown
 from mull.serve.response_events import ResponseEvents, call_item, closed, message_item, opened, text_part, thought_item
 from mull.wire.routes import CHAT
 
 NOT_HERE = {
     "previous_response_id": "nothing is stored here: send the whole conversation as input",
     "conversation": "nothing is stored here: send the whole conversation as input",
+    "prompt": "nothing is stored here: send the prompt as input and instructions",
     "background": "a request is answered while its client waits",
 }
 OWN = (
@@ -31,40 +33,54 @@ OWN = (
 """Fields that have the same name and meaning in a chat."""
 
 
+ITEMS = ("message", "function_call", "function_call_output", "reasoning")
+"""The types of items of an input; what an earlier response thought is not sent again."""
+PARTS = ("input_text", "output_text", "text", "refusal", "input_image", "input_file")
+"""The types of parts of a message."""
+
+
 class Responses:
     """The form of OpenAI's responses API."""
 
     fields: ClassVar[type[RequestFields]] = ResponseFields
     path: ClassVar[str] = CHAT
+    names: ClassVar[Mapping[str, str]] = {
+        "messages": "input",
+        "max_completion_tokens": "max_output_tokens",
+        "max_tokens": "max_output_tokens",
+        "reasoning_effort": "reasoning.effort",
+        "response_format": "text.format",
+        "verbosity": "text.verbosity",
+    }
 
     def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
         refuse(body, NOT_HERE)
-        chat = {name: body[name] for name in OWN if body.get(name) is not None}
+        chat = {name: body[name] for name in OWN if body.get(name) is not None} | unknown(self.fields, body)
         told: list[dict[str, Any]] = []
         if body.get("instructions") is not None:
             told.append({"role": "system", "content": body["instructions"]})
-        items = body.get("input")
-        if isinstance(items, str):
+        if isinstance(items := body["input"], str):
             told.append({"role": "user", "content": items})
-        elif isinstance(items, list) and items:
+        else:
             for i, item in enumerate(items):
                 _add(told, item, f"input[{i}]")
-        else:
-            raise bad("input", "must be a text or a list of items")
+        if not told:
+            raise bad("input", "must have a message")
         chat["messages"] = told
         if body.get("max_output_tokens") is not None:
             chat["max_completion_tokens"] = body["max_output_tokens"]
-        if isinstance(effort := body.get("reasoning"), dict) and effort.get("effort") is not None:
-            chat["reasoning_effort"] = effort["effort"]
-        if tools := listed(body, "tools"):
+        if (effort := (body.get("reasoning") or {}).get("effort")) is not None:
+            chat["reasoning_effort"] = effort
+        if tools := body.get("tools"):
             chat["tools"] = [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)]
         if (choice := body.get("tool_choice")) is not None:
-            is_named = isinstance(choice, dict) and choice.get("type") == "function"
-            chat["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}} if is_named else choice
-        form = (body.get("text") or {}).get("format") if isinstance(body.get("text"), dict) else None
-        if isinstance(form, dict):
+            chat["tool_choice"] = _tool_choice(choice)
+        text = body.get("text") or {}
+        if text.get("verbosity") is not None:
+            chat["verbosity"] = text["verbosity"]
+        if (form := text.get("format")) is not None:
             schema = {name: value for name, value in form.items() if name != "type"}
-            is_schema = form.get("type") == "json_schema"
+            is_schema = form["type"] == "json_schema"
             chat["response_format"] = {"type": "json_schema", "json_schema": schema} if is_schema else form
         if body.get("stream"):
             chat["stream_options"] = {"include_usage": True}
@@ -92,25 +108,24 @@ class Responses:
         return error.body
 
 
-def _add(told: list[dict[str, Any]], item: Any, at: str) -> None:
+def _add(told: list[dict[str, Any]], item: dict[str, Any], at: str) -> None:
     """Adds an item of the input to a chat's messages."""
-    kind = item.get("type", "message") if isinstance(item, dict) else None
-    match kind:
+    match one_of({"type": "message", **item}, ITEMS, at):
         case "message":
-            told.append({"role": item.get("role"), "content": _content(item.get("content"), f"{at}.content")})
+            role = item.get("role")
+            if role not in ("user", "assistant", "system", "developer"):
+                raise bad(f"{at}.role", "must be user, assistant, system or developer")
+            told.append({"role": role, "content": _content(item.get("content"), f"{at}.content")})
         case "function_call":
-            function = {"name": item.get("name"), "arguments": item.get("arguments")}
-            call = {"id": item.get("call_id"), "type": "function", "function": function}
+            function = {"name": a_text(item, "name", at), "arguments": a_text(item, "arguments", at)}
+            call = {"id": a_text(item, "call_id", at), "type": "function", "function": function}
             if told and told[-1].get("tool_calls"):
                 told[-1]["tool_calls"].append(call)
             else:
                 told.append({"role": "assistant", "content": None, "tool_calls": [call]})
         case "function_call_output":
-            told.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": item.get("output")})
-        case "reasoning":
-            return
-        case _:
-            raise bad(at, "must be a message, function_call, function_call_output or reasoning")
+            output = _content(item.get("output"), f"{at}.output")
+            told.append({"role": "tool", "tool_call_id": a_text(item, "call_id", at), "content": output})
 
 
 def _content(content: Any, at: str) -> Any:
@@ -118,25 +133,33 @@ def _content(content: Any, at: str) -> Any:
         return content
     if not isinstance(content, list):
         raise bad(at, "must be a text or a list of parts")
-    parts: list[dict[str, Any]] = []
-    for i, part in enumerate(content):
-        match part.get("type") if isinstance(part, dict) else None:
-            case "input_text" | "output_text" | "text":
-                parts.append({"type": "text", "text": part.get("text")})
-            case "input_image":
-                image = {"url": part.get("image_url"), "detail": part.get("detail")}
-                parts.append({"type": "image_url", "image_url": {k: v for k, v in image.items() if v is not None}})
-            case "input_file":
-                file = {name: part.get(name) for name in ("filename", "file_data", "file_id")}
-                parts.append({"type": "file", "file": {k: v for k, v in file.items() if v is not None}})
-            case "refusal":
-                parts.append({"type": "text", "text": part.get("refusal")})
-            case _:
-                raise bad(f"{at}[{i}]", "must be a part of type input_text, output_text, input_image or input_file")
-    return parts
+    return [_part(part, f"{at}[{i}]") for i, part in enumerate(content)]
 
 
-def _tool(tool: Any, at: str) -> dict[str, Any]:
-    if not isinstance(tool, dict) or tool.get("type") != "function":
-        raise bad(at, 'must have the type "function": the tools of OpenAI itself are not here')
+def _part(part: Any, at: str) -> dict[str, Any]:
+    kind = one_of(part, PARTS, at)
+    if kind == "input_image":
+        image = {"url": a_text(part, "image_url", at), "detail": may_be_text(part, "detail", at)}
+        return {"type": "image_url", "image_url": {k: v for k, v in image.items() if v is not None}}
+    if kind == "input_file":
+        file = {name: may_be_text(part, name, at) for name in ("filename", "file_data", "file_id")}
+        return {"type": "file", "file": {k: v for k, v in file.items() if v is not None}}
+    return {"type": "text", "text": a_text(part, "refusal" if kind == "refusal" else "text", at)}
+
+
+def _tool(tool: dict[str, Any], at: str) -> dict[str, Any]:
+    if tool.get("type") != "function":
+        raise bad(f"{at}.type", 'must be "function": the tools of OpenAI itself are not here')
+    a_text(tool, "name", at)
+    may_be(str, "a text", tool, ("description",), at)
+    may_be(bool, "true or false", tool, ("strict",), at)
+    may_be(dict, "a JSON Schema", tool, ("parameters",), at)
     return {"type": "function", "function": {name: value for name, value in tool.items() if name != "type"}}
+
+
+def _tool_choice(choice: Any) -> Any:
+    if not isinstance(choice, dict):
+        return choice
+    if one_of(choice, ("function", "allowed_tools"), "tool_choice") == "function":
+        return {"type": "function", "function": {"name": a_text(choice, "name", "tool_choice")}}
+    return choice

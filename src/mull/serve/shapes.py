@@ -10,6 +10,7 @@ from typing import Any
 from mull.replies.answers import answer_of
 from mull.run.wallet import Wallet
 from mull.serve.answering import ChatAnswer
+from mull.serve.faults import draw_error
 from mull.serve.plans import ChatPlan
 from mull.types import Budget, Finish, Problem, Sample
 from mull.wire.body import encode
@@ -186,7 +187,7 @@ def _sample(plan: ChatPlan, sample: Sample) -> dict[str, Any]:
         "finish_reason": finish_of(sample),
         "seed": sample.seed,
         "output_tokens": sample.cost.output_tokens,
-        "error": sample.error,
+        "error": draw_error(sample.error),
     }
 
 

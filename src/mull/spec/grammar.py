@@ -41,8 +41,8 @@ def build(
 
     `models`, `verifiers` and `judges` make the ones named in it, at any depth; by default the tables are used. If
     `may_import` is false, names `module:Class` are unknown: for names read from a file, which must not decide what is
-    imported. Raises `UnknownNameError` for an unknown name or option, and `UsageError` for a value of the wrong type;
-    errors in a nested spec name the option that contains it.
+    imported. Raises `UnknownNameError` for an unknown name or option, and `UsageError` for a value of the wrong type or
+    an option given twice; errors in a nested spec name the option that contains it.
     """
 
     def inner(kind: str, table: dict[str, str], **defaults: Any) -> Make:
@@ -74,6 +74,8 @@ def build(
             raise no_value(kind, name, part, options)
         if option not in options:
             raise unknown_option(name, option, options)
+        if option in given:
+            raise UsageError(f"{name}:{option} is given twice")
         given[option] = _value(f"{name}:{option}", text, hints[option], makers)
     for option, value in defaults.items():
         if option in options:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mull.errors import PromptError, UsageError
+from mull.errors import ParamError, PromptError, UsageError
 from mull.replies import thinking
 from mull.run import Run
 from mull.strategies.outcomes import check_at_least
@@ -71,14 +71,15 @@ class Force:
         return await thought.outcome(await thought.answer(), rounds=n_rounds)
 
     def _most(self, params: Params) -> int:
-        """The maximum tokens of the thought. Raises `UsageError` if the options do not fit in `max_tokens`."""
+        """The maximum tokens of the thought. Raises `ParamError` if the options do not fit in `max_tokens`."""
         most = room_of(params, self.n_answer)
         asked = max(self.at_most or 0, self.at_least)
         if asked > most:
             name = "at_most" if self.at_most is not None else "at_least"
-            raise UsageError(
+            raise ParamError(
+                "max_tokens",
                 f"{name}={asked} and {self.n_answer} tokens for the answer need max_tokens={asked + self.n_answer}, "
-                f"not {params.max_tokens} (--max-tokens)"
+                f"not {params.max_tokens} (--max-tokens)",
             )
         return most if self.at_most is None else self.at_most
 

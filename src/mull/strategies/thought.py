@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from mull.errors import PromptError, UsageError
+from mull.errors import ParamError, PromptError
 from mull.replies import thinking
 from mull.replies.answers import answers_of
 from mull.replies.thinking import Delimiters
@@ -25,10 +25,11 @@ def tokens_of(sample: Sample, most: int) -> int:
 
 
 def room_of(params: Params, n_answer: int) -> int:
-    """Tokens that `max_tokens` leaves for the thought. Raises `UsageError` if the answer does not fit."""
+    """Tokens that `max_tokens` leaves for the thought. Raises `ParamError` if the answer does not fit."""
     if params.max_tokens < n_answer:
-        raise UsageError(
-            f"max_tokens={params.max_tokens} leaves no room for an answer: n_answer={n_answer} tokens are reserved"
+        raise ParamError(
+            "max_tokens",
+            f"max_tokens={params.max_tokens} leaves no room for an answer: n_answer={n_answer} tokens are reserved",
         )
     return params.max_tokens - n_answer
 

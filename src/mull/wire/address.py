@@ -6,7 +6,7 @@ import os
 import re
 from urllib.parse import urlsplit
 
-from mull.errors import UsageError
+from mull.errors import SetupError, UsageError
 
 NAME = re.compile(r"[A-Za-z_]\w*")
 """Of an environment variable."""
@@ -37,18 +37,18 @@ def _shown(url: str) -> str:
 
 
 def read_key(whose: str, variable: str | None) -> str | None:
-    """The API key in an environment variable; `None` if `variable` is `None`. Raises `UsageError` if it has no key.
+    """The API key in an environment variable; `None` if `variable` is `None`. Raises `SetupError` if it has no key.
 
     The error message begins with `whose` and never contains the key.
     """
     if variable is None:
         return None
     if not NAME.fullmatch(variable) or variable.startswith(("sk-", "sk_")):  # it may be the key, and is not repeated
-        raise UsageError(f"{whose}: api_key_env takes the name of an environment variable, such as MY_KEY, not the key")
+        raise SetupError(f"{whose}: api_key_env takes the name of an environment variable, such as MY_KEY, not the key")
     key = os.environ.get(variable, "").strip()
     if not key:
         what = f"the environment variable {variable} (api_key_env) is not set"
-        raise UsageError(f"{whose}: {what}: export {variable}=... with the server's key in it")
+        raise SetupError(f"{whose}: {what}: export {variable}=... with the server's key in it")
     if not key.isascii() or not key.isprintable():
-        raise UsageError(f"{whose}: the environment variable {variable} (api_key_env) holds no valid key")
+        raise SetupError(f"{whose}: the environment variable {variable} (api_key_env) holds no valid key")
     return key

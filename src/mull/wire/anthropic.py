@@ -8,7 +8,7 @@ from typing import Any
 
 from mull.wire.body import event_data, read_object, string
 from mull.wire.faults import Malformed
-from mull.wire.replies import Reply, ReplyChoice, Usage, clean, count, details, error_text
+from mull.wire.replies import Reply, ReplyChoice, Usage, clean, count, details, with_words
 
 FINISHES = {
     "end_turn": "stop",
@@ -26,7 +26,7 @@ def read_message(raw: bytes) -> Reply:
     content = body.get("content")
     if not isinstance(content, list):
         if error := body.get("error"):
-            raise Malformed(f"the server answered with an error: {error_text(error) or 'no words'}")
+            raise with_words("the server answered with an error", error)
         raise Malformed("the reply has no list of content blocks")
     choice = ReplyChoice(0)
     for place, block in enumerate(content):
@@ -86,7 +86,7 @@ class MessageStream:
         event, choice = read_object(data), self._choice
         kind = event.get("type")
         if kind == "error" or event.get("error"):
-            raise Malformed(f"the server broke off with an error: {error_text(event.get('error')) or 'no words'}")
+            raise with_words("the server broke off with an error", event.get("error"))
         if kind == "message_start":
             self._count(details(event, "message").get("usage"))
         elif kind == "content_block_start":

@@ -25,7 +25,8 @@ def read_json(raw: bytes) -> Any:
         raise Malformed(f"the reply is nested too deep ({len(raw):,} bytes)") from None
     except ValueError:
         begun = printable(raw[:80].decode(errors="replace"))
-        raise Malformed(f"the reply is not JSON: {begun or 'it is empty'}") from None
+        plain = "the reply is not JSON"
+        raise Malformed(f"{plain}: {begun or 'it is empty'}", plain) from None
 
 
 def read_object(raw: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mull.wire.backoff import full_jitter
-from mull.wire.faults import Unusable
+from mull.wire.faults import Rejected, Unusable
 
 FLAT = 1.5
 """Latency counts as flat up to this multiple of the endpoint's lowest observed latency."""
@@ -65,7 +65,7 @@ class Endpoint:
         self.resume_at = 0.0
         self.away_until = 0.0
         """The time until which the server asked not to be sent requests."""
-        self.dead: str | None = None
+        self.dead: Rejected | None = None
         """Why the endpoint cannot be used at all; `None`: it can."""
         self.n_failed = 0
         """Consecutive failures."""
@@ -182,8 +182,12 @@ class Pool:
             if one.dead is None and (not one.away_until or one.away_until <= now + self._patience):
                 return
         away = f"asks to wait longer than patience allows ({self._patience:g} s)"
+        reasons = [one.dead or Rejected(f"{one.url} {away}", 0) for one in self.endpoints]
+        why = "; ".join(dict.fromkeys(map(str, reasons)))
+        plain = "; ".join(dict.fromkeys(one.plain for one in reasons))
         wait = min((one.away_until - now for one in self.endpoints if one.dead is None), default=None)
-        raise Unusable("; ".join(dict.fromkeys(one.dead or f"{one.url} {away}" for one in self.endpoints)), wait)
+        statuses = tuple(None if one.dead is None else one.dead.status for one in self.endpoints)
+        raise Unusable(why, wait, plain, statuses)
 
     def _wake(self) -> None:
         """Gives free slots to the queue in order; sets an alarm if no endpoint is free until its pause ends."""

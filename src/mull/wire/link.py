@@ -21,7 +21,7 @@ from mull.wire.body import encode, printable, read_json
 from mull.wire.endpoints import Endpoint, Limits, Pool
 from mull.wire.faults import Broken, Malformed, Refused, Rejected
 from mull.wire.replies import Reply, error_of, is_overflow
-from mull.wire.retries import Attempts
+from mull.wire.retries import Attempts, tell_again
 from mull.wire.routes import ROUTES, Events
 from mull.wire.secret import Secret
 
@@ -81,11 +81,12 @@ class Link:
             self._urls[key] = URL(endpoint.url + path)
         return self._urls[key]
 
-    def about_key(self, status: int, raw: bytes) -> str:
-        """The error message for a rejected or missing key."""
+    def about_key(self, status: int, raw: bytes) -> Rejected:
+        """The error for a rejected or missing key."""
         words, _ = error_of(raw)
         what = "the key is refused" if self._has_key else "no key was sent; name its variable with api_key_env"
-        return f"{what} (HTTP {status}" + (f": {words})" if words else ")")
+        plain = f"{what} (HTTP {status}"
+        return Rejected(f"{plain}: {words})" if words else f"{plain})", status, f"{plain})")
 
     async def get(self, url: str) -> tuple[int, bytes]:
         """Status and body of a GET request. Raises `Refused`, `Broken`, `Rejected` or `Malformed`."""
@@ -206,14 +207,15 @@ class Link:
             except Refused as error:
                 pause = attempts.refused(error.wait)
                 if pause is None:
-                    raise Refused(attempts.last_refusal(str(error), error.wait), error.wait) from None
-                log.info("%s is asked again in %.1f s: %s", Inert(endpoint.url), pause, Inert(error))
+                    told, plain = (attempts.last_refusal(why, error.wait) for why in (str(error), error.plain))
+                    raise Refused(told, error.wait, plain) from None
+                tell_again(log, endpoint, pause, error)
             except Broken as error:
                 broke(time.monotonic() - started)
                 pause = attempts.failed()
                 if pause is None:
-                    raise Broken(attempts.last_failure(str(error))) from None
-                log.info("%s is asked again in %.1f s: %s", Inert(endpoint.url), pause, Inert(error))
+                    raise Broken(*map(attempts.last_failure, (str(error), error.plain))) from None
+                tell_again(log, endpoint, pause, error)
             except Rejected:
                 if endpoint.dead is None:
                     raise
@@ -255,12 +257,12 @@ class Link:
         except (aiohttp.ClientError, OSError) as error:
             failure = self._failure(error)
             if isinstance(failure, Rejected):
-                endpoint.dead = f"{endpoint.url}: {failure}"
+                endpoint.dead = failure.at(endpoint.url)
             if isinstance(error, TimeoutError):
                 endpoint.refused(started, time.monotonic(), None)  # too much at once: fewer requests may be in time
             endpoint.failed(time.monotonic(), self.limits.wait(endpoint.n_failed))
         except Malformed as error:
-            failure = Broken(str(error))
+            failure = Broken(str(error), error.plain)
             endpoint.failed(time.monotonic(), self.limits.wait(endpoint.n_failed))
         # Raised outside the handlers, so that no chained error with an unscrubbed message is attached.
         raise failure
@@ -270,28 +272,30 @@ class Link:
     ) -> Exception:
         """The error for a reply with a status other than 200."""
         words, code = error_of(raw)
-        told = f"HTTP {status}" + (f": {words}" if words else "")
+        plain = f"HTTP {status}"
+        told = f"{plain}: {words}" if words else plain
         now = time.monotonic()
         if status in REFUSALS and code not in OUT_OF_MONEY:
             wait = retry_after(headers)
             endpoint.refused(started, now, wait)
-            return Refused(told, wait)
+            return Refused(told, wait, plain)
         if status >= 500:
             endpoint.failed(now, self.limits.wait(endpoint.n_failed))
-            return Broken(told)
+            return Broken(told, plain)
         if status in (401, 403):
-            endpoint.dead = f"{endpoint.url}: {self.about_key(status, raw)}"
+            endpoint.dead = self.about_key(status, raw).at(endpoint.url)
         elif 300 <= status < 400:
             where = self._place(headers.get("location", ""))
-            endpoint.dead = (
-                f"{endpoint.url} redirects to {where}, which is not followed: set base_url to where it leads"
-            )
+            why = f"{endpoint.url} redirects to {where}, which is not followed: set base_url to where it leads"
+            endpoint.dead = Rejected(why, status)
         elif status in (402, 404, 405, 429):
             lacks_v1 = status == 404 and not urlsplit(endpoint.url).path.strip("/")
-            endpoint.dead = f"{endpoint.url}: {told}" + (f": try {endpoint.url}/v1" if lacks_v1 else "")
+            hint = f": try {endpoint.url}/v1" if lacks_v1 else ""
+            endpoint.dead = Rejected(told + hint, status, plain + hint).at(endpoint.url)
         elif is_overflow(words, code):
-            return Rejected(f"prompt and reply do not fit the model's context ({told})", status)
-        return Rejected(told, status)
+            why = "prompt and reply do not fit the model's context"
+            return Rejected(f"{why} ({told})", status, f"{why} ({plain})")
+        return Rejected(told, status, plain)
 
     def _place(self, location: str) -> str:
         """The address of a redirect, without the parts that may contain a key."""
@@ -374,13 +378,14 @@ class Link:
         if isinstance(error, aiohttp.ClientSSLError):
             words = self._words(error.os_error)
             is_plain = "WRONG_VERSION_NUMBER" in words or "wrong version number" in words
-            return Rejected(f"no secure connection: {words}" + (": try http:// in place of https://" * is_plain), 0)
+            hint = ": try http:// in place of https://" * is_plain
+            return Rejected(f"no secure connection: {words}{hint}", 0, f"no secure connection{hint}")
         if isinstance(error, aiohttp.InvalidURL):
             return Rejected("the URL is not valid", 0)
         if isinstance(error, aiohttp.ClientConnectorError):
             if isinstance(error.os_error, ConnectionRefusedError):
                 return Refused("cannot connect: nothing listens there (connection refused)")
-            return Refused(f"cannot connect: {self._words(error.os_error)}")
+            return Refused(f"cannot connect: {self._words(error.os_error)}", plain="cannot connect")
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return Refused(f"cannot connect within {self.limits.connect:g} s")
         if isinstance(error, TimeoutError):
@@ -390,8 +395,8 @@ class Link:
         if isinstance(error, aiohttp.ClientPayloadError):
             return Broken("the reply broke off in the middle")
         if isinstance(error, aiohttp.ClientResponseError):
-            return Broken(f"the reply is not HTTP: {self._words(error)}")
-        return Broken(f"the connection broke: {self._words(error)}")
+            return Broken(f"the reply is not HTTP: {self._words(error)}", "the reply is not HTTP")
+        return Broken(f"the connection broke: {self._words(error)}", "the connection broke")
 
     def _words(self, error: BaseException) -> str:
         """An error's message, scrubbed and shortened, since it may be the server's."""

@@ -88,7 +88,7 @@ def read_reply(raw: bytes) -> Reply:
     """Parses a whole reply. Raises `Malformed`. Leaves out broken choices and the later of two with the same index."""
     body = read_object(raw)
     if (error := body.get("error")) and not body.get("choices"):
-        raise Malformed(f"the server answered with an error: {error_text(error) or 'no words'}")
+        raise with_words("the server answered with an error", error)
     listed = body.get("choices")
     if not isinstance(listed, list):
         raise Malformed("the reply has no list of choices")
@@ -262,7 +262,7 @@ class Stream:
             return None
         body = read_object(data)
         if body.get("error"):
-            raise Malformed(f"the server broke off with an error: {error_text(body['error']) or 'no words'}")
+            raise with_words("the server broke off with an error", body["error"])
         changed = None
         rows = body.get("choices")
         for place, row in enumerate(rows if isinstance(rows, list) else ()):
@@ -322,6 +322,11 @@ def error_text(told: Any) -> str:
         else:
             break
     return printable(word(told)[:1000])[:300]
+
+
+def with_words(what: str, told: Any) -> Malformed:
+    """The failure for a reply that is an error, with the server's words."""
+    return Malformed(f"{what}: {error_text(told) or 'no words'}", what)
 
 
 def error_of(raw: bytes) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mull.wire.body import event_data, read_object, string
 from mull.wire.faults import Malformed
-from mull.wire.replies import Reply, ReplyChoice, clean, count, details, error_text, read_logprobs, read_usage
+from mull.wire.replies import Reply, ReplyChoice, clean, count, details, read_logprobs, read_usage, with_words
 
 FINISHES = {"max_output_tokens": "length", "max_tokens": "length"}
 """Reasons of an incomplete reply with another name in the chat API; the others keep theirs."""
@@ -24,8 +24,9 @@ def _read(body: Mapping[str, Any]) -> Reply:
     output, status = body.get("output"), string(body.get("status"))
     if status in ("failed", "cancelled") or not isinstance(output, list):
         if error := body.get("error"):
-            raise Malformed(f"the server answered with an error: {error_text(error) or 'no words'}")
-        raise Malformed(f"the response is {status}" if status else "the reply has no list of output items")
+            raise with_words("the server answered with an error", error)
+        plain = "the response was not completed" if status else "the reply has no list of output items"
+        raise Malformed(f"the response is {status}" if status else plain, plain)
     choice = ReplyChoice(0)
     for place, item in enumerate(output):
         if isinstance(item, dict):
@@ -86,7 +87,7 @@ class ResponseStream:
         kind, delta = event.get("type"), string(event.get("delta")) or ""
         if kind == "error" or (kind is None and event.get("error")):
             told = event.get("error") or event
-            raise Malformed(f"the server broke off with an error: {error_text(told) or 'no words'}")
+            raise with_words("the server broke off with an error", told)
         if kind in ("response.output_text.delta", "response.refusal.delta"):
             choice.text += delta
             if event.get("logprobs"):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
-from mull.wire.endpoints import Limits
+from mull.shown import Inert
+from mull.wire.endpoints import Endpoint, Limits
+from mull.wire.faults import Failure
 
 
 class Attempts:
@@ -55,3 +58,9 @@ class Attempts:
         """Waits before the next attempt, unless another endpoint has not been tried yet in this round."""
         if seconds and self.n % self._n_endpoints == 0:
             await asyncio.sleep(seconds)
+
+
+def tell_again(log: logging.Logger, endpoint: Endpoint, pause: float, why: Failure) -> None:
+    """Logs that a request is repeated; what the server said, which may repeat the prompt, at DEBUG only."""
+    log.info("%s is asked again in %.1f s: %s", Inert(endpoint.url), pause, Inert(why.plain))
+    log.debug("%s said: %s", Inert(endpoint.url), Inert(why))

@@ -25,7 +25,7 @@ from mull.wire.body import printable
 from mull.wire.endpoints import Endpoint
 from mull.wire.faults import Broken, Refused, Rejected, Unusable
 from mull.wire.replies import Reply, ReplyChoice, Usage
-from mull.wire.retries import Attempts
+from mull.wire.retries import Attempts, tell_again
 
 REFUSED_BY_MODEL = {
     "content_filter": "the server's content filter blocked the reply",
@@ -92,7 +92,7 @@ class Batch:
                 endpoint = await pool.acquire(endpoint, len(now))
             except Unusable as error:
                 raise ModelError(f"{self._deployment.name}: {error}", error.wait) from error
-            why, pause = None, 0.0
+            why, plain, pause = None, "the reply cannot be used", 0.0
             started = time.monotonic()
             try:
                 reply = await self._attempt(endpoint, now)
@@ -108,9 +108,9 @@ class Batch:
                     last = attempts.last_refusal(str(error), error.wait)
                     raise ModelError(f"{self._deployment.name}: {endpoint.url}: {last}", error.wait) from error
                 pause = wait
-                log.info("%s is asked again in %.1f s: %s", Inert(endpoint.url), pause, Inert(error))
+                tell_again(log, endpoint, pause, error)
             except Broken as error:
-                why = str(error)
+                why, plain = str(error), error.plain
                 self._waste(now, time.monotonic() - started)
             except Rejected as error:
                 if len(now) > 1 and (limit := limit_of_n(str(error), len(now))):
@@ -131,7 +131,7 @@ class Batch:
                     self._give_up(attempts.last_failure(why))
                     return
                 pause = wait
-                log.info("%s is asked again in %.1f s: %s", Inert(endpoint.url), pause, Inert(why))
+                tell_again(log, endpoint, pause, Broken(why, plain))
                 if not self._may_retry(now):
                     self._give_up(f"{why}; the budget leaves no room to try again")
                     return

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from mull.errors import ModelError, UnknownNameError, UsageError
+from mull.errors import ModelError, SetupError, UnknownNameError
 from mull.models.served import backends, template
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment, short_name
@@ -28,7 +28,7 @@ N_HELLOS = 3
 async def greet(here: Opened, purse: Purse | None) -> Capabilities:
     """Checks that the server is up and has the model, and probes it unless its capabilities are known.
 
-    Raises `UsageError` if it is not OpenAI-compatible or lacks the model, `ModelError` if it cannot be reached. If the
+    Raises `SetupError` if it is not OpenAI-compatible or lacks the model, `ModelError` if it cannot be reached. If the
     ceilings leave no room for the probe, this process assumes the fewest capabilities and saves nothing.
     """
     async with here.lock:
@@ -61,17 +61,18 @@ async def look(here: Opened) -> Capabilities:
     """Kind, version, limits and chat template of a server, as it reports them at no cost. Raises as `greet` does."""
     deployment, link = here.deployment, here.link
     seen: Capabilities | None = None
-    reasons = []
+    reasons, away = [], None
     for endpoint in link.pool.endpoints:
         try:
             told = await _hello(here, endpoint.url)
         except Refused as error:
             reasons.append(f"{endpoint.url}: {error}")
             endpoint.n_failed = 3
+            away = error
             continue
         except Rejected as error:
-            reasons.append(endpoint.dead or f"{endpoint.url}: {error}")
-            endpoint.dead = reasons[-1]
+            endpoint.dead = endpoint.dead or error.at(endpoint.url)
+            reasons.append(str(endpoint.dead))
             continue
         seen = seen or told
     if seen is None:
@@ -79,7 +80,7 @@ async def look(here: Opened) -> Capabilities:
             link.pool.check()
         except Unusable as error:
             raise ModelError(f"{deployment.name}: {error}", error.wait) from error
-        raise ModelError(f"{deployment.name}: {'; '.join(reasons)}; {_how_to_start(deployment.urls[0])}")
+        raise ModelError(f"{deployment.name}: {'; '.join(reasons)}; {_how_to_start(deployment.urls[0])}") from away
     return seen
 
 
@@ -92,9 +93,9 @@ async def _get(link: Link, url: str) -> tuple[int, bytes]:
         except (Refused, Broken) as error:
             pause = attempts.failed()
             if pause is None:
-                raise Refused(str(error)) from None
+                raise Refused(str(error), plain=error.plain) from None
         except Malformed as error:
-            raise Rejected(str(error), 0) from None
+            raise Rejected(str(error), 0, error.plain) from None
         else:
             pause = attempts.failed() if status >= 500 or status == 429 else None
             if pause is None:
@@ -103,7 +104,7 @@ async def _get(link: Link, url: str) -> tuple[int, bytes]:
 
 
 async def _hello(here: Opened, url: str) -> Capabilities:
-    """`look` at one endpoint. Raises `UsageError`, `Refused` or `Rejected`."""
+    """`look` at one endpoint. Raises `SetupError`, `Refused` or `Rejected`."""
     rows = await _listed(here.link, url)
     # Anthropic's list has no aliases.
     ids = [] if here.deployment.is_named and _is_anthropic(rows) else _ids(rows)
@@ -112,7 +113,7 @@ async def _hello(here: Opened, url: str) -> Capabilities:
 
 
 async def models_at(deployment: Deployment, link: Link) -> list[str]:
-    """The models that the first endpoint lists. Raises `UsageError` or `ModelError`."""
+    """The models that the first endpoint lists. Raises `SetupError` or `ModelError`."""
     try:
         return _ids(await _listed(link, deployment.urls[0]))
     except (Refused, Rejected) as error:
@@ -131,10 +132,10 @@ def _ids(rows: list[dict[str, Any]]) -> list[str]:
 
 
 async def _listed(link: Link, url: str) -> list[dict[str, Any]]:
-    """The models that an endpoint lists; empty if it has no list. Raises `UsageError`, `Refused` or `Rejected`."""
+    """The models that an endpoint lists; empty if it has no list. Raises `SetupError`, `Refused` or `Rejected`."""
     status, raw = await _get(link, url + "/models")
     if status in (401, 403):
-        raise Rejected(link.about_key(status, raw), status)
+        raise link.about_key(status, raw)
     if 300 <= status < 400:
         raise Rejected("it redirects, which is not followed: set base_url to the new address", status)
     if status == 200:
@@ -145,17 +146,17 @@ async def _listed(link: Link, url: str) -> list[dict[str, Any]]:
         if not isinstance(listed, list):
             if not raw:  # an empty body does not mean that the rest of the API is missing
                 return []
-            raise UsageError(await _no_server(link, url, raw.lstrip()[:1] == b"<"))
+            raise SetupError(await _no_server(link, url, raw.lstrip()[:1] == b"<"))
         return [row for row in listed if isinstance(row, dict)]
     if status == 404 and not url.endswith("/v1") and (await _get(link, url + "/v1/models"))[0] == 200:
-        raise UsageError(await _no_server(link, url))
+        raise SetupError(await _no_server(link, url))
     return []  # not every server lists its models
 
 
 def name_among(deployment: Deployment, ids: list[str]) -> str:
     """A server's own name for the model of a deployment: its name, a file's path with that stem, or the only one.
 
-    Raises `UsageError` for a model that is not in the server's list, unless the list is empty.
+    Raises `SetupError` for a model that is not in the server's list, unless the list is empty.
     """
     if not ids or deployment.served in ids or f"{deployment.served}:latest" in ids:
         return deployment.served
@@ -163,7 +164,7 @@ def name_among(deployment: Deployment, ids: list[str]) -> str:
     if len(files) == 1 or (len(ids) == 1 and not deployment.is_named):
         return (files or ids)[0]
     shown = ", ".join(name[:60] for name in ids[:20]) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
-    raise UsageError(
+    raise SetupError(
         f"{UnknownNameError('model', deployment.served, ids)} The server {deployment.urls[0]} has: {shown}"
     )
 

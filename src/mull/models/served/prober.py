@@ -98,7 +98,8 @@ class Prober(Asker):
                 if without is None:
                     where = f"{self._deployment.name}: {self._deployment.urls[0]}"
                     raise ModelError(f"{where} rejects a plain question: {error}") from error
-                log.info("%s rejects a field of the request: %s", Inert(self._deployment.name), Inert(error))
+                log.info("%s rejects a field of the request: %s", Inert(self._deployment.name), Inert(error.plain))
+                log.debug("%s said: %s", Inert(self._deployment.name), Inert(error))
                 self._can = without
 
     async def _find_cut(self, question: Prompt, greedy: ReplyChoice) -> None:
