@@ -64,7 +64,7 @@ class Set(NamedTuple):
     """Problems with draws of one model; `oracle`: only an oracle can choose among them."""
 
     name: str
-    pools: list[Recording]
+    pools: Sequence[Recording]
     oracle: bool
 
 
@@ -166,7 +166,7 @@ def expanded(pool: Recording, most: int, rng: random.Random) -> Recording:
 def split_cases(one: Set, seed: int) -> tuple[list[Case], list[float], list[str]]:
     """One split: predictions beside what came, and the ratio of the advice's price to the best in hindsight."""
     rng = random.Random(f"{one.name}/{seed}")
-    pools = one.pools[:]
+    pools = list(one.pools)
     rng.shuffle(pools)
     n_pilot = min(PROBLEMS, len(pools) // 2)
     pilot = piloted(pools[:n_pilot], rng)

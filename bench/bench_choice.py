@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -75,7 +75,7 @@ def accuracy(pool: Recording, chooses: Chooses) -> float:
     return sum(right.get(answer, False) for answer in won if answer is not None) / N_LOTS
 
 
-def table(name: str, pools: list[Recording], strategies: Mapping[str, Chooses]) -> None:
+def table(name: str, pools: Sequence[Recording], strategies: Mapping[str, Chooses]) -> None:
     print(f"{name}: {len(pools)} problems, {pools[0].n} draws each; differences in points, p by Holm over the lines")
     found = {plan: [accuracy(pool, chooses) for pool in pools] for plan, chooses in strategies.items()}
     base = found.pop("majority")

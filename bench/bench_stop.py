@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,7 +40,7 @@ Rule = Callable[["Orders"], Bools]
 
 
 @lru_cache
-def recorded() -> dict[str, tuple[list[Recording], int]]:
+def recorded() -> dict[str, tuple[Sequence[Recording], int]]:
     """The sets by name, each with the cap: 40 draws, or all that there are."""
     sets = {name: (pools, 40) for name, pools in read_draws(CHOICE).items()}
     return sets | {"chatgpt dates": (next(iter(read_draws(DATES).values())), 10)}
@@ -49,7 +49,7 @@ def recorded() -> dict[str, tuple[list[Recording], int]]:
 class Orders:
     """Random orders of each problem's draws: counts of its answers after every draw, and what they are worth."""
 
-    def __init__(self, pools: list[Recording], n: int, n_orders: int, seed: int) -> None:
+    def __init__(self, pools: Sequence[Recording], n: int, n_orders: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self.n, self.n_problems, self.n_orders = n, len(pools), n_orders
         width = max(2, max(len(set(pool.answers) - {None}) for pool in pools))

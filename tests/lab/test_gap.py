@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mull.files.recording import Recording, of_columns, of_counts
-from mull.lab import gap
+from mull.lab import gap, lengths
 from mull.lab.metrics import by_problem, majority_at_k
 from mull.lab.sources import read_source
 from mull.stats.estimators import none_in
@@ -173,12 +173,12 @@ def test_difficulty_has_five_bins_also_where_most_problems_are_alike() -> None:
 def test_lengths_of_replies_to_one_prompt() -> None:
     longer_wrong = pool("aabb", tokens=[10, 12, 30, 34])
     solved = pool("aaaa", tokens=[10, 20, 30, 40])
-    found = gap.tokens([longer_wrong, solved])
+    found = lengths.tokens([longer_wrong, solved])
     assert found is not None
     assert found.mean == pytest.approx((21.5 + 25) / 2)
     assert found.sd_when_solved == pytest.approx(np.std([10, 20, 30, 40], ddof=1))
     assert found.correlation == pytest.approx(np.corrcoef([10, 12, 30, 34], [1, 1, 0, 0])[0, 1])
-    assert gap.tokens([pool("ab")]) is None
+    assert lengths.tokens([pool("ab")]) is None
 
 
 def test_limits_of_counts_alone() -> None:

@@ -109,7 +109,7 @@ def _foresee(
 
 def _known_by(forecast: Forecast, ran: Collection[str], pilot: Pilot) -> str:
     """How an option is known that was not measured as it is: from draws that were made, or beyond them."""
-    is_within = forecast.draws.max() <= min(one.n for one in pilot.problems)
+    is_within = forecast.draws.max() <= min(n for n, _ in pilot.counts)
     is_run = spec.describe(spec.STRATEGIES, forecast.strategy) in ran
     return "estimated" if is_within or is_run else "predicted"
 
@@ -199,7 +199,7 @@ def _facts(pilot: Pilot, imagined: Imagined, found: Mapping[str, Forecast], mean
         values = [float(means[name].mean()) for name, one in found.items() if selects_of(one.strategy) == how]
         return max(values, default=None)
 
-    solved = sum(one.n_correct > 0 for one in pilot.problems) / len(pilot.problems)
+    solved = sum(c > 0 for _, c in pilot.counts) / len(pilot.problems)
     covered = float((imagined.answers == RIGHT).any(axis=1).mean())
     return Facts(
         len(pilot.problems),

@@ -6,6 +6,7 @@ both are priced alike.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,9 +27,13 @@ def as_one_request(draws: Sequence[Sequence[Cost]]) -> list[tuple[Cost, Cost]]:
     Dollars and FLOPs are split by the prices of tokens that these costs add up from. Where the costs are no such sums,
     or where tokens are unknown, they stay as they were charged.
     """
-    every = [one for problem in draws for one in problem]
-    usd, flops = _rates(every, "usd"), _rates(every, "flops")
-    return [_split(problem, usd, flops) for problem in draws]
+    usd, flops = _PriceTable("usd"), _PriceTable("flops")
+    for problem in draws:
+        for one in problem:
+            usd.add(one)
+            flops.add(one)
+    rates = usd.rates(), flops.rates()
+    return [_split(problem, *rates) for problem in draws]
 
 
 def of_results(problems: Sequence[Recording]) -> list[tuple[Cost, Cost]] | None:
@@ -37,19 +42,24 @@ def of_results(problems: Sequence[Recording]) -> list[tuple[Cost, Cost]] | None:
     The cost of a single draw tells the length of its prompt. `None` where a problem has none, or where tokens have no
     prices that explain the costs.
     """
-    unscored = [[r for r in one.results.values() if r.cost.verifier_tokens == 0] for one in problems]
-    single = [next((r.cost for r in results if r.draws == 1), None) for results in unscored]
-    every = [r.cost for results in unscored for r in results]
-    usd, flops = _rates(every, "usd"), _rates(every, "flops")
-    if None in single or (usd is None and flops is None):
+    usd, flops = _PriceTable("usd"), _PriceTable("flops")
+    for one in problems:
+        unscored = [result for result in one.results.values() if result.cost.verifier_tokens == 0]
+        if not any(result.draws == 1 for result in unscored):
+            return None
+        for result in unscored:
+            usd.add(result.cost)
+            flops.add(result.cost)
+    rates = usd.rates(), flops.rates()
+    if rates == (None, None):
         return None
     prices = []
-    for one, alone in zip(problems, single, strict=True):
+    for one in problems:
+        alone = next(r.cost for r in one.results.values() if r.cost.verifier_tokens == 0 and r.draws == 1)
         tokens = [t for t in one.tokens if t is not None]
-        if alone is None or len(tokens) < one.n or not tokens:
+        if len(tokens) < one.n or not tokens:
             return None
-        draws = [replace(alone, output_tokens=t, retries=0) for t in tokens]
-        prices.append(_split(draws, usd, flops))
+        prices.append(_split([replace(alone, output_tokens=t, retries=0) for t in tokens], *rates))
     return prices
 
 
@@ -73,16 +83,29 @@ def _split(
     return first, further
 
 
-def _rates(costs: Sequence[Cost], part: str) -> tuple[float, float] | None:
-    """The price of a prompt token and of a generated one; `None` if it is unknown, or does not explain the costs."""
-    rows = [(one.prompt_tokens, one.output_tokens, getattr(one, part)) for one in costs]
-    if not rows or any(None in row for row in rows):
-        return None
-    table = np.array(rows, dtype=np.float64)
-    tokens, paid = table[:, :2], table[:, 2]
-    if not paid.any() or np.linalg.matrix_rank(tokens) < 2:
-        return None
-    rates = np.linalg.lstsq(tokens, paid, rcond=None)[0]
-    if np.abs(tokens @ rates - paid).max() > EXACT * np.abs(paid).max() or (rates < 0).any():
-        return None
-    return float(rates[0]), float(rates[1])
+class _PriceTable:
+    """What costs were for how many tokens, and the prices that explain them."""
+
+    def __init__(self, part: str) -> None:
+        self._part = part
+        self._rows: array[float] | None = array("d")
+
+    def add(self, one: Cost) -> None:
+        paid: float | None = getattr(one, self._part)
+        if one.prompt_tokens is None or one.output_tokens is None or paid is None:
+            self._rows = None
+        elif self._rows is not None:
+            self._rows.extend((one.prompt_tokens, one.output_tokens, paid))
+
+    def rates(self) -> tuple[float, float] | None:
+        """The price of a prompt token and of a generated one; `None` if unknown, or if none explains the costs."""
+        if not self._rows:
+            return None
+        table = np.array(self._rows).reshape(-1, 3)
+        tokens, paid = table[:, :2], table[:, 2]
+        if not paid.any() or np.linalg.matrix_rank(tokens) < 2:
+            return None
+        rates = np.linalg.lstsq(tokens, paid, rcond=None)[0]
+        if np.abs(tokens @ rates - paid).max() > EXACT * np.abs(paid).max() or (rates < 0).any():
+            return None
+        return float(rates[0]), float(rates[1])

@@ -8,7 +8,8 @@ Pitman-Yor process, of which the finite Dirichlet distribution of multiple choic
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from mull.allocate.prior import Tally, log_chance, tally
 from mull.errors import UsageError
-from mull.files.recording import Recording
+from mull.files.recording import DrawCounts, Recording
+from mull.files.spool import draw_counts
 from mull.types import Cost
 
 Floats = NDArray[np.float64]
@@ -49,49 +51,89 @@ class PilotPrice(NamedTuple):
     scoring: Cost = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pilot:
     """Draws of one model on some problems, and their cost. Raises `UsageError` if there are none."""
 
     model: str
-    problems: tuple[Recording, ...]
+    problems: Sequence[Recording]
     prices: tuple[PilotPrice, ...]
 
     def __post_init__(self) -> None:
         if not self.problems:
             raise UsageError(f"the pilot of {self.model} has no problems")
-        if any(one.n < 1 for one in self.problems):
+        if any(n < 1 for n, _ in self.counts):
             raise UsageError(f"the pilot of {self.model} has a problem without draws")
+
+    @cached_property
+    def counts(self) -> list[DrawCounts]:
+        """The numbers of draws and of right draws of each problem."""
+        return draw_counts(self.problems)
+
+    @cached_property
+    def _seen(self) -> _Draws:
+        return _Draws.of(self.problems)
 
     @property
     def has_answers(self) -> bool:
-        return all(one.answers for one in self.problems)
+        return self._seen.has_answers
 
     @property
     def can_vote(self) -> bool:
         """Whether answers are known and problems have one right answer: several right ones would split the vote."""
-        if not self.has_answers:
-            return False
-        groups = [{a for a, r in zip(o.answers, o.correct, strict=True) if r} for o in self.problems if o.n_correct > 1]
-        return sum(len(group) > 1 for group in groups) <= SPLIT * len(groups)
+        return self.has_answers and self._seen.n_split <= SPLIT * self._seen.n_several
 
     @property
     def has_scores(self) -> bool:
-        return all(any(s is not None for s in one.scores) for one in self.problems)
+        return self._seen.has_scores
 
     @property
     def has_checker(self) -> bool:
         """Whether scores are verdicts: each is 0 or 1."""
-        return self.has_scores and all(s in (None, 0.0, 1.0) for one in self.problems for s in one.scores)
+        return self.has_scores and self._seen.are_verdicts
+
+    @property
+    def wrong(self) -> Sequence[Tally]:
+        """The wrong draws of each problem, if answers are known; draws without an answer count as unanswered."""
+        return self._seen.wrong
 
     @property
     def draws(self) -> int:
-        return sum(one.n for one in self.problems)
+        return sum(n for n, _ in self.counts)
 
     @property
     def accuracy(self) -> float:
         """The mean over problems of the share of right draws."""
-        return float(np.mean([one.n_correct / one.n for one in self.problems]))
+        return float(np.mean([c / n for n, c in self.counts]))
+
+
+@dataclass(slots=True)
+class _Draws:
+    """What forecasts need to know of all draws of a pilot, from one pass over them.
+
+    Of the problems with several right draws, `n_several`, those with several right answers are `n_split`.
+    """
+
+    has_answers: bool = True
+    n_several: int = 0
+    n_split: int = 0
+    has_scores: bool = True
+    are_verdicts: bool = True
+    wrong: list[Tally] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, problems: Sequence[Recording]) -> _Draws:
+        seen = cls()
+        for one in problems:
+            seen.has_answers = seen.has_answers and bool(one.answers)
+            if seen.has_answers:
+                right = {a for a, is_right in zip(one.answers, one.correct, strict=True) if is_right}
+                seen.n_several += one.n_correct > 1
+                seen.n_split += one.n_correct > 1 and len(right) > 1
+                seen.wrong.append(wrong_of(one))
+            seen.has_scores = seen.has_scores and any(score is not None for score in one.scores)
+            seen.are_verdicts = seen.are_verdicts and all(score in (None, 0.0, 1.0) for score in one.scores)
+        return seen
 
 
 def wrong_of(one: Recording) -> Tally:
@@ -181,7 +223,7 @@ def _weights(logs: Floats) -> Floats:
     return weight
 
 
-def likeness(groups: Sequence[Sequence[float]]) -> float:
+def likeness(groups: Sequence[Sequence[float] | Floats]) -> float:
     """How similar the scores of one problem are: the intraclass correlation, within .02 and .98 (Fisher 1925)."""
     kept = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
     n, k = sum(map(len, kept)), len(kept)

@@ -124,23 +124,25 @@ def read(group: Group, usd: float | None) -> Made:
     from mull.advice.billing import of_results
     from mull.advice.options import PilotMeasured
     from mull.advice.pilot import Pilot, PilotPrice
+    from mull.files.spool import draw_counts
 
-    problems = tuple(group.recordings)
-    sums = of_results(problems) if usd is None and all(one.n for one in problems) else None
+    problems = group.recordings
+    counts = draw_counts(problems)
+    sums = of_results(problems) if usd is None and all(n for n, _ in counts) else None
     prices = tuple(PilotPrice(*each) for each in sums) if sums else tuple(_price(one, usd) for one in problems)
-    ran = dict.fromkeys(name for one in problems for name in one.results)
+    ran: dict[str, tuple[list[bool | None], cost.Ledger]] = {}
+    for one in problems:
+        for name, result in one.results.items():
+            correct, spent = ran.setdefault(name, ([], cost.Ledger()))
+            correct.append(result.correct)
+            spent.add(result.cost)
     measured = [
-        PilotMeasured(
-            name,
-            tuple(one.results[name].correct for one in problems),
-            cost.mean([one.results[name].cost for one in problems]),
-            yields=True,
-        )
-        for name in ran
-        if all(name in one.results for one in problems)
+        PilotMeasured(name, tuple(correct), spent.mean, yields=True)
+        for name, (correct, spent) in ran.items()
+        if len(correct) == len(problems)
     ]
-    spent = (price.first + cost.times(price.further, one.n - 1) for one, price in zip(problems, prices, strict=True))
-    return Made(Pilot(group.name, problems, prices), measured, cost.total(spent))
+    whole = (price.first + cost.times(price.further, n - 1) for (n, _), price in zip(counts, prices, strict=True))
+    return Made(Pilot(group.name, problems, prices), measured, cost.total(whole))
 
 
 def _price(one: Recording, usd: float | None) -> PilotPrice:

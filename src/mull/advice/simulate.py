@@ -21,7 +21,6 @@ from mull.advice.pilot import (
     likelihoods,
     likeness,
     rate_priors,
-    wrong_of,
 )
 from mull.allocate.prior import Tally
 
@@ -87,8 +86,7 @@ def imagine(pilot: Pilot, draws: int, seed: int = 0, replicates: int = REPLICATE
     explain the pilot, for the uncertainty of few draws per problem.
     """
     rng = np.random.default_rng(seed)
-    n = np.array([one.n for one in pilot.problems])
-    c = np.array([one.n_correct for one in pilot.problems])
+    n, c = np.array(pilot.counts).T
     weights = rng.dirichlet(np.ones(len(n)), replicates)
     # Stratified sampling by each replicate's weights, so that the remaining noise is that of the problems.
     marks = (np.arange(each) + rng.random((replicates, 1))) / each
@@ -97,8 +95,7 @@ def imagine(pilot: Pilot, draws: int, seed: int = 0, replicates: int = REPLICATE
     problem = problem.ravel()
     rate = _rates(rate_priors(n, c), n, c, law, problem, replicates, rng)
     if pilot.has_answers:
-        wrong = [wrong_of(one) for one in pilot.problems]
-        shares = _shares(wrong, crowding(wrong), problem, rng)
+        shares = _shares(pilot.wrong, crowding(pilot.wrong), problem, rng)
     else:
         shares = np.zeros((len(problem), N_NAMES))
         shares[:, -1] = 1.0
@@ -170,27 +167,31 @@ def _scores(pilot: Pilot, problem: Ints, right: NDArray[np.bool_], rng: np.rando
     """
     n_rows, draws = right.shape
     scores = np.empty((n_rows, draws), order="F")
-    width = max(one.n for one in pilot.problems) + draws
-    every = [s for one in pilot.problems for s in one.scores if s is not None]
-    for kind in (True, False):
-        own = [
-            [math.nan if s is None else s for s, r in zip(one.scores, one.correct, strict=True) if r is kind]
-            for one in pilot.problems
-        ]
-        told = [[s for s in group if not math.isnan(s)] for group in own]
-        pool = np.array([s for group in own for s in group] or every)
-        alike = likeness(told)
-        start = np.full((len(own), width), math.nan)
-        for row, group in enumerate(own):
-            start[row, : len(group)] = group
-        urn, size = start[problem], np.array([len(group) for group in own])[problem]
+    groups: dict[bool, list[Floats]] = {True: [], False: []}
+    for one in pilot.problems:
+        for kind, own in groups.items():
+            told = [math.nan if s is None else s for s, r in zip(one.scores, one.correct, strict=True) if r is kind]
+            own.append(np.array(told, dtype=np.float64))
+    for kind, other in ((True, False), (False, True)):
+        given, sizes = np.concatenate([*groups[kind], [math.nan]]), np.array([len(own) for own in groups[kind]])
+        first, n_given = (np.cumsum(sizes) - sizes)[problem], sizes[problem]
+        pool = given[:-1] if sizes.any() else _known(np.concatenate(groups[other]))
+        alike = likeness([_known(own) for own in groups[kind]])
+        made, n_made = np.empty((n_rows, draws)), np.zeros(n_rows, dtype=np.int64)
         for k in range(draws):
             rows = np.flatnonzero(right[:, k] == kind)
-            known = size[rows]
+            known = n_given[rows] + n_made[rows]
             again = rng.random(len(rows)) * (known + (1 - alike) / alike) < known
             pick = np.minimum((rng.random(len(rows)) * np.maximum(known, 1)).astype(np.int64), known - 1)
-            drawn = np.where(again, urn[rows, pick], pool[rng.integers(0, len(pool), len(rows))])
+            later = pick - n_given[rows]  # the urn holds the scores that are given, and then those drawn here
+            old_given = given[first[rows] + np.where(later < 0, np.maximum(pick, 0), 0)]
+            old = np.where(later < 0, old_given, made[rows, np.maximum(later, 0)])
+            drawn = np.where(again, old, pool[rng.integers(0, len(pool), len(rows))])
             scores[rows, k] = drawn
-            urn[rows, known] = drawn
-            size[rows] += 1
+            made[rows, n_made[rows]] = drawn
+            n_made[rows] += 1
     return scores
+
+
+def _known(scores: Floats) -> Floats:
+    return scores[~np.isnan(scores)]

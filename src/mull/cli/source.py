@@ -16,6 +16,7 @@ from mull.cli.tables import refuse, with_columns
 from mull.errors import UnknownNameError, UsageError
 from mull.files.columns import Layout
 from mull.files.records import PLAIN
+from mull.files.spool import draw_counts
 from mull.types import Params
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def ks_of(text: str | None) -> list[int] | None:
 def check_ks(ks: Sequence[int] | None, source: Source) -> None:
     """Reports which `--k` exceed the draws of a group. Raises `UsageError` if no `k` is left."""
     for name, group in source.groups.items() if ks else ():
-        fewest = min(group.recordings, key=lambda one: one.n)
-        too_many = [k for k in sorted(set(ks or ())) if k > fewest.n]
-        what = f"problem {fewest.id!r} of {name} has {fewest.n} draws"
+        least, place = min((n, place) for place, (n, _) in enumerate(draw_counts(group.recordings)))
+        too_many = [k for k in sorted(set(ks or ())) if k > least]
+        what = f"problem {group.recordings[place].id!r} of {name} has {least} draws"
         if len(too_many) == len(set(ks or ())):
             raise UsageError(f"--k asks for {', '.join(map(str, too_many))} draws, and {what}")
         if too_many:

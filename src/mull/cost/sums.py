@@ -40,9 +40,11 @@ class Ledger:
         self._sums: list[int | list[float] | None] = [[] if name in _REALS else 0 for name in _NAMES]
         self._total: Cost | None = None
         """The sum, once it was asked for: it is asked for more often than added to."""
+        self._n = 0
 
     def add(self, cost: Cost) -> None:
         self._total = None
+        self._n += 1
         for i, value in enumerate(_parts(cost)):
             before = self._sums[i]
             if value is None or before is None:
@@ -59,6 +61,11 @@ class Ledger:
             parts: list[Any] = [math.fsum(part) if isinstance(part, list) else part for part in self._sums]
             self._total = Cost(*parts)
         return self._total
+
+    @property
+    def mean(self) -> Cost:
+        """The mean of each part of the costs added; `None` if it was unknown in any of them."""
+        return _over(self.total, self._n)
 
 
 def _add_exactly(partials: list[float], value: float) -> None:
@@ -77,9 +84,12 @@ def _add_exactly(partials: list[float], value: float) -> None:
 
 def mean(costs: Sequence[Cost]) -> Cost:
     """The mean of each part; `None` if it is unknown in any cost."""
-    whole = total(costs)
-    parts = {f.name: getattr(whole, f.name) for f in fields(whole)}
-    return Cost(**{name: None if value is None or not costs else value / len(costs) for name, value in parts.items()})
+    return _over(total(costs), len(costs))
+
+
+def _over(whole: Cost, n: int) -> Cost:
+    """A sum of `n` costs as their mean."""
+    return Cost(*[None if value is None or not n else value / n for value in _parts(whole)])
 
 
 def known_or(cost: Cost, limit: Cost) -> Cost:

@@ -26,9 +26,10 @@ from mull.files.columns import (
     columns_of,
     plain,
 )
+from mull.files.gathering import Gathered
 from mull.files.lines import ROW
 from mull.files.opening import CutOffError
-from mull.files.options import AnswerChoice, Chosen, letters, options_of, with_options
+from mull.files.options import options_of, with_options
 from mull.files.recording import RecordedSample, Recording
 from mull.files.sound import sound
 from mull.files.tables import Row, at, read_rows, suffix_of
@@ -45,11 +46,11 @@ PRINTED = re.compile(r"\[\s*['\"{].*['\"}]\s*\]\s*\Z", re.DOTALL)
 class Read:
     """The contents of a table, and notes on how it was read."""
 
-    recordings: list[Recording]
+    recordings: Sequence[Recording]
     notes: list[str] = field(default_factory=list)
 
 
-def read_recordings(path: Path, group: str | None = None, layout: Named = PLAIN) -> list[Recording]:
+def read_recordings(path: Path, group: str | None = None, layout: Named = PLAIN) -> Sequence[Recording]:
     """The problems of a table, for callers that ignore scores: invalid scores become `None`."""
     return read(path, group, layout, needs_scores=False).recordings
 
@@ -92,13 +93,13 @@ def read_table(
     try:
         for line, row in rows:
             table.add(line, row)
-            if table.found and not is_checked:
+            if not is_checked and len(table.gathered):
                 is_checked = True
-                check(table.first())
+                check(table.gathered.first())
     except CutOffError as error:
-        if not table.found:
+        if not len(table.gathered):
             raise
-        table.notes.append(f"{error}: the {len(table.found):,} problems before it are read")
+        table.notes.append(f"{error}: the {len(table.gathered):,} problems before it are read")
     return table.done(group, needs_scores=needs_scores)
 
 
@@ -109,8 +110,7 @@ class _Table:
         self.path, self.layout, self.is_text = path, layout, is_text
         self.lists = set(layout.named.values())
         self.sweep: dict[str, Any] = {}
-        self.found: dict[tuple[str, str | None], Recording] = {}
-        self.long: dict[tuple[str, str | None], list[RecordedSample]] = {}
+        self.gathered = Gathered(path)
         self.first_lines: dict[tuple[str, str | None], int] = {}
         self.said: dict[str, None] = {}
         self.has: dict[str, None] = {}
@@ -118,7 +118,6 @@ class _Table:
         self.columns: dict[tuple[tuple[str, bool], ...], Columns] = {}
         self.missing = dict(layout.named)
         self.notes: list[str] = []
-        self.options: dict[tuple[str, str | None], list[AnswerChoice]] = {}
 
     def add(self, line: int, row: dict[str, Any]) -> None:
         if set(row) == {"sweep"}:
@@ -142,29 +141,15 @@ class _Table:
             what = f"`{columns.samples}` is a list as Python prints it: write it as JSON, or one sample in each row"
             raise FileFormatError(self.path, line, what)
         recording = self._problem(line, row, columns, is_long=is_long)
-        key = recording.id, recording.group
         if is_long:
             parts = {part: at(row, name) for part in SAMPLE_PARTS if (name := getattr(columns, part)) is not None}
-            sample = sample_of(self.path, line, "", {**parts, "text": samples})
-            if key in self.long:
-                self._agrees(line, recording, self.found[key])
-                self.long[key].append(sample)
-                return
-            self.long[key] = [sample]
-        elif isinstance(samples, list):
+            self.gathered.add_sample(line, recording, sample_of(self.path, line, "", {**parts, "text": samples}))
+            return
+        if isinstance(samples, list):
             recording = replace(recording, samples=self._listed(line, row, columns, samples))
         elif (answers := self._beside("answer", row, columns)) is not None:
             recording = replace(recording, samples=self._listed(line, row, columns, [None] * len(at(row, answers))))
-        if key in self.found:
-            raise FileFormatError(
-                self.path, line, f"problem {recording.id!r} was already on line {self.found[key].line}"
-            )
-        self.found[key] = recording
-
-    def first(self) -> Recording:
-        """The first problem, as far as it is known."""
-        key, found = next(iter(self.found.items()))
-        return replace(found, samples=tuple(self.long[key])) if key in self.long else found
+        self.gathered.add(line, recording)
 
     def _unpacked(self, name: str, value: Any) -> Any:
         """Decodes a text cell with a list or object if its column holds such values; a reply may only look like one."""
@@ -206,7 +191,7 @@ class _Table:
         options = [] if prompt is None else options_of(self.path, line, row, _taken(columns))
         if options and prompt is not None:
             prompt = with_options(prompt, options)
-            self.options[id, group] = options
+            self.gathered.options[id, group] = options
         outcomes = row.get("outcomes", {})
         if not isinstance(outcomes, dict):
             raise FileFormatError(self.path, line, "`outcomes` must be an object with one entry for each strategy")
@@ -230,16 +215,6 @@ class _Table:
                 raise FileFormatError(self.path, line, f"`{columns.gold}` has {len(gold)} gold answers: give one")
             gold = gold[0] if gold else None
         return text_of(gold)
-
-    def _agrees(self, line: int, recording: Recording, first: Recording) -> None:
-        for what, one, other in (
-            ("prompt", recording.prompt, first.prompt),
-            ("gold answer", recording.gold, first.gold),
-        ):
-            if one != other:
-                raise FileFormatError(
-                    self.path, line, f"another {what} than on line {first.line} for problem {recording.id!r}"
-                )
 
     @staticmethod
     def _beside(part: str, row: Mapping[str, Any], columns: Columns) -> str | None:
@@ -296,44 +271,10 @@ class _Table:
                 found.append((part, chosen))
         return found
 
-    def _put_together(self) -> None:
-        """Groups rows by prompt if each row of one sample has its own id and prompts repeat."""
-        if "id" in self.layout.named or any(len(samples) > 1 for samples in self.long.values()):
-            return
-        by_prompt: dict[tuple[str | None, str | None], list[Recording]] = {}
-        for key in self.long:
-            one = self.found[key]
-            by_prompt.setdefault((one.prompt, one.group), []).append(one)
-        if len(by_prompt) == len(self.long):
-            return
-        for first, *others in by_prompt.values():
-            for one in others:
-                self._agrees(one.line or 0, one, first)
-                del self.found[one.id, one.group]
-            samples = tuple(sample for one in (first, *others) for sample in one.samples)
-            self.found[first.id, first.group] = replace(first, samples=samples)
-        self.said["rows of one prompt as samples of one problem"] = None
-
-    def _lettered(self) -> list[str]:
-        """Makes the gold answers of questions with choices letters; returns notes on how they were read."""
-        told = [(key, one, one.gold) for key, one in self.found.items() if key in self.options and one.gold is not None]
-        chosen = [Chosen(one.line, gold, self.options[key]) for key, one, gold in told]
-        found, notes = letters(self.path, chosen)
-        for (key, one, _), letter in zip(told, found, strict=True):
-            self.found[key] = replace(one, gold=letter)
-        return notes
-
     def done(self, group: str | None, *, needs_scores: bool) -> Read:
-        for key, samples in self.long.items():
-            self.found[key] = replace(self.found[key], samples=tuple(samples))
-        self._put_together()
-        counted = self._lettered()
-        recordings = [one for one in self.found.values() if group is None or one.group == group]
-        groups = sorted({one.group for one in self.found.values() if one.group is not None})
-        if group is not None and not recordings:
-            raise FileFormatError(
-                self.path, None, f"no row has the model {group!r}; it has {', '.join(groups) or 'none'}"
-            )
+        if "id" not in self.layout.named and self.gathered.put_together():
+            self.said["rows of one prompt as samples of one problem"] = None
+        recordings, counted = self.gathered.done(group)
         if not recordings:
             raise FileFormatError(self.path, None, f"no problems in it: write one a line, like {ROW}")
         for part, name in self.missing.items():

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from mull import spec
-from mull.files.recording import Recording
-from mull.lab.metrics import best_at_k, majority_at_k
+from mull.files.recording import Recording, Result
+from mull.lab.metrics import Votes, best_at_k
+from mull.lab.votes import poll_of
 from mull.stats.estimators import pass_at_k
 from mull.stats.intervals import SHARE, Interval, bootstrap, wilson
 from mull.strategies.parallel import Best, Majority, Single, Weighted
@@ -55,43 +54,72 @@ def averaged(name: str, recordings: Sequence[Recording], seed: int = 0) -> Avera
     since which draws came first is chance. Any other strategy, and one that made fewer draws than it wanted, has only
     its own verdict.
     """
-    strategy = spec.named(name)
-    found = [_of_problem(strategy, one, name, seed) for one in recordings]
-    return Averaged(tuple(right for right, _ in found), tuple(covered for _, covered in found))
+    return averaged_each([name], recordings, seed)[name]
 
 
-def _of_problem(strategy: object, one: Recording, name: str, seed: int) -> tuple[float | None, float | None]:
-    result = one.results.get(name)
-    if result is None:
-        return None, None
-    k = 1 if type(strategy) is Single else strategy.n if isinstance(strategy, Majority | Best | Weighted) else None
-    is_known = all(sample.correct is not None for sample in one.samples)
-    if k is None or not k == result.draws <= len(one.samples) or not is_known or result.correct is None:
-        return _share(result.correct), _share(result.covered)
-    right = _right(strategy, one, k, seed)
-    if right is None:
-        return _share(result.correct), _share(result.covered)
-    return right, pass_at_k(one.n, one.n_correct, k)
+def averaged_each(names: Sequence[str], recordings: Iterable[Recording], seed: int = 0) -> dict[str, Averaged]:
+    """`averaged` for several strategies, by one pass over the recordings."""
+    found = {name: Averaging(name, seed) for name in names}
+    for one in recordings:
+        for each in found.values():
+            each.add(one)
+    return {name: each.done() for name, each in found.items()}
 
 
-def _right(strategy: object, one: Recording, k: int, seed: int) -> float | None:
-    """The chance that the choice among k of the draws is right; `None` if answers or scores are not known."""
-    if isinstance(strategy, Single):
-        return one.n_correct / one.n
-    if not isinstance(strategy, Majority) and not any(score is not None for score in one.scores):
+class Averaging:
+    """`averaged` of problems that come one by one."""
+
+    def __init__(self, name: str, seed: int = 0) -> None:
+        self._name, self._strategy = name, spec.named(name)
+        self._k = 1
+        if isinstance(self._strategy, Majority | Best | Weighted):
+            self._k = self._strategy.n
+        self._is_choice = isinstance(self._strategy, Majority | Best | Weighted) or type(self._strategy) is Single
+        self._correct: list[float | None] = []
+        self._covered: list[float | None] = []
+        self._votes, self._voted = Votes([self._k], seed), list[int]()
+        """The votes that are counted many at once, and the problems that they are of."""
+
+    def add(self, one: Recording) -> None:
+        """Adds the next problem."""
+        result = one.results.get(self._name)
+        right, covered = (None, None) if result is None else (_share(result.correct), _share(result.covered))
+        if result is not None and result.correct is not None and self._is_averaged(one, result):
+            right, covered = self._right(one), pass_at_k(one.n, one.n_correct, self._k)
+        self._correct.append(right)
+        self._covered.append(covered)
+
+    def _is_averaged(self, one: Recording, result: Result) -> bool:
+        """Whether the strategy chose among plain draws, and the problem has all that its choice depends on."""
+        if not self._is_choice or not self._k == result.draws <= len(one.samples):
+            return False
+        if any(sample.correct is None for sample in one.samples):
+            return False
+        needs_scores = isinstance(self._strategy, Best | Weighted)
+        needs_answers = isinstance(self._strategy, Majority | Weighted)
+        has_scores = not needs_scores or any(score is not None for score in one.scores)
+        return has_scores and (not needs_answers or bool(one.answers))
+
+    def _right(self, one: Recording) -> float | None:
+        """The chance that the choice among k of the draws is right; `None` where votes are still to be counted."""
+        if isinstance(self._strategy, Single):
+            return one.n_correct / one.n
+        if isinstance(self._strategy, Best):
+            return _only(float(best_at_k(one.scores, one.correct, [self._k])[0]))
+        weights = one.scores if isinstance(self._strategy, Weighted) else None
+        self._voted.append(len(self._correct))
+        self._votes.add(poll_of(one.answers, one.correct, weights))
         return None
-    if not isinstance(strategy, Best) and not one.answers:
-        return None
-    if isinstance(strategy, Best):
-        return _only(best_at_k(one.scores, one.correct, [k]))
-    return _only(
-        majority_at_k(one.answers, one.correct, [k], seed, one.scores if isinstance(strategy, Weighted) else None)
-    )
+
+    def done(self) -> Averaged:
+        if self._voted:
+            for place, value in zip(self._voted, self._votes.values()[:, 0].tolist(), strict=True):
+                self._correct[place] = _only(value)
+        return Averaged(tuple(self._correct), tuple(self._covered))
 
 
-def _only(values: np.ndarray) -> float:
+def _only(value: float) -> float:
     """A value of a curve at one k, without the rounding that would make 1 or 0 something between."""
-    value = float(values[0])
     return float(round(value)) if abs(value - round(value)) < 1e-12 else value
 
 

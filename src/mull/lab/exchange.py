@@ -123,7 +123,7 @@ def _content(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:40]
 
 
-def _recordings(path: Path, layout: Layout, say: Callable[[str], None]) -> tuple[list[Recording], bool]:
+def _recordings(path: Path, layout: Layout, say: Callable[[str], None]) -> tuple[Sequence[Recording], bool]:
     """All recordings of a file, and whether it is another tool's log."""
     log = None if layout.named else formats.read(path)
     if log is None:

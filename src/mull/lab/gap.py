@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mull.files.recording import Recording
+from mull.files.recording import DrawCounts, Recording
+from mull.files.spool import draw_counts
+from mull.lab.lengths import Lengths, LengthStats
 from mull.lab.metrics import SELECTORS, Curves, Point, by_problem, summarise, usable_ks
 from mull.lab.windows import Floats
+from mull.stats.distinct import DistinctTexts
 from mull.stats.estimators import none_in
-from mull.stats.intervals import DIFFERENCE, SHARE, Interval, bootstrap, resampled_means, wilson
+from mull.stats.intervals import SHARE, Interval, bootstrap, resampled_means, wilson
 from mull.stats.paired import Power, power
 
 N_BINS = 5
@@ -82,24 +85,6 @@ class DifficultyBin:
 
 
 @dataclass(frozen=True, slots=True)
-class LengthStats:
-    """How much the length of replies to one prompt varies, and how length relates to correctness.
-
-    `mean`, `sd` and `p95` are averages over problems of the figures of each problem's draws; `sd_when_solved` is the
-    same over problems whose draws are all correct. `correlation` is within problems, averaged over those that have
-    both right and wrong draws.
-    """
-
-    mean: float
-    sd: float
-    p95: float
-    sd_when_solved: float | None
-    correlation: float | None
-    ci95: Interval | None
-    problems: int
-
-
-@dataclass(frozen=True, slots=True)
 class ScalingLimits:
     """Limits on what scaling can reach on these problems, one field per known limit (arXiv 2504.00294).
 
@@ -155,26 +140,35 @@ def limits(
     recordings: Sequence[Recording], ks: Sequence[int], values: Mapping[str, Floats], seed: int = 0
 ) -> ScalingLimits:
     """The limits of scaling that draws show; `values` are those of `by_problem`."""
-    rates = np.array([one.n_correct / one.n for one in recordings])
-    failed = [one for one in recordings if one.n_correct == 0]
-    modes = [wrong for one in recordings if (wrong := mode_is_wrong(one)) is not None]
-    answers = {a for one in recordings for a in one.answers if a is not None}
+    counts = draw_counts(recordings)
+    rates = np.array([c / n for n, c in counts])
+    losses, modes, answers = {name: Losses() for name in SELECTORS if name in values}, list[bool](), DistinctTexts()
+    scored, lengths = ScoredDraws(), Lengths()
+    for one in recordings:
+        for name, lost in losses.items():
+            lost.add(one, name)
+        if (wrong := mode_is_wrong(one)) is not None:
+            modes.append(wrong)
+        answers.add(one.answers)
+        scored.add(one)
+        lengths.add(one)
+    n_answers = answers.n
     worst = values["worst"][:, -1]
     return ScalingLimits(
         float(rates.mean()),
         bootstrap(rates, seed, SHARE),
         bins(recordings, seed),
-        tokens(recordings, seed),
-        tuple(loss(recordings, name, plateau(values[name], ks, seed)) for name in SELECTORS if name in values),
-        ceiling(recordings),
-        len(failed),
-        max((none_in(one.n) for one in failed), default=None),
+        lengths.stats(seed),
+        tuple(lost.loss(name, len(counts), plateau(values[name], ks, seed)) for name, lost in losses.items()),
+        scored.ceiling(counts),
+        sum(not c for _, c in counts),
+        max((none_in(n) for n, c in counts if not c), default=None),
         sum(modes) / len(modes) if modes else None,
         wilson(sum(modes), len(modes)) if modes else None,
         Point(ks[-1], float(worst.mean()), bootstrap(worst, seed, SHARE)),
-        len(answers) or None,
-        tuple((k, -math.expm1(k * math.log1p(-1 / len(answers)))) for k in ks) if len(answers) > 1 else (),
-        next((_power(values[name][:, -1] - rates) for name in SELECTORS if name in values), None),
+        n_answers or None,
+        tuple((k, -math.expm1(k * math.log1p(-1 / n_answers))) for k in ks) if n_answers > 1 else (),
+        None if not losses else _power(values[next(iter(losses))][:, -1] - rates),
     )
 
 
@@ -207,15 +201,28 @@ def plateau(values: Floats, ks: Sequence[int], seed: int = 0) -> Plateau | None:
     return Plateau(k, Interval(float(low), float(high)), bool(high < ks[-1]))
 
 
-def loss(recordings: Sequence[Recording], selector: str, turn: Plateau | None) -> Loss:
-    """How much of the coverage of all draws a selector loses, by cause."""
-    causes: defaultdict[str, float] = defaultdict(float)
-    for one in recordings:
+class Losses:
+    """The causes for which a selector misses problems, and how often, problem after problem."""
+
+    def __init__(self) -> None:
+        self._causes: defaultdict[str, float] = defaultdict(float)
+
+    def add(self, one: Recording, selector: str) -> None:
         if one.n_correct:
             cause, lost = _lost(one, selector)
-            causes[cause] += lost
-    shares = {cause: lost / len(recordings) for cause, lost in sorted(causes.items()) if lost > 0}
-    return Loss(selector, math.fsum(shares.values()), shares, turn)
+            self._causes[cause] += lost
+
+    def loss(self, selector: str, n_problems: int, turn: Plateau | None) -> Loss:
+        shares = {cause: lost / n_problems for cause, lost in sorted(self._causes.items()) if lost > 0}
+        return Loss(selector, math.fsum(shares.values()), shares, turn)
+
+
+def loss(recordings: Sequence[Recording], selector: str, turn: Plateau | None) -> Loss:
+    """How much of the coverage of all draws a selector loses, by cause."""
+    found = Losses()
+    for one in recordings:
+        found.add(one, selector)
+    return found.loss(selector, len(recordings), turn)
 
 
 def _lost(one: Recording, selector: str) -> tuple[str, float]:
@@ -261,20 +268,38 @@ def mode_is_wrong(one: Recording) -> bool | None:
     return None if len(set(rights)) > 1 else not rights[0]
 
 
+class ScoredDraws:
+    """How many right and wrong draws a verifier scores, and how many of them it accepts, problem after problem."""
+
+    def __init__(self) -> None:
+        self._n = {True: 0, False: 0}
+        self._n_accepted = {True: 0, False: 0}
+
+    def add(self, one: Recording) -> None:
+        for score, right in zip(one.scores, one.correct, strict=True):
+            if score is not None:
+                self._n[right] += 1
+                self._n_accepted[right] += score >= PASSES
+
+    def ceiling(self, counts: Sequence[DrawCounts]) -> Ceiling | None:
+        """`ceiling` of these problems, which have these numbers of draws."""
+        n_scored = sum(self._n.values())
+        if not n_scored:
+            return None
+        t, f = (self._n_accepted[kind] / self._n[kind] if self._n[kind] else None for kind in (True, False))
+        value = None
+        if t is not None and f is not None:
+            rates = [c / n for n, c in counts]
+            value = float(np.mean([p * t / total if (total := p * t + (1 - p) * f) else 0.0 for p in rates]))
+        return Ceiling(t, f, value, n_scored, sum(n for n, _ in counts) - n_scored)
+
+
 def ceiling(recordings: Sequence[Recording]) -> Ceiling | None:
     """The ceiling of an imperfect verifier (arXiv 2411.17501); `None` if no draw has a score."""
-    verdicts = [
-        (s >= PASSES, c) for p in recordings for s, c in zip(p.scores, p.correct or (), strict=True) if s is not None
-    ]
-    if not verdicts:
-        return None
-    accepted = {kind: [passed for passed, correct in verdicts if correct is kind] for kind in (True, False)}
-    t, f = (sum(a) / len(a) if a else None for a in (accepted[True], accepted[False]))
-    value = None
-    if t is not None and f is not None:
-        rates = [p.n_correct / p.n for p in recordings]
-        value = float(np.mean([p * t / total if (total := p * t + (1 - p) * f) else 0.0 for p in rates]))
-    return Ceiling(t, f, value, len(verdicts), sum(p.n for p in recordings) - len(verdicts))
+    found = ScoredDraws()
+    for one in recordings:
+        found.add(one)
+    return found.ceiling(draw_counts(recordings))
 
 
 def difficulty_bins(recordings: Sequence[Recording], seed: int = 0, n_bins: int = N_BINS) -> list[list[int]]:
@@ -284,28 +309,46 @@ def difficulty_bins(recordings: Sequence[Recording], seed: int = 0, n_bins: int 
     are known, all draws decide. The seed breaks ties, since quantile edges would coincide where many problems were
     never solved (Snell et al. 2024, arXiv 2408.03314, bin by quantiles). Empty for too few problems.
     """
-    if len(recordings) < n_bins:
+    return _binned(_eases(recordings), seed, n_bins)
+
+
+class _Ease(NamedTuple):
+    """A problem's share of right draws among the even-numbered ones, or all, and how many single draws are known."""
+
+    share: float
+    known: int
+
+
+def _eases(recordings: Iterable[Recording]) -> list[_Ease]:
+    return [
+        _Ease(p.n_correct / p.n if len(p.correct) < 2 else float(np.mean(p.correct[::2])), len(p.correct))
+        for p in recordings
+    ]
+
+
+def _binned(eases: Sequence[_Ease], seed: int, n_bins: int) -> list[list[int]]:
+    if len(eases) < n_bins:
         return []
     rng = random.Random(seed)
-    ease = [p.n_correct / p.n if len(p.correct) < 2 else float(np.mean(p.correct[::2])) for p in recordings]
-    order = [i for *_, i in sorted((-share, rng.random(), i) for i, share in enumerate(ease))]
+    order = [i for *_, i in sorted((-ease.share, rng.random(), i) for i, ease in enumerate(eases))]
     return [part.tolist() for part in np.array_split(np.array(order), n_bins)]
 
 
 def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[DifficultyBin, ...]:
     """The figures of the odd-numbered draws in each bin of difficulty. Empty if only counts or one draw are known."""
-    if any(len(p.correct) < 2 for p in recordings):
+    eases = _eases(recordings)
+    if any(ease.known < 2 for ease in eases):
         return ()
     made = []
-    for part in difficulty_bins(recordings, seed):
-        odd = [recordings[i].only(slice(1, None, 2)) for i in part]
-        n = min(p.n for p in odd)
-        values = by_problem(odd, [n], seed)
+    for part in _binned(eases, seed, N_BINS):
+        rates: list[float] = []
+        least = min(eases[i].known // 2 for i in part)
+        values = by_problem(_odd(recordings, part, rates), [least], seed)
         votes = values.get("majority")
         made.append(
             DifficultyBin(
-                len(odd),
-                float(np.mean([p.n_correct / p.n for p in odd])),
+                len(part),
+                float(np.mean(rates)),
                 None if votes is None else float(votes.mean()),
                 float(values["coverage"].mean()),
             )
@@ -313,23 +356,9 @@ def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[DifficultyBin,
     return tuple(made)
 
 
-def tokens(recordings: Iterable[Recording], seed: int = 0) -> LengthStats | None:
-    """How output lengths vary for one prompt; `None` if the lengths are unknown for every problem."""
-    known = []
-    for one in recordings:
-        pairs = [(t, c) for t, c in zip(one.tokens, one.correct, strict=True) if t is not None] if one.tokens else []
-        if len(pairs) > 1:
-            known.append((np.array([t for t, _ in pairs], dtype=np.float64), np.array([c for _, c in pairs])))
-    if not known:
-        return None
-    solved = [float(t.std(ddof=1)) for t, c in known if c.all()]
-    related = [float(np.corrcoef(t, c)[0, 1]) for t, c in known if 0 < c.sum() < len(c) and t.std() > 0]
-    return LengthStats(
-        float(np.mean([t.mean() for t, _ in known])),
-        float(np.mean([t.std(ddof=1) for t, _ in known])),
-        float(np.mean([np.quantile(t, 0.95) for t, _ in known])),
-        float(np.mean(solved)) if solved else None,
-        float(np.mean(related)) if related else None,
-        bootstrap(related, seed, DIFFERENCE) if related else None,
-        len(known),
-    )
+def _odd(recordings: Sequence[Recording], places: Iterable[int], rates: list[float]) -> Iterator[Recording]:
+    """Problems with their odd-numbered draws, whose shares of right ones are added to `rates`."""
+    for place in places:
+        one = recordings[place].only(slice(1, None, 2))
+        rates.append(one.n_correct / one.n)
+        yield one

@@ -45,7 +45,7 @@ def source_of_log(path: Path, log: Log) -> Source:
         what = "replies have no verdict: each was compared with its target"
         notes.append(f"{path.name}: {n_ungraded} {what}")
     source = source_of(path, list(map(with_answers if log.votes else _without_answers, log.recordings)))
-    for group in source.groups.values():
+    for name, group in source.groups.items():
         notes += _disagreement(path, log, group)
         counted = [_counted(one) for one in group.recordings]
         if n := sum(one.counts is not None for one in counted):
@@ -57,7 +57,7 @@ def source_of_log(path: Path, log: Log) -> Source:
             notes.append(f"{path.name}: no reply has an answer that could be compared: no vote is measured")
         else:
             continue
-        group.recordings[:] = [replace(one, answers=()) for one in counted]
+        source.groups[name] = replace(group, recordings=[replace(one, answers=()) for one in counted])
     return replace(source, notes=notes)
 
 

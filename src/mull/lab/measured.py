@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mull import cost, spec
-from mull.files.recording import Recording
-from mull.lab.averaged import averaged, mean
+from mull.files.recording import Recording, Result
+from mull.files.spool import draw_counts
+from mull.lab.averaged import averaged_each, mean
 from mull.lab.gap import Measurement, ScalingLimits, measure
 from mull.lab.metrics import Curves
 from mull.lab.recorded import Group
@@ -55,43 +56,64 @@ class Study:
 
     @property
     def n_draws(self) -> int:
-        return sum(one.n for one in self.group.recordings)
+        return sum(n for n, _ in draw_counts(self.group.recordings))
 
 
 def study(group: Group, ks: Sequence[int] | None = None, seed: int = 0) -> Study:
     """Measures a group: the strategies that were run, or else those that can be replayed from its draws."""
     recordings = group.recordings
-    measured = measure(recordings, ks, seed) if all(one.n for one in recordings) else None
-    names = list(dict.fromkeys(name for one in recordings for name in one.results))
-    if names:
-        strategies = [_run(name, recordings, seed) for name in names]
-    else:
+    measured = measure(recordings, ks, seed) if all(n for n, _ in draw_counts(recordings)) else None
+    strategies = _ran(recordings, seed)
+    if not strategies:
         assert measured is not None  # a problem without results has draws
         strategies = _replayed(recordings, measured, seed)
     curves, limits = (None, None) if measured is None else (measured.curves, measured.limits.told(group.about))
     return Study(group, curves, limits, strategies)
 
 
-def _run(name: str, recordings: Sequence[Recording], seed: int) -> Measured:
-    """A strategy's results by all draws (`averaged`); a problem without a result is ungraded."""
-    found = averaged(name, recordings, seed)
-    results = [one.results[name] for one in recordings if name in one.results]
-    return Measured(
-        name,
-        found.correct,
-        found.accuracy,
-        found.interval(seed),
-        sum(result.draws for result in results) / len(results),
-        cost.mean([result.cost for result in results]),
-        None if any(result.covered is None for result in results) else mean(found.covered),
-        False,
-    )
+def _ran(recordings: Sequence[Recording], seed: int) -> list[Measured]:
+    """The strategies with results, by all draws (`averaged`); a problem without a result is ungraded."""
+    ran: dict[str, _Ran] = {}
+    for one in recordings:
+        for name, result in one.results.items():
+            ran.setdefault(name, _Ran()).add(result)
+    found = averaged_each(list(ran), recordings, seed) if ran else {}
+    return [
+        Measured(
+            name,
+            one.correct,
+            one.accuracy,
+            one.interval(seed),
+            ran[name].draws / ran[name].n,
+            ran[name].cost.mean,
+            mean(one.covered) if ran[name].knows_covered else None,
+            False,
+        )
+        for name, one in found.items()
+    ]
+
+
+class _Ran:
+    """The sums over the results of a strategy."""
+
+    def __init__(self) -> None:
+        self.n = self.draws = 0
+        self.cost = cost.Ledger()
+        self.knows_covered = True
+
+    def add(self, result: Result) -> None:
+        self.n += 1
+        self.draws += result.draws
+        self.cost.add(result.cost)
+        self.knows_covered = self.knows_covered and result.covered is not None
 
 
 def _replayed(recordings: Sequence[Recording], measurement: Measurement, seed: int) -> list[Measured]:
     """One draw, a vote of k and the best scored of k, if the draws allow them, averaged over subsets of the draws."""
-    tokens = [one.tokens for one in recordings]
-    each = [None if not t or None in t else sum(n for n in t if n is not None) / len(t) for t in tokens]
+    each = [
+        None if not t or None in t else sum(n for n in t if n is not None) / len(t)
+        for t in (one.tokens for one in recordings)
+    ]
     mean = None if None in each else sum(n for n in each if n is not None) / len(each)
 
     def measured(name: str, k: int, values: Iterable[float]) -> Measured:
@@ -100,7 +122,7 @@ def _replayed(recordings: Sequence[Recording], measurement: Measurement, seed: i
         value = sum(values) / len(values)
         return Measured(name, values, value, bootstrap(values, seed, SHARE), k, price, None, True)
 
-    found = [measured("single", 1, [one.n_correct / one.n for one in recordings])]
+    found = [measured("single", 1, [c / n for n, c in draw_counts(recordings)])]
     for name in ("majority", "best"):
         if name in measurement.values:
             columns = zip(measurement.ks, measurement.values[name].T, strict=True)

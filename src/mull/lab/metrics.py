@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
-from mull.files.recording import Recording
+from mull.files.recording import DrawCounts, Recording
+from mull.files.spool import draw_counts
 from mull.lab.votes import exact_votes, poll_of
 from mull.lab.windows import Floats, Poll, Windows
 from mull.shown import html_table
@@ -17,6 +18,8 @@ from mull.stats.intervals import SHARE, Interval, bootstraps
 
 SELECTORS = ("best", "weighted", "majority")
 """Selectors, which choose an answer without gold; the first that is measured defines a curve's own `gap`."""
+DRAWS_AT_ONCE = 1 << 20
+"""Draws of problems whose votes are counted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def default_ks(n: int) -> list[int]:
 
 def usable_ks(recordings: Sequence[Recording], ks: Sequence[int] | None = None) -> list[int]:
     """The ks, ascending, for which every problem has enough draws; by default `default_ks`."""
-    n = min(one.n for one in recordings)
+    n = min(counted.n for counted in draw_counts(recordings))
     return [k for k in sorted(set(ks)) if k <= n] if ks else default_ks(n)
 
 
@@ -149,26 +152,66 @@ def summarise(
 
     return Curves(
         len(recordings),
-        sum(one.n for one in recordings),
+        sum(counted.n for counted in draw_counts(recordings)),
         **{name: points(values.get(name)) for name in ("coverage", *SELECTORS, "worst")},
         gap=points(next(iter(gaps.values()), None), None),
         gaps={name: points(gap, None) for name, gap in gaps.items()},
     )
 
 
-def by_problem(recordings: Sequence[Recording], ks: Sequence[int], seed: int = 0) -> dict[str, Floats]:
-    """Each curve that the data allow, as [problems, ks]: coverage, worst, and the selectors."""
-    n, c = [one.n for one in recordings], [one.n_correct for one in recordings]
+def by_problem(recordings: Iterable[Recording], ks: Sequence[int], seed: int = 0) -> dict[str, Floats]:
+    """Each curve that the data allow, as [problems, ks]: coverage, worst, and the selectors.
+
+    One pass over the recordings: of a problem whose curves are known, only these are held.
+    """
+    counts: list[DrawCounts] = []
+    best: list[Floats] = []
+    majority, weighted = Votes(ks, seed), Votes(ks, seed)
+    has_answers = has_scores = True
+    is_answered = False
+    for one in recordings:
+        counts.append(DrawCounts(one.n, one.n_correct))
+        has_answers = has_answers and bool(one.answers)
+        has_scores = has_scores and any(s is not None for s in one.scores)
+        if has_scores:
+            best.append(best_at_k(one.scores, one.correct, ks))
+        if has_answers:
+            is_answered = is_answered or any(answer is not None for answer in one.answers)
+            majority.add(poll_of(one.answers, one.correct, None))
+        if has_scores and has_answers:
+            weighted.add(poll_of(one.answers, one.correct, one.scores))
+    n, c = [each.n for each in counts], [each.n_correct for each in counts]
     values = {"coverage": pass_at_ks(n, c, ks), "worst": chance_all_within(n, c, ks)}
-    has_answers = all(one.answers for one in recordings) and any(
-        answer is not None for one in recordings for answer in one.answers
-    )
-    has_scores = all(any(s is not None for s in one.scores) for one in recordings)
     if has_scores:
-        values["best"] = np.array([best_at_k(one.scores, one.correct, ks) for one in recordings])
-    if has_scores and has_answers:
-        weighted = [poll_of(one.answers, one.correct, one.scores) for one in recordings]
-        values["weighted"] = votes_at_ks(weighted, ks, seed)
-    if has_answers:
-        values["majority"] = votes_at_ks([poll_of(one.answers, one.correct, None) for one in recordings], ks, seed)
+        values["best"] = np.array(best)
+    if has_scores and has_answers and is_answered:
+        values["weighted"] = weighted.values()
+    if has_answers and is_answered:
+        values["majority"] = majority.values()
     return values
+
+
+class Votes:
+    """`votes_at_ks` of problems that come one by one, many at once."""
+
+    def __init__(self, ks: Sequence[int], seed: int) -> None:
+        self._ks, self._seed = ks, seed
+        self._polls: list[Poll] = []
+        self._n_draws = 0
+        self._found: list[Floats] = []
+
+    def add(self, poll: Poll) -> None:
+        self._polls.append(poll)
+        self._n_draws += len(poll.ids)
+        if self._n_draws >= DRAWS_AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        if self._polls:
+            self._found.append(votes_at_ks(self._polls, self._ks, self._seed))
+        self._polls, self._n_draws = [], 0
+
+    def values(self) -> Floats:
+        """The chances, [problems, ks]."""
+        self._count()
+        return np.concatenate(self._found)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mull.files.recording import SHOWN
 from mull.lab.grid import Cell
-from mull.lab.recorded import MANY
+from mull.lab.replies_read import MANY
 from mull.replies.answers import answer_of
 from mull.types import AnswerKind, Finish, Problem, Sample, Task
 

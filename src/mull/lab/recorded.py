@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
 from mull.files.columns import Layout
-from mull.files.recording import ABOUT, SHOWN, RecordedSample, Recording
+from mull.files.recording import ABOUT, RecordedSample, Recording
 from mull.files.records import COUNTED, PLAIN, read
+from mull.files.spool import Spool
 from mull.files.tables import is_export, read_rows
+from mull.lab.replies_read import RepliesRead
 from mull.models.recorded import sample_of
-from mull.replies.answers import answer_of, classes_now
+from mull.replies.answers import classes_now
 from mull.shown import html_table
-from mull.tasks.golds import check_golds, gold_of, included, is_right, kind_for, notes_on, problem_of
+from mull.tasks.golds import GoldCheck, GoldNotes, gold_of, included, is_right, kind_for, problem_of
 from mull.types import AnswerKind, Kind
-
-MANY = 0.25
-"""The share of replies without a readable answer from which on a note says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Group:
     """
 
     name: str
-    recordings: list[Recording]
+    recordings: Sequence[Recording]
     task: str | None = None
     about: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,52 +60,73 @@ def read_recorded(path: Path, layout: Layout = PLAIN) -> Source:
 
 
 def source_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAIN, notes: Sequence[str] = ()) -> Source:
-    """Recordings by group, graded. Raises `FileFormatError` naming the line."""
-    source = Source(path, {}, notes=list(notes))
+    """Recordings by group, graded one after another. Raises `FileFormatError` naming the line."""
+    source, grading = Source(path, {}, notes=list(notes)), dict[str, _Grading]()
+    golds = GoldNotes()
     for recording in recordings:
         name = recording.group or path.name
         group = source.groups.setdefault(name, Group(name, [], recording.sweep.get("task"), recording.about))
         if recording.about != group.about:
             raise FileFormatError(path, recording.line, f"{', '.join(ABOUT)} must be the same on all rows of {name!r}")
-        group.recordings.append(recording)
         if recording.sweep and recording.sweep not in source.sweeps:
             source.sweeps.append(recording.sweep)
-    source.notes.extend(notes_on(path, recordings))
-    for group in source.groups.values():
-        check_golds(path, group.recordings, layout)
-        group.recordings[:] = _gradable(group.recordings)
-        source.faults.extend(f"{path.name}: {fault}" for fault in _empty(group.recordings))
-        graded = [_graded(path, one, layout) for one in group.recordings]
-        source.faults.extend(f"{path.name}: {fault}" for fault in _unread(group.recordings, graded))
-        source.notes.extend(
-            f"{path.name}: {note}" for note in (*_never_right(graded), *_many_unread(group.recordings, graded))
-        )
-        group.recordings[:] = map(_voted, graded) if any(one.answers for one in graded) else graded
+        golds.add(recording)
+        grading.setdefault(name, _Grading(path, layout)).look_at(recording)
+    source.notes.extend(golds.told(path))
+    for recording in recordings:
+        grading[recording.group or path.name].add(recording)
+    for name, found in grading.items():
+        source.faults.extend(f"{path.name}: {fault}" for fault in found.reading.faults())
+        source.notes.extend(f"{path.name}: {note}" for note in found.reading.notes())
+        source.groups[name] = replace(source.groups[name], recordings=found.done())
     return source
 
 
-def faults_of(path: Path, recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[str]:
-    """The faults of recordings that are not graded: replies that are empty or hold no answer, problem by problem."""
-    groups: dict[str, list[Recording]] = {}
-    for one in recordings:
-        groups.setdefault(one.group or path.name, []).append(one)
-    faults = [fault for group in groups.values() for fault in (*_empty(group), *_unread(group, _read(group, layout)))]
-    return [f"{path.name}: {fault}" for fault in faults]
+class _Grading:
+    """One group of a file while it is graded: all its rows are looked at first, and then added."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path, self.layout, self.reading = path, layout, RepliesRead()
+        self._golds, self._graded = GoldCheck(path, layout), Spool()
+        self._is_any_gradable = self._is_any_answered = False
+
+    def look_at(self, one: Recording) -> None:
+        """Raises `FileFormatError` for a gold answer that cannot be read, or contradicts another."""
+        self._golds.add(one)
+        self._is_any_gradable = self._is_any_gradable or _is_gradable(one)
+
+    def add(self, one: Recording) -> None:
+        """Grades a problem on which a draw is known to be right or wrong, or any if there are none."""
+        if not _is_gradable(one) and self._is_any_gradable:
+            return
+        graded = _graded(self.path, one, self.layout)
+        self.reading.add(one, graded)
+        self._is_any_answered = self._is_any_answered or bool(graded.answers)
+        self._graded.append(graded)
+
+    def done(self) -> Sequence[Recording]:
+        lacks = self._is_any_answered and any(one is not _voted(one) for one in self._graded)
+        return Spool(map(_voted, self._graded)).done() if lacks else self._graded.done()
 
 
-def _read(recordings: Sequence[Recording], layout: Layout) -> list[Recording]:
-    """The recordings with their samples' answers, up to the first that has one, or whose kind nothing tells."""
-    found: list[Recording] = []
+def faults_of(path: Path, recordings: Iterable[Recording], layout: Layout = PLAIN) -> list[str]:
+    """The faults of recordings that are not graded: replies that are empty or hold no answer, problem by problem.
+
+    Answers are read up to the first that a group has, or up to a problem whose kind nothing tells.
+    """
+    groups: dict[str, RepliesRead] = {}
+    is_read = set[str]()
     for one in recordings:
-        kind = kind_for(one, layout)
-        if kind is None:
-            return []
-        problem = problem_of(one, kind, layout.pattern)
-        answers = tuple(answer_of(problem, sample_of(problem.prompt, sample)) for sample in one.samples)
-        found.append(replace(one, answers=answers, kind=kind))
-        if any(answer is not None for answer in answers):
-            break
-    return found
+        name = one.group or path.name
+        found, after = groups.setdefault(name, RepliesRead()), None
+        if name not in is_read:
+            kind = kind_for(one, layout)
+            found.needs_no_answers = kind is None
+            after = _answered(one, layout, kind)
+            if kind is None or any(answer is not None for answer in after.answers):
+                is_read.add(name)
+        found.add(one, after)
+    return [f"{path.name}: {fault}" for found in groups.values() for fault in found.faults()]
 
 
 def _voted(recording: Recording) -> Recording:
@@ -120,13 +140,9 @@ def answered(recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[Re
     return [_answered(one, layout, kind_for(one, layout)) for one in recordings]
 
 
-def _gradable(recordings: Sequence[Recording]) -> list[Recording]:
-    """The problems on which a draw is known to be right or wrong, or all if there are none."""
-    return [
-        one
-        for one in recordings
-        if one.gold is not None or not one.samples or all(sample.correct is not None for sample in one.samples)
-    ] or list(recordings)
+def _is_gradable(one: Recording) -> bool:
+    """Whether draws of the problem are known to be right or wrong."""
+    return one.gold is not None or not one.samples or all(sample.correct is not None for sample in one.samples)
 
 
 def _answered(recording: Recording, layout: Layout, kind: AnswerKind | Kind | None) -> Recording:
@@ -192,56 +208,3 @@ def _unlabelled(path: Path, recording: Recording) -> FileFormatError:
         "coverage to measure; add the gold answer as `answer`, or `correct` to every sample, or name their columns "
         "with --gold or --correct",
     )
-
-
-def _empty(recordings: Sequence[Recording]) -> list[str]:
-    """The fault that all replies to some problem are empty."""
-    empty = [one for one in recordings if one.samples and not any(s.text.strip() for s in one.samples)]
-    if not empty:
-        return []
-    more = f", and so are those of {len(empty) - 1:,} more problems" if len(empty) > 1 else ""
-    return [f"all {empty[0].n} replies to problem {empty[0].id!r} (line {empty[0].line}) are empty{more}"]
-
-
-def _unread(before: Sequence[Recording], graded: Sequence[Recording]) -> list[str]:
-    """The fault that draws are graded by their answers, and no draw has one."""
-    samples = [sample for one in before for sample in one.samples]
-    is_answered = any(answer is not None for one in graded for answer in one.answers)
-    needs_answers = any(sample.correct is None for sample in samples) and any(s.text.strip() for s in samples)
-    if is_answered or not needs_answers or not graded:
-        return []
-    gold = next((one.gold for one in before if one.gold is not None), None)
-    return [
-        f"no draw has an answer that can be read as {graded[0].kind.value}, as the gold answer {gold!r} is; the first "
-        f"ends {samples[0].text.strip()[-SHOWN:]!r}: name the column of answers with --answer, or give the pattern of "
-        "the answer within a reply with --match regex:PATTERN"
-    ]
-
-
-def _many_unread(before: Sequence[Recording], graded: Sequence[Recording]) -> list[str]:
-    """The note on replies that are graded by their answers, if many of them have none."""
-    unread = [
-        (one, sample)
-        for one, after in zip(before, graded, strict=True)
-        for sample, answer in zip(one.samples, after.answers, strict=False)
-        if answer is None and sample.correct is None and sample.text.strip()
-    ]
-    n = sum(one.n for one in graded)
-    if not unread or len(unread) < MANY * n or len(unread) == n:
-        return []
-    one, sample = unread[0]
-    what = f"{len(unread):,} of {n:,} replies have no answer that can be read; the first, to {one.id!r}, ends"
-    return [f"{what} {sample.text.strip()[-SHOWN:]!r}; --match or --kind say how replies are to be read"]
-
-
-def _never_right(graded: Sequence[Recording]) -> list[str]:
-    """A note if draws have answers and none is right: the golds may be written differently."""
-    if any(one.n_correct for one in graded):
-        return []
-    for one in graded:
-        answer = next((answer for answer in one.answers if answer is not None), None)
-        if answer is not None and one.gold is not None:
-            of = "" if one.group is None else f" of {one.group}"
-            said = f"for problem {one.id!r} the gold answer is {one.gold!r} and a draw says {answer!r}"
-            return [f"no draw{of} is right: {said}"]
-    return []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mull.files.recording import Recording
+from mull.files.spool import draw_counts
 from mull.lab.metrics import Point
 from mull.stats.estimators import g_pass_at_k, mean_g_pass_at_k, pass_at_k
 from mull.stats.intervals import SHARE, bootstrap
@@ -32,13 +33,14 @@ class Reliability:
 
 def reliability(recordings: Sequence[Recording], seed: int = 0) -> Reliability | None:
     """The reliability at the fewest draws of any problem, at most `MOST_DRAWS`; `None` for fewer than two."""
-    k = min(MOST_DRAWS, *(one.n for one in recordings))
+    counts = draw_counts(recordings)
+    k = min(MOST_DRAWS, *(n for n, _ in counts))
     if k < 2:
         return None
 
     def point(of: Callable[[int, int], float]) -> Point:
         kept = lru_cache(maxsize=None)(of)
-        values = [min(1.0, max(0.0, kept(one.n, one.n_correct))) for one in recordings]
+        values = [min(1.0, max(0.0, kept(n, c))) for n, c in counts]
         return Point(k, sum(values) / len(values), bootstrap(values, seed, SHARE))
 
     def shared(share: float) -> Point:

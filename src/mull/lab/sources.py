@@ -10,6 +10,7 @@ from mull.files.columns import Layout
 from mull.files.logs import formats
 from mull.files.recording import Recording
 from mull.files.records import PLAIN, read_recordings
+from mull.files.spool import draw_counts
 from mull.lab.logged import source_of_log, with_answers
 from mull.lab.recorded import Source, answered, no_draws, read_recorded
 
@@ -23,7 +24,7 @@ def read_source(path: Path, layout: Layout = PLAIN) -> Source:
     return read_recorded(path, layout) if log is None else source_of_log(path, log)
 
 
-def read_draws(path: Path, layout: Layout = PLAIN) -> dict[str, list[Recording]]:
+def read_draws(path: Path, layout: Layout = PLAIN) -> dict[str, Sequence[Recording]]:
     """The graded draws of a file by group. Raises `FileFormatError` if a problem has no samples."""
     return draws(read_source(path, layout))
 
@@ -45,10 +46,10 @@ def read_answers(path: Path, layout: Layout = PLAIN) -> dict[str, list[Sequence[
     return found
 
 
-def draws(source: Source) -> dict[str, list[Recording]]:
+def draws(source: Source) -> dict[str, Sequence[Recording]]:
     """The graded draws of each group. Raises `FileFormatError` if a problem has no samples."""
     for group in source.groups.values():
-        for one in group.recordings:
-            if not one.n:
-                raise no_draws(source.path, one)
+        for place, (n, _) in enumerate(draw_counts(group.recordings)):
+            if not n:
+                raise no_draws(source.path, group.recordings[place])
     return {name: group.recordings for name, group in source.groups.items()}

@@ -63,7 +63,7 @@ def embed(studies: Sequence[Study]) -> Embedded:
         for i, one in enumerate(study.group.recordings):
             page.n_texts += len(one.samples)
             if len(recordings) < MOST_PROBLEMS:
-                recordings.append((one, _problem(g, i, one, shown)))
+                recordings.append((one.only(slice(MOST_SAMPLES)), _problem(g, i, one, shown)))
     page.problems = [row for _, row in recordings]
     left = TEXT_BUDGET
     for one, row in recordings:

@@ -165,5 +165,8 @@ def _data_url(kind: str, content: bytes) -> str:
 
 
 def _source(source: Source) -> dict[str, Any]:
-    digest = hashlib.sha256(source.path.read_bytes()).hexdigest() if source.path.is_file() else None
+    digest = None
+    if source.path.is_file():
+        with source.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"path": str(source.path), "sha256": digest, "sweeps": source.sweeps}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from mull.advice.options import Advice, Recommendation
 from mull.errors import UsageError
+from mull.files.spool import draw_counts
 from mull.lab.gap import difficulty_bins
 from mull.lab.measured import UNITS, Measured, Study, amount, at_equal_cost, by_difficulty, by_group, pareto
 from mull.lab.recorded import Source
@@ -133,9 +134,9 @@ def law_section(report: Report) -> Section | None:
     """Coverage one decade beyond the draws, by laws fitted to their counts."""
     lines, drawn = [], []
     for study, slug in _with_curves(report):
-        recordings = study.group.recordings
-        counts = [one.n for one in recordings], [one.n_correct for one in recordings]
-        law = coverage.fit(*counts, resamples=N_RESAMPLES, seed=report.seed)
+        counts = draw_counts(study.group.recordings)
+        n, c = [each.n for each in counts], [each.n_correct for each in counts]
+        law = coverage.fit(n, c, resamples=N_RESAMPLES, seed=report.seed)
         k = 10 * law.data.least
         drawn.append(figures.law(slug, study.group.name, law, k))
         lines.append(Lines(study.group.name, tuple(law_lines(law, law.predict(k), law.is_identified(k)))))
@@ -197,7 +198,7 @@ def heat_section(report: Report) -> Section | None:
     only = report.studies[0]
     recordings = only.group.recordings
     n_bins = min(MOST_BINS, len(recordings) // LEAST_IN_BIN)
-    if n_bins < 2 or not all(one.n for one in recordings):
+    if n_bins < 2 or not all(n for n, _ in draw_counts(recordings)):
         return None
     bins = difficulty_bins(recordings, report.seed, n_bins)
     by_bin = by_difficulty(only, bins)

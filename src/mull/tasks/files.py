@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,7 +82,7 @@ class FileTask(Layout):
         return read(Path(self.path), self.model, self, needs_scores=False)
 
     @property
-    def _recordings(self) -> list[Recording]:
+    def _recordings(self) -> Sequence[Recording]:
         return self._read.recordings
 
     @cached_property

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mull import equal
@@ -99,19 +100,32 @@ def is_right(kind: AnswerKind | Kind, gold: str, answer: str | None) -> bool:
     return equal.compare_now(gold, answer).is_equal is True
 
 
-def check_golds(path: Path, recordings: Sequence[Recording], layout: Layout) -> None:
+class GoldCheck:
     """Raises `FileFormatError` for a gold answer that cannot be read, and for one question with two gold answers."""
-    first: dict[str, tuple[Recording, AnswerKind | Kind, str]] = {}
-    for one in recordings:
-        kind = kind_for(one, layout) or AnswerKind.TEXT
-        gold = gold_of(path, one, kind)
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path, self.layout = path, layout
+        self._first: dict[bytes, tuple[int | None, str | None, AnswerKind | Kind, str]] = {}
+        """By a digest of the question: the line that asks it first, and its gold answer as told and as read."""
+
+    def add(self, one: Recording) -> None:
+        kind = kind_for(one, self.layout) or AnswerKind.TEXT
+        gold = gold_of(self.path, one, kind)
         question = " ".join((one.prompt or "").split()).casefold()
         if gold is None or not question or one.prompt == one.id:
-            continue
-        twin, its_kind, its_gold = first.setdefault(question, (one, kind, gold))
-        if twin is not one and not (its_kind == kind and is_right(kind, its_gold, gold)):
-            what = f"asks the same as line {twin.line} with another answer: {one.gold!r} here, {twin.gold!r} there"
-            raise FileFormatError(path, one.line, f"{what}; mend one of them, or leave it out")
+            return
+        key = hashlib.blake2b(question.encode(errors="surrogatepass"), digest_size=16).digest()
+        line, told, its_kind, its_gold = self._first.setdefault(key, (one.line, one.gold, kind, gold))
+        if not (its_kind == kind and (its_gold == gold or is_right(kind, its_gold, gold))):
+            what = f"asks the same as line {line} with another answer: {one.gold!r} here, {told!r} there"
+            raise FileFormatError(self.path, one.line, f"{what}; mend one of them, or leave it out")
+
+
+def check_golds(path: Path, recordings: Iterable[Recording], layout: Layout) -> None:
+    """Raises `FileFormatError` for a gold answer that cannot be read, and for one question with two gold answers."""
+    check = GoldCheck(path, layout)
+    for one in recordings:
+        check.add(one)
 
 
 EXACT_KINDS = (AnswerKind.NUMBER, AnswerKind.MATH)
@@ -120,25 +134,52 @@ _PLACEHOLDER = regex(
     re.IGNORECASE,
 )
 """What tables have where there is no answer."""
+MOST_NAMED = 5
+"""Lines of placeholders that a note names."""
 
 
-def notes_on(path: Path, recordings: Sequence[Recording]) -> list[str]:
-    """Notes on golds that are whole solutions, and on rows without any."""
-    n_solutions = sum(told_gold(one) != one.gold for one in recordings)
-    n_without = sum(one.gold is None and not _is_graded(one) for one in recordings)
-    notes = []
-    unknown = [one for one in recordings if one.gold is not None and _PLACEHOLDER.fullmatch(one.gold)]
-    if unknown and any(kind_of(told) in EXACT_KINDS for one in recordings if (told := told_gold(one)) is not None):
-        lines = ", ".join(str(one.line) for one in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-        said = ", ".join(dict.fromkeys(repr(one.gold) for one in unknown[:5]))
-        what = f"line{'s' * (len(unknown) > 1)} {lines}: {said} beside answers that are numbers or mathematics is text"
-        notes.append(f"{path}: {what}; leave out an answer that is not known")
-    if n_solutions:
-        what = "answers are whole solutions; what follows `####` or is in their last box is taken"
-        notes.append(f"{path}: {n_solutions} {what}")
-    if n_without:
-        notes.append(f"{path}: {n_without} of {len(recordings)} rows have no gold answer: votes only, not graded")
-    return notes
+class GoldNotes:
+    """Notes on golds that are whole solutions, on placeholders among golds, and on rows without any."""
+
+    def __init__(self) -> None:
+        self._n = self._n_solutions = self._n_without = self._n_unknown = 0
+        self._unknown: list[tuple[int | None, str]] = []
+        self._is_exact = False
+
+    def add(self, one: Recording) -> None:
+        self._n += 1
+        told = told_gold(one)
+        self._n_solutions += told != one.gold
+        self._n_without += one.gold is None and not _is_graded(one)
+        self._is_exact = self._is_exact or (told is not None and kind_of(told) in EXACT_KINDS)
+        if one.gold is not None and _PLACEHOLDER.fullmatch(one.gold):
+            self._n_unknown += 1
+            self._unknown += [(one.line, one.gold)] if self._n_unknown <= MOST_NAMED else []
+
+    def told(self, path: Path) -> list[str]:
+        notes = []
+        if self._n_unknown and self._is_exact:
+            lines = ", ".join(str(line) for line, _ in self._unknown) + (
+                ", ..." if self._n_unknown > MOST_NAMED else ""
+            )
+            said = ", ".join(dict.fromkeys(repr(gold) for _, gold in self._unknown))
+            many = "s" * (self._n_unknown > 1)
+            what = f"line{many} {lines}: {said} beside answers that are numbers or mathematics is text"
+            notes.append(f"{path}: {what}; leave out an answer that is not known")
+        if self._n_solutions:
+            what = "answers are whole solutions; what follows `####` or is in their last box is taken"
+            notes.append(f"{path}: {self._n_solutions} {what}")
+        if self._n_without:
+            notes.append(f"{path}: {self._n_without} of {self._n} rows have no gold answer: votes only, not graded")
+        return notes
+
+
+def notes_on(path: Path, recordings: Iterable[Recording]) -> list[str]:
+    """The `GoldNotes` of these rows."""
+    notes = GoldNotes()
+    for one in recordings:
+        notes.add(one)
+    return notes.told(path)
 
 
 def _is_graded(recording: Recording) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,7 +207,7 @@ def _is_json(path: Path) -> bool:
         return file.read(100).lstrip()[:1] in (b"[", b"{")
 
 
-def recordings(path: Path, group: str | None = None, layout: Named = PLAIN) -> list[Recording]:
+def recordings(path: Path, group: str | None = None, layout: Named = PLAIN) -> Sequence[Recording]:
     """The problems of a file of recorded samples or of another tool's log, restricted to one `group` if it is named.
 
     Raises `FileFormatError` as `read` and `read_recordings` do.

@@ -1,0 +1,74 @@
+"""How the lengths of replies to one prompt vary, and how length relates to correctness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mull.files.recording import Recording
+from mull.stats.intervals import DIFFERENCE, Interval, bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class LengthStats:
+    """How much the length of replies to one prompt varies, and how length relates to correctness.
+
+    `mean`, `sd` and `p95` are averages over problems of the figures of each problem's draws; `sd_when_solved` is the
+    same over problems whose draws are all correct. `correlation` is within problems, averaged over those that have
+    both right and wrong draws.
+    """
+
+    mean: float
+    sd: float
+    p95: float
+    sd_when_solved: float | None
+    correlation: float | None
+    ci95: Interval | None
+    problems: int
+
+
+def tokens(recordings: Iterable[Recording], seed: int = 0) -> LengthStats | None:
+    """How output lengths vary for one prompt; `None` if the lengths are unknown for every problem."""
+    found = Lengths()
+    for one in recordings:
+        found.add(one)
+    return found.stats(seed)
+
+
+class Lengths:
+    """How long the replies to each problem are, problem after problem."""
+
+    def __init__(self) -> None:
+        self._each: list[tuple[float, float, float]] = []
+        """The mean, the standard deviation and the 95th percentile of each problem's lengths."""
+        self._solved: list[float] = []
+        self._related: list[float] = []
+
+    def add(self, one: Recording) -> None:
+        pairs = [(t, c) for t, c in zip(one.tokens, one.correct, strict=True) if t is not None] if one.tokens else []
+        if len(pairs) < 2:
+            return
+        t, c = np.array([t for t, _ in pairs], dtype=np.float64), np.array([c for _, c in pairs])
+        sd = float(t.std(ddof=1))
+        self._each.append((float(t.mean()), sd, float(np.quantile(t, 0.95))))
+        if c.all():
+            self._solved.append(sd)
+        if 0 < c.sum() < len(c) and t.std() > 0:
+            self._related.append(float(np.corrcoef(t, c)[0, 1]))
+
+    def stats(self, seed: int = 0) -> LengthStats | None:
+        """The averages over problems; `None` if the lengths are unknown for every problem."""
+        if not self._each:
+            return None
+        mean, sd, p95 = (float(np.mean(column)) for column in zip(*self._each, strict=True))
+        return LengthStats(
+            mean,
+            sd,
+            p95,
+            float(np.mean(self._solved)) if self._solved else None,
+            float(np.mean(self._related)) if self._related else None,
+            bootstrap(self._related, seed, DIFFERENCE) if self._related else None,
+            len(self._each),
+        )
