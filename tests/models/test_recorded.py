@@ -54,6 +54,15 @@ def test_tokens_are_unknown_and_calls_are_counted(path: str) -> None:
     assert run.spent.usd is None
 
 
+def test_tokens_that_were_recorded_are_counted(tmp_path: Path) -> None:
+    samples = [{"text": str(k), "output_tokens": 10 + k} for k in range(6)]
+    file = tmp_path / "r.jsonl"
+    file.write_text(json.dumps({"problem_id": "p", "prompt": "question 1", "samples": samples}))
+    found = drawn(Run(RecordedModel(str(file))), 6)
+    assert {s.text: s.cost.output_tokens for s in found} == {str(k): 10 + k for k in range(6)}
+    assert all(s.cost.prompt_tokens is None for s in found)
+
+
 def test_a_prompt_that_was_not_recorded_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="no recording of the prompt 'question 9'"):
         drawn(Run(RecordedModel(path)), 1, "question 9")

@@ -17,14 +17,16 @@ from mull.replies.asking import unasked
 from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.types.refusals import BIASES, CONTINUES, LIMITS_THINKING, beyond_text
 
-DRAW_COST = Cost(1, None, None, 0, None, None, None, None)
-"""A recorded draw counts as one call; its token counts were not recorded."""
+
+def cost_of(output_tokens: int | None) -> Cost:
+    """A recorded draw counts as one call of so many tokens, where they were recorded; the rest was not."""
+    return Cost(1, None, output_tokens, 0, None, None, None, None)
 
 
 def sample_of(prompt: Prompt, recorded: RecordedSample, number: int = 0, seed: int | None = None) -> Sample:
     """A recorded sample as draw `number`."""
     finish = recorded.finish or Finish.STOP
-    return Sample(prompt, recorded.text, finish, DRAW_COST, number, seed, answer=recorded.answer)
+    return Sample(prompt, recorded.text, finish, cost_of(recorded.output_tokens), number, seed, answer=recorded.answer)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class RecordedModel(Named):
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         if params.logprobs is not None:
             raise UsageError(f"{self.name}: recorded samples have no log-probabilities, but logprobs was requested")
-        return DRAW_COST
+        return cost_of(None)
 
     def _order(self, recording: Recording) -> list[int]:
         order = list(range(len(recording.samples)))
