@@ -29,6 +29,15 @@ NOT_RUN = {
     'mull solve "a:7;b:a*6;c:b-10;d:c+5;d?" -s beam:n=8,width=4 --verifier trained:my-prm,fold=min': (
         "takes what the command above makes"
     ),
+    "mull train grpo chain:ops=8,split=train --base nano --out my-r1 --dry-run": (
+        "draws to tell the cost of a long run; tests/cli/test_grpo.py has a short one"
+    ),
+    "mull train grpo chain:ops=8,split=train --base nano --out my-r1 --steps 300 --updates 2": (
+        "takes torch and minutes; tests/cli/test_grpo_torch.py trains for a few steps"
+    ),
+    "mull sweep chain:ops=8 -m nano -m trained:my-r1 -s single -s majority:n=16 --problems 200": (
+        "takes what the command above makes"
+    ),
     "mull serve --model nano": "runs until it is stopped; the tests of the gateway start it",
     "mull train confidence chain:ops=8 --preset nano@majority-16 --out curve.json --bank none": (
         "answers 200 questions; tests/serve/test_confidence.py asks fewer"

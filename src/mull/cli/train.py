@@ -12,6 +12,7 @@ import typer
 from mull import spec
 from mull.catalog import model_of
 from mull.cli.fitting import calibrate, combine, confidence
+from mull.cli.grpo import grpo
 from mull.cli.options import (
     BankOption,
     JsonOption,
@@ -369,5 +370,5 @@ def _tokenizer(model: Any) -> str:
     return "b2:" + hashlib.blake2b(path.read_bytes(), digest_size=10).hexdigest()
 
 
-for _verb in (weights, combine, calibrate, confidence):
+for _verb in (grpo, weights, combine, calibrate, confidence):
     train_app.command()(_verb)

@@ -1,0 +1,100 @@
+"""What a run of reinforcement learning will cost, from a few draws made before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mull.cost.flops import Architecture
+from mull.train.rollouts import DrawnGroup, RoundSize
+
+BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """Means over draws made before a run: tokens of a prompt and of a reply, the rate, and the groups that teach."""
+
+    n_prompt: float
+    n_output: float
+    tokens_per_second: float
+    taught: float
+    """The share of groups that teach something."""
+
+
+def pilot_of(groups: Sequence[DrawnGroup], seconds: float) -> Pilot:
+    """What some groups say of those to come."""
+    n_draws = sum(len(group.samples) for group in groups)
+    n_tokens = sum(len(sample.tokens or ()) for group in groups for sample in group.samples)
+    n_prompt = sum(len(group.prompt) for group in groups) / len(groups)
+    taught = sum(group.teaches for group in groups) / len(groups)
+    return Pilot(n_prompt, n_tokens / n_draws, n_tokens / seconds, taught)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The expected cost of a run, and the most tokens that it can draw; `memory` is in bytes."""
+
+    draws: int
+    tokens: int
+    most_tokens: int
+    draw_flops: float
+    train_flops: float
+    draw_seconds: float
+    memory: int
+
+
+def estimate(
+    model: Architecture,
+    steps: int,
+    size: RoundSize,
+    pilot: Pilot,
+    *,
+    draws_again: bool,
+    has_kl: bool,
+    rows: int,
+    n_parameters: int,
+) -> Estimate:
+    """The cost of `steps` steps that go as the pilot did.
+
+    A training pass costs three forward passes (the backward pass two), and with a KL penalty one more for the
+    reference model. Draws of groups that teach nothing are not trained on, unless there is a KL penalty. `rows` is the
+    number of draws of a micro-batch.
+    """
+    n_groups = float(size.groups)
+    if draws_again:
+        n_groups = size.groups * min(size.most, 1 / pilot.taught if pilot.taught else size.most)
+    n_trained = n_groups * (1.0 if has_kl else pilot.taught) * size.draws
+    draws = round(steps * n_groups * size.draws)
+    n_prompt, n_output = round(pilot.n_prompt), round(pilot.n_output)
+    of_draws = steps * n_groups * model.draw(n_prompt, n_output)
+    of_draws += steps * n_groups * (size.draws - 1) * model.draw(n_prompt, n_output, n_prompt)
+    passes = 3 + has_kl
+    of_training = steps * n_trained * passes * model.forward(n_prompt + n_output, 0, n_output)
+    most = steps * size.groups * (size.most if draws_again else 1) * size.draws * size.max_tokens
+    seconds = draws * pilot.n_output / pilot.tokens_per_second
+    memory = memory_of(model, n_parameters, rows, n_prompt + size.max_tokens, has_kl=has_kl)
+    return Estimate(draws, round(draws * pilot.n_output), most, of_draws, of_training, seconds, memory)
+
+
+def memory_of(model: Architecture, n_parameters: int, rows: int, length: int, *, has_kl: bool) -> int:
+    """About how many bytes training takes: weights, gradients, Adam's two moments, and one micro-batch's activations.
+
+    A layer keeps about 8 vectors of the model's width, 4 of the feed-forward network's, and two attention matrices for
+    each head; the output keeps 3 vectors of the vocabulary's size.
+    """
+    weights = n_parameters * (4 + has_kl)
+    a_token = model.layers * (8 * model.width + 4 * model.hidden) + 3 * model.outputs
+    attention = 2 * model.layers * model.heads * rows * length * length
+    return BYTES * (weights + rows * length * a_token + attention)
+
+
+def available_memory() -> int | None:
+    """The bytes of memory that are free for use on this machine; `None` if it does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return found[0] if found else None

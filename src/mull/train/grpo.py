@@ -1,0 +1,316 @@
+"""Reinforcement learning of a language model by group-relative policy optimisation (GRPO) and its variants.
+
+mull draws with the current weights, rewards and weighs the draws; TRL's `GRPOTrainer` computes the loss and optimises.
+TRL's own hooks for draws and rewards cannot take advantages without subtracting their mean, which objectives of sets
+have no use for, nor groups that are drawn again; so `_prepare_inputs` hands its loss whole micro-batches, which are
+sorted by length and leave out draws that teach nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
+from transformers.utils import logging
+from trl import GRPOConfig, GRPOTrainer
+
+from mull.cost.flops import read_config
+from mull.models.live import LiveEngine
+from mull.runtime.session import Floats
+from mull.train.batches import batches_of
+from mull.train.checkpoint import save_language_model
+from mull.train.curve import Row, RunFolder, is_best, trouble
+from mull.train.lessons import ProblemOrder
+from mull.train.rollouts import BATCH_TOKENS, SEEDS_APART, Rewards, RoundSize, draw_round, figures_of, micro_batches
+from mull.types import Task
+
+LOSS_TYPES = {"replies": "grpo", "constant": "dr_grpo", "tokens": "dapo"}
+"""The names of TRL for what `Variant.average` averages over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reinforcement:
+    """Options of a training: `updates` optimiser steps after each round of draws, `kl` the weight of the KL penalty.
+
+    `rate` is the learning rate of AdamW after `warmup` steps; `every` steps there is a checkpoint. `threads` are those
+    of torch: more than one is slower where other processes use the processor too.
+    """
+
+    steps: int
+    size: RoundSize
+    rewards: Rewards
+    updates: int = 1
+    kl: float = 0.0
+    rate: float = 3e-4
+    warmup: int = 5
+    every: int = 10
+    seed: int = 0
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reinforced:
+    """The result: the folder of the model, its curve, and why the run stopped early (empty: it did not)."""
+
+    folder: str
+    steps: int
+    rows: Sequence[Row]
+    stopped: str
+
+
+class RoundTrainer(GRPOTrainer):  # type: ignore[misc]
+    """TRL's trainer on rounds of draws that mull made."""
+
+    rounds: Callable[[], list[dict[str, Tensor]]]
+    n_batches: int
+
+    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Tensor]:
+        place = self._step % self.n_batches
+        if place == 0:
+            self._buffered_inputs = self.rounds()
+        batch = {name: value.to(self.accelerator.device) for name, value in self._buffered_inputs[place].items()}
+        if self.beta:
+            ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+            mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+            n = batch["completion_ids"].size(1)
+            with torch.no_grad():
+                batch["ref_per_token_logps"] = self._get_per_token_logps_and_entropies(self.ref_model, ids, mask, n)[0]
+        return batch
+
+
+def trainer_of(
+    model: Any, tokenizer: Any, folder: Path, options: Reinforcement, parts: int, callbacks: Sequence[TrainerCallback]
+) -> RoundTrainer:
+    """TRL's trainer with the options of a run, `parts` micro-batches in each update; `rounds` is still to be set."""
+    size, variant, has_gpu = options.size, options.rewards.variant, torch.cuda.is_available()
+    arguments = GRPOConfig(
+        str(folder),
+        per_device_train_batch_size=size.groups * size.draws // options.updates // parts,
+        gradient_accumulation_steps=parts,
+        steps_per_generation=parts * options.updates,
+        num_generations=size.draws,
+        max_completion_length=size.max_tokens,
+        temperature=1.0,
+        beta=options.kl,
+        epsilon=variant.clip_low,
+        epsilon_high=variant.clip_high,
+        loss_type=LOSS_TYPES[variant.average],
+        scale_rewards="none",
+        use_bias_correction_kl=False,
+        learning_rate=options.rate,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=options.warmup * options.updates,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        max_steps=options.steps * options.updates,
+        save_steps=options.every * options.updates,
+        save_total_limit=2,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to=[],
+        disable_tqdm=True,
+        seed=options.seed,
+        ignore_data_skip=True,
+        bf16=False,
+        activation_checkpointing=False,
+        use_cpu=not has_gpu,
+        dataloader_pin_memory=has_gpu,
+    )
+    trainer = RoundTrainer(
+        model,
+        reward_funcs=[_unused],
+        args=arguments,
+        train_dataset=Dataset.from_dict({"prompt": [""] * size.groups}),
+        processing_class=tokenizer,
+        callbacks=list(callbacks),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.n_batches = parts * options.updates
+    return trainer
+
+
+def train_grpo(
+    base: Path, tasks: Sequence[Task], run: RunFolder, options: Reinforcement, tick: Callable[[Row], None]
+) -> Reinforced:
+    """Trains the model in a folder on tasks, from the last checkpoint in the run's folder if there is one.
+
+    `tick` receives each step's row of the curve. A run that stops early (`trouble`) keeps the weights of its best
+    steps. Raises `UsageError` for tasks without a training split.
+    """
+    session = _Session(base, tasks, run, options, tick)
+    session.train()
+    return session.finish()
+
+
+class _Session:
+    """One process's part of a run."""
+
+    def __init__(
+        self, base: Path, tasks: Sequence[Task], run: RunFolder, options: Reinforcement, tick: Callable[[Row], None]
+    ) -> None:
+        self.base, self.run, self.options, self.tick = base, run, options, tick
+        self.order = ProblemOrder(tasks, options.seed)
+        self.live = LiveEngine(base)
+        self.architecture = read_config(base / "config.json")
+        self.stopped = ""
+        self.checkpoints = run.folder / "checkpoints"
+        torch.set_num_threads(options.threads)
+        torch.manual_seed(options.seed)
+        logging.disable_progress_bar()
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+        size = options.size
+        self.parts = micro_batches(size.groups * size.draws, options.updates, BATCH_TOKENS // (2 * size.max_tokens))
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        self.trainer = trainer_of(model, tokenizer, self.checkpoints, options, self.parts, [_Follow(self)])
+        self.trainer.rounds = self.round
+
+    def train(self) -> None:
+        """Trains from the last complete checkpoint to the last step, or until there is trouble."""
+        begun = last_complete(self.checkpoints)
+        step = 0 if begun is None else int(begun.name.rpartition("-")[2]) // self.options.updates
+        self.run.cut(step)
+        self.stopped = trouble(self.run.rows)
+        if self.stopped or step >= self.options.steps:
+            if begun is not None:
+                state = AutoModelForCausalLM.from_pretrained(begun, dtype=torch.float32).state_dict()
+                self.trainer.model.load_state_dict(state)
+            return
+        self.trainer.train(resume_from_checkpoint=None if begun is None else str(begun))
+
+    def weights(self) -> dict[str, Floats]:
+        """The current weights, by the names of the checkpoint."""
+        state = self.trainer.model.state_dict()
+        return {name: state[name].detach().float().cpu().numpy() for name in self.live.loaded.engine.session.shapes}
+
+    def round(self) -> list[dict[str, Tensor]]:
+        """Draws a round with the current weights, and cuts it into micro-batches."""
+        options, step = self.options, len(self.run.rows)
+        self.drawn_with = {name: array.copy() for name, array in self.weights().items()}
+        began = time.perf_counter()
+        model = self.live.use(self.drawn_with)
+        position = self.run.rows[-1]["position"] if self.run.rows else 0
+        seed = options.seed + SEEDS_APART * step
+        drawn = asyncio.run(draw_round(model, self.order, position, options.size, options.rewards, seed))
+        self.drawn, self.draw_seconds = drawn, time.perf_counter() - began
+        self.logged: list[dict[str, Any]] = []
+        self.trained_from = time.perf_counter()
+        kept = drawn.all_rollouts if options.kl else drawn.rollouts
+        size = options.size
+        return batches_of(
+            kept,
+            size.groups * size.draws,
+            self.parts,
+            options.updates,
+            self.trainer.model.config.pad_token_id or 0,
+            random.Random(seed),
+            is_tokens=options.rewards.variant.average == "tokens",
+        )
+
+    def log(self, logs: dict[str, Any]) -> bool:
+        """Takes the figures of one update; returns whether there is trouble, so that the run must stop."""
+        if "grad_norm" not in logs:
+            return False
+        self.logged.append(logs)
+        if len(self.logged) < self.options.updates:
+            return False
+        row = {"step": len(self.run.rows) + 1, **figures_of(self.drawn), **self._trained()}
+        self.run.add(row)
+        if is_best(self.run.rows):
+            self._keep_best()
+        self.tick(row)
+        self.stopped = trouble(self.run.rows)
+        return bool(self.stopped)
+
+    def _trained(self) -> dict[str, Any]:
+        """The figures of the optimiser in the last step."""
+        passes = 3 + bool(self.options.kl)
+        kept = self.drawn.all_rollouts if self.options.kl else self.drawn.rollouts
+        flops = sum(
+            passes * self.architecture.forward(len(one.prompt) + len(one.tokens), 0, len(one.tokens)) for one in kept
+        )
+        return {
+            "loss": _mean(self.logged, "loss"),
+            "grad_norm": _mean(self.logged, "grad_norm"),
+            "kl": _mean(self.logged, "kl") if self.options.kl else None,
+            "clipped": _mean(self.logged, "clip_ratio/region_mean"),
+            "trained": len(kept),
+            "train_flops": float(flops),
+            "draw_seconds": round(self.draw_seconds, 3),
+            "train_seconds": round(time.perf_counter() - self.trained_from, 3),
+        }
+
+    def _keep_best(self) -> None:
+        from safetensors.numpy import save_file
+
+        part = self.run.folder / "best.safetensors.part"
+        save_file(self.drawn_with, part)
+        part.replace(self.run.folder / "best.safetensors")
+
+    def finish(self) -> Reinforced:
+        """Writes the model: the last weights, or those of the best steps if the run was stopped."""
+        model = self.trainer.model
+        best = self.run.folder / "best.safetensors"
+        if self.stopped and best.exists():
+            from safetensors.torch import load_file
+
+            model.load_state_dict(load_file(best), strict=False)
+        rows = self.run.rows
+        save_language_model(model, self.base, self.run.folder, _card(self.base, self.options, rows, self.stopped))
+        return Reinforced(str(self.run.folder), len(rows), rows, self.stopped)
+
+
+class _Follow(TrainerCallback):  # type: ignore[misc]
+    """Hands TRL's figures to the session, and marks checkpoints that were written whole."""
+
+    def __init__(self, session: _Session) -> None:
+        self.session = session
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if self.session.log(logs or {}):
+            control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / "complete").touch()
+
+
+def last_complete(folder: Path) -> Path | None:
+    """The last checkpoint that was written whole: a process may have been killed while it wrote the last one."""
+    found = [path.parent for path in folder.glob("checkpoint-*/complete")]
+    for path in folder.glob("checkpoint-*"):
+        if path not in found:
+            shutil.rmtree(path)
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _unused(*_: Any, **__: Any) -> list[float]:
+    raise AssertionError("rewards come with the draws")
+
+
+def _mean(logged: Sequence[dict[str, Any]], name: str) -> float | None:
+    values = [float(one[name]) for one in logged if one.get(name) is not None]
+    return math.fsum(values) / len(values) if values else None
+
+
+def _card(base: Path, options: Reinforcement, rows: Sequence[Row], stopped: str) -> str:
+    rewards, size = options.rewards, options.size
+    lines = [
+        f"# A model trained from {base.name} by reinforcement learning",
+        "",
+        f"{rewards.variant.name} for {rewards.objective}, {len(rows)} steps of {size.groups} groups of {size.draws} "
+        f"draws of at most {size.max_tokens} tokens, {options.updates} updates a step, learning rate {options.rate:g}, "
+        f"KL weight {options.kl:g}, seed {options.seed}. `curve.jsonl` has a row per step.",
+    ]
+    if stopped:
+        lines += ["", f"The run was stopped, and these are the weights of its best steps: {stopped}."]
+    return "\n".join(lines) + "\n"
