@@ -15,12 +15,12 @@ from mull.runtime.session import read_safetensors
 from mull.tasks.files import FileTask
 from mull.tasks.synthetic import ChainTask, CountdownTask
 from mull.train.advantages import VARIANTS
-from mull.train.estimate import Pilot, estimate, memory_of, pilot_of
+from mull.train.estimate import FewDraws, estimate, memory_of, pilot_of
 from mull.train.lessons import ProblemOrder
 from mull.train.objectives import Objective
 from mull.train.rollouts import (
+    DrawnRound,
     Rewards,
-    Round,
     RoundSize,
     draw_round,
     entropy_of,
@@ -40,7 +40,7 @@ def model() -> LiveModel:
 
 def drawn(
     model: LiveModel, rewards: Rewards, size: RoundSize | None = None, task: ChainTask = TRAIN, seed: int = 1
-) -> Round:
+) -> DrawnRound:
     order = ProblemOrder([task], seed)
     return asyncio.run(draw_round(model, order, 0, size or RoundSize(3, 4, 120), rewards, seed))
 
@@ -196,7 +196,7 @@ def test_the_expected_cost_is_that_of_rounds_like_the_pilot(model: LiveModel) ->
 
 def test_dynamic_sampling_and_a_reference_model_cost_more() -> None:
     architecture = read_config(WEIGHTS / "nano" / "config.json")
-    pilot = Pilot(n_prompt=20, n_output=50, tokens_per_second=1000, taught=0.5)
+    pilot = FewDraws(n_prompt=20, n_output=50, tokens_per_second=1000, taught=0.5)
 
     def of(*, draws_again: bool, has_kl: bool) -> tuple[int, float]:
         cost = estimate(

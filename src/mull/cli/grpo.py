@@ -20,7 +20,7 @@ from mull.files.output import check_folder
 from mull.types import Task
 
 if TYPE_CHECKING:
-    from mull.train.estimate import Estimate, Pilot
+    from mull.train.estimate import FewDraws, RunCost
     from mull.train.rollouts import Rewards, RoundSize
 
 PILOT = 4
@@ -148,7 +148,7 @@ def _tensors(folder: Path) -> dict[str, Any]:
 
 def _expected(
     live: Any, tasks: Sequence[Task], steps: int, size: RoundSize, rewards: Rewards, rows: int, kl: float, seed: int
-) -> tuple[Pilot, Estimate]:
+) -> tuple[FewDraws, RunCost]:
     """What a few draws say of the run's cost."""
     from dataclasses import replace
 
@@ -174,7 +174,7 @@ def _expected(
     return pilot, cost
 
 
-def _tell_cost(pilot: Pilot, cost: Estimate) -> None:
+def _tell_cost(pilot: FewDraws, cost: RunCost) -> None:
     tell(
         f"expected: {cost.draws:,} draws, {cost.tokens:,} tokens (at most {cost.most_tokens:,}), "
         f"{cost.draw_flops:.3g} FLOPs of draws and {cost.train_flops:.3g} of training; {_clock(cost.draw_seconds)} of "
@@ -184,7 +184,7 @@ def _tell_cost(pilot: Pilot, cost: Estimate) -> None:
         tell("in the few groups drawn to tell this, all rewards were equal: such groups teach nothing")
 
 
-def _check_memory(cost: Estimate) -> None:
+def _check_memory(cost: RunCost) -> None:
     from mull.train.estimate import available_memory
 
     free = available_memory()

@@ -13,7 +13,7 @@ BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Pilot:
+class FewDraws:
     """Means over draws made before a run: tokens of a prompt and of a reply, the rate, and the groups that teach."""
 
     n_prompt: float
@@ -23,17 +23,17 @@ class Pilot:
     """The share of groups that teach something."""
 
 
-def pilot_of(groups: Sequence[DrawnGroup], seconds: float) -> Pilot:
+def pilot_of(groups: Sequence[DrawnGroup], seconds: float) -> FewDraws:
     """What some groups say of those to come."""
     n_draws = sum(len(group.samples) for group in groups)
     n_tokens = sum(len(sample.tokens or ()) for group in groups for sample in group.samples)
     n_prompt = sum(len(group.prompt) for group in groups) / len(groups)
     taught = sum(group.teaches for group in groups) / len(groups)
-    return Pilot(n_prompt, n_tokens / n_draws, n_tokens / seconds, taught)
+    return FewDraws(n_prompt, n_tokens / n_draws, n_tokens / seconds, taught)
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class RunCost:
     """The expected cost of a run, and the most tokens that it can draw; `memory` is in bytes."""
 
     draws: int
@@ -49,13 +49,13 @@ def estimate(
     model: Architecture,
     steps: int,
     size: RoundSize,
-    pilot: Pilot,
+    pilot: FewDraws,
     *,
     draws_again: bool,
     has_kl: bool,
     rows: int,
     n_parameters: int,
-) -> Estimate:
+) -> RunCost:
     """The cost of `steps` steps that go as the pilot did.
 
     A training pass costs three forward passes (the backward pass two), and with a KL penalty one more for the
@@ -75,7 +75,7 @@ def estimate(
     most = steps * size.groups * (size.most if draws_again else 1) * size.draws * size.max_tokens
     seconds = draws * pilot.n_output / pilot.tokens_per_second
     memory = memory_of(model, n_parameters, rows, n_prompt + size.max_tokens, has_kl=has_kl)
-    return Estimate(draws, round(draws * pilot.n_output), most, of_draws, of_training, seconds, memory)
+    return RunCost(draws, round(draws * pilot.n_output), most, of_draws, of_training, seconds, memory)
 
 
 def memory_of(model: Architecture, n_parameters: int, rows: int, length: int, *, has_kl: bool) -> int:

@@ -83,7 +83,7 @@ class Rollout(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class DrawnRound:
     """The groups of one step in the order of their problems, and the position of the next problem."""
 
     groups: tuple[DrawnGroup, ...]
@@ -136,7 +136,7 @@ def micro_batches(n_draws: int, updates: int, most_rows: int) -> int:
 
 async def draw_round(
     model: LiveModel, order: ProblemOrder, position: int, size: RoundSize, rewards: Rewards, seed: int
-) -> Round:
+) -> DrawnRound:
     """One step's groups, drawn at once.
 
     With dynamic sampling, groups that teach nothing are replaced until there are `size.groups` that do, or
@@ -161,7 +161,7 @@ async def draw_round(
             missing = size.groups - sum(group.teaches for group in groups)
             wanted = min(missing, size.most * size.groups - len(groups))
     cost = total(group.cost for group in groups)
-    return Round(tuple(groups), position, cost, time.perf_counter() - began)
+    return DrawnRound(tuple(groups), position, cost, time.perf_counter() - began)
 
 
 async def draw_group(
@@ -216,7 +216,7 @@ def entropy_of(groups: Sequence[DrawnGroup]) -> float | None:
     return -math.fsum(logprobs) / len(logprobs) if logprobs else None
 
 
-def figures_of(drawn: Round) -> dict[str, float | int | None]:
+def figures_of(drawn: DrawnRound) -> dict[str, float | int | None]:
     """A round's figures, as a row of a curve: counts, means over its draws, and what the draws cost.
 
     `reward` has the bonus of each draw in it, `right` is the mean of what the checker or the verifier said, over draws
