@@ -94,7 +94,7 @@ def grpo(
     options = training.Reinforcement(steps, size, rewards, updates, kl, rate, every=every, seed=seed, threads=threads)
     check_folder(out)
     told = {
-        "base": live.use(_tensors(folder)).identity,
+        "base": live.use(live.tensors).identity,
         "tasks": tasks,
         "loss": loss,
         "objective": str(aim),
@@ -140,12 +140,6 @@ def base_folder(name: str) -> Path:
     return folder
 
 
-def _tensors(folder: Path) -> dict[str, Any]:
-    from mull.runtime.session import read_safetensors
-
-    return read_safetensors(folder / "model.safetensors")
-
-
 def _expected(
     live: Any, tasks: Sequence[Task], steps: int, size: RoundSize, rewards: Rewards, rows: int, kl: float, seed: int
 ) -> tuple[FewDraws, RunCost]:
@@ -157,7 +151,7 @@ def _expected(
     from mull.train.lessons import ProblemOrder
     from mull.train.rollouts import draw_round
 
-    model = live.use(_tensors(live.folder))
+    model = live.use(live.tensors)
     few = replace(size, groups=min(PILOT, size.groups), most=1)
     drawn = asyncio.run(draw_round(model, ProblemOrder(tasks, seed), 0, few, rewards, seed))
     pilot = pilot_of(drawn.groups, drawn.seconds)

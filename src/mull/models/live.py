@@ -51,9 +51,13 @@ class LiveEngine:
     """The engine of a checkpoint's model whose weights are replaced in memory, as by a training loop."""
 
     def __init__(self, folder: Path) -> None:
+        from mull.runtime.session import read_safetensors
+
         check_folder_of_model(folder)
         self.folder = folder
         self.loaded = Loaded(folder)
+        self.tensors = read_safetensors(folder / "model.safetensors")
+        """The weights of the checkpoint, as float32."""
         self.digest = ""
         """Digest of the weights in use; empty until the first are."""
 

@@ -191,7 +191,7 @@ class _Session:
     def weights(self) -> dict[str, Floats]:
         """The current weights, by the names of the checkpoint."""
         state = self.trainer.model.state_dict()
-        return {name: state[name].detach().float().cpu().numpy() for name in self.live.loaded.engine.session.shapes}
+        return {name: state[name].detach().float().cpu().numpy() for name in self.live.tensors}
 
     def round(self) -> list[dict[str, Tensor]]:
         """Draws a round with the current weights, and cuts it into micro-batches."""
