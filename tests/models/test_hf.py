@@ -70,6 +70,19 @@ def test_logits_are_those_of_transformers(folder: Path, n: int) -> None:
         np.testing.assert_allclose(rows.run()[1], want[i], atol=1e-4)
 
 
+def test_bfloat16_is_float32_up_to_its_rounding(folder: Path) -> None:
+    """8 bits of a number are kept, so that logits differ by few hundredths of their spread."""
+    from mull.runtime.torch_session import TorchSession
+
+    found = []
+    for dtype in ("float32", "bfloat16"):
+        session = TorchSession(folder, dtype, 256, 2)  # type: ignore[arg-type]
+        batch = session.bind(session.cache(1, 256), 1, 64)
+        batch.ids[0], batch.last[0] = np.arange(64), 63
+        found.append(batch.run(63)[0])
+    assert float((found[1] - found[0]).std()) < 0.05 * float(found[0].std())
+
+
 def test_a_greedy_draw_is_that_of_transformers(folder: Path) -> None:
     found = draw(folder, range(1), Params(temperature=0, max_tokens=40))[0]
     model = reference(folder)
