@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ import typer
 
 from mull import spec
 from mull.cli.output import tell
-from mull.types import Budget, Cost, Outcome, Sample, Score
+from mull.types import Budget, Cost, Sample, Score
 
 if TYPE_CHECKING:
     from mull.bank.sql import SqlBank
@@ -157,23 +158,25 @@ def probe_costs(models: Sequence[Any]) -> dict[str, Any]:
     return {model.name: asdict(model.capabilities.cost) for model in models if is_served(model)}
 
 
-def tell_failures(samples: Sequence[Sample], spent: Cost) -> bool:
+def errors_of(samples: Iterable[Sample]) -> Counter[str]:
+    """Why draws failed, and how many."""
+    return Counter(sample.error for sample in samples if sample.error is not None)
+
+
+def tell_failures(failed: Counter[str], n_draws: int, spent: Cost) -> bool:
     """Reports on standard error how many requests were retried, how many draws failed, and why.
 
     Returns whether more than half of the draws failed: what is computed from the others is no result.
     """
-    from collections import Counter
-
     if spent.retries:
         tell(f"{spent.retries:,} requests were retried after failures")
-    failed = Counter(sample.error for sample in samples if sample.error is not None)
     for reason, n in failed.most_common(3):
         tell(f"{n:,} draws failed: {reason}")
     if len(failed) > 3:
         tell(f"and draws failed for {len(failed) - 3} more reasons")
-    is_lost = 2 * failed.total() > len(samples)
+    is_lost = 2 * failed.total() > n_draws
     if is_lost:
-        tell(f"more than half of the draws failed ({failed.total():,} of {len(samples):,})")
+        tell(f"more than half of the draws failed ({failed.total():,} of {n_draws:,})")
     return is_lost
 
 
@@ -191,13 +194,10 @@ def task_of(text: str) -> Any:
     return task
 
 
-def tell_warnings(outcomes: Sequence[Outcome]) -> None:
+def tell_warnings(warned: Counter[str], n_outcomes: int) -> None:
     """Prints the strategies' warnings on standard error, such as a model that does not do what an option assumes."""
-    from collections import Counter
-
-    warned = Counter(str(outcome.notes["warning"]) for outcome in outcomes if outcome.notes.get("warning"))
     for words, n in warned.most_common():
-        tell(f"warning{f' ({n:,} of {len(outcomes):,} outcomes)' if len(outcomes) > 1 else ''}: {words}")
+        tell(f"warning{f' ({n:,} of {n_outcomes:,} outcomes)' if n_outcomes > 1 else ''}: {words}")
 
 
 def tell_scores(scores: Sequence[Score]) -> None:

@@ -6,6 +6,7 @@ import itertools
 import random
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -49,6 +50,7 @@ from mull.cli.options import (
     as_task,
     bank_at,
     budget_of,
+    errors_of,
     judges_prepared,
     made_by,
     prepared,
@@ -198,9 +200,10 @@ def solve(
         from mull.run.trace import trace_of, write
 
         write(trace, trace_of(tracer, outcome, run, spec.describe(spec.STRATEGIES, plan), made_by()))
-    is_lost = tell_failures(outcome.candidates, run.spent)
+    is_lost = tell_failures(errors_of(outcome.candidates), len(outcome.candidates), run.spent)
     tell_scores(outcome.scores)
-    tell_warnings([outcome])
+    warning = outcome.notes.get("warning")
+    tell_warnings(Counter([str(warning)] if warning else []), 1)
     if as_json:
         graded = {} if grade is None else {"correct": grade.correct, "graded": grade.why}
         models = [the_model, *plans.models]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,10 +53,12 @@ from mull.errors import MullError, UsageError
 from mull.files.columns import Layout
 from mull.files.output import GrowingFile, check_writable
 from mull.run.needs import check_given, check_scorable
-from mull.types import Budget, Model, Params
+from mull.types import Budget, Params
 
 if TYPE_CHECKING:
-    from mull.lab.grid import Cell
+    from mull.lab.cells import Cell
+    from mull.lab.readings import Readings
+    from mull.lab.swept import Swept
 
 
 @reads_a_table
@@ -133,7 +136,7 @@ def sweep(
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategy)}
     # Not before the strategies are known: a misspelt name is told of at once.
     from mull.files.records import row_of
-    from mull.lab import cluster, grid, readings, shared
+    from mull.lab import cluster, grid, readings, shared, swept
 
     named_models = model or [DEFAULT_MODEL]
     asked, *specs = with_columns([as_task(task), *named_models], layout, ask, is_served=base_url is not None)
@@ -164,7 +167,8 @@ def sweep(
         "budget": asdict(budget),
     }
     n_cells = problems * (len(plans) + (share is not None)) * len(models)
-    found: list[tuple[Model, dict[str, list[Cell]]]] = []
+    found: list[Swept] = []
+    read = readings.Readings(the_task)
     failed: MullError | None = None
     file: GrowingFile | None = None
     try:
@@ -178,42 +182,39 @@ def sweep(
                 plan = grid.Plan(
                     the_task, the_model, plans, the_verifier, the_judge, the_executor, budget, params, seed
                 )
-                done = _Done(the_model, file)
-                try:
-                    run = grid.run_plan if ray is None else cluster.run_plan
-                    cells = asyncio.run(run(plan, opened, n_problems=problems, tick=advance, done=done))
-                    if share is not None:
-                        together = shared.run_shared(plan, opened, share, n_problems=problems, tick=advance)
-                        cells[f"shared:n={share}"] = asyncio.run(together)
-                except MullError:
-                    found.append((the_model, grid.columns(done.rows)))
-                    raise
-                found.append((the_model, cells))
+                found.append(swept.Swept(the_model))
+                done = _Done(len(found) - 1, found[-1], read, file)
+                run = grid.run_each if ray is None else cluster.run_each
+                asyncio.run(run(plan, opened, done, n_problems=problems, tick=advance))
+                if share is not None:
+                    cells = asyncio.run(shared.run_shared(plan, opened, share, n_problems=problems, tick=advance))
+                    done.also(f"shared:n={share}", cells)
     except KeyboardInterrupt:
         tell("interrupted; what was drawn is kept: run the same command again to go on")
         raise typer.Exit(130) from None
     except MullError as error:
-        found = [one for one in found if one[1]]
+        found = [one for one in found if len(one)]
         if not found:
             raise
-        n_done = sum(len(column) for _, cells in found for column in cells.values())
+        n_done = sum(column.n for one in found for column in one.columns.values())
         tell(f"stopped after {n_done:,} of {n_cells:,} outcomes, which are shown")
         failed = error
     finally:
         if file is not None:
             file.close()
     if file is not None and failed is None:
-        recordings = [one for the_model, cells in found for one in grid.recordings(the_model, cells)]
-        file.finish([{"sweep": about}, *map(row_of, recordings)])
+        file.finish(chain([{"sweep": about}], (row_of(one) for each in found for one in each.recordings())))
         failed = file.error
-    tables = [grid.tabulate(the_task, the_model, cells, seed) for the_model, cells in found]
-    outcomes = [cell for _, cells in found for column in cells.values() for cell in column]
-    fresh, spent = (sum(getattr(cell, part).calls or 0 for cell in outcomes) for part in ("fresh", "spent"))
+    tables = [each.table(the_task, seed) for each in found]
+    columns = [column for each in found for column in each.columns.values()]
+    fresh, spent = sum(column.n_fresh for column in columns), sum(column.n_spent for column in columns)
     tell(f"{fresh:,} draws made now, {spent - fresh:,} from the bank")
-    samples = [s for cell in outcomes for s in cell.outcome.candidates]
-    is_lost = tell_failures(samples, cost.total(c.spent for c in outcomes))
-    tell_warnings([cell.outcome for cell in outcomes])
-    for doubt in readings.doubts(the_task, outcomes):
+    errors: Counter[str] = sum((column.errors for column in columns), Counter())
+    warnings: Counter[str] = sum((column.warnings for column in columns), Counter())
+    n_draws = sum(column.n_candidates for column in columns)
+    is_lost = tell_failures(errors, n_draws, cost.total(column.spent.total for column in columns))
+    tell_warnings(warnings, sum(column.n for column in columns))
+    for doubt in read.doubts():
         tell(doubt)
     rows = [asdict(row) for table in tables for row in table.rows]
     pairs = [asdict(pair) for table in tables for pair in table.pairs]
@@ -221,35 +222,45 @@ def sweep(
         print_json({"rows": rows, "pairs": pairs, "probes": probe_costs([*named.models, *models])})
     else:
         if fresh:
-            for one in readings.shown(the_task, outcomes[:problems]):
+            for one in read.shown():
                 tell(one.line())
         _show_tables(tables)
     if failed is not None:
         raise failed
-    refuse(readings.faults(the_task, outcomes), allowed=allow_unreadable)
+    refuse(read.faults(), allowed=allow_unreadable)
     if fail_under is not None or compare_to is not None:
         from mull.lab.compared import chances
 
-        groups = {the_model.name: grid.recordings(the_model, cells) for the_model, cells in found}
+        groups = {each.model.name: each.recordings() for each in found}
         end(failures_of(chances(groups, seed), fail_under, compare_to, seed))
     if is_lost:
         raise typer.Exit(1)
 
 
 class _Done:
-    """The finished problems of one model, written to the sweep's file as they come."""
+    """Takes the finished problems of one model; they are written to the sweep's file as they come."""
 
-    def __init__(self, model: Model, file: GrowingFile | None) -> None:
-        self._model, self._file, self._unsteady = model, file, set[str]()
-        self.rows: list[Mapping[str, Cell]] = []
+    def __init__(self, number: int, found: Swept, read: Readings, file: GrowingFile | None) -> None:
+        self._number, self._found, self._read, self._file = number, found, read, file
 
-    def __call__(self, cells: Mapping[str, Cell]) -> None:
+    def __call__(self, place: int, cells: Mapping[str, Cell]) -> None:
         from mull.files.records import row_of
-        from mull.lab.grid import recording
 
-        self.rows.append(cells)
+        one = self._found.add(place, cells)
+        self._see(place, cells)
         if self._file is not None:
-            self._file.add(row_of(recording(self._model, cells, self._unsteady)))
+            self._file.add(row_of(one))
+
+    def also(self, name: str, cells: Sequence[Cell]) -> None:
+        """Takes the outcomes of a strategy that runs after the others."""
+        for place, cell in enumerate(cells):
+            self._found.also(place, name, cell)
+            self._see(place, {name: cell})
+
+    def _see(self, place: int, cells: Mapping[str, Cell]) -> None:
+        names = list(self._found.columns)
+        for name, cell in cells.items():
+            self._read.add((self._number, names.index(name), place), cell)
 
 
 def _cluster(address: str | None) -> AbstractContextManager[None]:

@@ -226,10 +226,31 @@ async def run_plan(
     n_problems: int | None,
     n_workers: int | None = None,
     tick: Callable[[], None] = lambda: None,
-    done: Done = lambda cells: None,
+    done: Done = lambda place, cells: None,
     seated: Callable[[list[int]], None] = lambda pids: None,
 ) -> dict[str, list[Cell]]:
-    """Runs a plan on the connected cluster, with one worker per processor.
+    """Runs a plan as `run_each` does; returns the cells of each strategy in order."""
+    cells: dict[int, Mapping[str, Cell]] = {}
+
+    def keep(place: int, found: Mapping[str, Cell]) -> None:
+        cells[place] = found
+        done(place, found)
+
+    await run_each(plan, bank, keep, n_problems=n_problems, n_workers=n_workers, tick=tick, seated=seated)
+    return columns([cells[place] for place in range(len(cells))])
+
+
+async def run_each(
+    plan: Plan,
+    bank: SqlBank | None,
+    done: Done,
+    *,
+    n_problems: int | None,
+    n_workers: int | None = None,
+    tick: Callable[[], None] = lambda: None,
+    seated: Callable[[list[int]], None] = lambda pids: None,
+) -> None:
+    """Runs a plan on the connected cluster, with one worker per processor, and keeps nothing.
 
     `tick` is called after each outcome, `done` after each problem, and `seated` with the workers' process ids once all
     have started.
@@ -239,7 +260,7 @@ async def run_plan(
     bank = shared(bank)
     problems = plan.problems(n_problems)
     todo = deque(enumerate(problems))
-    cells: dict[int, Mapping[str, Cell]] = {}
+    n_done = 0
     deaths: Counter[str] = Counter()
     sent = ray.put(_portable(plan)), ray.put(bank)
     make = ray.remote(num_cpus=1, max_concurrency=N_AT_ONCE + 2)(_Worker)
@@ -247,6 +268,7 @@ async def run_plan(
     seats = [_Seat(lambda: make.remote(*sent), bank) for _ in range(n_workers)]
 
     async def serve(seat: _Seat) -> None:
+        nonlocal n_done
         while todo and seat.worker is not None:
             i, problem = todo.popleft()
             worker = seat.worker
@@ -262,8 +284,8 @@ async def run_plan(
                 continue
             if isinstance(found, MullError):
                 raise found
-            cells[i] = found
-            done(found)
+            n_done += 1
+            done(i, found)
             for _ in found:
                 tick()
 
@@ -272,7 +294,7 @@ async def run_plan(
     async def serve_all() -> None:
         await asyncio.gather(*(seat.fill() for seat in seats))
         seated([seat.pid for seat in seats])
-        while len(cells) < len(problems):  # what a worker leaves that is not replaced goes to the others
+        while n_done < len(problems):  # what a worker leaves that is not replaced goes to the others
             if all(seat.worker is None for seat in seats):
                 raise ModelError(
                     "the nodes of the Ray cluster have died, and no processor is left: run the same command again once "
@@ -294,7 +316,6 @@ async def run_plan(
         await asyncio.gather(work, watch, *tasks, return_exceptions=True)
         if not is_headless:
             await asyncio.gather(*(seat.clear(is_done=is_done) for seat in seats))
-    return columns([cells[i] for i in range(len(problems))])
 
 
 def _portable(plan: Plan) -> Plan:

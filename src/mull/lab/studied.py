@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from mull import cost
@@ -223,7 +224,7 @@ def run_study(
             )
             run, n = cluster.run_plan if is_on_ray else run_plan, cell.study_task.problems
             try:
-                asyncio.run(run(grid_plan, bank, n_problems=n, tick=tick, done=done.append))
+                asyncio.run(run(grid_plan, bank, n_problems=n, tick=tick, done=partial(_keep_row, done)))
                 if cell.upper_bounds:
                     told = replace(grid_plan, strategies=cell.upper_bounds, verifier=Oracle(cell.task))
                     _keep_bounds(made, name, text, asyncio.run(run_plan(told, bank, n_problems=n, tick=tick)))
@@ -236,6 +237,10 @@ def run_study(
         if why:
             made.holes.append(MissingCell(name, text, len(done), cell.study_task.problems, why))
     return made
+
+
+def _keep_row(rows: list[Mapping[str, Cell]], place: int, cells: Mapping[str, Cell]) -> None:
+    rows.append(cells)
 
 
 def _keep_bounds(made: Studied, model: str, text: str, cells: Mapping[str, Sequence[Cell]]) -> None:

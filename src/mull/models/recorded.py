@@ -44,7 +44,7 @@ class RecordedModel(Named):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._by_prompt  # noqa: B018 - a malformed file must be refused before anything is drawn
+        self._places  # noqa: B018 - a malformed file must be refused before anything is drawn
 
     def refuses(self, prompt: Prompt, params: Params) -> str | None:
         if prompt.prefix:
@@ -61,15 +61,25 @@ class RecordedModel(Named):
     def identity(self) -> str:
         path = Path(self.path)
         parts = sorted(part for part in path.iterdir() if part.is_file()) if path.is_dir() else [path]
-        content = hashlib.blake2b(b"".join(part.read_bytes() for part in parts), digest_size=10).hexdigest()
-        return f"{self.name}@{content}/{self.seed}"
+        content = hashlib.blake2b(digest_size=10)
+        for part in parts:
+            with part.open("rb") as file:
+                while block := file.read(1 << 20):
+                    content.update(block)
+        return f"{self.name}@{content.hexdigest()}/{self.seed}"
 
     @cached_property
-    def _by_prompt(self) -> dict[str, Recording]:
-        found: dict[str, Recording] = {}
-        for recording in formats.recordings(Path(self.path), self.model, self):
-            twin = found.setdefault(recording.prompt or "", recording)
-            if twin is not recording:
+    def _recordings(self) -> Sequence[Recording]:
+        return formats.recordings(Path(self.path), self.model, self)
+
+    @cached_property
+    def _places(self) -> dict[bytes, int]:
+        """Where each prompt is among the recordings."""
+        found: dict[bytes, int] = {}
+        for place, recording in enumerate(self._recordings):
+            first = found.setdefault(_digest(recording.prompt or ""), place)
+            if first != place:
+                twin = self._recordings[first]
                 where = f"problem {twin.id!r}" if twin.line is None else f"line {twin.line}"
                 raise FileFormatError(
                     self.path, recording.line, f"the same prompt as {where}: pick one model's rows with model="
@@ -90,10 +100,16 @@ class RecordedModel(Named):
         self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
         asked = prompt.question
-        recording = self._by_prompt.get(asked) or self._by_prompt.get(unasked(asked))
-        if recording is None:
+        place = self._places.get(_digest(asked))
+        place = self._places.get(_digest(unasked(asked))) if place is None else place
+        if place is None:
             raise PromptError(f"{self.path} has no recording of the prompt {asked[:60]!r}")
+        recording = self._recordings[place]
         order = self._order(recording)
         for draw in draws:
             if draw.number < len(order):
                 yield sample_of(prompt, recording.samples[order[draw.number]], *draw)
+
+
+def _digest(prompt: str) -> bytes:
+    return hashlib.blake2b(prompt.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 
 from mull import equal
 from mull.equal import Answers
 from mull.equal.patterns import regex
 from mull.replies import choices, dates, numbers, options, regions, sentences, visible, yes_no
-from mull.replies.announcing import announces
 from mull.replies.aside import aside
 from mull.replies.asking import unasked
+from mull.replies.endings import last_number, spelled
 from mull.replies.marks import OTHER, Reading, Region
 from mull.replies.mathematics import MAX_WORDS, affirmed, is_prose, last_mathematics, mathematics
 from mull.replies.text import (
@@ -38,6 +38,8 @@ ANSWER_PATTERN = "answer_pattern"
 """Key of `Problem.given` for a regular expression that locates the answer in a reply."""
 AT_ONCE = 200_000
 """Most characters of replies read in one thread call."""
+N_KEPT, MOST_KEPT = 8192, 1000
+"""Replies whose answers are kept, and the most characters that one of them has."""
 _LATEX = regex(r"\\[a-zA-Z]{2}|\\[{$%]|\^")
 
 
@@ -146,6 +148,11 @@ def extract(
     incomplete (`12` of `120`) and does not count; the letter of a choice does. `question` is what was
     asked: it tells which part of a sentence is the answer if that is a name or a short text.
     """
+    read = _extract_kept if len(reply) <= MOST_KEPT else _extract
+    return read(reply, kind, is_whole, is_cut, question)
+
+
+def _extract(reply: str, kind: AnswerKind, is_whole: bool, is_cut: bool, question: str) -> str | None:
     said = visible.said(reply)
     if said is None:
         return None
@@ -163,6 +170,10 @@ def extract(
         again = regions.regions(text)
         return _option(_read(text, AnswerKind.TEXT, again, is_whole=is_whole, question=stem), question)
     return sentences.reduced(read, question) if kind is AnswerKind.TEXT and read is not None else read
+
+
+_extract_kept = lru_cache(maxsize=N_KEPT)(_extract)
+"""A reply is read when it votes, when it is graded and when it is recorded, and short ones are drawn more than once."""
 
 
 def _ends_open(text: str, last: Region) -> bool:
@@ -334,14 +345,10 @@ def _arithmetic(text: str) -> str:
     return re.sub(r"\s+", "", bare(text.strip().strip("$"))).rstrip(".")
 
 
-N_SENTENCES = 12
-"""Number of final sentences of a reply that are searched for its answer."""
-
-
 def _end(text: str, kind: AnswerKind, question: str) -> str | None:
     """The answer at the end of a reply that does not mark its answer."""
     if kind is AnswerKind.NUMBER:
-        return _last_number(text) or _spelled(text, question)
+        return last_number(text) or spelled(text, question)
     line = text.strip().rpartition("\n")[2]
     if len(line) > MAX_REGION and kind is not AnswerKind.MATH:
         return None
@@ -356,39 +363,6 @@ def _end(text: str, kind: AnswerKind, question: str) -> str | None:
         runs = [run[0] for run in _RUN.finditer(signs(line)) if re.search(r"[+\-*/]", run[0])]
         return whole if whole is not OTHER else canonical(runs[0], kind) if len(runs) == 1 else None
     return canonical(sentences.short_answer(text, question) or sentences.plain(line), kind)
-
-
-_OPENING = regex(r"[^\w\s]{0,6}\d(?:\S*[^\s.):])?(?:\s[^\W\d]\S*){0,2}\W*$")
-
-
-def _spelled(text: str, question: str) -> str | None:
-    """The number in words that a reply without figures gives as its answer: `A hexagon has six sides.`"""
-    if re.search(r"\d", signs(text)) or not numbers.has_number(text):
-        return None
-    told = sentences.short_answer(text, question)
-    return None if told is None or any(map(announces, text.splitlines())) else numbers.number(told)
-
-
-_BULLET = regex(r"\s{0,8}[-*•+]\s")
-
-
-def _last_number(text: str) -> str | None:
-    """The number on a line of its own at the start of a reply, or that the last sentence with a number arrives at."""
-    if not numbers.has_number(text):
-        return None
-    first, _, rest = text.strip().partition("\n")
-    if rest and _OPENING.match(first) and (value := numbers.number(first)) is not None:
-        return value
-    for i, sentence in enumerate(sentences_backwards(text)):
-        if is_unknowable(sentence) or i >= N_SENTENCES or announces(sentence):
-            return None
-        if sentence.rstrip().endswith(("?", "？")):
-            continue
-        if re.search(r"\d", signs(sentence)):
-            return numbers.last_number(sentence)
-        if i < 2 and not _BULLET.match(sentence) and (value := numbers.number(sentence)) is not None:
-            return value
-    return None
 
 
 def canonical(text: str, kind: AnswerKind = AnswerKind.TEXT) -> str | None:

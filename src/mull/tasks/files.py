@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from mull.errors import FileFormatError, UnknownNameError
 from mull.files.columns import Layout
@@ -15,6 +16,9 @@ from mull.replies.answers import answers_of
 from mull.replies.asking import FORMS
 from mull.tasks.golds import check_golds, forms_of, gold_of, grade, included, kind_for, notes_on, problem_of
 from mull.types import AnswerKind, Grade, Problem, Sample
+
+MOST_AT_HAND = 256
+"""Problems whose recorded verdicts are held at once: more than are run at the same time."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,19 @@ class FileTask(Layout):
         return self._read.recordings
 
     @cached_property
-    def _by_id(self) -> dict[str, tuple[Recording, Problem]]:
-        return {one.id: (one, problem) for one, problem in zip(self._recordings, self._problems, strict=True)}
+    def _of_id(self) -> Callable[[str], _Graded]:
+        """What grades the replies to a problem; those of the latest problems are at hand."""
+        places = {one.id: place for place, one in enumerate(self._recordings)}
+
+        @lru_cache(maxsize=MOST_AT_HAND)
+        def found(id: str) -> _Graded:
+            recording, verdicts = self._recordings[places[id]], dict[tuple[str, str | None], bool]()
+            for sample in recording.samples:
+                if sample.correct is not None:
+                    verdicts.setdefault((sample.text, sample.answer), sample.correct)
+            return _Graded(recording.only(slice(0)), self._problems[places[id]], verdicts)
+
+        return found
 
     @cached_property
     def _problems(self) -> list[Problem]:
@@ -102,13 +117,12 @@ class FileTask(Layout):
 
     def told_gold(self, problem_id: str) -> str | None:
         """The gold answer of a problem as the file has it, to be shown beside what was read."""
-        return self._by_id[problem_id][0].gold
+        return self._of_id(problem_id).recording.gold
 
     async def grade(self, problem_id: str, sample: Sample) -> Grade:
-        recording, problem = self._by_id[problem_id]
-        for recorded in recording.samples:
-            if recorded.correct is not None and recorded.text == sample.text and recorded.answer == sample.answer:
-                return Grade(recorded.correct, "as recorded")
+        recording, problem, verdicts = self._of_id(problem_id)
+        if (verdict := verdicts.get((sample.text, sample.answer))) is not None:
+            return Grade(verdict, "as recorded")
         gold = gold_of(Path(self.path), recording, problem.kind)
         if gold is None:
             return Grade(None, f"line {recording.line} has no answer to compare with")
@@ -116,3 +130,11 @@ class FileTask(Layout):
             return Grade(is_in)
         (answer,) = await answers_of(problem, [sample])
         return await grade(problem.kind, gold, answer)
+
+
+class _Graded(NamedTuple):
+    """A problem, its row without samples, and the recorded verdicts by text and answer."""
+
+    recording: Recording
+    problem: Problem
+    verdicts: Mapping[tuple[str, str | None], bool]

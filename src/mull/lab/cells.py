@@ -1,0 +1,71 @@
+"""The outcome of one strategy on one problem of a grid, and its draws and result as they are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from mull.files.recording import RecordedSample, Recording, Result, mean_logprob
+from mull.replies.answers import classes_now
+from mull.types import Cost, Grade, Outcome, Problem, Sample, Score, Stopped
+
+
+class Cell(NamedTuple):
+    """One strategy's outcome on one problem."""
+
+    problem: Problem
+    outcome: Outcome
+    grade: Grade
+    candidates: tuple[Grade, ...]
+    spent: Cost
+    fresh: Cost
+
+
+def recorded(
+    problem: Problem, samples: Sequence[Sample], grades: Sequence[Grade], scores: Sequence[Score] = ()
+) -> Recording:
+    """Graded draws of a problem as a recording; `scores` may be empty."""
+    values = [score.value for score in scores] or [None] * len(samples)
+    drawn = zip(samples, grades, values, strict=True)
+    return Recording(
+        problem.id,
+        problem.prompt.question,
+        samples=tuple(_recorded(sample, grade, value) for sample, grade, value in drawn),
+        answers=tuple(classes_now(problem, samples)),
+        kind=problem.kind,
+    )
+
+
+def _recorded(sample: Sample, grade: Grade, score: float | None) -> RecordedSample:
+    logprob = mean_logprob(sample.logprobs)
+    return RecordedSample(sample.reply, sample.answer, grade.correct, score, sample.cost.output_tokens, logprob)
+
+
+def draws(cell: Cell) -> Recording:
+    """The draws behind an outcome."""
+    return recorded(cell.problem, cell.outcome.candidates, cell.candidates, cell.outcome.scores)
+
+
+def result(cell: Cell) -> Result:
+    """The recorded result of an outcome."""
+    grades = [grade.correct for grade in cell.candidates]
+    return Result(
+        cell.outcome.answer,
+        cell.grade.correct,
+        True if True in grades else (None if None in grades else False),
+        len(cell.outcome.candidates),
+        cell.outcome.stopped.value,
+        cell.spent,
+        dict(cell.outcome.notes),
+    )
+
+
+def lends(cell: Cell) -> bool:
+    """Whether an outcome's candidates are independent draws whose number did not depend on their content."""
+    outcome = cell.outcome
+    return outcome.stopped is not Stopped.EARLY and all(s.prompt == cell.problem.prompt for s in outcome.candidates)
+
+
+def columns(rows: Sequence[Mapping[str, Cell]]) -> dict[str, list[Cell]]:
+    """The cells of each strategy, from the cells of each problem."""
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
