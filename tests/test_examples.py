@@ -35,6 +35,13 @@ NOT_RUN = {
     "mull train grpo chain:ops=8,split=train --base nano --out my-r1 --steps 300 --updates 2": (
         "takes torch and minutes; tests/cli/test_grpo_torch.py trains for a few steps"
     ),
+    "mull train select traces.jsonl --n 1000 --weak nano.jsonl --out chosen.jsonl": (
+        "takes thousands of traces; tests/cli/test_traces.py chooses among a few"
+    ),
+    "mull train sft chosen.jsonl --base nano --out my-sft": "takes torch; tests/train/test_sft.py",
+    "mull train distill mini --task chain:ops=8,split=train --into nano --out my-distilled": (
+        "takes torch and minutes; tests/cli/test_traces.py has a short one"
+    ),
     "mull sweep chain:ops=8 -m nano -m trained:my-r1 -s single -s majority:n=16 --problems 200": (
         "takes what the command above makes"
     ),

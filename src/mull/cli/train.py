@@ -28,6 +28,7 @@ from mull.cli.options import (
 from mull.cli.output import print_json, say, tell
 from mull.cli.progress import progress
 from mull.cli.source import GroupOption
+from mull.cli.traces import distill, select, sft
 from mull.cli.weights import weights
 from mull.errors import MissingExtraError, UnknownNameError, UsageError
 from mull.files.output import check_writable, write_text, written
@@ -370,5 +371,5 @@ def _tokenizer(model: Any) -> str:
     return "b2:" + hashlib.blake2b(path.read_bytes(), digest_size=10).hexdigest()
 
 
-for _verb in (grpo, weights, combine, calibrate, confidence):
+for _verb in (grpo, select, sft, distill, weights, combine, calibrate, confidence):
     train_app.command()(_verb)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from mull.cost.flops import read_config
 from mull.models.live import LiveEngine
 from mull.runtime.session import Floats
 from mull.train.batches import batches_of
-from mull.train.checkpoint import save_language_model
+from mull.train.checkpoint import Marked, last_complete, save_language_model
 from mull.train.curve import Row, RunFolder, is_best, trouble
 from mull.train.lessons import ProblemOrder
 from mull.train.rollouts import BATCH_TOKENS, SEEDS_APART, Rewards, RoundSize, draw_round, figures_of, micro_batches
@@ -270,8 +269,8 @@ class _Session:
         return Reinforced(str(self.run.folder), len(rows), rows, self.stopped)
 
 
-class _Follow(TrainerCallback):  # type: ignore[misc]
-    """Hands TRL's figures to the session, and marks checkpoints that were written whole."""
+class _Follow(Marked):
+    """Hands TRL's figures to the session."""
 
     def __init__(self, session: _Session) -> None:
         self.session = session
@@ -279,18 +278,6 @@ class _Follow(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if self.session.log(logs or {}):
             control.should_training_stop = True
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / "complete").touch()
-
-
-def last_complete(folder: Path) -> Path | None:
-    """The last checkpoint that was written whole: a process may have been killed while it wrote the last one."""
-    found = [path.parent for path in folder.glob("checkpoint-*/complete")]
-    for path in folder.glob("checkpoint-*"):
-        if path not in found:
-            shutil.rmtree(path)
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def _unused(*_: Any, **__: Any) -> list[float]:
