@@ -166,7 +166,13 @@ class Accounts:
         self._database = Database(url, patience=math.inf)  # nothing is lost while it is away
         self._process = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._wallets: dict[str, KeyWallet] = {}
-        self._do("cannot be written", lambda on: metadata.create_all(on), is_write=True)
+        self._do("cannot be written", self._make_tables, is_write=True)
+
+    def _make_tables(self, on: sa.Connection) -> None:
+        """Creates the tables unless they are there. Any number of gateways may start at once."""
+        if not self._database.is_sqlite:  # SQLite has one writer at a time
+            lock(on, "mull")
+        metadata.create_all(on)
 
     def close(self) -> None:
         self._database.close()
