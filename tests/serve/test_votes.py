@@ -91,6 +91,72 @@ async def test_open_questions_are_answered_by_synthesis_or_choice_and_it_is_told
     assert choice.message.content == given[-1 if chosen_by == "synthesis" else 0] or chosen_by == "judge"
 
 
+@pytest.mark.parametrize("strategy", ["tournament:n=3,k=1", "league:n=3", "pivot:n=3", "swiss:n=3", "genselect:n=3"])
+async def test_a_judge_without_a_verdict_that_can_be_read_decides_nothing(gateway: Make, strategy: str) -> None:
+    """Asked for A or B, or for a number of its list, the judge answers the question: the reply is the first draw."""
+    texts = ("answer: 42", "answer: 17", "answer: 9")
+    async with FaultServer(texts=texts) as upstream:
+        text = table(upstream, 'answer = "number"\njudge = "pairwise:model=words"').replace("majority:n=4", strategy)
+        async with gateway(text) as served:
+            for seed in range(3):
+                choice, told = await voted(served, seed=seed, extra_body={"mull": {"return": ["samples"]}})
+                assert (told["chosen_by"], told["confidence"], told["answer"]) == ("first draw", None, None)
+                assert told["why"] == "no verdict of the judge could be read: this is the first draw"
+                assert told["incomplete"]
+                assert choice.message.content == told["samples"][0]["text"]
+            upstream.texts = ("answer: 42", "so 42", "The answer is 42.")
+            choice, told = await voted(served, seed=7)
+            assert (told["chosen_by"], told["answer"], told["incomplete"]) == ("vote", "42", False)
+            assert told["why"] == "all replies gave the same answer, so that there was nothing to judge"
+
+
+@pytest.mark.parametrize("strategy", ["tournament:n=3", "genselect:n=3"])
+async def test_a_judge_for_which_no_budget_is_left_decides_nothing(gateway: Make, strategy: str) -> None:
+    async with FaultServer(texts=("answer: 42", "answer: 17", "answer: 9")) as upstream:
+        text = table(upstream, 'answer = "number"\njudge = "pairwise:model=words"').replace("majority:n=4", strategy)
+        async with gateway(text) as served:
+            _, told = await voted(served, extra_body={"mull": {"budget": {"calls": 3}}})
+    assert (told["chosen_by"], told["incomplete"], told["draws"]) == ("first draw", True, 3)
+    assert told["why"] == "the ceilings left no room for the judge to decide: this is the first draw"
+
+
+LITTLE, ALONE = "the ceilings (calls) left room for one draw", "one reply alone has an answer"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "texts", "n", "calls", "why"),
+    [
+        ("majority:n=4", ("answer: 4",), 1, 1, LITTLE),
+        ("majority:n=4", ("answer: 4",), 2, 3, LITTLE),
+        ("adaptive:n=8", ("answer: 4",), 1, 1, LITTLE),
+        ("majority:n=1", ("answer: 4",), 1, 9, "the strategy made one draw"),
+        ("tournament:n=1", ("answer: 4",), 1, 9, "the strategy made one draw"),
+        ("majority:n=4", ("none", "none", "answer: 4", "none"), 1, 9, ALONE),
+        ("repeat:of=single,n=3", ("none", "none", "answer: 4"), 1, 9, ALONE),
+        ("rsa:n=1,k=1,rounds=1", ("answer: 4",), 1, 9, ALONE),
+    ],
+)
+async def test_one_draw_is_no_vote(
+    gateway: Make, strategy: str, texts: tuple[str, ...], n: int, calls: int, why: str
+) -> None:
+    """How sure it is, nothing tells, so that any threshold keeps it back."""
+    preset = 'answer = "number"\nabstain = 0.01\njudge = "pairwise:model=words"'
+    async with FaultServer(texts=texts) as upstream:
+        text = table(upstream, preset).replace("majority:n=4", strategy)
+        async with gateway(text) as served:
+            mull: dict[str, Any] = {"budget": {"calls": calls}}
+            asked = {"seed": 0, "n": n, "extra_body": {"mull": mull}}
+            reply = await served.ask("words@vote", "Write of the sea.", **asked)
+            for choice, told in zip(reply.choices, reply.mull["answers"], strict=True):
+                assert (told["confidence"], told["confidence_is"], told["abstained"]) == (None, None, True)
+                assert choice.message.refusal == "No answer is given: nothing tells how sure it is."
+                assert (told["chosen_by"], told["answer"]) == ("single draw", "4")
+                assert told["why"] == f"{why}: it is compared to none"
+            mull["abstain"] = 0
+            reply = await served.ask("words@vote", "Write of the sea.", **asked)
+            assert reply.choices[0].message.content == "answer: 4"
+
+
 async def test_json_is_voted_on_by_value_and_only_if_it_fits(gateway: Make) -> None:
     texts = ('{"n": 2, "s": "x"}', '{"n": "two", "s": "x"}', '{"s":"x","n":2.0}', "{}")
     schema = {

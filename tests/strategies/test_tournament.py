@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mull import Budget, Cost, Draw, Pair, Params, Preference, Problem, Prompt, Run, Stopped, UsageError
+from mull.run import Strategy
+from mull.strategies.pivot import Pivot, Swiss
 from mull.strategies.tournament import (
     League,
     Match,
@@ -137,7 +139,13 @@ class Referee:
         return verdicts
 
 
-def played(strategy: Tournament | League, p_gen: float, judge: Referee, seed: int = 0, budget: Budget | None = None):  # type: ignore[no-untyped-def]
+def played(
+    strategy: Tournament | League | Pivot | Swiss,
+    p_gen: float,
+    judge: Referee,
+    seed: int = 0,
+    budget: Budget | None = None,
+):  # type: ignore[no-untyped-def]
     run = Run(Coins(p_gen), judge=judge, seed=seed, budget=budget)
     return asyncio.run(strategy(PROBLEM, run)), run
 
@@ -168,6 +176,17 @@ def test_a_judge_that_always_prefers_the_first_decides_nothing() -> None:
     outcome, _ = played(Tournament(16, 4), 0.5, Referee(0.5, bias=1.0))
     assert outcome.notes["p_comp"] == 0.5
     assert outcome.notes["failure_bound"] is None
+    assert (outcome.notes["won"], outcome.notes["unjudged"]) == (0, 0)
+
+
+@pytest.mark.parametrize("strategy", [Tournament(8, 1), League(8, 3), Pivot(8), Swiss(8)])
+def test_the_matches_that_the_winner_won_are_told(strategy: Strategy) -> None:
+    """With a right draw, it wins each of its matches; where all are wrong, the judge throws a coin for each match."""
+    outcome, _ = played(strategy, 0.2, Referee(), seed=3)
+    assert outcome.answer == "right"
+    assert outcome.notes["won"] >= 1
+    outcome, _ = played(strategy, 1.0, Referee())
+    assert outcome.notes["won"] == 0  # all are equal
 
 
 def test_the_calls_are_counted_and_equal_answers_cost_none() -> None:

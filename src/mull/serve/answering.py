@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from mull.bank import Bank
-from mull.replies.kinds import WholeAnswer
 from mull.run import Run
 from mull.run.events import RunEvent
-from mull.run.needs import needs_of
 from mull.run.together import together
 from mull.run.trace import Trace
 from mull.run.wallet import Wallet
+from mull.serve.choosing import CUT_SHORT, ChatAnswer, choice
 from mull.serve.faults import DAY_IS_SPENT, ApiError, bad, draw_error
 from mull.serve.plans import ChatPlan
 from mull.serve.rooms import check_room, number, replies
-from mull.types import Budget, Cost, Finish, Need, Outcome, Params, Problem, Prompt, Sample, Stopped
+from mull.types import Budget, Cost, Finish, Outcome, Params, Problem, Prompt, Sample, Stopped
 
 CUT_SHORT_AS = ("budget_too_small", "deadline", DAY_IS_SPENT)
-CUT_SHORT = (Stopped.BUDGET, Stopped.DEADLINE)
-NO_AGREEMENT = "no two replies gave the same answer, so that no vote decides"
 
 
 class Observed(Protocol):
@@ -38,37 +35,6 @@ class Observed(Protocol):
     def end(self, run: Run, outcome: Outcome) -> None:
         """The run is over, with what was made of its outcome."""
         ...
-
-
-@dataclass(frozen=True)
-class ChatAnswer:
-    """One answer. `chosen_by` is `vote`, `weighted vote`, `score`, `judge`, `synthesis`, `strategy` or `first draw`.
-
-    `confidence_is` names what `confidence` is. `why` says what kept the strategy from choosing. `is_incomplete`: a
-    ceiling ended it, or it chose nothing and this is the best there is. `is_abstained`: its confidence was too low.
-    """
-
-    best: Sample
-    outcome: Outcome
-    chosen_by: str
-    why: str | None = None
-    is_incomplete: bool = False
-    is_abstained: bool = False
-    chance: float | None = None
-    """The calibrated confidence, where the preset has a curve that tells it."""
-
-    @property
-    def confidence(self) -> float | None:
-        """The calibrated confidence, or else the strategy's own."""
-        return self.outcome.confidence if self.chance is None else self.chance
-
-    @property
-    def confidence_is(self) -> str | None:
-        """What the confidence is a share or a score of."""
-        if self.chance is not None:
-            return "calibrated"
-        names = {"vote": "vote share", "weighted vote": "share of the scores", "score": "score", "judge": "win rate"}
-        return None if self.outcome.confidence is None else names.get(self.chosen_by, "the strategy's own")
 
 
 async def answers(
@@ -161,81 +127,15 @@ async def _one(plan: ChatPlan, problem: Problem, run: Run, seen: Observed, walle
     outcome = await run.solve(plan.strategy, problem)
     drawn = outcome.candidates or (() if outcome.best is None else (outcome.best,))
     usable = _usable(drawn, outcome.stopped, 1, _least(plan, problem.prompt, run.params, 1), wallet)
-    answer = _chosen(plan, problem, outcome)
-    if answer is None and plan.judge is not None and len(usable) > 1:
-        answer = await _judged(replace(problem, kind=WholeAnswer()), run, usable, outcome)
-    if answer is None:
-        nothing = replace(outcome, answer=None, confidence=None)
-        written = [sample for sample in usable if _is_written(problem, sample)]
-        by = "synthesis" if written else "first draw"
-        given = written[-1] if written else min(usable, key=lambda sample: sample.draw)
-        is_incomplete = outcome.stopped in CUT_SHORT or outcome.best is None
-        answer = ChatAnswer(given, nothing, by, _undecided(outcome, by), is_incomplete)
-    if plan.calibration is not None and not answer.is_incomplete:
+    answer = await choice(plan, problem, run, outcome, usable)
+    is_whole = not answer.is_incomplete and len(usable) == len(drawn)
+    if plan.calibration is not None and is_whole:  # of fewer draws a curve says nothing
         answer = replace(answer, chance=plan.calibration.chance(answer.chosen_by, answer.outcome.confidence))
     confidence = answer.confidence
-    if plan.abstain is not None and (confidence is None or confidence < plan.abstain):
+    if plan.abstain and (confidence is None or confidence < plan.abstain):
         answer = replace(answer, is_abstained=True)
     seen.end(run, answer.outcome)
     return answer
-
-
-def _chosen(plan: ChatPlan, problem: Problem, outcome: Outcome) -> ChatAnswer | None:
-    """The strategy's choice; `None` where it chose nothing, or at random among answers that no two replies share."""
-    best = outcome.best
-    if best is None or best.finish is Finish.ERROR:
-        return None
-    # GenSelect's votes are those of a model that reads several replies at once; some of them could not be read.
-    n_unread = outcome.notes.get("unread")
-    if n_unread and not outcome.tally:
-        return None
-    is_judged = Need.JUDGE in needs_of(plan.strategy) or (n_unread is not None and bool(outcome.tally))
-    if is_judged:
-        by = "judge"
-    elif _is_scattered(outcome):
-        return None
-    elif _is_written(problem, best) and not outcome.tally and not outcome.scores:
-        by = "synthesis"
-    elif outcome.tally and not any(score.value is not None for score in outcome.scores):
-        by = "vote"
-    elif outcome.tally:
-        by = "weighted vote"
-    elif outcome.scores:
-        by = "score"
-    else:
-        by = "strategy" if len(outcome.candidates) > 1 else "first draw"
-    return ChatAnswer(best, outcome, by, is_incomplete=outcome.stopped in CUT_SHORT)
-
-
-def _is_scattered(outcome: Outcome) -> bool:
-    """Whether a vote of several replies gave each answer one vote."""
-    if len(outcome.tally) < 2 or any(score.value is not None for score in outcome.scores):
-        return False
-    return all(weight == 1.0 for _, weight in outcome.tally)
-
-
-def _is_written(problem: Problem, sample: Sample) -> bool:
-    """Whether a reply was written from others: another prompt than the question's has them in it."""
-    return sample.prompt.messages != problem.prompt.messages
-
-
-def _undecided(outcome: Outcome, by: str) -> str:
-    this = "this is the first draw" if by == "first draw" else "this is the last reply that was written from others"
-    none = "no reply has an answer that could be voted on or scored"
-    return f"{NO_AGREEMENT if _is_scattered(outcome) else none}: {this}"
-
-
-async def _judged(problem: Problem, run: Run, samples: Sequence[Sample], outcome: Outcome) -> ChatAnswer | None:
-    """The judge's choice among draws that were made already; `None` if it decided nothing."""
-    from mull.strategies.tournament import Tournament
-
-    run.hand_back(samples)
-    judged = await Tournament(len(samples))(problem, run)
-    run.withdraw(samples)
-    if judged.best is None or not judged.notes.get("comparisons"):
-        return None
-    told = replace(judged, candidates=outcome.candidates, stopped=run.stopped)
-    return ChatAnswer(judged.best, told, "judge", NO_AGREEMENT, run.stopped in CUT_SHORT)
 
 
 def _single(sample: Sample, stopped: Stopped) -> ChatAnswer:

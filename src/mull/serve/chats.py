@@ -12,8 +12,9 @@ from mull.errors import MissingExtraError, ModelError, ParamError, PromptError, 
 from mull.models.served.opened import opened
 from mull.run.wallet import Wallet
 from mull.serve import shapes
-from mull.serve.answering import ChatAnswer, answers, check_draws
+from mull.serve.answering import answers, check_draws
 from mull.serve.attend import Emit, in_time
+from mull.serve.choosing import ChatAnswer
 from mull.serve.compare import PaidWallet, Side, compared
 from mull.serve.faults import bad, in_body
 from mull.serve.fields import ChatFields

@@ -8,7 +8,8 @@ from typing import Any
 
 from mull.bank import Bank, MemoryBank
 from mull.run.wallet import Wallet
-from mull.serve.answering import CUT_SHORT_AS, ChatAnswer, Observed, answers
+from mull.serve.answering import CUT_SHORT_AS, Observed, answers
+from mull.serve.choosing import ChatAnswer
 from mull.serve.faults import ApiError
 from mull.serve.plans import ChatPlan
 from mull.types import Cost, Params, Problem, Prompt

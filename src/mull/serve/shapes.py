@@ -9,7 +9,7 @@ from typing import Any
 
 from mull.replies.answers import answer_of
 from mull.run.wallet import Wallet
-from mull.serve.answering import ChatAnswer
+from mull.serve.choosing import ChatAnswer
 from mull.serve.faults import draw_error
 from mull.serve.plans import ChatPlan
 from mull.types import Budget, Finish, Problem, Sample

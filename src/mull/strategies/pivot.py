@@ -60,10 +60,15 @@ class Standings:
         return self.run.stopped in (Stopped.BUDGET, Stopped.DEADLINE) and self.n_unjudged > 0
 
     def outcome(self, field: Sequence[int]) -> Outcome:
-        """The outcome with the best mean margin of these places as the winner; of equals, the more frequent answer."""
+        """The outcome with the best mean margin of these places as the winner; of equals, the more frequent answer.
+
+        The notes say how many matches the answer `won`.
+        """
         ranked = sorted(field, key=lambda i: (-self.mean(i), -self.answers.count(self.answers[i])))
-        notes = {**turnout(self.answers), "comparisons": self.n_comparisons, "unjudged": self.n_unjudged}
         best, answer = (self.samples[ranked[0]], self.answers[ranked[0]]) if ranked else (None, None)
+        won = sum(m > 0 for i, of in self.margins.items() if self.answers[i] == answer for m in of)
+        asked = {"comparisons": self.n_comparisons, "unjudged": self.n_unjudged, "won": won}
+        notes = {**turnout(self.answers), **asked}
         return Outcome(best, answer, tuple(self.samples), stopped=self.run.stopped, notes=notes)
 
 

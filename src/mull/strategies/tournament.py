@@ -237,11 +237,20 @@ def decided(
     run: Run,
     notes: Mapping[str, float | None],
 ) -> Outcome:
-    """The outcome of a tournament; its notes say how it was decided."""
+    """The outcome of a tournament. Its notes say how it was decided, and how many matches the answer `won`."""
     n_asked = sum(len(r.match.is_a_first) for r in played)
     unjudged = sum(r.unjudged for r in played)
-    said: dict[str, float | str | None] = {**turnout(answers), "comparisons": n_asked - unjudged, "unjudged": unjudged}
     best, answer = (None, None) if place is None else (samples[place], answers[place])
+    won = 0
+    for (a, b, order), wins_a, wins_b, _ in played:
+        if order and answer in (answers[a], answers[b]):
+            won += wins_a > wins_b if answers[a] == answer else wins_b > wins_a
+    said: dict[str, float | str | None] = {
+        **turnout(answers),
+        "comparisons": n_asked - unjudged,
+        "unjudged": unjudged,
+        "won": won,
+    }
     return Outcome(best, answer, tuple(samples), confidence=None, stopped=run.stopped, notes={**said, **notes})
 
 
