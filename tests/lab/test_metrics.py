@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from mull.files.recording import Recording, of_columns, of_counts
 from mull.lab.metrics import best_at_k, curves, default_ks, majority_at_k
 from mull.stats.estimators import pass_at_k
+from mull.stats.intervals import SHARE, bootstrap
+from mull.stats.paired import permutation_test
 
 
 @pytest.mark.parametrize(
@@ -153,3 +155,17 @@ def test_the_ks_are_powers_of_two_and_ten_and_the_end() -> None:
     assert default_ks(1) == [1]
     assert default_ks(40) == [1, 2, 4, 8, 10, 16, 32, 40]
     assert curves(pools(), [1, 5, 99]).coverage[-1].k == 5
+
+
+def test_many_equal_problems_are_resampled_together_by_the_same_law() -> None:
+    """3,000 problems of four values: the interval is that of Student's t, and a sign test that of the normal law."""
+    values = np.repeat([0.0, 0.25, 0.5, 1.0], [1500, 600, 600, 300])
+    half = 1.96 * values.std(ddof=1) / math.sqrt(len(values))
+    low, high = bootstrap(values, 0, SHARE)
+    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
+    differences = np.repeat([-0.5, 0.0, 0.25], [200, 2500, 475])
+    z = abs(differences.sum()) / math.sqrt((differences**2).sum())
+    expected = math.erfc(z / math.sqrt(2))
+    assert 0.01 < expected < 0.5
+    assert permutation_test(differences.tolist()) == pytest.approx(expected, rel=0.2)

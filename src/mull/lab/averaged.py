@@ -9,7 +9,6 @@ from typing import NamedTuple
 from mull import spec
 from mull.files.recording import Recording, Result
 from mull.lab.metrics import Votes, best_at_k
-from mull.lab.votes import poll_of
 from mull.stats.estimators import pass_at_k
 from mull.stats.intervals import SHARE, Interval, bootstrap, wilson
 from mull.strategies.parallel import Best, Majority, Single, Weighted
@@ -108,7 +107,7 @@ class Averaging:
             return _only(float(best_at_k(one.scores, one.correct, [self._k])[0]))
         weights = one.scores if isinstance(self._strategy, Weighted) else None
         self._voted.append(len(self._correct))
-        self._votes.add(poll_of(one.answers, one.correct, weights))
+        self._votes.add(one, weights)
         return None
 
     def done(self) -> Averaged:

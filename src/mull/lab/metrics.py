@@ -10,7 +10,7 @@ import numpy as np
 
 from mull.files.recording import DrawCounts, Recording
 from mull.files.spool import draw_counts
-from mull.lab.votes import exact_votes, poll_of
+from mull.lab.votes import counted_votes, exact_votes, poll_of
 from mull.lab.windows import Floats, Poll, Windows
 from mull.shown import html_table
 from mull.stats.estimators import chance_all_within, pass_at_ks
@@ -97,9 +97,11 @@ def majority_at_k(
     """Probability that the vote of k draws is correct, over subsets; ties count in equal parts.
 
     Draws without an answer do not vote, nor do draws without a weight in a weighted vote. An answer is as correct as
-    the draws that gave it were on average. The mean is over all subsets where `exact_votes` has them, else over random
-    orders; it does not depend on the order of the draws. `ks` must be ascending.
+    the draws that gave it were on average. The mean is over all subsets where these are counted or few, else over
+    random orders; it does not depend on the order of the draws. `ks` must be ascending.
     """
+    if weights is None and (counted := counted_votes(answers, correct, ks)) is not None:
+        return counted
     values: Floats = votes_at_ks([poll_of(answers, correct, weights)], ks, seed)[0]
     return values
 
@@ -177,9 +179,9 @@ def by_problem(recordings: Iterable[Recording], ks: Sequence[int], seed: int = 0
             best.append(best_at_k(one.scores, one.correct, ks))
         if has_answers:
             is_answered = is_answered or any(answer is not None for answer in one.answers)
-            majority.add(poll_of(one.answers, one.correct, None))
+            majority.add(one)
         if has_scores and has_answers:
-            weighted.add(poll_of(one.answers, one.correct, one.scores))
+            weighted.add(one, one.scores)
     n, c = [each.n for each in counts], [each.n_correct for each in counts]
     values = {"coverage": pass_at_ks(n, c, ks), "worst": chance_all_within(n, c, ks)}
     if has_scores:
@@ -192,26 +194,31 @@ def by_problem(recordings: Iterable[Recording], ks: Sequence[int], seed: int = 0
 
 
 class Votes:
-    """`votes_at_ks` of problems that come one by one, many at once."""
+    """`majority_at_k` of problems that come one by one; those that cannot be counted are sampled many at once."""
 
     def __init__(self, ks: Sequence[int], seed: int) -> None:
         self._ks, self._seed = ks, seed
+        self._counted: list[Floats | None] = []
         self._polls: list[Poll] = []
         self._n_draws = 0
-        self._found: list[Floats] = []
+        self._sampled: list[Floats] = []
 
-    def add(self, poll: Poll) -> None:
-        self._polls.append(poll)
-        self._n_draws += len(poll.ids)
-        if self._n_draws >= DRAWS_AT_ONCE:
-            self._count()
+    def add(self, one: Recording, weights: Sequence[float | None] | None = None) -> None:
+        counted = counted_votes(one.answers, one.correct, self._ks) if weights is None else None
+        self._counted.append(counted)
+        if counted is None:
+            self._polls.append(poll_of(one.answers, one.correct, weights))
+            self._n_draws += one.n
+            if self._n_draws >= DRAWS_AT_ONCE:
+                self._sample()
 
-    def _count(self) -> None:
+    def _sample(self) -> None:
         if self._polls:
-            self._found.append(votes_at_ks(self._polls, self._ks, self._seed))
+            self._sampled += list(votes_at_ks(self._polls, self._ks, self._seed))
         self._polls, self._n_draws = [], 0
 
     def values(self) -> Floats:
         """The chances, [problems, ks]."""
-        self._count()
-        return np.concatenate(self._found)
+        self._sample()
+        sampled = iter(self._sampled)
+        return np.array([next(sampled) if one is None else one for one in self._counted])

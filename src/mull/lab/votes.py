@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mull.lab.windows import Floats, Poll
 
@@ -36,21 +37,27 @@ def poll_of(answers: Sequence[str | None], correct: Sequence[bool], weights: Seq
     return Poll(ids, shares, None if weights is None else np.array(each, dtype=np.float64))
 
 
-def exact_votes(poll: Poll, ks: Sequence[int]) -> Floats | None:
-    """The accuracy of votes of k over all subsets, [ks]; ties count in equal parts. `None` where they are too many.
+def counted_votes(answers: Sequence[str | None], correct: Sequence[bool], ks: Sequence[int]) -> Floats | None:
+    """The accuracy of votes of k over all subsets, [ks], from how often each answer was given.
 
-    Votes without weights are counted up to `MOST_COUNTED` draws, others enumerated up to `MOST_SUBSETS` subsets.
+    Ties count in equal parts. `None` above `MOST_COUNTED` draws.
     """
-    n = len(poll.ids)
+    if len(answers) > MOST_COUNTED:
+        return None
+    sizes = Counter(answers)
+    right = Counter(answer for answer, is_right in zip(answers, correct, strict=True) if is_right)
+    classes = sorted((size, right[answer] / size) for answer, size in sizes.items() if answer is not None)
+    return _counted(len(answers), tuple(classes))[np.asarray(ks) - 1] if classes else np.zeros(len(ks))
+
+
+def exact_votes(poll: Poll, ks: Sequence[int]) -> Floats | None:
+    """The accuracy of weighted votes of k over all subsets, [ks]; ties count in equal parts. `None`: they are too many.
+
+    Votes without weights are those of `counted_votes`.
+    """
     if not len(poll.right):
         return np.zeros(len(ks))
-    if poll.weight is None:
-        if n > MOST_COUNTED:
-            return None
-        sizes = np.bincount(poll.ids, minlength=len(poll.right) + 1)[:-1]
-        whole = _counted(n, tuple(zip(sizes.tolist(), poll.right.tolist(), strict=True)))
-        return np.array([whole[k - 1] for k in ks])
-    if max(math.comb(n, k) for k in ks) > MOST_SUBSETS:
+    if poll.weight is None or max(math.comb(len(poll.ids), k) for k in ks) > MOST_SUBSETS:
         return None
     return np.array([_enumerated(poll, k) for k in ks])
 
@@ -90,10 +97,16 @@ def _shifts(n: int, factors: tuple[int, ...]) -> Floats:
     return matrix
 
 
+@lru_cache(maxsize=64)
+def _subsets(n: int, k: int) -> NDArray[np.int64]:
+    """All subsets of k of n places, [subsets, k]."""
+    return np.array(list(itertools.combinations(range(n), k)))
+
+
 def _enumerated(poll: Poll, k: int) -> float:
     """The accuracy of weighted votes over every subset of k draws."""
     assert poll.weight is not None
-    chosen = np.array(list(itertools.combinations(range(len(poll.ids)), k)))
+    chosen = _subsets(len(poll.ids), k)
     width = len(poll.right) + 1
     cells = (poll.ids[chosen] + width * np.arange(len(chosen))[:, None]).ravel()
     size = width * len(chosen)

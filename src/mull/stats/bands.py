@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mull.stats.estimators import Floats, none_in, studentised
-from mull.stats.intervals import DIFFERENCE, in_order, resample_blocks
+from mull.stats.intervals import DIFFERENCE, grouped, in_order
 
 LEVEL = 0.05
 FEWEST = 10
@@ -54,13 +54,15 @@ def band(values: Floats, bounds: tuple[float, float], seed: int = 0, level: floa
     """
     values = in_order(values)
     n = len(values)
-    found = studentised(values, resample_blocks(n, seed))
+    rows, weight, drawn = grouped(values, seed)
+    found = studentised(rows, drawn, weight)
     other = none_in(n, 1 - level) * np.stack([found.mean - bounds[0], bounds[1] - found.mean], axis=1)
     unseen = found.mean[:, None] + np.array([-1.0, 1.0]) * other
     ends = unseen.copy()
     if found.varies.any():
-        drawn = found.drawn[:, found.varies]
-        top, bottom = np.quantile(drawn.max(axis=1), 1 - level / 2), np.quantile(drawn.min(axis=1), level / 2)
+        deviations = found.drawn[:, found.varies]
+        top = np.quantile(deviations.max(axis=1), 1 - level / 2)
+        bottom = np.quantile(deviations.min(axis=1), level / 2)
         mean, error = found.mean[found.varies], found.error[found.varies]
         ends[found.varies] = np.stack([mean - top * error, mean - bottom * error], axis=1)
     carrying = np.abs(values).sum(axis=0) ** 2 / np.maximum((values**2).sum(axis=0), 1e-300)

@@ -49,6 +49,7 @@ def pass_at_ks(n: ArrayLike, c: ArrayLike, ks: Sequence[int]) -> Floats:
     return 1.0 - chance_all_within(n, n - c, ks)
 
 
+@lru_cache(maxsize=4096)
 def pass_at_k(n: int, c: int, k: int) -> float:
     """Probability that k of n draws, c of which are correct, include a correct one; `pass_at_ks` for one problem."""
     return float(pass_at_ks([n], [c], [k])[0, 0])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mull.stats.estimators import Studentised, ends_of, studentised
-from mull.stats.intervals import DIFFERENCE, MOST_KEPT, Interval, resample_blocks
+from mull.stats.intervals import DIFFERENCE, FEW_ROWS, MOST_EACH, MOST_KEPT, Interval, grouped
 
 LEVEL = 0.05
 N_PERMUTATIONS = 20_000
@@ -59,7 +59,8 @@ def paired(
         return None
     n, level = len(differences), LEVEL / comparisons
     mean, discordant = math.fsum(differences) / n, math.fsum(d * d for d in differences) / n
-    found = studentised(np.array(differences)[:, None], resample_blocks(n, seed))
+    rows, weight, drawn = grouped(np.array(differences)[:, None], seed)
+    found = studentised(rows, drawn, weight)
     low, high = ends_of(found, n, DIFFERENCE, level)[0].tolist()
     p = max(permutation_test(differences, seed), _chance(found))
     if p >= level:
@@ -105,6 +106,11 @@ def permutation_test(differences: Sequence[float], seed: int = 0) -> float:
     values = np.asarray(sizes)
     observed = abs(values.sum()) * (1 - 1e-12)
     n_beyond = 0
+    distinct, counts = np.unique(abs(values), return_counts=True)
+    if len(values) > MOST_EACH and len(distinct) <= len(values) // FEW_ROWS:
+        heads = np.random.default_rng(seed).binomial(counts, 0.5, (N_PERMUTATIONS, len(counts)))
+        n_beyond = int((abs((2.0 * heads - counts) @ distinct) >= observed).sum())
+        return (1 + n_beyond) / (1 + N_PERMUTATIONS)
     for packed in _kept_signs(len(values), seed) if len(values) <= MOST_KEPT else _signs(len(values), seed):
         signs = np.unpackbits(packed, axis=1, count=len(values)) * 2.0 - 1.0
         n_beyond += int((abs(signs @ values) >= observed).sum())

@@ -116,7 +116,7 @@ class Cnf:
         return (
             f"The variables x1 to x{self.variables} are true or false. Each of these lines is a condition:\n\n"
             f"{told}\n\nFind values of the variables that satisfy all conditions, or find out that there are none. "
-            f"{STEPS} the answer in a box: a value for every variable, as in "
+            f"{STEPS} values of all variables in a box, as in "
             rf"\boxed{{x1=true, x2=false, ...}}, or \boxed{{{UNSATISFIABLE}}} if no values satisfy all conditions."
         )
 
