@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mull import Budget
+from mull.config.checked import find_line
 from mull.config.schema import FIELDS
-from mull.config.settings import find_line, parse, read
+from mull.config.settings import parse, read
 from mull.cost import Price
 from mull.cost.flops import read_config
 from mull.errors import FileFormatError

@@ -26,6 +26,9 @@ from mull.bank.sql import SqlBank
 from mull.cli.app import with_ray_address
 from mull.errors import ModelError, UsageError
 from mull.lab import cluster, grid, reach
+from mull.lab.findings import summary
+from mull.lab.studied import run_study
+from mull.lab.study_plan import cells_of, read_plan
 from mull.testing import FakeModel, FakeVerifier
 
 pytest.importorskip("ray")
@@ -83,6 +86,32 @@ def test_the_embedded_model_gives_the_same_rows_as_on_one_machine(bank: SqlBank)
     replayed = locally(whole, 10, bank)
     assert rows(whole, replayed) == rows(whole, there), "with the times too, from the bank that the workers filled"
     assert all(cell.fresh.calls == 0 for column in replayed.values() for cell in column)
+
+
+STUDY = """
+models = ["nano"]
+problems = 4
+max_tokens = 60
+tasks = [{ spec = "chain:ops=1", strategies = ["single", "majority:n=2"] }]
+"""
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_study_has_the_same_figures_as_on_one_machine_and_a_bank_that_pays_for_it(
+    bank: SqlBank, tmp_path: Path
+) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(STUDY)
+    plan = read_plan(path)
+    there = run_study(plan, cells_of(plan), bank, is_on_ray=True)
+    with SqlBank.file(tmp_path / "here.db") as own:
+        here = run_study(plan, cells_of(plan), own)
+    assert list(there.groups) == ["chain:ops=1"]
+    assert (summary(there.groups), there.holes) == (summary(here.groups), here.holes)
+    assert there.fresh.calls == here.fresh.calls == 4 * 2, "strategies share their draws there too"
+    again = run_study(plan, cells_of(plan), bank)
+    assert again.fresh.calls == 0
+    assert again.groups == there.groups
 
 
 @dataclass

@@ -68,17 +68,29 @@ def test_a_plan_is_read_as_it_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("problems = 3", "problem = 3", "unknown key of a plan 'problem': did you mean 'problems'?"),
+        (
+            "problems = 3",
+            "problem = 3",
+            "plan.toml, line 6: unknown setting 'problem': did you mean 'problems'? a plan takes ceiling, draws,",
+        ),
         ('"nano"', '"nanno"', "unknown model 'nanno': did you mean 'nano'?"),
         ("majority:n={n}", "majorty:n={n}", "did you mean 'majority'?"),
         ("chain:ops", "chian:ops", "did you mean 'chain'?"),
         ("levels = [1, 16]", "", "{level} in its spec and its list of levels go together"),
-        ("levels = [1, 16]", "level = [1]", "unknown key of a task 'level': did you mean 'levels'?"),
-        ("problems = 3", "problems = 0", "problems must be at least 1, not 0"),
-        ("problems = 3", 'problems = "3"', "problems of a plan is a whole number, not '3'"),
+        (
+            "levels = [1, 16]",
+            "level = [1]",
+            "line 11: unknown setting 'tasks.0.level': did you mean 'levels'? a table [[tasks]] takes",
+        ),
+        ("problems = 3", "problems = 0", "line 6: problems: Input should be greater than or equal to 1"),
+        ("problems = 3", 'problems = "3"', "line 6: problems must be a whole number"),
         ('["nano"]', '["nano", "nano"]', "a model is named twice"),
-        ("[[tasks]]", "[ceiling]\\ntoken = 3\\n[[tasks]]", "unknown ceiling 'token': did you mean 'tokens'?"),
-        ("title = ", "title ", "is no TOML"),
+        ("[[tasks]]", "[ceiling]\\ntoken = 3\\n[[tasks]]", "unknown setting 'ceiling.token': did you mean 'tokens'?"),
+        ("draws = [2, 3]", "", "strategies with {n} take their numbers of draws from draws = [2, 4, 8]"),
+        ("draws = [2, 3]", "draws = 2", "draws must be a list"),
+        ("[1, 16]", "[true]", "levels are texts or numbers"),
+        ('spec = "chain:ops={level}"', "", "[tasks.0] has no spec, which it needs"),
+        ("title = ", "title ", "plan.toml, line 2: not TOML"),
     ],
 )
 def test_a_bad_plan_is_told_before_anything_runs(tmp_path: Path, old: str, new: str, words: str) -> None:

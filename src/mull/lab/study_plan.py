@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mull import spec
 from mull.catalog import Plans, model_of, verifier_of
+from mull.config.checked import checked
 from mull.cost.ceilings import check_budget
-from mull.errors import PromptError, UnknownNameError, UsageError, cannot_read
+from mull.errors import PromptError, cannot_read
 from mull.run import Strategy
 from mull.run.needs import check_given
 from mull.types import Budget, Cost, Model, Params, Task, Verifier
 
-DEFAULT_PROBLEMS = 24
-KEYS = ("title", "models", "strategies", "draws", "problems", "verifier", "seed", "temperature", "max_tokens")
-TASK_KEYS = ("spec", "levels", "strategies", "problems", "verifier", "max_tokens", "upper_bounds")
-CEILINGS = ("calls", "tokens", "usd", "flops")
+if TYPE_CHECKING:
+    from mull.lab.plan_schema import PlanFile, TaskTable
 
 
 def task_name(text: str) -> str:
@@ -108,60 +106,36 @@ class StudyCell:
 
 
 def read_plan(path: Path) -> StudyPlan:
-    """Reads a plan. Raises `UsageError` naming what is wrong, and the nearest right name."""
+    """Reads a plan. Raises `FileFormatError` with the line of what is wrong, and the nearest right name."""
+    from mull.lab.plan_schema import PlanFile, unknown
+
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise cannot_read(path, error) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no TOML: {error}") from error
-    _known("key of a plan", found, (*KEYS, "tasks", "ceiling"))
-    tables = _of(found, "tasks", list, [])
-    if not tables or not all(isinstance(table, dict) for table in tables):
-        raise UsageError(f'{path}: a plan has at least one task: [[tasks]] with spec = "chain:ops={{level}}"')
-    ceiling = _of(found, "ceiling", dict, {})
-    _known("ceiling", ceiling, CEILINGS)
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in ceiling.values()):
-        raise UsageError(f"{path}: the ceilings {', '.join(ceiling)} are numbers")
-    budget = Budget(**ceiling)
+    plan = checked(PlanFile, text, path, unknown)
+    budget = Budget(**plan.ceiling.model_dump())
     check_budget(budget)
-    models = _texts(found, "models", ("nano",))
-    if len(set(models)) < len(models):
-        raise UsageError(f"{path}: a model is named twice in {', '.join(models)}")
-    return StudyPlan(
-        _of(found, "title", str, "A study of test-time scaling"),
-        models,
-        tuple(_task(table, found) for table in tables),
-        _of(found, "seed", int, 0),
-        float(_of(found, "temperature", (int, float), 1.0)),
-        budget,
-    )
+    tasks = tuple(_task(task, plan) for task in plan.tasks)
+    return StudyPlan(plan.title, tuple(plan.models), tasks, plan.seed, plan.temperature, budget)
 
 
-def _task(table: Mapping[str, Any], plan: Mapping[str, Any]) -> StudyTask:
-    _known("key of a task", table, TASK_KEYS)
-    text = _of(table, "spec", str, "")
-    levels = tuple(str(level) for level in _of(table, "levels", list, []))
-    if not text:
-        raise UsageError('a task of a plan has a spec, such as spec = "chain:ops={level}"')
-    if bool(levels) != ("{level}" in text):
-        raise UsageError(f"the task {text!r}: {{level}} in its spec and its list of levels go together")
-    both = {**plan, **table}
-    problems = _of(both, "problems", int, DEFAULT_PROBLEMS)
-    if problems < 1:
-        raise UsageError(f"the task {text!r}: problems must be at least 1, not {problems}")
-    draws = _of(plan, "draws", list, [])
-    strategies = [
+def _task(task: TaskTable, plan: PlanFile) -> StudyTask:
+    """A task with what the plan says for all tasks where it says nothing itself."""
+    named = [
         one.replace("{n}", str(n))
-        for one in _texts(both, "strategies", ("single", "majority:n=8"))
-        for n in (draws if "{n}" in one else [0])
+        for one in task.strategies or plan.strategies
+        for n in (plan.draws if "{n}" in one else [0])
     ]
-    if not strategies:
-        raise UsageError("strategies with {n} take their numbers of draws from draws = [2, 4, 8]")
-    verifier = _of(both, "verifier", str, "") or None
-    max_tokens = _of(both, "max_tokens", int, 400)
-    bounds = _texts(table, "upper_bounds", ()) if "upper_bounds" in table else ()
-    return StudyTask(text, levels or ("",), tuple(dict.fromkeys(strategies)), problems, verifier, max_tokens, bounds)
+    return StudyTask(
+        task.spec,
+        tuple(map(str, task.levels)) or ("",),
+        tuple(dict.fromkeys(named)),
+        task.problems or plan.problems,
+        (plan.verifier if task.verifier is None else task.verifier) or None,
+        task.max_tokens or plan.max_tokens,
+        tuple(task.upper_bounds),
+    )
 
 
 def cells_of(plan: StudyPlan, config: Path | None = None) -> list[StudyCell]:
@@ -180,24 +154,3 @@ def cells_of(plan: StudyPlan, config: Path | None = None) -> list[StudyCell]:
             task = spec.build("task", spec.TASKS, one.at(level))
             found += [StudyCell(model, one, level, task, strategies, verifier, params, bounds) for model in models]
     return found
-
-
-def _known(kind: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
-    for name in found:
-        if name not in known:
-            raise UnknownNameError(kind, name, known)
-
-
-def _of(found: Mapping[str, Any], key: str, kind: Any, default: Any) -> Any:
-    value = found.get(key, default)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        names = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
-        raise UsageError(f"{key} of a plan is {names.get(kind, 'a number')}, not {value!r}")
-    return value
-
-
-def _texts(found: Mapping[str, Any], key: str, default: Sequence[str]) -> tuple[str, ...]:
-    values = _of(found, key, list, list(default))
-    if not values or not all(isinstance(value, str) for value in values):
-        raise UsageError(f"{key} of a plan is a list of names, not {values!r}")
-    return tuple(values)
