@@ -56,7 +56,8 @@ async def test_completions_are_passed_on_as_such(gateway: Make) -> None:
     async with FaultServer() as upstream, gateway(table(upstream)) as served:
         reply = await served.client.completions.create(model="words", prompt="go on", seed=2, logprobs=1, echo=True)
         sent = upstream.bodies[-1]
-        assert sent == {"model": "words", "prompt": "go on", "seed": 2, "logprobs": 1, "echo": True}
+        asked = {"prompt": "go on", "seed": 2, "logprobs": 1, "echo": True}
+        assert sent == {"model": "words", "max_tokens": 4096, **asked}
         assert reply.choices[0].logprobs.token_logprobs[0] == -0.25
         stream = await served.client.completions.create(model="words", prompt="go on", seed=2, stream=True)
         texts = [choice.text async for chunk in stream for choice in chunk.choices]

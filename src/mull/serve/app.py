@@ -23,6 +23,7 @@ from mull.serve.accounts import Accounts, KeyWallet
 from mull.serve.anthropic import Messages
 from mull.serve.attend import ClientGone, Emit, EventStream, attended, in_time
 from mull.serve.chats import Chat
+from mull.serve.counted import check_counted
 from mull.serve.faults import DAY_IS_SPENT, FAILED, KNOWN, ApiError, api_error
 from mull.serve.fields import ChatFields
 from mull.serve.forms import ChatForm, Completions, in_form, translated
@@ -35,7 +36,7 @@ from mull.serve.parsing import checked, parsed
 from mull.serve.plans import plan_of
 from mull.serve.responses import Responses
 from mull.serve.runs import Runs
-from mull.serve.shapes import event
+from mull.serve.shapes import event, told_cost
 from mull.wire.body import encode
 from mull.wire.routes import CHAT
 
@@ -210,6 +211,7 @@ class Gateway:
             asked = form.chat(body)
             request.scope["form"] = form  # errors from here on are those of the chat
             fields = checked(ChatFields, asked)
+        check_counted(fields, {} if form is None else form.names)
         plan = plan_of(self.offer, fields, key)
         request.scope["model"] = plan.entry.name
         wallet = self._wallet(key)
@@ -255,7 +257,7 @@ class Gateway:
         except ApiError as error:
             _raise(error, wallet)
         finally:
-            self.meters.spent(chat.plan.entry.name, chat.wallet.spent)
+            self.meters.spent(chat.plan.entry.name, told_cost(chat.wallet))
 
     def _wallet(self, key: Key | None) -> KeyWallet | None:
         """The wallet that pays for a request. Raises `ApiError` for a key that has spent its day's budget."""

@@ -16,6 +16,7 @@ from mull.serve.answering import answers, check_draws
 from mull.serve.attend import Emit, in_time
 from mull.serve.choosing import ChatAnswer
 from mull.serve.compare import PaidWallet, Side, compared
+from mull.serve.counted import check_least
 from mull.serve.faults import bad, in_body
 from mull.serve.fields import ChatFields
 from mull.serve.live import Keep, Live
@@ -64,6 +65,7 @@ class Chat:
             self._prompt: Prompt = prompt_of(fields, _names(entry))
             self._params: Params = params_of(fields, plan.temperature, plan.max_tokens, is_embedded=not entry.is_served)
             check_accepted(entry.model, self._prompt, self._params)
+            check_least(fields, self._params.max_tokens)
             check_draws(plan, self._prompt, self._params, self.wallet, fields.n or 1)
         self.raw: bytes | None = None
         """The whole reply as a server sent it, if it is passed on unchanged."""
@@ -146,7 +148,7 @@ class Chat:
     @property
     def headers(self) -> dict[str, str]:
         """What was spent on this request and what its ceilings leave."""
-        spent, left = self.wallet.spent, self.wallet.left
+        spent, left = shapes.told_cost(self.wallet), self.wallet.left
         told = {
             "x-mull-calls": spent.calls,
             "x-mull-tokens": spent.tokens,

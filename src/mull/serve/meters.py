@@ -46,7 +46,7 @@ class Meters:
         self._of(self._seconds, path, model).observe(seconds)
 
     def spent(self, model: str, cost: Cost) -> None:
-        """Counts what a request has spent; unknown parts are not counted."""
+        """Counts what a request has spent, in parts that are known."""
         parts = {"prompt": cost.prompt_tokens, "generated": cost.tokens, "cached": cost.cached_tokens}
         for kind, n in parts.items():
             if n:

@@ -17,11 +17,11 @@ TEXTS = ("content", "refusal", "reasoning", "reasoning_content", "thinking")
 class Passed:
     """The replies to one request, whole or in the pieces of a stream, whose choices are objects.
 
-    `most` is the number of tokens that all of them may have; `None`: nobody limits them.
+    `most` is the number of tokens that all of them may have, `most_prompt` that of the prompt (`None`: not known).
     """
 
-    def __init__(self, most: int | None = None) -> None:
-        self._most = most
+    def __init__(self, most: int, most_prompt: int | None = None) -> None:
+        self._most, self._most_prompt = most, most_prompt
         self.n_bytes = 0
         """Bytes of the texts: they have no more tokens than that."""
         self.usage = Usage()
@@ -61,8 +61,10 @@ class Passed:
         """The counts that can be true; no prompt and no text has 0 tokens."""
         used = self.usage
         prompt, cached = (used.prompt, used.cached) if used.prompt else (None, None)
+        if prompt is not None and self._most_prompt is not None and prompt > self._most_prompt + SLACK:
+            prompt = cached = None
         output = None if used.output == 0 and self.n_bytes else used.output
-        if output is not None and self._most is not None and output > self._most + SLACK:
+        if output is not None and output > self._most:
             output = None
         return Usage(prompt, output, cached, None if output is None else used.reasoning)
 
@@ -111,9 +113,12 @@ def _size(value: Any) -> int:
     return 0
 
 
-def as_bound(told: Any, most: Cost) -> dict[str, Any]:
-    """Token counts for the client where the server's cannot be true: the most that there can be, marked as such."""
-    own = told if isinstance(told, dict) else {}
+def as_bound(told: Mapping[str, Any] | None, most: Cost) -> dict[str, Any]:
+    """Token counts for the client where the server's cannot be true: the most that there can be, marked as such.
+
+    What the server says of parts of them is left out.
+    """
+    own = {name: value for name, value in told.items() if not name.endswith("_details")} if told else {}
     prompt, output = most.prompt_tokens or 0, most.output_tokens or 0
     counts = {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
     return {**own, **counts, "mull": {"is_bound": True}}

@@ -10,27 +10,31 @@ from typing import Any
 
 import aiohttp
 
-from mull.cost import known_or, total
+from mull.cost import total
 from mull.models.served.opened import Opened, opened
 from mull.models.served.requests import merged
 from mull.run.spans import are_made, request_attributes, spanned
 from mull.run.wallet import Hold, TakenError, Wallet
 from mull.serve.attend import Emit
+from mull.serve.counted import check_least
 from mull.serve.faults import ApiError
 from mull.serve.fields import ChatFields
 from mull.serve.passed import Passed, are_objects, as_bound, clean, most_of
 from mull.serve.plans import ChatPlan
 from mull.serve.rooms import check_room, replies
-from mull.serve.shapes import DONE, event
+from mull.serve.shapes import DONE, event, is_unknown
 from mull.types import Cost
 from mull.wire.body import encode, event_data, read_object
-from mull.wire.faults import Malformed, Unusable
-from mull.wire.replies import read_usage, with_words
+from mull.wire.faults import Malformed, Rejected, Unusable
+from mull.wire.replies import Usage, is_overflow, read_usage, with_words
 from mull.wire.routes import CHAT, COMPLETIONS
 
+LENGTHS = ("max_completion_tokens", "max_tokens")
+"""The fields that limit a reply, the newer first."""
 NOTHING: Mapping[str, Any] = {}
-ENDLESS = 1 << 17
-"""A ceiling on tokens above this is not sent to a server: no reply is as long."""
+UNKNOWN = Usage()
+SHORT = 256
+"""A limit that nobody asked for is not lowered below this many tokens where a server has no room for it."""
 
 
 class _Cut(Exception):
@@ -44,50 +48,95 @@ class Relay:
         self._path = path
         self._plan, self._chat, self._wallet = plan, chat, wallet
         self._deployment = plan.entry.model.deployment
-        self._n = chat.n or 1
+        self._n = self._n_asked = chat.n or 1
+        """All replies, and those of the request that is under way."""
         own = {name: value for name, value in body.items() if name != "mull"}
         self.sent: dict[str, Any] = {**merged(self._deployment.extra_body, own), "model": self._deployment.served}
-        self._passed = Passed()
-        """What came back of the request that is under way."""
         self.raw: bytes | None = None
         """The server's whole reply as it came, if nothing in it is changed."""
+        can = plan.entry.model.capabilities
+        told = {name: self.sent.get(name) for name in LENGTHS}
+        self._names = [name for name in LENGTHS if told[name] is not None]
+        """The fields that limit a reply, if the client or the operator named one."""
+        self._is_own = not self._names
+        if path == COMPLETIONS:
+            self._names = sorted({*self._names, "max_tokens"})
+        elif not self._names or can is not None:
+            self._names = ["max_tokens" if can is None else can.length]
+        asked = chat.most_tokens or next((value for value in told.values() if type(value) is int and value > 0), None)
+        self._most_tokens = plan.max_tokens if asked is None else asked
+        self.sent = {name: value for name, value in self.sent.items() if name not in LENGTHS}
         self._limit()
+        self._passed = self._none_passed()
+        """What came back of the request that is under way."""
+        check_least(chat, self._top)
 
     def _limit(self) -> None:
-        """Lowers the most tokens of a reply to what the ceilings leave. Raises `ApiError` if that is none."""
+        """Lowers the most tokens of a reply to what the ceilings leave, and says them to the server.
+
+        Raises `ApiError` if that is none.
+        """
         left, price = self._wallet.left, self._deployment.price
-        self._raw = encode(self.sent)
+        self._say(self._most_tokens)
         # A prompt has at most a token for each byte.
         self._n_prompt = len(self._raw)
         least = most_of(price, self._n_prompt, self._n, self._n)
         check_room(self._wallet.own_left, left, least, replies(self._n))
-        tops = [ENDLESS if left.tokens is None else int(left.tokens) // self._n]
+        tops = [self._most_tokens] if left.tokens is None else [self._most_tokens, int(left.tokens) // self._n]
         if left.usd is not None and price.usd_per_mtok_in is not None and price.usd_per_mtok_out:
             rest = left.usd * 1e6 - self._n_prompt * price.usd_per_mtok_in
             tops.append(max(1, int(rest / price.usd_per_mtok_out) // self._n))
-        top, asked = min(tops), self._chat.most_tokens
-        if top < (ENDLESS if asked is None else asked):
-            name = "max_tokens" if self._chat.max_completion_tokens is None else "max_completion_tokens"
-            # Without a limit of its own a request would hold all that is left.
-            asked = self.sent[name] = top if asked is not None else min(top, self._plan.max_tokens)
-            self._raw = encode(self.sent)
-        self._top = asked
+        if (top := min(tops)) < self._top:
+            self._say(top)
         self._quote = self._most(self._n)
 
+    def _say(self, top: int) -> None:
+        """Makes `top` the most tokens of a reply."""
+        self._top = top
+        self.sent |= dict.fromkeys(self._names, top)
+        self._raw = encode(self.sent)
+
+    def _may_again(self, here: Opened, error: Rejected) -> bool:
+        """Whether the server may take the request with another limit; one that was asked for is left as it is."""
+        if not self._is_own:
+            return False
+        if is_overflow(words := str(error), ""):
+            if self._top <= SHORT:
+                return False
+            self._most_tokens = self._top // 2
+            self._limit()
+        elif self._path == CHAT and "max_completion_tokens" in words and self._names == ["max_tokens"]:
+            here.length = "max_completion_tokens"
+            self._rename(here)
+        else:
+            return False
+        return True
+
+    def _rename(self, here: Opened) -> None:
+        """Limits a reply by the field that the server was found to want."""
+        if self._is_own and self._path == CHAT and here.length is not None and self._names != [here.length]:
+            for name in self._names:
+                self.sent.pop(name)
+            self._names = [here.length]
+            self._limit()
+
     def _none_passed(self) -> Passed:
-        return Passed(None if self._top is None else self._top * self._n)
+        return Passed(self._top * self._n_asked, self._n_prompt if _is_text(self.sent) else None)
 
-    def _most(self, n: int, n_bytes: int = 0) -> Cost:
-        """The most that `n` replies can have cost whose texts have so many bytes, as far as there is a limit.
+    def _most(self, n: int, used: Usage = UNKNOWN) -> Cost:
+        """The most that `n` replies can have cost of which this is known."""
+        n_prompt = self._n_prompt if used.prompt is None else used.prompt
+        return most_of(self._deployment.price, n_prompt, self._top * n if used.output is None else used.output, n)
 
-        Without one they count as long as replies of presets, unless their texts are longer.
-        """
-        n_tokens = max(n_bytes, self._plan.max_tokens * n) if self._top is None else self._top * n
-        return most_of(self._deployment.price, self._n_prompt, n_tokens, n)
+    @property
+    def _is_lost(self) -> bool:
+        """Whether something was spent whose tokens are not known."""
+        return is_unknown(self._wallet.spent)
 
     async def whole(self) -> dict[str, Any]:
         """The server's reply, with the model's name as it was asked for."""
         here = await opened(self._deployment)
+        self._rename(here)
 
         async def read(response: aiohttp.ClientResponse) -> dict[str, Any]:
             raw = await here.link.whole(response)
@@ -100,17 +149,20 @@ class Relay:
             is_sound = _cleaned(told)
             self._passed.add(told)
             is_same = told.get("model") == self._plan.asked_as and len(choices) == self._n and raw[:1] == b"{"
-            self.raw = raw if is_same and is_sound and self._passed.is_counted else None
+            self.raw = raw if is_same and is_sound and self._passed.is_counted and not self._is_lost else None
             return told
 
         reply: dict[str, Any] = await self._paid(here, lambda: self._raw, read)
         while self._n > (got := len(reply["choices"])):
             # A server that gives one reply to a request whatever `n` is.
-            more: dict[str, Any] = {"n": self._n - got}
+            self._n_asked = self._n - got
+            more: dict[str, Any] = {"n": self._n_asked}
             if isinstance(self.sent.get("seed"), int):
                 more["seed"] = self.sent["seed"] + got
             reply = _joined(reply, await self._paid(here, partial(self._encoded, more), read))
         reply["model"] = self._plan.asked_as
+        if self._is_lost:
+            reply["usage"] = as_bound(reply.get("usage"), self._wallet.charged)
         return reply
 
     def _encoded(self, more: Mapping[str, Any] = NOTHING) -> bytes:
@@ -139,16 +191,24 @@ class Relay:
     async def _settled(self, here: Opened, body: Callable[[], bytes], read: Any, stream: bool) -> tuple[Any, Cost]:
         """The reply to a body, and its cost. Unknown parts, as of a broken request, count as the most they can be."""
         hold = self._hold()
-        self._passed = self._none_passed()
         unknown = self._deployment.price.cost(None, None, None)
 
         def broke(seconds: float, calls: int = 0) -> None:
             cost = replace(unknown, calls=calls)
-            self._wallet.pay(cost, self._most(self._n, self._passed.n_bytes), cost)
+            self._wallet.pay(cost, self._most(self._n_asked), cost)
             self._passed = self._none_passed()
 
+        async def asked() -> Any:
+            while True:
+                self._passed = self._none_passed()
+                try:
+                    return await here.link.pass_on(self._path, body(), read, stream=stream, broke=broke)
+                except Rejected as error:
+                    if not self._may_again(here, error):
+                        raise
+
         try:
-            reply = await here.link.pass_on(self._path, body(), read, stream=stream, broke=broke)
+            reply = await asked()
         except (asyncio.CancelledError, _Cut):
             broke(0.0, self._n)
             raise
@@ -156,12 +216,10 @@ class Relay:
             here.link.pool.revive()  # another request may fare better: this one may have been at fault
             raise
         else:
-            passed, n = self._passed, self._n if stream else len(reply["choices"])
-            used, most = passed.counted, self._most(n, passed.n_bytes)
+            n = self._n_asked if stream else min(self._n_asked, len(reply["choices"]))
+            used = self._passed.counted
             cost = replace(self._deployment.price.cost(used.prompt, used.output, used.cached), calls=n)
-            if not stream and not passed.is_counted:
-                reply["usage"] = as_bound(reply.get("usage"), known_or(cost, most))
-            self._wallet.pay(cost, most, cost)
+            self._wallet.pay(cost, self._most(n, used), cost)
             return reply, cost
         finally:
             self._wallet.drop(hold)
@@ -169,6 +227,7 @@ class Relay:
     async def stream(self, emit: Emit) -> None:
         """Passes the server's events on as they come. Its token counts are asked for, and passed on if wanted."""
         here = await opened(self._deployment)
+        self._rename(here)
         can = self._plan.entry.model.capabilities
         is_counted = can is None or can.stream_usage
         if is_counted:
@@ -200,8 +259,10 @@ class Relay:
                         if not self._chat.wants_usage:
                             continue
                         is_told = True
-                        if not self._passed.is_counted:
+                        if self._is_bound:
                             told["usage"] = self._bound(told["usage"])
+                    elif told.get("usage") is not None and self._is_bound:
+                        told["usage"] = None  # what is true comes at the end
                     is_begun = True
                     await emit(event(told))
                 if not is_done and not self._passed.is_whole:
@@ -210,7 +271,7 @@ class Relay:
                 if is_begun:
                     raise _Cut(str(error)) from error
                 raise
-            if self._chat.wants_usage and not is_told and not self._passed.is_counted:
+            if self._chat.wants_usage and not is_told and self._is_bound:
                 await emit(event({**about, "choices": [], "usage": self._bound(None)}))
 
         try:
@@ -219,11 +280,23 @@ class Relay:
             raise ApiError(502, "the model's server broke the stream off", code="upstream_failed") from error
         await emit(DONE)
 
-    def _bound(self, told: Any) -> dict[str, Any]:
-        """The counts of a stream where the server's cannot be true."""
+    @property
+    def _is_bound(self) -> bool:
+        """Whether what the server counted in this stream is not all that was spent, or cannot be true."""
+        return self._is_lost or not self._passed.is_counted
+
+    def _bound(self, told: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The counts of a stream where the server's are not all, or cannot be true."""
         used = self._passed.counted
-        known = self._deployment.price.cost(used.prompt, used.output, used.cached)
-        return as_bound(told, known_or(known, self._most(self._n, self._passed.n_bytes)))
+        return as_bound(told, total([self._wallet.charged, self._most(self._n, used)]))
+
+
+def _is_text(sent: Mapping[str, Any]) -> bool:
+    """Whether a request has no images or files, which may have more tokens than their names have bytes."""
+    turns = sent.get("messages") or ()
+    contents = [turn.get("content") for turn in turns if isinstance(turn, dict)]
+    parts = [part for told in contents if isinstance(told, list) for part in told]
+    return all(isinstance(part, dict) and part.get("type") == "text" for part in parts)
 
 
 def _cleaned(told: dict[str, Any]) -> bool:
@@ -248,6 +321,5 @@ def _joined(reply: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
         "completion_tokens": counts.output_tokens,
         "total_tokens": counts.prompt_tokens + counts.output_tokens,
         **({} if counts.cached_tokens is None else {"prompt_tokens_details": {"cached_tokens": counts.cached_tokens}}),
-        **next(({"mull": used["mull"]} for used in (reply["usage"], more["usage"]) if "mull" in used), {}),
     }
     return both

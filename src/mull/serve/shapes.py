@@ -12,7 +12,7 @@ from mull.run.wallet import Wallet
 from mull.serve.choosing import ChatAnswer
 from mull.serve.faults import draw_error
 from mull.serve.plans import ChatPlan
-from mull.types import Budget, Finish, Problem, Sample
+from mull.types import Budget, Cost, Finish, Problem, Sample
 from mull.wire.body import encode
 
 FINISH = {Finish.LENGTH: "length", Finish.TOOL_CALLS: "tool_calls"}
@@ -103,6 +103,16 @@ def _token(text: str, logprob: float) -> dict[str, Any]:
     return {"token": text, "logprob": logprob, "bytes": list(text.encode(errors="replace"))}
 
 
+def is_unknown(cost: Cost) -> bool:
+    """Whether the tokens of something that was spent are not known."""
+    return cost.prompt_tokens is None or cost.tokens is None
+
+
+def told_cost(wallet: Wallet) -> Cost:
+    """What a request has spent, as it is told in its reply, its headers and the metrics; see `usage`."""
+    return wallet.charged if is_unknown(wallet.spent) else wallet.spent
+
+
 def usage(answers: Sequence[ChatAnswer], wallet: Wallet) -> dict[str, Any] | None:
     """Token counts of everything that was spent; `None` where they are unknown, and so is how many they can be.
 
@@ -110,10 +120,7 @@ def usage(answers: Sequence[ChatAnswer], wallet: Wallet) -> dict[str, Any] | Non
     `mull` has the parts. `is_bound`: a request failed on the way, and what it may have cost counts as the most that it
     can be, as it does against the ceilings.
     """
-    spent = wallet.spent
-    is_bound = spent.prompt_tokens is None or spent.tokens is None
-    if is_bound:
-        spent = wallet.charged
+    spent, is_bound = told_cost(wallet), is_unknown(wallet.spent)
     if spent.prompt_tokens is None or spent.tokens is None:
         return None
     given = [answer.best.cost.output_tokens for answer in answers]

@@ -16,7 +16,8 @@ class Opened:
 
     `can` is what the servers can do (`None`: not probed yet); `token_ids` caches the id of each text's first token.
     `most_n` is the most replies that a request was found to be allowed (`None`: no limit was met). `named` is the
-    deployment with the server's own name of the model. `lock` is held during the probe, so that it runs once.
+    deployment with the server's own name of the model. `length` is the field by which the server was found to limit a
+    reply (`None`: not known without a probe). `lock` is held during the probe, so that it runs once.
     """
 
     def __init__(self, deployment: Deployment) -> None:
@@ -34,6 +35,7 @@ class Opened:
         self.token_ids: dict[str, int] = {}
         self.most_n: int | None = None
         self.named = deployment
+        self.length: str | None = None
 
     def width(self, can: Capabilities, n: int) -> int:
         """How many of `n` draws of a prompt share a request.
