@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mull.bank import Bank
 from mull.errors import UsageError
+from mull.models.served.behind import Background, background
 from mull.run.spans import continued
 from mull.run.trace import as_fields
 from mull.serve.accounts import Accounts, KeyWallet
@@ -77,6 +78,7 @@ class Gateway:
             raise UsageError("keys with budgets need accounts, which keep what they have spent")
         self._started = int(time.time())
         self.meters = Meters()
+        self._probes = Background(self.meters.probed)
         self.runs = Runs(offer.serve.runs)
         self._paths: Mapping[str, tuple[str, Endpoint]] = {
             "/healthz": ("GET", self._healthy),
@@ -89,6 +91,10 @@ class Gateway:
             **{path: ("POST", partial(self._answer, form)) for path, form in FORMS.items()},
         }
         self._app = ServerErrorMiddleware(self._answered, handler=_failed)
+
+    async def close(self) -> None:
+        """Ends what goes on behind requests."""
+        await self._probes.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         id, status, began = secrets.token_hex(12), GONE, time.perf_counter()
@@ -111,6 +117,7 @@ class Gateway:
             await send(message)
 
         self.meters.running.inc()
+        background.set(self._probes)
         try:
             await self._app(scope, receive_told, send_with_id)
         finally:

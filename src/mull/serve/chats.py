@@ -94,7 +94,7 @@ class Chat:
     async def _answers(self, emit: Emit | None) -> list[ChatAnswer]:
         model = self.plan.entry.model
         if self.plan.entry.is_served:
-            # Nobody pays for it: it is found out once. The request's seconds hold for it too.
+            # Nobody pays for it: it is found out once, behind the request if its seconds end before.
             await in_time(model.prepare(), self.wallet.own_left.seconds, self.plan.budget.seconds)
         told: asyncio.Queue[bytes] = asyncio.Queue()
         self._live = Live(self.id, self.plan, None if emit is None else told.put_nowait, self._keep)

@@ -155,6 +155,20 @@ def bound(host: str, port: int) -> socket.socket:
     return listening
 
 
+class GatewayServer(uvicorn.Server):
+    """The server of a gateway, which ends with it what goes on behind requests."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().shutdown(sockets)
+        finally:
+            await self._gateway.close()
+
+
 def server(gateway: Gateway) -> uvicorn.Server:
     """The server of a gateway, ready for `run` or `serve` with a socket. It logs errors, and no requests."""
     config = uvicorn.Config(
@@ -170,4 +184,4 @@ def server(gateway: Gateway) -> uvicorn.Server:
         timeout_graceful_shutdown=GRACE,
         proxy_headers=False,
     )
-    return uvicorn.Server(config)
+    return GatewayServer(config, gateway)

@@ -29,7 +29,10 @@ class Meters:
         )
         self._calls = Counter("mull_calls", "Draws and calls of judges.", ["model"], registry=self._registry)
         self._tokens = Counter(
-            "mull_tokens", "Tokens, prompt and generated.", ["model", "kind"], registry=self._registry
+            "mull_tokens",
+            "Tokens: prompt, cached, generated, and those of probes.",
+            ["model", "kind"],
+            registry=self._registry,
         )
         self._usd = Counter("mull_usd", "Dollars spent.", ["model"], registry=self._registry)
 
@@ -53,6 +56,13 @@ class Meters:
                 self._of(self._tokens, model, kind).inc(n)
         if cost.calls:
             self._of(self._calls, model).inc(cost.calls)
+        if cost.usd:
+            self._of(self._usd, model).inc(cost.usd)
+
+    def probed(self, model: str, cost: Cost) -> None:
+        """Counts what it cost to find out what a model's server can do: no request pays for it."""
+        if cost.tokens:
+            self._of(self._tokens, model, "probe").inc(cost.tokens)
         if cost.usd:
             self._of(self._usd, model).inc(cost.usd)
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from mull.errors import ModelError, SetupError, UnknownNameError
 from mull.models.served import backends, template
+from mull.models.served.behind import background
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment, short_name
 from mull.models.served.known import known, save
@@ -29,8 +30,15 @@ async def greet(here: Opened, purse: Purse | None) -> Capabilities:
     """Checks that the server is up and has the model, and probes it unless its capabilities are known.
 
     Raises `SetupError` if it is not OpenAI-compatible or lacks the model, `ModelError` if it cannot be reached. If the
-    ceilings leave no room for the probe, this process assumes the fewest capabilities and saves nothing.
+    ceilings leave no room for the probe, this process assumes the fewest capabilities and saves nothing. In a context
+    with a `background` the probe goes on there if the call is cancelled, and `purse` does not pay for it.
     """
+    if (kept := background.get()) is not None:
+        return here.can or await kept.wait(here, here.deployment.name, lambda purse: _greet(here, purse))
+    return await _greet(here, purse)
+
+
+async def _greet(here: Opened, purse: Purse | None) -> Capabilities:
     async with here.lock:
         if here.can is not None:
             return here.can
