@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 from mull.bank import default_path
 from mull.bank.database import Database, lock
-from mull.cost import CEILINGS, times
+from mull.cost import CEILINGS, fits, times
 from mull.errors import BankAwayError, BankError
 from mull.run.wallet import Hold, TakenError, Wallet
-from mull.serve.faults import ApiError
+from mull.serve.faults import DAY_IS_SPENT, RETRY_SECONDS, ApiError
 from mull.serve.keys import Key
 from mull.serve.rooms import number
 from mull.types import Budget, Cost
@@ -29,6 +29,9 @@ TRIES = 25
 """Attempts at a file that another process is writing to, some milliseconds apart."""
 FRESH = 0.2
 """Seconds for which what other gateways have spent is not read again to say what is left; holds always read it."""
+RUNNING = 600.0
+"""Seconds for which what another process holds is taken to be held by running requests, though its account stays the
+same: as long as a request runs by default. After that it counts as spent: the process may have been killed."""
 TINY = 1e-9
 """Dollars by which sums of floating-point numbers may differ."""
 
@@ -48,6 +51,15 @@ rows = sa.Table(
 
 A process that is killed leaves what it held, which counts as spent: no restart gives a key more than its budget.
 """
+
+
+class Elsewhere(NamedTuple):
+    """The tokens and dollars that other processes have spent and hold, and those of them that running requests hold."""
+
+    tokens: float = 0.0
+    usd: float = 0.0
+    held_tokens: float = 0.0
+    held_usd: float = 0.0
 
 
 def default_url() -> str:
@@ -71,7 +83,7 @@ class KeyWallet(Wallet):
     def __init__(self, key: Key, day: str, accounts: Accounts) -> None:
         super().__init__(Budget(tokens=key.table.tokens_a_day, usd=key.table.usd_a_day))
         self.key, self.day, self._accounts = key, day, accounts
-        self._elsewhere = (0.0, 0.0)
+        self._elsewhere = Elsewhere()
         self._read_at = -FRESH
 
     @property
@@ -81,11 +93,14 @@ class KeyWallet(Wallet):
             self._elsewhere = self._accounts.elsewhere(self.key.name, self.day)
             self._read_at = time.monotonic()
         mine = super().left
-        tokens, usd = self._elsewhere
-        return Budget(
-            tokens=None if mine.tokens is None else max(0, int(mine.tokens - tokens)),
-            usd=None if mine.usd is None else max(0.0, mine.usd - usd),
-        )
+        return _without(mine.tokens, mine.usd, self._elsewhere.tokens, self._elsewhere.usd)
+
+    @property
+    def unspent(self) -> Budget:
+        """What is left of the day's budget once running requests, here and elsewhere, give back what they hold."""
+        mine, of = self.account, self._elsewhere
+        tokens = mine["tokens"] + of.tokens - of.held_tokens
+        return _without(self.budget.tokens, self.budget.usd, tokens, mine["usd"] + of.usd - of.held_usd)
 
     def hold(self, quote: Cost, n: int = 1) -> Hold:
         """Holds `n` times `quote`, in the database: it takes holds one after the other, whichever gateway asks.
@@ -101,11 +116,12 @@ class KeyWallet(Wallet):
             raise
         return hold
 
-    def allows(self, cost: Cost, elsewhere: tuple[float, float]) -> bool:
+    def allows(self, cost: Cost, elsewhere: Elsewhere) -> bool:
         """Whether the day's budget has room for a cost that is held already, with what others have spent and hold."""
         self._elsewhere, self._read_at = elsewhere, time.monotonic()
         left = super().left
-        rooms = [(left.tokens, elsewhere[0], CEILINGS["tokens"](cost)), (left.usd, elsewhere[1], CEILINGS["usd"](cost))]
+        of_tokens = left.tokens, elsewhere.tokens, CEILINGS["tokens"](cost)
+        rooms = [of_tokens, (left.usd, elsewhere.usd, CEILINGS["usd"](cost))]
         return all(rest is None or not asked or rest - taken >= -TINY for rest, taken, asked in rooms)
 
     def drop(self, *holds: Hold) -> None:
@@ -125,31 +141,51 @@ class KeyWallet(Wallet):
         }
 
     def check(self) -> None:
-        """Raises `ApiError` (402) if nothing is left today."""
+        """Raises `ApiError` if nothing is left today (402), or running requests hold all of it (429)."""
         left = self.left
         is_out = self.budget.usd is not None and self.budget.usd > 0 and left.usd == 0
         if left.tokens == 0 or is_out:
             raise self.refusal()
 
-    def refusal(self) -> ApiError:
-        """The error for a request that the rest of the day's budget does not allow, and when there is more."""
-        left, at = self.left, renewal()
-        told = {"tokens": (left.tokens, self.budget.tokens), "usd": (left.usd, self.budget.usd)}
+    def refusal(self, need: Cost | None = None) -> ApiError:
+        """The error for a request that takes at least `need`, for which the day's budget leaves no room now.
+
+        429 if there is room once running requests give back what they hold, else 402 with when there is more.
+        """
+        left, unspent, at = self.left, self.unspent, renewal()
+        told = {"tokens": (unspent.tokens, self.budget.tokens), "usd": (unspent.usd, self.budget.usd)}
         words = ", ".join(
             f"{number(rest)} of {number(top)} {what}"
             for what, (rest, top) in told.items()
             if rest is not None and top is not None
         )
+        is_out = self.budget.usd is not None and self.budget.usd > 0 and unspent.usd == 0
+        if unspent.tokens != 0 and not is_out and fits(unspent, Cost() if need is None else need):
+            return ApiError(
+                429,
+                f"running requests hold what the budget of this key for today leaves: {words}; ask again once they end",
+                code="budget_held",
+                retry_after=RETRY_SECONDS,
+                more={"left": {"tokens": left.tokens, "usd": left.usd}},
+            )
         return ApiError(
             402,
             f"the budget of this key for today leaves {words}; it renews at {at:%Y-%m-%d %H:%M} UTC",
-            code="budget_exceeded",
+            code=DAY_IS_SPENT,
             more={
-                "left": {"tokens": left.tokens, "usd": left.usd},
+                "left": {"tokens": unspent.tokens, "usd": unspent.usd},
                 "renews_at": at.isoformat(),
                 "renews_in_seconds": round((at - datetime.now(UTC)).total_seconds()),
             },
         )
+
+
+def _without(tokens: float | None, usd: float | None, gone_tokens: float, gone_usd: float) -> Budget:
+    """A budget without what is gone of it; whole tokens are left, and no less than nothing."""
+    return Budget(
+        tokens=None if tokens is None else max(0, int(tokens - gone_tokens)),
+        usd=None if usd is None else max(0.0, usd - gone_usd),
+    )
 
 
 class Accounts:
@@ -166,6 +202,8 @@ class Accounts:
         self._database = Database(url, patience=math.inf)  # nothing is lost while it is away
         self._process = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._wallets: dict[str, KeyWallet] = {}
+        self._seen: dict[str, dict[str, tuple[Elsewhere, float]]] = {}
+        """By key and other process: its account, and since when this process has seen no other."""
         self._do("cannot be written", self._make_tables, is_write=True)
 
     def _make_tables(self, on: sa.Connection) -> None:
@@ -184,15 +222,26 @@ class Accounts:
             wallet = self._wallets[key.name] = KeyWallet(key, day, self)
         return wallet
 
-    def elsewhere(self, key: str, day: str) -> tuple[float, float]:
-        """The tokens and dollars that other processes have spent and hold, killed ones among them."""
+    def elsewhere(self, key: str, day: str) -> Elsewhere:
+        """What other processes have spent and hold, killed ones among them."""
         return self._do("cannot be read", lambda on: self._elsewhere(on, key, day))
 
-    def _elsewhere(self, on: sa.Connection, key: str, day: str) -> tuple[float, float]:
-        sums = [sa.func.sum(rows.c.tokens + rows.c.held_tokens), sa.func.sum(rows.c.usd + rows.c.held_usd)]
-        asked = sa.select(*sums).where(rows.c.key == key, rows.c.day == day, rows.c.process != self._process)
-        row = on.execute(asked).one()
-        return float(row[0] or 0), float(row[1] or 0)
+    def _elsewhere(self, on: sa.Connection, key: str, day: str) -> Elsewhere:
+        parts = [rows.c.tokens, rows.c.usd, rows.c.held_tokens, rows.c.held_usd]
+        asked = sa.select(rows.c.process, *parts).where(rows.c.key == key, rows.c.day == day)
+        now, before, seen = time.monotonic(), self._seen.get(key, {}), dict[str, tuple[Elsewhere, float]]()
+        for process, *account in on.execute(asked.where(rows.c.process != self._process)):
+            found, since = Elsewhere(*account), before.get(process)
+            seen[process] = since if since is not None and since[0] == found else (found, now)
+        self._seen[key] = seen
+        accounts = [found for found, _ in seen.values()]
+        running = [found for found, since in seen.values() if now - since < RUNNING]
+        return Elsewhere(
+            math.fsum(found.tokens + found.held_tokens for found in accounts),
+            math.fsum(found.usd + found.held_usd for found in accounts),
+            math.fsum(found.held_tokens for found in running),
+            math.fsum(found.held_usd for found in running),
+        )
 
     def take(self, wallet: KeyWallet, cost: Cost) -> bool:
         """Writes down what a key's wallet holds, if its budget has room for `cost`, which is part of that.

@@ -25,7 +25,7 @@ from mull.serve.anthropic import Messages
 from mull.serve.attend import ClientGone, Emit, EventStream, attended, in_time
 from mull.serve.chats import Chat
 from mull.serve.counted import check_counted
-from mull.serve.faults import DAY_IS_SPENT, FAILED, KNOWN, ApiError, api_error
+from mull.serve.faults import FAILED, KNOWN, ApiError, DayIsSpent, api_error
 from mull.serve.fields import ChatFields
 from mull.serve.forms import ChatForm, Completions, in_form, translated
 from mull.serve.keys import Key, Keys, is_budgeted
@@ -277,8 +277,8 @@ class Gateway:
 
 def _raise(error: ApiError, wallet: KeyWallet | None) -> NoReturn:
     """Raises the error of a request; where the key's budget is why, with what is left of it and when there is more."""
-    if error.code == DAY_IS_SPENT and wallet is not None:
-        raise wallet.refusal() from error
+    if isinstance(error, DayIsSpent) and wallet is not None:
+        raise wallet.refusal(error.need) from error
     raise error
 
 

@@ -21,6 +21,7 @@ from mull.errors import (
     VerifierError,
 )
 from mull.shown import Inert
+from mull.types import Cost
 from mull.wire.faults import Broken, Failure, Refused, Rejected, Unusable
 
 log = logging.getLogger(__name__)
@@ -91,9 +92,12 @@ FAILED = ApiError(500, "the gateway failed; its log says why", code="internal_er
 """What a client is told of a fault of the gateway."""
 
 
-def day_is_spent() -> ApiError:
-    """The error where the key's budget of the day is what leaves no room; the application adds what is left of it."""
-    return ApiError(402, "the budget of this key for today leaves no room for a reply", code=DAY_IS_SPENT)
+class DayIsSpent(ApiError):
+    """The key's budget of the day leaves no room for what takes at least `need`; the application adds what is left."""
+
+    def __init__(self, need: Cost) -> None:
+        super().__init__(402, "the budget of this key for today leaves no room for a reply", code=DAY_IS_SPENT)
+        self.need = need
 
 
 def late(seconds: float) -> ApiError:

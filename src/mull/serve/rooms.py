@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from mull.cost import CEILINGS, fits
-from mull.serve.faults import bad, day_is_spent
+from mull.serve.faults import DayIsSpent, bad
 from mull.types import Budget, Cost
 
 
@@ -17,8 +17,8 @@ def number(value: float) -> str:
 def check_room(own: Budget, left: Budget, need: Cost, what: str) -> None:
     """Raises `ApiError` if `what` needs more than is left.
 
-    400, with each ceiling that is too low, if it is the request's `own`; 402 if those allow it and only the budget of
-    the key's day, which `left` has as well, does not.
+    400, with each ceiling that is too low, if it is the request's `own`; `DayIsSpent` if those allow it and only the
+    budget of the key's day, which `left` has as well, does not.
     """
     lacking = []
     for name, of in CEILINGS.items():
@@ -28,7 +28,7 @@ def check_room(own: Budget, left: Budget, need: Cost, what: str) -> None:
     if lacking:
         raise bad("mull.budget", f"leaves no room for {what} ({'; '.join(lacking)})", "budget_too_small")
     if not fits(left, need):
-        raise day_is_spent()
+        raise DayIsSpent(need)
 
 
 def replies(n: int) -> str:
