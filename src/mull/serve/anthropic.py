@@ -119,7 +119,7 @@ def _usage(told: Mapping[str, Any] | None) -> dict[str, Any]:
     cached = ((told or {}).get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     prompt = (told or {}).get("prompt_tokens") or 0
     return {
-        "input_tokens": prompt - cached,
+        "input_tokens": max(0, prompt - cached),
         "cache_read_input_tokens": cached,
         "output_tokens": (told or {}).get("completion_tokens") or 0,
         **({"mull": told["mull"]} if told and "mull" in told else {}),

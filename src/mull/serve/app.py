@@ -37,6 +37,7 @@ from mull.serve.parsing import checked, parsed
 from mull.serve.plans import plan_of
 from mull.serve.responses import Responses
 from mull.serve.runs import Runs
+from mull.serve.shaped import shaped
 from mull.serve.shapes import event, told_cost
 from mull.wire.body import encode
 from mull.wire.routes import CHAT
@@ -249,7 +250,7 @@ class Gateway:
         reply = await attended(request.receive, self._metered(chat, wallet, chat.whole()))
         if told is None and chat.raw is not None:
             return Response(chat.raw, headers=chat.headers, media_type="application/json")
-        return as_json(reply if told is None else told.whole(reply, body), headers=chat.headers)
+        return as_json(reply if told is None else told.whole(shaped(reply), body), headers=chat.headers)
 
     async def _metered(self, chat: Chat, wallet: KeyWallet | None, work: Coroutine[Any, Any, T]) -> T:
         """The result of a chat's work. Counts what it spends, and ends it after its seconds.

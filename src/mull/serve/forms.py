@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 from mull.serve.attend import Emit
 from mull.serve.faults import ApiError, bad
 from mull.serve.fields import ChatFields, CompletionFields, RequestFields
+from mull.serve.shaped import shaped
 from mull.serve.shapes import DONE, event
 from mull.wire.routes import COMPLETIONS
 
@@ -66,7 +67,7 @@ def translated(translator: Translator, emit: Emit) -> Emit:
         elif data == DONE:
             told = translator.end()
         else:
-            told = translator.feed(json.loads(data[6:]))
+            told = translator.feed(shaped(json.loads(data[6:]), is_chunk=True))
         if told:
             await emit(told)
 
