@@ -10,9 +10,8 @@ import pytest
 
 from mull.files import spool
 from mull.files.records import row_of
-from mull.lab import grid
+from mull.lab import grid, readings
 from mull.lab.cells import Cell
-from mull.lab.readings import Readings
 from mull.lab.swept import Swept
 from mull.models.recorded import RecordedModel
 from mull.strategies.adaptive import Adaptive
@@ -58,20 +57,25 @@ def test_a_sweep_is_the_same_in_any_order_and_memory(
     assert [lines[place] for place in range(10)] == list(map(row_of, recordings)), "and so are lines written on the way"
 
 
+@pytest.mark.parametrize(("most", "problems"), [(readings.MOST_FIRSTS, ["p0", "p4", "p9"]), (4, ["p0", "p4", "p8"])])
 def test_what_is_said_of_replies_does_not_depend_on_the_order_of_outcomes(
     ran: tuple[FileTask, RecordedModel, list[Mapping[str, Cell]]],
+    most: int,
+    problems: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(readings, "MOST_FIRSTS", most)
     task, _, rows = ran
     told = []
     for order in (range(10), random.Random(2).sample(range(10), 10)):
-        read = Readings(task)
+        read = readings.Readings(task)
         for place in order:
             for number, cell in enumerate(rows[place].values()):
                 read.add((0, number, place), cell)
         told.append((read.shown(), read.doubts(), read.faults()))
     assert told[0] == told[1]
     shown, _, faults = told[0]
-    assert [one.problem for one in shown] == ["p0", "p4", "p9"]
+    assert [one.problem for one in shown] == problems
     assert faults == [
         f"all {sum(len(cell.outcome.candidates) for cell in rows[3].values())} replies to problem 'p3' are empty, and "
         "so are those of 1 more problems"

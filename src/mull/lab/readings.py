@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 N_SHOWN, TAIL = 3, 100
 """Number of replies that are shown, and of characters of their ends."""
+MOST_FIRSTS = 2000
+"""Problems of which the first reply is kept, since it may be shown."""
 WHAT_TO_DO = (
     "if replies like it are right, say how they are to be read: --ask line or --ask boxed asks for a form, "
     "--match includes looks for the gold answer in the reply, --match regex:PATTERN takes the answer out of it, "
@@ -57,7 +59,8 @@ class Readings:
         self._written = _First[str]()
         self._why = _First[str]()
         self._firsts: dict[int, Shown] = {}
-        """The first reply of the first strategy to each problem."""
+        """The first reply of the first strategy to each problem, or to every second, fourth, ... of many problems."""
+        self._step = 1
         self._filled: set[str] = set()
         self._empty: dict[str, tuple[Place, int]] = {}
         """Problems whose replies were empty: the first outcome, and how many replies."""
@@ -87,8 +90,11 @@ class Readings:
             self._n_unread += 1
             self._n_cut += is_cut
             self._unread.add(place, one)
-        if place[:2] == (0, 0):
+        if place[:2] == (0, 0) and (place[2] % self._step == 0):
             self._firsts.setdefault(place[2], one)
+            if len(self._firsts) > MOST_FIRSTS:
+                self._step *= 2
+                self._firsts = {i: first for i, first in self._firsts.items() if i % self._step == 0}
 
     def _look_for_faults(self, place: Place, cell: Cell, drawn: Sequence[Sample]) -> None:
         id = cell.problem.id
