@@ -21,7 +21,7 @@ from mull.replies.kinds import ExactAnswer, JsonAnswer, PatternAnswer, ToolCallA
 from mull.run import Strategy
 from mull.run.needs import check_given, lacking, needs_of
 from mull.serve.confidence import ConfidenceCurve, MadeFor, read
-from mull.serve.faults import ApiError
+from mull.serve.faults import ApiError, bad
 from mull.serve.keys import Key
 from mull.spec.grammar import is_required
 from mull.types import AnswerKind, Budget, Executor, Judge, Kind, Model, Need, Problem, Prompt, Verifier
@@ -95,6 +95,7 @@ class Offer:
         self._path = config if config is not None else self.config.path
         self._plans = Plans(0, self._path)
         self._made: dict[tuple[str, str], Any] = {}
+        self._names_in: dict[tuple[str, str], list[str]] = {}
         self.plain: dict[tuple[str, Key | None], Any] = {}
         """The plans of models by their own names, by key: they are the same for every request that says no more."""
         chosen = list(names) or self.serve.models or list(self.config.models) or [DEFAULT_MODEL]
@@ -179,9 +180,12 @@ class Offer:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
             raise ApiError(404, f"no model {name[:200]!r}: {hint}", param="model", code="model_not_found")
-        if entry.preset is None and effort in self.serve.effort:
-            return self.entries.get(f"{name}@{self.serve.effort[effort]}", entry)
-        return entry
+        if entry.preset is not None or effort not in self.serve.effort:
+            return entry
+        meant = self.entries.get(f"{name}@{self.serve.effort[effort]}", entry)
+        if key is not None and not key.may_use(meant.name):
+            raise bad("reasoning_effort", f"{effort!r} stands for a preset that this key may not use")
+        return meant
 
     def verifier(self, text: str | None) -> Any:
         """The verifier of a spec or name, made once."""
@@ -198,15 +202,40 @@ class Offer:
             self._made[kind, text] = make(text, 0, self._path)
         return self._made[kind, text]
 
-    def has(self, kind: str, name: str) -> bool:
-        """Whether a request may choose a verifier or judge: one of `mull.toml`, or of mull if it can score a chat."""
-        named, table = self._names(kind)
-        return name in named or (name in table and _scores_chats(table[name]))
+    def has(self, kind: str, name: str, key: Key | None = None) -> bool:
+        """Whether a request may choose a verifier or judge: one of `mull.toml`, or of mull if it can score a chat.
 
-    def known(self, kind: str) -> list[str]:
+        One that asks models is for keys that may ask for each of them.
+        """
+        named, table = self._names(kind)
+        if name not in named:
+            return name in table and _scores_chats(table[name])
+        if key is None or key.table.models is None:
+            return True
+        asked = self._asked(kind, name)
+        return asked is not None and all(map(key.may_use, asked))
+
+    def known(self, kind: str, key: Key | None = None) -> list[str]:
         """The names for which `has` is true."""
         named, table = self._names(kind)
-        return [name for name in {**named, **table} if self.has(kind, name)]
+        return [name for name in {**named, **table} if self.has(kind, name, key)]
+
+    def _asked(self, kind: str, name: str) -> list[str] | None:
+        """The models that a verifier or judge of `mull.toml` names; `None` if it cannot be made."""
+        if (kind, name) not in self._names_in:
+            named, table = self._names(kind)
+            found: list[str] = []
+
+            def model(text: str) -> Model:
+                found.append(text)
+                return model_of(text, 0, self._path)  # type: ignore[no-any-return]
+
+            try:
+                spec.build(kind, table, named[name], models=model)
+            except MullError:
+                return None
+            self._names_in[kind, name] = found
+        return self._names_in[kind, name]
 
     def _names(self, kind: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
         is_verifier = kind == "verifier"

@@ -106,14 +106,14 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
             max_tokens=preset.max_tokens or plan.max_tokens,
             abstain=preset.abstain,
         )
-    plan = _as_told(offer, plan, told)
+    plan = _as_told(offer, plan, told, key)
     if plan.strategy is None:
         if chat.mull is None and chat.reasoning_effort is None:
             offer.plain[chat.model, key] = plan
         return plan
     if Need.EXECUTOR in needs_of(plan.strategy):
         plan = replace(plan, executor=offer.executor())
-    _check_given(offer, plan, told)
+    _check_given(offer, plan, told, key)
     plan = _with_form(plan, chat, told)
     is_own = told.strategy is told.verifier is told.judge is None and chat.temperature in (None, plan.temperature)
     if preset is not None and is_own and plan.kind == (preset.kind or AnswerKind.TEXT):
@@ -121,7 +121,7 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
     return plan
 
 
-def _check_given(offer: Offer, plan: ChatPlan, told: Controls) -> None:
+def _check_given(offer: Offer, plan: ChatPlan, told: Controls, key: Key | None) -> None:
     """Raises `ApiError` for a verifier or judge that the strategy needs and the request could name."""
     try:
         check_given(plan.strategy, plan.verifier, plan.judge, plan.executor)
@@ -129,13 +129,13 @@ def _check_given(offer: Offer, plan: ChatPlan, told: Controls) -> None:
         needs = needs_of(plan.strategy)
         for kind, need in (("verifier", {Need.VERIFIER, Need.STEPS}), ("judge", {Need.JUDGE})):
             if needs & need and getattr(plan, kind) is None:
-                raise bad(f"mull.{kind}", f"is missing: the strategy needs {_offered(offer, kind)}") from error
+                raise bad(f"mull.{kind}", f"is missing: the strategy needs {_offered(offer, kind, key)}") from error
         raise bad("mull.strategy" if told.verifier is None else "mull.verifier", in_body(str(error))) from error
 
 
-def _offered(offer: Offer, kind: str) -> str:
+def _offered(offer: Offer, kind: str, key: Key | None) -> str:
     """The verifiers or judges that a request may name, in words."""
-    known = offer.known(kind)
+    known = offer.known(kind, key)
     return f"one of {', '.join(known)}" if known else f"a {kind}, and this gateway offers none"
 
 
@@ -163,7 +163,8 @@ def _compared(offer: Offer, chat: ChatFields, told: Controls, names: Sequence[st
     sides: list[ChatPlan] = []
     for i, name in enumerate(names):
         if (full := f"{chat.model}@{name}") not in fulls:
-            raise bad(f"mull.compare[{i}]", f"must be a preset of {chat.model}: {', '.join(presets)}")
+            known = f": {', '.join(presets)}" if presets else ", and there is none that may be named here"
+            raise bad(f"mull.compare[{i}]", f"must be a preset of {chat.model}{known}")
         alone = told.model_copy(update={"compare": None})
         sides.append(plan_of(offer, chat.model_copy(update={"model": full, "mull": alone}), key))
     if names[0] == names[1]:
@@ -187,18 +188,18 @@ def _scaled(budget: Budget, by: float) -> Budget:
     return Budget(calls, tokens, usd, None, seconds)
 
 
-def _as_told(offer: Offer, plan: ChatPlan, told: Controls) -> ChatPlan:
+def _as_told(offer: Offer, plan: ChatPlan, told: Controls, key: Key | None) -> ChatPlan:
     """The plan with what the request says itself."""
     if told.strategy is not None:
-        plan = replace(plan, strategy=_strategy(offer, told.strategy))
+        plan = replace(plan, strategy=_strategy(offer, told.strategy, key))
     elif plan.strategy is None:
         for name in ("verifier", "judge", "answer", "abstain"):
             if getattr(told, name) is not None:
                 raise bad(f"mull.{name}", "goes with mull.strategy, or with a preset as in MODEL@PRESET")
     if told.verifier is not None:
-        plan = replace(plan, verifier=_chosen(offer, "verifier", told.verifier))
+        plan = replace(plan, verifier=_chosen(offer, "verifier", told.verifier, key))
     if told.judge is not None:
-        plan = replace(plan, judge=_chosen(offer, "judge", told.judge))
+        plan = replace(plan, judge=_chosen(offer, "judge", told.judge, key))
     if told.abstain is not None:
         plan = replace(plan, abstain=told.abstain)
     if told.answer is not None:
@@ -232,10 +233,10 @@ def _with_form(plan: ChatPlan, chat: ChatFields, told: Controls) -> ChatPlan:
     raise bad("response_format.type", 'must be "text", "json_object" or "json_schema"')
 
 
-def _chosen(offer: Offer, kind: str, name: str) -> Any:
+def _chosen(offer: Offer, kind: str, name: str, key: Key | None) -> Any:
     """The verifier or judge of a name, which must not be a spec: it could say where to send replies."""
-    if not offer.has(kind, name):
-        raise bad(f"mull.{kind}", f"must be {_offered(offer, kind)}")
+    if not offer.has(kind, name, key):
+        raise bad(f"mull.{kind}", f"must be {_offered(offer, kind, key)}")
     try:
         return offer.verifier(name) if kind == "verifier" else offer.judge(name)
     except SetupError:
@@ -244,16 +245,18 @@ def _chosen(offer: Offer, kind: str, name: str) -> Any:
         raise bad(f"mull.{kind}", in_body(str(error))) from error
 
 
-def _strategy(offer: Offer, text: str) -> Any:
-    """The strategy of a request's spec, which reaches nothing but what is offered: no file, no address, no module."""
+def _strategy(offer: Offer, text: str, key: Key | None) -> Any:
+    """The strategy of a request's spec, which reaches nothing but what its key may: no file, no address, no module."""
 
     def model(name: str) -> Any:
-        if name not in offer.models:
-            raise UsageError(f"{name[:200]!r} is not among the models: {', '.join(offer.models)}")
+        known = [one for one in offer.models if key is None or key.may_use(one)]
+        if name not in known:
+            why = f"not among the models: {', '.join(known)}" if known else "not a model that this key may name"
+            raise UsageError(f"{name[:200]!r} is {why}")
         return offer.models[name]
 
     def named(kind: str) -> spec.Make:
-        return lambda name: _chosen(offer, kind, name)
+        return lambda name: _chosen(offer, kind, name, key)
 
     try:
         made = spec.strategy(text, may_import=False, models=model, verifiers=named("verifier"), judges=named("judge"))
