@@ -231,7 +231,7 @@ class Offer:
                 return model_of(text, 0, self._path)  # type: ignore[no-any-return]
 
             try:
-                spec.build(kind, table, named[name], models=model)
+                spec.build(kind, dict(table), named[name], models=model)
             except MullError:
                 return None
             self._names_in[kind, name] = found
