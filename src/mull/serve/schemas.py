@@ -10,6 +10,7 @@ from mull.errors import MissingExtraError, UsageError
 from mull.replies import visible
 from mull.replies.answers import answer_of
 from mull.replies.kinds import JsonAnswer, ToolCallAnswer
+from mull.serve.schema_limits import checked_depth, depth_of
 from mull.types import AnswerKind, Finish, Kind, Problem, Sample
 
 
@@ -26,6 +27,8 @@ class JsonReply:
 
     schema: str | None = None
     _validator: _Validator | None = field(default=None, compare=False, repr=False)
+    _depth: int | None = field(default=None, compare=False, repr=False)
+    """How deep a value may be that is checked."""
 
     @classmethod
     def of(cls, told: Any) -> JsonReply:
@@ -41,10 +44,14 @@ class JsonReply:
         except ModuleNotFoundError:
             raise MissingExtraError("a JSON schema", "jsonschema-rs", "serve") from None
         try:
+            depth = checked_depth(schema)
+        except RecursionError:
+            raise UsageError("has references that lead too deep") from None
+        try:
             validator = rs.validator_for(schema, pattern_options=rs.RegexOptions(size_limit=1 << 20), offline=True)
         except (rs.ValidationError, rs.ReferencingError, ValueError) as error:
             raise UsageError(f"is not a schema that can be checked: {str(error)[:300]}") from error
-        return cls(json.dumps(schema, sort_keys=True), validator)
+        return cls(json.dumps(schema, sort_keys=True), validator, depth)
 
     @property
     def value(self) -> str:
@@ -64,7 +71,8 @@ class JsonReply:
         value = json.loads(told)
         if self._validator is None:
             return told if isinstance(value, dict) else None
-        return told if self._validator.is_valid(value) else None
+        is_checked = self._depth is None or depth_of(value) <= self._depth
+        return told if is_checked and self._validator.is_valid(value) else None
 
 
 @dataclass(frozen=True)
