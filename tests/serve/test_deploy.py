@@ -89,4 +89,4 @@ def no_password(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_password_may_come_from_the_environment(no_password: str) -> None:
     with closing(Accounts(no_password)) as accounts:
-        assert accounts.elsewhere("ann", "2026-01-01") == (0.0, 0.0)
+        assert accounts.elsewhere("ann", "2026-01-01") == (0.0, 0.0, 0.0, 0.0)
