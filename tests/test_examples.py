@@ -38,6 +38,9 @@ NOT_RUN = {
     "mull train select traces.jsonl --n 1000 --weak nano.jsonl --out chosen.jsonl": (
         "takes thousands of traces; tests/cli/test_traces.py chooses among a few"
     ),
+    "mull solve 'What is 17 * 23?' --model hf:Qwen2.5-0.5B-Instruct,dtype=bfloat16 --strategy majority:n=16": (
+        "takes torch and a model; tests/models/test_hf.py draws from small ones"
+    ),
     "mull train sft chosen.jsonl --base nano --out my-sft": "takes torch; tests/train/test_sft.py",
     "mull train distill mini --task chain:ops=8,split=train --into nano --out my-distilled": (
         "takes torch and minutes; tests/cli/test_traces.py has a short one"
