@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -144,6 +143,7 @@ def _expected(
     live: Any, tasks: Sequence[Task], steps: int, size: RoundSize, rewards: Rewards, rows: int, kl: float, seed: int
 ) -> tuple[FewDraws, RunCost]:
     """What a few draws say of the run's cost."""
+    import asyncio
     from dataclasses import replace
 
     from mull.cost.flops import read_config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 from collections.abc import Sequence
@@ -107,6 +106,8 @@ def distill(
 
     Example: mull train distill mini --task chain:ops=8,split=train --into nano --out my-distilled
     """
+    import asyncio
+
     from mull.train.lessons import check_for_training
 
     if problems < 1 or draws < 1:
@@ -139,6 +140,8 @@ async def _taught(
     advance: Any,
 ) -> tuple[list[Recording], Cost]:
     """The teacher's draws that are kept, and the cost of all of them."""
+    import asyncio
+
     from mull.cost import total
     from mull.files.recording import RecordedSample, Recording
     from mull.run import Run
