@@ -15,8 +15,6 @@ from mull.models.embedded import EmbeddedModel, LoadedModel
 from mull.models.served.template import ChatTemplate, read_template
 from mull.models.texts import ModelTexts
 from mull.runtime.tokens import Content, one_a_process
-from mull.types import Params, Prompt
-from mull.types.refusals import LIMITS_THINKING, beyond_text
 
 if TYPE_CHECKING:
     from mull.runtime.engine import Engine
@@ -74,9 +72,6 @@ class Hf(EmbeddedModel):
     @cached_property
     def _model(self) -> LoadedModel:
         return _loader(self.dtype, self.context)(Path(self.folder), self._content)
-
-    def refuses(self, prompt: Prompt, params: Params) -> str | None:
-        return LIMITS_THINKING if params.thinking_tokens is not None else beyond_text(prompt, params)
 
 
 @cache

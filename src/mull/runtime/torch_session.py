@@ -109,9 +109,9 @@ class TorchSession:
 
     def bind(self, cache: NDArray[Any], rows: int, length: int) -> TorchBinding:
         """A batch of this shape."""
-        if self._told.__dict__.setdefault("threads", None) is None:
-            torch.set_num_threads(self.threads)
+        if not hasattr(self._told, "threads"):  # torch keeps the number for each thread
             self._told.threads = self.threads
+            torch.set_num_threads(self.threads)
         return TorchBinding(self, cache, rows, length)
 
     def forward(self, ids: Tensor, at: Tensor, attend: Callable[[int, Tensor, Tensor, Tensor], Tensor]) -> Tensor:

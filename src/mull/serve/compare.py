@@ -12,6 +12,7 @@ from mull.serve.answering import CUT_SHORT_AS, Observed, answers
 from mull.serve.choosing import ChatAnswer
 from mull.serve.faults import ApiError
 from mull.serve.plans import ChatPlan
+from mull.serve.shapes import verdict
 from mull.types import Cost, Params, Problem, Prompt
 
 
@@ -48,19 +49,7 @@ class Side:
 
 
 def _with(answer: ChatAnswer) -> dict[str, Any]:
-    outcome = answer.outcome
-    return {
-        "text": None if answer.is_abstained else answer.best.reply,
-        "answer": outcome.answer,
-        "chosen_by": answer.chosen_by,
-        "confidence": answer.confidence,
-        "confidence_is": answer.confidence_is,
-        "draws": len(outcome.candidates),
-        "stopped": outcome.stopped.value,
-        "incomplete": answer.is_incomplete,
-        "abstained": answer.is_abstained,
-        "why": answer.why,
-    }
+    return {"text": None if answer.is_abstained else answer.best.reply, **verdict(answer)}
 
 
 def _without(error: ApiError) -> dict[str, Any]:

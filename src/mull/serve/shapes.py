@@ -158,9 +158,10 @@ def about(plan: ChatPlan, answers: Sequence[ChatAnswer], wallet: Wallet, seed: i
     return told
 
 
-def _about(plan: ChatPlan, answer: ChatAnswer) -> dict[str, Any]:
+def verdict(answer: ChatAnswer) -> dict[str, Any]:
+    """How an answer was chosen, as clients are told."""
     outcome = answer.outcome
-    told: dict[str, Any] = {
+    return {
         "answer": outcome.answer,
         "chosen_by": answer.chosen_by,
         "confidence": answer.confidence,
@@ -171,6 +172,10 @@ def _about(plan: ChatPlan, answer: ChatAnswer) -> dict[str, Any]:
         "abstained": answer.is_abstained,
         "why": answer.why,
     }
+
+
+def _about(plan: ChatPlan, answer: ChatAnswer) -> dict[str, Any]:
+    outcome, told = answer.outcome, verdict(answer)
     if answer.chance is not None:
         told["own_confidence"] = outcome.confidence
     if (unscored := outcome.n_unscored) > 0:
