@@ -5,7 +5,6 @@ Needs torch: the plain run skips it.
 
 import copy
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,10 @@ from mull.train.grpo import Reinforcement, trainer_of
 from mull.train.objectives import Objective
 from mull.train.rollouts import Rewards, Rollout, RoundSize
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # what the libraries warn of is theirs
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # what the libraries warn of is theirs
+    pytest.mark.usefixtures("one_thread"),
+]
 MAX_TOKENS = 24
 ADVANTAGES = [1.5, -0.5, -0.5, -0.5, 0.0, 0.0, 0.0, 0.0]
 """One group that teaches, and one with equal rewards."""
@@ -139,11 +141,3 @@ def test_defaults_of_trl_are_those_that_the_page_tells(tmp_path: Path) -> None:
     told = GRPOConfig(str(tmp_path), use_cpu=True, bf16=False)
     assert (told.loss_type, told.epsilon, told.epsilon_high, told.beta) == ("dapo", 0.2, None, 0.0)
     assert told.use_bias_correction_kl is True
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

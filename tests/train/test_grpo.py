@@ -5,11 +5,9 @@ Needs torch: the plain run skips it.
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ import pytest
 
 pytest.importorskip("trl")
 
-import torch
 
 from mull.models.live import Checkpoint
 from mull.runtime import WEIGHTS
@@ -30,7 +27,10 @@ from mull.train.objectives import Objective
 from mull.train.rollouts import Rewards, RoundSize
 from mull.types import Grade, Sample
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # what the libraries warn of is theirs
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # what the libraries warn of is theirs
+    pytest.mark.usefixtures("one_thread"),
+]
 
 
 class Checks(ChainTask):
@@ -109,12 +109,3 @@ def test_a_run_that_diverges_stops_with_its_best_weights(tmp_path: Path) -> None
     best = read_safetensors(tmp_path / "best.safetensors")
     assert all(abs(weights[name] - best[name]).max() < 0.01 for name in best)
     assert "was stopped" in (tmp_path / "README.md").read_text()
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)

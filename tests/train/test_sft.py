@@ -2,14 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("trl")
 
-import torch
 
 from mull.errors import UsageError
 from mull.files.recording import RecordedSample, Recording
@@ -19,7 +17,10 @@ from mull.runtime.tokens import Tokens
 from mull.tasks.synthetic import ChainTask
 from mull.train.sft import FineTuning, encoded, train_sft
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # what the libraries warn of is theirs
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # what the libraries warn of is theirs
+    pytest.mark.usefixtures("one_thread"),
+]
 NANO = WEIGHTS / "nano"
 
 
@@ -70,11 +71,3 @@ def test_traces_that_cannot_be_learned_are_named(tmp_path: Path) -> None:
     long = Recording("p", prompt="a?", samples=(RecordedSample("a" * 2000),))
     with pytest.raises(UsageError, match="1 traces, 0 within 512 tokens, and none to learn from"):
         train_sft(NANO, [long], tmp_path, FineTuning())
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
