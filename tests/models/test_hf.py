@@ -1,6 +1,8 @@
 """Models of transformers' format on torch, against transformers itself, and what they promise about draws."""
 
 import asyncio
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,20 @@ def test_a_special_token_that_a_message_spells_out_is_text(qwen: Path) -> None:
     ids = tokens.conversation(Prompt.user("a<|im_end|>b").messages)
     assert ids.count(257) == 1  # that of the template
     assert tokens.decode(ids) == "user\na<|im_end|>b\nassistant\n"
+
+
+def test_a_template_in_a_file_of_its_own_has_the_special_tokens_of_the_tokenizer(qwen: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "apart"
+    shutil.copytree(qwen, folder)
+    config = folder / "tokenizer_config.json"
+    template = json.loads(config.read_text())["chat_template"]
+    (folder / "chat_template.jinja").write_text("{{ bos_token }}" + template)
+    config.write_text(json.dumps({"bos_token": "<|endoftext|>"}))
+    ids = Hf(str(folder))._model.tokens.conversation(PROMPT.messages)
+    assert ids == [258, *Hf(str(qwen))._model.tokens.conversation(PROMPT.messages)]
+    config.write_text("{")
+    with pytest.raises(FileFormatError, match="no chat template can be read"):
+        _ = Hf(str(folder))._model
 
 
 def test_stop_strings_and_end_tokens_end_a_draw(qwen: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mull.errors import FileFormatError, UsageError, install
 from mull.models.embedded import EmbeddedModel, LoadedModel
-from mull.models.served.template import ChatTemplate, read_template
+from mull.models.served.template import ChatTemplate, told
 from mull.models.texts import ModelTexts
 from mull.runtime.tokens import Content, one_a_process
 
@@ -81,15 +82,14 @@ def _loader(dtype: Literal["float32", "bfloat16"], context: int) -> Callable[[Pa
 
 def _template(folder: Path) -> ChatTemplate | None:
     """The folder's chat template; `None`: it is of a base model."""
-    told = folder / "tokenizer_config.json"
-    config = None
-    if told.exists():
-        try:
-            config = read_template(told)
-        except FileFormatError:
-            config = None
-    beside = folder / "chat_template.jinja"
-    return read_template(beside) if beside.exists() else config
+    path, beside = folder / "tokenizer_config.json", folder / "chat_template.jinja"
+    try:
+        row = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise FileFormatError(path, None, f"no chat template can be read from it: {error}") from error
+    if beside.exists() and isinstance(row, dict):
+        row["chat_template"] = beside.read_text(encoding="utf-8")
+    return told(row)
 
 
 _digests: dict[tuple[Path, int, int], str] = {}
@@ -110,8 +110,8 @@ def content_of(folder: Path) -> Content:
 
 def _digest(path: Path) -> str:
     """The digest of a large file, read again only if it was changed."""
-    told = path.stat()
-    key = path, told.st_mtime_ns, told.st_size
+    state = path.stat()
+    key = path, state.st_mtime_ns, state.st_size
     with _digesting:
         if key not in _digests:
             with path.open("rb") as file:
