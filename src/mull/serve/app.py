@@ -22,7 +22,7 @@ from mull.run.spans import continued
 from mull.run.trace import as_fields
 from mull.serve.accounts import Accounts, KeyWallet
 from mull.serve.anthropic import Messages
-from mull.serve.attend import ClientGone, Emit, EventStream, attended, in_time
+from mull.serve.attend import ClientGone, Closing, Emit, EventStream, attended, in_time
 from mull.serve.chats import Chat
 from mull.serve.counted import check_counted
 from mull.serve.faults import FAILED, KNOWN, ApiError, DayIsSpent, api_error
@@ -81,6 +81,7 @@ class Gateway:
         self.meters = Meters()
         self._probes = Background(self.meters.probed)
         self.runs = Runs(offer.serve.runs)
+        self.closing = Closing()
         self._paths: Mapping[str, tuple[str, Endpoint]] = {
             "/healthz": ("GET", self._healthy),
             "/readyz": ("GET", self._ready),
@@ -99,7 +100,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         id, status, began = secrets.token_hex(12), GONE, time.perf_counter()
-        scope["id"] = id
+        scope["id"], scope["closing"] = id, self.closing
         is_whole = not _has_body(Headers(scope=scope))
 
         async def receive_told() -> Message:
@@ -247,7 +248,7 @@ class Gateway:
                 await self._metered(chat, wallet, chat.stream(emit if into is None else translated(into, emit)))
 
             return EventStream(streamed, (lambda error: event(error.body)) if into is None else into.fail)
-        reply = await attended(request.receive, self._metered(chat, wallet, chat.whole()))
+        reply = await attended(request.receive, self._metered(chat, wallet, chat.whole()), self.closing)
         if told is None and chat.raw is not None:
             return Response(chat.raw, headers=chat.headers, media_type="application/json")
         return as_json(reply if told is None else told.whole(shaped(reply), body), headers=chat.headers)

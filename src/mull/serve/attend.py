@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
 
-from mull.serve.faults import FAILED, KNOWN, ApiError, api_error, late
+from mull.serve.faults import FAILED, KNOWN, ApiError, api_error, late, stopping
 
 T = TypeVar("T")
 Emit = Callable[[bytes], Awaitable[None]]
@@ -22,24 +23,51 @@ class ClientGone(Exception):
     """The client closed the connection before its reply."""
 
 
-async def attended(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled when the client goes. Raises `ClientGone`."""
+class Closing:
+    """Whether the gateway ends the requests that are still running, each of which is told so."""
+
+    def __init__(self) -> None:
+        self._running: set[Callable[[], None]] = set()
+
+    def end(self) -> None:
+        """Ends all requests that are running."""
+        for ended in list(self._running):
+            ended()
+
+    @contextmanager
+    def tells(self, ended: Callable[[], None]) -> Iterator[None]:
+        """`end` calls `ended` while the block runs."""
+        self._running.add(ended)
+        try:
+            yield
+        finally:
+            self._running.discard(ended)
+
+
+async def attended(receive: Receive, work: Coroutine[Any, Any, T], closing: Closing) -> T:
+    """The result of `work`, which is cancelled when the client goes, or the gateway ends running requests.
+
+    Raises `ClientGone` or `ApiError` (503).
+    """
     task, watch = asyncio.current_task(), asyncio.ensure_future(_gone(receive))
     assert task is not None  # or nothing could be awaited
-    is_gone = False
+    reasons: list[Exception] = []
+
+    def end(reason: Exception) -> None:
+        reasons.append(reason)
+        task.cancel()
 
     def left(watch: asyncio.Future[None]) -> None:
-        nonlocal is_gone
         if not watch.cancelled():
-            is_gone = True
-            task.cancel()
+            end(ClientGone())
 
     watch.add_done_callback(left)
     try:
-        return await work
+        with closing.tells(lambda: end(stopping())):
+            return await work
     except asyncio.CancelledError:
-        if is_gone and not task.uncancel():
-            raise ClientGone from None
+        if reasons and not [task.uncancel() for _ in reasons][-1]:
+            raise reasons[0] from None
         raise
     finally:
         watch.remove_done_callback(left)
@@ -95,9 +123,13 @@ class EventStream:
 
         beat = asyncio.ensure_future(self._beat(emit))
         try:
-            await attended(receive, self._told(emit))
+            await attended(receive, self._told(emit), scope["closing"])
         except ClientGone:
             return
+        except ApiError as error:
+            if not self._is_begun:
+                raise
+            await emit(self._fail(error))
         finally:
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)

@@ -179,19 +179,19 @@ def _delta(answer: ChatAnswer) -> dict[str, Any]:
 
 async def _telling(work: Any, told: asyncio.Queue[bytes], emit: Emit) -> list[ChatAnswer]:
     """The result of `work`, while what it tells is emitted."""
-    task = asyncio.ensure_future(work)
+    task, coming = asyncio.ensure_future(work), asyncio.ensure_future(told.get())
     try:
         while not task.done():
-            coming = asyncio.ensure_future(told.get())
             await asyncio.wait((task, coming), return_when=asyncio.FIRST_COMPLETED)
             if coming.done():
                 await emit(coming.result())
-            else:
-                coming.cancel()
+                coming = asyncio.ensure_future(told.get())
+        coming.cancel()  # or it would take what is told last
         found: list[ChatAnswer] = task.result()
         while not told.empty():
             await emit(told.get_nowait())
         return found
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        coming.cancel()
+        await asyncio.gather(task, coming, return_exceptions=True)

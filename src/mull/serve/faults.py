@@ -105,6 +105,12 @@ def late(seconds: float) -> ApiError:
     return ApiError(504, f"no whole reply within {seconds:g} s", code="deadline")
 
 
+def stopping() -> ApiError:
+    """The error for a request that still ran when the gateway could wait for it no longer."""
+    what = "the gateway is stopping, and could not finish this request"
+    return ApiError(503, what, code="stopping", retry_after=RETRY_SECONDS)
+
+
 def bad(param: str | None, message: str, code: str | None = None) -> ApiError:
     """The error for a request that is wrong at `param`."""
     return ApiError(400, message if param is None else f"{param}: {message}", param=param, code=code)

@@ -16,7 +16,9 @@ from mull.errors import UsageError
 from mull.serve.app import Gateway
 
 GRACE = 30
-"""Seconds that running requests have to finish once the gateway is told to stop."""
+"""Seconds that running requests have to finish once the gateway is told to stop; then each is told that it ends."""
+LAST_SECONDS = 5
+"""Seconds for which these words may take to be sent."""
 KEEP_ALIVE = 75
 """Seconds that a connection may be idle: longer than clients keep theirs."""
 
@@ -156,16 +158,18 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 class GatewayServer(uvicorn.Server):
-    """The server of a gateway, which ends with it what goes on behind requests."""
+    """The server of a gateway, which tells the requests that it cannot finish so, and ends what goes on behind them."""
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
         self._gateway = gateway
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        alarm = asyncio.get_running_loop().call_later(GRACE, self._gateway.closing.end)
         try:
             await super().shutdown(sockets)
         finally:
+            alarm.cancel()
             await self._gateway.close()
 
 
@@ -181,7 +185,7 @@ def server(gateway: Gateway) -> uvicorn.Server:
         date_header=True,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=GRACE + LAST_SECONDS,
         proxy_headers=False,
     )
     return GatewayServer(config, gateway)
