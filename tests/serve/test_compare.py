@@ -71,9 +71,9 @@ async def test_both_sides_have_one_ceiling_and_the_gateways_holds_for_both_toget
         with closing(Accounts(str(tmp_path / "kept.db"))) as kept:
             async with gateway(table(upstream, limits), accounts=kept) as served, served.client_of(key) as client:
                 served.client, unkeyed = client, served.client
-                reply = await compared(served, "vote", "early", mull={"budget": {"calls": 8}})
+                reply = await compared(served, "vote", "early", mull={"budget": {"calls": 12}})
                 assert reply.mull["budget"]["calls"] == 10
-                assert reply.mull["clamped"] == {"calls": 8}
+                assert reply.mull["clamped"] == {"calls": 12}
                 calls = [side["spent"]["calls"] for side in reply.mull["compare"]]
                 assert (calls[0], max(calls)) == (5, 5)
                 assert reply.mull["compare"][0]["incomplete"]
@@ -117,15 +117,26 @@ async def test_presets_that_differ_are_compared_where_the_request_says_the_same(
         assert 0.5 not in {body["temperature"] for body in upstream.bodies}
 
 
+@pytest.mark.parametrize(("calls", "each"), [(4, 2), (5, 2), (9, 4)])
+async def test_the_ceilings_of_a_request_are_those_of_both_sides_together(gateway: Make, calls: int, each: int) -> None:
+    async with FaultServer(texts=TEXTS) as upstream, gateway(table(upstream)) as served:
+        reply = await compared(served, "vote", "early", mull={"budget": {"calls": calls, "seconds": 60}})
+        assert [side["spent"]["calls"] for side in reply.mull["compare"]] == [each, each]
+        assert (reply.mull["budget"]["calls"], reply.mull["budget"]["seconds"]) == (2 * each, 60)
+        assert "clamped" not in reply.mull
+        with pytest.raises(openai.BadRequestError, match=r"mull\.budget: the ceilings on this request leave no room"):
+            await compared(served, "vote", "early", mull={"budget": {"calls": 1}})
+
+
 async def test_a_side_without_room_loses_nothing_of_the_other(gateway: Make) -> None:
     more = '[presets.fused]\nstrategy = "fuse:n=3"\n'
     async with FaultServer(texts=TEXTS) as upstream, gateway(table(upstream, more)) as served:
-        reply = await compared(served, "vote", "fused", mull={"budget": {"calls": 1}})
+        reply = await compared(served, "vote", "fused", mull={"budget": {"calls": 3}})
         one, other = reply.mull["compare"]
         assert (one["text"], one["draws"], one["spent"]["calls"]) == (reply.choices[0].message.content, 1, 1)
         assert (other["text"], other["draws"], other["incomplete"]) == (None, 0, True)
         assert "takes more than calls=1" in other["why"]
         n = len(upstream.bodies)
         with pytest.raises(openai.BadRequestError, match="takes more than calls=1"):
-            await compared(served, "fused", "vote", mull={"budget": {"calls": 1}})
+            await compared(served, "fused", "vote", mull={"budget": {"calls": 3}})
         assert len(upstream.bodies) == n

@@ -72,9 +72,25 @@ async def test_a_calibrated_confidence_is_told_and_abstained_by(gateway: Make, t
             assert (told["confidence"], told["confidence_is"], told["own_confidence"]) == (0.8, "calibrated", 0.5)
             assert not told["abstained"]
             for fields in (
+                {"temperature": 1},
+                {"max_tokens": 50},
+                {"stop": [], "top_p": 1, "user": "ann", "frequency_penalty": 0},
+                {"extra_body": {"mull": {"strategy": "majority:n=4", "answer": "text"}, "logit_bias": {}}},
+            ):
+                told = (await served.ask("words@vote", seed=3, **fields)).mull["answers"][0]
+                assert (told["confidence"], told["confidence_is"]) == (0.8, "calibrated"), fields
+            for fields in (
                 {"temperature": 0.5},
+                {"top_p": 0.5},
+                {"stop": ["zz"]},
+                {"max_tokens": 1},
+                {"frequency_penalty": 0.5},
+                {"reasoning_effort": "low"},
+                {"extra_body": {"top_k": 5}},
+                {"extra_body": {"min_p": 0.1}},
+                {"extra_body": {"verbosity": "low"}},
                 {"extra_body": {"mull": {"answer": "last-line"}}},
-                {"extra_body": {"mull": {"strategy": "majority:n=4"}}},
+                {"extra_body": {"mull": {"strategy": "majority:n=5"}}},
                 {"extra_body": {"mull": {"budget": {"calls": 3}}}},
                 {"response_format": {"type": "json_object"}},
             ):
@@ -87,8 +103,21 @@ async def test_a_calibrated_confidence_is_told_and_abstained_by(gateway: Make, t
             assert reply.choices[0].message.refusal == "No answer is given: its confidence (calibrated) is 0.30."
 
 
+def test_a_curve_lies_beside_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path is read from there, whatever folder the gateway is started in."""
+    curve_of(tmp_path, 0.8)
+    (tmp_path / "mull.toml").write_text(table("http://127.0.0.1:9/v1", Path("curve.json")))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for path in (Path("../mull.toml"), tmp_path / "mull.toml"):
+        preset = Offer((), path).entries["words@vote"].preset
+        assert preset is not None
+        assert preset.calibration is not None
+
+
 @pytest.mark.parametrize(
-    "made_for", [{"model": "other"}, {"strategy": "majority:n=8"}, {"answer": "number"}, {"temperature": 0.5}]
+    "made_for",
+    [{"model": "other"}, {"strategy": "majority:n=8"}, {"answer": "number"}, {"temperature": 0.5}, {"max_tokens": 9}],
 )
 def test_a_curve_of_something_else_is_refused(tmp_path: Path, made_for: dict[str, Any]) -> None:
     path = curve_of(tmp_path, 0.8, **made_for)

@@ -30,6 +30,7 @@ async def test_replies_that_all_differ_are_not_drawn_lots_for(gateway: Make) -> 
     async with FaultServer(texts=ESSAYS) as upstream, gateway(table(upstream, 'answer = "whole"')) as served:
         choice, told = await voted(served, extra_body={"mull": {"return": ["samples"]}})
     assert (told["chosen_by"], told["answer"], told["confidence"]) == ("first draw", None, None)
+    assert told["incomplete"]
     assert told["why"] == "no two replies gave the same answer, so that no vote decides: this is the first draw"
     assert choice.message.content == told["samples"][0]["text"]
     assert {row["text"] for row in told["samples"]} == set(ESSAYS)
@@ -85,7 +86,7 @@ async def test_open_questions_are_answered_by_synthesis_or_choice_and_it_is_told
     """No replies to one prompt are the same, so that no vote decides; a list's judge that names no number does not."""
     async with FaultServer(texts=tuple(texts)) as upstream, gateway(table(upstream, 'answer = "whole"')) as served:
         choice, told = await voted(served, extra_body={"mull": {"strategy": strategy, "return": ["samples"]}})
-    assert told["chosen_by"] == chosen_by
+    assert (told["chosen_by"], told["incomplete"]) == (chosen_by, chosen_by == "first draw")
     assert (told["why"] is None) if why is None else str(told["why"]).endswith(why)
     given = [row["text"] for row in told["samples"]]
     assert choice.message.content == given[-1 if chosen_by == "synthesis" else 0] or chosen_by == "judge"

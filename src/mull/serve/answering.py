@@ -129,13 +129,23 @@ async def _one(plan: ChatPlan, problem: Problem, run: Run, seen: Observed, walle
     usable = _usable(drawn, outcome.stopped, 1, _least(plan, problem.prompt, run.params, 1), wallet)
     answer = await choice(plan, problem, run, outcome, usable)
     is_whole = not answer.is_incomplete and len(usable) == len(drawn)
-    if plan.calibration is not None and is_whole:  # of fewer draws a curve says nothing
+    # Of fewer or other draws a curve says nothing.
+    if plan.calibration is not None and is_whole and _are_of_preset(plan, run.params, usable):
         answer = replace(answer, chance=plan.calibration.chance(answer.chosen_by, answer.outcome.confidence))
     confidence = answer.confidence
     if plan.abstain and (confidence is None or confidence < plan.abstain):
         answer = replace(answer, is_abstained=True)
     seen.end(run, answer.outcome)
     return answer
+
+
+def _are_of_preset(plan: ChatPlan, params: Params, samples: Sequence[Sample]) -> bool:
+    """Whether these are the draws of the preset's own `max_tokens`: with another one, none may reach either."""
+    if params.max_tokens == plan.max_tokens:
+        return True
+    most = min(params.max_tokens, plan.max_tokens)
+    lengths = [None if one.finish is Finish.LENGTH else one.cost.output_tokens for one in samples]
+    return all(length is not None and length <= most for length in lengths)
 
 
 def _single(sample: Sample, stopped: Stopped) -> ChatAnswer:

@@ -73,7 +73,8 @@ async def choice(plan: ChatPlan, problem: Problem, run: Run, outcome: Outcome, u
     by = "synthesis" if written else "first draw"
     given = written[-1] if written else min(usable, key=lambda sample: sample.draw)
     this = "this is the last reply that was written from others" if written else "this is the first draw"
-    is_incomplete = outcome.stopped in CUT_SHORT or outcome.best is None or found.is_judged
+    # A reply that was written from others is what the strategy is for; a first draw is what there is without it.
+    is_incomplete = outcome.stopped in CUT_SHORT or outcome.best is None or found.is_judged or not written
     return ChatAnswer(given, nothing, by, f"{found.why}: {this}", is_incomplete)
 
 

@@ -35,10 +35,11 @@ class MadeFor(BaseModel):
     judge: str | None = None
     answer: str | None = None
     temperature: float | None = None
+    max_tokens: int | None = None
 
     @classmethod
     def of(cls, model: str, table: PresetTable) -> MadeFor:
-        names = ("strategy", "verifier", "judge", "answer", "temperature")
+        names = ("strategy", "verifier", "judge", "answer", "temperature", "max_tokens")
         return cls(model=model, **{name: getattr(table, name) for name in names})
 
 

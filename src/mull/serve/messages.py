@@ -24,7 +24,7 @@ TOLD_BACK = {
     "provider_specific_fields",
 }
 """What clients send back from an earlier reply, and no server reads."""
-INERT = {
+BESIDE = {
     "user",
     "metadata",
     "store",
@@ -33,6 +33,9 @@ INERT = {
     "prompt_cache_key",
     "prompt_cache_retention",
     "prompt_cache_options",
+}
+"""Fields that change no reply."""
+INERT = BESIDE | {
     "prediction",
     "moderation",
     "verbosity",
@@ -92,7 +95,18 @@ def params_of(fields: ChatFields, temperature: float, max_tokens: int, *, is_emb
 
 
 def _is_inert(name: str, value: Any) -> bool:
-    return value is None or name in INERT or (name in NEUTRAL and value in NEUTRAL[name])
+    return name in INERT or _is_neutral(name, value)
+
+
+def _is_neutral(name: str, value: Any) -> bool:
+    return value is None or (name in NEUTRAL and value in NEUTRAL[name])
+
+
+def is_usual(fields: ChatFields, temperature: float) -> bool:
+    """Whether a request draws from the distribution of one that says nothing, but for the length of replies."""
+    params = params_of(fields, temperature, 1, is_embedded=False)
+    extra = {name: value for name, value in json.loads(params.extra).items() if not _is_neutral(name, value)}
+    return extra.keys() <= BESIDE and replace(params, max_tokens=1, logprobs=None, extra="{}") == Params(temperature, 1)
 
 
 def _is_text(told: Mapping[str, Any] | None) -> bool:

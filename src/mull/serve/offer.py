@@ -128,7 +128,7 @@ class Offer:
             kind = None if table.answer is None else kind_of(table.answer)
             executor = self.executor() if Need.EXECUTOR in needs_of(strategy) else None
             check_given(strategy, verifier, judge, executor)
-            calibration = None if table.calibration is None else read(Path(table.calibration))
+            calibration = self._curve(table.calibration)
         except MullError as error:
             raise self.config.refuse(str(error), "presets", name) from error
         preset = Preset(
@@ -154,6 +154,13 @@ class Offer:
             if full in self.entries:
                 raise self.config.refuse(f"there is a model of the name {full!r}", "presets", name)
             self.entries[full] = replace(self.entries[model], name=full, preset=preset)
+
+    def _curve(self, told: str | None) -> ConfidenceCurve | None:
+        """The curve in a file, whose path goes from the configuration's folder."""
+        if told is None:
+            return None
+        assert self.config.path is not None  # what has a preset with a curve was read from a file
+        return read(self.config.path.parent / Path(told).expanduser())
 
     def _check(self) -> None:
         """Raises an error for settings that name nothing, and for ceilings in dollars on a model without a price."""

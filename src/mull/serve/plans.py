@@ -13,9 +13,10 @@ from mull.run.needs import check_given, check_scorable, needs_of
 from mull.serve.confidence import ConfidenceCurve
 from mull.serve.expect import may_be
 from mull.serve.faults import api_error, bad, in_body
-from mull.serve.fields import ChatFields, Controls
+from mull.serve.fields import AskedBudget, ChatFields, Controls
 from mull.serve.keys import Key
-from mull.serve.offer import Entry, Offer, ceilings_of, kind_of, lowest
+from mull.serve.messages import is_usual
+from mull.serve.offer import Entry, Offer, Preset, ceilings_of, kind_of, lowest
 from mull.serve.schemas import CallOrReply, JsonReply
 from mull.types import AnswerKind, Budget, Executor, Judge, Kind, Need, Problem, Prompt, Verifier
 
@@ -83,10 +84,7 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
         return _compared(offer, chat, told, told.compare, key)
     entry = offer.find(chat.model, None if told.strategy is not None else chat.reasoning_effort, key)
     preset = entry.preset
-    of_key = Budget() if key is None else ceilings_of(key.table)
-    allowed = lowest(ceilings_of(offer.serve), of_key, Budget() if preset is None else preset.budget)
-    asked = Budget(told.budget.calls, told.budget.tokens, told.budget.usd, None, told.budget.seconds)
-    budget = lowest(allowed, asked)
+    budget = lowest(_allowed(offer, key), Budget() if preset is None else preset.budget, _asked(told))
     plan = ChatPlan(
         entry,
         budget,
@@ -115,10 +113,21 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
         plan = replace(plan, executor=offer.executor())
     _check_given(offer, plan, told, key)
     plan = _with_form(plan, chat, told)
-    is_own = told.strategy is told.verifier is told.judge is None and chat.temperature in (None, plan.temperature)
-    if preset is not None and is_own and plan.kind == (preset.kind or AnswerKind.TEXT):
+    if preset is not None and preset.calibration is not None and _is_as_fitted(plan, chat, preset):
         return replace(plan, calibration=preset.calibration)
     return plan
+
+
+def _is_as_fitted(plan: ChatPlan, chat: ChatFields, preset: Preset) -> bool:
+    """Whether a request draws, reads and chooses as its preset does alone, which is what a curve is fitted to.
+
+    Its length is left to the draws: one that none of them comes to changes none.
+    """
+    if plan.is_for_effort:
+        chat = chat.model_copy(update={"reasoning_effort": None})
+    parts = (plan.strategy, plan.verifier, plan.judge, plan.kind, plan.temperature)
+    own = (preset.strategy, preset.verifier, preset.judge, preset.kind or AnswerKind.TEXT, preset.temperature)
+    return parts == own and is_usual(chat, plan.temperature)
 
 
 def _check_given(offer: Offer, plan: ChatPlan, told: Controls, key: Key | None) -> None:
@@ -139,6 +148,16 @@ def _offered(offer: Offer, kind: str, key: Key | None) -> str:
     return f"one of {', '.join(known)}" if known else f"a {kind}, and this gateway offers none"
 
 
+def _allowed(offer: Offer, key: Key | None) -> Budget:
+    """What the gateway and the key allow one request."""
+    return lowest(ceilings_of(offer.serve), Budget() if key is None else ceilings_of(key.table))
+
+
+def _asked(told: Controls) -> Budget:
+    """The ceilings that a request sets itself."""
+    return Budget(told.budget.calls, told.budget.tokens, told.budget.usd, None, told.budget.seconds)
+
+
 def _clamped(told: Controls, budget: Budget) -> dict[str, float] | None:
     """What a request asked for beyond its ceilings, by name; `None`: nothing."""
     asked = {name: getattr(told.budget, name) for name in ("calls", "tokens", "usd", "seconds")}
@@ -148,8 +167,8 @@ def _clamped(told: Controls, budget: Budget) -> dict[str, float] | None:
 def _compared(offer: Offer, chat: ChatFields, told: Controls, names: Sequence[str], key: Key | None) -> ChatPlan:
     """The plan of a request that compares two presets.
 
-    Each gets the lowest of what the request and both presets allow, and half of what the gateway and the key allow
-    one request, so that both together keep to that.
+    Each gets the lowest of what both presets allow, and half of what the gateway, the key and the request allow, so
+    that both together keep to that.
     """
     for name in ("strategy", "verifier", "judge"):
         if getattr(told, name) is not None:
@@ -165,18 +184,19 @@ def _compared(offer: Offer, chat: ChatFields, told: Controls, names: Sequence[st
         if (full := f"{chat.model}@{name}") not in fulls:
             known = f": {', '.join(presets)}" if presets else ", and there is none that may be named here"
             raise bad(f"mull.compare[{i}]", f"must be a preset of {chat.model}{known}")
-        alone = told.model_copy(update={"compare": None})
+        alone = told.model_copy(update={"compare": None, "budget": AskedBudget()})
         sides.append(plan_of(offer, chat.model_copy(update={"model": full, "mull": alone}), key))
     if names[0] == names[1]:
         raise bad("mull.compare[1]", "must be another preset than the first")
     for name, own in (("temperature", chat.temperature), ("max_tokens", chat.most_tokens)):
         if own is None and len({getattr(side, name) for side in sides}) == 2:
             raise bad("mull.compare", f"the presets differ in {name}, so their draws do: set it in the request")
-    top = lowest(ceilings_of(offer.serve), Budget() if key is None else ceilings_of(key.table))
-    each = lowest(*(side.budget for side in sides), _scaled(top, 0.5))
+    both = lowest(_scaled(lowest(*(side.budget for side in sides)), 2), _allowed(offer, key))
+    each = _scaled(lowest(both, _asked(told)), 0.5)
     if each.calls == 0 or each.tokens == 0:
-        raise bad("mull.compare", "the ceilings on a request leave no room for two presets")
-    clamped = _clamped(told, each)
+        where = "mull.compare" if 1 in (both.calls, both.tokens) else "mull.budget"
+        raise bad(where, "the ceilings on this request leave no room for two presets", "budget_too_small")
+    clamped = _clamped(told, both)
     sides = [replace(side, budget=each, asked_as=chat.model) for side in sides]
     return replace(sides[0], budget=_scaled(each, 2), clamped=clamped, sides=tuple(sides))
 
