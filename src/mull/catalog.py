@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from mull.errors import UnknownNameError, UsageError
 from mull.types import Budget, Served
 
 DEFAULT_MODEL = "nano"
+Models = Callable[[str], Any]
+"""Makes the model of a name."""
 
 
 def model_of(
@@ -97,17 +99,19 @@ def is_served(model: Any) -> bool:
     return isinstance(model, Served) and hasattr(model, "sample")  # provers have a `prepare` of their own
 
 
-def verifier_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
-    """The verifier of a spec, or of a name defined in `mull.toml`."""
-    return None if text is None else _named("verifier", spec.VERIFIERS, text, seed, config)
+def verifier_of(text: str | None, seed: int = 0, config: Path | None = None, models: Models | None = None) -> Any:
+    """The verifier of a spec, or of a name defined in `mull.toml`; `models` makes those that it names."""
+    return None if text is None else _named("verifier", spec.VERIFIERS, text, seed, config, models)
 
 
-def judge_of(text: str | None, seed: int = 0, config: Path | None = None) -> Any:
-    """The judge of a spec, or of a name defined in `mull.toml`."""
-    return None if text is None else _named("judge", spec.JUDGES, text, seed, config)
+def judge_of(text: str | None, seed: int = 0, config: Path | None = None, models: Models | None = None) -> Any:
+    """The judge of a spec, or of a name defined in `mull.toml`; `models` makes those that it names."""
+    return None if text is None else _named("judge", spec.JUDGES, text, seed, config, models)
 
 
-def _named(kind: str, table: dict[str, str], text: str, seed: int, config: Path | None) -> Any:
+def _named(
+    kind: str, table: dict[str, str], text: str, seed: int, config: Path | None, models: Models | None = None
+) -> Any:
     if text.partition(":")[0].strip() not in table:
         from mull.config import settings
 
@@ -116,14 +120,16 @@ def _named(kind: str, table: dict[str, str], text: str, seed: int, config: Path 
         if text not in named and not spec.is_named(kind, table, text):
             raise UnknownNameError(kind, text.partition(":")[0], [*table, *spec.installed(kind), *named])
         text = named.get(text, text)
-    return spec.build(kind, table, text, models=lambda name: model_of(name, seed, config), seed=seed)
+    return spec.build(kind, table, text, models=models or (lambda name: model_of(name, seed, config)), seed=seed)
 
 
 class Plans:
-    """Builds strategies from specs; builds each model that they name once and shares it."""
+    """Builds strategies from specs; builds each model that they name once, by `models` if given, and shares it."""
 
-    def __init__(self, seed: int, config: Path | None, budget: Budget | None = None) -> None:
-        self._seed, self._config, self._budget = seed, config, budget
+    def __init__(
+        self, seed: int, config: Path | None, budget: Budget | None = None, models: Models | None = None
+    ) -> None:
+        self._seed, self._config, self._budget, self._make = seed, config, budget, models
         self._models: dict[str, Any] = {}
 
     @property
@@ -133,14 +139,17 @@ class Plans:
 
     def _model(self, name: str) -> Any:
         if name not in self._models:
-            self._models[name] = model_of(name, self._seed, self._config, budget=self._budget)
+            made = self._make
+            self._models[name] = (
+                model_of(name, self._seed, self._config, budget=self._budget) if made is None else made(name)
+            )
         return self._models[name]
 
     def build(self, text: str, **defaults: Any) -> Any:
         """The strategy of a spec; models, verifiers and judges in it may be names in `mull.toml`."""
 
         def named(kind: str, table: dict[str, str]) -> spec.Make:
-            return lambda text: _named(kind, table, text, self._seed, self._config)
+            return lambda text: _named(kind, table, text, self._seed, self._config, self._make)
 
         return spec.build(
             "strategy",

@@ -1,11 +1,14 @@
 """What a server can do is found out, once, by questions that do not depend on what its model knows."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from fault_server import WORDS, FaultServer, says
 from mull import Budget, Params, Prompt, Run, UsageError
+from mull.errors import ModelError
 from mull.models.served import known
 from mull.models.served.looking import cuts, goes_on
 from mull.models.served.opened import opened
@@ -135,6 +138,34 @@ async def test_a_server_that_falls_over_a_field_that_few_know_is_of_use_without_
         assert (model.capabilities.biases, model.capabilities.limits) == (None, None)
         (draw,) = await Run(model).draw(HELLO, 1)
     assert draw.reasoning
+
+
+class Busy(FaultServer):
+    """Answers 429 to one question of the probe while it is busy."""
+
+    busy = ""
+
+    async def _answer(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return self._error(429, "busy") if self.busy in body else await super()._answer(request, body)
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        return self._error(429, "busy") if self.busy == "tokenize" else await super()._tokenize(request)
+
+
+@pytest.mark.parametrize("busy", ["logit_bias", "tokenize", "thinking_token_budget"])
+async def test_what_a_busy_server_did_not_answer_stays_unknown(served, busy: str) -> None:
+    is_thought = busy == "thinking_token_budget"
+    thinks = {"thinks_as": "reasoning", "thinks_for": 40, "budget": busy} if is_thought else {}
+    async with Busy(**thinks) as server:
+        model, server.busy = served(server, patience=0.01), busy
+        with pytest.raises(ModelError):
+            await model.prepare()
+        assert model.capabilities is None
+        server.busy = ""
+        await model.prepare()
+        assert (model.capabilities.limits if is_thought else model.capabilities.biases) == (
+            busy if is_thought else "ids"
+        )
 
 
 async def test_a_server_that_ignores_a_logit_bias_is_refused_before_anything_is_spent(served) -> None:

@@ -93,7 +93,8 @@ class Offer:
         self.config: Config = settings.read(config)
         self.serve = self.config.serve or ServeTable.model_validate({})
         self._path = config if config is not None else self.config.path
-        self._plans = Plans(0, self._path)
+        self._plans = Plans(0, self._path, models=self._model)
+        self._models: dict[str, Any] = {}
         self._made: dict[tuple[str, str], Any] = {}
         self._names_in: dict[tuple[str, str], list[str]] = {}
         self.plain: dict[tuple[str, Key | None], Any] = {}
@@ -108,18 +109,29 @@ class Offer:
         self._check()
 
     def _model(self, name: str) -> Model:
-        """The model of a name.
+        """The model of a name, made once, also where a verifier, a judge or a strategy names it.
 
-        It gives a server that refuses less time than a sweep would, since a client waits, and passes on all requests
-        at once that its configuration allows: a stream may take minutes, and another client should not wait for it.
+        It gives a server that refuses or fails less time than a sweep would, since a client waits, and passes on all
+        requests at once that its configuration allows: a stream may take minutes, and another client should not wait
+        for it. Its draws count as no more tokens than were held for them.
         """
-        model = model_of(name, 0, self._path)
+        if name not in self._models:
+            self._models[name] = self._limited(model_of(name, 0, self._path))
+        return self._models[name]  # type: ignore[no-any-return]
+
+    def _limited(self, model: Any) -> Any:
         if not is_served(model):
-            return model  # type: ignore[no-any-return]
+            return model
         limits = model.deployment.limits
         patience = min(limits.patience, self.serve.patience)
-        limits = replace(limits, patience=patience, first=limits.concurrency)
-        return replace(model, deployment=replace(model.deployment, limits=limits))  # type: ignore[no-any-return]
+        limits = replace(
+            limits,
+            patience=patience,
+            retry_within=patience,
+            longest_backoff=min(limits.longest_backoff, patience / 2),
+            first=limits.concurrency,
+        )
+        return replace(model, deployment=replace(model.deployment, limits=limits, believes_longer=False))
 
     def _add(self, name: str, table: PresetTable) -> None:
         try:
@@ -206,7 +218,7 @@ class Offer:
         if text is None:
             return None
         if (kind, text) not in self._made:
-            self._made[kind, text] = make(text, 0, self._path)
+            self._made[kind, text] = make(text, 0, self._path, self._model)
         return self._made[kind, text]
 
     def has(self, kind: str, name: str, key: Key | None = None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -30,7 +31,8 @@ class Limits:
     have passed since the first of consecutive refusals. `timeout`: seconds for one request, or until the first piece
     of a stream; `connect`: seconds to connect; `idle`: seconds between two pieces of a stream. `backoff`: the longest
     first wait in seconds, half of it on average; it doubles with each retry, up to `longest_backoff`. `first`: the most
-    concurrent requests before the first reply, which shows how fast a server is.
+    concurrent requests before the first reply, which shows how fast a server is. `retry_within`: seconds since
+    the first failure in which a draw is attempted again.
     """
 
     concurrency: int = 64
@@ -42,6 +44,7 @@ class Limits:
     backoff: float = 0.5
     longest_backoff: float = 30.0
     first: int = FIRST
+    retry_within: float = math.inf
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait before retry `attempt` (from 1), with full jitter."""

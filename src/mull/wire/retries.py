@@ -15,13 +15,15 @@ class Attempts:
     """Counts the attempts at one request, and decides whether to retry.
 
     A refused request cost nothing: it is retried until `Limits.patience` seconds have passed since the first of
-    consecutive refusals. A broken one may have been computed and billed: it is retried `Limits.retries` times.
+    consecutive refusals. A broken one may have been computed and billed: it is retried `Limits.retries` times, within
+    `Limits.retry_within` seconds since the first.
     """
 
     def __init__(self, limits: Limits, n_endpoints: int) -> None:
         self._limits, self._n_endpoints = limits, n_endpoints
         self.n_failed = self.n_refused = 0
         self._give_up_at: float | None = None
+        self._failed_at: float | None = None
 
     @property
     def n(self) -> int:
@@ -41,7 +43,11 @@ class Attempts:
         """Seconds to wait after a failure; `None`: give up."""
         self.n_failed += 1
         self._give_up_at = None
-        return None if self.n_failed > self._limits.retries else self._limits.wait(self.n_failed)
+        now, pause = time.monotonic(), self._limits.wait(self.n_failed)
+        if self._failed_at is None:
+            self._failed_at = now
+        is_late = now + pause >= self._failed_at + self._limits.retry_within
+        return None if is_late or self.n_failed > self._limits.retries else pause
 
     def last_refusal(self, why: str, asked: float | None) -> str:
         """The error message once patience has ended."""

@@ -104,8 +104,13 @@ class Asker:
             return None
 
     async def _may(self, prompt: Prompt, **options: Any) -> Reply | None:
-        """One short reply to a request that few servers support; `None` if it is rejected or keeps failing."""
+        """One short reply to a request that few servers support; `None` if it is rejected or keeps failing.
+
+        A server that is away or asks to wait has said nothing of the request.
+        """
         try:
             return await self._tries(prompt, **options)
-        except ModelError:
-            return None
+        except ModelError as error:
+            if isinstance(error.__cause__, Broken):
+                return None
+            raise

@@ -36,7 +36,8 @@ class Deployment:
     `stream=None` streams only if that lets a reply be stopped early, keeps finished draws of a shared request at a
     deadline, or shows the progress of a server with few slots. `extra` is a JSON object whose fields are added to every
     request, `effort` the reasoning effort of requests that name none. Draws are banked under `bank_as`, so that the
-    server may move. The key is read from the environment variable `api_key_env` when needed.
+    server may move. The key is read from the environment variable `api_key_env` when needed. Unless `believes_longer`,
+    counts of more tokens than a draw was allowed are unknown, as where nobody pays for more.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Deployment:
     bank_as: str = ""
     is_named: bool = True
     effort: str | None = None
+    believes_longer: bool = True
 
     def __post_init__(self) -> None:
         if not self.urls:

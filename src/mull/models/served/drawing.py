@@ -233,6 +233,8 @@ class Batch:
                 )
             most = max(1, min(most, room))
         each = outputs(choices, usage.output, most, counts_all=self._can.counts_all)
+        if not self._deployment.believes_longer and sum(count or 0 for count in each) > n * self._params.max_tokens:
+            each = [None] * n
         prompts = [usage.prompt] + [None if usage.prompt is None else 0] * (n - 1)
         cached = [usage.cached] + [None if usage.cached is None else 0] * (n - 1)
         return [self._deployment.price.cost(*parts) for parts in zip(prompts, each, cached, strict=True)]

@@ -10,7 +10,8 @@ from mull.models.served.deployment import Deployment
 from mull.models.served.opened import Opened
 from mull.wire.body import encode, read_object
 from mull.wire.faults import Broken, Malformed, Refused, Rejected
-from mull.wire.link import Link
+from mull.wire.link import REFUSALS, Link
+from mull.wire.retries import Attempts
 
 
 async def first_tokens(here: Opened, texts: Sequence[str], can: Capabilities) -> dict[str, int]:
@@ -30,7 +31,10 @@ async def first_tokens(here: Opened, texts: Sequence[str], can: Capabilities) ->
 
 
 async def first_token(deployment: Deployment, link: Link, text: str) -> int | None:
-    """The id of a text's first token, from `/tokenize` of vLLM, SGLang or llama.cpp; `None`: not reported."""
+    """The id of a text's first token, from `/tokenize` of vLLM, SGLang or llama.cpp; `None`: not reported.
+
+    Raises `ModelError` if the server refuses to answer now.
+    """
     body = {
         "model": deployment.served,
         "prompt": text,
@@ -39,10 +43,22 @@ async def first_token(deployment: Deployment, link: Link, text: str) -> int | No
         "add_special": False,
     }
     root = deployment.urls[0].removesuffix("/v1")
+    attempts = Attempts(link.limits, 1)
+    while True:
+        try:
+            status, raw = await link.post(root + "/tokenize", encode(body))
+        except Refused:
+            status, raw = 503, b""
+        except (Broken, Rejected, Malformed):
+            return None
+        if status not in REFUSALS:
+            break
+        if (pause := attempts.refused(None)) is None:
+            raise ModelError(f"{deployment.name}: {root}/tokenize cannot be asked now")
+        await attempts.wait(pause)
     try:
-        status, raw = await link.post(root + "/tokenize", encode(body))
         tokens = read_object(raw).get("tokens") if status == 200 else None
-    except (Refused, Broken, Rejected, Malformed):
+    except Malformed:
         return None
     first = tokens[0] if isinstance(tokens, list) and tokens else None
     return first if isinstance(first, int) and not isinstance(first, bool) else None
