@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Protocol
 
 from mull.bank import Bank
+from mull.models.served.drawing import is_refusal
 from mull.run import Run
 from mull.run.events import RunEvent
 from mull.run.together import together
 from mull.run.trace import Trace
 from mull.run.wallet import Wallet
-from mull.serve.choosing import CUT_SHORT, ChatAnswer, choice
+from mull.serve.choosing import CUT_SHORT, ChatAnswer, choice, refused
 from mull.serve.faults import DAY_IS_SPENT, ApiError, bad, draw_error
 from mull.serve.plans import ChatPlan
 from mull.serve.rooms import check_room, number, replies
@@ -127,6 +128,10 @@ async def _one(plan: ChatPlan, problem: Problem, run: Run, seen: Observed, walle
     outcome = await run.solve(plan.strategy, problem)
     drawn = outcome.candidates or (() if outcome.best is None else (outcome.best,))
     usable = _usable(drawn, outcome.stopped, 1, _least(plan, problem.prompt, run.params, 1), wallet)
+    if usable[0].finish is Finish.ERROR:
+        answer = refused(usable[0], outcome)
+        seen.end(run, answer.outcome)
+        return answer
     answer = await choice(plan, problem, run, outcome, usable)
     is_whole = not answer.is_incomplete and len(usable) == len(drawn)
     # Of fewer or other draws a curve says nothing.
@@ -150,17 +155,23 @@ def _are_of_preset(plan: ChatPlan, params: Params, samples: Sequence[Sample]) ->
 
 def _single(sample: Sample, stopped: Stopped) -> ChatAnswer:
     outcome = Outcome(sample, None, (sample,), stopped=stopped)
+    if sample.finish is Finish.ERROR:
+        return refused(sample, outcome)
     return ChatAnswer(sample, outcome, "first draw", is_incomplete=stopped in CUT_SHORT)
 
 
 def _usable(samples: Sequence[Sample], stopped: Stopped, n: int, least: Cost, wallet: Wallet) -> list[Sample]:
-    """The draws that can be given to a client. Raises `ApiError` if they are fewer than `n`, with the reason.
+    """The draws that can be given to a client: those with a reply, and the refused ones if they are fewer than `n`.
 
-    `least` is what a draw takes at least, `wallet` that of the request.
+    Raises `ApiError` if these are fewer, with the reason. `least` is what a draw takes at least, `wallet` that of the
+    request.
     """
     usable = [sample for sample in samples if sample.finish is not Finish.ERROR]
     if len(usable) >= n:
         return usable
+    with_refused = [sample for sample in samples if sample.finish is not Finish.ERROR or is_refusal(sample.error)]
+    if len(with_refused) >= n:
+        return with_refused
     failed = next((sample.error for sample in samples if sample.finish is Finish.ERROR), None)
     if failed is not None:
         raise ApiError(502, f"the model's server failed: {draw_error(failed)}", code="upstream_failed")

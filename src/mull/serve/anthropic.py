@@ -12,7 +12,7 @@ from mull.serve.fields import MessageFields, RequestFields
 from mull.serve.forms import Translator, unknown
 from mull.wire.routes import CHAT
 
-STOPPED = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+STOPPED = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 ERRORS = {
     401: "authentication_error",
     402: "billing_error",

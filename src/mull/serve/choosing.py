@@ -10,6 +10,7 @@ from mull.replies.answers import classes
 from mull.replies.kinds import WholeAnswer
 from mull.run import Run
 from mull.run.needs import needs_of
+from mull.serve.faults import draw_error
 from mull.serve.plans import ChatPlan
 from mull.types import Finish, Need, Outcome, Problem, Sample, Stopped
 
@@ -49,6 +50,12 @@ class ChatAnswer:
             return "calibrated"
         names = {"vote": "vote share", "weighted vote": "share of the scores", "score": "score", "judge": "win rate"}
         return None if self.outcome.confidence is None else names.get(self.chosen_by, "the strategy's own")
+
+
+def refused(sample: Sample, outcome: Outcome) -> ChatAnswer:
+    """What is told where the model or its server refused all replies; `sample` is one of them."""
+    nothing = replace(outcome, best=None, answer=None, confidence=None)
+    return ChatAnswer(sample, nothing, "first draw", draw_error(sample.error), is_incomplete=True)
 
 
 @dataclass(frozen=True)

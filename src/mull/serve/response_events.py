@@ -12,6 +12,9 @@ from mull.serve.faults import ApiError
 CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 """What a failed response calls an error, by its status: the API has no other codes for what can happen here."""
 
+CUT_BY = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Why a response is incomplete, by the `finish_reason` of a chat."""
+
 
 def opened(reply: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     """The response at its beginning."""
@@ -42,10 +45,10 @@ def closed(
     response: dict[str, Any], output: list[dict[str, Any]], finish: str, usage: Any, mull: Any
 ) -> dict[str, Any]:
     """The response at its end."""
-    is_cut = finish == "length"
-    told = {**response, "status": "incomplete" if is_cut else "completed", "output": output, "usage": _usage(usage)}
-    if is_cut:
-        told["incomplete_details"] = {"reason": "max_output_tokens"}
+    cut_by = CUT_BY.get(finish)
+    told = {**response, "status": "incomplete" if cut_by else "completed", "output": output, "usage": _usage(usage)}
+    if cut_by:
+        told["incomplete_details"] = {"reason": cut_by}
     return told if mull is None else {**told, "mull": mull}
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from mull.wire.finishes import finish_name
 from mull.wire.replies import REASONING
 
 
@@ -31,9 +32,17 @@ def _choice(told: Mapping[str, Any], place: int, is_chunk: bool) -> dict[str, An
     return {
         **told,
         "index": index if type(index) is int else place,
-        "finish_reason": _text(told.get("finish_reason")) or (None if is_chunk else "stop"),
+        "finish_reason": _finish(_text(told.get("finish_reason")), is_chunk),
         name: _message(said if isinstance(said, dict) else {}, is_chunk),
     }
+
+
+def _finish(told: str | None, is_chunk: bool) -> str | None:
+    """Why the reply ended, by a name of the chat API; one that the server broke off was cut."""
+    if told is None:
+        return None if is_chunk else "stop"
+    name = finish_name(told)
+    return "length" if name == "error" else name
 
 
 def _message(said: Mapping[str, Any], is_chunk: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from mull.models.served.drawing import is_refusal
 from mull.replies.answers import answer_of
 from mull.run.wallet import Wallet
 from mull.serve.choosing import ChatAnswer
@@ -15,8 +16,8 @@ from mull.serve.plans import ChatPlan
 from mull.types import Budget, Cost, Finish, Problem, Sample
 from mull.wire.body import encode
 
-FINISH = {Finish.LENGTH: "length", Finish.TOOL_CALLS: "tool_calls"}
-"""The `finish_reason` of a draw; any other ended by itself, or at a stop string."""
+FINISH = {Finish.LENGTH: "length", Finish.TOOL_CALLS: "tool_calls", Finish.ERROR: "content_filter"}
+"""The `finish_reason` of an answer; any other ended by itself, or at a stop string. One without a reply was refused."""
 
 
 def whole(id: str, plan: ChatPlan, answers: Sequence[ChatAnswer], wallet: Wallet, **more: Any) -> dict[str, Any]:
@@ -62,7 +63,8 @@ def finish(answer: ChatAnswer) -> str:
 
 def finish_of(sample: Sample) -> str:
     """Why the text of a draw ended."""
-    return FINISH.get(sample.finish, "error" if sample.finish is Finish.ERROR else "stop")
+    is_failed = sample.finish is Finish.ERROR and not is_refusal(sample.error)
+    return "error" if is_failed else FINISH.get(sample.finish, "stop")
 
 
 def message(answer: ChatAnswer) -> dict[str, Any]:
@@ -72,6 +74,8 @@ def message(answer: ChatAnswer) -> dict[str, Any]:
         why = "nothing tells how sure it is" if share is None else f"its confidence ({told}) is {share:.2f}"
         return {"role": "assistant", "content": None, "refusal": f"No answer is given: {why}."}
     best = answer.best
+    if best.finish is Finish.ERROR:
+        return {"role": "assistant", "content": None, "refusal": draw_error(best.error)}
     turn: dict[str, Any] = {"role": "assistant", "content": best.reply, "refusal": None}
     if best.reasoning is not None:
         turn["reasoning_content"] = best.reasoning

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mull.wire.finishes import is_cut, is_ended
 from mull.wire.replies import ReplyChoice, Usage, share
 
-ENDED = {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_string"}
-CUT = {"length", "max_tokens", "max_output_tokens"}
 SLACK = 8
 """Tokens that a server may count beside those of a reply, such as its end."""
 LONGEST = 512
@@ -62,7 +61,7 @@ def outputs(
     if total is None or not counts_all:
         return told
     known = [None if choice is None or choice.logprobs is None else len(choice.logprobs) for choice in choices]
-    n_ends = sum(choice is not None and choice.finish in ENDED for choice in choices)
+    n_ends = sum(choice is not None and is_ended(choice.finish) for choice in choices)
     if None not in known and sum(count or 0 for count in known) == total:
         return known
     if None not in told and n_ends and sum(count or 0 for count in told) == total:
@@ -76,7 +75,7 @@ def _told(choice: ReplyChoice | None, most: int) -> int | None:
     """The tokens of a reply with log-probabilities; the end of the reply is one more, which not all servers list."""
     if choice is None or choice.logprobs is None:
         return None
-    return min(len(choice.logprobs) + (choice.finish in ENDED), max(most, len(choice.logprobs)))
+    return min(len(choice.logprobs) + is_ended(choice.finish), max(most, len(choice.logprobs)))
 
 
 def split(total: int, choices: Sequence[ReplyChoice | None], most: int) -> list[int]:
@@ -86,10 +85,10 @@ def split(total: int, choices: Sequence[ReplyChoice | None], most: int) -> list[
     share alike.
     """
     sizes = [0 if choice is None else len(choice.text) + len(choice.reasoning or "") for choice in choices]
-    is_cut = [choice is not None and choice.finish in CUT for choice in choices]
-    others = [i for i, cut in enumerate(is_cut) if not cut]
+    cuts = [choice is not None and is_cut(choice.finish) for choice in choices]
+    others = [i for i, cut in enumerate(cuts) if not cut]
     rest = total - most * (len(choices) - len(others))
-    if not sum(size > 0 for size, cut in zip(sizes, is_cut, strict=True) if not cut) <= rest <= most * len(others):
+    if not sum(size > 0 for size, cut in zip(sizes, cuts, strict=True) if not cut) <= rest <= most * len(others):
         return share(total, sizes if others else [1] * len(sizes), most)
     parts = [most] * len(choices)
     for i, part in zip(others, share(rest, [sizes[i] for i in others], most), strict=True):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from mull.cost import total
 from mull.errors import ModelError
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.counting import CUT, ENDED, believed, outputs
+from mull.models.served.counting import believed, outputs
 from mull.models.served.deployment import bound
 from mull.models.served.known import save
 from mull.models.served.opened import Opened
@@ -24,14 +24,12 @@ from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.wire.body import printable
 from mull.wire.endpoints import Endpoint
 from mull.wire.faults import Broken, Refused, Rejected, Unusable
+from mull.wire.finishes import finish_name, is_cut
 from mull.wire.replies import Reply, ReplyChoice, Usage
 from mull.wire.retries import Attempts, tell_again
 
-REFUSED_BY_MODEL = {
-    "content_filter": "the server's content filter blocked the reply",
-    "refusal": "the model refused to reply",
-}
-CALLED = {"tool_calls", "function_call", "tool_use"}
+FILTERED = "the server's content filter blocked the reply"
+REFUSED = "the model refused to reply"
 log = logging.getLogger(__name__)
 
 CLOSING = 0.1
@@ -52,6 +50,11 @@ def limit_of_n(words: str, n: int) -> int | None:
         return None
     named = [int(digits) for digits in _NUMBER.findall(words) if len(digits) < 6]
     return max((number for number in named if 1 <= number < n), default=n // 2)
+
+
+def is_refusal(error: str | None) -> bool:
+    """Whether a draw with this error was refused by the model or its server, rather than failed."""
+    return error is not None and error.startswith((FILTERED, REFUSED))
 
 
 class Batch:
@@ -80,6 +83,8 @@ class Batch:
         """Unsuccessful attempts at each draw."""
         self._retries: Counter[int] = Counter()
         """Repeated requests, each booked to the first of its draws that were left."""
+        self._broken: dict[int, ReplyChoice] = {}
+        """Of draws that the server broke off, what there is."""
 
     async def run(self) -> None:
         """Makes the draws. Raises `ModelError` once no endpoint can be used."""
@@ -193,6 +198,8 @@ class Batch:
                 self._deliver(self._sample(draw, choice, cost, n))
                 continue
             why = fault
+            if choice is not None and choice.text.strip() and finish_name(choice.finish or "stop") == "error":
+                self._broken[draw.number] = choice
             self._left.append(draw)
             self._wasted.setdefault(draw.number, []).append(replace(cost, calls=0))
         self._left += later
@@ -223,7 +230,7 @@ class Batch:
         n, most = len(choices), self._params.max_tokens
         if self._can.context is not None and usage.prompt is not None:
             room = self._can.context - usage.prompt
-            if room < most and any(choice is not None and choice.finish in CUT for choice in choices):
+            if room < most and any(choice is not None and is_cut(choice.finish) for choice in choices):
                 remark(
                     self._deployment,
                     "context",
@@ -241,10 +248,11 @@ class Batch:
 
     def _refusal(self, choice: ReplyChoice) -> str | None:
         """Why a reply can never be used, so that a retry is pointless; `None`: it may be usable."""
-        if choice.finish in REFUSED_BY_MODEL:
+        finish = finish_name(choice.finish or "")
+        if finish == "content_filter":
             told = f": {printable(choice.refusal)[:200]}" if choice.refusal else ""
-            return REFUSED_BY_MODEL[choice.finish] + told
-        if choice.finish in CALLED and not self._prompt.tools:
+            return (REFUSED if choice.finish == "refusal" else FILTERED) + told
+        if finish == "tool_calls" and not self._prompt.tools:
             return "the model called a tool, and none was offered"
         return None
 
@@ -256,13 +264,13 @@ class Batch:
         finish = choice.finish
         if finish is None:
             return "the reply does not say why it ended: it may have been cut short"
+        if finish_name(finish) == "error":
+            return f"the server broke the reply off (finish_reason {printable(finish)[:40]!r})"
         if choice.calls and self._prompt.tools:
             return None
-        if finish not in ENDED and finish not in CUT:
-            return f"the reply has an unknown finish_reason: {finish[:40]!r}"
         if choice.text if self._prompt.prefix else choice.text.strip():
             return None
-        if finish in CUT:
+        if is_cut(finish):
             return None if has_hidden or choice.reasoning is not None else "the reply is empty"
         # Continuing a complete reply adds nothing, and a stop string may come first.
         may_be_empty = self._prompt.prefix or choice.text or choice.stopped_at in self._params.stop
@@ -270,7 +278,8 @@ class Batch:
 
     def _sample(self, draw: Draw, choice: ReplyChoice, cost: Cost, n: int) -> Sample:
         is_full = not self._can.tells_cut and (cost.output_tokens or 0) >= self._params.max_tokens
-        text, finish = choice.text, Finish.LENGTH if choice.finish in CUT or is_full else Finish.STOP
+        is_cut_off = is_full or finish_name(choice.finish or "") in ("length", "error")
+        text, finish = choice.text, Finish.LENGTH if is_cut_off else Finish.STOP
         if self._can.echoes:
             text = text.removeprefix(self._prompt.prefix)
         stops = self._params.stop
@@ -325,7 +334,10 @@ class Batch:
 
     def _give_up(self, why: str) -> None:
         for draw in self._left:
-            self._deliver(self._failed(draw, Cost(calls=1), why))
+            if (broken := self._broken.get(draw.number)) is not None:
+                self._deliver(self._sample(draw, broken, Cost(calls=1), 1))
+            else:
+                self._deliver(self._failed(draw, Cost(calls=1), why))
         self._left = []
 
     def lost(self) -> list[Cost]:

@@ -15,7 +15,6 @@ from mull.errors import ModelError, UsageError, install
 from mull.models.served import backends
 from mull.models.served.asker import TOKENS, Asker
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.counting import CUT, ENDED
 from mull.models.served.deployment import Deployment
 from mull.models.served.looking import both, cuts, goes_on, is_counted, only, piece, said, text_of, thought_tokens
 from mull.models.served.refused import adapted, least_budget
@@ -24,6 +23,7 @@ from mull.models.served.tokens import first_token
 from mull.shown import Inert
 from mull.types import Prompt
 from mull.wire.faults import Rejected
+from mull.wire.finishes import is_cut, is_ended
 from mull.wire.link import Link
 from mull.wire.replies import Reply, ReplyChoice
 
@@ -104,10 +104,10 @@ class Prober(Asker):
 
     async def _find_cut(self, question: Prompt, greedy: ReplyChoice) -> None:
         """Tests whether a reply that has all the tokens that it may have, and is said to have ended, was cut."""
-        if greedy.finish not in ENDED or self._n_greedy != TOKENS:
+        if not is_ended(greedy.finish) or self._n_greedy != TOKENS:
             return
         reply = await self._tries(question, fields={self._can.length: FEWER})
-        is_told = reply is None or only(reply).finish not in ENDED or reply.usage.output != FEWER
+        is_told = reply is None or not is_ended(only(reply).finish) or reply.usage.output != FEWER
         self._can = replace(self._can, tells_cut=is_told)
 
     async def _find_seed(self, question: Prompt) -> None:
@@ -163,7 +163,7 @@ class Prober(Asker):
         reply = await self._tries(question, temperature=1.0, fields={"n": n, self._can.length: 2})
         if reply is None or reply.usage.output is not None:
             choices = [] if reply is None else reply.choices
-            least = sum(2 if choice.finish in CUT else bool(both(choice)) for choice in choices)
+            least = sum(2 if is_cut(choice.finish) else bool(both(choice)) for choice in choices)
             is_all = reply is not None and 2 < least <= (reply.usage.output or 0)
             self._can = replace(self._can, counts_all=is_all)
 
