@@ -136,6 +136,9 @@ async def test_clients_of_each_api_read_the_error(gateway: Make) -> None:
             last = [event async for event in events][-1]
         assert (last.type, last.response.status) == ("response.failed", "failed")
         assert (last.response.error.code, last.response.error.type) == ("server_error", "upstream_failed")
+        (item,), usage = last.response.output, last.response.usage
+        assert (item.status, item.content[0].text) == ("incomplete", "".join(WORDS[:2]))
+        assert (usage.output_tokens, usage.mull["is_bound"]) == (4096, True)
         client = anthropic.AsyncAnthropic(base_url=served.url, api_key="none", max_retries=0)
         async with client:
             turns: Any = [{"role": "user", "content": "hello"}]

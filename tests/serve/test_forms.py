@@ -95,6 +95,21 @@ async def test_responses_whole_and_streamed(gateway: Make) -> None:
                 await served.client.responses.create(**{"model": "nano", "input": QUESTION, **wrong})
 
 
+async def test_a_refusal_of_a_response_is_a_part_like_any_other(gateway: Make) -> None:
+    preset = '[presets.shy]\nstrategy = "single"\nabstain = 0.5'
+    async with gateway(preset, "nano") as served:
+        async with served.client.responses.stream(model="nano@shy", input=QUESTION) as stream:
+            told = [event async for event in stream]
+        last = (await stream.get_final_response()).output[0].content[0]
+        assert last.type == "refusal"
+        assert [event.type for event in told][3:-2] == [
+            "response.content_part.added", "response.refusal.delta", "response.refusal.done",
+            "response.content_part.done",
+        ]  # fmt: skip
+        assert told[3].part.refusal == ""
+        assert told[4].delta == told[5].refusal == told[6].part.refusal == last.refusal
+
+
 async def test_responses_carry_conversations_tools_and_forms(gateway: Make) -> None:
     tool = {"type": "function", "name": "add", "parameters": {"type": "object"}, "strict": True}
     image = {"type": "input_image", "image_url": "data:,x"}

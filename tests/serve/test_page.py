@@ -83,3 +83,6 @@ def test_what_could_never_be_answered_is_refused_at_the_start(tmp_path: Path) ->
     assert refused('[presets.a]\nstrategy = "best:n=4"').startswith("line 1: this strategy needs a verifier")
     assert "did you mean 'number'" in refused('[presets.a]\nstrategy = "single"\nanswer = "numbr"')
     assert refused('[serve.keys.a]\nsha256 = "abc"').startswith("line 2: serve.keys.a.sha256")
+    assert refused('[presets."a@b"]\nstrategy = "single"').startswith("line 1: a preset's name has a letter and no @")
+    twice = "".join(f'[serve.keys.{name}]\nsha256 = "{"a" * 64}"\n' for name in "ab")
+    assert refused(twice).startswith("line 4: it is the hash of 'a' too")

@@ -139,6 +139,26 @@ async def test_a_ceiling_on_tokens_is_kept_by_what_is_sent(gateway: Make) -> Non
         assert raw.headers["x-mull-clamped"] == "calls, tokens"
 
 
+async def test_a_length_beyond_what_is_left_is_told_as_clamped(gateway: Make) -> None:
+    text = '[presets.vote]\nstrategy = "majority:n=1"\n[serve]\ntokens = 300'
+    async with FaultServer() as upstream, gateway(table(upstream, text)) as served:
+        await served.ask("words@vote", "warm")
+        for model in ("words", "words@vote"):
+            for fields, is_told in (({"max_tokens": 301}, True), ({"max_tokens": 300}, False), ({}, False)):
+                turns = [{"role": "user", "content": f"{fields}"}]
+                raw = await served.client.chat.completions.with_raw_response.create(
+                    model=model, messages=turns, **fields
+                )
+                assert raw.headers.get("x-mull-clamped") == ("max_tokens" if is_told else None)
+                assert upstream.bodies[-1]["max_tokens"] == 300
+                if model == "words@vote":
+                    assert raw.parse().mull.get("clamped") == (fields if is_told else None)
+            raw = await served.client.chat.completions.with_raw_response.create(
+                model=model, messages=turns, n=2, max_tokens=151
+            )
+            assert raw.headers["x-mull-clamped"] == "max_tokens"
+
+
 async def test_a_preset_over_a_server_counts_what_the_server_counted(gateway: Make) -> None:
     """Every draw of each vote, whatever failed on the way and was billed and told."""
     preset = '[presets.vote]\nstrategy = "majority:n=6"'

@@ -122,7 +122,7 @@ class ServeTable(Ceilings):
     seconds: Seconds = Field(600.0, description="Most seconds of a request; then it gets the best so far.")
     max_tokens: Ceiling = Field(4096, description="Most tokens of a draw, where neither request nor preset says.")
     patience: Annotated[float, Field(ge=0, le=3600)] = Field(
-        5.0, description="Seconds to keep asking a server that refuses, before the client is told to come back."
+        5.0, description="Seconds to keep asking a server that refuses or fails, before the client is told so."
     )
     body_bytes: Ceiling = Field(16 << 20, description="Most bytes of a request's body.")
     runs: Annotated[int, Field(ge=0, le=1000)] = Field(20, description="Past runs that the page keeps for each key.")

@@ -278,5 +278,5 @@ class _Events:
         told = self._close() + named("message_delta", delta=stop, usage=self._usage, **self._more)
         return told + named("message_stop")
 
-    def fail(self, error: ApiError) -> bytes:
+    def fail(self, error: ApiError, usage: Mapping[str, Any] | None) -> bytes:
         return named("error", error=_error(error))

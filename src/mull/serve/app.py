@@ -22,7 +22,7 @@ from mull.run.spans import continued
 from mull.run.trace import as_fields
 from mull.serve.accounts import Accounts, KeyWallet
 from mull.serve.anthropic import Messages
-from mull.serve.attend import ClientGone, Closing, Emit, EventStream, attended, in_time
+from mull.serve.attend import GONE, ClientGone, Closing, Emit, EventStream, attended, in_time
 from mull.serve.chats import Chat
 from mull.serve.counted import check_counted
 from mull.serve.faults import FAILED, KNOWN, ApiError, DayIsSpent, api_error
@@ -38,7 +38,7 @@ from mull.serve.plans import plan_of
 from mull.serve.responses import Responses
 from mull.serve.runs import Runs
 from mull.serve.shaped import shaped
-from mull.serve.shapes import event, told_cost
+from mull.serve.shapes import event, told_cost, usage
 from mull.wire.body import encode
 from mull.wire.routes import CHAT
 
@@ -51,8 +51,6 @@ BODY_SECONDS = 30.0
 """Seconds in which a request's body must be there."""
 LONGER = 5.0
 """Seconds for which a strategy whose seconds are over may still make an answer of what it has."""
-GONE = 499
-"""The status of a request whose client left; nobody reads it."""
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 OPEN = ("/healthz", "/readyz", *FILES)
 """Paths that need no key: what watches over processes has none, and the page asks for one."""
@@ -125,7 +123,8 @@ class Gateway:
         finally:
             self.meters.running.dec()
             path = scope["path"] if scope["path"] in self._paths else "other"
-            self.meters.ended(path, scope.get("model", ""), status, time.perf_counter() - began)
+            ended = scope.get("ended", status)  # a stream ends as something that its headers do not tell
+            self.meters.ended(path, scope.get("model", ""), ended, time.perf_counter() - began)
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, if need be with an error. Paths are looked up, since a router takes ten times as long."""
@@ -155,9 +154,10 @@ class Gateway:
             method, found = ("POST", self._run_page) if request.method == "POST" else ("GET", self._run)
         if found is None:
             raise ApiError(404, f"there is no {path[:200]}: {', '.join(self._paths)}", code="not_found")
-        if request.method != method:
+        methods = ("GET", "HEAD") if method == "GET" else (method,)
+        if request.method not in methods:
             what = f"{path[:200]} takes {method}, not {request.method}"
-            raise ApiError(405, what, code="method_not_allowed", allow=method)
+            raise ApiError(405, what, code="method_not_allowed", allow=", ".join(methods))
         return found
 
     async def _healthy(self, request: Request) -> Response:
@@ -170,6 +170,11 @@ class Gateway:
         return as_json({"status": "ready"})
 
     async def _measured(self, request: Request) -> Response:
+        """What all models and keys did, for keys that may ask for all models."""
+        key: Key | None = request.scope["key"]
+        if key is not None and key.table.models is not None:
+            what = "metrics are of all models and keys: a key without a list of models may read them"
+            raise ApiError(403, what, code="forbidden")
         return Response(self.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _described(self, request: Request) -> Response:
@@ -247,7 +252,10 @@ class Gateway:
             async def streamed(emit: Emit) -> None:
                 await self._metered(chat, wallet, chat.stream(emit if into is None else translated(into, emit)))
 
-            return EventStream(streamed, (lambda error: event(error.body)) if into is None else into.fail)
+            def failed(error: ApiError) -> bytes:
+                return event(error.body) if into is None else into.fail(error, usage((), chat.wallet))
+
+            return EventStream(streamed, failed)
         reply = await attended(request.receive, self._metered(chat, wallet, chat.whole()), self.closing)
         if told is None and chat.raw is not None:
             return Response(chat.raw, headers=chat.headers, media_type="application/json")

@@ -16,6 +16,8 @@ Emit = Callable[[bytes], Awaitable[None]]
 """Sends events to the client; waits while it reads slowly."""
 HEARTBEAT = 10.0
 """Seconds without an event after which a comment shows that the gateway is there."""
+GONE = 499
+"""The status of a request whose client left; nobody reads it."""
 EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
@@ -123,19 +125,25 @@ class EventStream:
 
         beat = asyncio.ensure_future(self._beat(emit))
         try:
-            await attended(receive, self._told(emit), scope["closing"])
+            await attended(receive, self._told(scope, emit), scope["closing"])
         except ClientGone:
+            scope["ended"] = GONE
             return
         except ApiError as error:
             if not self._is_begun:
                 raise
-            await emit(self._fail(error))
+            await self._end(scope, emit, error)
         finally:
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _told(self, emit: Emit) -> None:
+    async def _end(self, scope: Scope, emit: Emit, error: ApiError) -> None:
+        """Tells the error that a stream ends with; its status is that of the request, for `ended` of the scope."""
+        scope["ended"] = error.status
+        await emit(self._fail(error))
+
+    async def _told(self, scope: Scope, emit: Emit) -> None:
         """Produces the events; an error after the first is one of them."""
         try:
             await self._produce(emit)
@@ -143,7 +151,7 @@ class EventStream:
             # Whatever it is: no client may take what it has for the whole reply.
             if not self._is_begun:
                 raise
-            await emit(self._fail(api_error(error) or FAILED))
+            await self._end(scope, emit, api_error(error) or FAILED)
             if not isinstance(error, KNOWN):
                 raise
 

@@ -69,6 +69,11 @@ class Chat:
             check_draws(plan, self._prompt, self._params, self.wallet, fields.n or 1)
         self.raw: bytes | None = None
         """The whole reply as a server sent it, if it is passed on unchanged."""
+        left = self.wallet.left.tokens
+        most, n = fields.most_tokens, fields.n or 1
+        self._clamped = dict(plan.clamped or {})
+        if not self.is_passed_on and most is not None and left is not None and most > int(left) // n:
+            self._clamped["max_tokens"] = most
         self._keep = keep
         self._live: Live | None = None
         self._sides: list[Side] = []
@@ -85,6 +90,8 @@ class Chat:
     def _about(self, found: list[ChatAnswer]) -> dict[str, Any]:
         """The object `mull` of the reply."""
         told = shapes.about(self.plan, found, self.wallet, self.seed)
+        if self._clamped:
+            told["clamped"] = self._clamped
         if self._sides:
             told["compare"] = [side.told for side in self._sides]
         if self._live is not None and self._live.kept:
@@ -158,8 +165,8 @@ class Chat:
             "x-mull-left-usd": left.usd,
         }
         headers = {name: f"{value!r}" for name, value in told.items() if value is not None}
-        if self.plan.clamped:
-            headers["x-mull-clamped"] = ", ".join(self.plan.clamped)
+        if clamped := [*self._clamped, *(["max_tokens"] if self.is_passed_on and self._relay.is_shortened else [])]:
+            headers["x-mull-clamped"] = ", ".join(clamped)
         return headers
 
 

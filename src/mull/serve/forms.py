@@ -26,8 +26,8 @@ class Translator(Protocol):
         """The events after the last chunk."""
         ...
 
-    def fail(self, error: ApiError) -> bytes:
-        """The events after which nothing more comes: the stream broke off."""
+    def fail(self, error: ApiError, usage: Mapping[str, Any] | None) -> bytes:
+        """The events after which nothing more comes: the stream broke off. `usage` is a chat's, of what was spent."""
         ...
 
 
@@ -145,5 +145,5 @@ class _TextChunks:
     def end(self) -> bytes:
         return DONE
 
-    def fail(self, error: ApiError) -> bytes:
+    def fail(self, error: ApiError, usage: Mapping[str, Any] | None) -> bytes:
         return event(error.body)

@@ -95,6 +95,9 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.write(TOO_LARGE)
                 self.transport.close()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Says nothing: whoever asks for another protocol, as WebSockets, is answered in HTTP."""
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._n_head, self._is_head = 0, True

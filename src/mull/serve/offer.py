@@ -134,6 +134,9 @@ class Offer:
         return replace(model, deployment=replace(model.deployment, limits=limits, believes_longer=False))
 
     def _add(self, name: str, table: PresetTable) -> None:
+        if not name or "@" in name:
+            what = f"a preset's name has a letter and no @, unlike {name!r}: clients ask for MODEL@PRESET"
+            raise self.config.refuse(what, "presets", name)
         try:
             strategy = self._plans.build(table.strategy)
             verifier, judge = self.verifier(table.verifier), self.judge(table.judge)
@@ -179,7 +182,11 @@ class Offer:
         for effort, name in self.serve.effort.items():
             if not any(entry.preset is not None and entry.preset.name == name for entry in self.entries.values()):
                 raise self.config.refuse(f"there is no preset {name!r}", "serve", "effort", effort)
+        owners: dict[str, str] = {}
         for key, table in self.serve.keys.items():
+            if (other := owners.setdefault(table.sha256, key)) != key:
+                what = f"it is the hash of {other!r} too, and a key has one budget: make another by --new-key"
+                raise self.config.refuse(what, "serve", "keys", key, "sha256")
             for name in table.models or ():
                 if name not in self.entries:
                     what = f"{name!r} is not offered: {', '.join(self.entries)}"

@@ -129,6 +129,11 @@ class Relay:
         return most_of(self._deployment.price, n_prompt, self._top * n if used.output is None else used.output, n)
 
     @property
+    def is_shortened(self) -> bool:
+        """Whether a reply may have fewer tokens than the request asked for."""
+        return not self._is_own and self._top < self._most_tokens
+
+    @property
     def _is_lost(self) -> bool:
         """Whether something was spent whose tokens are not known."""
         return is_unknown(self._wallet.spent)

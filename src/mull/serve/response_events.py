@@ -139,8 +139,11 @@ class ResponseEvents:
             return thought_item(id, self._text)
         if self._kind.startswith("call"):
             return call_item(id, len(self._output), *self._call, self._text, status)
-        part = text_part(self._text) if self._kind == "text" else {"type": "refusal", "refusal": self._text}
-        return message_item(id, [part] if status == "completed" else [], status)
+        return message_item(id, [] if status == "in_progress" else [self._part(self._text)], status)
+
+    def _part(self, text: str) -> dict[str, Any]:
+        """The part of the open message."""
+        return text_part(text) if self._kind == "text" else {"type": "refusal", "refusal": text}
 
     def _where(self) -> dict[str, Any]:
         return {"item_id": self._item()["id"], "output_index": len(self._output)}
@@ -154,8 +157,8 @@ class ResponseEvents:
         told += self._named(
             "response.output_item.added", output_index=len(self._output), item=self._item("in_progress")
         )
-        if kind == "text":
-            told += self._named("response.content_part.added", **self._where(), content_index=0, part=text_part(""))
+        if kind in ("text", "refusal"):
+            told += self._named("response.content_part.added", **self._where(), content_index=0, part=self._part(""))
         return told
 
     def _add(self, kind: str, text: str, **more: Any) -> bytes:
@@ -168,10 +171,13 @@ class ResponseEvents:
         told, where = b"", self._where()
         if self._kind == "text":
             told += self._named("response.output_text.done", **where, content_index=0, text=self._text, logprobs=[])
-            told += self._named("response.content_part.done", **where, content_index=0, part=text_part(self._text))
+        elif self._kind == "refusal":
+            told += self._named("response.refusal.done", **where, content_index=0, refusal=self._text)
         elif self._kind.startswith("call"):
             done = {**where, "arguments": self._text, "name": self._call[1]}
             told += self._named("response.function_call_arguments.done", **done)
+        if self._kind in ("text", "refusal"):
+            told += self._named("response.content_part.done", **where, content_index=0, part=self._part(self._text))
         item = self._item()
         told += self._named("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)
@@ -183,8 +189,9 @@ class ResponseEvents:
         response = closed(self._response, self._output, self._finish, self._usage, self._mull)
         return told + self._named(f"response.{response['status']}", response=response)
 
-    def fail(self, error: ApiError) -> bytes:
+    def fail(self, error: ApiError, usage: Mapping[str, Any] | None) -> bytes:
         code = CODES.get(error.status, "server_error")
         told = {"code": code, "message": error.message, "param": error.param, "type": error.code}
         response = {**(self._response or opened({}, self._body)), "status": "failed", "error": told}
-        return self._named("response.failed", response={**response, "output": self._output})
+        output = [*self._output, self._item("incomplete")] if self._kind else self._output
+        return self._named("response.failed", response={**response, "output": output, "usage": _usage(usage)})

@@ -150,16 +150,13 @@ def usage(answers: Sequence[ChatAnswer], wallet: Wallet) -> dict[str, Any] | Non
 
 def about(plan: ChatPlan, answers: Sequence[ChatAnswer], wallet: Wallet, seed: int) -> dict[str, Any]:
     """The object `mull` of a reply: how each answer came about, what it cost and what is left of its ceiling."""
-    told: dict[str, Any] = {
+    return {
         "strategy": plan.name,
         "seed": seed,
         "answers": [_about(plan, answer) for answer in answers],
         "budget": budget(plan.budget),
         "left": budget(wallet.left),
     }
-    if plan.clamped:
-        told["clamped"] = dict(plan.clamped)
-    return told
 
 
 def verdict(answer: ChatAnswer) -> dict[str, Any]:

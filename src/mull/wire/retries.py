@@ -37,7 +37,7 @@ class Attempts:
         if self._give_up_at is None:
             self._give_up_at = now + self._limits.patience
         pause = self._limits.wait(self.n_refused) + (asked or 0.0)
-        return None if now + pause > self._give_up_at else pause
+        return None if now + pause >= self._give_up_at else pause
 
     def failed(self) -> float | None:
         """Seconds to wait after a failure; `None`: give up."""
