@@ -20,11 +20,12 @@ from mull.errors import UsageError
 from mull.runtime.prefixes import Prefixes
 from mull.runtime.requests import Finished, Prefix, Request
 from mull.runtime.sampling import FRONT, Top, filtered, inverted, likeliest
-from mull.runtime.session import BoundBatch, Decoder, Floats, blocks
+from mull.runtime.session import BoundBatch, Decoder, Floats, blocks, processors
 
 ROWS = 64
 """The largest number of rows of one worker."""
-N_WORKERS = 2
+N_WORKERS = min(2, processors())
+"""Two on one processor would halve the rows of each batch, and batches are padded."""
 KEPT_BYTES = 128 * 2**20
 """Capacity of the prefix cache: keys and values of recently computed sequences."""
 KEPT_LOGITS = 4096

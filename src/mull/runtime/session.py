@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -68,6 +69,11 @@ class Decoder(Protocol):
     def use(self, tensors: dict[str, Floats]) -> None:
         """Computes with these weights from now on. Raises `UsageError` if they are those of another model."""
         ...
+
+
+def processors() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_config(folder: Path) -> ModelConfig:

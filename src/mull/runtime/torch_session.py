@@ -7,7 +7,6 @@ torch's kernels for bfloat16 sum in another order when they are given another nu
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention as attention
 
 from mull.errors import FileFormatError, UsageError
-from mull.runtime.session import Floats, ModelConfig
+from mull.runtime.session import Floats, ModelConfig, processors
 
 KINDS = ("llama", "qwen2", "qwen3")
 """Values of `model_type` whose layers are computed here."""
@@ -47,7 +46,7 @@ class TorchSession:
         self.dtype = getattr(torch, dtype)
         self.block = CHUNK if dtype == "bfloat16" else 16
         self.eps = float(raw.get("rms_norm_eps", 1e-6))
-        self.threads = max(1, _processors() // n_workers)
+        self.threads = max(1, processors() // n_workers)
         self._told = threading.local()
         self.is_packed = dtype == "bfloat16" and _has_kernels()
         tensors = _tensors(folder)
@@ -236,10 +235,6 @@ def _has_kernels() -> bool:
 
 def _whole(n: int) -> int:
     return -(-n // CHUNK) * CHUNK
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _json(path: Path) -> dict[str, Any]:
