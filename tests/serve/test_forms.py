@@ -48,8 +48,15 @@ async def test_completions_of_a_preset(gateway: Make) -> None:
         assert chunks[-1].choices[0].finish_reason == "stop"
         with pytest.raises(openai.BadRequestError, match="prompt: must be a text"):
             await served.client.completions.create(model="nano@vote", prompt=[1, 2])
-        with pytest.raises(openai.BadRequestError, match="takes no extra request fields"):
-            await served.client.completions.create(model="nano@vote", prompt=QUESTION, echo=True)
+        for prompt in (["x", "y"], [[1, 2]], [[1], [2]]):
+            with pytest.raises(openai.BadRequestError, match=r"prompt: must be (a|one) text, not"):
+                await served.client.completions.create(model="nano@vote", prompt=prompt)
+        for name, value in {"echo": True, "suffix": "x", "best_of": 2}.items():
+            with pytest.raises(openai.BadRequestError, match=f"{name}: "):
+                await served.client.completions.create(model="nano@vote", prompt=QUESTION, **{name: value})
+        nothing = {"echo": False, "suffix": "", "best_of": 1}
+        same = await served.client.completions.create(model="nano@vote", prompt=QUESTION, seed=3, **nothing)
+        assert same.choices[0].text == whole.choices[0].text
 
 
 async def test_completions_are_passed_on_as_such(gateway: Make) -> None:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from mull.serve.blocks import SHOWN, shown, shown_block, text_part, with_results_shown
 from mull.serve.expect import a_text, an_object, may_be, may_be_text, one_of
 from mull.serve.faults import ApiError, bad
 from mull.serve.fields import MessageFields, RequestFields
-from mull.serve.forms import Translator, unknown
+from mull.serve.forms import Translator, is_event, unknown
 from mull.wire.routes import CHAT
 
 STOPPED = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -45,12 +46,13 @@ class Messages:
     def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
         chat = {name: body[name] for name in SAME if name in body} | unknown(self.fields, body)
         system = body.get("system")
-        told = [] if system is None else [{"role": "system", "content": _text(system, "system")}]
+        texts = [] if system is None else [part["text"] for part in shown(system, "system", ("text",))]
+        told = [] if system is None else [{"role": "system", "content": "\n".join(texts)}]
         for i, turn in enumerate(body["messages"]):
             told += _turns(turn, f"messages[{i}]")
         if not told:
             raise bad("messages", "must have a text, an image, or a tool's use or result")
-        chat |= {"messages": told, "max_tokens": body["max_tokens"]}
+        chat |= {"messages": with_results_shown(told), "max_tokens": body["max_tokens"]}
         if body.get("stop_sequences"):
             chat["stop"] = body["stop_sequences"]
         if body.get("stream"):
@@ -133,19 +135,7 @@ def _input(function: Mapping[str, Any]) -> Any:
         return {"arguments": function["arguments"]}  # as the model wrote it: it is no JSON
 
 
-def _text(content: Any, at: str) -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        raise bad(at, "must be a text or a list of parts")
-    texts = []
-    for i, part in enumerate(content):
-        one_of(part, ("text",), f"{at}[{i}]")
-        texts.append(a_text(part, "text", f"{at}[{i}]"))
-    return "\n".join(texts)
-
-
-PARTS = ("text", "image", "tool_use", "tool_result", "thinking", "redacted_thinking")
+PARTS = (*SHOWN, "tool_use", "tool_result", "thinking", "redacted_thinking")
 """The types of parts of a message; what an earlier message thought is not sent again."""
 
 
@@ -164,30 +154,23 @@ def _turns(turn: dict[str, Any], at: str) -> list[dict[str, Any]]:
     for i, part in enumerate(content):
         where = f"{at}.content[{i}]"
         match one_of(part, PARTS, where):
-            case "text":
-                parts.append({"type": "text", "text": a_text(part, "text", where)})
-            case "image":
-                source = _image(an_object(part, "source", where), f"{where}.source")
-                parts.append({"type": "image_url", "image_url": {"url": source}})
+            case kind if kind in SHOWN:
+                parts += shown_block(part, where)
             case "tool_use":
                 arguments = json.dumps(an_object(part, "input", where))
                 function = {"name": a_text(part, "name", where), "arguments": arguments}
                 calls.append({"id": a_text(part, "id", where), "type": "function", "function": function})
             case "tool_result":
-                text = _text("" if (told := part.get("content")) is None else told, f"{where}.content")
+                told = shown([] if part.get("content") is None else part["content"], f"{where}.content")
                 may_be(bool, "true or false", part, ("is_error",), where)
-                results.append({"role": "tool", "tool_call_id": a_text(part, "tool_use_id", where), "content": text})
+                if part.get("is_error"):  # the chat API says it in the text
+                    told = [text_part("Error:"), *told]
+                results.append({"role": "tool", "tool_call_id": a_text(part, "tool_use_id", where), "content": told})
     turns = results
     if parts or calls:
         own: dict[str, Any] = {"role": role, "content": parts or None}
         turns = [*turns, {**own, "tool_calls": calls} if calls else own]
     return turns
-
-
-def _image(source: dict[str, Any], at: str) -> str:
-    if one_of(source, ("base64", "url"), at) == "url":
-        return a_text(source, "url", at)
-    return f"data:{a_text(source, 'media_type', at)};base64,{a_text(source, 'data', at)}"
 
 
 def _tool(tool: dict[str, Any], at: str) -> dict[str, Any]:
@@ -228,7 +211,9 @@ class _Events:
             told += named("message_start", message=_opened(chunk))
         if isinstance(chunk.get("usage"), dict):
             self._usage = _usage(chunk["usage"])
-        if "mull" in chunk:
+        if is_event(chunk):
+            told += named("ping", mull=chunk["mull"])  # all clients know it, and read on
+        elif "mull" in chunk:
             self._more = {"mull": chunk["mull"]}
         for choice in (chunk.get("choices") or [])[:1]:
             told += self._delta(choice.get("delta") or {})

@@ -24,10 +24,11 @@ from mull.serve.accounts import Accounts, KeyWallet
 from mull.serve.anthropic import Messages
 from mull.serve.attend import GONE, ClientGone, Closing, Emit, EventStream, attended, in_time
 from mull.serve.chats import Chat
+from mull.serve.completions import Completions
 from mull.serve.counted import check_counted
 from mull.serve.faults import FAILED, KNOWN, ApiError, DayIsSpent, api_error
 from mull.serve.fields import ChatFields
-from mull.serve.forms import ChatForm, Completions, in_form, translated
+from mull.serve.forms import ChatForm, in_form, translated
 from mull.serve.keys import Key, Keys, is_budgeted
 from mull.serve.meters import Meters
 from mull.serve.offer import Offer

@@ -16,6 +16,7 @@ from mull.serve.answering import answers, check_draws
 from mull.serve.attend import Emit, in_time
 from mull.serve.choosing import ChatAnswer
 from mull.serve.compare import PaidWallet, Side, compared
+from mull.serve.completions import check_question
 from mull.serve.counted import check_least
 from mull.serve.faults import bad, in_body
 from mull.serve.fields import ChatFields
@@ -26,7 +27,7 @@ from mull.serve.plans import ChatPlan
 from mull.serve.relay import Relay
 from mull.serve.tenants import TenantBank, seed_of_tenant
 from mull.types import Params, Prompt
-from mull.wire.routes import CHAT
+from mull.wire.routes import CHAT, COMPLETIONS
 
 
 class Chat:
@@ -60,6 +61,8 @@ class Chat:
         if self.is_passed_on:
             self._relay = Relay(plan, fields, body, self.wallet, path)
         else:
+            if path == COMPLETIONS:
+                check_question(body)
             if plan.is_for_effort:
                 fields = fields.model_copy(update={"reasoning_effort": None})
             self._prompt: Prompt = prompt_of(fields, _names(entry))

@@ -10,6 +10,7 @@ Count = Annotated[int, Field(ge=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 TopLogprobs = Annotated[int, Field(ge=0, le=20)]
+TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 Object = dict[str, Any]
 Objects = list[dict[str, Any]]
 
@@ -132,9 +133,9 @@ class ChatFields(PassedFields, RequestFields):
 
 
 class CompletionFields(RequestFields):
-    """The body of `/v1/completions`."""
+    """The body of `/v1/completions`: a prompt, or several, each a text or token ids."""
 
-    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
+    prompt: str | Annotated[list[str], Field(min_length=1)] | TokenIds | Annotated[list[TokenIds], Field(min_length=1)]
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     stream_options: StreamOptions | None = None
     stop: str | list[str] | None = None

@@ -9,10 +9,9 @@ from typing import Any, ClassVar, Protocol
 
 from mull.serve.attend import Emit
 from mull.serve.faults import ApiError, bad
-from mull.serve.fields import ChatFields, CompletionFields, RequestFields
+from mull.serve.fields import ChatFields, RequestFields
 from mull.serve.shaped import shaped
-from mull.serve.shapes import DONE, event
-from mull.wire.routes import COMPLETIONS
+from mull.serve.shapes import DONE
 
 
 class Translator(Protocol):
@@ -74,6 +73,11 @@ def translated(translator: Translator, emit: Emit) -> Emit:
     return feed
 
 
+def is_event(chunk: Mapping[str, Any]) -> bool:
+    """Whether a chunk tells what happens, rather than a part of the reply or how it came about."""
+    return isinstance(told := chunk.get("mull"), dict) and "event" in told
+
+
 def refuse(body: Mapping[str, Any], names: Mapping[str, str]) -> None:
     """Raises `ApiError` for fields with a value that this form does not have here, with the reason."""
     for name, why in names.items():
@@ -95,55 +99,3 @@ def in_form(form: ChatForm | None, error: ApiError) -> ApiError:
         return error
     # What is inside a message has another place than in the chat.
     return error.at(form.names[name] + ("" if name == "messages" else rest))
-
-
-class Completions:
-    """`/v1/completions`: a text goes on. Without a preset the model's own server does that."""
-
-    fields: ClassVar[type[RequestFields]] = CompletionFields
-    path: ClassVar[str] = COMPLETIONS
-    names: ClassVar[Mapping[str, str]] = {"messages": "prompt", "top_logprobs": "logprobs"}
-
-    def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        prompt = body["prompt"]
-        own = {name: value for name, value in body.items() if name not in ("prompt", "logprobs")}
-        if body.get("logprobs") is not None:
-            own |= {"logprobs": True, "top_logprobs": body["logprobs"]}
-        return {**own, "messages": [{"role": "user", "content": prompt if isinstance(prompt, str) else prompt[0]}]}
-
-    def whole(self, reply: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-        choices = [
-            {**choice, "text": choice["message"].get("content") or "", "logprobs": None} for choice in reply["choices"]
-        ]
-        for choice in choices:
-            choice.pop("message")
-        return {**reply, "id": _text_id(reply), "object": "text_completion", "choices": choices}
-
-    def stream(self, body: Mapping[str, Any]) -> Translator:
-        return _TextChunks()
-
-    def error(self, error: ApiError) -> dict[str, Any]:
-        return error.body
-
-
-def _text_id(reply: Mapping[str, Any]) -> str:
-    return str(reply["id"]).replace("chatcmpl-", "cmpl-", 1)
-
-
-class _TextChunks:
-    def feed(self, chunk: Mapping[str, Any]) -> bytes:
-        choices = []
-        for choice in chunk.get("choices") or ():
-            text = (choice.get("delta") or {}).get("content") or ""
-            if text or choice.get("finish_reason"):
-                told = {"index": choice["index"], "text": text, "finish_reason": choice.get("finish_reason")}
-                choices.append({**told, "logprobs": None})
-        if chunk.get("choices") and not choices:
-            return b""
-        return event({**chunk, "id": _text_id(chunk), "object": "text_completion", "choices": choices})
-
-    def end(self) -> bytes:
-        return DONE
-
-    def fail(self, error: ApiError, usage: Mapping[str, Any] | None) -> bytes:
-        return event(error.body)

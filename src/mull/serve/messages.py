@@ -75,6 +75,8 @@ def params_of(fields: ChatFields, temperature: float, max_tokens: int, *, is_emb
     What is left goes to the model's server as it is. A model in this process has none: it gets what it would refuse,
     and not what means nothing to it.
     """
+    if fields.top_logprobs and not fields.logprobs:
+        raise bad("top_logprobs", "goes with logprobs, which must be true")
     extra = fields.rest
     if fields.tools:
         extra["tools"] = fields.tools  # with what a `Tool` does not hold

@@ -26,7 +26,7 @@ EXPECTED = {
 """In words, what was expected where pydantic finds something else."""
 EITHER = {
     "stop": "a text or a list of texts",
-    "prompt": "a text",
+    "prompt": "a text, token ids, or a list of either",
     "input": "a text or a list of items",
     "system": "a text or a list of parts",
 }

@@ -16,6 +16,7 @@ from mull.models.served.requests import merged
 from mull.run.spans import are_made, request_attributes, spanned
 from mull.run.wallet import Hold, TakenError, Wallet
 from mull.serve.attend import Emit
+from mull.serve.completions import prompts
 from mull.serve.counted import check_least
 from mull.serve.faults import ApiError
 from mull.serve.fields import ChatFields
@@ -48,7 +49,8 @@ class Relay:
         self._path = path
         self._plan, self._chat, self._wallet = plan, chat, wallet
         self._deployment = plan.entry.model.deployment
-        self._n = self._n_asked = chat.n or 1
+        self._n_prompts = len(prompts(body)) if path == COMPLETIONS else 1
+        self._n = self._n_asked = (chat.n or 1) * self._n_prompts
         """All replies, and those of the request that is under way."""
         own = {name: value for name, value in body.items() if name != "mull"}
         self.sent: dict[str, Any] = {**merged(self._deployment.extra_body, own), "model": self._deployment.served}
@@ -159,6 +161,9 @@ class Relay:
 
         reply: dict[str, Any] = await self._paid(here, lambda: self._raw, read)
         while self._n > (got := len(reply["choices"])):
+            if self._n_prompts > 1:  # nothing tells which of them it left out
+                what = f"the model's server gave {got} of {self._n} replies: send a request for each prompt"
+                raise ApiError(502, what, code="upstream_failed")
             # A server that gives one reply to a request whatever `n` is.
             self._n_asked = self._n - got
             more: dict[str, Any] = {"n": self._n_asked}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mull.serve.anthropic import named
 from mull.serve.faults import ApiError
+from mull.serve.forms import is_event
 
 CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 """What a failed response calls an error, by its status: the API has no other codes for what can happen here."""
@@ -67,9 +68,14 @@ def _usage(told: Any) -> dict[str, Any] | None:
     }
 
 
-def text_part(text: str) -> dict[str, Any]:
+def text_part(text: str, logprobs: Sequence[Any] = ()) -> dict[str, Any]:
     """A text of a message."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": [*logprobs]}
+
+
+def logprobs_of(choice: Mapping[str, Any]) -> list[Any]:
+    """The log-probabilities of a chat's choice, or of a piece of one."""
+    return (choice.get("logprobs") or {}).get("content") or []
 
 
 def message_item(id: str, content: list[dict[str, Any]], status: str = "completed") -> dict[str, Any]:
@@ -96,6 +102,7 @@ class ResponseEvents:
         self._response: dict[str, Any] = {}
         self._output: list[dict[str, Any]] = []
         self._kind, self._text, self._call = "", "", ("", "")
+        self._logprobs: list[Any] = []
         self._finish, self._usage, self._mull = "stop", None, None
         self._n = 0
 
@@ -110,18 +117,23 @@ class ResponseEvents:
             for kind in ("response.created", "response.in_progress"):
                 told += self._named(kind, response=self._response)
         self._usage = chunk.get("usage") or self._usage
-        self._mull = chunk.get("mull") or self._mull
+        if is_event(chunk):
+            told += self._named("response.in_progress", response={**self._response, "mull": chunk["mull"]})
+        else:
+            self._mull = chunk.get("mull") or self._mull
         for choice in (chunk.get("choices") or [])[:1]:
             self._finish = choice.get("finish_reason") or self._finish
-            told += self._delta(choice.get("delta") or {})
+            told += self._delta(choice.get("delta") or {}, logprobs_of(choice))
         return told
 
-    def _delta(self, delta: Mapping[str, Any]) -> bytes:
+    def _delta(self, delta: Mapping[str, Any], logprobs: Sequence[Any]) -> bytes:
         told = b""
         if thought := delta.get("reasoning_content"):
             told += self._in("thought") + self._add("response.reasoning_summary_text.delta", thought, summary_index=0)
         if text := delta.get("content"):
-            told += self._in("text") + self._add("response.output_text.delta", text, content_index=0, logprobs=[])
+            told += self._in("text")
+            self._logprobs += logprobs
+            told += self._add("response.output_text.delta", text, content_index=0, logprobs=logprobs)
         if text := delta.get("refusal"):
             told += self._in("refusal") + self._add("response.refusal.delta", text, content_index=0)
         for call in delta.get("tool_calls") or ():
@@ -143,7 +155,7 @@ class ResponseEvents:
 
     def _part(self, text: str) -> dict[str, Any]:
         """The part of the open message."""
-        return text_part(text) if self._kind == "text" else {"type": "refusal", "refusal": text}
+        return text_part(text, self._logprobs) if self._kind == "text" else {"type": "refusal", "refusal": text}
 
     def _where(self) -> dict[str, Any]:
         return {"item_id": self._item()["id"], "output_index": len(self._output)}
@@ -153,7 +165,7 @@ class ResponseEvents:
         if self._kind == kind:
             return b""
         told = self._close()
-        self._kind, self._text, self._call = kind, "", (id, name)
+        self._kind, self._text, self._call, self._logprobs = kind, "", (id, name), []
         told += self._named(
             "response.output_item.added", output_index=len(self._output), item=self._item("in_progress")
         )
@@ -170,7 +182,8 @@ class ResponseEvents:
             return b""
         told, where = b"", self._where()
         if self._kind == "text":
-            told += self._named("response.output_text.done", **where, content_index=0, text=self._text, logprobs=[])
+            said = {"text": self._text, "logprobs": self._logprobs}
+            told += self._named("response.output_text.done", **where, content_index=0, **said)
         elif self._kind == "refusal":
             told += self._named("response.refusal.done", **where, content_index=0, refusal=self._text)
         elif self._kind.startswith("call"):

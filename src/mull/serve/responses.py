@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from mull.serve.blocks import with_results_shown
 from mull.serve.expect import a_text, may_be, may_be_text, one_of
 from mull.serve.faults import ApiError, bad
 from mull.serve.fields import RequestFields, ResponseFields
 from mull.serve.forms import Translator, refuse, unknown
-from mull.serve.response_events import ResponseEvents, call_item, closed, message_item, opened, text_part, thought_item
+from mull.serve.response_events import (
+    ResponseEvents,
+    call_item,
+    closed,
+    logprobs_of,
+    message_item,
+    opened,
+    text_part,
+    thought_item,
+)
 from mull.wire.routes import CHAT
 
 NOT_HERE = {
@@ -32,7 +42,8 @@ OWN = (
 )
 """Fields that have the same name and meaning in a chat."""
 
-
+LOGPROBS = "message.output_text.logprobs"
+"""What a request includes to get log-probabilities."""
 ITEMS = ("message", "function_call", "function_call_output", "reasoning")
 """The types of items of an input; what an earlier response thought is not sent again."""
 PARTS = ("input_text", "output_text", "text", "refusal", "input_image", "input_file")
@@ -66,7 +77,11 @@ class Responses:
                 _add(told, item, f"input[{i}]")
         if not told:
             raise bad("input", "must have a message")
-        chat["messages"] = told
+        chat["messages"] = with_results_shown(told)
+        if LOGPROBS in (body.get("include") or ()) or body.get("top_logprobs"):
+            chat["logprobs"] = True
+        else:
+            chat.pop("top_logprobs", None)
         if body.get("max_output_tokens") is not None:
             chat["max_completion_tokens"] = body["max_output_tokens"]
         if (effort := (body.get("reasoning") or {}).get("effort")) is not None:
@@ -96,7 +111,7 @@ class Responses:
         if message.get("refusal"):
             output.append(message_item(id, [{"type": "refusal", "refusal": message["refusal"]}]))
         elif message.get("content") or not message.get("tool_calls"):
-            output.append(message_item(id, [text_part(message.get("content") or "")]))
+            output.append(message_item(id, [text_part(message.get("content") or "", logprobs_of(choice))]))
         for i, call in enumerate(message.get("tool_calls") or ()):
             output.append(call_item(id, i, call["id"], call["function"]["name"], call["function"]["arguments"]))
         return closed(response, output, choice["finish_reason"], reply.get("usage"), reply.get("mull"))

@@ -33,6 +33,7 @@ def _choice(told: Mapping[str, Any], place: int, is_chunk: bool) -> dict[str, An
         **told,
         "index": index if type(index) is int else place,
         "finish_reason": _finish(_text(told.get("finish_reason")), is_chunk),
+        "logprobs": _logprobs(told.get("logprobs")),
         name: _message(said if isinstance(said, dict) else {}, is_chunk),
     }
 
@@ -43,6 +44,23 @@ def _finish(told: str | None, is_chunk: bool) -> str | None:
         return None if is_chunk else "stop"
     name = finish_name(told)
     return "length" if name == "error" else name
+
+
+def _logprobs(told: Any) -> dict[str, Any] | None:
+    """The log-probabilities of a reply's tokens, without rows that are none."""
+    rows = [
+        {**row, "top_logprobs": [top for top in map(_token, _rows(one.get("top_logprobs"))) if top]}
+        for one in _rows(told.get("content") if isinstance(told, dict) else None)
+        if (row := _token(one))
+    ]
+    return {"content": rows, "refusal": None} if rows else None
+
+
+def _token(told: Mapping[str, Any]) -> dict[str, Any] | None:
+    token, logprob, raw = told.get("token"), told.get("logprob"), told.get("bytes")
+    if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
+        return None
+    return {"token": token, "logprob": logprob, "bytes": raw if isinstance(raw, list) else None}
 
 
 def _message(said: Mapping[str, Any], is_chunk: bool) -> dict[str, Any]:
