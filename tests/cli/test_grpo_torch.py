@@ -20,6 +20,7 @@ def test_a_run_leaves_a_model_and_resumes(mull, mull_json, tmp_path: Path) -> No
     assert told["steps"] == 3
     rows = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3]
+    assert "<figcaption>Length</figcaption>" in (out / "report.html").read_text()
     other = mull(*asked, "--steps", 3, "--threads", 1, "--rate", 0.5)
     assert other.returncode == 2
     assert "a run with rate 0.0003, not 0.5" in other.stderr

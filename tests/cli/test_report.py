@@ -13,6 +13,7 @@ pytest.importorskip("jinja2")
 
 from mull.cli.source import source_at
 from mull.report import page as pages
+from mull.train.curve import RunFolder
 from mull.types import Params
 
 
@@ -302,3 +303,17 @@ def test_groups_are_compared_at_equal_tokens(mull, recording: Path, tmp_path: Pa
     small = next(line for line in table.splitlines() if "small: coverage" in line)
     assert "–" in large, "ten tokens buy no draw of the large one"
     assert "–" not in small
+
+
+def test_folders_of_training_runs_have_a_page_of_their_curves(mull, tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    run = RunFolder(folder, {"rate": 0.1})
+    run.add({"step": 1, "reward": 0.5, "groups": 4, "taught": 3, "right": 0.5, "length": 20.0})
+    done = mull("report", folder)
+    assert done.returncode == 0, done.stderr
+    assert "<figcaption>Length</figcaption>" in (folder / "report.html").read_text()
+    other = tmp_path / "draws.jsonl"
+    other.write_text(json.dumps({"problem_id": "p", "samples": []}) + "\n")
+    mixed = mull("report", folder, other, "--out", tmp_path / "page.html")
+    assert mixed.returncode == 2
+    assert "draws.jsonl is not the folder of a training run" in mixed.stderr

@@ -12,7 +12,7 @@ import typer
 
 from mull import spec
 from mull.catalog import model_of, verifier_of
-from mull.cli.options import JsonOption, SeedOption, task_of
+from mull.cli.options import JsonOption, SeedOption, made_by, task_of
 from mull.cli.output import print_json, say, tell
 from mull.errors import MissingExtraError, UsageError
 from mull.files.output import check_folder
@@ -111,6 +111,7 @@ def grpo(
     run = RunFolder(out, told)
     progress = _Progress(steps)
     done = training.train_grpo(folder, the_tasks, run, options, progress.tick)
+    page = _page(out)
     if as_json:
         print_json({"out": done.folder, "steps": done.steps, "stopped": done.stopped or None, "last": done.rows[-1]})
     else:
@@ -119,6 +120,7 @@ def grpo(
             f"{done.steps} steps, reward {first['reward']:.3f} -> {last['reward']:.3f}, length {first['length']:.0f} "
             f"-> {last['length']:.0f} tokens; the model is in {out}: -m trained:{out}"
         )
+        tell(page)
     if done.stopped:
         raise UsageError(f"stopped after {done.steps} steps, and kept the weights of the best: {done.stopped}")
 
@@ -187,6 +189,16 @@ def _check_memory(cost: RunCost) -> None:
             f"training takes about {cost.memory / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free: lower "
             "--max-tokens, take a smaller base, or end other programs"
         )
+
+
+def _page(out: Path) -> str:
+    """Writes the report of a run into its folder; returns what was done."""
+    from mull.report.training import write_page
+
+    try:
+        return f"its curves are in {write_page(out, made_by())}"
+    except MissingExtraError as error:
+        return f"its curves are not drawn: {error}; later: mull report {out}"
 
 
 def _clock(seconds: float) -> str:

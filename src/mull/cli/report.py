@@ -52,7 +52,8 @@ def report(
 ) -> None:
     """Write one self-contained page: the recommendation, gains, costs and intervals, curves, and every problem.
 
-    For a trace, the page shows the search tree, the vote or the chain of one question, and how the winner was chosen.
+    For a trace, the page shows the search tree, the vote or the chain of one question, and how the winner was chosen;
+    for folders of training runs, their curves.
 
     Example: mull report draws.jsonl --out report.html
     """
@@ -66,6 +67,11 @@ def report(
 
     if any(is_trace(path) for path in source):
         _report_trace(source, out, title, as_json)
+        return
+    from mull.train.curve import is_run
+
+    if any(is_run(path) for path in source):
+        _report_runs(source, out, title, as_json)
         return
     from mull.report import page
 
@@ -108,7 +114,7 @@ def report(
 
 def _beside(source: Path) -> Path:
     """`report.html` beside a source. Raises `UsageError` if a file that is no report of mull has this name."""
-    page = source.parent / "report.html"
+    page = (source if source.is_dir() else source.parent) / "report.html"
     if page.is_file():
         with page.open("rb") as file:
             if PAGE not in file.read(400):
@@ -137,4 +143,24 @@ def _report_trace(source: list[Path], out: Path, title: str, as_json: bool) -> N
         print_json({"out": str(out), "bytes": size, "answer": trace.answer, "why": why, "events": len(trace.events)})
         return
     say(f"{trace.answer if trace.answer is not None else 'no answer'}: {' '.join(why)}")
+    tell(f"written to {out}")
+
+
+def _report_runs(source: list[Path], out: Path, title: str, as_json: bool) -> None:
+    from mull.train.curve import is_run, read_run
+
+    for path in source:
+        if not is_run(path):
+            raise UsageError(f"{path} is not the folder of a training run, and others here are: give them apart")
+    from mull.report import training
+    from mull.report.page import check_installed, write
+
+    check_installed()
+    runs = [read_run(path) for path in source]
+    html = training.page(runs, made_by(), title)
+    write(out, html)
+    if as_json:
+        told = [{"folder": str(run.folder), "steps": len(run.rows), "stopped": run.trouble or None} for run in runs]
+        print_json({"out": str(out), "bytes": len(html.encode(errors="replace")), "runs": told})
+        return
     tell(f"written to {out}")

@@ -105,8 +105,11 @@ def answers(report: Report) -> list[Answer]:
     return [answer(study, advice, gain) for study, advice, (_, gain) in rows]
 
 
-def render(report: Report, sections: Sequence[Section], told: Sequence[Answer] | None = None) -> str:
-    """The page as HTML; it opens with what is `told`, by default the advice on each group."""
+def render(report: Report, sections: Sequence[Section], told: Sequence[Answer] | None = None, size: str = "") -> str:
+    """The page as HTML; it opens with what is `told`, by default the advice on each group.
+
+    A page without problems has no table of them, and `size` says what it is made of instead.
+    """
     page = embed.embed(report.studies)
     script, style = text("page.js"), text("page.css")
     return str(
@@ -118,6 +121,7 @@ def render(report: Report, sections: Sequence[Section], told: Sequence[Answer] |
             is_advice=told is None,
             sections=sections,
             studies=report.studies,
+            size=size,
             n_problems=sum(len(s.group.recordings) for s in report.studies),
             n_draws=sum(s.n_draws for s in report.studies),
             data=embed.to_json({"groups": page.groups, "problems": page.problems}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,30 @@ FALLEN = 0.5
 """A run has diverged if the mean reward of the last `WINDOW` steps is below this share of the best such mean."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What the folder of a run tells: its options and its rows so far."""
+
+    folder: Path
+    options: Mapping[str, Any]
+    rows: Sequence[Row]
+
+    @property
+    def trouble(self) -> str:
+        """Why the run stopped early; empty: it did not."""
+        return trouble(self.rows)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is the folder of a training run."""
+    return (path / "run.json").is_file() and (path / "curve.jsonl").is_file()
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Reads the folder of a run, also while it goes on. Raises `FileFormatError`."""
+    return RunRecord(folder.resolve(), _options(folder / "run.json"), _rows(folder / "curve.jsonl"))
+
+
 class RunFolder:
     """A run's folder with `run.json`, its options, and `curve.jsonl`, a row per step; runs resume from it.
 
@@ -34,36 +59,20 @@ class RunFolder:
         self.folder = folder
         self.curve = folder / "curve.jsonl"
         self._check(json.loads(json.dumps(options)))
-        self.rows: list[dict[str, Any]] = list(self._read()) if self.curve.exists() else []
+        self.rows: list[dict[str, Any]] = _rows(self.curve) if self.curve.exists() else []
 
     def _check(self, options: Mapping[str, Any]) -> None:
         path = self.folder / "run.json"
         if not path.exists():
             write_text(path, json.dumps(options, indent=1) + "\n")
             return
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise cannot_read(path, error) from error
-        if not isinstance(before, dict):
-            raise FileFormatError(path, None, "not the options of a run")
+        before = _options(path)
         for name in {**before, **options}:
             if before.get(name) != options.get(name):
                 raise UsageError(
                     f"{self.folder} holds a run with {name} {before.get(name)!r}, not {options.get(name)!r}: resume it "
                     "with its own options, or name another folder with --out"
                 )
-
-    def _read(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        try:
-            for number, row in read_jsonl(self.curve):
-                if row.get("step") != len(rows) + 1:
-                    raise FileFormatError(self.curve, number, f"the row of step {len(rows) + 1} was expected")
-                rows.append(row)
-        except CutOffError:  # the process was killed while it wrote the last row
-            return rows
-        return rows
 
     def cut(self, step: int) -> None:
         """Drops the rows after a step, those that a resumed run makes again. Raises `FileFormatError` if some lack."""
@@ -81,6 +90,31 @@ class RunFolder:
         self.rows.append(row)
         with self.curve.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def _options(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise cannot_read(path, error) from error
+    if not isinstance(found, dict):
+        raise FileFormatError(path, None, "not the options of a run")
+    return found
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows that were written whole: the process may have been killed while it wrote the last one."""
+    rows: list[dict[str, Any]] = []
+    if b"\n" not in path.read_bytes():
+        return rows
+    try:
+        for number, row in read_jsonl(path):
+            if row.get("step") != len(rows) + 1:
+                raise FileFormatError(path, number, f"the row of step {len(rows) + 1} was expected")
+            rows.append(row)
+    except CutOffError:
+        return rows
+    return rows
 
 
 def trouble(rows: Sequence[Row]) -> str:
