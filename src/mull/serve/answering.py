@@ -11,14 +11,16 @@ from mull.bank import Bank
 from mull.models.served.drawing import is_refusal
 from mull.run import Run
 from mull.run.events import RunEvent
+from mull.run.needs import needs_of
 from mull.run.together import together
 from mull.run.trace import Trace
 from mull.run.wallet import Wallet
 from mull.serve.choosing import CUT_SHORT, ChatAnswer, choice, refused
 from mull.serve.faults import DAY_IS_SPENT, ApiError, bad, draw_error
+from mull.serve.lengths import Steps
 from mull.serve.plans import ChatPlan
 from mull.serve.rooms import check_room, number, replies
-from mull.types import Budget, Cost, Finish, Outcome, Params, Problem, Prompt, Sample, Stopped
+from mull.types import Budget, Cost, Finish, Need, Outcome, Params, Problem, Prompt, Sample, Stopped
 
 CUT_SHORT_AS = ("budget_too_small", "deadline", DAY_IS_SPENT)
 
@@ -54,7 +56,7 @@ async def answers(
     Raises `ApiError` where there is nothing to give, and what the run raises.
     """
 
-    def run(at: int, seen: Observed, budget: Budget | None) -> Run:
+    def run(at: int, watch: Callable[[RunEvent], None] | None, trace: Trace | None, budget: Budget | None) -> Run:
         return Run(
             plan.entry.model,
             verifier=plan.verifier,
@@ -65,8 +67,8 @@ async def answers(
             params=params,
             seed=at,
             rng=random.Random(at),
-            watch=seen.watch,
-            trace=seen.trace,
+            watch=watch,
+            trace=trace,
             within=wallet,
         )
 
@@ -74,15 +76,21 @@ async def answers(
     if plan.strategy is None:
         if share.tokens is not None:
             params = replace(params, max_tokens=max(1, min(params.max_tokens, int(share.tokens))))
-        alone = run(seed, begin(plan, Problem("chat", prompt, plan.kind)), None)
+        one = begin(plan, Problem("chat", prompt, plan.kind))
+        alone = run(seed, one.watch, one.trace, None)
         samples = await alone.draw(prompt, n)
         least = _least(plan, prompt, params, 1)
         usable = _usable(samples, alone.stopped, 1 if alone.stopped in CUT_SHORT else n, least, wallet)
         return [_single(sample, alone.stopped) for sample in usable]
     problem = plan.problem(prompt)
     seen = [begin(plan, problem) for _ in range(n)]
-    runs = [run(seed + i, one, None if n == 1 else share) for i, one in enumerate(seen)]
-    told = await together([_one_if(plan, problem, *both, wallet) for both in zip(runs, seen, strict=True)])
+    is_stepwise = Need.CONTINUATION in needs_of(plan.strategy)
+    steps = [Steps(one.watch) if is_stepwise else None for one in seen]
+    runs = [
+        run(seed + i, one.watch if step is None else step, one.trace, None if n == 1 else share)
+        for i, (one, step) in enumerate(zip(seen, steps, strict=True))
+    ]
+    told = await together([_one_if(plan, problem, *each, wallet) for each in zip(runs, seen, steps, strict=True)])
     found = [one for one in told if isinstance(one, ChatAnswer)]
     if len(found) == n:
         return found
@@ -112,14 +120,17 @@ def _least(plan: ChatPlan, prompt: Prompt, params: Params, n: int) -> Cost:
     return Cost(n, output_tokens=n, flops=None, usd=None if quote.usd is None else n * quote.usd)
 
 
-async def _one_if(plan: ChatPlan, problem: Problem, run: Run, seen: Observed, wallet: Wallet) -> ChatAnswer | ApiError:
+async def _one_if(
+    plan: ChatPlan, problem: Problem, run: Run, seen: Observed, steps: Steps | None, wallet: Wallet
+) -> ChatAnswer | ApiError:
     """The answer, or the error where the budget or the seconds did not allow one: others need not be lost by it."""
     try:
-        return await _one(plan, problem, run, seen, wallet)
+        answer = await _one(plan, problem, run, seen, wallet)
     except ApiError as error:
         if error.code in CUT_SHORT_AS:
             return error
         raise
+    return answer if steps is None else replace(answer, n_before=steps.n_before(answer.best))
 
 
 async def _one(plan: ChatPlan, problem: Problem, run: Run, seen: Observed, wallet: Wallet) -> ChatAnswer:

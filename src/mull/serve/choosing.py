@@ -37,6 +37,14 @@ class ChatAnswer:
     is_abstained: bool = False
     chance: float | None = None
     """The calibrated confidence, where the preset has a curve that tells it."""
+    n_before: int | None = 0
+    """Tokens of the draws that `best` goes on from; `None`: not known."""
+
+    @property
+    def n_tokens(self) -> int | None:
+        """Tokens of the whole reply; `None`: not known."""
+        own = self.best.cost.output_tokens
+        return None if own is None or self.n_before is None else own + self.n_before
 
     @property
     def confidence(self) -> float | None:

@@ -127,14 +127,14 @@ def usage(answers: Sequence[ChatAnswer], wallet: Wallet) -> dict[str, Any] | Non
     spent, is_bound = told_cost(wallet), is_unknown(wallet.spent)
     if spent.prompt_tokens is None or spent.tokens is None:
         return None
-    given = [answer.best.cost.output_tokens for answer in answers]
+    given = [answer.n_tokens for answer in answers]
     hidden = None if None in given else max(0, spent.tokens - sum(n or 0 for n in given))
     return {
         "prompt_tokens": spent.prompt_tokens,
         "completion_tokens": spent.tokens,
         "total_tokens": spent.prompt_tokens + spent.tokens,
         "prompt_tokens_details": {"cached_tokens": spent.cached_tokens or 0},
-        "completion_tokens_details": {"reasoning_tokens": hidden or 0},
+        "completion_tokens_details": {} if hidden is None else {"reasoning_tokens": hidden},
         "mull": {
             "calls": spent.calls,
             "draw_tokens": spent.output_tokens,
