@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -88,12 +89,20 @@ class KeyWallet(Wallet):
 
     @property
     def left(self) -> Budget:
-        """What is left of the day's budget, with what other processes have spent and hold."""
+        """What is left of the day's budget, with what other processes have spent and hold.
+
+        While the database is away, as it was when it was last read: `hold` decides.
+        """
+        with suppress(BankAwayError):
+            self._read()
+        mine = super().left
+        return _without(mine.tokens, mine.usd, self._elsewhere.tokens, self._elsewhere.usd)
+
+    def _read(self) -> None:
+        """Reads what other processes have spent and hold, unless that was done a moment ago. Raises `BankError`."""
         if time.monotonic() - self._read_at >= FRESH:
             self._elsewhere = self._accounts.elsewhere(self.key.name, self.day)
             self._read_at = time.monotonic()
-        mine = super().left
-        return _without(mine.tokens, mine.usd, self._elsewhere.tokens, self._elsewhere.usd)
 
     @property
     def unspent(self) -> Budget:
@@ -107,9 +116,11 @@ class KeyWallet(Wallet):
 
         Raises `TakenError` if other gateways have taken what was left, and `BankError` if it cannot be written down.
         """
-        hold = super().hold(quote, n)
+        hold, cost = super().hold(quote, n), times(quote, n)
+        if not CEILINGS["tokens"](cost) and not CEILINGS["usd"](cost):
+            return hold  # it takes nothing of the budget
         try:
-            if not self._accounts.take(self, times(quote, n)):
+            if not self._accounts.take(self, cost):
                 raise TakenError
         except (BankError, TakenError):
             super().drop(hold)
@@ -141,7 +152,11 @@ class KeyWallet(Wallet):
         }
 
     def check(self) -> None:
-        """Raises `ApiError` if nothing is left today (402), or running requests hold all of it (429)."""
+        """Raises `ApiError` if nothing is left today (402), or running requests hold all of it (429).
+
+        Raises `BankError` if the database is away.
+        """
+        self._read()
         left = self.left
         is_out = self.budget.usd is not None and self.budget.usd > 0 and left.usd == 0
         if left.tokens == 0 or is_out:
@@ -204,6 +219,8 @@ class Accounts:
         self._wallets: dict[str, KeyWallet] = {}
         self._seen: dict[str, dict[str, tuple[Elsewhere, float]]] = {}
         """By key and other process: its account, and since when this process has seen no other."""
+        self._behind = set[KeyWallet]()
+        """The wallets whose accounts were not written when they changed: the database has what was held."""
         self._do("cannot be written", self._make_tables, is_write=True)
 
     def _make_tables(self, on: sa.Connection) -> None:
@@ -213,6 +230,7 @@ class Accounts:
         metadata.create_all(on)
 
     def close(self) -> None:
+        self._catch_up()
         self._database.close()
 
     def wallet(self, key: Key) -> KeyWallet:
@@ -269,13 +287,25 @@ class Accounts:
         return insert.on_conflict_do_update(index_elements=["key", "day", "process"], set_=account)
 
     def write_if_there(self, wallet: KeyWallet) -> None:
-        """`write`, or nothing while the database is away: it then has what was held, which is more."""
+        """`write`, or once the database is back: until then it has what was held, which is more."""
         try:
             self.write(wallet)
         except BankError:
-            return
+            self._behind.add(wallet)
+
+    def _catch_up(self) -> None:
+        """Writes down what was not while the database was away."""
+        behind, self._behind = self._behind, set()
+        for wallet in behind:
+            self.write_if_there(wallet)
 
     def _do(self, what: str, work: Callable[[sa.Connection], T], *, is_write: bool = False) -> T:
+        done = self._tried(what, work, is_write=is_write)
+        if self._behind:
+            self._catch_up()
+        return done
+
+    def _tried(self, what: str, work: Callable[[sa.Connection], T], *, is_write: bool) -> T:
         for _ in range(TRIES):
             try:
                 return self._database.do(what, work, is_write=is_write)

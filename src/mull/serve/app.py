@@ -21,6 +21,7 @@ from mull.models.served.behind import Background, background
 from mull.run.spans import continued
 from mull.run.trace import as_fields
 from mull.serve.accounts import Accounts, KeyWallet
+from mull.serve.answering import CUT_SHORT_AS
 from mull.serve.anthropic import Messages
 from mull.serve.attend import GONE, ClientGone, Closing, Emit, EventStream, attended, in_time
 from mull.serve.chats import Chat
@@ -273,9 +274,11 @@ class Gateway:
         try:
             return await in_time(work, left, seconds)
         except ApiError as error:
+            if chat.wallet.away is not None and error.code in CUT_SHORT_AS:
+                raise chat.wallet.away from error
             _raise(error, wallet)
         finally:
-            self.meters.spent(chat.plan.entry.name, told_cost(chat.wallet))
+            self.meters.spent(chat.plan.entry.name, told_cost(chat.wallet.paid))
 
     def _wallet(self, key: Key | None) -> KeyWallet | None:
         """The wallet that pays for a request. Raises `ApiError` for a key that has spent its day's budget."""

@@ -15,7 +15,7 @@ from mull.serve import shapes
 from mull.serve.answering import answers, check_draws
 from mull.serve.attend import Emit, in_time
 from mull.serve.choosing import ChatAnswer
-from mull.serve.compare import PaidWallet, Side, compared
+from mull.serve.compare import Side, compared
 from mull.serve.completions import check_question
 from mull.serve.counted import check_least
 from mull.serve.faults import bad, in_body
@@ -26,6 +26,7 @@ from mull.serve.offer import Entry
 from mull.serve.plans import ChatPlan
 from mull.serve.relay import Relay
 from mull.serve.tenants import TenantBank, seed_of_tenant
+from mull.serve.wallets import RequestWallet
 from mull.types import Params, Prompt
 from mull.wire.routes import CHAT, COMPLETIONS
 
@@ -53,7 +54,7 @@ class Chat:
         self.id, self.plan, self.fields = id, plan, fields
         self._bank = bank if bank is None or tenant is None else TenantBank(bank, tenant)
         self._tenant = tenant
-        self.wallet = PaidWallet(plan.budget, within) if plan.sides else Wallet(plan.budget, within)
+        self.wallet = RequestWallet(plan.budget, within, is_shared=bool(plan.sides))
         self.seed = secrets.randbits(31) if fields.seed is None else fields.seed
         entry = plan.entry
         takes = entry.is_served and (path != CHAT or entry.model.deployment.api == "chat")
@@ -158,7 +159,7 @@ class Chat:
     @property
     def headers(self) -> dict[str, str]:
         """What was spent on this request and what its ceilings leave."""
-        spent, left = shapes.told_cost(self.wallet), self.wallet.left
+        spent, left = shapes.told_cost(self.wallet.paid), self.wallet.left
         told = {
             "x-mull-calls": spent.calls,
             "x-mull-tokens": spent.tokens,

@@ -13,16 +13,7 @@ from mull.serve.choosing import ChatAnswer
 from mull.serve.faults import ApiError
 from mull.serve.plans import ChatPlan
 from mull.serve.shapes import verdict
-from mull.types import Cost, Params, Problem, Prompt
-
-
-class PaidWallet(Wallet):
-    """The wallet of several runs that share draws: what one of them paid, the others take for nothing."""
-
-    def pay(self, cost: Cost, quote: Cost, fresh: Cost | None) -> None:
-        """Books the part that is paid now; a draw that was banked costs nothing."""
-        if fresh is not None:
-            super().pay(fresh, quote, fresh)
+from mull.types import Params, Problem, Prompt
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class Observer:
             "model": event.model,
             "banked": event.is_banked,
             "error": draw_error(sample.error),
-            **_spent(event.spent, event.seconds),
+            **_spent(event.fresh, event.seconds),
         }
 
     def _verdicts(self, event: VerdictsArrived) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Observer:
                 pair = {"first": self._number(item.first), "second": self._number(item.second)}
                 verdicts.append({**pair, "first_is_better": getattr(verdict, "first", None)})
         told = {"event": "verdicts", "choice": self._choice, "by": event.by, "verdicts": verdicts}
-        return {**told, **_spent(event.spent, event.seconds)}
+        return {**told, **_spent(event.fresh, event.seconds)}
 
     def _number(self, sample: Sample) -> int | None:
         """The number of a draw; `None`: it was composed, not drawn."""
@@ -137,5 +137,5 @@ class Observer:
 
 
 def _spent(spent: Cost, seconds: float) -> dict[str, Any]:
-    """What the run has spent so far."""
+    """What was paid for the run so far."""
     return {"spent": {"calls": spent.calls, "tokens": spent.tokens, "usd": spent.usd}, "seconds": round(seconds, 3)}

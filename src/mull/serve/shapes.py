@@ -13,6 +13,7 @@ from mull.run.wallet import Wallet
 from mull.serve.choosing import ChatAnswer
 from mull.serve.faults import draw_error
 from mull.serve.plans import ChatPlan
+from mull.serve.wallets import RequestWallet
 from mull.types import Budget, Cost, Finish, Problem, Sample
 from mull.wire.body import encode
 
@@ -20,7 +21,7 @@ FINISH = {Finish.LENGTH: "length", Finish.TOOL_CALLS: "tool_calls", Finish.ERROR
 """The `finish_reason` of an answer; any other ended by itself, or at a stop string. One without a reply was refused."""
 
 
-def whole(id: str, plan: ChatPlan, answers: Sequence[ChatAnswer], wallet: Wallet, **more: Any) -> dict[str, Any]:
+def whole(id: str, plan: ChatPlan, answers: Sequence[ChatAnswer], wallet: RequestWallet, **more: Any) -> dict[str, Any]:
     """A `chat.completion`."""
     choices = [
         {"index": i, "message": message(answer), "logprobs": logprobs(answer), "finish_reason": finish(answer)}
@@ -113,18 +114,18 @@ def is_unknown(cost: Cost) -> bool:
 
 
 def told_cost(wallet: Wallet) -> Cost:
-    """What a request has spent, as it is told in its reply, its headers and the metrics; see `usage`."""
+    """What was paid for a request, as it is told in its reply, its headers and the metrics; see `usage`."""
     return wallet.charged if is_unknown(wallet.spent) else wallet.spent
 
 
-def usage(answers: Sequence[ChatAnswer], wallet: Wallet) -> dict[str, Any] | None:
-    """Token counts of everything that was spent; `None` where they are unknown, and so is how many they can be.
+def usage(answers: Sequence[ChatAnswer], wallet: RequestWallet) -> dict[str, Any] | None:
+    """Token counts of everything that was paid for; `None` where they are unknown, and so is how many they can be.
 
     `completion_tokens` are all tokens generated, also by judges; those that are not in the answers count as reasoning.
-    `mull` has the parts. `is_bound`: a request failed on the way, and what it may have cost counts as the most that it
-    can be, as it does against the ceilings.
+    `mull` has the parts; `banked_calls` came from the bank, for nothing. `is_bound`: a request failed on the way, and
+    what it may have cost counts as the most that it can be, as it does against the ceilings.
     """
-    spent, is_bound = told_cost(wallet), is_unknown(wallet.spent)
+    spent, is_bound = told_cost(wallet.paid), is_unknown(wallet.paid.spent)
     if spent.prompt_tokens is None or spent.tokens is None:
         return None
     given = [answer.n_tokens for answer in answers]
@@ -137,6 +138,7 @@ def usage(answers: Sequence[ChatAnswer], wallet: Wallet) -> dict[str, Any] | Non
         "completion_tokens_details": {} if hidden is None else {"reasoning_tokens": hidden},
         "mull": {
             "calls": spent.calls,
+            "banked_calls": wallet.n_banked,
             "draw_tokens": spent.output_tokens,
             "verifier_tokens": spent.verifier_tokens,
             "answer_tokens": None if None in given else sum(n or 0 for n in given),
