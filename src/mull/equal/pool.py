@@ -55,16 +55,16 @@ def is_installed() -> bool:
 
 
 class EqualityWorker:
-    """A process that answers questions about untrusted text, one line of JSON each.
+    """A process that answers questions about untrusted text, one line of JSON each; `module` is what it runs.
 
     It is a fresh interpreter, not a fork: it has none of this process's memory, keys or open files.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "mull.equal.worker") -> None:
         environment = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mull.equal.worker"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

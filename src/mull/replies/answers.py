@@ -6,6 +6,7 @@ parsed as a value of the kind. Part of that text never counts: if the whole cann
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
@@ -108,7 +109,11 @@ async def classes(problem: Problem, samples: Sequence[Sample]) -> Answers:
 
 
 async def answers_of(problem: Problem, samples: Sequence[Sample]) -> list[str | None]:
-    """`answer_of` each sample; long replies are read in a thread, so that the event loop is not blocked."""
+    """`answer_of` each sample; long replies are read in a thread, so that the event loop is not blocked.
+
+    So are all of a kind that says `is_slow`.
+    """
+    is_slow = bool(getattr(problem.kind, "is_slow", False))
     answers: list[str | None] = []
     batch: list[Sample] = []
     size = 0
@@ -116,7 +121,8 @@ async def answers_of(problem: Problem, samples: Sequence[Sample]) -> list[str | 
         batch.append(sample)
         size += len(sample.text) + len(sample.reasoning or "")
         if size > AT_ONCE or i == len(samples):
-            answers += await aside(partial(_answers, problem, batch), size)
+            work = partial(_answers, problem, batch)
+            answers += await (asyncio.to_thread(work) if is_slow else aside(work, size))
             batch, size = [], 0
     return answers
 

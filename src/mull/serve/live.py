@@ -14,6 +14,7 @@ from mull.run.trace import Trace, TraceFile, trace_of
 from mull.serve import shapes
 from mull.serve.faults import draw_error
 from mull.serve.plans import ChatPlan
+from mull.serve.schemas import JsonReply
 from mull.types import Cost, Outcome, Pair, Problem, Sample
 
 Tell = Callable[[bytes], None]
@@ -105,7 +106,7 @@ class Observer:
             "draw": number,
             "goes_on_from": parent,
             "text": sample.text,
-            "answer": answer_of(self._problem, sample),
+            "answer": answer_of(self._problem, sample) if _is_quick(self._problem, sample) else None,
             "finish_reason": shapes.finish_of(sample),
             "output_tokens": sample.cost.output_tokens,
             "model": event.model,
@@ -134,6 +135,11 @@ class Observer:
         if self.trace is not None:
             made = trace_of(self.trace, outcome, run, self._plan.name or "none", MADE_BY)
             self._live.end(replace(made, budget=asdict(self._plan.budget)))  # the run has none beside its request's
+
+
+def _is_quick(problem: Problem, sample: Sample) -> bool:
+    """Whether an answer can be read while others wait: the check against a schema may take long."""
+    return not isinstance(problem.kind, JsonReply) or problem.kind.is_quick(sample.reply)
 
 
 def _spent(spent: Cost, seconds: float) -> dict[str, Any]:

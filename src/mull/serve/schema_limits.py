@@ -1,9 +1,8 @@
-"""What a JSON schema may be, so that its check of a reply takes a time that is known before."""
+"""What a JSON schema may be, so that it is made ready at once, and how many steps a check of a reply may take."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -15,15 +14,26 @@ MOST_DEPTH = 64
 MOST_REFS = 256
 MOST_STEPS = 10_000
 """Subschemas that a check may go through where each reference is followed."""
-MOST_AGAIN = 1 << 24
-"""Times that the check of one reply may follow references of a definition to itself."""
+MOST_PATTERNS = 256
+QUICK = 20_000
+"""The most steps of a check that is made at once: some milliseconds."""
 
 
-def checked_depth(schema: Any) -> int | None:
-    """How deep a reply may be that is checked; `None` if any may.
+def validator_of(schema: Any) -> Any:
+    """What checks values against a schema: no other schema is fetched for it, and its patterns run in linear time.
 
-    Each level of a reply multiplies the steps where a definition has several references to itself. Raises `UsageError`
-    for a schema that is too large or too deep, or that grows too much where its references are followed.
+    Raises what jsonschema-rs raises.
+    """
+    import jsonschema_rs as rs
+
+    return rs.validator_for(schema, pattern_options=rs.RegexOptions(size_limit=1 << 20), offline=True)
+
+
+def steps_of(schema: Any) -> int | None:
+    """The most steps that a check takes for each value of a reply; `None`: not known, since it leads back to itself.
+
+    Raises `UsageError` for a schema that is too large or too deep, or that grows too much where its references are
+    followed.
     """
     if len(json.dumps(schema)) > MOST_BYTES:
         raise UsageError(f"is larger than {MOST_BYTES:,} bytes")
@@ -32,11 +42,15 @@ def checked_depth(schema: Any) -> int | None:
         raise UsageError(f"is deeper than {MOST_DEPTH} levels")
     if sum("$ref" in node or "$dynamicRef" in node for node, _ in nodes if isinstance(node, dict)) > MOST_REFS:
         raise UsageError(f"has more than {MOST_REFS} references")
+    n_patterns = [node.get("patternProperties", ()) for node, _ in nodes if isinstance(node, dict)]
+    n_texts = sum("pattern" in node for node, _ in nodes if isinstance(node, dict))
+    if n_texts + sum(len(told) for told in n_patterns if isinstance(told, dict)) > MOST_PATTERNS:
+        raise UsageError(f"has more than {MOST_PATTERNS} patterns")
     known: dict[str, tuple[int, int]] = {}
-    if _steps(schema, schema, known, set())[0] > MOST_STEPS:
+    n_steps, _ = _steps(schema, schema, known, set())
+    if n_steps > MOST_STEPS:
         raise UsageError(f"takes more than {MOST_STEPS:,} steps to check, with each reference followed")
-    n_again = max((n for _, n in known.values()), default=0)
-    return None if n_again < 2 else int(math.log(MOST_AGAIN, n_again))
+    return None if any(n for _, n in known.values()) else n_steps
 
 
 def depth_of(value: Any) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from mull.errors import MissingExtraError, UsageError
 from mull.replies import visible
 from mull.replies.answers import answer_of
 from mull.replies.kinds import JsonAnswer, ToolCallAnswer
-from mull.serve.schema_limits import checked_depth, depth_of
+from mull.serve.schema_checks import CHECKS
+from mull.serve.schema_limits import QUICK, steps_of, validator_of
 from mull.types import AnswerKind, Finish, Kind, Problem, Sample
 
 
@@ -22,13 +23,17 @@ class _Validator(Protocol):
 class JsonReply:
     """A reply that is JSON as a whole, an object unless a schema says otherwise; others do not vote.
 
-    Replies are compared by value (canonical JSON). `schema` is the JSON text of the schema.
+    Replies are compared by value (canonical JSON). `schema` is the JSON text of the schema. What may take long to check
+    is checked in another process, within its time: a reply that is not checked by then counts as one that does not fit.
     """
 
+    is_slow: ClassVar[bool] = True
     schema: str | None = None
     _validator: _Validator | None = field(default=None, compare=False, repr=False)
-    _depth: int | None = field(default=None, compare=False, repr=False)
-    """How deep a value may be that is checked."""
+    _steps: int | None = field(default=None, compare=False, repr=False)
+    """Steps of a check for each value, at most; `None`: not known."""
+    _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    """Whether values fit, of those that took long to check."""
 
     @classmethod
     def of(cls, told: Any) -> JsonReply:
@@ -44,14 +49,14 @@ class JsonReply:
         except ModuleNotFoundError:
             raise MissingExtraError("a JSON schema", "jsonschema-rs", "serve") from None
         try:
-            depth = checked_depth(schema)
+            n_steps = steps_of(schema)
         except RecursionError:
             raise UsageError("has references that lead too deep") from None
         try:
-            validator = rs.validator_for(schema, pattern_options=rs.RegexOptions(size_limit=1 << 20), offline=True)
+            validator = validator_of(schema)
         except (rs.ValidationError, rs.ReferencingError, ValueError) as error:
             raise UsageError(f"is not a schema that can be checked: {str(error)[:300]}") from error
-        return cls(json.dumps(schema, sort_keys=True), validator, depth)
+        return cls(json.dumps(schema, sort_keys=True), validator, n_steps)
 
     @property
     def value(self) -> str:
@@ -71,8 +76,20 @@ class JsonReply:
         value = json.loads(told)
         if self._validator is None:
             return told if isinstance(value, dict) else None
-        is_checked = self._depth is None or depth_of(value) <= self._depth
-        return told if is_checked and self._validator.is_valid(value) else None
+        return told if self._fits(told, value) else None
+
+    def is_quick(self, text: str) -> bool:
+        """Whether the check of a text of this length takes some milliseconds at most: it has no more values."""
+        return self.schema is None or (self._steps is not None and self._steps * len(text) <= QUICK)
+
+    def _fits(self, told: str, value: Any) -> bool:
+        assert self._validator is not None
+        assert self.schema is not None
+        if self.is_quick(told):
+            return self._validator.is_valid(value)
+        if told not in self._known:
+            self._known[told] = CHECKS.fits(self.schema, told)
+        return self._known[told]
 
 
 @dataclass(frozen=True)
