@@ -14,7 +14,7 @@ class Capabilities:
 
     `n`: returns several independent replies to one request. `seed`: the same seed gives the same text (`None`: replies
     do not vary enough to tell); a seed has at most `seed_bits` bits. `varies`: replies differ at all. `logprobs`:
-    returns log-probabilities.
+    returns log-probabilities; `tops`: of at most so many likeliest tokens at each position (`None`: not known).
     `stop`: what it does at a stop string: `told` (reports which), `kept` (leaves it in the text), `dropped` (removes it
     and does not report it) or `ignored`. `stream`, `stream_usage`: streams events, with token counts at the end;
     `stream_n`: also several replies to one request.
@@ -40,6 +40,7 @@ class Capabilities:
     seed_bits: int = 53
     varies: bool = True
     logprobs: bool = False
+    tops: int | None = None
     stop: str = "dropped"
     stream: bool = False
     stream_usage: bool = False

@@ -21,7 +21,7 @@ from mull.wire.link import Link
 from mull.wire.replies import MOST_TOKENS
 from mull.wire.retries import Attempts
 
-MOST_CALLS, PROBE_TOKENS = 46, 24
+MOST_CALLS, PROBE_TOKENS = 48, 24
 """The most requests of a probe, and the most tokens of each."""
 N_HELLOS = 3
 

@@ -41,6 +41,8 @@ SHORT_THOUGHT, SLACK = 4, 4
 """The limit on thinking tokens to try, and how many tokens more the end of the thinking may take."""
 FEWER = 16
 """Tokens of a reply that is shorter than others, and as long as the shortest that the Responses API allows."""
+TOPS = (20, 5, 2)
+"""Numbers of likeliest tokens to ask for, until one is not rejected: OpenAI's chats have 20, its completions 5."""
 OTHER_SEEDS = (11, 12, 13)
 NOWHERE = "~~~"
 """A stop string that no reply has."""
@@ -168,15 +170,22 @@ class Prober(Asker):
             self._can = replace(self._can, counts_all=is_all)
 
     async def _find_logprobs(self, question: Prompt) -> None:
+        """Tests for log-probabilities, and of how many tokens at each position."""
         if "logprobs" in self._can.rejects:
             return
-        fields: dict[str, Any] = {"logprobs": True, "top_logprobs": 2}
-        if self._deployment.api == "completions":
-            fields = {"logprobs": 2}
-        elif self._deployment.api == "responses":
-            fields = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
-        reply = await self._tries(question, fields=fields)
-        self._can = replace(self._can, logprobs=reply is not None and bool(only(reply).logprobs))
+        for n in TOPS:
+            fields: dict[str, Any] = {"logprobs": True, "top_logprobs": n}
+            if self._deployment.api == "completions":
+                fields = {"logprobs": n}
+            elif self._deployment.api == "responses":
+                fields = {"include": ["message.output_text.logprobs"], "top_logprobs": n}
+            reply = await self._tries(question, fields=fields)
+            if reply is not None:
+                choice = only(reply)
+                tops = min((len(place) for place in choice.alternatives or ()), default=0)
+                is_known = bool(choice.logprobs) and (n < TOPS[0] or tops < n)
+                self._can = replace(self._can, logprobs=bool(choice.logprobs), tops=tops if is_known else None)
+                return
 
     async def _find_stream(self, question: Prompt) -> None:
         """Tests for streams: of several replies with token counts, of one with counts, of one without."""

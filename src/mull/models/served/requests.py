@@ -84,6 +84,12 @@ def ask(
         if not can.logprobs:
             raise UsageError(f"{deployment.name}: its server returns no log-probabilities, but logprobs was requested")
         n_tops = params.logprobs
+        if can.tops is not None and n_tops > can.tops:
+            remedy = f"ask for {can.tops} (top={can.tops})" if can.tops else "ask for none (signal=chosen)"
+            raise UsageError(
+                f"{deployment.name}: its server returns the log-probabilities of {can.tops} likeliest tokens, and "
+                f"{n_tops} were requested: {remedy}"
+            )
         if path == CHAT:
             body |= {"logprobs": True} | ({"top_logprobs": n_tops} if n_tops else {})
         elif path == COMPLETIONS:
