@@ -27,10 +27,11 @@ def model_of(
     api_key_env: str | None = None,
     budget: Budget | None = None,
     price: Price | None = None,
+    folder: Path | None = None,
 ) -> Any:
     """The model of a name: at `base_url`, in `mull.toml`, or built in. Checks a budget against the model's prices.
 
-    `price` is that of a model at `base_url`.
+    `price` is that of a model at `base_url`. A file that the name has goes from `folder`, by default the working one.
     """
     if base_url is not None:
         check_priced_at(budget or Budget(), price)
@@ -39,12 +40,12 @@ def model_of(
         raise UsageError("--api-key-env goes with --base-url; for a model of mull.toml, api_key_env goes there")
     name = text.strip().partition(":")[0]
     if name in spec.MODELS and config is None:
-        return spec.build("model", spec.MODELS, text, seed=seed)
+        return spec.build("model", spec.MODELS, text, folder=folder, seed=seed)
     from mull.config import settings
 
     known = settings.read(config)
     if name in spec.MODELS or (text not in known.models and spec.is_named("model", spec.MODELS, text)):
-        return spec.build("model", spec.MODELS, text, seed=seed)
+        return spec.build("model", spec.MODELS, text, folder=folder, seed=seed)
     if text not in known.models:
         raise _unknown_model(text, [*spec.MODELS, *spec.installed("model"), *known.models])
     from mull.models.served import configured
@@ -99,18 +100,42 @@ def is_served(model: Any) -> bool:
     return isinstance(model, Served) and hasattr(model, "sample")  # provers have a `prepare` of their own
 
 
-def verifier_of(text: str | None, seed: int = 0, config: Path | None = None, models: Models | None = None) -> Any:
-    """The verifier of a spec, or of a name defined in `mull.toml`; `models` makes those that it names."""
-    return None if text is None else _named("verifier", spec.VERIFIERS, text, seed, config, models)
+def verifier_of(
+    text: str | None,
+    seed: int = 0,
+    config: Path | None = None,
+    models: Models | None = None,
+    folder: Path | None = None,
+) -> Any:
+    """The verifier of a spec, or of a name defined in `mull.toml`; `models` makes those that it names.
+
+    Files that a spec names go from `folder`, by default the working one; those in `mull.toml` from its own.
+    """
+    return None if text is None else _named("verifier", spec.VERIFIERS, text, seed, config, models, folder)
 
 
-def judge_of(text: str | None, seed: int = 0, config: Path | None = None, models: Models | None = None) -> Any:
-    """The judge of a spec, or of a name defined in `mull.toml`; `models` makes those that it names."""
-    return None if text is None else _named("judge", spec.JUDGES, text, seed, config, models)
+def judge_of(
+    text: str | None,
+    seed: int = 0,
+    config: Path | None = None,
+    models: Models | None = None,
+    folder: Path | None = None,
+) -> Any:
+    """The judge of a spec, or of a name defined in `mull.toml`; `models` makes those that it names.
+
+    Files that a spec names go from `folder`, by default the working one; those in `mull.toml` from its own.
+    """
+    return None if text is None else _named("judge", spec.JUDGES, text, seed, config, models, folder)
 
 
 def _named(
-    kind: str, table: dict[str, str], text: str, seed: int, config: Path | None, models: Models | None = None
+    kind: str,
+    table: dict[str, str],
+    text: str,
+    seed: int,
+    config: Path | None,
+    models: Models | None = None,
+    folder: Path | None = None,
 ) -> Any:
     if text.partition(":")[0].strip() not in table:
         from mull.config import settings
@@ -119,17 +144,27 @@ def _named(
         named = known.verifiers if kind == "verifier" else known.judges
         if text not in named and not spec.is_named(kind, table, text):
             raise UnknownNameError(kind, text.partition(":")[0], [*table, *spec.installed(kind), *named])
-        text = named.get(text, text)
-    return spec.build(kind, table, text, models=models or (lambda name: model_of(name, seed, config)), seed=seed)
+        if text in named:
+            text, folder = named[text], known.folder
+    models = models or (lambda name: model_of(name, seed, config, folder=folder))
+    return spec.build(kind, table, text, models=models, folder=folder, seed=seed)
 
 
 class Plans:
-    """Builds strategies from specs; builds each model that they name once, by `models` if given, and shares it."""
+    """Builds strategies from specs; builds each model that they name once, by `models` if given, and shares it.
+
+    Files that specs name go from `folder`, by default the working one.
+    """
 
     def __init__(
-        self, seed: int, config: Path | None, budget: Budget | None = None, models: Models | None = None
+        self,
+        seed: int,
+        config: Path | None,
+        budget: Budget | None = None,
+        models: Models | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self._seed, self._config, self._budget, self._make = seed, config, budget, models
+        self._seed, self._config, self._budget, self._make, self._folder = seed, config, budget, models, folder
         self._models: dict[str, Any] = {}
 
     @property
@@ -149,7 +184,7 @@ class Plans:
         """The strategy of a spec; models, verifiers and judges in it may be names in `mull.toml`."""
 
         def named(kind: str, table: dict[str, str]) -> spec.Make:
-            return lambda text: _named(kind, table, text, self._seed, self._config, self._make)
+            return lambda text: _named(kind, table, text, self._seed, self._config, self._make, self._folder)
 
         return spec.build(
             "strategy",
@@ -158,6 +193,7 @@ class Plans:
             models=self._model,
             verifiers=named("verifier", spec.VERIFIERS),
             judges=named("judge", spec.JUDGES),
+            folder=self._folder,
             **defaults,
         )
 

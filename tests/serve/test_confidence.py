@@ -11,6 +11,7 @@ import pytest
 
 from fault_server import FaultServer
 from mull.errors import UsageError
+from mull.runtime import WEIGHTS
 from mull.serve.confidence import ConfidenceCurve, LabelledAnswer, MadeFor, brier, fit, read
 from mull.serve.offer import Offer
 
@@ -103,16 +104,41 @@ async def test_a_calibrated_confidence_is_told_and_abstained_by(gateway: Make, t
             assert reply.choices[0].message.refusal == "No answer is given: its confidence (calibrated) is 0.30."
 
 
-def test_a_curve_lies_beside_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its path is read from there, whatever folder the gateway is started in."""
+FILES = """
+[serve]
+models = ["words", "trained:lm"]
+[verifiers]
+good = "trained:folder=orm"
+[judges]
+fair = "scores:verifier=(trained:folder=orm)"
+[presets.scored]
+strategy = "best:n=2"
+verifier = "good"
+judge = "fair"
+[presets.written]
+strategy = "fuse:n=2,writer=(trained:lm)"
+verifier = "trained:folder=./orm"
+"""
+
+
+def test_files_of_a_configuration_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their paths go from there, whatever folder the gateway is started in; those of its command from that folder."""
     curve_of(tmp_path, 0.8)
-    (tmp_path / "mull.toml").write_text(table("http://127.0.0.1:9/v1", Path("curve.json")))
+    (tmp_path / "orm").symlink_to(WEIGHTS / "nano-orm")
+    (tmp_path / "lm").symlink_to(WEIGHTS / "nano")
+    text = table("http://127.0.0.1:9/v1", Path("curve.json"), 'models = ["words"]')
+    (tmp_path / "mull.toml").write_text(text + FILES)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     for path in (Path("../mull.toml"), tmp_path / "mull.toml"):
-        preset = Offer((), path).entries["words@vote"].preset
+        offer = Offer((), path)
+        preset = offer.entries["words@vote"].preset
         assert preset is not None
         assert preset.calibration is not None
+        assert [*offer.models] == ["words", "trained:lm"]
+    with pytest.raises(UsageError, match="there is no folder 'lm'"):
+        Offer(("trained:lm",), Path("../mull.toml"))
+    assert [*Offer(("trained:../lm", "words"), Path("../mull.toml")).models] == ["trained:../lm", "words"]
 
 
 @pytest.mark.parametrize(

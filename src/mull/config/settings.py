@@ -43,6 +43,11 @@ class Config:
     presets: Mapping[str, PresetTable] = field(default_factory=dict)
     serve: ServeTable | None = None
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the file, from which the paths in it go."""
+        return None if self.path is None else self.path.parent
+
     def line(self, *keys: str) -> int | None:
         """The line of a setting, or of the beginning of its table."""
         return find_line(self.text, keys)

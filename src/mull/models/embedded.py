@@ -16,7 +16,7 @@ from mull.cost.flops import read_config
 from mull.errors import ModelError, PromptError
 from mull.runtime import WEIGHTS
 from mull.runtime.tokens import Content, Tokens, content_of, one_a_process
-from mull.types import Cost, Draw, Finish, Message, Params, Prompt, Purse, Sample
+from mull.types import A_FILE, Cost, Draw, Finish, Message, Params, Prompt, Purse, Sample
 from mull.types.refusals import LIMITS_THINKING, beyond_text
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class EmbeddedModel:
     matrix products and attention (`mull.cost.flops`).
     """
 
-    folder: str
+    folder: str = field(metadata=A_FILE)
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from mull.files.columns import Named
 from mull.files.logs import formats
 from mull.files.recording import RecordedSample, Recording
 from mull.replies.asking import unasked
-from mull.types import Cost, Draw, Finish, Params, Prompt, Purse, Sample
+from mull.types import A_FILE, Cost, Draw, Finish, Params, Prompt, Purse, Sample
 from mull.types.refusals import BIASES, CONTINUES, LIMITS_THINKING, beyond_text
 
 
@@ -38,7 +38,7 @@ class RecordedModel(Named):
     form of answer is looked up without that sentence too.
     """
 
-    path: str
+    path: str = field(metadata=A_FILE)
     model: str | None = None
     seed: int = 0
 

@@ -93,7 +93,9 @@ class Offer:
         self.config: Config = settings.read(config)
         self.serve = self.config.serve or ServeTable.model_validate({})
         self._path = config if config is not None else self.config.path
-        self._plans = Plans(0, self._path, models=self._model)
+        self._plans = Plans(0, self._path, models=self._model, folder=self.config.folder)
+        self._here = frozenset(names)
+        """The models that the command names, from the working folder."""
         self._models: dict[str, Any] = {}
         self._made: dict[tuple[str, str], Any] = {}
         self._names_in: dict[tuple[str, str], list[str]] = {}
@@ -116,7 +118,8 @@ class Offer:
         for it. Its draws count as no more tokens than were held for them.
         """
         if name not in self._models:
-            self._models[name] = self._limited(model_of(name, 0, self._path))
+            folder = None if name in self._here else self.config.folder
+            self._models[name] = self._limited(model_of(name, 0, self._path, folder=folder))
         return self._models[name]  # type: ignore[no-any-return]
 
     def _limited(self, model: Any) -> Any:
@@ -174,8 +177,8 @@ class Offer:
         """The curve in a file, whose path goes from the configuration's folder."""
         if told is None:
             return None
-        assert self.config.path is not None  # what has a preset with a curve was read from a file
-        return read(self.config.path.parent / Path(told).expanduser())
+        assert self.config.folder is not None  # what has a preset with a curve was read from a file
+        return read(self.config.folder / Path(told).expanduser())
 
     def _check(self) -> None:
         """Raises an error for settings that name nothing, and for ceilings in dollars on a model without a price."""
@@ -225,7 +228,7 @@ class Offer:
         if text is None:
             return None
         if (kind, text) not in self._made:
-            self._made[kind, text] = make(text, 0, self._path, self._model)
+            self._made[kind, text] = make(text, 0, self._path, self._model, self.config.folder)
         return self._made[kind, text]
 
     def has(self, kind: str, name: str, key: Key | None = None) -> bool:
@@ -254,10 +257,10 @@ class Offer:
 
             def model(text: str) -> Model:
                 found.append(text)
-                return model_of(text, 0, self._path)  # type: ignore[no-any-return]
+                return model_of(text, 0, self._path, folder=self.config.folder)  # type: ignore[no-any-return]
 
             try:
-                spec.build(kind, dict(table), named[name], models=model)
+                spec.build(kind, dict(table), named[name], models=model, folder=self.config.folder)
             except MullError:
                 return None
             self._names_in[kind, name] = found

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
 from functools import lru_cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from mull.errors import UnknownNameError, UsageError
 from mull.spec.mistakes import no_value, unknown_option
 from mull.spec.tables import JUDGES, MODELS, STRATEGIES, VERIFIERS, found, load, named_as, parted
-from mull.types import Judge, Model, Verifier
+from mull.types import A_FILE, Judge, Model, Verifier
 
 NEWLINE = r"\n"
 """How a step separator writes a newline on the command line."""
@@ -35,9 +36,12 @@ def build(
     verifiers: Make | None = None,
     judges: Make | None = None,
     may_import: bool = True,
+    folder: Path | None = None,
     **defaults: Any,
 ) -> Any:
     """The value that a spec names; `defaults` apply to fields that the spec leaves out.
+
+    Options that name files (`A_FILE`) go from `folder`; by default from the working folder.
 
     `models`, `verifiers` and `judges` make the ones named in it, at any depth; by default the tables are used. If
     `may_import` is false, names `module:Class` are unknown: for names read from a file, which must not decide what is
@@ -46,8 +50,8 @@ def build(
     """
 
     def inner(kind: str, table: dict[str, str], **defaults: Any) -> Make:
-        more = {"models": models, "verifiers": verifiers, "judges": judges, "may_import": may_import, **defaults}
-        return lambda text: build(kind, table, text, **more)
+        more: dict[str, Any] = {"models": models, "verifiers": verifiers, "judges": judges, **defaults}
+        return lambda text: build(kind, table, text, may_import=may_import, folder=folder, **more)
 
     name, rest = parted(kind, table, spec)
     cls = found(kind, table, name, may_import=may_import)
@@ -77,6 +81,8 @@ def build(
         if option in given:
             raise UsageError(f"{name}:{option} is given twice")
         given[option] = _value(f"{name}:{option}", text, hints[option], makers)
+        if folder is not None and A_FILE.items() <= options[option].metadata.items():
+            given[option] = str(folder / Path(given[option]).expanduser())
     for option, value in defaults.items():
         if option in options:
             given.setdefault(option, value)
@@ -88,7 +94,7 @@ def build(
 
 def strategy(spec: str, *, may_import: bool = True, **makers: Make) -> Any:
     """The strategy that a spec names; `may_import` and `makers` as in `build`."""
-    return build("strategy", STRATEGIES, spec, may_import=may_import, **makers)
+    return build("strategy", STRATEGIES, spec, may_import=may_import, folder=None, **makers)
 
 
 def hints_of(name: str, cls: type) -> dict[str, Any]:

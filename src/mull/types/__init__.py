@@ -9,6 +9,7 @@ from mull.types.conversation import Prompt as Prompt
 from mull.types.conversation import Sample as Sample
 from mull.types.costs import Budget as Budget
 from mull.types.costs import Cost as Cost
+from mull.types.declared import A_FILE as A_FILE
 from mull.types.declared import NO_NEEDS as NO_NEEDS
 from mull.types.declared import OF_MODEL as OF_MODEL
 from mull.types.declared import Need as Need

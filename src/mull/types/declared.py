@@ -1,8 +1,10 @@
-"""What a strategy declares: what it needs, how it spends draws, and how it selects among them."""
+"""What is declared: what a strategy needs, how it spends draws and selects among them, and which options are files."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Need(StrEnum):
@@ -46,3 +48,7 @@ class Selection(StrEnum):
     """By votes over answers, over program behaviours, or by a judge's or a model's comparisons."""
     SCORES = "scores"
     """By scores: the verifier's if the run has one, or those of public tests."""
+
+
+A_FILE: Mapping[str, bool] = MappingProxyType({"is_file": True})
+"""The metadata of a field of a spec that is the path of a file or folder: in `mull.toml` it goes from there."""

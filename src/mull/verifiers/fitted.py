@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from mull.errors import FileFormatError, UsageError, cannot_read
-from mull.types import Calls, Cost, Problem, Sample, Score, Verifier
+from mull.types import A_FILE, Calls, Cost, Problem, Sample, Score, Verifier
 from mull.verifiers.combine import Calibrated, Combined, Isotonic, LabelModel
 
 Kind = Literal["combined", "calibrated"]
@@ -68,7 +68,7 @@ class CombinedFile:
     """
 
     of: tuple[Verifier, ...]
-    file: str
+    file: str = field(metadata=A_FILE)
 
     def __post_init__(self) -> None:
         self._combined  # noqa: B018 - a file of other verifiers raises an error before any draw
@@ -109,7 +109,7 @@ class CalibratedFile:
     """Calibrates a verifier: maps its scores to probabilities by a curve that `mull train calibrate` fitted."""
 
     of: Verifier
-    file: str
+    file: str = field(metadata=A_FILE)
 
     def __post_init__(self) -> None:
         self._calibrated  # noqa: B018 - a file of another verifier raises an error before any draw

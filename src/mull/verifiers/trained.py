@@ -20,7 +20,7 @@ from mull.errors import PromptError, UsageError
 from mull.replies.steps import Fold, fold, split
 from mull.runtime import WEIGHTS
 from mull.runtime.tokens import Content, Tokens, content_of, one_a_process
-from mull.types import Calls, Cost, Finish, Problem, Sample, Score
+from mull.types import A_FILE, Calls, Cost, Finish, Problem, Sample, Score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,7 +120,7 @@ class Trained:
     them (`mull.cost.flops`); neither depends on other calls.
     """
 
-    folder: str
+    folder: str = field(metadata=A_FILE)
     fold: Fold = "last"
 
     def __post_init__(self) -> None:

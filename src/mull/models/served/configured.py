@@ -75,8 +75,8 @@ def _architecture(config: Config, name: str) -> Architecture | None:
     try:
         if isinstance(told, dict):
             return read_architecture(told)
-        assert config.path is not None  # what has a table was read from a file
-        return read_config(config.path.parent / Path(told).expanduser())
+        assert config.folder is not None  # what has a table was read from a file
+        return read_config(config.folder / Path(told).expanduser())
     except UsageError as error:
         raise config.refuse(str(error), "models", name, "architecture") from error
 
@@ -85,8 +85,8 @@ def _template(config: Config, name: str) -> ChatTemplate | None:
     table = config.models[name]
     if table.chat_template is None:
         return None
-    assert config.path is not None  # what has a table was read from a file
-    path = config.path.parent / Path(table.chat_template).expanduser()
+    assert config.folder is not None  # what has a table was read from a file
+    path = config.folder / Path(table.chat_template).expanduser()
     if not path.is_file():
         raise config.refuse(f"there is no file {table.chat_template!r}", "models", name, "chat_template")
     read = read_template(path)
