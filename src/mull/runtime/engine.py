@@ -27,7 +27,9 @@ ROWS = 64
 N_WORKERS = min(2, processors())
 """Two on one processor would halve the rows of each batch, and batches are padded."""
 KEPT_BYTES = 128 * 2**20
-"""Capacity of the prefix cache: keys and values of recently computed sequences."""
+"""Capacity of the prefix cache (keys and values of recently computed sequences), and of the cache of logits."""
+KEPT_SHARE = 4
+"""Of a larger model the prefix cache has one part in so many of what a worker's rows take: what a wave wrote fits."""
 KEPT_LOGITS = 4096
 """The largest number of sequences whose next-token logits are cached."""
 
@@ -79,6 +81,7 @@ class RowWorker:
             self.logprobs,
             self.random,
         ]
+        self.room: Floats | None = None
         self.thread = threading.Thread(target=self._work, daemon=True, name="mull-decoder")
 
     def bind(self) -> None:
@@ -228,13 +231,16 @@ class RowWorker:
         """Samples the next token of the `n` rows from `first` on, from logits [n, vocabulary]; ends finished rows."""
         rows, places = slice(first, first + n), self.places[:n]
         made, temperature = self.made[rows], self.temperature[rows]
-        logits = logits - logits.max(axis=1, keepdims=True)
-        chances = np.exp(logits)
+        is_large = logits.shape[1] > FRONT
+        shifted, room = self._room(logits.shape[1])[:, :n] if is_large else (None, None)
+        logits = np.subtract(logits, logits.max(axis=1, keepdims=True), out=shifted)
+        chances = np.exp(logits, out=room)
         total = chances.sum(axis=1)
         if (temperature != 1).any():
             # In double precision where that costs little: the built-in models have 100 tokens, others 100,000.
-            exact = np.float64 if logits.shape[1] <= FRONT else np.float32
-            chances = np.exp(logits / temperature[:, None].astype(exact))
+            exact = np.float32 if is_large else np.float64
+            chances = np.divide(logits, temperature[:, None].astype(exact), out=room)
+            np.exp(chances, out=chances)
         for j in np.flatnonzero(~self.is_plain[rows]):
             request = self.rows[first + j].request
             wide = logits[j].astype(np.float64) + (0.0 if request.bias is None else request.bias)
@@ -254,6 +260,12 @@ class RowWorker:
                     is_done[i] = is_over(self.tokens[first + i, : made[i]].tolist())
         if is_done.any():
             self._finish((first + np.flatnonzero(is_done)[::-1]).tolist(), is_cancelled=False)
+
+    def _room(self, n_tokens: int) -> Floats:
+        """Two arrays [rows, vocabulary] for every step: fresh ones would take as long as the computation."""
+        if self.room is None:
+            self.room = np.empty((2, ROWS, n_tokens), dtype=np.float32)
+        return self.room
 
     def _finish(self, rows: list[int], *, is_cancelled: bool) -> None:
         """Delivers these rows, the last first, and fills the gaps with the rows at the end."""
@@ -293,9 +305,9 @@ class Engine:
         self._wake = threading.Condition()
         self._waiting: deque[tuple[Request, int]] = deque()
         self._active: dict[RowWorker, int] = {}
-        self.known = Prefixes(KEPT_BYTES)
         self._logits: OrderedDict[tuple[int, ...], Floats] = OrderedDict()
         self._workers = [RowWorker(self) for _ in range(N_WORKERS)]
+        self.known = Prefixes(max(KEPT_BYTES, self._workers[0].cache.nbytes // KEPT_SHARE))
         for worker in self._workers:
             self._active[worker] = 0
             worker.thread.start()
@@ -354,7 +366,7 @@ class Engine:
         if logits is not None:
             with self._wake:
                 self._logits[key] = logits
-                while len(self._logits) > KEPT_LOGITS:
+                while len(self._logits) > min(KEPT_LOGITS, KEPT_BYTES // logits.nbytes):
                     self._logits.popitem(last=False)
 
     def logits_after(self, key: tuple[int, ...]) -> Floats | None:
