@@ -1,6 +1,7 @@
 """What clients and models may try: bodies that never end, candidates that speak to their judge, banks of others."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from fault_server import FaultServer
 from mull.bank import MemoryBank
 from mull.serve import app
+from mull.serve.faults import ApiError
+from mull.serve.parsing import parsed
 from mull.serve.tenants import TenantBank
 from mull.types import Score
 
@@ -90,3 +93,29 @@ def test_a_verdict_is_its_tenants_own() -> None:
     assert bob.verdicts(["k"]) == {}
     bob.keep("k", "judge", Score(0.75))
     assert ann.verdicts(["k"]) == {"k": Score(0.25)}
+
+
+LISTS = "[" + "[]," * 100_000 + "[]]"
+
+
+@pytest.mark.parametrize(
+    ("value", "is_taken"),
+    [
+        (LISTS, False),
+        (LISTS.replace("[]", "{}"), False),
+        ("[" + "1," * 500_001 + "1]", False),
+        ("[" + "1," * 300_000 + "1]", True),
+        (json.dumps(LISTS), True),
+        (json.dumps('\\"' + LISTS + '"\\'), True),
+        (json.dumps({LISTS: "1," * 600_000}), True),
+    ],
+)
+def test_a_body_of_very_many_parts_is_not_read(value: str, is_taken: bool) -> None:
+    """What is inside texts is no part of its own."""
+    raw = f'{{"x": {value}}}'.encode()
+    if is_taken:
+        assert parsed(raw) == json.loads(raw)
+        return
+    with pytest.raises(ApiError, match="more than 100,000 lists and objects") as caught:
+        parsed(raw)
+    assert caught.value.status == 413

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -33,6 +34,11 @@ EITHER = {
 """The same for fields that have several forms."""
 
 
+MOST_PARTS, MOST_COMMAS = 100_000, 500_000
+"""Lists and objects of a body, and commas between values: an image is one value, a prompt of token ids has many."""
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
+
+
 class _Odd(ValueError):
     """JSON that Python reads and no other program would read alike: a name given twice, or a number out of range."""
 
@@ -44,8 +50,19 @@ class _Mark:
         self.what = what
 
 
+def _check_parts(raw: bytes) -> None:
+    """Raises `ApiError` (413) for a body that would take seconds to read, which nobody else could be answered in."""
+    if raw.count(b"[") + raw.count(b"{") <= MOST_PARTS and raw.count(b",") <= MOST_COMMAS:
+        return
+    shape = _TEXT.sub(b"", raw)
+    if shape.count(b"[") + shape.count(b"{") > MOST_PARTS or shape.count(b",") > MOST_COMMAS:
+        what = f"the body has more than {MOST_PARTS:,} lists and objects, or {MOST_COMMAS:,} values"
+        raise ApiError(413, what, code="body_too_large")
+
+
 def parsed(raw: bytes) -> dict[str, Any]:
     """The JSON object of a body. Raises `ApiError`."""
+    _check_parts(raw)
     try:
         text = raw.decode()
         body = _strict.decode(text)
