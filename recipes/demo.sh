@@ -40,3 +40,6 @@ say "5. Nothing that was paid for is paid for twice: the same sweep again, from 
 show sweep chain:ops=4 --strategy single --strategy majority:n=16 --strategy adaptive:n=64,rule=beta \
     --problems 100 --bank "$bank"
 show bank stat "$bank"
+
+say "6. A real model on a benchmark that people know, replayed from recorded draws"
+show demo real

@@ -114,7 +114,7 @@ def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 VERBS_WALKED = {
     "solve", "sweep", "curves", "fit", "advise", "compare", "study", "report", "list", "bank", "train", "completion",
-    "serve",
+    "serve", "demo",
 }  # fmt: skip
 
 
@@ -125,6 +125,13 @@ def test_every_verb_is_walked() -> None:
 def test_completion(walk: Walk) -> None:
     walk("completion", "bash")
     walk("completion", HOSTILE, status=2)
+
+
+def test_demo(walk: Walk) -> None:
+    """The programs in it are a model's own text; only figures are shown."""
+    for options in ((), ("--json",), ("--out", "d.jsonl")):
+        walk("demo", "real", *options)
+    walk("demo", HOSTILE, status=2)
 
 
 def test_serve(walk: Walk) -> None:

@@ -134,6 +134,17 @@ def test_programs_that_crash_everywhere_are_no_cluster() -> None:
     assert body(outcome) == GOOD[0]
 
 
+def test_without_tests_of_the_model_the_inputs_are_those_of_the_public_tests() -> None:
+    """No test is asked for, so nothing more is drawn; without public tests programs are the same if their text is."""
+    programs = [FIRST, FIRST, *GOOD]
+    for strategy in (Cluster(n=5, tests=0), Mbr(n=5, tests=0)):
+        known = run(programs, [])
+        outcome = solve(strategy, known, problem("assert top([1, 2]) == 3", "assert top([2, 1]) == 2"))
+        assert body(outcome) in GOOD
+        assert known.spent.calls == 5
+        assert body(solve(strategy, run(programs, []), problem())) == FIRST
+
+
 def test_the_least_risk_is_chosen() -> None:
     """Soft loss prefers the program that is like most others on most inputs, though nobody is its twin."""
     tests = ["top([1, 2])\ntop([2, 1])\ntop([3, 1])\ntop([4, 1, 2])"]

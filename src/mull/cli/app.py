@@ -46,6 +46,10 @@ VERBS = {
         "mull.cli.report:report",
         "Write one self-contained page: the recommendation, gains, costs and intervals, curves, and every problem.",
     ),
+    "demo": Verb(
+        "mull.cli.demo:demo",
+        "Replay a real model's recorded draws: what one draw, tests and more draws reach, at no cost.",
+    ),
     "list": Verb(
         "mull.cli.listing:list_",
         "List what is available, with every option and its default; for served models, what their servers support.",

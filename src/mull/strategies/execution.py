@@ -57,6 +57,8 @@ async def written_tests(problem: Problem, run: Run, n: int) -> list[Test]:
 
 async def written_inputs(problem: Problem, run: Run, n: int) -> list[str]:
     """The distinct inputs of tests that the model writes in `n` draws; expected outputs are ignored."""
+    if n == 0:
+        return []
     return list(dict.fromkeys(await inputs_in(problem, await run.draw(ask.tests(problem, PER_DRAW), n))))
 
 
@@ -243,7 +245,7 @@ class Cluster:
     """A program of the largest cluster of n programs by their outputs on inputs (AlphaCode, Li et al. 2022).
 
     Programs that fail a public test are excluded if another passes them all. Inputs are those of the public tests and
-    of tests that the model writes in `tests` further draws, whose expected outputs are ignored.
+    of tests that the model writes in `tests` further draws (0: none), whose expected outputs are ignored.
     """
 
     needs = frozenset({Need.EXECUTOR})
@@ -256,7 +258,8 @@ class Cluster:
     count: Count = "samples"
 
     def __post_init__(self) -> None:
-        check_at_least(1, n=self.n, tests=self.tests)
+        check_at_least(1, n=self.n)
+        check_at_least(0, tests=self.tests)
         if self.count not in get_args(Count):
             raise UnknownNameError("count", self.count, get_args(Count))
 
@@ -305,7 +308,8 @@ class Mbr:
     loss: Loss = "hard"
 
     def __post_init__(self) -> None:
-        check_at_least(1, n=self.n, tests=self.tests)
+        check_at_least(1, n=self.n)
+        check_at_least(0, tests=self.tests)
         if self.loss not in get_args(Loss):
             raise UnknownNameError("loss", self.loss, get_args(Loss))
 
