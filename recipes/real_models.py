@@ -101,7 +101,7 @@ def keep(paths: Sequence[Path], hours: float | None) -> None:
         "data_date": "2021-07-07",
         "drawn": drawn,
     }
-    lines = [{"sweep": head}]
+    lines: list[dict[str, Any]] = [{"sweep": head}]
     for row in rows.values():
         fields = ("text", "final_answer", "correct", "score", "output_tokens", "logprob")
         samples = [{name: sample[name] for name in fields} for sample in row["samples"]]
@@ -201,8 +201,8 @@ def told(every: Sequence[Recording], tested: Sequence[Recording], found: Sequenc
     yield "\n| all problems, draws | coverage (oracle), % | 95 % band |\n|---|---|---|"
     for k in (1, N_DRAWS, 4 * N_DRAWS):
         there = law.predict(k)
-        kind = "measured" if k <= N_DRAWS else "predicted by the laws"
-        yield f"| {k}, {kind} | {percent(there.value)} | {ends(there.band)} |"
+        how = "measured" if k <= N_DRAWS else "predicted by the laws"
+        yield f"| {k}, {how} | {percent(there.value)} | {ends(there.band)} |"
 
 
 def draw(found: Sequence[replayed.Replay], path: Path) -> None:
