@@ -277,5 +277,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UsageError, match="unknown count 'sample': did you mean 'samples'"):
         Agree(count="sample")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="tests must be at least 1, not 0"):
-        Cluster(tests=0)
+        Agree(tests=0)
+    with pytest.raises(UsageError, match="tests must be at least 0, not -1"):
+        Cluster(tests=-1)
     assert solve(Mbr(n=4, tests=2), fake_run(), Problem("x", Prompt.user("?"), AnswerKind.CODE)).candidates
