@@ -224,7 +224,7 @@ def draw(found: Sequence[replayed.Replay], path: Path) -> None:
                 x, [100 * e.low for e in between], [100 * e.high for e in between], color=colour, alpha=0.1, lw=0
             )
         axes.set_xscale("log", base=2)
-        axes.set_xticks(ticks := [int(single.tokens.mean()) * k for k in KS], [f"{tick:,}" for tick in ticks])
+        axes.set_xticks(ticks := [round(single.tokens.mean()) * k for k in KS], [f"{tick:,}" for tick in ticks])
         axes.minorticks_off()
         axes.set_xlabel("tokens a problem, mean")
         axes.set_ylabel("problems solved, %")
