@@ -114,7 +114,7 @@ def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 VERBS_WALKED = {
     "solve", "sweep", "curves", "fit", "advise", "compare", "study", "report", "list", "bank", "train", "completion",
-    "serve", "demo",
+    "serve", "demo", "choose",
 }  # fmt: skip
 
 
@@ -180,6 +180,36 @@ def test_compare(walk: Walk) -> None:
         walk("compare", "draws.jsonl", *(() if options[1:] else ("other.jsonl",)), *options)
     walk("compare", "draws.jsonl", "other.jsonl", "--fail-under", "1", status=1)
     walk("compare", "draws.jsonl", "other.jsonl", "--group", HOSTILE, status=2)
+
+
+def test_choose(walk: Walk) -> None:
+    """Names of folders, tasks, commands, outputs, ends and patches of runs that agents wrote."""
+    for number in (1, 2):
+        called = {"id": "c", "function": {"name": HOSTILE, "arguments": json.dumps({"command": f"pytest {HOSTILE}"})}}
+        turns = [
+            {"role": "user", "content": f"<task>{HOSTILE}"},
+            {"role": "assistant", "content": HOSTILE, "tool_calls": [called]},
+            {
+                "role": "tool",
+                "tool_call_id": "c",
+                "content": f"{HOSTILE}\n{number - 1} failed {LEFT} in 0.1s\n1 passed in 1s",
+            },
+        ]
+        info = {"exit_status": "Submitted", "submission": f"{number}{HOSTILE}", "mini_version": HOSTILE}
+        log = {"info": info, "messages": turns, "instance_id": HOSTILE, "trajectory_format": "mini-swe-agent-1.1"}
+        folder = walk.folder / f"run\x1b[2J{number}"
+        folder.mkdir()
+        (folder / f"{HOSTILE[3:20].replace(chr(0xD800), '')}.traj.json").write_text(json.dumps(log))
+    runs = sorted(walk.folder.glob("run*"))
+    for options in ((), ("--json",)):
+        assert "cannot tell" in walk("choose", runs[1], *options, status=1) or options
+        walk("choose", *runs, *options, status=None)
+        judged = walk("choose", *runs, "--judge", "scores:verifier=countdown", *options, status=1)
+        assert "the judge gave no verdict" in judged
+    walk("choose", *runs, "--task", f"{HOSTILE}!", status=2)
+    walk("choose", walk.folder / "draws.jsonl", status=2)
+    walk("choose", *runs, "--by", HOSTILE, status=2)
+    walk("report", runs[0], "--out", "c.html", status=2)
 
 
 def test_study(walk: Walk) -> None:

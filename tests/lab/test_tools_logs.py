@@ -483,7 +483,7 @@ def every_log() -> list[Path]:
 
 
 def is_log(path: Path) -> bool:
-    beside = ("results_", "metadata", "per_instance", "batch_input", "samples.jsonl")
+    beside = ("results_", "metadata", "per_instance", "batch_input", "samples.jsonl", "preds.json", "openai__scripted.")
     return not path.name.startswith(beside) or path.suffix == ".parquet"
 
 

@@ -34,6 +34,10 @@ VERBS = {
         "mull.cli.compare:compare",
         "Compare models and strategies on the same problems: a ranking, differences over all k, and what would settle.",
     ),
+    "choose": Verb(
+        "mull.cli.choose:choose",
+        "Choose among finished runs of a coding agent on one task, and say how sure the choice is and what it cost.",
+    ),
     "fit": Verb(
         "mull.cli.fit:fit",
         "Fit coverage laws to the counts and predict coverage, with a band that includes the choice of law.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from mull.types import AnswerKind, Cost, Finish, Kind, Message
+from mull.types import AnswerKind, Cost, Finish, Kind, Message, ToolCall
 
 LEAST_LOGPROB = -9999.0
 """The value that servers report for a token of unknown probability, besides -inf and NaN."""
@@ -19,6 +19,27 @@ def mean_logprob(logprobs: Sequence[float] | None) -> float | None:
     if not logprobs or not all(logprob > LEAST_LOGPROB for logprob in logprobs):
         return None
     return math.fsum(logprobs) / len(logprobs)
+
+
+class AgentRun(NamedTuple):
+    """A finished run of an agent, as its log tells it."""
+
+    name: str
+    """What the log calls it: its file, its trial or its epoch."""
+    agent: str
+    """The agent and its version."""
+    turns: tuple[Message, ...] = ()
+    """What came after the question: replies with their tool calls, and what the tools returned."""
+    ended: str | None = None
+    """Why the run ended, in the tool's words."""
+    usd: float | None = None
+    is_whole: bool = True
+    """Whether the run left nothing behind but its text, so that runs with equal texts have equal results."""
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls of all turns."""
+        return tuple(call for turn in self.turns for call in turn.tool_calls)
 
 
 class RecordedSample(NamedTuple):
@@ -35,6 +56,8 @@ class RecordedSample(NamedTuple):
     """Why the reply ended."""
     reasoning: str | None = None
     """The thinking, if recorded separately from the text."""
+    run: AgentRun | None = None
+    """The run of an agent of which the text is the result."""
 
 
 @dataclass(frozen=True, slots=True)

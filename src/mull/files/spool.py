@@ -83,6 +83,8 @@ class Packed(Lazy[T]):
         for each in self._recordings(one):
             self._n_bytes += BYTES_PER_DRAW * (1 + len(each.samples))
             self._n_bytes += sum(len(sample.text) + len(sample.reasoning or "") for sample in each.samples)
+            turns = (turn for sample in each.samples if sample.run for turn in sample.run.turns)
+            self._n_bytes += sum(BYTES_PER_DRAW + len(turn.text) for turn in turns)
         if self._n_bytes > MOST_BYTES:
             self._file = _temporary()
             weakref.finalize(self, os.close, self._file)

@@ -118,7 +118,8 @@ def _left_out(path: Path, recordings: Sequence[Recording]) -> str:
 def _content(path: Path) -> str:
     """A digest of a file, or of all files of a folder."""
     if path.is_dir():
-        return digest({part.name: _content(part) for part in path.iterdir() if part.is_file()})
+        parts = (part for part in path.rglob("*") if part.is_file())
+        return digest({part.relative_to(path).as_posix(): _content(part) for part in parts})
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:40]
 
@@ -170,7 +171,8 @@ def _told(recordings: Sequence[Recording], filing: Filing) -> str:
 def _sample(prompt: Prompt, sample: RecordedSample) -> Sample:
     cost = Cost(1, None, sample.output_tokens, 0, None, None, None, None)
     finish = sample.finish or Finish.STOP
-    return Sample(prompt, sample.text, finish, cost, answer=sample.answer, reasoning=sample.reasoning)
+    calls = sample.run.tool_calls if sample.run else ()
+    return Sample(prompt, sample.text, finish, cost, answer=sample.answer, reasoning=sample.reasoning, tool_calls=calls)
 
 
 def _exported(bank: SqlBank, path: Path, tick: Tick) -> care.Taken:

@@ -29,22 +29,18 @@ def source_of_log(path: Path, log: Log) -> Source:
     Replies without a verdict are compared with the target. If that gives another number of right replies than the log
     states, the log's number is used alone; the group then has no answers, and no vote is measured.
     """
-    notes = list(log.notes)
+    recordings, notes = _runs_graded(path, log)
     n_ungraded = 0
-    for one in log.recordings:
+    for one in recordings:
         ungraded = sum(sample.correct is None for sample in one.samples)
         n_ungraded += ungraded
         if ungraded and one.gold is None:
-            raise FileFormatError(
-                path,
-                one.line,
-                f"this log of {log.tool} has neither verdicts nor right answers; import its samples with `mull bank "
-                "import`, and grade them with `mull curves BANK.db --task TASK`",
-            )
+            what = f"this log of {log.tool} has neither verdicts nor right answers; {log.ungraded}"
+            raise FileFormatError(path, one.line, what)
     if n_ungraded:
         what = "replies have no verdict: each was compared with its target"
         notes.append(f"{path.name}: {n_ungraded} {what}")
-    source = source_of(path, list(map(with_answers if log.votes else _without_answers, log.recordings)))
+    source = source_of(path, list(map(with_answers if log.votes else _without_answers, recordings)))
     for name, group in source.groups.items():
         notes += _disagreement(path, log, group)
         counted = [_counted(one) for one in group.recordings]
@@ -59,6 +55,19 @@ def source_of_log(path: Path, log: Log) -> Source:
             continue
         source.groups[name] = replace(group, recordings=[replace(one, answers=()) for one in counted])
     return replace(source, notes=notes)
+
+
+def _runs_graded(path: Path, log: Log) -> tuple[list[Recording], list[str]]:
+    """The recordings of a log without the agents' runs that nobody graded, if others are graded; and the notes."""
+    samples = [sample for one in log.recordings for sample in one.samples]
+    lacking = [sample for sample in samples if sample.run is not None and sample.correct is None]
+    if not lacking or all(sample.correct is None for sample in samples):
+        return log.recordings, list(log.notes)
+    found = []
+    for one in log.recordings:
+        kept = tuple(sample for sample in one.samples if sample.run is None or sample.correct is not None)
+        found += [replace(one, samples=kept)] if kept else []
+    return found, [*log.notes, f"{path.name}: {len(lacking)} runs have no verdict and are left out"]
 
 
 def _disagreement(path: Path, log: Log, group: Group) -> list[str]:

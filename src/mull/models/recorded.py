@@ -25,8 +25,9 @@ def cost_of(output_tokens: int | None) -> Cost:
 
 def sample_of(prompt: Prompt, recorded: RecordedSample, number: int = 0, seed: int | None = None) -> Sample:
     """A recorded sample as draw `number`."""
-    finish = recorded.finish or Finish.STOP
-    return Sample(prompt, recorded.text, finish, cost_of(recorded.output_tokens), number, seed, answer=recorded.answer)
+    finish, calls = recorded.finish or Finish.STOP, recorded.run.tool_calls if recorded.run else ()
+    cost = cost_of(recorded.output_tokens)
+    return Sample(prompt, recorded.text, finish, cost, number, seed, answer=recorded.answer, tool_calls=calls)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class RecordedModel(Named):
     @cached_property
     def identity(self) -> str:
         path = Path(self.path)
-        parts = sorted(part for part in path.iterdir() if part.is_file()) if path.is_dir() else [path]
+        parts = sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
         content = hashlib.blake2b(digest_size=10)
         for part in parts:
             with part.open("rb") as file:

@@ -38,7 +38,8 @@ class Log:
 
     The answer of a sample without one is read from its text; an empty answer means that the tool found none. `votes` is
     `False` if replies have no answers to compare, as with programs. `firsts` is, by group and problem, whether the
-    first of several replies is correct, if the tool judged only that one.
+    first of several replies is correct, if the tool judged only that one. `ungraded` is what to do about a log that
+    has neither verdicts nor right answers.
     """
 
     tool: str
@@ -46,6 +47,7 @@ class Log:
     notes: list[str] = field(default_factory=list)
     votes: bool = True
     firsts: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    ungraded: str = "import its samples with `mull bank import`, and grade them with `mull curves BANK.db --task TASK`"
 
 
 @dataclass(slots=True)

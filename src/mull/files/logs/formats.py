@@ -14,10 +14,12 @@ from mull.files.logs import (
     base,
     batches,
     evalplus,
+    harbor,
     harness,
     helm,
     inspect_ai,
     lighteval,
+    mini_swe_agent,
     nemo_skills,
     promptfoo,
     tables,
@@ -64,7 +66,7 @@ FORMATS = (
     Format(
         "inspect_ai",
         "*.eval, *.json (since 0.3.41)",
-        "epochs are draws; the first scorer's values are verdicts and its answers vote; tokens from usage",
+        "epochs are draws, of agents too; the first scorer's values are verdicts and its answers vote; tokens",
         inspect_ai.read,
         (".eval", ".json"),
         frozenset({"version", "eval"}),
@@ -167,6 +169,46 @@ FORMATS = (
         LINES,
         frozenset({"custom_id", "response"}),
     ),
+    Format(
+        "mini-swe-agent",
+        "*.traj.json, or a folder of them (1.x and 2.x)",
+        "runs of a task are draws; SWE-bench's report in the folder is the verdict; no votes",
+        mini_swe_agent.read,
+        (".json",),
+        frozenset({"info", "messages", "trajectory_format"}),
+    ),
+    Format(
+        "Harbor",
+        "result.json of a trial or a job, or their folder (Terminal-Bench 2)",
+        "trials of a task are draws; a reward of 1 is right; tokens of the agent; no votes",
+        harbor.read,
+        (".json",),
+        harbor.TRIAL,
+    ),
+    Format(
+        "Harbor",
+        "result.json of a job",
+        "as above",
+        harbor.read,
+        (".json",),
+        harbor.JOB,
+    ),
+    Format(
+        "Harbor",
+        "trajectory.json in ATIF (v1.0 to v1.8)",
+        "as above inside a trial's folder; alone it has no verdict: for mull choose",
+        harbor.read_trajectory,
+        (".json",),
+        frozenset({"schema_version", "agent", "steps"}),
+    ),
+    Format(
+        "SWE-agent",
+        "*.traj",
+        "refused: only trajectories of mini-swe-agent are read",
+        mini_swe_agent.refuse,
+        (".traj", ".json"),
+        frozenset({"trajectory", "info"}),
+    ),
 )
 """In the order in which they are tried."""
 
@@ -174,10 +216,10 @@ FORMATS = (
 def read(path: Path) -> Log | None:
     """Reads a file or folder as a tool's log; `None` if it is not one. Raises `FileFormatError`."""
     if path.is_dir():
-        return nemo_skills.read(path) if any(path.glob(nemo_skills.PARTS)) else None
+        return _folder(path)
     if path.suffix == ".eval" and not _is_json(path):
         return inspect_ai.read(path)
-    if path.suffix == ".json":
+    if path.suffix in (".json", ".traj"):
         if is_lines(path):
             return None
         content = base.loaded(path)
@@ -200,6 +242,19 @@ def read(path: Path) -> Log | None:
         found = None if first is None else _marked(path, frozenset(first[1]))
         return None if found is None else found.read(path, None)
     return None
+
+
+def _folder(path: Path) -> Log | None:
+    """The log in a folder. Raises `FileFormatError` if two tools have logs there."""
+    readers = {
+        nemo_skills.TOOL: (any(path.glob(nemo_skills.PARTS)), nemo_skills.read),
+        mini_swe_agent.TOOL: (any(path.rglob(mini_swe_agent.PATTERN)), mini_swe_agent.read),
+        harbor.TOOL: (harbor.has_trials(path), harbor.read),
+    }
+    found = {tool: reader for tool, (is_there, reader) in readers.items() if is_there}
+    if len(found) > 1:
+        raise FileFormatError(path, None, f"holds logs of {' and '.join(found)}: name the folder of one of them")
+    return next((reader(path) for reader in found.values()), None)
 
 
 def _is_json(path: Path) -> bool:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
-from mull.files.logs import archive, base
+from mull.files.logs import archive, base, inspect_runs
 from mull.files.logs.base import Log, LoggedProblem
 from mull.files.recording import RecordedSample, Settings
-from mull.types import Message
+from mull.types import Finish, Message
 
 TOOL = "inspect_ai"
 VERSIONS = (2,)
@@ -136,6 +136,9 @@ class _InspectReader:
         scores = base.mapping(sample.get("scores"))
         if not scores:
             failure = sample.get("error")
+            draw = None if failure else self._draw(sample, {}, None)
+            if draw is not None and draw.run is not None:
+                return _Kept(light, draw)
             self.counts["failed" if failure else "not graded"] += 1
             if failure and not self.error:
                 self.error = str(base.mapping(failure).get("message", failure))[:200]
@@ -187,7 +190,7 @@ class _InspectReader:
             )
         return credit
 
-    def _draw(self, sample: Mapping[str, Any], score: Mapping[str, Any], is_right: bool) -> RecordedSample:
+    def _draw(self, sample: Mapping[str, Any], score: Mapping[str, Any], is_right: bool | None) -> RecordedSample:
         output = base.mapping(sample.get("output"))
         choice = base.mapping(next(iter(base.items(output.get("choices"))), None))
         content = base.mapping(choice.get("message")).get("content", "")
@@ -202,7 +205,11 @@ class _InspectReader:
             answer = _met(sample.get("target"), text, answer)
         tokens = base.whole(base.mapping(output.get("usage")).get("output_tokens"))
         finish = base.FINISHES.get(str(choice.get("stop_reason")))
-        return RecordedSample(text, answer, is_right, None, tokens, None, finish, _reasoning(content))
+        run = inspect_runs.run_of(sample, lambda text: _attached(sample, text))
+        if run is not None:
+            tokens = inspect_runs.tokens_of(sample, str(self.header["eval"]["model"]))
+            finish = Finish.LENGTH if sample.get("limit") else Finish.STOP
+        return RecordedSample(text, answer, is_right, None, tokens, None, finish, _reasoning(content), run)
 
     def _settings(self) -> Settings:
         of_model = base.mapping(self.header["eval"].get("model_generate_config"))
