@@ -343,7 +343,7 @@ def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[DifficultyBin,
     for part in _binned(eases, seed, N_BINS):
         rates: list[float] = []
         least = min(eases[i].known // 2 for i in part)
-        values = by_problem(_odd(recordings, part, rates), [least], seed)
+        values = by_problem(_odd(recordings, part, rates), [least], seed, is_scored=False)
         votes = values.get("majority")
         made.append(
             DifficultyBin(

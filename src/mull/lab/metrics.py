@@ -114,9 +114,10 @@ def votes_at_ks(polls: Sequence[Poll], ks: Sequence[int], seed: int = 0) -> Floa
             rest.append(i)
         else:
             values[i] = exact
+    several = slice(1 if ks[0] == 1 else 0, None)
     for n in {len(polls[i].ids) for i in rest}:
         same = [i for i in rest if len(polls[i].ids) == n]
-        values[same] = Windows(n, seed).votes([polls[i] for i in same], ks)
+        values[same, several] = Windows(n, seed).votes([polls[i] for i in same], ks[several])
     if ks[0] == 1:  # a single vote needs no sampling
         values[:, 0] = [poll.right[poll.ids[poll.ids < len(poll.right)]].sum() / len(poll.ids) for poll in polls]
     return values
@@ -161,15 +162,19 @@ def summarise(
     )
 
 
-def by_problem(recordings: Iterable[Recording], ks: Sequence[int], seed: int = 0) -> dict[str, Floats]:
+def by_problem(
+    recordings: Iterable[Recording], ks: Sequence[int], seed: int = 0, *, is_scored: bool = True
+) -> dict[str, Floats]:
     """Each curve that the data allow, as [problems, ks]: coverage, worst, and the selectors.
+
+    Unless `is_scored`, scores are ignored, and with them the selectors that need them.
 
     One pass over the recordings: of a problem whose curves are known, only these are held.
     """
     counts: list[DrawCounts] = []
     best: list[Floats] = []
     majority, weighted = Votes(ks, seed), Votes(ks, seed)
-    has_answers = has_scores = True
+    has_answers, has_scores = True, is_scored
     is_answered = False
     for one in recordings:
         counts.append(DrawCounts(one.n, one.n_correct))

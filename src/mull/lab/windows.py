@@ -88,11 +88,12 @@ class Windows:
             yield batch
 
     def _running(self, polls: Sequence[Poll], ks: Sequence[int]) -> Floats:
-        n_classes, n_polls, n_orders = max(len(poll.right) for poll in polls), len(polls), len(self.starts)
-        is_weighted = polls[0].weight is not None
-        kind = np.float64 if is_weighted else np.int16 if len(self.row) < 2**15 else np.int32
+        n, n_classes, n_polls = self.n, max(len(poll.right) for poll in polls), len(polls)
+        # Whole counts may overflow: only their differences, which are at most n, are used.
+        whole = np.uint8 if n < 2**8 else np.uint16 if n < 2**16 else np.int64
+        kind = whole if polls[0].weight is None else np.float64
         sums: NDArray[Any] = np.zeros((len(self.row) + 1, n_classes, n_polls), dtype=kind)
-        right, margin = np.zeros((n_classes, n_polls)), np.array([poll.margin() for poll in polls])
+        right = np.zeros((n_classes, n_polls))
         for p, poll in enumerate(polls):
             right[: len(poll.right), p] = poll.right
             ids = poll.ids[self.row]
@@ -100,26 +101,39 @@ class Windows:
             sums[places + 1, ids[places], p] = 1 if poll.weight is None else poll.weight[self.row[places]]
         for i in range(1, len(sums)):  # faster than `cumsum`, which goes along columns
             np.add(sums[i], sums[i - 1], out=sums[i])
-        before = sums[self.starts]
+        rows = sums[:-1].reshape(-1, 2 * n, n_classes, n_polls)
         found = np.empty((n_polls, len(ks)))
         for j, k in enumerate(ks):
-            tally = sums[self.starts + k]
-            tally -= before
-            top = tally.max(axis=1)
-            leads = tally >= (top - margin)[:, None] if is_weighted else tally == top[:, None]
-            n_leads = np.add.reduce(leads.view(np.int8), axis=1, dtype=np.int32)
-            is_won = (n_leads == 1) & (top > margin)
-            n_won = np.add.reduce((leads & is_won[:, None]).view(np.int8), axis=0, dtype=np.int32)
-            total = (n_won * right).sum(axis=0)
-            for p in np.flatnonzero(~is_won.all(axis=0)).tolist():
-                orders = np.flatnonzero(~is_won[:, p])
-                if is_weighted and (margin[p] or np.any(top[orders, p] == 0)):
-                    total[p] += self._counted(orders, polls[p], ks[: j + 1]).sum()
-                else:  # nobody votes where the most votes are none
-                    shares = leads[orders, :, p] @ right[:, p] / n_leads[orders, p]
-                    total[p] += shares[top[orders, p] > 0].sum()
-            found[:, j] = total / n_orders
+            if k == n:  # the same draws in every order
+                tally = sums[n : n + 1] - sums[:1]
+            elif len(self.shifts) == n:  # slices are faster than places
+                tally = (rows[:, k : k + n] - rows[:, :n]).reshape(-1, n_classes, n_polls)
+            else:
+                tally = sums[self.starts + k] - sums[self.starts]
+            found[:, j] = self._led(polls, ks[: j + 1], tally, right)
         return found
+
+    def _led(self, polls: Sequence[Poll], ks: Sequence[int], tally: NDArray[Any], right: Floats) -> Floats:
+        """How correct the leaders of the tallies [orders, classes, polls] are, mean over orders."""
+        is_weighted, margin = polls[0].weight is not None, np.array([poll.margin() for poll in polls])
+        top = tally.max(axis=1)
+        leads = tally >= (top - margin)[:, None] if is_weighted else tally == top[:, None]
+        n_leads = np.add.reduce(leads.view(np.int8), axis=1, dtype=np.int32)
+        is_won = (n_leads == 1) & (top > margin)
+        n_won = np.add.reduce((leads & is_won[:, None]).view(np.int8), axis=0, dtype=np.int32)
+        total = (n_won * right).sum(axis=0)
+        for p in np.flatnonzero(~is_won.all(axis=0)).tolist():
+            orders = np.flatnonzero(~is_won[:, p])
+            if is_weighted and (margin[p] or np.any(top[orders, p] == 0)):
+                if len(tally) == 1:
+                    total[p] = self._counted(np.arange(len(self.starts)), polls[p], ks).mean()
+                else:
+                    total[p] += self._counted(orders, polls[p], ks).sum()
+            else:  # nobody votes where the most votes are none
+                shares = leads[orders, :, p] @ right[:, p] / n_leads[orders, p]
+                total[p] += shares[top[orders, p] > 0].sum()
+        led: Floats = total / len(tally)
+        return led
 
     def _counted(self, orders: Ints, poll: Poll, ks: Sequence[int]) -> Floats:
         """How correct the winner of the last of the ks is in these orders, each weight added in its turn."""

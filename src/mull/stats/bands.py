@@ -10,6 +10,9 @@ from mull.stats.estimators import Floats, none_in, studentised
 from mull.stats.intervals import DIFFERENCE, grouped, in_order
 
 LEVEL = 0.05
+TOWARDS_EVEN = 1 / 8
+"""How far the two tails of a band are moved towards equal ones: in simulated studies tails apart hold less than 93 % of
+some differences, and equal ones more than 97 % of others."""
 FEWEST = 10
 """If fewer problems than this carry a column's mean, resamples of them do not tell what others would be like."""
 
@@ -48,9 +51,9 @@ def band(values: Floats, bounds: tuple[float, float], seed: int = 0, level: floa
     """The ends of a simultaneous band of the column means, [columns, 2]; `values` are [problems, columns].
 
     A bootstrap of the largest studentised deviation of any column, sup-t (Montiel Olea and Plagborg-Moller 2019), with
-    its lower and upper tail apart, since differences are skewed. The ends stay within `bounds`. A column that is zero
-    on all problems but a few (`FEWEST`) has at least the width that `estimators.none_in` allows, since so many problems
-    of a kind that was not seen may exist.
+    its lower and upper tail apart, since differences are skewed, but moved towards equal ones (`TOWARDS_EVEN`). The
+    ends stay within `bounds`. A column that is zero on all problems but a few (`FEWEST`) has at least the width that
+    `estimators.none_in` allows, since so many problems of a kind that was not seen may exist.
     """
     values = in_order(values)
     n = len(values)
@@ -63,6 +66,8 @@ def band(values: Floats, bounds: tuple[float, float], seed: int = 0, level: floa
         deviations = found.drawn[:, found.varies]
         top = np.quantile(deviations.max(axis=1), 1 - level / 2)
         bottom = np.quantile(deviations.min(axis=1), level / 2)
+        either = np.quantile(abs(deviations).max(axis=1), 1 - level)
+        top, bottom = top + (either - top) * TOWARDS_EVEN, bottom - (either + bottom) * TOWARDS_EVEN
         mean, error = found.mean[found.varies], found.error[found.varies]
         ends[found.varies] = np.stack([mean - top * error, mean - bottom * error], axis=1)
     carrying = np.abs(values).sum(axis=0) ** 2 / np.maximum((values**2).sum(axis=0), 1e-300)

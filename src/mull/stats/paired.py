@@ -111,23 +111,27 @@ def permutation_test(differences: Sequence[float], seed: int = 0) -> float:
         heads = np.random.default_rng(seed).binomial(counts, 0.5, (N_PERMUTATIONS, len(counts)))
         n_beyond = int((abs((2.0 * heads - counts) @ distinct) >= observed).sum())
         return (1 + n_beyond) / (1 + N_PERMUTATIONS)
-    for packed in _kept_signs(len(values), seed) if len(values) <= MOST_KEPT else _signs(len(values), seed):
-        signs = np.unpackbits(packed, axis=1, count=len(values)) * 2.0 - 1.0
-        n_beyond += int((abs(signs @ values) >= observed).sum())
+    for signs in _kept_signs(len(values), seed) if len(values) <= MOST_KEPT else _signs(len(values), seed):
+        sums = 2 * (signs @ values) - values.sum()
+        n_beyond += int((abs(sums) >= observed).sum())
     return (1 + n_beyond) / (1 + N_PERMUTATIONS)
 
 
-def _signs(n: int, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Random signs of n values, `N_PERMUTATIONS` times in blocks, one bit each."""
+def _signs(n: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Random signs of n values, `N_PERMUTATIONS` times in blocks; 1 for plus, 0 for minus."""
     rng = np.random.default_rng(seed)
     for _ in range(N_PERMUTATIONS // PERMUTATION_BLOCK):
-        yield np.packbits(rng.integers(0, 2, (PERMUTATION_BLOCK, n)).astype(np.bool_), axis=1)
+        yield rng.integers(0, 2, (PERMUTATION_BLOCK, n), np.uint32).astype(np.float64)
 
 
 @lru_cache(maxsize=2)
-def _kept_signs(n: int, seed: int) -> list[NDArray[np.uint8]]:
-    """`_signs`, kept: the comparisons of one set of problems are all tested with the same ones."""
-    return list(_signs(n, seed))
+def _packed_signs(n: int, seed: int) -> list[NDArray[np.uint8]]:
+    return [np.packbits(signs.astype(np.bool_), axis=1) for signs in _signs(n, seed)]
+
+
+def _kept_signs(n: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """`_signs`, kept one bit each: the comparisons of one set of problems are all tested with the same ones."""
+    return (np.unpackbits(packed, axis=1, count=n).astype(np.float64) for packed in _packed_signs(n, seed))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
