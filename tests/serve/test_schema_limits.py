@@ -99,9 +99,9 @@ class Seen(SchemaChecks):
         super().__init__(3600.0)
         self.is_begun = threading.Event()
 
-    def _ask(self, schema: str, value: str) -> bool:
+    def _ask(self, schema: str, value: str, seconds: float) -> tuple[bool, float]:
         self.is_begun.set()
-        return super()._ask(schema, value)
+        return super()._ask(schema, value, seconds)
 
     def stop(self) -> None:
         while self._worker is None:
@@ -134,8 +134,22 @@ def test_checks_that_take_longer_are_made_in_another_process(checks: Seen) -> No
 def test_a_check_that_is_not_over_in_time_ends_and_is_not_begun_again() -> None:
     with closing(SchemaChecks(0.05)) as checks:
         for told in (SLOW, "[1]"):
-            assert not checks.fits(json.dumps(WIDE), told)
+            assert not checks.fits(json.dumps(WIDE), told, checks.allowance())
             assert checks._worker is None
+
+
+def test_all_checks_of_a_request_have_one_allowance() -> None:
+    """Or many checks that are each just quick enough would keep the requests of others waiting."""
+    with closing(SchemaChecks(3600.0)) as checks:
+        allowance = checks.allowance()
+        assert checks.fits(json.dumps(WIDE), "[1]", allowance)
+        assert 0 < 3600.0 - allowance.left < 3600.0
+        allowance.left = 0.0
+        assert not checks.fits(json.dumps(WIDE), "[1]", allowance)
+        assert checks.fits(json.dumps(WIDE), "[1]", checks.allowance())  # another request has its own
+        allowance.left = 0.01
+        assert not checks.fits(json.dumps(WIDE), SLOW, allowance)
+        assert checks.fits(json.dumps(WIDE), "[1]", checks.allowance())  # the schema alone was not too slow
 
 
 async def test_other_requests_are_answered_while_a_reply_is_checked(gateway: Make, checks: Seen) -> None:

@@ -7,20 +7,28 @@ import logging
 import os
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from mull.equal.pool import EqualityWorker, WorkerError
 
 SECONDS = 1.0
-"""The most processor time of one check."""
+"""The most processor time of the checks of one request, together."""
 MOST_SLOW = 1000
 
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class Allowance:
+    """The processor seconds that are left for the checks of one request."""
+
+    left: float
+
+
 class SchemaChecks:
     """One worker process, started when it is first needed, for all threads.
 
-    A schema whose check was not over in time is not checked again: no reply fits it.
+    A schema whose check alone was not over in time is not checked again: no reply fits it.
     """
 
     def __init__(self, seconds: float = SECONDS) -> None:
@@ -30,25 +38,38 @@ class SchemaChecks:
         self._owner = 0
         self._slow: OrderedDict[str, None] = OrderedDict()
 
-    def fits(self, schema: str, value: str) -> bool:
+    def allowance(self) -> Allowance:
+        """What the checks of a request may take."""
+        return Allowance(self._seconds)
+
+    def fits(self, schema: str, value: str, allowance: Allowance) -> bool:
         """Whether a value fits a schema, both as JSON; `False` too where that takes too long to find out."""
         with self._lock:
-            if schema in self._slow:
+            if schema in self._slow or allowance.left <= 0:
                 return False
             try:
-                return self._ask(schema, value)
+                fits, seconds = self._ask(schema, value, allowance.left)
             except WorkerError:
                 self._worker = None
-                self._slow[schema] = None
-                if len(self._slow) > MOST_SLOW:
-                    self._slow.popitem(last=False)
-                log.warning("a reply was not checked against its schema within %g s: no reply fits it", self._seconds)
+                self._not_over(schema, allowance)
                 return False
+            allowance.left -= seconds
+            return fits
 
-    def _ask(self, schema: str, value: str) -> bool:
+    def _not_over(self, schema: str, allowance: Allowance) -> None:
+        if allowance.left == self._seconds:
+            self._slow[schema] = None
+            if len(self._slow) > MOST_SLOW:
+                self._slow.popitem(last=False)
+        allowance.left = 0
+        log.warning("the replies to a request were not checked against its schema within %g s", self._seconds)
+
+    def _ask(self, schema: str, value: str, seconds: float) -> tuple[bool, float]:
+        """Whether the value fits, and the processor seconds that this took to find out."""
         if self._worker is None or self._owner != os.getpid():  # after a fork it is the parent's
             self._worker, self._owner = EqualityWorker("mull.serve.schema_worker"), os.getpid()
-        return bool(self._worker.ask({"schema": schema, "value": value}, self._seconds)["fits"])
+        told = self._worker.ask({"schema": schema, "value": value}, seconds)
+        return bool(told["fits"]), float(told["seconds"])
 
     def close(self) -> None:
         """Ends the process."""

@@ -10,7 +10,7 @@ from mull.errors import MissingExtraError, UsageError
 from mull.replies import visible
 from mull.replies.answers import answer_of
 from mull.replies.kinds import JsonAnswer, ToolCallAnswer
-from mull.serve.schema_checks import CHECKS
+from mull.serve.schema_checks import CHECKS, Allowance
 from mull.serve.schema_limits import QUICK, steps_of, validator_of
 from mull.types import AnswerKind, Finish, Kind, Problem, Sample
 
@@ -24,7 +24,8 @@ class JsonReply:
     """A reply that is JSON as a whole, an object unless a schema says otherwise; others do not vote.
 
     Replies are compared by value (canonical JSON). `schema` is the JSON text of the schema. What may take long to check
-    is checked in another process, within its time: a reply that is not checked by then counts as one that does not fit.
+    is checked in another process, all replies of a request within a second of its processor's time: a reply that is not
+    checked by then counts as one that does not fit.
     """
 
     is_slow: ClassVar[bool] = True
@@ -34,6 +35,7 @@ class JsonReply:
     """Steps of a check for each value, at most; `None`: not known."""
     _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
     """Whether values fit, of those that took long to check."""
+    _allowance: Allowance = field(default_factory=lambda: CHECKS.allowance(), compare=False, repr=False)
 
     @classmethod
     def of(cls, told: Any) -> JsonReply:
@@ -88,7 +90,7 @@ class JsonReply:
         if self.is_quick(told):
             return self._validator.is_valid(value)
         if told not in self._known:
-            self._known[told] = CHECKS.fits(self.schema, told)
+            self._known[told] = CHECKS.fits(self.schema, told, self._allowance)
         return self._known[told]
 
 
