@@ -120,6 +120,16 @@ async def test_a_stream_is_whole_if_it_says_so_in_one_way(gateway: Make, route: 
             assert "error" not in text.replace('"error":null', "")
 
 
+async def test_a_stream_with_fewer_replies_than_were_asked_for_is_not_whole(gateway: Make) -> None:
+    async with Breaking(n="ignored") as upstream, gateway(table(upstream)) as served:
+        upstream.breaks = "whole"
+        for route in ("chat/completions", "completions"):
+            _, _, text = await post(served.url, route, asked(route, "words", stream=True, n=3))
+            assert pieces(route, text) == WORDS
+            assert last_error(route, text)["message"] == "the model's server broke the stream off"
+            assert "[DONE]" not in text
+
+
 async def read(stream: Any, texts: list[str]) -> None:
     async for chunk in stream:
         texts.append(chunk.choices[0].delta.content)

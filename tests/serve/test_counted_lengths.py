@@ -68,6 +68,32 @@ async def test_other_names_of_length_and_number_are_refused_with_the_one_to_use(
             assert status == 200, text
 
 
+DEARER: list[tuple[dict[str, Any], str]] = [
+    ({"web_search_options": {}}, "web_search_options"),
+    ({"service_tier": "priority"}, "service_tier"),
+    ({"plugins": [{"id": "web"}]}, "plugins"),
+    ({"extra_body": {"provider": {"order": ["a"]}}}, "extra_body.provider"),
+]
+NOT_IN = {"responses": 1, "messages": 2}
+"""How many of these an API has under other names, or not at all."""
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_what_has_another_price_is_refused_where_dollars_have_a_ceiling(gateway: Make, route: str) -> None:
+    async with FaultServer() as upstream:
+        async with gateway(table(upstream, serve="[serve]\nusd = 1.0")) as served:
+            for fields, path in DEARER[NOT_IN.get(route, 0) :]:
+                for model in ("words", "words@vote"):
+                    status, _, text = await post(served.url, route, asked(route, model, **fields))
+                    assert (status, error_of(route, text)["message"].startswith(f"{path}: ")) == (400, True), text
+            assert upstream.bodies == []
+            status, _, text = await post(served.url, route, asked(route, "words", service_tier="flex", provider=None))
+            assert status == 200, text
+        async with gateway(table(upstream)) as served:
+            status, _, text = await post(served.url, route, asked(route, "words", service_tier="priority"))
+            assert status == 200, text
+
+
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_every_reply_is_bounded_at_its_server(gateway: Make, route: str, stream: bool) -> None:

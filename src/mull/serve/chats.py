@@ -17,7 +17,7 @@ from mull.serve.attend import Emit, in_time
 from mull.serve.choosing import ChatAnswer
 from mull.serve.compare import Side, compared
 from mull.serve.completions import check_question
-from mull.serve.counted import check_least
+from mull.serve.counted import check_least, check_priced
 from mull.serve.faults import bad, in_body
 from mull.serve.fields import ChatFields
 from mull.serve.live import Keep, Live
@@ -55,6 +55,8 @@ class Chat:
         self._bank = bank if bank is None or tenant is None else TenantBank(bank, tenant)
         self._tenant = tenant
         self.wallet = RequestWallet(plan.budget, within, is_shared=bool(plan.sides))
+        if self.wallet.left.usd is not None:
+            check_priced(fields)
         self.seed = secrets.randbits(31) if fields.seed is None else fields.seed
         entry = plan.entry
         takes = entry.is_served and (path != CHAT or entry.model.deployment.api == "chat")

@@ -1,4 +1,4 @@
-"""Fields by which a server would generate more, or more replies, than the gateway holds and counts: they are refused.
+"""Fields by which a server would generate more than the gateway counts, or at another price: they are refused.
 
 Servers have many names for the length and the number of replies, and some let one of them overrule `max_tokens`:
 llama.cpp takes `n_predict` and `n_cmpl` before `max_tokens` and `n`.
@@ -27,6 +27,10 @@ SWITCHES = frozenset({"usebeamsearch", "automaxnewtokens"})
 PROMPTS = frozenset({"prompt", "promptembeds", "input", "inputs"})
 """Names of further prompts, each of which has replies of its own."""
 MODELS = frozenset({"models", "fallbacks"})
+PRICED = frozenset({"websearchoptions", "plugins", "provider", "route"})
+"""Names of what has a price of its own, or lets another provider answer, at its price."""
+TIERS = (None, "auto", "default", "standard", "standard_only", "flex")
+"""Values of `service_tier` that cost what the model costs, or less."""
 INSIDE = frozenset(
     "options parameters samplingparams generationconfig generationkwargs modelkwargs extrabody extraargs nvext".split()
 )
@@ -47,6 +51,23 @@ def check_least(fields: ChatFields, most: int) -> None:
     for name, value in (fields.__pydantic_extra__ or {}).items():
         if _plain(name) in LEAST_LENGTHS and isinstance(value, int | float) and value > most:
             raise bad(name, f"must be at most {most:,}, the tokens that the reply may have")
+
+
+def check_priced(fields: ChatFields) -> None:
+    """Raises `ApiError` for the first field of a request that would make it cost more than the model's prices say."""
+    for name, value in fields.rest.items():
+        _check_price(name, value, name)
+
+
+def _check_price(name: str, value: Any, path: str) -> None:
+    kind = _plain(name)
+    is_dearer = (kind in PRICED and value is not None) or (kind == "servicetier" and value not in TIERS)
+    if is_dearer:
+        what = "must be left out: it has another price than the one by which the ceiling on dollars is kept"
+        raise bad(path, what, "unknown_parameter")
+    if kind in INSIDE and isinstance(value, Mapping):
+        for inner, one in value.items():
+            _check_price(inner, one, f"{path}.{inner}")
 
 
 def _check(name: str, value: Any, path: str, names: Mapping[str, str]) -> None:

@@ -39,6 +39,8 @@ FURTHER: Mapping[str, Kind] = {
 }
 """Kinds of answers beside those of `AnswerKind`."""
 REGEX = "regex:"
+MOST_NAMED = 10
+"""Models and presets named in a message."""
 
 
 def kind_of(text: str, *, may_be_pattern: bool = True) -> AnswerKind | Kind:
@@ -207,7 +209,9 @@ class Offer:
         if entry is None:
             known = [one for one in self.entries if key is None or key.may_use(one)]
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known[:MOST_NAMED])}"
+            if not near and len(known) > MOST_NAMED:
+                hint += f" and {len(known) - MOST_NAMED} more, told at /v1/models"
             raise ApiError(404, f"no model {name[:200]!r}: {hint}", param="model", code="model_not_found")
         if entry.preset is not None or effort not in self.serve.effort:
             return entry

@@ -275,8 +275,8 @@ class Relay:
                         told["usage"] = None  # what is true comes at the end
                     is_begun = True
                     await emit(event(told))
-                if not self._passed.n:
-                    raise Malformed("the stream has no reply")
+                if self._passed.n < self._n_asked:
+                    raise Malformed(f"the stream has {self._passed.n} of {self._n_asked} replies")
                 if not is_done and not self._passed.is_whole:
                     raise Malformed("the stream ended in the middle" if is_begun else "the stream has no events")
             except (OSError, aiohttp.ClientError, Malformed) as error:

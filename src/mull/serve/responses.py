@@ -37,6 +37,7 @@ OWN = (
     "mull",
     "user",
     "metadata",
+    "service_tier",
     "parallel_tool_calls",
     "top_logprobs",
 )
