@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Allowance:
+class CheckTime:
     """The processor seconds that are left for the checks of one request."""
 
     left: float
@@ -38,11 +38,11 @@ class SchemaChecks:
         self._owner = 0
         self._slow: OrderedDict[str, None] = OrderedDict()
 
-    def allowance(self) -> Allowance:
+    def allowance(self) -> CheckTime:
         """What the checks of a request may take."""
-        return Allowance(self._seconds)
+        return CheckTime(self._seconds)
 
-    def fits(self, schema: str, value: str, allowance: Allowance) -> bool:
+    def fits(self, schema: str, value: str, allowance: CheckTime) -> bool:
         """Whether a value fits a schema, both as JSON; `False` too where that takes too long to find out."""
         with self._lock:
             if schema in self._slow or allowance.left <= 0:
@@ -56,7 +56,7 @@ class SchemaChecks:
             allowance.left -= seconds
             return fits
 
-    def _not_over(self, schema: str, allowance: Allowance) -> None:
+    def _not_over(self, schema: str, allowance: CheckTime) -> None:
         if allowance.left == self._seconds:
             self._slow[schema] = None
             if len(self._slow) > MOST_SLOW:

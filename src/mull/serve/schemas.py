@@ -10,7 +10,7 @@ from mull.errors import MissingExtraError, UsageError
 from mull.replies import visible
 from mull.replies.answers import answer_of
 from mull.replies.kinds import JsonAnswer, ToolCallAnswer
-from mull.serve.schema_checks import CHECKS, Allowance
+from mull.serve.schema_checks import CHECKS, CheckTime
 from mull.serve.schema_limits import QUICK, steps_of, validator_of
 from mull.types import AnswerKind, Finish, Kind, Problem, Sample
 
@@ -35,7 +35,7 @@ class JsonReply:
     """Steps of a check for each value, at most; `None`: not known."""
     _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
     """Whether values fit, of those that took long to check."""
-    _allowance: Allowance = field(default_factory=lambda: CHECKS.allowance(), compare=False, repr=False)
+    _allowance: CheckTime = field(default_factory=lambda: CHECKS.allowance(), compare=False, repr=False)
 
     @classmethod
     def of(cls, told: Any) -> JsonReply:
