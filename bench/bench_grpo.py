@@ -22,6 +22,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
+from mull.models.embedded import Nano
 from mull.runtime import WEIGHTS
 from mull.tasks.synthetic import ChainTask
 from mull.train.advantages import VARIANTS
@@ -54,7 +55,7 @@ def with_mull(folder: Path) -> tuple[Clock, list[Any]]:
     clock = Clock()
     rewards = Rewards(Objective(), VARIANTS["dr-grpo"])
     options = Reinforcement(STEPS, SIZE, rewards, rate=1e-5, every=100, threads=torch.get_num_threads())
-    done = train_grpo(WEIGHTS / "nano", [TASK], RunFolder(folder, {}), options, clock.tick)
+    done = train_grpo(Nano(), [TASK], RunFolder(folder, {}), options, clock.tick)
     return clock, list(done.rows)
 
 

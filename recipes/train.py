@@ -1,9 +1,9 @@
 """Train a built-in model on generated text: `python recipes/train.py nano`.
 
 `nano` and `mini` begin from scratch and see the same mixture, from the same seed, for the same number of tokens;
-`nano-think` goes on from nano. The run checkpoints and resumes; it prints its curve and keeps it in `curve.jsonl`,
-and leaves weights, tokenizer and configuration in the usual checkpoint format of transformers. A GPU is used where
-there is one.
+`nano-think` goes on from nano, and `nano-base`, which is not built in, has only seen
+derivations. The run checkpoints and resumes; it prints its curve and keeps it in `curve.jsonl`, and leaves weights,
+tokenizer and configuration in the usual checkpoint format of transformers. A GPU is used where there is one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import corpus
+import derivations
 import reviews
 import tokens
 from mull.runtime import WEIGHTS
+from mull.runtime.session import BLOCK
+from mull.train.graph import decoder
 
 SIZES = {
     # 14 times the parameters of nano, on the same text: mini is what a bigger model buys.
@@ -47,13 +50,18 @@ SIZES = {
         "head_dim": 32,
     },
 }
-SIZES["nano-think"] = SIZES["nano"]
-RATE = {"nano": 0.01, "mini": 0.01, "nano-think": 0.004}
-TOKENS = {"nano": 8e6, "mini": 8e6, "nano-think": 3e6}
-CONTEXT = {"nano": 512, "mini": 512, "nano-think": 1024}
+SIZES["nano-think"] = SIZES["nano-base"] = SIZES["nano"]
+RATE = {"nano": 0.01, "mini": 0.01, "nano-think": 0.004, "nano-base": 0.01}
+TOKENS = {"nano": 8e6, "mini": 8e6, "nano-think": 3e6, "nano-base": 4e6}
+CONTEXT = {"nano": 512, "mini": 512, "nano-think": 1024, "nano-base": 512}
 POOL = 1024
-BATCH_TOKENS = {"nano": 2048, "mini": 4096, "nano-think": 2048}
-TEXT = {"nano": corpus.examples, "mini": corpus.examples, "nano-think": reviews.examples}
+BATCH_TOKENS = {"nano": 2048, "mini": 4096, "nano-think": 2048, "nano-base": 2048}
+TEXT = {
+    "nano": corpus.examples,
+    "mini": corpus.examples,
+    "nano-think": reviews.examples,
+    "nano-base": derivations.examples,
+}
 START = {"nano-think": WEIGHTS / "nano"}
 """Checkpoints that training goes on from; the others begin with random weights."""
 WARMUP = 100
@@ -142,6 +150,7 @@ def main() -> None:
     )
     parser.add_argument("--tokens", type=float, default=None, help="how many training tokens")
     parser.add_argument("--out", type=Path, default=None, help="folder of the checkpoint (build/<size>)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="the most time of training")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--optimizer", default="muon")
@@ -210,9 +219,10 @@ def main() -> None:
     recent: list[float] = []
     started = saved = time.monotonic()
     for batch in itertools.islice(batches(tokenizer, source, options.seed, BATCH_TOKENS[options.size]), step, None):
-        if n_tokens >= n_wanted:
+        done = max(n_tokens / n_wanted, (seconds + time.monotonic() - started) / 60 / options.minutes)
+        if done >= 1:
             break
-        factor = schedule(n_tokens / n_wanted) * min(1.0, (step + 1) / WARMUP)
+        factor = schedule(done) * min(1.0, (step + 1) / WARMUP)
         for optimizer, rate in zip(optimizers, peaks, strict=True):
             optimizer.param_groups[0]["lr"] = rate * factor
         ids, labels = batch.ids.to(device), batch.labels.to(device)
@@ -244,6 +254,8 @@ def main() -> None:
                 saved = now
     save()
     model.half().save_pretrained(out)
+    graph = decoder(json.loads((out / "config.json").read_text()), BLOCK)
+    (out / "decoder.onnx").write_bytes(graph.SerializeToString())
     tokens.save(out)
     (out / "tokenizer_config.json").write_text(
         json.dumps(

@@ -41,10 +41,14 @@ NOT_RUN = {
     "mull solve 'What is 17 * 23?' --model hf:Qwen2.5-0.5B-Instruct,dtype=bfloat16 --strategy majority:n=16": (
         "takes torch and a model; tests/models/test_hf.py draws from small ones"
     ),
-    "mull train sft chosen.jsonl --base nano --out my-sft": "takes torch; tests/train/test_sft.py",
-    "mull train distill mini --task chain:ops=8,split=train --into nano --out my-distilled": (
-        "takes torch and minutes; tests/cli/test_traces.py has a short one"
+    "mull train grpo file:sums.jsonl --base hf:SmolLM2-135M-Instruct --out my-smol --group 8 --max-tokens 64 "
+    "--dry-run": ("takes torch and a model; tests/train/test_hf_base.py trains a small one"),
+    "mull train sft chosen.jsonl --base hf:SmolLM2-135M-Instruct --out my-sft": (
+        "takes torch and a model; tests/train/test_hf_base.py trains a small one"
     ),
+    "mull train sft chosen.jsonl --base nano --out my-sft": "takes torch; tests/train/test_sft.py",
+    "mull train distill mini --task chain:ops=7,split=train --task chain:ops=8,split=train --into nano "
+    "--out my-distilled": ("takes torch and minutes; tests/cli/test_traces.py has a short one"),
     "mull sweep chain:ops=8 -m nano -m trained:my-r1 -s single -s majority:n=16 --problems 200": (
         "takes what the command above makes"
     ),

@@ -44,7 +44,7 @@ def test_mistakes_are_refused_before_anything_is_written(mull, traces: Path, tmp
         ("--n must be at least 1", ("select", traces, "--n", 0)),
         ("leave out a criterion", ("select", traces, "--by", "difficulty")),
         ("there is no such file", ("select", tmp_path / "gone.jsonl")),
-        ("cannot be trained this way", ("sft", traces, "--base", "gpt-9")),
+        ("cannot be trained: the base is", ("sft", traces, "--base", "gpt-9")),
         ("held out for measuring", ("distill", "nano", "--task", "chain:ops=2")),
         ("--problems and --draws", ("distill", "nano", "--task", "chain:ops=2,split=train", "--draws", 0)),
     ):

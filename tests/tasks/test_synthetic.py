@@ -123,6 +123,14 @@ def test_a_problem_does_not_depend_on_how_many_are_asked_for(task: ChainTask | C
     assert len({problem.id for problem in many}) == 9
 
 
+def test_problems_of_the_splits_of_countdown_never_meet() -> None:
+    for split in ("test", "train"):
+        for problem in itertools.islice(CountdownTask(3, split=split).problems(), 50):
+            target, *given = map(int, re.findall(r"\d+", problem.prompt.question))
+            assert split_of(f"countdown {sorted(given)} {target}") == split
+    assert next(CountdownTask(3, split="train").problems()).id == "countdown:numbers=3,split=train/0/0"
+
+
 def test_another_seed_gives_other_problems() -> None:
     first, second = next(ChainTask(4).problems()), next(ChainTask(4, seed=1).problems())
     assert first.prompt != second.prompt

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("trl")
 
 
+from mull.models.embedded import Nano
 from mull.models.live import Checkpoint
 from mull.runtime import WEIGHTS
 from mull.runtime.session import read_safetensors
@@ -44,7 +45,7 @@ def trained(out: Path, steps: int, tick: Any = lambda _: None, *, loss: str = "d
     size = RoundSize(4, 8, 160)
     rewards = Rewards(Objective(), VARIANTS[loss])
     plan = Reinforcement(steps, size, rewards, **{"rate": 2e-3, "warmup": 2, "every": 2, **options})
-    return train_grpo(WEIGHTS / "nano", [Checks(2, split="train")], RunFolder(out, {"loss": loss}), plan, tick)
+    return train_grpo(Nano(), [Checks(2, split="train")], RunFolder(out, {"loss": loss}), plan, tick)
 
 
 def test_reward_rises_within_20_steps(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from mull.cost.flops import read_config
+from mull.cost.flops import Architecture, read_config
 from mull.errors import UsageError, VerifierError
 from mull.models.live import LiveEngine, LiveModel
 from mull.runtime import WEIGHTS
@@ -15,7 +15,7 @@ from mull.runtime.session import read_safetensors
 from mull.tasks.files import FileTask
 from mull.tasks.synthetic import ChainTask, CountdownTask
 from mull.train.advantages import VARIANTS
-from mull.train.estimate import FewDraws, estimate, memory_of, pilot_of
+from mull.train.estimate import FewDraws, adapter_size, estimate, memory_of, parts_of, passes_of, pilot_of
 from mull.train.lessons import ProblemOrder
 from mull.train.objectives import Objective
 from mull.train.rollouts import (
@@ -36,6 +36,19 @@ TRAIN = ChainTask(3, split="train")
 def model() -> LiveModel:
     folder = WEIGHTS / "nano"
     return LiveEngine(folder).use(read_safetensors(folder / "model.safetensors"))
+
+
+class Unsplit:
+    """An endless task of a user's own, which says nothing of splits."""
+
+    name = "own"
+    size = None
+
+    def problems(self) -> Iterator[Problem]:
+        return iter(())
+
+    async def grade(self, problem_id: str, sample: Sample) -> Grade:
+        return Grade(None)
 
 
 def drawn(
@@ -153,8 +166,10 @@ def test_rewards_that_do_not_fit_are_refused() -> None:
 def test_tasks_without_a_training_split_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="add split=train"):
         ProblemOrder([ChainTask(3)], 0)
-    with pytest.raises(UsageError, match=r"no training split.*file:PATH"):
+    with pytest.raises(UsageError, match="add split=train"):
         ProblemOrder([CountdownTask()], 0)
+    with pytest.raises(UsageError, match=r"no training split.*file:PATH"):
+        ProblemOrder([Unsplit()], 0)
 
 
 def test_tasks_take_turns_and_a_finite_one_is_shuffled_anew(tmp_path: Path) -> None:
@@ -218,3 +233,19 @@ def test_dynamic_sampling_and_a_reference_model_cost_more() -> None:
     assert of(draws_again=False, has_kl=True)[1] == pytest.approx(flops * 2 * 4 / 3)
     small, large = (memory_of(architecture, 300_000, rows, 120, has_kl=False) for rows in (8, 16))
     assert small < large < 2 * small
+
+
+def test_adapters_cost_less_and_large_vocabularies_make_small_micro_batches() -> None:
+    """The figures of SmolLM2-135M."""
+    model = Architecture(layers=30, width=576, heads=9, kv_heads=3, head=64, hidden=1536, outputs=49152)
+    # A x and B x of q, k, v, o, gate, up and down, each [r, in] and [out, r].
+    assert adapter_size(model, 16) == 16 * 30 * (2 * (576 + 576) + 2 * (576 + 192) + 3 * (576 + 1536))
+    whole = memory_of(model, 134_515_008, 4, 200, has_kl=True)
+    adapted = memory_of(model, 134_515_008, 4, 200, has_kl=True, lora=16)
+    assert whole - adapted == 4 * (5 * 134_515_008 - 4 * adapter_size(model, 16))
+    assert passes_of(has_kl=True, lora=16) == passes_of(has_kl=False, lora=0) == 3
+    small = read_config(WEIGHTS / "nano" / "config.json")
+    size = RoundSize(8, 16, 128)
+    assert parts_of(small, size, 1) == 2, "64 rows of 256 tokens"
+    # 2 GiB hold 1,138 tokens of 8 * 576 + 4 * 1536 numbers a layer and 3 * 49152 of the outputs: 4 rows of 256.
+    assert parts_of(model, size, 1) == 32

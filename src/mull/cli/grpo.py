@@ -19,13 +19,24 @@ from mull.files.output import check_folder
 from mull.types import Task
 
 if TYPE_CHECKING:
+    from mull.models.embedded import EmbeddedModel
     from mull.train.estimate import FewDraws, RunCost
     from mull.train.rollouts import Rewards, RoundSize
 
 PILOT = 4
 """Groups drawn before a run to tell its cost."""
 
-BaseOption = Annotated[str, typer.Option("--base", help="Built-in model, or a folder that `mull train` wrote.")]
+BaseOption = Annotated[
+    str,
+    typer.Option(
+        "--base", help="Built-in model, a folder that `mull train` wrote, or hf:FOLDER in transformers' format."
+    ),
+]
+LoraOption = Annotated[
+    int | None,
+    typer.Option(help="Rank of LoRA adapters; 0: all weights are trained. [default: 16 for hf models, else 0]"),
+]
+LORA = 16
 
 
 def grpo(
@@ -42,7 +53,16 @@ def grpo(
     max_tokens: Annotated[int, typer.Option(help="Maximum length of a reply.")] = 400,
     updates: Annotated[int, typer.Option(help="Optimiser steps per round, each on its own part of the draws.")] = 1,
     kl: Annotated[float, typer.Option(help="Weight of the KL penalty to the base; 0: none.")] = 0.0,
-    rate: Annotated[float, typer.Option(help="Learning rate.")] = 3e-4,
+    rate: Annotated[
+        float | None, typer.Option(help="Learning rate. [default: 3e-4; hf models 1e-4, or 1e-5 without adapters]")
+    ] = None,
+    lora: LoraOption = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="End after the step in which draws and training have taken so long in all.")
+    ] = None,
+    rollouts: Annotated[
+        str | None, typer.Option(help="A server that draws instead of this process; its weights must be replaceable.")
+    ] = None,
     format: Annotated[float, typer.Option(help="Reward of a reply that ends by itself with an answer.")] = 0.0,
     soft: Annotated[int, typer.Option(help="Tokens before the maximum over which a penalty on length grows.")] = 0,
     reward: Annotated[str | None, typer.Option(help="A verifier that rewards instead of the task's checker.")] = None,
@@ -57,27 +77,29 @@ def grpo(
 
     Example: mull train grpo chain:ops=8,split=train --base nano --out my-r1 --dry-run
     """
-    from mull.models.live import LiveEngine
+    from mull.models.hf import live_of
     from mull.train import objectives
     from mull.train.advantages import variant_of
     from mull.train.curve import RunFolder
     from mull.train.lessons import ProblemOrder
-    from mull.train.rollouts import BATCH_TOKENS, Rewards, RoundSize, micro_batches
+    from mull.train.rollouts import Rewards, RoundSize
 
+    check_rollouts(rollouts)
+    model = base_of(base)
+    lora, rate = lora_and_rate(model, lora, rate, (3e-4, 1e-4, 1e-5))
     counts = {"--steps": steps, "--updates": updates, "--every": every, "--threads": threads}
-    least_of = {**dict.fromkeys(counts, 1), "--rate": 0, "--kl": 0, "--soft": 0}
-    for name, value in {**counts, "--rate": rate, "--kl": kl, "--soft": soft}.items():
+    others = {"--rate": rate, "--kl": kl, "--soft": soft, "--lora": lora, "--minutes": minutes or 0}
+    least_of = {**dict.fromkeys(counts, 1), **dict.fromkeys(others, 0)}
+    for name, value in {**counts, **others}.items():
         if not value >= (least := least_of[name]):
             raise UsageError(f"{name} must be at least {least}, not {value}")
     size = RoundSize(groups, group, max_tokens)
     aim = objectives.objective_of(objective, group)
-    rows = groups * group // updates // micro_batches(groups * group, updates, BATCH_TOKENS // (2 * max_tokens))
     rewards = Rewards(aim, variant_of(loss), verifier_of(reward, seed), verifier_of(verifier, seed), format, soft)
     the_tasks: list[Task] = [task_of(text) for text in tasks]
     ProblemOrder(the_tasks, seed)  # refuses tasks without a training split
-    folder = base_folder(base)
-    live = LiveEngine(folder)
-    pilot, cost = _expected(live, the_tasks, steps, size, rewards, rows, kl, seed)
+    live = live_of(model)
+    pilot, cost = _expected(live, the_tasks, steps, size, rewards, updates, kl, lora, seed)
     if not as_json:
         _tell_cost(pilot, cost)
     if dry_run:
@@ -88,9 +110,12 @@ def grpo(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait in a loop take turns with other processes
     try:
         from mull.train import grpo as training
+        from mull.train.checkpoint import name_of
     except ModuleNotFoundError as error:
         raise MissingExtraError("training", str(error.name), "train") from None
-    options = training.Reinforcement(steps, size, rewards, updates, kl, rate, every=every, seed=seed, threads=threads)
+    options = training.Reinforcement(
+        steps, size, rewards, updates, kl, rate, every=every, seed=seed, threads=threads, lora=lora, minutes=minutes
+    )
     check_folder(out)
     told = {
         "base": live.use(live.tensors).identity,
@@ -107,10 +132,11 @@ def grpo(
         "verifier": verifier,
         "seed": seed,
         "threads": threads,
+        **({"lora": lora} if lora else {}),
     }
     run = RunFolder(out, told)
     progress = _Progress(steps)
-    done = training.train_grpo(folder, the_tasks, run, options, progress.tick)
+    done = training.train_grpo(model, the_tasks, run, options, progress.tick)
     page = _page(out)
     if as_json:
         print_json({"out": done.folder, "steps": done.steps, "stopped": done.stopped or None, "last": done.rows[-1]})
@@ -118,47 +144,82 @@ def grpo(
         first, last = (done.rows[i] for i in (0, -1))
         say(
             f"{done.steps} steps, reward {first['reward']:.3f} -> {last['reward']:.3f}, length {first['length']:.0f} "
-            f"-> {last['length']:.0f} tokens; the model is in {out}: -m trained:{out}"
+            f"-> {last['length']:.0f} tokens; the model is in {out}: -m {name_of(model, out)}"
         )
         tell(page)
     if done.stopped:
         raise UsageError(f"stopped after {done.steps} steps, and kept the weights of the best: {done.stopped}")
 
 
-def base_folder(name: str) -> Path:
-    """The folder of a base model. Raises `UsageError` for a model that mull's runtime cannot run."""
-    from mull.models.live import check_folder_of_model
+def base_of(name: str) -> EmbeddedModel:
+    """The model that training begins with. Raises `UsageError` for one whose weights mull cannot read."""
+    from mull.models.embedded import EmbeddedModel
+    from mull.models.live import Checkpoint
 
-    if name in spec.MODELS and hasattr(model := model_of(name, 0), "folder"):
-        return Path(model.folder)
-    folder = Path(name)
-    if not folder.exists() and "/" not in name:
+    if name.partition(":")[0] in (*spec.MODELS, "hf", "trained") and isinstance(
+        found := model_of(name, 0), EmbeddedModel
+    ):
+        return found
+    if not Path(name).exists() and "/" not in name:
         raise UsageError(
-            f"{name!r} cannot be trained this way: the draws come from mull's own runtime, which runs nano, mini, "
-            "nano-think, and folders that `mull train` wrote"
+            f"{name!r} cannot be trained: the base is nano, mini, nano-think, a folder that `mull train` wrote, or "
+            "hf:FOLDER, a folder in the format of transformers"
         )
-    check_folder_of_model(folder)
-    return folder
+    return Checkpoint(name)
+
+
+def lora_and_rate(
+    model: EmbeddedModel, lora: int | None, rate: float | None, rates: tuple[float, float, float]
+) -> tuple[int, float]:
+    """The rank of adapters and the learning rate: those asked for, or the defaults of a model of its kind.
+
+    `rates` are those of built-in models, of hf models with adapters, and of hf models without.
+    """
+    from mull.models.hf import Hf
+
+    is_hf = isinstance(model, Hf)
+    rank = (LORA if is_hf else 0) if lora is None else lora
+    return rank, (rates[is_hf * (1 if rank else 2)] if rate is None else rate)
+
+
+def check_rollouts(server: str | None) -> None:
+    """Raises `UsageError` for a server: mull cannot give it the weights after each step."""
+    if server is not None:
+        raise UsageError(
+            f"{server} cannot draw for the training: each step draws with new weights, and mull has no way to replace "
+            "those of a server; leave out --rollouts, and mull draws with its own engine (--base hf:FOLDER for a model "
+            "of transformers)"
+        )
 
 
 def _expected(
-    live: Any, tasks: Sequence[Task], steps: int, size: RoundSize, rewards: Rewards, rows: int, kl: float, seed: int
+    live: Any,
+    tasks: Sequence[Task],
+    steps: int,
+    size: RoundSize,
+    rewards: Rewards,
+    updates: int,
+    kl: float,
+    lora: int,
+    seed: int,
 ) -> tuple[FewDraws, RunCost]:
     """What a few draws say of the run's cost."""
     import asyncio
     from dataclasses import replace
 
     from mull.cost.flops import read_config
-    from mull.train.estimate import estimate, pilot_of
+    from mull.train.estimate import estimate, parts_of, pilot_of
     from mull.train.lessons import ProblemOrder
     from mull.train.rollouts import draw_round
 
+    architecture = read_config(live.folder / "config.json")
+    rows = size.groups * size.draws // updates // parts_of(architecture, size, updates)
     model = live.use(live.tensors)
     few = replace(size, groups=min(PILOT, size.groups), most=1)
     drawn = asyncio.run(draw_round(model, ProblemOrder(tasks, seed), 0, few, rewards, seed))
     pilot = pilot_of(drawn.groups, drawn.seconds)
     cost = estimate(
-        read_config(live.folder / "config.json"),
+        architecture,
         steps,
         size,
         pilot,
@@ -166,6 +227,7 @@ def _expected(
         has_kl=kl > 0,
         rows=rows,
         n_parameters=live.loaded.engine.session.n_parameters,
+        lora=lora,
     )
     return pilot, cost
 
@@ -187,7 +249,7 @@ def _check_memory(cost: RunCost) -> None:
     if free is not None and cost.memory > free:
         raise UsageError(
             f"training takes about {cost.memory / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free: lower "
-            "--max-tokens, take a smaller base, or end other programs"
+            "--max-tokens, train adapters (--lora 16), take a smaller base, or end other programs"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mull.catalog import model_of, verifier_of
-from mull.cli.grpo import BaseOption, base_folder
+from mull.cli.grpo import BaseOption, LoraOption, base_of, lora_and_rate
 from mull.cli.options import BankOption, JsonOption, MaxTokensOption, SeedOption, TemperatureOption, bank_at, task_of
 from mull.cli.output import print_json, say, tell
 from mull.cli.progress import progress
 from mull.errors import MissingExtraError, MullError, UsageError
 from mull.files.output import check_folder, check_writable, write_lines
-from mull.types import Cost, Params, Problem
+from mull.types import Cost, Params, Problem, Task
 
 if TYPE_CHECKING:
     from mull.files.recording import Recording
@@ -28,7 +27,9 @@ TracesArgument = Annotated[
 ]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder of the model; run again to resume.")]
 EpochsOption = Annotated[float, typer.Option(help="Passes over the traces.")]
-RateOption = Annotated[float, typer.Option(help="Peak learning rate.")]
+RateOption = Annotated[
+    float | None, typer.Option(help="Peak learning rate. [default: 1e-3; hf models 2e-4, or 2e-5 without adapters]")
+]
 ThreadsOption = Annotated[int, typer.Option(help="Threads of torch; results depend on it in the last digits.")]
 
 
@@ -70,7 +71,8 @@ def sft(
     out: OutOption,
     base: BaseOption = "nano",
     epochs: EpochsOption = 3.0,
-    rate: RateOption = 1e-3,
+    rate: RateOption = None,
+    lora: LoraOption = None,
     threads: ThreadsOption = 2,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -79,12 +81,12 @@ def sft(
 
     Example: mull train sft chosen.jsonl --base nano --out my-sft
     """
-    _fine_tune(_read(traces), out, base, epochs, rate, threads, seed, as_json, Cost())
+    _fine_tune(_read(traces), out, base, epochs, rate, lora, threads, seed, as_json, Cost())
 
 
 def distill(
     teacher: Annotated[str, typer.Argument(help="The model whose right traces are learned: mini, trained:FOLDER ...")],
-    task: Annotated[str, typer.Option("--task", help="The problems, e.g. chain:ops=8,split=train.")],
+    task: Annotated[list[str], typer.Option("--task", help="Problems, e.g. chain:ops=8,split=train; may be repeated.")],
     out: OutOption,
     into: Annotated[str, typer.Option("--into", help="The model that learns, as --base of `mull train sft`.")] = "nano",
     problems: Annotated[int, typer.Option("--problems", "-p", help="How many problems.")] = 500,
@@ -96,7 +98,8 @@ def distill(
     temperature: TemperatureOption = 1.0,
     max_tokens: MaxTokensOption = 400,
     epochs: EpochsOption = 3.0,
-    rate: RateOption = 1e-3,
+    rate: RateOption = None,
+    lora: LoraOption = None,
     threads: ThreadsOption = 2,
     seed: SeedOption = 0,
     bank: BankOption = None,
@@ -108,30 +111,29 @@ def distill(
     """
     import asyncio
 
-    from mull.train.lessons import check_for_training
+    from mull.train.lessons import ProblemOrder
 
     if problems < 1 or draws < 1:
         raise UsageError("--problems and --draws must be at least 1")
-    the_task, model, scorer = task_of(task), model_of(teacher, seed), verifier_of(verifier, seed)
-    check_for_training(the_task)
-    base_folder(into)
-    chosen = list(itertools.islice(the_task.problems(), problems))
+    model, scorer = model_of(teacher, seed), verifier_of(verifier, seed)
+    order = ProblemOrder([task_of(text) for text in task], seed)
+    base_of(into)
+    chosen = [order.at(i) for i in range(problems)]
     params = Params(temperature, max_tokens)
     with bank_at(bank) as opened, progress("problems", len(chosen), as_json) as advance:
-        found, spent = asyncio.run(_taught(the_task, model, scorer, chosen, draws, bar, params, opened, seed, advance))
+        found, spent = asyncio.run(_taught(model, scorer, chosen, draws, bar, params, opened, seed, advance))
     n_kept = sum(len(one.samples) for one in found)
     if not as_json:
         tell(f"{n_kept:,} of {len(chosen) * draws:,} draws of {model.name} are kept to learn from")
     if not n_kept:
         raise UsageError(f"no draw of {model.name} is kept: take easier problems, or a better teacher")
-    _fine_tune(found, out, into, epochs, rate, threads, seed, as_json, spent)
+    _fine_tune(found, out, into, epochs, rate, lora, threads, seed, as_json, spent)
 
 
 async def _taught(
-    task: Any,
     model: Any,
     scorer: Any,
-    problems: Sequence[Problem],
+    problems: Sequence[tuple[Task, Problem]],
     n: int,
     bar: float,
     params: Params,
@@ -148,7 +150,7 @@ async def _taught(
 
     gate = asyncio.Semaphore(16)
 
-    async def one(problem: Problem) -> tuple[Recording, Cost]:
+    async def one(task: Task, problem: Problem) -> tuple[Recording, Cost]:
         async with gate:
             run = Run(model, verifier=scorer, bank=bank, seed=seed, params=params)
             samples = await run.draw(problem.prompt, n)
@@ -167,7 +169,7 @@ async def _taught(
 
     try:
         async with asyncio.TaskGroup() as group:
-            coming = [group.create_task(one(problem)) for problem in problems]
+            coming = [group.create_task(one(*asked)) for asked in problems]
     except* MullError as errors:
         raise errors.exceptions[0] from None
     done = [task.result() for task in coming]
@@ -192,24 +194,27 @@ def _fine_tune(
     out: Path,
     base: str,
     epochs: float,
-    rate: float,
+    rate: float | None,
+    lora: int | None,
     threads: int,
     seed: int,
     as_json: bool,
     spent: Cost,
 ) -> None:
-    folder = base_folder(base)
-    if not epochs > 0 or not rate >= 0 or threads < 1:
-        raise UsageError("--epochs must be above 0, --rate at least 0, and --threads at least 1")
+    model = base_of(base)
+    lora, rate = lora_and_rate(model, lora, rate, (1e-3, 2e-4, 2e-5))
+    if not epochs > 0 or not rate >= 0 or lora < 0 or threads < 1:
+        raise UsageError("--epochs must be above 0, --rate and --lora at least 0, and --threads at least 1")
     check_folder(out)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait in a loop take turns with other processes
     try:
         from mull.train import sft as training
+        from mull.train.checkpoint import name_of
     except ModuleNotFoundError as error:
         raise MissingExtraError("training", str(error.name), "train") from None
-    options = training.FineTuning(epochs, rate, seed=seed, threads=threads)
+    options = training.FineTuning(epochs, rate, seed=seed, threads=threads, lora=lora)
     done = training.train_sft(
-        folder, recordings, out, options, lambda share, loss: tell(f"{share:5.0%}  loss {loss:.4f}")
+        model, recordings, out, options, lambda share, loss: tell(f"{share:5.0%}  loss {loss:.4f}")
     )
     if as_json:
         print_json({**asdict(done), "teacher": asdict(spent)})
@@ -217,9 +222,10 @@ def _fine_tune(
     change = ""
     if done.loss_before is not None and done.loss_after is not None:
         change = f"; loss on held-out problems {done.loss_before:.4f} -> {done.loss_after:.4f}"
+    flops = "unknown" if done.flops is None else f"{done.flops:.3g}"
     skipped = f", {done.too_long:,} too long for the model" if done.too_long else ""
     drawn = f", and the teacher's draws took {spent.flops:.3g}" if spent.calls and spent.flops is not None else ""
     say(
-        f"{done.traces:,} traces{skipped}, {done.steps:,} steps, {done.flops:.3g} FLOPs{drawn}{change}; the model is "
-        f"in {out}: -m trained:{out}"
+        f"{done.traces:,} traces{skipped}, {done.steps:,} steps, {flops} FLOPs{drawn}{change}; the model is "
+        f"in {out}: -m {name_of(model, out)}"
     )

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mull.errors import FileFormatError, UsageError, install
-from mull.models.embedded import EmbeddedModel, LoadedModel
+from mull.models.embedded import EmbeddedModel, LoadedModel, Texts
+from mull.models.live import LiveEngine
 from mull.models.served.template import ChatTemplate, told
 from mull.models.texts import ModelTexts
-from mull.runtime.tokens import Content, one_a_process
+from mull.runtime.tokens import Content, Tokens, one_a_process
 
 if TYPE_CHECKING:
     from mull.runtime.engine import Engine
@@ -73,6 +74,38 @@ class Hf(EmbeddedModel):
     @cached_property
     def _model(self) -> LoadedModel:
         return _loader(self.dtype, self.context)(Path(self.folder), self._content)
+
+
+class LiveHf(LiveEngine):
+    """The engine of an hf model whose weights are replaced in memory, as by a training loop.
+
+    Raises `UsageError` for a model that mull's engine cannot run, with what can be done with it.
+    """
+
+    def __init__(self, model: Hf) -> None:
+        from mull.runtime.torch_session import KINDS, kind_of, weights_of
+
+        self.folder = Path(model.folder)
+        if (kind := kind_of(self.folder)) not in KINDS:
+            raise UsageError(
+                f"the draws of reinforcement come from mull's own engine, which runs {', '.join(KINDS)}, and "
+                f"{self.folder} is of type {kind!r}: take another base, or fine-tune this one with mull train sft"
+            )
+        self.kind = "" if model.dtype == "float32" else model.dtype
+        self.loaded = _Loaded(self.folder, model.dtype, model.context)
+        self.tensors = weights_of(self.folder)
+        self.digest = ""
+
+
+def live_of(model: EmbeddedModel) -> LiveEngine:
+    """The engine of a model whose weights are to be replaced; raises what loading the model raises."""
+    return LiveHf(model) if isinstance(model, Hf) else LiveEngine(Path(model.folder))
+
+
+def texts_of(model: EmbeddedModel) -> Texts:
+    """The tokenizer of a model, without its weights."""
+    folder = Path(model.folder)
+    return ModelTexts(folder, _template(folder)) if isinstance(model, Hf) else Tokens(folder)
 
 
 @cache

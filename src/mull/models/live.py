@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mull.errors import UsageError
-from mull.models.embedded import EmbeddedModel, Loaded
+from mull.models.embedded import EmbeddedModel, Loaded, LoadedModel
 from mull.types import Draw, Params, Prompt, Sample
 
 if TYPE_CHECKING:
@@ -50,12 +50,15 @@ def check_folder_of_model(folder: Path) -> None:
 class LiveEngine:
     """The engine of a checkpoint's model whose weights are replaced in memory, as by a training loop."""
 
+    kind = ""
+    """What tells apart models with the same weights that compute in other ways."""
+
     def __init__(self, folder: Path) -> None:
         from mull.runtime.session import read_safetensors
 
         check_folder_of_model(folder)
         self.folder = folder
-        self.loaded = Loaded(folder)
+        self.loaded: LoadedModel = Loaded(folder)
         self.tensors = read_safetensors(folder / "model.safetensors")
         """The weights of the checkpoint, as float32."""
         self.digest = ""
@@ -68,7 +71,7 @@ class LiveEngine:
         while there are draws.
         """
         wide = {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
-        digest = hashlib.blake2b(digest_size=10)
+        digest = hashlib.blake2b(self.kind.encode(), digest_size=10)
         for name in sorted(wide):
             digest.update(name.encode() + b"\0" + wide[name].tobytes())
         self.loaded.engine.use(wide)
@@ -88,7 +91,7 @@ class LiveModel(EmbeddedModel):
         return f"{self.name}@live-{self.digest}"
 
     @property
-    def _model(self) -> Loaded:
+    def _model(self) -> LoadedModel:
         if self.live is None or self.live.digest != self.digest:
             raise UsageError(f"the weights of {self.identity} were replaced: draw from the model of the new weights")
         return self.live.loaded

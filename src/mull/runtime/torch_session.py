@@ -38,8 +38,7 @@ class TorchSession:
     """
 
     def __init__(self, folder: Path, dtype: DType, context: int, n_workers: int) -> None:
-        raw = _json(folder / "config.json")
-        kind = raw.get("model_type")
+        raw, kind = _json(folder / "config.json"), kind_of(folder)
         if kind not in KINDS:
             raise UsageError(f"the model in {folder} is of type {kind!r}, and only {', '.join(KINDS)} are known")
         self.config = _config(raw, folder, context)
@@ -292,6 +291,16 @@ def _frequencies(raw: Mapping[str, Any], config: ModelConfig) -> Tensor:
     length, low, high = rope["original_max_position_embeddings"], rope["low_freq_factor"], rope["high_freq_factor"]
     smooth = ((length * plain / (2 * torch.pi) - low) / (high - low)).clamp(0, 1)
     return plain * (smooth + (1 - smooth) / rope["factor"])
+
+
+def kind_of(folder: Path) -> str | None:
+    """The architecture of the model in a folder. Raises `FileFormatError`."""
+    return _json(folder / "config.json").get("model_type")
+
+
+def weights_of(folder: Path) -> dict[str, Floats]:
+    """The weights of the model in a folder, as float32 by their names. Raises `FileFormatError`."""
+    return {name: tensor.float().numpy() for name, tensor in _tensors(folder).items()}
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:

@@ -205,8 +205,8 @@ def _chain_at(task: str, index: int, ops: int, split: Split) -> Chain:
 
 
 @lru_cache(N_REMEMBERED)
-def _test_countdown(task: str, index: int, numbers: int) -> Countdown:
-    return countdown(_problem_rng(task, index), numbers, "test")
+def _countdown_at(task: str, index: int, numbers: int, split: Split) -> Countdown:
+    return countdown(_problem_rng(task, index), numbers, split)
 
 
 def _problem_rng(task: str, index: int) -> random.Random:
@@ -299,7 +299,8 @@ def _is_true(step: str, problem: Chain) -> bool | None:
 class CountdownTask:
     """Reach a target from given numbers with + - * / and brackets; `numbers` is the difficulty.
 
-    A stand-in for code with tests: an exact checker verifies replies at run time.
+    A stand-in for code with tests: an exact checker verifies replies at run time. Problems are held out from all
+    training, except with `split=train`.
     """
 
     size = None
@@ -309,6 +310,7 @@ class CountdownTask:
 
     numbers: int = 4
     seed: int = 0
+    split: Split = "test"
 
     def __post_init__(self) -> None:
         if not 2 <= self.numbers <= MAX_NUMBERS:
@@ -316,10 +318,10 @@ class CountdownTask:
 
     @property
     def name(self) -> str:
-        return f"countdown:numbers={self.numbers}"
+        return f"countdown:numbers={self.numbers}" + ("" if self.split == "test" else f",split={self.split}")
 
     def _countdown(self, index: int) -> Countdown:
-        return _test_countdown(f"{self.name}/{self.seed}", index, self.numbers)
+        return _countdown_at(f"{self.name}/{self.seed}", index, self.numbers, self.split)
 
     def problems(self) -> Iterator[Problem]:
         for i in itertools.count():

@@ -13,6 +13,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,16 @@ from transformers.utils import logging
 from trl import GRPOConfig, GRPOTrainer
 
 from mull.cost.flops import read_config
-from mull.models.live import LiveEngine
+from mull.models.embedded import EmbeddedModel
+from mull.models.hf import live_of
 from mull.runtime.session import Floats
+from mull.train.adapters import has_adapters, lora_of, put_back, trained_of, weights_of
 from mull.train.batches import batches_of
 from mull.train.checkpoint import Marked, last_complete, save_language_model
 from mull.train.curve import Row, RunFolder, is_best, trouble
+from mull.train.estimate import parts_of, passes_of
 from mull.train.lessons import ProblemOrder
-from mull.train.rollouts import BATCH_TOKENS, SEEDS_APART, Rewards, RoundSize, draw_round, figures_of, micro_batches
+from mull.train.rollouts import SEEDS_APART, Rewards, RoundSize, draw_round, figures_of
 from mull.types import Task
 
 LOSS_TYPES = {"replies": "grpo", "constant": "dr_grpo", "tokens": "dapo"}
@@ -43,7 +47,8 @@ class Reinforcement:
     """Options of a training: `updates` optimiser steps after each round of draws, `kl` the weight of the KL penalty.
 
     `rate` is the learning rate of AdamW after `warmup` steps; `every` steps there is a checkpoint. `threads` are those
-    of torch: more than one is slower where other processes use the processor too.
+    of torch: more than one is slower where other processes use the processor too. `lora` is the rank of adapters, 0 to
+    train all weights.
     """
 
     steps: int
@@ -56,6 +61,9 @@ class Reinforcement:
     every: int = 10
     seed: int = 0
     threads: int = 1
+    lora: int = 0
+    minutes: float | None = None
+    """The run ends after the step in which draws and training have taken so long in all; `None`: after `steps`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +91,10 @@ class RoundTrainer(GRPOTrainer):  # type: ignore[misc]
             ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
             mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
             n = batch["completion_ids"].size(1)
-            with torch.no_grad():
-                batch["ref_per_token_logps"] = self._get_per_token_logps_and_entropies(self.ref_model, ids, mask, n)[0]
+            plain = self.accelerator.unwrap_model(self.model)
+            with torch.no_grad(), plain.disable_adapter() if has_adapters(plain) else nullcontext():
+                model = self.ref_model or self.model
+                batch["ref_per_token_logps"] = self._get_per_token_logps_and_entropies(model, ids, mask, n)[0]
         return batch
 
 
@@ -133,6 +143,7 @@ def trainer_of(
         train_dataset=Dataset.from_dict({"prompt": [""] * size.groups}),
         processing_class=tokenizer,
         callbacks=list(callbacks),
+        peft_config=lora_of(options.lora),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.n_batches = parts * options.updates
@@ -140,9 +151,9 @@ def trainer_of(
 
 
 def train_grpo(
-    base: Path, tasks: Sequence[Task], run: RunFolder, options: Reinforcement, tick: Callable[[Row], None]
+    base: EmbeddedModel, tasks: Sequence[Task], run: RunFolder, options: Reinforcement, tick: Callable[[Row], None]
 ) -> Reinforced:
-    """Trains the model in a folder on tasks, from the last checkpoint in the run's folder if there is one.
+    """Trains a model on tasks, from the last checkpoint in the run's folder if there is one.
 
     `tick` receives each step's row of the curve. A run that stops early (`trouble`) keeps the weights of its best
     steps. Raises `UsageError` for tasks without a training split.
@@ -156,21 +167,25 @@ class _Session:
     """One process's part of a run."""
 
     def __init__(
-        self, base: Path, tasks: Sequence[Task], run: RunFolder, options: Reinforcement, tick: Callable[[Row], None]
+        self,
+        base: EmbeddedModel,
+        tasks: Sequence[Task],
+        run: RunFolder,
+        options: Reinforcement,
+        tick: Callable[[Row], None],
     ) -> None:
         self.base, self.run, self.options, self.tick = base, run, options, tick
         self.order = ProblemOrder(tasks, options.seed)
-        self.live = LiveEngine(base)
-        self.architecture = read_config(base / "config.json")
+        self.live = live_of(base)
+        self.architecture = read_config(self.live.folder / "config.json")
         self.stopped = ""
         self.checkpoints = run.folder / "checkpoints"
         torch.set_num_threads(options.threads)
         torch.manual_seed(options.seed)
         logging.disable_progress_bar()
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-        size = options.size
-        self.parts = micro_batches(size.groups * size.draws, options.updates, BATCH_TOKENS // (2 * size.max_tokens))
-        tokenizer = AutoTokenizer.from_pretrained(base)
+        model = AutoModelForCausalLM.from_pretrained(self.live.folder, dtype=torch.float32)
+        self.parts = parts_of(self.architecture, options.size, options.updates)
+        tokenizer = AutoTokenizer.from_pretrained(self.live.folder)
         self.trainer = trainer_of(model, tokenizer, self.checkpoints, options, self.parts, [_Follow(self)])
         self.trainer.rounds = self.round
 
@@ -180,24 +195,23 @@ class _Session:
         step = 0 if begun is None else int(begun.name.rpartition("-")[2]) // self.options.updates
         self.run.cut(step)
         self.stopped = trouble(self.run.rows)
-        if self.stopped or step >= self.options.steps:
+        if self.stopped or step >= self.options.steps or self._is_late():
             if begun is not None:
-                state = AutoModelForCausalLM.from_pretrained(begun, dtype=torch.float32).state_dict()
-                self.trainer.model.load_state_dict(state)
+                self.trainer._load_from_checkpoint(str(begun))
             return
         self.trainer.train(resume_from_checkpoint=None if begun is None else str(begun))
 
     def weights(self) -> dict[str, Floats]:
         """The current weights, by the names of the checkpoint."""
-        state = self.trainer.model.state_dict()
-        return {name: state[name].detach().float().cpu().numpy() for name in self.live.tensors}
+        state = weights_of(self.trainer.model)
+        return {name: state[name].float().cpu().numpy().copy() for name in self.live.tensors}
 
     def round(self) -> list[dict[str, Tensor]]:
         """Draws a round with the current weights, and cuts it into micro-batches."""
         options, step = self.options, len(self.run.rows)
-        self.drawn_with = {name: array.copy() for name, array in self.weights().items()}
+        self.drawn_with = trained_of(self.trainer.model)
         began = time.perf_counter()
-        model = self.live.use(self.drawn_with)
+        model = self.live.use(self.weights())
         position = self.run.rows[-1]["position"] if self.run.rows else 0
         seed = options.seed + SEEDS_APART * step
         drawn = asyncio.run(draw_round(model, self.order, position, options.size, options.rewards, seed))
@@ -217,7 +231,7 @@ class _Session:
         )
 
     def log(self, logs: dict[str, Any]) -> bool:
-        """Takes the figures of one update; returns whether there is trouble, so that the run must stop."""
+        """Takes the figures of one update; returns whether the run must stop."""
         if "grad_norm" not in logs:
             return False
         self.logged.append(logs)
@@ -229,11 +243,15 @@ class _Session:
             self._keep_best()
         self.tick(row)
         self.stopped = trouble(self.run.rows)
-        return bool(self.stopped)
+        return bool(self.stopped) or self._is_late()
+
+    def _is_late(self) -> bool:
+        seconds = sum(row["draw_seconds"] + row["train_seconds"] for row in self.run.rows)
+        return self.options.minutes is not None and seconds >= 60 * self.options.minutes
 
     def _trained(self) -> dict[str, Any]:
         """The figures of the optimiser in the last step."""
-        passes = 3 + bool(self.options.kl)
+        passes = passes_of(has_kl=self.options.kl > 0, lora=self.options.lora)
         kept = self.drawn.all_rollouts if self.options.kl else self.drawn.rollouts
         flops = sum(
             passes * self.architecture.forward(len(one.prompt) + len(one.tokens), 0, len(one.tokens)) for one in kept
@@ -250,7 +268,7 @@ class _Session:
         }
 
     def _keep_best(self) -> None:
-        from safetensors.numpy import save_file
+        from safetensors.torch import save_file
 
         part = self.run.folder / "best.safetensors.part"
         save_file(self.drawn_with, part)
@@ -263,7 +281,7 @@ class _Session:
         if self.stopped and best.exists():
             from safetensors.torch import load_file
 
-            model.load_state_dict(load_file(best), strict=False)
+            put_back(model, load_file(best))
         rows = self.run.rows
         save_language_model(model, self.base, self.run.folder, _card(self.base, self.options, rows, self.stopped))
         return Reinforced(str(self.run.folder), len(rows), rows, self.stopped)
@@ -277,7 +295,7 @@ class _Follow(Marked):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if self.session.log(logs or {}):
-            control.should_training_stop = True
+            control.should_training_stop = control.should_save = True
 
 
 def _unused(*_: Any, **__: Any) -> list[float]:
@@ -289,14 +307,15 @@ def _mean(logged: Sequence[dict[str, Any]], name: str) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def _card(base: Path, options: Reinforcement, rows: Sequence[Row], stopped: str) -> str:
+def _card(base: EmbeddedModel, options: Reinforcement, rows: Sequence[Row], stopped: str) -> str:
     rewards, size = options.rewards, options.size
     lines = [
         f"# A model trained from {base.name} by reinforcement learning",
         "",
         f"{rewards.variant.name} for {rewards.objective}, {len(rows)} steps of {size.groups} groups of {size.draws} "
         f"draws of at most {size.max_tokens} tokens, {options.updates} updates a step, learning rate {options.rate:g}, "
-        f"KL weight {options.kl:g}, seed {options.seed}. `curve.jsonl` has a row per step.",
+        f"KL weight {options.kl:g}, seed {options.seed}, {f'adapters of rank {options.lora}, ' * bool(options.lora)}"
+        "a row per step in `curve.jsonl`.",
     ]
     if stopped:
         lines += ["", f"The run was stopped, and these are the weights of its best steps: {stopped}."]

@@ -21,8 +21,6 @@ from mull.types import Cost, Finish, Params, Problem, Sample, Task, Verifier
 
 SEEDS_APART = 1_000_003
 """Between the seeds of two steps."""
-BATCH_TOKENS = 16_384
-"""The most tokens of a micro-batch, if a prompt is no longer than the longest reply."""
 
 
 @dataclass(frozen=True, slots=True)

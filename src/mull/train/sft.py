@@ -5,6 +5,7 @@ The traces are tokenized as mull's runtime reads prompts, so that nothing in a t
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from trl import SFTConfig, SFTTrainer
 
 from mull.errors import PromptError, UsageError
 from mull.files.recording import Recording
-from mull.runtime import EOS
-from mull.runtime.tokens import Tokens
+from mull.models.embedded import EmbeddedModel, Texts
+from mull.models.hf import texts_of
+from mull.train.adapters import lora_of
 from mull.train.checkpoint import Marked, last_complete, save_language_model
 from mull.train.reward import is_held_out
 from mull.types import Message
@@ -35,6 +37,8 @@ class FineTuning:
     batch_tokens: int = 4096
     seed: int = 0
     threads: int = 1
+    lora: int = 0
+    """Rank of adapters; 0: all weights are trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ class FineTuned:
     steps: int
     tokens: int
     """Training tokens, prompts included."""
-    flops: float
+    flops: float | None
+    """`None` for an architecture whose FLOPs are not known."""
     loss_before: float | None
     loss_after: float | None
 
@@ -61,8 +66,11 @@ class EncodedTrace(NamedTuple):
     start: int
 
 
-def encoded(recordings: Sequence[Recording], tokens: Tokens) -> list[EncodedTrace]:
-    """All traces as tokens. Raises `UsageError` for one without a prompt, or with text that the model cannot read."""
+def encoded(recordings: Sequence[Recording], tokens: Texts, end: int) -> list[EncodedTrace]:
+    """All traces as tokens, replies up to the token that ends them.
+
+    Raises `UsageError` for one without a prompt, or with text that the model cannot read.
+    """
     found = []
     for one in recordings:
         if one.prompt is None:
@@ -75,31 +83,33 @@ def encoded(recordings: Sequence[Recording], tokens: Tokens) -> list[EncodedTrac
                 raise UsageError(
                     f"{one.id}: the base lacks tokens for a trace: {error}; take traces of a model with its tokenizer"
                 ) from error
-            found.append(EncodedTrace(one.id, [*prompt, *reply, tokens.id_of[EOS]], len(prompt)))
+            found.append(EncodedTrace(one.id, [*prompt, *reply, end], len(prompt)))
     return found
 
 
 def train_sft(
-    base: Path,
+    base: EmbeddedModel,
     recordings: Sequence[Recording],
     out: Path,
     options: FineTuning,
     tick: Callable[[float, float], None] = lambda *_: None,
 ) -> FineTuned:
-    """Fine-tunes the model in a folder on traces; resumes from the last checkpoint in `out`.
+    """Fine-tunes a model on traces; resumes from the last checkpoint in `out`.
 
     `tick` receives the share done and the training loss. A tenth of the problems is held out, by a hash of their ids.
     Raises `UsageError` if there is nothing to learn from.
     """
-    from mull.cost.flops import read_config
-
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    context = model.config.max_position_embeddings
-    every = encoded(recordings, Tokens(base))
-    fitting = [one for one in every if len(one.ids) <= context]
+    folder = Path(base.folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.eos_token_id is None:
+        raise UsageError(f"the tokenizer of {folder} names no token that ends a reply: give it an eos_token")
+    context = getattr(model.config, "max_position_embeddings", None)
+    every = encoded(recordings, texts_of(base), tokenizer.eos_token_id)
+    fitting = [one for one in every if context is None or len(one.ids) <= context]
     held_out = [one for one in fitting if is_held_out(one.problem)]
     learned = [one for one in fitting if not is_held_out(one.problem)]
     if not learned:
@@ -135,17 +145,17 @@ def train_sft(
         model,
         args=arguments,
         train_dataset=_dataset(learned),
-        processing_class=AutoTokenizer.from_pretrained(base),
+        processing_class=tokenizer,
         callbacks=[Marked(), _Ticks(n_steps, tick)],
+        peft_config=lora_of(options.lora),
     )
     trainer.remove_callback(PrinterCallback)
-    before = loss_of(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), held_out)
+    before = loss_of(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), held_out)
     begun = last_complete(checkpoints)
     trainer.train(resume_from_checkpoint=None if begun is None else str(begun))
     plain = trainer.accelerator.unwrap_model(trainer.model)
     after = loss_of(plain, held_out)
-    architecture = read_config(base / "config.json")
-    once = sum(3 * architecture.forward(len(one.ids), 0, len(one.ids) - one.start) for one in learned)
+    once = _flops(folder, learned, options.lora)
     passes = n_steps * rows / len(learned)
     card = f"# {base.name}, fine-tuned on {len(learned)} traces\n\nOptions: {options}. Loss per token on held-out "
     card += f"problems: {before} before, {after} after.\n"
@@ -156,10 +166,22 @@ def train_sft(
         len(every) - len(fitting),
         n_steps,
         round(passes * n_tokens),
-        passes * once,
+        None if once is None else passes * once,
         before,
         after,
     )
+
+
+def _flops(folder: Path, traces: Sequence[EncodedTrace], lora: int) -> float | None:
+    """FLOPs of learning all traces once."""
+    from mull.cost.flops import DENSE, MIXTURES, read_config
+    from mull.train.estimate import passes_of
+
+    if json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") not in DENSE + MIXTURES:
+        return None
+    model = read_config(folder / "config.json")
+    forward = sum(model.forward(len(one.ids), 0, len(one.ids) - one.start) for one in traces)
+    return float(passes_of(has_kl=False, lora=lora) * forward)
 
 
 def _dataset(traces: Sequence[EncodedTrace]) -> Any:
