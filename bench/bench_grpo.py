@@ -1,7 +1,8 @@
 """A step of reinforcement learning with mull's draws, and with TRL's own: `python bench/bench_grpo.py`.
 
 Both train nano on the same problems with the same loss, group sizes and limit on tokens; TRL draws with `generate` of
-transformers. Seconds of wall clock and of the processor a step, after one step that is not counted.
+transformers. Seconds of wall clock and of the processor a step, and of its draws alone, after one step that is not
+counted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from trl import GRPOConfig, GRPOTrainer
 from mull.models.embedded import Nano
 from mull.runtime import WEIGHTS
 from mull.tasks.synthetic import ChainTask
+from mull.train import grpo, rollouts
 from mull.train.advantages import VARIANTS
 from mull.train.curve import RunFolder
 from mull.train.grpo import Reinforcement, train_grpo
@@ -34,6 +36,7 @@ from mull.types import Cost, Finish, Sample
 
 TASK = ChainTask(8, split="train")
 STEPS, SIZE = 4, RoundSize(8, 16, 300)
+STEPS_COUNTED = STEPS - 1
 
 
 class Clock:
@@ -41,6 +44,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.at = [(time.perf_counter(), time.process_time())]
+        self.draws: list[tuple[float, float]] = []
 
     def tick(self, *_: Any) -> None:
         self.at.append((time.perf_counter(), time.process_time()))
@@ -53,6 +57,14 @@ class Clock:
 
 def with_mull(folder: Path) -> tuple[Clock, list[Any]]:
     clock = Clock()
+
+    async def draw_round(*values: Any) -> Any:
+        before = time.perf_counter(), time.process_time()
+        found = await rollouts.draw_round(*values)
+        clock.draws.append((time.perf_counter() - before[0], time.process_time() - before[1]))
+        return found
+
+    setattr(grpo, draw_round.__name__, draw_round)
     rewards = Rewards(Objective(), VARIANTS["dr-grpo"])
     options = Reinforcement(STEPS, SIZE, rewards, rate=1e-5, every=100, threads=torch.get_num_threads())
     done = train_grpo(Nano(), [TASK], RunFolder(folder, {}), options, clock.tick)
@@ -74,6 +86,12 @@ def with_trl(folder: Path) -> Clock:
         return found
 
     class Timed(GRPOTrainer):  # type: ignore[misc]
+        def _generate(self, *values: Any, **named: Any) -> Any:
+            before = time.perf_counter(), time.process_time()
+            found = super()._generate(*values, **named)
+            clock.draws.append((time.perf_counter() - before[0], time.process_time() - before[1]))
+            return found
+
         def log(self, *values: Any, **named: Any) -> None:
             clock.tick()
             super().log(*values, **named)
@@ -116,7 +134,12 @@ def main() -> None:
         wall, cpu = clock.a_step
         print(f"{name}: {wall:.2f} s a step, {cpu:.2f} s of the processor")
     wall, cpu = (theirs.a_step[i] / mine.a_step[i] for i in (0, 1))
-    print(f"ratio: {wall:.1f} by the clock, {cpu:.1f} by the processor")
+    print(f"ratio of a step: {wall:.1f} by the clock, {cpu:.1f} by the processor")
+    own, other = ([sum(one[i] for one in clock.draws[1:]) / STEPS_COUNTED for i in (0, 1)] for clock in (mine, theirs))
+    print(
+        f"draws of a step: mull {own[0]:.2f} s, {own[1]:.2f} s of the processor; TRL {other[0]:.2f} s, {other[1]:.2f} s"
+    )
+    print(f"ratio of draws: {other[0] / own[0]:.1f} by the clock, {other[1] / own[1]:.1f} by the processor")
 
 
 if __name__ == "__main__":

@@ -97,6 +97,27 @@ class RoundTrainer(GRPOTrainer):  # type: ignore[misc]
                 batch["ref_per_token_logps"] = self._get_per_token_logps_and_entropies(model, ids, mask, n)[0]
         return batch
 
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, **_: Any
+    ) -> tuple[Tensor, Tensor, None]:
+        """Log-probabilities of the last `logits_to_keep` tokens of each row, as TRL's own, by a faster way.
+
+        TRL pads prompts on the left, so that all replies begin in one column, and masks the padding. Here rows begin
+        with their prompts and padding comes last, where causal attention sees none of it and needs no mask. Entropies
+        are 0: those of the draws are known.
+        """
+        length, n_prompt = attention_mask.sum(1, keepdim=True), attention_mask[:, :-logits_to_keep].sum(1, keepdim=True)
+        at = torch.arange(int(length.max()), device=input_ids.device)
+        place = attention_mask.argmax(1, keepdim=True) + at
+        ids = input_ids.gather(1, place.clamp(max=input_ids.size(1) - 1))
+        labels = ids.masked_fill((at < n_prompt) | (at >= length), -100)
+        with self.accelerator.autocast():
+            found = model(input_ids=ids, labels=labels, fused_lm_head=True).log_probs
+        # Column i is the probability of token i + 1.
+        column = n_prompt - 1 + torch.arange(logits_to_keep, device=input_ids.device)
+        logprobs = found.gather(1, column.clamp(max=found.size(1) - 1))
+        return logprobs, torch.zeros_like(logprobs), None
+
 
 def trainer_of(
     model: Any, tokenizer: Any, folder: Path, options: Reinforcement, parts: int, callbacks: Sequence[TrainerCallback]
