@@ -52,6 +52,16 @@ NOT_RUN = {
     "mull sweep chain:ops=8 -m nano -m trained:my-r1 -s single -s majority:n=16 --problems 200": (
         "takes what the command above makes"
     ),
+    "mull choose run-1 run-2 run-3 --judge pairwise:model=NAME,k=1 --usd 0.50": (
+        "takes a model that can judge; tests/lab/test_choosing.py has one that is told what to say"
+    ),
+    "mull demo real --out draws.jsonl": "tests/cli/test_demo.py writes and reads the file",
+    "mull sweep humaneval:HumanEval.jsonl -m recorded:draws.jsonl --verifier tests -s single -s until-pass:n=16,wave=1"
+    "      -s cluster:n=16,tests=0 -s mbr:n=16,tests=0": "takes a file of HumanEval and minutes",
+    "mull sweep humaneval:HumanEval.jsonl -m hf:Qwen2.5-Coder-0.5B-Instruct,dtype=bfloat16,context=1536"
+    "      -s best:n=16 --verifier tests -t 0.8 --max-tokens 400 --stop $'\\n```\\n' --out draws.jsonl": (
+        "takes torch, a model and an hour"
+    ),
     "mull serve --model nano": "runs until it is stopped; the tests of the gateway start it",
     "mull train confidence chain:ops=8 --preset nano@majority-16 --out curve.json --bank none": (
         "answers 200 questions; tests/serve/test_confidence.py asks fewer"

@@ -98,7 +98,6 @@ class Database:
             )
         if time.monotonic() < self._retry_at:
             raise self._away("it was unavailable a moment ago")
-        is_kept = self._connection is not None
         try:
             if self._connection is None:
                 self._connection = self.engine.connect()
@@ -113,8 +112,6 @@ class Database:
             self._let_go()
             if not self._may_pass(error):
                 raise self._failed(what, error) from error
-            if is_kept and not self.is_sqlite:  # the server may have started anew since the connection was last used
-                return self.do(what, work, is_write=is_write)
             now = time.monotonic()
             if self._away_since is None:
                 self._away_since, self._pause = now, PAUSES[0]

@@ -183,7 +183,8 @@ class Prober(Asker):
             if reply is not None:
                 choice = only(reply)
                 tops = min((len(place) for place in choice.alternatives or ()), default=0)
-                is_known = bool(choice.logprobs) and (n < TOPS[0] or tops < n)
+                # One that tells fewer than it was asked for may have had no more likely ones.
+                is_known = bool(choice.logprobs) and (n < TOPS[0] or not tops)
                 self._can = replace(self._can, logprobs=bool(choice.logprobs), tops=tops if is_known else None)
                 return
 
