@@ -1,7 +1,8 @@
-"""The pictures of pages in `docs/`: `python recipes/screenshots.py [report|search|gateway]`.
+"""The pictures of pages in `docs/`: `python recipes/screenshots.py [report|search|gateway|study]`.
 
 Sweeps the built-in model, makes the report and photographs it on a wide screen, on a phone and in the dark; traces a
-search and photographs its tree; asks the gateway's page. Needs the extras `lab` and `serve`, selenium and Chromium.
+search and photographs its tree; asks the gateway's page; and photographs the page that `recipes/study/again.py study`
+wrote. Needs the extras `lab` and `serve`, selenium and Chromium.
 """
 
 from __future__ import annotations
@@ -145,6 +146,10 @@ def gateway(scratch: Path) -> None:
             process.terminate()
 
 
+def study(scratch: Path) -> None:
+    shoot(Path("study", "study.html").resolve(), DOCS, {"study.png": Shot(1200, 1190, False)}, "#where")
+
+
 def main() -> None:
     wanted = sys.argv[1:] or list(PICTURES)
     with tempfile.TemporaryDirectory() as scratch:
@@ -152,7 +157,7 @@ def main() -> None:
             PICTURES[name](Path(scratch))
 
 
-PICTURES = {"report": report, "search": search, "gateway": gateway}
+PICTURES = {"report": report, "search": search, "gateway": gateway, "study": study}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ from mull import (
     Run,
     Sample,
     Score,
+    Stopped,
     spec,
 )
 from mull.bank import care, open_bank
@@ -31,6 +33,8 @@ from mull.errors import FileFormatError, OutputError, UsageError
 from mull.files.records import read_recordings
 from mull.lab import exchange
 from mull.models.banked import BankedModel
+from mull.models.embedded import Nano
+from mull.tasks.synthetic import ChainTask
 
 DATA = Path(__file__).parents[1] / "data"
 PARAMS = Params(max_tokens=400)
@@ -75,6 +79,19 @@ def test_imported_samples_are_the_draws_of_their_question(bank: SqlBank, recorde
     run = Run(BankedModel("small"), bank=bank, params=PARAMS)
     outcome = asyncio.run(spec.strategy("majority:n=4")(problem, run))
     assert (outcome.answer, run.fresh.calls) == ("a", 0)
+
+
+def test_continuations_of_partial_replies_are_replayed_too(bank: SqlBank) -> None:
+    """Forced thinking continues its own reply; what the bank lacks is no answer, and not made."""
+    force, problems = spec.strategy("force:wait=1"), list(islice(ChainTask(ops=2).problems(), 2))
+    nano = Nano()
+    made = asyncio.run(force(problems[0], Run(nano, bank=bank, params=PARAMS)))
+    run = Run(BankedModel(nano.identity), bank=bank, params=PARAMS)
+    again = asyncio.run(force(problems[0], run))
+    assert again.answer == made.answer is not None
+    assert (again.best and again.best.text, again.notes) == (made.best and made.best.text, made.notes)
+    missing = asyncio.run(force(problems[1], run))
+    assert (missing.answer, missing.stopped, run.fresh.calls) == (None, Stopped.EXHAUSTED, 0)
 
 
 def test_a_file_is_taken_in_once_and_another_after_it(bank: SqlBank, recorded: Path, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from mull.types import Cost, Draw, Params, Prompt, Purse, Sample
-from mull.types.refusals import CONTINUES
 
 
 @dataclass(frozen=True)
 class BankedModel:
-    """Serves only the draws banked under its name, as `mull bank import` stores them, and makes no new ones."""
+    """Serves only the draws banked under its name, as `mull bank import` stores them, and makes no new ones.
+
+    Every banked draw is replayed, whatever its parameters, and continuations of partial replies too.
+    """
 
     model: str
 
@@ -24,8 +26,7 @@ class BankedModel:
         return self.model
 
     def refuses(self, prompt: Prompt, params: Params) -> str | None:
-        """Refuses only partial replies; every other banked draw is replayed, whatever its parameters."""
-        return CONTINUES if prompt.prefix else None
+        return None
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         return Cost(1, None, params.max_tokens, 0, None, None, None, None)
