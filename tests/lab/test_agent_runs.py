@@ -14,6 +14,7 @@ from mull.files.logs import formats
 from mull.files.logs.base import Log
 from mull.files.recording import AgentRun, RecordedSample, Recording
 from mull.lab import exchange, sources
+from mull.lab.metrics import by_problem
 from mull.lab.run_summary import cut, own_tests, steps_of, summary
 from mull.models.recorded import RecordedModel, sample_of
 from mull.types import Finish, ImagePart, Message, Prompt, ToolCall
@@ -70,6 +71,16 @@ def test_trajectories_are_draws_of_their_tasks_with_the_harness_as_the_verdict()
             assert the_run(sample).ended == told["info"]["exit_status"]
         assert [s.finish for s in one.samples] == [Finish.STOP, Finish.STOP, Finish.LENGTH, Finish.ERROR]
         assert one.correct == (True, False, False, False)
+
+
+def test_the_runs_own_tests_are_scores_and_the_gap_is_that_of_a_choice_by_them() -> None:
+    source = sources.read_source(MINI)
+    (group,) = source.groups.values()
+    assert [one.scores for one in group.recordings] == [(1.0, 0.0, None, None)] * 2
+    assert any("verdicts of the runs' own tests, which 4 of 8 runs have" in note for note in source.notes)
+    measured = by_problem(group.recordings, [4])
+    assert measured["coverage"].tolist() == [[1.0], [1.0]]
+    assert measured["best"].tolist() == [[1.0], [1.0]], "the run that passed its own tests is the right one"
 
 
 def test_turns_hold_tool_calls_and_their_results() -> None:
@@ -405,6 +416,24 @@ def run_of(*steps: tuple[str, str]) -> AgentRun:
 def test_the_verdict_of_own_tests_is_read_from_the_runner(command: str, output: str, verdict: bool | None) -> None:
     found = own_tests(run_of((command, output)))
     assert (None if found is None else found.passed) is verdict
+
+
+def test_commands_that_share_their_output_are_one_step_and_others_have_their_own() -> None:
+    typed = [
+        ToolCall(str(i), "bash_command", json.dumps({"keystrokes": keys}))
+        for i, keys in enumerate(("ls\n", "pytest\n"))
+    ]
+    shared = AgentRun(
+        "r", "terminus-2", (Message("assistant", "I go.", tuple(typed)), Message("tool", "2 passed in 0.1s"))
+    )
+    (step,) = steps_of(shared)
+    assert step == ("I go.", "bash_command", "ls\n\npytest\n", "2 passed in 0.1s")
+    tests = own_tests(shared)
+    assert tests is not None
+    assert tests.passed
+    back = Message("tool", "second", tool_call_id="1"), Message("tool", "first", tool_call_id="0")
+    told = AgentRun("r", "a", (Message("assistant", "", typed), *back))
+    assert [step.output for step in steps_of(told)] == ["first", "second"]
 
 
 def test_the_last_tests_count() -> None:

@@ -162,6 +162,8 @@ async def test_where_more_than_the_text_is_left_behind_equal_texts_are_compared(
     runs = [finished("a", "done, quality 1"), finished("b", "done, quality 1", turns=2)]
     runs = [replace(r, sample=r.sample._replace(run=r.run._replace(is_whole=False))) for r in runs]
     assert (await chosen(runs)).comparisons == 1
+    silent = [replace(r, sample=r.sample._replace(text="")) for r in runs]
+    assert [one.lacks for one in silent] == [None, None], "the work is in an environment that the log does not hold"
 
 
 class Summariser(ToldModel):
@@ -235,6 +237,8 @@ def test_runs_of_different_tasks_are_not_compared() -> None:
         gather([MINI])
     with pytest.raises(UnknownNameError, match="did you mean 'stats__median-1'"):
         gather([MINI], "stats__median-2")
+    with pytest.raises(FileFormatError, match="run-9"):
+        gather([MINI / "run-9"])
     for path in (LOGS / "verifiers" / "traces.jsonl", LOGS.parent / "inspect.eval"):
         with pytest.raises(FileFormatError, match="no finished runs of agents in it"):
             gather([path])

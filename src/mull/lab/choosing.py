@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mull.errors import FileFormatError, UnknownNameError, UsageError
+from mull.errors import FileFormatError, UnknownNameError, UsageError, cannot_read
 from mull.files.logs import formats
 from mull.files.recording import AgentRun, RecordedSample
 from mull.lab.run_summary import MOST, OwnTests, own_tests, steps_of, summary
@@ -69,7 +69,9 @@ class FinishedRun:
         """Why the run cannot be chosen; `None`: it can."""
         if self.sample.finish is Finish.ERROR:
             return f"it failed ({self.run.ended or 'its log does not say why'})"
-        return None if self.sample.text.strip() else f"it has no answer (ended: {self.run.ended or 'unknown'})"
+        if self.sample.text.strip() or (self.run.turns and not self.run.is_whole):
+            return None
+        return f"it has no answer (ended: {self.run.ended or 'unknown'})"
 
     @cached_property
     def result(self) -> str:
@@ -124,6 +126,8 @@ def gather(paths: Sequence[Path], task: str | None = None) -> list[FinishedRun]:
     """
     found: dict[tuple[str, str, str], FinishedRun] = {}
     for path in paths:
+        if not path.exists():
+            raise cannot_read(path, FileNotFoundError())
         log = formats.read(path)
         runs = [(one, sample) for one in log.recordings for sample in one.samples if sample.run] if log else []
         if not runs:

@@ -9,6 +9,7 @@ from mull.errors import FileFormatError
 from mull.files.logs.base import CONVERT, Log
 from mull.files.recording import DrawCounts, Recording
 from mull.lab.recorded import Group, Source, source_of
+from mull.lab.run_summary import own_tests
 from mull.replies.answers import extract
 
 
@@ -30,6 +31,8 @@ def source_of_log(path: Path, log: Log) -> Source:
     states, the log's number is used alone; the group then has no answers, and no vote is measured.
     """
     recordings, notes = _runs_graded(path, log)
+    recordings, told = _tests_scored(path, recordings)
+    notes += told
     n_ungraded = 0
     for one in recordings:
         ungraded = sum(sample.correct is None for sample in one.samples)
@@ -68,6 +71,21 @@ def _runs_graded(path: Path, log: Log) -> tuple[list[Recording], list[str]]:
         kept = tuple(sample for sample in one.samples if sample.run is None or sample.correct is not None)
         found += [replace(one, samples=kept)] if kept else []
     return found, [*log.notes, f"{path.name}: {len(lacking)} runs have no verdict and are left out"]
+
+
+def _tests_scored(path: Path, recordings: list[Recording]) -> tuple[list[Recording], list[str]]:
+    """The recordings with the verdicts of agents' own tests as scores, where runs have some; and a note on it."""
+    found, n, n_told = [], 0, 0
+    for one in recordings:
+        tests = [None if sample.run is None else own_tests(sample.run) for sample in one.samples]
+        scores = [
+            sample.score if own is None else float(own.passed) for sample, own in zip(one.samples, tests, strict=True)
+        ]
+        found.append(one.with_scores(scores) if any(tests) else one)
+        n += sum(sample.run is not None for sample in one.samples)
+        n_told += sum(own is not None for own in tests)
+    told = f"{path.name}: the scores are the verdicts of the runs' own tests, which {n_told} of {n} runs have"
+    return found, [told] if n_told else []
 
 
 def _disagreement(path: Path, log: Log, group: Group) -> list[str]:

@@ -37,7 +37,7 @@ _CODE = re.compile(r"<returncode>(-?\d+)</returncode>")
 
 
 class RunStep(NamedTuple):
-    """A tool call of a run and what came back: `reply` is the text of its turn, before the first of its calls only."""
+    """A tool call of a run and what came back: `reply` is the text of its turn, at the first of its calls only."""
 
     reply: str
     name: str
@@ -71,7 +71,10 @@ def cut(text: str, most: int) -> str:
 
 
 def steps_of(run: AgentRun) -> list[RunStep]:
-    """The tool calls of a run in order, each with what came back; a reply without calls is a step of its own."""
+    """The tool calls of a run in order, each with what came back; a reply without calls is a step of its own.
+
+    Calls that share what came back, as commands typed into one terminal, are one step.
+    """
     return list(_steps(run.turns))
 
 
@@ -85,14 +88,16 @@ def _steps(turns: tuple[Message, ...]) -> Iterator[RunStep]:
                 break
             results.append(later)
         named = {one.tool_call_id: one.text for one in results if one.tool_call_id}
-        others = iter([one.text for one in results if not one.tool_call_id])
-        reply = turn.text
+        others = [one.text for one in results if not one.tool_call_id]
+        if not turn.tool_calls or (len(turn.tool_calls) > 1 and not named and len(others) < len(turn.tool_calls)):
+            names = dict.fromkeys(call.name for call in turn.tool_calls)
+            commands = "\n".join(map(command_of, turn.tool_calls))
+            yield RunStep(turn.text, ", ".join(names), commands, "\n".join(others) if others else None)
+            continue
+        coming, reply = iter(others), turn.text
         for call in turn.tool_calls:
-            output = named.get(call.id, next(others, None)) if call.id else next(others, None)
-            yield RunStep(reply, call.name, command_of(call), output)
+            yield RunStep(reply, call.name, command_of(call), named.get(call.id) or next(coming, None))
             reply = ""
-        if not turn.tool_calls:
-            yield RunStep(reply, "", "", "\n".join(others) or None)
 
 
 def command_of(call: ToolCall) -> str:
