@@ -7,6 +7,7 @@ file, and measured on other sums before and after. Run it again to go on after a
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 from pathlib import Path
@@ -14,17 +15,18 @@ from pathlib import Path
 import learned
 from learned import ROOT
 
-N_TRAINED, N_HELD_OUT = 2000, 200
+NUMBERS = range(2, 21)
+N_HELD_OUT = 61
+"""Of the 361 sums of two of the numbers: those that a model of 135 million parameters solves now and then."""
 
 
 def sums(folder: Path) -> tuple[Path, Path]:
     """The files of sums to train on and of others to measure on."""
-    rng = random.Random(0)
-    pairs = sorted({(rng.randint(2, 99), rng.randint(2, 99)) for _ in range(N_TRAINED + 2 * N_HELD_OUT)})
-    rng.shuffle(pairs)
+    pairs = list(itertools.product(NUMBERS, NUMBERS))
+    random.Random(0).shuffle(pairs)
     files = folder / "sums.jsonl", folder / "sums-held-out.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
-    for path, part in zip(files, (pairs[N_HELD_OUT:][:N_TRAINED], pairs[:N_HELD_OUT]), strict=True):
+    for path, part in zip(files, (pairs[N_HELD_OUT:], pairs[:N_HELD_OUT]), strict=True):
         rows = [{"id": f"{a}+{b}", "prompt": f"What is {a} + {b}?", "answer": str(a + b)} for a, b in part]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return files
@@ -36,7 +38,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--minutes", type=float, default=60, help="the most of the training, and of each measurement")
     parser.add_argument("--problems", type=int, default=N_HELD_OUT)
-    parser.add_argument("--draws", type=int, default=4)
+    parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", default="float32", help="of the draws")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "own-model")
