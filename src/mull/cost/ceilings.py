@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
+from typing import Any
 
 from mull.cost.price import PRICED_BY
 from mull.errors import UsageError
@@ -17,14 +18,31 @@ CEILINGS: dict[str, Callable[[Cost], float | None]] = {
 }
 """The part of a `Cost` that each ceiling of a `Budget` limits; `seconds` is wall-clock time and not among them."""
 
+LIMITED = (*CEILINGS, "seconds")
+"""The parts of a `Budget`."""
+UNLIMITED = Budget()
+"""No ceilings: what has none is this very object where it matters that this is told at once."""
+
+
+def lowest(*budgets: Budget) -> Budget:
+    """The lowest of several ceilings in each part; `None` is no ceiling."""
+    limited = [budget for budget in budgets if budget is not UNLIMITED]
+    if len(limited) < 2:
+        return limited[0] if limited else UNLIMITED
+    parts: dict[str, Any] = {}
+    for name in LIMITED:
+        known = [top for budget in limited if (top := getattr(budget, name)) is not None]
+        parts[name] = min(known, default=None)
+    return Budget(**parts)
+
 
 def check_budget(budget: Budget) -> None:
     """Raises `UsageError` for a ceiling that is no number, or below zero."""
-    for f in fields(budget):
-        value = getattr(budget, f.name)
+    for name in LIMITED:
+        value = getattr(budget, name)
         if value is not None and not value >= 0:
             what = "cannot be negative" if value < 0 else "must be a number"
-            raise UsageError(f"a budget {what}: {f.name} = {value}")
+            raise UsageError(f"a budget {what}: {name} = {value}")
 
 
 def check_quoted(budget: Budget, quote: Cost, name: str) -> None:

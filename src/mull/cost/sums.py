@@ -14,6 +14,9 @@ _NAMES = [f.name for f in fields(Cost)]
 _parts = attrgetter(*_NAMES)
 
 
+NOTHING = Cost()
+
+
 def times(cost: Cost, n: int) -> Cost:
     """The cost of doing the same `n` times."""
     return Cost(*[None if value is None else value * n for value in _parts(cost)])
@@ -37,14 +40,25 @@ class Ledger:
     """A running `total` in constant time; exact, so bit-identical for any order of the costs."""
 
     def __init__(self) -> None:
-        self._sums: list[int | list[float] | None] = [[] if name in _REALS else 0 for name in _NAMES]
-        self._total: Cost | None = None
-        """The sum, once it was asked for: it is asked for more often than added to."""
         self._n = 0
+        self._first = NOTHING
+        self._sums: list[int | list[float] | None] = []
+        """The sum of each part, from the second cost on: many ledgers get one cost."""
+        self._total: Cost | None = self._first
+        """The sum, once it was asked for: it is asked for more often than added to."""
 
     def add(self, cost: Cost) -> None:
-        self._total = None
         self._n += 1
+        if self._n == 1:
+            self._first = self._total = cost
+            return
+        self._total = None
+        if self._n == 2:
+            self._sums = [[] if name in _REALS else 0 for name in _NAMES]
+            self._book(self._first)
+        self._book(cost)
+
+    def _book(self, cost: Cost) -> None:
         for i, value in enumerate(_parts(cost)):
             before = self._sums[i]
             if value is None or before is None:

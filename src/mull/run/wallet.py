@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from mull.cost import CEILINGS, Ledger, check_budget, fits, known_or, times, total
+from mull.cost import CEILINGS, UNLIMITED, Ledger, check_budget, fits, known_or, lowest, times, total
 from mull.types import Budget, Cost, Stopped
 
 
@@ -35,6 +34,7 @@ class Wallet:
     def __init__(self, budget: Budget, within: Wallet | None = None) -> None:
         check_budget(budget)
         self.budget = budget
+        self._is_limited = budget != UNLIMITED
         self.within = within
         self.stopped = Stopped.COMPLETE
         """Why the last request returned fewer draws or verdicts than asked for; `COMPLETE` if none did."""
@@ -68,11 +68,13 @@ class Wallet:
         """The lowest ceilings of this wallet and its outer wallets."""
         if self.within is None:
             return self.budget
-        return _lowest(self.budget, self.within.ceilings)
+        return lowest(self.budget, self.within.ceilings)
 
     @property
     def own_left(self) -> Budget:
         """What this wallet's own ceilings still allow, whatever its outer wallets do."""
+        if not self._is_limited:
+            return UNLIMITED
         used = self._charged.total + self.held if self._holds else self._charged.total
         gone = {
             name: None if (top := getattr(self.budget, name)) is None else top - (of(used) or 0)
@@ -84,7 +86,7 @@ class Wallet:
     @property
     def left(self) -> Budget:
         """What the ceilings still allow, counting calls in progress at their maximum cost."""
-        return self.own_left if self.within is None else _lowest(self.own_left, self.within.left)
+        return self.own_left if self.within is None else lowest(self.own_left, self.within.left)
 
     @property
     def is_exceeded(self) -> bool:
@@ -132,15 +134,6 @@ class Wallet:
             outer = outer.outer
         most = times(hold.quote, 1 + cost.retries) if cost.retries else hold.quote
         self.pay(cost, most, cost if is_fresh else None)
-
-
-def _lowest(one: Budget, other: Budget) -> Budget:
-    """The lower of two ceilings in each part; `None` is no ceiling."""
-    parts: dict[str, Any] = {}
-    for name in ("calls", "tokens", "usd", "flops", "seconds"):
-        known = [top for top in (getattr(one, name), getattr(other, name)) if top is not None]
-        parts[name] = min(known, default=None)
-    return Budget(**parts)
 
 
 def as_drawn(cost: Cost) -> Cost:

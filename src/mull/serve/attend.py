@@ -81,6 +81,8 @@ async def in_time(work: Awaitable[T], left: float | None, seconds: float | None)
 
     That the timer fired is what counts: the clock may say a little less.
     """
+    if left is None:
+        return await work
     try:
         async with asyncio.timeout(left) as limit:
             return await work

@@ -55,7 +55,8 @@ class Chat:
         self._bank = bank if bank is None or tenant is None else TenantBank(bank, tenant)
         self._tenant = tenant
         self.wallet = RequestWallet(plan.budget, within, is_shared=bool(plan.sides))
-        if self.wallet.left.usd is not None:
+        left = self.wallet.left
+        if left.usd is not None:
             check_priced(fields)
         self.seed = secrets.randbits(31) if fields.seed is None else fields.seed
         entry = plan.entry
@@ -75,10 +76,9 @@ class Chat:
             check_draws(plan, self._prompt, self._params, self.wallet, fields.n or 1)
         self.raw: bytes | None = None
         """The whole reply as a server sent it, if it is passed on unchanged."""
-        left = self.wallet.left.tokens
         most, n = fields.most_tokens, fields.n or 1
         self._clamped = dict(plan.clamped or {})
-        if not self.is_passed_on and most is not None and left is not None and most > int(left) // n:
+        if not self.is_passed_on and most is not None and left.tokens is not None and most > int(left.tokens) // n:
             self._clamped["max_tokens"] = most
         self._keep = keep
         self._live: Live | None = None

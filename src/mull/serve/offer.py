@@ -14,7 +14,7 @@ from mull.catalog import DEFAULT_MODEL, Plans, is_served, judge_of, model_of, ve
 from mull.config import settings
 from mull.config.schema import Ceilings, PresetTable, ServeTable
 from mull.config.settings import Config
-from mull.cost import CEILINGS
+from mull.cost import UNLIMITED
 from mull.errors import MullError, UnknownNameError, UsageError
 from mull.models.served.configured import check_priced
 from mull.replies.kinds import ExactAnswer, JsonAnswer, PatternAnswer, ToolCallAnswer, WholeAnswer
@@ -70,7 +70,7 @@ class Preset:
     verifier: Verifier | None = None
     judge: Judge | None = None
     kind: AnswerKind | Kind | None = None
-    budget: Budget = Budget()  # noqa: RUF009 - a frozen value
+    budget: Budget = UNLIMITED
     temperature: float = 1.0
     max_tokens: int | None = None
     abstain: float | None = None
@@ -289,12 +289,3 @@ def _scores_chats(path: str) -> bool:
     if any(is_required(field) for field in fields(cls)):
         return False
     return not lacking(cls(), Problem("chat", Prompt.user("?")))
-
-
-def lowest(*budgets: Budget) -> Budget:
-    """The lowest of several ceilings in each part; `None` is no ceiling."""
-    parts: dict[str, Any] = {}
-    for name in (*CEILINGS, "seconds"):
-        known = [top for budget in budgets if (top := getattr(budget, name)) is not None]
-        parts[name] = min(known, default=None)
-    return Budget(**parts)

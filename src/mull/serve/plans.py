@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mull import spec
+from mull.cost import UNLIMITED, lowest
 from mull.errors import MissingExtraError, SetupError, UsageError
 from mull.run import Strategy
 from mull.run.needs import check_given, check_scorable, needs_of
@@ -16,7 +17,7 @@ from mull.serve.faults import api_error, bad, in_body
 from mull.serve.fields import AskedBudget, ChatFields, Controls
 from mull.serve.keys import Key
 from mull.serve.messages import is_usual
-from mull.serve.offer import Entry, Offer, Preset, ceilings_of, kind_of, lowest
+from mull.serve.offer import Entry, Offer, Preset, ceilings_of, kind_of
 from mull.serve.schemas import CallOrReply, JsonReply
 from mull.types import AnswerKind, Budget, Executor, Judge, Kind, Need, Problem, Prompt, Verifier
 
@@ -84,7 +85,7 @@ def plan_of(offer: Offer, chat: ChatFields, key: Key | None = None) -> ChatPlan:
         return _compared(offer, chat, told, told.compare, key)
     entry = offer.find(chat.model, None if told.strategy is not None else chat.reasoning_effort, key)
     preset = entry.preset
-    budget = lowest(_allowed(offer, key), Budget() if preset is None else preset.budget, _asked(told))
+    budget = lowest(_allowed(offer, key), UNLIMITED if preset is None else preset.budget, _asked(told))
     plan = ChatPlan(
         entry,
         budget,
@@ -150,7 +151,7 @@ def _offered(offer: Offer, kind: str, key: Key | None) -> str:
 
 def _allowed(offer: Offer, key: Key | None) -> Budget:
     """What the gateway and the key allow one request."""
-    return lowest(ceilings_of(offer.serve), Budget() if key is None else ceilings_of(key.table))
+    return lowest(ceilings_of(offer.serve), UNLIMITED if key is None else ceilings_of(key.table))
 
 
 def _asked(told: Controls) -> Budget:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mull.cost import UNLIMITED
 from mull.errors import BankAwayError
 from mull.run.wallet import Hold, TakenError, Wallet
 from mull.types import Budget, Cost
@@ -29,7 +30,7 @@ class RequestWallet(Wallet):
     """
 
     def __init__(self, budget: Budget, within: Wallet | None = None, *, is_shared: bool = False) -> None:
-        self.paid = PaidWallet(Budget(), within)
+        self.paid = PaidWallet(UNLIMITED, within)
         super().__init__(budget, self.paid)
         self._is_shared = is_shared
         self.away: BankAwayError | None = None
