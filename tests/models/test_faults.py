@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,8 @@ from mull.models.served.model import OpenAIModel
 from mull.models.served.opened import opened
 from mull.wire.backoff import retry_after
 from mull.wire.endpoints import Endpoint, Limits, Pool
+from mull.wire.faults import Broken
+from mull.wire.link import Link
 
 HELLO = Prompt.user("hello")
 
@@ -120,6 +123,28 @@ async def test_a_reply_that_trickles_is_given_up_at_its_deadline(served) -> None
         run = await ready(served(server, timeout=0.3, retries=1), server, "trickle", "trickle")
         (draw,) = await run.draw(HELLO, 1)
     assert "no whole reply within 0.3 s; tried 2 times" in draw.error
+
+
+async def test_a_page_that_never_comes_is_said_to_have_had_the_seconds_that_it_had() -> None:
+    is_closed = asyncio.Event()
+
+    async def answers_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        is_closed.set()
+
+    async with await asyncio.start_server(answers_once, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        link = Link((url,), None, Limits(connect=60.0, timeout=600.0))
+        assert await link.get(f"{url}/models") == (200, b"{}")
+        link.limits = replace(link.limits, connect=0.1)  # the connection is there already
+        with pytest.raises(Broken, match=r"no whole reply within 0\.1 s"):
+            await link.get(f"{url}/models")
+        await link.close()
+        await is_closed.wait()
 
 
 async def test_of_a_huge_reply_no_more_is_read_than_fits(served) -> None:

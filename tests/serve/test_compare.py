@@ -54,6 +54,7 @@ async def test_two_presets_take_the_same_draws_and_pay_for_them_once(gateway: Ma
             assert side["spent"]["calls"] == one.usage.mull["calls"]
         assert reply.choices[0].message.content == told[0]["text"]
         assert reply.usage.mull["calls"] == max(side["spent"]["calls"] for side in told) == 6
+        assert reply.usage.mull["banked_calls"] is None  # which of the shared draws a bank gave is not told
         assert reply.usage.completion_tokens == upstream.counts["words"] - start
         async with await compared(served, "vote", "early", stream=True) as stream:
             chunks = [chunk async for chunk in stream]
@@ -87,8 +88,8 @@ async def test_both_sides_have_one_ceiling_and_the_gateways_holds_for_both_toget
 @pytest.mark.parametrize(
     ("names", "fields", "where"),
     [
-        (("vote",), {}, "mull.compare"),
-        (("vote", "early", "short"), {}, "mull.compare"),
+        (("vote",), {}, "mull.compare: must have at least 2 entries, not 1"),
+        (("vote", "early", "short"), {}, "mull.compare: must have at most 2 entries, not 3"),
         (("vote", "vote"), {}, r"mull.compare\[1\]"),
         (("vote", "vot"), {}, r"mull.compare\[1\]: must be a preset of words: cool, early, short, vote"),
         (("words@vote", "early"), {}, r"mull.compare\[0\]"),

@@ -81,7 +81,9 @@ async def test_a_prompt_that_is_none_is_refused(gateway: Make, prompt: Any) -> N
     async with gateway(VOTE, "nano") as served:
         status, _, text = await post(served.url, "completions", {"model": "nano", "prompt": prompt})
         assert status == 400
-        assert json.loads(text)["error"]["param"].startswith("prompt")
+        told = json.loads(text)["error"]
+        assert told["param"].startswith("prompt")
+        assert ("must not be empty" in told["message"]) == (prompt == [[]]), told
 
 
 async def test_log_probabilities_are_told_in_each_form(gateway: Make) -> None:

@@ -83,6 +83,18 @@ async def test_every_reason_is_told_in_the_words_of_the_client(gateway: Make, re
                     assert told_end(route, text) == (reason if is_own else end), (model, stream, text)
 
 
+@pytest.mark.parametrize("reason", [7, True, {"a": 1}, ["stop"]])
+async def test_a_reason_that_is_no_text_is_a_fault_of_the_server(gateway: Make, reason: Any) -> None:
+    """On pass-through too: what clients read there is a name."""
+    async with Ending(texts=TEXTS) as upstream, gateway(table(upstream)) as served:
+        upstream.reason = reason
+        status, _, text = await post(served.url, "chat/completions", asked("chat/completions", "words"))
+        assert (status, error_of("chat/completions", text)["is"]) == (502, "upstream_failed")
+        _, _, text = await post(served.url, "chat/completions", asked("chat/completions", "words", stream=True))
+        assert last_error("chat/completions", text)["is"] == "upstream_failed"
+        assert "[DONE]" not in text
+
+
 async def test_a_refused_reply_says_so_and_has_no_vote(gateway: Make) -> None:
     class Refusing(FaultServer):
         def _choice(self, body: dict[str, Any], place: int) -> dict[str, Any]:

@@ -32,6 +32,8 @@ EITHER = {
     "system": "a text or a list of parts",
 }
 """The same for fields that have several forms."""
+LENGTHS = ("too_short", "too_long")
+"""Errors of a list with too few or too many entries."""
 
 
 MOST_PARTS, MOST_COMMAS = 100_000, 500_000
@@ -141,9 +143,10 @@ def checked(cls: type[T], body: dict[str, Any]) -> T:
 
 
 def _told(cls: type[BaseModel], body: dict[str, Any], error: ValidationError) -> ApiError:
-    # Of the alternatives of a field, the error that is deepest in it says most.
+    # Of the alternatives of a field, the error that is deepest in it says most; that a list is too short or too long
+    # says that it was to be a list.
     found = [(_path(body, one["loc"], one["type"]), one) for one in error.errors(include_url=False)]
-    path, first = max(found, key=lambda one: one[0].count(".") + one[0].count("["))
+    path, first = max(found, key=lambda one: (one[0].count(".") + one[0].count("["), one[1]["type"] in LENGTHS))
     if first["type"] == "extra_forbidden":
         known = ", ".join(_names(cls, first["loc"][:-1]))
         return bad(path, f"unknown field; {path.rpartition('.')[0]} takes {known}", "unknown_parameter")
@@ -151,8 +154,11 @@ def _told(cls: type[BaseModel], body: dict[str, Any], error: ValidationError) ->
         return bad(path, "is missing", "missing_required_parameter")
     if path in EITHER:
         return bad(path, f"must be {EITHER[path]}")
-    if first["type"] == "too_short":
-        return bad(path, "must not be empty")
+    if first["type"] in LENGTHS:
+        few, many, n = (first["ctx"].get(name) for name in ("min_length", "max_length", "actual_length"))
+        if few == 1:
+            return bad(path, "must not be empty")
+        return bad(path, f"must have at {f'least {few}' if many is None else f'most {many}'} entries, not {n}")
     words = [EXPECTED[one["type"]] for at, one in found if at == path and one["type"] in EXPECTED]
     if words:
         return bad(path, f"must be {' or '.join(dict.fromkeys(words))}")

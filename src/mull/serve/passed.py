@@ -94,6 +94,11 @@ def are_objects(told: Any) -> bool:
     return isinstance(told, list) and all(isinstance(one, dict) for one in told)
 
 
+def are_choices(told: Any) -> bool:
+    """Whether it is a list of choices, each with a reason to end that is a text, or none yet."""
+    return are_objects(told) and all(isinstance(one.get("finish_reason"), str | None) for one in told)
+
+
 def _n_bytes(said: Mapping[str, Any]) -> int:
     n = sum(_size(said.get(name)) for name in TEXTS)
     calls = said.get("tool_calls")

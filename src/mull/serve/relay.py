@@ -20,7 +20,7 @@ from mull.serve.completions import prompts
 from mull.serve.counted import check_least
 from mull.serve.faults import ApiError
 from mull.serve.fields import ChatFields
-from mull.serve.passed import Passed, are_objects, as_bound, clean, most_of
+from mull.serve.passed import Passed, are_choices, are_objects, as_bound, clean, most_of
 from mull.serve.plans import ChatPlan
 from mull.serve.rooms import check_room, replies
 from mull.serve.shapes import DONE, event, is_unknown
@@ -149,8 +149,8 @@ class Relay:
             raw = await here.link.whole(response)
             told = read_object(raw)
             choices = told.get("choices")
-            if not choices or not are_objects(choices):
-                raise Malformed("the reply has no list of choices")
+            if not choices or not are_choices(choices):
+                raise Malformed("the reply has no list of choices, or one ends for no reason that is a text")
             if self._path == CHAT and not are_objects([one.get("message") for one in choices]):
                 raise Malformed("the reply has a choice without a message")
             is_sound = _cleaned(told)
@@ -259,8 +259,8 @@ class Relay:
                     told = read_object(data)
                     if told.get("error") and not told.get("choices"):
                         raise with_words("the server broke off with an error", told["error"])
-                    if told.get("choices") and not are_objects(told["choices"]):
-                        raise Malformed("the choices of an event are no list of objects")
+                    if told.get("choices") and not are_choices(told["choices"]):
+                        raise Malformed("the choices of an event are no list of objects, or end for no known reason")
                     _cleaned(told)
                     self._passed.add(told)
                     told["model"] = self._plan.asked_as

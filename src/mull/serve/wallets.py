@@ -36,9 +36,9 @@ class RequestWallet(Wallet):
         self.away: BankAwayError | None = None
 
     @property
-    def n_banked(self) -> int:
-        """Draws and judges' calls that came from the bank."""
-        return 0 if self._is_shared else (self.spent.calls or 0) - (self.paid.spent.calls or 0)
+    def n_banked(self) -> int | None:
+        """Draws and judges' calls that came from the bank; `None` where runs share them, who each tell their own."""
+        return None if self._is_shared else (self.spent.calls or 0) - (self.paid.spent.calls or 0)
 
     @property
     def own_left(self) -> Budget:

@@ -107,7 +107,7 @@ class Link:
             ) as response:
                 return response.status, await self._read(response, MANY_BYTES)
         except (aiohttp.ClientError, OSError) as error:
-            failure = self._failure(error)
+            failure = self._failure(error, self.limits.connect)
         raise failure
 
     async def attempt(
@@ -255,7 +255,7 @@ class Link:
                 raw = await self._read(response, 1 << 20)
             failure = self._refusal(endpoint, response.status, response.headers, raw, started)
         except (aiohttp.ClientError, OSError) as error:
-            failure = self._failure(error)
+            failure = self._failure(error, self.limits.timeout)
             if isinstance(failure, Rejected):
                 endpoint.dead = failure.at(endpoint.url)
             if isinstance(error, TimeoutError):
@@ -373,8 +373,8 @@ class Link:
             parts.append(chunk)
         return self._secret.scrub(b"".join(parts))
 
-    def _failure(self, error: Exception) -> Exception:
-        """The failure that a client or network error stands for."""
+    def _failure(self, error: Exception, seconds: float) -> Exception:
+        """The failure that a client or network error stands for; a whole reply had `seconds`."""
         if isinstance(error, aiohttp.ClientSSLError):
             words = self._words(error.os_error)
             is_plain = "WRONG_VERSION_NUMBER" in words or "wrong version number" in words
@@ -389,7 +389,7 @@ class Link:
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return Refused(f"cannot connect within {self.limits.connect:g} s")
         if isinstance(error, TimeoutError):
-            return Broken(f"no whole reply within {self.limits.timeout:g} s")
+            return Broken(f"no whole reply within {seconds:g} s")
         if isinstance(error, aiohttp.ServerDisconnectedError):
             return Broken("the server closed the connection without a reply")
         if isinstance(error, aiohttp.ClientPayloadError):
