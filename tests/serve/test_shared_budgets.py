@@ -15,6 +15,7 @@ from fault_server import FaultServer
 from mull import spec
 from mull.catalog import model_of
 from mull.config.schema import KeyTable
+from mull.errors import BankAwayError
 from mull.run import Run
 from mull.run.calls import MeteredCalls
 from mull.run.events import RunEvent
@@ -58,6 +59,28 @@ async def served(folder: Path, accounts: str, key: str) -> AsyncIterator[tuple[A
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
         await process.communicate()
+
+
+def test_a_server_that_has_restarted_meanwhile_is_asked_again_at_once(postgres: Any, postgres_url: str) -> None:
+    """The connection that a gateway keeps is broken then, and says so only when it is used."""
+    of_ann = ann(tokens_a_day=100)
+    with closing(Accounts(postgres_url)) as opened:
+        wallet = opened.wallet(of_ann)
+        for spent in (10, 20):
+            hold = wallet.hold(Cost(output_tokens=10))
+            wallet.settle(Cost(output_tokens=10), hold, is_fresh=True)
+            wallet.drop(hold)
+            postgres.stop()
+            postgres.start()
+            opened.elsewhere("ann", wallet.day)
+            with closing(Accounts(postgres_url)) as other:
+                assert other.wallet(of_ann).left.tokens == 100 - spent
+        postgres.stop()
+        try:
+            with pytest.raises(BankAwayError):
+                opened.elsewhere("ann", wallet.day)
+        finally:
+            postgres.start()
 
 
 @pytest.mark.parametrize("where", ["file", "postgresql"])

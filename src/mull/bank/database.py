@@ -127,6 +127,11 @@ class Database:
             self._back_at = None if self.is_sqlite else time.monotonic()
         return done
 
+    @property
+    def is_away(self) -> bool:
+        """Whether it was unavailable when it was last asked."""
+        return self._away_since is not None
+
     def was_away(self, seconds: float) -> bool:
         """Whether the database was unavailable and became available less than this many seconds ago."""
         return self._back_at is not None and time.monotonic() < self._back_at + seconds

@@ -306,11 +306,14 @@ class Accounts:
         return done
 
     def _tried(self, what: str, work: Callable[[sa.Connection], T], *, is_write: bool) -> T:
+        may_be_stale = not self._database.is_away
         for _ in range(TRIES):
             try:
                 return self._database.do(what, work, is_write=is_write)
             except BankAwayError as error:
-                if error.pause > 0.05:
+                # The first failure after a good while may be of a connection that the server dropped as it restarted.
+                if error.pause > 0.05 and not may_be_stale:
                     raise
+                may_be_stale = False
                 time.sleep(error.pause)
         return self._database.do(what, work, is_write=is_write)
