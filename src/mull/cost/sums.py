@@ -36,42 +36,47 @@ def total(costs: Iterable[Cost]) -> Cost:
     return Cost(*parts)
 
 
+MOST_WAITING = 64
+"""Costs that a ledger keeps until their sum is asked for."""
+
+
 class Ledger:
-    """A running `total` in constant time; exact, so bit-identical for any order of the costs."""
+    """A running `total`; exact, so bit-identical for any order of the costs."""
 
     def __init__(self) -> None:
         self._n = 0
-        self._first = NOTHING
         self._sums: list[int | list[float] | None] = []
-        """The sum of each part, from the second cost on: many ledgers get one cost."""
-        self._total: Cost | None = self._first
+        self._waiting: list[Cost] = []
+        """Costs that are not in the sums yet: many ledgers get one, and most are asked for their sum at the end."""
+        self._total: Cost | None = NOTHING
         """The sum, once it was asked for: it is asked for more often than added to."""
 
     def add(self, cost: Cost) -> None:
         self._n += 1
-        if self._n == 1:
-            self._first = self._total = cost
-            return
-        self._total = None
-        if self._n == 2:
-            self._sums = [[] if name in _REALS else 0 for name in _NAMES]
-            self._book(self._first)
-        self._book(cost)
+        self._total = cost if self._n == 1 else None
+        self._waiting.append(cost)
+        if len(self._waiting) == MOST_WAITING:
+            self._book()
 
-    def _book(self, cost: Cost) -> None:
-        for i, value in enumerate(_parts(cost)):
+    def _book(self) -> None:
+        """Adds the costs that wait to the sums."""
+        self._sums = self._sums or [[] if name in _REALS else 0 for name in _NAMES]
+        for i, column in enumerate(zip(*map(_parts, self._waiting), strict=True)):
             before = self._sums[i]
-            if value is None or before is None:
+            if before is None or None in column:
                 self._sums[i] = None
             elif isinstance(before, list):
-                _add_exactly(before, value)
+                for value in column:
+                    _add_exactly(before, value)
             else:
-                self._sums[i] = before + value
+                self._sums[i] = before + sum(column)
+        self._waiting = []
 
     @property
     def total(self) -> Cost:
         """The sum of all costs added; a part is `None` if it was unknown in any of them."""
         if self._total is None:
+            self._book()
             parts: list[Any] = [math.fsum(part) if isinstance(part, list) else part for part in self._sums]
             self._total = Cost(*parts)
         return self._total

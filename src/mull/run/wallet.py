@@ -91,11 +91,12 @@ class Wallet:
     @property
     def is_exceeded(self) -> bool:
         """Whether a ceiling is exceeded, which only something that costs more than its quote does."""
-        used = self._charged.total
-        for name, of in CEILINGS.items():
-            top = getattr(self.budget, name)
-            if top is not None and (of(used) or 0) > top * (1 + 1e-9):
-                return True
+        if self._is_limited:
+            used = self._charged.total
+            for name, of in CEILINGS.items():
+                top = getattr(self.budget, name)
+                if top is not None and (of(used) or 0) > top * (1 + 1e-9):
+                    return True
         return self.within is not None and self.within.is_exceeded
 
     def deadline(self, share: float = 1.0) -> float | None:
