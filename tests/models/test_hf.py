@@ -56,12 +56,13 @@ def draw(
 @pytest.mark.parametrize("n", [5, 64, 130])
 def test_logits_are_those_of_transformers(folder: Path, n: int) -> None:
     """Of a prompt computed in chunks, and of the tokens after it, one at a time beside other rows."""
+    from mull.runtime.sources import FolderSource
     from mull.runtime.torch_session import TorchSession
 
     ids = np.random.default_rng(n).integers(0, 250, n + 4)
     with torch.inference_mode():
         want = reference(folder)(torch.tensor(ids)[None]).logits[0].numpy()
-    session = TorchSession(folder, "float32", 256, 2)
+    session = TorchSession(FolderSource(folder), "float32", 256, 2)
     whole = session.bind(session.cache(1, 256), 1, -(-n // 16) * 16)
     whole.ids[0, :n], whole.last[0] = ids[:n], whole.ids.shape[1] - 1
     np.testing.assert_allclose(whole.run(n - 1)[0], want[n - 1], atol=1e-4)
@@ -74,11 +75,12 @@ def test_logits_are_those_of_transformers(folder: Path, n: int) -> None:
 
 def test_bfloat16_is_float32_up_to_its_rounding(folder: Path) -> None:
     """8 bits of a number are kept, so that logits differ by few hundredths of their spread."""
+    from mull.runtime.sources import FolderSource
     from mull.runtime.torch_session import TorchSession
 
     found = []
     for dtype in ("float32", "bfloat16"):
-        session = TorchSession(folder, dtype, 256, 2)  # type: ignore[arg-type]
+        session = TorchSession(FolderSource(folder), dtype, 256, 2)  # type: ignore[arg-type]
         batch = session.bind(session.cache(1, 256), 1, 64)
         batch.ids[0], batch.last[0] = np.arange(64), 63
         found.append(batch.run(63)[0])

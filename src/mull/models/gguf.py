@@ -16,22 +16,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mull.cost import Price, total
-from mull.cost.flops import Architecture, read_architecture
 from mull.errors import FileFormatError, ModelError, UsageError, install
 from mull.files.gguf import Header, digest, read_header
 from mull.models import law
 from mull.models.files import located
+from mull.models.hf import Hf
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.deployment import Deployment, bound
 from mull.models.served.known import assume
 from mull.models.served.model import OpenAIModel
+from mull.models.sizes import architecture, free_memory, gib
 from mull.types import Cost, Draw, Params, Prompt, Purse, Sample
 from mull.wire.endpoints import Limits
 
 NOWHERE = "http://127.0.0.1:9/v1"
 """Stands for the server before it is started."""
-COUNTED = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
-"""Architectures whose FLOPs are counted, with the `model_type` that has the same layers."""
 RATHER_MORE = 256 << 20
 """Bytes that the engine needs beside the weights and the context."""
 USUAL_SLOTS = 16
@@ -52,8 +51,10 @@ class Gguf:
     `slots` replies are generated at once (16 by default, or fewer where memory is short), each with `context` tokens
     for prompt and reply (at most what the model was trained on). `threads` leaves one processor free by default:
     llama.cpp waits in a loop for its slowest thread, so that with all of them in use it is many times slower beside
-    other work. `api=completions` is for models without a chat template. Raises `FileFormatError` if the file is not a
-    whole GGUF file.
+    other work. `api=completions` is for models without a chat template.
+
+    `engine=own` runs it by mull's own engine instead (`hf`): Llama, Qwen2 and Qwen3, weights dequantised to `dtype`
+    (float32, or bfloat16). Raises `FileFormatError` if the file is not a whole GGUF file.
     """
 
     file: str
@@ -61,14 +62,34 @@ class Gguf:
     context: int = 4096
     threads: int | None = None
     api: Literal["chat", "completions"] = "chat"
+    engine: Literal["llama.cpp", "own"] = "llama.cpp"
+    dtype: Literal["float32", "bfloat16"] | None = None
 
     def __post_init__(self) -> None:
+        if self.engine not in ("llama.cpp", "own"):
+            raise UsageError(f"engine of a gguf model is llama.cpp or own, not {self.engine!r}")
+        if self.engine == "own":
+            if (self.slots, self.threads, self.api) != (None, None, "chat"):
+                raise UsageError(
+                    "slots, threads and api of a gguf model are llama.cpp's: leave them out, or engine=own"
+                )
+            assert self._own
+            return
+        if self.dtype is not None:
+            raise UsageError(
+                "dtype of a gguf model goes with engine=own: llama.cpp computes with the file's own weights"
+            )
         if any(one is not None and one < 1 for one in (self.slots, self.context, self.threads)):
             raise UsageError("slots, context and threads of a gguf model are at least 1")
         if self.api not in ("chat", "completions"):
             raise UsageError(f"api of a gguf model is chat or completions, not {self.api!r}")
         if self.api == "chat" and not self._header.fields.get("tokenizer.chat_template"):
             raise FileFormatError(self.path, None, "its model has no chat template: add the option api=completions")
+
+    @cached_property
+    def _own(self) -> Hf | None:
+        """The same by mull's own engine, if that runs it."""
+        return Hf(str(self.path), self.dtype or "float32", self.context) if self.engine == "own" else None
 
     @cached_property
     def path(self) -> Path:
@@ -85,14 +106,18 @@ class Gguf:
 
     @cached_property
     def identity(self) -> str:
+        if self._own is not None:
+            return self._own.identity
         odd = "" if self.api == "chat" else f"/{self.api}"
         return f"{self.name}@{digest(self.path, self._header.n_bytes)}{odd}"
 
     @property
     def about(self) -> str:
         """Its architecture, and the memory that it needs with these options."""
-        size, kind = _gib(self._header.n_bytes), self._header.architecture or "unknown architecture"
-        return f"{kind}, {size}; needs about {_gib(self.n_bytes)} of memory with {self.n_slots} slots"
+        size, kind = gib(self._header.n_bytes), self._header.architecture or "unknown architecture"
+        if self._own is not None:
+            return f"{kind}, {size}; by mull's own engine"
+        return f"{kind}, {size}; needs about {gib(self.n_bytes)} of memory with {self.n_slots} slots"
 
     @property
     def n_context(self) -> int:
@@ -163,10 +188,14 @@ class Gguf:
         return OpenAIModel(deployment)
 
     def refuses(self, prompt: Prompt, params: Params) -> str | None:
+        if self._own is not None:
+            return self._own.refuses(prompt, params)
         return self._at(NOWHERE).refuses(prompt, params)
 
     def quote(self, prompt: Prompt, params: Params) -> Cost:
         """The most that a draw can cost; a prompt has at most one token per byte, plus what its template adds."""
+        if self._own is not None:
+            return self._own.quote(prompt, params)
         most = bound(prompt, self.capabilities)
         n_prompt = None if most is None else min(most, self.n_context)
         return self._price.cost(n_prompt, min(params.max_tokens, self.n_context))
@@ -176,12 +205,13 @@ class Gguf:
 
         Raises `UsageError` without the engine, `ModelError` if it cannot be loaded or draws from another law.
         """
-        await self._opened(purse)
+        if self._own is None:
+            await self._opened(purse)
 
     async def sample(
         self, prompt: Prompt, params: Params, draws: Sequence[Draw], purse: Purse
     ) -> AsyncGenerator[Sample, None]:
-        model = await self._opened(purse)
+        model = self._own or await self._opened(purse)
         stream = model.sample(prompt, params, draws, purse)
         try:
             async for sample in stream:
@@ -237,8 +267,8 @@ class Gguf:
         free = free_memory()
         if free is not None and self.n_bytes > free:
             raise ModelError(
-                f"{self.name} needs about {_gib(self.n_bytes)} with slots={self.n_slots} and context={self.n_context}, "
-                f"and {_gib(free)} are free: lower these options"
+                f"{self.name} needs about {gib(self.n_bytes)} with slots={self.n_slots} and context={self.n_context}, "
+                f"and {gib(free)} are free: lower these options"
             )
         options = xllamacpp.CommonParams()
         options.model.path = str(self.path)
@@ -280,37 +310,3 @@ class Unmetered:
 def default_threads() -> int:
     """All processors that this process may use but one."""
     return max(1, len(os.sched_getaffinity(0)) - 1) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 2) // 2
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that can be had without swapping; `None`: the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return None
-
-
-def _gib(n_bytes: int) -> str:
-    return f"{n_bytes / (1 << 30):.1f} GiB"
-
-
-def architecture(header: Header) -> Architecture | None:
-    """The dimensions for counting FLOPs; `None`: the header is of another architecture, or does not give them all."""
-    kind, size = COUNTED.get(header.architecture), header.number
-    if kind is None or size("expert_count"):
-        return None
-    config = {
-        "model_type": kind,
-        "num_hidden_layers": size("block_count"),
-        "hidden_size": size("embedding_length"),
-        "num_attention_heads": size("attention.head_count"),
-        "num_key_value_heads": size("attention.head_count_kv") or size("attention.head_count"),
-        "head_dim": size("attention.key_length"),
-        "intermediate_size": size("feed_forward_length"),
-        "vocab_size": size("vocab_size") or header.fields.get("tokenizer.ggml.tokens"),
-    }
-    try:
-        return read_architecture({name: value for name, value in config.items() if value is not None})
-    except UsageError:
-        return None

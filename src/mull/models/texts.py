@@ -1,4 +1,4 @@
-"""The tokenizer and the chat template in a model's folder, in the format of transformers."""
+"""A model's tokenizer, in the format of tokenizers, and its chat template."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from mull.errors import FileFormatError
 from mull.models.served.template import ChatTemplate
 from mull.types import Message, Prompt
 
@@ -22,15 +20,12 @@ OPEN, CLOSE = "\ue000", "\ue001"
 class ModelTexts:
     """Text to tokens and back. A special token that a message spells out is read as text, never as the token."""
 
-    def __init__(self, folder: Path, template: ChatTemplate | None) -> None:
+    def __init__(self, tokenizer: str, template: ChatTemplate | None) -> None:
         from tokenizers import Tokenizer
 
-        path = folder / "tokenizer.json"
-        if not path.exists():
-            raise FileFormatError(path, None, "the model's tokenizer is not there")
         self._template = template
-        self._reader: Any = Tokenizer.from_file(str(path))  # reads special tokens, which templates hold
-        self._plain: Any = Tokenizer.from_file(str(path))
+        self._reader: Any = Tokenizer.from_str(tokenizer)  # reads special tokens, which templates hold
+        self._plain: Any = Tokenizer.from_str(tokenizer)
         self._plain.encode_special_tokens = True
         added = self._reader.get_added_tokens_decoder().values()
         self._special = sorted((one.content for one in added if one.special), key=len, reverse=True)

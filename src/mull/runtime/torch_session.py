@@ -6,7 +6,6 @@ torch's kernels for bfloat16 sum in another order when they are given another nu
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch.nn.functional import scaled_dot_product_attention as attention
 
 from mull.errors import FileFormatError, UsageError
 from mull.runtime.session import Floats, ModelConfig, processors
+from mull.runtime.sources import WeightSource
 
 KINDS = ("llama", "qwen2", "qwen3")
 """Values of `model_type` whose layers are computed here."""
@@ -34,21 +34,21 @@ class TorchSession:
     """The model: maps token ids [rows, length] and the keys and values so far to logits.
 
     Keys, values and weights are in `dtype`; sums of layers, norms, softmax and logits are in float32. Raises
-    `FileFormatError` if the folder has no such model, `UsageError` for another architecture.
+    `FileFormatError` if the source has no such model, `UsageError` for another architecture.
     """
 
-    def __init__(self, folder: Path, dtype: DType, context: int, n_workers: int) -> None:
-        raw, kind = _json(folder / "config.json"), kind_of(folder)
-        if kind not in KINDS:
-            raise UsageError(f"the model in {folder} is of type {kind!r}, and only {', '.join(KINDS)} are known")
-        self.config = _config(raw, folder, context)
+    def __init__(self, source: WeightSource, dtype: DType, context: int, n_workers: int) -> None:
+        raw = source.config
+        if (kind := raw.get("model_type")) not in KINDS:
+            raise UsageError(f"the model in {source.path} is of type {kind!r}, and only {', '.join(KINDS)} are known")
+        self.config = _config(raw, source.path, context)
         self.dtype = getattr(torch, dtype)
         self.block = CHUNK if dtype == "bfloat16" else 16
         self.eps = float(raw.get("rms_norm_eps", 1e-6))
         self.threads = max(1, processors() // n_workers)
         self._told = threading.local()
         self.is_packed = dtype == "bfloat16" and _has_kernels()
-        tensors = _tensors(folder)
+        tensors = source.tensors()
         self.shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         self.n_parameters = sum(tensor.numel() for tensor in tensors.values())
         self._read(tensors)
@@ -236,17 +236,7 @@ def _whole(n: int) -> int:
     return -(-n // CHUNK) * CHUNK
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileFormatError(path, None, f"no model can be read from it: {error}") from error
-    if not isinstance(raw, dict):
-        raise FileFormatError(path, None, "it is no JSON object")
-    return raw
-
-
-def _config(raw: Mapping[str, Any], folder: Path, context: int) -> ModelConfig:
+def _config(raw: Mapping[str, Any], path: Path, context: int) -> ModelConfig:
     try:
         heads = raw["num_attention_heads"]
         return ModelConfig(
@@ -256,20 +246,11 @@ def _config(raw: Mapping[str, Any], folder: Path, context: int) -> ModelConfig:
             raw.get("head_dim") or raw["hidden_size"] // heads,
             min(context, raw["max_position_embeddings"]),
             raw["vocab_size"],
-            _ends(raw, folder),
+            frozenset(raw["eos_token_id"]),
             _rope(raw)["rope_theta"],
         )
     except KeyError as error:
-        raise FileFormatError(folder / "config.json", None, f"it has no {error}") from error
-
-
-def _ends(raw: Mapping[str, Any], folder: Path) -> frozenset[int]:
-    """The tokens that end a reply: those of the model, and those that its maker's generation settings add."""
-    beside = folder / "generation_config.json"
-    found: set[int] = set()
-    for one in (raw.get("eos_token_id"), _json(beside).get("eos_token_id") if beside.exists() else None):
-        found.update(one if isinstance(one, list) else [] if one is None else [one])
-    return frozenset(found)
+        raise FileFormatError(path, None, f"its configuration has no {error}") from error
 
 
 def _rope(raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -285,28 +266,11 @@ def _frequencies(raw: Mapping[str, Any], config: ModelConfig) -> Tensor:
     plain = config.rope_theta ** (-torch.arange(0, config.head, 2, dtype=torch.float64) / config.head)
     if kind == "default":
         return plain
+    if kind == "factors":  # as GGUF files have what llama3 makes of them
+        return plain / torch.from_numpy(rope["factors"])
     if kind != "llama3":
         raise UsageError(f"rotary embeddings of type {kind!r} are not known, only default and llama3")
     # Llama 3.1: low frequencies are divided by `factor`, high ones kept, those between interpolated.
     length, low, high = rope["original_max_position_embeddings"], rope["low_freq_factor"], rope["high_freq_factor"]
     smooth = ((length * plain / (2 * torch.pi) - low) / (high - low)).clamp(0, 1)
     return plain * (smooth + (1 - smooth) / rope["factor"])
-
-
-def kind_of(folder: Path) -> str | None:
-    """The architecture of the model in a folder. Raises `FileFormatError`."""
-    return _json(folder / "config.json").get("model_type")
-
-
-def weights_of(folder: Path) -> dict[str, Floats]:
-    """The weights of the model in a folder, as float32 by their names. Raises `FileFormatError`."""
-    return {name: tensor.float().numpy() for name, tensor in _tensors(folder).items()}
-
-
-def _tensors(folder: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise FileFormatError(folder, None, "it has no weights: no file *.safetensors")
-    return {name: tensor for file in files for name, tensor in load_file(file).items()}
