@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from mull.bank.sql import SqlBank
 from mull.cli.app import app
+from mull.cli.study import _slugs
 from mull.errors import ModelError, UsageError
 from mull.lab.findings import summary, unsolved
 from mull.lab.studied import check_ceiling, n_draws, probe, run_study, unreadable
@@ -233,3 +234,55 @@ def test_levels_without_any_solved_problem_are_named(tmp_path: Path) -> None:
     none = [row._replace(coverage=0.0, single=0.0) for row in rows]
     assert unsolved(none) == ["chain:ops=1", "chain:ops=16"]
     assert unsolved([none[0], rows[0]._replace(coverage=0.5)]) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "levels = [1, 16]",
+            "levels = [2, 2]",
+            "has twice, where one table with all its strategies is meant, the task",
+        ),
+        ("levels = [1, 16]", 'levels = [1]\n[[tasks]]\nspec = "chain:ops=1"', "'chain:ops=1'"),
+        ('["nano"]', '["nano", "nano:"]', "nano"),
+    ],
+)
+def test_two_of_one_name_are_refused_since_one_would_replace_the_other(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        cells_of(read_plan(plan_at(tmp_path, PLAN.replace(old, new))))
+
+
+def test_a_plan_of_an_editor_on_windows_is_the_same_plan(tmp_path: Path) -> None:
+    known = read_plan(plan_at(tmp_path))
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + PLAN.replace("\n", "\r\n").encode())
+    assert read_plan(path) == known
+
+
+def test_each_task_has_a_file_of_its_own_however_long_its_name_is() -> None:
+    deep = "file:/" + "a-folder/" * 20
+    found = _slugs([f"{deep}level-1.jsonl", f"{deep}level-2.jsonl", "a:b", "a;b", "A-b"])
+    assert len({name.lower() for name in found.values()}) == 5
+    assert all(len(name) < 110 for name in found.values())
+
+
+def test_draws_that_the_ceiling_cut_off_are_not_wrong_ones(tmp_path: Path) -> None:
+    """A ceiling of 45 tokens a run is enough for one chain of one operation, and cuts the second one."""
+    _, _, made = study(tmp_path, Budget(tokens=45 * 18))
+    assert "the ceiling cut off 6 of 9 runs" in made.holes[0].why
+    recordings = made.groups["chain:ops=1"]["nano"]
+    assert [one.results["majority:n=3"].correct for one in recordings] == [None] * 3, "votes of fewer draws than three"
+    assert [one.n for one in recordings] == [1] * 3
+    assert all("answer:" in sample.text for one in recordings for sample in one.samples)
+    assert summary(made.groups)[0].best == "single"
+
+
+def test_a_file_with_fewer_problems_than_the_plan_asks_for_is_run_whole(tmp_path: Path) -> None:
+    lines = [json.dumps({"id": str(i), "question": f"b:a+{i};a:9;b?", "answer": str(9 + i)}) for i in range(2)]
+    (tmp_path / "two.jsonl").write_text("\n".join(lines))
+    text = PLAN.replace("chain:ops={level}", f"file:{tmp_path}/two.jsonl").replace("levels = [1, 16]", "")
+    (cell,) = cells_of(read_plan(plan_at(tmp_path, text)))
+    assert (cell.problems, cell.n_runs) == (2, 6)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -132,3 +133,53 @@ def test_a_sequential_strategy_is_compared_with_a_vote_of_as_many_tokens() -> No
     assert wins.rows[0].ci95.low > 0
     loses = asked({TASKS[0]: {"m": with_force(model(lambda i: 0.5), correct=True)}})["sequential"]
     assert loses.rows[0].ci95.high < 0
+
+
+def forced(drawn: Sequence[Recording], tokens: int) -> list[Recording]:
+    result = Result("a", False, False, 1, "done", Cost(1, 10, tokens, 0, 0, 0.0, 0.0, 0.0))
+    return [replace(one, results={"force:wait=2": result}) for one in drawn]
+
+
+def test_tokens_are_compared_on_the_same_problems_only() -> None:
+    """`m` has short replies on one task and long ones on another, which the others do not have."""
+    both = {TASKS[0]: {"m": forced(model(lambda i: 0.5), 200)}, TASKS[1]: {"m": model(lambda i: 0.5, tokens=800)}}
+    assert asked(both)["sequential"].rows[0].label == "m: vote of 4 minus force:wait=2, equal tokens"
+    half = {TASKS[0]: {**both[TASKS[0]], "big-think": model(lambda i: 0.5, tokens=100)}, TASKS[1]: both[TASKS[1]]}
+    found = asked(half)
+    assert found["cost"].rows[0].label.startswith("big-think minus m, at 2")
+    assert found["thinking"].rows[0].label == "big-think minus a vote of 2 of m, equal tokens"
+    alike = {TASKS[0]: {"a": model(lambda i: 0.9, spread=0), "b": model(lambda i: 0.1, tokens=51, spread=0)}}
+    assert asked(alike)["cost"].rows == (), "51 tokens for 50 are not more"
+
+
+def test_levels_count_each_problem_once_and_none_of_a_few_is_not_never() -> None:
+    hard = {f"m{i}": model(lambda i: 0.0) for i in range(4)}
+    found = asked({TASKS[0]: {"m0": model(lambda i: 0.5)}, TASKS[1]: hard})["difficulty"]
+    assert [row.problems for row in found.rows] == [N, N]
+    assert (found.rows[1].value, found.rows[1].ci95.low) == (0.0, 0.0)
+    assert found.rows[1].ci95.high == pytest.approx(1 - 0.05 ** (1 / N))
+    one, four = (
+        asked({TASKS[0]: {f"m{i}": model(lambda i: 0.3) for i in range(n)}})["difficulty"].rows[0] for n in (1, 4)
+    )
+    assert four == one, "four models that do the same tell no more than one"
+
+
+def test_problems_without_draws_are_no_evidence() -> None:
+    whole = model(lambda i: 1.0)
+    cut = [
+        replace(one, samples=one.samples[:n], answers=one.answers[:n]) for n, one in zip((0, 1), whole, strict=False)
+    ]
+    found = asked({TASKS[0]: {"m": [*cut, *whole[2:]]}})
+    assert found["reach"].rows[0].problems == N - 1
+    assert not found["reach"].is_shown
+    assert found["gap"].rows[0].problems == N - 2
+    assert asked({TASKS[0]: {"m": cut[:1]}})["reach"].rows == ()
+
+
+def test_the_intervals_of_a_figure_hold_together() -> None:
+    """A finding is shown where any row shows it, so that its rows are as many tests."""
+    drawn = model(lambda i: 0.5)
+    one = asked({TASKS[0]: {"m": drawn}})["diminishing"].rows[0]
+    many = asked({TASKS[0]: {f"m{i}": drawn for i in range(10)}})["diminishing"].rows
+    assert {row.value for row in many} == {one.value}
+    assert many[0].ci95.low < one.ci95.low < one.ci95.high < many[0].ci95.high

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -90,7 +90,7 @@ def study(
                 opened,
                 is_on_ray=ray is not None,
                 tick=advance,
-                began=lambda cell: tell(f"{cell.name}: {cell.study_task.problems} problems"),
+                began=lambda cell: tell(f"{cell.name}: {cell.problems} problems"),
             )
     _write(the_plan, plan, made, folder)
     if made.groups:
@@ -117,10 +117,11 @@ def _write(plan: StudyPlan, path: Path, made: Studied, folder: Path) -> None:
     from mull.files.records import row_of
 
     check_folder(folder / "draws")
+    slugs = _slugs(made.groups)
     for text, models in made.groups.items():
         about = {**made_by(), "task": text, "models": list(models), "seed": plan.seed, "study": plan.title}
         rows: list[Recording] = [one for recordings in models.values() for one in recordings]
-        write_lines(folder / "draws" / f"{_slug(text)}.jsonl", [{"sweep": about}, *map(row_of, rows)])
+        write_lines(folder / "draws" / f"{slugs[text]}.jsonl", [{"sweep": about}, *map(row_of, rows)])
     write_text(folder / "plan.toml", path.read_text(encoding="utf-8"))
     holes = [asdict(hole) for hole in made.holes]
     write_text(folder / "holes.json", json.dumps(holes, indent=1, ensure_ascii=False) + "\n", errors="backslashreplace")
@@ -140,14 +141,25 @@ def _page(plan: StudyPlan, made: Studied, folder: Path) -> None:
     from mull.report import study_page
 
     with steady("drawing the page"):
-        paths = [folder / "draws" / f"{_slug(text)}.jsonl" for text in made.groups]
+        paths = [folder / "draws" / f"{slug}.jsonl" for slug in _slugs(made.groups).values()]
         sources = [Source(path, {}) for path in paths]
         html = study_page.page(made.groups, sources, made.holes, plan.title, made_by(), plan.seed, made.bounds)
         page.write(folder / "study.html", html)
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^\w.]+", "-", text).strip("-")[:100]
+def _slugs(tasks: Iterable[str]) -> dict[str, str]:
+    """A file name for each task, its end if it is long; names that are alike, whatever their case, get a number."""
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for text in tasks:
+        plain = re.sub(r"[^\w.]+", "-", text).strip("-")[-100:].strip("-")
+        slug, n = plain, 1
+        while slug.lower() in seen:
+            n += 1
+            slug = f"{plain}-{n}"
+        seen.add(slug.lower())
+        found[text] = slug
+    return found
 
 
 def _show(made: Studied, told: Estimate, folder: Path, *, as_json: bool) -> None:
@@ -171,5 +183,6 @@ def _show(made: Studied, told: Estimate, folder: Path, *, as_json: bool) -> None
         return
     stdout().print(shown.table(rows))
     print_lines(f"- {line}" for line in shown.lines(rows, made.holes))
+    page = "; open study.html there" if made.groups and (folder / "study.html").is_file() else ""
     fresh, spent = made.fresh.calls or 0, made.spent.calls or 0
-    tell(f"{fresh:,} draws made now, {spent - fresh:,} uses of draws that were there; written to {folder}")
+    tell(f"{fresh:,} draws made now, {spent - fresh:,} uses of draws that were there; written to {folder}{page}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from mull.files.recording import RecordedSample, Recording, Result, mean_logprob
 from mull.replies.answers import classes_now
-from mull.types import Cost, Grade, Outcome, Problem, Sample, Score, Stopped
+from mull.types import Cost, Finish, Grade, Outcome, Problem, Sample, Score, Stopped
+
+CUT_OFF = Grade(None, "cut off by the ceiling, or no whole draw")
 
 
 class Cell(NamedTuple):
@@ -58,6 +61,27 @@ def result(cell: Cell) -> Result:
         cell.spent,
         dict(cell.outcome.notes),
     )
+
+
+def whole(cell: Cell, max_tokens: int) -> Cell:
+    """The cell without the draws that failed or that a ceiling cut off, which say nothing of what the model can do.
+
+    Where a ceiling leaves less than `max_tokens` for a run's last draw, that draw is cut off below them. What a ceiling
+    cut off is no result of its strategy either: it is not graded.
+    """
+    outcome, drawn = cell.outcome, cell.outcome.candidates
+    is_cut = bool(drawn) and drawn[-1].finish is Finish.LENGTH and (drawn[-1].cost.output_tokens or 0) < max_tokens
+    kept = [i for i, s in enumerate(drawn) if s.error is None and not (is_cut and i == len(drawn) - 1)]
+    if is_cut or (drawn and not kept) or outcome.stopped in (Stopped.BUDGET, Stopped.DEADLINE):
+        cell = cell._replace(grade=CUT_OFF)
+    if len(kept) == len(drawn):
+        return cell
+    outcome = replace(
+        outcome,
+        candidates=tuple(drawn[i] for i in kept),
+        scores=tuple(outcome.scores[i] for i in kept) if outcome.scores else (),
+    )
+    return cell._replace(outcome=outcome, candidates=tuple(cell.candidates[i] for i in kept))
 
 
 def lends(cell: Cell) -> bool:

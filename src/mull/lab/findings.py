@@ -20,7 +20,7 @@ RunChances = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 class StudyRow(NamedTuple):
     """One model on one task at one level; `best` is the most accurate strategy, `coverage` is at all draws (oracle).
 
-    `single` is the share of right draws. `None`: no draws are known.
+    `problems` are those with a whole draw, and `single` is the share of right draws. `None`: no draws are known.
     """
 
     task: str
@@ -72,19 +72,20 @@ def _row(
 ) -> StudyRow:
     shares = {name: math.fsum(each.values()) / len(each) for name, each in found.items() if each}
     best = max(shares, key=lambda name: shares[name], default=None)
-    n = min(one.n for one in recordings)
+    drawn = [one for one in recordings if one.n]
+    n = min((one.n for one in drawn), default=0)
     lengths = [t for one in recordings for t in one.tokens if t is not None]
-    rates = [one.n_correct / one.n for one in recordings] if n else []
+    rates = [one.n_correct / one.n for one in drawn]
     return StudyRow(
         task,
         model,
-        len(recordings),
+        len(drawn or recordings),
         sum(rates) / len(rates) if rates else None,
         bootstrap(rates, seed, SHARE) if rates else None,
         best,
         None if best is None else shares[best],
         n,
-        sum(pass_at_k(one.n, one.n_correct, n) for one in recordings) / len(recordings) if n else None,
+        sum(pass_at_k(one.n, one.n_correct, n) for one in drawn) / len(drawn) if drawn else None,
         sum(lengths) / len(lengths) if lengths else None,
     )
 

@@ -17,12 +17,13 @@ from mull.cost.ceilings import CEILINGS
 from mull.errors import MullError, UsageError
 from mull.files.recording import Recording
 from mull.lab import cluster
+from mull.lab.cells import CUT_OFF, whole
 from mull.lab.grid import Cell, Plan, columns, recordings, run_plan
 from mull.lab.oracle import Oracle
 from mull.lab.study_plan import StudyCell, StudyPlan, task_name
 from mull.run.needs import draws_of, reuses
 from mull.strategies.parallel import Single
-from mull.types import Budget, Cost, Scaling, Stopped
+from mull.types import Budget, Cost, Scaling
 
 LEAST_PROBLEMS = 5
 """Problems of a level below which its figures say next to nothing."""
@@ -98,7 +99,7 @@ def readable(cells: Sequence[StudyCell]) -> list[StudyCell]:
 def unread(cells: Sequence[StudyCell]) -> list[MissingCell]:
     """The other cells, as holes."""
     return [
-        MissingCell(one.model.name, one.text, 0, one.study_task.problems, one.refusal, is_unreadable=True)
+        MissingCell(one.model.name, one.text, 0, one.problems, one.refusal, is_unreadable=True)
         for one in cells
         if one.refusal
     ]
@@ -160,7 +161,7 @@ def probe(cells: Sequence[StudyCell], bank: Bank, seed: int) -> Estimate:
     seen: dict[tuple[str, str], tuple[Cost, float] | None] = {}
     for cell in cells:
         key = cell.model.name, cell.study_task.spec
-        n = cell.study_task.problems * n_draws(cell)
+        n = cell.problems * n_draws(cell)
         calls, most = calls + n, most + n * cell.params.max_tokens
         if key not in seen:
             seen[key] = _probed(cell, bank, seed)
@@ -178,7 +179,7 @@ def _probed(cell: StudyCell, bank: Bank, seed: int) -> tuple[Cost, float] | None
     plan = Plan(cell.task, cell.model, {"single": Single()}, params=cell.params, seed=seed)
     start = time.monotonic()
     try:
-        found = asyncio.run(run_plan(plan, bank, n_problems=min(N_PROBED, cell.study_task.problems)))["single"]
+        found = asyncio.run(run_plan(plan, bank, n_problems=min(N_PROBED, cell.problems)))["single"]
     except MullError:
         return None  # the study itself tells why
     each = cost.mean([one.spent for one in found])
@@ -208,11 +209,11 @@ def run_study(
         name, text = cell.model.name, cell.text
         done: list[Mapping[str, Cell]] = []
         why = ""
+        budget = _share(plan.ceiling, made.spent, runs)
         if failures[name] >= MOST_FAILURES:
             why = f"not run: {name} failed before"
         else:
             began(cell)
-            budget = _share(plan.ceiling, made.spent, runs)
             grid_plan = Plan(
                 cell.task,
                 cell.model,
@@ -222,7 +223,7 @@ def run_study(
                 params=cell.params,
                 seed=plan.seed,
             )
-            run, n = cluster.run_plan if is_on_ray else run_plan, cell.study_task.problems
+            run, n = cluster.run_plan if is_on_ray else run_plan, cell.problems
             try:
                 asyncio.run(run(grid_plan, bank, n_problems=n, tick=tick, done=partial(_keep_row, done)))
                 if cell.upper_bounds:
@@ -233,9 +234,9 @@ def run_study(
         runs -= cell.n_runs
         failures[name] = 0 if done else failures[name] + 1
         _keep(made, cell, text, done)
-        why = why or _cut(done)
+        why = why or (_cut(done, cell.params.max_tokens) if budget is not None else "")
         if why:
-            made.holes.append(MissingCell(name, text, len(done), cell.study_task.problems, why))
+            made.holes.append(MissingCell(name, text, len(done), cell.problems, why))
     return made
 
 
@@ -264,20 +265,21 @@ def _share(ceiling: Budget, spent: Cost, runs: int) -> Budget | None:
     return Budget(**shares) if shares else None
 
 
-def _cut(done: Sequence[Mapping[str, Cell]]) -> str:
+def _cut(done: Sequence[Mapping[str, Cell]], max_tokens: int) -> str:
     """Says how many runs the ceiling cut off; empty for none."""
-    outcomes = [cell.outcome for row in done for cell in row.values()]
-    n_cut = sum(outcome.stopped is Stopped.BUDGET for outcome in outcomes)
-    return f"the ceiling cut off {n_cut:,} of {len(outcomes):,} runs" if n_cut else ""
+    cells = [cell for row in done for cell in row.values()]
+    n_cut = sum(whole(cell, max_tokens).grade is CUT_OFF for cell in cells)
+    return f"the ceiling cut off {n_cut:,} of {len(cells):,} runs" if n_cut else ""
 
 
 def _keep(made: Studied, cell: StudyCell, text: str, done: Sequence[Mapping[str, Cell]]) -> None:
     if not done:
         return
-    order = {p.id: i for i, p in enumerate(itertools.islice(cell.task.problems(), cell.study_task.problems))}
+    order = {p.id: i for i, p in enumerate(itertools.islice(cell.task.problems(), cell.problems))}
     found = columns(sorted(done, key=lambda row: order[next(iter(row.values())).problem.id]))
+    kept = {name: [whole(one, cell.params.max_tokens) for one in column] for name, column in found.items()}
     made.groups.setdefault(text, {})[cell.model.name] = [
-        replace(one, group=cell.model.name) for one in recordings(cell.model, found)
+        replace(one, group=cell.model.name) for one in recordings(cell.model, kept)
     ]
     outcomes = [one for column in found.values() for one in column]
     made.fresh += cost.total(one.fresh for one in outcomes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from mull import spec
 from mull.catalog import Plans, model_of, verifier_of
 from mull.config.checked import checked
 from mull.cost.ceilings import check_budget
-from mull.errors import PromptError, cannot_read
+from mull.errors import PromptError, UsageError, cannot_read
 from mull.run import Strategy
 from mull.run.needs import check_given
 from mull.types import Budget, Cost, Model, Params, Task, Verifier
@@ -76,8 +76,14 @@ class StudyCell:
     upper_bounds: Mapping[str, Strategy] = field(default_factory=dict)
 
     @property
+    def problems(self) -> int:
+        """How many problems are run: those that the plan asks for, or all if the task has fewer."""
+        size: int | None = getattr(self.task, "size", None)
+        return self.study_task.problems if size is None else min(size, self.study_task.problems)
+
+    @property
     def n_runs(self) -> int:
-        return self.study_task.problems * (len(self.strategies) + len(self.upper_bounds))
+        return self.problems * (len(self.strategies) + len(self.upper_bounds))
 
     @property
     def text(self) -> str:
@@ -110,7 +116,7 @@ def read_plan(path: Path) -> StudyPlan:
     from mull.lab.plan_schema import PlanFile, unknown
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin files with a mark of the byte order
     except (OSError, UnicodeDecodeError) as error:
         raise cannot_read(path, error) from error
     plan = checked(PlanFile, text, path, unknown)
@@ -138,9 +144,21 @@ def _task(task: TaskTable, plan: PlanFile) -> StudyTask:
     )
 
 
+def _check_once(what: str, names: Sequence[str]) -> None:
+    """Raises `UsageError` for a name that stands for two things, of which the figures would be those of the last."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{what} {twice!r}")
+
+
 def cells_of(plan: StudyPlan, config: Path | None = None) -> list[StudyCell]:
     """All that a plan runs, built: level by level, the models side by side. Raises `UsageError` for a bad name."""
     models = [model_of(name, plan.seed, config, budget=plan.ceiling) for name in plan.models]
+    _check_once("two models of the plan have the name", [model.name for model in models])
+    _check_once(
+        "the plan has twice, where one table with all its strategies is meant, the task",
+        [one.at(level) for one in plan.tasks for level in one.levels],
+    )
     found = []
     named = Plans(plan.seed, config, Budget(usd=plan.ceiling.usd, flops=plan.ceiling.flops))
     for one in plan.tasks:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mull.lab.measured import Tile
-from mull.report.figures import MUTED, Figure
+from mull.report.figures import MUTED, SIZE, Figure
 from mull.report.words import percent
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ N_SHADES = 11
 """Shades of the key."""
 MOST_TALL = 12
 """Most rows that have room for the number of problems in each cell; more rows are lower."""
+LETTERS = 7.0
+"""The size of the names of columns, in points."""
+CHARACTER = 0.65 * LETTERS / 72
+"""How wide a character of them may be, in inches, whatever the font of the page."""
+BESIDE = 0.7
+"""Inches beside the map and the names of its rows: the key and the margins."""
 UNREADABLE = "cannot read"
 """Why a cell is empty whose model cannot read the task's prompts; a cross stands there, else a dash."""
 
@@ -31,6 +37,8 @@ def heat(
     """
     size = 8.5 if len(places) <= 10 else 6.0
     is_tall = len(tiles) <= MOST_TALL
+    is_upright = _have_room(places, list(tiles))
+    turned = [_short(place.replace("\n", ":")) for place in places]
 
     def draw(axes: Axes, _: list[str]) -> None:
         for y, row in enumerate(tiles.values()):
@@ -50,7 +58,12 @@ def heat(
                     axes.text(x + 0.5, y + down, text, ha="center", va="center", color=ink, fontsize=large)
         axes.set_xlim(0, len(places))
         axes.set_ylim(len(tiles), 0)
-        axes.set_xticks([x + 0.5 for x in range(len(places))], places, fontsize=7)
+        axes.set_xticks(
+            [x + 0.5 for x in range(len(places))],
+            places if is_upright else turned,
+            fontsize=min(LETTERS, 120 / len(places)),
+            rotation=0 if is_upright else 90,
+        )
         axes.set_yticks([y + 0.5 for y in range(len(tiles))], [_short(name) for name in tiles], fontsize=7.5)
         axes.set_xlabel(what)
         for spine in axes.spines.values():
@@ -60,9 +73,16 @@ def heat(
     rows = [(strategy, *(_tile(tile) for tile in row)) for strategy, row in tiles.items()]
     alt = f"Accuracy in per cent by {of} ({len(tiles)} rows) and {what} (columns); the table below has the numbers."
     columns = (of, *(place.replace("\n", " ") for place in places))
-    return Figure(
-        f"heat-{name}", title, alt, columns, tuple(rows), draw, 0.9 + (0.34 if is_tall else 0.22) * max(len(tiles), 3)
-    )
+    height = 0.9 + (0.34 if is_tall else 0.22) * max(len(tiles), 3)
+    height += 0.0 if is_upright else CHARACTER * max(map(len, turned))
+    return Figure(f"heat-{name}", title, alt, columns, tuple(rows), draw, height)
+
+
+def _have_room(places: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the names of the columns fit beside each other; else they are turned, and none covers another."""
+    room = SIZE[0] - BESIDE - CHARACTER * max((len(_short(name)) for name in names), default=0)
+    widest = max((len(line) for place in places for line in place.split("\n")), default=0)
+    return CHARACTER * (widest + 1) <= room / max(len(places), 1)
 
 
 def _key(axes: Axes) -> None:
@@ -83,8 +103,12 @@ def _shade(value: float) -> tuple[float, ...]:
 
 
 def _short(name: str, most: int = 26) -> str:
-    """A label that leaves room for the figure; the table beside it has the whole name."""
-    return name if len(name) <= most else name[: most - 1] + "…"
+    """A label that leaves room for the figure; the table below it has the whole name.
+
+    Names that are long often differ in their ends only, so both ends are kept.
+    """
+    head = most // 3
+    return name if len(name) <= most else f"{name[:head]}…{name[head + 1 - most :]}"
 
 
 def _tile(tile: Tile) -> str:

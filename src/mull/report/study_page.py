@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mull import spec
 from mull.errors import UsageError
 from mull.files.recording import Recording
 from mull.lab.findings import Groups, RunChances, StudyRow, run_chances, summary, unsolved
@@ -122,7 +123,7 @@ def _where(rows: Sequence[StudyRow], holes: Sequence[MissingCell]) -> Section:
     def drawn(name: str, title: str, value: str) -> Figure:
         if len(tasks) > max(len(models), MOST_PLACES):
             tiles = {task: [tile(task, model, value) for model in models] for task in tasks}
-            return heat(name, title, tiles, [_folded(model) for model in models], "model", "task")
+            return heat(name, title, tiles, models, "model", "task")
         tiles = {model: [tile(task, model, value) for task in tasks] for model in models}
         return heat(name, title, tiles, [task.replace(":", "\n") for task in tasks], "task", "model")
 
@@ -135,14 +136,6 @@ def _where(rows: Sequence[StudyRow], holes: Sequence[MissingCell]) -> Section:
         drawn("best", "The best strategy run there, %", "accuracy"),
     )
     return Section("where", "Where it works", (f"{lead} The best of several is a little lucky.",), maps)
-
-
-def _folded(name: str, width: int = 8) -> str:
-    """A name in lines that fit over a column, broken after hyphens, dots and the like."""
-    lines = [""]
-    for part in re.findall(r"[^-._/ ]*[-._/ ]?", name):
-        lines[-1:] = [lines[-1] + part] if len(lines[-1]) + len(part) <= width else [lines[-1], part]
-    return "\n".join(lines)
 
 
 def _missing(rows: Sequence[StudyRow], holes: Sequence[MissingCell]) -> Section | None:
@@ -227,18 +220,23 @@ def _when(chances: RunChances, found: Sequence[StudyFinding], seed: int) -> Sect
 
 
 def _over_single(chances: RunChances, kind: str, seed: int) -> str:
-    """The largest number of draws of a kind of strategy against one draw, over all models and problems."""
-    differences: list[float] = []
-    name = ""
-    for own in (own for models in chances.values() for own in models.values()):
-        kinds = sorted((n for n in own if n.startswith(kind)), key=lambda n: int("".join(filter(str.isdigit, n)) or 0))
+    """The largest number of draws of a kind of strategy against one draw: each problem's mean over the models."""
+    differences: dict[tuple[str, str], list[float]] = {}
+    names: dict[str, None] = {}
+    for task, own in ((task, own) for task, models in chances.items() for own in models.values()):
+        kinds = [name for name in own if name.startswith(kind)]
         if kinds and "single" in own:
-            name = kinds[-1]
-            differences += [x - own["single"][id] for id, x in own[name].items() if id in own["single"]]
-    pair = paired("", "", differences, [0.0] * len(differences), seed)
+            name = max(kinds, key=lambda one: getattr(spec.named(one), "n", 0))
+            names[name] = None
+            for id, x in own[name].items():
+                if id in own["single"]:
+                    differences.setdefault((task, id), []).append(x - own["single"][id])
+    means = [math.fsum(each) / len(each) for each in differences.values()]
+    pair = paired("", "", means, [0.0] * len(means), seed)
     if pair is None:
         return "Not shown here: the study did not run it."
-    told = f"{name} minus one draw, all models: {points(pair.difference)} points {ends(pair.ci95, is_signed=True)}"
+    told = f"{listed(list(names))} minus one draw, mean over the models: {points(pair.difference)} points "
+    told += f"{ends(pair.ci95, is_signed=True)} on {pair.problems:,} problems"
     return f"{told}." if pair.p_value < 0.05 else f"Not shown here: {told}, which chance may do."
 
 

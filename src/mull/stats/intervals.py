@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mull.stats.estimators import bootstrap_t, drawn_sums
 
+LEVEL = 0.05
 N_RESAMPLES = 2000
 MOST_KEPT, BLOCK = 10_000, 100
 """Problems up to which resamples are kept, and how many of these are multiplied at once."""
@@ -32,20 +33,24 @@ SHARE = (0.0, 1.0)
 DIFFERENCE = (-1.0, 1.0)
 
 
-def bootstrap(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None) -> Interval:
+def bootstrap(
+    values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None, level: float = LEVEL
+) -> Interval:
     """A bootstrap interval for the mean, resampling problems; `bootstraps` for one column."""
-    return bootstraps(np.asarray(values, dtype=np.float64)[:, None], seed, bounds)[0]
+    return bootstraps(np.asarray(values, dtype=np.float64)[:, None], seed, bounds, level)[0]
 
 
-def bootstraps(values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None) -> list[Interval]:
-    """The interval of each column's mean, by `estimators.bootstrap_t`; `values` are [problems, columns].
+def bootstraps(
+    values: ArrayLike, seed: int = 0, bounds: tuple[float, float] | None = None, level: float = LEVEL
+) -> list[Interval]:
+    """The interval of each column's mean at 1 - `level`, by `estimators.bootstrap_t`; `values` are [problems, columns].
 
     All columns share the resamples. `bounds` is the range of possible values, such as `SHARE`. The order of the rows
     changes nothing.
     """
     matrix = in_order(np.asarray(values, dtype=np.float64))
     rows, weight, drawn = grouped(matrix, seed)
-    ends = bootstrap_t(rows, drawn, weight, bounds)
+    ends = bootstrap_t(rows, drawn, weight, bounds, level)
     return [Interval(float(low), float(high)) for low, high in ends]
 
 

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mull.stats.estimators import Studentised, ends_of, studentised
-from mull.stats.intervals import DIFFERENCE, FEW_ROWS, MOST_EACH, MOST_KEPT, Interval, grouped
+from mull.stats.intervals import DIFFERENCE, FEW_ROWS, LEVEL, MOST_EACH, MOST_KEPT, Interval, grouped
 
-LEVEL = 0.05
 N_PERMUTATIONS = 20_000
 PERMUTATION_BLOCK = 500
 
@@ -67,7 +66,8 @@ def paired(
         low, high = min(low, 0.0), max(high, 0.0)
     elif low <= 0 <= high:
         p = level  # the quantile lies between two resamples, of which the count took the other
-    return Paired(a, b, mean, Interval(low, high), n, discordant, p, min(1.0, comparisons * p))
+    adjusted = comparisons * p if p < level else max(LEVEL, comparisons * p)  # n * (.05 / n) may be below .05
+    return Paired(a, b, mean, Interval(low, high), n, discordant, p, min(1.0, adjusted))
 
 
 def _chance(found: Studentised) -> float:
