@@ -110,3 +110,26 @@ def test_a_heat_map_says_n_in_each_cell_and_has_a_key() -> None:
 def test_dollars_show_two_digits_and_no_powers_of_ten() -> None:
     told = [dollars(x) for x in (None, 0.0, 0.00000123, 0.00042, 0.042, 0.5, 12.345, 1234.5)]
     assert told == ["?", "$0.00", "$0.0000012", "$0.00042", "$0.042", "$0.50", "$12.35", "$1,234.50"]
+
+
+@pytest.mark.parametrize("n", [2, 5, 12, 20])
+def test_no_name_under_a_heat_map_covers_another(n: int) -> None:
+    """Names as models and files have them, and wide ones; names that differ in their ends stay different."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = [f"an-organisation/Some-Model-0.{i}B-Instruct-{'W' * i}-v{i}" for i in range(n)]
+    for places in (
+        names,
+        [f"file\nquestions/of/mine/level-{i}.jsonl" for i in range(n)],
+        list("abcdefghijklmnopqrst")[:n],
+    ):
+        found = heat("one", "", {name: [Tile(0.5, 9)] * n for name in names[:5]}, places, "model", "task")
+        figure = Figure(figsize=(figures.SIZE[0], found.height), layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        found.draw(figure.subplots(), [])
+        canvas.draw()
+        ticks = figure.axes[0].get_xticklabels()
+        assert len({tick.get_text() for tick in ticks}) == n
+        boxes = [tick.get_window_extent() for tick in ticks]
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2)), [t.get_text() for t in ticks]

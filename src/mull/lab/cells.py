@@ -63,14 +63,15 @@ def result(cell: Cell) -> Result:
     )
 
 
-def whole(cell: Cell, max_tokens: int) -> Cell:
+def whole(cell: Cell, tokens: int | None) -> Cell:
     """The cell without the draws that failed or that a ceiling cut off, which say nothing of what the model can do.
 
-    Where a ceiling leaves less than `max_tokens` for a run's last draw, that draw is cut off below them. What a ceiling
-    cut off is no result of its strategy either: it is not graded.
+    `tokens` is the run's ceiling: a last draw for which it left too little takes all of that, and ends by its length.
+    What a ceiling cut off is no result of its strategy either: it is not graded.
     """
     outcome, drawn = cell.outcome, cell.outcome.candidates
-    is_cut = bool(drawn) and drawn[-1].finish is Finish.LENGTH and (drawn[-1].cost.output_tokens or 0) < max_tokens
+    is_spent = tokens is not None and (cell.spent.tokens or 0) >= tokens
+    is_cut = is_spent and bool(drawn) and drawn[-1].finish is Finish.LENGTH
     kept = [i for i, s in enumerate(drawn) if s.error is None and not (is_cut and i == len(drawn) - 1)]
     if is_cut or (drawn and not kept) or outcome.stopped in (Stopped.BUDGET, Stopped.DEADLINE):
         cell = cell._replace(grade=CUT_OFF)

@@ -233,8 +233,8 @@ def run_study(
                 why = str(error)
         runs -= cell.n_runs
         failures[name] = 0 if done else failures[name] + 1
-        _keep(made, cell, text, done)
-        why = why or (_cut(done, cell.params.max_tokens) if budget is not None else "")
+        _keep(made, cell, text, done, budget)
+        why = why or _cut(done, budget)
         if why:
             made.holes.append(MissingCell(name, text, len(done), cell.problems, why))
     return made
@@ -265,19 +265,20 @@ def _share(ceiling: Budget, spent: Cost, runs: int) -> Budget | None:
     return Budget(**shares) if shares else None
 
 
-def _cut(done: Sequence[Mapping[str, Cell]], max_tokens: int) -> str:
+def _cut(done: Sequence[Mapping[str, Cell]], budget: Budget | None) -> str:
     """Says how many runs the ceiling cut off; empty for none."""
     cells = [cell for row in done for cell in row.values()]
-    n_cut = sum(whole(cell, max_tokens).grade is CUT_OFF for cell in cells)
+    n_cut = 0 if budget is None else sum(whole(cell, budget.tokens).grade is CUT_OFF for cell in cells)
     return f"the ceiling cut off {n_cut:,} of {len(cells):,} runs" if n_cut else ""
 
 
-def _keep(made: Studied, cell: StudyCell, text: str, done: Sequence[Mapping[str, Cell]]) -> None:
+def _keep(made: Studied, cell: StudyCell, text: str, done: Sequence[Mapping[str, Cell]], budget: Budget | None) -> None:
     if not done:
         return
     order = {p.id: i for i, p in enumerate(itertools.islice(cell.task.problems(), cell.problems))}
     found = columns(sorted(done, key=lambda row: order[next(iter(row.values())).problem.id]))
-    kept = {name: [whole(one, cell.params.max_tokens) for one in column] for name, column in found.items()}
+    tokens = None if budget is None else budget.tokens
+    kept = {name: [whole(one, tokens) for one in column] for name, column in found.items()}
     made.groups.setdefault(text, {})[cell.model.name] = [
         replace(one, group=cell.model.name) for one in recordings(cell.model, kept)
     ]

@@ -371,7 +371,7 @@ def _thinking(models: Sequence[_Model], seed: int) -> StudyFinding:
 
 
 def _out_of_reach(groups: Groups) -> StudyFinding:
-    rows: list[Part] = []
+    rows: list[FindingRow] = []
     for task, models in groups.items():
         solved: dict[str, bool] = {}
         for recordings in models.values():

@@ -37,7 +37,9 @@ def heat(
     """
     size = 8.5 if len(places) <= 10 else 6.0
     is_tall = len(tiles) <= MOST_TALL
-    is_upright = _have_room(places, list(tiles))
+    room = SIZE[0] - BESIDE - CHARACTER * max((len(_short(name)) for name in tiles), default=0)
+    widest = max((len(line) for place in places for line in place.split("\n")), default=0)
+    is_upright = CHARACTER * (widest + 1) <= room / max(len(places), 1)  # else no name may cover another
     turned = [_short(place.replace("\n", ":")) for place in places]
 
     def draw(axes: Axes, _: list[str]) -> None:
@@ -61,7 +63,7 @@ def heat(
         axes.set_xticks(
             [x + 0.5 for x in range(len(places))],
             places if is_upright else turned,
-            fontsize=min(LETTERS, 120 / len(places)),
+            fontsize=min(LETTERS, 60 * room / max(len(places), 1)),
             rotation=0 if is_upright else 90,
         )
         axes.set_yticks([y + 0.5 for y in range(len(tiles))], [_short(name) for name in tiles], fontsize=7.5)
@@ -76,13 +78,6 @@ def heat(
     height = 0.9 + (0.34 if is_tall else 0.22) * max(len(tiles), 3)
     height += 0.0 if is_upright else CHARACTER * max(map(len, turned))
     return Figure(f"heat-{name}", title, alt, columns, tuple(rows), draw, height)
-
-
-def _have_room(places: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether the names of the columns fit beside each other; else they are turned, and none covers another."""
-    room = SIZE[0] - BESIDE - CHARACTER * max((len(_short(name)) for name in names), default=0)
-    widest = max((len(line) for place in places for line in place.split("\n")), default=0)
-    return CHARACTER * (widest + 1) <= room / max(len(places), 1)
 
 
 def _key(axes: Axes) -> None:
@@ -102,7 +97,7 @@ def _shade(value: float) -> tuple[float, ...]:
     return tuple(a + (b - a) * value for a, b in zip(*ENDS, strict=True))
 
 
-def _short(name: str, most: int = 26) -> str:
+def _short(name: str, most: int = 28) -> str:
     """A label that leaves room for the figure; the table below it has the whole name.
 
     Names that are long often differ in their ends only, so both ends are kept.
