@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -29,7 +29,7 @@ TROUBLE_THAT_PASSES = ("08", "57P0", "40P01", "40001")
 """Prefixes of PostgreSQL's error codes for lost connections, servers stopping or starting, and deadlocks."""
 UNDECODABLE = "Could not decode to UTF-8"
 """How sqlite3 begins its error for a text that is none, which SQLite itself does not notice."""
-_BEGIN_IMMEDIATE = sa.text("BEGIN IMMEDIATE")
+_BEGIN_IMMEDIATE = "BEGIN IMMEDIATE"
 
 
 class Database:
@@ -68,10 +68,23 @@ class Database:
         """An insert statement of this dialect, which supports `on_conflict_...` clauses."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
+    def adder(self, table: sa.Table) -> Callable[[sa.Connection, Sequence[Mapping[str, Any]]], object]:
+        """What inserts whole rows of a table, unless their key exists."""
+        statement = self.insert(table).on_conflict_do_nothing()
+        if not self.is_sqlite:
+            return lambda connection, rows: connection.execute(statement, rows)
+        # A sweep writes a few rows at a time, of which SQLAlchemy's work on them would be the greater part.
+        sql, names = str(statement.compile(dialect=self.engine.dialect)), list(table.columns.keys())
+
+        def add(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> object:
+            return connection.exec_driver_sql(sql, [tuple([row[name] for name in names]) for row in rows])
+
+        return add
+
     def _prepare(self, connection: sa.Connection) -> None:
         """Creates the tables in a new database. Raises `BankVersionError` for another schema version."""
         if self.is_sqlite:
-            connection.execute(_BEGIN_IMMEDIATE if _is_new(connection) else sa.text("BEGIN"))
+            connection.exec_driver_sql(_BEGIN_IMMEDIATE if _is_new(connection) else "BEGIN")
         else:
             lock(connection, "mull")
         if _is_new(connection):
@@ -102,7 +115,7 @@ class Database:
             if self._connection is None:
                 self._connection = self.engine.connect()
             if is_write and self.is_sqlite:
-                self._connection.execute(_BEGIN_IMMEDIATE)
+                self._connection.exec_driver_sql(_BEGIN_IMMEDIATE)
             done = work(self._connection)
             if is_write:
                 self._connection.commit()

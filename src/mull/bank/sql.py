@@ -88,7 +88,7 @@ class SqlBank:
             draws.c.key == sa.bindparam("k"), draws.c.draw >= sa.bindparam("a"), draws.c.draw < sa.bindparam("z")
         )
         self._verdicts = sa.select(verdicts).where(verdicts.c.key.in_(sa.bindparam("keys", expanding=True)))
-        self._puts = {name: self.database.insert(table).on_conflict_do_nothing() for name, table in KEPT.items()}
+        self._puts = {name: self.database.adder(table) for name, table in KEPT.items()}
 
     @classmethod
     def file(cls, path: Path) -> SqlBank:
@@ -274,7 +274,7 @@ class SqlBank:
         """Inserts rows, by table, unless their key exists. The caller commits."""
         for table, some in rows.items():
             if some:
-                connection.execute(self._puts[table], some)
+                self._puts[table](connection, some)
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """The result of `work` in a read transaction, which sees everything put before."""

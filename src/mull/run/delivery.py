@@ -195,17 +195,20 @@ class Delivery:
         if self._wallet.is_exceeded and self._due:
             self._wallet.stopped = Stopped.BUDGET
             return None
+        limit: asyncio.Timeout | None = None
         try:
-            left = None if self._until is None else max(0.0, self._until - time.monotonic())
-            async with asyncio.timeout(left) as limit:
+            if self._until is None:
                 sample = await anext(self._stream)
+            else:
+                async with asyncio.timeout(max(0.0, self._until - time.monotonic())) as limit:
+                    sample = await anext(self._stream)
         except StopAsyncIteration:
             if self._due:
                 self._wallet.stopped = Stopped.EXHAUSTED
                 self._due = set()
             return None
         except TimeoutError:
-            if not limit.expired():  # not asked of the clock: a timer may fire a little before it
+            if limit is None or not limit.expired():  # not asked of the clock: a timer may fire a little before it
                 raise
             self._end_late()
             return None

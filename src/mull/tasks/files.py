@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 from mull.errors import FileFormatError, UnknownNameError
 from mull.files.columns import Layout
@@ -100,7 +99,7 @@ class FileTask(Layout):
             for sample in recording.samples:
                 if sample.correct is not None:
                     verdicts.setdefault((sample.text, sample.answer), sample.correct)
-            return _Graded(recording.only(slice(0)), self._problems[places[id]], verdicts)
+            return _Graded(Path(self.path), recording.only(slice(0)), self._problems[places[id]], verdicts)
 
         return found
 
@@ -120,10 +119,11 @@ class FileTask(Layout):
         return self._of_id(problem_id).recording.gold
 
     async def grade(self, problem_id: str, sample: Sample) -> Grade:
-        recording, problem, verdicts = self._of_id(problem_id)
-        if (verdict := verdicts.get((sample.text, sample.answer))) is not None:
+        row = self._of_id(problem_id)
+        recording, problem = row.recording, row.problem
+        if (verdict := row.verdicts.get((sample.text, sample.answer))) is not None:
             return Grade(verdict, "as recorded")
-        gold = gold_of(Path(self.path), recording, problem.kind)
+        gold = row.gold
         if gold is None:
             return Grade(None, f"line {recording.line} has no answer to compare with")
         if (is_in := included(recording, self, sample.reply)) is not None:
@@ -132,9 +132,16 @@ class FileTask(Layout):
         return await grade(problem.kind, gold, answer)
 
 
-class _Graded(NamedTuple):
+@dataclass(frozen=True)
+class _Graded:
     """A problem, its row without samples, and the recorded verdicts by text and answer."""
 
+    path: Path
     recording: Recording
     problem: Problem
     verdicts: Mapping[tuple[str, str | None], bool]
+
+    @cached_property
+    def gold(self) -> str | None:
+        """The gold answer in the normal form of its kind. Raises `FileFormatError`."""
+        return gold_of(self.path, self.recording, self.problem.kind)

@@ -80,8 +80,9 @@ def includes(gold: str, reply: str) -> bool:
 
 def included(recording: Recording, layout: Layout, reply: str) -> bool | None:
     """Whether a reply has the gold answer in it; `None` where that is not how it is graded."""
-    told = told_gold(recording)
-    return includes(told, reply) if layout.match == INCLUDES and told is not None else None
+    if layout.match != INCLUDES or (told := told_gold(recording)) is None:
+        return None
+    return includes(told, reply)
 
 
 async def grade(kind: AnswerKind | Kind, gold: str, answer: str | None) -> Grade:

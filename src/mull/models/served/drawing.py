@@ -14,7 +14,6 @@ from mull.cost import total
 from mull.errors import ModelError
 from mull.models.served.capabilities import Capabilities
 from mull.models.served.counting import believed, outputs
-from mull.models.served.deployment import bound
 from mull.models.served.known import save
 from mull.models.served.opened import Opened
 from mull.models.served.remarks import remark
@@ -208,7 +207,7 @@ class Batch:
     def _believed(self, reply: Reply, choices: Sequence[ReplyChoice | None]) -> Usage:
         """The counts of a reply that can be true; what is wrong with others is said once."""
         most, told = self._params.max_tokens, reply.usage
-        usage = told.within(bound(self._prompt, self._can), len(choices) * most)
+        usage = told.within(self._asked.most_prompt_tokens, len(choices) * most)
         if usage != told:
             remark(
                 self._deployment,
@@ -216,8 +215,8 @@ class Batch:
                 f"its server reports {told.prompt} tokens of the prompt and {told.output} generated ones, "
                 "which is more than there can be: they count as unknown",
             )
-        n_bytes = len(self._prompt.question.encode(errors="replace"))
-        usage, why = believed(usage, n_bytes, choices, most, counts_all=self._can.counts_all)
+        n_bytes, counts_all = self._asked.n_prompt_bytes, self._can.counts_all
+        usage, why = believed(usage, n_bytes, choices, most, counts_all=counts_all)
         if why is not None:
             remark(self._deployment, "counts", why)
         return usage

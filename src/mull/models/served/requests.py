@@ -10,7 +10,7 @@ from typing import Any
 from mull.errors import UsageError
 from mull.models.served import anthropic, backends, messages, responses
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.deployment import Deployment
+from mull.models.served.deployment import Deployment, bound
 from mull.types import Params, Prompt
 from mull.wire.body import encode
 from mull.wire.routes import CHAT, COMPLETIONS, MESSAGES, RESPONSES
@@ -21,6 +21,7 @@ class RequestTemplate:
     """A request without its seed and number of replies, ready to be sent many times.
 
     `head` is the JSON body up to its closing brace. `cut_at` are stop strings at which the client breaks a stream off.
+    The prompt has `n_prompt_bytes`, and at most so many tokens as `bound` says.
     """
 
     path: str
@@ -29,6 +30,8 @@ class RequestTemplate:
     cut_at: tuple[str, ...]
     most_bytes: int
     stop: str
+    n_prompt_bytes: int = 0
+    most_prompt_tokens: int | None = None
 
     def body(self, n: int, seed: int | None) -> bytes:
         """The body for `n` replies."""
@@ -105,7 +108,16 @@ def ask(
             body["stream_options"] = {"include_usage": True}
     body = merged(merged(body, deployment.extra_body), json.loads(params.extra))
     per_token = 64 + (0 if params.logprobs is None else 200 * (1 + n_tops)) + (400 if is_streamed else 0)
-    return RequestTemplate(path, encode(body)[:-1], is_streamed, cut_at, params.max_tokens * per_token, can.stop)
+    return RequestTemplate(
+        path,
+        encode(body)[:-1],
+        is_streamed,
+        cut_at,
+        params.max_tokens * per_token,
+        can.stop,
+        len(prompt.question.encode(errors="replace")),
+        bound(prompt, can),
+    )
 
 
 def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
