@@ -86,7 +86,7 @@ def keep(paths: Sequence[Path], hours: float | None) -> None:
         "weights": "weights of the file quantised to Q4_K_M, computed in bfloat16",
         "temperature": about["params"]["temperature"],
         "max_tokens": about["params"]["max_tokens"],
-        "date": "2026-11-29",
+        "date": "2026-11-30",
         "on": "by mull's own engine on one core of a processor",
         "tokens": sum(cost["output_tokens"] for cost in costs),
         "flops": sum(cost["flops"] for cost in costs),
