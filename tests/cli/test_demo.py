@@ -15,7 +15,7 @@ def test_the_demo_says_what_was_drawn_and_what_it_would_buy(mull: Mull, tmp_path
     done = mull("demo", "real", "--out", tmp_path / "draws.jsonl")
     assert done.returncode == 0, done.stderr
     assert "Qwen2.5-Coder-0.5B-Instruct" in done.stdout
-    assert "2026-11-29" in done.stdout
+    assert "2026-11-30" in done.stdout
     for name in ("single", "best:n=16", "until-pass:n=16,wave=1", "coverage of 16 (oracle)"):
         assert f" {name} " in done.stdout
     assert "nothing is drawn, run or paid for" in done.stdout
