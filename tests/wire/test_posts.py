@@ -5,11 +5,12 @@ import gzip
 import zlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 
 from mull.wire.faults import Malformed
-from mull.wire.posts import HEAD_BYTES, Address, BadAddress, BrokenReply, NoConnection, Posts, RawReply
+from mull.wire.posts import HEAD_BYTES, Address, BadAddress, BrokenReply, NoConnection, Posts, RawReply, Turns
 
 OK = b"HTTP/1.1 200 OK\r\n"
 BODY = b'{"text": "42"}'
@@ -223,3 +224,40 @@ def test_an_address_is_written_as_http_has_it(url: str, origin: tuple[bool, str,
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(BadAddress):
         Address.of("GET", url, {})
+
+
+class Clock:
+    """An event loop as far as `Turns` sees it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.ready: list[Callable[[], None]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self.ready.append(call)
+
+    def turn(self) -> None:
+        ready, self.ready = self.ready, []
+        for call in ready:
+            call()
+
+
+def test_what_arrived_in_a_busy_turn_may_have_waited_for_it_and_the_one_before() -> None:
+    clock = Clock()
+    turns = Turns(cast(asyncio.AbstractEventLoop, clock))
+    assert turns.lag() == 0  # the loop had nothing to do
+    clock.now = 2.0
+    assert turns.lag() == 2
+    clock.turn()
+    clock.now = 5.0
+    assert turns.lag() == 5  # two seconds of the turn before, three of this one
+    clock.turn()
+    assert turns.lag() == 3
+    clock.turn()
+    clock.turn()
+    assert not clock.ready
+    clock.now = 100.0
+    assert turns.lag() == 0

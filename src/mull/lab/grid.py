@@ -15,6 +15,7 @@ from mull.files.recording import Recording
 from mull.lab.cells import Cell, columns, draws, recorded, result
 from mull.lab.swept import Row, Table, swept_of
 from mull.run.run import Run, Strategy
+from mull.strategies.parallel import Single
 from mull.types import (
     Budget,
     Executor,
@@ -48,7 +49,7 @@ __all__ = [
 DEFAULT_PROBLEMS = 100
 """Problems taken of a task without end if no number is given."""
 N_AT_ONCE = 64
-"""Problems run at the same time: enough to keep a batching model busy."""
+"""Problems run at the same time, at least: enough to keep a batching model busy."""
 
 
 Done = Callable[[int, Mapping[str, Cell]], None]
@@ -111,6 +112,17 @@ class Plan:
             raise UsageError(f"task {self.task.name}: {times} problems have the id {most!r}; ids must differ")
         return found
 
+    @property
+    def n_at_once(self) -> int:
+        """How many problems run at the same time: as many as it takes to send a server all requests that it may have.
+
+        It counts the draws that each strategy has in progress; where one does not say, there are `N_AT_ONCE` problems.
+        """
+        room: int = getattr(self.model, "at_once", 0)
+        widths = [_in_progress(strategy) for strategy in self.strategies.values()]
+        known = [width for width in widths if width is not None]
+        return max(N_AT_ONCE, room // max(known)) if known and len(known) == len(widths) else N_AT_ONCE
+
     async def cells(self, problem: Problem, bank: Bank | None, tick: Callable[[], None]) -> dict[str, Cell]:
         """Each strategy's outcome on a problem. Strategies run in turn, so that draws that two share are made once."""
         found = {}
@@ -135,6 +147,14 @@ class Plan:
             found[name] = Cell(problem, outcome, verdict, tuple(grades), run.spent, run.fresh)
             tick()
         return found
+
+
+def _in_progress(strategy: Strategy) -> int | None:
+    """The draws of a problem that a strategy has in progress at the same time; `None`: it does not say."""
+    if isinstance(strategy, Single):
+        return 1
+    n: object = getattr(strategy, "n", None)
+    return n if isinstance(n, int) and n > 0 else None
 
 
 async def run_plan(
@@ -174,7 +194,7 @@ async def run_each(
         for place, problem in todo:
             done(place, await plan.cells(problem, bank, tick))
 
-    workers = [asyncio.create_task(work()) for _ in range(min(N_AT_ONCE, len(order)))]
+    workers = [asyncio.create_task(work()) for _ in range(min(plan.n_at_once, len(order)))]
     try:
         await asyncio.gather(*workers)
     finally:

@@ -232,6 +232,7 @@ class Link:
     ) -> T:
         """What `read` makes of a `RawReply` of at most `most` bytes; if that is `None`, of a reply that streams."""
         started = time.monotonic()
+        seconds: float | None = None
         try:
             if most is None:
                 told = await self._open(endpoint, path, body, retry, read)
@@ -239,13 +240,14 @@ class Link:
                 more = b"X-Retry-Count: %d\r\n" % retry if retry else b""
                 answer = await self._posts.send(self._address(endpoint, path), body, most, self.limits.timeout, more)
                 told = await read(answer) if answer.status == 200 else answer
+                seconds = answer.seconds
             if log.isEnabledFor(logging.DEBUG):
                 status = told.status if isinstance(told, RawReply) else 200
                 waited = time.monotonic() - started
                 log.debug("POST %s%s: HTTP %d after %.2f s", Inert(endpoint.url), path, status, waited)
             if not isinstance(told, RawReply):
                 tokens = told.usage.output if isinstance(told, Reply) else None
-                endpoint.succeeded(time.monotonic() - started, tokens)
+                endpoint.succeeded(time.monotonic() - started if seconds is None else seconds, tokens)
                 return told
             failure = self._refusal(endpoint, told.status, told.headers, self._secret.scrub(told.body), started)
         except OSError as error:

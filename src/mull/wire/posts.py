@@ -57,11 +57,42 @@ class BrokenReply(OSError):
 
 @dataclass(frozen=True, slots=True)
 class RawReply:
-    """A whole reply. The names of its headers are in lower case."""
+    """A whole reply. The names of its headers are in lower case.
+
+    `seconds` passed from the request to the reply, without those that it waited because this process was busy.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    seconds: float = 0.0
+
+
+class Turns:
+    """How long what arrives may have waited for its turn in a busy event loop: since it looked before last."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._began: float | None = None
+        self._before = 0.0
+        self._is_busy = False
+
+    def lag(self) -> float:
+        """Seconds that what is read now may have waited: as long as this turn of the loop and the one before took."""
+        now = self._loop.time()
+        self._is_busy = True
+        if self._began is None:
+            self._began, self._before = now, 0.0
+            self._loop.call_soon(self._turn)
+        return now - self._began + self._before
+
+    def _turn(self) -> None:
+        now = self._loop.time()
+        if self._began is None or not self._is_busy:
+            self._began = None
+            return
+        self._before, self._began, self._is_busy = now - self._began, now, False
+        self._loop.call_soon(self._turn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +129,10 @@ def _security() -> ssl.SSLContext:
 class _Connection(asyncio.Protocol):
     """A connection, with at most one request at a time."""
 
-    def __init__(self, opened: set[_Connection]) -> None:
-        self._opened = opened
+    def __init__(self, opened: set[_Connection], turns: Turns) -> None:
+        self._opened, self._turns = opened, turns
+        self._loop = asyncio.get_running_loop()
+        self._asked_at = 0.0
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[RawReply] | None = None
         self._most = 0
@@ -118,7 +151,8 @@ class _Connection(asyncio.Protocol):
         """Sends a request; the future has its reply, of at most `most` bytes."""
         self._clear()
         self._most = most
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
+        self._asked_at = self._loop.time()
         self.transport.write(request)
         return self._waiter
 
@@ -199,7 +233,8 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._status >= 200 and self._waiter is not None and not self._waiter.done():  # less: one more follows
-            self._waiter.set_result(RawReply(self._status, self._headers, b"".join(self._parts)))
+            seconds = max(0.0, self._loop.time() - self._asked_at - self._turns.lag())
+            self._waiter.set_result(RawReply(self._status, self._headers, b"".join(self._parts), seconds))
 
 
 @dataclass(slots=True)
@@ -219,6 +254,7 @@ class Posts:
         self._connect_seconds = connect
         self._hosts: dict[Origin, _Host] = {}
         self._opened: set[_Connection] = set()
+        self._turns = Turns(asyncio.get_running_loop())
         self._sweep: asyncio.TimerHandle | None = None
 
     async def close(self) -> None:
@@ -286,7 +322,7 @@ class Posts:
                 addresses = await self._addresses(origin, host)
                 sock = await start_connection(addresses, happy_eyeballs_delay=IPV6_FIRST, loop=loop)
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(self._opened),
+                    lambda: _Connection(self._opened, self._turns),
                     sock=sock,
                     ssl=_security() if is_secure else None,
                     server_hostname=name if is_secure else None,

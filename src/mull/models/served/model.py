@@ -36,6 +36,11 @@ class OpenAIModel:
         return f"{short_name(self.deployment.served)} at {', '.join(self.deployment.urls)}"
 
     @property
+    def at_once(self) -> int:
+        """The most requests that may be in progress at the same time."""
+        return self.deployment.limits.concurrency * len(self.deployment.urls)
+
+    @property
     def capabilities(self) -> Capabilities | None:
         """What the server can do; `None`: not probed yet."""
         return known(self.deployment)
@@ -117,7 +122,7 @@ class OpenAIModel:
                 await batch.run()
 
         # No more workers than can be active at once: waiting ones only cost time.
-        n_workers = min(len(batches), deployment.limits.concurrency * len(deployment.urls))
+        n_workers = min(len(batches), self.at_once)
         tasks = [asyncio.create_task(work()) for _ in range(n_workers)]
         for task in tasks:
             task.add_done_callback(ended)
