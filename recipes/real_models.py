@@ -1,11 +1,12 @@
 """Draws of a real model on HumanEval: kept as one small file, and replayed as the figures of docs/real-models.md.
 
-    python recipes/real_models.py keep SWEEP.jsonl ... [--hours H]
+    python recipes/real_models.py keep SWEEP.jsonl ... [--hours H] [--larger]
     python recipes/real_models.py show [--task HumanEval.jsonl]
 
 `keep` takes the problems with all draws from what `mull sweep --out` wrote (also unfinished, and its FILE.before), and
-writes them to `src/mull/drawn`. `show` writes the tables into the page and draws its figure. With the task's file it
-also runs the programs, in the sandbox, for the strategies that choose by their outputs.
+writes them to `src/mull/drawn`; with `--larger` one draw a problem of the larger model. `show` writes the tables into
+the page and draws its figure. With the task's file it also runs the programs, in the sandbox, for the strategies that
+choose by their outputs.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ DOCS = Path(__file__).parents[1] / "docs"
 FILE = DRAWN / DEMOS["real"]
 KS = (1, 2, 4, 8, 16)
 N_DRAWS, N_PROBLEMS = 16, 164
-MODEL = "Qwen2.5-Coder-0.5B-Instruct"
+MODEL, LARGER = "Qwen2.5-Coder-0.5B-Instruct", "Qwen2.5-Coder-1.5B-Instruct"
+LARGER_FILE = DRAWN / "humaneval-qwen2.5-coder-1.5b.jsonl.gz"
 COMMAND = (
-    f"mull sweep humaneval:HumanEval.jsonl -m hf:{MODEL},dtype=bfloat16,context=1536 -s best:n=16 --verifier tests "
+    "mull sweep humaneval:HumanEval.jsonl -m hf:{model},dtype=bfloat16,context=1536 -s best:n={n} --verifier tests "
     r"-t 0.8 --max-tokens 400 --stop $'\n```\n' --out draws.jsonl"
 )
 BEGIN, END = "<!-- measured -->", "<!-- end -->"
@@ -59,7 +61,7 @@ LINES = {
 }
 
 
-def rows_of(paths: Sequence[Path]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def rows_of(paths: Sequence[Path], n_draws: int) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """What the sweep says of itself, and its finished problems by name; a file that is being written may end early."""
     about: dict[str, Any] = {}
     found: dict[str, dict[str, Any]] = {}
@@ -71,18 +73,19 @@ def rows_of(paths: Sequence[Path]) -> tuple[dict[str, Any], dict[str, dict[str, 
                 continue
             if "sweep" in row:
                 about = about or row["sweep"]
-            elif len(row["samples"]) == N_DRAWS:
+            elif len(row["samples"]) == n_draws:
                 found.setdefault(row["problem_id"], row)
     return about, dict(sorted(found.items(), key=lambda one: int(one[0].rpartition("/")[2])))
 
 
-def keep(paths: Sequence[Path], hours: float | None) -> None:
-    about, rows = rows_of(paths)
-    costs = [row["outcomes"]["best:n=16"]["cost"] for row in rows.values()]
+def keep(paths: Sequence[Path], hours: float | None, *, is_larger: bool) -> None:
+    model, n_draws, file = (LARGER, 1, LARGER_FILE) if is_larger else (MODEL, N_DRAWS, FILE)
+    about, rows = rows_of(paths, n_draws)
+    costs = [row["outcomes"][f"best:n={n_draws}"]["cost"] for row in rows.values()]
     drawn = {
         "title": "HumanEval",
         "problems": N_PROBLEMS,
-        "model": MODEL,
+        "model": model,
         "weights": "weights of the file quantised to Q4_K_M, computed in bfloat16",
         "temperature": about["params"]["temperature"],
         "max_tokens": about["params"]["max_tokens"],
@@ -94,10 +97,10 @@ def keep(paths: Sequence[Path], hours: float | None) -> None:
     }
     kept = {name: about[name] for name in ("mull", "python", "numpy", "strategies", "verifier", "params", "kinds")}
     head = {
-        "command": COMMAND,
+        "command": COMMAND.format(model=model, n=n_draws),
         **kept,
         "task": "humaneval",
-        "models": [MODEL],
+        "models": [model],
         "data_date": "2021-07-07",
         "drawn": drawn,
     }
@@ -105,11 +108,11 @@ def keep(paths: Sequence[Path], hours: float | None) -> None:
     for row in rows.values():
         fields = ("text", "final_answer", "correct", "score", "output_tokens", "logprob")
         samples = [{name: sample[name] for name in fields} for sample in row["samples"]]
-        lines.append({"problem_id": row["problem_id"], "prompt": row["prompt"], "model": MODEL, "samples": samples})
+        lines.append({"problem_id": row["problem_id"], "prompt": row["prompt"], "model": model, "samples": samples})
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
-    print(f"{len(rows)} problems, {drawn['tokens']:,} tokens, {FILE.stat().st_size:,} bytes in {FILE}")
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    print(f"{len(rows)} problems, {drawn['tokens']:,} tokens, {file.stat().st_size:,} bytes in {file}")
 
 
 async def run_programs(task: Task, seeds: int, bank: Path) -> dict[str, list[dict[str, float]]]:
@@ -166,7 +169,7 @@ def show(task_file: Path | None, orders: int, bank: Path) -> None:
     page = DOCS / "real-models.md"
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
-    measured = "\n".join(told(every, recordings, found))
+    measured = "\n".join([*told(every, recordings, found), *against_larger(recordings)])
     page.write_text(f"{before}{begin}\n\n{measured}\n{end}{after}", encoding="utf-8")
     print(measured)
     draw(found, DOCS / "real-models.png")
@@ -205,6 +208,38 @@ def told(every: Sequence[Recording], tested: Sequence[Recording], found: Sequenc
         yield f"| {k}, {how} | {percent(there.value)} | {ends(there.band)} |"
 
 
+def against_larger(tested: Sequence[Recording]) -> Iterator[str]:
+    """The small model with the examples of the docstring, against one draw of the larger model."""
+    others = {one.id: one for one in read_recordings(LARGER_FILE)}
+    ones = [others[one.id] for one in tested]
+    right = np.array([one.n_correct for one in ones], dtype=np.float64)
+    lengths = np.array([one.samples[0].output_tokens for one in ones], dtype=np.float64)
+    larger = replayed.Replay(LARGER, right, np.ones(len(right)), lengths)
+    flops = flops_of(ones[0]) * lengths.mean()
+    solved = percent(larger.accuracy, larger.interval())
+    yield f"\nOne draw of {LARGER} solves {solved} % of the same problems, with {flops / 1e12:.2f} TFLOP each."
+    yield "\n| 0.5B model, with the examples | solved, % [95 %] | against the larger, points | FLOPs, of the larger's |"
+    yield "|---|---|---|---|"
+    for one in replayed.replays(tested, KS):
+        if one.name == "single" or (one.name.startswith("until-pass") and one.draws.max() > 1):
+            (pair,) = replayed.differences([larger, one])
+            gain, share = points(pair.difference, pair.ci95), flops_of(tested[0]) * one.tokens.mean() / flops
+            yield f"| `{one.name}` | {percent(one.accuracy, one.interval())} | {gain} | {share:.2f} |"
+    yield "\n| by one half of the 0.5B model's draws | problems | larger, one draw, % | `until-pass` of 8, % |"
+    yield "|---|---|---|---|"
+    for kind in replayed.by_difficulty(tested):
+        of_kind = right[[replayed.difficulty(one) == kind.name for one in tested]].mean()
+        shares = f"{percent(float(of_kind))} | {percent(kind.until_pass)}"
+        yield f"| {kind.name}: {KINDS[kind.name]} right | {kind.problems} | {shares} |"
+    never = sum(bool(found) and not any(one.correct) for found, one in zip(right, tested, strict=True))
+    yield f"\n{never} problems are solved by that draw and by none of the 0.5B model's 16."
+
+
+def flops_of(one: Recording) -> float:
+    """FLOPs for each token drawn, prompts included, on average over the sweep."""
+    return float(one.sweep["drawn"]["flops"] / one.sweep["drawn"]["tokens"])
+
+
 def draw(found: Sequence[replayed.Replay], path: Path) -> None:
     """Problems solved over tokens a problem; bands are 95 % intervals over problems."""
     with plot.plain_text():
@@ -241,13 +276,14 @@ def main() -> None:
     keeping = verbs.add_parser("keep")
     keeping.add_argument("sweeps", type=Path, nargs="+")
     keeping.add_argument("--hours", type=float)
+    keeping.add_argument("--larger", action="store_true")
     showing = verbs.add_parser("show")
     showing.add_argument("--task", type=Path)
     showing.add_argument("--orders", type=int, default=ORDERS)
     showing.add_argument("--bank", type=Path, default=Path("build/real-models.db"))
     options = parser.parse_args()
     if options.verb == "keep":
-        keep(options.sweeps, options.hours)
+        keep(options.sweeps, options.hours, is_larger=options.larger)
     else:
         options.bank.parent.mkdir(parents=True, exist_ok=True)
         show(options.task, options.orders, options.bank)

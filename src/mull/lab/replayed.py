@@ -125,12 +125,17 @@ def public_tests(recordings: Sequence[Recording]) -> PublicTests:
     )
 
 
+def difficulty(one: Recording) -> str:
+    """Whether a problem is easy (all of its even-numbered draws are right), hard (some are), or out of reach."""
+    told = one.correct[::2]
+    return "easy" if all(told) else "hard" if any(told) else "out of reach"
+
+
 def by_difficulty(recordings: Sequence[Recording], seed: int = 0) -> list[ByDifficulty]:
-    """Easy problems, of which all draws are right, hard ones, of which some are, and those out of reach."""
+    """The problems of each `difficulty`, measured on their odd-numbered draws."""
     groups: dict[str, list[Recording]] = {"easy": [], "hard": [], "out of reach": []}
     for one in recordings:
-        told = one.correct[::2]
-        groups["easy" if all(told) else "hard" if any(told) else "out of reach"].append(one.only(slice(1, None, 2)))
+        groups[difficulty(one)].append(one.only(slice(1, None, 2)))
     return [_kind(name, part, seed) for name, part in groups.items()]
 
 
