@@ -9,9 +9,10 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import aiohttp
 from yarl import URL
 
 from mull.shown import Inert
@@ -19,19 +20,16 @@ from mull.wire.backoff import retry_after
 from mull.wire.body import encode, printable, read_json
 from mull.wire.endpoints import Endpoint, Limits, Pool
 from mull.wire.faults import Broken, Malformed, Refused, Rejected
-from mull.wire.posts import ERROR_BYTES, Address, Posts, RawReply
 from mull.wire.replies import Reply, error_of, is_overflow
 from mull.wire.retries import Attempts, tell_again
 from mull.wire.routes import ROUTES, Events
 from mull.wire.secret import Secret
-from mull.wire.troubles import failure_of
-
-if TYPE_CHECKING:
-    import aiohttp
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+KEEP_ALIVE = 4.0
+"""Seconds that a connection may be idle: less than servers allow, which drop requests that arrive as they close it."""
 MANY_BYTES = 16 << 20
 """Bytes that any reply may have, however short the requested one."""
 REFUSALS = {408, 425, 429, 503, 529}
@@ -60,22 +58,28 @@ class Link:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
         if key is not None:
             headers |= {"Authorization": f"Bearer {key}"} if key_in is None else {key_in: key}
-        self._headers = {"User-Agent": "mull", **headers}
-        self._posts = Posts(limits.connect)
-        self._addresses: dict[tuple[str, str], Address] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._whole = aiohttp.ClientTimeout(total=limits.timeout, sock_connect=limits.connect)
+        # A stream may be long: what ends it is that nothing comes any more.
+        self._streamed = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.timeout)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
+            headers=headers,
+            timeout=self._whole,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Ignore proxies of the environment and credentials in ~/.netrc.
+            trust_env=False,
+        )
+        self._urls: dict[tuple[str, str], URL] = {}
 
     async def close(self) -> None:
         self.pool.close()
-        await self._posts.close()
-        if self._session is not None:
-            await self._session.close()
+        await self._session.close()
 
-    def _address(self, endpoint: Endpoint, path: str) -> Address:
+    def _url(self, endpoint: Endpoint, path: str) -> URL:
         key = endpoint.url, path
-        if key not in self._addresses:
-            self._addresses[key] = Address.of("POST", endpoint.url + path, self._headers)
-        return self._addresses[key]
+        if key not in self._urls:
+            self._urls[key] = URL(endpoint.url + path)
+        return self._urls[key]
 
     def about_key(self, status: int, raw: bytes) -> Rejected:
         """The error for a rejected or missing key."""
@@ -92,12 +96,17 @@ class Link:
         """Status and body of a small POST request. Raises as `get` does."""
         return await self._page("POST", url, body)
 
-    async def _page(self, method: Literal["GET", "POST"], url: str, body: bytes | None) -> tuple[int, bytes]:
+    async def _page(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
         try:
-            to = Address.of(method, url, self._headers)
-            answer = await self._posts.send(to, body, MANY_BYTES, self.limits.connect)
-            return answer.status, self._secret.scrub(answer.body)
-        except OSError as error:
+            async with self._session.request(
+                method,
+                url,
+                data=body,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self.limits.connect),
+            ) as response:
+                return response.status, await self._read(response, MANY_BYTES)
+        except (aiohttp.ClientError, OSError) as error:
             failure = self._failure(error, self.limits.connect)
         raise failure
 
@@ -119,17 +128,12 @@ class Link:
         `Refused`, `Broken` or `Rejected`.
         """
 
-        most = MANY_BYTES + most_bytes
-        if stream:
-            reader = ROUTES[path].stream()
-            return await self._attempt(
-                endpoint, path, body, retry, lambda response: self._stream(response, reader, most, cut_at, until), None
-            )
+        async def read(response: aiohttp.ClientResponse) -> Reply:
+            if stream:
+                return await self._stream(response, ROUTES[path].stream(), MANY_BYTES + most_bytes, cut_at, until)
+            return ROUTES[path].read(await self._read(response, MANY_BYTES + most_bytes))
 
-        async def read(reply: RawReply) -> Reply:
-            return ROUTES[path].read(await self.whole(reply))
-
-        return await self._attempt(endpoint, path, body, retry, read, most)
+        return await self._attempt(endpoint, path, body, retry, read, self._streamed if stream else self._whole)
 
     async def ask(self, path: str, body: Mapping[str, Any], most_bytes: int = 0) -> Any:
         """The JSON reply to a request, which is retried as the limits allow.
@@ -137,17 +141,16 @@ class Link:
         Raises `Refused`, `Broken` or `Rejected`, or `Unusable` if no endpoint can be used.
         """
 
-        async def read(reply: RawReply) -> Any:
-            return read_json(await self.whole(reply))
+        async def read(response: aiohttp.ClientResponse) -> Any:
+            return read_json(await self._read(response, MANY_BYTES + most_bytes))
 
-        sent, most = encode(body), MANY_BYTES + most_bytes
-        return await self.repeat(lambda endpoint, retry: self._attempt(endpoint, path, sent, retry, read, most))
+        return await self.pass_on(path, encode(body), read)
 
     async def pass_on(
         self,
         path: str,
         body: bytes,
-        read: Callable[[Any], Awaitable[T]],
+        read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
         *,
         stream: bool = False,
         broke: Callable[[float], None] = lambda seconds: None,
@@ -157,14 +160,14 @@ class Link:
         Raises as `ask` does. `read` uses `whole` or `lines`; an error of its own is not retried. `broke` is as in
         `repeat`.
         """
-        most = None if stream else MANY_BYTES
-        return await self.repeat(lambda endpoint, retry: self._attempt(endpoint, path, body, retry, read, most), broke)
+        within = self._streamed if stream else self._whole
+        return await self.repeat(
+            lambda endpoint, retry: self._attempt(endpoint, path, body, retry, read, within), broke
+        )
 
-    async def whole(self, reply: RawReply | aiohttp.ClientResponse) -> bytes:
+    async def whole(self, response: aiohttp.ClientResponse) -> bytes:
         """The body of a reply, without the key."""
-        if isinstance(reply, RawReply):
-            return self._secret.scrub(reply.body)
-        return await self._read(reply, MANY_BYTES)
+        return await self._read(response, MANY_BYTES)
 
     async def lines(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
         """The lines of a streamed reply as they arrive, without the key.
@@ -227,34 +230,35 @@ class Link:
         path: str,
         body: bytes,
         retry: int,
-        read: Callable[[Any], Awaitable[T]],
-        most: int | None,
+        read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+        within: aiohttp.ClientTimeout,
     ) -> T:
-        """What `read` makes of a `RawReply` of at most `most` bytes; if that is `None`, of a reply that streams."""
         started = time.monotonic()
-        seconds: float | None = None
+        headers = {"X-Retry-Count": str(retry)} if retry else {}
+        if within is self._streamed:
+            headers["Connection"] = "close"  # llama.cpp closes it after a stream, as the next request may be on its way
         try:
-            if most is None:
-                told = await self._open(endpoint, path, body, retry, read)
-            else:
-                more = b"X-Retry-Count: %d\r\n" % retry if retry else b""
-                answer = await self._posts.send(self._address(endpoint, path), body, most, self.limits.timeout, more)
-                told = await read(answer) if answer.status == 200 else answer
-                seconds = answer.seconds
-            if log.isEnabledFor(logging.DEBUG):
-                status = told.status if isinstance(told, RawReply) else 200
+            async with self._session.post(
+                self._url(endpoint, path),
+                data=body,
+                allow_redirects=False,
+                headers=headers,
+                timeout=within,
+            ) as response:
                 waited = time.monotonic() - started
-                log.debug("POST %s%s: HTTP %d after %.2f s", Inert(endpoint.url), path, status, waited)
-            if not isinstance(told, RawReply):
-                tokens = told.usage.output if isinstance(told, Reply) else None
-                endpoint.succeeded(time.monotonic() - started if seconds is None else seconds, tokens)
-                return told
-            failure = self._refusal(endpoint, told.status, told.headers, self._secret.scrub(told.body), started)
-        except OSError as error:
+                log.debug("POST %s%s: HTTP %d after %.2f s", Inert(endpoint.url), path, response.status, waited)
+                if response.status == 200:
+                    reply = await read(response)
+                    tokens = reply.usage.output if isinstance(reply, Reply) else None
+                    endpoint.succeeded(time.monotonic() - started, tokens)
+                    return reply
+                raw = await self._read(response, 1 << 20)
+            failure = self._refusal(endpoint, response.status, response.headers, raw, started)
+        except (aiohttp.ClientError, OSError) as error:
             failure = self._failure(error, self.limits.timeout)
             if isinstance(failure, Rejected):
                 endpoint.dead = failure.at(endpoint.url)
-            if isinstance(error, TimeoutError) or isinstance(getattr(error, "why", None), TimeoutError):
+            if isinstance(error, TimeoutError):
                 endpoint.refused(started, time.monotonic(), None)  # too much at once: fewer requests may be in time
             endpoint.failed(time.monotonic(), self.limits.wait(endpoint.n_failed))
         except Malformed as error:
@@ -302,35 +306,6 @@ class Link:
         host = parts.netloc.rpartition("@")[2]
         place = f"{parts.scheme}://{host}{parts.path}" if host else parts.path
         return printable(self._secret.scrub_text(place))[:200] or "another place"
-
-    async def _open(
-        self,
-        endpoint: Endpoint,
-        path: str,
-        body: bytes,
-        retry: int,
-        read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
-    ) -> T | RawReply:
-        """What `read` makes of a reply that streams, or one with a status other than 200. Raises as `Posts.send`."""
-        import aiohttp
-
-        from mull.wire.streams import as_trouble, session
-
-        if self._session is None:
-            self._session = session(self._headers, self.limits)
-        # llama.cpp closes the connection after a stream, as the next request may be on its way.
-        headers = {"Connection": "close", **({"X-Retry-Count": str(retry)} if retry else {})}
-        try:
-            async with self._session.post(
-                URL(endpoint.url + path), data=body, allow_redirects=False, headers=headers
-            ) as response:
-                if response.status == 200:
-                    return await read(response)
-                told = {name.lower(): value for name, value in response.headers.items()}
-                return RawReply(response.status, told, await self._read(response, ERROR_BYTES))
-        except aiohttp.ClientError as error:
-            trouble = as_trouble(error)
-        raise trouble
 
     async def _stream(
         self, response: aiohttp.ClientResponse, stream: Events, most: int, cut_at: tuple[str, ...], until: float | None
@@ -398,10 +373,32 @@ class Link:
             parts.append(chunk)
         return self._secret.scrub(b"".join(parts))
 
-    def _failure(self, error: OSError, seconds: float) -> Exception:
-        """The failure that an error of the network stands for; a whole reply had `seconds`."""
-        return failure_of(error, self.limits.connect, seconds, self._tidy)
+    def _failure(self, error: Exception, seconds: float) -> Exception:
+        """The failure that a client or network error stands for; a whole reply had `seconds`."""
+        if isinstance(error, aiohttp.ClientSSLError):
+            words = self._words(error.os_error)
+            is_plain = "WRONG_VERSION_NUMBER" in words or "wrong version number" in words
+            hint = ": try http:// in place of https://" * is_plain
+            return Rejected(f"no secure connection: {words}{hint}", 0, f"no secure connection{hint}")
+        if isinstance(error, aiohttp.InvalidURL):
+            return Rejected("the URL is not valid", 0)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            if isinstance(error.os_error, ConnectionRefusedError):
+                return Refused("cannot connect: nothing listens there (connection refused)")
+            return Refused(f"cannot connect: {self._words(error.os_error)}", plain="cannot connect")
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return Refused(f"cannot connect within {self.limits.connect:g} s")
+        if isinstance(error, TimeoutError):
+            return Broken(f"no whole reply within {seconds:g} s")
+        if isinstance(error, aiohttp.ServerDisconnectedError):
+            return Broken("the server closed the connection without a reply")
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return Broken("the reply broke off in the middle")
+        if isinstance(error, aiohttp.ClientResponseError):
+            return Broken(f"the reply is not HTTP: {self._words(error)}", "the reply is not HTTP")
+        return Broken(f"the connection broke: {self._words(error)}", "the connection broke")
 
-    def _tidy(self, words: str) -> str:
-        """Words that may be the server's, without the key, on one line and not long."""
-        return printable(self._secret.scrub_text(words))[:300]
+    def _words(self, error: BaseException) -> str:
+        """An error's message, scrubbed and shortened, since it may be the server's."""
+        words = getattr(error, "message", None) or getattr(error, "strerror", None) or error
+        return printable(self._secret.scrub_text(str(words)))[:300] or type(error).__name__
