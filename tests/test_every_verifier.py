@@ -73,6 +73,8 @@ VERIFIERS: dict[str, tuple[str, tuple[str, dict[str, Any], Sequence[str]]]] = {
     "orm": (f"orm:{AT},preset=qwen-math-rm", SUMS),
     "genrm": ("genrm:model=judge", SUMS),
     "genrm, rationales": ("genrm:model=judge,k=3,max_tokens=9", SUMS),
+    "genprm": ("genprm:model=judge,max_tokens=9", SUMS),
+    "genprm, one word": ("genprm:model=judge,k=0,fold=prod", SUMS),
     "rating": ("rating:model=judge", SUMS),
     "rating, rationales": ("rating:model=judge,k=2,max_tokens=9,criteria=(Is it right?,Is it clear?)", SUMS),
     "decisions": (f"decisions:{AT}", SUMS),

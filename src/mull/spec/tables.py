@@ -85,6 +85,7 @@ VERIFIERS = {
     "calibrated": "mull.verifiers.fitted:CalibratedFile",
     "genrm": "mull.verifiers.judge:GenRM",
     "rating": "mull.verifiers.rating:Rating",
+    "genprm": "mull.verifiers.genprm:GenPRM",
     "decisions": "mull.verifiers.decisions:Decisions",
     "coq": "mull.verifiers.coq:CoqProof",
     "lean": "mull.verifiers.lean:LeanProof",

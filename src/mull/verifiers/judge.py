@@ -119,10 +119,11 @@ class Speaker:
         """Number of draws for one verdict."""
         return max(self.k, 1)
 
-    def _prompt(self, problem: Problem, answers: Sequence[str]) -> Prompt:
+    def _prompt(self, problem: Problem, answers: Sequence[str], names: Sequence[str] = ()) -> Prompt:
+        """The request about one answer or two, which are quoted under `names` if given."""
         asked = "\n\n".join(m.text if m.role == "user" else f"({m.role}) {m.text}" for m in problem.prompt.messages)
         code = code_of(self.seed, asked, *answers)
-        names = ("answer",) if len(answers) == 1 else ("answer A", "answer B")
+        names = names or (("answer",) if len(answers) == 1 else ("answer A", "answer B"))
         quoted = [fenced(name, answer, code) for name, answer in zip(names, answers, strict=True)]
         parts = {"code": code, "problem": fenced("problem", asked, code), "answer": quoted[0], "other": quoted[-1]}
         # In one pass: inserted text is never searched for placeholders.
