@@ -7,12 +7,14 @@ the recorded draws, with a 95 % interval over problems. Needs the recorded data 
 
     python bench/bench_stop.py [ORDERS [PRICE]]
     python bench/bench_stop.py figure        draws docs/stopping.png
+    python bench/bench_stop.py bound         the least that a rule on counts can draw, fitted on the very problems
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +33,7 @@ CHOICE = DATA / "jhu_temperature_mcq" / "pooled_5models_100x100.jsonl.gz"
 DATES = DATA / "verify_cot" / "chatgpt_date_369x10.norm.jsonl.gz"
 N_RESAMPLES = 2000
 PRICE = Adaptive().price
+PRICES = (0.0015, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.02)
 PAPER, DECIDED = "beta .95 (paper)", "beta .95 or decided"
 
 Floats = NDArray[np.float64]
@@ -71,13 +74,13 @@ class Orders:
         self.votes = self.counts.sum(2, dtype=int)
         self.full = self._accuracy(self.counts[:, -1])
 
-    def _winners(self, counts: NDArray[np.int8]) -> Bools:
+    def winners(self, counts: NDArray[np.int8]) -> Bools:
         found: Bools = (counts == counts.max(1, keepdims=True)) & (counts > 0)
         return found
 
     def _accuracy(self, counts: NDArray[np.int8]) -> Floats:
         """The accuracy of a vote; ties are broken by lot, so each winner counts in part."""
-        winners = self._winners(counts)
+        winners = self.winners(counts)
         found: Floats = (winners * self.right).sum(1) / np.maximum(winners.sum(1), 1)
         return found
 
@@ -87,7 +90,7 @@ class Orders:
         stops[:, -1] = True
         at = stops.argmax(1)
         counts = self.counts[np.arange(len(at)), at]
-        early, full = self._winners(counts), self._winners(self.counts[:, -1])
+        early, full = self.winners(counts), self.winners(self.counts[:, -1])
         other = 1 - np.where(full.any(1), (early & full).sum(1) / np.maximum(early.sum(1), 1), 1.0)
         rows = np.stack([at + 1.0, self._accuracy(counts), self.full, other])
         found: Floats = rows.reshape(4, self.n_problems, self.n_orders).mean(2).T
@@ -241,6 +244,52 @@ def frontier(n_orders: int) -> dict[str, list[tuple[float, float]]]:
     return found
 
 
+def known(orders: Orders, pools: Sequence[Recording]) -> tuple[Ints, Floats]:
+    """States and losses for `optimal.induced`: the loss is an answer other than the problem's most frequent one."""
+    often = np.zeros(orders.right.shape)
+    for row, pool in enumerate(pools):
+        counts = Counter(a for a in pool.answers if a is not None)
+        for code, count in enumerate(counts.values()):  # in order of appearance, as the codes are
+            often[row * orders.n_orders : (row + 1) * orders.n_orders, code] = count == max(counts.values())
+    shape = orders.n + 1, len(often)
+    states, losses = np.zeros(shape, np.int64), np.ones(shape)
+    for draws in range(1, orders.n + 1):
+        leads = orders.winners(orders.counts[:, draws - 1])
+        losses[draws] -= (leads * often).sum(1) / np.maximum(leads.sum(1), 1)
+        first, second, votes = (x[:, draws - 1] for x in (orders.first, orders.second, orders.votes))
+        states[draws] = optimal.packed(first, second, votes, orders.n)
+    return states, losses
+
+
+def bound(n_orders: int) -> None:
+    """The draws and accuracy of a rule on counts that knows the problems, at one price and at each set's best.
+
+    It is fitted without labels to the very set; only which of its problems a vote is about is not known. A rule that
+    knows other problems cannot be expected to do better. The best price of a set is the cheapest within .3 points of
+    the full vote by the labels of that set.
+    """
+    shares, beta_draws, every = [], [], []
+    for seed, (name, (pools, n)) in enumerate(recorded().items()):
+        tried, fitted_on = Orders(pools, n, n_orders, seed), Orders(pools, n, 3 * n_orders, seed + 100)
+        beta_draws.append(tried.stopped(paper(0.95)(tried)).mean(0)[0])
+        found, problems = [], known(fitted_on, pools)
+        for price in PRICES:
+            rows = tried.stopped(learned(optimal.induced(*problems, price))(tried))
+            found.append((float(rows.mean(0)[0]), gap(rows)))
+            print(f"{name:24} price {price:<6g} {found[-1][0]:6.2f} draws, {found[-1][1]:+.2f} points", flush=True)
+        every.append(found)
+        draws, points = min((one for one in found if one[1] >= -0.3), default=(float(n), 0.0))
+        shares.append(draws)
+        print(f"{name:24} at best {draws:.2f} draws at {points:+.2f} points; beta .95: {beta_draws[-1]:.2f}")
+    for place, price in enumerate(PRICES):
+        at = [found[place] for found in every]
+        share = sum(draws for draws, _ in at) / sum(beta_draws)
+        print(
+            f"one price {price:<6g} {share:.3f} of the draws of beta .95, {min(p for _, p in at):+.2f} points at worst"
+        )
+    print(f"each set at its best: {sum(shares) / sum(beta_draws):.3f} of the draws of beta .95")
+
+
 def one_by_one(is_enough: Callable[[list[str | None], int], bool]) -> Rule:
     """A rule that looks at the answers themselves."""
 
@@ -285,6 +334,9 @@ if __name__ == "__main__":
         sys.exit()
     if sys.argv[1:2] == ["figure"]:
         draw_figure(frontier(20), Path(__file__).parents[1] / "docs" / "stopping.png")
+        sys.exit()
+    if sys.argv[1:2] == ["bound"]:
+        bound(150)
         sys.exit()
     n_orders = int(sys.argv[1]) if len(sys.argv) > 1 else 150
     price = float(sys.argv[2]) if len(sys.argv) > 2 else PRICE

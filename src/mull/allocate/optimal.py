@@ -52,7 +52,16 @@ def policy(prior: Prior, n: int, price: float, seed: int = 0) -> StopPolicy:
     it (Wald and Wolfowitz 1950; regression on states as in Longstaff and Schwartz 2001).
     """
     most, at_most = N_SIMULATED
-    states, losses = _states(simulate(prior, n, max(1000, min(at_most, most // n)), seed))
+    return induced(*_states(simulate(prior, n, max(1000, min(at_most, most // n)), seed)), price)
+
+
+def induced(states: Ints, losses: Floats, price: float) -> StopPolicy:
+    """The optimal stopping rule for votes in hand, by backward induction: `price` a draw plus the loss at the end.
+
+    Both are [draws + 1, votes]: the state of each vote after so many draws, packed as by `packed`, and what stopping
+    there loses.
+    """
+    n = len(losses) - 1
     value = losses[n]
     used = np.full(len(value), n)
     stops: list[NDArray[np.int16]] = [np.empty((0, 3), np.int16)] * (n + 1)
@@ -65,6 +74,11 @@ def policy(prior: Prior, n: int, price: float, seed: int = 0) -> StopPolicy:
         used = np.where(stopped, draws, used)
         stops[draws] = _unpacked(different[is_stop], n)
     return StopPolicy(n, tuple(stops), float(used.mean()), float((value - price * (used - 1)).mean()))
+
+
+def packed(first: Ints, second: Ints, votes: Ints, n: int) -> Ints:
+    """A state of a vote over n draws as one number."""
+    return (first * (n + 1) + second) * (n + 1) + votes
 
 
 def _states(answers: NDArray[np.int16]) -> tuple[Ints, Floats]:
@@ -83,7 +97,7 @@ def _states(answers: NDArray[np.int16]) -> tuple[Ints, Floats]:
             counts[every[known], answer[known]] += 1
             votes += answer != -1
         top = np.partition(counts, (MOST_ANSWERS - 2, MOST_ANSWERS - 1), axis=1).astype(np.int64)
-        states[draws] = (top[:, -1] * (n + 1) + top[:, -2]) * (n + 1) + votes
+        states[draws] = packed(top[:, -1], top[:, -2], votes, n)
         leads = (counts == top[:, -1:]) & (counts > 0)
         agrees = (leads & wins).sum(1) / np.maximum(leads.sum(1), 1)
         losses[draws] = np.where(wins.any(1), 1 - agrees, 0.0)
