@@ -31,6 +31,7 @@ from mull.bank import MemoryBank
 from mull.files.records import read_recordings
 from mull.lab import grid
 from mull.lab.averaged import averaged
+from mull.lab.metrics import by_problem
 from mull.lab.sources import read_draws
 from mull.report.words import percent, points
 from mull.stats.intervals import SHARE, bootstrap
@@ -152,7 +153,7 @@ def of_level(level: int) -> Rows:
 
 
 def of_sweep(path: Path) -> Rows:
-    """The rows of a sweep's file: what was run on each problem, one draw and votes by all draws."""
+    """The rows of a sweep's file: what was run on each problem, and votes of any number of its draws."""
     (recordings,) = read_draws(path).values()
     names = list(dict.fromkeys(name for one in recordings for name in one.results))
     rows = {}
@@ -161,6 +162,13 @@ def of_sweep(path: Path) -> Rows:
         spent = [one.results[name].cost.tokens for one in recordings if name in one.results]
         if len(spent) == len(chances) and None not in chances and None not in spent:
             rows[name] = Row(np.array(chances, float), float(np.mean(np.array(spent, float))))
+    lengths = [sample.output_tokens for one in recordings for sample in one.samples]
+    n = min(one.n for one in recordings)
+    if n > 1 and lengths and None not in lengths and all(one.answers for one in recordings):
+        of_one = float(np.mean([np.mean([s.output_tokens for s in one.samples]) for one in recordings]))
+        votes = by_problem(recordings, range(1, n + 1))["majority"]
+        rows |= {"single": Row(votes[:, 0], of_one)}
+        rows |= {f"{BASE}{k}": Row(votes[:, k - 1], k * of_one) for k in range(2, n + 1)}
     return rows
 
 
