@@ -9,33 +9,25 @@ import pytest
 
 from gguf_files import gguf_file
 from hf_folders import LLAMA3, SPECIAL, TEMPLATE, hf_folder
-from mull import Draw, Params, Prompt, UsageError
+from mull import Draw, Params, Prompt, Sample, UsageError
 from mull.errors import FileFormatError
+from mull.models.embedded import Nano
 from mull.models.gguf import Gguf
 from mull.models.hf import Hf, LiveHf
+from mull.runtime import WEIGHTS
 from mull.testing import FakePurse
 
 torch = pytest.importorskip("torch")
 gguf = pytest.importorskip("gguf")
+recipe = pytest.importorskip("gguf_file")
+LAYER = {**recipe.LAYER, "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm"}
 PROMPT = Prompt.user("Say a word.")
 TEXTS = (
+    "<tool_call>x</tool_call>",
     "Hello  world 12345, don't!\n\n\tx = [1, 2];",
     "<|im_start|>user\nhi<|im_end|>\n",
     "I'LL go 3.14e10 caf\u0065\u0301 日本 \ufb01   \n \n b",
 )
-LAYER = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "self_attn.q_norm": "attn_q_norm",
-    "self_attn.k_norm": "attn_k_norm",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
 
 
 def told(name: str) -> str:
@@ -78,7 +70,7 @@ def written(folder: Path, path: Path, *, kind: str = "gpt2", cut: str = "gpt-2")
         values = tensor.numpy()
         heads = {"q": config.num_attention_heads, "k": config.num_key_value_heads}.get(name.split("_proj")[0][-1])
         if config.model_type == "llama" and "_proj" in name and heads and "self_attn" in name:
-            values = values.reshape(heads, 2, -1, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
+            values = recipe.paired(values, heads)
         if not (name.startswith("lm_head") and config.tie_word_embeddings):
             out.add_tensor(told(name), np.ascontiguousarray(values))
     if rope["rope_type"] == "llama3":
@@ -135,6 +127,20 @@ def test_draws_of_a_file_are_those_of_its_folder(tmp_path: Path) -> None:
     assert own.identity.startswith("small@")
     assert own.identity != Gguf(str(path), context=256, engine="own", dtype="bfloat16").identity
     assert own.quote(PROMPT, Params(max_tokens=9)).flops == Hf(str(folder)).quote(PROMPT, Params(max_tokens=9)).flops
+
+
+def test_a_built_in_model_writes_the_same_as_a_file(tmp_path: Path) -> None:
+    """Its words are tokens of their own, at which a text is cut before all else."""
+    recipe.write(WEIGHTS / "nano", tmp_path / "nano.gguf")
+    question, params = Prompt.user("a:7;b:a*6;c:b-5;c?"), Params(temperature=0, max_tokens=60)
+
+    async def reply(model: Any) -> Sample:
+        (found,) = [s async for s in model.sample(question, params, [Draw(0, 1)], FakePurse())]
+        return found  # type: ignore[no-any-return]
+
+    own, built_in = asyncio.run(reply(Gguf(str(tmp_path / "nano.gguf"), engine="own"))), asyncio.run(reply(Nano()))
+    assert (own.text, own.cost.output_tokens) == (built_in.text, built_in.cost.output_tokens)
+    np.testing.assert_allclose(own.logprobs or (), built_in.logprobs or (), atol=1e-3)
 
 
 def test_what_it_cannot_run_is_said(tmp_path: Path) -> None:

@@ -22,13 +22,16 @@ def tokenizer_of(source: GgufSource) -> str:
     """The tokenizer in the format of tokenizers. Raises `FileFormatError` for one of another kind."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+    from mull.runtime.sources import CONTROL, USER_DEFINED
+
     model, cut = source.field("tokenizer.ggml.model"), source.field("tokenizer.ggml.pre")
     if model != "gpt2" or cut not in (*PATTERNS, *SIMPLE):
         known = ", ".join((*PATTERNS, *SIMPLE))
         what = f"its tokenizer is of the kind {model!r}, {cut!r}, and mull's own engine reads gpt2 with {known}"
         raise FileFormatError(source.path, None, f"{what}: run it by llama.cpp, without engine=own")
-    merges = [tuple(pair.split(" ", 1)) for pair in source.field("tokenizer.ggml.merges") or ()]
     vocabulary = {token: i for i, token in enumerate(source.tokens)}
+    merges = [tuple(pair.split(" ", 1)) for pair in source.field("tokenizer.ggml.merges") or ()]
+    merges = [pair for pair in merges if "".join(pair) in vocabulary]
     made: Any = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=cut == "llama-bpe"))
     in_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=cut in SIMPLE)
     first: list[Any] = [pre_tokenizers.Digits(individual_digits=True)] if cut == "smollm" else []
@@ -38,7 +41,10 @@ def tokenizer_of(source: GgufSource) -> str:
     if cut == "qwen2":
         made.normalizer = normalizers.NFC()
     made.decoder = decoders.ByteLevel()
-    made.add_special_tokens([AddedToken(source.tokens[i], special=True, normalized=False) for i in source.control])
+    for kind in (CONTROL, USER_DEFINED):
+        is_special = kind == CONTROL
+        added = [AddedToken(source.tokens[i], special=is_special, normalized=False) for i in source.of_type(kind)]
+        (made.add_special_tokens if is_special else made.add_tokens)(added)
     return str(made.to_str())
 
 

@@ -94,8 +94,8 @@ IN_LAYER = {
 FACTORS = "rope_freqs.weight"
 ENDS = {"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "</s>"}
 """Control tokens that end a reply in whatever file they are: most files name but one of them as their end."""
-CONTROL = 3
-"""The type of control tokens in `tokenizer.ggml.token_type`."""
+CONTROL, USER_DEFINED = 3, 4
+"""Types in `tokenizer.ggml.token_type`: tokens such as the end of a turn, and those of text that are never cut."""
 
 
 class GgufSource:
@@ -124,10 +124,12 @@ class GgufSource:
         return list(found)
 
     @cached_property
-    def control(self) -> list[int]:
-        """The ids of its control tokens, such as the end of a turn."""
-        kinds = self.field("tokenizer.ggml.token_type") or []
-        return [i for i, kind in enumerate(kinds) if kind == CONTROL]
+    def _kinds(self) -> list[int]:
+        return list(self.field("tokenizer.ggml.token_type") or [])
+
+    def of_type(self, kind: int) -> list[int]:
+        """The ids of its tokens of one type."""
+        return [i for i, one in enumerate(self._kinds) if one == kind]
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -136,7 +138,7 @@ class GgufSource:
         made = {"model_type": kind, "vocab_size": len(self.tokens)}
         made |= {name: value for name, value in sizes.items() if value is not None}
         named = (self.field(f"tokenizer.ggml.{end}_token_id") for end in ("eos", "eot", "eom"))
-        ends = {i for i in self.control if self.tokens[i] in ENDS} | {i for i in named if i is not None}
+        ends = {i for i in self.of_type(CONTROL) if self.tokens[i] in ENDS} | {i for i in named if i is not None}
         if (scaling := self.field(f"{kind}.rope.scaling.type")) not in (None, "none"):
             made["rope_scaling"] = {"rope_type": scaling}
         if (factors := next((one for one in self._reader.tensors if one.name == FACTORS), None)) is not None:
