@@ -76,6 +76,7 @@ def test_a_plan_is_read_as_it_is_written(tmp_path: Path) -> None:
             "plan.toml, line 6: unknown setting 'problem': did you mean 'problems'? a plan takes ceiling, draws,",
         ),
         ('"nano"', '"nanno"', "unknown model 'nanno': did you mean 'nano'?"),
+        ("majority:n={n}", "best:n={n}", "best:n=2 on chain:ops={level}: this strategy needs a verifier"),
         ("majority:n={n}", "majorty:n={n}", "did you mean 'majority'?"),
         ("chain:ops", "chian:ops", "did you mean 'chain'?"),
         ("levels = [1, 16]", "", "{level} in its spec and its list of levels go together"),

@@ -164,8 +164,11 @@ def cells_of(plan: StudyPlan, config: Path | None = None) -> list[StudyCell]:
     for one in plan.tasks:
         strategies = {spec.describe(spec.STRATEGIES, s): s for s in map(named.build, one.strategies)}
         verifier = verifier_of(one.verifier, plan.seed, config)
-        for strategy in strategies.values():
-            check_given(strategy, verifier, None, None)
+        for name, strategy in strategies.items():
+            try:
+                check_given(strategy, verifier, None, None)
+            except UsageError as error:
+                raise UsageError(f'{name} on {one.spec}: {error}; in a plan that is verifier = "NAME"') from error
         bounds = {spec.describe(spec.STRATEGIES, s): s for s in map(named.build, one.upper_bounds)}
         params = Params(plan.temperature, one.max_tokens)
         for level in one.levels:
