@@ -147,7 +147,7 @@ def gateway(scratch: Path) -> None:
 
 
 def study(scratch: Path) -> None:
-    shoot(Path("study", "study.html").resolve(), DOCS, {"study.png": Shot(1200, 1190, False)}, "#where")
+    shoot(Path("study", "study.html").resolve(), DOCS, {"study.png": Shot(1200, 1360, False)}, "#where")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -47,6 +48,8 @@ NOT_SHOWN = "Not shown here"
 CORRELATION = "% correlation"
 Part = tuple[str, Sequence[float] | NDArray[np.float64]]
 """What a row is about, and its value on each problem."""
+THINKS = re.compile(r"(?<!no)(?<!non)(?<!no[-_ ])(?<!non[-_ ])think", re.IGNORECASE)
+"""Names of models that are trained to think; `no-think` and the like are not."""
 LEAST_TIMES = 1.05
 """A model that takes fewer times the tokens of another is not the dearer one."""
 
@@ -354,7 +357,7 @@ def _thinking(models: Sequence[_Model], seed: int) -> StudyFinding:
     """One reply of a model that was trained to think against a vote of another with as many tokens."""
     rows: list[Part] = []
     thinkers = [
-        m for m in models if "think" in m.name.lower() or any(s.reasoning for one in m.recordings for s in one.samples)
+        m for m in models if THINKS.search(m.name) or any(s.reasoning for one in m.recordings for s in one.samples)
     ]
     for thinker in thinkers:
         for other in (m for m in models if m not in thinkers):
