@@ -116,6 +116,8 @@ def test_a_thinker_is_compared_with_a_vote_of_as_many_tokens() -> None:
     assert found.rows[0].label == "big-think minus a vote of 4 of base, equal tokens"
     assert found.rows[0].value < 0
     assert found.is_shown
+    named = {TASKS[0]: {"base": model(lambda i: 0.5), "nano-think": model(lambda i: 0.5, tokens=200)}}
+    assert len(asked(named)["thinking"].rows) == 1, "`nano-think` has no word `no`"
     for name in ("big-nothink", "Big-Non-Thinking", "big_no_think"):
         none = {TASKS[0]: {"base": model(lambda i: 0.5), name: model(lambda i: 0.5, tokens=200)}}
         assert asked(none)["thinking"].rows == ()

@@ -48,8 +48,8 @@ NOT_SHOWN = "Not shown here"
 CORRELATION = "% correlation"
 Part = tuple[str, Sequence[float] | NDArray[np.float64]]
 """What a row is about, and its value on each problem."""
-THINKS = re.compile(r"(?<!no)(?<!non)(?<!no[-_ ])(?<!non[-_ ])think", re.IGNORECASE)
-"""Names of models that are trained to think; `no-think` and the like are not."""
+THINKS = re.compile(r"(?i)^(?!.*(?<![a-z])non?[-_ ]?think).*think")
+"""Names of models that are trained to think; those with a word `no-think` or the like are not."""
 LEAST_TIMES = 1.05
 """A model that takes fewer times the tokens of another is not the dearer one."""
 
