@@ -191,14 +191,3 @@ def test_reading_many_draws_holds_a_problem_at_a_time(tmp_path: Path, monkeypatc
         seen.append(weakref.ref(one))
         most = max(most, sum(each() is not None for each in seen))
     assert most <= 8
-
-
-def test_what_reads_its_draws_often_keeps_more_of_them(crowded: Callable[[], None]) -> None:
-    crowded()
-    many = [of_counts(str(i), 5, 2) for i in range(100)]
-    with spool.kept_up_to(1 << 20):
-        kept = spool.Spool(many)
-        assert kept[3] is many[3], "it is in memory"
-    packed = spool.Spool(many)
-    assert packed[3] is not many[3]
-    assert list(packed) == list(kept) == many

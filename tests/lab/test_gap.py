@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,12 +161,15 @@ def test_difficulty_is_not_judged_by_the_draws_that_are_measured() -> None:
 
 
 def test_difficulty_has_five_bins_also_where_most_problems_are_alike() -> None:
-    pools = [pool("bbbb")] * 15 + [pool("aabb")] * 2 + [pool("aaaa")] * 5
+    draws = ["bbbb"] * 15 + ["aabb"] * 2 + ["aaaa"] * 5
+    pools = [replace(pool(each), id=f"p{i}") for i, each in enumerate(draws)]
     bins = gap.difficulty_bins(pools, seed=1)
     assert [len(part) for part in bins] == [5, 5, 4, 4, 4]
     assert sorted(i for part in bins for i in part) == list(range(22))
     assert set(bins[0]) == set(range(17, 22)), "the easiest come first"
     assert gap.difficulty_bins(pools, seed=2)[-1] != bins[-1], "which of the alike is hardest is the seed's choice"
+    turned = gap.difficulty_bins(pools[::-1], seed=1)
+    assert [{21 - i for i in part} for part in turned] == [{*part} for part in bins], "and not that of the rows' order"
     counts = [of_counts(str(c), 10, c) for c in range(10)]
     assert gap.difficulty_bins(counts) == [[9, 8], [7, 6], [5, 4], [3, 2], [1, 0]]
 

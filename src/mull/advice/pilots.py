@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mull import cost
 from mull.errors import UsageError
 from mull.run.together import finished
-from mull.types import Budget, Cost, Finish, Params, Stopped
+from mull.types import Budget, Cost, Params
 
 if TYPE_CHECKING:
     from mull.advice.options import PilotMeasured
@@ -60,6 +60,7 @@ def make(
 ) -> Made:
     """Runs a pilot on problems of a task, under a ceiling on all tokens together, shared equally by its runs."""
     from mull.lab import grid
+    from mull.lab.cells import whole as without_cut
     from mull.strategies.parallel import Majority, Weighted
 
     drawing: Strategy = Majority(size.draws) if verifier is None else Weighted(size.draws)
@@ -69,7 +70,7 @@ def make(
         raise UsageError(f"{tokens:,} tokens are less than one for each of {size.problems * len(plans):,} runs")
     plan = grid.Plan(task, model, plans, verifier, budget=Budget(tokens=share), params=params, seed=seed)
     cells = finished(grid.run_plan(plan, bank, n_problems=size.problems, tick=tick))
-    whole = [(i, cell) for cell in cells["draws"] if (i := _whole(cell))]
+    whole = [cell for one in cells["draws"] if (cell := without_cut(one, share)).outcome.candidates]
     spent = cost.total(cell.spent for column in cells.values() for cell in column)
     if len(whole) < len(cells["draws"]):
         raise UsageError(
@@ -83,37 +84,26 @@ def make(
         PilotMeasured(name, tuple(c.grade.correct for c in cells[name]), cost.mean([c.spent for c in cells[name]]))
         for name in strategies
     ]
-    problems = tuple(_drawn(cell, places) for places, cell in whole)
+    problems = tuple(map(_drawn, whole))
     return Made(Pilot(model.name, problems, _prices(whole)), measured, spent)
 
 
-def _whole(cell: Cell) -> list[int]:
-    """Indices of the complete draws: without those that failed or that the ceiling truncated."""
-    drawn = cell.outcome.candidates
-    whole = [i for i, sample in enumerate(drawn) if sample.error is None]
-    if cell.outcome.stopped is Stopped.BUDGET and drawn and drawn[-1].finish is Finish.LENGTH:
-        whole = [i for i in whole if i < len(drawn) - 1]  # only a last draw is truncated
-    return whole
-
-
-def _drawn(cell: Cell, places: list[int]) -> Recording:
-    """The draws of one problem at these indices."""
+def _drawn(cell: Cell) -> Recording:
+    """The draws of one problem."""
     from mull.lab.grid import recorded
 
-    samples, grades = [cell.outcome.candidates[i] for i in places], [cell.candidates[i] for i in places]
-    scores = [cell.outcome.scores[i] for i in places] if cell.outcome.scores else []
-    return recorded(cell.problem, samples, grades, scores)
+    return recorded(cell.problem, cell.outcome.candidates, cell.candidates, cell.outcome.scores)
 
 
-def _prices(whole: Sequence[tuple[list[int], Cell]]) -> tuple[PilotPrice, ...]:
+def _prices(whole: Sequence[Cell]) -> tuple[PilotPrice, ...]:
     """The cost of each problem's draws, whether they shared requests or not."""
     from mull.advice.billing import as_one_request
     from mull.advice.pilot import NOTHING, PilotPrice
 
-    drawn = as_one_request([[cell.outcome.candidates[i].cost for i in places] for places, cell in whole])
+    drawn = as_one_request([[sample.cost for sample in cell.outcome.candidates] for cell in whole])
     prices = []
-    for (places, cell), (first, further) in zip(whole, drawn, strict=True):
-        scores = [cell.outcome.scores[i] for i in places] if cell.outcome.scores else []
+    for cell, (first, further) in zip(whole, drawn, strict=True):
+        scores = cell.outcome.scores
         scoring = cost.mean([score.cost + score.drawn for score in scores]) if scores else NOTHING
         prices.append(PilotPrice(first, further, scoring))
     return tuple(prices)

@@ -25,8 +25,6 @@ from mull.files.output import check_folder, check_writable
 from mull.types import Params
 
 PAGE = b'<meta name="generator" content="mull">'
-MOST_KEPT = 128 << 20
-"""Draws that take so much memory are kept in it: a report reads them some 16 times."""
 """Marks a page that mull wrote, near its beginning."""
 
 
@@ -75,27 +73,25 @@ def report(
     if any(is_run(path) for path in source):
         _report_runs(source, out, title, as_json)
         return
-    from mull.files.spool import kept_up_to
     from mull.report import page
 
     page.check_installed()
     params = Params(temperature, max_tokens)
-    with kept_up_to(MOST_KEPT):
-        with steady("reading", len(source)) as advance:
-            sources = []
-            for path in source:
-                found = source_at(path, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
-                sources.append(found)
-                advance()
-        for found in sources:
-            check_ks(ks, found)
-        with steady("measuring", page.n_steps(sources)) as advance:
-            made = page.make(sources, made_by(), ks, seed, title, advance)
-        with steady("drawing the page"):
-            sections = page.sections(made)
-            html = page.render(made, sections)
-            page.write(out, html)
-            written = [] if figures is None else page.write_figures(sections, figures)
+    with steady("reading", len(source)) as advance:
+        sources = []
+        for path in source:
+            found = source_at(path, task, model, problems, params, seed, layout, allow_unreadable=allow_unreadable)
+            sources.append(found)
+            advance()
+    for found in sources:
+        check_ks(ks, found)
+    with steady("measuring", page.n_steps(sources)) as advance:
+        made = page.make(sources, made_by(), ks, seed, title, advance)
+    with steady("drawing the page"):
+        sections = page.sections(made)
+        html = page.render(made, sections)
+        page.write(out, html)
+        written = [] if figures is None else page.write_figures(sections, figures)
     answers = page.answers(made)
     if as_json:
         groups = [

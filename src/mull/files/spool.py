@@ -8,8 +8,6 @@ import tempfile
 import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -20,22 +18,11 @@ from mull.files.recording import DrawCounts, RecordedSample, Recording, Settings
 
 MOST_BYTES = 16 << 20
 """Items that take about so much memory are kept in it."""
-_kept_bytes: ContextVar[int | None] = ContextVar("kept_bytes", default=None)
 BYTES_PER_DRAW = 300
 """What a draw takes besides its text, about."""
 T = TypeVar("T")
 _sample = partial(tuple.__new__, RecordedSample)
 """A `RecordedSample` of all its values: much faster than by its own arguments."""
-
-
-@contextmanager
-def kept_up_to(n_bytes: int) -> Iterator[None]:
-    """Keeps more in memory than `MOST_BYTES`: unpacking costs most of the time of what reads its draws many times."""
-    token = _kept_bytes.set(n_bytes)
-    try:
-        yield
-    finally:
-        _kept_bytes.reset(token)
 
 
 class Lazy(Sequence[T]):
@@ -102,8 +89,7 @@ class Packed(Lazy[T]):
             self._n_bytes += sum(len(sample.text) + len(sample.reasoning or "") for sample in each.samples)
             turns = (turn for sample in each.samples if sample.run for turn in sample.run.turns)
             self._n_bytes += sum(BYTES_PER_DRAW + len(turn.text) for turn in turns)
-        most = _kept_bytes.get()
-        if self._n_bytes > (MOST_BYTES if most is None else most):
+        if self._n_bytes > MOST_BYTES:
             self._file = _temporary()
             weakref.finalize(self, os.close, self._file)
             for kept in self._kept:

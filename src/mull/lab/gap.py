@@ -317,11 +317,12 @@ class _Ease(NamedTuple):
 
     share: float
     known: int
+    id: str
 
 
 def _eases(recordings: Iterable[Recording]) -> list[_Ease]:
     return [
-        _Ease(p.n_correct / p.n if len(p.correct) < 2 else float(np.mean(p.correct[::2])), len(p.correct))
+        _Ease(p.n_correct / p.n if len(p.correct) < 2 else float(np.mean(p.correct[::2])), len(p.correct), p.id)
         for p in recordings
     ]
 
@@ -329,8 +330,11 @@ def _eases(recordings: Iterable[Recording]) -> list[_Ease]:
 def _binned(eases: Sequence[_Ease], seed: int, n_bins: int) -> list[list[int]]:
     if len(eases) < n_bins:
         return []
-    rng = random.Random(seed)
-    order = [i for *_, i in sorted((-ease.share, rng.random(), i) for i, ease in enumerate(eases))]
+    # A problem's own number breaks ties, so that the order of the rows does not.
+    lots = [random.Random(f"{seed}/{ease.id}").random() for ease in eases]
+    order = [
+        i for *_, i in sorted((-ease.share, lot, i) for i, (ease, lot) in enumerate(zip(eases, lots, strict=True)))
+    ]
     return [part.tolist() for part in np.array_split(np.array(order), n_bins)]
 
 
