@@ -16,7 +16,7 @@ from mull.cli.app import app
 from mull.cli.study import _slugs
 from mull.errors import ModelError, UsageError
 from mull.lab.findings import summary, unsolved
-from mull.lab.studied import check_ceiling, n_draws, probe, run_study, unreadable
+from mull.lab.studied import check_ceiling, n_draws, probe, run_study, tight, unreadable
 from mull.lab.study_plan import StudyCell, StudyPlan, cells_of, read_plan
 from mull.models.embedded import Nano
 from mull.types import Budget, Draw, Params, Prompt, Purse, Sample
@@ -272,8 +272,14 @@ def test_each_task_has_a_file_of_its_own_however_long_its_name_is() -> None:
 
 def test_draws_that_the_ceiling_cut_off_are_not_wrong_ones(tmp_path: Path) -> None:
     """A ceiling of 45 tokens a run is enough for one chain of one operation, and cuts the second one."""
-    _, _, made = study(tmp_path, Budget(tokens=45 * 18))
+    plan, cells, made = study(tmp_path, Budget(tokens=45 * 18))
     assert "the ceiling cut off 6 of 9 runs" in made.holes[0].why
+    most = 3 * cells[0].params.max_tokens
+    assert (
+        f"leaves each run 45 tokens, draws from the bank included, and majority:n=3 on chain:ops=1 may take {most}:"
+        in (tight(plan, cells))
+    )
+    assert not tight(replace(plan, ceiling=Budget(tokens=most * 18)), cells)
     recordings = made.groups["chain:ops=1"]["nano"]
     assert [one.results["majority:n=3"].correct for one in recordings] == [None] * 3, "votes of fewer draws than three"
     assert [one.n for one in recordings] == [1] * 3

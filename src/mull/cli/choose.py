@@ -199,4 +199,5 @@ def _print(choice: Choice, found: list[FinishedRun]) -> None:
     if choice.comparisons or choice.unjudged:
         unjudged = f", {choice.unjudged} without a verdict" if choice.unjudged else ""
         what = f"{choice.comparisons} comparisons by {choice.by}{unjudged}"
-        say(f"{what}; judging cost {words.number(choice.cost.tokens)} tokens, {words.dollars(choice.cost.usd)}")
+        spent = f"{words.number(choice.cost.tokens)} generated tokens, {words.dollars(choice.cost.usd)}"
+        say(f"{what}; judging cost {spent}")

@@ -74,6 +74,8 @@ def study(
         for line in studied.unreadable(studied.unread(cells)):
             tell(line)
         tell(_estimated(told, studied.readable(cells)))
+        if may_cut := studied.tight(the_plan, cells):
+            tell(may_cut)
         if estimate:
             if as_json:
                 print_json({"estimate": asdict(told), "cells": len(studied.readable(cells))})

@@ -332,9 +332,7 @@ def _binned(eases: Sequence[_Ease], seed: int, n_bins: int) -> list[list[int]]:
         return []
     # A problem's own number breaks ties, so that the order of the rows does not.
     lots = [random.Random(f"{seed}/{ease.id}").random() for ease in eases]
-    order = [
-        i for *_, i in sorted((-ease.share, lot, i) for i, (ease, lot) in enumerate(zip(eases, lots, strict=True)))
-    ]
+    order = sorted(range(len(eases)), key=lambda i: (-eases[i].share, lots[i]))
     return [part.tolist() for part in np.array_split(np.array(order), n_bins)]
 
 

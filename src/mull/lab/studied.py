@@ -153,6 +153,26 @@ def check_ceiling(plan: StudyPlan, cells: Sequence[StudyCell]) -> None:
         )
 
 
+def tight(plan: StudyPlan, cells: Sequence[StudyCell]) -> str:
+    """Says that the ceiling on tokens may cut runs off, since each has an equal share of it; empty if it cannot."""
+    cells = readable(cells)
+    share = _share(plan.ceiling, Cost(), sum(cell.n_runs for cell in cells))
+    if share is None or share.tokens is None:
+        return ""
+    uses = [
+        (getattr(strategy, "n", 1) * cell.params.max_tokens, name, cell)
+        for cell in cells
+        for name, strategy in {**cell.strategies, **cell.upper_bounds}.items()
+    ]
+    most, name, cell = max(uses, key=lambda use: use[0])
+    if most <= share.tokens:
+        return ""
+    return (
+        f"the ceiling leaves each run {share.tokens:,} tokens, draws from the bank included, and {name} on {cell.text} "
+        f"may take {most:,}: runs that it cuts off are told, and are in no figure"
+    )
+
+
 def probe(cells: Sequence[StudyCell], bank: Bank, seed: int) -> Estimate:
     """Draws once for a few problems of each model and task, and estimates the whole; the study uses these draws."""
     cells = readable(cells)
