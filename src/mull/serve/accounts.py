@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import sqlalchemy as sa
 
 from mull.bank import default_path
-from mull.bank.database import Database, lock
+from mull.bank.database import PAUSES, Database, lock
 from mull.cost import CEILINGS, fits, times
 from mull.errors import BankAwayError, BankError
 from mull.run.wallet import Hold, TakenError, Wallet
@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 TRIES = 25
 """Attempts at a file that another process is writing to, some milliseconds apart."""
+LONGEST_PAUSE = 0.05
+"""Seconds that are waited for such a file; a server is not waited for, while nobody else is answered."""
 FRESH = 0.2
 """Seconds for which what other gateways have spent is not read again to say what is left; holds always read it."""
 RUNNING = 600.0
@@ -306,14 +308,14 @@ class Accounts:
         return done
 
     def _tried(self, what: str, work: Callable[[sa.Connection], T], *, is_write: bool) -> T:
-        may_be_stale = not self._database.is_away
+        # The first failure after a good while may be of a connection that the server dropped as it restarted.
+        longest = LONGEST_PAUSE if self._database.is_away else PAUSES[0]
         for _ in range(TRIES):
             try:
                 return self._database.do(what, work, is_write=is_write)
             except BankAwayError as error:
-                # The first failure after a good while may be of a connection that the server dropped as it restarted.
-                if error.pause > 0.05 and not may_be_stale:
+                if error.pause > longest:
                     raise
-                may_be_stale = False
+                longest = LONGEST_PAUSE
                 time.sleep(error.pause)
         return self._database.do(what, work, is_write=is_write)
