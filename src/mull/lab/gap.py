@@ -331,7 +331,7 @@ def _binned(eases: Sequence[_Ease], seed: int, n_bins: int) -> list[list[int]]:
     if len(eases) < n_bins:
         return []
     # A problem's own number breaks ties, so that the order of the rows does not.
-    lots = [random.Random(f"{seed}/{ease.id}").random() for ease in eases]
+    lots = [random.Random(f"{seed}/{ease.id}".encode(errors="surrogatepass")).random() for ease in eases]
     order = sorted(range(len(eases)), key=lambda i: (-eases[i].share, lots[i]))
     return [part.tolist() for part in np.array_split(np.array(order), n_bins)]
 
