@@ -18,53 +18,35 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
+from bench_openai import Server
 from bench_speed import BEFORE, ROOT, used
 
 N_PROBLEMS = 64
 DELAY = 0.2
-TEXT = "six times seven is 42\nanswer: 42"
 
 
-class Server(asyncio.Protocol):
-    """HTTP as far as mull speaks it; a line on standard output for each reply, with the time."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport, self._waiting = transport, b""
-
-    def data_received(self, data: bytes) -> None:
-        self._waiting += data
-        while (end := self._waiting.find(b"\r\n\r\n")) >= 0:
-            head = self._waiting[:end].lower()
-            _, _, told = head.partition(b"content-length:")
-            length = int(told.split(b"\r\n", 1)[0]) if told else 0
-            if len(self._waiting) < end + 4 + length:
-                return
-            body, self._waiting = self._waiting[end + 4 : end + 4 + length], self._waiting[end + 4 + length :]
-            asyncio.get_running_loop().call_later(DELAY, self._answer, head, body)
+class TimedServer(Server):
+    """Answers after `DELAY`, one reply a request; a line on standard output for each reply, with the time."""
 
     def _answer(self, head: bytes, body: bytes) -> None:
+        asyncio.get_running_loop().call_later(DELAY, self._answer_now, head, body)
+
+    def _answer_now(self, head: bytes, body: bytes) -> None:
         if self._transport.is_closing():
             return
-        status = b"200 OK"
-        reply: dict[str, Any] = {"object": "list", "data": [{"id": "m", "object": "model"}]}
         if head.startswith(b"post"):
-            choice = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
-            usage = {"prompt_tokens": 14, "completion_tokens": 12, "total_tokens": 26}
-            reply = {"id": "1", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage}
-            if json.loads(body).get("n", 1) > 1:
-                status, reply = b"400 Bad Request", {"error": {"message": "n must be 1", "param": "n"}}
             print(f"{time.monotonic():.3f}")
-        raw = json.dumps(reply).encode()
-        self._transport.write(
-            b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (status, len(raw), raw)
-        )
+            if json.loads(body).get("n", 1) > 1:
+                raw = json.dumps({"error": {"message": "n must be 1", "param": "n"}}).encode()
+                told = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(raw)
+                self._transport.write(b"HTTP/1.1 400 Bad Request\r\n" + told + raw)
+                return
+        super()._answer(head, body)
 
 
 async def serve() -> None:
-    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(TimedServer, "127.0.0.1", 0, backlog=4096)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await server.serve_forever()
 

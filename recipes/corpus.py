@@ -9,7 +9,7 @@ not to make them.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,6 +36,9 @@ class Piece(NamedTuple):
 class Example:
     prompt: str
     reply: tuple[Piece, ...]
+
+
+MakeExample = Callable[[random.Random, int], Example]
 
 
 def _slipped(rng: random.Random, value: int) -> int:
@@ -131,9 +134,14 @@ def countdown_example(rng: random.Random, numbers: int) -> Example:
 
 def examples(seed: int) -> Iterator[Example]:
     """The endless training text of a seed."""
+    return mixed(seed, chain_example, countdown_example)
+
+
+def mixed(seed: int, of_chain: MakeExample, of_countdown: MakeExample) -> Iterator[Example]:
+    """Endless examples of chains and countdowns of all sizes; each is made from the generator and its size."""
     rng = random.Random(seed)
     while True:
         if rng.random() < CHAIN_SHARE:
-            yield chain_example(rng, rng.choices(CHAIN_OPS, CHAIN_WEIGHTS)[0])
+            yield of_chain(rng, rng.choices(CHAIN_OPS, CHAIN_WEIGHTS)[0])
         else:
-            yield countdown_example(rng, rng.choice(COUNTDOWN_NUMBERS))
+            yield of_countdown(rng, rng.choice(COUNTDOWN_NUMBERS))

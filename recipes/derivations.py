@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from corpus import CHAIN_OPS, CHAIN_SHARE, CHAIN_WEIGHTS, COUNTDOWN_NUMBERS, Example, Piece, _begun, _left, _slipped
+from corpus import Example, Piece, _begun, _left, _slipped, mixed
 from mull.tasks.synthetic import Move, after, apply, chain, countdown, expression, moves
 
 HIGHEST_SLIPPED = 0.25
@@ -69,9 +69,4 @@ def countdown_example(rng: random.Random, numbers: int) -> Example:
 
 def examples(seed: int) -> Iterator[Example]:
     """The endless training text of a seed."""
-    rng = random.Random(seed)
-    while True:
-        if rng.random() < CHAIN_SHARE:
-            yield chain_example(rng, rng.choices(CHAIN_OPS, CHAIN_WEIGHTS)[0])
-        else:
-            yield countdown_example(rng, rng.choice(COUNTDOWN_NUMBERS))
+    return mixed(seed, chain_example, countdown_example)
