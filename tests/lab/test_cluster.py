@@ -103,7 +103,7 @@ def test_a_study_has_the_same_figures_as_on_one_machine_and_a_bank_that_pays_for
     path = tmp_path / "plan.toml"
     path.write_text(STUDY)
     plan = read_plan(path)
-    there = run_study(plan, cells_of(plan), bank, is_on_ray=True)
+    there = run_study(plan, cells_of(plan), bank, run=cluster.run_each)
     with SqlBank.file(tmp_path / "here.db") as own:
         here = run_study(plan, cells_of(plan), own)
     assert list(there.groups) == ["chain:ops=1"]
@@ -164,6 +164,16 @@ def test_what_goes_wrong_in_a_worker_is_raised_here_as_what_it_is(bank: SqlBank)
     with pytest.raises(UsageError, match="needs a verifier"):
         asyncio.run(cluster.run_plan(plan(FakeModel(), "best:n=4"), bank, n_problems=9))
     assert not bank.is_shared(), "no worker is left"
+
+
+@pytest.mark.usefixtures("ray")
+def test_only_the_problems_at_the_places_given_are_run(bank: SqlBank) -> None:
+    found: dict[int, Any] = {}
+    whole = plan(FakeModel(), "majority:n=2")
+    asyncio.run(cluster.run_each(whole, bank, found.__setitem__, n_problems=6, places=[4, 1]))
+    assert sorted(found) == [1, 4]
+    alone = locally(whole, 6)["majority:n=2"]
+    assert all(found[place]["majority:n=2"].outcome == alone[place].outcome for place in (1, 4))
 
 
 @pytest.mark.usefixtures("ray")

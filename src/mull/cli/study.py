@@ -48,6 +48,7 @@ def study(
     import asyncio
 
     from mull.lab import studied
+    from mull.lab.grid import run_each
     from mull.lab.study_plan import cells_of, read_plan
 
     the_plan = read_plan(plan)
@@ -80,17 +81,17 @@ def study(
             if as_json:
                 print_json({"estimate": asdict(told), "cells": len(studied.readable(cells))})
             return
-        from mull.lab import cluster
+        from mull.lab.pool import Pool
 
         with (
-            nullcontext() if ray is None else cluster.cluster(ray),
             progress("outcomes", sum(cell.n_runs for cell in studied.readable(cells)), as_json) as advance,
+            nullcontext() if ray is None else Pool(ray) as pool,
         ):
             made = studied.run_study(
                 the_plan,
                 cells,
                 opened,
-                is_on_ray=ray is not None,
+                run=run_each if pool is None else pool.run_each,
                 tick=advance,
                 began=lambda cell: tell(f"{cell.name}: {cell.problems} problems"),
             )

@@ -57,6 +57,7 @@ from mull.types import Budget, Params
 
 if TYPE_CHECKING:
     from mull.lab.cells import Cell
+    from mull.lab.pool import Pool
     from mull.lab.readings import Readings
     from mull.lab.swept import Swept
 
@@ -136,7 +137,7 @@ def sweep(
     plans = {spec.describe(spec.STRATEGIES, plan): plan for plan in map(named.build, strategy)}
     # Not before the strategies are known: a misspelt name is told of at once.
     from mull.files.records import row_of
-    from mull.lab import cluster, grid, readings, shared, swept
+    from mull.lab import grid, readings, shared, swept
 
     named_models = model or [DEFAULT_MODEL]
     asked, *specs = with_columns([as_task(task), *named_models], layout, ask, is_served=base_url is not None)
@@ -172,7 +173,7 @@ def sweep(
     failed: MullError | None = None
     file: GrowingFile | None = None
     try:
-        with bank_at(bank) as opened, _cluster(ray), progress("outcomes", n_cells, as_json) as advance:
+        with bank_at(bank) as opened, progress("outcomes", n_cells, as_json) as advance, _pool(ray) as pool:
             file = None if out is None else GrowingFile(out, {"sweep": about})
             for each in named.models:
                 asyncio.run(prepared(each))
@@ -184,7 +185,7 @@ def sweep(
                 )
                 found.append(swept.Swept(the_model))
                 done = _Done(len(found) - 1, found[-1], read, file)
-                run = grid.run_each if ray is None else cluster.run_each
+                run = grid.run_each if pool is None else pool.run_each
                 asyncio.run(run(plan, opened, done, n_problems=problems, tick=advance))
                 if share is not None:
                     cells = asyncio.run(shared.run_shared(plan, opened, share, n_problems=problems, tick=advance))
@@ -263,10 +264,10 @@ class _Done:
             self._read.add((self._number, names.index(name), place), cell)
 
 
-def _cluster(address: str | None) -> AbstractContextManager[None]:
-    from mull.lab import cluster
+def _pool(address: str | None) -> AbstractContextManager[Pool | None]:
+    from mull.lab.pool import Pool
 
-    return nullcontext() if address is None else cluster.cluster(address)
+    return nullcontext() if address is None else Pool(address)
 
 
 def _show_tables(tables: list[Any]) -> None:

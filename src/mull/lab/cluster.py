@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import is_dataclass, replace
 from typing import Any
@@ -125,12 +125,18 @@ async def _watch() -> None:
     )
 
 
-def shared(bank: SqlBank | None) -> SqlBank:
-    """The bank. Raises `UsageError` if not all workers of the cluster could open it."""
-    import ray
-
+def lasting(bank: SqlBank | None) -> SqlBank:
+    """The bank. Raises `UsageError` if there is none, or one of this process alone."""
     if bank is None or bank.database.is_private:
         raise UsageError("the workers of a Ray cluster share results through a bank: name one with --bank")
+    return bank
+
+
+def shared(bank: SqlBank | None) -> SqlBank:
+    """The bank. Raises `UsageError` if not all workers of the connected cluster could open it."""
+    import ray
+
+    bank = lasting(bank)
     n_machines = sum(node["Alive"] for node in ray.nodes())
     if bank.database.is_sqlite and n_machines > 1:
         raise UsageError(
@@ -246,20 +252,22 @@ async def run_each(
     done: Done,
     *,
     n_problems: int | None,
+    places: Sequence[int] | None = None,
     n_workers: int | None = None,
     tick: Callable[[], None] = lambda: None,
     seated: Callable[[list[int]], None] = lambda pids: None,
 ) -> None:
     """Runs a plan on the connected cluster, with one worker per processor, and keeps nothing.
 
-    `tick` is called after each outcome, `done` after each problem, and `seated` with the workers' process ids once all
-    have started.
+    `places` are those of the problems to run; `None`: all of them. `tick` is called after each outcome, `done` after
+    each problem, and `seated` with the workers' process ids once all have started.
     """
     import ray
 
     bank = shared(bank)
-    problems = plan.problems(n_problems)
-    todo = deque(enumerate(problems))
+    problems = list(enumerate(plan.problems(n_problems)))
+    todo = deque(problems if places is None else [problems[place] for place in places])
+    n_left = len(todo)
     n_done = 0
     deaths: Counter[str] = Counter()
     sent = ray.put(_portable(plan)), ray.put(bank)
@@ -294,7 +302,7 @@ async def run_each(
     async def serve_all() -> None:
         await asyncio.gather(*(seat.fill() for seat in seats))
         seated([seat.pid for seat in seats])
-        while n_done < len(problems):  # what a worker leaves that is not replaced goes to the others
+        while n_done < n_left:  # what a worker leaves that is not replaced goes to the others
             if all(seat.worker is None for seat in seats):
                 raise ModelError(
                     "the nodes of the Ray cluster have died, and no processor is left: run the same command again once "

@@ -22,10 +22,14 @@ GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 SETTINGS = 4
 
 
-def check_address(address: str) -> None:
-    """Raises `UsageError` for what is no address of a Ray cluster, and for one where none answers within seconds."""
+class UnjoinedError(UsageError):
+    """A Ray cluster that is needed cannot be joined."""
+
+
+def check_form(address: str) -> tuple[str, int] | None:
+    """The host and port of a cluster's address; `None` for a name. Raises `UsageError` for what is no address."""
     if address in NAMED:
-        return
+        return None
     found = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[\w.\-]+)(?::(\d{1,5}))?", address)
     if found is None:
         raise UsageError(f"--ray takes HOST:PORT, auto or local, not {address!r}")
@@ -33,8 +37,15 @@ def check_address(address: str) -> None:
     if port is None:
         example = f"ray://{host}:10001" if address.startswith("ray://") else f"{host}:{PORT}"
         raise UsageError(f"--ray {address} has no port: Ray's own is in --ray {example}")
+    return host, int(port)
+
+
+def check_address(address: str) -> None:
+    """Raises `UsageError` for what is no address of a Ray cluster, and for one where none answers within seconds."""
+    if (place := check_form(address)) is None:
+        return
     try:
-        first = _first_bytes(host, int(port))
+        first = _first_bytes(*place)
     except (OSError, OverflowError) as error:
         raise UsageError(f"the Ray cluster at {address} cannot be reached: {error}") from error
     if len(first) < 4 or first[3] != SETTINGS:

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,10 +16,10 @@ from mull.bank import Bank
 from mull.cost.ceilings import CEILINGS
 from mull.errors import MullError, UsageError
 from mull.files.recording import Recording
-from mull.lab import cluster
 from mull.lab.cells import CUT_OFF, whole
-from mull.lab.grid import Cell, Plan, columns, recordings, run_plan
+from mull.lab.grid import Cell, Plan, columns, recordings, run_each, run_plan
 from mull.lab.oracle import Oracle
+from mull.lab.reach import UnjoinedError
 from mull.lab.study_plan import StudyCell, StudyPlan, task_name
 from mull.run.needs import draws_of, reuses
 from mull.strategies.parallel import Single
@@ -213,14 +213,14 @@ def run_study(
     cells: Sequence[StudyCell],
     bank: Any,
     *,
-    is_on_ray: bool = False,
+    run: Callable[..., Coroutine[Any, Any, None]] = run_each,
     tick: Callable[[], None] = lambda: None,
     began: Callable[[StudyCell], None] = lambda cell: None,
 ) -> Studied:
     """Runs all cells. Each run has an equal share of what the ceiling leaves, so that the whole is never above it.
 
-    A second run takes what the bank has. A model that fails leaves holes, and the others go on. Raises `UsageError`
-    only for a bad plan.
+    `run` runs a plan as `grid.run_each` does. A second run takes what the bank has. A model that fails leaves holes,
+    and the others go on. Raises `UsageError` only for a bad plan, and `UnjoinedError` for a cluster that is not there.
     """
     made, cells = Studied(holes=unread(cells)), readable(cells)
     runs = sum(cell.n_runs for cell in cells)
@@ -243,12 +243,14 @@ def run_study(
                 params=cell.params,
                 seed=plan.seed,
             )
-            run, n = cluster.run_plan if is_on_ray else run_plan, cell.problems
+            n = cell.problems
             try:
-                asyncio.run(run(grid_plan, bank, n_problems=n, tick=tick, done=partial(_keep_row, done)))
+                asyncio.run(run(grid_plan, bank, partial(_keep_row, done), n_problems=n, tick=tick))
                 if cell.upper_bounds:
                     told = replace(grid_plan, strategies=cell.upper_bounds, verifier=Oracle(cell.task))
                     _keep_bounds(made, name, text, asyncio.run(run_plan(told, bank, n_problems=n, tick=tick)))
+            except UnjoinedError:
+                raise
             except MullError as error:
                 why = str(error)
         runs -= cell.n_runs
