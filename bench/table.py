@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import bench_client
+import bench_cluster
 from bench_memory import recording
 from bench_speed import BEFORE, ROOT, draws, used
 
@@ -155,6 +156,10 @@ def embedded(bench: Bench) -> str:
     return "; ".join(re.findall(r"nano \(.*?FLOP limit", said)) or said.rpartition("; ")[2]
 
 
+def replay(bench: Bench) -> str:
+    return bench_cluster.replay(bench.before)
+
+
 ROWS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "start of commands": ("<= .5", starts),
     "fit of 128 x 100, --predict 10000": ("<= 1/12, and 2 x saber-risk", fit),
@@ -166,6 +171,7 @@ ROWS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "sweep against a server, one draw a request": ("<= .5", client),
     "best rate at 1,024 at once": ("within 3 s, with `single` too", soon),
     "client beside a bare loop": ("<= 1.15", bare),
+    "replay on a Ray cluster": ("no more than without --ray", replay),
     "sandbox, programs a second": (">= 2 x 132", sandbox),
     "embedded engine beside transformers": (">= 6x, >= 8x, >= 35 % of the FLOP limit", embedded),
 }
