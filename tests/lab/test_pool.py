@@ -17,7 +17,7 @@ from mull.bank.sql import SqlBank
 from mull.cli.app import app
 from mull.errors import UsageError
 from mull.lab import grid
-from mull.lab.pool import Pool, replay
+from mull.lab.pool import RayPool, replay
 from mull.lab.reach import UnjoinedError
 from mull.lab.studied import run_study
 from mull.lab.study_plan import cells_of, read_plan
@@ -63,7 +63,7 @@ def test_what_is_in_the_bank_is_replayed_without_ray(bank: SqlBank) -> None:
     drawn = locally(whole, bank)
     found: dict[int, Any] = {}
     ticks: list[int] = []
-    with Pool() as pool:
+    with RayPool() as pool:
         asyncio.run(pool.run_each(whole, bank, found.__setitem__, n_problems=N, tick=lambda: ticks.append(1)))
     assert len(ticks) == 2 * N
     again = locally(whole, bank)
@@ -77,12 +77,12 @@ def test_ray_is_wanted_at_the_first_draw_that_is_not_there(bank: SqlBank) -> Non
     whole = plan("majority:n=3")
     locally(whole, bank)
     found: dict[int, Any] = {}
-    with Pool() as pool, pytest.raises(UnjoinedError, match=r"^a Ray cluster needs Ray"):
+    with RayPool() as pool, pytest.raises(UnjoinedError, match=r"^a Ray cluster needs Ray"):
         asyncio.run(pool.run_each(whole, bank, found.__setitem__, n_problems=N + 1))
     assert sorted(found) == list(range(N)), "what the bank has was given before"
-    with pytest.raises(UsageError, match="--ray head has no port"), Pool("head"):
+    with pytest.raises(UsageError, match="--ray head has no port"), RayPool("head"):
         pass
-    with Pool() as pool, pytest.raises(UsageError, match="share results through a bank"):
+    with RayPool() as pool, pytest.raises(UsageError, match="share results through a bank"):
         asyncio.run(pool.run_each(whole, None, found.__setitem__, n_problems=N))
 
 
@@ -184,7 +184,7 @@ def test_a_study_is_replayed_without_ray_and_ends_where_ray_is_missing(bank: Sql
     path = tmp_path / "plan.toml"
     path.write_text(STUDY)
     study = read_plan(path)
-    with Pool() as pool:
+    with RayPool() as pool:
         with pytest.raises(UnjoinedError, match="needs Ray"):
             run_study(study, cells_of(study), bank, run=pool.run_each)
         run_study(study, cells_of(study), bank)

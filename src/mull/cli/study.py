@@ -81,11 +81,11 @@ def study(
             if as_json:
                 print_json({"estimate": asdict(told), "cells": len(studied.readable(cells))})
             return
-        from mull.lab.pool import Pool
+        from mull.lab.pool import RayPool
 
         with (
             progress("outcomes", sum(cell.n_runs for cell in studied.readable(cells)), as_json) as advance,
-            nullcontext() if ray is None else Pool(ray) as pool,
+            nullcontext() if ray is None else RayPool(ray) as pool,
         ):
             made = studied.run_study(
                 the_plan,

@@ -57,7 +57,7 @@ from mull.types import Budget, Params
 
 if TYPE_CHECKING:
     from mull.lab.cells import Cell
-    from mull.lab.pool import Pool
+    from mull.lab.pool import RayPool
     from mull.lab.readings import Readings
     from mull.lab.swept import Swept
 
@@ -264,10 +264,10 @@ class _Done:
             self._read.add((self._number, names.index(name), place), cell)
 
 
-def _pool(address: str | None) -> AbstractContextManager[Pool | None]:
-    from mull.lab.pool import Pool
+def _pool(address: str | None) -> AbstractContextManager[RayPool | None]:
+    from mull.lab.pool import RayPool
 
-    return nullcontext() if address is None else Pool(address)
+    return nullcontext() if address is None else RayPool(address)
 
 
 def _show_tables(tables: list[Any]) -> None:

@@ -94,7 +94,7 @@ async def replay(plan: Plan, bank: Bank, problems: Sequence[Problem], done: Done
 
 
 @dataclass
-class Pool:
+class RayPool:
     """A Ray cluster for the grids of a command, as a context manager; see `cluster.cluster` for the parameters.
 
     Raises `UsageError` for an invalid address at once, and `UnjoinedError` for a cluster that cannot be joined when the
