@@ -1,15 +1,16 @@
 """Back-test of `mull advise`: what a pilot predicts, beside what other problems then show at more draws.
 
-    python bench/bench_advise.py [--draws FOLDER] [--splits N] [--first N] [--sets recorded]
+    python bench/bench_advise.py [FILE ...] [--draws FOLDER] [--splits N] [--first N] [--sets recorded] [--pilot 20x6]
 
 A case is one set of problems with many draws of one model, and one strategy. In each of several random splits a pilot
-sees 50 problems (at most half of them) with 8 draws each and predicts a 90 % interval for the accuracy on the others,
-each asked once: it must hold 85 to 95 % of them. Then an answer that is right is given a worth, and the option that the
+sees 50 problems (at most half of them) with 8 draws each, or as many as `--pilot` says, and predicts a 90 % interval
+for the accuracy on the others, each asked once: it must hold 85 to 95 % of them. Then an answer that is right is given
+a worth, and the option that the
 advice takes for it is compared with the one that is best in hindsight on the other problems, in cost and wrong answers
 together: 1.15 times at most on average.
 
-Sets are recorded draws (../shared/data, or MULL_DATA) and draws of the built-in models, which are made once into a
-folder of JSONL files (about 5 minutes of one core) and read from there afterwards.
+Sets are the FILEs with draws, or without one recorded draws (../shared/data, or MULL_DATA) and draws of the built-in
+models, which are made once into a folder of JSONL files (about 5 minutes of one core) and read from there afterwards.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ from mull.strategies import pick
 from mull.strategies.adaptive import Adaptive
 from mull.types import Cost, Score
 
-PROBLEMS, DRAWS = 50, 8
 WORTHS = (10.0, 30.0, 100.0, 300.0)
 """What a wrong answer costs, in draws."""
 RECORDED = (
@@ -58,6 +58,13 @@ MADE = {
     "nano-countdown-4": f"countdown:numbers=4 {COUNTDOWN} -s best:n=64 -p 160",
     "mini-chain-8": "chain:ops=8 -m mini -s majority:n=16 -p 100",
 }
+
+
+class Size(NamedTuple):
+    """Of a pilot: problems, and draws of each."""
+
+    problems: int = 50
+    draws: int = 8
 
 
 class Set(NamedTuple):
@@ -99,15 +106,22 @@ def sets(which: str, folder: Path) -> Iterator[Set]:
             yield Set(name, pools, False)
 
 
-def piloted(pools: Sequence[Recording], rng: random.Random) -> Pilot:
+def files(paths: Sequence[Path]) -> Iterator[Set]:
+    """What files with draws hold, a set for each model."""
+    for path in paths:
+        for group, pools in read_draws(path).items():
+            yield Set(f"{path.name.partition('.')[0]} {group}", pools, False)
+
+
+def piloted(pools: Sequence[Recording], draws: int, rng: random.Random) -> Pilot:
     """A pilot: some draws of each of these problems, each of them at the cost of one."""
     problems = []
     for pool in pools:
         if not pool.correct:
-            right = sum(rng.sample(range(pool.n), DRAWS)[i] < pool.n_correct for i in range(DRAWS))
-            problems.append(of_counts(pool.id, DRAWS, right))
+            right = sum(rng.sample(range(pool.n), draws)[i] < pool.n_correct for i in range(draws))
+            problems.append(of_counts(pool.id, draws, right))
             continue
-        taken = rng.sample(range(pool.n), min(DRAWS, pool.n))
+        taken = rng.sample(range(pool.n), min(draws, pool.n))
         correct, answers = [pool.correct[i] for i in taken], [pool.answers[i] for i in taken]
         problems.append(of_columns(pool.id, correct, answers, [pool.scores[i] for i in taken]))
     return Pilot("model", tuple(problems), (PilotPrice(COST, COST),) * len(problems))
@@ -163,13 +177,13 @@ def expanded(pool: Recording, most: int, rng: random.Random) -> Recording:
     return of_columns(pool.id, correct)
 
 
-def split_cases(one: Set, seed: int) -> tuple[list[Case], list[float], list[str]]:
+def split_cases(one: Set, size: Size, seed: int) -> tuple[list[Case], list[float], list[str]]:
     """One split: predictions beside what came, and the ratio of the advice's price to the best in hindsight."""
     rng = random.Random(f"{one.name}/{seed}")
     pools = list(one.pools)
     rng.shuffle(pools)
-    n_pilot = min(PROBLEMS, len(pools) // 2)
-    pilot = piloted(pools[:n_pilot], rng)
+    n_pilot = min(size.problems, len(pools) // 2)
+    pilot = piloted(pools[:n_pilot], size.draws, rng)
     most = min(p.n for p in pools)
     ns = [n for n in (4, 8, 16, 32, 64) if n <= most]
     others = pools[n_pilot : n_pilot + 400]
@@ -203,6 +217,8 @@ def worth_most(options: Sequence[Option], worth: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mull" / "bench_advise"
+    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help="draws to test on, in place of all others")
+    parser.add_argument("--pilot", default="50x8", help="problems x draws of each pilot")
     parser.add_argument("--draws", type=Path, default=cache, help="where the draws of the built-in models are kept")
     parser.add_argument("--splits", type=int, default=6)
     parser.add_argument("--first", type=int, default=0, help="the number of the first split")
@@ -211,9 +227,10 @@ def main() -> None:
     start = time.process_time()
     cases: list[Case] = []
     ratios: dict[str, list[float]] = defaultdict(list)
-    for one in sets(options.sets, options.draws):
+    size = Size(*map(int, options.pilot.split("x")))
+    for one in files(options.files) if options.files else sets(options.sets, options.draws):
         for seed in range(options.first, options.first + options.splits):
-            made, ratio, _ = split_cases(one, seed)
+            made, ratio, _ = split_cases(one, size, seed)
             cases += made
             ratios[one.name] += ratio
     show(cases, ratios)

@@ -169,3 +169,15 @@ def test_many_equal_problems_are_resampled_together_by_the_same_law() -> None:
     expected = math.erfc(z / math.sqrt(2))
     assert 0.01 < expected < 0.5
     assert permutation_test(differences.tolist()) == pytest.approx(expected, rel=0.2)
+
+
+def test_a_problem_without_scores_is_one_on_which_nothing_is_chosen() -> None:
+    """Beside a problem with scores: its curves over all pairs of draws, and zero there, as `best` and `weighted` do."""
+    scored = of_columns("a", [True, False, False], ["1", "2", "2"], [0.9, 0.5, 0.2])
+    silent = of_columns("b", [True, True, False], ["1", "1", "2"], [None, None, None])
+    found = curves([silent, scored], [2])
+    assert found.best[0].value == pytest.approx((0 + 2 / 3) / 2)  # the right draw is in two of three pairs, and best
+    assert found.weighted[0].value == pytest.approx((0 + 2 / 3) / 2)
+    assert found.majority[0].value == pytest.approx(((1 + 0.5 + 0.5) / 3 + (0.5 + 0.5 + 0) / 3) / 2)
+    assert found.gaps["best"][0].value == pytest.approx((1 + 2 / 3) / 2 - 1 / 3)
+    assert not curves([silent], [2]).best

@@ -100,6 +100,21 @@ def test_a_checker_that_errs_caps_resampling() -> None:
     assert found["until-pass:n=64"].right.mean() == pytest.approx(0.68966, abs=0.05)
 
 
+def test_where_a_verifier_has_no_score_what_chooses_by_it_answers_nothing() -> None:
+    """A checker that never errs, but tells nothing of 10 of 50 problems: 4/5 of 1 - 2^-8, of draws that are half right."""
+    whole = pilot(flat(0.5, 0.5), 50, 40, accepts=(1.0, 0.0))
+    problems = tuple(
+        of_columns(one.id, one.correct, one.answers, (None,) * 40 if i % 5 == 0 else one.scores)
+        for i, one in enumerate(whole.problems)
+    )
+    found = advise([Pilot("small", problems, whole.prices)], ns=(8,))
+    assert accuracy(found, "single") == pytest.approx(0.5, abs=0.03)
+    assert accuracy(found, "until-pass:n=8") == pytest.approx(0.8 * (1 - 0.5**8), abs=0.02)
+    assert found.facts.unscored == 10
+    assert any(line.startswith("10 of the pilot's 50 problems have no score") for line in sentences(found, Wish()))
+    assert advise([whole]).facts.unscored == 0
+
+
 def test_adaptive_consistency_draws_as_few_as_it_does() -> None:
     """(.9, .06, .04) and a level of .95: 5.38 draws of 64 and always right (science of stopping, 4,000 runs)."""
     imagined = imagine(pilot(flat(0.9, 0.06, 0.04), 40, 2000), 64)

@@ -210,4 +210,5 @@ def _facts(pilot: Pilot, imagined: Imagined, found: Mapping[str, Forecast], mean
         solved,
         best(Selection.VOTES),
         best(SCORES),
+        pilot.unscored if pilot.has_scores else 0,
     )

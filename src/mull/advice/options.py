@@ -132,7 +132,8 @@ class Facts:
 
     `coverage` is the share of problems solved by some draw of the widest option, which only an oracle can select;
     `solved` is the share of the pilot's own problems with a right draw. `voted` and `scored` are the accuracies of the
-    best vote and the best choice by scores, `None` if there are no answers or no scores.
+    best vote and the best choice by scores, `None` if there are no answers or no scores. `unscored` is the number of
+    problems without a score where others have one: there strategies that choose by scores answer nothing.
     """
 
     problems: int
@@ -143,6 +144,7 @@ class Facts:
     solved: float
     voted: float | None
     scored: float | None
+    unscored: int = 0
 
     @property
     def headroom(self) -> float:

@@ -85,7 +85,13 @@ class Pilot:
 
     @property
     def has_scores(self) -> bool:
-        return self._seen.has_scores
+        """Whether any draw has a score."""
+        return self.unscored < len(self.problems)
+
+    @property
+    def unscored(self) -> int:
+        """How many problems have no score."""
+        return self._seen.n_unscored
 
     @property
     def has_checker(self) -> bool:
@@ -111,13 +117,14 @@ class Pilot:
 class _Draws:
     """What forecasts need to know of all draws of a pilot, from one pass over them.
 
-    Of the problems with several right draws, `n_several`, those with several right answers are `n_split`.
+    Of the problems with several right draws, `n_several`, those with several right answers are `n_split`. `n_unscored`
+    problems have no score.
     """
 
     has_answers: bool = True
     n_several: int = 0
     n_split: int = 0
-    has_scores: bool = True
+    n_unscored: int = 0
     are_verdicts: bool = True
     wrong: list[Tally] = field(default_factory=list)
 
@@ -131,7 +138,7 @@ class _Draws:
                 seen.n_several += one.n_correct > 1
                 seen.n_split += one.n_correct > 1 and len(right) > 1
                 seen.wrong.append(wrong_of(one))
-            seen.has_scores = seen.has_scores and any(score is not None for score in one.scores)
+            seen.n_unscored += all(score is None for score in one.scores)
             seen.are_verdicts = seen.are_verdicts and all(score in (None, 0.0, 1.0) for score in one.scores)
         return seen
 

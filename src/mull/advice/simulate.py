@@ -163,14 +163,17 @@ def _scores(pilot: Pilot, problem: Ints, right: NDArray[np.bool_], rng: np.rando
     """A score for each draw: either one of the problem's own draws of the same correctness, or one of any problem's.
 
     The intraclass correlation decides how often: a verifier that errs on one draw of a problem errs on others like it.
-    The urn is that of a Dirichlet process (Blackwell and MacQueen 1973).
+    The urn is that of a Dirichlet process (Blackwell and MacQueen 1973). On a problem without any score the verifier
+    has none for further draws either.
     """
     n_rows, draws = right.shape
     scores = np.empty((n_rows, draws), order="F")
     groups: dict[bool, list[Floats]] = {True: [], False: []}
-    for one in pilot.problems:
+    is_scored = np.array([any(score is not None for score in one.scores) for one in pilot.problems])
+    for one, known in zip(pilot.problems, is_scored, strict=True):
         for kind, own in groups.items():
-            told = [math.nan if s is None else s for s, r in zip(one.scores, one.correct, strict=True) if r is kind]
+            pairs = zip(one.scores, one.correct, strict=True) if known else ()
+            told = [math.nan if s is None else s for s, right_draw in pairs if right_draw is kind]
             own.append(np.array(told, dtype=np.float64))
     for kind, other in ((True, False), (False, True)):
         given, sizes = np.concatenate([*groups[kind], [math.nan]]), np.array([len(own) for own in groups[kind]])
@@ -190,6 +193,7 @@ def _scores(pilot: Pilot, problem: Ints, right: NDArray[np.bool_], rng: np.rando
             scores[rows, k] = drawn
             made[rows, n_made[rows]] = drawn
             n_made[rows] += 1
+    scores[~is_scored[problem]] = math.nan
     return scores
 
 

@@ -167,19 +167,21 @@ def by_problem(
 ) -> dict[str, Floats]:
     """Each curve that the data allow, as [problems, ks]: coverage, worst, and the selectors.
 
-    Unless `is_scored`, scores are ignored, and with them the selectors that need them.
+    Unless `is_scored`, scores are ignored, and with them the selectors that need them. If a problem has no score while
+    others have, these selectors choose nothing there, which is not right: so do the strategies.
 
     One pass over the recordings: of a problem whose curves are known, only these are held.
     """
     counts: list[DrawCounts] = []
     best: list[Floats] = []
     majority, weighted = Votes(ks, seed), Votes(ks, seed)
-    has_answers, has_scores = True, is_scored
-    is_answered = False
+    has_answers, is_answered = True, False
+    scored: list[bool] = []
     for one in recordings:
         counts.append(DrawCounts(one.n, one.n_correct))
         has_answers = has_answers and bool(one.answers)
-        has_scores = has_scores and any(s is not None for s in one.scores)
+        has_scores = is_scored and any(s is not None for s in one.scores)
+        scored.append(has_scores)
         if has_scores:
             best.append(best_at_k(one.scores, one.correct, ks))
         if has_answers:
@@ -189,10 +191,12 @@ def by_problem(
             weighted.add(one, one.scores)
     n, c = [each.n for each in counts], [each.n_correct for each in counts]
     values = {"coverage": pass_at_ks(n, c, ks), "worst": chance_all_within(n, c, ks)}
-    if has_scores:
-        values["best"] = np.array(best)
-    if has_scores and has_answers and is_answered:
-        values["weighted"] = weighted.values()
+    by_scores = {"best": np.array(best)} if best else {}
+    if best and has_answers and is_answered:
+        by_scores["weighted"] = weighted.values()
+    for name, chosen in by_scores.items():
+        values[name] = np.zeros((len(scored), len(ks)))
+        values[name][scored] = chosen
     if has_answers and is_answered:
         values["majority"] = majority.values()
     return values

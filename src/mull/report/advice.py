@@ -51,6 +51,11 @@ def sentences(advice: Advice, wish: Wish) -> list[str]:
             f"Use {one.name}: it is right on {_share(one)}, {100 * one.gain:+.1f} points "
             f"{ends(one.gain_ci90, is_signed=True)}, {_times(one, base, unit)}."
         )
+    if unscored := advice.facts.unscored:
+        told.append(
+            f"{unscored} of the pilot's {advice.facts.problems} problems have no score: strategies that choose by "
+            "scores answer nothing there, which counts as wrong."
+        )
     if wish.accuracy is not None and advice.verdict is not Recommendation.MORE_DATA:
         told.append(_target(advice, wish.accuracy))
     told += [reason[0].upper() + reason[1:] + "." for reason in advice.reasons]
