@@ -28,7 +28,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A small model taught by a larger one, against its own reinforcement.")
     parser.add_argument("--teacher", default="mini")
     parser.add_argument("--student", default="nano")
-    parser.add_argument("--minutes", type=float, default=40, help="of each reinforcement and measurement")
+    parser.add_argument("--steps", type=int, default=80, help="of each reinforcement")
+    parser.add_argument("--minutes", type=float, default=120, help="the most of each measurement")
     parser.add_argument("--problems", type=int, default=200, help="held-out problems a level")
     parser.add_argument("--draws", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
@@ -36,18 +37,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "distill")
     parser.add_argument("--quick", action="store_true", help="a tiny size, in a folder of its own")
     options = parser.parse_args()
-    out, steps, size, docs = options.out, 100_000, ("--groups", 16, "--group", 16, "--max-tokens", 300), ROOT / "docs"
+    out, size, docs = options.out, ("--groups", 16, "--group", 16, "--max-tokens", 300), ROOT / "docs"
     pilot = PILOT
     if options.quick:
-        out, steps, size = out.with_name(f"{out.name}-quick"), 2, ("--groups", 2, "--group", 4, "--max-tokens", 120)
-        options.problems, options.draws, docs, pilot = 4, 4, out, 6
+        out, size = out.with_name(f"{out.name}-quick"), ("--groups", 2, "--group", 4, "--max-tokens", 120)
+        options.steps, options.problems, options.draws, docs, pilot = 2, 4, 4, out, 6
     lessons = [f"chain:ops={level},split=train" for level in TRAIN]
     for name, base in (("teacher", options.teacher), ("reinforced", options.student)):
         if not (out / name / "model.safetensors").exists():
             learned.mull(
                 "train", "grpo", *lessons, "--base", base, "--out", out / name, *size, "--updates", 2, "--rate",
-                "3e-4" if name == "reinforced" else "1e-4", "--seed", options.seed, "--steps", steps,
-                "--minutes", options.minutes, "--threads", options.threads, threads=options.threads,
+                "3e-4" if name == "reinforced" else "1e-4", "--seed", options.seed,
+                "--steps", options.steps, "--threads", options.threads, threads=options.threads,
             )  # fmt: skip
     budget, of_teacher = (_flops(out / name) for name in ("reinforced", "teacher"))
     first = _distilled(options, out / "pilot", lessons, pilot)
@@ -76,7 +77,7 @@ def main() -> None:
     text = [
         "# Distilled against reinforced",
         "",
-        f"`python recipes/distill.py`: {options.student} reinforced for {options.minutes:g} minutes, "
+        f"`python recipes/distill.py`: {options.student} reinforced for {options.steps} steps, "
         f"{short(budget)}FLOP; distilled from {n:,} problems of {options.teacher}, itself reinforced for as long, for "
         f"{short(done['flops'])}FLOP, of which the teacher's draws are {short(done['draws'])}FLOP. Reinforcing the "
         f"teacher cost {short(of_teacher)}FLOP beside that. {options.problems} held-out problems a level, "

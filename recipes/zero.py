@@ -37,16 +37,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Reinforcement alone, from a base that never learnt to answer.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tokens", type=float, default=4e6, help="training tokens of the base")
-    parser.add_argument("--minutes", type=float, default=40, help="the most of each stage")
+    parser.add_argument("--steps", type=int, default=100, help="of each reinforcement")
+    parser.add_argument(
+        "--minutes", type=float, default=120, help="the most of the base's training and of a measurement"
+    )
     parser.add_argument("--problems", type=int, default=200, help="held-out problems a level")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "zero")
     parser.add_argument("--quick", action="store_true", help="a tiny size, in a folder of its own")
     options = parser.parse_args()
-    out, steps, size, docs = options.out, 100_000, ("--groups", 16, "--group", 16, "--max-tokens", 300), ROOT / "docs"
+    out, size, docs = options.out, ("--groups", 16, "--group", 16, "--max-tokens", 300), ROOT / "docs"
     if options.quick:
-        out, steps, size = out.with_name(f"{out.name}-quick"), 2, ("--groups", 2, "--group", 8, "--max-tokens", 120)
-        options.problems, options.tokens, docs = 4, 2e4, out
+        out, size = out.with_name(f"{out.name}-quick"), ("--groups", 2, "--group", 8, "--max-tokens", 120)
+        options.steps, options.problems, options.tokens, docs = 2, 4, 2e4, out
     base = out / "base"
     if not (base / "model.safetensors").exists():
         _train_base(base, options)
@@ -55,8 +58,8 @@ def main() -> None:
         if not (out / name / "model.safetensors").exists():
             learned.mull(
                 "train", "grpo", *lessons, "--base", base, "--out", out / name, "--objective", objective, *size,
-                "--rate", "3e-4", "--updates", 2, "--seed", options.seed, "--steps", steps,
-                "--minutes", options.minutes, "--threads", options.threads, threads=options.threads,
+                "--rate", "3e-4", "--updates", 2, "--seed", options.seed,
+                "--steps", options.steps, "--threads", options.threads, threads=options.threads,
             )  # fmt: skip
     tasks = [f"chain:ops={level}" for level in LEVELS]
     rows = {
@@ -85,7 +88,7 @@ def _page(options: argparse.Namespace, out: Path, rows: dict[str, list[learned.R
     lines = [
         "# Reinforcement alone, from a base that never learnt to answer",
         "",
-        f"`python recipes/zero.py`: at most {options.minutes:g} minutes for each training on chains of levels "
+        f"`python recipes/zero.py`: {options.steps} steps of each objective on chains of levels "
         f"{TRAIN[0]} to {TRAIN[-1]}, seed {options.seed}; {options.problems} held-out problems a level, {KS[-1]} draws "
         "each, temperature 1.",
         "",
