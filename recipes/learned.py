@@ -20,6 +20,7 @@ from subprocess import PIPE
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from mull import spec
@@ -28,12 +29,15 @@ from mull.run import Run
 from mull.stats.estimators import pass_at_ks
 from mull.stats.intervals import SHARE, bootstrap, resampled_means
 from mull.stats.paired import paired
+from mull.train.curve import WINDOW, read_run
 from mull.types import Params
 
 ROOT = Path(__file__).parents[1]
 N_AT_ONCE = 16
 """Problems under way at the same time."""
 MAX_TOKENS = 400
+CURVES = {"right": "right, %", "length": "tokens of a reply", "waits": "replies with Wait, %"}
+"""What a run's figures over steps show."""
 
 Row = dict[str, Any]
 
@@ -170,6 +174,20 @@ def by_level(before: Sequence[Row], after: Mapping[str, Sequence[Row]], tasks: S
     lines = table(head, rows)
     lines[1] = "|---" * (2 + 2 * len(after)) + "|"
     return lines
+
+
+def over_steps(axes: Sequence[Axes], runs: Mapping[str, tuple[Path, str]]) -> None:
+    """Draws the curves of runs, each a folder and a colour, over steps: means of `WINDOW` steps, one axes a curve."""
+    for each, (name, unit) in zip(axes, CURVES.items(), strict=True):
+        for label, (folder, colour) in runs.items():
+            values = [row[name] * (1 if name == "length" else 100) for row in read_run(folder).rows]
+            width = min(WINDOW, len(values))
+            means = np.convolve(values, np.ones(width) / width, "valid")
+            each.plot(np.arange(len(means)) + width, means, color=colour, label=label)
+        each.set_xlabel("step")
+        each.set_ylabel(unit)
+        each.grid(alpha=0.25)
+    axes[0].legend(fontsize=8)
 
 
 class Crossing(NamedTuple):

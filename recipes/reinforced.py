@@ -10,11 +10,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 import learned
 from learned import ROOT
+from mull.stats.intervals import SHARE, bootstrap
 
 LEVELS = tuple(range(4, 13))
 TRAIN = (6, 8, 9, 10, 11, 12)
+COLOURS = ("#c8553d", "#2d6a8e", "#7c3aed", "#e0a458")
 OPTIONS = ("--groups", 16, "--group", 16, "--max-tokens", 300, "--updates", 2, "--rate", "3e-4")
 
 
@@ -64,6 +70,7 @@ def main() -> None:
     ]
     target = out / "reinforced.md" if options.quick else ROOT / "docs" / "levels" / "reinforced.md"
     target.write_text("\n".join(page).rstrip() + "\n")
+    _draw(before, after, folders, (out if options.quick else ROOT / "docs") / "reinforced.png")
     print(target.read_text())
 
 
@@ -85,6 +92,29 @@ def _together(before: list[learned.Row], after: dict[str, list[learned.Row]]) ->
         rows.append([name, learned.share(new), more, f"{tokens:.0f}", f"{100 * waits:.1f}"])
     head = ["levels 8 to 12", "right % [95 %]", "over the base", "tokens", "with Wait, %"]
     return learned.table(head, rows)
+
+
+def _draw(before: list[learned.Row], after: dict[str, list[learned.Row]], folders: list[Path], path: Path) -> None:
+    """The curves over steps above, the accuracy of one draw by level below; bands are 95 % intervals."""
+    figure = Figure(figsize=(11, 6.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    halves = figure.add_gridspec(2, 1)
+    runs = {name: (folder, COLOURS[i]) for i, (name, folder) in enumerate(zip(after, folders, strict=True))}
+    above = figure.add_subfigure(halves[0])
+    learned.over_steps(above.subplots(1, len(learned.CURVES), squeeze=False)[0], runs)
+    axes = figure.add_subfigure(halves[1]).subplots()
+    for name, own in {"base": before, **after}.items():
+        columns = [learned.column(own, f"chain:ops={level}").accuracy for level in LEVELS]
+        ends = [bootstrap(one, bounds=SHARE) for one in columns]
+        colour = "0.4" if name == "base" else runs[name][1]
+        axes.plot(LEVELS, [100 * np.mean(one) for one in columns], color=colour, label=name, marker="o", markersize=3)
+        low, high = ([100 * end[i] for end in ends] for i in (0, 1))
+        axes.fill_between(LEVELS, low, high, color=colour, alpha=0.12, linewidth=0)
+    axes.set_xlabel("operations of a chain, held-out problems")
+    axes.set_ylabel("one draw right, %")
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=130)
 
 
 if __name__ == "__main__":

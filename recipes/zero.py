@@ -30,7 +30,6 @@ KS = (1, 2, 4, 8, 16, 32, 64)
 RUNS = {"pass@1": "one", "pass@8": "eight"}
 """Objectives, and the folders of their runs."""
 COLOURS = {"base": "0.4", "pass@1": "#c8553d", "pass@8": "#2d6a8e"}
-CURVES = {"right": "right, %", "length": "tokens of a reply", "waits": "replies with Wait, %"}
 
 
 def main() -> None:
@@ -96,7 +95,9 @@ def _page(options: argparse.Namespace, out: Path, rows: dict[str, list[learned.R
         "",
         f"Means of {WINDOW} steps, on training problems, which never come twice.",
         "",
-        *learned.table(["objective", "steps", *CURVES.values()], [line for name in RUNS for line in _steps(out, name)]),
+        *learned.table(
+            ["objective", "steps", *learned.CURVES.values()], [line for name in RUNS for line in _steps(out, name)]
+        ),
         "",
         "## Before and after, held out",
         "",
@@ -137,7 +138,7 @@ def _steps(out: Path, objective: str) -> list[list[str]]:
     width, found = min(WINDOW, len(run)), []
     for start in dict.fromkeys((0, (len(run) - width) // 2, len(run) - width)):
         part = run[start : start + width]
-        means = {name: sum(row[name] for row in part) / width for name in CURVES}
+        means = {name: sum(row[name] for row in part) / width for name in learned.CURVES}
         told = f"{100 * means['right']:.1f}", f"{means['length']:.0f}", f"{100 * means['waits']:.1f}"
         found.append([objective, f"{start + 1} to {start + width}", *told])
     return found
@@ -145,20 +146,14 @@ def _steps(out: Path, objective: str) -> list[list[str]]:
 
 def _draw(out: Path, rows: dict[str, list[learned.Row]], tasks: list[str], path: Path) -> None:
     """The curves over steps above, pass@k of each level below."""
-    figure = Figure(figsize=(3.6 * max(len(tasks), len(CURVES)), 7), layout="constrained")
+    figure = Figure(figsize=(3.6 * max(len(tasks), len(learned.CURVES)), 7), layout="constrained")
     FigureCanvasAgg(figure)
     halves = figure.add_gridspec(2, 1)
     above, below = figure.add_subfigure(halves[0]), figure.add_subfigure(halves[1])
-    for axes, (name, unit) in zip(above.subplots(1, len(CURVES), squeeze=False)[0], CURVES.items(), strict=True):
-        for objective, folder in RUNS.items():
-            values = [row[name] * (1 if name == "length" else 100) for row in read_run(out / folder).rows]
-            width = min(WINDOW, len(values))
-            means = np.convolve(values, np.ones(width) / width, "valid")
-            axes.plot(np.arange(len(means)) + width, means, color=COLOURS[objective], label=objective)
-        axes.set_xlabel("step")
-        axes.set_ylabel(unit)
-        axes.grid(alpha=0.25)
-    above.axes[0].legend(fontsize=8)
+    learned.over_steps(
+        above.subplots(1, len(learned.CURVES), squeeze=False)[0],
+        {objective: (out / folder, COLOURS[objective]) for objective, folder in RUNS.items()},
+    )
     for axes, task in zip(below.subplots(1, len(tasks), squeeze=False, sharey=True)[0], tasks, strict=True):
         for name, own in rows.items():
             one = learned.column(own, task)
