@@ -76,6 +76,7 @@ SPECS = [
     "confidence-stop:n=12,warmup=4,eta=50,tau=none,window=4,chunk=3,top=5",
     "confidence-stop:n=10,warmup=3,window=3,wave=2,signal=chosen",
     "force:wait=2",
+    "delethink:chunk=4,carry=2,head=1,n_answer=4",
     "power:alpha=3,steps=3,chunk=4,top=5",
     "tip:beta=4,n_answer=4",
     "thinking-budget:tokens=4",

@@ -89,6 +89,15 @@ def test_a_paired_difference_is_sharper_than_two_intervals() -> None:
     assert wilson(int(better.sum()), 400).low < wilson(int(base.sum()), 400).high, "apart they overlap"
 
 
+def test_a_p_value_is_a_probability_also_where_gains_and_losses_are_equal() -> None:
+    for n_ties in (0, 1, 8, 40):
+        result = paired(
+            "a", "b", [True, False, True, False] + [True] * n_ties, [False, True, False, True] + [True] * n_ties
+        )
+        assert result is not None
+        assert (result.difference, result.p_value, result.p_adjusted) == (0.0, 1.0, 1.0)
+
+
 def test_only_problems_that_both_were_graded_on_count() -> None:
     result = paired("a", "b", [True, None, True], [False, True, True])
     assert result is not None

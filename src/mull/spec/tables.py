@@ -61,6 +61,7 @@ STRATEGIES = {
     "confidence-stop": "mull.strategies.confident:ConfidenceStop",
     "reject-early": "mull.strategies.reject:RejectEarly",
     "force": "mull.strategies.force:Force",
+    "delethink": "mull.strategies.delethink:Delethink",
     "thinking-budget": "mull.strategies.thinking_budget:ThinkingBudget",
     "power": "mull.strategies.power:PowerSampling",
     "tip": "mull.strategies.force:Tip",

@@ -75,7 +75,7 @@ def _chance(found: Studentised) -> float:
     if not found.varies[0]:
         return 0.0
     t = found.mean[0] / found.error[0]
-    return 2 * float(min(np.mean(found.drawn >= t), np.mean(found.drawn <= t)))
+    return min(1.0, 2 * float(min(np.mean(found.drawn >= t), np.mean(found.drawn <= t))))
 
 
 def compare(columns: Mapping[str, Sequence[float | None]], seed: int = 0) -> list[Paired]:

@@ -142,6 +142,13 @@ class Thought:
             return 0
         return most if room is None else min(most, room - kept)
 
+    def beginning(self) -> str:
+        """The text so far, with the opening delimiter in full if the model has written only a part of it."""
+        own, marks = self.problem.prompt.prefix, self.marks
+        written = self.text.removeprefix(own).lstrip()
+        is_partial = marks.opens == "model" and marks.open.startswith(written) and written != marks.open
+        return own + marks.open + "\n" if is_partial else self.text
+
     def go_on(self, string: str) -> None:
         """Removes the thought's end, and begins a new line with `string` unless that is empty."""
         self.text = thinking.again(self.text, string)
