@@ -101,7 +101,7 @@ def test_a_checker_that_errs_caps_resampling() -> None:
 
 
 def test_where_a_verifier_has_no_score_what_chooses_by_it_answers_nothing() -> None:
-    """A checker that never errs, but tells nothing of 10 of 50 problems: 4/5 of 1 - 2^-8, of draws that are half right."""
+    """A checker that never errs, but tells nothing of 10 of 50 problems: 4/5 of 1 - 2^-8, draws half right."""
     whole = pilot(flat(0.5, 0.5), 50, 40, accepts=(1.0, 0.0))
     problems = tuple(
         of_columns(one.id, one.correct, one.answers, (None,) * 40 if i % 5 == 0 else one.scores)
