@@ -29,6 +29,15 @@ from mull.strategies.adaptive import Adaptive
 DATA = Path(os.environ.get("MULL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CHOICE = DATA / "jhu_temperature_mcq" / "pooled_5models_100x100.jsonl.gz"
 N, WAVE, LOOK, ORDERS = 40, 4, 8, 20
+ROWS = (
+    (0.1, 0, 0.1, 200),
+    (0.1, 0, 0.05, 500),
+    (0.2, 0, 0.1, 200),
+    (0.2, 0.05, 0.1, 400),
+    (0.2, 0, 0.1, 400),
+    (0.2, 0.1, 0.1, 400),
+)
+"""Error, lost, delta and the number of labelled problems."""
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -94,7 +103,7 @@ def main(n_sets: int) -> None:
     print(f"adaptive:rule=guarantee takes {guarantee:.1f} of {N} draws (on {len(some)} traces)")
     print("error  lost delta labels   exceeded  lost exceeded  draws  answered  right of answered  no threshold")
     hopeless_lost = np.array([_lost(found, at, full) for at in HOPELESS])
-    for error, lost, delta, n in ((0.1, 0, 0.1, 200), (0.1, 0, 0.05, 500), (0.2, 0, 0.1, 200), (0.2, 0.05, 0.1, 400)):
+    for error, lost, delta, n in ROWS:
         seen: dict[float, Floats] = {}
         rows = []
         for _ in range(n_sets):
