@@ -1,163 +1,319 @@
-"""What every real server is held to, whoever wrote it: its own counters are the independent count.
+"""What every real server is held to, whoever wrote it: its own counters, or its tokenizer, are the independent count.
 
-`told` is the row of a server in the table of `docs/servers.md`, made from what the probe finds on the real one.
+Each check of `CHECKS` returns a word for the table in `docs/servers.md`: what the server cannot do is named there, and
+the client refuses it before it draws anything.
 """
 
 import asyncio
-import os
 import re
 import urllib.request
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
-from mull import Budget, Finish, Params, Problem, Prompt, Run, Sample, spec
-from mull.models.served.capabilities import Capabilities
+from mull import Budget, Finish, MemoryBank, Params, Problem, Prompt, Run, Sample, UsageError, spec
 from mull.models.served.model import OpenAIModel
-from mull.testing import FakePurse
-from mull.types import Draw
+from mull.testing import FakePurse, FakeVerifier
+from mull.types import Cost, Draw, Judge, Model, Pair, Verifier
+from mull.verifiers.judge import GenRM, Pairwise
 
 HELLO = Prompt.user("Say hello in one of many ways.")
 COUNT = Prompt.user("Count to ten.")
-PAGE = Path(__file__).parents[1] / "docs" / "servers.md"
-MOST_SECONDS = 120.0
+STORY = Prompt.user("Write a long story about a fox, a lighthouse and the sea.")
+ODD = Problem("p", Prompt.user("Is 7 odd? Answer: yes or no."))
+MOST_SECONDS = 600.0
+YES, REFUSED = "yes", "refused"
 
 
 @dataclass(frozen=True)
 class Live:
-    """A model behind a running server, and the names of the server's own counters."""
+    """A model behind a running server, with an independent count of its tokens.
+
+    `kind` is its column in the table. `generated` and `running` name counters on the page `counters`, by default that
+    of the server itself; a server without counters has `n_tokens` instead, which counts those of a text.
+    """
 
     model: OpenAIModel
-    generated: str
-    running: str
+    kind: str
+    generated: str = ""
+    running: str = ""
+    counters: str | None = None
+    n_tokens: Callable[[str], int] | None = None
 
     def count(self, name: str) -> int:
         """A counter at `/metrics`."""
-        with urllib.request.urlopen(self.model.deployment.urls[0].removesuffix("/v1") + "/metrics") as page:
+        base = self.counters or self.model.deployment.urls[0].removesuffix("/v1")
+        with urllib.request.urlopen(base + "/metrics") as page:
             found = re.search(rf"^{name}(?:{{.*}})? ([\d.e+]+)", page.read().decode(), re.MULTILINE)
         assert found is not None, name
         return int(float(found[1]))
 
-    async def until(self, name: str, value: int) -> None:
-        """Waits until a counter has a value: some servers count after they have answered."""
+    async def until(self, name: str, wanted: Callable[[int], bool]) -> int:
+        """Waits until a counter has such a value, and returns it: some servers count after they have answered."""
         async with asyncio.timeout(MOST_SECONDS):
-            while await asyncio.to_thread(self.count, name) != value:
+            while not wanted(value := await asyncio.to_thread(self.count, name)):
                 pass
+            return value
 
+    async def idle(self) -> int | None:
+        """The tokens that it has generated, once nothing runs there; `None` if it does not count them."""
+        if not self.generated:
+            return None
+        await self.until(self.running, lambda n: n == 0)
+        return await asyncio.to_thread(self.count, self.generated)
 
-def told(can: Capabilities) -> str:
-    """What the probe found on a server, as a row of the table in the docs."""
-    shared = "no" if not can.n else "up to its slots" if can.slots else "yes"
-    seeds = {"counted": "reply i has seed + i", "mixed": "of the request", "copied": "copies"}[can.batch_seeds]
-    counts = "of all replies" if can.counts_all else "of the first reply; of each in a stream"
-    cells = [
-        can.backend if "unknown" in can.version else f"{can.backend} {can.version}".strip(),
-        shared,
-        seeds if can.seed and can.n else "kept" if can.seed else "none",
-        counts if can.n else "of the reply",
-        can.stop,
-        "yes" if can.logprobs else "no",
-        can.continues or "no",
-        f"by {can.biases}" if can.biases else "no",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def check_row(can: Capabilities) -> None:
-    """The page has this row; with `MULL_WRITE_DOCS` set it is written there."""
-    row, page = told(can), PAGE.read_text(encoding="utf-8")
-    kind = re.escape(can.backend)
-    if "MULL_WRITE_DOCS" in os.environ:
-        page = re.sub(rf"^\| {kind}[^|]*\|(?: [^|]+\|){{7}}$", lambda _: row, page, count=1, flags=re.MULTILINE)
-        PAGE.write_text(page, encoding="utf-8")
-    found = re.search(rf"^\| {kind}(?: \S+)? \|(?: [^|]+\|){{7}}$", page, re.MULTILINE)
-    assert found is not None, f"the table of docs/servers.md has no row of {can.backend}: {row}"
-    # The version may differ where another one is installed; what it does may not.
-    assert found[0].split(" | ")[1:] == row.split(" | ")[1:], row
+    async def generates(self, before: int | None, n: int | None) -> None:
+        """Waits until the server has counted `n` tokens since `before`, and checks that it counted no more."""
+        assert n is not None, "the tokens are not known"
+        if before is not None:
+            value = await self.until(self.generated, lambda value: value >= before + n)
+            assert value == before + n
 
 
 async def drawn(model: OpenAIModel, n: int, prompt: Prompt = HELLO, **params: object) -> list[Sample]:
     return await Run(model, params=Params(**params)).draw(prompt, n)
 
 
-async def check_usage(live: Live, n: int = 11) -> None:
-    """Usage is the server's own to the token: cut draws have all their tokens, ended ones one more than is seen."""
+async def observed(check: Callable[[Live], Awaitable[str]], live: Live) -> str:
+    """What a check finds; `refused` if the client refused it, which must have cost nothing."""
     await live.model.prepare()
-    before = live.count(live.generated)
-    run = Run(live.model, params=Params(max_tokens=12))
-    draws = await run.draw(HELLO, n)
-    assert run.spent.output_tokens is not None
-    await live.until(live.generated, before + run.spent.output_tokens)
-    cut = [draw for draw in draws if draw.finish is Finish.LENGTH]
-    assert cut
-    assert all(draw.cost.output_tokens == 12 for draw in cut)
-    assert max(draw.batch or 1 for draw in draws) > 1
+    before = await live.idle()
+    try:
+        return await check(live)
+    except UsageError:
+        assert await live.idle() == before
+        return REFUSED
 
 
-async def check_alone(live: Live) -> None:
+async def check_shared(live: Live) -> str:
+    """Several replies to one request, or each alone; all arrive, and not all say the same."""
+    draws = await drawn(live.model, 4, max_tokens=8)
+    assert [draw.error for draw in draws] == [None] * 4
+    assert len({draw.text for draw in draws}) > 1
+    can = live.model.capabilities
+    assert can is not None
+    # Where the tokens of each cannot be counted, they are asked for one by one.
+    is_shared = can.n and (can.counts_all or can.stream_n)
+    assert [draw.batch for draw in draws] == ([4] * 4 if is_shared else [None] * 4)
+    return YES if is_shared else "one by one"
+
+
+async def check_seeds(live: Live) -> str:
     """A draw is the same alone and with others.
 
     Rounding differs between a cached prompt and a new one, so that a few texts may part: most must not.
     """
     together = await drawn(live.model, 4, max_tokens=8)
-    alone = await drawn(OpenAIModel(replace(live.model.deployment, use_n=False)), 4, max_tokens=8)
-    assert ([draw.batch for draw in together], [draw.batch for draw in alone]) == ([4] * 4, [None] * 4)
-    assert [draw.seed for draw in together] == [draw.seed for draw in alone]
+    deployment = live.model.deployment
+    limits = replace(deployment.limits, concurrency=1)
+    alone = await drawn(OpenAIModel(replace(deployment, use_n=False, limits=limits)), 4, max_tokens=8)
+    seeds = [draw.seed for draw in together]
+    if None in seeds:
+        return "none"
+    assert seeds == [draw.seed for draw in alone]
     assert sum(one.text == other.text for one, other in zip(together, alone, strict=True)) >= 3
     assert len({draw.text for draw in together}) > 1
+    return YES
 
 
-async def check_ceiling(live: Live) -> None:
+async def check_usage(live: Live) -> str:
+    """Usage is the server's own to the token: cut draws have all their tokens, ended ones one more than is seen."""
+    before = await live.idle()
+    run = Run(live.model, params=Params(max_tokens=12))
+    draws = await run.draw(HELLO, 11)
+    await live.generates(before, run.spent.output_tokens)
+    cut = [draw for draw in draws if draw.finish is Finish.LENGTH]
+    assert cut
+    assert all(draw.cost.output_tokens == 12 for draw in cut)
+    if live.n_tokens is None:
+        return "its counters"
+    # Of one text there may be several ways to be made of tokens, of which a greedy reply has the usual one.
+    for prompt in (HELLO, COUNT, ODD.prompt):
+        (draw,) = await drawn(live.model, 1, prompt, temperature=0.0, max_tokens=40)
+        assert draw.cost.output_tokens == live.n_tokens(draw.text) + (draw.finish is Finish.STOP)
+    return "its tokenizer"
+
+
+async def check_ceilings(live: Live) -> str:
     """A ceiling holds for runs at once."""
-    await live.model.prepare()
-    before = live.count(live.generated)
+    before = await live.idle()
     runs = [Run(live.model, budget=Budget(tokens=40), params=Params(max_tokens=8), seed=seed) for seed in range(3)]
     await asyncio.gather(*(run.draw(HELLO, 9) for run in runs))
     spent = [run.spent.output_tokens or 0 for run in runs]
     assert all(0 < each <= 40 for each in spent)
-    await live.until(live.generated, before + sum(spent))
+    await live.generates(before, sum(spent))
+    return YES
 
 
-async def check_texts(live: Live) -> None:
-    """Log-probabilities, stop strings (more than a server takes) and the continuation of a partial reply."""
+async def check_stop(live: Live) -> str:
+    """Stop strings, of which there are more than some servers take."""
+    (greedy,) = await drawn(live.model, 1, COUNT, temperature=0.0, max_tokens=12)
+    stop = " " + greedy.text.split(" ")[2]
+    stops = (stop, "#1", "#2", "#3", "#4")
+    (short,) = await drawn(live.model, 1, COUNT, temperature=0.0, max_tokens=12, stop=stops)
+    assert short.text == greedy.text[: greedy.text.index(stop)]
+    assert short.finish is Finish.STOP_STRING
+    return YES
+
+
+async def check_logprobs(live: Live) -> str:
+    """Log-probabilities of every token; those of a greedy reply are the highest of their place."""
     (greedy,) = await drawn(live.model, 1, COUNT, temperature=0.0, max_tokens=12, logprobs=2)
     assert greedy.logprobs is not None
     assert greedy.alternatives is not None
     assert len(greedy.logprobs) == 12
     likeliest = [max(p for _, p in tops) for tops in greedy.alternatives]
     assert list(greedy.logprobs) == pytest.approx(likeliest), "a greedy token is the likeliest"
-    stop = " " + greedy.text.split(" ")[2]
-    stops = (stop, "#1", "#2", "#3", "#4")
-    (short,) = await drawn(live.model, 1, COUNT, temperature=0.0, max_tokens=12, stop=stops)
-    assert short.text == greedy.text[: greedy.text.index(stop)]
-    assert short.finish is Finish.STOP_STRING
+    return YES
+
+
+async def check_continued(live: Live) -> str:
+    """A partial reply is continued where it ends."""
+    await drawn(live.model, 1, COUNT.extend("I"), max_tokens=1)  # refused before anything is drawn, or taken
+    (greedy,) = await drawn(live.model, 1, COUNT, temperature=0.0, max_tokens=12)
     begun = greedy.text[: greedy.text.index(" ", 8)]
     (rest,) = await drawn(live.model, 1, COUNT.extend(begun), temperature=0.0, max_tokens=6)
     assert greedy.text.startswith(rest.reply) or rest.reply.startswith(greedy.text)
+    return YES
 
 
-async def check_cancelled(live: Live, most: int = 400) -> None:
-    """What is cancelled ends on the server, and is told as lost."""
-    await live.model.prepare()
-    purse = FakePurse()
+async def check_cancelled(live: Live) -> str:
+    """What is cancelled ends on the server, and is told as lost; a proxy may let it go on."""
+    purse, before = FakePurse(), await live.idle()
     draws = [Draw(i, 7 + i) for i in range(4)]
-    async with aclosing(live.model.sample(HELLO, Params(max_tokens=most), draws, purse)) as stream:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5):
-                await anext(stream)
+
+    async def first() -> Sample:
+        async with aclosing(live.model.sample(STORY, Params(max_tokens=400), draws, purse)) as stream:
+            return await anext(stream)
+
+    asked = asyncio.create_task(first())
+    if live.running:
+        await live.until(live.running, lambda n: n > 0)
+    else:
+        await asyncio.wait([asked], timeout=0.5)
+    assert asked.cancel(), "400 tokens of a story were generated before it could be cancelled"
+    with pytest.raises(asyncio.CancelledError):
+        await asked
     assert len(purse.losses) == 4
-    await live.until(live.running, 0)
+    after = await live.idle()
     (draw,) = await drawn(live.model, 1, max_tokens=4)
-    assert draw.finish is not Finish.ERROR
+    assert draw.error is None
+    if before is None or after is None:
+        return "not told"
+    # Uncancelled, they are four times as many.
+    return YES if after - before < 400 else "no, they go on"
 
 
-async def check_strategy(model: object, plan: str) -> Run:
-    """A strategy has its draws, and their tokens are known; a small model's replies may have no answer."""
-    run = Run(model, params=Params(max_tokens=16))  # type: ignore[arg-type]
-    outcome = await spec.strategy(plan)(Problem("p", Prompt.user("Is 7 odd? Answer: yes or no.")), run)
+async def check_resumed(live: Live) -> str:
+    """A run that was left resumes from its bank: what had arrived is there and costs nothing, the rest is drawn."""
+    bank, params = MemoryBank(), Params(max_tokens=8)
+    had: list[Sample] = []
+    async with Run(live.model, bank=bank, params=params).sample(HELLO, 6) as stream:
+        async for sample in stream:
+            had.append(sample)
+            if len(had) == 2:
+                break
+    before = await live.idle()
+    again = Run(live.model, bank=bank, params=params)
+    draws = await again.draw(HELLO, 6)
+    assert {(one.draw, one.text) for one in had} <= {(one.draw, one.text) for one in draws}
+    assert again.fresh.calls is not None
+    assert again.fresh.calls <= 4
+    await live.generates(before, again.fresh.output_tokens)
+    third = Run(live.model, bank=bank, params=params)
+    assert [one.text for one in await third.draw(HELLO, 6)] == [one.text for one in draws]
+    assert third.fresh == Cost()
+    assert third.spent.output_tokens == again.spent.output_tokens
+    await live.generates(before, again.fresh.output_tokens)
+    return YES
+
+
+def check_strategy(plan: str, verifier: Verifier | None = None) -> Callable[[Live], Awaitable[str]]:
+    """A strategy has its draws, each with its tokens; a small model's replies may have no answer."""
+
+    async def check(live: Live) -> str:
+        before = await live.idle()
+        run = await solved(live.model, plan, verifier)
+        await live.generates(before, run.spent.output_tokens)
+        return YES
+
+    return check
+
+
+async def solved(model: Model, plan: str, verifier: Verifier | None = None) -> Run:
+    """The run of a strategy on a short question."""
+    run = Run(model, params=Params(max_tokens=16), verifier=verifier)
+    outcome = await spec.strategy(plan)(ODD, run)
     assert outcome.candidates
     assert [draw.error for draw in outcome.candidates if draw.error] == []
-    assert run.spent.output_tokens is not None
     return run
+
+
+def check_verifier(k: int) -> Callable[[Live], Awaitable[str]]:
+    """The model as its own verifier, by the probability of a word or by written verdicts; its tokens are counted."""
+
+    async def check(live: Live) -> str:
+        await check_judged(live, verifier=GenRM(live.model, k=k, max_tokens=16))
+        return YES
+
+    return check
+
+
+async def check_pairwise(live: Live) -> str:
+    """The model as a judge of two replies, in both orders."""
+    await check_judged(live, judge=Pairwise(live.model))
+    return YES
+
+
+async def check_judged(live: Live, verifier: Verifier | None = None, judge: Judge | None = None) -> None:
+    """Verdicts come, or the reason why there is none; what was generated for them is counted."""
+    run = Run(live.model, params=Params(max_tokens=8), verifier=verifier, judge=judge)
+    one, other = await run.draw(ODD.prompt, 2)
+    before = await live.idle()
+    if judge is None:
+        scores = await run.score(ODD, [one, other])
+        assert all(score.value is not None or score.why for score in scores)
+    else:
+        (preference,) = await run.prefer(ODD, [Pair(one, other)])
+        assert preference.first is not None or preference.why
+    assert run.spent.verifier_tokens
+    await live.generates(before, run.spent.verifier_tokens)
+
+
+async def check_unrewarded(live: Live) -> str:
+    """A server without pooling routes gives a reward model's replies no score, and says why."""
+    deployment = live.model.deployment
+    at = f"model={deployment.served},base_url={deployment.urls[0]}"
+    for option in ("orm:preset=bradley-terry", "prm:preset=skywork-prm", "orm:preset=cross-encoder"):
+        verifier = spec.build("verifier", spec.VERIFIERS, f"{option},{at}")
+        (score,) = await Run(live.model, verifier=verifier).score(ODD, [Sample(ODD.prompt, "Yes", Finish.STOP)])
+        assert score.value is None
+        assert "HTTP 4" in score.why or "HTTP 5" in score.why
+    return "no score"
+
+
+REWARDS = "reward models (`orm`, `prm`)"
+JUDGED: dict[str, Callable[[Live], Awaitable[str]]] = {
+    "`genrm` by a word's probability": check_verifier(0),
+    "`genrm` in writing": check_verifier(1),
+    "`pairwise`": check_pairwise,
+}
+"""Their prompts are long, which takes seconds on a processor."""
+CHECKS: dict[str, Callable[[Live], Awaitable[str]]] = {
+    "several replies to a request": check_shared,
+    "a draw is the same alone and with others": check_seeds,
+    "every token counted, by": check_usage,
+    "ceilings hold for runs at once": check_ceilings,
+    "stop strings": check_stop,
+    "log-probabilities": check_logprobs,
+    "partial replies": check_continued,
+    "cancelled draws end on the server": check_cancelled,
+    "an interrupted run resumes": check_resumed,
+    "`majority`": check_strategy("majority:n=4"),
+    "`force`": check_strategy("force:at_most=8,n_answer=8"),
+    "`probe-stop`": check_strategy("probe-stop:k=2,chunk=4,n_answer=8"),
+    "`beam`": check_strategy("beam:n=4,width=2,depth=2", FakeVerifier()),
+    **JUDGED,
+}

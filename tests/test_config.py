@@ -69,6 +69,22 @@ def test_a_template_out_of_a_tokenizers_settings(tmp_path: Path) -> None:
     assert (template.text, template.bos_token, template.eos_token) == ("x", "<s>", "")
 
 
+def test_a_template_beside_a_tokenizers_settings(tmp_path: Path) -> None:
+    """transformers writes it into a file of its own."""
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<e>"}))
+    config = parse(
+        '[models.m]\nbase_url = "http://a/v1"\nchat_template = "tokenizer_config.json"', tmp_path / "mull.toml"
+    )
+    with pytest.raises(
+        FileFormatError, match=r"it has no `chat_template`, nor is there a chat_template\.jinja beside it"
+    ):
+        configured(config, "m")
+    (tmp_path / "chat_template.jinja").write_text("y")
+    template = configured(config, "m").deployment.template
+    assert template is not None
+    assert (template.text, template.eos_token) == ("y", "<e>")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import server_contract as contract
+import server_table
 from gguf_files import gguf_file
 from mull import Params, Prompt, Run
 from mull.models.gguf import Gguf
@@ -32,8 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def live(server: Gguf, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Live:
     """The model behind the server as one that somebody started: nothing is known of it, and it is probed once."""
     monkeypatch.setenv("MULL_BANK", str(folder / "bank.db"))
-    model = OpenAIModel(Deployment("smol", (server._start(),), "its own name", is_named=False))
-    return Live(model, "llamacpp:tokens_predicted_total", "llamacpp:requests_processing")
+    model = OpenAIModel(Deployment("smol", (server._start(),), "its own name", bank_as="smol", is_named=False))
+    return Live(model, "llama.cpp", "llamacpp:tokens_predicted_total", "llamacpp:requests_processing")
 
 
 async def test_the_probe_finds_what_the_server_does(live: Live) -> None:
@@ -44,32 +45,20 @@ async def test_the_probe_finds_what_the_server_does(live: Live) -> None:
     assert (can.seed, can.batch_seeds, can.counts_all, can.stream_n) == (True, "counted", False, True)
     assert (can.logprobs, can.stop, can.biases) == (True, "dropped", "ids")
     assert can.continues is not None
-    contract.check_row(can)
+    server_table.check_row(can, "llama.cpp")
 
 
-async def test_usage_is_the_servers_own_to_the_token(live: Live) -> None:
-    await contract.check_usage(live)
+@pytest.mark.parametrize("check", [check for check in contract.CHECKS if check not in contract.JUDGED])
+async def test_the_contract(live: Live, check: str) -> None:
+    server_table.check_cell(check, live.kind, await contract.observed(contract.CHECKS[check], live))
 
 
-async def test_a_draw_is_the_same_alone_and_with_others(live: Live) -> None:
-    await contract.check_alone(live)
+async def test_a_reward_model_is_not_there(live: Live) -> None:
+    server_table.check_cell(contract.REWARDS, live.kind, await contract.check_unrewarded(live))
 
 
-async def test_a_ceiling_holds_for_runs_at_once(live: Live) -> None:
-    await contract.check_ceiling(live)
-
-
-async def test_log_probabilities_stop_strings_and_continuation(live: Live) -> None:
-    await contract.check_texts(live)
-
-
-async def test_what_is_cancelled_ends_on_the_server(live: Live) -> None:
-    await contract.check_cancelled(live)
-
-
-@pytest.mark.parametrize("plan", ["majority:n=4", "force:at_most=8,n_answer=8"])
-async def test_strategies_work_on_the_model_file(server: Gguf, plan: str) -> None:
-    run = await contract.check_strategy(server, plan)
+async def test_strategies_on_the_model_file_cost_flops(server: Gguf) -> None:
+    run = await contract.solved(server, "force:at_most=8,n_answer=8")
     assert run.spent.flops is not None
     assert run.spent.flops > 0
 

@@ -1,7 +1,6 @@
-"""vLLM on the CPU, on a real open model: the contract of every server, to the token of its own counters."""
+"""vLLM on the CPU, on a real open model: what it has beside the contract of every server."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -22,29 +21,6 @@ def test_the_probe_finds_what_the_server_does(vllm: Live) -> None:
     assert (can.backend, can.n, can.slots, can.context) == ("vllm", True, None, 512)
     assert (can.seed, can.batch_seeds, can.counts_all, can.stream_n) == (True, "counted", True, True)
     assert (can.logprobs, can.stop, can.biases, can.continues) == (True, "told", "ids", "flag")
-    contract.check_row(can)
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        contract.check_usage,
-        contract.check_alone,
-        contract.check_ceiling,
-        contract.check_texts,
-        contract.check_cancelled,
-    ],
-)
-def test_the_contract(vllm: Live, check: Callable[[Live], Awaitable[None]]) -> None:
-    async def run() -> None:
-        await check(vllm)
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize("plan", ["majority:n=4", "force:at_most=8,n_answer=8", "probe-stop:k=2,chunk=4,n_answer=8"])
-def test_strategies(vllm: Live, plan: str) -> None:
-    asyncio.run(contract.check_strategy(vllm.model, plan))
 
 
 def test_a_prompt_that_leaves_too_little_room_is_clipped_and_said(vllm: Live, caplog: pytest.LogCaptureFixture) -> None:
@@ -65,7 +41,7 @@ def test_a_prompt_that_leaves_too_little_room_is_clipped_and_said(vllm: Live, ca
 def test_the_other_apis(vllm: Live, api: str) -> None:
     """vLLM has these routes, too: every token is counted there."""
     model = OpenAIModel(Deployment(f"vllm-{api}", vllm.model.deployment.urls, "smol", api))  # type: ignore[arg-type]
-    live = Live(model, vllm.generated, vllm.running)
+    live = Live(model, vllm.kind, vllm.generated, vllm.running)
 
     async def run() -> None:
         await model.prepare()
@@ -73,7 +49,6 @@ def test_the_other_apis(vllm: Live, api: str) -> None:
         run = Run(model, params=Params(max_tokens=12))
         draws = await run.draw(contract.HELLO, 4)
         assert [draw.error for draw in draws] == [None] * 4
-        assert run.spent.output_tokens is not None
-        await live.until(live.generated, before + run.spent.output_tokens)
+        await live.generates(before, run.spent.output_tokens)
 
     asyncio.run(run())

@@ -44,7 +44,10 @@ class ModelTable(BaseModel):
     stream: StrictBool | None = Field(
         None, description="[default: to stop a reply early, or keep finished draws at a deadline]"
     )
-    chat_template: StrictStr | None = Field(None, description="A file: tokenizer_config.json, or Jinja.")
+    chat_template: StrictStr | None = Field(
+        None,
+        description="A file: tokenizer_config.json (or chat_template.jinja beside it), or Jinja.",
+    )
     bos_token: StrictStr | None = Field(None, description="For a template in Jinja that names it.")
     eos_token: StrictStr | None = Field(None, description="The same.")
     effort: Annotated[str, Field(strict=True, min_length=1)] | None = Field(

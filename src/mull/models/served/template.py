@@ -68,16 +68,22 @@ def _compiled(text: str) -> Any:
 
 
 def read_template(path: Path) -> ChatTemplate:
-    """Reads a template from `tokenizer_config.json` or a Jinja file. Raises `FileFormatError`."""
+    """Reads a template from `tokenizer_config.json` or a Jinja file. Raises `FileFormatError`.
+
+    transformers keeps the template of a folder in `chat_template.jinja` beside the configuration, or in it.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix != ".json":
             return ChatTemplate(text)
-        found = told(json.loads(text))
+        row, beside = json.loads(text), path.with_name("chat_template.jinja")
+        if isinstance(row, dict) and beside.exists():
+            row["chat_template"] = beside.read_text(encoding="utf-8")
+        found = told(row)
     except (OSError, ValueError) as error:
         raise FileFormatError(path, None, f"no chat template can be read from it: {error}") from error
     if found is None:
-        raise FileFormatError(path, None, "it has no `chat_template`")
+        raise FileFormatError(path, None, "it has no `chat_template`, nor is there a chat_template.jinja beside it")
     return found
 
 
