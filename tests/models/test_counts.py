@@ -8,7 +8,7 @@ import pytest
 from fault_server import FaultServer
 from mull import Budget, Finish, Params, Prompt, Run
 from mull.models.served import remarks
-from mull.models.served.counting import believed
+from mull.models.served.counting import believed, likeliest
 from mull.wire.replies import ReplyChoice, Usage
 
 HELLO = Prompt.user("hello")
@@ -91,3 +91,12 @@ async def test_a_prompt_that_leaves_too_little_room_is_said_once(served, warned)
     assert {draw.finish for draw in draws} == {Finish.LENGTH}
     (words,) = said(warned)
     assert "a prompt of 27 tokens leaves room for 3 in the server's context of 30" in words
+
+
+def test_the_likeliest_tokens_are_as_many_as_were_asked_for() -> None:
+    """The chosen token stands before the likeliest ones on vLLM, and is none of them here."""
+    place = (("rare", -9.0), ("a", -0.5), ("b", -1.0), ("c", -4.0))
+    assert likeliest([place], 3) == ((("a", -0.5), ("b", -1.0), ("c", -4.0)),)
+    assert likeliest([place, ()], 4) == (place, ())
+    assert likeliest([place], 0) == (place,)
+    assert likeliest([(), ()], 3) is None

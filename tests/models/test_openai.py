@@ -83,10 +83,19 @@ async def test_what_is_asked_is_said_even_where_it_is_the_usual(served) -> None:
     assert told == {
         "temperature": 0.7, "max_tokens": 33, "stop": ["\n", "##"], "top_p": 0.9, "top_k": 12, "logprobs": True,
     }  # fmt: skip
-    assert body["top_logprobs"] == 3
     # vLLM would take filters from the model's generation_config otherwise.
     assert body["min_p"] == 0.0
     assert body["repetition_penalty"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("owner", "n", "asked"), [("vllm", 3, 4), ("vllm", 20, 20), ("llamacpp", 3, 3), ("vllm", 0, None)]
+)
+async def test_the_likeliest_tokens_are_asked_for_beside_the_chosen_one(served, owner: str, n: int, asked: int) -> None:
+    """vLLM's chats put the chosen token in the place of the last of them, where it is not among them."""
+    async with FaultServer(owned_by=owner) as server:
+        await Run(served(server), params=Params(logprobs=n)).draw(HELLO, 1)
+        assert server.bodies[-1].get("top_logprobs") == asked
 
 
 async def test_a_filter_that_was_not_asked_for_is_switched_off(served) -> None:

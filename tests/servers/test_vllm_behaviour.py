@@ -106,6 +106,18 @@ def test_log_probabilities_are_those_before_temperature_and_filters(url: str) ->
     assert refused(url, logprobs=True, top_logprobs=21, **GREEDY)
 
 
+def test_a_token_that_is_not_among_the_likeliest_is_listed_in_place_of_the_last(url: str) -> None:
+    fields = {"max_tokens": 1, "temperature": 0.0}
+    (choice,) = choices(url, logprobs=True, top_logprobs=5, **fields)
+    usual = sorted(tops(choice), key=tops(choice).__getitem__, reverse=True)
+    _, told = asked(url, "/tokenize", {"model": "smol", "prompt": "zebra", "add_special_tokens": False})
+    rare = {**fields, "allowed_token_ids": told["tokens"][:1]}
+    (choice,) = choices(url, logprobs=True, top_logprobs=5, **rare)
+    listed = choice["logprobs"]["content"][0]["top_logprobs"]
+    assert [one["token"] for one in listed[1:]] == usual[:4]
+    assert listed[0]["logprob"] < tops(choice)[usual[3]]
+
+
 def test_a_logit_bias_acts_and_does_not_show_in_the_log_probabilities(url: str) -> None:
     (free,) = choices(url, logprobs=True, top_logprobs=2, **GREEDY)
     word = free["message"]["content"].split(" ")[0]

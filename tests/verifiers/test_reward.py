@@ -289,6 +289,23 @@ async def test_answers_that_make_no_sense_are_no_scores(status: int, text: str, 
     assert one.why.isprintable()
 
 
+async def test_a_route_that_is_missing_says_nothing_of_the_others() -> None:
+    """vLLM has no /score for a classifier of two labels, and classifies with it nevertheless."""
+    fake = Fake(n_labels=1)
+    fake.trouble = lambda path, body: (
+        web.json_response({"detail": "Not Found"}, status=404) if "score" in path else None
+    )
+    async with serving(fake) as url:
+        for preset in ("cross-encoder", "bradley-terry", "cross-encoder"):
+            verifier = spec.build("verifier", spec.VERIFIERS, f"orm:model=m,base_url={url},preset={preset}")
+            (one,) = await verifier.score(PROBLEM, [sample(GOOD)], MeteredCalls())
+            if preset == "bradley-terry":
+                assert one.value is not None
+            else:
+                why = "HTTP 404: Not Found: the server has no such route for this model; server= names others"
+                assert one.why == f"{url}/score: {why}"
+
+
 async def test_a_server_that_refuses_at_first_is_asked_again() -> None:
     """Nothing was computed for a refused request, so asking again costs nothing and changes nothing."""
     fake, asked = Fake(), itertools.count()

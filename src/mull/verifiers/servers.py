@@ -87,12 +87,15 @@ class Server:
         except Unusable as error:
             raise Unscored(str(error)) from None
         except (Refused, Broken, Rejected) as error:
-            raise Unscored(f"{self.base_url}{path}: {error}", isinstance(error, Broken)) from None
+            lacks = isinstance(error, Rejected) and error.status in (404, 405)
+            hint = ": the server has no such route for this model; server= names others" if lacks else ""
+            raise Unscored(f"{self.base_url}{path}: {error}{hint}", isinstance(error, Broken)) from None
 
     def _link(self) -> Link:
         from mull.wire.link import Link  # imports the HTTP client only for a request
 
-        return Link((self.base_url,), read_key(self.base_url, self.api_key_env), self.limits)
+        key = read_key(self.base_url, self.api_key_env)
+        return Link((self.base_url,), key, self.limits, has_routes=True)
 
 
 @dataclass(frozen=True)

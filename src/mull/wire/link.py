@@ -40,7 +40,8 @@ class Link:
     """The connections of one event loop to the endpoints of one server.
 
     The key is sent with every request, as a bearer token or in the header `key_in`, and removed from everything that
-    comes back: replies, errors, addresses.
+    comes back: replies, errors, addresses. With `has_routes` the server has several, and a 404 or 405 is about that
+    route, not about the endpoint.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Link:
         *,
         key_in: str | None = None,
         headers: Mapping[str, str] = MappingProxyType({}),
+        has_routes: bool = False,
     ) -> None:
+        self._has_routes = has_routes
         self.pool = Pool(urls, limits)
         self.limits = limits
         self._has_key, self._secret = key is not None, Secret(key)
@@ -288,7 +291,7 @@ class Link:
             where = self._place(headers.get("location", ""))
             why = f"{endpoint.url} redirects to {where}, which is not followed: set base_url to where it leads"
             endpoint.dead = Rejected(why, status)
-        elif status in (402, 404, 405, 429):
+        elif status in (402, 429) or (status in (404, 405) and not self._has_routes):
             lacks_v1 = status == 404 and not urlsplit(endpoint.url).path.strip("/")
             hint = f": try {endpoint.url}/v1" if lacks_v1 else ""
             endpoint.dead = Rejected(told + hint, status, plain + hint).at(endpoint.url)

@@ -17,7 +17,8 @@ class Backend:
     continue a partial reply, the best first. `keeps_stop` are fields that leave a stop string in the text. `rejects`
     are fields that it does not accept. `limits` are ways to limit reasoning tokens. `biases` is whether `logit_bias`
     names tokens by `ids`, which `/tokenize` reports, or by `texts`. `most_stops` is how many stop strings it accepts
-    (`None`: any number).
+    (`None`: any number). `tops_hold_chosen`: if the chosen token is not among the likeliest ones that a chat asks for,
+    it takes the place of the last of them.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Backend:
     limits: tuple[str, ...] = ()
     biases: str = "ids"
     most_stops: int | None = 4
+    tops_hold_chosen: bool = False
 
 
 CONTINUES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
@@ -42,6 +44,8 @@ CONTINUES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
 """Ways to continue a partial reply in a chat: fields of the request, and fields of its last message."""
 
 
+MOST_TOPS = 20
+"""How many likeliest tokens a chat returns at most."""
 LACKS = {
     "anthropic": frozenset({"n", "seed", "logit_bias", "logprobs", "stream_options"}),
     "responses": frozenset({"n", "seed", "logit_bias", "stream_options"}),
@@ -77,6 +81,7 @@ BACKENDS = (
         continues=("flag", "template"),
         keeps_stop={"include_stop_str_in_output": True},
         limits=("thinking_token_budget",),
+        tops_hold_chosen=True,
     ),
     Backend(
         "sglang",

@@ -1,4 +1,4 @@
-"""The output tokens of each reply of a request, never fewer than were generated."""
+"""The output tokens of each reply of a request, never fewer than were generated, and the likeliest ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import replace
 from mull.wire.finishes import is_cut, is_ended
 from mull.wire.replies import ReplyChoice, Usage, share
 
+Place = tuple[tuple[str, float], ...]
+"""Tokens that could stand at one place of a reply, with their log-probabilities."""
 SLACK = 8
 """Tokens that a server may count beside those of a reply, such as its end."""
 LONGEST = 512
@@ -69,6 +71,16 @@ def outputs(
     if total < sum(choice is not None and bool(choice.text or choice.reasoning) for choice in choices):
         return [None] * len(choices)  # fewer than there are replies: it is not true
     return list(split(total, choices, most))
+
+
+def likeliest(places: Sequence[Place], n: int) -> tuple[Place, ...] | None:
+    """The `n` likeliest tokens at each place, of which a server may list more; `None`: there are none.
+
+    vLLM's completions list the chosen token beside them, and its chats in place of the last.
+    """
+    if not any(places):
+        return None
+    return tuple(tuple(sorted(place, key=lambda one: -one[1])[:n]) if len(place) > n > 0 else place for place in places)
 
 
 def _told(choice: ReplyChoice | None, most: int) -> int | None:

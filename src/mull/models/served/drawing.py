@@ -13,7 +13,7 @@ from dataclasses import replace
 from mull.cost import total
 from mull.errors import ModelError
 from mull.models.served.capabilities import Capabilities
-from mull.models.served.counting import believed, outputs
+from mull.models.served.counting import believed, likeliest, outputs
 from mull.models.served.known import save
 from mull.models.served.opened import Opened
 from mull.models.served.remarks import remark
@@ -301,7 +301,7 @@ class Batch:
             self._seed(draw) if (n == 1 or self._can.batch_seeds == "counted") and self._can.seed else None,
             None if choice.logprobs is None else tuple(choice.logprobs),
             reasoning=choice.reasoning or None,
-            alternatives=tuple(choice.alternatives) if choice.alternatives and any(choice.alternatives) else None,
+            alternatives=likeliest(choice.alternatives or (), self._params.logprobs or 0),
             batch=n if n > 1 else None,
             tool_calls=calls,
             pieces=None if choice.pieces is None else tuple(choice.pieces),

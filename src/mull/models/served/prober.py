@@ -41,7 +41,7 @@ SHORT_THOUGHT, SLACK = 4, 4
 """The limit on thinking tokens to try, and how many tokens more the end of the thinking may take."""
 FEWER = 16
 """Tokens of a reply that is shorter than others, and as long as the shortest that the Responses API allows."""
-TOPS = (20, 5, 2)
+TOPS = (backends.MOST_TOPS, 5, 2)
 """Numbers of likeliest tokens to ask for, until one is not rejected: OpenAI's chats have 20, its completions 5."""
 OTHER_SEEDS = (11, 12, 13)
 NOWHERE = "~~~"

@@ -94,6 +94,8 @@ def ask(
                 f"{n_tops} were requested: {remedy}"
             )
         if path == CHAT:
+            if n_tops and backend.tops_hold_chosen:
+                n_tops = max(n_tops, min(n_tops + 1, can.tops or backends.MOST_TOPS))
             body |= {"logprobs": True} | ({"top_logprobs": n_tops} if n_tops else {})
         elif path == COMPLETIONS:
             body["logprobs"] = n_tops
