@@ -101,21 +101,27 @@ async def check_shared(live: Live) -> str:
 
 
 async def check_seeds(live: Live) -> str:
-    """A draw is the same alone and with others.
+    """A draw is the same alone and with others; on some servers only where no others are made at once.
 
     Rounding differs between a cached prompt and a new one, so that a few texts may part: most must not.
     """
-    together = await drawn(live.model, 4, max_tokens=8)
+
+    def shared(others: list[Sample]) -> int:
+        return sum(one.text == other.text for one, other in zip(alone, others, strict=True))
+
     deployment = live.model.deployment
-    limits = replace(deployment.limits, concurrency=1)
-    alone = await drawn(OpenAIModel(replace(deployment, use_n=False, limits=limits)), 4, max_tokens=8)
+    single = OpenAIModel(replace(deployment, use_n=False, limits=replace(deployment.limits, concurrency=1)))
+    together = await drawn(live.model, 4, max_tokens=8)
+    alone = await drawn(single, 4, max_tokens=8)
     seeds = [draw.seed for draw in together]
     if None in seeds:
         return "none"
     assert seeds == [draw.seed for draw in alone]
-    assert sum(one.text == other.text for one, other in zip(together, alone, strict=True)) >= 3
-    assert len({draw.text for draw in together}) > 1
-    return YES
+    assert len({draw.text for draw in alone}) > 1
+    if shared(together) >= 3:
+        return YES
+    assert shared(await drawn(single, 4, max_tokens=8)) >= 3
+    return "one at a time"
 
 
 async def check_usage(live: Live) -> str:
@@ -182,10 +188,10 @@ async def check_continued(live: Live) -> str:
 async def check_cancelled(live: Live) -> str:
     """What is cancelled ends on the server, and is told as lost; a proxy may let it go on."""
     purse, before = FakePurse(), await live.idle()
-    draws = [Draw(i, 7 + i) for i in range(4)]
+    draws, most = [Draw(i, 7 + i) for i in range(4)], 400 if live.running else 60
 
     async def first() -> Sample:
-        async with aclosing(live.model.sample(STORY, Params(max_tokens=400), draws, purse)) as stream:
+        async with aclosing(live.model.sample(STORY, Params(max_tokens=most), draws, purse)) as stream:
             return await anext(stream)
 
     asked = asyncio.create_task(first())
@@ -193,10 +199,11 @@ async def check_cancelled(live: Live) -> str:
         await live.until(live.running, lambda n: n > 0)
     else:
         await asyncio.wait([asked], timeout=0.5)
-    assert asked.cancel(), "400 tokens of a story were generated before it could be cancelled"
+    assert asked.cancel(), "the story ended before it could be cancelled"
     with pytest.raises(asyncio.CancelledError):
         await asked
-    assert len(purse.losses) == 4
+    # Where each is a request of its own, some may not have been begun.
+    assert 1 <= len(purse.losses) <= 4
     after = await live.idle()
     (draw,) = await drawn(live.model, 1, max_tokens=4)
     assert draw.error is None
