@@ -13,7 +13,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOLVE = ("solve", "a:1;b:a+2;b?", "--strategy", "single", "--bank", "none", "--json")
-HELPS = ("", "solve", "sweep", "curves", "fit", "advise", "report", "list", "bank", "train", "train label")
+HELPS = (
+    "",
+    "solve",
+    "sweep",
+    "curves",
+    "fit",
+    "advise",
+    "report",
+    "list",
+    "bank",
+    "train",
+    "train label",
+    "serve",
+    "study",
+)
 COMMANDS = {
     "import mull": ("-c", "import mull"),
     **{f"mull {verb} --help".replace("  ", " "): ("-m", "mull", *verb.split(), "--help") for verb in HELPS},
@@ -25,8 +39,11 @@ COMMANDS = {
 REPEATS = 9
 
 
-def seconds(*arguments: str, source: Path) -> float:
-    """The processor time, user and system, of Python with these arguments and mull from `source`."""
+def seconds(*arguments: str, source: Path) -> float | None:
+    """The processor time, user and system, of Python with these arguments and mull from `source`.
+
+    `None`: that mull has no such command.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     child = subprocess.Popen(
         [sys.executable, *arguments],
@@ -36,6 +53,8 @@ def seconds(*arguments: str, source: Path) -> float:
     )
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode == 2 and arguments[-1] == "--help":
+        return None
     if child.returncode != (2 if "majorty" in arguments else 0):
         raise SystemExit(f"{arguments} ended with {child.returncode}")
     return used.ru_utime + used.ru_stime
@@ -48,11 +67,13 @@ def measured(sources: Sequence[Path]) -> None:
         for turn in range(REPEATS + 1):
             for place, source in enumerate(sources):
                 spent = seconds(*arguments, source=source)
-                if turn:  # the first one compiles
+                if turn and spent is not None:  # the first one compiles
                     times[place].append(spent)
-        told = [f"{min(one):.3f} s (median {statistics.median(one):.3f} s)" for one in times]
+        told = [f"{min(one):.3f} s (median {statistics.median(one):.3f} s)" if one else "none" for one in times]
         line = f"{name}: {told[0]}"
-        if len(sources) > 1:
+        if len(sources) > 1 and not times[1]:
+            line += "; no such command before"
+        elif len(sources) > 1:
             least, median = (of(times[0]) / of(times[1]) for of in (min, statistics.median))
             line += f"; before: {told[1]}; ratio {least:.2f} (of medians {median:.2f})"
         print(line, flush=True)

@@ -160,6 +160,10 @@ def replay(bench: Bench) -> str:
     return bench_cluster.replay(bench.before)
 
 
+def tree(bench: Bench) -> str:
+    return bench.script("bench_tree.py", last=3)
+
+
 ROWS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "start of commands": ("<= .5", starts),
     "fit of 128 x 100, --predict 10000": ("<= 1/12, and 2 x saber-risk", fit),
@@ -173,6 +177,7 @@ ROWS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "client beside a bare loop": ("<= 1.15", bare),
     "replay on a Ray cluster": ("no more than without --ray", replay),
     "sandbox, programs a second": (">= 2 x 132", sandbox),
+    "tree search beside plain sampling": (">= .7 of its tokens a second", tree),
     "embedded engine beside transformers": (">= 6x, >= 8x, >= 35 % of the FLOP limit", embedded),
 }
 

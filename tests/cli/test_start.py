@@ -43,6 +43,7 @@ def loaded(*words: str, status: int = 0) -> set[str]:
 def test_one_draw_imports_neither_the_laboratory_nor_validation() -> None:
     modules = loaded(*SOLVE)
     assert "mull.runtime.engine" in modules
+    assert "importlib.metadata" not in modules, "no installed package is looked through"
     assert sorted(name for name in modules if name.startswith(IDLE)) == []
 
 

@@ -229,13 +229,18 @@ def _makes_calls(verifier: Any, problem: Problem) -> bool:
 
 def _check_question(text: str) -> None:
     """Raises `UsageError` for a question that is the name of a task or of a file."""
-    is_task = re.fullmatch(r"\w+:\S+", text) is not None and spec.is_named("task", spec.TASKS, text)
+    is_task = re.fullmatch(r"\w+:\S+", text) is not None and _may_be_task(text)
     if is_task or (len(text) < 200 and Path(text).suffix in TABLES and Path(text).is_file()):
         what = "a task" if is_task else "a file"
         raise UsageError(
             f"{text!r} is {what}, not a question: `mull sweep {text} -s majority:n=16` asks all of its questions, and "
             f"`mull solve ID --task {as_task(text)}` one of them"
         )
+
+
+def _may_be_task(text: str) -> bool:
+    """Whether a text names a task; packages, which take long to search, are not looked through for what ends in `?`."""
+    return text.partition(":")[0] in spec.TASKS or (not text.endswith("?") and spec.is_named("task", spec.TASKS, text))
 
 
 def _asked(text: str, layout: Layout, ask: str | None) -> Problem:
