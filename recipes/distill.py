@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A small model taught by a larger one, against its own reinforcement.")
     parser.add_argument("--teacher", default="mini")
     parser.add_argument("--student", default="nano")
-    parser.add_argument("--steps", type=int, default=80, help="of each reinforcement")
+    parser.add_argument("--steps", type=int, default=50, help="of each reinforcement")
     parser.add_argument("--minutes", type=float, default=120, help="the most of each measurement")
     parser.add_argument("--problems", type=int, default=200, help="held-out problems a level")
     parser.add_argument("--draws", type=int, default=16)

@@ -129,7 +129,11 @@ class Column(NamedTuple):
 
     @property
     def accuracy(self) -> list[float]:
-        return [float(x) for x in self.right / self.n]
+        return self.chance(1)
+
+    def chance(self, k: int) -> list[float]:
+        """pass@k of each problem."""
+        return [float(x) for x in pass_at_ks(self.n, self.right, [k])[:, 0]]
 
 
 def column(rows: Sequence[Row], task: str, problems: Sequence[str] | None = None) -> Column:
@@ -161,15 +165,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows]]
 
 
-def by_level(before: Sequence[Row], after: Mapping[str, Sequence[Row]], tasks: Sequence[str]) -> list[str]:
-    """Accuracy of one draw of a base and of models trained from it, level by level, with paired differences."""
+def by_level(before: Sequence[Row], after: Mapping[str, Sequence[Row]], tasks: Sequence[str], k: int = 1) -> list[str]:
+    """pass@k of a base and of models trained from it, level by level, with paired differences."""
     head = ["level", "base % [95 %]", *(f"{name} % [95 %] | over the base" for name in after)]
     rows = []
     for task in tasks:
-        cells = [f"`{task}`", share(column(before, task).accuracy)]
+        cells = [f"`{task}`", share(column(before, task).chance(k))]
         for own in after.values():
             old, new = both(before, own, task)
-            cells.append(f"{share(new.accuracy)} | {gain(new.accuracy, old.accuracy)}")
+            cells.append(f"{share(new.chance(k))} | {gain(new.chance(k), old.chance(k))}")
         rows.append(cells)
     lines = table(head, rows)
     lines[1] = "|---" * (2 + 2 * len(after)) + "|"

@@ -35,7 +35,7 @@ def draws_of(task: Any, model: Any, n_problems: int, n_draws: int, seed: int) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure each level of the generated tasks.")
-    parser.add_argument("model", choices=["nano", "mini", "nano-think"])
+    parser.add_argument("model", choices=["nano", "mini", "nano-r1", "nano-think"])
     parser.add_argument("--problems", type=int, default=100)
     parser.add_argument("--draws", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)

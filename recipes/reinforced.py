@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--base", default="nano")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--train", type=int, nargs="+", default=TRAIN, help="levels of the chains to train on")
-    parser.add_argument("--steps", type=int, default=100, help="of each seed's training")
+    parser.add_argument("--steps", type=int, default=50, help="of each seed's training")
     parser.add_argument("--minutes", type=float, default=120, help="the most of each measurement")
     parser.add_argument("--problems", type=int, default=200, help="held-out problems a level")
     parser.add_argument("--draws", type=int, default=16)
@@ -67,6 +67,10 @@ def main() -> None:
         *learned.by_level(before, after, tasks),
         "",
         *_together(before, after),
+        "",
+        f"## Any of {options.draws} draws right (pass@{options.draws}, an oracle)",
+        "",
+        *learned.by_level(before, after, tasks, options.draws),
     ]
     target = out / "reinforced.md" if options.quick else ROOT / "docs" / "levels" / "reinforced.md"
     target.write_text("\n".join(page).rstrip() + "\n")

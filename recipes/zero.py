@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Reinforcement alone, from a base that never learnt to answer.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tokens", type=float, default=4e6, help="training tokens of the base")
-    parser.add_argument("--steps", type=int, default=100, help="of each reinforcement")
+    parser.add_argument("--steps", type=int, default=50, help="of each reinforcement")
     parser.add_argument(
         "--minutes", type=float, default=120, help="the most of the base's training and of a measurement"
     )

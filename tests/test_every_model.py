@@ -25,6 +25,7 @@ HELLO = Prompt.user("hello")
 SPECS = {
     "nano": ("nano", CHAIN, "a"),
     "mini": ("mini", CHAIN, "a"),
+    "nano-r1": ("nano-r1", CHAIN, "a"),
     "nano-think": ("nano-think", CHAIN, "a"),
     "trained": ("trained:WEIGHTS", CHAIN, "a"),
     "gguf": ("gguf:file=GGUF,slots=4,context=256,threads=1", HELLO, "a"),

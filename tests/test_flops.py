@@ -34,7 +34,7 @@ def products(folder: str) -> tuple[int, int]:
     return sum(made.values()), weights["head"].size
 
 
-@pytest.mark.parametrize("folder", ["nano", "mini", "nano-think", "nano-prm", "nano-orm"])
+@pytest.mark.parametrize("folder", ["nano", "mini", "nano-r1", "nano-think", "nano-prm", "nano-orm"])
 def test_the_products_are_those_that_run(folder: str) -> None:
     architecture = read_config(WEIGHTS / folder / "config.json")
     body, last = products(folder)

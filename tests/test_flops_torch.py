@@ -39,7 +39,7 @@ def square(a: Architecture, n: int) -> int:
     return 4 * a.layers * a.heads * a.head * n * (n - 1) // 2
 
 
-@pytest.mark.parametrize("folder", ["nano", "mini", "nano-think"])
+@pytest.mark.parametrize("folder", ["nano", "mini", "nano-r1", "nano-think"])
 def test_a_draw_of_a_built_in_model_costs_what_torch_counts(folder: str) -> None:
     path = Path(WEIGHTS, folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")

@@ -38,7 +38,7 @@ def found(line: str) -> list[str]:
         ("mull solve -s 'repeat:of=adap", ["repeat:of=adaptive", "repeat:of=adaptive:"]),
         ("mull solve -s 'ensemble:members=((majority:n=4),sing", ["ensemble:members=((majority:n=4),single"]),
         ("mull solve -s 'ensemble:members=((best:", ["ensemble:members=((best:n="]),
-        ("mull solve -m nan", ["nano", "nano-think"]),
+        ("mull solve -m nan", ["nano", "nano-r1", "nano-think"]),
         ("mull solve --model=min", ["--model=mini"]),
         ("mull sweep 'recorded", [""]),
         ("mull curves ", [""]),

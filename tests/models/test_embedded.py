@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mull import Cost, Draw, Finish, Message, Params, Prompt, Run, Sample, UsageError
 from mull.cost.flops import read_config
-from mull.models.embedded import EmbeddedModel, Mini, Nano, NanoThink
+from mull.models.embedded import EmbeddedModel, Mini, Nano, NanoR1, NanoThink
 from mull.runtime import WEIGHTS
 from mull.runtime.session import read_safetensors
 from mull.tasks.synthetic import ChainTask, CountdownTask
@@ -103,7 +103,7 @@ def ids_of(model: EmbeddedModel, prompt: Prompt, text: str) -> tuple[list[int], 
     return model._ids(prompt), model._model.tokens.encode(text)
 
 
-@pytest.mark.parametrize("model", [Nano(), Mini(), NanoThink()], ids=["nano", "mini", "nano-think"])
+@pytest.mark.parametrize("model", [Nano(), Mini(), NanoR1(), NanoThink()], ids=["nano", "mini", "nano-r1", "nano-think"])
 def test_greedy_text_and_log_probabilities_are_the_models_own(model: EmbeddedModel) -> None:
     reference = Reference(Path(model.folder))
     for prompt in (PROMPT, Prompt.user("reach 21 with 3 7 2")):
@@ -416,7 +416,7 @@ def test_a_conversation_is_rendered_turn_by_turn() -> None:
     assert ids[-1] == of["<assistant>"]
 
 
-@pytest.mark.parametrize("name", ["nano", "mini", "nano-think"])
+@pytest.mark.parametrize("name", ["nano", "mini", "nano-r1", "nano-think"])
 def test_the_shipped_files_are_complete_and_small(name: str) -> None:
     folder = WEIGHTS / name
     assert {file.name for file in folder.iterdir()} == {

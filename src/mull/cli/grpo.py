@@ -162,7 +162,7 @@ def base_of(name: str) -> EmbeddedModel:
         return found
     if not Path(name).exists() and "/" not in name:
         raise UsageError(
-            f"{name!r} cannot be trained: the base is nano, mini, nano-think, a folder that `mull train` wrote, or "
+            f"{name!r} cannot be trained: the base is nano, mini, nano-r1, nano-think, a folder that `mull train` wrote, or "
             "hf:FOLDER, a folder in the format of transformers"
         )
     return Checkpoint(name)

@@ -38,7 +38,7 @@ AskOption = Annotated[
         "--ask", help="Form of answer that the prompts of file: ask for: line, boxed or none. [default: by kind]"
     ),
 ]
-DEAF = ("nano", "mini", "nano-think", "recorded", "banked")
+DEAF = ("nano", "mini", "nano-r1", "nano-think", "recorded", "banked")
 """Models that cannot do what a prompt asks for: they know their own tasks only, or replied before."""
 UNREADABLE = (
     "Go on even if no answer can be read from any reply, all replies to a problem are empty, or none is graded."

@@ -245,6 +245,13 @@ class Mini(EmbeddedModel):
 
 
 @dataclass(frozen=True)
+class NanoR1(EmbeddedModel):
+    """nano, reinforced on its own draws of long chains (GRPO)."""
+
+    folder: str = field(default=str(WEIGHTS / "nano-r1"), init=False, repr=False)
+
+
+@dataclass(frozen=True)
 class NanoThink(EmbeddedModel):
     """nano, trained further to derive again after `Wait` and to give the majority answer of its derivations."""
 

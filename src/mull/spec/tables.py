@@ -102,6 +102,7 @@ EXECUTORS = {"python": "mull.programs.executor:PythonExecutor"}
 MODELS = {
     "nano": "mull.models.embedded:Nano",
     "mini": "mull.models.embedded:Mini",
+    "nano-r1": "mull.models.embedded:NanoR1",
     "nano-think": "mull.models.embedded:NanoThink",
     "trained": "mull.models.live:Checkpoint",
     "gguf": "mull.models.gguf:Gguf",
