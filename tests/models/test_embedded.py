@@ -103,7 +103,7 @@ def ids_of(model: EmbeddedModel, prompt: Prompt, text: str) -> tuple[list[int], 
     return model._ids(prompt), model._model.tokens.encode(text)
 
 
-@pytest.mark.parametrize("model", [Nano(), Mini(), NanoR1(), NanoThink()], ids=["nano", "mini", "nano-r1", "nano-think"])
+@pytest.mark.parametrize("model", [Nano(), Mini(), NanoR1(), NanoThink()], ids=lambda model: model.name)
 def test_greedy_text_and_log_probabilities_are_the_models_own(model: EmbeddedModel) -> None:
     reference = Reference(Path(model.folder))
     for prompt in (PROMPT, Prompt.user("reach 21 with 3 7 2")):

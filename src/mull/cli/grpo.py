@@ -162,8 +162,8 @@ def base_of(name: str) -> EmbeddedModel:
         return found
     if not Path(name).exists() and "/" not in name:
         raise UsageError(
-            f"{name!r} cannot be trained: the base is nano, mini, nano-r1, nano-think, a folder that `mull train` wrote, or "
-            "hf:FOLDER, a folder in the format of transformers"
+            f"{name!r} cannot be trained: the base is nano, mini, nano-r1, nano-think, a folder that `mull train` "
+            "wrote, or hf:FOLDER, a folder in the format of transformers"
         )
     return Checkpoint(name)
 
