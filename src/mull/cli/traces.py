@@ -184,7 +184,7 @@ def _read(paths: Sequence[Path]) -> list[Recording]:
     for path in paths:
         for one in read_recordings(path):
             before = found.get((one.id, one.prompt))
-            joined = one if before is None else replace(before, samples=before.samples + one.samples, answers=())
+            joined = one if before is None else replace(before, samples=(*before.samples, *one.samples), answers=())
             found[one.id, one.prompt] = joined
     return list(found.values())
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from itertools import repeat
+from operator import attrgetter
+from typing import Any, NamedTuple, overload
 
 from mull.types import AnswerKind, Cost, Finish, Kind, Message, ToolCall
 
@@ -60,6 +63,82 @@ class RecordedSample(NamedTuple):
     """The run of an agent of which the text is the result."""
 
 
+Column = tuple[Any, ...]
+"""A field of each draw of a problem."""
+_sample = partial(tuple.__new__, RecordedSample)
+"""A `RecordedSample` of all its values: much faster than by its own arguments."""
+
+
+class Samples(Sequence[RecordedSample]):
+    """The draws of a problem field by field: far smaller than a tuple of them, and faster to read one field of.
+
+    `columns` has the values of fields by name; a field that it lacks is `None` for every draw. A column may be packed
+    (`packed`) and is then unpacked when it is asked for. Equal to a tuple of the same draws.
+    """
+
+    __slots__ = ("_columns", "_n", "_packed")
+
+    def __init__(
+        self, n: int, columns: Mapping[str, Column | None] | None = None, packed: Mapping[str, bytes] | None = None
+    ) -> None:
+        self._n, self._packed = n, packed or {}
+        self._columns = {name: column for name, column in (columns or {}).items() if column is not None}
+
+    @classmethod
+    def of(cls, samples: Sequence[RecordedSample]) -> Samples:
+        """Draws one after another, field by field."""
+        if isinstance(samples, cls):
+            return samples
+        return cls(len(samples), dict(zip(RecordedSample._fields, zip(*samples, strict=True), strict=bool(samples))))
+
+    def column(self, name: str) -> Column:
+        """One field of every draw."""
+        if name not in self._columns and name in self._packed:
+            # Written by this process: see `packed`.
+            self._columns[name] = pickle.loads(self._packed[name])
+        return self._columns.get(name, (None,) * self._n)
+
+    def with_column(self, name: str, values: Column) -> Samples:
+        """The same draws with other values of a field."""
+        packed = {other: data for other, data in self._packed.items() if other != name}
+        return Samples(self._n, {**self._columns, name: values}, packed)
+
+    def packed(self) -> dict[str, bytes]:
+        """The fields that any draw has, as bytes by name, for `Samples(len(samples), packed=...)` of this process."""
+        found = dict(self._packed)
+        for name, values in self._columns.items():
+            if name not in found and values.count(None) < self._n:
+                found[name] = pickle.dumps(values, pickle.HIGHEST_PROTOCOL)
+        return found
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[RecordedSample]:
+        has = {*self._columns, *self._packed}
+        columns = (self.column(name) if name in has else repeat(None, self._n) for name in RecordedSample._fields)
+        return map(_sample, zip(*columns, strict=True))
+
+    @overload
+    def __getitem__(self, place: int) -> RecordedSample: ...
+    @overload
+    def __getitem__(self, place: slice) -> Samples: ...
+    def __getitem__(self, place: int | slice) -> RecordedSample | Samples:
+        names = {*self._columns, *self._packed}
+        if isinstance(place, slice):
+            return Samples(len(range(self._n)[place]), {name: self.column(name)[place] for name in names})
+        at = range(self._n)[place]
+        return RecordedSample(**{"text": "", **{name: self.column(name)[at] for name in names}})
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Samples | tuple) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Samples({list(self)!r})"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The sampling settings that a file records; `None`: not recorded."""
@@ -111,7 +190,7 @@ class Recording:
     id: str
     prompt: str | None = None
     gold: str | None = None
-    samples: tuple[RecordedSample, ...] = ()
+    samples: Sequence[RecordedSample] = ()
     answers: tuple[str | None, ...] = ()
     kind: AnswerKind | Kind = AnswerKind.TEXT
     results: Mapping[str, Result] = field(default_factory=dict)
@@ -135,24 +214,34 @@ class Recording:
         """The number of draws known to be correct."""
         return sum(self.correct) if self.counts is None else self.counts.n_correct
 
+    def column(self, name: str) -> Column:
+        """One field of every sample."""
+        samples = self.samples
+        return samples.column(name) if isinstance(samples, Samples) else tuple(map(attrgetter(name), samples))
+
+    @property
+    def verdicts(self) -> tuple[bool | None, ...]:
+        """Whether each sample is correct; `None`: nobody has said so."""
+        return self.column("correct")
+
     @cached_property
     def correct(self) -> tuple[bool, ...]:
         """Whether each sample is known to be correct; empty if only counts are known."""
-        return tuple(sample.correct is True for sample in self.samples)
+        verdicts = self.verdicts
+        return tuple(verdict is True for verdict in verdicts)
 
     @cached_property
     def scores(self) -> tuple[float | None, ...]:
-        return tuple(sample.score for sample in self.samples)
+        return self.column("score")
 
     @cached_property
     def tokens(self) -> tuple[int | None, ...]:
         """The number of tokens of each sample."""
-        return tuple(sample.output_tokens for sample in self.samples)
+        return self.column("output_tokens")
 
-    def with_scores(self, scores: Sequence[float | None]) -> Recording:
-        """The same draws with these scores instead of their own."""
-        scored = (sample._replace(score=score) for sample, score in zip(self.samples, scores, strict=True))
-        return replace(self, samples=tuple(scored))
+    def with_column(self, name: str, values: Column) -> Recording:
+        """The same draws with other values of a field."""
+        return replace(self, samples=Samples.of(self.samples).with_column(name, values))
 
     def only(self, places: slice) -> Recording:
         """The problem with only some of its draws."""
@@ -179,7 +268,10 @@ def of_columns(
     tokens: Sequence[int | None] = (),
 ) -> Recording:
     """A problem with graded draws given column by column; a column that is left out is unknown."""
-    unknown = (None,) * len(correct)
-    rows = zip(correct, scores or unknown, tokens or unknown, strict=True)
-    samples = tuple(RecordedSample("", None, bool(right), score, length) for right, score, length in rows)
-    return Recording(id, samples=samples, answers=tuple(answers))
+    columns = {
+        "text": ("",) * len(correct),
+        "correct": tuple(map(bool, correct)),
+        "score": tuple(scores) or None,
+        "output_tokens": tuple(tokens) or None,
+    }
+    return Recording(id, samples=Samples(len(correct), columns), answers=tuple(answers))

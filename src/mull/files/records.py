@@ -225,7 +225,7 @@ class _Table:
 
     def _listed(
         self, line: int, row: Mapping[str, Any], columns: Columns, samples: Sequence[Any]
-    ) -> tuple[RecordedSample, ...]:
+    ) -> Sequence[RecordedSample]:
         """The samples of a list: objects, or texts with other parts in list columns of the same length."""
         beside: dict[str, list[Any]] = {}
         for part in SAMPLE_PARTS:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from mull.errors import FileFormatError
 from mull.files.columns import Named
-from mull.files.recording import LEAST_LOGPROB, RecordedSample, Recording
+from mull.files.recording import LEAST_LOGPROB, Recording
 from mull.files.spool import Spool
 
 
@@ -25,10 +24,10 @@ def sound(
     low, high = span or (0.0, 1.0)
     n_scores = n_outside = n_clamped = 0
     for one in recordings:
-        scores = [sample.score for sample in one.samples if sample.score is not None]
+        scores = [score for score in one.scores if score is not None]
         n_scores += len(scores)
         n_outside += sum(not low <= score <= high for score in scores)
-        n_clamped += sum(s.logprob is not None and not s.logprob > LEAST_LOGPROB for s in one.samples)
+        n_clamped += sum(each is not None and not each > LEAST_LOGPROB for each in one.column("logprob"))
     if n_outside and needs_scores and span is None:
         raise _undeclared(path, recordings)
     if n_outside:
@@ -38,27 +37,27 @@ def sound(
     if span is None and not n_clamped and not n_outside:
         return recordings, notes
 
-    def mended(sample: RecordedSample) -> RecordedSample:
-        score, logprob = sample.score, sample.logprob
-        return sample._replace(
-            score=(score - low) / (high - low) if score is not None and low <= score <= high else None,
-            logprob=logprob if logprob is not None and logprob > LEAST_LOGPROB else None,
+    def mended(one: Recording) -> Recording:
+        logprobs = (each if each is not None and each > LEAST_LOGPROB else None for each in one.column("logprob"))
+        inside = (
+            (score - low) / (high - low) if score is not None and low <= score <= high else None for score in one.scores
         )
+        return one.with_column("score", tuple(inside)).with_column("logprob", tuple(logprobs))
 
-    return Spool(replace(one, samples=tuple(map(mended, one.samples))) for one in recordings).done(), notes
+    return Spool(map(mended, recordings)).done(), notes
 
 
 def _undeclared(path: Path, recordings: Sequence[Recording]) -> FileFormatError:
     """The error for scores outside [0, 1]."""
     one, place, score = next(
-        (one, i, sample.score)
+        (one, i, score)
         for one in recordings
-        for i, sample in enumerate(one.samples)
-        if sample.score is not None and not 0 <= sample.score <= 1
+        for i, score in enumerate(one.scores)
+        if score is not None and not 0 <= score <= 1
     )
     known = [math.inf, -math.inf]
     for each in recordings:
-        finite = [s.score for s in each.samples if s.score is not None and math.isfinite(s.score)]
+        finite = [score for score in each.scores if score is not None and math.isfinite(score)]
         known = [min([known[0], *finite]), max([known[1], *finite])]
     run = f" (they run from {known[0]:g} to {known[1]:g})" if known[0] <= known[1] else ""
     return FileFormatError(

@@ -8,21 +8,17 @@ import tempfile
 import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from mull.errors import OutputError
-from mull.files.recording import DrawCounts, RecordedSample, Recording, Settings
+from mull.files.recording import DrawCounts, Recording, Samples, Settings
 
 MOST_BYTES = 16 << 20
 """Items that take about so much memory are kept in it."""
 BYTES_PER_DRAW = 300
 """What a draw takes besides its text, about."""
 T = TypeVar("T")
-_sample = partial(tuple.__new__, RecordedSample)
-"""A `RecordedSample` of all its values: much faster than by its own arguments."""
 
 
 class Lazy(Sequence[T]):
@@ -86,8 +82,8 @@ class Packed(Lazy[T]):
         self._kept.append(one)
         for each in self._recordings(one):
             self._n_bytes += BYTES_PER_DRAW * (1 + len(each.samples))
-            self._n_bytes += sum(len(sample.text) + len(sample.reasoning or "") for sample in each.samples)
-            turns = (turn for sample in each.samples if sample.run for turn in sample.run.turns)
+            self._n_bytes += sum(len(text or "") for name in ("text", "reasoning") for text in each.column(name))
+            turns = (turn for run in each.column("run") if run for turn in run.turns)
             self._n_bytes += sum(BYTES_PER_DRAW + len(turn.text) for turn in turns)
         if self._n_bytes > MOST_BYTES:
             self._file = _temporary()
@@ -126,11 +122,11 @@ class Packed(Lazy[T]):
         return self._unpacked(pickle.loads(data))  # written by this process, into a file that has no name
 
     def _pack(self, one: Recording) -> tuple[Any, ...]:
-        columns = [None if all(v is None for v in column) else column for column in zip(*one.samples, strict=True)]
         settings = None if one.settings == Settings() else one.settings
         places = [self._place(value) for value in (one.kind, one.sweep, one.group, one.strategy)]
         own = (one.results, one.counts, one.line, one.about, one.messages, one.n_right)
-        return one.id, one.prompt, one.gold, len(one.samples), columns, one.answers, settings, places, own
+        samples = Samples.of(one.samples)
+        return one.id, one.prompt, one.gold, len(samples), samples.packed(), one.answers, settings, places, own
 
     def _place(self, value: Any) -> int:
         """The place of a value among those in common."""
@@ -147,15 +143,13 @@ class Packed(Lazy[T]):
 
     def _unpack(self, packed: tuple[Any, ...]) -> Recording:
         id, prompt, gold, n, columns, answers, settings, places, own = packed
-        rows = zip(*(repeat(None, n) if column is None else column for column in columns), strict=True)
-        samples = tuple(map(_sample, rows))
         kind, sweep, group, strategy = (self._shared[place] for place in places)
         results, counts, line, about, messages, n_right = own
         return Recording(
             id,
             prompt,
             gold,
-            samples,
+            Samples(n, packed=columns),
             answers,
             kind,
             results,

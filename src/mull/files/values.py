@@ -6,12 +6,12 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from itertools import repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from mull.errors import FileFormatError
-from mull.files.recording import ABOUT, DrawCounts, RecordedSample, Result
+from mull.files.recording import ABOUT, DrawCounts, RecordedSample, Result, Samples
 from mull.types import Cost
 
 USUAL = {"text": str, "answer": str, "correct": bool, "score": float, "tokens": int, "logprob": float}
@@ -44,26 +44,30 @@ def sample_of(path: Path, line: int, where: str, parts: Mapping[str, Any]) -> Re
 
 def samples_alike(
     samples: Sequence[Any], parts_of: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
-) -> tuple[RecordedSample, ...] | None:
+) -> Samples | None:
     """What `sample_of` makes of objects that all have the same fields, none missing and of the usual types.
 
     `parts_of` tells the fields of the parts of one; `None`: they are not that alike.
     """
-    if set(map(type, samples)) != {dict} or len(set(map(tuple, samples))) > 1 or None in samples[0].values():
+    if set(map(type, samples)) != {dict} or set(map(len, samples)) != {len(samples[0])} or None in samples[0].values():
         return None
     first, names = samples[0], dict(parts_of(samples[0]))
     if not {"text", "answer"} & set(names) or not all(name in first for name in names.values()):
         return None
-    columns = {part: [one[name] for one in samples] for part, name in names.items()}
+    try:
+        fields = {name: tuple(map(itemgetter(name), samples)) for name in first}
+    except KeyError:
+        return None
+    columns = {part: fields[name] for part, name in names.items()}
     if any(set(map(type, column)) != {USUAL[part]} for part, column in columns.items()):
         return None
     if any(value > 0 for value in columns.get("logprob", ())):
         return None
-    if "tokens" in columns and not 0 <= min(columns["tokens"]) <= max(columns["tokens"]) < 2**53:
+    tokens = columns.pop("tokens", None)
+    if tokens is not None and not 0 <= min(tokens) <= max(tokens) < 2**53:
         return None
     texts = columns.get("text") or columns["answer"]
-    rest = (columns.get(part) or repeat(None) for part in ("answer", "correct", "score", "tokens", "logprob"))
-    return tuple(map(RecordedSample, texts, *rest))
+    return Samples(len(samples), {**columns, "text": texts, "output_tokens": tokens})
 
 
 def _is_nan(value: Any) -> bool:

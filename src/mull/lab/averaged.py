@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mull import spec
 from mull.files.recording import Recording, Result
+from mull.lab.ballot import Ballot
 from mull.lab.metrics import Votes, best_at_k
 from mull.stats.estimators import pass_at_k
 from mull.stats.intervals import SHARE, Interval, bootstrap, wilson
@@ -92,7 +93,7 @@ class Averaging:
         """Whether the strategy chose among plain draws, and the problem has all that its choice depends on."""
         if not self._is_choice or not self._k == result.draws <= len(one.samples):
             return False
-        if any(sample.correct is None for sample in one.samples):
+        if None in one.verdicts:
             return False
         needs_scores = isinstance(self._strategy, Best | Weighted)
         needs_answers = isinstance(self._strategy, Majority | Weighted)
@@ -105,9 +106,8 @@ class Averaging:
             return one.n_correct / one.n
         if isinstance(self._strategy, Best):
             return _only(float(best_at_k(one.scores, one.correct, [self._k])[0]))
-        weights = one.scores if isinstance(self._strategy, Weighted) else None
         self._voted.append(len(self._correct))
-        self._votes.add(one, weights)
+        self._votes.add(Ballot.of(one), is_weighted=isinstance(self._strategy, Weighted))
         return None
 
     def done(self) -> Averaged:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mull.files.recording import DrawCounts, Recording
 from mull.files.spool import draw_counts
+from mull.lab.ballot import Ballot
 from mull.lab.lengths import Lengths, LengthStats
 from mull.lab.metrics import SELECTORS, Curves, Point, by_problem, summarise, usable_ks
-from mull.lab.windows import Floats
+from mull.lab.windows import CLOSE, Floats, Ints
 from mull.stats.distinct import DistinctTexts
 from mull.stats.estimators import none_in
 from mull.stats.intervals import SHARE, Interval, bootstrap, resampled_means, wilson
@@ -145,12 +146,13 @@ def limits(
     losses, modes, answers = {name: Losses() for name in SELECTORS if name in values}, list[bool](), DistinctTexts()
     scored, lengths = ScoredDraws(), Lengths()
     for one in recordings:
+        ballot = Ballot.of(one)
         for name, lost in losses.items():
-            lost.add(one, name)
-        if (wrong := mode_is_wrong(one)) is not None:
+            lost.add(ballot, name)
+        if (wrong := _mode_is_wrong(ballot)) is not None:
             modes.append(wrong)
-        answers.add(one.answers)
-        scored.add(one)
+        answers.add(ballot.names)
+        scored.add(ballot)
         lengths.add(one)
     n_answers = answers.n
     worst = values["worst"][:, -1]
@@ -207,9 +209,9 @@ class Losses:
     def __init__(self) -> None:
         self._causes: defaultdict[str, float] = defaultdict(float)
 
-    def add(self, one: Recording, selector: str) -> None:
-        if one.n_correct:
-            cause, lost = _lost(one, selector)
+    def add(self, ballot: Ballot, selector: str) -> None:
+        if ballot.right.any():
+            cause, lost = _lost(ballot, selector)
             self._causes[cause] += lost
 
     def loss(self, selector: str, n_problems: int, turn: Plateau | None) -> Loss:
@@ -221,51 +223,53 @@ def loss(recordings: Sequence[Recording], selector: str, turn: Plateau | None) -
     """How much of the coverage of all draws a selector loses, by cause."""
     found = Losses()
     for one in recordings:
-        found.add(one, selector)
+        found.add(Ballot.of(one), selector)
     return found.loss(selector, len(recordings), turn)
 
 
-def _lost(one: Recording, selector: str) -> tuple[str, float]:
+def _lost(ballot: Ballot, selector: str) -> tuple[str, float]:
     """Why a selector misses a problem that has a correct draw, and with what probability."""
-    n = len(one.correct)
-    draws = list(zip(one.answers or [None] * n, one.scores or [None] * n, one.correct, strict=True))
+    is_left = np.ones(ballot.n, dtype=np.bool_)
     if selector != "best":
-        draws = [draw for draw in draws if draw[0] is not None]
-        if not any(right for _, _, right in draws):
+        is_left = ballot.ids < len(ballot.names)
+        if not ballot.right[is_left].any():
             return NO_ANSWER, 1.0
     if selector != "majority":
-        draws = [draw for draw in draws if draw[1] is not None]
-        if not any(right for _, _, right in draws):
+        is_left = is_left & ~np.isnan(ballot.scores)
+        if not ballot.right[is_left].any():
             return UNSCORED, 1.0
-    weight: Mapping[object, float]
+    right, ids = ballot.right[is_left], ballot.ids[is_left]
     if selector == "best":
-        weight = {score: score for _, score, _ in draws if score is not None}
-    elif selector == "majority":
-        weight = Counter(answer for answer, _, _ in draws)
+        scores = ballot.scores[is_left]
+        rights = [right[scores == scores.max()]]
     else:
-        weights: defaultdict[object, list[float]] = defaultdict(list)
-        for answer, score, _ in draws:
-            weights[answer].append(score or 0.0)
-        weight = {answer: math.fsum(parts) for answer, parts in weights.items()}
-    most = max(weight.values())
-    leads = [name for name, total in weight.items() if total == most]
-    place = 1 if selector == "best" else 0
-    rights = {name: [draw[2] for draw in draws if draw[place] == name] for name in leads}
-    share = float(np.mean([np.mean(rights[name]) for name in leads]))
+        leads = _leads(ids, np.ones(len(ids)) if selector == "majority" else ballot.scores[is_left])
+        rights = [right[ids == lead] for lead in leads]
+    share = float(np.mean([each.mean() for each in rights]))
     if share == 0:
         return (WRONG_MODE if selector == "majority" else RANKED_WRONG), 1.0
-    return (TIE if len(leads) > 1 or selector == "best" else MIXED), 1 - share
+    return (TIE if len(rights) > 1 or selector == "best" else MIXED), 1 - share
+
+
+def _leads(ids: Ints, weights: NDArray[Any]) -> list[int]:
+    """The classes with the largest sums of weights [n], which are compared exactly."""
+    sums = np.where(np.bincount(ids) > 0, np.bincount(ids, weights=weights), -np.inf)
+    near = np.flatnonzero(sums >= sums.max() - CLOSE * np.abs(weights).sum()).tolist()
+    exact = {place: math.fsum(weights[ids == place].tolist()) for place in near} if len(near) > 1 else {near[0]: 0.0}
+    most = max(exact.values())
+    return [place for place, total in exact.items() if total == most]
 
 
 def mode_is_wrong(one: Recording) -> bool | None:
     """Whether the most frequent answer is wrong; `None` without an answer, or if right and wrong answers tie."""
-    counts = Counter(a for a in one.answers if a is not None)
-    if not counts:
+    return _mode_is_wrong(Ballot.of(one))
+
+
+def _mode_is_wrong(ballot: Ballot) -> bool | None:
+    if not len(ballot.sizes):
         return None
-    most = max(counts.values())
-    leads = [a for a, n in counts.items() if n == most]
-    rights = [any(c for a, c in zip(one.answers, one.correct, strict=True) if a == lead) for lead in leads]
-    return None if len(set(rights)) > 1 else not rights[0]
+    rights = set((ballot.n_right[ballot.sizes == ballot.sizes.max()] > 0).tolist())
+    return None if len(rights) > 1 else not rights.pop()
 
 
 class ScoredDraws:
@@ -275,11 +279,11 @@ class ScoredDraws:
         self._n = {True: 0, False: 0}
         self._n_accepted = {True: 0, False: 0}
 
-    def add(self, one: Recording) -> None:
-        for score, right in zip(one.scores, one.correct, strict=True):
-            if score is not None:
-                self._n[right] += 1
-                self._n_accepted[right] += score >= PASSES
+    def add(self, ballot: Ballot) -> None:
+        is_scored, is_accepted = ~np.isnan(ballot.scores), ballot.scores >= PASSES
+        for is_right in (True, False):
+            self._n[is_right] += int((is_scored & (ballot.right == is_right)).sum())
+            self._n_accepted[is_right] += int((is_accepted & (ballot.right == is_right)).sum())
 
     def ceiling(self, counts: Sequence[DrawCounts]) -> Ceiling | None:
         """`ceiling` of these problems, which have these numbers of draws."""
@@ -298,7 +302,7 @@ def ceiling(recordings: Sequence[Recording]) -> Ceiling | None:
     """The ceiling of an imperfect verifier (arXiv 2411.17501); `None` if no draw has a score."""
     found = ScoredDraws()
     for one in recordings:
-        found.add(one)
+        found.add(Ballot.of(one))
     return found.ceiling(draw_counts(recordings))
 
 

@@ -48,10 +48,11 @@ class Lengths:
         self._related: list[float] = []
 
     def add(self, one: Recording) -> None:
-        pairs = [(t, c) for t, c in zip(one.tokens, one.correct, strict=True) if t is not None] if one.tokens else []
-        if len(pairs) < 2:
+        known = np.array(one.tokens or (None,) * len(one.correct), dtype=np.float64)
+        is_known = ~np.isnan(known)
+        t, c = known[is_known], np.array(one.correct, dtype=np.float64)[is_known]
+        if len(t) < 2:
             return
-        t, c = np.array(pairs, dtype=np.float64).T
         mean, share = t.mean(), c.mean()
         off = t - mean
         square = float(off @ off)

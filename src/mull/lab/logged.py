@@ -81,7 +81,7 @@ def _tests_scored(path: Path, recordings: list[Recording]) -> tuple[list[Recordi
         scores = [
             sample.score if own is None else float(own.passed) for sample, own in zip(one.samples, tests, strict=True)
         ]
-        found.append(one.with_scores(scores) if any(tests) else one)
+        found.append(one.with_column("score", tuple(scores)) if any(tests) else one)
         n += sum(sample.run is not None for sample in one.samples)
         n_told += sum(own is not None for own in tests)
     told = f"{path.name}: the scores are the verdicts of the runs' own tests, which {n_told} of {n} runs have"

@@ -10,7 +10,8 @@ import numpy as np
 
 from mull.files.recording import DrawCounts, Recording
 from mull.files.spool import draw_counts
-from mull.lab.votes import counted_votes, exact_votes, poll_of
+from mull.lab.ballot import Ballot
+from mull.lab.votes import counted_votes, exact_votes
 from mull.lab.windows import Floats, Poll, Windows
 from mull.shown import html_table
 from mull.stats.estimators import chance_all_within, pass_at_ks
@@ -67,24 +68,33 @@ def best_at_k(scores: Sequence[float | None], correct: Sequence[bool], ks: Seque
 
     Unscored draws are never chosen; a subset without a scored draw has no correct choice.
     """
-    n = len(scores)
-    scored = np.array([score is not None for score in scores])
-    values, group = np.unique([score for score in scores if score is not None], return_inverse=True)
-    if not len(values):
+    return best_of(Ballot((), correct, scores), ks)
+
+
+def best_of(ballot: Ballot, ks: Sequence[int]) -> Floats:
+    """`best_at_k` of these draws."""
+    n, n_scored = ballot.n, len(ballot.ranked)
+    if not n_scored:
         return np.zeros(len(ks))
-    sizes = np.bincount(group)
-    right = np.bincount(group, weights=np.asarray(correct, dtype=np.float64)[scored]) / sizes
+    scores, right = ballot.scores[ballot.ranked], ballot.right[ballot.ranked]
+    starts = np.flatnonzero(np.diff(scores, prepend=-np.inf))
+    within, each = _within(n, tuple(ks))
+    best: Floats
+    if len(starts) == n:
+        best = right @ each
+        return best
+    sizes = np.diff(starts, append=n_scored)
+    shares = np.add.reduceat(right, starts, dtype=np.float64) / sizes
     # The best of the subset has this score: all k draws score at most this, and not all score less.
-    up_to = n - scored.sum() + np.concatenate(([0], sizes.cumsum()))
-    within = _within(n, tuple(ks))[up_to]
-    best: Floats = right @ np.diff(within, axis=0)
+    best = shares @ np.diff(within[n - n_scored + np.append(starts, n_scored)], axis=0)
     return best
 
 
 @lru_cache(maxsize=2)
-def _within(n: int, ks: tuple[int, ...]) -> Floats:
-    """`chance_all_within` for every number of draws up to n, [n + 1, ks]."""
-    return chance_all_within(n, np.arange(n + 1), ks)
+def _within(n: int, ks: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """`chance_all_within` for every number of draws up to n, [n + 1, ks], and its differences, [n, ks]."""
+    within = chance_all_within(n, np.arange(n + 1), ks)
+    return within, np.diff(within, axis=0)
 
 
 def majority_at_k(
@@ -100,9 +110,9 @@ def majority_at_k(
     the draws that gave it were on average. The mean is over all subsets where these are counted or few, else over
     random orders; it does not depend on the order of the draws. `ks` must be ascending.
     """
-    if weights is None and (counted := counted_votes(answers, correct, ks)) is not None:
-        return counted
-    values: Floats = votes_at_ks([poll_of(answers, correct, weights)], ks, seed)[0]
+    votes = Votes(ks, seed)
+    votes.add(Ballot(answers, correct, () if weights is None else weights), is_weighted=weights is not None)
+    values: Floats = votes.values()[0]
     return values
 
 
@@ -182,13 +192,14 @@ def by_problem(
         has_answers = has_answers and bool(one.answers)
         has_scores = is_scored and any(s is not None for s in one.scores)
         scored.append(has_scores)
+        ballot = Ballot.of(one)
         if has_scores:
-            best.append(best_at_k(one.scores, one.correct, ks))
+            best.append(best_of(ballot, ks))
         if has_answers:
-            is_answered = is_answered or any(answer is not None for answer in one.answers)
-            majority.add(one)
+            is_answered = is_answered or bool(ballot.names)
+            majority.add(ballot)
         if has_scores and has_answers:
-            weighted.add(one, one.scores)
+            weighted.add(ballot, is_weighted=True)
     n, c = [each.n for each in counts], [each.n_correct for each in counts]
     values = {"coverage": pass_at_ks(n, c, ks), "worst": chance_all_within(n, c, ks)}
     by_scores = {"best": np.array(best)} if best else {}
@@ -212,11 +223,12 @@ class Votes:
         self._n_draws = 0
         self._sampled: list[Floats] = []
 
-    def add(self, one: Recording, weights: Sequence[float | None] | None = None) -> None:
-        counted = counted_votes(one.answers, one.correct, self._ks) if weights is None else None
+    def add(self, one: Ballot, *, is_weighted: bool = False) -> None:
+        """Adds the next problem; `is_weighted`: scores are the weights of its votes."""
+        counted = None if is_weighted else counted_votes(one, self._ks)
         self._counted.append(counted)
         if counted is None:
-            self._polls.append(poll_of(one.answers, one.correct, weights))
+            self._polls.append(one.weighted_poll() if is_weighted else one.poll())
             self._n_draws += one.n
             if self._n_draws >= DRAWS_AT_ONCE:
                 self._sample()

@@ -88,7 +88,7 @@ class _Grading:
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self.layout, self.reading = path, layout, RepliesRead()
         self._golds, self._graded = GoldCheck(path, layout), Spool()
-        self._is_any_gradable = self._is_any_answered = False
+        self._is_any_gradable = self._is_any_answered = self._is_any_voted = False
 
     def look_at(self, one: Recording) -> None:
         """Raises `FileFormatError` for a gold answer that cannot be read, or contradicts another."""
@@ -102,10 +102,11 @@ class _Grading:
         graded = _graded(self.path, one, self.layout)
         self.reading.add(one, graded)
         self._is_any_answered = self._is_any_answered or bool(graded.answers)
+        self._is_any_voted = self._is_any_voted or _voted(graded) is not graded
         self._graded.append(graded)
 
     def done(self) -> Sequence[Recording]:
-        lacks = self._is_any_answered and any(one is not _voted(one) for one in self._graded)
+        lacks = self._is_any_answered and self._is_any_voted
         return Spool(map(_voted, self._graded)).done() if lacks else self._graded.done()
 
 
@@ -131,8 +132,9 @@ def faults_of(path: Path, recordings: Iterable[Recording], layout: Layout = PLAI
 
 def _voted(recording: Recording) -> Recording:
     """The recording with no answer for each draw, where the file has none and all draws are wrong: no vote is right."""
-    is_wrong = bool(recording.samples) and all(sample.correct is False for sample in recording.samples)
-    return replace(recording, answers=(None,) * recording.n) if is_wrong and not recording.answers else recording
+    if recording.answers or set(recording.verdicts) != {False}:
+        return recording
+    return replace(recording, answers=(None,) * recording.n)
 
 
 def answered(recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[Recording]:
@@ -142,7 +144,7 @@ def answered(recordings: Sequence[Recording], layout: Layout = PLAIN) -> list[Re
 
 def _is_gradable(one: Recording) -> bool:
     """Whether draws of the problem are known to be right or wrong."""
-    return one.gold is not None or not one.samples or all(sample.correct is not None for sample in one.samples)
+    return one.gold is not None or not one.samples or None not in one.verdicts
 
 
 def _answered(recording: Recording, layout: Layout, kind: AnswerKind | Kind | None) -> Recording:
@@ -150,9 +152,12 @@ def _answered(recording: Recording, layout: Layout, kind: AnswerKind | Kind | No
         return recording
     problem = problem_of(recording, kind, layout.pattern)
     # Each reply is read once, however often it was drawn.
-    keys = [(one.text, one.answer, one.finish, one.reasoning) for one in recording.samples]
-    distinct = dict(zip(keys, recording.samples, strict=True))
-    read = {key: sample_of(problem.prompt, one) for key, one in distinct.items()}
+    keys = list(zip(*map(recording.column, ("text", "answer", "finish", "reasoning")), strict=True))
+    read = {}
+    for key, run in dict(zip(keys, recording.column("run"), strict=True)).items():
+        text, answer, finish, reasoning = key
+        said = RecordedSample(text, answer, finish=finish, reasoning=reasoning, run=run)
+        read[key] = sample_of(problem.prompt, said)
     return replace(recording, answers=tuple(classes_now(problem, [read[key] for key in keys])), kind=kind)
 
 
@@ -163,19 +168,19 @@ def _graded(path: Path, recording: Recording, layout: Layout) -> Recording:
     """
     kind = kind_for(recording, layout)
     answered = _answered(recording, layout, kind)
-    if kind is None or all(sample.correct is not None for sample in recording.samples):
-        if any(sample.correct is None for sample in recording.samples):
-            raise _unlabelled(path, recording)
+    if None not in recording.verdicts:
         return answered
+    if kind is None:
+        raise _unlabelled(path, recording)
     gold = gold_of(path, recording, kind)
     if gold is None:
         raise _unlabelled(path, recording)
-    samples: list[RecordedSample] = []
-    for sample, answer in zip(answered.samples, answered.answers, strict=True):
-        is_in = included(recording, layout, sample.text)
-        verdict = is_right(kind, gold, answer) if is_in is None else is_in
-        samples.append(sample._replace(correct=verdict) if sample.correct is None else sample)
-    return replace(answered, samples=tuple(samples))
+    verdicts = list(recording.verdicts)
+    for place, (text, answer) in enumerate(zip(recording.column("text"), answered.answers, strict=True)):
+        if verdicts[place] is None:
+            is_in = included(recording, layout, text)
+            verdicts[place] = is_right(kind, gold, answer) if is_in is None else is_in
+    return answered.with_column("correct", tuple(verdicts))
 
 
 def no_draws(path: Path, recording: Recording) -> FileFormatError:
@@ -192,7 +197,7 @@ def _check_drawn(path: Path, first: Recording) -> None:
     """Raises `FileFormatError` for a problem without samples, counts and results, and for a sample without a grade."""
     if not first.n and not first.results:
         raise no_draws(path, first)
-    if first.gold is None and any(sample.correct is None for sample in first.samples):
+    if first.gold is None and None in first.verdicts:
         raise _unlabelled(path, first)
 
 

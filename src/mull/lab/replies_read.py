@@ -34,14 +34,14 @@ class RepliesRead:
         """Adds a problem as the file has it, and with its answers; `None`: they were not read."""
         self._gold = before.gold if self._gold is None else self._gold
         if before.samples:
-            has_text = any(sample.text.strip() for sample in before.samples)
+            has_text = any(text.strip() for text in before.column("text"))
             self._has_text = self._has_text or has_text
             if not has_text:
                 self.n_empty += 1
                 where = f"{before.n} replies to problem {before.id!r} (line {before.line})"
                 self._empty = self._empty or where
             self._first = _end(before.samples[0].text) if self._first is None else self._first
-            self._is_ungraded = self._is_ungraded or any(sample.correct is None for sample in before.samples)
+            self._is_ungraded = self._is_ungraded or None in before.verdicts
         if after is not None:
             self._look_at(before, after)
 
@@ -55,10 +55,12 @@ class RepliesRead:
             of = "" if after.group is None else f" of {after.group}"
             said = f"for problem {after.id!r} the gold answer is {after.gold!r} and a draw says {answer!r}"
             self._wrong = f"no draw{of} is right: {said}"
-        for sample, read in zip(before.samples, after.answers, strict=False):
-            if read is None and sample.correct is None and sample.text.strip():
+        if None not in after.answers or None not in before.verdicts:
+            return
+        for text, verdict, read in zip(before.column("text"), before.verdicts, after.answers, strict=False):
+            if read is None and verdict is None and text.strip():
                 self.n_unread += 1
-                self._unread = self._unread or f"the first, to {before.id!r}, ends {_end(sample.text)!r}"
+                self._unread = self._unread or f"the first, to {before.id!r}, ends {_end(text)!r}"
 
     def faults(self) -> list[str]:
         """Why figures would be meaningless: all replies to a problem are empty, or no draw has an answer."""

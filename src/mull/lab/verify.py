@@ -69,7 +69,7 @@ async def scored(recordings: Sequence[Recording], verifier: Verifier) -> tuple[l
         samples = [sample_of(problem.prompt, s, i) for i, s in enumerate(one.samples)]
         scores = await calls.score(verifier, problem, samples)
         why = why or next((s.why for s in scores if s.value is None and s.why), "")
-        found.append(one.with_scores([score.value for score in scores]))
+        found.append(one.with_column("score", tuple(score.value for score in scores)))
     return found, why
 
 
@@ -81,7 +81,7 @@ def combined(columns: Mapping[str, Sequence[Recording]]) -> list[Recording] | No
         [[math.nan if s is None else s for one in column for s in one.scores] for column in columns.values()]
     ).T
     chances = iter(fit_label_model(scores).probability(scores).tolist())
-    return [one.with_scores([next(chances) for _ in one.scores]) for one in next(iter(columns.values()))]
+    return [one.with_column("score", tuple(next(chances) for _ in one.scores)) for one in next(iter(columns.values()))]
 
 
 def worth(name: str, recordings: Sequence[Recording], why: str = "", seed: int = 0) -> Worth:

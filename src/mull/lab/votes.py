@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mull.lab.ballot import Ballot
 from mull.lab.windows import Floats, Poll
 
 MOST_COUNTED = 32
@@ -19,44 +19,27 @@ MOST_SUBSETS = 1000
 """Up to this many subsets of k weighted draws are enumerated."""
 
 
-def poll_of(answers: Sequence[str | None], correct: Sequence[bool], weights: Sequence[float | None] | None) -> Poll:
-    """The draws of a problem as votes for their answers, in an order that does not depend on that of the draws."""
-    by_answer: defaultdict[str, list[tuple[float, bool]]] = defaultdict(list)
-    given = [1.0] * len(answers) if weights is None else weights
-    for answer, weight, right in zip(answers, given, correct, strict=True):
-        if answer is not None and weight is not None:
-            by_answer[answer].append((weight, right))
-    classes = sorted(
-        (sorted(weight for weight, _ in votes), sum(right for _, right in votes)) for votes in by_answer.values()
-    )
-    n_silent = len(answers) - sum(len(each) for each, _ in classes)
-    sizes = [len(each) for each, _ in classes]
-    ids = np.repeat(np.arange(len(classes) + 1), [*sizes, n_silent])
-    shares = np.array([n_right / len(each) for each, n_right in classes], dtype=np.float64)
-    each = [weight for own, _ in classes for weight in own] + [0.0] * n_silent
-    return Poll(ids, shares, None if weights is None else np.array(each, dtype=np.float64))
-
-
-def counted_votes(answers: Sequence[str | None], correct: Sequence[bool], ks: Sequence[int]) -> Floats | None:
+def counted_votes(ballot: Ballot, ks: Sequence[int]) -> Floats | None:
     """The accuracy of votes of k over all subsets, [ks], from how often each answer was given.
 
     Ties count in equal parts. `None` above `MOST_COUNTED` draws.
     """
-    if len(answers) > MOST_COUNTED:
+    if ballot.n > MOST_COUNTED:
         return None
-    sizes = Counter(answers)
-    right = Counter(answer for answer, is_right in zip(answers, correct, strict=True) if is_right)
-    classes = sorted((size, right[answer] / size) for answer, size in sizes.items() if answer is not None)
-    return _counted(len(answers), tuple(classes))[np.asarray(ks) - 1] if classes else np.zeros(len(ks))
+    classes = sorted(zip(ballot.sizes.tolist(), (ballot.n_right / ballot.sizes).tolist(), strict=True))
+    return _counted(ballot.n, tuple(classes))[np.asarray(ks) - 1] if classes else np.zeros(len(ks))
 
 
 def exact_votes(poll: Poll, ks: Sequence[int]) -> Floats | None:
     """The accuracy of weighted votes of k over all subsets, [ks]; ties count in equal parts. `None`: they are too many.
 
-    Votes without weights are those of `counted_votes`.
+    Votes without weights are those of `counted_votes`, or of all draws.
     """
     if not len(poll.right):
         return np.zeros(len(ks))
+    if poll.weight is None and list(ks) == [len(poll.ids)]:
+        sizes = np.bincount(poll.ids, minlength=len(poll.right))[: len(poll.right)]
+        return np.array([poll.right[sizes == sizes.max()].mean()])
     if poll.weight is None or max(math.comb(len(poll.ids), k) for k in ks) > MOST_SUBSETS:
         return None
     return np.array([_enumerated(poll, k) for k in ks])

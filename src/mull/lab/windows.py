@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,44 @@ class Poll:
         if self.weight is None or (np.all(self.weight == np.rint(self.weight)) and self.weight.sum() < 2**50):
             return 0.0
         return CLOSE * float(self.weight.sum())
+
+    def scale(self, bits: int) -> Scale:
+        """How weights are written in whole units, of which all together have at most so many bits."""
+        if self.weight is None or (not self.margin() and self.weight.sum() < 2**bits):
+            return Scale(1.0, 0.0)
+        return Scale(2.0 ** (bits - math.frexp(float(self.weight.sum()))[1]), self.margin())
+
+
+class Scale(NamedTuple):
+    """Whole units for the weights of a poll."""
+
+    unit: float
+    margin: float
+
+    def slack(self, k: int) -> float:
+        """Tallies of k draws that differ by more units differ: each weight was rounded by half a unit at most."""
+        return 0.0 if self.unit == 1 and not self.margin else self.margin * self.unit + k + 1
+
+
+class _Tally(NamedTuple):
+    """The votes for each class in each order, [classes, orders, polls], and the most and second most of a class."""
+
+    of_classes: NDArray[Any]
+    best: NDArray[Any]
+    second: NDArray[Any]
+
+    @classmethod
+    def between(cls, first: NDArray[Any], sums: NDArray[Any], ends: Ints) -> _Tally:
+        """The votes from where the sums are `first` to these ends."""
+        found = np.empty_like(first)
+        best, second, lower = (np.full(first.shape[1:], -1, dtype=first.dtype) for _ in range(3))
+        for one, start, running in zip(found, first, sums, strict=True):
+            np.take(running, ends, axis=0, out=one, mode="clip")
+            one -= start
+            np.minimum(best, one, out=lower)
+            np.maximum(second, lower, out=second)
+            np.maximum(best, one, out=best)
+        return cls(found, best, second)
 
 
 @lru_cache(maxsize=4)
@@ -88,51 +127,53 @@ class Windows:
             yield batch
 
     def _running(self, polls: Sequence[Poll], ks: Sequence[int]) -> Floats:
-        n, n_classes, n_polls = self.n, max(len(poll.right) for poll in polls), len(polls)
-        # Whole counts may overflow: only their differences, which are at most n, are used.
-        whole = np.uint8 if n < 2**8 else np.uint16 if n < 2**16 else np.int64
-        kind = whole if polls[0].weight is None else np.float64
-        sums: NDArray[Any] = np.zeros((len(self.row) + 1, n_classes, n_polls), dtype=kind)
+        """Votes of polls that all have weights of at least 0, or none, [polls, ks]."""
+        n_classes, n_polls = max(len(poll.right) for poll in polls), len(polls)
+        bits = n_classes.bit_length()
+        scales = [poll.scale(60 - bits) for poll in polls]
+        kind = np.int32 if polls[0].weight is None and self.n << bits < 2**31 else np.int64
+        # Tallies are whole units above the number of their class, so that the largest tells both. Sums of all orders may
+        # overflow: only their differences are used.
+        sums: NDArray[Any] = np.zeros((n_classes, len(self.row) + 1, n_polls), dtype=kind)
         right = np.zeros((n_classes, n_polls))
-        for p, poll in enumerate(polls):
+        for p, (poll, scale) in enumerate(zip(polls, scales, strict=True)):
             right[: len(poll.right), p] = poll.right
             ids = poll.ids[self.row]
             places = np.flatnonzero(ids < len(poll.right))
-            sums[places + 1, ids[places], p] = 1 if poll.weight is None else poll.weight[self.row[places]]
-        for i in range(1, len(sums)):  # faster than `cumsum`, which goes along columns
-            np.add(sums[i], sums[i - 1], out=sums[i])
-        rows = sums[:-1].reshape(-1, 2 * n, n_classes, n_polls)
+            vote: Any = 1 if poll.weight is None else np.rint(poll.weight * scale.unit).astype(kind)[self.row[places]]
+            sums[ids[places], places + 1, p] = vote << bits
+        for i in range(1, sums.shape[1]):  # faster than `cumsum`, which goes along columns
+            np.add(sums[:, i], sums[:, i - 1], out=sums[:, i])
+        first = np.take(sums, self.starts, axis=1) - np.arange(n_classes, dtype=kind)[:, None, None]
         found = np.empty((n_polls, len(ks)))
         for j, k in enumerate(ks):
-            if k == n:  # the same draws in every order
-                tally = sums[n : n + 1] - sums[:1]
-            elif len(self.shifts) == n:  # slices are faster than places
-                tally = (rows[:, k : k + n] - rows[:, :n]).reshape(-1, n_classes, n_polls)
-            else:
-                tally = sums[self.starts + k] - sums[self.starts]
-            found[:, j] = self._led(polls, ks[: j + 1], tally, right)
+            starts = self.starts[:1] if k == self.n else self.starts  # all n are the same draws in every order
+            tally = _Tally.between(first[:, : len(starts)], sums, starts + k)
+            slack = np.array([scale.slack(k) for scale in scales])
+            found[:, j] = self._led(polls, ks[: j + 1], tally, bits, right, slack)
         return found
 
-    def _led(self, polls: Sequence[Poll], ks: Sequence[int], tally: NDArray[Any], right: Floats) -> Floats:
-        """How correct the leaders of the tallies [orders, classes, polls] are, mean over orders."""
-        is_weighted, margin = polls[0].weight is not None, np.array([poll.margin() for poll in polls])
-        top = tally.max(axis=1)
-        leads = tally >= (top - margin)[:, None] if is_weighted else tally == top[:, None]
-        n_leads = np.add.reduce(leads.view(np.int8), axis=1, dtype=np.int32)
-        is_won = (n_leads == 1) & (top > margin)
-        n_won = np.add.reduce((leads & is_won[:, None]).view(np.int8), axis=0, dtype=np.int32)
-        total = (n_won * right).sum(axis=0)
-        for p in np.flatnonzero(~is_won.all(axis=0)).tolist():
-            orders = np.flatnonzero(~is_won[:, p])
-            if is_weighted and (margin[p] or np.any(top[orders, p] == 0)):
-                if len(tally) == 1:
+    def _led(
+        self, polls: Sequence[Poll], ks: Sequence[int], tally: _Tally, bits: int, right: Floats, slack: Ints
+    ) -> Floats:
+        """How correct the leaders of the tallies are, mean over orders, [polls]; they are sure by more than `slack`."""
+        top, n_orders = tally.best >> bits, len(tally.best)
+        is_won = (top - (tally.second >> bits) > slack) & (top > slack)
+        shares = np.take_along_axis(right, (tally.best & (2**bits - 1)).astype(np.intp), axis=0)
+        total = np.where(is_won, shares, 0.0).sum(axis=0)
+        is_tied = ~is_won & (slack == 0) & (top > 0)
+        orders, tied = np.nonzero(is_tied)
+        leads = tally.of_classes[:, orders, tied] >> bits == top[orders, tied]
+        shared = (leads * right[:, tied]).sum(axis=0) / leads.sum(axis=0)
+        total += np.bincount(tied, weights=shared, minlength=len(polls))
+        if polls[0].weight is not None:  # nobody votes where the most votes are none
+            is_unsure = ~is_won & ~is_tied
+            for p in np.flatnonzero(is_unsure.any(axis=0)).tolist():
+                if n_orders == 1:
                     total[p] = self._counted(np.arange(len(self.starts)), polls[p], ks).mean()
                 else:
-                    total[p] += self._counted(orders, polls[p], ks).sum()
-            else:  # nobody votes where the most votes are none
-                shares = leads[orders, :, p] @ right[:, p] / n_leads[orders, p]
-                total[p] += shares[top[orders, p] > 0].sum()
-        led: Floats = total / len(tally)
+                    total[p] += self._counted(np.flatnonzero(is_unsure[:, p]), polls[p], ks).sum()
+        led: Floats = total / n_orders
         return led
 
     def _counted(self, orders: Ints, poll: Poll, ks: Sequence[int]) -> Floats:

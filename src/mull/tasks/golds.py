@@ -185,9 +185,7 @@ def notes_on(path: Path, recordings: Iterable[Recording]) -> list[str]:
 
 def _is_graded(recording: Recording) -> bool:
     """Whether a row needs no gold answer, since its samples have verdicts or are only counted."""
-    return recording.counts is not None or (
-        bool(recording.samples) and all(sample.correct is not None for sample in recording.samples)
-    )
+    return recording.counts is not None or (bool(recording.samples) and None not in recording.verdicts)
 
 
 def forms_of(problems: Sequence[Problem]) -> Mapping[str, int]:

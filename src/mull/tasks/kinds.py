@@ -91,14 +91,14 @@ def kind_in(recording: Recording) -> AnswerKind | None:
 
     `None`: it has neither, so no part of a reply is known to be the answer.
     """
-    recorded = list(dict.fromkeys(sample.answer for sample in recording.samples if sample.answer))
+    recorded = [answer for answer in dict.fromkeys(recording.column("answer")) if answer]
     gold, question = told_gold(recording), recording.prompt or ""
-    if recorded and (gold is None or all(sample.correct is not None for sample in recording.samples)):
+    if recorded and (gold is None or None not in recording.verdicts):
         is_calculated = any(_CALCULATED.search(a) and _MATH.fullmatch(a.strip()) for a in recorded)
         return AnswerKind.MATH if is_calculated else _shared(recorded, question)
     if gold is not None:
         return kind_of(gold, question)
-    said = [answer for s in recording.samples if (answer := extract(s.text, is_whole=False)) is not None]
+    said = [answer for text in recording.column("text") if (answer := extract(text, is_whole=False)) is not None]
     return _shared(said, question) if said and 2 * len(said) >= len(recording.samples) else None
 
 
