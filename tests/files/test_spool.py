@@ -15,7 +15,7 @@ import pytest
 from mull.errors import FileFormatError, OutputError
 from mull.files import gathering, spool
 from mull.files.columns import Layout
-from mull.files.recording import DrawCounts, RecordedSample, Recording, Result, Settings, of_counts
+from mull.files.recording import DrawCounts, RecordedSample, Recording, Result, Samples, Settings, of_counts
 from mull.files.spool import Spool
 from mull.lab import gap
 from mull.lab.recorded import Source
@@ -191,3 +191,18 @@ def test_reading_many_draws_holds_a_problem_at_a_time(tmp_path: Path, monkeypatc
         seen.append(weakref.ref(one))
         most = max(most, sum(each() is not None for each in seen))
     assert most <= 8
+
+
+def test_draws_field_by_field_are_those_of_a_tuple() -> None:
+    rows = every_field()[0].samples
+    packed = Samples(2, packed=Samples.of(rows).packed())
+    assert set(Samples.of(rows).packed()) == {*RecordedSample._fields} - {"run"}, "what no draw has takes no room"
+    for found in (Samples.of(rows), packed):
+        assert found == rows
+        assert rows == found
+        assert (found[1], found[-2], found[::-1]) == (rows[1], rows[0], rows[::-1])
+        assert found.column("run") == (None, None)
+    other = packed.with_column("score", (None, 1.0))
+    assert other == (rows[0]._replace(score=None), rows[1]._replace(score=1.0))
+    assert Samples(2, packed=other.packed()) == other
+    assert packed != other

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mull.files.recording import Recording, of_columns, of_counts
+from mull.lab import windows
+from mull.lab.ballot import Ballot
 from mull.lab.metrics import best_at_k, curves, default_ks, majority_at_k
 from mull.stats.estimators import pass_at_k
 from mull.stats.intervals import SHARE, bootstrap
@@ -108,6 +110,36 @@ def test_votes_do_not_depend_on_the_order_of_the_draws(n: int) -> None:
             for weights in [[w for *_, w in rows] if is_weighted else None]
         )
         assert one.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize("weights", ["none", "any", "quarters", "whole"])
+@pytest.mark.parametrize("n", [40, 450])
+def test_votes_are_those_of_each_order_counted_draw_by_draw(n: int, weights: str) -> None:
+    """Quarters often tie, and have exact sums. No vote differs from a vote of weight 0."""
+    rng = random.Random(f"{n} {weights}")
+    choices = {"quarters": [0.0, 0.25, 0.5, 0.75], "whole": [0.0, 1.0]}.get(weights)
+    answers = [rng.choice(["a", "b", "c", "d", None]) for _ in range(n)]
+    draws = [
+        (answer, answer == "a" or rng.random() < 0.1, rng.choice(choices) if choices else rng.random())
+        for answer in answers
+    ]
+    given = None if weights == "none" else [weight for *_, weight in draws]
+    ballot = Ballot([a for a, *_ in draws], [c for _, c, _ in draws], given or ())
+    poll = ballot.poll() if given is None else ballot.weighted_poll()
+    shuffle = windows.shuffles(n, 0).tolist()
+    step = 1 if n <= windows.N_ORDERS else n / windows.N_ORDERS
+    orders = [row[s:] + row[:s] for row in shuffle for s in (int(i * step) for i in range(min(n, windows.N_ORDERS)))]
+    for k in (2, 7, n):
+        values = []
+        for order in orders:
+            tally: dict[int, float] = {}
+            for draw in order[:k]:
+                if (name := int(poll.ids[draw])) < len(poll.right):
+                    tally[name] = tally.get(name, 0.0) + (1.0 if poll.weight is None else float(poll.weight[draw]))
+            leads = [float(poll.right[name]) for name, votes in tally.items() if votes == max(tally.values())]
+            values.append(statistics.fmean(leads) if leads else 0.0)
+        found = majority_at_k([a for a, *_ in draws], [c for _, c, _ in draws], [2, 7, n], 0, given)
+        assert found[(2, 7, n).index(k)] == pytest.approx(statistics.fmean(values), abs=1e-12)
 
 
 def test_a_majority_converges_to_the_mode_and_not_to_the_truth() -> None:

@@ -253,9 +253,11 @@ def _is_one_reply(name: str, value: Any) -> bool:
     """Whether a value is one reply rather than a list of them: a conversation ending with the model's turn is one."""
     if not isinstance(value, list):
         return True
+    if plain(name) not in REPLIES:
+        return False
     turns = [turn.get("role") for turn in value if isinstance(turn, dict) and "content" in turn]
     is_conversation = bool(turns) and len(turns) == len(value) and turns.count("assistant") == 1
-    return plain(name) in REPLIES and is_conversation and turns[-1] == "assistant"
+    return is_conversation and turns[-1] == "assistant"
 
 
 def _empty_reply(row: Mapping[str, Any], named: Mapping[str, str]) -> str | None:

@@ -107,7 +107,7 @@ class Samples(Sequence[RecordedSample]):
         """The fields that any draw has, as bytes by name, for `Samples(len(samples), packed=...)` of this process."""
         found = dict(self._packed)
         for name, values in self._columns.items():
-            if name not in found and values.count(None) < self._n:
+            if name not in found and (values[:1] != (None,) or values.count(None) < self._n):
                 found[name] = pickle.dumps(values, pickle.HIGHEST_PROTOCOL)
         return found
 
@@ -212,7 +212,7 @@ class Recording:
     @cached_property
     def n_correct(self) -> int:
         """The number of draws known to be correct."""
-        return sum(self.correct) if self.counts is None else self.counts.n_correct
+        return self.verdicts.count(True) if self.counts is None else self.counts.n_correct
 
     def column(self, name: str) -> Column:
         """One field of every sample."""
@@ -228,7 +228,7 @@ class Recording:
     def correct(self) -> tuple[bool, ...]:
         """Whether each sample is known to be correct; empty if only counts are known."""
         verdicts = self.verdicts
-        return tuple(verdict is True for verdict in verdicts)
+        return tuple(verdict is True for verdict in verdicts) if None in verdicts else verdicts  # type: ignore[return-value]
 
     @cached_property
     def scores(self) -> tuple[float | None, ...]:

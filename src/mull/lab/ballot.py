@@ -84,7 +84,7 @@ class Ballot:
         voting = voting[np.argsort(self.ids[voting], kind="stable")]  # by answer, and then by weight
         ids, weights, right = self.ids[voting], self.scores[voting], self.right[voting]
         starts = np.flatnonzero(np.diff(ids, prepend=-1))
-        ends = np.append(starts[1:], len(ids))
+        ends = np.append(starts, len(ids))[1:]
         n_right = np.add.reduceat(right, starts, dtype=np.int64) if len(ids) else np.zeros(0, dtype=np.int64)
         parts = list(zip(starts.tolist(), ends.tolist(), n_right.tolist(), strict=True))
         listed = weights.tolist()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mull.files.recording import DrawCounts, Recording
+from mull.files.recording import DrawCounts, Recording, Samples
 from mull.files.spool import draw_counts
 from mull.lab.ballot import Ballot
 from mull.lab.lengths import Lengths, LengthStats
@@ -365,6 +365,8 @@ def bins(recordings: Sequence[Recording], seed: int = 0) -> tuple[DifficultyBin,
 def _odd(recordings: Sequence[Recording], places: Iterable[int], rates: list[float]) -> Iterator[Recording]:
     """Problems with their odd-numbered draws, whose shares of right ones are added to `rates`."""
     for place in places:
-        one = recordings[place].only(slice(1, None, 2))
-        rates.append(one.n_correct / one.n)
-        yield one
+        one = recordings[place]
+        correct = one.correct[1::2]
+        rates.append(sum(correct) / len(correct))
+        samples = Samples(len(correct), {"text": ("",) * len(correct), "correct": correct})
+        yield Recording(one.id, samples=samples, answers=one.answers[1::2])

@@ -158,7 +158,7 @@ def _answered(recording: Recording, layout: Layout, kind: AnswerKind | Kind | No
         text, answer, finish, reasoning = key
         said = RecordedSample(text, answer, finish=finish, reasoning=reasoning, run=run)
         read[key] = sample_of(problem.prompt, said)
-    return replace(recording, answers=tuple(classes_now(problem, [read[key] for key in keys])), kind=kind)
+    return replace(recording, answers=tuple(classes_now(problem, list(map(read.__getitem__, keys)))), kind=kind)
 
 
 def _graded(path: Path, recording: Recording, layout: Layout) -> Recording:

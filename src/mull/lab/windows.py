@@ -132,7 +132,7 @@ class Windows:
         bits = n_classes.bit_length()
         scales = [poll.scale(60 - bits) for poll in polls]
         kind = np.int32 if polls[0].weight is None and self.n << bits < 2**31 else np.int64
-        # Tallies are whole units above the number of their class, so that the largest tells both. Sums of all orders may
+        # Tallies are whole units above the number of their class: the largest tells both. Sums of all orders may
         # overflow: only their differences are used.
         sums: NDArray[Any] = np.zeros((n_classes, len(self.row) + 1, n_polls), dtype=kind)
         right = np.zeros((n_classes, n_polls))

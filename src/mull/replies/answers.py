@@ -128,8 +128,9 @@ async def answers_of(problem: Problem, samples: Sequence[Sample]) -> list[str | 
 
 
 def _answers(problem: Problem, samples: Sequence[Sample]) -> list[str | None]:
-    read = {id(sample): answer_of(problem, sample) for sample in {id(sample): sample for sample in samples}.values()}
-    return [read[id(sample)] for sample in samples]
+    places = list(map(id, samples))
+    read = {place: answer_of(problem, sample) for place, sample in dict(zip(places, samples, strict=True)).items()}
+    return list(map(read.__getitem__, places))
 
 
 def classes_now(problem: Problem, samples: Sequence[Sample]) -> Answers:

@@ -47,17 +47,25 @@ def kind_of(gold: str, question: str = "") -> AnswerKind:
     unit or a per cent sign; a date, a time and a name that begins with a number are text.
     """
     gold = gold.strip()
-    bare = gold.strip(" .*")
-    if bare.casefold() in _YES_NO:
-        return AnswerKind.YES_NO
-    letter = bare.strip("()[]").upper()
-    if len(letter) == 1 and letter.isascii() and letter.isalpha():
+    kind = _kind_of_short(gold) if len(gold) <= LONGEST_NUMBER else _kind_as_written(gold)
+    if kind is None:
+        letter = _letter(gold)
         is_choice = letter in options_of(question)[1] or (letter <= "J" and gold not in ("e", "i"))
         return AnswerKind.CHOICE if is_choice else AnswerKind.TEXT
-    return _kind_of_short(gold) if len(gold) <= LONGEST_NUMBER else _kind_as_written(gold)
+    return kind
 
 
-def _kind_as_written(gold: str) -> AnswerKind:
+def _letter(gold: str) -> str:
+    return gold.strip(" .*").strip("()[]").upper()
+
+
+def _kind_as_written(gold: str) -> AnswerKind | None:
+    """`kind_of`; `None` for a letter, whose kind depends on the question."""
+    if gold.strip(" .*").casefold() in _YES_NO:
+        return AnswerKind.YES_NO
+    letter = _letter(gold)
+    if len(letter) == 1 and letter.isascii() and letter.isalpha():
+        return None
     if is_latex(gold):
         return AnswerKind.MATH
     if _OPERATED.search(gold) is not None and _MATH.fullmatch(gold) is not None:
