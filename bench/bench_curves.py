@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from mull.files.recording import Recording, of_columns, of_counts
-from mull.lab.ballot import Ballot
 from mull.lab.gap import measure
 from mull.lab.metrics import curves, default_ks, votes_at_ks
+from mull.lab.numbered import NumberedDraws
 from mull.lab.windows import Windows
 
 N_LOOPED = 4
@@ -56,7 +56,7 @@ def main() -> None:
     ]
     print(f"coverage over 10,000 problems x 10,000 draws of counts: {seconds(lambda: curves(counts)):.1f} s (30 s)")
     some, ks = large[:N_LOOPED], default_ks(1000)
-    ours = seconds(lambda: votes_at_ks([Ballot.of(p).poll() for p in some], ks))
+    ours = seconds(lambda: votes_at_ks([NumberedDraws.of(p).poll() for p in some], ks))
     theirs = seconds(lambda: [looped(p, ks) for p in some])
     print(f"majority@k: {theirs / ours:.0f} times as fast as a loop that counts each subset")
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mull.files.recording import Recording, of_columns, of_counts
 from mull.lab import windows
-from mull.lab.ballot import Ballot
 from mull.lab.metrics import best_at_k, curves, default_ks, majority_at_k
+from mull.lab.numbered import NumberedDraws
 from mull.stats.estimators import pass_at_k
 from mull.stats.intervals import SHARE, bootstrap
 from mull.stats.paired import permutation_test
@@ -124,8 +124,8 @@ def test_votes_are_those_of_each_order_counted_draw_by_draw(n: int, weights: str
         for answer in answers
     ]
     given = None if weights == "none" else [weight for *_, weight in draws]
-    ballot = Ballot([a for a, *_ in draws], [c for _, c, _ in draws], given or ())
-    poll = ballot.poll() if given is None else ballot.weighted_poll()
+    drawn = NumberedDraws([a for a, *_ in draws], [c for _, c, _ in draws], given or ())
+    poll = drawn.poll() if given is None else drawn.weighted_poll()
     shuffle = windows.shuffles(n, 0).tolist()
     step = 1 if n <= windows.N_ORDERS else n / windows.N_ORDERS
     orders = [row[s:] + row[:s] for row in shuffle for s in (int(i * step) for i in range(min(n, windows.N_ORDERS)))]

@@ -26,8 +26,10 @@ def sound(
     for one in recordings:
         scores = [score for score in one.scores if score is not None]
         n_scores += len(scores)
-        n_outside += sum(not low <= score <= high for score in scores)
-        n_clamped += sum(each is not None and not each > LEAST_LOGPROB for each in one.column("logprob"))
+        if scores and not (low <= min(scores) <= max(scores) <= high and not math.isnan(sum(scores))):
+            n_outside += sum(not low <= score <= high for score in scores)
+        if any(logprobs := one.column("logprob")):
+            n_clamped += sum(each is not None and not each > LEAST_LOGPROB for each in logprobs)
     if n_outside and needs_scores and span is None:
         raise _undeclared(path, recordings)
     if n_outside:

@@ -82,8 +82,9 @@ class Packed(Lazy[T]):
         self._kept.append(one)
         for each in self._recordings(one):
             self._n_bytes += BYTES_PER_DRAW * (1 + len(each.samples))
-            self._n_bytes += sum(len(text or "") for name in ("text", "reasoning") for text in each.column(name))
-            turns = (turn for run in each.column("run") if run for turn in run.turns)
+            self._n_bytes += sum(map(len, each.column("text")))
+            self._n_bytes += sum(map(len, filter(None, each.column("reasoning"))))
+            turns = (turn for run in filter(None, each.column("run")) for turn in run.turns)
             self._n_bytes += sum(BYTES_PER_DRAW + len(turn.text) for turn in turns)
         if self._n_bytes > MOST_BYTES:
             self._file = _temporary()

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from mull import spec
 from mull.files.recording import Recording, Result
-from mull.lab.ballot import Ballot
 from mull.lab.metrics import Votes, best_at_k
+from mull.lab.numbered import NumberedDraws
 from mull.stats.estimators import pass_at_k
 from mull.stats.intervals import SHARE, Interval, bootstrap, wilson
 from mull.strategies.parallel import Best, Majority, Single, Weighted
@@ -107,7 +107,7 @@ class Averaging:
         if isinstance(self._strategy, Best):
             return _only(float(best_at_k(one.scores, one.correct, [self._k])[0]))
         self._voted.append(len(self._correct))
-        self._votes.add(Ballot.of(one), is_weighted=isinstance(self._strategy, Weighted))
+        self._votes.add(NumberedDraws.of(one), is_weighted=isinstance(self._strategy, Weighted))
         return None
 
     def done(self) -> Averaged:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from mull.files.recording import DrawCounts, Recording, Samples
 from mull.files.spool import draw_counts
-from mull.lab.ballot import Ballot
 from mull.lab.lengths import Lengths, LengthStats
 from mull.lab.metrics import SELECTORS, Curves, Point, by_problem, summarise, usable_ks
+from mull.lab.numbered import NumberedDraws
 from mull.lab.windows import CLOSE, Floats, Ints
 from mull.stats.distinct import DistinctTexts
 from mull.stats.estimators import none_in
@@ -146,13 +146,13 @@ def limits(
     losses, modes, answers = {name: Losses() for name in SELECTORS if name in values}, list[bool](), DistinctTexts()
     scored, lengths = ScoredDraws(), Lengths()
     for one in recordings:
-        ballot = Ballot.of(one)
+        drawn = NumberedDraws.of(one)
         for name, lost in losses.items():
-            lost.add(ballot, name)
-        if (wrong := _mode_is_wrong(ballot)) is not None:
+            lost.add(drawn, name)
+        if (wrong := _mode_is_wrong(drawn)) is not None:
             modes.append(wrong)
-        answers.add(ballot.names)
-        scored.add(ballot)
+        answers.add(drawn.names)
+        scored.add(drawn)
         lengths.add(one)
     n_answers = answers.n
     worst = values["worst"][:, -1]
@@ -209,9 +209,9 @@ class Losses:
     def __init__(self) -> None:
         self._causes: defaultdict[str, float] = defaultdict(float)
 
-    def add(self, ballot: Ballot, selector: str) -> None:
-        if ballot.right.any():
-            cause, lost = _lost(ballot, selector)
+    def add(self, drawn: NumberedDraws, selector: str) -> None:
+        if drawn.right.any():
+            cause, lost = _lost(drawn, selector)
             self._causes[cause] += lost
 
     def loss(self, selector: str, n_problems: int, turn: Plateau | None) -> Loss:
@@ -223,27 +223,27 @@ def loss(recordings: Sequence[Recording], selector: str, turn: Plateau | None) -
     """How much of the coverage of all draws a selector loses, by cause."""
     found = Losses()
     for one in recordings:
-        found.add(Ballot.of(one), selector)
+        found.add(NumberedDraws.of(one), selector)
     return found.loss(selector, len(recordings), turn)
 
 
-def _lost(ballot: Ballot, selector: str) -> tuple[str, float]:
+def _lost(drawn: NumberedDraws, selector: str) -> tuple[str, float]:
     """Why a selector misses a problem that has a correct draw, and with what probability."""
-    is_left = np.ones(ballot.n, dtype=np.bool_)
+    is_left = np.ones(drawn.n, dtype=np.bool_)
     if selector != "best":
-        is_left = ballot.ids < len(ballot.names)
-        if not ballot.right[is_left].any():
+        is_left = drawn.ids < len(drawn.names)
+        if not drawn.right[is_left].any():
             return NO_ANSWER, 1.0
     if selector != "majority":
-        is_left = is_left & ~np.isnan(ballot.scores)
-        if not ballot.right[is_left].any():
+        is_left = is_left & ~np.isnan(drawn.scores)
+        if not drawn.right[is_left].any():
             return UNSCORED, 1.0
-    right, ids = ballot.right[is_left], ballot.ids[is_left]
+    right, ids = drawn.right[is_left], drawn.ids[is_left]
     if selector == "best":
-        scores = ballot.scores[is_left]
+        scores = drawn.scores[is_left]
         rights = [right[scores == scores.max()]]
     else:
-        leads = _leads(ids, np.ones(len(ids)) if selector == "majority" else ballot.scores[is_left])
+        leads = _leads(ids, np.ones(len(ids)) if selector == "majority" else drawn.scores[is_left])
         rights = [right[ids == lead] for lead in leads]
     share = float(np.mean([each.mean() for each in rights]))
     if share == 0:
@@ -262,13 +262,13 @@ def _leads(ids: Ints, weights: NDArray[Any]) -> list[int]:
 
 def mode_is_wrong(one: Recording) -> bool | None:
     """Whether the most frequent answer is wrong; `None` without an answer, or if right and wrong answers tie."""
-    return _mode_is_wrong(Ballot.of(one))
+    return _mode_is_wrong(NumberedDraws.of(one))
 
 
-def _mode_is_wrong(ballot: Ballot) -> bool | None:
-    if not len(ballot.sizes):
+def _mode_is_wrong(drawn: NumberedDraws) -> bool | None:
+    if not len(drawn.sizes):
         return None
-    rights = set((ballot.n_right[ballot.sizes == ballot.sizes.max()] > 0).tolist())
+    rights = set((drawn.n_right[drawn.sizes == drawn.sizes.max()] > 0).tolist())
     return None if len(rights) > 1 else not rights.pop()
 
 
@@ -279,11 +279,11 @@ class ScoredDraws:
         self._n = {True: 0, False: 0}
         self._n_accepted = {True: 0, False: 0}
 
-    def add(self, ballot: Ballot) -> None:
-        is_scored, is_accepted = ~np.isnan(ballot.scores), ballot.scores >= PASSES
+    def add(self, drawn: NumberedDraws) -> None:
+        is_scored, is_accepted = ~np.isnan(drawn.scores), drawn.scores >= PASSES
         for is_right in (True, False):
-            self._n[is_right] += int((is_scored & (ballot.right == is_right)).sum())
-            self._n_accepted[is_right] += int((is_accepted & (ballot.right == is_right)).sum())
+            self._n[is_right] += int((is_scored & (drawn.right == is_right)).sum())
+            self._n_accepted[is_right] += int((is_accepted & (drawn.right == is_right)).sum())
 
     def ceiling(self, counts: Sequence[DrawCounts]) -> Ceiling | None:
         """`ceiling` of these problems, which have these numbers of draws."""
@@ -302,7 +302,7 @@ def ceiling(recordings: Sequence[Recording]) -> Ceiling | None:
     """The ceiling of an imperfect verifier (arXiv 2411.17501); `None` if no draw has a score."""
     found = ScoredDraws()
     for one in recordings:
-        found.add(Ballot.of(one))
+        found.add(NumberedDraws.of(one))
     return found.ceiling(draw_counts(recordings))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mull.files.recording import DrawCounts, Recording
 from mull.files.spool import draw_counts
-from mull.lab.ballot import Ballot
+from mull.lab.numbered import NumberedDraws
 from mull.lab.votes import counted_votes, exact_votes
 from mull.lab.windows import Floats, Poll, Windows
 from mull.shown import html_table
@@ -68,15 +68,15 @@ def best_at_k(scores: Sequence[float | None], correct: Sequence[bool], ks: Seque
 
     Unscored draws are never chosen; a subset without a scored draw has no correct choice.
     """
-    return best_of(Ballot((), correct, scores), ks)
+    return best_of(NumberedDraws((), correct, scores), ks)
 
 
-def best_of(ballot: Ballot, ks: Sequence[int]) -> Floats:
+def best_of(drawn: NumberedDraws, ks: Sequence[int]) -> Floats:
     """`best_at_k` of these draws."""
-    n, n_scored = ballot.n, len(ballot.ranked)
+    n, n_scored = drawn.n, len(drawn.ranked)
     if not n_scored:
         return np.zeros(len(ks))
-    scores, right = ballot.scores[ballot.ranked], ballot.right[ballot.ranked]
+    scores, right = drawn.scores[drawn.ranked], drawn.right[drawn.ranked]
     starts = np.flatnonzero(np.diff(scores, prepend=-np.inf))
     within, each = _within(n, tuple(ks))
     best: Floats
@@ -111,7 +111,7 @@ def majority_at_k(
     random orders; it does not depend on the order of the draws. `ks` must be ascending.
     """
     votes = Votes(ks, seed)
-    votes.add(Ballot(answers, correct, () if weights is None else weights), is_weighted=weights is not None)
+    votes.add(NumberedDraws(answers, correct, () if weights is None else weights), is_weighted=weights is not None)
     values: Floats = votes.values()[0]
     return values
 
@@ -192,14 +192,14 @@ def by_problem(
         has_answers = has_answers and bool(one.answers)
         has_scores = is_scored and any(s is not None for s in one.scores)
         scored.append(has_scores)
-        ballot = Ballot.of(one)
+        drawn = NumberedDraws.of(one)
         if has_scores:
-            best.append(best_of(ballot, ks))
+            best.append(best_of(drawn, ks))
         if has_answers:
-            is_answered = is_answered or bool(ballot.names)
-            majority.add(ballot)
+            is_answered = is_answered or bool(drawn.names)
+            majority.add(drawn)
         if has_scores and has_answers:
-            weighted.add(ballot, is_weighted=True)
+            weighted.add(drawn, is_weighted=True)
     n, c = [each.n for each in counts], [each.n_correct for each in counts]
     values = {"coverage": pass_at_ks(n, c, ks), "worst": chance_all_within(n, c, ks)}
     by_scores = {"best": np.array(best)} if best else {}
@@ -223,7 +223,7 @@ class Votes:
         self._n_draws = 0
         self._sampled: list[Floats] = []
 
-    def add(self, one: Ballot, *, is_weighted: bool = False) -> None:
+    def add(self, one: NumberedDraws, *, is_weighted: bool = False) -> None:
         """Adds the next problem; `is_weighted`: scores are the weights of its votes."""
         counted = None if is_weighted else counted_votes(one, self._ks)
         self._counted.append(counted)

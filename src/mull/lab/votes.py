@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mull.lab.ballot import Ballot
+from mull.lab.numbered import NumberedDraws
 from mull.lab.windows import Floats, Poll
 
 MOST_COUNTED = 32
@@ -19,15 +19,15 @@ MOST_SUBSETS = 1000
 """Up to this many subsets of k weighted draws are enumerated."""
 
 
-def counted_votes(ballot: Ballot, ks: Sequence[int]) -> Floats | None:
+def counted_votes(drawn: NumberedDraws, ks: Sequence[int]) -> Floats | None:
     """The accuracy of votes of k over all subsets, [ks], from how often each answer was given.
 
     Ties count in equal parts. `None` above `MOST_COUNTED` draws.
     """
-    if ballot.n > MOST_COUNTED:
+    if drawn.n > MOST_COUNTED:
         return None
-    classes = sorted(zip(ballot.sizes.tolist(), (ballot.n_right / ballot.sizes).tolist(), strict=True))
-    return _counted(ballot.n, tuple(classes))[np.asarray(ks) - 1] if classes else np.zeros(len(ks))
+    classes = sorted(zip(drawn.sizes.tolist(), (drawn.n_right / drawn.sizes).tolist(), strict=True))
+    return _counted(drawn.n, tuple(classes))[np.asarray(ks) - 1] if classes else np.zeros(len(ks))
 
 
 def exact_votes(poll: Poll, ks: Sequence[int]) -> Floats | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Tallies = Callable[[Ints, int], NDArray[Any]]
+"""From the places where orders begin and k: the votes of the k draws for each class, [classes, polls, orders]."""
 
 N_ORDERS = 400
 """The approximate number of orders of a problem's draws."""
 CLOSE = 1e-9
 """Tallies this near, as a share of all weights, may be equal: running sums have fewer exact digits than sums."""
+FEW_TIES = 0.1
+"""The share of tied orders below which these are picked out."""
 WIDTH, SIZE = 2048, 1 << 22
 """Columns, and numbers in all, of the running counts of the problems that are counted at once."""
 
@@ -58,24 +62,43 @@ class Scale(NamedTuple):
 
 
 class _Tally(NamedTuple):
-    """The votes for each class in each order, [classes, orders, polls], and the most and second most of a class."""
+    """The votes for each class in each order, [classes, polls, orders], and the most and second most of a class.
+
+    They are whole units above the number of the class, of so many bits: the largest of them tells both.
+    """
 
     of_classes: NDArray[Any]
     best: NDArray[Any]
     second: NDArray[Any]
+    bits: int
 
     @classmethod
-    def between(cls, first: NDArray[Any], sums: NDArray[Any], ends: Ints) -> _Tally:
-        """The votes from where the sums are `first` to these ends."""
-        found = np.empty_like(first)
-        best, second, lower = (np.full(first.shape[1:], -1, dtype=first.dtype) for _ in range(3))
-        for one, start, running in zip(found, first, sums, strict=True):
-            np.take(running, ends, axis=0, out=one, mode="clip")
-            one -= start
+    def of(cls, votes: NDArray[Any], bits: int) -> _Tally:
+        """Tallies from the votes above `bits` bits of 0, into which the classes are written."""
+        best, second, lower = (np.full_like(votes[0], -1) for _ in range(3))
+        for c, one in enumerate(votes):
+            one += one.dtype.type(c)
             np.minimum(best, one, out=lower)
             np.maximum(second, lower, out=second)
             np.maximum(best, one, out=best)
-        return cls(found, best, second)
+        return cls(votes, best, second, bits)
+
+
+def _tied(tally: _Tally, top: NDArray[Any], right: Floats) -> Floats:
+    """The sums over tied orders of how correct the classes with the most votes are, [polls]; `top` is -1 elsewhere."""
+    if (top >= 0).mean() < FEW_TIES:
+        tied, orders = np.nonzero(top >= 0)
+        lead = tally.of_classes[:, tied, orders] >> tally.bits == top[tied, orders]
+        shares = (lead * right[:, tied]).sum(axis=0) / lead.sum(axis=0)
+        few: Floats = np.bincount(tied, weights=shares, minlength=len(top)).astype(np.float64)
+        return few
+    leads = [one >> tally.bits == top for one in tally.of_classes]
+    n_leads = np.zeros(top.shape, dtype=np.int32)
+    for lead in leads:
+        n_leads += lead
+    share = 1 / np.maximum(n_leads, 1)
+    found: Floats = sum(how * np.einsum("po,po->p", lead, share) for how, lead in zip(right, leads, strict=True))
+    return found
 
 
 @lru_cache(maxsize=4)
@@ -97,6 +120,8 @@ class Windows:
         self.row = np.concatenate([self.shuffles, self.shuffles], axis=1).ravel()
         """Each shuffle twice, one after another: an order of k draws is k that are beside each other."""
         self.starts = np.add.outer(np.arange(len(self.shuffles)) * 2 * n, self.shifts).ravel()
+        self._kept: dict[tuple[int, int], NDArray[Any]] = {}
+        self._last: NDArray[Any] | None = None
 
     def votes(self, polls: Sequence[Poll], ks: Sequence[int]) -> Floats:
         """How correct the winners of votes of k are, mean over orders, [polls, ks]; ties count in equal parts.
@@ -128,51 +153,101 @@ class Windows:
 
     def _running(self, polls: Sequence[Poll], ks: Sequence[int]) -> Floats:
         """Votes of polls that all have weights of at least 0, or none, [polls, ks]."""
-        n_classes, n_polls = max(len(poll.right) for poll in polls), len(polls)
-        bits = n_classes.bit_length()
-        scales = [poll.scale(60 - bits) for poll in polls]
-        kind = np.int32 if polls[0].weight is None and self.n << bits < 2**31 else np.int64
-        # Tallies are whole units above the number of their class: the largest tells both. Sums of all orders may
-        # overflow: only their differences are used.
-        sums: NDArray[Any] = np.zeros((n_classes, len(self.row) + 1, n_polls), dtype=kind)
-        right = np.zeros((n_classes, n_polls))
-        for p, (poll, scale) in enumerate(zip(polls, scales, strict=True)):
+        n_classes = max(len(poll.right) for poll in polls)
+        bits, right = n_classes.bit_length(), np.zeros((n_classes, len(polls)))
+        for p, poll in enumerate(polls):
             right[: len(poll.right), p] = poll.right
-            ids = poll.ids[self.row]
-            places = np.flatnonzero(ids < len(poll.right))
-            vote: Any = 1 if poll.weight is None else np.rint(poll.weight * scale.unit).astype(kind)[self.row[places]]
-            sums[ids[places], places + 1, p] = vote << bits
-        for i in range(1, sums.shape[1]):  # faster than `cumsum`, which goes along columns
-            np.add(sums[:, i], sums[:, i - 1], out=sums[:, i])
-        first = np.take(sums, self.starts, axis=1) - np.arange(n_classes, dtype=kind)[:, None, None]
-        found = np.empty((n_polls, len(ks)))
+        scales = [poll.scale(60 - bits) for poll in polls]
+        votes = self._counts(polls, bits) if polls[0].weight is None else self._sums(polls, bits, scales)
+        found = np.empty((len(polls), len(ks)))
         for j, k in enumerate(ks):
             starts = self.starts[:1] if k == self.n else self.starts  # all n are the same draws in every order
-            tally = _Tally.between(first[:, : len(starts)], sums, starts + k)
-            slack = np.array([scale.slack(k) for scale in scales])
-            found[:, j] = self._led(polls, ks[: j + 1], tally, bits, right, slack)
+            slack = np.array([[scale.slack(k)] for scale in scales])
+            found[:, j] = self._led(polls, ks[: j + 1], _Tally.of(votes(starts, k), bits), right, slack)
         return found
 
+    def _counts(self, polls: Sequence[Poll], bits: int) -> Tallies:
+        """The numbers of votes: the draws of a class are beside each other, so they are a difference of two counts."""
+        ends = np.array([np.searchsorted(poll.ids, np.arange(2**bits - 1), side="right") for poll in polls])
+        bounds = np.concatenate([np.zeros((len(polls), 1), dtype=np.int64), ends], axis=1)
+        n_classes = max(len(poll.right) for poll in polls)
+        for p, poll in enumerate(polls):
+            bounds[p, len(poll.right) + 1 :] = bounds[p, len(poll.right)]
+
+        def counted(starts: Ints, k: int) -> NDArray[Any]:
+            among = self._among(k, len(starts), bits)
+            found = self._room((n_classes, len(polls), len(starts)), among.dtype)
+            before, after = (np.empty_like(found[0]) for _ in range(2))
+            among.take(bounds[:, 0], axis=0, out=before, mode="clip")
+            for c, one in enumerate(found):
+                among.take(bounds[:, c + 1], axis=0, out=after, mode="clip")
+                np.subtract(after, before, out=one)
+                before, after = after, before
+            return found
+
+        return counted
+
+    def _room(self, shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
+        """An array for tallies, the last one if it is like it: to get memory anew takes longer than to fill it."""
+        if self._last is None or (self._last.shape, self._last.dtype) != (shape, kind):
+            self._last = np.empty(shape, dtype=kind)
+        return self._last
+
+    def _among(self, k: int, n_orders: int, bits: int) -> NDArray[Any]:
+        """How many of the draws before each place are among the first k of each order, [n + 1, orders]."""
+        if (k, bits) not in self._kept:
+            kind = np.int16 if self.n << bits < 2**15 else np.int32 if self.n << bits < 2**31 else np.int64
+            found = np.zeros((self.n + 1, n_orders), dtype=kind)
+            order = self.row[np.add.outer(self.starts[:n_orders], np.arange(k))]
+            found[order + 1, np.arange(n_orders)[:, None]] = 1 << bits
+            for i in range(1, len(found)):  # faster than `cumsum`, which goes along columns
+                np.add(found[i], found[i - 1], out=found[i])
+            self._kept[k, bits] = found
+        return self._kept[k, bits]
+
+    def _sums(self, polls: Sequence[Poll], bits: int, scales: Sequence[Scale]) -> Tallies:
+        """The sums of weights: k draws are beside each other, so they are a difference of two running sums."""
+        n_classes = max(len(poll.right) for poll in polls)
+        sums = np.zeros((n_classes, len(polls), len(self.row) + 1), dtype=np.int64)
+        for p, (poll, scale) in enumerate(zip(polls, scales, strict=True)):
+            assert poll.weight is not None
+            ids = poll.ids[self.row]
+            places = np.flatnonzero(ids < len(poll.right))
+            votes = np.rint(poll.weight * scale.unit).astype(np.int64) << bits
+            sums[ids[places], p, places + 1] = votes[self.row[places]]
+        # The sums of all orders may overflow: only their differences are used.
+        np.cumsum(sums, axis=2, out=sums)
+
+        first = sums.take(self.starts, axis=2)
+
+        def summed(starts: Ints, k: int) -> NDArray[Any]:
+            found = self._room((n_classes, len(polls), len(starts)), sums.dtype)
+            sums.take(starts + k, axis=2, out=found, mode="clip")
+            found -= first[:, :, : len(starts)]
+            return found
+
+        return summed
+
     def _led(
-        self, polls: Sequence[Poll], ks: Sequence[int], tally: _Tally, bits: int, right: Floats, slack: Ints
+        self, polls: Sequence[Poll], ks: Sequence[int], tally: _Tally, right: Floats, slack: NDArray[Any]
     ) -> Floats:
         """How correct the leaders of the tallies are, mean over orders, [polls]; they are sure by more than `slack`."""
-        top, n_orders = tally.best >> bits, len(tally.best)
+        bits, (n_polls, n_orders) = tally.bits, tally.best.shape
+        top = tally.best >> bits
         is_won = (top - (tally.second >> bits) > slack) & (top > slack)
-        shares = np.take_along_axis(right, (tally.best & (2**bits - 1)).astype(np.intp), axis=0)
-        total = np.where(is_won, shares, 0.0).sum(axis=0)
+        winners = (tally.best & (2**bits - 1)) + (2**bits * np.arange(n_polls))[:, None]
+        n_won = np.bincount(winners[is_won], minlength=n_polls << bits).reshape(n_polls, -1)[:, : len(right)]
+        total = (n_won * right.T).sum(axis=1)
         is_tied = ~is_won & (slack == 0) & (top > 0)
-        orders, tied = np.nonzero(is_tied)
-        leads = tally.of_classes[:, orders, tied] >> bits == top[orders, tied]
-        shared = (leads * right[:, tied]).sum(axis=0) / leads.sum(axis=0)
-        total += np.bincount(tied, weights=shared, minlength=len(polls))
-        if polls[0].weight is not None:  # nobody votes where the most votes are none
+        if is_tied.any():  # nobody votes where the most votes are none
+            total += _tied(tally, np.where(is_tied, top, -1), right)
+        if polls[0].weight is not None:
             is_unsure = ~is_won & ~is_tied
-            for p in np.flatnonzero(is_unsure.any(axis=0)).tolist():
+            for p in np.flatnonzero(is_unsure.any(axis=1)).tolist():
                 if n_orders == 1:
                     total[p] = self._counted(np.arange(len(self.starts)), polls[p], ks).mean()
                 else:
-                    total[p] += self._counted(np.flatnonzero(is_unsure[:, p]), polls[p], ks).sum()
+                    total[p] += self._counted(np.flatnonzero(is_unsure[p]), polls[p], ks).sum()
         led: Floats = total / n_orders
         return led
 

@@ -12,7 +12,7 @@ from mull.files.recording import Recording
 from mull.lab.windows import Floats, Ints, Poll
 
 
-class Ballot:
+class NumberedDraws:
     """The answers of n draws as classes, whether each draw is correct, and its score.
 
     `answers` and `scores` may be empty: they are unknown. Each is made a number when it is first needed.
@@ -28,7 +28,7 @@ class Ballot:
         self._answers, self._correct, self._scores = answers, correct, scores
 
     @classmethod
-    def of(cls, one: Recording) -> Ballot:
+    def of(cls, one: Recording) -> NumberedDraws:
         """The draws of a recording."""
         return cls(one.answers, one.correct, one.scores)
 
