@@ -28,7 +28,7 @@ WIDTH, SIZE = 2048, 1 << 22
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Poll:
-    """The draws of a problem as votes: each one's class [n], and how correct each class is [classes].
+    """The draws of a problem as votes: each one's class [n], ascending, and how correct each class is [classes].
 
     The class after the last does not vote. `weight` has the weight of each draw; `None`: all weigh the same.
     """
@@ -120,7 +120,7 @@ class Windows:
         self.row = np.concatenate([self.shuffles, self.shuffles], axis=1).ravel()
         """Each shuffle twice, one after another: an order of k draws is k that are beside each other."""
         self.starts = np.add.outer(np.arange(len(self.shuffles)) * 2 * n, self.shifts).ravel()
-        self._kept: dict[tuple[int, int], NDArray[Any]] = {}
+        self._kept: tuple[int, NDArray[Any]] | None = None
         self._last: NDArray[Any] | None = None
 
     def votes(self, polls: Sequence[Poll], ks: Sequence[int]) -> Floats:
@@ -129,8 +129,11 @@ class Windows:
         `ks` must be ascending. All polls have weights, or none has.
         """
         made = np.zeros((len(polls), len(ks)))
-        for some in self._batches(polls):
-            made[some] = self._running([polls[i] for i in some], ks)
+        # What all problems share is large: it is made for one k after another, and weights are summed for all k.
+        parts = [slice(j, j + 1) for j in range(len(ks))] if polls[0].weight is None else [slice(None)]
+        for part in parts:
+            for some in self._batches(polls):
+                made[some, part] = self._running([polls[i] for i in some], ks[part])
         for i, poll in enumerate(polls):
             if poll.weight is not None and poll.weight.min() < 0:  # an answer without votes has not the least weight
                 every = np.arange(len(self.starts))
@@ -171,17 +174,19 @@ class Windows:
         ends = np.array([np.searchsorted(poll.ids, np.arange(2**bits - 1), side="right") for poll in polls])
         bounds = np.concatenate([np.zeros((len(polls), 1), dtype=np.int64), ends], axis=1)
         n_classes = max(len(poll.right) for poll in polls)
+        kind = np.int16 if self.n << bits < 2**15 else np.int32 if self.n << bits < 2**31 else np.int64
         for p, poll in enumerate(polls):
             bounds[p, len(poll.right) + 1 :] = bounds[p, len(poll.right)]
 
         def counted(starts: Ints, k: int) -> NDArray[Any]:
-            among = self._among(k, len(starts), bits)
-            found = self._room((n_classes, len(polls), len(starts)), among.dtype)
-            before, after = (np.empty_like(found[0]) for _ in range(2))
+            among = self._among(k, len(starts))
+            found = self._room((n_classes, len(polls), len(starts)), kind)
+            before, after = (np.empty(found.shape[1:], dtype=among.dtype) for _ in range(2))
             among.take(bounds[:, 0], axis=0, out=before, mode="clip")
             for c, one in enumerate(found):
                 among.take(bounds[:, c + 1], axis=0, out=after, mode="clip")
                 np.subtract(after, before, out=one)
+                one <<= bits
                 before, after = after, before
             return found
 
@@ -193,17 +198,16 @@ class Windows:
             self._last = np.empty(shape, dtype=kind)
         return self._last
 
-    def _among(self, k: int, n_orders: int, bits: int) -> NDArray[Any]:
+    def _among(self, k: int, n_orders: int) -> NDArray[Any]:
         """How many of the draws before each place are among the first k of each order, [n + 1, orders]."""
-        if (k, bits) not in self._kept:
-            kind = np.int16 if self.n << bits < 2**15 else np.int32 if self.n << bits < 2**31 else np.int64
-            found = np.zeros((self.n + 1, n_orders), dtype=kind)
+        if self._kept is None or self._kept[0] != k:
+            found = np.zeros((self.n + 1, n_orders), dtype=np.int16 if self.n < 2**15 else np.int32)
             order = self.row[np.add.outer(self.starts[:n_orders], np.arange(k))]
-            found[order + 1, np.arange(n_orders)[:, None]] = 1 << bits
+            found[order + 1, np.arange(n_orders)[:, None]] = 1
             for i in range(1, len(found)):  # faster than `cumsum`, which goes along columns
                 np.add(found[i], found[i - 1], out=found[i])
-            self._kept[k, bits] = found
-        return self._kept[k, bits]
+            self._kept = k, found
+        return self._kept[1]
 
     def _sums(self, polls: Sequence[Poll], bits: int, scales: Sequence[Scale]) -> Tallies:
         """The sums of weights: k draws are beside each other, so they are a difference of two running sums."""
