@@ -86,19 +86,21 @@ class _Tally(NamedTuple):
 
 def _tied(tally: _Tally, top: NDArray[Any], right: Floats) -> Floats:
     """The sums over tied orders of how correct the classes with the most votes are, [polls]; `top` is -1 elsewhere."""
-    if (top >= 0).mean() < FEW_TIES:
-        tied, orders = np.nonzero(top >= 0)
-        lead = tally.of_classes[:, tied, orders] >> tally.bits == top[tied, orders]
-        shares = (lead * right[:, tied]).sum(axis=0) / lead.sum(axis=0)
-        few: Floats = np.bincount(tied, weights=shares, minlength=len(top)).astype(np.float64)
-        return few
-    leads = [one >> tally.bits == top for one in tally.of_classes]
-    n_leads = np.zeros(top.shape, dtype=np.int32)
-    for lead in leads:
-        n_leads += lead
-    share = 1 / np.maximum(n_leads, 1)
-    found: Floats = sum(how * np.einsum("po,po->p", lead, share) for how, lead in zip(right, leads, strict=True))
-    return found
+    is_tied = top >= 0
+    shares = np.zeros(top.shape)
+    if is_tied.mean() < FEW_TIES:
+        polls, orders = np.nonzero(is_tied)
+        lead = tally.of_classes[:, polls, orders] >> tally.bits == top[polls, orders]
+        shares[polls, orders] = (lead * right[:, polls]).sum(axis=0) / lead.sum(axis=0)
+    else:
+        n_leads = np.zeros(top.shape, dtype=np.int32)
+        for one, how in zip(tally.of_classes, right, strict=True):
+            lead = one >> tally.bits == top
+            n_leads += lead
+            shares += lead * how[:, None]
+        shares /= np.maximum(n_leads, 1)
+    # Each poll by itself, so that what it comes to does not depend on the others.
+    return np.array([each[ties].sum() for each, ties in zip(shares, is_tied, strict=True)])
 
 
 @lru_cache(maxsize=4)
@@ -241,7 +243,7 @@ class Windows:
         is_won = (top - (tally.second >> bits) > slack) & (top > slack)
         winners = (tally.best & (2**bits - 1)) + (2**bits * np.arange(n_polls))[:, None]
         n_won = np.bincount(winners[is_won], minlength=n_polls << bits).reshape(n_polls, -1)[:, : len(right)]
-        total = (n_won * right.T).sum(axis=1)
+        total = (n_won.T * right).sum(axis=0)
         is_tied = ~is_won & (slack == 0) & (top > 0)
         if is_tied.any():  # nobody votes where the most votes are none
             total += _tied(tally, np.where(is_tied, top, -1), right)
