@@ -24,7 +24,7 @@ COUNT = Prompt.user("Count to ten.")
 STORY = Prompt.user("Write a long story about a fox, a lighthouse and the sea.")
 ODD = Problem("p", Prompt.user("Is 7 odd? Answer: yes or no."))
 MOST_SECONDS = 600.0
-YES, REFUSED = "yes", "refused"
+YES, REFUSED, UNSCORED = "yes", "refused", "no score"
 
 
 @dataclass(frozen=True)
@@ -262,31 +262,32 @@ def check_verifier(k: int) -> Callable[[Live], Awaitable[str]]:
     """The model as its own verifier, by the probability of a word or by written verdicts; its tokens are counted."""
 
     async def check(live: Live) -> str:
-        await check_judged(live, verifier=GenRM(live.model, k=k, max_tokens=16))
-        return YES
+        return await check_judged(live, verifier=GenRM(live.model, k=k, max_tokens=16))
 
     return check
 
 
 async def check_pairwise(live: Live) -> str:
     """The model as a judge of two replies, in both orders."""
-    await check_judged(live, judge=Pairwise(live.model))
-    return YES
+    return await check_judged(live, judge=Pairwise(live.model))
 
 
-async def check_judged(live: Live, verifier: Verifier | None = None, judge: Judge | None = None) -> None:
+async def check_judged(live: Live, verifier: Verifier | None = None, judge: Judge | None = None) -> str:
     """Verdicts come, or the reason why there is none; what was generated for them is counted."""
     run = Run(live.model, params=Params(max_tokens=8), verifier=verifier, judge=judge)
     one, other = await run.draw(ODD.prompt, 2)
     before = await live.idle()
     if judge is None:
         scores = await run.score(ODD, [one, other])
-        assert all(score.value is not None or score.why for score in scores)
+        told = [(score.value, score.why) for score in scores]
     else:
-        (preference,) = await run.prefer(ODD, [Pair(one, other)])
-        assert preference.first is not None or preference.why
-    assert run.spent.verifier_tokens
+        told = [(preference.first, preference.why) for preference in await run.prefer(ODD, [Pair(one, other)])]
+    assert all(value is not None or why for value, why in told)
     await live.generates(before, run.spent.verifier_tokens)
+    if not run.spent.verifier_tokens:
+        assert all(value is None and "log-probabilities" in why for value, why in told)
+        return UNSCORED
+    return YES
 
 
 async def check_unrewarded(live: Live) -> str:
@@ -298,7 +299,7 @@ async def check_unrewarded(live: Live) -> str:
         (score,) = await Run(live.model, verifier=verifier).score(ODD, [Sample(ODD.prompt, "Yes", Finish.STOP)])
         assert score.value is None
         assert "HTTP 4" in score.why or "HTTP 5" in score.why
-    return "no score"
+    return UNSCORED
 
 
 REWARDS = "reward models (`orm`, `prm`)"
