@@ -92,7 +92,9 @@ def test_a_sweep_on_a_ray_cluster_prints_what_one_on_this_machine_does(mull, rec
     here = mull(*asked)
     assert "0 draws made now, 80 from the bank" in here.stderr
     assert here.stdout == spread.stdout
-    refused = mull(*asked, "--ray", "127.0.0.1:1")
+    # What is banked needs no cluster; draws that are not there do.
+    assert mull(*asked, "--ray", "127.0.0.1:1").stdout == here.stdout
+    refused = mull(*asked, "--seed", "1", "--ray", "127.0.0.1:1")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "cannot be reached" in refused.stderr
 
