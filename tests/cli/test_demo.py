@@ -40,6 +40,20 @@ def test_its_figures_are_those_of_the_curves(mull_json: Callable[..., Any], tmp_
     assert rows["until-pass:n=16,wave=1"]["tokens"] < rows["best:n=16"]["tokens"]
 
 
+def test_votes_are_those_of_the_curves(mull_json: Callable[..., Any], tmp_path: Path) -> None:
+    told = mull_json("demo", "gsm8k", "--out", tmp_path / "draws.jsonl")
+    rows = {row["strategy"]: row for row in told["rows"]}
+    curves = mull_json("curves", tmp_path / "draws.jsonl", "--k", "1,8")
+    for name, curve, place in (
+        ("single", "majority", 0),
+        ("majority:n=8", "majority", 1),
+        ("coverage of 8", "coverage", 1),
+    ):
+        assert rows[name]["solved"] == pytest.approx(curves[curve][place]["value"])
+    assert rows["majority:n=8"]["tokens"] == pytest.approx(8 * rows["single"]["tokens"])
+    assert told["tests"] is None
+
+
 def test_an_unknown_demo_and_a_file_that_cannot_be_written(mull: Mull, tmp_path: Path) -> None:
     unknown = mull("demo", "reel")
     assert (unknown.returncode, unknown.stderr.strip()) == (2, "mull: unknown demo 'reel': did you mean 'real'?")

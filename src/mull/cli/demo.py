@@ -14,12 +14,15 @@ from mull.files.output import check_writable, written
 
 DRAWN = Path(__file__).parents[1] / "drawn"
 """Where the recorded draws that come with mull are."""
-DEMOS = {"real": "humaneval-qwen2.5-coder-0.5b.jsonl.gz"}
+DEMOS = {"real": "humaneval-qwen2.5-coder-0.5b.jsonl.gz", "gsm8k": "gsm8k-qwen2.5-coder-0.5b.jsonl.gz"}
 KS = (4, 16)
+VOTES = (2, 4, 8)
 
 
 def demo(
-    what: Annotated[str, typer.Argument(help="real: programs that Qwen2.5-Coder-0.5B wrote for HumanEval.")] = "real",
+    what: Annotated[
+        str, typer.Argument(help="Of Qwen2.5-Coder-0.5B: real, programs for HumanEval; gsm8k, sums.")
+    ] = "real",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Also write the draws as JSONL, for curves, fit, advise, report and recorded:FILE."),
@@ -27,7 +30,7 @@ def demo(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay a real model's recorded draws: what one draw, tests and more draws reach, at no cost.
+    """Replay a real model's recorded draws: what one draw, tests or votes, and more draws reach, at no cost.
 
     Needs no model, network or sandbox. Example: mull demo real
     """
@@ -37,6 +40,7 @@ def demo(
     from mull.files.opening import opened
     from mull.files.records import read_recordings
     from mull.lab import replayed
+    from mull.lab.sources import read_draws
 
     if what not in DEMOS:
         raise UnknownNameError("demo", what, DEMOS)
@@ -45,11 +49,15 @@ def demo(
     with steady("replaying"):
         recordings = read_recordings(path)
         tested = [one for one in recordings if replayed.is_tested(one)]
-        found = replayed.replays(tested, KS)
+        if tested:
+            found = replayed.replays(tested, KS)
+        else:
+            (answered,) = read_draws(path).values()
+            found = replayed.votes(answered, VOTES)
         ends = [one.interval(seed) for one in found]
         pairs = replayed.differences(found, seed)
-        tests = replayed.public_tests(tested)
-        kinds = replayed.by_difficulty(tested, seed)
+        tests = replayed.public_tests(tested) if tested else None
+        kinds = replayed.by_difficulty(tested, seed) if tested else []
     if out is not None:
         with written(out) as part, part.open("wb") as file, opened(path) as packed:
             file.write(packed.read())
@@ -72,7 +80,7 @@ def demo(
                 for one, between in zip(found, ends, strict=True)
             ],
             "pairs": [asdict(pair) for pair in pairs],
-            "tests": asdict(tests),
+            "tests": None if tests is None else asdict(tests),
             "difficulty": [asdict(kind) for kind in kinds],
         }
         print_json(told)
@@ -81,5 +89,5 @@ def demo(
 
     for line in shown.about(drawn, len(recordings), n_draws):
         say(line)
-    stdout().print(shown.table(found, ends))
+    stdout().print(shown.table(found, ends, is_tested=bool(tested)))
     print_lines(f"- {line}" for line in shown.lines(tests, pairs, kinds, len(recordings) - len(tested)))

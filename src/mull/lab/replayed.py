@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mull.files.recording import Recording
-from mull.lab.metrics import best_at_k
+from mull.lab.metrics import best_at_k, by_problem
 from mull.lab.windows import Floats
 from mull.stats.estimators import chance_all_within, pass_at_ks
 from mull.stats.intervals import SHARE, Interval, bootstrap
@@ -105,6 +105,21 @@ def replays(recordings: Sequence[Recording], ks: Sequence[int]) -> list[Replay]:
         tokens = np.array([chance @ _lengths(one) for chance, one in zip(made[i], recordings, strict=True)])
         found.append(Replay(f"until-pass:n={k},wave=1", chosen[:, i], draws, tokens))
     return found + [Replay(f"coverage of {k}", covered[:, i], k * ones, k * lengths, True) for i, k in enumerate(ks)]
+
+
+def votes(recordings: Sequence[Recording], ks: Sequence[int]) -> list[Replay]:
+    """One draw; the vote of each k; coverage of each k.
+
+    `recordings` must have answers, and the tokens of every draw.
+    """
+    lengths = np.array([np.mean(_lengths(one)) for one in recordings])
+    ones = np.ones(len(recordings))
+    values = by_problem(recordings, [1, *ks], is_scored=False)
+    found = [Replay("single", values["majority"][:, 0], ones, lengths)]
+    for name, curve, is_oracle in (("majority:n={}", "majority", False), ("coverage of {}", "coverage", True)):
+        of_k = enumerate(ks, start=1)
+        found += [Replay(name.format(k), values[curve][:, i], k * ones, k * lengths, is_oracle) for i, k in of_k]
+    return found
 
 
 def differences(found: Sequence[Replay], seed: int = 0) -> list[Paired]:

@@ -21,19 +21,22 @@ def about(drawn: Mapping[str, Any], problems: int, draws: int) -> list[str]:
     whole, hours = drawn["problems"], drawn["hours"]
     which = f"{problems} problems" if problems == whole else f"{problems} of {whole} problems, those done first"
     clock = "" if hours is None else f", about {hours:g} hours"
+    verdicts = (
+        drawn.get("verdicts") or "verdicts by the examples in the docstring, and by the hidden tests, are recorded"
+    )
     return [
         f"{drawn['title']}: {which}, {draws // problems} draws of each, {draws:,} in all, by {drawn['model']}",
         f"{drawn['weights']}, at temperature {drawn['temperature']:g}, at most {drawn['max_tokens']} tokens a draw",
         f"drawn on {drawn['date']} {drawn['on']}: {drawn['tokens']:,} tokens, {short(drawn['flops'])}FLOP{clock}, "
         "no money",
-        "now nothing is drawn, run or paid for: each draw's verdicts by the examples in the docstring, and by the "
-        "hidden tests, are recorded",
+        f"now nothing is drawn, run or paid for: each draw's {verdicts}",
     ]
 
 
-def table(found: Sequence[Replay], ends: Sequence[Interval]) -> RichTable:
+def table(found: Sequence[Replay], ends: Sequence[Interval], *, is_tested: bool = True) -> RichTable:
     """The share of problems that each strategy solves, and what it takes for one problem."""
-    shown = RichTable(title=f"{len(found[0].right)} problems whose docstring has examples to test by")
+    which = " whose docstring has examples to test by" if is_tested else ""
+    shown = RichTable(title=f"{len(found[0].right)} problems{which}")
     for name in ("strategy", "solved % [95 %]", "draws", "tokens"):
         shown.add_column(name, justify="left" if name == "strategy" else "right")
     for one, between in zip(found, ends, strict=True):
@@ -43,11 +46,15 @@ def table(found: Sequence[Replay], ends: Sequence[Interval]) -> RichTable:
     return shown
 
 
-def lines(tests: PublicTests, pairs: Sequence[Paired], kinds: Sequence[ByDifficulty], untested: int) -> list[str]:
+def lines(
+    tests: PublicTests | None, pairs: Sequence[Paired], kinds: Sequence[ByDifficulty], untested: int
+) -> list[str]:
     """What the table does not say."""
     best = max(pairs, key=lambda pair: pair.difference)
-    told = [
-        f"{best.a} - {best.b}: {points(best.difference, best.ci95)} points, paired over {best.problems} problems",
+    told = [f"{best.a} - {best.b}: {points(best.difference, best.ci95)} points, paired over {best.problems} problems"]
+    if tests is None:
+        return told
+    told += [
         f"of {tests.passing:,} draws that pass the examples {_share(tests.passing_wrong, tests.passing)} % fail the "
         f"hidden tests; of {tests.failing:,} that fail them {_share(tests.failing_right, tests.failing)} % are right",
         f"on {tests.misleading} problems only wrong draws pass: there any choice by the examples is wrong",
