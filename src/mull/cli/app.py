@@ -52,7 +52,7 @@ VERBS = {
     ),
     "demo": Verb(
         "mull.cli.demo:demo",
-        "Replay a real model's recorded draws: what one draw, tests and more draws reach, at no cost.",
+        "Replay a real model's recorded draws: what one draw, tests or votes, and more draws reach, at no cost.",
     ),
     "list": Verb(
         "mull.cli.listing:list_",
