@@ -138,7 +138,7 @@ class _Draws:
                 seen.n_several += one.n_correct > 1
                 seen.n_split += one.n_correct > 1 and len(right) > 1
                 seen.wrong.append(wrong_of(one))
-            seen.n_unscored += all(score is None for score in one.scores)
+            seen.n_unscored += not one.is_scored
             seen.are_verdicts = seen.are_verdicts and all(score in (None, 0.0, 1.0) for score in one.scores)
         return seen
 

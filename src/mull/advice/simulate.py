@@ -169,7 +169,7 @@ def _scores(pilot: Pilot, problem: Ints, right: NDArray[np.bool_], rng: np.rando
     n_rows, draws = right.shape
     scores = np.empty((n_rows, draws), order="F")
     groups: dict[bool, list[Floats]] = {True: [], False: []}
-    is_scored = np.array([any(score is not None for score in one.scores) for one in pilot.problems])
+    is_scored = np.array([one.is_scored for one in pilot.problems])
     for one, known in zip(pilot.problems, is_scored, strict=True):
         for kind, own in groups.items():
             pairs = zip(one.scores, one.correct, strict=True) if known else ()

@@ -235,6 +235,11 @@ class Recording:
         return self.column("score")
 
     @cached_property
+    def is_scored(self) -> bool:
+        """Whether any sample has a score."""
+        return any(score is not None for score in self.scores)
+
+    @cached_property
     def tokens(self) -> tuple[int | None, ...]:
         """The number of tokens of each sample."""
         return self.column("output_tokens")

@@ -97,7 +97,7 @@ class Averaging:
             return False
         needs_scores = isinstance(self._strategy, Best | Weighted)
         needs_answers = isinstance(self._strategy, Majority | Weighted)
-        has_scores = not needs_scores or any(score is not None for score in one.scores)
+        has_scores = not needs_scores or one.is_scored
         return has_scores and (not needs_answers or bool(one.answers))
 
     def _right(self, one: Recording) -> float | None:

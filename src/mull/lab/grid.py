@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mull.bank import Bank
 from mull.errors import UsageError
@@ -194,7 +195,12 @@ async def run_each(
         for place, problem in todo:
             done(place, await plan.cells(problem, bank, tick))
 
-    workers = [asyncio.create_task(work()) for _ in range(min(plan.n_at_once, len(order)))]
+    await side_by_side(work, min(plan.n_at_once, len(order)))
+
+
+async def side_by_side(work: Callable[[], Coroutine[Any, Any, None]], n: int) -> None:
+    """Runs `work` n times at once; if one of them fails, the others are cancelled, and have ended at the return."""
+    workers = [asyncio.create_task(work()) for _ in range(n)]
     try:
         await asyncio.gather(*workers)
     finally:

@@ -190,7 +190,7 @@ def by_problem(
     for one in recordings:
         counts.append(DrawCounts(one.n, one.n_correct))
         has_answers = has_answers and bool(one.answers)
-        has_scores = is_scored and any(s is not None for s in one.scores)
+        has_scores = is_scored and one.is_scored
         scored.append(has_scores)
         drawn = NumberedDraws.of(one)
         if has_scores:

@@ -12,7 +12,7 @@ from mull.bank import Bank, Claim
 from mull.bank.sql import SqlBank
 from mull.errors import MullError, UsageError
 from mull.lab import cluster
-from mull.lab.grid import Cell, Done, Plan
+from mull.lab.grid import Cell, Done, Plan, side_by_side
 from mull.lab.reach import UnjoinedError, check_form
 from mull.types import Problem, Prompt, Sample, Verdict
 
@@ -83,13 +83,7 @@ async def replay(plan: Plan, bank: Bank, problems: Sequence[Problem], done: Done
             else:
                 done(place, found.result())
 
-    workers = [asyncio.create_task(work()) for _ in range(min(plan.n_at_once, len(problems)))]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await side_by_side(work, min(plan.n_at_once, len(problems)))
     return sorted([*left, *(place for place, _ in todo)])
 
 

@@ -146,12 +146,17 @@ def difficulty(one: Recording) -> str:
     return "easy" if all(told) else "hard" if any(told) else "out of reach"
 
 
-def by_difficulty(recordings: Sequence[Recording], seed: int = 0) -> list[ByDifficulty]:
-    """The problems of each `difficulty`, measured on their odd-numbered draws."""
+def other_halves(recordings: Sequence[Recording]) -> dict[str, list[Recording]]:
+    """The problems of each `difficulty`, with the odd-numbered draws, which did not tell it."""
     groups: dict[str, list[Recording]] = {"easy": [], "hard": [], "out of reach": []}
     for one in recordings:
         groups[difficulty(one)].append(one.only(slice(1, None, 2)))
-    return [_kind(name, part, seed) for name, part in groups.items()]
+    return groups
+
+
+def by_difficulty(recordings: Sequence[Recording], seed: int = 0) -> list[ByDifficulty]:
+    """The problems of each `difficulty`, measured on their odd-numbered draws."""
+    return [_kind(name, part, seed) for name, part in other_halves(recordings).items()]
 
 
 def _kind(name: str, part: Sequence[Recording], seed: int) -> ByDifficulty:
