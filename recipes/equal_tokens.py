@@ -251,12 +251,7 @@ def main() -> None:
     for named in options.sweeps:
         name, _, path = named.partition("=")
         lines += lines_of(name, [of_sweep(Path(path))])
-    shown = "\n".join(table(lines))
-    page = PAGE.read_text(encoding="utf-8")
-    before, begin, rest = page.partition(real_models.BEGIN)
-    _, end, after = rest.partition(real_models.END)
-    PAGE.write_text(f"{before}{begin}\n\n{shown}\n\n{end}{after}", encoding="utf-8")
-    print(shown)
+    real_models.put(PAGE, "\n".join(table(lines)) + "\n")
 
 
 if __name__ == "__main__":

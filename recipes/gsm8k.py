@@ -18,18 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import equal_tokens
+import real_models
+from learned import gain, share, table
 from mull.cli.demo import DRAWN
 from mull.files.recording import Recording
 from mull.lab import replayed
 from mull.lab.metrics import by_problem
 from mull.lab.sources import read_draws
-from mull.lab.windows import Floats
 from mull.report.replayed import KINDS
-from mull.report.words import percent, points
-from mull.stats.intervals import SHARE, bootstrap
-from mull.stats.paired import paired
+from mull.report.words import percent
 
-PAGE = Path(__file__).parents[1] / "docs" / "real-models.md"
 BEGIN, END = "<!-- GSM8K -->", "<!-- end of GSM8K -->"
 N_PROBLEMS = 100
 MODELS = {"qwen": "Qwen2.5-Coder-0.5B-Instruct", "smollm2": "SmolLM2-135M-Instruct"}
@@ -83,11 +81,7 @@ def _bare(outcome: Row) -> Row:
 
 def show() -> None:
     told = "\n".join(line for name in FILES if FILES[name].exists() for line in section(name))
-    page = PAGE.read_text(encoding="utf-8")
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    PAGE.write_text(f"{before}{begin}\n\n{told}\n{end}{after}", encoding="utf-8")
-    print(told)
+    real_models.put(real_models.DOCS / "real-models.md", told, BEGIN, END)
 
 
 def section(name: str) -> Iterator[str]:
@@ -97,46 +91,32 @@ def section(name: str) -> Iterator[str]:
     n = min(one.n for one in recordings)
     single = rows["single"]
     yield f"**{MODELS[name]}**, {len(recordings)} problems, {n} draws of each:\n"
-    yield line("strategy", "right, % [95 %]", "tokens", "against one draw, points", "against a vote at equal tokens")
-    yield line(*["---"] * 5)
+    cells = []
     for text, row in sorted(rows.items(), key=lambda one: one[1].tokens):
         is_vote = row is single or equal_tokens.is_vote(text)
         vote = "" if is_vote else gain(row.right, equal_tokens.vote_at(rows, row.tokens))
         more = "" if row is single else gain(row.right, single.right)
-        yield line(f"`{text}`", share(row.right), f"{row.tokens:,.0f}", more, vote)
+        cells.append([f"`{text}`", share(row.right), f"{row.tokens:,.0f}", more, vote])
     covered = by_problem(recordings, [n])["coverage"][:, 0]
-    yield line(f"coverage of {n} (oracle)", share(covered), f"{n * single.tokens:,.0f}", "", "")
-    yield ""
-    yield line(
-        "by one half of the draws", "problems", "one draw, %", f"vote of {n // 2}, %", "gain, points", "coverage, %"
+    cells.append([f"coverage of {n} (oracle)", share(covered), f"{n * single.tokens:,.0f}", "", ""])
+    yield from table(
+        ["strategy", "right, % [95 %]", "tokens", "against one draw, points", "against a vote at equal tokens"], cells
     )
-    yield line(*["---"] * 6)
-    yield from by_difficulty(recordings)
+    yield ""
+    half = f"vote of {n // 2}, %"
+    head = ["by one half of the draws", "problems", "one draw, %", half, "gain, points", "coverage, %"]
+    yield from table(head, list(by_difficulty(recordings)))
     yield ""
 
 
-def by_difficulty(recordings: Sequence[Recording]) -> Iterator[str]:
+def by_difficulty(recordings: Sequence[Recording]) -> Iterator[list[str]]:
     """Problems told apart by the even-numbered draws, and measured on the odd-numbered ones."""
-    for kind, how in KINDS.items():
-        part = [one.only(slice(1, None, 2)) for one in recordings if replayed.difficulty(one) == kind]
+    for kind, part in replayed.other_halves(recordings).items():
         if part:
             values = by_problem(part, [1, min(one.n for one in part)])
             one, vote = values["majority"].T
             shares = [percent(float(each.mean())) for each in (one, vote, values["coverage"][:, 1])]
-            yield line(f"{kind}: {how} right", str(len(part)), *shares[:2], gain(vote, one), shares[2])
-
-
-def line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def share(right: Floats) -> str:
-    return percent(float(right.mean()), bootstrap(right, bounds=SHARE))
-
-
-def gain(right: Floats, other: Floats) -> str:
-    pair = paired("", "", right.tolist(), other.tolist())
-    return "" if pair is None else points(pair.difference, pair.ci95)
+            yield [f"{kind}: {KINDS[kind]} right", str(len(part)), *shares[:2], gain(vote, one), shares[2]]
 
 
 def main() -> None:

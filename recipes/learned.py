@@ -150,12 +150,12 @@ def both(before: Sequence[Row], after: Sequence[Row], task: str) -> tuple[Column
     return column(before, task, ids), column(after, task, ids)
 
 
-def share(values: Sequence[float]) -> str:
+def share(values: Sequence[float] | NDArray[np.float64]) -> str:
     """A mean in per cent with its interval over problems."""
     return percent(float(np.mean(values)), bootstrap(values, bounds=SHARE)) if len(values) else "not measured"
 
 
-def gain(after: Sequence[float], before: Sequence[float]) -> str:
+def gain(after: Sequence[float] | NDArray[np.float64], before: Sequence[float] | NDArray[np.float64]) -> str:
     """A paired difference in points with its interval."""
     pair = paired("", "", list(after), list(before))
     return "not measured" if pair is None else points(pair.difference, pair.ci95)

@@ -166,13 +166,16 @@ def show(task_file: Path | None, orders: int, bank: Path) -> None:
             right = np.array([[each[one.id] for each in rights] for one in recordings]).mean(axis=1)
             found.append(replayed.Replay(name, right, k * np.ones(len(right)), k * lengths))
     found = [one for one in found if one.name == "single" or one.draws.max() > 1]
-    page = DOCS / "real-models.md"
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    measured = "\n".join([*told(every, recordings, found), *against_larger(recordings)])
+    put(DOCS / "real-models.md", "\n".join([*told(every, recordings, found), *against_larger(recordings)]))
+    draw(found, DOCS / "real-models.png")
+
+
+def put(page: Path, measured: str, begin: str = BEGIN, end: str = END) -> None:
+    """Writes what was measured between two marks of a page, and prints it."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(end)[2]
     page.write_text(f"{before}{begin}\n\n{measured}\n{end}{after}", encoding="utf-8")
     print(measured)
-    draw(found, DOCS / "real-models.png")
 
 
 def told(every: Sequence[Recording], tested: Sequence[Recording], found: Sequence[replayed.Replay]) -> Iterator[str]:
